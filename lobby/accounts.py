@@ -1,0 +1,189 @@
+"""Players and their logins: guests, names with a secret, bearer tokens.
+
+A guest wears a name that nobody can register (``ada#k3v7``) and is forgotten when it is not used for a while. A
+registered name belongs to whoever knows its secret. Tokens are random, stored as hashes, and live LOGIN_TTL_S from
+their last use. This module must never log or store a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from lobby.errors import AuthError, Conflict, Refused, StoreError
+from lobby.ids import new_player_id, new_secret, secret_hash
+from lobby.settings import Settings
+from lobby.store import Store
+
+__all__ = ["Accounts", "Login", "PlayerInfo", "clean_name"]
+
+Kind = Literal["person", "bot"]
+
+NAME_LENGTH = range(2, 25)
+SECRET_LENGTH = range(6, 201)
+GUEST_NAME = "guest"
+HASHERS = 2
+"""Secrets hashed at once: each takes about 50 ms of a core and 64 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A player, as its client learns it. ``token`` is the bearer token, shown once."""
+
+    player: str
+    name: str
+    token: str
+    expires_s: int
+    guest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerInfo:
+    """Who a token belongs to; ``session``: the one that the player is in, or ''."""
+
+    player: str
+    name: str
+    kind: str
+    session: str
+    guest: bool
+
+
+def clean_name(name: str) -> str:
+    """The name as it is kept. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
+    name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
+    bad = "#" in name or not name.isprintable() or "  " in name
+    if len(name) not in NAME_LENGTH or bad:
+        raise Refused("a name has 2 to 24 printable characters and no '#'", code="bad_name", field="name")
+    return name
+
+
+class Accounts:
+    """All players of a realm."""
+
+    def __init__(self, store: Store, settings: Settings, *, hasher: PasswordHasher | None = None) -> None:
+        self._store = store
+        self._ttl_s = settings.login_ttl_s
+        self._hasher = hasher or PasswordHasher()
+        self._hashing = asyncio.Semaphore(HASHERS)
+
+    async def login(
+        self,
+        name: str | None = None,
+        secret: str | None = None,
+        kind: Kind = "person",
+        bearer: str | None = None,
+        *,
+        skill: str = "",
+    ) -> Login:
+        """Find or make a player and log it in.
+
+        Without a secret: a guest (the one of ``bearer``, if given). With name and secret: the player of that name,
+        made if there is none; with a guest's ``bearer``, that guest takes the name and keeps what it earned.
+        Raises AuthError ``name_taken`` for a name that belongs to somebody else, AuthError ``unauthorized`` for a
+        bearer that is not valid, Refused ``bad_name`` or ``bad_secret``.
+        """
+        caller = await self.authenticate(bearer) if bearer else None
+        if secret is None:
+            if name is not None:
+                name = clean_name(name)
+                if await self._store.call("HEXISTS", self._store.keys.players_by_name, name.casefold()):
+                    raise AuthError(
+                        "this name belongs to somebody; log in with its secret", code="name_taken"
+                    )
+            return await self._again(caller) if caller else await self._guest(name or GUEST_NAME, kind, skill)
+        if name is None:
+            raise Refused("a secret needs a name", code="bad_name", field="name")
+        if len(secret) not in SECRET_LENGTH:
+            raise Refused("a secret has 6 to 200 characters", code="bad_secret", field="secret")
+        name = clean_name(name)
+        known = await self._verify(name, secret)
+        if known is None:
+            known = await self._claim(name, secret, kind, skill, caller)
+        return known
+
+    async def authenticate(self, token: str) -> PlayerInfo:
+        """The player of a bearer token, whose life is renewed. Raises AuthError."""
+        keys = self._store.keys
+        player = await self._store.call("GETEX", keys.login(secret_hash(token)), "EX", self._ttl_s)
+        if player is None:
+            raise AuthError("this login is not valid or too old")
+        key = keys.player(player)
+        name, kind, session, guest = await self._store.call("HMGET", key, "name", "kind", "session", "guest")
+        if kind is None:
+            raise AuthError("this player is forgotten")
+        if guest == "1":
+            await self._store.call("EXPIRE", key, self._ttl_s)
+        return PlayerInfo(player, name, kind, session or "", guest == "1")
+
+    async def logout(self, token: str) -> None:
+        """Forget a bearer token; an unknown one is ignored."""
+        await self._store.call("DEL", self._store.keys.login(secret_hash(token)))
+
+    async def _guest(self, name: str, kind: Kind, skill: str) -> Login:
+        keys = self._store.keys
+        while True:
+            player, token = new_player_id(), new_secret()
+            shown = f"{name}#{player[-4:]}"
+            try:
+                await self._store.run(
+                    "create_guest",
+                    [keys.player(player), keys.login(secret_hash(token))],
+                    [player, shown, kind, skill, self._ttl_s],
+                )
+            except Conflict:
+                continue  # 30^11 ids: practically never
+            return Login(player, shown, token, self._ttl_s, True)
+
+    async def _again(self, caller: PlayerInfo) -> Login:
+        return await self._issue(caller.player, caller.name, caller.guest)
+
+    async def _issue(self, player: str, name: str, guest: bool) -> Login:
+        token = new_secret()
+        await self._store.call("SET", self._store.keys.login(secret_hash(token)), player, "EX", self._ttl_s)
+        return Login(player, name, token, self._ttl_s, guest)
+
+    async def _verify(self, name: str, secret: str) -> Login | None:
+        """Log a registered player in; None when nobody has the name. Raises AuthError for another secret."""
+        keys = self._store.keys
+        player = await self._store.call("HGET", keys.players_by_name, name.casefold())
+        if player is None:
+            return None
+        stored, shown = await self._store.call("HMGET", keys.player(player), "secret_hash", "name")
+        if stored is None:
+            raise StoreError(f"the name {name!r} belongs to a player without a secret")
+        try:
+            await self._hash(self._hasher.verify, stored, secret)
+        except (VerificationError, InvalidHashError):
+            raise AuthError("this name belongs to somebody else", code="name_taken") from None
+        return await self._issue(player, shown, False)
+
+    async def _claim(
+        self, name: str, secret: str, kind: Kind, skill: str, caller: PlayerInfo | None
+    ) -> Login:
+        keys = self._store.keys
+        hashed = await self._hash(self._hasher.hash, secret)
+        upgrade = caller is not None and caller.guest
+        player = caller.player if caller is not None and upgrade else new_player_id()
+        token = new_secret()
+        try:
+            await self._store.run(
+                "claim_name",
+                [keys.players_by_name, keys.player(player), keys.login(secret_hash(token))],
+                [name.casefold(), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
+            )
+        except AuthError:
+            # Somebody was faster. With the same secret it is the same player.
+            known = await self._verify(name, secret)
+            if known is None:
+                raise
+            return known
+        return Login(player, name, token, self._ttl_s, False)
+
+    async def _hash(self, work: Any, *args: str) -> Any:
+        async with self._hashing:
+            return await asyncio.to_thread(work, *args)

@@ -1,0 +1,148 @@
+"""Sessions that change hands: found unheld, claimed, handed over, stood up again.
+
+    holder dies -> (lease ends) -> claim by any server -> resume -> replay -> recovered
+    holder drains ------------------> hand_over -> resume ------------> recovered
+
+Who may claim what, and when, is the server's to decide; here each change is one fenced script. This module must
+never look into a state or an input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from lobby.lifecycle import Status
+from lobby.messages import Event
+from lobby.runs import Fence, Member, Runs
+from lobby.servers import Holder, ServerInfo
+from lobby.store import Store
+
+__all__ = ["Claims", "Recovered", "Resumed", "Unheld"]
+
+CLAIMABLE = ",starting,running,paused,"
+SCANNED = 1000
+"""Sessions of each index that one look considers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unheld:
+    """A session whose holder has no lease. ``physics_id``: of the server that ran it last."""
+
+    session: str
+    status: str
+    holder: Holder
+    physics_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A new fence of a running session; events up to ``events_tick`` are public already."""
+
+    fence: Fence
+    members: tuple[Member, ...]
+    events_tick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """``turn_ends_at``: ms of the store's clock, 0 without a turn. ``gap_ms``: how long nobody held the session."""
+
+    event: Event
+    turn_ends_at: int
+    gap_ms: int
+
+
+class Claims:
+    """The changes of hands of a realm."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys = store.keys
+        self._runs = Runs(store)
+
+    async def look(
+        self, alive: list[ServerInfo], holder: Holder
+    ) -> tuple[list[Unheld], list[tuple[str, str]]]:
+        """Sessions that nobody holds; and (token, status) of those past their lobby that are ``holder``'s by the
+        store's word."""
+        keys = self._keys
+        waiting, running = await self._store.batch(
+            [("ZRANGE", keys.lobbies, 0, SCANNED - 1), ("ZRANGE", keys.running, 0, SCANNED - 1)]
+        )
+        tokens = [*running, *waiting]
+        fields = ("status", "holder", "holder_nonce", "holder_url", "physics_id")
+        replies = await self._store.batch([("HMGET", keys.session(token), *fields) for token in tokens])
+        living = {(info.id, info.nonce) for info in alive} | {(holder.id, holder.nonce)}
+        unheld, ours = [], []
+        for token, (status, server, nonce, url, physics) in zip(tokens, replies, strict=True):
+            if status is None:
+                continue
+            if (server, nonce) == (holder.id, holder.nonce):
+                if status in (Status.STARTING, Status.RUNNING, Status.PAUSED):
+                    ours.append((token, status))
+            elif (server, nonce) not in living:
+                unheld.append(
+                    Unheld(token, status, Holder(server or "", nonce or "", url or ""), physics or "")
+                )
+        return unheld, ours
+
+    async def claim(self, unheld: Unheld, holder: Holder) -> bool:
+        """Take a session over. False: somebody else has, or its holder lives. Raises Fenced without a lease."""
+        keys = self._keys
+        reply = await self._store.run(
+            "claim",
+            [
+                keys.session(unheld.session),
+                keys.server(unheld.holder.id),
+                keys.server(holder.id),
+                keys.servers,
+            ],
+            [unheld.holder.id, unheld.holder.nonce, holder.id, holder.nonce, holder.url, CLAIMABLE],
+        )
+        return bool(reply[1] == "1")
+
+    async def hand_over(self, fence: Fence, to: Holder) -> bool:
+        """Give a running session away. False: ``to`` has no lease, and we still hold it. Raises Fenced."""
+        keys = self._keys
+        reply = await self._store.run(
+            "hand_over",
+            [keys.session(fence.session), keys.server(to.id), keys.lifecycle],
+            [fence.server, fence.nonce, fence.epoch, to.id, to.nonce, to.url, fence.session],
+        )
+        return bool(reply[1] == "1")
+
+    async def resume(self, session: str, holder: Holder) -> Resumed:
+        """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
+        keys = self._keys
+        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
+        reply = await self._store.run(
+            "resume_run",
+            [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
+            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce],
+        )
+        _, epoch, mode, size, scene, params, events_tick, *seats = reply
+        fence = Fence(
+            session, holder.id, holder.nonce, int(epoch), mode, int(size), scene, msgspec.json.decode(params)
+        )
+        places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
+        return Resumed(fence, await self._runs.members(session, places), int(events_tick))
+
+    async def recovered(self, fence: Fence, tick: int, *, exact: bool, ticks_again: int) -> Recovered:
+        """The world stands at ``tick``: the turn clock goes on. Repeating it changes nothing. Raises Fenced."""
+        keys, session = self._keys, fence.session
+        reply = await self._store.run(
+            "recovered",
+            keys.for_scripts(session, fence.mode, fence.size),
+            [
+                *(session, keys.wake(session), keys.lifecycle),
+                *(fence.server, fence.nonce, fence.epoch, tick, int(exact), ticks_again),
+            ],
+        )
+        v, ends_at, gap = (int(part) for part in reply[1:])
+        data = {"exact": exact, "tick": tick, "ticks_again": ticks_again, "gap_ms": gap}
+        event = Event(
+            v, "recovered", {**data, "turn_ends_at": ends_at, "holder": fence.server}, tick, fence.epoch
+        )
+        return Recovered(event, ends_at, gap)

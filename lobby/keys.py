@@ -1,0 +1,214 @@
+"""Every name in the store. The only place where a key is spelled; docs/keys.md says what each holds.
+
+All begin with the realm's hash tag, so that one realm lies on one node of a Redis Cluster and every script is
+legal there. Channels share the tag, and their names never collide with a key's type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names of one realm. ``{main}:session:k7qm2xpv`` and so on."""
+
+    realm: str = "main"
+
+    @property
+    def prefix(self) -> str:
+        """What every key of the realm begins with."""
+        return f"{{{self.realm}}}:"
+
+    def _key(self, name: str) -> str:
+        return self.prefix + name
+
+    # players
+    def player(self, player: str) -> str:
+        """hash: name kind secret_hash session xp played won guest skill created_at, and
+        mu.<mode> sigma.<mode> rating.<mode> played.<mode>"""
+        return self._key(f"player:{player}")
+
+    @property
+    def players_by_name(self) -> str:
+        """hash: lower-case name -> player id"""
+        return self._key("players:by-name")
+
+    def login(self, token_hash: str) -> str:
+        """string + TTL: player id"""
+        return self._key(f"login:{token_hash}")
+
+    def ticket(self, ticket_hash: str) -> str:
+        """string + TTL, taken by GETDEL: JSON {session, player, seat, role}"""
+        return self._key(f"ticket:{ticket_hash}")
+
+    # catalogue and standings
+    def catalogue(self, kind: str) -> str:
+        """hash: id -> JSON; kind is bodies, materials or scenes"""
+        return self._key(f"catalogue:{kind}")
+
+    def leaderboard(self, mode: str) -> str:
+        """zset: player id -> value"""
+        return self._key(f"leaderboard:{mode}")
+
+    @property
+    def meta(self) -> str:
+        """hash: schema"""
+        return self._key("meta")
+
+    # indexes
+    def open_lobbies(self, mode: str, size: int) -> str:
+        """zset: session token -> opened_at [ms]"""
+        return self._key(f"lobbies:open:{mode}:{size}")
+
+    @property
+    def lobbies(self) -> str:
+        """zset: session token -> opened_at [ms]; every lobby that is open, filled or starting"""
+        return self._key("sessions:waiting")
+
+    @property
+    def running(self) -> str:
+        """zset: session token -> started_at [ms]"""
+        return self._key("sessions:running")
+
+    @property
+    def ended(self) -> str:
+        """zset: session token -> ended_at [ms]"""
+        return self._key("sessions:ended")
+
+    @property
+    def deadlines(self) -> str:
+        """zset: "lobby:T" or "seat:T:P" -> due [ms]; the timers of the set-up stage"""
+        return self._key("deadlines")
+
+    # one session
+    def session(self, token: str) -> str:
+        return self._key(f"session:{token}")
+
+    def session_players(self, token: str) -> str:
+        return self._key(f"session:{token}:players")
+
+    def seats(self, token: str) -> str:
+        return self._key(f"session:{token}:seats")
+
+    def awaited(self, token: str) -> str:
+        """set: members that the start waits for: not connected or not ready"""
+        return self._key(f"session:{token}:awaited")
+
+    def session_player(self, token: str, player: str) -> str:
+        return self._key(f"session:{token}:player:{player}")
+
+    def order(self, token: str) -> str:
+        return self._key(f"session:{token}:order")
+
+    def events(self, token: str) -> str:
+        return self._key(f"session:{token}:events")
+
+    def journal(self, token: str) -> str:
+        return self._key(f"session:{token}:journal")
+
+    def checkpoint(self, token: str) -> str:
+        return self._key(f"session:{token}:checkpoint")
+
+    def telemetry(self, token: str) -> str:
+        return self._key(f"session:{token}:telemetry")
+
+    def wake(self, token: str) -> str:
+        """channel: the newest event's v; a hint to read the events stream"""
+        return self._key(f"session:{token}:wake")
+
+    def of_session(self, token: str, players: list[str]) -> list[str]:
+        """Every key that a session may own, given its players: what expiry is set on."""
+        return [
+            self.session(token),
+            self.session_players(token),
+            self.seats(token),
+            self.awaited(token),
+            self.order(token),
+            self.events(token),
+            self.journal(token),
+            self.checkpoint(token),
+            self.telemetry(token),
+            *(self.session_player(token, player) for player in players),
+        ]
+
+    def for_scripts(self, token: str, mode: str, size: int) -> list[str]:
+        """KEYS 1 to 12 of every script on a whole session, in the order of scripts/parts/session.lua."""
+        return [
+            self.session(token),
+            self.session_players(token),
+            self.seats(token),
+            self.awaited(token),
+            self.order(token),
+            self.events(token),
+            self.lobbies,
+            self.open_lobbies(mode, size),
+            self.running,
+            self.ended,
+            self.deadlines,
+            self.lifecycle,
+        ]
+
+    # servers and the lifecycle
+    def server(self, server: str) -> str:
+        """hash + PX, the server's lease: nonce url physics_id sessions started_at"""
+        return self._key(f"server:{server}")
+
+    @property
+    def servers(self) -> str:
+        """zset: server id -> last renewal [ms]"""
+        return self._key("servers")
+
+    @property
+    def lifecycle(self) -> str:
+        """stream: session event mode at ...; the channel of the same name carries "T event" as a hint"""
+        return self._key("lifecycle")
+
+    @property
+    def logs(self) -> str:
+        """channel prefix of the log transport"""
+        return self._key("logs")
+
+    # the data streams (docs/streams.md)
+    @property
+    def positions(self) -> str:
+        """stream: name in out; the position solver's steps and everybody's triggers"""
+        return self._key("positions")
+
+    @property
+    def velocities(self) -> str:
+        """stream: name in out; the velocity solver's steps"""
+        return self._key("velocities")
+
+    def spring_run(self, run: str) -> str:
+        """hash + TTL: name velocities positions; the newest n of one trigger on each stream"""
+        return self._key(f"spring:{run}")
+
+    @property
+    def storage(self) -> str:
+        """hash: state sink stored backlog lost at; what the storage worker is doing"""
+        return self._key("storage")
+
+    @property
+    def storage_lease(self) -> str:
+        """string + PX: the storage worker that writes; the others stand by"""
+        return self._key("storage:lease")
+
+    def stored(self, sink: str) -> str:
+        """hash: stream -> "id count"; how far a sink is that cannot say so itself"""
+        return self._key(f"storage:{sink}")
+
+    @property
+    def sources(self) -> str:
+        """hash: source -> sensor_info (JSON); the channel of the same name carries a source that came or changed"""
+        return self._key("sources")
+
+    def source(self, name: str) -> str:
+        """stream: n timestamp readings; of a source that is no session"""
+        return self._key(f"source:{name}")
+
+    def live(self, stream: str) -> str:
+        """channel: hint that a telemetry stream has grown"""
+        return f"{stream}:live"

@@ -1,0 +1,230 @@
+"""The messages of live mode, the WebSocket ``/live``: ask for sources, be pushed their batches. docs/protocol.md, 7.
+
+    client: live (first), then sources, sensor_info, subscribe, unsubscribe, ping
+    server: live, sources, sensor_info, subscribed, unsubscribed, batches, source_added, source_gone, pong, error
+
+JSON ``{"t": type, "id": n, "d": {...}}`` as on the session's socket; ``id`` comes back with the answer. This module
+must never import a socket.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from lobby.errors import ProtocolError
+from lobby.sensors import Batch, SensorInfo
+
+__all__ = [
+    "Batches",
+    "Failure",
+    "Gap",
+    "ListSources",
+    "LiveHello",
+    "LiveMessage",
+    "LivePing",
+    "LivePong",
+    "LiveReply",
+    "LiveWelcome",
+    "ReadInfo",
+    "SourceAdded",
+    "SourceGone",
+    "Sources",
+    "Subscribe",
+    "Subscribed",
+    "TellInfo",
+    "Unsubscribe",
+    "Unsubscribed",
+    "decode_live",
+    "encode_live",
+]
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
+    pass
+
+
+# -- client to server
+
+
+class LiveHelloData(_Part, frozen=True):
+    protocol: int
+    login: str
+
+
+class LiveHello(_Message, frozen=True, tag="live"):
+    """First message of every connection, within five seconds: log in."""
+
+    d: LiveHelloData
+
+
+class SourceData(_Part, frozen=True):
+    source: Name
+
+
+class SubscribeData(_Part, frozen=True):
+    """``after``: the n of the newest batch that the client has; what it missed comes first. Absent: from now on."""
+
+    source: Name
+    after: Count | None = None
+
+
+class ListSources(_Message, frozen=True, tag="sources"):
+    id: Id = 0
+
+
+class ReadInfo(_Message, frozen=True, tag="sensor_info"):
+    d: SourceData
+    id: Id = 0
+
+
+class Subscribe(_Message, frozen=True, tag="subscribe"):
+    d: SubscribeData
+    id: Id = 0
+
+
+class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
+    d: SourceData
+    id: Id = 0
+
+
+class PingData(_Part, frozen=True):
+    at: float = 0.0
+
+
+class LivePing(_Message, frozen=True, tag="ping"):
+    d: PingData = PingData()
+
+
+LiveMessage = LiveHello | ListSources | ReadInfo | Subscribe | Unsubscribe | LivePing
+
+
+# -- server to client
+
+
+class LiveWelcomeData(_Part, frozen=True):
+    player: str
+    name: str
+    role: str
+    protocol: int
+
+
+class LiveWelcome(_Message, frozen=True, tag="live"):
+    d: LiveWelcomeData
+
+
+class SourcesData(_Part, frozen=True):
+    sources: tuple[str, ...]
+
+
+class Sources(_Message, frozen=True, tag="sources"):
+    d: SourcesData
+    id: int
+
+
+class TellInfo(_Message, frozen=True, tag="sensor_info"):
+    d: SensorInfo
+    id: int
+
+
+class SubscribedData(_Part, frozen=True):
+    """``n``: of the newest batch that there was before; 0: none yet."""
+
+    source: str
+    n: int
+
+
+class Subscribed(_Message, frozen=True, tag="subscribed"):
+    d: SubscribedData
+    id: int
+
+
+class Unsubscribed(_Message, frozen=True, tag="unsubscribed"):
+    d: SourceData
+    id: int
+
+
+class Gap(_Part, frozen=True):
+    """Batches ``first`` to ``last`` will not come: the stream had dropped them, or the client was too slow."""
+
+    first: int
+    last: int
+
+
+class BatchesData(_Part, frozen=True, omit_defaults=True):
+    source: str
+    batches: tuple[Batch, ...]
+    gap: Gap | None = None
+
+
+class Batches(_Message, frozen=True, tag="batches"):
+    """In order of n, each once. ``gap`` lies before the first of them."""
+
+    d: BatchesData
+
+
+class SourceAdded(_Message, frozen=True, tag="source_added"):
+    """A source that came, or whose sensors changed: ask for its sensor_info."""
+
+    d: SourceData
+
+
+class SourceGone(_Message, frozen=True, tag="source_gone"):
+    """A session that ended: nothing more comes of it."""
+
+    d: SourceData
+
+
+class LivePong(_Message, frozen=True, tag="pong"):
+    d: PingData
+
+
+class FailureData(_Part, frozen=True):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Failure(_Message, frozen=True, tag="error"):
+    d: FailureData
+    id: int = 0
+
+
+LiveReply = (
+    LiveWelcome
+    | Sources
+    | TellInfo
+    | Subscribed
+    | Unsubscribed
+    | Batches
+    | SourceAdded
+    | SourceGone
+    | LivePong
+    | Failure
+)
+
+_decoder: msgspec.json.Decoder[LiveMessage] = msgspec.json.Decoder(LiveMessage)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_live(data: bytes | str) -> LiveMessage:
+    """Parse and validate one message of a client. Raises ProtocolError: bad_json, bad_message."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"not a message of live mode: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProtocolError("not JSON", code="bad_json") from None
+
+
+def encode_live(message: LiveReply) -> str:
+    return _encoder.encode(message).decode()

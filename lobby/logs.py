@@ -1,0 +1,96 @@
+"""Structured logs: past-tense events with fields. JSON lines, or readable on a terminal. Never a secret.
+
+Logging is not messaging: nothing in Tussle reads a log to decide anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from lobby.settings import Settings
+
+__all__ = ["configure", "get_logger", "json_formatter", "short"]
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+
+_JSON: list[structlog.typing.Processor] = [
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(
+        serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
+    ),
+]
+
+
+def json_formatter() -> logging.Formatter:
+    """One JSON object per record, ours or the standard library's."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_JSON],
+    )
+
+
+def _pretty_formatter() -> logging.Formatter:
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+
+
+def configure(settings: Settings, *, process: str) -> None:
+    """Send everything, the standard library's records too, to stdout in the chosen format."""
+    pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and sys.stdout.isatty())
+    level = LEVELS[settings.log_level]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_pretty_formatter() if pretty else json_formatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in (
+        "numba",
+        "asyncio",
+        "websockets",
+        "httpx",
+        "httpcore",
+        "matplotlib",
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "fsspec",
+    ):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def get_logger(name: str) -> Any:
+    return structlog.stdlib.get_logger(name)
+
+
+def short(token: str) -> str:
+    """A session token as logs show it."""
+    return token[:4]

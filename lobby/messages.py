@@ -1,0 +1,304 @@
+"""The control messages of the WebSocket: one definition, from which the decoder, the docs and TypeScript follow.
+
+Client to server: ``{"t": type, "id": n, "d": {...}}``. ``id`` counts up per seat, from 1; a command that is repeated
+with its id has its effect once and gets the same acknowledgement again. Server to client: ``{"t": type, "v": n,
+"d": {...}}``; ``v`` counts the session's events without a gap and is absent on messages that concern one connection
+only. docs/protocol.md is the reference; this module must never import a socket.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from lobby.errors import ProtocolError
+
+__all__ = [
+    "PROTOCOL",
+    "Ack",
+    "Act",
+    "Chat",
+    "Choose",
+    "ClientMessage",
+    "ErrorMessage",
+    "Event",
+    "Hello",
+    "Leave",
+    "Notice",
+    "NoticeData",
+    "Ping",
+    "Pong",
+    "Ready",
+    "Resync",
+    "SeatView",
+    "ServerMessage",
+    "SessionMessage",
+    "SessionView",
+    "Welcome",
+    "decode_client",
+    "encode",
+]
+
+PROTOCOL = 1
+"""Raised when a client of the old number could not go on; a mismatch closes with 4012."""
+
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+# -- client to server ------------------------------------------------------------------------------
+
+
+class HelloData(_Part, frozen=True):
+    """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome)."""
+
+    protocol: int
+    ticket: str | None = None
+    resume: str | None = None
+    last_v: Count | None = None
+    last_tick: Count | None = None
+
+
+class ActData(_Part, frozen=True):
+    """An input of the mode. Which kinds and numbers are legal, the ``legal`` part of ``turn_started`` says."""
+
+    kind: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
+    d: dict[
+        Annotated[str, msgspec.Meta(max_length=24)],
+        Finite
+        | Annotated[str, msgspec.Meta(max_length=64)]
+        | bool
+        | Annotated[list[Finite], msgspec.Meta(max_length=16)],
+    ] = msgspec.field(default_factory=dict)
+
+
+class ChatData(_Part, frozen=True):
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class ReadyData(_Part, frozen=True):
+    ready: bool = True
+
+
+class ChooseData(_Part, frozen=True):
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+
+
+class PingData(_Part, frozen=True):
+    """``at`` comes back untouched: the client's clock, in its own units."""
+
+    at: float = 0.0
+
+
+class _Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
+    pass
+
+
+class Hello(_Command, frozen=True, tag="hello"):
+    """First message of every connection, within five seconds."""
+
+    d: HelloData
+
+
+class Act(_Command, frozen=True, tag="act"):
+    """An input to the world. ``ack`` false: one of a stream, such as a drag; the frames say which is the newest that
+    they have, so it is answered only when it is refused."""
+
+    id: Id
+    d: ActData
+    ack: bool = True
+
+
+class Chat(_Command, frozen=True, tag="chat"):
+    id: Id
+    d: ChatData
+
+
+class Ready(_Command, frozen=True, tag="ready"):
+    id: Id
+    d: ReadyData = ReadyData()
+
+
+class Choose(_Command, frozen=True, tag="choose"):
+    """Choose a body while the lobby waits."""
+
+    id: Id
+    d: ChooseData
+
+
+class Leave(_Command, frozen=True, tag="leave"):
+    """Give up the seat; the connection is closed with 4000."""
+
+    id: Id
+
+
+class Ping(_Command, frozen=True, tag="ping"):
+    d: PingData = PingData()
+
+
+class Resync(_Command, frozen=True, tag="resync"):
+    """Ask for the whole session again: ``session``, the topology and the newest frame."""
+
+
+ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync
+
+
+# -- server to client ------------------------------------------------------------------------------
+
+
+class SeatView(_Part, frozen=True):
+    seat: int
+    player: str
+    name: str
+    kind: Literal["person", "bot"]
+    body: str
+    ready: bool
+    connected: bool
+    health: float | None = None
+    score: float | None = None
+    out: bool = False
+
+
+class SessionView(_Part, frozen=True):
+    """A session as anyone may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
+    ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them."""
+
+    session: str
+    status: str
+    mode: str
+    size: int
+    host: str
+    seats: tuple[SeatView, ...]
+    opened_at: int
+    started_at: int = 0
+    ended_at: int = 0
+    epoch: int = 0
+    v: int = 0
+    tick: int = 0
+    round: int = 0
+    turn: int = 0
+    turn_seat: int | None = None
+    turn_ends_at: int = 0
+    brief: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    reason: str = ""
+    ws_url: str = ""
+    closes_at: int = 0
+    params: dict[str, Any] = {}
+
+
+class WelcomeData(_Part, frozen=True):
+    """``role`` is player or observer; ``resume`` is the token to come back with (it changes at every welcome);
+    ``servers`` are other addresses where a client may come back when this server does not answer."""
+
+    session: str
+    player: str
+    role: Literal["player", "observer"]
+    seat: int | None
+    resume: str | None
+    v: int
+    tick: int
+    dt: float
+    frame_hz: float
+    epoch: int
+    schema_hash: str
+    protocol: int
+    build: str
+    server_time: int
+    last_id: int
+    servers: tuple[str, ...] = ()
+
+
+class Welcome(_Command, frozen=True, tag="welcome"):
+    d: WelcomeData
+
+
+class SessionMessage(_Command, frozen=True, tag="session"):
+    """The whole view: after a welcome that cannot replay the missed events, and on resync. ``v`` is current."""
+
+    v: int
+    d: SessionView
+
+
+class AckData(_Part, frozen=True):
+    """``tick`` is the first tick that the input acts in; absent for commands that are no input."""
+
+    tick: int | None = None
+
+
+class Ack(_Command, frozen=True, tag="ack"):
+    id: int
+    d: AckData = AckData()
+
+
+class ErrorData(_Part, frozen=True):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorMessage(_Command, frozen=True, tag="error"):
+    """The command with ``id`` (absent: the message could not be read) was refused and changed nothing."""
+
+    d: ErrorData
+    id: int | None = None
+
+
+class PongData(_Part, frozen=True):
+    at: float
+    server_time: int
+
+
+class Pong(_Command, frozen=True, tag="pong"):
+    d: PongData
+
+
+class NoticeData(_Part, frozen=True):
+    """The session is paused (nothing steps, the turn clock stands) or goes on; ``turn_ends_at`` is new then."""
+
+    state: Literal["paused", "resumed"]
+    reason: str
+    turn_ends_at: int = 0
+
+
+class Notice(_Command, frozen=True, tag="notice"):
+    """Something about the service, not the session: not numbered, not repeated."""
+
+    d: NoticeData
+
+
+ServerMessage = Notice | Welcome | SessionMessage | Ack | ErrorMessage | Pong
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One entry of ``session:T:events`` and, under its type as ``t``, one message to every member."""
+
+    v: int
+    t: str
+    d: dict[str, Any]
+    tick: int = 0
+    epoch: int = 0
+
+
+_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_client(data: bytes | str) -> ClientMessage:
+    """Parse and validate one message. Raises ProtocolError with code ``bad_json`` or ``bad_message``."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"not a message of protocol {PROTOCOL}: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ProtocolError("not JSON", code="bad_json") from None
+
+
+def encode(message: ServerMessage | Event | ClientMessage) -> bytes:
+    return _encoder.encode(message)

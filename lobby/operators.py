@@ -1,0 +1,69 @@
+"""What an operator may do to sessions: pause, resume, end, kick. Any server may run it; the holder obeys the events.
+
+    POST .../pause -> operate.lua -> status paused, event session_paused -> the holder stops at a tick boundary
+
+Who is an operator: a player with a name of their own (no guest) that is in OPERATORS.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lobby.accounts import PlayerInfo
+from lobby.errors import NotFound
+from lobby.lobbies import Lobbies
+from lobby.roles import Role
+from lobby.settings import Settings
+from lobby.store import Store
+
+__all__ = ["Operators"]
+
+
+class Operators:
+    """The operators of a realm and what they do. Every method raises StoreError."""
+
+    def __init__(self, store: Store, settings: Settings, lobbies: Lobbies) -> None:
+        self._store = store
+        self._lobbies = lobbies
+        self._names = {name.strip().lower() for name in settings.operators.split(",") if name.strip()}
+
+    def role_of(self, player: PlayerInfo) -> Role:
+        """What a player is by themselves: an operator, else a player while in a session, else an observer."""
+        if not player.guest and player.name.lower() in self._names:
+            return Role.OPERATOR
+        return Role.PLAYER if player.session else Role.OBSERVER
+
+    async def pause(self, session: str, by: str) -> None:
+        """Stop a run at its next tick; its turn clock stands. Raises NotFound; Conflict ``not_running``."""
+        await self._operate(session, "pause", by)
+
+    async def resume(self, session: str, by: str) -> None:
+        """Let a paused run go on. Raises as ``pause``."""
+        await self._operate(session, "resume", by)
+
+    async def end(self, session: str, by: str) -> None:
+        """End a session: a run without a result, a waiting lobby by sending everybody away. Raises NotFound."""
+        view = await self._lobbies.view(session)
+        if view.status in ("running", "paused"):
+            await self._operate(session, "end", by)
+        else:
+            for seat in view.seats:
+                await self._lobbies.leave(seat.player, session)
+
+    async def kick(self, session: str, player: str) -> None:
+        """Take a member's seat away, as if they had left. Raises NotFound when they have none."""
+        view = await self._lobbies.view(session)
+        if player not in {seat.player for seat in view.seats}:
+            raise NotFound(f"{player!r} has no seat there", code="not_member", field="player")
+        await self._lobbies.leave(player, session)
+
+    async def _operate(self, session: str, operation: Literal["pause", "resume", "end"], by: str) -> None:
+        keys = self._store.keys
+        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
+        if mode is None:
+            raise NotFound("there is no such session", code="no_such_session", field="session")
+        await self._store.run(
+            "operate",
+            keys.for_scripts(session, mode, int(size)),
+            [session, keys.wake(session), keys.lifecycle, operation, by],
+        )

@@ -1,0 +1,346 @@
+"""What the holder of a session does with it in the store: claim, journal, publish, checkpoint, finish.
+
+    begin -> running -> (journal -> publish)* , checkpoint now and then -> finish
+
+Every script compares the fence (server id, boot nonce, epoch) and the status with what is stored, and refuses with
+Fenced: a holder that lost its session harms nothing. Every call may be repeated after a StoreError; the second one
+finds its own traces. This module must never look into a state, a specification or an event's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from lobby.errors import StoreError
+from lobby.lifecycle import SOURCES, LifecycleEvent
+from lobby.messages import Event
+from lobby.servers import Holder
+from lobby.store import Argument, Store
+from lobby.views import Views
+
+__all__ = ["Checkpoint", "Fence", "Member", "Published", "Runs", "TickEvent"]
+
+TickEvent = tuple[int, str, Mapping[str, Any]]
+"""(tick, type, data) of something that happened in the world."""
+
+FIRST_ENTRY = 1
+"""Number of a tick's first journal entry: the id 0-0 does not exist in a stream."""
+
+FINISH_TRIES = 4
+
+JOURNAL_TICKS = 3600
+"""Ticks whose inputs stay in the journal although they are archived: a client may still ask whether one was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """One claim of one session. ``mode``, ``size``, ``scene`` and ``params`` never change."""
+
+    session: str
+    server: str
+    nonce: str
+    epoch: int
+    mode: str
+    size: int
+    scene: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One seat when the run was claimed. ``left``: its player has left already, admit the forfeit."""
+
+    seat: int
+    player: str
+    name: str
+    kind: Literal["person", "bot"]
+    skill: str
+    body: str
+    left: bool
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became public. ``duplicate``: it had been before, and nothing changed; ``events`` are those of then.
+
+    ``first_v`` is 0 where a tick had no events. ``turn_ends_at``: ms of the store's clock, or 0.
+    """
+
+    events: tuple[Event, ...]
+    first_v: int
+    last_v: int
+    turn_ends_at: int = 0
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The exact state of a tick. ``journal``: id of the last journal entry that it includes, or ''."""
+
+    tick: int
+    data: bytes
+    journal: str
+    epoch: int
+
+
+class Runs:
+    """The holder's side of every session of a realm."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys = store.keys
+        self._views = Views(store)
+
+    async def begin(self, session: str, holder: Holder) -> tuple[Fence, tuple[Member, ...]]:
+        """Claim a session that is starting: its epoch goes up, earlier fences are void.
+
+        Raises NotFound; Conflict ``not_starting``; Fenced when the session or the lease is another's.
+        """
+        keys = self._keys
+        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
+        reply = await self._store.run(
+            "begin_run",
+            [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
+            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce],
+        )
+        _, epoch, mode, size, scene, params, *seats = reply
+        fence = Fence(
+            session, holder.id, holder.nonce, int(epoch), mode, int(size), scene, msgspec.json.decode(params)
+        )
+        places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
+        return fence, await self.members(session, places)
+
+    async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
+        """The world stands at its first tick. ``spec`` is kept for whoever recovers the session. Raises Fenced."""
+        reply = await self._run("running", fence, [], [tick, spec])
+        v, at = int(reply[1]), int(reply[2])
+        return Published((Event(v, "running", {"at": at}, tick, fence.epoch),), v, v)
+
+    async def journal(
+        self, fence: Fence, tick: int, entries: Sequence[bytes], first_n: int = FIRST_ENTRY
+    ) -> int:
+        """Write a tick's inputs, before they act: ids ``tick-n``, n from ``first_n``. How many were new.
+
+        Raises Fenced, also (``journal_differs``) when other inputs stand in their place; nothing is written then.
+        """
+        if not entries:
+            return 0
+        reply = await self._store.run(
+            "journal",
+            [self._keys.session(fence.session), self._keys.journal(fence.session)],
+            [fence.server, fence.nonce, fence.epoch, tick, first_n, *entries],
+        )
+        return int(reply[1])
+
+    async def read_journal(self, session: str, after: str = "") -> list[tuple[int, int, bytes]]:
+        """(tick, n, entry) after the entry with that id, in order: what is replayed on a checkpoint."""
+        reply = await self._store.call(
+            "XRANGE", self._keys.journal(session), f"({after}" if after else "-", "+", raw=True
+        )
+        entries = []
+        for name, fields in reply:
+            tick, n = name.split(b"-")
+            entries.append((int(tick), int(n), fields[1]))
+        return entries
+
+    async def keep(self, fence: Fence, fields: Mapping[str, Any]) -> None:
+        """Write fields of the session, or none, and so learn whether it is still ours. Raises Fenced."""
+        flat = [_text(part) for item in fields.items() for part in item]
+        args = [fence.server, fence.nonce, fence.epoch, *flat]
+        await self._store.run("keep", [self._keys.session(fence.session)], args)
+
+    async def trim_journal(self, fence: Fence, tick: int) -> None:
+        """Forget inputs long before ``tick``: the archive has them. Raises Fenced."""
+        before = max(0, tick - JOURNAL_TICKS)
+        if before:
+            keys = [self._keys.session(fence.session), self._keys.journal(fence.session)]
+            await self._store.run("trim_journal", keys, [fence.server, fence.nonce, fence.epoch, before])
+
+    async def physics_of(self, session: str) -> str:
+        """The physics id of the server that wrote the newest checkpoint."""
+        return str(await self._store.call("HGET", self._keys.session(session), "physics_id") or "")
+
+    async def is_paused(self, session: str) -> bool:
+        """Whether an operator has paused the run."""
+        return bool(await self._store.call("HGET", self._keys.session(session), "status") == "paused")
+
+    async def now_ms(self) -> int:
+        """The store's clock [ms]."""
+        return await self._store.now_ms()
+
+    async def publish(
+        self,
+        fence: Fence,
+        tick: int,
+        events: Sequence[TickEvent],
+        fields: Mapping[str, Any] | None = None,
+        seats: Mapping[str, Mapping[str, Any]] | None = None,
+        deadline_ms: int | None = None,
+    ) -> Published:
+        """Make a tick public, once: its events in order, fields of the session, fields of players by their ids.
+
+        ``deadline_ms``: the turn that begins here ends so much later; ``turn_ends_at`` is set, and a
+        ``turn_started`` among the events gets it as ``ends_at``. Raises Fenced.
+        """
+        keys, session = self._keys, fence.session
+        seats = seats or {}
+        reply = await self._store.run(
+            "publish",
+            [keys.session(session), keys.events(session), *(keys.session_player(session, p) for p in seats)],
+            [
+                keys.wake(session), fence.server, fence.nonce, fence.epoch, tick,
+                "" if deadline_ms is None else deadline_ms, *_tick_args(events, fields or {}, seats),
+            ],
+        )  # fmt: skip
+        first_v, last_v, ends_at, again = (int(part) for part in reply[1:])
+        if again:
+            return Published(await self._tail(session, first_v, last_v), first_v, last_v, ends_at, True)
+        return Published(
+            _numbered(events, first_v, fence.epoch, ends_at if deadline_ms is not None else None),
+            first_v,
+            last_v,
+            ends_at,
+        )
+
+    async def checkpoint(
+        self,
+        fence: Fence,
+        tick: int,
+        data: bytes,
+        journal_offset: str = "",
+        fields: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Keep the exact state of a tick. False: a newer one of this claim is kept already. Raises Fenced."""
+        reply = await self._store.run(
+            "checkpoint",
+            [self._keys.session(fence.session), self._keys.checkpoint(fence.session)],
+            [
+                fence.server, fence.nonce, fence.epoch, tick, data, journal_offset,
+                *(_text(part) for item in (fields or {}).items() for part in item),
+            ],
+        )  # fmt: skip
+        return bool(reply[1] == "1")
+
+    async def load_checkpoint(self, session: str) -> Checkpoint | None:
+        """The newest checkpoint."""
+        tick, data, journal, epoch = await self._store.call(
+            "HMGET", self._keys.checkpoint(session), "tick", "data", "journal", "epoch", raw=True
+        )
+        if tick is None:
+            return None
+        return Checkpoint(int(tick), bytes(data), journal.decode(), int(epoch))
+
+    async def load_spec(self, session: str) -> bytes | None:
+        """What ``running`` was given."""
+        spec = await self._store.call("HGET", self._keys.session(session), "spec", raw=True)
+        return None if spec is None else bytes(spec)
+
+    async def finish(
+        self,
+        fence: Fence,
+        tick: int,
+        events: Sequence[TickEvent],
+        result: Mapping[str, Any] | None,
+        *,
+        event: LifecycleEvent = LifecycleEvent.ENDED,
+        reason: str = "",
+        fields: Mapping[str, Any] | None = None,
+        seats: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Published:
+        """End the run as ENDED or FAILED: publish the last tick, store the result, free every player. Raises Fenced.
+
+        The last event published is ``ended`` or ``failed`` itself.
+        """
+        if event not in (LifecycleEvent.ENDED, LifecycleEvent.FAILED):
+            raise ValueError(f"a run does not end as {event}")
+        keys, session = self._keys, fence.session
+        sources = SOURCES[event]
+        if event is LifecycleEvent.ENDED:  # a lobby that ends has no holder to say so
+            sources -= SOURCES[LifecycleEvent.TIMED_OUT]
+        for _ in range(FINISH_TRIES):
+            members = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
+            reply = await self._run(
+                "finish",
+                fence,
+                [*(keys.session_player(session, p) for p in members), *(keys.player(p) for p in members)],
+                [
+                    tick, event.value, reason, "" if result is None else msgspec.json.encode(result),
+                    "," + "".join(f"{status.value}," for status in sorted(sources)), len(members), *members,
+                    *_tick_args(events, fields or {}, {p: (seats or {}).get(p, {}) for p in members}),
+                ],
+            )  # fmt: skip
+            if reply[0] != "OK":
+                continue
+            first_v, last_v, again = (int(part) for part in reply[1:])
+            return Published(await self._tail(session, first_v, last_v), first_v, last_v, 0, bool(again))
+        raise StoreError(f"the members of {session} change while it ends")
+
+    async def _run(self, script: str, fence: Fence, keys: list[str], args: Sequence[Argument]) -> list[Any]:
+        session = fence.session
+        return await self._store.run(
+            script,
+            [*self._keys.for_scripts(session, fence.mode, fence.size), *keys],
+            [
+                session, self._keys.wake(session), self._keys.lifecycle, fence.server, fence.nonce, fence.epoch,
+                *args,
+            ],
+        )  # fmt: skip
+
+    async def _tail(self, session: str, first_v: int, last_v: int) -> tuple[Event, ...]:
+        if first_v == 0:
+            return ()
+        return tuple(await self._views.events(session, first_v - 1, last_v - first_v + 1))
+
+    async def members(self, session: str, places: Sequence[tuple[int, str]]) -> tuple[Member, ...]:
+        replies = await self._store.batch(
+            [("HMGET", self._keys.session_player(session, player), *_MEMBER_FIELDS) for _, player in places]
+        )
+        return tuple(
+            Member(seat, player, name, kind, skill or "", body or "", left == "1", int(last_id or 0))
+            for (seat, player), (name, kind, skill, body, left, last_id) in zip(places, replies, strict=True)
+        )
+
+
+_MEMBER_FIELDS = ("name", "kind", "skill", "body", "left", "last_id")
+
+
+def _text(value: Any) -> Argument:
+    """A field's value as it is stored."""
+    if isinstance(value, bool):
+        return int(value)
+    return value if isinstance(value, (str, bytes, int)) else str(value)
+
+
+def _tick_args(
+    events: Sequence[TickEvent], fields: Mapping[str, Any], seats: Mapping[str, Mapping[str, Any]]
+) -> list[Argument]:
+    """The arguments of publish_tick (scripts/parts/publishing.lua)."""
+    args: list[Argument] = [len(events)]
+    for tick, kind, data in events:
+        args += [tick, kind, msgspec.json.encode(data)]
+    for group in (fields, *seats.values()):
+        args.append(len(group))
+        for name, value in group.items():
+            args += [name, _text(value)]
+    return args
+
+
+def _numbered(
+    events: Sequence[TickEvent], first_v: int, epoch: int, ends_at: int | None
+) -> tuple[Event, ...]:
+    """The events as the script has written them."""
+    return tuple(
+        Event(
+            first_v + i,
+            kind,
+            {**data, "ends_at": ends_at} if ends_at is not None and kind == "turn_started" else dict(data),
+            tick,
+            epoch,
+        )
+        for i, (tick, kind, data) in enumerate(events)
+    )

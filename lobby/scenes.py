@@ -1,0 +1,143 @@
+"""The scene: the authored, versioned description that physics compiles. Documents only, no geometry.
+
+A scene is JSON of schema ``tussle-scene/1``. Everything is SI (m, kg, s, N, Pa), y up, right-handed. This module
+validates shape and ranges; whether the bodies overlap is for physics to say. It must never import numpy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from lobby.errors import Refused
+
+__all__ = [
+    "Body",
+    "Handle",
+    "Material",
+    "Pin",
+    "Rail",
+    "Recipe",
+    "Scene",
+    "decode_scene",
+    "encode_scene",
+    "scene_schema",
+]
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Material(_Document, frozen=True):
+    """What a body is made of. ``stiffness`` is Young's modulus [Pa], for an affine body the modulus of its
+    orthogonality energy; ``friction`` is Coulomb's mu, combined over a pair as the geometric mean; ``damping``
+    [1/s] multiplies velocities by exp(-damping*dt) each tick."""
+
+    density: Positive
+    stiffness: Positive = 1e6
+    poisson: Annotated[float, msgspec.Meta(ge=0, lt=0.5)] = 0.4
+    friction: NonNegative = 0.4
+    damping: NonNegative = 0.0
+
+
+class Recipe(_Document, frozen=True):
+    """A procedural mesh: a generator's name and its parameters (catalogue.json, "shapes"), or kind "mesh" with
+    params {"path": file} or {"sha256": content hash}."""
+
+    kind: str
+    params: dict[str, Any]
+
+
+class Pin(_Document, frozen=True):
+    """Vertices of a body held where the scene puts them. ``vertices`` empty: all of them."""
+
+    vertices: tuple[int, ...] = ()
+
+
+class Handle(_Document, frozen=True):
+    """A named, grabbable vertex set of a body."""
+
+    id: Name
+    vertices: tuple[int, ...]
+
+
+class Rail(_Document, frozen=True):
+    """The prescribed motion of an obstacle: p(t) = position + amplitude * sin(2 pi frequency t + phase), plus a
+    constant spin about ``axis`` [rad/s]. Only bodies of kind "rail" have one."""
+
+    amplitude: Vector = (0.0, 0.0, 0.0)
+    frequency: NonNegative = 0.0
+    phase: float = 0.0
+    axis: Vector = (0.0, 1.0, 0.0)
+    spin: float = 0.0
+
+
+class Body(_Document, frozen=True):
+    """One thing in the world. ``kind``: affine (12 degrees of freedom), elastic (tetrahedra), static, rail."""
+
+    id: Name
+    shape: Recipe
+    material: Material
+    kind: Literal["affine", "elastic", "static", "rail"] = "affine"
+    position: Vector = (0.0, 0.0, 0.0)
+    rotation: Quaternion = (1.0, 0.0, 0.0, 0.0)
+    velocity: Vector = (0.0, 0.0, 0.0)
+    spin: Vector = (0.0, 0.0, 0.0)
+    pins: tuple[Pin, ...] = ()
+    handles: tuple[Handle, ...] = ()
+    rail: Rail | None = None
+
+
+class Scene(_Document, frozen=True):
+    """``dhat`` [m] is the distance at which the barrier begins; ``friction_speed`` [m/s] is eps_v, below which
+    friction counts as static; ``contact_mass`` [kg] sizes the barrier's stiffness (its force at dhat/2 carries that
+    mass); ``tolerance`` [m/s] is the largest vertex step of Newton that counts as converged, divided by dt."""
+
+    bodies: Annotated[tuple[Body, ...], msgspec.Meta(min_length=1, max_length=512)]
+    schema: Literal["tussle-scene/1"] = "tussle-scene/1"
+    name: str = ""
+    gravity: Vector = (0.0, -9.81, 0.0)
+    dt: Annotated[float, msgspec.Meta(ge=1e-4, le=0.1)] = 1 / 60
+    dhat: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.01
+    friction_speed: Positive = 0.05
+    contact_mass: Positive = 15.0
+    tolerance: Positive = 0.02
+    max_iterations: Annotated[int, msgspec.Meta(ge=1, le=500)] = 25
+
+
+def decode_scene(document: bytes | str) -> Scene:
+    """Parse and validate. Raises Refused with code ``bad_scene`` and the path of the offending field."""
+    try:
+        scene = msgspec.json.decode(document, type=Scene)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"not a scene: {error}", code="bad_scene") from None
+    seen: set[str] = set()
+    for body in scene.bodies:
+        if body.id in seen:
+            raise Refused(f"two bodies are named {body.id!r}", code="bad_scene", field="bodies")
+        seen.add(body.id)
+        if (body.rail is not None) != (body.kind == "rail"):
+            raise Refused(
+                f"body {body.id!r}: a rail belongs to kind 'rail' and only there",
+                code="bad_scene",
+                field="rail",
+            )
+    return scene
+
+
+def encode_scene(scene: Scene) -> bytes:
+    """Canonical JSON: equal scenes give equal bytes, so that a hash of them is a hash of the scene."""
+    return msgspec.json.encode(scene, order="sorted")
+
+
+def scene_schema() -> dict[str, Any]:
+    """The JSON Schema of ``tussle-scene/1``."""
+    return msgspec.json.schema(Scene)

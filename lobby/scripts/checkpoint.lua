@@ -1,0 +1,22 @@
+--@include fence
+-- Keeps the exact state of a tick with the offset of the journal that it includes. An older one changes nothing.
+--
+-- KEYS 1 session, 2 checkpoint
+-- ARGV 1 server, 2 nonce, 3 epoch, 4 tick, 5 data (bytes), 6 offset: id of the last journal entry that it includes,
+--      7.. name, value of further fields of the session
+-- Returns {OK, 1} | {OK, 0}: a newer one stands | ERR fenced
+local session_key, checkpoint_key = KEYS[1], KEYS[2]
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',starting,running,paused,')
+if refusal then
+    return refusal
+end
+local stored = redis.call('HMGET', checkpoint_key, 'tick', 'epoch')
+if stored[1] and stored[2] == ARGV[3] and tonumber(stored[1]) > tonumber(ARGV[4]) then
+    return {'OK', '0'}
+end
+redis.call('HSET', checkpoint_key, 'tick', ARGV[4], 'data', ARGV[5], 'journal', ARGV[6], 'epoch', ARGV[3],
+    'at', whole(now_ms()))
+for i = 7, #ARGV - 1, 2 do
+    redis.call('HSET', session_key, ARGV[i], ARGV[i + 1])
+end
+return {'OK', '1'}

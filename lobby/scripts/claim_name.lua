@@ -1,0 +1,27 @@
+--@include clock
+-- Gives a name to a new player, or to a guest that becomes a registered player, and logs it in.
+--
+-- KEYS 1 players by name, 2 player, 3 login
+-- ARGV 1 name as it is compared, 2 player, 3 shown name, 4 kind, 5 skill, 6 hash of the secret, 7 life of the login
+--      [s], 8 1 if the player is a guest that exists, else 0
+-- Returns {OK} | ERR name_taken, not_guest, token_taken
+local names_key, player_key, login_key = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('HEXISTS', names_key, ARGV[1]) == 1 then
+    return refuse('name_taken', 'this name belongs to somebody')
+end
+if ARGV[8] == '1' then
+    if redis.call('HGET', player_key, 'guest') ~= '1' then
+        return refuse('not_guest', 'only a guest can take a name')
+    end
+    redis.call('HSET', player_key, 'name', ARGV[3], 'secret_hash', ARGV[6], 'guest', '0')
+    redis.call('PERSIST', player_key)
+else
+    if redis.call('EXISTS', player_key) == 1 then
+        return refuse('token_taken', ARGV[2])
+    end
+    redis.call('HSET', player_key, 'name', ARGV[3], 'kind', ARGV[4], 'skill', ARGV[5], 'secret_hash', ARGV[6],
+        'guest', '0', 'xp', '0', 'created_at', whole(now_ms()))
+end
+redis.call('HSET', names_key, ARGV[1], ARGV[2])
+redis.call('SET', login_key, ARGV[2], 'EX', ARGV[7])
+return {'OK'}

@@ -1,0 +1,67 @@
+--@include seating
+-- A connection takes up a place, by a ticket (used once) or by a resume token (which rotates). The session starts
+-- here if everyone else was ready. After the end it only answers.
+--
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket (by a ticket only)
+-- ARGV 1-3 the session, 4 player, 5 'ticket' or the hash of the resume token, 6 connection, 7 hash of the next
+--      resume token, 8 server
+-- Returns {OK, role, seat or '', name, kind, v, status, epoch, tick, replaced connection or '', last id, holder,
+--      its url, 1 if the next resume token counts from now on else 0}
+--      | ERR not_found, ticket_refused, resume_refused, not_member
+local player_key, member_key = KEYS[13], KEYS[14]
+local player, resume = ARGV[4], ARGV[5]
+
+local role = 'player'
+if resume == 'ticket' then
+    local ticket_key = KEYS[15]
+    local text = redis.call('GETDEL', ticket_key)
+    local ticket = text and cjson.decode(text)
+    if not ticket or ticket.session ~= token or ticket.player ~= player then
+        return refuse('ticket_refused', 'this ticket is used, too old or not yours')
+    end
+    role = ticket.role
+end
+local status = redis.call('HGET', session_key, 'status')
+if not status then
+    return refuse('not_found', 'no such session')
+end
+
+local seat, name, kind, replaced, last_id, rotated = '', '', '', '', '0', '0'
+if role == 'observer' then
+    local who = redis.call('HMGET', player_key, 'name', 'kind')
+    name, kind = who[1] or '', who[2] or 'person'
+else
+    local member = redis.call('HMGET', member_key, 'seat', 'name', 'kind', 'left', 'connected', 'conn', 'resume',
+        'resume_before', 'last_id', 'chat_id')
+    if not member[1] or member[4] == '1' then
+        return refuse('not_member', 'you have no seat in this session')
+    end
+    local before = ''
+    if resume ~= 'ticket' then
+        if resume ~= member[7] and resume ~= member[8] then
+            return refuse('resume_refused', 'this resume token is not valid')
+        end
+        before = resume
+    end
+    seat, name, kind, last_id = member[1], member[2], member[3], member[9] or '0'
+    if member[10] and tonumber(member[10]) > tonumber(last_id) then
+        last_id = member[10]
+    end
+    if status ~= 'ended' and status ~= 'timed_out' and status ~= 'failed' then
+        if member[5] == '1' and member[6] ~= ARGV[6] then
+            replaced = member[6] or ''
+        end
+        redis.call('HSET', member_key, 'connected', '1', 'conn', ARGV[6], 'server', ARGV[8], 'resume', ARGV[7],
+            'resume_before', before)
+        rotated = '1'
+        redis.call('ZREM', deadlines_key, seat_timer(player))
+        if status == 'open' or status == 'filled' then
+            await_member(member_key, player)
+        end
+        emit('seat_connected', {seat = tonumber(seat), player = player, conn = ARGV[6]})
+        start_if_ready()
+    end
+end
+local about = redis.call('HMGET', session_key, 'v', 'status', 'epoch', 'tick', 'holder', 'holder_url')
+return {'OK', role, seat, name, kind, about[1], about[2], about[3], about[4], replaced, last_id, about[5], about[6],
+    rotated}

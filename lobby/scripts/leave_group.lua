@@ -1,0 +1,46 @@
+-- Takes a consumer, and consumers that died with nothing pending, out of a stream's group; the last one out takes the
+-- group with it. A consumer with entries pending stays in, for others to claim them, unless it is the last.
+--
+-- KEYS 1 stream
+-- ARGV 1 group, 2 consumer, or '' to tidy up only, 3 idle time after which a consumer counts as dead [ms]
+-- Returns {OK, 1 the group is gone | 0}
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    return {'OK', '1'}
+end
+
+-- A reply of XINFO as a table: a flat list of names and values, or a map already.
+local function fields(row)
+    if row[1] == nil then
+        return row
+    end
+    local named = {}
+    for i = 1, #row, 2 do
+        named[row[i]] = row[i + 1]
+    end
+    return named
+end
+
+local found = false
+for _, row in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+    found = found or fields(row)['name'] == ARGV[1]
+end
+if not found then
+    return {'OK', '1'}
+end
+local alive = 0
+for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local consumer = fields(row)
+    local dead = tonumber(consumer['idle']) > tonumber(ARGV[3])
+    local leaves = consumer['name'] == ARGV[2]
+    if not leaves and not dead then
+        alive = alive + 1
+    end
+    if (leaves or dead) and tonumber(consumer['pending']) == 0 then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+    end
+end
+if ARGV[2] ~= '' and alive == 0 then
+    redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+    return {'OK', '1'}
+end
+return {'OK', '0'}

@@ -1,0 +1,42 @@
+--@include seating
+-- Opens a lobby and seats its host. For find: only while no other lobby of its mode and size is open.
+--
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket
+-- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 scene, 8 params (JSON), 9 private 0|1, 10 holder, 11 its nonce,
+--      12 its url, 13 timeout [ms], 14 body or '', 15 wishes (JSON list), 16 ready 0|1, 17 ticket and
+--      reservation [ms], 18 only if none is open 0|1
+-- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | ERR unknown_player, in_session, token_taken
+local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
+local player = ARGV[4]
+
+if redis.call('HEXISTS', player_key, 'kind') == 0 then
+    return refuse('unknown_player', 'no such player')
+end
+local bound = redis.call('HGET', player_key, 'session')
+if bound then
+    return refuse('in_session', bound)
+end
+if redis.call('EXISTS', session_key) == 1 then
+    return refuse('token_taken', token)
+end
+if ARGV[18] == '1' then
+    local oldest = redis.call('ZRANGE', open_key, '0', '0')
+    if oldest[1] then
+        return {'TAKEN', oldest[1]}
+    end
+end
+
+local at = now_ms()
+redis.call('HSET', session_key, 'status', 'open', 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
+    'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
+    'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
+    'round', '0', 'turn', '0', 'events_tick', '-1')
+redis.call('ZADD', waiting_key, whole(at), token)
+if ARGV[9] == '0' then
+    redis.call('ZADD', open_key, whole(at), token)
+end
+redis.call('ZADD', deadlines_key, whole(at + tonumber(ARGV[13])), lobby_timer())
+announce('opened', at)
+local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
+issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
+return {'OK', whole(seat)}

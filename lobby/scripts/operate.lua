@@ -1,0 +1,34 @@
+--@include session
+-- What an operator does to a session that runs: pause it, let it go on, ask its holder to end it. The holder reads it
+-- from the events.
+--
+-- KEYS 1-12 the session (parts/session.lua)
+-- ARGV 1-3 the session, 4 pause | resume | end, 5 player id of the operator
+-- Returns {OK, 1} | {OK, 0}: it is so already | ERR not_found, not_running
+local status = redis.call('HGET', session_key, 'status')
+if not status then
+    return refuse('not_found', 'no such session')
+end
+local running = status == 'running'
+if not running and status ~= 'paused' then
+    return refuse('not_running', 'the session is ' .. status)
+end
+local at = now_ms()
+if ARGV[4] == 'pause' then
+    if not running then
+        return {'OK', '0'}
+    end
+    redis.call('HSET', session_key, 'status', 'paused')
+    emit('session_paused', {at = at, by = ARGV[5]})
+    announce('paused', at)
+elseif ARGV[4] == 'resume' then
+    if running then
+        return {'OK', '0'}
+    end
+    redis.call('HSET', session_key, 'status', 'running')
+    emit('session_resumed', {at = at, by = ARGV[5]})
+    announce('running', at)
+else
+    emit('end_asked', {at = at, by = ARGV[5]})
+end
+return {'OK', '1'}

@@ -1,0 +1,85 @@
+--@include session
+-- Taking and readying seats while a lobby waits.
+
+-- Writes a ticket: a secret that lets one connection take up this player's place, once.
+local function issue_ticket(ticket_key, player, seat, role, ttl_ms)
+    redis.call('SET', ticket_key,
+        cjson.encode({session = token, player = player, seat = seat, role = role}), 'PX', ttl_ms)
+end
+
+-- filled -> starting, once nobody is awaited any more. Returns whether it happened.
+local function start_if_ready()
+    if redis.call('HGET', session_key, 'status') ~= 'filled' or redis.call('SCARD', awaited_key) > 0 then
+        return false
+    end
+    local about = redis.call('HMGET', session_key, 'size', 'timeout_ms', 'holder')
+    local at = now_ms()
+    redis.call('HSET', session_key, 'status', 'starting', 'starting_at', whole(at))
+    redis.call('DEL', order_key)
+    for seat = 0, tonumber(about[1]) - 1 do
+        redis.call('RPUSH', order_key, redis.call('HGET', seats_key, whole(seat)))
+    end
+    redis.call('ZADD', deadlines_key, whole(at + tonumber(about[2])), lobby_timer())
+    emit('starting', {at = at, holder = about[3]})
+    announce('starting', at)
+    return true
+end
+
+-- Keeps the set of members that the start waits for true to one member's flags.
+local function await_member(member_key, player)
+    local flags = redis.call('HMGET', member_key, 'connected', 'ready')
+    if flags[1] == '1' and flags[2] == '1' then
+        redis.call('SREM', awaited_key, player)
+    else
+        redis.call('SADD', awaited_key, player)
+    end
+end
+
+-- The first body of the wish list that no seat has; else the first of all; '' if there is none.
+local function pick_body(size, wishes)
+    local taken = {}
+    for seat = 0, size - 1 do
+        local body = redis.call('HGET', session_key, 'body.' .. whole(seat))
+        if body then
+            taken[body] = true
+        end
+    end
+    for _, body in ipairs(wishes) do
+        if not taken[body] then
+            return body
+        end
+    end
+    return wishes[1] or ''
+end
+
+-- Seats a player on the lowest free seat; fills the lobby if that was the last. The caller has checked that one is
+-- free and that the player may. Returns the seat.
+local function take_seat(player_key, member_key, player, body, wishes, ready, reserve_ms)
+    local size = tonumber(redis.call('HGET', session_key, 'size'))
+    local seat = 0
+    while redis.call('HEXISTS', seats_key, whole(seat)) == 1 do
+        seat = seat + 1
+    end
+    if body == '' then
+        body = pick_body(size, cjson.decode(wishes))
+    end
+    local who = redis.call('HMGET', player_key, 'name', 'kind', 'skill')
+    local at = now_ms()
+    redis.call('HSET', seats_key, whole(seat), player)
+    redis.call('SADD', players_key, player)
+    redis.call('SADD', awaited_key, player)
+    redis.call('HSET', session_key, 'body.' .. whole(seat), body)
+    redis.call('HSET', member_key, 'seat', whole(seat), 'name', who[1] or '', 'kind', who[2] or 'person',
+        'skill', who[3] or '', 'body', body, 'ready', ready, 'connected', '0', 'joined_at', whole(at), 'last_id', '0')
+    redis.call('HSET', player_key, 'session', token)
+    redis.call('ZADD', deadlines_key, whole(at + tonumber(reserve_ms)), seat_timer(player))
+    emit('seat_taken', {seat = seat, player = player, name = who[1] or '', kind = who[2] or 'person',
+        body = body, ready = ready == '1'})
+    if redis.call('HLEN', seats_key) == size then
+        redis.call('HSET', session_key, 'status', 'filled')
+        redis.call('ZREM', open_key, token)
+        emit('filled', {size = size})
+        announce('filled', at)
+    end
+    return seat
+end

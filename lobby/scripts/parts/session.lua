@@ -1,0 +1,72 @@
+--@include events
+-- What every script on a whole session shares.
+--
+-- KEYS 1 session, 2 session players, 3 seats, 4 awaited, 5 order, 6 session events, 7 waiting index,
+--      8 open index of its mode and size, 9 running index, 10 ended index, 11 deadlines, 12 lifecycle
+-- ARGV 1 session token, 2 wake channel, 3 lifecycle channel
+
+local session_key, players_key, seats_key, awaited_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local order_key, events_key, waiting_key, open_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local running_key, ended_key, deadlines_key, lifecycle_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local token, wake, lifecycle_channel = ARGV[1], ARGV[2], ARGV[3]
+
+-- Appends an event of the session, at its present tick and epoch. data: a table with at least one field.
+local function emit(kind, data)
+    local at = redis.call('HMGET', session_key, 'tick', 'epoch')
+    return append_event(session_key, events_key, wake, kind, cjson.encode(data), at[1] or '0', at[2] or '0')
+end
+
+-- Appends a transition to the lifecycle stream and hints it on the channel.
+local function announce(event, at)
+    local about = redis.call('HMGET', session_key, 'mode', 'size', 'reason')
+    redis.call('XADD', lifecycle_key, '*', 'session', token, 'event', event, 'mode', about[1] or '',
+        'size', about[2] or '', 'at', whole(at), 'reason', about[3] or '',
+        'players', table.concat(redis.call('SMEMBERS', players_key), ','))
+    redis.call('PUBLISH', lifecycle_channel, token .. ' ' .. event)
+end
+
+-- The timers of the set-up stage, as members of the deadlines.
+local function lobby_timer()
+    return 'lobby:' .. token
+end
+
+local function seat_timer(player)
+    return 'seat:' .. token .. ':' .. player
+end
+
+-- Lets a player go, if it is still bound to this session.
+local function free_player(player_key)
+    if redis.call('HGET', player_key, 'session') == token then
+        redis.call('HDEL', player_key, 'session')
+    end
+end
+
+-- Moves the session to its last status. The caller has freed the players.
+local function close_session(status, reason, at)
+    redis.call('HSET', session_key, 'status', status, 'reason', reason, 'ended_at', whole(at), 'turn_ends_at', '0')
+    redis.call('ZREM', waiting_key, token)
+    redis.call('ZREM', open_key, token)
+    redis.call('ZREM', running_key, token)
+    redis.call('ZREM', deadlines_key, lobby_timer())
+    redis.call('ZADD', ended_key, whole(at), token)
+end
+
+-- Frees members whose player keys are KEYS[first] and on, ids in ARGV[first_id] and on. False: they are not the
+-- members (any more), and nothing was changed.
+local function free_members(first, first_id)
+    local count = #KEYS - first + 1
+    if redis.call('SCARD', players_key) ~= count then
+        return false
+    end
+    for i = 0, count - 1 do
+        if redis.call('SISMEMBER', players_key, ARGV[first_id + i]) == 0 then
+            return false
+        end
+    end
+    for i = 0, count - 1 do
+        local player_key = KEYS[first + i]
+        free_player(player_key)
+        redis.call('ZREM', deadlines_key, seat_timer(ARGV[first_id + i]))
+    end
+    return true
+end

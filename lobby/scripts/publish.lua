@@ -1,0 +1,28 @@
+--@include publishing
+-- Makes a tick public, once: its events, its fields, its players' standing, its turn's end.
+--
+-- KEYS 1 session, 2 session events, 3.. session player of each whose fields change
+-- ARGV 1 wake channel, 2 server, 3 nonce, 4 epoch, 5 tick, 6 time that the turn has [ms] or '', 7.. as publish_tick
+-- Returns {OK, first v, last v, turn_ends_at, 0} | the same with 1: that tick was published before, nothing changed
+--      | ERR fenced
+local session_key, events_key = KEYS[1], KEYS[2]
+local refusal = check_fence(session_key, ARGV[2], ARGV[3], ARGV[4], ',running,paused,')
+if refusal then
+    return refusal
+end
+local about = redis.call('HMGET', session_key, 'events_tick', 'events_first_v', 'events_last_v', 'turn_ends_at')
+if tonumber(ARGV[5]) <= tonumber(about[1]) then
+    if about[1] ~= ARGV[5] then
+        return {'OK', '0', '0', about[4] or '0', '1'}
+    end
+    return {'OK', about[2], about[3], about[4] or '0', '1'}
+end
+local ends_at = nil
+if ARGV[6] ~= '' then
+    ends_at = now_ms() + tonumber(ARGV[6])
+    redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at))
+end
+local first_v, last_v = publish_tick(session_key, events_key, ARGV[1], ARGV[4], 7, 3, ends_at)
+redis.call('HSET', session_key, 'events_tick', ARGV[5], 'events_first_v', whole(first_v), 'events_last_v',
+    whole(last_v))
+return {'OK', whole(first_v), whole(last_v), whole(ends_at or about[4] or 0), '0'}

@@ -1,0 +1,14 @@
+--@include clock
+-- A server renews its lease, if it still has it.
+--
+-- KEYS 1 lease of the server, 2 servers
+-- ARGV 1 server, 2 nonce, 3 life of the lease [ms], 4 sessions that it runs
+-- Returns {OK, 1} | {OK, 0}: the lease is lost
+local lease_key, servers_key = KEYS[1], KEYS[2]
+if redis.call('HGET', lease_key, 'nonce') ~= ARGV[2] then
+    return {'OK', '0'}
+end
+redis.call('HSET', lease_key, 'sessions', ARGV[4])
+redis.call('PEXPIRE', lease_key, ARGV[3])
+redis.call('ZADD', servers_key, whole(now_ms()), ARGV[1])
+return {'OK', '1'}

@@ -1,0 +1,62 @@
+--@include seating
+-- Seats a player in one lobby, or renews the ticket of a member. A lobby that cannot be joined is de-indexed.
+--
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket
+-- ARGV 1-3 the session, 4 player, 5 body or '', 6 wishes (JSON list), 7 ready 0|1, 8 ticket and reservation [ms],
+--      9 only if it is the oldest open lobby of its mode and size 0|1
+-- Returns {OK, seat, holder, its nonce, its url, oldest} | {OTHER, oldest}: it is not; nothing changed
+--      | {FULL} | {GONE}: no lobby there | ERR unknown_player, in_session, left, ended
+--      oldest: token of the lobby that the next one to come should try, '' if none is open
+local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
+local player = ARGV[4]
+
+local function oldest_open()
+    return redis.call('ZRANGE', open_key, '0', '0')[1] or ''
+end
+
+local function seated(seat)
+    issue_ticket(ticket_key, player, tonumber(seat), 'player', ARGV[8])
+    local about = redis.call('HMGET', session_key, 'holder', 'holder_nonce', 'holder_url')
+    return {'OK', whole(seat), about[1], about[2], about[3], oldest_open()}
+end
+
+if ARGV[9] == '1' and oldest_open() ~= token then
+    return {'OTHER', oldest_open()}
+end
+local about = redis.call('HMGET', session_key, 'status', 'size')
+local status = about[1]
+if not status then
+    redis.call('ZREM', open_key, token)
+    return {'GONE'}
+end
+if redis.call('HEXISTS', player_key, 'kind') == 0 then
+    return refuse('unknown_player', 'no such player')
+end
+if status == 'ended' or status == 'timed_out' or status == 'failed' then
+    redis.call('ZREM', open_key, token)
+    return refuse('ended', 'the session has ended')
+end
+if redis.call('SISMEMBER', players_key, player) == 1 then
+    local member = redis.call('HMGET', member_key, 'seat', 'left', 'connected')
+    if member[2] == '1' then
+        return refuse('left', 'you have left this session')
+    end
+    if member[3] ~= '1' and (status == 'open' or status == 'filled') then
+        redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[8])), seat_timer(player))
+    end
+    return seated(member[1])
+end
+local bound = redis.call('HGET', player_key, 'session')
+if bound then
+    return refuse('in_session', bound)
+end
+local due = redis.call('ZSCORE', deadlines_key, lobby_timer())
+if status == 'open' and (not due or tonumber(due) <= now_ms()) then
+    redis.call('ZREM', open_key, token)
+    return {'GONE'}
+end
+if status ~= 'open' or redis.call('HLEN', seats_key) >= tonumber(about[2]) then
+    redis.call('ZREM', open_key, token)
+    return {'FULL'}
+end
+return seated(take_seat(player_key, member_key, player, ARGV[5], ARGV[6], ARGV[7], ARGV[8]))

@@ -1,0 +1,31 @@
+--@include session
+-- A lobby that did not start in time ends: timed_out while it waits, failed if its holder never ran it.
+--
+-- KEYS 1-12 the session (parts/session.lua), 13.. player of each member
+-- ARGV 1-3 the session, 4 the time by which the deadline must have passed [ms], 5.. players of the members
+-- Returns {OK, event} | {OK, ''}: nothing to do | {RETRY}: other members than those
+local due = redis.call('ZSCORE', deadlines_key, lobby_timer())
+if not due or tonumber(due) > tonumber(ARGV[4]) then
+    return {'OK', ''}
+end
+local status = redis.call('HGET', session_key, 'status')
+local event, reason = nil, nil
+if status == 'open' or status == 'filled' then
+    event, reason = 'timed_out', 'nobody_came'
+    if status == 'filled' then
+        reason = 'not_ready'
+    end
+elseif status == 'starting' then
+    event, reason = 'failed', 'not_started'
+else
+    redis.call('ZREM', deadlines_key, lobby_timer())
+    return {'OK', ''}
+end
+if not free_members(13, 5) then
+    return {'RETRY'}
+end
+local at = now_ms()
+close_session(event, reason, at)
+emit(event, {at = at, reason = reason})
+announce(event, at)
+return {'OK', event}

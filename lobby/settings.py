@@ -1,0 +1,257 @@
+"""Every setting, read once from the environment, checked at start and passed in. ``.env.example`` lists them all.
+
+Nothing else of Tussle reads the environment. A bad value stops the process with one line that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+__all__ = ["BadSetting", "Settings", "example"]
+
+
+class BadSetting(ValueError):
+    """A setting that cannot be used; the message names it, its value and what is allowed."""
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    among: tuple[str, ...] = (),
+) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high, "among": among})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Field ``lobby_timeout_s`` is the environment variable ``LOBBY_TIMEOUT_S``. Units are in the names."""
+
+    # the store
+    redis_url: str = setting("", "redis:// address of the store; empty: an embedded one is started")
+    realm: str = setting("main", "the lobby world: every key begins with {REALM}:")
+    store_fsync: str = setting(
+        "everysec", "what the embedded store promises on its own death", among=("everysec", "always")
+    )
+    store_port: int = setting(0, "port of the embedded store; 0: a free one", low=0, high=65535)
+    data_dir: Path = setting(Path("data"), "where the embedded store and the caches live")
+
+    archive_url: str = setting("", "where sessions are archived, any fsspec URL; empty: DATA_DIR/archive")
+    archive_days: float = setting(30.0, "days that an archived session is kept", low=0)
+
+    # the server
+    host: str = setting("127.0.0.1", "address that the server listens on")
+    port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)
+    public_url: str = setting(
+        "",
+        "how clients reach this very server: http://..., or a path behind the proxy that they came through, in"
+        " which {hostname} is this machine's; empty: from HOST and PORT",
+    )
+    trusted_proxies: str = setting(
+        "", "addresses and networks of proxies whose X-Forwarded-For and -Proto are believed, comma separated"
+    )
+    server_id: str = setting("", "name of this server in the store; empty: drawn by chance")
+    solvers: int = setting(0, "solver processes; 0: one per core", low=0, high=256)
+    internal_url: str = setting("", "how other servers reach this one, http://...; empty: from HOST and PORT")
+    solver_timeout_s: float = setting(10.0, "a solver process that is silent for so long is killed", low=0.5)
+    claim_other_s: float = setting(
+        10.0, "a session whose physics no living server has is claimed after this", low=0
+    )
+    lease_ms: int = setting(
+        1500, "life of a server's lease in the store, renewed thrice in it", low=300, high=60_000
+    )
+    max_sessions: int = setting(200, "sessions that one server holds at once", low=1)
+    grace_s: float = setting(10.0, "time to finish after SIGTERM", low=0)
+
+    # lobbies and seats
+    lobby_timeout_s: float = setting(60.0, "a lobby that has not started by then ends as timed_out", low=0.1)
+    ticket_ttl_s: float = setting(
+        15.0, "a seat is kept this long for a client that has not connected yet", low=1
+    )
+    reconnect_grace_s: float = setting(
+        15.0, "a seat of a waiting lobby is kept this long for a lost client", low=0
+    )
+    login_ttl_s: int = setting(604_800, "life of a login token, renewed by use", low=60)
+    max_seats: int = setting(16, "largest size of a lobby", low=1, high=64)
+
+    # the run
+    turn_s: float = setting(20.0, "deadline of a person's turn", low=0.1)
+    bot_turn_s: float = setting(2.0, "deadline of a bot's turn", low=0.1)
+    sim_speed: float = setting(
+        1.0, "simulated seconds per second; 0: as fast as the solver can", low=0, high=100
+    )
+    frame_hz: float = setting(30.0, "frames per simulated second sent to each viewer", low=1, high=240)
+    frame_precision: str = setting("single", "numbers of a frame", among=("single", "half"))
+    checkpoint_s: float = setting(1.0, "at least one checkpoint in this time while a session moves", low=0.05)
+    prove: bool = setting(True, "have ipctk prove every checkpoint free of intersection")
+
+    # limits of the gateway
+    max_message_bytes: int = setting(8192, "largest message from a client", low=256)
+    message_rate: float = setting(60.0, "messages per second that a client may send", low=1)
+    message_burst: int = setting(120, "messages that it may send at once", low=1)
+    outbox_messages: int = setting(
+        512, "control messages that wait for a slow client before it is closed", low=8
+    )
+    message_bytes_rate: float = setting(
+        0.0, "bytes per second that a client may send on average; 0: 4096 x MESSAGE_RATE", low=0
+    )
+    max_body_bytes: int = setting(1_048_576, "largest HTTP request", low=1024)
+    request_rate: float = setting(
+        200.0, "HTTP requests per second of one address, and of one player; five times that at once", low=1
+    )
+    login_rate: float = setting(50.0, "logins per second of one address; ten times that at once", low=0.1)
+    guess_rate: float = setting(
+        0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
+    )
+    address_connections: int = setting(2000, "connections that one address has at once", low=1)
+    player_connections: int = setting(16, "sockets that one player has at once", low=1)
+    allowed_origins: str = setting(
+        "", "web pages of other origins that may use this server, comma separated; *: any; its own always may"
+    )
+
+    # after the end
+    expiry_s: int = setting(600, "life of a session's keys after its end", low=1)
+    abandon_s: float = setting(300.0, "a run that no server claims for so long ends as failed", low=0)
+    sweep_s: float = setting(15.0, "interval of the worker's sweep", low=0.05)
+    claim_idle_s: float = setting(
+        5.0, "a lifecycle entry that a worker holds longer is taken from it", low=0.05
+    )
+
+    # the spring-damper: m x'' + 2 m omega zeta x' + k x = 0
+    spring_m: float = setting(1.0, "mass [kg]", low=1e-9)
+    spring_k: float = setting(1.0, "stiffness [N/m]", low=0)
+    spring_zeta: float = setting(0.01, "damping ratio", low=0)
+    spring_h: float = setting(0.1, "time step [s]", low=1e-9)
+    spring_cycles: int = setting(1000, "steps of one trigger", low=1)
+    spring_idle_s: float = setting(0.0, "a solver with nothing to do for this long ends; 0: it stays", low=0)
+    spring_kept: int = setting(1_000_000, "entries that each of the two streams keeps, about", low=1000)
+
+    # telemetry and other sources of readings
+    telemetry_hz: float = setting(
+        10.0, "batches of readings per second and session; 0: none", low=0, high=1000
+    )
+    telemetry_kept: int = setting(36_000, "batches that a session's or source's stream keeps, about", low=100)
+    source: str = setting("host", "what `worker source` reads: host, mock, csv:PATH, log:PATH")
+    source_name: str = setting("", "its name; empty: from SOURCE")
+    source_hz: float = setting(1.0, "batches per second that it publishes", low=0.01, high=1000)
+    operators: str = setting("", "names of the players who run the place, with commas")
+
+    lifecycle_kept: int = setting(
+        100_000, "lifecycle entries that wait for a group that does not come, about", low=1000
+    )
+
+    # the bridge to the older wire form
+    bridge_channel: str = setting("simulation_updates", "channel that `worker bridge` publishes on")
+
+    # storage
+    storage_url: str = setting("", "a folder, or influx+http://host:8086/database; empty: DATA_DIR/lake")
+    storage_flush_s: float = setting(0.5, "stored this often; bounds the lag", low=0.01)
+    storage_lease_s: float = setting(
+        3.0, "a storage worker that falls silent for this long is replaced", low=0.5
+    )
+
+    # bots, catalogue, logs
+    bots: int = setting(4, "bots that `tussle up` starts", low=0, high=1000)
+    bot_skill: str = setting(
+        "good", "skill of a bot", among=("random", "novice", "fair", "good", "sharp", "planner")
+    )
+    bot_think_s: float = setting(0.4, "time a bot waits before it acts, so that people can follow", low=0)
+    server_url: str = setting("http://127.0.0.1:8420", "the server that bots and the commands talk to")
+    catalogue: str = setting("", "file or folder that build_db.py seeds from; empty: the one that ships")
+    log_level: str = setting(
+        "info", "least level that is logged", among=("debug", "info", "warning", "error")
+    )
+    log_publish: bool = setting(False, "publish logs on the store's channels {REALM}:logs:<logger> too")
+    log_format: str = setting(
+        "auto", "json, pretty, or auto: pretty on a terminal", among=("auto", "json", "pretty")
+    )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, /, **overrides: Any) -> Self:
+        """Settings from ``environ`` (default: the process's), then ``overrides``. Raises BadSetting."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            text = environ.get(item.name.upper())
+            if text is not None and text != "":
+                values[item.name] = _parse(item.name, str(item.type), text)
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        for item in fields(self):
+            value, meta = getattr(self, item.name), item.metadata
+            if meta["among"] and value not in meta["among"]:
+                raise BadSetting(f"{item.name.upper()}={value}: must be one of {', '.join(meta['among'])}")
+            if meta["low"] is not None and value < meta["low"]:
+                raise BadSetting(f"{item.name.upper()}={value}: must be at least {meta['low']:g}")
+            if meta["high"] is not None and value > meta["high"]:
+                raise BadSetting(f"{item.name.upper()}={value}: must be at most {meta['high']:g}")
+        if not self.realm or any(character in "{}: " for character in self.realm):
+            raise BadSetting(f"REALM={self.realm}: letters, digits and dashes, not empty")
+
+
+def _parse(name: str, kind: str, text: str) -> Any:
+    try:
+        match kind:
+            case "int":
+                return int(text)
+            case "float":
+                return float(text)
+            case "bool":
+                return {
+                    "1": True,
+                    "true": True,
+                    "yes": True,
+                    "on": True,
+                    "0": False,
+                    "false": False,
+                    "no": False,
+                    "off": False,
+                }[text.lower()]
+            case "Path":
+                return Path(text)
+            case _:
+                return text
+    except (ValueError, KeyError):
+        raise BadSetting(f"{name.upper()}={text}: not a value of type {kind}") from None
+
+
+def example() -> str:
+    """The text of ``.env.example``: every setting with its meaning, its range and its default.
+
+    ``python -m lobby.settings > .env.example`` writes it anew.
+    """
+    lines = ["# Every setting of Tussle with its default. An empty value means the default.", ""]
+    for item in fields(Settings):
+        lines += [
+            f"# {item.metadata['meaning']}{_range(item.metadata)}",
+            f"{item.name.upper()}={_show(item.default)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _range(meta: Mapping[str, Any]) -> str:
+    if meta["among"]:
+        return f" [{' | '.join(meta['among'])}]"
+    low, high = meta["low"], meta["high"]
+    if low is None and high is None:
+        return ""
+    return f" [{'' if low is None else f'{low:g}'} .. {'' if high is None else f'{high:g}'}]"
+
+
+def _show(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())

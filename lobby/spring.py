@@ -1,0 +1,121 @@
+"""The spring-damper: its two explicit half-steps, and what they must come to. Pure: no store, no clock.
+
+    m x'' + d x' + k x = 0,  d = 2 m omega zeta,  omega = sqrt(k / m)
+    velocity:  v1 = v0 + (h/m) (-k x0 - d v0),  t1 = t0 + h        (semi-implicit Euler,
+    position:  x1 = x0 + h v1                                       first order in h)
+
+The arithmetic is written in one order and never rearranged: two runs agree to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+
+from lobby.settings import Settings
+
+__all__ = ["Spring", "State", "decode_state", "encode_state"]
+
+
+class State(msgspec.Struct, frozen=True):
+    """Position [m], velocity [m/s], time [s]; n: steps done; run: the entry that triggered it, "" in a trigger."""
+
+    x: float
+    v: float
+    t: float
+    n: int = 0
+    run: str = ""
+
+
+RUN_LENGTH = 64
+"""Longest name of a run: it becomes part of a key."""
+
+_decoder = msgspec.json.Decoder(State)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_state(text: str) -> State:
+    """A state from its JSON; fields that we do not know are ignored. Raises ValueError."""
+    state = _decoder.decode(text)
+    if not all(math.isfinite(value) for value in (state.x, state.v, state.t)) or state.n < 0:
+        raise ValueError("a state must be finite, and its n not negative")
+    if len(state.run) > RUN_LENGTH:
+        raise ValueError(f"run has more than {RUN_LENGTH} characters")
+    return state
+
+
+def encode_state(state: State) -> str:
+    """JSON with the shortest digits that give the same floats back."""
+    return _encoder.encode(state).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Spring:
+    """m [kg], k [N/m], zeta [1], h [s], and how many steps a trigger is worth."""
+
+    m: float = 1.0
+    k: float = 1.0
+    zeta: float = 0.01
+    h: float = 0.1
+    cycles: int = 1000
+
+    @classmethod
+    def of(cls, settings: Settings) -> Spring:
+        return cls(
+            m=settings.spring_m, k=settings.spring_k, zeta=settings.spring_zeta, h=settings.spring_h,
+            cycles=settings.spring_cycles,
+        )  # fmt: skip
+
+    @property
+    def omega(self) -> float:
+        """Undamped angular frequency [1/s]."""
+        return math.sqrt(self.k / self.m)
+
+    @property
+    def d(self) -> float:
+        """Damping [kg/s]."""
+        return 2.0 * self.m * self.omega * self.zeta
+
+    def step_velocity(self, state: State) -> State | None:
+        """The next velocity and time, from the present position; None when all cycles are done."""
+        if state.n >= self.cycles:
+            return None
+        v = state.v + (self.h / self.m) * (-self.k * state.x - self.d * state.v)
+        return State(x=state.x, v=v, t=state.t + self.h, n=state.n + 1, run=state.run)
+
+    def step_position(self, state: State) -> State | None:
+        """The next position, from the present velocity."""
+        return State(x=state.x + self.h * state.v, v=state.v, t=state.t, n=state.n, run=state.run)
+
+    def closed_form(self, x0: float, v0: float, n: int) -> tuple[float, float]:
+        """(x_n, v_n) of the scheme itself, without stepping: features.md B.
+
+        The recurrence x_{n+1} = (2 - h d/m - h^2 k/m) x_n - (1 - h d/m) x_{n-1} has the roots r e^{+-i th}. Valid
+        while it oscillates: r > 0 and |cos th| < 1. Raises ValueError otherwise.
+        """
+        h, m = self.h, self.m
+        if 1.0 - h * self.d / m <= 0.0:
+            raise ValueError("the scheme does not oscillate: h d >= m")
+        r = math.sqrt(1.0 - h * self.d / m)
+        cosine = (2.0 - h * self.d / m - h * h * self.k / m) / (2.0 * r)
+        if abs(cosine) >= 1.0:
+            raise ValueError("the scheme does not oscillate: h is too large or the damping too strong")
+        th = math.acos(cosine)
+        x1 = x0 + h * (v0 + (h / m) * (-self.k * x0 - self.d * v0))
+
+        def x(i: int) -> float:
+            b = (x1 - r * x0 * math.cos(th)) / (r * math.sin(th))
+            return r**i * (x0 * math.cos(i * th) + b * math.sin(i * th))
+
+        return x(n), v0 if n == 0 else (x(n) - x(n - 1)) / h
+
+    def exact(self, x0: float, v0: float, t: float) -> float:
+        """x(t) of the differential equation, underdamped (zeta < 1)."""
+        if self.zeta >= 1.0:
+            raise ValueError("exact() is for zeta < 1")
+        decay = self.zeta * self.omega
+        omega_d = self.omega * math.sqrt(1.0 - self.zeta**2)
+        b = (v0 + decay * x0) / omega_d if omega_d else 0.0
+        return math.exp(-decay * t) * (x0 * math.cos(omega_d * t) + b * math.sin(omega_d * t))

@@ -1,0 +1,77 @@
+"""What players have earned: experience, ratings, leaderboards. Read only; the worker writes them, from ``ended``."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lobby.errors import NotFound
+from lobby.store import Store
+
+__all__ = ["LeaderboardRow", "Profile", "Standings"]
+
+PROVISIONAL_SIGMA = 4.0
+"""A rating less certain than this is shown as provisional (game.md, 7)."""
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A player as the player sees it. ``rating`` [points] per mode played."""
+
+    player: str
+    name: str
+    kind: str
+    session: str | None
+    xp: int
+    played: int
+    won: int
+    rating: dict[str, float]
+
+
+class LeaderboardRow(msgspec.Struct, frozen=True):
+    player: str
+    name: str
+    value: float
+    provisional: bool
+    played: int
+
+
+class Standings:
+    """The ladders of a realm."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def profile(self, player: str) -> Profile:
+        """Raises NotFound."""
+        flat = await self._store.call("HGETALL", self._store.keys.player(player))
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        if "name" not in fields:
+            raise NotFound("no such player")
+        rating = {
+            name.removeprefix("rating."): float(value)
+            for name, value in fields.items()
+            if name.startswith("rating.")
+        }
+        return Profile(
+            player=player,
+            name=fields["name"],
+            kind=fields.get("kind", "person"),
+            session=fields.get("session") or None,
+            xp=int(fields.get("xp", 0)),
+            played=int(fields.get("played", 0)),
+            won=int(fields.get("won", 0)),
+            rating=rating,
+        )
+
+    async def leaderboard(self, mode: str, limit: int = 50) -> list[LeaderboardRow]:
+        """The best of a mode, the greatest value first."""
+        keys = self._store.keys
+        flat = await self._store.call("ZREVRANGE", keys.leaderboard(mode), 0, limit - 1, "WITHSCORES")
+        players = list(zip(flat[::2], (float(score) for score in flat[1::2]), strict=True))
+        fields = ("name", f"sigma.{mode}", f"played.{mode}")
+        replies = await self._store.batch([("HMGET", keys.player(player), *fields) for player, _ in players])
+        return [
+            LeaderboardRow(
+                player, name or "?", value, float(sigma or 25 / 3) > PROVISIONAL_SIGMA, int(played or 0)
+            )
+            for (player, value), (name, sigma, played) in zip(players, replies, strict=True)
+        ]

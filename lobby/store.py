@@ -1,0 +1,399 @@
+"""The store: Redis >= 7, Valkey or Dragonfly, behind five verbs. The only importer of redis.
+
+    call    one command                    batch   several commands, one round trip (atomic: MULTI)
+    run     one Lua script by its name     now_ms  the store's clock
+    wakeups hints from channels (lobby/wakeups.py)
+
+Replies are plain Python: str, int, None and lists of them; bytes only where a caller asks for them. Whatever fails
+between here and the store is a StoreError; whatever a script refuses is the error of REFUSALS. A call that timed out
+may still have happened: every script is written so that repeating it is safe. This module must never spell a key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
+
+from lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
+from lobby.keys import Keys
+
+if TYPE_CHECKING:
+    from lobby.wakeups import Wakeups
+
+__all__ = ["REFUSALS", "SCHEMA", "Link", "Script", "Store", "load_scripts"]
+
+SCHEMA = 1
+"""The number of the stored layout, in ``meta``. Raised with a migration, never without."""
+
+LEAST_VERSION = 7
+
+ASK_CLUSTER_S = 1.0
+"""How long one node of a cluster may take to say who has what."""
+
+Reply = Any
+Argument = str | bytes | int
+
+REFUSALS: dict[str, type[LobbyError]] = {
+    "ended": Conflict,
+    "fenced": Fenced,
+    "in_session": Conflict,
+    "journal_differs": Fenced,
+    "left": Conflict,
+    "lobby_full": LobbyFull,
+    "name_taken": AuthError,
+    "not_found": NotFound,
+    "not_guest": Conflict,
+    "not_member": Conflict,
+    "not_open": Conflict,
+    "not_running": Conflict,
+    "not_starting": Conflict,
+    "resume_refused": AuthError,
+    "server_id_taken": Fenced,
+    "ticket_refused": AuthError,
+    "token_taken": Conflict,
+    "unknown_player": AuthError,
+}
+"""What each refusal of a script is, for its caller. The only place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script with its parts written out, and the digest that the store knows it by."""
+
+    name: str
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, name: str, text: str) -> Self:
+        return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
+
+
+@cache
+def load_scripts() -> dict[str, Script]:
+    """Every script of lobby/scripts; ``--@include part`` is replaced by parts/part.lua, once."""
+    folder = Path(__file__).with_name("scripts")
+
+    def expand(text: str, seen: set[str]) -> str:
+        def part(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in seen:
+                return ""
+            seen.add(name)
+            return expand((folder / "parts" / f"{name}.lua").read_text(), seen)
+
+        return INCLUDE.sub(part, text)
+
+    return {
+        path.stem: Script.of(path.stem, expand(path.read_text(), set()))
+        for path in sorted(folder.glob("*.lua"))
+    }
+
+
+class Link:
+    """One connection that belongs to one owner: for subscriptions and for reads that block."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self._connection = connection
+
+    async def send(self, *command: Argument) -> None:
+        """Send a command and do not wait. Raises StoreError."""
+        try:
+            await self._connection.send_command(*command, check_health=False)
+        except (RedisError, OSError) as error:
+            raise StoreError(f"the store is away: {error}") from error
+
+    async def receive(self, timeout_s: float) -> Reply:
+        """The next reply; None when nothing came in that time. Raises StoreError."""
+        try:
+            reply = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
+        except (RedisError, OSError) as error:
+            raise StoreError(f"the store is away: {error}") from error
+        return _plain(reply)
+
+    async def close(self) -> None:
+        await self._connection.disconnect(nowait=True)
+
+
+class Store:
+    """One realm of one store. Use from one event loop; ``await Store.connect(url, realm)`` makes one."""
+
+    def __init__(self, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> None:
+        self.keys = Keys(realm)
+        self.url = url
+        self._timeout_s = timeout_s
+        self._connections = connections
+        self._scripts = load_scripts()
+        self._cluster: set[str] = set()
+        self._locating: asyncio.Task[None] | None = None
+        self._pool = self._make_pool(url)
+
+    def _make_pool(self, url: str) -> BlockingConnectionPool:
+        try:
+            return BlockingConnectionPool.from_url(
+                url,
+                max_connections=self._connections,
+                timeout=None,
+                protocol=2,
+                socket_connect_timeout=self._timeout_s,
+                retry=Retry(NoBackoff(), 0),
+                health_check_interval=0,
+                client_name="tussle",
+            )
+        except ValueError as error:
+            shown = re.sub(r"//[^/]*@", "//...@", url)
+            raise StoreError(f"not an address of a store: {shown}: {error}", code="bad_address") from None
+
+    @classmethod
+    async def connect(cls, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> Self:
+        """Connect and check version and schema. Raises StoreError with code ``store_unavailable``, ``store_too_old``
+        or ``schema_mismatch``; nothing is left open then."""
+        store = cls(url, realm, timeout_s=timeout_s, connections=connections)
+        try:
+            await store._check()
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    async def _check(self) -> None:
+        info = str(await self.call("INFO", "server"))
+        if "cluster_enabled:1" in str(await self.call("INFO", "cluster")):
+            self._cluster = {self.url}
+            await self._locate()
+        version = re.search(r"^redis_version:(\d+)\.(\S+)", info, re.MULTILINE)
+        if version is None or int(version[1]) < LEAST_VERSION:
+            found = f"{version[1]}.{version[2]}" if version else "unknown"
+            raise StoreError(
+                f"the store has version {found}; Redis 7, Valkey or newer is needed", code="store_too_old"
+            )
+        await self.call("HSETNX", self.keys.meta, "schema", SCHEMA)
+        schema = int(await self.call("HGET", self.keys.meta, "schema"))
+        if schema != SCHEMA:
+            advice = "this Tussle is too old for it" if schema > SCHEMA else "`tussle migrate` upgrades it"
+            raise StoreError(f"the store has schema {schema}, not {SCHEMA}: {advice}", code="schema_mismatch")
+
+    async def close(self) -> None:
+        """Close every connection. Calls that are under way fail."""
+        if self._locating is not None:
+            self._locating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._locating
+        await self._pool.disconnect()
+
+    # on a cluster a realm is on one node, by its hash tag; which one, changes
+
+    async def _locate(self) -> None:
+        """Find the node of a cluster that has our realm, by any node that answers, and talk to that one from here on.
+        When none can say, all stays as it is, and the next failure asks again."""
+        slot = await self._ask_cluster(("CLUSTER", "KEYSLOT", self.keys.prefix))
+        slots = await self._ask_cluster(("CLUSTER", "SLOTS"))
+        if slot is None or slots is None:
+            return
+        found = ""
+        for first, last, *nodes in slots:
+            addresses = [_at(self.url, node[0].decode(), int(node[1])) for node in nodes]
+            self._cluster |= set(addresses)
+            if first <= slot <= last:
+                found = addresses[0]
+        if found and found != self.url:
+            before, self._pool, self.url = self._pool, self._make_pool(found), found
+            await before.disconnect()
+
+    async def _ask_cluster(self, command: Sequence[Argument]) -> Reply:
+        """The answer of the first node that gives one; None if none does."""
+        for url in [self.url, *sorted(self._cluster - {self.url})]:
+            pool = self._make_pool(url)
+            try:
+                async with asyncio.timeout(ASK_CLUSTER_S):
+                    connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                    await connection.send_command(*command)
+                    reply = await _read(connection)
+                if not isinstance(reply, ResponseError):
+                    return reply
+            except (TimeoutError, RedisError, OSError):
+                continue
+            finally:
+                await pool.disconnect()
+        return None
+
+    async def _relocate(self) -> None:
+        """One search for all calls that have just failed."""
+        if self._locating is None or self._locating.done():
+            self._locating = asyncio.create_task(self._locate(), name="store-locate")
+        await asyncio.shield(self._locating)
+
+    async def now_ms(self) -> int:
+        """The store's clock [ms]."""
+        seconds, microseconds = await self.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    async def call(self, *command: Argument, raw: bool = False) -> Reply:
+        """One command; ``raw`` leaves bytes as they are. Raises StoreError."""
+        reply = (await self._exchange([command]))[0]
+        return _checked(reply if raw else _plain(reply))
+
+    async def batch(self, commands: Sequence[Sequence[Argument]], *, atomic: bool = False) -> list[Reply]:
+        """Several commands in one round trip; ``atomic``: nothing comes between them. Raises StoreError."""
+        if not commands:
+            return []
+        if not atomic:
+            return [_checked(_plain(reply)) for reply in await self._exchange(commands)]
+        replies = await self._exchange([("MULTI",), *commands, ("EXEC",)])
+        for reply in replies:
+            _checked(reply)
+        return [_checked(_plain(reply)) for reply in replies[-1]]
+
+    async def run(self, script_name: str, keys: Sequence[str], args: Sequence[Argument]) -> list[Any]:
+        """Run a script; its reply after the leading "OK" or word.
+
+        Raises the error of REFUSALS when the script refuses: nothing was changed. Raises StoreError when the store
+        did not answer: the script may have run.
+        """
+        script = self._scripts[script_name]
+        tail = (len(keys), *keys, *args)
+        reply = (await self._exchange([("EVALSHA", script.sha, *tail)]))[0]
+        if isinstance(reply, NoScriptError):
+            reply = (await self._exchange([("EVAL", script.text, *tail)]))[0]
+        answer = _checked(_plain(reply))
+        if not isinstance(answer, list) or not answer:
+            raise StoreError(f"script {script_name} answered {answer!r}")
+        if answer[0] == "ERR":
+            kind = REFUSALS.get(answer[1])
+            if kind is None:
+                raise StoreError(f"script {script_name} refused with an unknown code {answer[1]!r}")
+            raise kind(answer[2], code=answer[1])
+        return answer
+
+    async def chain(
+        self,
+        script_name: str,
+        calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
+        *then: Sequence[Argument],
+    ) -> tuple[list[Any], list[Reply]]:
+        """Run a script several times, then commands, in one round trip: for work that is nothing but round trips.
+
+        Answers of the calls and replies of the commands; what the store refused is an exception in its place, so
+        that one refusal hides no other's success. Raises StoreError as ``run``.
+        """
+        script = self._scripts[script_name]
+        tails = [(len(keys), *keys, *args) for keys, args in calls]
+        commands = [*(("EVALSHA", script.sha, *tail) for tail in tails), *then]
+        replies = await self._exchange(commands)
+        for i, tail in enumerate(tails):
+            if isinstance(replies[i], NoScriptError):
+                replies[i] = (await self._exchange([("EVAL", script.text, *tail)]))[0]
+        plain = [
+            StoreError(f"the store refused: {reply}") if isinstance(reply, RedisError) else _plain(reply)
+            for reply in replies
+        ]
+        return plain[: len(tails)], plain[len(tails) :]
+
+    def wakeups(self) -> Wakeups:
+        """Hints from channels: ``async with store.wakeups() as hints``."""
+        from lobby.wakeups import Wakeups  # it is built on this module
+
+        return Wakeups(self)
+
+    async def link(self) -> Link:
+        """A connection of its own, outside the pool; its owner closes it. Raises StoreError."""
+        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await connection.connect()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # redis may swallow a cancellation while it connects
+                raise asyncio.CancelledError
+        except BaseException as error:
+            await connection.disconnect(nowait=True)
+            if isinstance(error, (RedisError, OSError, TimeoutError)):
+                raise StoreError(f"the store is away: {error}") from error
+            raise
+        return Link(connection)
+
+    async def _exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """Send commands and read as many replies; a reply that is an error is returned, not raised. On a cluster: to
+        the node that has the realm now; a call that failed with its node is the caller's to repeat."""
+        if not self._cluster:
+            return await self._exchange_here(commands)
+        try:
+            replies = await self._exchange_here(commands)
+        except StoreError:
+            await self._relocate()
+            raise
+        if any(isinstance(reply, MovedError) for reply in replies):
+            await self._relocate()
+            replies = await self._exchange_here(commands)
+        return replies
+
+    async def _exchange_here(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        task = asyncio.current_task()
+        cancelled = 0 if task is None else task.cancelling()
+        pool = self._pool  # another node's may take its place while we wait
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                whole = False
+                try:
+                    await connection.send_packed_command(
+                        connection.pack_commands(commands), check_health=False
+                    )
+                    replies = [await _read(connection) for _ in commands]
+                    whole = True
+                finally:
+                    if not whole:  # a reply may still be on its way: never reuse this socket
+                        await connection.disconnect(nowait=True)
+                    await pool.release(connection)
+                if task is not None and task.cancelling() > cancelled:
+                    raise asyncio.CancelledError  # redis swallows it while it connects
+                return replies
+        except TimeoutError as error:
+            raise StoreError(f"the store did not answer within {self._timeout_s:g} s") from error
+        except (RedisError, OSError) as error:
+            raise StoreError(f"the store is away: {error}") from error
+
+
+def _at(url: str, host: str, port: int) -> str:
+    """The same address at another node."""
+    parts = urlsplit(url)
+    user = parts.netloc.rpartition("@")[0]
+    shown = f"[{host}]" if ":" in host else host
+    return parts._replace(netloc=f"{user}@{shown}:{port}" if user else f"{shown}:{port}").geturl()
+
+
+async def _read(connection: AbstractConnection) -> Reply:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _checked(reply: Reply) -> Reply:
+    if isinstance(reply, RedisError):
+        raise StoreError(f"the store refused: {reply}") from reply
+    return reply
+
+
+def _plain(reply: Reply) -> Reply:
+    """Text for bytes, all the way down."""
+    if isinstance(reply, bytes):
+        return reply.decode("utf-8", "replace")
+    if isinstance(reply, list):
+        return [_plain(part) for part in reply]
+    return reply

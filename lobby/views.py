@@ -1,0 +1,219 @@
+"""Reading sessions: one of them, a list, the tail of its events. Never writes.
+
+A view is read in one transaction, so that it is true at one instant: ``v`` is the newest event that it includes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, cast
+
+import msgspec
+
+from lobby.errors import Conflict, NotFound, Refused, StoreError
+from lobby.lifecycle import ENDED, Status
+from lobby.messages import Event, SeatView, SessionView
+from lobby.servers import socket_address
+from lobby.store import Store
+
+__all__ = ["Views"]
+
+EVENTS_AT_ONCE = 1000
+SESSIONS_SCANNED = 500
+"""Tokens of an index that a filtered list looks at, at most."""
+
+READ_TRIES = 8
+
+WAITING = (Status.OPEN, Status.FILLED)
+
+_FIELDS = (
+    "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
+    "turn_seat", "turn_ends_at", "brief", "result", "reason", "holder_url", "private",
+    "timeout_ms", "params",
+)  # fmt: skip
+
+
+class Views:
+    """Sessions as anyone may see them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def view(self, session: str) -> SessionView:
+        """Raises NotFound."""
+        found = await self._read([session])
+        if session not in found:
+            raise NotFound(f"there is no session {session}", field="session")
+        return found[session][0]
+
+    async def sessions(
+        self, mode: str | None, status: str | None, limit: int, search: str
+    ) -> list[SessionView]:
+        """Public sessions: those that wait, the oldest first, then those that run, the newest first; or those of one
+        status. ``search`` looks in the token, the mode and the names. Raises Refused for an unknown status."""
+        tokens = await self._tokens(status)
+        found = await self._read(tokens)
+        wanted = []
+        for token in tokens:
+            if token not in found:
+                continue
+            view, private = found[token]
+            if private or (mode and view.mode != mode) or (status and view.status != status):
+                continue
+            if search and not _matches(view, search.casefold()):
+                continue
+            wanted.append(view)
+        return wanted[:limit]
+
+    async def events(self, session: str, after_v: int, limit: int | None) -> list[Event]:
+        """Events with a greater v, in order. Raises NotFound; Conflict ``gap`` when some are no longer kept, or when
+        ``after_v`` is ahead of the store (it lost its newest writes): the reader takes the whole view instead."""
+        keys = self._store.keys
+        events: list[Event] = []
+        while limit is None or len(events) < limit:
+            count = EVENTS_AT_ONCE if limit is None else min(EVENTS_AT_ONCE, limit - len(events))
+            newest, entries = await self._store.batch(
+                [
+                    ("HGET", keys.session(session), "v"),
+                    ("XRANGE", keys.events(session), f"{after_v + 1}-0", "+", "COUNT", count),
+                ]
+            )
+            if newest is None:
+                raise NotFound(f"there is no session {session}", field="session")
+            first = int(entries[0][0].partition("-")[0]) if entries else None
+            if after_v > int(newest) or (after_v < int(newest) and first != after_v + 1):
+                raise Conflict(f"the events after {after_v} are no longer kept", code="gap")
+            events += [_event(entry) for entry in entries]
+            if len(entries) < count:
+                break
+            after_v = events[-1].v
+        return events
+
+    async def _tokens(self, status: str | None) -> list[str]:
+        keys = self._store.keys
+        last = SESSIONS_SCANNED - 1
+        if status is None:
+            waiting, running = await self._store.batch(
+                [("ZRANGE", keys.lobbies, 0, last), ("ZRANGE", keys.running, 0, last, "REV")]
+            )
+            return [*waiting, *running]
+        try:
+            wanted = Status(status)
+        except ValueError:
+            raise Refused(f"no such status: {status}", code="bad_status", field="status") from None
+        if wanted in ENDED:
+            return list(await self._store.call("ZRANGE", keys.ended, 0, last, "REV"))
+        if wanted in (Status.RUNNING, Status.PAUSED):
+            return list(await self._store.call("ZRANGE", keys.running, 0, last, "REV"))
+        return list(await self._store.call("ZRANGE", keys.lobbies, 0, last))
+
+    async def _read(self, tokens: Sequence[str]) -> dict[str, tuple[SessionView, bool]]:
+        """(view, private) of each session that exists."""
+        keys = self._store.keys
+        found: dict[str, tuple[SessionView, bool]] = {}
+        seats_of = dict(zip(tokens, await self._seats(tokens), strict=True))
+        left = list(tokens)
+        for _ in range(READ_TRIES):
+            if not left:
+                return found
+            commands: list[Sequence[str]] = []
+            for token in left:
+                commands.append(("HMGET", keys.session(token), *_FIELDS))
+                commands.append(("HGETALL", keys.seats(token)))
+                commands += [("HGETALL", keys.session_player(token, p)) for p in seats_of[token].values()]
+            replies = iter(await self._store.batch(commands, atomic=True))
+            again = []
+            for token in left:
+                fields = dict(zip(_FIELDS, next(replies), strict=True))
+                seats = _pairs(next(replies))
+                members = {player: _pairs(next(replies)) for player in seats_of[token].values()}
+                if seats != seats_of[token]:  # somebody came or left in between
+                    seats_of[token] = seats
+                    again.append(token)
+                elif fields["status"] is not None:
+                    found[token] = (_view(token, fields, seats, members), fields["private"] == "1")
+            left = again
+        raise StoreError("sessions change faster than they can be read")
+
+    async def _seats(self, tokens: Sequence[str]) -> list[dict[str, str]]:
+        keys = self._store.keys
+        return [
+            _pairs(reply) for reply in await self._store.batch([("HGETALL", keys.seats(t)) for t in tokens])
+        ]
+
+
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _view(
+    token: str, fields: dict[str, Any], seats: dict[str, str], members: dict[str, dict[str, str]]
+) -> SessionView:
+    def number(name: str) -> int:
+        return int(fields[name] or 0)
+
+    def document(name: str) -> dict[str, Any] | None:
+        return cast("dict[str, Any]", msgspec.json.decode(fields[name])) if fields[name] else None
+
+    return SessionView(
+        session=token,
+        status=fields["status"],
+        mode=fields["mode"],
+        size=number("size"),
+        host=fields["host"] or "",
+        seats=tuple(_seat(int(seat), player, members[player]) for seat, player in _in_order(seats.items())),
+        opened_at=number("opened_at"),
+        started_at=number("started_at"),
+        ended_at=number("ended_at"),
+        epoch=number("epoch"),
+        v=number("v"),
+        tick=number("tick"),
+        round=number("round"),
+        turn=number("turn"),
+        turn_seat=int(fields["turn_seat"]) if fields["turn_seat"] else None,
+        turn_ends_at=number("turn_ends_at"),
+        brief=document("brief"),
+        result=document("result"),
+        reason=fields["reason"] or "",
+        ws_url=socket_address(fields["holder_url"] or ""),
+        closes_at=number("opened_at") + number("timeout_ms") if fields["status"] in WAITING else 0,
+        params=document("params") or {},
+    )
+
+
+def _in_order(seats: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(seats, key=lambda item: int(item[0]))
+
+
+def _seat(seat: int, player: str, member: dict[str, str]) -> SeatView:
+    kind: Literal["person", "bot"] = "bot" if member.get("kind") == "bot" else "person"
+    return SeatView(
+        seat=seat,
+        player=player,
+        name=member.get("name", ""),
+        kind=kind,
+        body=member.get("body", ""),
+        ready=member.get("ready") == "1",
+        connected=member.get("connected") == "1",
+        health=float(member["health"]) if "health" in member else None,
+        score=float(member["score"]) if "score" in member else None,
+        out=member.get("out") == "1",
+    )
+
+
+def _matches(view: SessionView, text: str) -> bool:
+    return any(
+        text in word.casefold() for word in (view.session, view.mode, *(seat.name for seat in view.seats))
+    )
+
+
+def _event(entry: Sequence[Any]) -> Event:
+    name, flat = entry
+    fields = _pairs(flat)
+    return Event(
+        v=int(name.partition("-")[0]),
+        t=fields["t"],
+        d=msgspec.json.decode(fields["d"]),
+        tick=int(fields["tick"]),
+        epoch=int(fields["epoch"]),
+    )
