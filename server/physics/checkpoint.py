@@ -1,0 +1,55 @@
+"""A state as bytes, exactly, and its hash: what checkpoints store and replays compare.
+
+Little-endian, no padding; n nodes, b bodies:
+
+    offset          size      field
+    0               4         magic "TSS1" (the digit is the version)
+    4               8         tick, unsigned
+    12              4         n, unsigned
+    16              4         b, unsigned
+    20              24 n      q [m], float64, row by row
+    20 + 24 n       24 n      v [m/s], float64, row by row
+    20 + 48 n       b         active, one byte each, 0 or 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+
+from lobby.errors import Diverged
+from server.physics.state import State
+
+__all__ = ["decode_state", "encode_state", "state_hash"]
+
+HEAD = struct.Struct("<4sQII")
+MAGIC = b"TSS1"
+
+
+def encode_state(state: State) -> bytes:
+    """The exact bytes of a state; equal states give equal bytes."""
+    head = HEAD.pack(MAGIC, state.tick, len(state.q), len(state.active))
+    q, v = (np.ascontiguousarray(a, dtype="<f8").tobytes() for a in (state.q, state.v))
+    return head + q + v + state.active.astype(np.uint8).tobytes()
+
+
+def decode_state(data: bytes) -> State:
+    """The state that was encoded. Raises Diverged (bad_checkpoint) if the bytes are not a whole state."""
+    if len(data) < HEAD.size:
+        raise Diverged("a checkpoint is cut short", code="bad_checkpoint")
+    magic, tick, nodes, bodies = HEAD.unpack_from(data)
+    if magic != MAGIC:
+        raise Diverged(f"a checkpoint begins with {magic!r}, not {MAGIC!r}", code="bad_checkpoint")
+    if len(data) != HEAD.size + 48 * nodes + bodies:
+        raise Diverged("a checkpoint has the wrong length", code="bad_checkpoint")
+    q = np.frombuffer(data, "<f8", 3 * nodes, HEAD.size).reshape(-1, 3).astype(np.float64)
+    v = np.frombuffer(data, "<f8", 3 * nodes, HEAD.size + 24 * nodes).reshape(-1, 3).astype(np.float64)
+    active = np.frombuffer(data, np.uint8, bodies, HEAD.size + 48 * nodes).astype(bool)
+    return State(q=q, v=v, active=active, tick=tick)
+
+
+def state_hash(state: State) -> str:
+    """SHA-256 of the exact bytes, in hex: equal if and only if the states are."""
+    return hashlib.sha256(encode_state(state)).hexdigest()

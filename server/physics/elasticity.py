@@ -1,0 +1,302 @@
+"""Elastic energies, their gradients and their positive Hessians: affine bodies and tetrahedra.
+
+Affine bodies: Lan et al. 2022, "Affine body dynamics", eq. 7: stiffness * volume * |A A^T - I|^2, written
+here with the columns q1, q2, q3 of A (the rows 1-3 of its nodes). Tetrahedra: neo-Hookean with a logarithmic
+barrier against inversion, psi = mu/2 (|F|^2 - 3) - mu ln J + lambda/2 (ln J)^2 (Bonet and Wood 2008, eq.
+6.28), infinite at J = 0. The plain "stable" neo-Hookean permits inversion and must not take its place. Its
+eigenpairs are those of isotropic energies in the basis of the SVD (Smith, de Goes, Kim 2019, "Analytic
+eigensystems"); negative ones are dropped."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from server.physics.compiled import kernel
+from server.physics.state import Floats
+
+__all__ = [
+    "affine_energy",
+    "affine_gradient",
+    "affine_hessian",
+    "new_scratch",
+    "tet_energy",
+    "tet_gradient",
+    "tet_hessian",
+]
+
+
+@kernel
+def affine_energy(q, start, stiffness):
+    """Energy [J] of the affine body whose nodes start at row ``start`` of q; stiffness in Pa m^3."""
+    energy = 0.0
+    for i in range(3):
+        for j in range(3):
+            defect = -1.0 if i == j else 0.0
+            for k in range(3):
+                defect += q[start + 1 + i, k] * q[start + 1 + j, k]
+            energy += defect * defect
+    return stiffness * energy
+
+
+@kernel
+def affine_gradient(q, start, stiffness, out):
+    """Add the gradient of affine_energy to ``out``, shape (nodes, 3)."""
+    for i in range(3):
+        for j in range(3):
+            defect = -1.0 if i == j else 0.0
+            for k in range(3):
+                defect += q[start + 1 + i, k] * q[start + 1 + j, k]
+            for k in range(3):
+                out[start + 1 + i, k] += 4.0 * stiffness * defect * q[start + 1 + j, k]
+
+
+@kernel
+def affine_hessian(q, start, stiffness, block):
+    """Add a positive approximation of the Hessian of affine_energy to ``block``, shape (12, 12).
+
+    Gauss-Newton: the squared gradients of the defects, and the second derivative of a stretched column
+    (defect > 0)."""
+    row = np.empty(9)
+    for i in range(3):
+        for j in range(i, 3):
+            defect = -1.0 if i == j else 0.0
+            for k in range(3):
+                defect += q[start + 1 + i, k] * q[start + 1 + j, k]
+            row[:] = 0.0
+            for k in range(3):
+                row[3 * i + k] += q[start + 1 + j, k]
+                row[3 * j + k] += q[start + 1 + i, k]
+            scale = 2.0 * stiffness * (1.0 if i == j else 2.0)
+            for a in range(9):
+                for b in range(9):
+                    block[3 + a, 3 + b] += scale * row[a] * row[b]
+            if i == j and defect > 0.0:
+                for k in range(3):
+                    block[3 + 3 * i + k, 3 + 3 * i + k] += 4.0 * stiffness * defect
+
+
+@kernel
+def _deformation(q, tets, e, inverse, f):
+    """Fill f, shape (3, 3), with the deformation gradient of tetrahedron e and return its determinant."""
+    a, b, c, d = tets[e, 0], tets[e, 1], tets[e, 2], tets[e, 3]
+    for i in range(3):
+        x = q[b, i] - q[a, i]
+        y = q[c, i] - q[a, i]
+        z = q[d, i] - q[a, i]
+        for j in range(3):
+            f[i, j] = x * inverse[e, 0, j] + y * inverse[e, 1, j] + z * inverse[e, 2, j]
+    return (
+        f[0, 0] * (f[1, 1] * f[2, 2] - f[1, 2] * f[2, 1])
+        - f[0, 1] * (f[1, 0] * f[2, 2] - f[1, 2] * f[2, 0])
+        + f[0, 2] * (f[1, 0] * f[2, 1] - f[1, 1] * f[2, 0])
+    )
+
+
+@kernel
+def tet_energy(q, tets, e, inverse, volume, mu, lam, f):
+    """Energy [J] of tetrahedron e; inf if inverted. f: scratch, shape (3, 3).
+
+    All arrays but q are the model's, with a row for each tetrahedron: arrays and a number, because to cut a row out of
+    an array would cost as much as the arithmetic.
+    """
+    det = _deformation(q, tets, e, inverse, f)
+    if det <= 0.0:
+        return np.inf
+    square = 0.0
+    for i in range(3):
+        for j in range(3):
+            square += f[i, j] * f[i, j]
+    log = math.log(det)
+    return volume[e] * (0.5 * mu[e] * (square - 3.0) - mu[e] * log + 0.5 * lam[e] * log * log)
+
+
+@kernel
+def _shape_gradients(inverse, e, shape):
+    """Gradients of the four linear shape functions in rest space, into ``shape`` (4, 3)."""
+    for j in range(3):
+        shape[1, j] = inverse[e, 0, j]
+        shape[2, j] = inverse[e, 1, j]
+        shape[3, j] = inverse[e, 2, j]
+        shape[0, j] = -(inverse[e, 0, j] + inverse[e, 1, j] + inverse[e, 2, j])
+
+
+@kernel
+def tet_gradient(q, tets, e, inverse, volume, mu, lam, scale, f, shape, out):
+    """Add scale times the gradient of tet_energy to ``out``, shape (nodes, 3). f and shape are scratch."""
+    det = _deformation(q, tets, e, inverse, f)
+    _shape_gradients(inverse, e, shape)
+    k = (lam[e] * math.log(det) - mu[e]) / det
+    weight = scale * volume[e]
+    for i in range(3):
+        a, b = (i + 1) % 3, (i + 2) % 3
+        # Row i of the first Piola-Kirchhoff stress: mu F + (lambda ln J - mu) F^-T, by cofactors.
+        p0 = mu[e] * f[i, 0] + k * (f[a, 1] * f[b, 2] - f[a, 2] * f[b, 1])
+        p1 = mu[e] * f[i, 1] + k * (f[a, 2] * f[b, 0] - f[a, 0] * f[b, 2])
+        p2 = mu[e] * f[i, 2] + k * (f[a, 0] * f[b, 1] - f[a, 1] * f[b, 0])
+        for v in range(4):
+            out[tets[e, v], i] += weight * (p0 * shape[v, 0] + p1 * shape[v, 1] + p2 * shape[v, 2])
+
+
+@kernel
+def _eigen(a, v):
+    """Cyclic Jacobi: a, symmetric (3, 3), becomes diagonal; v receives the eigenvectors as columns."""
+    for i in range(3):
+        for j in range(3):
+            v[i, j] = 1.0 if i == j else 0.0
+    for _ in range(12):
+        off = a[0, 1] * a[0, 1] + a[0, 2] * a[0, 2] + a[1, 2] * a[1, 2]
+        if off < 1e-30 * (a[0, 0] * a[0, 0] + a[1, 1] * a[1, 1] + a[2, 2] * a[2, 2]) + 1e-300:
+            break
+        for p in range(2):
+            for q in range(p + 1, 3):
+                if a[p, q] == 0.0:
+                    continue
+                theta = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
+                t = (1.0 if theta >= 0.0 else -1.0) / (abs(theta) + math.sqrt(theta * theta + 1.0))
+                c = 1.0 / math.sqrt(t * t + 1.0)
+                s = t * c
+                for k in range(3):
+                    x, y = a[k, p], a[k, q]
+                    a[k, p] = c * x - s * y
+                    a[k, q] = s * x + c * y
+                for k in range(3):
+                    x, y = a[p, k], a[q, k]
+                    a[p, k] = c * x - s * y
+                    a[q, k] = s * x + c * y
+                for k in range(3):
+                    x, y = v[k, p], v[k, q]
+                    v[k, p] = c * x - s * y
+                    v[k, q] = s * x + c * y
+
+
+@kernel
+def _add_mode(eigenvalue, mode, shape, row, block):
+    """Add eigenvalue g g^T to ``block`` (12, 12), g the pull-back of the 3x3 mode to the corners."""
+    for v in range(4):
+        for i in range(3):
+            row[3 * v + i] = mode[i, 0] * shape[v, 0] + mode[i, 1] * shape[v, 1] + mode[i, 2] * shape[v, 2]
+    for a in range(12):
+        scale = eigenvalue * row[a]
+        for b in range(row.shape[0]):
+            block[a, b] += scale * row[b]
+
+
+class Scratch(NamedTuple):
+    """Room for one tetrahedron's Hessian, made once: f, metric, v, u, basis, mode (3, 3); shape, spatial (4, 3);
+    row (12,); sigma (3,)."""
+
+    f: Floats
+    shape: Floats
+    spatial: Floats
+    metric: Floats
+    v: Floats
+    u: Floats
+    basis: Floats
+    mode: Floats
+    row: Floats
+    sigma: Floats
+
+
+@kernel
+def new_scratch():
+    """Scratch for tet_hessian."""
+    square = np.empty((6, 3, 3))
+    return Scratch(
+        f=square[0],
+        shape=np.empty((4, 3)),
+        spatial=np.empty((4, 3)),
+        metric=square[1],
+        v=square[2],
+        u=square[3],
+        basis=square[4],
+        mode=square[5],
+        row=np.empty(12),
+        sigma=np.empty(3),
+    )
+
+
+@kernel
+def tet_hessian(q, tets, e, inverse, volumes, mus, lams, scale, scratch, block):
+    """Fill ``block``, shape (12, 12), with scale times the Hessian of tet_energy less its negative eigenpairs.
+
+    First the whole Hessian, mu dF + (mu - lambda ln J) F^-T dF^T F^-T + lambda (F^-T : dF) F^-T, by the spatial
+    gradients F^-T g of the shape functions; then, in the basis of the SVD of F, each negative eigenpair is taken back:
+    usually one to three twists of a compressed element.
+    """
+    f, shape, spatial, c = scratch.f, scratch.shape, scratch.spatial, scratch.metric
+    v, u, basis, mode, row, sigma = (
+        scratch.v,
+        scratch.u,
+        scratch.basis,
+        scratch.mode,
+        scratch.row,
+        scratch.sigma,
+    )
+    volume, mu, lam = scale * volumes[e], mus[e], lams[e]
+    det = _deformation(q, tets, e, inverse, f)
+    _shape_gradients(inverse, e, shape)
+    log = math.log(det)
+    for i in range(3):
+        a, b = (i + 1) % 3, (i + 2) % 3
+        # Row i of F^-T, the cofactors over J.
+        k0 = (f[a, 1] * f[b, 2] - f[a, 2] * f[b, 1]) / det
+        k1 = (f[a, 2] * f[b, 0] - f[a, 0] * f[b, 2]) / det
+        k2 = (f[a, 0] * f[b, 1] - f[a, 1] * f[b, 0]) / det
+        for n in range(4):
+            spatial[n, i] = k0 * shape[n, 0] + k1 * shape[n, 1] + k2 * shape[n, 2]
+    cross = volume * (mu - lam * log)
+    for n in range(4):
+        for m in range(4):
+            dot = shape[n, 0] * shape[m, 0] + shape[n, 1] * shape[m, 1] + shape[n, 2] * shape[m, 2]
+            for i in range(3):
+                for j in range(3):
+                    block[3 * n + i, 3 * m + j] = (
+                        cross * spatial[n, j] * spatial[m, i] + volume * lam * spatial[n, i] * spatial[m, j]
+                    )
+                block[3 * n + i, 3 * m + i] += volume * mu * dot
+    for i in range(3):
+        for j in range(3):
+            c[i, j] = f[0, i] * f[0, j] + f[1, i] * f[1, j] + f[2, i] * f[2, j]
+    _eigen(c, v)
+    smallest = max(min(c[0, 0], min(c[1, 1], c[2, 2])), 1e-16)
+    if abs(mu - lam * log) <= mu * smallest:
+        return
+    for j in range(3):
+        sigma[j] = math.sqrt(max(c[j, j], 1e-16))
+        for i in range(3):
+            u[i, j] = (f[i, 0] * v[0, j] + f[i, 1] * v[1, j] + f[i, 2] * v[2, j]) / sigma[j]
+    # Three scalings: the Hessian of psi in the singular values, diagonalised. Positive unless J is large.
+    if lam * log > mu:
+        for i in range(3):
+            for j in range(3):
+                c[i, j] = lam / (sigma[i] * sigma[j])
+            c[i, i] += mu + (mu - lam * log) / (sigma[i] * sigma[i])
+        _eigen(c, basis)
+        for k in range(3):
+            if c[k, k] < 0.0:
+                for i in range(3):
+                    for j in range(3):
+                        mode[i, j] = (
+                            u[i, 0] * basis[0, k] * v[j, 0]
+                            + u[i, 1] * basis[1, k] * v[j, 1]
+                            + u[i, 2] * basis[2, k] * v[j, 2]
+                        )
+                _add_mode(-volume * c[k, k], mode, shape, row, block)
+    # Three flips and three twists, one of each for every pair of singular values.
+    for k in range(3):
+        p = 0 if k < 2 else 1
+        r = 1 if k == 0 else 2
+        ratio = (lam * log - mu) / (sigma[p] * sigma[r])
+        for turn in range(2):
+            sign = 1.0 - 2.0 * turn
+            eigenvalue = mu - sign * ratio
+            if eigenvalue < 0.0:
+                for i in range(3):
+                    for j in range(3):
+                        mode[i, j] = math.sqrt(0.5) * (u[i, p] * v[j, r] + sign * u[i, r] * v[j, p])
+                _add_mode(-volume * eigenvalue, mode, shape, row, block)

@@ -1,0 +1,58 @@
+"""Which physics this is: a hash of its sources, and the name under which two processes step alike.
+
+Equal ``physics_id`` means equal bits: the same sources, library versions and processor features. Reads files once,
+when first asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import llvmlite.binding  # type: ignore[import-untyped]
+
+__all__ = ["kernel_hash", "physics_id", "source_hash", "versions"]
+
+LIBRARIES = ("ipctk", "llvmlite", "numba", "numpy", "scipy")
+
+
+@functools.cache
+def source_hash() -> str:
+    """SHA-256 over the names and bytes of the modules of this package, in hex."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def kernel_hash() -> str:
+    """The same over the modules that become machine code, and those whose constants and tuples they use."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_bytes()
+        if b"server.physics.compiled import" in source or path.name in ("compiled.py", "tables.py"):
+            digest.update(path.name.encode() + b"\0" + source + b"\0")
+    return digest.hexdigest()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The Python, the libraries and the processor that the result of a step depends on."""
+    features = llvmlite.binding.get_host_cpu_features().flatten()
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        "cpu": llvmlite.binding.get_host_cpu_name(),
+        "features": hashlib.sha256(features.encode()).hexdigest()[:16],
+    }
+
+
+@functools.cache
+def physics_id() -> str:
+    """Sixteen hex digits that are equal where, and only where, sources, libraries and processor features are."""
+    told = source_hash() + "".join(f"{name}={value};" for name, value in sorted(versions().items()))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

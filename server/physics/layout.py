@@ -1,0 +1,362 @@
+"""How meshes become the arrays of the kernels: numbering of nodes, vertices, blocks; masses; rest shapes.
+
+Called once per scene. Affine bodies and rails own four nodes, elastic bodies one per mesh vertex, in the
+mesh's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lobby.errors import Refused
+from lobby.scenes import Body
+from server.physics.geometry import (
+    Ints,
+    Mesh,
+    affine_moments,
+    boundary_faces,
+    contact_features,
+    edge_uses,
+    signed_volume,
+    unique_edges,
+)
+from server.physics.state import Floats
+from server.physics.tables import AFFINE, ELASTIC, Springs, Tables
+
+__all__ = ["Part", "lay_out", "lay_out_springs", "rotation_matrix"]
+
+RAIL_MASS = 1e5
+"""Mass of a rail in the step, in units of the scene's contact mass. Contact pushes a rail off its course by
+about dhat / RAIL_MASS; much more would cost the linear solve its digits."""
+PIN_STIFFNESS = 1e4
+"""Stiffness of a pin of an affine body in units of its mass / dt^2: it gives way by g dt^2 /
+PIN_STIFFNESS."""
+NODES_PER_BLOCK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One body or obstacle with its mesh and what follows from it.
+
+    rest: vertices of the mesh about the centre of mass (bodies) or as they are (obstacles) [m], (n, 3).
+    nodes: initial generalised positions [m] and velocities [m/s]. surface: mesh vertices that are vertices
+    here, (v,)."""
+
+    body: Body
+    mesh: Mesh
+    rest: Floats
+    mass: float
+    volume: float
+    moments: Floats
+    q: Floats
+    v: Floats
+    surface: Ints
+    faces: Ints
+    edges: Ints
+    points: Ints
+    fixed: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    @property
+    def elastic(self) -> bool:
+        return self.body.kind == "elastic"
+
+
+def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Floats:
+    """The matrix of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero."""
+    norm = float(np.linalg.norm(quaternion))
+    if not 0.0 < norm < np.inf:
+        raise ValueError("its rotation is no quaternion")
+    w, x, y, z = np.array(quaternion) / norm
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def refuse(body: Body, message: str, field: str = "bodies") -> Refused:
+    return Refused(f"body {body.id!r}: {message}", code="bad_scene", field=field)
+
+
+def make_part(body: Body, mesh: Mesh) -> Part:
+    """Place one body in the world. Raises Refused (bad_scene) naming it when its mesh cannot be what it
+    should be."""
+    try:
+        turn = rotation_matrix(body.rotation)
+    except ValueError as error:
+        raise refuse(body, str(error), "rotation") from None
+    position = np.array(body.position)
+    count = len(mesh.vertices)
+    for pin in body.pins:
+        if pin.vertices and not 0 <= min(pin.vertices) <= max(pin.vertices) < count:
+            raise refuse(body, f"a pin names a vertex outside 0..{count - 1}", "pins")
+    for handle in body.handles:
+        if not handle.vertices or not 0 <= min(handle.vertices) <= max(handle.vertices) < count:
+            raise refuse(
+                body, f"handle {handle.id!r} names no vertex, or one outside 0..{count - 1}", "handles"
+            )
+    if body.kind == "static":
+        edges, points = contact_features(mesh)
+        placed = mesh.vertices @ turn.T + position
+        none = np.zeros((0, 3))
+        return Part(
+            body,
+            mesh,
+            placed,
+            0.0,
+            0.0,
+            np.zeros((4, 4)),
+            none,
+            none,
+            np.arange(count),
+            mesh.faces,
+            edges,
+            points,
+        )
+    _require_solid(body, mesh)
+    if body.kind == "elastic":
+        return _elastic_part(body, mesh, turn, position)
+    if mesh.tetrahedra is not None and not body.pins and not body.handles:
+        used, faces = np.unique(mesh.faces, return_inverse=True)
+        mesh = Mesh(mesh.vertices[used], faces.reshape(-1, 3).astype(np.int64))
+        count = len(used)
+    moments = affine_moments(mesh.vertices, mesh.faces, body.material.density)
+    centre = moments[0, 1:] / moments[0, 0]
+    rest = mesh.vertices - centre
+    moments = affine_moments(rest, mesh.faces, body.material.density)
+    moments[0, 1:] = moments[1:, 0] = 0.0
+    q = np.vstack([position + turn @ centre, turn.T])
+    spin = np.array(body.spin)
+    v = np.vstack([np.array(body.velocity), np.cross(spin, turn.T)])
+    edges, points = contact_features(mesh)
+    fixed = np.full(4, any(not pin.vertices for pin in body.pins))
+    v[fixed] = 0.0
+    volume = signed_volume(rest, mesh.faces)
+    return Part(
+        body,
+        mesh,
+        rest,
+        float(moments[0, 0]),
+        volume,
+        moments,
+        q,
+        v,
+        np.arange(count),
+        mesh.faces,
+        edges,
+        points,
+        fixed,
+    )
+
+
+def _require_solid(body: Body, mesh: Mesh) -> None:
+    _, uses = edge_uses(mesh.faces)
+    if not mesh.closed or not len(uses) or uses.max() > 1:
+        raise refuse(body, "its surface is not closed, so it has no inside", "shape")
+    if signed_volume(mesh.vertices, mesh.faces) <= 0.0:
+        raise refuse(body, "its surface is inside out", "shape")
+
+
+def _elastic_part(body: Body, mesh: Mesh, turn: Floats, position: Floats) -> Part:
+    if mesh.tetrahedra is None:
+        raise refuse(body, "an elastic body needs tetrahedra", "shape")
+    corners = mesh.vertices[mesh.tetrahedra]
+    volumes = np.linalg.det(corners[:, 1:] - corners[:, :1]) / 6.0
+    if volumes.min() <= 0.0:
+        raise refuse(body, f"{int((volumes <= 0.0).sum())} of its tetrahedra are inverted or flat", "shape")
+    faces = boundary_faces(mesh.tetrahedra)
+    shares = np.zeros(len(mesh.vertices))
+    np.add.at(shares, mesh.tetrahedra.ravel(), np.repeat(volumes / 4.0, 4))
+    if shares.min() <= 0.0:
+        raise refuse(body, "a vertex belongs to no tetrahedron", "shape")
+    centre = shares @ mesh.vertices / shares.sum()
+    rest = mesh.vertices - centre
+    q = mesh.vertices @ turn.T + position
+    v = np.array(body.velocity) + np.cross(np.array(body.spin), rest @ turn.T)
+    fixed = np.zeros(len(q), dtype=bool)
+    for pin in body.pins:
+        fixed[list(pin.vertices) if pin.vertices else slice(None)] = True
+    v[fixed] = 0.0
+    surface, renumbered = np.unique(faces, return_inverse=True)
+    renumbered = renumbered.reshape(-1, 3).astype(np.int64)
+    volume = float(volumes.sum())
+    return Part(
+        body, mesh, rest, volume * body.material.density, volume, np.zeros((4, 4)), q, v, surface, renumbered,
+        unique_edges(renumbered), np.arange(len(surface)), fixed,
+    )  # fmt: skip
+
+
+def _starts(counts: list[int]) -> Ints:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _group_nodes(rest: Floats) -> Ints:
+    """Blocks of four neighbouring nodes by recursive bisection along the widest axis; block of each node,
+    (n,)."""
+    block = np.zeros(len(rest), dtype=np.int64)
+    stack = [np.arange(len(rest))]
+    leaves: list[Ints] = []
+    while stack:
+        nodes = stack.pop()
+        if len(nodes) <= NODES_PER_BLOCK:
+            leaves.append(nodes)
+            continue
+        axis = int(np.ptp(rest[nodes], axis=0).argmax())
+        nodes = nodes[np.lexsort((nodes, rest[nodes, axis]))]
+        blocks = -(-len(nodes) // NODES_PER_BLOCK)
+        cut = blocks // 2 * NODES_PER_BLOCK
+        stack += [nodes[cut:], nodes[:cut]]
+    for number, nodes in enumerate(leaves):
+        block[nodes] = number
+    return block
+
+
+def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -> Tables:
+    """The tables of the kernels."""
+    parts = [*bodies, *obstacles]
+    node_start = _starts([len(part.q) for part in bodies])
+    vertex_start = _starts([len(part.surface) for part in parts])
+    rest, world, vertex_node = [], [], []
+    for number, part in enumerate(parts):
+        placed = part.rest[part.surface]
+        rest.append(placed)
+        if number >= len(bodies):
+            world.append(placed)
+            vertex_node.append(np.full(len(placed), -1))
+        else:
+            world.append(np.zeros_like(placed))
+            vertex_node.append(
+                node_start[number] + (part.surface if part.elastic else np.zeros_like(part.surface))
+            )
+    node_block, node_slot, blocks, links = [], [], [], []
+    mass = np.zeros((len(bodies), 4, 4))
+    tets, inverse, volume, mu, lam, node_mass = [], [], [], [], [], []
+    first_block = 0
+    for number, part in enumerate(bodies):
+        nodes = len(part.q)
+        if not part.elastic:
+            mass[number] = part.moments
+            if part.body.kind == "rail":
+                mass[number] *= RAIL_MASS * contact_mass / part.mass
+            block = np.zeros(nodes, dtype=np.int64)
+            node_mass.append(np.zeros(nodes))
+        else:
+            block = _group_nodes(part.rest)
+            tetrahedra = part.mesh.tetrahedra
+            assert tetrahedra is not None
+            corners = part.rest[tetrahedra]
+            edges = np.swapaxes(corners[:, 1:] - corners[:, :1], 1, 2)
+            sizes = np.linalg.det(edges) / 6.0
+            tets.append(tetrahedra + node_start[number])
+            inverse.append(np.linalg.inv(edges))
+            volume.append(sizes)
+            young, poisson = part.body.material.stiffness, part.body.material.poisson
+            mu.append(np.full(len(sizes), young / (2 * (1 + poisson))))
+            lam.append(np.full(len(sizes), young * poisson / ((1 + poisson) * (1 - 2 * poisson))))
+            share = np.zeros(nodes)
+            np.add.at(share, tetrahedra.ravel(), np.repeat(sizes * part.body.material.density / 4.0, 4))
+            node_mass.append(share)
+            near = block[tetrahedra]
+            pairs = np.concatenate([near[:, [i, j]] for i in range(4) for j in range(i)])
+            pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+            links.append(pairs + first_block)
+        slots = np.zeros(nodes, dtype=np.int64)
+        for b in range(block.max() + 1):
+            inside = np.flatnonzero(block == b)
+            slots[inside] = np.arange(len(inside))
+        node_block.append(block + first_block)
+        node_slot.append(slots)
+        blocks.append(int(block.max()) + 1)
+        first_block += blocks[-1]
+    tet_counts = [
+        len(part.mesh.tetrahedra) if part.elastic and part.mesh.tetrahedra is not None else 0
+        for part in bodies
+    ]
+    link_lengths = iter(links)
+    link_counts = [len(next(link_lengths)) if part.elastic else 0 for part in bodies]
+    fixed = _join([part.fixed for part in bodies], (0,), bool)
+    return Tables(
+        kind=np.array([ELASTIC if part.elastic else AFFINE for part in bodies], dtype=np.int64),
+        mobile=np.array(
+            [*[not part.fixed.all() for part in bodies], *[False for _ in obstacles]], dtype=bool
+        ),
+        bends=np.array([part.elastic for part in parts], dtype=bool),
+        friction=np.array([part.body.material.friction for part in parts], dtype=np.float64),
+        node_start=node_start,
+        vertex_start=vertex_start,
+        point_start=_starts([len(part.points) for part in parts]),
+        edge_start=_starts([len(part.edges) for part in parts]),
+        face_start=_starts([len(part.faces) for part in parts]),
+        tet_start=_starts(tet_counts),
+        block_start=_starts(blocks),
+        link_start=_starts(link_counts),
+        fixed=fixed,
+        vertex_node=_join(vertex_node, (0,), np.int64),
+        vertex_group=np.repeat(np.arange(len(parts)), np.diff(vertex_start)).astype(np.int64),
+        rest=_join(rest, (0, 3), np.float64),
+        world=_join(world, (0, 3), np.float64),
+        points=_join(
+            [p.points[:, None] + s for p, s in zip(parts, vertex_start, strict=False)], (0, 1), np.int64
+        ),
+        edges=_join([p.edges + s for p, s in zip(parts, vertex_start, strict=False)], (0, 2), np.int64),
+        faces=_join([p.faces + s for p, s in zip(parts, vertex_start, strict=False)], (0, 3), np.int64),
+        mass=mass,
+        node_mass=_join(node_mass, (0,), np.float64),
+        stiffness=np.array([part.body.material.stiffness * part.volume for part in bodies], dtype=np.float64),
+        tets=_join(tets, (0, 4), np.int64),
+        inverse=_join(inverse, (0, 3, 3), np.float64),
+        volume=_join(volume, (0,), np.float64),
+        mu=_join(mu, (0,), np.float64),
+        lam=_join(lam, (0,), np.float64),
+        node_block=_join(node_block, (0,), np.int64),
+        node_slot=_join(node_slot, (0,), np.int64),
+        links=_join(links, (0, 2), np.int64),
+    )
+
+
+def _join(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Concatenate, contiguous and of one type, so that every model compiles to the same machine code."""
+    return np.ascontiguousarray(np.concatenate([np.zeros(empty), *parts])).astype(dtype)
+
+
+def lay_out_springs(
+    bodies: list[Part], node_start: Ints, dt: float
+) -> tuple[Springs, dict[tuple[int, str], tuple[Ints, Floats]]]:
+    """Pins of affine bodies as stiff springs, and the nodes and weights of every handle."""
+    handles: dict[tuple[int, str], tuple[Ints, Floats]] = {}
+    body, start, nodes, weights, target, stiffness = [], [0], [], [], [], []
+    for number, part in enumerate(bodies):
+        first = int(node_start[number])
+        for handle in part.body.handles:
+            handles[number, handle.id] = _mean(part, first, handle.vertices)
+        if part.elastic:
+            continue
+        for vertex in sorted({v for pin in part.body.pins for v in pin.vertices}):
+            rows, shares = _mean(part, first, (vertex,))
+            body.append(number)
+            nodes.append(rows)
+            weights.append(shares)
+            start.append(start[-1] + len(rows))
+            target.append(shares @ part.q)
+            stiffness.append(PIN_STIFFNESS * part.mass / (dt * dt))
+    pins = Springs(
+        body=np.array(body, dtype=np.int64),
+        start=np.array(start, dtype=np.int64),
+        nodes=_join(nodes, (0,), np.int64),
+        weights=_join(weights, (0,), np.float64),
+        target=np.array(target, dtype=np.float64).reshape(-1, 3),
+        stiffness=np.array(stiffness, dtype=np.float64),
+        limit=np.full(len(body), np.inf),
+    )
+    return pins, handles
+
+
+def _mean(part: Part, first: int, vertices: tuple[int, ...]) -> tuple[Ints, Floats]:
+    """Nodes and weights of the mean of some mesh vertices of a body."""
+    chosen = np.unique(np.array(vertices, dtype=np.int64))
+    if part.elastic:
+        return first + chosen, np.full(len(chosen), 1.0 / len(chosen))
+    return np.arange(first, first + 4), np.concatenate([[1.0], part.rest[chosen].mean(axis=0)])

@@ -1,0 +1,248 @@
+"""The compiled scene: every array that a step needs and none that it changes.
+
+``compile_scene`` turns an authored scene into a Model and its first State, and refuses scenes that no step
+could start from. Bodies are everything with unknowns (affine, elastic, rail), numbered in scene order;
+obstacles (static) are not bodies: reports count them together as one last row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lobby.errors import Refused
+from lobby.scenes import Body, Rail, Recipe, Scene
+from server.physics import shapes
+from server.physics.contact import barrier_force
+from server.physics.geometry import Ints, Mesh, bounding_radius
+from server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
+from server.physics.state import Floats, State
+from server.physics.tables import AFFINE, Springs, Tables
+
+__all__ = [
+    "Model",
+    "affines",
+    "body_vertices",
+    "centres",
+    "compile_scene",
+    "kinetic_energy",
+    "parking",
+    "vertices",
+]
+
+GRAVITY = 9.81
+"""What sizes the barrier's stiffness [m/s^2], also where the scene's own gravity differs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """An immutable world; b bodies, n nodes, v vertices of bodies. Compared and hashed by identity.
+
+    body_ids (b,), static_ids: names. kinds (b,): "affine", "elastic" or "rail". masses (b,) [kg]. volumes
+    (b,) [m^3]. bounding_radius (b,): farthest vertex from the centre of mass at rest [m]. friction (b,):
+    Coulomb's mu. damping (b,) [1/s]. node_offset (b + 1,): rows of State.q of each body. rest_nodes (n, 3):
+    elastic nodes about the centre of mass [m]. vertex_offset (b + 1,): rows of ``vertices``. rest_vertices
+    (v, 3): about the centre of mass [m]. faces (f, 3): outward triangles of all bodies, numbered as
+    ``vertices``. face_offset (b + 1,). static_vertices (s, 3) [m], static_faces, numbered from zero. kappa:
+    barrier stiffness times dt^2. gravity (n, 3): acceleration of each node [m/s^2]. handles: (body, name) ->
+    nodes and weights of the mean of its vertices."""
+
+    scene: Scene
+    dt: float
+    body_ids: tuple[str, ...]
+    static_ids: tuple[str, ...]
+    kinds: tuple[str, ...]
+    masses: Floats
+    volumes: Floats
+    bounding_radius: Floats
+    friction: Floats
+    damping: Floats
+    node_offset: Ints
+    rest_nodes: Floats
+    vertex_offset: Ints
+    rest_vertices: Floats
+    faces: Ints
+    face_offset: Ints
+    static_vertices: Floats
+    static_faces: Ints
+    kappa: float
+    gravity: Floats
+    rails: tuple[tuple[int, Floats, Rail], ...]
+    handles: dict[tuple[int, str], tuple[Ints, Floats]]
+    pins: Springs
+    tables: Tables
+
+    def body(self, name: str) -> int:
+        """The number of a body. Raises KeyError if no body has this name."""
+        try:
+            return self.body_ids.index(name)
+        except ValueError:
+            raise KeyError(name) from None
+
+    def surface(self, body: int) -> tuple[Floats, Ints]:
+        """Rest vertices (n, 3) about the centre of mass and faces (m, 3) of one body, numbered from zero."""
+        first, last = self.vertex_offset[body], self.vertex_offset[body + 1]
+        faces = self.faces[self.face_offset[body] : self.face_offset[body + 1]] - first
+        return self.rest_vertices[first:last], faces
+
+
+def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = None) -> tuple[Model, State]:
+    """Compile a scene and check its start.
+
+    load_mesh: makes the mesh of a recipe of kind "mesh"; without it such recipes are refused, so that no scene from
+    outside reads a file.
+    Raises Refused (bad_scene) naming the bodies if a mesh is broken, open where it must be closed, or
+    inverted, or if bodies intersect, touch or contain one another."""
+    from server.physics.oracle import refuse_overlaps
+
+    bodies: list[Part] = []
+    obstacles: list[Part] = []
+    for body in scene.bodies:
+        part = make_part(body, _mesh(body, load_mesh))
+        (obstacles if body.kind == "static" else bodies).append(part)
+    tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
+    pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
+    count = len(bodies)
+    moving = int(tables.vertex_start[count])
+    faces = tables.faces[: tables.face_start[count]]
+    gravity = np.zeros((int(tables.node_start[-1]), 3))
+    for number, part in enumerate(bodies):
+        if part.body.kind == "affine":
+            gravity[tables.node_start[number]] = scene.gravity
+        elif part.elastic:
+            gravity[tables.node_start[number] : tables.node_start[number + 1]] = scene.gravity
+    gravity[tables.fixed] = 0.0
+    model = Model(
+        scene=scene,
+        dt=scene.dt,
+        body_ids=tuple(part.body.id for part in bodies),
+        static_ids=tuple(part.body.id for part in obstacles),
+        kinds=tuple(part.body.kind for part in bodies),
+        masses=np.array([part.mass for part in bodies], dtype=np.float64),
+        volumes=np.array([part.volume for part in bodies], dtype=np.float64),
+        bounding_radius=np.array([bounding_radius(part.rest) for part in bodies], dtype=np.float64),
+        friction=tables.friction[:count],
+        damping=np.array([part.body.material.damping for part in bodies], dtype=np.float64),
+        node_offset=tables.node_start,
+        rest_nodes=np.concatenate(
+            [np.zeros((0, 3)), *[p.rest if p.elastic else np.zeros((4, 3)) for p in bodies]]
+        ),
+        vertex_offset=tables.vertex_start[: count + 1],
+        rest_vertices=tables.rest[:moving],
+        faces=faces,
+        face_offset=tables.face_start[: count + 1],
+        static_vertices=tables.world[moving:],
+        static_faces=tables.faces[tables.face_start[count] :] - moving,
+        kappa=scene.dt**2 * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat),
+        gravity=gravity,
+        rails=tuple((n, p.q, p.body.rail) for n, p in enumerate(bodies) if p.body.rail is not None),
+        handles=handles,
+        pins=pins,
+        tables=tables,
+    )
+    q = np.concatenate([np.zeros((0, 3)), *[part.q for part in bodies]])
+    v = np.concatenate([np.zeros((0, 3)), *[part.v for part in bodies]])
+    for number, _, _ in model.rails:
+        rows = slice(model.node_offset[number], model.node_offset[number + 1])
+        q[rows] = rail_pose(model, number, 0.0)
+        v[rows] = 0.0
+    state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
+    refuse_overlaps(model, state)
+    return model, state
+
+
+def _mesh(body: Body, load_mesh: Callable[[Recipe], Mesh] | None) -> Mesh:
+    try:
+        if body.shape.kind != "mesh":
+            return shapes.build(body.shape)
+        if load_mesh is None:
+            raise Refused("mesh files are not read here", code="bad_scene", field="shape.kind")
+        return load_mesh(body.shape)
+    except Refused as error:
+        raise refuse(body, error.message, error.field or "shape") from None
+
+
+def rail_pose(model: Model, body: int, time: float) -> Floats:
+    """Where the rail body is to be at a time [s]: its four nodes [m], shape (4, 3)."""
+    for number, nodes, rail in model.rails:
+        if number == body:
+            axis = np.array(rail.axis) / np.linalg.norm(rail.axis)
+            swing = np.sin(2.0 * np.pi * rail.frequency * time + rail.phase)
+            angle = rail.spin * time
+            cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+            turn = np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * (cross @ cross)
+            pose = nodes @ turn.T
+            pose[0] = nodes[0] + np.array(rail.amplitude) * swing
+            return np.asarray(pose)
+    raise KeyError(model.body_ids[body])
+
+
+def parking(model: Model, body: int) -> Floats:
+    """Where a removed body is kept: its nodes in the rest shape [m], far below the world and apart from the
+    others."""
+    rows = slice(int(model.node_offset[body]), int(model.node_offset[body + 1]))
+    place = np.array([100.0 + 2.5 * float(model.bounding_radius[: body + 1].sum()), -50.0, 0.0])
+    if model.tables.kind[body] == AFFINE:
+        return np.vstack([place, np.eye(3)])
+    return np.asarray(model.rest_nodes[rows] + place)
+
+
+def vertices(model: Model, state: State) -> Floats:
+    """World positions of the vertices of all bodies [m], shape (v, 3); removed bodies are where they are
+    parked."""
+    out = state.q[model.tables.vertex_node[: len(model.rest_vertices)]]
+    for body, kind in enumerate(model.tables.kind):
+        if kind == AFFINE:
+            rows = slice(model.vertex_offset[body], model.vertex_offset[body + 1])
+            first = model.node_offset[body]
+            out[rows] += model.rest_vertices[rows] @ state.q[first + 1 : first + 4]
+    return out
+
+
+def body_vertices(model: Model, state: State, body: int) -> Floats:
+    """World positions of the vertices of one body [m], shape (n, 3)."""
+    rows = slice(model.vertex_offset[body], model.vertex_offset[body + 1])
+    if model.tables.kind[body] == AFFINE:
+        first = model.node_offset[body]
+        return np.asarray(state.q[first] + model.rest_vertices[rows] @ state.q[first + 1 : first + 4])
+    return state.q[model.tables.vertex_node[rows]]
+
+
+def centres(model: Model, state: State) -> Floats:
+    """Centres of mass [m], shape (b, 3)."""
+    out = state.q[model.node_offset[:-1]]
+    for body, kind in enumerate(model.kinds):
+        if kind == "elastic":
+            rows = slice(model.node_offset[body], model.node_offset[body + 1])
+            mass = model.tables.node_mass[rows]
+            out[body] = mass @ state.q[rows] / mass.sum()
+    return out
+
+
+def affines(model: Model, state: State) -> Floats:
+    """The map x = A X + c of each body from rest to world, [A | c], shape (b, 3, 4); for elastic bodies the
+    best fit by mass. A is a rotation up to the small stretch that contact leaves."""
+    out = np.empty((len(model.body_ids), 3, 4))
+    out[:, :, 3] = centres(model, state)
+    for body, kind in enumerate(model.kinds):
+        rows = slice(model.node_offset[body], model.node_offset[body + 1])
+        if kind == "elastic":
+            mass, rest = model.tables.node_mass[rows, None], model.rest_nodes[rows]
+            spread = (mass * (state.q[rows] - out[body, :, 3])).T @ rest
+            out[body, :, :3] = spread @ np.linalg.inv((mass * rest).T @ rest)
+        else:
+            out[body, :, :3] = state.q[rows][1:].T
+    return out
+
+
+def kinetic_energy(model: Model, state: State) -> Floats:
+    """Kinetic energy of each body [J], shape (b,); zero for rails and removed bodies."""
+    out = np.zeros(len(model.body_ids))
+    for body, kind in enumerate(model.kinds):
+        rows = slice(model.node_offset[body], model.node_offset[body + 1])
+        if kind == "affine" and state.active[body]:
+            out[body] = 0.5 * np.einsum("ij,ik,jk->", model.tables.mass[body], state.v[rows], state.v[rows])
+        elif kind == "elastic" and state.active[body]:
+            out[body] = 0.5 * model.tables.node_mass[rows] @ (state.v[rows] ** 2).sum(axis=1)
+    return out

@@ -1,0 +1,140 @@
+"""How far a trial step may go: additive continuous collision detection, and the inversion filter.
+
+Additive CCD (Li, Kaufman, Jiang 2021, "Codimensional Incremental Potential Contact", algorithm 1): advance by
+the distance divided by the fastest approach, again and again; conservative by construction, no root finding,
+and each pair keeps a fraction KEEP of its distance. The inversion filter keeps the sign of every volume: of
+tetrahedra, and of the affine map of an affine body."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from server.physics.compiled import kernel
+from server.physics.distance import POINT_FACE, closest, pair_travel
+
+__all__ = ["collision_free", "volume_step"]
+
+KEEP = 0.1
+"""Share of its distance that a pair keeps at least in one line search."""
+VOLUME_KEEP = 0.1
+"""Share of its volume that a tetrahedron keeps at least in one line search."""
+ROUNDS = 200
+"""Most advances of one pair; where they end is still free of collision, only short."""
+
+
+@kernel
+def collision_free(pairs, begin, end, x, target, travel, bound):
+    """The largest found t <= 1 such that moving x to x + t (target - x) brings no pair below KEEP of its
+    distance.
+
+    travel: |target - x| of each vertex [m]; bound: lower bounds on the pairs' distances at x [m].
+    """
+    end_t = 1.0
+    y = np.empty((4, 3))
+    d = np.empty((4, 3))
+    norm = np.empty(4)
+    for p in range(begin, end):
+        kind, i, j, k, m = pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
+        if pair_travel(travel, kind, i, j, k, m) * end_t <= (1.0 - KEEP) * bound[p]:
+            continue
+        for axis in range(3):
+            mean = 0.0
+            for q in range(4):
+                v = pairs[p, q + 1]
+                y[q, axis] = x[v, axis]
+                d[q, axis] = target[v, axis] - x[v, axis]
+                mean += 0.25 * d[q, axis]
+            for q in range(4):
+                d[q, axis] -= mean
+        for q in range(4):
+            norm[q] = math.sqrt(d[q, 0] * d[q, 0] + d[q, 1] * d[q, 1] + d[q, 2] * d[q, 2])
+        if kind == POINT_FACE:
+            speed = norm[0] + max(norm[1], max(norm[2], norm[3]))
+        else:
+            speed = max(norm[0], norm[1]) + max(norm[2], norm[3])
+        if speed <= 0.0:
+            continue
+        s, _, _, _, _ = closest(y, kind, 0, 1, 2, 3)
+        distance = math.sqrt(s)
+        keep = KEEP * distance
+        t = 0.0
+        advance = (1.0 - KEEP) * distance / speed
+        for _ in range(ROUNDS):
+            if t + advance >= end_t:
+                t = end_t
+                break
+            for q in range(4):
+                for axis in range(3):
+                    y[q, axis] += advance * d[q, axis]
+            s, _, _, _, _ = closest(y, kind, 0, 1, 2, 3)
+            distance = math.sqrt(s)
+            if t > 0.0 and distance < keep:
+                break
+            t += advance
+            advance = 0.9 * distance / speed
+            if advance < 1e-9:
+                break
+        end_t = min(end_t, t)
+    return end_t
+
+
+@kernel
+def _det(a, b, c):
+    return (
+        a[0] * (b[1] * c[2] - b[2] * c[1])
+        - a[1] * (b[0] * c[2] - b[2] * c[0])
+        + a[2] * (b[0] * c[1] - b[1] * c[0])
+    )
+
+
+@kernel
+def _first_root(a, b, c, d):
+    """The smallest t in (0, 1] where a t^3 + b t^2 + c t + d is not positive any more, from below; 1 if there
+    is none.
+
+    d > 0. The interval is cut at the extrema, and a bracketed root found by bisection from its safe side.
+    """
+    if abs(a) + abs(b) + abs(c) < d:
+        return 1.0
+    first, second = 1.0, 1.0
+    if abs(a) > 1e-14:
+        disc = b * b - 3.0 * a * c
+        if disc > 0.0:
+            root = math.sqrt(disc)
+            first, second = (-b - root) / (3.0 * a), (-b + root) / (3.0 * a)
+            if first > second:
+                first, second = second, first
+    elif abs(b) > 1e-14:
+        first = -c / (2.0 * b)
+    low = 0.0
+    for stop in (first, second, 1.0):
+        if stop <= low or stop > 1.0:
+            continue
+        if ((a * stop + b) * stop + c) * stop + d <= 0.0:
+            high = stop
+            for _ in range(50):
+                middle = 0.5 * (low + high)
+                if ((a * middle + b) * middle + c) * middle + d > 0.0:
+                    low = middle
+                else:
+                    high = middle
+            return low
+        low = stop
+    return 1.0
+
+
+@kernel
+def volume_step(rows, steps):
+    """The largest found t <= 1 at which det(rows + t steps) is above VOLUME_KEEP of its value; both of shape
+    (3, 3)."""
+    a, b, c = rows[0], rows[1], rows[2]
+    u, v, w = steps[0], steps[1], steps[2]
+    volume = _det(a, b, c)
+    linear = _det(u, b, c) + _det(a, v, c) + _det(a, b, w)
+    square = _det(u, v, c) + _det(u, b, w) + _det(a, v, w)
+    cube = _det(u, v, w)
+    return _first_root(cube / volume, square / volume, linear / volume, 1.0 - VOLUME_KEEP)

@@ -1,0 +1,437 @@
+"""One implicit step of a whole world in one compiled function: candidates, islands, Newton, line search,
+report.
+
+Every accepted iterate is free of intersection and inversion, because a line search goes no further than
+additive CCD and the volume filter allow. Nothing here depends on time, threads or earlier steps."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from server.physics.assembly import body_energy, elastic_energy, island_direction, place_vertices
+from server.physics.broadphase import candidate_pairs
+from server.physics.compiled import inner, kernel
+from server.physics.contact import barrier, contact_energy, measure, mollifier
+from server.physics.distance import EDGE_EDGE
+from server.physics.friction import friction_energy
+from server.physics.islands import group_by_island, label_islands, second_vertex
+from server.physics.motion import collision_free, volume_step
+from server.physics.tables import AFFINE, Islands, Lagged, Pairs, Work
+
+__all__ = ["advance"]
+
+SLACK = 2.0
+"""Inflation of the boxes within which iterates may move without new candidates, in units of dhat."""
+BACKTRACKS = 12
+"""Most halvings of a line search."""
+
+
+@inner
+def _contact_force(t, pairs, p, x, weights, limit, normal):
+    """|db/dd| and the mollifier of one pair; its unit normal, towards the first primitive, into
+    ``normal``."""
+    i, j, k, m = pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
+    square = 0.0
+    for a in range(3):
+        r = (
+            weights[p, 0] * x[i, a]
+            + weights[p, 1] * x[j, a]
+            + weights[p, 2] * x[k, a]
+            + weights[p, 3] * x[m, a]
+        )
+        normal[a] = r
+        square += r * r
+    if square >= limit or square <= 0.0:
+        return 0.0, 0.0
+    distance = math.sqrt(square)
+    for a in range(3):
+        normal[a] /= distance
+    _, slope, _ = barrier(square, limit)
+    scale = 1.0
+    if pairs[p, 0] == EDGE_EDGE:
+        scale, _ = mollifier(x, t.rest, i, j, k, m)
+    return -2.0 * slope * distance, scale
+
+
+@inner
+def _lag_contacts(t, pairs, bound, weights, x, numbers):
+    """The contacts at x that carry friction."""
+    count = 0
+    for p in range(pairs.shape[0]):
+        if bound[p] < numbers.dhat:
+            count += 1
+    rows = np.empty((count, 4), np.int64)
+    lag_weights = np.empty((count, 4))
+    normals = np.empty((count, 3))
+    force = np.empty(count)
+    groups = np.empty((count, 2), np.int64)
+    n = 0
+    for p in range(pairs.shape[0]):
+        if bound[p] >= numbers.dhat:
+            continue
+        groups[n, 0] = t.vertex_group[pairs[p, 1]]
+        groups[n, 1] = t.vertex_group[second_vertex(pairs, p)]
+        mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
+        size, scale = _contact_force(t, pairs, p, x, weights, numbers.dhat * numbers.dhat, normals[n])
+        force[n] = mu * numbers.kappa * size * scale
+        if force[n] <= 0.0:
+            continue
+        for q in range(4):
+            rows[n, q] = pairs[p, q + 1]
+            lag_weights[n, q] = weights[p, q]
+        n += 1
+    return Lagged(rows[:n], lag_weights[:n], normals[:n], force[:n], groups[:n])
+
+
+@inner
+def _begin(t, q_start, goal, takes_part):
+    """The work arrays: the iterate at the start of the step, the trial at its goal."""
+    q = q_start.copy()
+    start = t.world.copy()
+    x_trial = t.world.copy()
+    for b in range(takes_part.shape[0]):
+        place_vertices(t, b, q_start, start)
+        place_vertices(t, b, goal if takes_part[b] else q_start, x_trial)
+    return Work(
+        q=q,
+        q_trial=q.copy(),
+        direction=np.zeros_like(q),
+        goal=goal,
+        start=start,
+        x=start.copy(),
+        x_trial=x_trial,
+        travel=np.zeros(start.shape[0]),
+        low=start.copy(),
+        high=start.copy(),
+        local=np.empty(t.block_start[takes_part.shape[0]], np.int64),
+    )
+
+
+@inner
+def _sweep(t, w, done, slack):
+    """Set the boxes of the bodies that are under way: from the iterate to the trial, inflated by ``slack``
+    [m]."""
+    for b in range(done.shape[0]):
+        if not done[b]:
+            for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+                for k in range(3):
+                    w.low[v, k] = min(w.x[v, k], w.x_trial[v, k]) - slack
+                    w.high[v, k] = max(w.x[v, k], w.x_trial[v, k]) + slack
+
+
+@inner
+def _find_pairs(t, w, present, dhat):
+    """Candidates of the boxes, each inflated by half of dhat, measured at the iterate; not sorted."""
+    pairs = candidate_pairs(
+        t.points,
+        t.point_start,
+        t.edges,
+        t.edge_start,
+        t.faces,
+        t.face_start,
+        w.low - 0.5 * dhat,
+        w.high + 0.5 * dhat,
+        t.mobile,
+        t.bends,
+        present,
+    )
+    bound = np.empty(pairs.shape[0])
+    weights = np.empty((pairs.shape[0], 4))
+    measure(pairs, w.x, dhat, bound, weights)
+    return pairs, bound, weights
+
+
+@inner
+def _sort(t, pairs, bound, weights, lag, takes_part):
+    """The islands, and the pairs sorted by them."""
+    bodies = takes_part.shape[0]
+    label, count = label_islands(pairs, t.vertex_group, lag.groups, takes_part)
+    keys = np.empty(pairs.shape[0], np.int64)
+    for p in range(pairs.shape[0]):
+        a, b = t.vertex_group[pairs[p, 1]], t.vertex_group[second_vertex(pairs, p)]
+        keys[p] = label[a] if a < bodies and takes_part[a] else label[b]
+    order, pair_start = group_by_island(keys, count)
+    members, member_start = group_by_island(label, count)
+    keys = np.empty(lag.groups.shape[0], np.int64)
+    for p in range(lag.groups.shape[0]):
+        a, b = lag.groups[p, 0], lag.groups[p, 1]
+        keys[p] = label[a] if a < bodies and takes_part[a] else label[b]
+    lag_order, lag_start = group_by_island(keys, count)
+    total = order.shape[0]
+    c = Pairs(
+        np.empty((total, 5), np.int64),
+        np.empty(total),
+        np.empty((total, 4)),
+        np.empty(total),
+        np.empty((total, 4)),
+    )
+    for p in range(total):
+        c.bound[p] = bound[order[p]]
+        for k in range(5):
+            c.pairs[p, k] = pairs[order[p], k]
+        for k in range(4):
+            c.weights[p, k] = weights[order[p], k]
+    return c, Islands(members, member_start, pair_start, lag_order, lag_start)
+
+
+@inner
+def _join(t, w, islands, done, step_size):
+    """Finished bodies that an unfinished one has joined take part again, from a standstill."""
+    for i in range(islands.member_start.shape[0] - 1):
+        unfinished = False
+        for m in range(islands.member_start[i], islands.member_start[i + 1]):
+            unfinished = unfinished or not done[islands.members[m]]
+        for m in range(islands.member_start[i], islands.member_start[i + 1]):
+            b = islands.members[m]
+            if unfinished and done[b]:
+                done[b] = False
+                step_size[b] = 0.0
+                for n in range(t.node_start[b], t.node_start[b + 1]):
+                    for k in range(3):
+                        w.direction[n, k] = 0.0
+                for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+                    w.travel[v] = 0.0
+                    for k in range(3):
+                        w.x_trial[v, k] = w.x[v, k]
+
+
+@inner
+def _move(t, w, b, share):
+    """Set the trial of a body to the iterate plus ``share`` of the direction."""
+    for n in range(t.node_start[b], t.node_start[b + 1]):
+        for k in range(3):
+            w.q_trial[n, k] = w.q[n, k] + share * w.direction[n, k]
+    place_vertices(t, b, w.q_trial, w.x_trial)
+
+
+@inner
+def _volume_limit(t, b, q, direction):
+    """The largest share of the direction that inverts nothing in a body."""
+    first = t.node_start[b]
+    rows = np.empty((3, 3))
+    steps = np.empty((3, 3))
+    affine = t.kind[b] == AFFINE
+    share = 1.0
+    for e in range(0 if affine else t.tet_start[b], 1 if affine else t.tet_start[b + 1]):
+        for i in range(3):
+            for k in range(3):
+                if affine:
+                    rows[i, k] = q[first + 1 + i, k]
+                    steps[i, k] = direction[first + 1 + i, k]
+                else:
+                    rows[i, k] = q[t.tets[e, i + 1], k] - q[t.tets[e, 0], k]
+                    steps[i, k] = direction[t.tets[e, i + 1], k] - direction[t.tets[e, 0], k]
+        share = min(share, volume_step(rows, steps))
+    return share
+
+
+@inner
+def _propose(t, w, b):
+    """Shorten a body's direction so that nothing inverts, and set its trial and travel.
+
+    Returns the largest step of a vertex before the shortening [m], and whether the trial leaves its box.
+    """
+    share = _volume_limit(t, b, w.q, w.direction)
+    if share < 1.0:
+        for n in range(t.node_start[b], t.node_start[b + 1]):
+            for k in range(3):
+                w.direction[n, k] *= share
+    _move(t, w, b, 1.0)
+    largest = 0.0
+    if t.kind[b] != AFFINE:
+        for n in range(t.node_start[b], t.node_start[b + 1]):
+            for k in range(3):
+                largest = max(largest, abs(w.direction[n, k]))
+    outside = False
+    for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+        square = 0.0
+        for k in range(3):
+            step = w.x_trial[v, k] - w.x[v, k]
+            square += step * step
+            largest = max(largest, abs(step))
+            outside = outside or w.x_trial[v, k] < w.low[v, k] or w.x_trial[v, k] > w.high[v, k]
+        w.travel[v] = math.sqrt(square)
+    return largest / share, outside
+
+
+@inner
+def _line_search(t, springs, numbers, islands, i, w, c, lag, energy):
+    """Move the trial of an island to where its potential does not rise; returns whether there is such a
+    place.
+
+    energy: of each island at its iterate, NaN if not known yet; updated.
+    """
+    begin, end = islands.pair_start[i], islands.pair_start[i + 1]
+    longest = collision_free(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
+    known = not math.isnan(energy[i])
+    share = longest if known else 0.0
+    moved = known and share == 1.0
+    backtracks = 0
+    while backtracks < BACKTRACKS:
+        trial = 0.0
+        for m in range(islands.member_start[i], islands.member_start[i + 1]):
+            if not moved:
+                _move(t, w, islands.members[m], share)
+            trial += body_energy(t, springs, islands.members[m], w.q_trial, w.goal, numbers.dt)
+        if trial < np.inf:
+            trial += numbers.kappa * contact_energy(
+                c, begin, end, w.x_trial, t.rest, w.travel, share, numbers.dhat
+            )
+            trial += friction_energy(
+                lag,
+                islands.lag_order,
+                islands.lag_start[i],
+                islands.lag_start[i + 1],
+                w.x_trial,
+                w.start,
+                numbers.slip,
+            )
+        if not known:
+            known = True
+            energy[i] = trial
+            share = longest
+        elif trial <= energy[i] + 1e-12 * abs(energy[i]):
+            energy[i] = trial
+            return True
+        else:
+            backtracks += 1
+            share *= 0.5
+        moved = False
+    return False
+
+
+@inner
+def _accept(t, islands, i, w, c):
+    """Make an island's trial its iterate."""
+    for m in range(islands.member_start[i], islands.member_start[i + 1]):
+        b = islands.members[m]
+        for n in range(t.node_start[b], t.node_start[b + 1]):
+            for k in range(3):
+                w.q[n, k] = w.q_trial[n, k]
+        for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+            for k in range(3):
+                w.x[v, k] = w.x_trial[v, k]
+    for p in range(islands.pair_start[i], islands.pair_start[i + 1]):
+        c.bound[p] = c.new_bound[p]
+        for k in range(4):
+            c.weights[p, k] = c.new_weights[p, k]
+
+
+@inner
+def _report(t, numbers, c, x, bodies, impulses, points):
+    """Fill impulses and points, (bodies + 1, bodies + 1, 3); returns how many contacts, and the smallest
+    distance."""
+    limit = numbers.dhat * numbers.dhat
+    total = np.zeros((bodies + 1, bodies + 1))
+    normal = np.empty(3)
+    contacts = 0
+    nearest = np.inf
+    for p in range(c.pairs.shape[0]):
+        if c.bound[p] >= numbers.dhat:
+            continue
+        contacts += 1
+        nearest = min(nearest, c.bound[p])
+        a = min(t.vertex_group[c.pairs[p, 1]], bodies)
+        b = min(t.vertex_group[second_vertex(c.pairs, p)], bodies)
+        size, scale = _contact_force(t, c.pairs, p, x, c.weights, limit, normal)
+        impulse = numbers.kappa * size * scale / numbers.dt
+        for k in range(3):
+            impulses[a, b, k] += impulse * normal[k]
+            impulses[b, a, k] -= impulse * normal[k]
+            at = 0.0
+            for q in range(4):
+                if c.weights[p, q] > 0.0:
+                    at += c.weights[p, q] * x[c.pairs[p, q + 1], k]
+            points[a, b, k] += impulse * at
+            points[b, a, k] += impulse * at
+        total[a, b] += impulse
+        total[b, a] += impulse
+    for a in range(bodies + 1):
+        for b in range(bodies + 1):
+            for k in range(3):
+                points[a, b, k] = points[a, b, k] / total[a, b] if total[a, b] > 0.0 else np.nan
+    return contacts, nearest
+
+
+@kernel
+def advance(t, springs, numbers, q_start, goal, active, impulses, points):
+    """Minimise the incremental potential from q_start, shape (nodes, 3), towards the inertial ``goal``.
+
+    Returns q, iterations, contacts, the smallest distance [m], whether every island converged, elastic energy
+    [J]."""
+    bodies = t.kind.shape[0]
+    present = np.ones(t.mobile.shape[0], np.bool_)
+    takes_part = np.zeros(bodies, np.bool_)
+    done = np.ones(bodies, np.bool_)
+    for b in range(bodies):
+        present[b] = active[b]
+        takes_part[b] = active[b] and t.mobile[b]
+        done[b] = not takes_part[b]
+    step_size = np.zeros(bodies)
+    w = _begin(t, q_start, goal, takes_part)
+    lag = Lagged(
+        np.empty((0, 4), np.int64),
+        np.empty((0, 4)),
+        np.empty((0, 3)),
+        np.empty(0),
+        np.empty((0, 2), np.int64),
+    )
+    c = Pairs(np.empty((0, 5), np.int64), np.empty(0), np.empty((0, 4)), np.empty(0), np.empty((0, 4)))
+    none = np.zeros(1, np.int64)
+    islands = Islands(none[:0], none, none, none[:0], none)
+    energy = np.empty(0)
+    iterations = 0
+    converged = True
+    begun = False
+    while iterations < numbers.iterations:
+        stale = True
+        if begun:
+            stale = False
+            running = False
+            for i in range(islands.member_start.shape[0] - 1):
+                if done[islands.members[islands.member_start[i]]]:
+                    continue
+                running = True
+                island_direction(t, springs, numbers, islands, i, w, c, lag)
+                for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                    b = islands.members[m]
+                    step_size[b], outside = _propose(t, w, b)
+                    stale = stale or outside
+            if not running:
+                break
+            iterations += 1
+        if stale:
+            _sweep(t, w, done, SLACK * numbers.dhat)
+            pairs, bound, weights = _find_pairs(t, w, present, numbers.dhat)
+            if not begun:
+                lag = _lag_contacts(t, pairs, bound, weights, w.x, numbers)
+            c, islands = _sort(t, pairs, bound, weights, lag, takes_part)
+            energy = np.full(islands.member_start.shape[0] - 1, np.nan)
+            _join(t, w, islands, done, step_size)
+            if not begun:
+                begun = True
+                continue
+        for i in range(islands.member_start.shape[0] - 1):
+            if done[islands.members[islands.member_start[i]]]:
+                continue
+            largest = 0.0
+            for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                largest = max(largest, step_size[islands.members[m]])
+            found = _line_search(t, springs, numbers, islands, i, w, c, lag, energy)
+            if found:
+                _accept(t, islands, i, w, c)
+            small = largest < numbers.tolerance
+            converged = converged and (found or small)
+            for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                done[islands.members[m]] = small or not found
+    elastic = 0.0
+    for b in range(bodies):
+        converged = converged and done[b]
+        if active[b]:
+            elastic += elastic_energy(t, b, w.q)
+    contacts, nearest = _report(t, numbers, c, w.x, bodies, impulses, points)
+    return w.q, iterations, contacts, nearest, converged, elastic

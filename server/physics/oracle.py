@@ -1,0 +1,203 @@
+"""The independent judge: ipctk says whether a state intersects, and winding numbers whether anything is
+inside.
+
+Shares no code with the solver but the layout of vertices. ipctk's ``has_intersections`` tests edges against
+faces over all edges, also those that the solver leaves out; it cannot see full containment, hence the winding
+numbers."""
+
+from __future__ import annotations
+
+import functools
+
+import ipctk
+import numpy as np
+
+from lobby.errors import Refused
+from server.physics.geometry import Ints, unique_edges
+from server.physics.model import Model, vertices
+from server.physics.state import Floats, Proof, State
+from server.physics.tables import AFFINE
+
+__all__ = ["is_path_free", "nearest_pair", "prove", "refuse_overlaps"]
+
+TOUCH = 1e-6
+"""Share of dhat below which two bodies count as touching at the start: their barrier would be beyond
+float64."""
+
+ipctk.set_num_threads(1)
+
+
+@functools.lru_cache(maxsize=16)
+def _collision_mesh(model: Model) -> ipctk.CollisionMesh:
+    """The whole world for ipctk: pairs within an affine body, and of two obstacles, are excluded."""
+    t = model.tables
+    count = len(model.body_ids)
+    patches = np.where(t.vertex_group < count, t.vertex_group, count).astype(np.int32)
+    for body in range(count):
+        if t.kind[body] != AFFINE:
+            rows = slice(int(t.vertex_start[body]), int(t.vertex_start[body + 1]))
+            patches[rows] = count + 1 + np.arange(rows.start, rows.stop)
+    faces = np.asfortranarray(t.faces.astype(np.int32))
+    edges = np.asfortranarray(unique_edges(t.faces).astype(np.int32))
+    mesh = ipctk.CollisionMesh(np.asfortranarray(t.rest), edges, faces)
+    mesh.can_collide = ipctk.make_vertex_patches_filter(patches)
+    return mesh
+
+
+def _world(model: Model, state: State) -> Floats:
+    return np.asfortranarray(np.concatenate([vertices(model, state), model.static_vertices]))
+
+
+def prove(model: Model, state: State) -> Proof:
+    """Check one state: intersections, inversions (of tetrahedra and affine maps), bodies inside one
+    another."""
+    positions = _world(model, state)
+    hit = bool(ipctk.has_intersections(_collision_mesh(model), positions))
+    return Proof(
+        intersections=int(hit), inversions=_inversions(model, state), contained=_contained(model, state)
+    )
+
+
+def is_path_free(model: Model, before: State, after: State) -> bool:
+    """Whether the straight path of every vertex between two states is free of collision, by tight-inclusion
+    CCD.
+
+    Conservative: False may be a false alarm, True is a proof. The chord between two ticks is not a path that
+    the solver promises to be free; its line-search segments are."""
+    ccd = ipctk.TightInclusionCCD(1e-6, 10_000_000, 0.99)
+    mesh = _collision_mesh(model)
+    return bool(
+        ipctk.is_step_collision_free(mesh, _world(model, before), _world(model, after), 0.0, None, ccd)
+    )
+
+
+def _inversions(model: Model, state: State) -> int:
+    t = model.tables
+    corners = state.q[t.tets]
+    wrong = int((np.linalg.det(corners[:, 1:] - corners[:, :1]) <= 0.0).sum())
+    for body in np.flatnonzero(t.kind == AFFINE):
+        first = model.node_offset[body]
+        wrong += int(np.linalg.det(state.q[first + 1 : first + 4]) <= 0.0)
+    return wrong
+
+
+def _groups(model: Model) -> list[tuple[str, slice, Ints, bool]]:
+    """Name, rows of the world's vertices, faces in the world's numbering, and whether it is closed; per
+    group."""
+    t = model.tables
+    out = []
+    for group, name in enumerate((*model.body_ids, *model.static_ids)):
+        faces = t.faces[t.face_start[group] : t.face_start[group + 1]]
+        directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        closed = set(map(tuple, directed.tolist())) == set(map(tuple, directed[:, ::-1].tolist()))
+        out.append((name, slice(int(t.vertex_start[group]), int(t.vertex_start[group + 1])), faces, closed))
+    return out
+
+
+_cached_groups = functools.lru_cache(maxsize=16)(_groups)
+
+
+def winding_number(point: Floats, corners: Floats) -> float:
+    """How often a closed surface, corners (m, 3, 3), winds about a point: 1 inside, 0 outside.
+
+    Van Oosterom and Strackee 1983, "The solid angle of a plane triangle", eq. 8.
+    """
+    a, b, c = (corners[:, k] - point for k in range(3))
+    la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+    triple = np.einsum("ij,ij->i", a, np.cross(b, c))
+    dots = (
+        np.einsum("ij,ij->i", a, b) * lc + np.einsum("ij,ij->i", b, c) * la + np.einsum("ij,ij->i", c, a) * lb
+    )
+    return float(np.arctan2(triple, la * lb * lc + dots).sum() / (2.0 * np.pi))
+
+
+def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:
+    """Pairs (inner, outer) of a body, or obstacle, whose first vertex lies inside another closed surface."""
+    positions = np.ascontiguousarray(_world(model, state))
+    groups = _cached_groups(model)
+    lows = np.array([positions[rows].min(axis=0) for _, rows, _, _ in groups])
+    highs = np.array([positions[rows].max(axis=0) for _, rows, _, _ in groups])
+    count = len(model.body_ids)
+    found = []
+    for outer, (outer_name, _, faces, closed) in enumerate(groups):
+        if not closed:
+            continue
+        inside = (lows >= lows[outer]).all(axis=1) & (highs <= highs[outer]).all(axis=1)
+        for inner in np.flatnonzero(inside):
+            if inner == outer or (inner >= count and outer >= count):
+                continue
+            point = positions[groups[inner][1].start]
+            if winding_number(point, positions[faces]) > 0.5:
+                found.append((groups[inner][0], outer_name))
+    return tuple(found)
+
+
+def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
+    """The smallest distance [m] within dhat between two bodies that may touch, and their names; (inf, "",
+    "")."""
+    mesh = _collision_mesh(model)
+    positions = _world(model, state)
+    candidates = ipctk.Candidates()
+    candidates.build(mesh, positions, model.scene.dhat)
+    best, pair = np.inf, (0, 0)
+    edges, faces = mesh.edges, mesh.faces
+    for number in range(len(candidates)):
+        candidate = candidates[number]
+        ids = candidate.vertex_ids(edges, faces)
+        square = candidate.compute_distance(candidate.dof(positions, edges, faces))
+        if square < best:
+            second = ids[2] if isinstance(candidate, ipctk.EdgeEdgeCandidate) else ids[1]
+            best, pair = square, (int(ids[0]), int(second))
+    if not np.isfinite(best):
+        return np.inf, "", ""
+    names = (*model.body_ids, *model.static_ids)
+    first, second = (names[model.tables.vertex_group[v]] for v in pair)
+    return float(np.sqrt(best)), first, second
+
+
+def _intersecting(model: Model, state: State) -> list[tuple[str, str]]:
+    """Names of the pairs of bodies that intersect, each pair tested alone; for the message of a refusal."""
+    positions = np.ascontiguousarray(_world(model, state))
+    groups = _cached_groups(model)
+    count = len(model.body_ids)
+    found = []
+    for a, (name, rows, faces, _) in enumerate(groups):
+        for b in range(a, len(groups)):
+            other, other_rows, other_faces, _ = groups[b]
+            if a >= count or (a == b and model.tables.kind[a] == AFFINE):
+                continue
+            if (positions[rows].min(axis=0) > positions[other_rows].max(axis=0)).any() or (
+                positions[other_rows].min(axis=0) > positions[rows].max(axis=0)
+            ).any():
+                continue
+            both = faces if a == b else np.concatenate([faces, other_faces])
+            used, renumbered = np.unique(both, return_inverse=True)
+            renumbered = renumbered.reshape(-1, 3)
+            mesh = ipctk.CollisionMesh(
+                np.asfortranarray(positions[used]),
+                np.asfortranarray(unique_edges(renumbered).astype(np.int32)),
+                np.asfortranarray(renumbered.astype(np.int32)),
+            )
+            if a != b:
+                patches = (model.tables.vertex_group[used] == b).astype(np.int32)
+                mesh.can_collide = ipctk.make_vertex_patches_filter(patches)
+            if ipctk.has_intersections(mesh, np.asfortranarray(positions[used])):
+                found.append((name, other))
+    return found
+
+
+def refuse_overlaps(model: Model, state: State) -> None:
+    """Raises Refused (bad_scene), naming the bodies, unless the state is proven and nothing touches."""
+    proof = prove(model, state)
+    if proof.intersections:
+        pairs = _intersecting(model, state)
+        told = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
+        raise Refused(f"bodies intersect: {told or 'unknown'}", code="bad_scene", field="bodies")
+    if proof.contained:
+        told = "; ".join(f"{a!r} is inside {b!r}" for a, b in proof.contained[:5])
+        raise Refused(f"bodies contain one another: {told}", code="bad_scene", field="bodies")
+    if proof.inversions:
+        raise Refused(f"{proof.inversions} elements are inverted", code="bad_scene", field="bodies")
+    distance, first, second = nearest_pair(model, state)
+    if distance < TOUCH * model.scene.dhat:
+        raise Refused(f"bodies touch: {first!r} and {second!r}", code="bad_scene", field="bodies")

@@ -1,0 +1,175 @@
+"""One tick: ``step(model, state, control)`` gives the next state and a report. Pure and bit-identical.
+
+Nothing is kept between calls: equal arguments give equal results, bit for bit, in any process on the same
+kind of machine. Arguments are never changed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lobby.errors import Refused, SolverFailed
+from server.physics.contact import barrier_force
+from server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
+from server.physics.newton import advance
+from server.physics.state import Control, Floats, State, StepReport
+from server.physics.tables import AFFINE, Numbers, Springs
+
+__all__ = ["step"]
+
+STILL = Control()
+
+
+def step(
+    model: Model, state: State, control: Control = STILL, dt: float | None = None
+) -> tuple[State, StepReport]:
+    """Advance one tick of ``dt`` [s] (the scene's, if not given) and report it.
+
+    Raises Refused (bad_control) if the control names a body or handle that is not there or holds numbers that
+    are not finite, and SolverFailed if the step produced numbers that are not finite; the state is unchanged
+    in both cases."""
+    _check(model, control)
+    h = model.dt if dt is None else dt
+    bodies = len(model.body_ids)
+    active = state.active
+    q, v = state.q, state.v
+    if control.remove:
+        active, q, v = active.copy(), q.copy(), v.copy()
+        for body in control.remove:
+            rows = slice(model.node_offset[body], model.node_offset[body + 1])
+            active[body] = False
+            q[rows] = parking(model, body)
+            v[rows] = 0.0
+    v = _kicked(model, active, q, v, control)
+    drag = model.damping if control.drag is None else model.damping + control.drag
+    v = v * np.repeat(np.exp(-drag * h), np.diff(model.node_offset))[:, None]
+    goal = q + h * v + h * h * model.gravity
+    for body, _, _ in model.rails:
+        rows = slice(model.node_offset[body], model.node_offset[body + 1])
+        goal[rows] = rail_pose(model, body, (state.tick + 1) * h)
+    parked = np.repeat(~active, np.diff(model.node_offset))
+    goal[parked] = q[parked]
+    scene = model.scene
+    kappa = model.kappa
+    if h != model.dt:
+        kappa = h * h * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat)
+    numbers = Numbers(
+        dt=h, dhat=scene.dhat, kappa=kappa, slip=scene.friction_speed * h, tolerance=scene.tolerance * h,
+        iterations=scene.max_iterations,
+    )  # fmt: skip
+    impulses = np.zeros((bodies + 1, bodies + 1, 3))
+    points = np.zeros((bodies + 1, bodies + 1, 3))
+    springs = _springs(model, q, active, control, h)
+    q_next, iterations, contacts, nearest, converged, elastic = advance(
+        model.tables, springs, numbers, q, goal, active, impulses, points
+    )
+    if not math.isfinite(float(q_next.sum())):
+        raise SolverFailed(f"tick {state.tick}: the step is not finite")
+    v_next = np.zeros_like(v) if control.halt else (q_next - q) / h
+    after = State(q=q_next, v=v_next, active=active, tick=state.tick + 1)
+    report = StepReport(
+        iterations=iterations,
+        contacts=contacts,
+        min_distance=nearest,
+        converged=converged,
+        kinetic=float(kinetic_energy(model, after).sum()),
+        gravity=_potential(model, after),
+        elastic=elastic,
+        impulses=impulses,
+        points=points,
+    )
+    return after, report
+
+
+def _check(model: Model, control: Control) -> None:
+    bodies = len(model.body_ids)
+    for body in (*control.velocity_change, *control.remove):
+        if not 0 <= body < bodies:
+            raise Refused(f"there is no body {body}", code="bad_control", field="body")
+    for linear, angular in control.velocity_change.values():
+        if not all(map(math.isfinite, (*linear, *angular))):
+            raise Refused("a velocity change is not finite", code="bad_control", field="velocity_change")
+    if control.drag is not None and (control.drag.shape != (bodies,) or not np.isfinite(control.drag).all()):
+        raise Refused(f"drag takes {bodies} finite numbers", code="bad_control", field="drag")
+    for handle in control.handles:
+        if (handle.body, handle.handle) not in model.handles:
+            raise Refused(
+                f"body {handle.body} has no handle {handle.handle!r}", code="bad_control", field="handle"
+            )
+        if not all(map(math.isfinite, handle.target)):
+            raise Refused("a handle's target is not finite", code="bad_control", field="target")
+        if not (handle.stiffness > 0.0 and handle.damping >= 0.0 and handle.force_limit > 0.0):
+            raise Refused(
+                "a handle's stiffness and force limit are positive", code="bad_control", field="handles"
+            )
+
+
+def _kicked(model: Model, active: np.ndarray, q: Floats, v: Floats, control: Control) -> Floats:
+    """Velocities after the velocity changes of this tick [m/s], shape (nodes, 3)."""
+    if not control.velocity_change:
+        return v
+    v = v.copy()
+    for body, (linear, angular) in sorted(control.velocity_change.items()):
+        if not active[body] or model.kinds[body] == "rail" or not model.tables.mobile[body]:
+            continue
+        first, last = model.node_offset[body], model.node_offset[body + 1]
+        spin = np.array(angular)
+        if model.tables.kind[body] == AFFINE:
+            v[first] += linear
+            v[first + 1 : last] += np.cross(spin, q[first + 1 : last])
+        else:
+            free = ~model.tables.fixed[first:last]
+            mass = model.tables.node_mass[first:last]
+            centre = mass @ q[first:last] / mass.sum()
+            change = np.array(linear) + np.cross(spin, q[first:last] - centre)
+            v[first:last][free] += change[free]
+    return v
+
+
+def _springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: float) -> Springs:
+    """Pins and this tick's handles.
+
+    A handle's spring and damper are one spring: k/2 |m - t|^2 + c/(2h) |m - m_n|^2 is, up to a constant, that
+    of stiffness k + c/h towards the weighted mean of the target and where the handle is now."""
+    targets = [target for target in control.handles if active[target.body]]
+    if not targets:
+        return model.pins
+    pins = model.pins
+    nodes, weights, aims, stiffness = [pins.nodes], [pins.weights], [pins.target], list(pins.stiffness)
+    start = list(pins.start)
+    for target in targets:
+        rows, shares = model.handles[target.body, target.handle]
+        total = target.stiffness + target.damping / h
+        here = shares @ q[rows]
+        nodes.append(rows)
+        weights.append(shares)
+        start.append(start[-1] + len(rows))
+        stiffness.append(total)
+        aims.append(((target.stiffness * np.array(target.target) + target.damping / h * here) / total)[None])
+    return Springs(
+        body=np.concatenate([pins.body, np.array([target.body for target in targets], dtype=np.int64)]),
+        start=np.array(start, dtype=np.int64),
+        nodes=np.concatenate(nodes),
+        weights=np.concatenate(weights),
+        target=np.ascontiguousarray(np.concatenate(aims)),
+        stiffness=np.array(stiffness, dtype=np.float64),
+        limit=np.concatenate(
+            [pins.limit, np.array([target.force_limit for target in targets], dtype=np.float64)]
+        ),
+    )
+
+
+def _potential(model: Model, state: State) -> float:
+    """Potential energy of gravity of the bodies in the world [J], zero at the origin."""
+    gravity = np.array(model.scene.gravity)
+    total = 0.0
+    for body, kind in enumerate(model.kinds):
+        if not state.active[body] or kind == "rail":
+            continue
+        rows = slice(model.node_offset[body], model.node_offset[body + 1])
+        if kind == "elastic":
+            total -= float(model.tables.node_mass[rows] @ state.q[rows] @ gravity)
+        else:
+            total -= float(model.masses[body] * (state.q[rows.start] @ gravity))
+    return total
