@@ -1,0 +1,8 @@
+"""``python -m server``: one server process against REDIS_URL."""
+
+import sys
+
+from server.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

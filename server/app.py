@@ -1,0 +1,335 @@
+"""One server, put together: store, lease, solver pool, holder, gateway and HTTP, and the order in which they stop.
+
+    start:  store -> catalogue -> lease -> pool -> HTTP and WebSocket on one port
+    stop:   no new connections -> runs end -> sockets close (4001) -> pool -> lease -> store
+
+Every task lives in ``Server.run``'s task group. This module only connects; it decides nothing about sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import orjson
+import uvicorn
+
+from lobby.accounts import Accounts
+from lobby.claims import Claims
+from lobby.errors import LobbyError
+from lobby.ids import new_secret, new_server_id
+from lobby.lobbies import Lobbies
+from lobby.log_transport import LogTransport
+from lobby.logs import get_logger
+from lobby.messages import Event
+from lobby.operators import Operators
+from lobby.runs import Runs
+from lobby.servers import Holder as HolderAddress
+from lobby.servers import Servers
+from lobby.settings import Settings
+from lobby.standings import Standings
+from lobby.store import Store
+from server.archive import Archive
+from server.audiences import Audiences
+from server.gateway import BUILD, Gateway
+from server.guard import guarded
+from server.holder import Holder
+from server.http import create_app
+from server.lease import Lease
+from server.limits import Places, Proxies
+from server.live import LiveHub
+from server.physics_id import physics_id
+from server.pool import Pool
+from server.relay import Relays
+from server.run import Backing
+from server.telemetry import Telemetry
+
+__all__ = ["Server", "serve"]
+
+log = get_logger("server.app")
+
+DEADLINE_POLL_S = 0.25
+"""Lobby deadlines are met within this, plus the store's answer; the promise is one second."""
+
+CATALOGUE_POLL_S = 30.0
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without its own signal handlers: we decide when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """One server process. ``run`` returns after ``stop`` was called and everything is closed."""
+
+    def __init__(self, settings: Settings, store: Store, listener: socket.socket) -> None:
+        self.settings = settings
+        self.build = BUILD
+        self.telemetry = Telemetry()
+        self.accounts = Accounts(store, settings)
+        self.lobbies = Lobbies(store, settings)
+        self.standings = Standings(store)
+        host, port = listener.getsockname()[:2]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        public = settings.public_url.replace("{hostname}", socket.gethostname()).rstrip("/")
+        local = f"http://{shown}:{port}"
+        self.url = public or local
+        self.id = settings.server_id or new_server_id()
+        self._holder_address = HolderAddress(self.id, new_secret()[:16], self.url)
+        self._store = store
+        self._listener = listener
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._bodies: dict[str, dict[str, Any]] = {}
+        self.pool = Pool(settings.solvers or os.cpu_count() or 1, timeout_s=settings.solver_timeout_s)
+        servers = Servers(store)
+        self.lease = Lease(
+            servers,
+            self._holder_address,
+            physics_id=physics_id(),
+            internal_url=settings.internal_url.replace("{hostname}", socket.gethostname()).rstrip("/")
+            or local,
+            period_ms=settings.lease_ms,
+            load=lambda: len(self.holder),
+            telemetry=self.telemetry,
+        )
+        claims = Claims(store)
+        archive = Archive(settings.archive_url or str((settings.data_dir / "archive").resolve()))
+        backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, archive)
+        self.audiences = Audiences(
+            store,
+            self.lobbies,
+            self.telemetry,
+            on_event=self._on_event,
+            on_change_of_hands=lambda _: self.holder.look_soon(),
+            needed=lambda token: self.holder.holds(token),
+            dropped=self._unwatched,
+        )
+        self.holder = Holder(backing, self.lobbies, claims, servers, self.pool, self.bodies, self.audiences)
+        self.relays = Relays(self.lobbies, servers, self.holder)
+        self.gateway = Gateway(
+            settings,
+            self.lobbies,
+            self.holder,
+            self.telemetry,
+            self.id,
+            self.audiences,
+            self.relays,
+            servers,
+        )
+
+        self.operators = Operators(store, settings, self.lobbies)
+        self.live = LiveHub(store, self.accounts, self.operators, settings)
+        self.gateway.live = self.live
+
+    # what the HTTP API asks
+
+    def address(self) -> HolderAddress:
+        return self._holder_address
+
+    def bodies(self) -> dict[str, dict[str, Any]]:
+        return self._bodies
+
+    async def catalogue(self) -> dict[str, dict[str, Any]]:
+        return {kind: await self._read_catalogue(kind) for kind in ("bodies", "materials", "scenes")}
+
+    def health(self) -> dict[str, Any]:
+        return {
+            "ok": self._ready and self.lease.held() and not self._stop.is_set(),
+            "server": self.id,
+            "build": self.build,
+            "sessions": len(self.holder),
+            "draining": self._stop.is_set(),
+        }
+
+    # life
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until ``stop``. Raises StoreError or SolverFailed if it cannot start."""
+        await self._load_catalogue()
+        await self.lease.acquire()
+        http = _Http(
+            uvicorn.Config(
+                create_app(self),
+                ws=self.gateway.upgrade,  # type: ignore[arg-type]
+                http=guarded(
+                    Places(self.settings.address_connections), Proxies(self.settings.trusted_proxies)
+                ),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
+                server_header=False,
+                forwarded_allow_ips=self.settings.trusted_proxies,
+            )
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                keepers = [
+                    group.create_task(self.lease.keep(), name="lease"),
+                    group.create_task(self.live.run(), name="live"),
+                    group.create_task(
+                        self.telemetry.readings.keep(
+                            self._store, hz=self.settings.telemetry_hz, kept=self.settings.telemetry_kept
+                        ),
+                        name="readings",
+                    ),
+                    group.create_task(self.audiences.watch(), name="audiences"),
+                    group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
+                    group.create_task(self.holder.watch(), name="holder"),
+                    group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
+                ]
+                starting = group.create_task(self.pool.start(), name="solvers")
+                await self._stopped(starting)
+                if starting.done() and starting.exception() is None:
+                    await self._serve(http, group)
+                starting.cancel()
+                for task in keepers:
+                    task.cancel()
+                self.audiences.close()
+        finally:
+            await self.pool.close()
+            with contextlib.suppress(LobbyError):
+                await self.lease.release()
+            log.info("server_stopped", server=self.id)
+
+    async def _serve(self, http: uvicorn.Server, group: asyncio.TaskGroup) -> None:
+        serving = group.create_task(http.serve(sockets=[self._listener]), name="http")
+        calm_collector()
+        self._ready = True
+        log.info("server_started", url=self.url, server=self.id, solvers=len(self.pool.solvers))
+        await self._stopped(serving)
+        log.info("server_stopping", sessions=len(self.holder))
+        await self.holder.stop()
+        await self.gateway.close()
+        await self.relays.close()
+        http.should_exit = True
+        await serving
+
+    async def _stopped(self, serving: asyncio.Task[None]) -> None:
+        """Until we are asked to stop, the lease is lost, or that task is done."""
+        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self.lease.lost.wait())]
+        await asyncio.wait([*waits, serving], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _every(self, period_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            try:
+                await work()
+            except LobbyError as error:
+                log.warning("store_waiting", work=work.__name__, error=error.message)
+
+    async def _run_due(self) -> None:
+        await self.lobbies.run_due()
+
+    async def _read_catalogue(self, kind: str) -> dict[str, Any]:
+        flat = await self._store.call("HGETALL", self._store.keys.catalogue(kind))
+        return {key: orjson.loads(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+
+    async def _load_catalogue(self) -> None:
+        self._bodies = await self._read_catalogue("bodies")
+
+    # what moves through the server
+
+    def _on_event(self, token: str, event: Event) -> None:
+        self.holder.events_seen(token, event)
+        if event.t in ("starting", "recovered") and event.d.get("holder") != self.id:
+            self.relays.remote(self.audiences.get(token, event.v))  # it is held elsewhere from here on
+        if event.t == "seat_connected":
+            self.gateway.seat_taken_elsewhere(token, event.d["player"], event.d["conn"], event.v)
+
+    def _unwatched(self, token: str) -> None:
+        """Nobody here has to do with that session any more."""
+        self.gateway.forget(token)
+        self.relays.drop(token)
+
+
+def calm_collector() -> None:
+    """Have the garbage collector look at what lasts less often: at its defaults it took a fifth of a busy server.
+
+    What is here at the start is never looked at again. Messages and frames are freed by their counts; only cycles
+    wait, and a closed connection's few are worth waiting for.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
+UNSENT_BYTES = 65_536
+"""What the kernel takes of one connection ahead of the network. Its own default is megabytes: a slow viewer would be
+shown what was minutes ago, and no backlog would ever be seen here."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound, listening socket. Raises OSError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # accepted sockets inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def serve(settings: Settings) -> None:
+    """Run one server until SIGTERM or SIGINT."""
+    store = await Store.connect(settings.redis_url, settings.realm)
+    try:
+        server = Server(settings, store, listen(settings.host, settings.port))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop)
+        async with LogTransport(store) if settings.log_publish else contextlib.nullcontext():
+            await server.run()
+    finally:
+        await store.close()
+
+
+def main() -> int:
+    """The entry point of ``python -m server``."""
+    from lobby import logs
+    from lobby.settings import BadSetting
+
+    try:
+        settings = Settings.read()
+    except BadSetting as error:
+        sys.stderr.write(f"tussle: {error}\n")
+        return 2
+    logs.configure(settings, process="server")
+    if not settings.redis_url:
+        sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
+        return 2
+    import uvloop
+
+    code = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    except* (OSError, LobbyError) as errors:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        sys.stderr.write(f"tussle: the server cannot run: {first}\n")
+        code = 1
+    return code

@@ -1,0 +1,240 @@
+"""Everyone on this server who watches one session: members and observers, what they missed and what is new.
+
+    events stream --(hint)--> feed -> deliver, in order of v, once per viewer
+    holder -> frame, made once -> every viewer whose socket is empty enough
+
+Events are reliable: a viewer who cannot keep up is closed with TOO_SLOW. Frames are not: they are skipped for a slow
+viewer, and every frame stands alone. The audience must never hold the session up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
+
+from lobby.errors import CloseCode, Conflict, LobbyError, NotFound
+from lobby.lobbies import Lobbies
+from lobby.logs import get_logger, short
+from lobby.messages import Event, Notice, NoticeData, SessionMessage, encode
+from server.framing import binary_frame, text_frame
+from server.telemetry import Telemetry
+
+__all__ = ["Audience", "Sink", "Viewer"]
+
+log = get_logger("server.audience")
+
+FRAME_BACKLOG = 65_536
+"""Bytes in a viewer's write buffer above which it is not sent a frame."""
+
+RETRY_S = 0.25
+
+
+class Viewer(Protocol):
+    """A live connection's sending side. ``v``: newest event that it was sent."""
+
+    v: int
+    topology_sent: bool
+
+    def write(self, framed: bytes) -> None:
+        """Send or, if too much waits, close with TOO_SLOW. Never blocks."""
+
+    def show(self, framed: bytes) -> bool:
+        """Send a frame; False: more than FRAME_BACKLOG waits, it was left out. Never blocks."""
+
+    def close(self, code: CloseCode, reason: str = "") -> bool:
+        """Begin the closing handshake. Never blocks."""
+
+
+class Sink(Protocol):
+    """Another server, whose members watch this session through a relay."""
+
+    def frame(self, frame: bytes) -> bool:
+        """False: left out, too much waits."""
+
+    def topology(self, topology: bytes) -> None: ...
+
+    def notify(self, state: str, reason: str, turn_ends_at: int) -> None: ...
+
+    def gone(self) -> None:
+        """The session is not held here any more."""
+
+
+class Audience:
+    """The viewers of one session on this server. ``on_event`` sees each event once, in order."""
+
+    def __init__(
+        self, token: str, lobbies: Lobbies, telemetry: Telemetry, *, v: int, on_event: Callable[[Event], None]
+    ) -> None:
+        self.token = token
+        self.v = v
+        self.viewers: set[Viewer] = set()
+        self.sinks: set[Sink] = set()
+        self.arriving = 0
+        """Viewers on their way in: as long as there are any, the audience is kept."""
+        self._lobbies = lobbies
+        self._telemetry = telemetry
+        self._on_event = on_event
+        self._hint = asyncio.Event()
+        self._topology: bytes | None = None
+        self._frame: bytes | None = None
+
+    @property
+    def watched(self) -> bool:
+        return bool(self.viewers or self.sinks or self.arriving)
+
+    # events
+
+    def wake(self) -> None:
+        """Something may be new in the stream."""
+        self._hint.set()
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Events that this server has just published: delivered at once if they are next, else read in order."""
+        if events and events[0].v == self.v + 1:
+            self._deliver(events)
+        elif events and events[-1].v > self.v:
+            self._hint.set()
+
+    async def feed(self) -> None:
+        """Read the stream whenever a hint came; runs as long as the audience. A store that is away is asked again."""
+        while True:
+            await self._hint.wait()
+            self._hint.clear()
+            try:
+                try:
+                    self._deliver(await self._lobbies.events(self.token, self.v))
+                except Conflict:
+                    await self._skip_gap()
+            except NotFound:
+                return  # its keys have expired: nothing more will come
+            except LobbyError as error:
+                log.warning("feed_waiting", token=short(self.token), error=error.message)
+                await asyncio.sleep(RETRY_S)
+                self._hint.set()
+
+    async def _skip_gap(self) -> None:
+        """Events were trimmed before we read them: everyone gets the whole view instead."""
+        view = await self._lobbies.view(self.token)
+        self.v = view.v
+        framed = text_frame(encode(SessionMessage(view.v, view)))
+        for viewer in list(self.viewers):
+            viewer.v = view.v
+            viewer.write(framed)
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.v <= self.v:
+                continue
+            self.v = event.v
+            framed = text_frame(encode(event))
+            for viewer in list(self.viewers):
+                if viewer.v < event.v:
+                    viewer.v = event.v
+                    viewer.write(framed)
+            self._on_event(event)
+
+    async def catch_up(self, viewer: Viewer, last_v: int | None) -> None:
+        """Bring a viewer from ``last_v`` (None: from nothing) to now, and keep it there.
+
+        Raises NotFound when the session is gone.
+        """
+        self.arriving += 1
+        try:
+            await self._catch_up(viewer, last_v)
+        finally:
+            self.arriving -= 1
+
+    async def _catch_up(self, viewer: Viewer, last_v: int | None) -> None:
+        if last_v is not None:
+            viewer.v = last_v
+            try:
+                missed = await self._lobbies.events(self.token, last_v)
+            except Conflict:
+                last_v = None
+            else:
+                self._send_missed(viewer, missed)
+        if last_v is None:
+            view = await self._lobbies.view(self.token)
+            viewer.v = view.v
+            viewer.write(text_frame(encode(SessionMessage(view.v, view))))
+        while viewer.v < self.v:
+            self._send_missed(viewer, await self._lobbies.events(self.token, viewer.v))
+        # No await between here and the comparison above: nothing can be delivered in between.
+        self.viewers.add(viewer)
+        if viewer.v > self.v:
+            self._hint.set()
+        self._show(viewer)
+
+    @staticmethod
+    def _send_missed(viewer: Viewer, missed: Iterable[Event]) -> None:
+        for event in missed:
+            if event.v > viewer.v:
+                viewer.v = event.v
+                viewer.write(text_frame(encode(event)))
+
+    def notify(self, state: Literal["paused", "resumed"], reason: str, turn_ends_at: int = 0) -> None:
+        """Tell everyone how the service fares."""
+        framed = text_frame(encode(Notice(NoticeData(state, reason, turn_ends_at))))
+        for viewer in list(self.viewers):
+            viewer.write(framed)
+        for sink in list(self.sinks):
+            sink.notify(state, reason, turn_ends_at)
+
+    # the picture
+
+    def set_topology(self, topology: bytes) -> None:
+        """The shapes of the bodies changed (or the session began): everyone gets them once."""
+        if topology == self._topology:
+            return
+        self._topology = topology
+        framed = binary_frame(topology)
+        for viewer in list(self.viewers):
+            viewer.topology_sent = True
+            viewer.write(framed)
+        for sink in list(self.sinks):
+            sink.topology(topology)
+
+    def show(self, frame: bytes) -> None:
+        """Send a frame to every viewer that has room for it."""
+        self._frame = frame
+        framed = binary_frame(frame)
+        skipped = 0
+        for viewer in list(self.viewers):
+            if not viewer.show(framed):
+                skipped += 1
+        self._telemetry.frames(sent=len(self.viewers) - skipped, skipped=skipped, size=len(frame))
+        for sink in list(self.sinks):
+            sink.frame(frame)
+
+    def join(self, sink: Sink) -> None:
+        """Another server watches from here on, beginning with how things stand."""
+        self.sinks.add(sink)
+        if self._topology is not None:
+            sink.topology(self._topology)
+        if self._frame is not None:
+            sink.frame(self._frame)
+
+    def _show(self, viewer: Viewer) -> None:
+        if self._topology is not None and not viewer.topology_sent:
+            viewer.topology_sent = True
+            viewer.write(binary_frame(self._topology))
+        if self._frame is not None:
+            viewer.write(binary_frame(self._frame))
+
+    def resync(self, viewer: Viewer) -> None:
+        """Forget what the viewer was shown; ``catch_up`` sends it all again."""
+        viewer.topology_sent = False
+        self.viewers.discard(viewer)
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Send everyone away; the session is not held here any more."""
+        for viewer in list(self.viewers):
+            viewer.close(code, reason)
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Tell other servers that the session is not held here any more."""
+        for sink in list(self.sinks):
+            sink.gone()
+        self.sinks.clear()

@@ -1,0 +1,133 @@
+"""One client connection, sans-I/O: what it may send, in which order and how fast.
+
+    AWAITING_HELLO -- hello --> LIVE -- close --> CLOSED
+
+The time is an argument; the gateway owns the socket. An illegal message changes nothing but the count of strikes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+
+from lobby.errors import Conflict, ProtocolError, RateLimited
+from lobby.messages import ClientMessage, Hello, decode_client
+from lobby.settings import Settings
+
+__all__ = ["Connection", "Phase", "Replies", "TokenBucket"]
+
+MAX_STRIKES = 10
+"""Unreadable messages after which a connection is closed with 4004; a valid client sends none."""
+
+REMEMBERED = 64
+"""Replies kept per seat, for commands that come again."""
+
+
+class Phase(Enum):
+    AWAITING_HELLO = "awaiting_hello"
+    LIVE = "live"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """``rate`` per second on average, ``burst`` at once."""
+
+    rate: float
+    burst: float
+    level: float = field(init=False)
+    at: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.level = self.burst
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Whether ``amount`` may pass now; if not, nothing is taken."""
+        level = self.level + (now - self.at) * self.rate if now > self.at else self.level
+        if level > self.burst:
+            level = self.burst
+        self.at = now
+        enough = level >= amount
+        self.level = level - amount if enough else level
+        return enough
+
+
+class Connection:
+    """The rules of one connection. ``receive`` is called for every message, in order."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.phase = Phase.AWAITING_HELLO
+        self.strikes = 0
+        self._bucket = TokenBucket(settings.message_rate, settings.message_burst)
+        # A long message counts as several: one bucket limits messages and bytes.
+        self._mean = (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
+
+    def receive(self, data: str | bytes, now: float) -> ClientMessage:
+        """The message in ``data``.
+
+        Raises RateLimited (close with its code), or ProtocolError: while ``fatal`` is False afterwards, answer with
+        an error and go on.
+        """
+        size = len(data)
+        if not self._bucket.take(now, size / self._mean if size > self._mean else 1.0):
+            raise RateLimited("too many messages, or too long ones")
+        try:
+            if isinstance(data, bytes):
+                raise ProtocolError("clients send text", code="binary_message")
+            message = decode_client(data)
+            if isinstance(message, Hello) != (self.phase is Phase.AWAITING_HELLO):
+                raise ProtocolError(
+                    "hello comes first, and once",
+                    code="hello_expected" if self.phase is Phase.AWAITING_HELLO else "hello_again",
+                )
+        except ProtocolError:
+            self.strikes += 1
+            raise
+        self.phase = Phase.LIVE
+        return message
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the next thing to do is to close with BAD_MESSAGE."""
+        return self.phase is Phase.AWAITING_HELLO or self.strikes >= MAX_STRIKES
+
+    def close(self) -> None:
+        self.phase = Phase.CLOSED
+
+
+class Replies:
+    """The replies of one seat by command id, so that a repeated command gets its reply and no second effect.
+
+    It outlives connections: a client that never saw its acknowledgement sends the command again after it is back.
+    """
+
+    def __init__(self, last_id: int = 0) -> None:
+        self.last_id = last_id
+        self._lost: set[int] = set()
+        self._replies: OrderedDict[int, bytes | None] = OrderedDict()
+
+    def begin(self, command: int) -> bytes | bool | None:
+        """True: new, go on. Bytes: the reply, send it again. None: still under way, its reply will come.
+
+        Raises Conflict(code="stale_id") for an id that is too old to be remembered.
+        """
+        if command in self._replies:
+            return self._replies[command]
+        if command <= self.last_id and command not in self._lost:
+            raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
+        self.last_id = max(self.last_id, command)
+        self._lost.discard(command)
+        self._replies[command] = None
+        while len(self._replies) > REMEMBERED:
+            self._replies.popitem(last=False)
+        return True
+
+    def lose(self, command: int) -> None:
+        """It had no effect and gets no reply: when it comes again it is new."""
+        self._replies.pop(command, None)
+        self._lost.add(command)
+
+    def finish(self, command: int, reply: bytes) -> None:
+        if command in self._replies:
+            self._replies[command] = reply

@@ -1,0 +1,30 @@
+"""WebSocket frames as bytes, made once and written to every viewer.
+
+    server to client, unmasked, unfragmented (RFC 6455, section 5.2):
+    | 0x80 + opcode | length: 7 bits, or 126 + u16, or 127 + u64 (big endian) | payload |
+
+Compression is off, so the same bytes are right for every connection. tests/server/test_framing.py holds them against
+the websockets library.
+"""
+
+from __future__ import annotations
+
+__all__ = ["binary_frame", "text_frame"]
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    length = len(payload)
+    if length < 126:
+        return bytes((0x80 | opcode, length)) + payload
+    if length < 65536:
+        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def text_frame(payload: bytes) -> bytes:
+    """``payload`` must be UTF-8."""
+    return _frame(1, payload)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    return _frame(2, payload)

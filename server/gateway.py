@@ -1,0 +1,596 @@
+"""The WebSocket side of a server: from upgraded sockets to sessions and back. The only importer of websockets here.
+
+    uvicorn's upgrade -> ServerConnection -> Gateway.serve -> connection core -> lobby scripts or holder
+    audience -> Link.write -> transport
+
+uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
+WebSocket share one port at the cost of raw websockets. It leans on three semi-internal names of websockets
+(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/test_gateway.py holds the
+contract. Errors become wire replies here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from lobby.errors import (
+    AuthError,
+    ClientError,
+    CloseCode,
+    Conflict,
+    LobbyError,
+    Moved,
+    ProtocolError,
+    RateLimited,
+)
+from lobby.frames import schema_hash
+from lobby.ids import is_session_token, new_secret
+from lobby.lifecycle import ENDED
+from lobby.lobbies import Connected, Lobbies
+from lobby.logs import get_logger, short
+from lobby.messages import (
+    PROTOCOL,
+    Ack,
+    AckData,
+    Act,
+    Chat,
+    Choose,
+    ClientMessage,
+    ErrorData,
+    ErrorMessage,
+    Hello,
+    Leave,
+    Ping,
+    Pong,
+    PongData,
+    Ready,
+    Resync,
+    Welcome,
+    WelcomeData,
+    encode,
+)
+from lobby.servers import Servers, socket_address
+from lobby.settings import Settings
+from server.audience import FRAME_BACKLOG, Audience
+from server.audiences import Audiences
+from server.connection import Connection, Replies
+from server.framing import binary_frame, text_frame
+from server.holder import Holder
+from server.limits import Origins, Places, Proxies
+from server.live import LiveHub
+from server.relay import RELAY_PATH, Relays, serve_relay
+from server.sockets import Socket
+from server.telemetry import Telemetry
+
+__all__ = ["BUILD", "Gateway"]
+
+log = get_logger("server.gateway")
+
+BUILD = "0.1.0"
+SOCKET_PATH = "/ws"
+LIVE_PATH = "/live"
+HELLO_TIMEOUT_S = 5.0
+PING_INTERVAL_S = 20.0
+OUTBOX_BYTES = 1_048_576
+"""Bytes that may wait for a slow client before it is closed with TOO_SLOW."""
+
+
+ENDED_PER_COLLECTION = 200
+"""Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
+calmed collector (server/app.py) would not look for old ones within days. Found by bench/load.py soak."""
+
+
+class Link:
+    """One connection's sending side, once it has said hello. Satisfies ``audience.Viewer``."""
+
+    def __init__(
+        self, socket: Socket, who: Connected, core: Connection, limit: int, telemetry: Telemetry
+    ) -> None:
+        self.socket = socket
+        self._transport = socket.transport
+        self._protocol = socket.protocol
+        self.replies = Replies()
+        self.who = who
+        self.core = core
+        self.v = 0
+        self.topology_sent = False
+        self._limit = limit
+        self._telemetry = telemetry
+        self._closing: asyncio.Task[None] | None = None
+
+    def write(self, framed: bytes) -> None:
+        """Whole frames only, straight to the transport: they keep their order and never interleave."""
+        if self._protocol.state is not State.OPEN or self._closing is not None:
+            return
+        if self._transport.get_write_buffer_size() > self._limit:
+            self.close(CloseCode.TOO_SLOW, "too slow")
+            return
+        self._transport.write(framed)
+
+    def show(self, framed: bytes) -> bool:
+        """Send a frame, unless much waits already."""
+        transport = self._transport
+        if transport.get_write_buffer_size() > FRAME_BACKLOG:
+            return False
+        if self._protocol.state is State.OPEN and self._closing is None:
+            transport.write(framed)
+        return True
+
+    def close(self, code: CloseCode, reason: str = "") -> bool:
+        """Begin the closing handshake; False: it has begun already."""
+        if self._closing is not None:
+            return False
+        self._telemetry.closes.labels(code=str(int(code))).inc()
+        self.socket.quick = None
+        self._closing = asyncio.create_task(
+            self.socket.close(code, short_reason(absolute(self.socket, reason)))
+        )
+        return True
+
+    @property
+    def ending(self) -> bool:
+        return self._closing is not None
+
+    async def closed(self) -> None:
+        if self._closing is not None:
+            await self._closing
+
+    def reply(self, message: Ack | ErrorMessage | Pong | Welcome) -> bytes:
+        framed = text_frame(encode(message))
+        self.write(framed)
+        return framed
+
+
+class Gateway:
+    """All connections of one server. ``upgrade`` is what uvicorn calls for every WebSocket request."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lobbies: Lobbies,
+        holder: Holder,
+        telemetry: Telemetry,
+        server_id: str,
+        audiences: Audiences,
+        relays: Relays,
+        servers: Servers,
+    ) -> None:
+        self._settings = settings
+        self._lobbies = lobbies
+        self._holder = holder
+        self._telemetry = telemetry
+        self._server_id = server_id
+        self._audiences = audiences
+        self._relays = relays
+        self._servers = servers
+        self._replies: dict[tuple[str, int], Replies] = {}
+        self._links: dict[tuple[str, str], Link] = {}
+        self._serving = True
+        self.live: LiveHub | None = None
+        self._ended = 0
+        self._origins = Origins(settings.allowed_origins)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._addresses = Places(settings.address_connections)
+        self._players = Places(settings.player_connections)
+        # what websockets' ServerConnection asks of its server
+        self.handler_tasks: set[asyncio.Task[None]] = set()
+        self.logger = log
+
+    # the three names that ServerConnection uses
+
+    def is_serving(self) -> bool:
+        return self._serving
+
+    async def handler(self, socket: Socket) -> None:
+        """One connection, from its handshake to its end. No exception leaves it."""
+        task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                await socket.handshake(self._check_request)  # type: ignore[arg-type]
+            if socket.state is State.OPEN:
+                socket.start_keepalive()
+                if socket.request is not None and path_of(socket) == RELAY_PATH:
+                    await self._serve_relay(socket)
+                else:
+                    with self._telemetry.connections.track_inprogress():
+                        if self.live is not None and path_of(socket) == LIVE_PATH:
+                            await self.live.serve(socket)
+                        else:
+                            await self._serve(socket)
+        except (ConnectionClosed, TimeoutError, OSError):
+            socket.transport.abort()
+        except Exception:
+            log.exception("connection_failed")
+            await socket.close(CloseCode.ERROR, "server_error")
+        finally:
+            if socket.address is not None:
+                self._addresses.leave(socket.address)
+            socket.quick = None
+            self._ended += 1
+            if self._ended % ENDED_PER_COLLECTION == 0:
+                gc.collect()
+            if task is not None:
+                self.handler_tasks.discard(task)
+
+    def _check_request(self, socket: Socket, request: Request) -> Response | None:
+        """Few paths are sockets; everything else is HTTP's."""
+        path = request.path.partition("?")[0]
+        if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
+            return socket.respond(404, "no such socket\n")
+        headers = request.headers
+        if not self._origins.allow(headers.get("origin"), headers.get("host")):
+            self._telemetry.refusals.labels(code="origin_refused").inc()
+            return socket.respond(403, "pages of this origin may not use this server\n")
+        if path != RELAY_PATH:  # a relay is another server's, and has a ticket
+            peer = socket.remote_address
+            address = self._proxies.client(str(peer[0]) if peer else "", headers.get("x-forwarded-for"))
+            if not self._addresses.enter(address):
+                self._telemetry.refusals.labels(code="too_many_connections").inc()
+                return socket.respond(429, "too many connections from this address\n")
+            socket.address = address
+        return None
+
+    def upgrade(self, **_: Any) -> Socket:
+        """The protocol for one upgraded socket. Permessage-deflate stays off: frames are made once for all."""
+        protocol = ServerProtocol(max_size=self._settings.max_message_bytes)
+        return Socket(
+            protocol,
+            self,
+            max_size=self._settings.max_message_bytes,
+            ping_interval=PING_INTERVAL_S,
+            ping_timeout=PING_INTERVAL_S,
+            close_timeout=2.0,
+            max_queue=32,
+        )
+
+    async def _serve_relay(self, socket: ServerConnection) -> None:
+        """Another server of the realm, with the members of our sessions that came to it."""
+        request = socket.request
+        scheme, _, ticket = (request.headers.get("authorization", "") if request else "").partition(" ")
+        try:
+            if scheme != "Bearer":
+                raise AuthError("a relay needs a ticket")
+            await self._servers.redeem_relay_ticket(ticket)
+        except LobbyError as error:
+            await self._close(socket, CloseCode.RESUME_REFUSED, error.reason)
+            return
+
+        def write(message: bytes) -> None:
+            if socket.state is State.OPEN:
+                socket.transport.write(binary_frame(message))
+
+        await serve_relay(
+            socket,
+            write,
+            lambda: socket.transport.get_write_buffer_size(),
+            self._holder,
+            self._watch_for_relay,
+            self._audiences.drop_unwatched,
+        )
+
+    async def _watch_for_relay(self, session: str) -> Audience | None:
+        try:
+            at, _ = await self._lobbies.holder_of(session)
+            v = await self._lobbies.newest_v(session)
+        except LobbyError:
+            return None
+        return self._audiences.get(session, v) if at.id == self._server_id else None
+
+    # one connection
+
+    async def _serve(self, socket: Socket) -> None:
+        core = Connection(self._settings)
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                hello = core.receive(await socket.recv(), time.monotonic())
+            assert isinstance(hello, Hello)
+            link, audience = await self._welcome(socket, core, hello)
+        except TimeoutError:
+            await self._close(socket, CloseCode.BAD_MESSAGE, "no hello in time")
+            return
+        except LobbyError as error:
+            told = (
+                absolute(socket, error.message)
+                if isinstance(error, Moved)
+                else f"{error.reason}: {error.message}"
+            )
+            await self._close(socket, error.close_code, told)
+            return
+        with structlog.contextvars.bound_contextvars(token=short(link.who.session), seat=link.who.seat):
+            entered = self._players.enter(link.who.player)
+            try:
+                if entered:
+                    await self._listen(link, audience)
+                else:
+                    await self._close(socket, CloseCode.RATE_LIMITED, "too many sockets of this player")
+            finally:
+                if entered:
+                    self._players.leave(link.who.player)
+                core.close()
+                self._audiences.leave(audience, link)
+                await self._goodbye(link)
+
+    async def _close(self, socket: ServerConnection, code: CloseCode, reason: str) -> None:
+        self._telemetry.closes.labels(code=str(int(code))).inc()
+        await socket.close(code, short_reason(reason))
+
+    async def _welcome(self, socket: Socket, core: Connection, message: Hello) -> tuple[Link, Audience]:
+        hello = message.d
+        if hello.protocol != PROTOCOL:
+            raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
+        if (hello.ticket is None) == (hello.resume is None):
+            raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
+        await self._check_place((hello.ticket or hello.resume or "").split(".")[0])
+        who = await self._lobbies.connect(
+            ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
+        )
+        audience = self._audiences.get(who.session, who.v)
+        link = Link(socket, who, core, OUTBOX_BYTES, self._telemetry)
+        audience.arriving += 1
+        try:
+            await self._bring_in(link, audience, hello.last_v)
+        except BaseException:
+            self._audiences.leave(audience, link)
+            await self._goodbye(link)
+            raise
+        finally:
+            audience.arriving -= 1
+        return link, audience
+
+    async def _bring_in(self, link: Link, audience: Audience, last_v: int | None) -> None:
+        """Greet a connection that has its place, and show it everything."""
+        socket, who = link.socket, link.who
+        previous = self._links.get((who.session, who.player))
+        self._links[who.session, who.player] = link
+        if previous is not None:
+            previous.close(CloseCode.REPLACED, "this seat has a newer connection")
+        if who.seat is not None:
+            link.replies = self._replies.setdefault((who.session, who.seat), Replies(who.last_id))
+            last_id = max(link.replies.last_id, who.last_id)
+        else:
+            last_id = 0
+        link.reply(
+            Welcome(
+                WelcomeData(
+                    session=who.session,
+                    player=who.player,
+                    role=who.role,
+                    seat=who.seat,
+                    resume=who.resume,
+                    v=who.v,
+                    tick=who.tick,
+                    dt=self._holder.dt_of(who.session) or await self._lobbies.dt_of(who.session),
+                    frame_hz=self._settings.frame_hz,
+                    epoch=who.epoch,
+                    schema_hash=schema_hash(),
+                    protocol=PROTOCOL,
+                    build=BUILD,
+                    server_time=await self._lobbies.now_ms(),
+                    last_id=last_id,
+                    servers=tuple(absolute(socket, socket_address(url)) for url in self._holder.neighbours),
+                )
+            )
+        )
+        await audience.catch_up(link, last_v)
+        if who.holder != self._server_id and who.status not in ENDED:
+            self._relays.remote(audience)
+        elif who.status == "starting":
+            self._holder.begin(who.session, who.v)
+        log.info("member_connected", role=who.role, player=who.player, token=short(who.session))
+
+    async def _check_place(self, session: str) -> None:
+        """A session that runs elsewhere is served there, if the client can tell the two servers apart; behind one
+        shared address, or while its holder is dead, we serve it from here. Raises Moved."""
+        if self._holder.holds(session) or not is_session_token(session):
+            return
+        at, status = await self._lobbies.holder_of(session)
+        ours = self._holder.address
+        if at.id == ours.id or at.url == ours.url or status in ENDED:
+            return
+        living = await self._servers.get(at.id)
+        if living is not None and living.nonce == at.nonce:
+            raise Moved(socket_address(at.url))
+
+    async def _listen(self, link: Link, audience: Audience) -> None:
+        link.socket.done()  # the hello
+        seat = link.who.seat
+        if seat is not None:
+            # The connection that this one replaced may have been the last that anyone knew of, and forgotten.
+            link.replies = replies = self._replies.setdefault((link.who.session, seat), link.replies)
+            link.socket.quick = partial(self._quick, link, replies, seat)
+        async for data in link.socket:
+            message = self._read(link, data)
+            if message is not None and await self._take(link, audience, message):
+                return
+            if link.ending:
+                break
+            link.socket.done()
+        await link.closed()
+
+    def _read(self, link: Link, data: str | bytes) -> ClientMessage | None:
+        """A message that may be sent now; None: it may not, and the sender was told or is being sent away."""
+        try:
+            message = link.core.receive(data, time.monotonic())
+        except RateLimited as error:
+            link.close(error.close_code, error.message)
+            return None
+        except ProtocolError as error:
+            self._refuse(link, None, error)
+            if link.core.fatal:
+                link.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+            return None
+        self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
+        return message
+
+    def _quick(self, link: Link, replies: Replies, seat: int, text: bytes) -> None:
+        """An input that took the short way; everything is as on the longer one."""
+        message = self._read(link, text.decode("utf-8", "replace"))
+        if isinstance(message, Act):
+            self._begin(link, replies, seat, message)
+
+    def _refuse(self, link: Link, command: int | None, error: LobbyError) -> bytes:
+        self._telemetry.refusals.labels(code=error.reason).inc()
+        return link.reply(ErrorMessage(ErrorData(error.reason, error.message, error.field), command))
+
+    async def _take(self, link: Link, audience: Audience, message: ClientMessage) -> bool:
+        """Obey one message; True ends the connection."""
+        match message:
+            case Ping():
+                link.reply(Pong(PongData(message.d.at, await self._lobbies.now_ms())))
+                return False
+            case Resync():
+                audience.resync(link)
+                await audience.catch_up(link, None)
+                return False
+            case Hello():
+                return False
+        seat = link.who.seat
+        if seat is None:
+            self._refuse(link, message.id, Conflict("observers only watch", code="observer"))
+            return False
+        replies = link.replies
+        if not self._begin(link, replies, seat, message) or isinstance(message, Act):
+            return False
+        try:
+            await self._command(link, message)
+        except LobbyError as error:
+            replies.finish(message.id, self._refuse(link, message.id, error))
+            return False
+        replies.finish(message.id, link.reply(Ack(message.id)))
+        if isinstance(message, Leave):
+            await self._close(link.socket, CloseCode.LEFT, "left")
+            return True
+        return False
+
+    def _begin(
+        self, link: Link, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
+    ) -> bool:
+        """Whether a command is still to be obeyed: it is new, and no input, which is admitted here at once."""
+        try:
+            known = replies.begin(message.id)
+        except ClientError as error:
+            self._refuse(link, message.id, error)
+            return False
+        if known is not True:
+            if isinstance(known, bytes):
+                link.write(known)
+            return False
+        if isinstance(message, Act):
+            self._act(link, replies, seat, message)
+            return False
+        return True
+
+    async def _command(self, link: Link, message: Chat | Ready | Choose | Leave) -> None:
+        session, player = link.who.session, link.who.player
+        match message:
+            case Chat():
+                await self._lobbies.chat(player, session, message.id, message.d.text)
+            case Ready():
+                await self._lobbies.set_ready(player, session, message.d.ready)
+            case Choose():
+                if message.d.body not in self._holder.bodies():
+                    raise Conflict(f"there is no body {message.d.body!r}", code="unknown_body", field="body")
+                await self._lobbies.choose_body(player, session, message.d.body)
+            case Leave():
+                await self._lobbies.leave(player, session)
+
+    def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
+        """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""
+        run = self._holder.runs.get(link.who.session) or self._relays.get(link.who.session)
+        try:
+            if run is None:
+                raise Conflict("the session is not running here", code="not_running")
+            future = run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic())
+        except LobbyError as error:
+            replies.finish(message.id, self._refuse(link, message.id, error))
+            return
+
+        future.add_done_callback(partial(self._answer, link, replies, message))
+
+    def _answer(self, link: Link, replies: Replies, message: Act, done: asyncio.Future[int]) -> None:
+        if done.cancelled():  # the session went elsewhere: the client sends it again, there or here
+            replies.lose(message.id)
+            return
+        error = done.exception()
+        if error is None:
+            if message.ack:
+                replies.finish(message.id, link.reply(Ack(message.id, AckData(done.result()))))
+        elif isinstance(error, LobbyError):
+            replies.finish(message.id, self._refuse(link, message.id, error))
+
+    async def _goodbye(self, link: Link) -> None:
+        """The socket is gone: the store learns it, unless a newer connection has the seat already."""
+        who = link.who
+        if self._links.get((who.session, who.player)) is link:
+            del self._links[who.session, who.player]
+            if who.seat is not None and self._serving:
+                try:
+                    await self._lobbies.disconnect(who.session, who.player, who.conn)
+                except LobbyError as error:
+                    log.warning("disconnect_not_recorded", code=error.reason)
+
+    def seat_taken_elsewhere(self, session: str, player: str, conn: str, v: int) -> None:
+        """A seat has a newer connection, on whichever server: ours, if it is older, is closed."""
+        link = self._links.get((session, player))
+        if link is not None and link.who.conn != conn and link.who.v < v:
+            self._telemetry.closes.labels(code=str(int(CloseCode.REPLACED))).inc()
+            link.close(CloseCode.REPLACED, "this seat has a newer connection")
+
+    # the end of the server, and of sessions
+
+    def forget(self, session: str) -> None:
+        """Nobody of a session is here any more: forget its replies."""
+        for key in [key for key in self._replies if key[0] == session]:
+            del self._replies[key]
+
+    async def close(self) -> None:
+        """Close every connection with SHUTTING_DOWN and wait for the handlers, five seconds at most."""
+        self._serving = False
+        for link in list(self._links.values()):
+            link.close(CloseCode.SHUTTING_DOWN, "the server shuts down")
+        if self.live is not None:
+            await self.live.close()
+        tasks = list(self.handler_tasks)
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=5.0)
+            for task in pending:
+                task.cancel()
+            if pending:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait(pending, timeout=1.0)
+
+
+def absolute(socket: ServerConnection, address: str) -> str:
+    """An address that is a path behind the proxy that the client came through, as that client can use it."""
+    if not address.startswith("/") or socket.request is None:
+        return address
+    headers = socket.request.headers
+    scheme = "wss" if headers.get("x-forwarded-proto") == "https" else "ws"
+    return f"{scheme}://{headers.get('host', '')}{address}"
+
+
+def path_of(socket: ServerConnection) -> str:
+    """The path that a WebSocket asked for, without its query."""
+    return socket.request.path.partition("?")[0] if socket.request is not None else ""
+
+
+def short_reason(text: str) -> str:
+    """As much of a sentence as fits into a close frame: 123 bytes."""
+    return text.encode()[:120].decode("utf-8", "ignore")
+
+
+class VersionMismatch(ProtocolError):
+    code = "version_mismatch"
+    close_code = CloseCode.VERSION_MISMATCH

@@ -1,0 +1,88 @@
+"""uvicorn's HTTP protocol with limits on what a client may make us wait for.
+
+A request's head must be whole within HEAD_S and HEAD_BYTES, or the connection ends: a thousand clients that send one
+byte a minute hold nothing. Bodies are limited where they are read (http.py), sockets in gateway.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from server.limits import Places, Proxies
+
+__all__ = ["guarded"]
+
+HEAD_S = 10.0
+HEAD_BYTES = 65_536
+
+
+class _Guarded(HttpToolsProtocol):
+    places: ClassVar[Places]
+    proxies: ClassVar[Proxies]
+    _address = ""
+    _timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        if address and not self.proxies.trust(address):
+            if not self.places.enter(address):
+                transport.abort()
+                return
+            self._address = address
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        self._wait_for_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+    def handle_websocket_upgrade(self) -> None:
+        self._release()  # from here on the gateway counts it
+        super().handle_websocket_upgrade()
+
+    def _wait_for_head(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _release(self) -> None:
+        self._stop_timer()
+        if self._address:
+            self.places.leave(self._address)
+            self._address = ""
+
+
+def guarded(places: Places, proxies: Proxies) -> type[Any]:
+    """The protocol class for one server."""
+    return type("GuardedHttp", (_Guarded,), {"places": places, "proxies": proxies})

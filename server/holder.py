@@ -1,0 +1,290 @@
+"""The sessions that this server holds: begun, resumed, claimed from the dead, handed over, ended.
+
+    starting (event) --> begin --.
+    claimed from a dead server --+--> Run.drive --> over | handed over | lost (fenced) | failed
+    handed over to us -----------'
+
+One task per session. Whatever goes wrong in one ends that one, with its journal kept, and never another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from lobby.claims import Claims, Unheld
+from lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
+from lobby.lifecycle import LifecycleEvent, Status
+from lobby.lobbies import Lobbies
+from lobby.logs import get_logger, short
+from lobby.messages import Event
+from lobby.runs import Fence
+from lobby.servers import Holder as HolderAddress
+from lobby.servers import ServerInfo, Servers
+from server.audience import Audience
+from server.audiences import Audiences
+from server.physics_id import physics_id
+from server.pool import Pool, Solver
+from server.run import OPERATIONS, Backing, Run
+
+__all__ = ["Holder"]
+
+log = get_logger("server.holder")
+
+
+class Holder:
+    """All runs of this server."""
+
+    def __init__(
+        self,
+        backing: Backing,
+        lobbies: Lobbies,
+        claims: Claims,
+        servers: Servers,
+        pool: Pool,
+        catalogue: Callable[[], dict[str, dict[str, Any]]],
+        audiences: Audiences,
+    ) -> None:
+        self.runs: dict[str, Run] = {}
+        self._backing = backing
+        self._settings = backing.settings
+        self._lobbies = lobbies
+        self._claims = claims
+        self._servers = servers
+        self._pool = pool
+        self._catalogue = catalogue
+        self._audiences = audiences
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._unheld_since: dict[str, float] = {}
+        self._stopping = False
+        self._look = asyncio.Event()
+        self.neighbours: list[str] = []
+        """Addresses of the other servers of the realm, as of the last look around."""
+
+    # what others ask
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def holds(self, token: str) -> bool:
+        return token in self._tasks
+
+    def dt_of(self, token: str) -> float:
+        """Length of a tick of a session [s]; 0 before it runs here."""
+        return self.runs[token].dt if token in self.runs else 0.0
+
+    def bodies(self) -> dict[str, dict[str, Any]]:
+        return self._catalogue()
+
+    @property
+    def address(self) -> HolderAddress:
+        return self._backing.lease.holder
+
+    # beginning
+
+    def begin(self, token: str, v: int) -> None:
+        """Run a session whose status is starting; a second call changes nothing."""
+        self._spawn(token, lambda: self._begin(token, v))
+
+    def resume(self, token: str) -> None:
+        """Stand a session up again that is ours by the store's word; a second call changes nothing."""
+        self._spawn(token, lambda: self._resume(token))
+
+    def _spawn(self, token: str, work: Callable[[], Any]) -> None:
+        if token in self._tasks or self._stopping:
+            return
+        task = asyncio.create_task(work(), name=f"run-{token}")
+        self._tasks[token] = task
+        self._backing.telemetry.sessions.set(len(self._tasks))
+        task.add_done_callback(lambda _: self._ended(token))
+
+    def _ended(self, token: str) -> None:
+        self._tasks.pop(token, None)
+        self.runs.pop(token, None)
+        self._backing.telemetry.sessions.set(len(self._tasks))
+        self._audiences.drop_unwatched(token)
+
+    async def _begin(self, token: str, v: int) -> None:
+        try:
+            fence, members = await self._backing.runs.begin(token, self.address)
+        except LobbyError as error:
+            log.warning("session_not_begun", token=short(token), code=error.reason, error=error.message)
+            return
+        audience = self._audiences.get(token, v)
+
+        async def opened(solver: Solver) -> Run:
+            run = await Run.open(fence, members, self._catalogue(), solver, audience, self._backing)
+            self._backing.telemetry.started.inc()
+            log.info("session_started", token=short(token), mode=fence.mode, seats=len(members))
+            return run
+
+        await self._hold(fence, audience, opened)
+
+    async def _resume(self, token: str) -> None:
+        try:
+            resumed = await self._claims.resume(token, self.address)
+            v = (await self._lobbies.view(token)).v
+        except LobbyError as error:
+            log.warning("session_not_resumed", token=short(token), code=error.reason, error=error.message)
+            return
+        audience = self._audiences.get(token, v)
+
+        async def stood_up(solver: Solver) -> Run:
+            return await Run.resume(
+                resumed.fence, resumed.members, resumed.events_tick, solver, audience, self._backing
+            )
+
+        await self._hold(resumed.fence, audience, stood_up)
+
+    async def _hold(self, fence: Fence, audience: Audience, make: Callable[[Solver], Any]) -> None:
+        """Make a run and drive it; whatever happens, the session ends in a way that says so."""
+        token, solver, run = fence.session, self._pool.place(), None
+        try:
+            try:
+                run = await make(solver)
+            except SolverFailed as error:
+                # The process may have died under another session: once more, elsewhere.
+                log.error("solver_failed", token=short(token), error=error.message)
+                await solver.forget(token)
+                solver = self._pool.place()
+                run = await make(solver)
+            self.runs[token] = run
+            # Who left while the world was set up is not among the members that we were given then.
+            places = [(member.seat, member.player) for member in run.members]
+            for member in await self._backing.runs.members(token, places):
+                if member.left:
+                    run.leave(member.seat)
+            await run.drive()
+        except Fenced as error:
+            log.error("session_lost", token=short(token), error=error.message)
+            await self._send_away(token, audience)
+        except StoreError as error:  # it is ours still, by the store's word: the next look stands it up again
+            log.error("session_interrupted", token=short(token), error=error.message)
+        except LobbyError as error:
+            log.exception("session_failed", token=short(token))
+            await self._fail(fence, run, error.reason, audience)
+        except Exception:
+            log.exception("session_failed", token=short(token))
+            await self._fail(fence, run, "server_error", audience)
+        finally:
+            audience.dismiss()
+            if run is not None:
+                run.release(over=run.core.phase == "over")
+            await solver.forget(token)
+
+    async def _send_away(self, token: str, audience: Audience) -> None:
+        """Tell the members where their session is now."""
+        try:
+            url = (await self._lobbies.view(token)).ws_url
+        except LobbyError:
+            url = ""
+        audience.close(CloseCode.MOVED, url)
+
+    async def _fail(self, fence: Fence, run: Run | None, reason: str, audience: Audience) -> None:
+        """End a session that cannot go on. If even that fails, the sweep will find it unheld."""
+        tick = 0 if run is None else run.core.tick
+        try:
+            published = await self._backing.runs.finish(
+                fence, tick, [], None, event=LifecycleEvent.FAILED, reason=reason
+            )
+        except LobbyError as error:
+            log.error("session_not_ended", token=short(fence.session), error=error.message)
+        else:
+            audience.offer(published.events)
+            self._backing.telemetry.finished.labels(event="failed").inc()
+
+    # changes of hands
+
+    def look_soon(self) -> None:
+        """Something may have been handed to us."""
+        self._look.set()
+
+    async def watch(self) -> None:
+        """Look around thrice in a lease's life, and at once when asked to; as long as the server lives."""
+        period_s = self._settings.lease_ms / 3000
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(period_s):
+                    await self._look.wait()
+            self._look.clear()
+            try:
+                await self.look_around()
+            except LobbyError as error:  # fenced: our lease is to be taken again; else the store is away
+                log.warning("store_waiting", work="look_around", error=error.message)
+
+    async def look_around(self) -> None:
+        """Find sessions that nobody holds and claim them; stand up those that are ours. Raises StoreError."""
+        if self._stopping or not self._backing.lease.steady():
+            return
+        alive = await self._servers.alive()
+        self.neighbours = sorted({info.url for info in alive} - {self.address.url})
+        unheld, ours = await self._claims.look(alive, self.address)
+        for token, status in ours:
+            if status != Status.STARTING:
+                self.resume(token)
+            elif not self.holds(token):
+                self.begin(token, await self._lobbies.newest_v(token))
+        now = time.monotonic()
+        self._unheld_since = {one.session: self._unheld_since.get(one.session, now) for one in unheld}
+        for one in unheld:
+            if len(self) >= self._settings.max_sessions or not self._backing.lease.held():
+                return
+            if self._may_claim(one, alive, now - self._unheld_since[one.session]):
+                await self._claim(one)
+
+    def _may_claim(self, one: Unheld, alive: Sequence[ServerInfo], waited_s: float) -> bool:
+        """The same physics claims at once; another only when nobody with the same has for a while."""
+        if one.physics_id in ("", physics_id()):
+            return True
+        return waited_s >= self._settings.claim_other_s and all(
+            info.physics_id != one.physics_id for info in alive
+        )
+
+    async def _claim(self, one: Unheld) -> None:
+        if one.status in (Status.OPEN, Status.FILLED):
+            await self._lobbies.rehome(one.session, one.holder, self.address)
+            return
+        if not await self._claims.claim(one, self.address):
+            return
+        log.info("session_claimed", token=short(one.session), status=one.status, of=one.holder.id)
+        if one.status == Status.STARTING:
+            self.begin(one.session, (await self._lobbies.view(one.session)).v)
+        else:
+            self.resume(one.session)
+
+    # the end of the server
+
+    async def stop(self) -> None:
+        """Give every session to another server, at a tick boundary. Without one they stay as they are in the store:
+        checkpointed, for whoever comes next. Bounded by GRACE_S."""
+        self._stopping = True
+        try:
+            heirs = [info for info in await self._servers.alive() if info.id != self.address.id]
+        except StoreError:
+            heirs = []
+        load = {info.id: info.sessions for info in heirs}
+        for run in list(self.runs.values()):
+            if heirs:
+                heir = min(heirs, key=lambda info: (load[info.id], info.id))
+                load[heir.id] += 1
+                run.drain(HolderAddress(heir.id, heir.nonce, heir.url))
+        if heirs and self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
+
+    def events_seen(self, token: str, event: Event) -> None:
+        """What the set-up stage or a member's leaving means for a run."""
+        if event.t == "starting" and event.d.get("holder") == self.address.id:
+            self.begin(token, event.v)
+        elif event.t == "recovered" and token in self.runs and event.epoch > self.runs[token].fence.epoch:
+            self.runs[token].doubt()
+        elif event.t == "seat_left" and event.epoch > 0 and token in self.runs:
+            self.runs[token].leave(int(event.d["seat"]))
+        elif event.t in OPERATIONS and token in self.runs:
+            self.runs[token].obey(event.t)

@@ -1,0 +1,116 @@
+"""The server's lease: the one heartbeat that covers all of its sessions, and the check before every effect.
+
+    sent ........ 2/3 period ........ period
+     |   held        |   doubtful: stop   |  the store has let go: others may claim
+
+The age counts from when a renewal was sent, on our own monotonic clock, so that a process that was stopped and woken
+finds itself too old before it can do harm. It must never be consulted by the simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from lobby.errors import Fenced, StoreError
+from lobby.logs import get_logger
+from lobby.servers import Holder, Servers
+from server.telemetry import Telemetry
+
+__all__ = ["Lease"]
+
+log = get_logger("server.lease")
+
+
+class Lease:
+    """Kept by one task. ``check`` before every step and send; ``lost`` is set when another took our name."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        holder: Holder,
+        *,
+        physics_id: str,
+        internal_url: str,
+        period_ms: int,
+        load: Callable[[], int],
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.holder = holder
+        self.lost = asyncio.Event()
+        self._servers = servers
+        self._physics_id = physics_id
+        self._internal_url = internal_url
+        self._period_ms = period_ms
+        self._load = load
+        self._telemetry = telemetry
+        self._clock = clock
+        self._sent = float("-inf")
+        self._steady_since = float("inf")
+        self.doubts = 0
+        """How often a renewal came too late: after each, every run asks whether it is still ours."""
+
+    def age(self) -> float:
+        """Seconds since the last acknowledged renewal was sent."""
+        return self._clock() - self._sent
+
+    def held(self) -> bool:
+        return not self.lost.is_set() and self.age() < self._period_ms / 1000 * 2 / 3
+
+    async def ready(self) -> None:
+        """Wait until we may act. Raises Fenced when we never may again."""
+        while not self.held():
+            if self.lost.is_set():
+                raise Fenced("the lease of this server is lost")
+            await asyncio.sleep(self._period_ms / 12_000)
+
+    def steady(self) -> bool:
+        """Whether the store has answered for a whole period: only then may the silence of others be held against
+        them. After the store itself was away, every lease looks dead."""
+        return self.held() and self._clock() - self._steady_since >= self._period_ms / 1000
+
+    async def acquire(self) -> None:
+        """Take the lease. Raises StoreError; Fenced when the name is taken."""
+        sent = self._clock()
+        await self._servers.register(
+            self.holder.id,
+            self.holder.nonce,
+            self.holder.url,
+            self._physics_id,
+            self._period_ms,
+            internal_url=self._internal_url,
+        )
+        self._sent = self._steady_since = sent
+
+    async def keep(self) -> None:
+        """Renew thrice a period until cancelled or lost. A store that is away is tried again and again."""
+        while not self.lost.is_set():
+            await asyncio.sleep(self._period_ms / 3000)
+            sent = self._clock()
+            try:
+                await self._renew(sent)
+            except StoreError as error:
+                self._steady_since = float("inf")
+                log.warning("lease_not_renewed", age_s=round(self.age(), 3), error=error.message)
+            self._telemetry.lease_age.set(min(self.age(), 1e6))
+
+    async def _renew(self, sent: float) -> None:
+        if not self.held():
+            self._steady_since = float("inf")
+            self.doubts += 1
+        if not await self._servers.renew(self.holder.id, self.holder.nonce, self._period_ms, self._load()):
+            # It ended while we or the store were away. Whoever claimed a session meanwhile fences us there.
+            try:
+                await self.acquire()
+            except Fenced:
+                log.error("lease_lost", server=self.holder.id)
+                self.lost.set()
+                return
+            log.warning("lease_taken_again", server=self.holder.id)
+        self._sent = sent
+        self._steady_since = min(self._steady_since, sent)
+
+    async def release(self) -> None:
+        await self._servers.release(self.holder.id, self.holder.nonce)

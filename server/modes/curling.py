@@ -1,0 +1,489 @@
+"""Curling (game.md, 9): stones slide down a sheet in turn; the nearest to the button count.
+
+    settling -> acting -> moving -> acting -> ... -> end scored -> ... -> over
+
+Stone k of the i-th seat is body i * stones + k; it is out of the world until its turn, and after it was lost.
+One CurlingState holds all that varies. Angles in degrees; the sheet runs along +x from the launch line. It
+must never draw a random number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
+from lobby.errors import Refused
+from lobby.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
+from lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from server.modes import curling_bot
+from server.modes.curling_state import (
+    DHAT,
+    FRICTION,
+    GUARDED,
+    HOUSE,
+    LATE_AFTER_S,
+    LATE_DRAG,
+    LAUNCH,
+    LIMIT_S,
+    OFF_BELOW_Y,
+    REST_SPEED,
+    REST_TICKS,
+    RINGS,
+    SHEET,
+    SHEET_CENTRE,
+    SHORT_OF,
+    SPEED,
+    STONE,
+    CurlingParams,
+    CurlingState,
+    Lying,
+    score_end,
+)
+from server.modes.duel_damage import DamageRules, find_hits
+from server.modes.mode import (
+    Action,
+    CatalogueBody,
+    Effect,
+    Event,
+    Look,
+    Phase,
+    Result,
+    Score,
+    Seat,
+    Standing,
+    View,
+)
+from server.physics.state import Control, Floats
+
+__all__ = ["Curling"]
+
+Placing = dict[int, tuple[Vector, Quaternion]]
+
+_UPRIGHT: Quaternion = (1.0, 0.0, 0.0, 0.0)
+_KINDS = (
+    ActionKind(
+        "launch",
+        {
+            "azimuth": ActionField(low=-10.0, high=10.0, unit="degree"),
+            "power": ActionField(low=0.0, high=1.0),
+            "spin": ActionField(low=-6.0, high=6.0, unit="rad/s", default=0.0),
+        },
+        "Slide your stone down the sheet.",
+    ),
+)
+
+
+class Curling:
+    """The rules, for the seats of one session."""
+
+    name: ClassVar[str] = "curling"
+    version: ClassVar[int] = 1
+    policy: ClassVar[Literal["turns", "slots"]] = "turns"
+    seats: ClassVar[tuple[int, int]] = (2, 4)
+    state_type: ClassVar[type[msgspec.Struct]] = CurlingState
+
+    def __init__(
+        self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
+    ) -> None:
+        try:
+            self.params = msgspec.convert(dict(params), CurlingParams)
+        except msgspec.ValidationError as error:
+            raise Refused(
+                f"not parameters of a curling: {error}", code="bad_params", field="params"
+            ) from None
+        if not (1 <= self.params.ends <= 10 and 1 <= self.params.stones <= 4):
+            raise Refused("1 to 10 ends of 1 to 4 stones", code="bad_params", field="params")
+        low, high = self.seats
+        if not low <= len(seats) <= high or [seat.seat for seat in seats] != list(range(len(seats))):
+            raise Refused(f"a curling has {low} to {high} seats", code="bad_seats", field="seats")
+        self.players = tuple(seats)
+        self.seat_count = len(seats)
+        self.stone_count = self.seat_count * self.params.stones
+
+    # Set-up
+
+    def setup(self, seed: int) -> tuple[CurlingState, list[Event]]:
+        state = CurlingState(
+            stage="settling",
+            order=TurnOrder.of(range(self.seat_count)),
+            points=(0,) * self.seat_count,
+            on_sheet=(False,) * self.stone_count,
+        )
+        payload = {
+            "mode": self.name,
+            "rules_version": self.version,
+            "seed": seed,
+            "params": msgspec.to_builtins(self.params),
+            "sheet": {"size": list(SHEET), "centre": SHEET_CENTRE},
+            "house": {"x": HOUSE, "rings": list(RINGS)},
+            "seats": [
+                {
+                    "seat": seat.seat,
+                    "player": seat.player,
+                    "name": seat.name,
+                    "kind": seat.kind,
+                    "skill": seat.skill,
+                }
+                for seat in self.players
+            ],
+        }
+        return state, [_tell(state, "set_up", payload)]
+
+    def scene(self, state: CurlingState, seed: int) -> Scene:
+        """All stones stand on the sheet; the first tick takes them off it."""
+        stones = tuple(
+            Body(
+                id=f"stone-{number // self.params.stones}-{number % self.params.stones}",
+                shape=Recipe(kind=STONE.kind, params=STONE.params),
+                material=Material(density=STONE.density, stiffness=STONE.stiffness, friction=FRICTION),
+                position=(0.8 + 0.65 * (number // 3), LAUNCH[1], 0.62 * (number % 3 - 1)),
+            )
+            for number in range(self.stone_count)
+        )
+        sheet = Body(
+            id="sheet",
+            kind="static",
+            shape=Recipe(kind="slab", params={"size": list(SHEET)}),
+            material=Material(density=1000.0, friction=FRICTION),
+            position=(SHEET_CENTRE, 0.0, 0.0),
+        )
+        return Scene(bodies=(*stones, sheet), name="sheet", dhat=DHAT, contact_mass=STONE.mass)
+
+    def owners(self, state: CurlingState) -> list[tuple[int | None, str]]:
+        return [(self._owner(stone), STONE.id) for stone in range(self.stone_count)]
+
+    def _owner(self, stone: int) -> int:
+        return stone // self.params.stones
+
+    # Where the rules stand
+
+    def phase(self, state: CurlingState) -> Phase:
+        return "moving" if state.stage == "settling" else state.stage
+
+    def actor(self, state: CurlingState) -> int | None:
+        return None if state.stage in ("settling", "over") else state.order.current
+
+    def clock(self, state: CurlingState) -> tuple[int, int]:
+        return state.order.round, state.order.turn
+
+    def deadline_s(self, state: CurlingState) -> float | None:
+        actor = self.actor(state)
+        if actor is None:
+            return None
+        return self.params.turn_s if self.players[actor].kind == "person" else self.params.bot_turn_s
+
+    def result(self, state: CurlingState) -> Result | None:
+        return state.result
+
+    def standing(self, state: CurlingState) -> dict[int, Standing]:
+        return {
+            seat: Standing(health=0.0, points=float(points), out=not state.order.lives(seat))
+            for seat, points in enumerate(state.points)
+        }
+
+    def legal(self, state: CurlingState, view: View, seat: int) -> ActionSpec:
+        acts = state.stage == "acting" and seat == state.order.current
+        return ActionSpec(seat=seat, kinds=_KINDS if acts else ())
+
+    def _stone(self, state: CurlingState) -> int:
+        """The stone of the present turn."""
+        return state.order.current * self.params.stones + state.order.round - state.first_round
+
+    # Inputs
+
+    def apply(
+        self, state: CurlingState, view: View, seat: int, kind: str, d: Mapping[str, Any]
+    ) -> tuple[CurlingState, Effect, list[Event]]:
+        if not 0 <= seat < self.seat_count or not state.order.lives(seat):
+            raise Refused("that seat is not in the curling any more", code="seat_out", field="seat")
+        if state.stage in ("settling", "over"):
+            raise Refused("the curling takes no action now", code="wrong_phase", field="kind")
+        if kind == "leave":
+            return self._leave(state, seat)
+        if state.stage != "acting" or seat != state.order.current:
+            raise Refused("it is not your turn", code="not_your_turn", field="seat")
+        stone = self._stone(state)
+        if kind == "skip":
+            events = [_tell(state, "action", {"seat": seat, "kind": kind, "stone": stone, "timed_out": True})]
+            state = self._lost(msgspec.structs.replace(state, stage="moving", skipped=True), [stone])
+            if state.order.skips_of(seat) + 1 >= SKIPS_TO_LEAVE:
+                state, _, more = self._leave(state, seat)
+                events += more
+            return state, Effect(remove=(stone,)), events
+        d = check_action(self.legal(state, view, seat), kind, d)
+        azimuth, speed = math.radians(d["azimuth"]), SPEED * d["power"]
+        push = (speed * math.cos(azimuth), 0.0, speed * math.sin(azimuth)), (0.0, d["spin"], 0.0)
+        told = {"seat": seat, "kind": kind, "stone": stone, "timed_out": False, **d}
+        state = msgspec.structs.replace(state, stage="moving")
+        return state, Effect(push={stone: push}), [_tell(state, "action", told)]
+
+    def _leave(self, state: CurlingState, seat: int) -> tuple[CurlingState, Effect, list[Event]]:
+        """The seat's stones stay where they are; a stone that waits to be thrown goes."""
+        place = len(state.order.living_seats)
+        told = _tell(state, "out", {"seat": seat, "cause": "forfeit", "place": place})
+        thrown = state.stage == "moving" or seat != state.order.current
+        remove = () if thrown else (self._stone(state),)
+        state = msgspec.structs.replace(
+            self._lost(state, remove), order=state.order.eliminate(seat), left=(*state.left, seat)
+        )
+        return state, Effect(remove=remove), [told]
+
+    @staticmethod
+    def _lost(state: CurlingState, stones: Sequence[int]) -> CurlingState:
+        on_sheet = tuple(on and stone not in stones for stone, on in enumerate(state.on_sheet))
+        return msgspec.structs.replace(state, on_sheet=on_sheet)
+
+    # Ticks
+
+    def plan(self, state: CurlingState, view: View) -> Control:
+        return Control(drag=self._drag(state, view.dt))
+
+    def _drag(self, state: CurlingState, dt: float) -> Floats:
+        late = max(0.0, state.ticks * dt - LATE_AFTER_S)
+        return np.full(self.stone_count, LATE_DRAG * late)
+
+    def on_tick(
+        self, state: CurlingState, before: View, view: View
+    ) -> tuple[CurlingState, Effect, list[Event]]:
+        if state.stage == "settling":
+            state, stone, events = self._begin_turn(state, view, ())
+            others = tuple(other for other in range(self.stone_count) if other != stone)
+            return state, Effect(remove=others, place={stone: (LAUNCH, _UPRIGHT)}, halt=True), events
+        if state.stage == "acting":  # a tick that only let a seat leave; the world still waits
+            if state.order.lives(state.order.current) and len(state.order.living_seats) > 1:
+                return state, Effect(halt=True), []
+            return self._end_turn(state, view, [], [])
+        state, events = self._tell_blows(state, before, view)
+        off = [
+            stone for stone, on in enumerate(state.on_sheet) if on and view.positions[stone, 1] < OFF_BELOW_Y
+        ]
+        if off:
+            actor = state.order.current
+            driven = tuple(stone for stone in off if self._owner(stone) != actor)
+            state = msgspec.structs.replace(self._lost(state, off), driven_off=state.driven_off + driven)
+            events += [_tell(state, "stone_lost", {"stone": stone, "cause": "off"}) for stone in off]
+        on = [stone for stone, there in enumerate(state.on_sheet) if there]
+        speed = max(np.abs(view.velocities[on]).max(initial=0.0), np.abs(view.rates[on]).max(initial=0.0))
+        state = msgspec.structs.replace(
+            state, ticks=state.ticks + 1, quiet=state.quiet + 1 if speed < REST_SPEED else 0
+        )
+        if state.quiet < REST_TICKS and state.ticks < round(LIMIT_S / view.dt):
+            return state, Effect(remove=tuple(off)), events
+        return self._end_turn(state, view, off, events)
+
+    def _tell_blows(self, state: CurlingState, before: View, view: View) -> tuple[CurlingState, list[Event]]:
+        """A blow is told when it begins; it does no damage."""
+        if not view.impulses[: self.stone_count, : self.stone_count].any():
+            return (msgspec.structs.replace(state, struck=()), []) if state.struck else (state, [])
+        none = (False,) * self.stone_count
+        toughness = (1.0,) * self.stone_count
+        drag = self._drag(state, view.dt)
+        hits = find_hits(DamageRules(), before, view, drag, toughness, none, None)
+        events = [
+            _tell(
+                state,
+                "blow",
+                {
+                    "a": hit.a,
+                    "b": hit.b,
+                    "impulse_Ns": hit.credited,
+                    "v_rel_before": hit.speed,
+                    "point": list(hit.point),
+                },
+            )
+            for hit in hits
+            if (hit.a, hit.b) not in state.struck
+        ]
+        return msgspec.structs.replace(state, struck=tuple((hit.a, hit.b) for hit in hits)), events
+
+    # Turns and ends
+
+    def _lying(self, state: CurlingState, view: View) -> tuple[Lying, ...]:
+        """Where the stones on the sheet are; the rotation by the image of the local x axis."""
+        return tuple(
+            Lying(
+                stone,
+                (
+                    float(view.positions[stone, 0]),
+                    float(view.positions[stone, 1]),
+                    float(view.positions[stone, 2]),
+                ),
+                math.atan2(-view.rows[stone, 0, 2], view.rows[stone, 0, 0]),
+            )
+            for stone, on in enumerate(state.on_sheet)
+            if on
+        )
+
+    def _begin_turn(
+        self, state: CurlingState, view: View, lying: tuple[Lying, ...]
+    ) -> tuple[CurlingState, int, list[Event]]:
+        """The next stone comes to the launch line: its number."""
+        stone = self._stone(state)
+        state = msgspec.structs.replace(
+            state,
+            stage="acting",
+            on_sheet=tuple(on or number == stone for number, on in enumerate(state.on_sheet)),
+            lying=lying,
+            ticks=0,
+            quiet=0,
+            skipped=False,
+            driven_off=(),
+            struck=(),
+        )
+        actions = self.legal(state, view, state.order.current)
+        payload = {
+            "seat": state.order.current,
+            "deadline_s": self.deadline_s(state),
+            "actions": msgspec.json.decode(msgspec.json.encode(actions)),
+            "end": len(state.ends) + 1,
+            "stone": stone,
+            "stones": [
+                {"stone": one.stone, "seat": self._owner(one.stone), "position": list(one.position)}
+                for one in lying
+            ],
+            "points": list(state.points),
+            "alive": [state.order.lives(seat) for seat in range(self.seat_count)],
+            "house": {"x": HOUSE, "rings": list(RINGS)},
+            "rules": {"speed": SPEED, "friction": FRICTION, "gravity": 9.81, "guarded": self._guarded(state)},
+        }
+        return state, stone, [_tell(state, "turn_started", payload)]
+
+    def _guarded(self, state: CurlingState) -> bool:
+        """Whether this throw is one of the first of its end, which may drive no other's stone off."""
+        rounds = state.order.round - state.first_round
+        return rounds * len(state.order.order) + state.order.position < GUARDED
+
+    def _end_turn(
+        self, state: CurlingState, view: View, off: Sequence[int], events: list[Event]
+    ) -> tuple[CurlingState, Effect, list[Event]]:
+        """Undo what the guard rule forbids, take short stones off, score the end; then the next turn, or the
+        result."""
+        undone = bool(state.driven_off) and self._guarded(state)
+        place: Placing = {}
+        if undone:
+            place = {one.stone: (one.position, _yawed(one.yaw)) for one in state.lying}
+            state = msgspec.structs.replace(
+                state, on_sheet=tuple(stone in place for stone in range(self.stone_count))
+            )
+        else:
+            short = [
+                stone for stone, on in enumerate(state.on_sheet) if on and view.positions[stone, 0] < SHORT_OF
+            ]
+            events = events + [_tell(state, "stone_lost", {"stone": one, "cause": "short"}) for one in short]
+            state = self._lost(state, short)
+        ended = {
+            "seat": state.order.current,
+            "ticks": state.ticks,
+            "undone": undone,
+            "on_sheet": [stone for stone, on in enumerate(state.on_sheet) if on],
+            "discarded_energy_J": view.kinetic,
+        }
+        events = [*events, _tell(state, "turn_ended", ended)]
+        lying = state.lying if undone else self._lying(state, view)
+        over = len(state.order.living_seats) < 2
+        if not over:
+            order = state.order.end_turn(skipped=state.skipped)
+            if order.round - state.first_round >= self.params.stones:
+                state, order, told = self._score(state, lying, order)
+                events.append(told)
+                lying, place = (), {}
+                over = self._decided(state)
+            if not over:
+                state = msgspec.structs.replace(state, order=order)
+                state, stone, more = self._begin_turn(state, view, lying)
+                place[stone] = LAUNCH, _UPRIGHT
+                events += more
+        if over:
+            result = self._rank(state)
+            state = msgspec.structs.replace(state, stage="over", result=result)
+            events.append(_tell(state, "result", self._result_payload(state, result, view.tick)))
+        remove = tuple(stone for stone, on in enumerate(state.on_sheet) if not on)
+        return state, Effect(remove=remove, place=place, halt=True), events
+
+    def _score(
+        self, state: CurlingState, lying: Sequence[Lying], order: TurnOrder
+    ) -> tuple[CurlingState, TurnOrder, Event]:
+        """Count the end and clear the sheet. Who scored begins the next end: the last stone is the
+        others'."""
+        end = score_end([(self._owner(one.stone), one.position[0], one.position[2]) for one in lying])
+        points = list(state.points)
+        seats = list(order.order)
+        if end.seat is not None:
+            points[end.seat] += end.points
+            first = seats.index(end.seat)
+            seats = seats[first:] + seats[:first]
+        told = {"end": len(state.ends) + 1, "seat": end.seat, "points": end.points, "total": points}
+        event = _tell(state, "end_scored", told)
+        state = msgspec.structs.replace(
+            state,
+            points=tuple(points),
+            ends=(*state.ends, end),
+            on_sheet=(False,) * self.stone_count,
+            first_round=order.round,
+        )
+        return state, order.reorder(seats), event
+
+    def _decided(self, state: CurlingState) -> bool:
+        """After the last end; one end more if the best are equal, then it is a draw."""
+        played = len(state.ends)
+        best = max(state.points[seat] for seat in state.order.living_seats)
+        equal = sum(state.points[seat] == best for seat in state.order.living_seats) > 1
+        return played > self.params.ends or (played == self.params.ends and not equal)
+
+    def _rank(self, state: CurlingState) -> Result:
+        """Places by points; seats that left come last, in the order of leaving."""
+        living = state.order.living_seats
+        places = {
+            seat: 1 + sum(state.points[other] > state.points[seat] for other in living) for seat in living
+        }
+        for number, seat in enumerate(state.left):
+            places[seat] = self.seat_count - number
+        first = [seat for seat, place in places.items() if place == 1]
+        scores = {}
+        for seat in range(self.seat_count):
+            outlasted = sum(places[other] > places[seat] for other in range(self.seat_count))
+            xp = 0 if seat in state.left else 10 + 15 * outlasted + 5 * state.points[seat]
+            scores[seat] = Score(place=places[seat], points=float(state.points[seat]), xp=xp)
+        return Result(
+            places=dict(sorted(places.items())),
+            winner=first[0] if len(first) == 1 else None,
+            cause="points" if len(living) > 1 else "last_standing",
+            scores=scores,
+        )
+
+    def _result_payload(self, state: CurlingState, result: Result, tick: int) -> dict[str, Any]:
+        return {
+            "places": [result.places[seat] for seat in range(self.seat_count)],
+            "winner": result.winner,
+            "cause": result.cause,
+            "points": list(state.points),
+            "ends": [[end.seat, end.points] for end in state.ends],
+            "turns": state.order.turn + 1,
+            "ticks": tick,
+            "xp": [result.scores[seat].xp for seat in range(self.seat_count)],
+        }
+
+    def undone(self, state: CurlingState, marked: CurlingState) -> CurlingState:
+        raise NotImplementedError("a curling has no marks")
+
+    def recall(self, brief: Mapping[str, Any]) -> tuple[CurlingState, list[Floats | None]]:
+        raise Refused("a curling is not looked ahead in yet", code="bad_brief")
+
+    @staticmethod
+    def bot(
+        brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
+    ) -> Action:
+        return curling_bot.decide(brief, seat, skill, rng)
+
+
+def _tell(state: CurlingState, type_: str, d: dict[str, Any]) -> Event:
+    return Event(type_, d, state.order.round, state.order.turn)
+
+
+def _yawed(yaw: float) -> Quaternion:
+    return math.cos(yaw / 2.0), 0.0, math.sin(yaw / 2.0), 0.0

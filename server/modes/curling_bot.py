@@ -1,0 +1,75 @@
+"""The curling bot: draws to the button, or takes out the foe's stone that lies best. It sees the brief
+only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from server.modes.mode import Action
+
+__all__ = ["SKILLS", "decide"]
+
+SKILLS = {"random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0}
+"""Skill -> sigma, as in the duel: here a twelfth of it in azimuth [degrees] and a quarter of it, in percent,
+in speed."""
+
+_EXTRA = 1.5  # m that a take-out would slide on behind its aim
+_LOSS = 1.035  # measured: a stone stops that much short of v^2 / (2 mu g)
+_WIDTH = 0.53  # m between two centres that pass one another
+_SPREAD = (0.0, 0.2, 0.4, 0.6, 0.8)  # m from the button, of places to draw to
+
+
+def decide(brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Generator) -> Action:
+    """Take the foe's best stone out if the way to it is free, else draw to the free place nearest to the
+    button, else open the way at full speed. Raises ValueError for an unknown skill."""
+    name = skill.partition(":")[0]
+    if name not in SKILLS:
+        raise ValueError(f"no skill is called {skill!r}")
+    sigma = SKILLS[name]
+    rules = brief["rules"]
+    x, z, extra = _aim(brief, seat)
+    speed = math.sqrt(2.0 * rules["friction"] * rules["gravity"] * _LOSS * (math.hypot(x, z) + extra))
+    speed *= 1.0 + rng.normal() * sigma / 400.0
+    azimuth = math.degrees(math.atan2(z, x)) + rng.normal() * sigma / 12.0
+    return Action(
+        "launch",
+        {
+            "azimuth": float(min(max(azimuth, -10.0), 10.0)),
+            "power": float(min(max(speed / rules["speed"], 0.0), 1.0)),
+            "spin": 0.0,
+        },
+    )
+
+
+def _aim(brief: Mapping[str, Any], seat: int) -> tuple[float, float, float]:
+    """Where to (x, z) and how much farther than that [m]."""
+    house, radius = brief["house"]["x"], brief["house"]["rings"][-1]
+    stones = [(stone["position"][0], stone["position"][2]) for stone in brief["stones"]]
+    away = [math.hypot(x - house, z) for x, z in stones]
+    best = min(range(len(stones)), key=away.__getitem__, default=None)
+    if best is not None and brief["stones"][best]["seat"] != seat and away[best] < radius:
+        others = [stone for number, stone in enumerate(stones) if number != best]
+        if _is_free(stones[best], others):
+            return (*stones[best], _EXTRA)
+    for reach in _SPREAD:
+        places = [(house, side * reach) for side in ((1.0, -1.0) if reach else (1.0,))]
+        free = [place for place in places if _is_free(place, stones)]
+        if free:
+            return (*free[0], 0.0)
+    first = min(stones)
+    return (*first, 2.0 * house)
+
+
+def _is_free(place: tuple[float, float], stones: list[tuple[float, float]]) -> bool:
+    """Whether a stone slides from the launch line to a place without touching another."""
+    way = math.hypot(*place)
+    along = place[0] / way, place[1] / way
+    for x, z in stones:
+        share = min(max(x * along[0] + z * along[1], 0.0), way)
+        if math.hypot(x - share * along[0], z - share * along[1]) < _WIDTH:
+            return False
+    return True

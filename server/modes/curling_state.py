@@ -1,0 +1,136 @@
+"""What varies in a curling, its constants, and how an end is scored. Plain frozen data; it must never know
+whose turn it is.
+
+Numbers are game.md's, section 9; those that it leaves open are marked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from lobby.scenes import Vector
+from lobby.turns import TurnOrder
+from server.modes.mode import CatalogueBody, Result
+
+__all__ = [
+    "DHAT",
+    "FRICTION",
+    "GUARDED",
+    "HOUSE",
+    "LATE_AFTER_S",
+    "LATE_DRAG",
+    "LAUNCH",
+    "LIMIT_S",
+    "OFF_BELOW_Y",
+    "REACH",
+    "REST_SPEED",
+    "REST_TICKS",
+    "RINGS",
+    "SHEET",
+    "SHEET_CENTRE",
+    "SHORT_OF",
+    "SPEED",
+    "STONE",
+    "CurlingParams",
+    "CurlingState",
+    "End",
+    "Lying",
+    "score_end",
+]
+
+SHEET = (8.0, 0.3, 2.0)  # m
+SHEET_CENTRE = 3.6  # m, of the sheet along x; the launch line is x = 0, 0.4 from the near edge (open)
+FRICTION = 0.1
+HOUSE = 6.5  # m from the launch line
+RINGS = (0.2, 0.6, 1.0)
+REACH = 1.0  # m; farther stones do not count
+SPEED = 4.2  # m/s at full power
+GUARDED = 3  # throws of an end whose hits are undone when they drive another's stone off
+SHORT_OF = (
+    1.0  # m; a stone that rests nearer to the launch line is taken off: the next one starts there (open)
+)
+OFF_BELOW_Y = -0.1
+LATE_DRAG, LATE_AFTER_S, LIMIT_S = 6.0, 4.0, 6.0
+REST_SPEED, REST_TICKS = 0.08, 6
+DHAT = 0.01
+
+STONE = CatalogueBody(
+    id="quern",
+    name="Quern",
+    kind="lathe",
+    params={"n": 14, "profile": [[0.25, -0.08], [0.25, 0.08]]},
+    density=620.0,
+    stiffness=6e6,
+    friction=FRICTION,
+    computed={"vertices": 30, "mass": 18.83, "bounding_radius": 0.262, "rest_height": 0.08},
+)
+"""The catalogue's quern, slippery."""
+
+LAUNCH: Vector = (0.0, STONE.computed["rest_height"] + 0.9 * DHAT, 0.0)
+"""Where a stone is thrown from: about the height at which it would rest."""
+
+
+class CurlingParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a host may choose."""
+
+    turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 20.0
+    bot_turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 2.0
+    ends: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    stones: int = 4
+
+
+class Lying(msgspec.Struct, frozen=True):
+    """A stone on the sheet at the beginning of a turn: its number, place [m] and turn about y [rad]."""
+
+    stone: int
+    position: Vector
+    yaw: float
+
+
+class End(msgspec.Struct, frozen=True):
+    """How an end was scored. ``seat``: None when no stone counts."""
+
+    seat: int | None
+    points: int
+
+
+class CurlingState(msgspec.Struct, frozen=True):
+    """All that varies. on_sheet: by stone. first_round: of the present end. lying: as the turn began.
+    driven_off: others' stones lost in this turn. struck: pairs in a blow at the last tick."""
+
+    stage: Literal["settling", "acting", "moving", "over"]
+    order: TurnOrder
+    points: tuple[int, ...]
+    on_sheet: tuple[bool, ...]
+    first_round: int = 1
+    ends: tuple[End, ...] = ()
+    ticks: int = 0
+    quiet: int = 0
+    skipped: bool = False
+    lying: tuple[Lying, ...] = ()
+    driven_off: tuple[int, ...] = ()
+    struck: tuple[tuple[int, int], ...] = ()
+    left: tuple[int, ...] = ()
+    result: Result | None = None
+
+
+def score_end(stones: Sequence[tuple[int, float, float]]) -> End:
+    """The score of an end from (seat, x, z) of each stone on the sheet [m].
+
+    The nearest stone's seat gets a point for each stone nearer than any other seat's nearest, within REACH.
+    """
+    far = sorted((math.hypot(x - HOUSE, z), seat) for seat, x, z in stones)
+    far = [(distance, seat) for distance, seat in far if distance <= REACH]
+    if not far:
+        return End(seat=None, points=0)
+    winner = far[0][1]
+    points = 0
+    for _, seat in far:
+        if seat != winner:
+            break
+        points += 1
+    return End(seat=winner, points=points)

@@ -1,0 +1,328 @@
+"""The duel (game.md, 1 to 4): each seat owns a body on the Octagon, launches it at the others, the last one
+wins.
+
+    settling -> acting -> moving -> acting -> ... -> over
+                  ^  one input      |  at rest, or 4 s
+                  '-----------------'
+
+One DuelState holds all that varies. Body i of the scene belongs to the i-th seat. Angles in degrees:
+azimuth from +x towards +z, elevation from the ground up. It must never draw a random
+number after the set-up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from lobby.actions import ActionSpec, check_action
+from lobby.errors import Refused
+from lobby.scenes import Scene
+from lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from server.modes import duel_bot
+from server.modes.duel_damage import DamageRules, Hit, find_hits
+from server.modes.duel_moves import build_scene, find_target, push, push_energy
+from server.modes.duel_outs import close_blows, find_outs, take_hits, take_out, tell
+from server.modes.duel_report import (
+    ACTION_KINDS,
+    first_turn,
+    rank,
+    recall,
+    result_payload,
+    set_up_payload,
+    turn_ended_payload,
+    turn_started_payload,
+)
+from server.modes.duel_state import (
+    AIR_DRAG,
+    BRACE_DRAG,
+    HOP_ELEVATION,
+    LATE_AFTER_S,
+    LATE_DRAG,
+    LIMIT_S,
+    REST_SPEED,
+    REST_TICKS,
+    SETTLE_DRAG,
+    DuelParams,
+    DuelState,
+)
+from server.modes.mode import (
+    Action,
+    CatalogueBody,
+    Effect,
+    Event,
+    Look,
+    Phase,
+    Result,
+    Seat,
+    Standing,
+    View,
+)
+from server.physics.state import Control, Floats
+
+__all__ = ["Duel"]
+
+
+class Duel:
+    """The rules, for the seats and bodies of one session."""
+
+    name: ClassVar[str] = "duel"
+    version: ClassVar[int] = 1
+    policy: ClassVar[Literal["turns", "slots"]] = "turns"
+    seats: ClassVar[tuple[int, int]] = (2, 6)
+    state_type: ClassVar[type[msgspec.Struct]] = DuelState
+
+    def __init__(
+        self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
+    ) -> None:
+        try:
+            self.params = msgspec.convert(dict(params), DuelParams)
+        except msgspec.ValidationError as error:
+            raise Refused(f"not parameters of a duel: {error}", code="bad_params", field="params") from None
+        low, high = self.seats
+        if not low <= len(seats) <= high or [seat.seat for seat in seats] != list(range(len(seats))):
+            raise Refused(
+                f"a duel has seats 0, 1, ... and {low} to {high} of them", code="bad_seats", field="seats"
+            )
+        for seat in seats:
+            if seat.body not in catalogue:
+                raise Refused(f"no body is called {seat.body!r}", code="unknown_body", field="body")
+        self.players = tuple(seats)
+        self.bodies = tuple(catalogue[seat.body] for seat in seats)
+        self.seat_count = len(seats)
+        self.rules = DamageRules()
+        self.toughness = tuple(body.toughness for body in self.bodies)
+        self._rolling: Floats = np.array([body.rolling for body in self.bodies])
+        self._full = tuple(float(body.health) for body in self.bodies)
+
+    # Set-up
+
+    def setup(self, seed: int) -> tuple[DuelState, list[Event]]:
+        state = DuelState(
+            stage="settling",
+            order=TurnOrder.of(range(self.seat_count)),
+            health=self._full,
+            braced=(False,) * self.seat_count,
+            touching=(False,) * self.seat_count,
+            damage=(0.0,) * (self.seat_count * self.seat_count),
+        )
+        payload = set_up_payload(self.name, self.version, seed, self.params, self.players, self.bodies)
+        return state, [tell(state, "set_up", payload)]
+
+    def scene(self, state: DuelState, seed: int) -> Scene:
+        return build_scene(seed, self.bodies)
+
+    def owners(self, state: DuelState) -> list[tuple[int | None, str]]:
+        return [(seat.seat, seat.body) for seat in self.players]
+
+    # Where the rules stand
+
+    def phase(self, state: DuelState) -> Phase:
+        return "moving" if state.stage == "settling" else state.stage
+
+    def actor(self, state: DuelState) -> int | None:
+        return None if state.stage in ("settling", "over") else state.order.current
+
+    def clock(self, state: DuelState) -> tuple[int, int]:
+        return state.order.round, state.order.turn
+
+    def deadline_s(self, state: DuelState) -> float | None:
+        actor = self.actor(state)
+        if actor is None:
+            return None
+        return self.params.turn_s if self.players[actor].kind == "person" else self.params.bot_turn_s
+
+    def result(self, state: DuelState) -> Result | None:
+        return state.result
+
+    def standing(self, state: DuelState) -> dict[int, Standing]:
+        n = len(state.health)
+        out = {gone.seat for gone in state.outs}
+        return {
+            seat: Standing(
+                health=state.health[seat],
+                points=sum(state.damage[seat * n + other] for other in range(n) if other != seat),
+                out=seat in out,
+            )
+            for seat in range(n)
+        }
+
+    def legal(self, state: DuelState, view: View, seat: int) -> ActionSpec:
+        if state.stage != "acting" or seat != state.order.current:
+            return ActionSpec(seat=seat, kinds=())
+        return ActionSpec(seat=seat, kinds=ACTION_KINDS)
+
+    # Inputs
+
+    def apply(
+        self, state: DuelState, view: View, seat: int, kind: str, d: Mapping[str, Any]
+    ) -> tuple[DuelState, Effect, list[Event]]:
+        if not 0 <= seat < self.seat_count or not state.order.lives(seat):
+            raise Refused("that seat is not in the duel any more", code="seat_out", field="seat")
+        if state.stage in ("settling", "over"):
+            raise Refused("the duel takes no action now", code="wrong_phase", field="kind")
+        if kind == "leave":
+            return self._leave(state, view, seat)
+        if state.stage != "acting" or seat != state.order.current:
+            raise Refused("it is not your turn", code="not_your_turn", field="seat")
+        if kind != "skip":
+            d = check_action(self.legal(state, view, seat), kind, d)
+        velocity, spin = push(self.bodies[seat], state.order.turn, kind, d)
+        energy = push_energy(view, seat, velocity, spin)
+        braced = list(state.braced)
+        braced[seat] = kind == "brace"
+        state = msgspec.structs.replace(
+            state,
+            stage="moving",
+            braced=tuple(braced),
+            quiet=0,
+            turn=msgspec.structs.replace(
+                state.turn, start_tick=view.tick, skipped=kind == "skip", launch_energy=energy
+            ),
+        )
+        events = [
+            tell(
+                state,
+                "action",
+                {
+                    "seat": seat,
+                    "kind": kind,
+                    "azimuth": d.get("azimuth"),
+                    "elevation": HOP_ELEVATION if kind == "hop" else d.get("elevation"),
+                    "power": d.get("power"),
+                    "impulse_Ns": float(view.masses[seat]) * math.hypot(*velocity),
+                    "energy_J": energy,
+                    "target": find_target(state, view, seat, d.get("azimuth")),
+                    "timed_out": kind == "skip",
+                },
+            )
+        ]
+        if kind == "skip" and state.order.skips_of(seat) + 1 >= SKIPS_TO_LEAVE:
+            state, effect, more = self._leave(state, view, seat)
+            return state, effect, events + more
+        if kind in ("brace", "skip"):
+            return state, Effect(), events
+        return state, Effect(push={seat: (velocity, spin)}), events
+
+    def _leave(self, state: DuelState, view: View, seat: int) -> tuple[DuelState, Effect, list[Event]]:
+        state, events = take_out(state, view, [(seat, "forfeit")], view.tick + 1)
+        return state, Effect(remove=(seat,)), events
+
+    # Ticks
+
+    def plan(self, state: DuelState, view: View) -> Control:
+        return Control(drag=self._drag(state, view.dt))
+
+    def _drag(self, state: DuelState, dt: float) -> Floats:
+        """Damping of the coming tick [1/s], shape (n,)."""
+        drag = np.where(state.touching, self._rolling, AIR_DRAG)
+        elapsed = state.turn.ticks * dt
+        if elapsed > LATE_AFTER_S:
+            drag += LATE_DRAG * (elapsed - LATE_AFTER_S)
+        if state.stage == "settling":
+            drag += SETTLE_DRAG
+        elif any(state.braced):
+            drag += BRACE_DRAG * np.array(state.braced)
+        return drag
+
+    def on_tick(self, state: DuelState, before: View, view: View) -> tuple[DuelState, Effect, list[Event]]:
+        ground = view.impulses[: self.seat_count, self.seat_count]
+        touching = tuple(bool(pushed) for pushed in np.any(ground, axis=1))
+        if state.stage == "acting":  # a tick that only took a seat away; the world still waits
+            state = msgspec.structs.replace(state, touching=touching)
+            return self._after_leave(state, view)
+        events: list[Event] = []
+        removed: tuple[int, ...] = ()
+        if state.stage == "moving":
+            hits: list[Hit] = []
+            if view.impulses[: self.seat_count, : self.seat_count].any():
+                drag = self._drag(state, view.dt)
+                hits = find_hits(
+                    self.rules, before, view, drag, self.toughness, state.braced, state.order.current
+                )
+            if hits or state.blows:
+                state, events = take_hits(state, view, hits)
+            state, removed, more = find_outs(state, view)
+            events += more
+        velocities, rates = view.velocities, view.rates  # those of bodies that went out earlier are zero
+        if removed:
+            living = list(state.order.living_seats)
+            velocities, rates = velocities[living], rates[living]
+        speed = max(np.abs(velocities).max(initial=0.0), np.abs(rates).max(initial=0.0))
+        turn = state.turn
+        state = msgspec.structs.replace(
+            state,
+            touching=touching,
+            quiet=state.quiet + 1 if speed < REST_SPEED else 0,
+            turn=msgspec.structs.replace(
+                turn,
+                ticks=turn.ticks + 1,
+                iterations=turn.iterations + view.iterations,
+                min_distance=min(turn.min_distance, view.min_distance),
+            ),
+        )
+        at_rest = state.quiet >= REST_TICKS
+        few = state.stage == "moving" and len(state.order.living_seats) < 2
+        if not (at_rest or few or state.turn.ticks >= round(LIMIT_S / view.dt)):
+            return state, Effect(remove=removed), events
+        if state.stage == "settling":
+            state, more = self._begin_turn(state, view)
+            events += more
+        else:
+            state, more = self._end_turn(state, view, at_rest=at_rest)
+            events += more
+        return state, Effect(remove=removed, halt=True), events
+
+    def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[Event]]:
+        if state.order.lives(state.order.current) and len(state.order.living_seats) > 1:
+            return state, Effect(halt=True), []
+        state = msgspec.structs.replace(
+            state, turn=msgspec.structs.replace(state.turn, ticks=1, start_tick=view.tick - 1)
+        )
+        state, events = self._end_turn(state, view, at_rest=True)
+        return state, Effect(halt=True), events
+
+    # Turns
+
+    def _begin_turn(self, state: DuelState, view: View) -> tuple[DuelState, list[Event]]:
+        turn = first_turn(
+            state.order.current,
+            view.positions[: self.seat_count],
+            view.rows[: self.seat_count],
+            view.energy - view.kinetic,
+        )
+        state = msgspec.structs.replace(state, stage="acting", quiet=0, turn=turn)
+        actions = self.legal(state, view, state.order.current)
+        payload = turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
+        return state, [tell(state, "turn_started", payload)]
+
+    def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[Event]]:
+        """Close the turn; then the result, or the next turn."""
+        state, events = close_blows(state, range(self.seat_count))
+        events.append(tell(state, "turn_ended", turn_ended_payload(state, view, at_rest=at_rest)))
+        if len(state.order.living_seats) > 1:
+            order = state.order.end_turn(skipped=state.turn.skipped)
+            if order.round <= self.params.rounds:
+                state, more = self._begin_turn(msgspec.structs.replace(state, order=order), view)
+                return state, events + more
+        result = rank(state, self.bodies)
+        events.append(tell(state, "result", result_payload(state, result, view.tick)))
+        return msgspec.structs.replace(state, stage="over", result=result), events
+
+    def undone(self, state: DuelState, marked: DuelState) -> DuelState:
+        raise NotImplementedError("a duel has no undo")
+
+    def recall(self, brief: Mapping[str, Any]) -> tuple[DuelState, list[Floats | None]]:
+        """Damage dealt, blows and outs of earlier turns are not in a brief; all that decides the future
+        is."""
+        return recall(brief, self.seat_count)
+
+    @staticmethod
+    def bot(
+        brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
+    ) -> Action:
+        return duel_bot.decide(brief, seat, skill, look, rng)

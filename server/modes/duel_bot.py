@@ -1,0 +1,156 @@
+"""The duel's bots: ``random``, ``aimer`` with four skills and ``planner``. They see the public brief only.
+
+The brief is the payload of ``turn_started``. A planner is also given ``look``, which runs an action to rest
+on a copy of the world; its budget is counted in looks, never in seconds, so that it decides alike on any
+machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from server.modes.mode import Action, Look, Outcome
+
+__all__ = ["SKILLS", "decide"]
+
+GRAVITY = 9.81
+
+SKILLS: dict[str, float] = {"novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0}
+"""Skill -> sigma: azimuth error [degrees], half of it in elevation, and percent of power lost (game.md,
+5)."""
+
+_PLANNER_SIGMA = 2.0
+_PLANNER_LOOKS = 12
+_WEAK, _WEAK_NEARER = 40.0, 0.4
+
+
+def decide(
+    brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
+) -> Action:
+    """The action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA" or "planner" / "planner:LOOKS".
+
+    Raises ValueError for an unknown skill; a planner without ``look`` plays as "sharp".
+    """
+    name, _, number = skill.partition(":")
+    if name == "random":
+        return _random(rng)
+    if name == "planner" and look is not None:
+        return _planner(brief, seat, int(number or _PLANNER_LOOKS), look, rng)
+    if name == "planner":
+        return _aimed(brief, seat, SKILLS["sharp"], rng)
+    if name == "aimer" and number:
+        return _aimed(brief, seat, float(number), rng)
+    if name in SKILLS:
+        return _aimed(brief, seat, SKILLS[name], rng)
+    raise ValueError(f"no skill is called {skill!r}")
+
+
+def _random(rng: np.random.Generator) -> Action:
+    kind = ("launch", "launch", "spin", "brace", "hop")[int(rng.integers(5))]
+    azimuth, elevation, power = rng.uniform(-180.0, 180.0), rng.uniform(0.0, 60.0), rng.uniform(0.3, 1.0)
+    return _action(kind, azimuth, elevation, power)
+
+
+def _action(kind: str, azimuth: float, elevation: float, power: float, *, candidates: int = 1) -> Action:
+    """Only the arguments that the kind takes, wrapped and clipped to what is legal."""
+    given = {
+        "azimuth": (azimuth + 180.0) % 360.0 - 180.0,
+        "elevation": min(max(elevation, 0.0), 60.0),
+        "power": min(max(power, 0.0), 1.0),
+    }
+    takes = {"brace": (), "hop": ("azimuth", "power")}.get(kind, ("azimuth", "elevation", "power"))
+    return Action(kind=kind, d={name: float(given[name]) for name in takes}, candidates=candidates)
+
+
+def _foes(brief: Mapping[str, Any], seat: int) -> list[int]:
+    return [other for other, lives in enumerate(brief["alive"]) if lives and other != seat]
+
+
+def _aimed(
+    brief: Mapping[str, Any],
+    seat: int,
+    sigma: float,
+    rng: np.random.Generator,
+    *,
+    foe: int | None = None,
+    power: float = 1.0,
+    elevation: float | None = None,
+    kind: str = "launch",
+) -> Action:
+    """The shot at a foe (the nearest; weak ones seem nearer) with the errors of ``sigma``."""
+    x, _, z = brief["positions"][seat]
+
+    def distance(other: int) -> float:
+        ox, _, oz = brief["positions"][other]
+        return math.hypot(ox - x, oz - z)
+
+    if foe is None:
+        foe = min(
+            _foes(brief, seat),
+            key=lambda other: distance(other) - _WEAK_NEARER * (brief["health"][other] < _WEAK),
+        )
+    fx, _, fz = brief["positions"][foe]
+    azimuth = math.degrees(math.atan2(fz - z, fx - x)) + rng.normal() * sigma
+    if elevation is None:
+        elevation = _ballistic(brief["speeds"][seat] * power, distance(foe))
+    elevation += rng.normal() * sigma * 0.5
+    power *= min(max(1.0 - abs(rng.normal()) * sigma / 100.0, 0.3), 1.0)
+    return _action(kind, azimuth, elevation, power)
+
+
+def _ballistic(speed: float, distance: float) -> float:
+    """The low elevation [degrees] that flies so far; 45 when it is out of range."""
+    ratio = GRAVITY * distance / max(speed * speed, 1e-9)
+    return 45.0 if ratio >= 1.0 else math.degrees(0.5 * math.asin(ratio))
+
+
+def _planner(brief: Mapping[str, Any], seat: int, looks: int, look: Look, rng: np.random.Generator) -> Action:
+    """The best of ``looks`` candidates: the exact aim first, then varied foes, angles, powers and spins."""
+    foes = _foes(brief, seat)
+    best: tuple[float, Action] | None = None
+    for index in range(max(1, looks)):
+        candidate = _aimed(
+            brief,
+            seat,
+            6.0 if index else 0.0,
+            rng,
+            foe=foes[int(rng.integers(len(foes)))] if index else None,
+            power=float(rng.uniform(0.55, 1.0)) if index else 1.0,
+            elevation=float(rng.uniform(0.0, 40.0)) if index % 2 else None,
+            kind="spin" if index % 4 == 3 else "launch",
+        )
+        value = _value(brief, seat, look(candidate))
+        if best is None or value > best[0]:
+            best = (value, candidate)
+    assert best is not None
+    d = best[1].d
+    return _action(
+        best[1].kind,
+        d["azimuth"] + rng.normal() * _PLANNER_SIGMA,
+        d["elevation"] + rng.normal() * _PLANNER_SIGMA * 0.5,
+        d["power"],
+        candidates=max(1, looks),
+    )
+
+
+def _value(brief: Mapping[str, Any], seat: int, outcome: Outcome) -> float:
+    """What an outcome is worth to the seat (game.md, 5): losses, outs and who stands near the rim."""
+    value = 0.0
+    radius = brief["rules"]["arena_radius"]
+    for other, lives in enumerate(brief["alive"]):
+        if not lives:
+            continue
+        loss = brief["health"][other] - max(0.0, outcome.health[other])
+        x, _, z = outcome.positions[other]
+        rim = max(0.0, math.hypot(x, z) / radius - 0.6)
+        if other == seat:
+            value -= loss + 25.0 * rim if outcome.alive[other] else 150.0
+        elif outcome.alive[other]:
+            value += loss + 20.0 * rim
+        else:
+            value += 60.0 + 0.5 * brief["health"][other]
+    return value

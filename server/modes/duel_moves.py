@@ -1,0 +1,109 @@
+"""What an action does to a body, and where the bodies of a duel begin. Pure functions of rules and geometry.
+It must never change a state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lobby.scenes import Body, Material, Recipe, Scene, Vector
+from server.modes.duel_state import (
+    ARENA_BOTTOM,
+    ARENA_DEPTH,
+    ARENA_FRICTION,
+    ARENA_RADIUS,
+    ARENA_SIDES,
+    DHAT,
+    HOP_ELEVATION,
+    HOP_SPEED,
+    OPENING_SPEED,
+    SPAWN_RADIUS,
+    SPIN_RATE,
+    SPIN_SPEED,
+    DuelState,
+)
+from server.modes.mode import CatalogueBody, View, stream
+
+__all__ = ["build_scene", "find_target", "opening_scale", "push", "push_energy"]
+
+_NOBODY = -1
+
+
+def opening_scale(turn: int) -> float:
+    """The launch speed's factor: the opening turn is slower, or the first mover would win 57 % (game.md,
+    6)."""
+    return OPENING_SPEED if turn == 0 else 1.0
+
+
+def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
+    """The Octagon with the bodies evenly on a circle, turned by the seed, just above the ground."""
+    rng = stream(seed, 0, _NOBODY)
+    phase = rng.uniform(0.0, 2.0 * math.pi)
+    bodies = []
+    for seat, body in enumerate(catalogue):
+        angle = phase + 2.0 * math.pi * seat / len(catalogue)
+        yaw = rng.uniform(0.0, 2.0 * math.pi)
+        height = body.computed["rest_height"] + DHAT
+        bodies.append(
+            Body(
+                id=f"{body.id}-{seat}",
+                shape=Recipe(kind=body.kind, params=body.params),
+                material=Material(density=body.density, stiffness=body.stiffness, friction=body.friction),
+                position=(SPAWN_RADIUS * math.cos(angle), height, SPAWN_RADIUS * math.sin(angle)),
+                rotation=(math.cos(yaw / 2.0), 0.0, math.sin(yaw / 2.0), 0.0),
+            )
+        )
+    arena = Body(
+        id="octagon",
+        kind="static",
+        shape=Recipe(
+            kind="platform",
+            params={
+                "sides": ARENA_SIDES,
+                "radius": ARENA_RADIUS,
+                "depth": ARENA_DEPTH,
+                "bottom_scale": ARENA_BOTTOM,
+            },
+        ),
+        material=Material(density=1000.0, friction=ARENA_FRICTION),
+    )
+    return Scene(bodies=(*bodies, arena), name="octagon", dhat=DHAT)
+
+
+def push(body: CatalogueBody, turn: int, kind: str, d: Mapping[str, Any]) -> tuple[Vector, Vector]:
+    """The velocity change [m/s] and spin [rad/s] of an action."""
+    if kind in ("brace", "skip"):
+        return (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
+    speed = body.speed * opening_scale(turn) * d["power"]
+    elevation = math.radians(HOP_ELEVATION if kind == "hop" else d["elevation"])
+    azimuth = math.radians(d["azimuth"])
+    speed *= {"spin": SPIN_SPEED, "hop": HOP_SPEED}.get(kind, 1.0)
+    flat = speed * math.cos(elevation)
+    velocity = (flat * math.cos(azimuth), speed * math.sin(elevation), flat * math.sin(azimuth))
+    return velocity, (0.0, SPIN_RATE if kind == "spin" else 0.0, 0.0)
+
+
+def find_target(state: DuelState, view: View, seat: int, azimuth: float | None) -> int | None:
+    """The living foe nearest to the direction of the action."""
+    if azimuth is None:
+        return None
+    foes = [other for other in state.order.living_seats if other != seat]
+
+    def off(other: int) -> float:
+        dx, _, dz = view.positions[other] - view.positions[seat]
+        return abs((math.degrees(math.atan2(dz, dx)) - azimuth + 180.0) % 360.0 - 180.0)
+
+    return min(foes, key=off, default=None)
+
+
+def push_energy(view: View, seat: int, velocity: Vector, spin: Vector) -> float:
+    """Kinetic energy that a push gives to a body at rest [J]."""
+    energy = 0.5 * float(view.masses[seat]) * math.hypot(*velocity) ** 2
+    if any(spin):
+        rates = np.cross(np.array(spin), view.rows[seat])
+        energy += 0.5 * float(np.einsum("ij,ik,jk->", view.moments[seat], rates, rates))
+    return energy

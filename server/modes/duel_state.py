@@ -1,0 +1,123 @@
+"""What varies in a duel, and its constants. Plain frozen data, hashed every tick; it must never hold an array
+or a rule.
+
+Tuned values (game.md, 6): the catalogue's balance holds for these only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import msgspec
+
+from lobby.turns import TurnOrder
+from server.modes.duel_damage import OpenBlow
+from server.modes.mode import Result
+
+__all__ = [
+    "AIR_DRAG",
+    "ARENA_BOTTOM",
+    "ARENA_DEPTH",
+    "ARENA_FRICTION",
+    "ARENA_RADIUS",
+    "ARENA_SIDES",
+    "DHAT",
+    "DRAW_GAP",
+    "ELEVATION_MAX",
+    "HOP_ELEVATION",
+    "HOP_SPEED",
+    "LATE_AFTER_S",
+    "LATE_DRAG",
+    "LIMIT_S",
+    "OPENING_SPEED",
+    "OUT_BELOW_Y",
+    "REST_SPEED",
+    "REST_TICKS",
+    "SETTLE_DRAG",
+    "SPAWN_RADIUS",
+    "SPIN_RATE",
+    "SPIN_SPEED",
+    "UNTOUCHED",
+    "Cause",
+    "DuelParams",
+    "DuelState",
+    "Out",
+    "Turn",
+]
+
+ARENA_SIDES, ARENA_RADIUS, ARENA_DEPTH, ARENA_BOTTOM = 8, 1.8, 0.3, 0.9
+ARENA_FRICTION = 0.4
+SPAWN_RADIUS = 1.116  # 0.62 of the arena's
+OUT_BELOW_Y = -0.35
+DHAT = 0.01
+
+AIR_DRAG = 0.1  # 1/s
+LATE_DRAG, LATE_AFTER_S = 6.0, 1.6
+SETTLE_DRAG = BRACE_DRAG = 4.0
+REST_SPEED, REST_TICKS = 0.08, 6
+LIMIT_S = 4.0
+
+ELEVATION_MAX = 60.0
+HOP_ELEVATION, HOP_SPEED = 70.0, 0.55
+SPIN_SPEED, SPIN_RATE = 0.8, 14.0  # of the launch speed; rad/s
+OPENING_SPEED = 0.8
+DRAW_GAP = 0.05
+
+UNTOUCHED = 99
+"""The chain depth of a body that nothing of this turn has reached."""
+
+
+Cause = Literal["fallen", "broken", "forfeit"]
+
+
+class DuelParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a host may choose."""
+
+    turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 20.0
+    bot_turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 2.0
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
+
+
+class Out(msgspec.Struct, frozen=True):
+    """How a seat went out. ``by``: the actor of that turn, or None. ``place`` 1 is best."""
+
+    seat: int
+    cause: Cause
+    by: int | None
+    tick: int
+    place: int
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """The running sums of one turn. Arrays are flat: positions and rows at its start, damage per seat in
+    it."""
+
+    start_tick: int = 0
+    ticks: int = 0
+    skipped: bool = False
+    positions: tuple[float, ...] = ()
+    axes: tuple[float, ...] = ()
+    energy: float = 0.0
+    launch_energy: float = 0.0
+    damage: tuple[float, ...] = ()
+    depth: tuple[int, ...] = ()
+    iterations: int = 0
+    min_distance: float = math.inf
+
+
+class DuelState(msgspec.Struct, frozen=True):
+    """All that varies. Tuples run over the seats; ``damage`` is the matrix dealt[by][to], flat."""
+
+    stage: Literal["settling", "acting", "moving", "over"]
+    order: TurnOrder
+    health: tuple[float, ...]
+    braced: tuple[bool, ...]
+    touching: tuple[bool, ...]
+    damage: tuple[float, ...]
+    turn: Turn = Turn()
+    quiet: int = 0
+    outs: tuple[Out, ...] = ()
+    blows: tuple[OpenBlow, ...] = ()
+    blow_count: int = 0
+    result: Result | None = None

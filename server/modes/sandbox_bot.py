@@ -1,0 +1,51 @@
+"""The sandbox's bot: takes a free handle, drags its body over another or anywhere, lets go, and again.
+
+It decides on each ``brief`` event, from its payload alone. An action of kind "" means: nothing this time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from server.modes.mode import Action
+
+__all__ = ["decide"]
+
+_RELEASE = 0.25  # chance of letting go at a decision
+_ABOVE = 0.25  # m, between a dragged body and the one that it is to be stacked on
+
+
+def decide(brief: Mapping[str, Any], seat: int, rng: np.random.Generator) -> Action:
+    """Grab, move or release."""
+    bodies = brief["bodies"]
+    mine = next((slot for slot in brief["slots"] if slot["seat"] == seat), None)
+    if mine is None:
+        taken = {(slot["body"], slot["handle"]) for slot in brief["slots"]}
+        if seat in brief["queue"] or not bodies:
+            return Action("")
+        body = bodies[int(rng.integers(len(bodies)))]
+        handle = "centre" if rng.random() < 0.5 else f"v{int(rng.integers(body['handles']))}"
+        return (
+            Action("")
+            if (body["id"], handle) in taken
+            else Action("grab", {"body": body["id"], "handle": handle})
+        )
+    if rng.random() < _RELEASE:
+        return Action("release")
+    others = [body for body in bodies if body["id"] != mine["body"]]
+    held = next((body for body in bodies if body["id"] == mine["body"]), None)
+    half = 0.8 * brief["box"]["side"] / 2
+    if others and held is not None and rng.random() < 0.6:
+        under = others[int(rng.integers(len(others)))]
+        x, y, z = under["position"]
+        y += under["radius"] + held["radius"] + _ABOVE
+    else:
+        x, z = rng.uniform(-half, half, 2)
+        y = rng.uniform(0.3, 0.6 * brief["box"]["height"])
+    low, high = -brief["box"]["side"] / 2, brief["box"]["side"] / 2
+    top = brief["box"]["height"]
+    target = [min(max(float(x), low), high), min(max(float(y), 0.0), top), min(max(float(z), low), high)]
+    return Action("move", {"target": target})

@@ -1,0 +1,175 @@
+"""What there is in a sandbox: its parameters, actions, bodies and places. Pure functions of data and
+geometry. It must never change a state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from lobby.actions import ActionField, ActionKind
+from lobby.errors import Refused
+from lobby.scenes import Body, Handle, Material, Recipe, Scene, Vector
+from server.modes.mode import CatalogueBody, View
+from server.modes.sandbox_state import (
+    DHAT,
+    DT,
+    FLOOR_DEPTH,
+    GRAVITY_MAX,
+    MARGIN,
+    MEMBERS_MAX,
+    SOFT_BODIES,
+    Placed,
+    SandboxParams,
+    SandboxState,
+)
+from server.physics.state import Floats
+
+__all__ = [
+    "action_kinds",
+    "build_scene",
+    "check_params",
+    "clamp_target",
+    "first_bodies",
+    "handles_of",
+    "is_free",
+    "reach_of",
+    "vertex_count",
+]
+
+Catalogue = Mapping[str, CatalogueBody]
+
+
+def check_params(params: Mapping[str, Any]) -> SandboxParams:
+    """Raises Refused (bad_params) for what no sandbox can be."""
+    try:
+        # A server gives every mode its turn clock.
+        own = {name: value for name, value in params.items() if name not in ("turn_s", "bot_turn_s")}
+        p = msgspec.convert(own, SandboxParams)
+    except msgspec.ValidationError as error:
+        raise Refused(f"not parameters of a sandbox: {error}", code="bad_params", field="params") from None
+    if not (2 <= p.side <= 20 and 1 <= p.height <= 20 and 0 <= p.gravity <= GRAVITY_MAX):
+        raise Refused("the box or its gravity is out of range", code="bad_params", field="params")
+    if not (1 <= p.slots <= MEMBERS_MAX and 1 <= p.lease_s <= 600 and 0.1 <= p.brief_s <= 60):
+        raise Refused("slots, lease_s or brief_s is out of range", code="bad_params", field="params")
+    return p
+
+
+def action_kinds(params: SandboxParams, catalogue: Catalogue) -> tuple[ActionKind, ...]:
+    """All that a member may do; the host's too."""
+    reach = max(params.side / 2, params.height)
+    place = ActionField("vector", low=-reach, high=reach, unit="m")
+    return (
+        ActionKind("grab", {"body": ActionField("name"), "handle": ActionField("name")}, "Take a handle."),
+        ActionKind("move", {"target": place}, "Pull it there."),
+        ActionKind("release", {}, "Let go, or leave the queue."),
+        ActionKind(
+            "spawn",
+            {"body": ActionField("choice", choices=tuple(sorted(catalogue))), "position": place},
+            "Bring in a body.",
+        ),
+        ActionKind("remove", {"body": ActionField("name")}, "Take a body out that nobody else holds."),
+        ActionKind(
+            "freeze", {"state": ActionField("choice", choices=("on", "off"))}, "Host: stop the world."
+        ),
+        ActionKind(
+            "gravity",
+            {"strength": ActionField(low=0.0, high=GRAVITY_MAX, unit="m/s^2")},
+            "Host: set gravity.",
+        ),
+        ActionKind("mark", {}, "Host: remember everything as it is."),
+        ActionKind("undo", {}, "Host: back to what was last remembered."),
+        ActionKind("reset", {}, "Host: everything as it was at first."),
+    )
+
+
+def first_bodies(
+    params: SandboxParams, catalogue: Catalogue, bodies: Sequence[str], serial: int = 0
+) -> tuple[Placed, ...]:
+    """On rings around the middle, apart from one another and above the floor."""
+    placed = []
+    for number, body in enumerate(bodies):
+        ring, place = divmod(number, 8)
+        angle = 2.0 * math.pi * place / min(8, max(1, len(bodies) - 8 * ring))
+        reach = min(0.3 * params.side, 1.6)
+        height = reach_of(catalogue[body]) + DHAT + 0.9 * ring
+        position = (reach * math.cos(angle), height, reach * math.sin(angle))
+        placed.append(Placed(id=f"{body}-{serial + number}", body=body, position=position))
+    return tuple(placed)
+
+
+def build_scene(state: SandboxState, side: float, catalogue: Catalogue) -> Scene:
+    """The floor, half a metre wider than the box on each side, and the bodies at their spawn places."""
+    side = side + 1.0
+    floor = Body(
+        id="floor",
+        kind="static",
+        shape=Recipe(kind="slab", params={"size": [side, FLOOR_DEPTH, side]}),
+        material=Material(density=1000.0, friction=0.5),
+    )
+    return Scene(
+        bodies=(*(_scene_body(placed, catalogue) for placed in state.bodies), floor),
+        name="sandbox",
+        gravity=(0.0, -state.gravity, 0.0),
+        dt=DT,
+        dhat=DHAT,
+    )
+
+
+def _scene_body(placed: Placed, catalogue: Catalogue) -> Body:
+    body = catalogue[placed.body]
+    return Body(
+        id=placed.id,
+        kind="elastic" if placed.body in SOFT_BODIES else "affine",
+        shape=Recipe(kind=body.kind, params=body.params),
+        material=Material(density=body.density, stiffness=body.stiffness, friction=body.friction),
+        position=placed.position,
+        rotation=placed.rotation,
+        handles=handles_of(body),
+    )
+
+
+def handles_of(body: CatalogueBody) -> tuple[Handle, ...]:
+    """What can be grabbed: "centre" (all vertices) and "v0", "v1", ...: each vertex of an affine body, the
+    eight corners of an elastic block (a single vertex would be drawn out like a thread)."""
+    count = int(body.computed["vertices"])
+    centre = Handle("centre", tuple(range(count)))
+    if body.id not in SOFT_BODIES:
+        return (centre, *(Handle(f"v{vertex}", (vertex,)) for vertex in range(count)))
+    nx, ny, nz = (cells + 1 for cells in body.params["cells"])
+    grid = np.arange(nx * ny * nz).reshape(nx, ny, nz)
+    ends = (slice(0, 2), slice(-2, None))
+    corners = [grid[x, y, z].ravel().tolist() for x in ends for y in ends for z in ends]
+    return (centre, *(Handle(f"v{number}", tuple(corner)) for number, corner in enumerate(corners)))
+
+
+def reach_of(body: CatalogueBody) -> float:
+    """A radius that surely holds the body [m]; the catalogue's is rounded to a millimetre."""
+    return body.computed["bounding_radius"] + 1e-3
+
+
+def vertex_count(catalogue: Catalogue, bodies: Iterable[str]) -> int:
+    return sum(int(catalogue[body].computed["vertices"]) for body in bodies)
+
+
+def clamp_target(params: SandboxParams, target: Sequence[float]) -> Vector:
+    """The target, kept MARGIN inside the box."""
+    reach = params.side / 2 - MARGIN
+    x, y, z = target
+    return (
+        min(max(x, -reach), reach),
+        min(max(y, MARGIN), params.height - MARGIN),
+        min(max(z, -reach), reach),
+    )
+
+
+def is_free(view: View, place: Floats, radius: float, *, but: int | None) -> bool:
+    """Whether a ball of that radius touches no other body's bounding ball."""
+    gaps = np.linalg.norm(view.positions - place, axis=1) - view.radii - radius
+    if but is not None:
+        gaps[but] = math.inf
+    return bool((gaps > 2.0 * DHAT).all())

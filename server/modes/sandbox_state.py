@@ -1,0 +1,117 @@
+"""What varies in a sandbox, and its constants. Plain frozen data, hashed every tick; it must never hold an
+array or a rule.
+
+Numbers are game.md's, section 10, unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lobby.scenes import Quaternion, Vector
+from lobby.slots import Slots
+from server.modes.mode import CatalogueBody, Result
+
+__all__ = [
+    "AIM_SPEED",
+    "BODIES_MAX",
+    "DAMPING",
+    "DHAT",
+    "DRAG",
+    "DT",
+    "FIRST_BODIES",
+    "FLOOR_DEPTH",
+    "FORCE",
+    "GRAVITY_MAX",
+    "MARGIN",
+    "MEMBERS_MAX",
+    "OUTSIDE_S",
+    "SOFT_BODIES",
+    "STIFFNESS",
+    "VERTICES_MAX",
+    "Grip",
+    "Placed",
+    "SandboxParams",
+    "SandboxState",
+]
+
+DT = 1 / 30  # s
+MEMBERS_MAX = 16
+BODIES_MAX = 24
+FIRST_BODIES = 6
+VERTICES_MAX = 1200
+
+STIFFNESS, FORCE = 40.0, 60.0  # of a handle's spring, per kg: N/m and most N
+DAMPING = 2.0 * STIFFNESS**0.5  # critical, N s/m per kg
+AIM_SPEED = 3.0  # m/s
+MARGIN = 0.05  # m, of targets within the box
+OUTSIDE_S = 1.0
+DRAG = 0.2  # 1/s
+FLOOR_DEPTH = 0.3
+DHAT = 0.01
+GRAVITY_MAX = 20.0
+
+SOFT_BODIES = {
+    "jelly": CatalogueBody(
+        id="jelly",
+        name="Jelly",
+        kind="block",
+        params={"size": [0.4, 0.4, 0.4], "cells": [3, 3, 3]},
+        density=250.0,
+        stiffness=1e5,
+        friction=0.4,
+        character="Gives way, and comes back.",
+        computed={"vertices": 64, "mass": 16.0, "bounding_radius": 0.347, "rest_height": 0.2},
+    ),
+}
+"""Elastic bodies beside the catalogue's affine ones, in the catalogue's terms; ``block`` is meshed into
+tetrahedra."""
+
+
+class SandboxParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a host may choose. side, height [m]: of the box. bodies: catalogue ids that are there from the
+    start; none: up to six of the catalogue. slots: most leases at once. brief_s: between two ``brief``
+    events."""
+
+    side: float = 6.0
+    height: float = 4.0
+    bodies: tuple[str, ...] = ()
+    slots: int = 8
+    lease_s: float = 10.0
+    brief_s: float = 1.0
+    gravity: float = 9.81
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """One body: its scene id, its catalogue id and its spawn place. outside: ticks in a row out of the
+    box."""
+
+    id: str
+    body: str
+    position: Vector
+    rotation: Quaternion = (1.0, 0.0, 0.0, 0.0)
+    outside: int = 0
+
+
+class Grip(msgspec.Struct, frozen=True):
+    """A held handle: ``cursor`` is where its seat wants it, ``aim`` where the spring pulls, following the
+    cursor at AIM_SPEED [m]."""
+
+    seat: int
+    body: str
+    handle: str
+    cursor: Vector
+    aim: Vector
+
+
+class SandboxState(msgspec.Struct, frozen=True):
+    """All that varies. members: by seat, who is in. serial: number of the next body. grips: one per lease."""
+
+    bodies: tuple[Placed, ...]
+    members: tuple[bool, ...]
+    slots: Slots
+    grips: tuple[Grip, ...] = ()
+    gravity: float = 9.81
+    frozen: bool = False
+    serial: int = 0
+    result: Result | None = None

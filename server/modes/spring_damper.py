@@ -1,0 +1,281 @@
+"""The spring-damper as a session: one mass on a spring, stepped by the scheme of lobby/spring.py, one step a
+tick.
+
+    set_up -> steps, steps, ... -> run_ended -> result        trigger: begin again, from anywhere, at any time
+
+The same numbers as the two stream solvers, to the last bit; every step is told beside the closed form of the
+scheme, for a plot. The world shows the mass on its way; nothing touches anything and no contact is solved.
+Watched, journaled, replayed like any other session.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
+from lobby.errors import Refused
+from lobby.scenes import Body, Material, Recipe, Scene
+from lobby.spring import Spring, State
+from server.modes.mode import (
+    Action,
+    CatalogueBody,
+    Effect,
+    Event,
+    Look,
+    Phase,
+    Result,
+    Score,
+    Seat,
+    Standing,
+    View,
+)
+from server.physics.state import Control, Floats
+
+__all__ = ["SpringDamper", "SpringParams", "SpringState"]
+
+SEATS_MAX = 16
+SHOWN_M = 2.5
+"""The mass is shown within this distance of the middle; larger swings are scaled down, for the eye only."""
+
+HEIGHT_M = 0.6
+EDGE_M = 0.4
+START_MAX = 1e6
+
+
+class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """m [kg], k [N/m], zeta [1], h [s], cycles: of the scheme. x [m], v [m/s]: where the first run begins.
+    report: steps per ``steps`` event."""
+
+    m: float = 1.0
+    k: float = 1.0
+    zeta: float = 0.01
+    h: float = 0.1
+    cycles: int = 1000
+    x: float = 0.0
+    v: float = 1.0
+    report: int = 5
+
+
+class SpringState(msgspec.Struct, frozen=True):
+    """All that varies. x0, v0: where this run began. told: n of the newest step that was told. rows: steps
+    since."""
+
+    x0: float
+    v0: float
+    x: float
+    v: float
+    members: tuple[bool, ...]
+    t: float = 0.0
+    n: int = 0
+    run: int = 1
+    rows: tuple[tuple[int, float, float, float], ...] = ()
+    result: Result | None = None
+
+
+class SpringDamper:
+    """The rules, for one mass and its watchers."""
+
+    name: ClassVar[str] = "spring-damper"
+    version: ClassVar[int] = 1
+    policy: ClassVar[Literal["turns", "slots"]] = "slots"
+    seats: ClassVar[tuple[int, int]] = (1, SEATS_MAX)
+    state_type: ClassVar[type[msgspec.Struct]] = SpringState
+
+    def __init__(
+        self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
+    ) -> None:
+        own = {name: value for name, value in params.items() if name not in ("turn_s", "bot_turn_s")}
+        try:
+            self.params = p = msgspec.convert(own, SpringParams)
+        except msgspec.ValidationError as error:
+            raise Refused(
+                f"not parameters of a spring-damper: {error}", code="bad_params", field="params"
+            ) from None
+        numbers = (p.m, p.k, p.zeta, p.h, p.x, p.v)
+        if not all(math.isfinite(number) for number in numbers) or min(p.m, p.k, p.h) <= 0 or p.zeta < 0:
+            raise Refused("m, k and h must be positive, zeta not negative", code="bad_params", field="params")
+        if not (1e-4 <= p.h <= 0.1 and 1 <= p.cycles <= 100_000 and 1 <= p.report <= 100):
+            raise Refused("h, cycles or report is out of range", code="bad_params", field="params")
+        if max(abs(p.x), abs(p.v)) > START_MAX:
+            raise Refused("that start is too far away", code="bad_params", field="params")
+        self.spring = Spring(m=p.m, k=p.k, zeta=p.zeta, h=p.h, cycles=p.cycles)
+        try:
+            self.spring.closed_form(1.0, 0.0, 1)
+        except ValueError as error:
+            raise Refused(str(error), code="bad_params", field="params") from None
+        if not seats or not all(0 <= seat.seat < SEATS_MAX for seat in seats):
+            raise Refused(f"a spring-damper has 1 to {SEATS_MAX} seats", code="bad_seats", field="seats")
+        self.members = tuple(seats)
+        self.seat_count = SEATS_MAX
+        reach = ActionField(low=-START_MAX, high=START_MAX, unit="m", default=0.0)
+        speed = ActionField(low=-START_MAX, high=START_MAX, unit="m/s", default=1.0)
+        self._kinds = (ActionKind("trigger", {"x": reach, "v": speed}, "Begin a new run there."),)
+
+    # Set-up
+
+    def setup(self, seed: int) -> tuple[SpringState, list[Event]]:
+        p = self.params
+        seated = {seat.seat for seat in self.members}
+        state = SpringState(
+            x0=p.x, v0=p.v, x=p.x, v=p.v, members=tuple(seat in seated for seat in range(SEATS_MAX))
+        )
+        payload = {
+            "mode": self.name,
+            "rules_version": self.version,
+            "seed": seed,
+            "params": msgspec.to_builtins(p),
+            "d": self.spring.d,
+            "omega": self.spring.omega,
+            "seats": [
+                {"seat": s.seat, "player": s.player, "name": s.name, "kind": s.kind, "skill": s.skill}
+                for s in self.members
+            ],
+        }
+        return state, [_event("set_up", state, payload), _triggered(state, None)]
+
+    def scene(self, state: SpringState, seed: int) -> Scene:
+        size = [EDGE_M, EDGE_M, EDGE_M]
+        mass = Body(
+            id="mass",
+            kind="affine",
+            shape=Recipe(kind="box", params={"size": size}),
+            material=Material(density=self.params.m / EDGE_M**3),
+            position=(0.0, HEIGHT_M, 0.0),
+        )
+        floor = Body(
+            id="floor",
+            kind="static",
+            shape=Recipe(kind="slab", params={"size": [2 * SHOWN_M + 1, 0.2, 1.5]}),
+            material=Material(density=1000.0),
+        )
+        return Scene(bodies=(mass, floor), name=self.name, gravity=(0.0, 0.0, 0.0), dt=self.params.h)
+
+    def owners(self, state: SpringState) -> list[tuple[int | None, str]]:
+        return [(None, "mass")]
+
+    # Where the rules stand
+
+    def phase(self, state: SpringState) -> Phase:
+        return "moving" if state.result is None else "over"
+
+    def actor(self, state: SpringState) -> int | None:
+        return None
+
+    def clock(self, state: SpringState) -> tuple[int, int]:
+        return state.run, 0
+
+    def deadline_s(self, state: SpringState) -> float | None:
+        return None
+
+    def result(self, state: SpringState) -> Result | None:
+        return state.result
+
+    def standing(self, state: SpringState) -> dict[int, Standing]:
+        return {
+            seat.seat: Standing(health=0.0, points=0.0, out=not state.members[seat.seat])
+            for seat in self.members
+        }
+
+    def legal(self, state: SpringState, view: View, seat: int) -> ActionSpec:
+        return ActionSpec(seat=seat, kinds=self._kinds)
+
+    # Inputs and ticks
+
+    def apply(
+        self, state: SpringState, view: View, seat: int, kind: str, d: Mapping[str, Any]
+    ) -> tuple[SpringState, Effect, list[Event]]:
+        if kind in ("join", "leave"):
+            members = (*state.members[:seat], kind == "join", *state.members[seat + 1 :])
+            state = msgspec.structs.replace(state, members=members)
+            told = [_event("joined" if kind == "join" else "left", state, {"seat": seat})]
+            if any(members):
+                return state, Effect(), told
+            state, ended = self._end(state, "empty")
+            return state, Effect(), [*told, *ended]
+        if not state.members[seat]:
+            raise Refused("that seat is not in the session", code="seat_out", field="seat")
+        d = check_action(self.legal(state, view, seat), kind, d)
+        state, events = self._tell(state)
+        state = msgspec.structs.replace(
+            state, x0=d["x"], v0=d["v"], x=d["x"], v=d["v"], t=0.0, n=0, run=state.run + 1
+        )
+        return state, Effect(place=self._place(state)), [*events, _triggered(state, seat)]
+
+    def plan(self, state: SpringState, view: View) -> Control | None:
+        return None
+
+    def on_tick(
+        self, state: SpringState, before: View, view: View
+    ) -> tuple[SpringState, Effect, list[Event]]:
+        half = self.spring.step_velocity(State(x=state.x, v=state.v, t=state.t, n=state.n))
+        assert half is not None, "a session is over when its cycles are"
+        after = self.spring.step_position(half)
+        assert after is not None
+        row = (after.n, after.t, after.x, after.v)
+        state = msgspec.structs.replace(
+            state, x=after.x, v=after.v, t=after.t, n=after.n, rows=(*state.rows, row)
+        )
+        events: list[Event] = []
+        if len(state.rows) >= self.params.report or state.n >= self.spring.cycles:
+            state, events = self._tell(state)
+        if state.n >= self.spring.cycles:
+            state, ended = self._end(state, "done")
+            events += ended
+        return state, Effect(place=self._place(state)), events
+
+    def _tell(self, state: SpringState) -> tuple[SpringState, list[Event]]:
+        """The steps that were not told yet, beside the closed form."""
+        if not state.rows:
+            return state, []
+        n, t, x, v = (list(column) for column in zip(*state.rows, strict=True))
+        closed = [self.spring.closed_form(state.x0, state.v0, i)[0] for i, _, _, _ in state.rows]
+        told = _event("steps", state, {"run": state.run, "n": n, "t": t, "x": x, "v": v, "closed": closed})
+        return msgspec.structs.replace(state, rows=()), [told]
+
+    def _end(self, state: SpringState, cause: str) -> tuple[SpringState, list[Event]]:
+        state, events = self._tell(state)
+        closed = self.spring.closed_form(state.x0, state.v0, state.n)[0]
+        told = {"run": state.run, "n": state.n, "t": state.t, "x": state.x, "v": state.v, "closed": closed}
+        events.append(_event("run_ended", state, {**told, "error": abs(state.x - closed)}))
+        seats = [seat.seat for seat in self.members]
+        result = Result(
+            places=dict.fromkeys(seats, 1),
+            winner=None,
+            cause=cause,
+            scores={seat: Score(place=1, points=0.0, xp=0) for seat in seats},
+        )
+        ended = {"cause": cause, "winner": None, "places": [1] * len(seats)}
+        return msgspec.structs.replace(state, result=result), [*events, _event("result", state, ended)]
+
+    def _place(self, state: SpringState) -> dict[int, Any]:
+        """Where the mass is shown."""
+        swing = math.hypot(state.x0, state.v0 / self.spring.omega)
+        scale = 1.0 if swing <= SHOWN_M else SHOWN_M / swing
+        x = min(max(state.x * scale, -SHOWN_M), SHOWN_M)
+        return {0: ((x, HEIGHT_M, 0.0), (1.0, 0.0, 0.0, 0.0))}
+
+    def undone(self, state: SpringState, marked: SpringState) -> SpringState:
+        raise Refused("a spring-damper has nothing to undo", code="bad_action")
+
+    def recall(self, brief: Mapping[str, Any]) -> tuple[SpringState, list[Floats | None]]:
+        raise Refused("a spring-damper has no turns to look ahead in", code="bad_brief")
+
+    @staticmethod
+    def bot(
+        brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
+    ) -> Action:
+        """Watches."""
+        return Action(kind="")
+
+
+def _event(kind: str, state: SpringState, d: dict[str, Any]) -> Event:
+    return Event(kind, d, round=state.run, turn=0)
+
+
+def _triggered(state: SpringState, seat: int | None) -> Event:
+    return _event("triggered", state, {"run": state.run, "seat": seat, "x": state.x0, "v": state.v0})

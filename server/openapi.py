@@ -1,0 +1,96 @@
+"""The HTTP API as an OpenAPI 3.1 document, made from the same Structs that the requests are decoded with.
+
+    GET /openapi.json     for people, code generators and the fuzzer (tests/security/test_http_fuzz.py)
+
+This module must never describe what server/http.py does not check: a body's schema is the Struct itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+__all__ = ["Call", "document"]
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "stable, for programs; docs/protocol.md lists them"},
+        "field": {"type": "string"},
+    },
+}
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One operation. ``body``: the Struct of its JSON; ``open``: needs no login; ``query``: names and meanings."""
+
+    method: str
+    path: str
+    summary: str
+    body: type | None = None
+    open: bool = False
+    query: Mapping[str, str] = {}
+    errors: tuple[int, ...] = ()
+
+
+def document(calls: list[Call], *, version: str) -> dict[str, Any]:
+    """The whole document."""
+    bodies = [call.body for call in calls if call.body is not None]
+    _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Tussle", "version": version, "license": {"name": "MIT"}},
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas, "Problem": PROBLEM},
+            "securitySchemes": {"login": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(call: Call) -> dict[str, Any]:
+    name = call.path.strip("/").replace("api/", "").replace("/", "_").replace("{", "").replace("}", "")
+    operation: dict[str, Any] = {
+        "operationId": f"{call.method.lower()}_{name}",
+        "summary": call.summary,
+        "security": [] if call.open else [{"login": []}],
+        "responses": {"200": {"description": "done"}},
+    }
+    parameters = [
+        {"name": part.strip("{}"), "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in call.path.split("/")
+        if part.startswith("{")
+    ]
+    parameters += [
+        {"name": key, "in": "query", "description": meaning, "schema": {"type": "string"}}
+        for key, meaning in call.query.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    errors = set(call.errors) | {429, 503}
+    if not call.open:
+        errors |= {401}
+    if call.body is not None:
+        errors |= {400, 403}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{call.body.__name__}"}}
+            },
+        }
+    for status in sorted(errors):
+        operation["responses"][str(status)] = {
+            "description": "a problem document",
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return operation

@@ -1,0 +1,606 @@
+"""One running session, from its first tick to its last, on this server.
+
+    core.batch -> journal (fenced) -> acknowledge -> solver.advance -> show the frame, publish the events (fenced)
+         ^                                                 |  SolverFailed: rebuild from checkpoint + journal
+         '------------------ core.took <-------------------'
+
+Empty batches cost no store call; a tick without events none either. A slow solver makes the simulation late,
+visibly, and never skips a tick. While the store or the lease is away nothing steps and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+from lobby.claims import Claims
+from lobby.errors import CloseCode, Conflict, Diverged, Fenced, SolverFailed, StoreError
+from lobby.lifecycle import LifecycleEvent
+from lobby.logs import get_logger, short
+from lobby.runs import Fence, Member, Runs, TickEvent
+from lobby.servers import Holder as HolderAddress
+from lobby.servers import socket_address
+from lobby.settings import Settings
+from server.archive import Archive, Volume
+from server.audience import Audience
+from server.lease import Lease
+from server.modes import get_mode
+from server.modes.mode import Seat
+from server.physics_id import physics_id
+from server.pool import Solver
+from server.session import Batch, SessionCore
+from server.simulation import Advance, Input, SessionSpec
+from server.telemetry import Telemetry
+
+__all__ = ["OPERATIONS", "Backing", "Run"]
+
+log = get_logger("server.run")
+
+T = TypeVar("T")
+
+RETRY_S = 0.1
+"""Pause between two tries of a store call that must not be skipped."""
+
+FLAT_OUT_TICKS = 8
+"""Ticks per advance when SIM_SPEED is 0: fewer round trips, no viewer is waiting for each frame."""
+
+REPLAY_TICKS = 64
+"""Ticks per advance while a world is brought back to where it was."""
+
+OPERATIONS = ("session_paused", "session_resumed", "end_asked")
+"""Events with which an operator tells the holder what to do."""
+
+LOOK_S = 1.0
+"""A paused run looks this often whether it still is, beside being told."""
+
+REMEMBERED = 4096
+"""Inputs whose ticks are remembered, for clients that send them again; older ones are halved away."""
+
+FAILURES = 2
+"""Failures of the solver from one checkpoint after which a session is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What every run of a server stands on."""
+
+    settings: Settings
+    runs: Runs
+    claims: Claims
+    lease: Lease
+    telemetry: Telemetry
+    archive: Archive
+
+
+@dataclass(slots=True)
+class _Admitted:
+    """An input on its way to its acknowledgement, and to its first frame."""
+
+    at: float
+    acknowledged: asyncio.Future[int]
+
+
+class Run:
+    """One session that this server holds. Made by ``open`` or ``resume``; ``drive`` runs it to its end."""
+
+    def __init__(
+        self,
+        fence: Fence,
+        members: Sequence[Member],
+        spec: SessionSpec,
+        solver: Solver,
+        audience: Audience,
+        backing: Backing,
+    ) -> None:
+        self.token = fence.session
+        self.fence = fence
+        self.members = tuple(members)
+        self.spec = spec
+        self.core = SessionCore(member.seat for member in members)
+        self.dt = 0.0
+        self.acknowledged: dict[tuple[int, int], int] = {}
+        self._solver = solver
+        self._audience = audience
+        self._backing = backing
+        self._settings = backing.settings
+        self._volume: Volume = backing.archive.volume(self.token, fence.epoch)
+        self._admitted: dict[tuple[int, int], _Admitted] = {}
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()  # asking costs a system call (getpid), and inputs are many
+        self._journal_id = ""
+        self._doubts = backing.lease.doubts
+        self._last_ids: dict[int, int] = {}
+        self._published_tick = -1
+        self._checkpoint_tick = -1
+        self._failures = 0
+        self._heir: HolderAddress | None = None
+        self._standing = False
+        self._ending = False
+
+    # what the gateway and the holder ask
+
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
+        """Take an input; the future is the tick it acts in, set once it is journaled. Raises as SessionCore.admit."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        waiting = self._admitted.get((seat, command))
+        if waiting is not None:  # sent again before it was answered
+            return waiting.acknowledged
+        known = self.acknowledged.get((seat, command))
+        if known is not None:  # it was journaled, perhaps by an earlier holder
+            future.set_result(known)
+            return future
+        self.core.admit(seat, command, kind, d)
+        self._admitted[seat, command] = _Admitted(at, future)
+        self._wake.set()
+        return future
+
+    def leave(self, seat: int) -> None:
+        """The seat was given up: its forfeit joins the coming batch."""
+        self.core.leave(seat)
+        self._wake.set()
+
+    def doubt(self) -> None:
+        """Somebody else seems to hold the session: ask the store before anything else is done."""
+        self._doubts = -1
+        self._wake.set()
+
+    def drain(self, heir: HolderAddress) -> None:
+        """Give the session to ``heir`` at the next tick boundary."""
+        self._heir = heir
+        self._wake.set()
+
+    def obey(self, operation: str) -> None:
+        """What an operator asked for (OPERATIONS), done at the next tick boundary; repeating it changes nothing."""
+        if operation == "end_asked":
+            self._ending = True
+        else:
+            self._standing = operation == "session_paused"
+        self._wake.set()
+
+    # beginning
+
+    @classmethod
+    async def open(
+        cls,
+        fence: Fence,
+        members: Sequence[Member],
+        catalogue: dict[str, dict[str, Any]],
+        solver: Solver,
+        audience: Audience,
+        backing: Backing,
+    ) -> Run:
+        """Set up the world of a session that is starting. Raises Refused, SolverFailed, Fenced."""
+        settings = backing.settings
+        spec = SessionSpec(
+            session=fence.session,
+            mode=fence.mode,
+            seats=tuple(
+                Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=m.body)
+                for m in members
+            ),
+            catalogue=_needed(fence.mode, members, catalogue),
+            seed=secrets.randbits(63),
+            params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
+            frame_precision="half" if settings.frame_precision == "half" else "single",
+        )
+        run = cls(fence, members, spec, solver, audience, backing)
+        first = await solver.open(spec, epoch=fence.epoch)
+        run.dt = first.dt
+        await run._volume.begin(spec, physics_id())
+        run._volume.record(first, [])
+        await run._checkpoint(first.tick)
+        started = await run._insist(
+            lambda: backing.runs.running(fence, first.tick, msgspec.json.encode(spec))
+        )
+        audience.offer(started.events)
+        await run._show(first, [])
+        run._forfeit_leavers(first)
+        return run
+
+    @classmethod
+    async def resume(
+        cls,
+        fence: Fence,
+        members: Sequence[Member],
+        events_tick: int,
+        solver: Solver,
+        audience: Audience,
+        backing: Backing,
+    ) -> Run:
+        """Stand a claimed session up again: checkpoint, then the journal, to the tick that was last made public.
+
+        Raises SolverFailed, Diverged when the journal does not fit the checkpoint, Fenced.
+        """
+        data = await _insist(backing.lease, lambda: backing.runs.load_spec(fence.session))
+        if data is None:
+            raise SolverFailed("the session has no specification")
+        run = cls(fence, members, msgspec.json.decode(data, type=SessionSpec), solver, audience, backing)
+        run._published_tick = events_tick
+        exact = (await run._insist(lambda: backing.runs.physics_of(fence.session))) == physics_id()
+        await run._volume.begin(run.spec, physics_id())
+        here, events, again = await run._rebuild(events_tick)
+        recovered = await run._insist(
+            lambda: backing.claims.recovered(fence, here.tick, exact=exact, ticks_again=again)
+        )
+        audience.offer([recovered.event])
+        run.dt = here.dt
+        now_ms = await run._insist(backing.runs.now_ms)
+        left_s = max(0, recovered.turn_ends_at - now_ms) / 1000 if recovered.turn_ends_at else None
+        run.core.resume(here, time.monotonic(), left_s if here.phase == "acting" else None)
+        await run._show(msgspec.structs.replace(here, events=events), [])
+        run._forfeit_leavers(here)
+        run._standing = await run._insist(lambda: backing.runs.is_paused(fence.session))
+        backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
+        backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
+        log.info(
+            "session_recovered", token=short(run.token), tick=here.tick, exact=exact, ticks_again=again,
+            gap_ms=recovered.gap_ms, epoch=fence.epoch,
+        )  # fmt: skip
+        return run
+
+    def _forfeit_leavers(self, here: Advance) -> None:
+        for member in self.members:
+            if member.left and not here.standing[member.seat].out:
+                self.core.leave(member.seat)
+
+    async def _rebuild(self, until: int) -> tuple[Advance, list[TickEvent], int]:
+        """The world at tick ``until`` or, when an input is newer, at the input's: from the newest checkpoint and the
+        journal behind it. Also the events that are not public yet, and how many ticks were computed again."""
+        kept = await self._insist(lambda: self._backing.runs.load_checkpoint(self.token))
+        if kept is None:
+            raise SolverFailed("the session has no checkpoint")
+        entries = await self._insist(lambda: self._backing.runs.read_journal(self.token))
+        for tick, _, entry in entries:
+            self._remember(msgspec.json.decode(entry, type=Input), tick)
+        here = await self._solver.restore(self.spec, kept.data, epoch=self.fence.epoch)
+        events: list[TickEvent] = []
+        for tick, group in groupby((e for e in entries if e[0] > kept.tick), key=lambda entry: entry[0]):
+            here = await self._replay(here, tick - 1, events)
+            if here.tick != tick - 1:
+                raise Diverged(f"the journal has an input for tick {tick}, the world stands at {here.tick}")
+            inputs = [msgspec.json.decode(entry, type=Input) for _, _, entry in group]
+            here = await self._step(inputs, 1, events)
+        here = await self._replay(here, until, events)
+        if entries:
+            self._journal_id = f"{entries[-1][0]}-{entries[-1][1]}"
+        self._checkpoint_tick = kept.tick
+        look = await self._solver.look(self.token)
+        unseen = [event for event in events if event[0] > self._published_tick]
+        return look, unseen, here.tick - kept.tick
+
+    async def _replay(self, here: Advance, until: int, events: list[TickEvent]) -> Advance:
+        while here.tick < until and here.phase == "moving":
+            here = await self._step([], min(REPLAY_TICKS, until - here.tick), events)
+        return here
+
+    async def _step(self, inputs: list[Input], ticks: int, events: list[TickEvent]) -> Advance:
+        advance, _ = await self._solver.advance(self.token, inputs, ticks)
+        events += advance.events
+        self._volume.record(advance, inputs)
+        return advance
+
+    # the loop
+
+    async def drive(self) -> None:
+        """Run until the session is over or has been handed over. Raises SolverFailed, Diverged, Fenced."""
+        settings, core = self._settings, self.core
+        ticks, interval = FLAT_OUT_TICKS, 0.0
+        if settings.sim_speed > 0:
+            ticks = max(1, round(1 / (self.dt * settings.frame_hz)))
+            interval = ticks * self.dt / settings.sim_speed
+        due = checkpointed = time.monotonic()
+        while not core.over:
+            if self._heir is not None and await self._hand_over(self._heir):
+                return
+            if self._ending:
+                await self._end_early()
+                return
+            if self._standing:
+                await self._stand()
+                due = time.monotonic()
+                continue
+            await self._hold()
+            core.expire(time.monotonic())
+            if core.waits():
+                await self._wait()
+                due = time.monotonic()
+                continue
+            batch = core.batch()
+            await self._advance(batch, ticks)
+            now = time.monotonic()
+            if core.over:
+                return
+            if core.phase == "acting" or now - checkpointed > settings.checkpoint_s:
+                await self._checkpoint(core.tick)
+                checkpointed = now = time.monotonic()
+            due += interval
+            if core.phase != "moving":
+                continue  # nothing to keep pace with: the next input is taken at once
+            if due > now:
+                await asyncio.sleep(due - now)
+            elif interval:
+                self._backing.telemetry.dilation.set((interval + now - due) / interval)
+                due = now  # late: time dilates, nothing is skipped or hurried
+
+    async def _advance(self, batch: Batch, ticks: int) -> None:
+        """Journal a batch, run it, make it public."""
+        inputs = list(batch.inputs)
+        if inputs:
+            await self._journal(batch)
+        await self._hold()
+        try:
+            advance, seconds = await self._solver.advance(self.token, inputs, ticks)
+        except SolverFailed as error:
+            advance = await self._rebuild_in_place(error, batch)
+        else:
+            self._volume.record(advance, inputs)
+            self._measure(advance, seconds)
+            self._backing.telemetry.readings.watch(self.fence, advance, seconds, len(inputs))
+        await self._show(advance, inputs)
+
+    async def _rebuild_in_place(self, error: SolverFailed, batch: Batch) -> Advance:
+        """The solver process died, hung or failed: the same world again in a new one. Raises SolverFailed at the
+        second failure from the same checkpoint."""
+        self._failures += 1
+        log.error("solver_failed", token=short(self.token), tick=batch.tick, error=error.message)
+        if self._failures >= FAILURES:
+            raise error
+        self._backing.telemetry.recoveries.labels(exact="true").inc()
+        until = batch.tick if batch.inputs else self.core.tick
+        here, events, _ = await self._rebuild(until)
+        return msgspec.structs.replace(here, events=events)
+
+    async def _wait(self) -> None:
+        """Until an input is admitted, the turn's deadline passes, or the session is to be handed over."""
+        deadline = self.core.deadline
+        look_s = self._settings.lease_ms / 3000  # now and then, whether the lease is good still
+        try:
+            async with asyncio.timeout(
+                look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
+            ):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    async def _stand(self) -> None:
+        """Paused by an operator: nothing steps, the turn clock stands, inputs wait."""
+        began = time.monotonic()
+        log.info("session_paused", token=short(self.token), tick=self.core.tick)
+        while self._standing and not self._ending and self._heir is None:
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._standing = await self._insist(lambda: self._backing.runs.is_paused(self.token))
+        self.core.extend(time.monotonic() - began)
+        if self.core.deadline is not None:
+            left_ms = round((self.core.deadline - time.monotonic()) * 1000)
+            now_ms = await self._insist(self._backing.runs.now_ms)
+            await self._checkpoint(self.core.tick, {"turn_ends_at": now_ms + left_ms})
+        log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
+
+    async def _end_early(self) -> None:
+        """Ended by an operator, without a result."""
+        tick = self.core.tick
+        await self._volume.end(tick)
+        published = await self._insist(
+            lambda: self._backing.runs.finish(
+                self.fence, tick, [], None, event=LifecycleEvent.ENDED, reason="ended_by_operator"
+            )
+        )
+        self._audience.offer(published.events)
+        self._backing.telemetry.finished.labels(event="ended").inc()
+        log.info("session_ended", token=short(self.token), tick=tick, reason="ended_by_operator")
+
+    async def _hold(self) -> None:
+        """Go on only with a fresh lease. While it is doubtful the session is paused and its turn clock stands. After a
+        doubt, even one that has passed unseen, the store is asked whether the session is still ours. Raises Fenced."""
+        lease = self._backing.lease
+        if lease.held():
+            if lease.doubts != self._doubts:
+                await self._insist(lambda: self._backing.runs.keep(self.fence, {}))
+                self._doubts = lease.doubts
+            return
+        began = time.monotonic()
+        self._audience.notify("paused", "the store is away")
+        log.warning("session_paused", token=short(self.token), tick=self.core.tick)
+        await lease.ready()
+        self.core.extend(time.monotonic() - began)
+        fields: dict[str, Any] = {}
+        if self.core.deadline is not None:
+            left_ms = round((self.core.deadline - time.monotonic()) * 1000)
+            fields["turn_ends_at"] = await self._insist(self._backing.runs.now_ms) + left_ms
+        # No checkpoint here: the world may be ahead of what is public.
+        await self._insist(lambda: self._backing.runs.keep(self.fence, fields))
+        self._doubts = lease.doubts
+        self._audience.notify("resumed", "", fields.get("turn_ends_at", 0))
+        log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
+
+    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await _insist(self._backing.lease, call)
+
+    async def _journal(self, batch: Batch) -> None:
+        """Write the batch, then acknowledge its inputs: from here on they are never lost."""
+        began = time.monotonic()
+        entries = [msgspec.json.encode(item) for item in batch.inputs]
+        await self._insist(lambda: self._backing.runs.journal(self.fence, batch.tick, entries))
+        self._backing.telemetry.journal_seconds.observe(time.monotonic() - began)
+        self._journal_id = f"{batch.tick}-{len(entries)}"
+        for item in batch.inputs:
+            self._remember(item, batch.tick)
+            admitted = self._admitted.get((item.seat, item.id))
+            if admitted is not None and not admitted.acknowledged.done():
+                admitted.acknowledged.set_result(batch.tick)
+
+    def _remember(self, given: Input, tick: int) -> None:
+        """An input is in the journal: whoever sends it again is told its tick."""
+        self.acknowledged[given.seat, given.id] = tick
+        self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
+        if len(self.acknowledged) > REMEMBERED:
+            for key in list(self.acknowledged)[: REMEMBERED // 2]:
+                del self.acknowledged[key]
+
+    async def _show(self, advance: Advance, inputs: list[Input]) -> None:
+        """Make an advance public: its frame straight to the sockets, its events through the store."""
+        await self._hold()
+        if advance.topology is not None:
+            self._audience.set_topology(advance.topology)
+        self._audience.show(advance.frame)
+        for item in inputs:
+            admitted = self._admitted.pop((item.seat, item.id), None)
+            if admitted is not None:
+                self._backing.telemetry.input_seconds.observe(time.monotonic() - admitted.at)
+        if advance.phase == "over":
+            await self._finish(advance)
+        elif advance.events:
+            await self._publish(advance)
+        self.core.took(advance, time.monotonic())
+
+    async def _publish(self, advance: Advance) -> None:
+        fields: dict[str, Any] = {
+            "tick": advance.tick, "round": advance.round, "turn": advance.turn,
+            "turn_seat": "" if advance.seat is None else advance.seat,
+        }  # fmt: skip
+        brief = next((d for _, kind, d in reversed(advance.events) if kind == "turn_started"), None)
+        if brief is not None:
+            fields["brief"] = orjson.dumps(brief).decode()
+        deadline_ms = (
+            None if brief is None or advance.deadline_s is None else round(advance.deadline_s * 1000)
+        )
+        published = await self._insist(
+            lambda: self._backing.runs.publish(
+                self.fence, advance.tick, advance.events, fields, self._seat_fields(advance), deadline_ms
+            )
+        )
+        self._published_tick = advance.tick
+        self._audience.offer(published.events)
+
+    def _seat_fields(self, advance: Advance) -> dict[str, dict[str, Any]]:
+        """What the store shows of each player."""
+        return {
+            member.player: {
+                "health": round(standing.health, 3),
+                "score": round(standing.points, 3),
+                "out": int(standing.out),
+                "last_id": self._last_ids.get(member.seat, 0),
+            }
+            for member in self.members
+            if (standing := advance.standing.get(member.seat)) is not None
+        }
+
+    async def _finish(self, advance: Advance) -> None:
+        result = advance.result
+        if result is None:
+            raise SolverFailed("the session is over without a result")
+        document = msgspec.to_builtins(result, str_keys=True)
+        document["players"] = {str(member.seat): member.player for member in self.members}
+        await self._volume.end(advance.tick)
+        fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
+        published = await self._insist(
+            lambda: self._backing.runs.finish(
+                self.fence,
+                advance.tick,
+                advance.events,
+                document,
+                event=LifecycleEvent.ENDED,
+                reason=result.cause,
+                fields=fields,
+                seats=self._seat_fields(advance),
+            )
+        )
+        self._audience.offer(published.events)
+        self._backing.telemetry.finished.labels(event="ended").inc()
+        log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
+
+    async def _checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
+        """Keep the exact state. Raises SolverFailed if ipctk finds that it is broken."""
+        try:
+            taken = await self._solver.checkpoint(self.token, prove=self._settings.prove)
+        except SolverFailed as error:
+            if self._checkpoint_tick < 0:
+                raise
+            await self._rebuild_in_place(error, Batch(tick, ()))
+            taken = await self._solver.checkpoint(self.token, prove=self._settings.prove)
+        if taken.proof_holds is not None:
+            self._backing.telemetry.proofs.labels(holds=str(taken.proof_holds).lower()).inc()
+            if not taken.proof_holds:
+                raise SolverFailed(f"the contact proof does not hold at tick {taken.tick}: {taken.proof}")
+        self._volume.keep(taken.tick, taken.data)
+        archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
+        await self._insist(
+            lambda: self._backing.runs.checkpoint(
+                self.fence,
+                taken.tick,
+                taken.data,
+                self._journal_id,
+                {**(fields or {}), "physics_id": physics_id(), "dt": self.dt},
+            )
+        )
+        if archived >= taken.tick:
+            await self._insist(lambda: self._backing.runs.trim_journal(self.fence, taken.tick))
+        if taken.tick > self._checkpoint_tick:
+            self._checkpoint_tick = taken.tick
+            self._failures = 0
+
+    async def _hand_over(self, heir: HolderAddress) -> bool:
+        """Give the session away between two ticks. False: the heir is gone, we go on."""
+        self._heir = None
+        await self._checkpoint(self.core.tick)
+        await self._volume.flush()
+        if not await self._insist(lambda: self._backing.claims.hand_over(self.fence, heir)):
+            return False
+        log.info("session_handed_over", token=short(self.token), tick=self.core.tick, to=heir.id)
+        self._audience.close(CloseCode.MOVED, socket_address(heir.url))
+        return True
+
+    def release(self, *, over: bool) -> None:
+        """Answer (``over``) or drop the inputs that still wait: a client sends unanswered ones again."""
+        for admitted in self._admitted.values():
+            if admitted.acknowledged.done():
+                continue
+            if over:
+                admitted.acknowledged.set_exception(Conflict("the session is over", code="not_running"))
+            else:
+                admitted.acknowledged.cancel()
+        self._admitted.clear()
+
+    def _measure(self, advance: Advance, seconds: float) -> None:
+        telemetry = self._backing.telemetry
+        telemetry.ticks.inc(advance.ticks_run)
+        telemetry.unconverged.inc(advance.unconverged)
+        if advance.ticks_run:
+            telemetry.tick_seconds.observe(seconds / advance.ticks_run)
+        if advance.min_distance < float("inf"):
+            telemetry.min_distance.observe(advance.min_distance)
+
+
+def _needed(
+    mode: str, members: Sequence[Member], catalogue: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What a session's world may be made of: with turns what the members chose, with slots whatever can be spawned."""
+    if get_mode(mode).policy == "slots":
+        return dict(catalogue)
+    return {member.body: catalogue[member.body] for member in members if member.body in catalogue}
+
+
+async def _insist(lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a store call, which is the same however often it runs, until it answers. Raises Fenced when the
+    session or the lease is lost."""
+    while True:
+        try:
+            return await call()
+        except StoreError as error:
+            log.warning("store_waiting", error=error.message)
+            await asyncio.sleep(RETRY_S)
+            if lease.lost.is_set():
+                raise Fenced("the lease of this server is lost") from error

@@ -1,0 +1,139 @@
+"""The core of one running session, sans-I/O: which inputs are admitted, when, and what comes next.
+
+    admit / leave / expire -> pending -> batch (closed at a tick boundary) -> [journal] -> [solver] -> took
+
+The holder does the journal, the solver and the sending; time is an argument. Nothing here touches the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lobby.actions import ActionSpec, check_action
+from lobby.errors import Conflict, NotYourTurn
+from server.modes.mode import Phase, Result
+from server.simulation import Advance, Input
+
+__all__ = ["Batch", "SessionCore"]
+
+MAX_PENDING = 256
+"""Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The inputs of tick ``tick``, in the order in which they are journaled and applied."""
+
+    tick: int
+    inputs: tuple[Input, ...]
+
+
+class SessionCore:
+    """Admission and turn clock of one session. All times are seconds of one monotonic clock.
+
+    In a session by turns, exactly one input of the acting seat is admitted per turn; leaving is always possible.
+    """
+
+    def __init__(self, seats: Iterable[int]) -> None:
+        self.seats = frozenset(seats)
+        self.tick = 0
+        self.phase: Phase = "acting"
+        self.seat: int | None = None
+        self.actions: ActionSpec | None = None
+        self.deadline: float | None = None
+        self.deadline_s: float | None = None
+        self.result: Result | None = None
+        self._pending: list[Input] = []
+        self._left: set[int] = set()
+        self._leaving: list[int] = []
+        self._out: set[int] = set()
+        self._acted = False
+
+    # what may come in
+
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, object]) -> Input:
+        """Take a player's input for the coming tick.
+
+        Raises Conflict (``not_running``, ``world_moving``, ``already_acted``), NotYourTurn, or Refused from the
+        check against the legal actions; the core is unchanged then.
+        """
+        if self.phase == "over":
+            raise Conflict("the session is over", code="not_running")
+        if self.seat is not None and seat != self.seat:
+            raise NotYourTurn(f"it is the turn of seat {self.seat}")
+        if self.actions is None:
+            raise Conflict("the world is still moving", code="world_moving")
+        if seat in self._left:
+            raise Conflict("this seat was given up", code="left")
+        if self._acted:
+            raise Conflict("this turn has its action already", code="already_acted")
+        if len(self._pending) >= MAX_PENDING:
+            raise Conflict("too many inputs wait for this tick", code="too_many_inputs")
+        checked = check_action(self.actions, kind, d)
+        admitted = Input(seat=seat, kind=kind, id=command, d=checked)
+        self._pending.append(admitted)
+        self._acted = self.seat is not None
+        return admitted
+
+    def leave(self, seat: int) -> None:
+        """The seat is given up: its forfeit joins the coming batch, once; the next one if the seat decides in this."""
+        if seat in self.seats and seat not in self._left and seat not in self._out and self.phase != "over":
+            self._left.add(seat)
+            self._leaving.append(seat)
+
+    def expire(self, now: float) -> None:
+        """Admit the skip of a turn whose deadline has passed."""
+        if (
+            self.deadline is not None
+            and now >= self.deadline
+            and self.seat is not None
+            and not self._acted
+            and self.seat not in self._left
+        ):
+            self._acted = True
+            self._pending.append(Input(seat=self.seat, kind="skip"))
+
+    # what goes on
+
+    @property
+    def over(self) -> bool:
+        return self.phase == "over"
+
+    def waits(self) -> bool:
+        """Whether nothing is to be done until an input comes or the deadline passes."""
+        return self.phase == "acting" and not self._pending and not self._leaving
+
+    def batch(self) -> Batch:
+        """Close the inputs of the coming tick."""
+        inputs, self._pending = self._pending, []
+        deciding = {item.seat for item in inputs}
+        waiting = [seat for seat in self._leaving if seat in deciding]
+        leaving = [seat for seat in self._leaving if seat not in deciding and seat not in self._out]
+        self._leaving = waiting
+        return Batch(self.tick + 1, (*inputs, *(Input(seat=seat, kind="leave") for seat in leaving)))
+
+    def took(self, advance: Advance, now: float) -> None:
+        """Follow the solver: where the world stands after ``advance``; a new turn starts its clock at ``now``."""
+        self.tick = advance.tick
+        self.phase = advance.phase
+        self.seat = advance.seat
+        self.actions = advance.actions if advance.phase != "over" else None
+        self.result = advance.result
+        self._out = {seat for seat, standing in advance.standing.items() if standing.out}
+        if any(kind == "turn_started" for _, kind, _ in advance.events):
+            self._acted = False
+            self.deadline_s = advance.deadline_s
+            self.deadline = None if advance.deadline_s is None else now + advance.deadline_s
+        elif advance.phase != "acting":
+            self.deadline = None
+
+    def resume(self, advance: Advance, now: float, left_s: float | None) -> None:
+        """Stand where a recovered world stands, with ``left_s`` seconds left on the turn clock."""
+        self.took(advance, now)
+        self.deadline = None if left_s is None else now + left_s
+
+    def extend(self, seconds: float) -> None:
+        """The session was paused that long: the turn clock stood."""
+        if self.deadline is not None:
+            self.deadline += seconds

@@ -1,0 +1,313 @@
+"""One simulation from a mesh file or a scene, without a lobby: the work behind ``tussle simulate``.
+
+Writes a folder: ``scene.json``, ``frames/*.vtu`` with ``simulation.pvd`` for ParaView, ``series.csv``, ``plot.svg``
+(energies, contacts, smallest distance), ``states.bin`` with ``recording.json`` (the exact state of every tick, and what
+it takes to compute it again). Tells its progress to a callback, prints nothing, and knows no store and no socket.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import meshio
+import msgspec
+import numpy as np
+
+from lobby.errors import Refused
+from lobby.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
+from server.physics.checkpoint import encode_state, state_hash
+from server.physics.identity import physics_id, versions
+from server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
+from server.physics.model import Model, compile_scene, vertices
+from server.physics.oracle import prove
+from server.physics.solver import step
+from server.physics.state import Control, State, StepReport
+
+__all__ = ["MATERIALS", "Summary", "load_scene", "simulate"]
+
+MATERIALS: dict[str, Material] = {
+    "jelly": Material(density=1000.0, stiffness=2e4, poisson=0.45, friction=0.4, damping=0.5),
+    "rubber": Material(density=1100.0, stiffness=5e5, poisson=0.45, friction=0.6, damping=0.2),
+    "foam": Material(density=120.0, stiffness=8e4, poisson=0.2, friction=0.6, damping=1.0),
+    "wood": Material(density=600.0, stiffness=1e7, poisson=0.3, friction=0.4),
+    "stone": Material(density=2500.0, stiffness=5e7, poisson=0.2, friction=0.5),
+}
+"""Materials by name for a mesh file."""
+FRAME_TIME = 1 / 30
+"""Simulated time between two frames [s], at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a simulation came to. intersections, inversions: states that were not proven (of ``checked`` ones)."""
+
+    folder: Path
+    ticks: int
+    frames: int
+    checked: int
+    intersections: int
+    inversions: int
+    unconverged: int
+    iterations: int
+    min_distance: float
+    state_hash: str
+
+    @property
+    def holds(self) -> bool:
+        return self.intersections == 0 and self.inversions == 0
+
+
+def load_scene(source: Path, *, dt: float | None = None, material: str | None = None, folder: Path) -> Scene:
+    """The scene to simulate: a scene document (.json), or one body made of a mesh file, dropped on the ground.
+
+    A closed triangle surface is filled with tetrahedra, which are kept in ``folder``, so that the scene written there
+    gives the same again. Raises Refused (bad_mesh, bad_scene, bad_material).
+    """
+    if material is not None and material not in MATERIALS:
+        raise Refused(
+            f"no material {material!r}; there are {', '.join(MATERIALS)}",
+            code="bad_material",
+            field="material",
+        )
+    if source.suffix.lower() == ".json":
+        try:
+            scene = decode_scene(source.read_bytes())
+        except OSError as error:
+            raise Refused(f"{source.name}: {error.strerror}", code="bad_scene") from None
+        if material is not None:
+            bodies = [msgspec.structs.replace(b, material=MATERIALS[material]) for b in scene.bodies]
+            scene = msgspec.structs.replace(scene, bodies=tuple(bodies))
+        return scene if dt is None else msgspec.structs.replace(scene, dt=dt)
+    mesh = read_mesh(source)
+    if mesh.tetrahedra is None:
+        if not mesh.closed:
+            raise Refused(
+                f"{source.name}: an open surface has no inside to simulate", code="bad_mesh", field="mesh"
+            )
+        mesh = tetrahedralise(mesh)
+    write_mesh(mesh, folder / "body.vtu")
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    size = float((high - low).max())
+    centre = 0.5 * (low + high)
+    made = MATERIALS[material or "rubber"]
+    ground = Recipe("slab", {"size": [6 * size, size, 6 * size]})
+    body = Body(
+        "body",
+        Recipe("mesh", {"path": "body.vtu"}),
+        made,
+        "elastic",
+        position=(-float(centre[0]), 0.3 * size - float(low[1]), -float(centre[2])),
+    )
+    volume = float(np.linalg.det(np.diff(mesh.vertices[mesh.tetrahedra], axis=1)).sum() / 6.0)
+    return Scene(
+        bodies=(Body("ground", ground, made, "static"), body),
+        name=source.stem,
+        dt=1 / 60 if dt is None else dt,
+        dhat=2e-3 * size,
+        contact_mass=max(abs(volume) * made.density, 1e-9),
+        friction_speed=0.01 * math.sqrt(size),
+        tolerance=0.02 * math.sqrt(size),
+        max_iterations=100,
+    )
+
+
+def simulate(
+    scene: Scene,
+    folder: Path,
+    *,
+    steps: int,
+    check: bool = False,
+    meshes: Path | None = None,
+    progress: Callable[[int, StepReport], None] = lambda tick, report: None,
+    control: Callable[[int], Control] = lambda tick: Control(),
+) -> Summary:
+    """Run ``steps`` ticks of a scene and write everything into ``folder``.
+
+    check: prove every state with the oracle, not only the first and the last. meshes: where the scene's mesh paths
+    begin (``folder``, if not given). Raises Refused for a scene that cannot start; the folder is then left as it is.
+    """
+    places = folder if meshes is None else meshes
+    model, state = compile_scene(scene, load_mesh=lambda recipe: load_recipe(recipe, folder=places))
+    (folder / "frames").mkdir(parents=True, exist_ok=True)
+    (folder / "scene.json").write_bytes(msgspec.json.format(encode_scene(scene), indent=1))
+    every = max(1, round(FRAME_TIME / scene.dt))
+    frames = [_write_frame(model, state, folder)]
+    rows: list[list[float]] = []
+    hashes = [state_hash(state)]
+    checked = intersections = inversions = unconverged = iterations = 0
+    nearest = math.inf
+    with (folder / "states.bin").open("wb") as states:
+        states.write(encode_state(state))
+        for tick in range(1, steps + 1):
+            state, report = step(model, state, control(tick - 1))
+            states.write(encode_state(state))
+            hashes.append(state_hash(state))
+            unconverged += not report.converged
+            iterations += report.iterations
+            nearest = min(nearest, report.min_distance)
+            rows.append(_row(model, tick, report))
+            if check or tick == steps:
+                proof = prove(model, state)
+                checked += 1
+                intersections += bool(proof.intersections or proof.contained)
+                inversions += bool(proof.inversions)
+            if tick % every == 0 or tick == steps:
+                frames.append(_write_frame(model, state, folder))
+            progress(tick, report)
+    _write_index(folder, frames)
+    _write_series(folder, rows)
+    _write_plot(folder, scene, rows)
+    recording = {
+        "schema": "tussle-recording/1",
+        "physics": physics_id(),
+        "versions": versions(),
+        "hashes": hashes,
+    }
+    (folder / "recording.json").write_text(json.dumps(recording, indent=1))
+    return Summary(
+        folder=folder,
+        ticks=steps,
+        frames=len(frames),
+        checked=checked,
+        intersections=intersections,
+        inversions=inversions,
+        unconverged=unconverged,
+        iterations=iterations,
+        min_distance=nearest,
+        state_hash=hashes[-1],
+    )
+
+
+SERIES = (
+    "tick",
+    "time_s",
+    "kinetic_J",
+    "gravity_J",
+    "elastic_J",
+    "contacts",
+    "min_distance_m",
+    "iterations",
+    "converged",
+)
+
+
+def _row(model: Model, tick: int, report: StepReport) -> list[float]:
+    energies = [report.kinetic, report.gravity, report.elastic]
+    counts = [report.contacts, report.min_distance, report.iterations, int(report.converged)]
+    return [tick, tick * model.dt, *energies, *counts]
+
+
+def _write_series(folder: Path, rows: list[list[float]]) -> None:
+    with (folder / "series.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(SERIES)
+        writer.writerows(rows)
+
+
+def _write_frame(model: Model, state: State, folder: Path) -> tuple[float, str]:
+    """One VTU file: tetrahedra of elastic bodies, surfaces of all else; returns its time [s] and name."""
+    t = model.tables
+    surface = vertices(model, state)
+    tets, triangles, owner = (
+        t.tets,
+        model.faces,
+        np.repeat(np.arange(len(model.body_ids)), np.diff(model.face_offset)),
+    )
+    elastic = np.array([kind == "elastic" for kind in model.kinds], dtype=bool)
+    shown = ~elastic[owner] & state.active[owner]
+    tet_owner = np.repeat(np.arange(len(model.body_ids)), np.diff(t.tet_start))
+    tets, tet_owner = tets[state.active[tet_owner]], tet_owner[state.active[tet_owner]]
+    nodes = len(state.q)
+    points = np.concatenate([state.q, surface, model.static_vertices])
+    faces = np.concatenate([triangles[shown] + nodes, model.static_faces + nodes + len(surface)])
+    face_owner = np.concatenate([owner[shown], np.full(len(model.static_faces), -1)])
+    cells, bodies = [], []
+    for kind, block, owners in (("tetra", tets, tet_owner), ("triangle", faces, face_owner)):
+        if len(block):
+            cells.append((kind, block))
+            bodies.append(owners.astype(np.int32))
+    used, numbered = np.unique(np.concatenate([block.ravel() for _, block in cells]), return_inverse=True)
+    numbered, at, packed = numbered.reshape(-1), 0, []
+    for kind, block in cells:
+        packed.append((kind, numbered[at : at + block.size].reshape(block.shape)))
+        at += block.size
+    velocity = np.zeros_like(points)
+    velocity[:nodes] = state.v
+    name = f"frames/{state.tick:06d}.vtu"
+    frame = meshio.Mesh(
+        points[used], packed, point_data={"velocity": velocity[used]}, cell_data={"body": bodies}
+    )
+    frame.write(folder / name)
+    return state.tick * model.dt, name
+
+
+def _write_index(folder: Path, frames: list[tuple[float, str]]) -> None:
+    lines = [f'    <DataSet timestep="{time:.9g}" part="0" file={quoteattr(name)}/>' for time, name in frames]
+    head = ['<?xml version="1.0"?>', '<VTKFile type="Collection" version="0.1">', "  <Collection>"]
+    text = "\n".join([*head, *lines, "  </Collection>", "</VTKFile>", ""])
+    (folder / "simulation.pvd").write_text(text)
+
+
+PANELS = (
+    ("energy [J]", (("kinetic", 2, "#d1495b"), ("gravity", 3, "#00798c"), ("elastic", 4, "#edae49"))),
+    ("contacts", (("contacts", 5, "#30638e"),)),
+    ("smallest distance [mm]", (("distance", 6, "#003d5b"),)),
+)
+
+
+def _write_plot(folder: Path, scene: Scene, rows: list[list[float]]) -> None:
+    """Three panels over time as SVG, by hand: it spares a plotting library."""
+    width, height, left, gap = 860, 190, 70, 40
+    total = gap + len(PANELS) * (height + gap)
+    size = f'width="{width}" height="{total}"'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">']
+    out.append('<rect width="100%" height="100%" fill="white"/>')
+    out.append(f'<text x="{left}" y="22">{_escaped(scene.name or "scene")}</text>')
+    data = np.array(rows, dtype=np.float64).reshape(-1, len(SERIES))
+    data[:, 6] *= 1e3
+    end = float(data[-1, 1]) if len(data) else 1.0
+    for number, (title, curves) in enumerate(PANELS):
+        top = gap + number * (height + gap)
+        values = data[:, [column for _, column, _ in curves]]
+        finite = values[np.isfinite(values)]
+        low, high = (min(0.0, float(finite.min())), float(finite.max())) if len(finite) else (0.0, 1.0)
+        high = high if high > low else low + 1.0
+        out.append(
+            f'<rect x="{left}" y="{top}" width="{width - left - 20}" height="{height}" fill="none" stroke="#999"/>'
+        )
+        out.append(f'<text x="{left + 6}" y="{top + 15}">{title}</text>')
+        out.append(
+            f'<text x="4" y="{top + 12}">{high:.4g}</text><text x="4" y="{top + height}">{low:.4g}</text>'
+        )
+        for place, (name, column, colour) in enumerate(curves):
+            label = left + 190 + 90 * place
+            out.append(f'<text x="{label}" y="{top + 15}" fill="{colour}">{name}</text>')
+            for run in _runs(data[:, 1], data[:, column]):
+                points = " ".join(
+                    f"{left + (width - left - 20) * x / end:.1f},{top + height * (1 - (y - low) / (high - low)):.1f}"
+                    for x, y in run
+                )
+                out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.4"/>')
+    out.append(f'<text x="{width - 90}" y="{total - 12}">{end:.3g} s</text></svg>')
+    (folder / "plot.svg").write_text("\n".join(out))
+
+
+def _runs(x: np.ndarray, y: np.ndarray) -> list[list[tuple[float, float]]]:
+    """The curve in pieces, broken where y is not finite."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for a, b in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isfinite(b):
+            runs[-1].append((a, b))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,109 @@
+"""A WebSocket connection whose inputs take the short way: from the bytes to the gateway in one call.
+
+    bytes -> whole frames -+- one text message that begins like an input, nothing waiting -> ``quick`` (at once)
+                           '- everything else: websockets (control frames, fragments, errors) -> recv() (a task)
+
+websockets parses with generators, queues and wakes a task for each message: right for commands, and dear for a drag
+that sends a hundred inputs a second. The order of a client's messages is kept: while one of them waits for its turn in
+``recv``, inputs wait behind it. What is not exactly one whole, final, masked text frame is left to the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+__all__ = ["Socket"]
+
+INPUTS = (b'{"t":"act"', b'{"t": "act"')
+"""What JSON encoders write at the head of an input. One that is written otherwise only takes the longer way."""
+
+TEXT = 0x81
+"""First byte of a text message that is whole in its frame."""
+
+MASKED = 0x80
+EXTENDED = 126
+HEAD = 6
+"""Bytes before the payload of a masked frame of less than 126 bytes."""
+
+NEVER = 2**62
+
+
+class Socket(ServerConnection):
+    """One connection. ``quick`` is given an input's text; ``done`` must be called for each message of ``recv``."""
+
+    address: str | None = None
+    """Where it came from, once it counts as one of that address."""
+
+    quick: Callable[[bytes], None] | None = None
+    _calls = 0
+    _split = False
+    _waiting = 0
+    _rest = b""
+
+    def __init__(self, protocol: ServerProtocol, server: Any, *, max_size: int, **options: Any) -> None:
+        super().__init__(protocol, server, **options)
+        self._largest = max_size + HEAD + 2
+
+    def done(self) -> None:
+        """A message from ``recv`` has had its effect: inputs need not wait behind it any more."""
+        self._waiting -= 1
+
+    def data_received(self, data: bytes) -> None:
+        if not self._split:
+            # The first call brings the request. A client that sends frames before it was accepted could leave the
+            # library in the middle of one: its connection stays with the library.
+            if self._calls != 1 or self.protocol.state is not State.OPEN:
+                self._calls += 1 if data.endswith(b"\r\n\r\n") else 2
+                super().data_received(data)
+                return
+            self._split = True
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        at, end = 0, len(data)
+        if end > HEAD and end - HEAD == data[1] - MASKED < EXTENDED:  # one small frame, as inputs are
+            self._take(data)
+            return
+        while at < end:
+            size = frame_size(data, at, end)
+            if size > self._largest:
+                self._split, self._calls = False, 2  # the library refuses what is too large or not masked
+                super().data_received(data[at:])
+                return
+            if size == 0 or at + size > end:
+                self._rest = data[at:]
+                return
+            self._take(data if size == end else data[at : at + size])
+            at += size
+
+    def _take(self, frame: bytes) -> None:
+        """One whole, masked frame."""
+        if frame[0] == TEXT and not self._waiting and self.quick is not None:
+            head = HEAD if frame[1] < MASKED + EXTENDED else HEAD + 2
+            text = apply_mask(frame[head:], frame[head - 4 : head])
+            if text.startswith(INPUTS) and self.protocol.state is State.OPEN:
+                self.quick(text)
+                return
+        if frame[0] & 0x0F in (1, 2):
+            self._waiting += 1
+        super().data_received(frame)
+
+
+def frame_size(data: bytes, at: int, end: int) -> int:
+    """Bytes of the frame that begins at ``at``; 0: not enough of it is here to say; very many: not a client's frame."""
+    if end - at < HEAD:
+        return 0 if end - at < 2 or data[at + 1] & MASKED else NEVER
+    length = data[at + 1]
+    if length < MASKED:
+        return NEVER
+    length -= MASKED
+    if length < EXTENDED:
+        return HEAD + length
+    if length > EXTENDED:
+        return NEVER
+    return HEAD + 2 + int.from_bytes(data[at + 2 : at + 4], "big")

