@@ -1,0 +1,281 @@
+"""Repairs what no event told: at boot, and every SWEEP_S.
+
+    timers that are due          -> executed                (also every second, for the promise of D3)
+    waiting, but holder dead     -> another holder          running, unclaimed (ABANDON_S) -> failed, holder_lost
+    over, but never cleaned      -> awarded and expired     on an index, but no keys  -> forgotten ("expired")
+    keys, but on no index        -> indexed or expiring     forgotten guests          -> off the leaderboards
+    lifecycle entries that every group has acknowledged, workers that are gone -> dropped
+
+Everything is a script that checks again what was found here: any number of sweeps may run at once. Each pass is
+bounded; what it does not reach, the next one does. This module must never act on a first sight of a dead holder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from lobby.errors import StoreError
+from lobby.ids import is_session_token
+from lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
+from lobby.lobbies import Lobbies
+from lobby.logs import get_logger, short
+from lobby.servers import Holder, ServerInfo, Servers
+from lobby.settings import Settings
+from lobby.store import Store
+from lobby.streams import trim_acknowledged
+from worker.cleanup import Cleanup, rest
+
+__all__ = ["Sweep"]
+
+log = get_logger("worker.sweep")
+
+PAGE = 200
+KEYS_PER_PASS = 5000
+"""Keys of the store that one pass looks at for orphans; the next pass goes on there."""
+
+TIMERS_S = 0.5
+"""Longest time between two looks at the timers."""
+
+TRIES = 16
+
+
+class Sweep:
+    """One worker's sweep. ``clock``: a monotonic one [s], only used to wait before a holder counts as dead."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        cleanup: Cleanup,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._keys = store.keys
+        self._settings = settings
+        self._cleanup = cleanup
+        self._lobbies = Lobbies(store, settings)
+        self._servers = Servers(store)
+        self._clock = clock
+        self._missing: dict[tuple[str, str], float] = {}
+        self._cursor = "0"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sweep until ``stop``. A store that is away is asked again at the next turn."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_timers(stop), name="sweep-timers")
+            while not stop.is_set():
+                try:
+                    repaired = await self.once()
+                except StoreError as error:
+                    log.warning("sweep_waiting", error=error.message)
+                else:
+                    if repaired:
+                        log.info("store_swept", **repaired)
+                await rest(stop, self._settings.sweep_s)
+
+    async def once(self) -> Counter[str]:
+        """One pass; what it repaired, by kind. Raises StoreError."""
+        repaired: Counter[str] = Counter()
+        repaired["timers"] += await self._lobbies.run_due()
+        repaired.update(await self._holders())
+        repaired.update(await self._unclean())
+        repaired.update(await self._forgotten())
+        repaired.update(await self._orphans())
+        repaired["lifecycle_trimmed"] += await trim_acknowledged(self._store, self._keys.lifecycle)
+        repaired["lifecycle_trimmed"] += int(
+            await self._store.call(
+                "XTRIM", self._keys.lifecycle, "MAXLEN", "~", self._settings.lifecycle_kept
+            )
+        )
+        await self._cleanup.group.ensure()
+        idle_ms = round(max(60.0, 20 * self._settings.claim_idle_s, 4 * self._settings.sweep_s) * 1000)
+        repaired["consumers"] += await self._cleanup.group.forget_consumers(idle_ms)
+        return +repaired
+
+    async def _keep_timers(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._lobbies.run_due()
+                due = await self._lobbies.next_due()
+                wait = TIMERS_S if due is None else (due - await self._store.now_ms()) / 1000
+            except StoreError as error:
+                log.warning("timers_waiting", error=error.message)
+                wait = TIMERS_S
+            await rest(stop, min(TIMERS_S, max(0.02, wait)))
+
+    # holders
+
+    async def _holders(self) -> Counter[str]:
+        repaired: Counter[str] = Counter()
+        alive = await self._servers.alive()
+        held = {(server.id, server.nonce) for server in alive}
+        seen: set[tuple[str, str]] = set()
+        for index in (self._keys.lobbies, self._keys.running):
+            async for page in self._pages(index):
+                fields = ("status", "holder", "holder_nonce", "holder_url")
+                replies = await self._store.batch(
+                    [("HMGET", self._keys.session(token), *fields) for token in page]
+                )
+                for token, (status, server, nonce, url) in zip(page, replies, strict=True):
+                    if status is None or status in ENDED or (server, nonce) in held:
+                        continue
+                    seen.add((server, nonce))
+                    if self._is_dead((server, nonce)):
+                        kind = await self._unhold(token, status, Holder(server, nonce, url), alive)
+                        repaired[kind] += kind != ""
+        self._missing = {holder: since for holder, since in self._missing.items() if holder in seen}
+        return repaired
+
+    def _is_dead(self, holder: tuple[str, str]) -> bool:
+        """Whether its lease has been gone for a lease's life: a store that comes back has no leases at first."""
+        since = self._missing.setdefault(holder, self._clock())
+        return self._clock() - since >= self._settings.lease_ms / 1000
+
+    async def _unhold(self, token: str, status: str, holder: Holder, alive: Sequence[ServerInfo]) -> str:
+        if status in (Status.OPEN, Status.FILLED):
+            if not alive:
+                return ""
+            least = min(alive, key=lambda server: (server.sessions, server.id))
+            moved = await self._lobbies.rehome(token, holder, Holder(least.id, least.nonce, least.url))
+            return "rehomed" if moved else ""
+        missing_s = self._clock() - self._missing[holder.id, holder.nonce]
+        if missing_s < self._settings.abandon_s:
+            return ""  # another server, perhaps one that only starts, will claim it and go on
+        if await self._fail(token, holder):
+            log.warning("session_failed", token=short(token), reason="holder_lost", server=holder.id)
+            return "holder_lost"
+        return ""
+
+    async def _fail(self, token: str, holder: Holder) -> bool:
+        keys = self._keys
+        sources = "," + "".join(f"{status}," for status in sorted(SOURCES[LifecycleEvent.FAILED]))
+        for _ in range(TRIES):
+            mode, size = await self._store.call("HMGET", keys.session(token), "mode", "size")
+            if mode is None:
+                return False
+            members = sorted(await self._store.call("SMEMBERS", keys.session_players(token)))
+            reply = await self._store.run(
+                "fail",
+                [
+                    *keys.for_scripts(token, mode, int(size)),
+                    keys.server(holder.id),
+                    *(keys.player(member) for member in members),
+                ],
+                [
+                    token,
+                    keys.wake(token),
+                    keys.lifecycle,
+                    holder.id,
+                    holder.nonce,
+                    "holder_lost",
+                    sources,
+                    *members,
+                ],
+            )
+            if reply[0] == "OK":
+                return bool(reply[1] == "1")
+        raise StoreError(f"the members of {token} change faster than it can be ended")
+
+    # what is over
+
+    async def _unclean(self) -> Counter[str]:
+        """Sessions that ended a while ago and have no end of life yet."""
+        repaired: Counter[str] = Counter()
+        before = await self._store.now_ms() - round(self._settings.claim_idle_s * 1000)
+        async for page in self._pages(self._keys.ended, before):
+            lives = await self._store.batch([("PTTL", self._keys.session(token)) for token in page])
+            for token, life in zip(page, lives, strict=True):
+                if life == -1 and await self._cleanup.handle(token):
+                    repaired["cleaned"] += 1
+        return repaired
+
+    async def _forgotten(self) -> Counter[str]:
+        """Sessions on an index whose keys are gone."""
+        repaired: Counter[str] = Counter()
+        keys = self._keys
+        for index in (keys.ended, keys.lobbies, keys.running):
+            async for page in self._pages(index):
+                exist = await self._store.batch([("EXISTS", keys.session(token)) for token in page])
+                for token in (token for token, there in zip(page, exist, strict=True) if not there):
+                    reply = await self._store.run(
+                        "forget",
+                        [
+                            keys.session(token),
+                            keys.ended,
+                            keys.lobbies,
+                            keys.running,
+                            keys.deadlines,
+                            keys.lifecycle,
+                        ],
+                        [token, keys.lifecycle],
+                    )
+                    repaired["expired"] += reply[1] == "1"
+        return repaired
+
+    # what no index knows
+
+    async def _orphans(self) -> Counter[str]:
+        repaired: Counter[str] = Counter()
+        sessions: dict[str, set[str]] = defaultdict(set)
+        prefix = self._keys.prefix
+        looked_at = 0
+        while looked_at < KEYS_PER_PASS:
+            self._cursor, found = await self._store.call(
+                "SCAN", self._cursor, "MATCH", f"{_literal(prefix)}*", "COUNT", PAGE
+            )
+            looked_at += PAGE
+            for key in found:
+                kind, _, rest = key.removeprefix(prefix).partition(":")
+                if kind == "session":
+                    sessions[rest.partition(":")[0]].add(key)
+                elif kind == "leaderboard":
+                    repaired["unranked"] += await self._unrank(key)
+            if self._cursor == "0":
+                break
+        for token, found in sessions.items():
+            if is_session_token(token):
+                repaired[await self._adopt(token, found)] += 1
+        del repaired["known"]
+        return repaired
+
+    async def _adopt(self, token: str, found: Iterable[str]) -> str:
+        keys = self._keys
+        reply = await self._store.run(
+            "adopt",
+            [keys.session(token), keys.lobbies, keys.running, keys.ended, *sorted(found)],
+            [token, self._settings.expiry_s * 1000],
+        )
+        return str(reply[1])
+
+    async def _unrank(self, leaderboard: str) -> int:
+        """Take players that no longer exist off a leaderboard."""
+        gone = 0
+        async for page in self._pages(leaderboard):
+            exist = await self._store.batch([("EXISTS", self._keys.player(player)) for player in page])
+            missing = [player for player, there in zip(page, exist, strict=True) if not there]
+            if missing:
+                gone += await self._store.call("ZREM", leaderboard, *missing)
+        return gone
+
+    async def _pages(self, index: str, until: int | str = "+inf") -> AsyncIterator[list[str]]:
+        """The members of an index whose scores are up to ``until``, in pages; members that go meanwhile may hide
+        others until the next pass."""
+        start = 0
+        while True:
+            page: list[str] = await self._store.call(
+                "ZRANGEBYSCORE", index, "-inf", until, "LIMIT", start, PAGE
+            )
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            start += PAGE
+
+
+def _literal(text: str) -> str:
+    """Text as a pattern that matches only itself."""
+    return "".join(f"\\{character}" if character in "*?[]\\^-" else character for character in text)

@@ -1,0 +1,172 @@
+"""What a stream's entries are as rows: one table per kind of stream, its columns and types. Pure.
+
+    stream                       table        partitions      one row is
+    lifecycle                    lifecycle    day             a transition of a session
+    session:T:events             events       day, session    an event, its data as JSON
+    session:T:journal            inputs       day, session    an admitted input
+    session:T:telemetry          telemetry    day, session    one reading of one sensor
+    source:NAME                  readings     day, source     one reading of one sensor
+    positions, velocities        the same     day             a step of a spring-damper, or a trigger
+
+An entry that cannot be read becomes no row; it never stops the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from worker.group import Entry
+
+__all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "id_parts", "time_ns"]
+
+Row = dict[str, Any]
+Kind = Literal["text", "int", "float", "time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One stream that is stored. ``part``: session token or source, "" for a stream of the realm. ``began_ms``: when a
+    session was opened; its whole feed goes to that day, since its entries' ids are no times."""
+
+    key: str
+    table: str
+    part: str = ""
+    began_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``part``: the name of the second partition, "" for none. ``rows`` raises ValueError or KeyError on nonsense."""
+
+    name: str
+    part: str
+    columns: tuple[tuple[str, Kind], ...]
+    tags: tuple[str, ...]
+    rows: Callable[[Entry], list[Row]]
+
+
+def id_parts(entry: str) -> tuple[int, int]:
+    """The two numbers of a stream id, by which entries are ordered."""
+    first, _, second = entry.partition("-")
+    return int(first), int(second or 0)
+
+
+def day_of(feed: Feed, entry: Entry) -> str:
+    """The UTC day that an entry is filed under."""
+    ms = feed.began_ms or id_parts(entry.id)[0]
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def time_ns(feed: Feed, entry: Entry) -> int:
+    """A time for stores that need one per row [ns]: the id's where that is a time, else counted up from the session's
+    beginning, so that the order is kept and each is its own."""
+    high, low = id_parts(entry.id)
+    return high * 1_000_000 + low if not feed.began_ms else (feed.began_ms + high) * 1_000_000 + low
+
+
+def _lifecycle(entry: Entry) -> list[Row]:
+    f = entry.fields
+    return [
+        {
+            "id": entry.id, "session": f["session"], "event": f["event"], "mode": f.get("mode", ""),
+            "size": int(f.get("size") or 0), "happened_at": int(f["at"]) * 1_000_000, "reason": f.get("reason", ""),
+            "players": f.get("players", ""),
+        }
+    ]  # fmt: skip
+
+
+def _events(entry: Entry) -> list[Row]:
+    f = entry.fields
+    return [
+        {
+            "id": entry.id, "v": id_parts(entry.id)[0], "type": f["t"], "tick": int(f.get("tick") or 0),
+            "epoch": int(f.get("epoch") or 0), "data": f["d"],
+        }
+    ]  # fmt: skip
+
+
+def _inputs(entry: Entry) -> list[Row]:
+    tick, n = id_parts(entry.id)
+    value = msgspec.json.decode(entry.fields["d"])
+    return [
+        {
+            "id": entry.id, "tick": tick, "n": n, "seat": int(value["seat"]), "kind": str(value["kind"]),
+            "command": int(value.get("id") or 0), "data": msgspec.json.encode(value.get("d", {})).decode(),
+        }
+    ]  # fmt: skip
+
+
+def _readings(entry: Entry) -> list[Row]:
+    """One row per number; a list of numbers is one sensor per place: ``score.0``, ``score.1``."""
+    f = entry.fields
+    at = _ns(f["timestamp"])
+    rows: list[Row] = []
+    for sensor, value in msgspec.json.decode(f["readings"]).items():
+        many = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for place, one in many:
+            if one is not None:
+                name = sensor if place is None else f"{sensor}.{place}"
+                rows.append(
+                    {"id": entry.id, "n": int(f["n"]), "timestamp": at, "sensor": name, "value": float(one)}
+                )
+    return rows
+
+
+def _ns(timestamp: str) -> int:
+    moment = datetime.fromisoformat(timestamp)
+    if moment.tzinfo is None:
+        raise ValueError("a timestamp without a time zone")
+    return round(moment.timestamp() * 1_000_000) * 1000
+
+
+def _steps(entry: Entry) -> list[Row]:
+    before, after = msgspec.json.decode(entry.fields["in"]), msgspec.json.decode(entry.fields["out"])
+    return [
+        {
+            "id": entry.id, "name": entry.fields["name"], "run": str(after.get("run", "")) or entry.id,
+            "n": int(after.get("n", 0)), "t": float(after["t"]), "x": float(after["x"]), "v": float(after["v"]),
+            "x_in": float(before["x"]), "v_in": float(before["v"]), "t_in": float(before["t"]),
+        }
+    ]  # fmt: skip
+
+
+_READING: tuple[tuple[str, Kind], ...] = (
+    ("id", "text"), ("n", "int"), ("timestamp", "time"), ("sensor", "text"), ("value", "float"),
+)  # fmt: skip
+_STEP: tuple[tuple[str, Kind], ...] = (
+    ("id", "text"), ("name", "text"), ("run", "text"), ("n", "int"), ("t", "float"), ("x", "float"), ("v", "float"),
+    ("x_in", "float"), ("v_in", "float"), ("t_in", "float"),
+)  # fmt: skip
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table(
+            "lifecycle", "",
+            (("id", "text"), ("session", "text"), ("event", "text"), ("mode", "text"), ("size", "int"),
+             ("happened_at", "time"), ("reason", "text"), ("players", "text")),
+            ("event", "mode"), _lifecycle,
+        ),
+        Table(
+            "events", "session",
+            (("id", "text"), ("v", "int"), ("type", "text"), ("tick", "int"), ("epoch", "int"), ("data", "text")),
+            ("type",), _events,
+        ),
+        Table(
+            "inputs", "session",
+            (("id", "text"), ("tick", "int"), ("n", "int"), ("seat", "int"), ("kind", "text"), ("command", "int"),
+             ("data", "text")),
+            ("kind",), _inputs,
+        ),
+        Table("telemetry", "session", _READING, ("sensor",), _readings),
+        Table("readings", "source", _READING, ("sensor",), _readings),
+        Table("positions", "", _STEP, ("name", "run"), _steps),
+        Table("velocities", "", _STEP, ("name", "run"), _steps),
+    )
+}  # fmt: skip
+"""By name. ``tags``: what a time-series store indexes."""

@@ -1,0 +1,23 @@
+"""``python -m worker velocity``: reads positions, writes velocities. One of the two solvers of the spring-damper."""
+
+from __future__ import annotations
+
+from lobby.settings import Settings
+from lobby.spring import Spring
+from lobby.store import Store
+from worker.stream_solver import StreamSolver
+
+__all__ = ["velocity_solver"]
+
+
+def velocity_solver(store: Store, settings: Settings) -> StreamSolver:
+    """The solver that turns a position into the next velocity, until the cycles are done."""
+    spring = Spring.of(settings)
+    return StreamSolver(
+        store,
+        settings,
+        name="velocity",
+        source=store.keys.positions,
+        sink=store.keys.velocities,
+        step=spring.step_velocity,
+    )
