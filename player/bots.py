@@ -1,0 +1,340 @@
+"""Bots: many players in one process, each a client like any other. They see what a person sees.
+
+    login -> [ find -> connect -> act on every own turn_started -> ended ] * matches -> gone
+
+A bot knows the rules only through ``Mode.bot``, and that from the public ``turn_started`` payload alone.
+This module must never reach into a server, the store or another bot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from lobby.errors import AuthError, ClientError, Conflict, LobbyError, RateLimited, ServerFault
+from lobby.lifecycle import ENDED
+from lobby.logs import get_logger, short
+from lobby.messages import Event
+from player.backoff import Backoff
+from player.client import Client, Join
+from player.connection import SessionConnection
+from player.transcript import Disconnected
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "play", "play_party"]
+
+log = get_logger(__name__)
+
+FIRST_LOOK_S = 0.05
+
+FORGOTTEN_S = 5.0
+"""So long after the lobby's end a bot stops waiting to be told of it."""
+
+LEAVE_S = 2.0
+"""Time that a bot gives to a proper goodbye when it is stopped."""
+
+NAMES = (
+    "Ada", "Otto", "Lena", "Kei", "Mira", "Bruno", "Juno", "Ivo", "Noor", "Tess", "Hugo", "Suri", "Pavel", "Edda",
+    "Milo", "Yara", "Oskar", "Anouk", "Rafi", "Greta", "Zeno", "Willa", "Faro", "Dita", "Vito", "Xenia", "Quinn",
+    "Celia", "Uma", "Lars",
+)  # fmt: skip
+"""What bots call themselves. They are guests: the server adds letters that tell equal names apart."""
+
+Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]]]
+"""(payload of turn_started or brief, own seat) -> kind and numbers of the action; kind "": do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """What a process of bots is for. matches: per bot, 0 endless. patience_s: how long a server may be
+    away."""
+
+    server_url: str
+    count: int = 2
+    matches: int = 1
+    mode: str = "duel"
+    size: int = 2
+    skill: str = "good"
+    think_s: float = 0.0
+    lobby_timeout_s: float = 60.0
+    patience_s: float = 60.0
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the bots of one process did. A match counts once per bot in it."""
+
+    matches: int = 0
+    won: int = 0
+    drawn: int = 0
+    turns: int = 0
+    refused: int = 0
+    reconnections: int = 0
+    lost: int = 0
+    alone: int = 0
+    gone: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.matches} matches", f"{self.won} won", f"{self.turns} turns"]
+        parts += [f"{self.drawn} drawn"] if self.drawn else []
+        parts += [f"{self.refused} refused"] if self.refused else []
+        parts += [f"{self.lost} lost on the way"] if self.lost else []
+        parts += [f"{self.reconnections} reconnections"] if self.reconnections else []
+        parts += [f"{self.alone} found no opponent"] if self.alone else []
+        parts += [f"{self.gone} found no server"] if self.gone else []
+        return ", ".join(parts)
+
+
+class Ending(Enum):
+    """How one match ended for one bot."""
+
+    PLAYED = "played"
+    ALONE = "alone"
+    LOST = "lost"
+
+
+def decide_by_mode(
+    mode: str, skill: str, rng: np.random.Generator, bodies: Mapping[str, Mapping[str, Any]] | None = None
+) -> Decide:
+    """The mode's own program of that skill. ``bodies``: the catalogue's, which a planner looks ahead with; without
+    them it plays as "sharp". Raises what ``get_mode`` raises for a mode that there is not."""
+    from server.modes import get_mode
+
+    rules = get_mode(mode)
+
+    async def decide(brief: Mapping[str, Any], seat: int) -> tuple[str, dict[str, Any]]:
+        action = rules.bot(brief, seat, skill, None, rng)
+        return action.kind, dict(action.d)
+
+    if not skill.startswith("planner") or bodies is None:
+        return decide
+    from player.planner import Planner
+
+    planner = Planner(mode, bodies)
+
+    async def plan(brief: Mapping[str, Any], seat: int) -> tuple[str, dict[str, Any]]:
+        action = await asyncio.to_thread(planner.decide, brief, seat, skill, rng)
+        return action.kind, dict(action.d)
+
+    return plan
+
+
+async def play_party(party: Party, tally: Tally) -> None:
+    """Let the bots play until each has its matches or no opponent or no server. Cancelled, every bot leaves
+    its seat first."""
+    import numpy as np
+
+    seeds = np.random.SeedSequence(party.seed).spawn(party.count)
+    bodies = await _until_healthy(party)
+    first = random.Random(party.seed).randrange(len(NAMES))
+    async with asyncio.TaskGroup() as group:
+        for number, seed in enumerate(seeds):
+            rng = np.random.default_rng(seed)
+            chance = random.Random(int(rng.integers(2**63)))
+            decide = decide_by_mode(party.mode, party.skill, rng, bodies)
+            group.create_task(play(party, tally, decide, chance, NAMES[(first + number) % len(NAMES)]))
+
+
+async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None:
+    """Bots are often started together with their server: look for it without letting all of them hammer it. Returns
+    the catalogue's bodies if the bots will look ahead."""
+    deadline = time.monotonic() + party.patience_s
+    async with Client(party.server_url, timeout_s=2.0) as client:
+        while not await client.healthy() and time.monotonic() < deadline:  # noqa: ASYNC110 - it is elsewhere
+            await asyncio.sleep(FIRST_LOOK_S)
+        if party.skill.startswith("planner"):
+            with contextlib.suppress(LobbyError):
+                bodies: Mapping[str, Mapping[str, Any]] = (await client.catalogue())["bodies"]
+                return bodies
+    return None
+
+
+async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, name: str = "") -> None:
+    """One bot's life. Trouble with a server is waited out for ``party.patience_s``, then told and ended."""
+    backoff = Backoff(rng, cap_s=2.0)
+    async with Client(party.server_url, rng=rng) as client:
+        played = 0
+        trouble_since: float | None = None
+        while party.matches == 0 or played < party.matches:
+            at_least_s = 0.0
+            try:
+                if client.token is None:
+                    await _log_in(client, party, name)
+                ending = await _play_match(client, party, tally, decide)
+            except AuthError as error:
+                client.token, reason = None, str(error)
+            except (Disconnected, ServerFault) as error:
+                reason = str(error)
+            except RateLimited as error:
+                at_least_s, reason = 1.0, str(error)
+            except Conflict as error:
+                reason = str(error)
+                await _leave_session(client)
+            else:
+                if ending is Ending.ALONE and party.matches:
+                    tally.alone += 1
+                    log.info("bot_found_no_opponent", waited_s=party.lobby_timeout_s)
+                    return
+                if ending is not Ending.LOST:
+                    played += ending is Ending.PLAYED
+                    trouble_since = None
+                    backoff.reset()
+                    continue
+                tally.lost += 1
+                reason = "the session was lost"
+                await _leave_session(client)
+            now = time.monotonic()
+            trouble_since = now if trouble_since is None else trouble_since
+            if now - trouble_since > party.patience_s:
+                tally.gone += 1
+                log.warning("bot_gave_up", reason=reason)
+                return
+            log.debug("bot_waited", reason=reason)
+            await asyncio.sleep(backoff.next_s(at_least_s=at_least_s))
+
+
+async def _log_in(client: Client, party: Party, name: str) -> None:
+    try:
+        await client.login(name or None, kind="bot", skill=party.skill)
+    except AuthError:  # somebody has registered the name
+        await client.login(kind="bot", skill=party.skill)
+
+
+async def _play_match(client: Client, party: Party, tally: Tally, decide: Decide) -> Ending:
+    join = await client.find(mode=party.mode, size=party.size)
+    done = False
+    try:
+        async with client.connect(join, give_up_s=party.patience_s) as connection:
+            ending = await _play_session(connection, party, tally, decide)
+            tally.reconnections += connection.reconnections
+        done = ending is Ending.PLAYED
+        return ending
+    except Disconnected as error:
+        log.info("bot_lost_session", token=short(join.session), reason=str(error))
+        return Ending.LOST
+    finally:
+        if not done:
+            await _leave(client, join)
+
+
+async def _play_session(connection: SessionConnection, party: Party, tally: Tally, decide: Decide) -> Ending:
+    seat = connection.seat
+    result: Mapping[str, Any] = {}
+    acted: tuple[Any, Any] | None = None
+    unanswered: Mapping[str, Any] | None = None
+    waiting = True
+    events = aiter(connection)
+    while True:
+        try:
+            # The server ends a lobby that does not fill; the bot's own clock is for a server that forgets.
+            async with asyncio.timeout(party.lobby_timeout_s + FORGOTTEN_S if waiting else None):
+                event = await anext(events, None)
+        except TimeoutError:
+            return Ending.ALONE
+        if event is None:
+            return Ending.LOST
+        match event.t:
+            case "running" | "set_up":
+                waiting = False
+            case "timed_out":
+                return Ending.ALONE
+            case "failed":
+                return Ending.LOST
+            case "result":
+                result = event.d
+            case "ended":
+                _count(tally, result or event.d.get("result") or {}, seat)
+                return Ending.PLAYED if not waiting or result else Ending.ALONE
+            case "session" if event.d["status"] in ENDED:
+                if event.d["status"] == "timed_out":
+                    return Ending.ALONE
+                if event.d["status"] == "failed":
+                    return Ending.LOST
+                _count(tally, result or event.d.get("result") or {}, seat)
+                return Ending.PLAYED
+            case _:
+                pass
+        waiting = waiting and event.t != "turn_started" and event.d.get("status") != "running"
+        brief = _brief_of(event, seat)
+        if event.t == "turn_ended" or (event.t == "action" and event.d.get("seat") == seat):
+            unanswered = None
+        elif event.t == "recovered":  # what we said in between may have reached nobody
+            brief, acted = unanswered, None
+        elif event.t != "brief":
+            unanswered = brief or unanswered
+        if brief is None or seat is None:
+            continue
+        moment = event.tick if event.t == "brief" else brief.get("turn")
+        if (event.epoch, moment) == acted:
+            continue
+        acted = (event.epoch, moment)
+        await _act(connection, party, tally, decide, brief, seat)
+
+
+def _brief_of(event: Event, seat: int | None) -> Mapping[str, Any] | None:
+    """What this seat may act on now, if this event says so: its own turn, or in modes without turns a ``brief``."""
+    if event.t == "brief":
+        return event.d
+    if event.t == "turn_started" and event.d.get("seat") == seat:
+        return event.d
+    if event.t == "session" and event.d["status"] == "running" and event.d["turn_seat"] == seat:
+        brief: Mapping[str, Any] | None = event.d["brief"]
+        return brief
+    return None
+
+
+async def _act(
+    connection: SessionConnection,
+    party: Party,
+    tally: Tally,
+    decide: Decide,
+    brief: Mapping[str, Any],
+    seat: int,
+) -> None:
+    if party.think_s:
+        await asyncio.sleep(party.think_s)
+    kind, numbers = await decide(brief, seat)
+    if not kind:
+        return
+    try:
+        await connection.act(kind, **numbers)
+        tally.turns += 1
+    except Disconnected:
+        raise
+    except ClientError as error:
+        # Late (the deadline skipped the turn), or the session ended meanwhile: the events tell what follows.
+        tally.refused += 1
+        log.info(
+            "bot_refused", token=short(connection.session), seat=seat, code=error.reason, reason=str(error)
+        )
+
+
+def _count(tally: Tally, result: Mapping[str, Any], seat: int | None) -> None:
+    tally.matches += 1
+    winner = result.get("winner")
+    tally.won += winner is not None and winner == seat
+    tally.drawn += bool(result) and winner is None
+
+
+async def _leave(client: Client, join: Join) -> None:
+    with contextlib.suppress(LobbyError, TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            await client.leave(join.session)
+
+
+async def _leave_session(client: Client) -> None:
+    """Leave whatever session the server still has this player in."""
+    with contextlib.suppress(LobbyError, TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            me = await client.whoami()
+            if me.session:
+                await client.leave(me.session)

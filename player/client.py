@@ -1,0 +1,267 @@
+"""The Python client: everything that a browser can do, over the same HTTP and WebSocket.
+
+    async with Client("http://127.0.0.1:8420") as client:
+        await client.login("ada", "a secret of hers")
+        join = await client.find(mode="duel", size=2)
+        async with client.connect(join) as connection:
+            async for event in connection:
+                ...
+
+Every call raises the LobbyError that the server raised, or Disconnected when there was no answer. It knows
+no rule of any mode and prints nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import httpx
+import msgspec
+
+from lobby.errors import LobbyError, ProtocolError
+from lobby.messages import SessionView
+from player.connection import SessionConnection, is_loopback
+from player.transcript import Disconnected, error_of
+
+__all__ = ["Client", "Join", "LeaderboardRow", "Login", "Me"]
+
+
+T = TypeVar("T")
+
+
+class Login(msgspec.Struct, frozen=True):
+    """Who this client is now. ``token`` is a secret."""
+
+    player: str
+    name: str
+    token: str
+    expires_s: int = 0
+    guest: bool = False
+
+
+class Join(msgspec.Struct, frozen=True):
+    """A place in a session and the way to it. ``ticket`` is a secret, good once and for some seconds."""
+
+    session: str
+    role: Literal["player", "observer"]
+    ticket: str
+    ws_url: str
+    seat: int | None = None
+    protocol: int = 0
+    build: str = ""
+
+
+class Me(msgspec.Struct, frozen=True):
+    player: str
+    name: str
+    kind: str = "person"
+    session: str | None = None
+    xp: int = 0
+    rating: dict[str, float] = {}
+    played: int = 0
+    won: int = 0
+
+
+class LeaderboardRow(msgspec.Struct, frozen=True):
+    player: str
+    name: str
+    value: float
+    provisional: bool = False
+    played: int = 0
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    rows: list[LeaderboardRow]
+
+
+class _Sessions(msgspec.Struct, frozen=True):
+    sessions: list[SessionView]
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    detail: str = ""
+    title: str = ""
+    code: str = ""
+    field: str | None = None
+
+
+class Client:
+    """One player at one server. Obliges the caller to ``aclose`` it, or to use it as an async context.
+
+    timeout_s bounds each call. ``token``: a login token that is already there, instead of ``login``.
+    """
+
+    def __init__(
+        self,
+        server_url: str = "http://127.0.0.1:8420",
+        *,
+        token: str | None = None,
+        timeout_s: float = 10.0,
+        rng: random.Random | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.server_url = server_url.rstrip("/")
+        self.token = token
+        self.me: Login | None = None
+        self._timeout_s = timeout_s
+        self._rng = rng or random.Random()
+        self._http = httpx.AsyncClient(
+            base_url=self.server_url,
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=not is_loopback(server_url),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the HTTP connections; seats and sessions stay."""
+        await self._http.aclose()
+
+    # -- who -----------------------------------------------------------------------------------
+
+    async def login(
+        self,
+        name: str | None = None,
+        secret: str | None = None,
+        *,
+        kind: Literal["person", "bot"] = "person",
+        skill: str | None = None,
+    ) -> Login:
+        """Log in: with a name and its secret (the first to give one owns the name), or without as a guest.
+        Raises AuthError for a taken name without its secret. ``skill``: how a bot plays, for the record."""
+        body = {"name": name, "secret": secret, "kind": kind, "skill": skill}
+        login = await self._post("/api/login", Login, body)
+        self.me, self.token = login, login.token
+        return login
+
+    async def whoami(self) -> Me:
+        return await self._get("/api/me", Me)
+
+    # -- seats ---------------------------------------------------------------------------------
+
+    async def find(
+        self, *, mode: str = "duel", size: int = 2, body: str | None = None, ready: bool = True
+    ) -> Join:
+        """A seat in the oldest open lobby of that mode and size, or in a new one. Raises Conflict for a
+        player who is in a session already."""
+        return await self._post("/api/find", Join, {"mode": mode, "size": size, "body": body, "ready": ready})
+
+    async def open(
+        self,
+        *,
+        mode: str = "duel",
+        size: int = 2,
+        body: str | None = None,
+        ready: bool | None = None,
+        private: bool | None = None,
+        scene: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Join:
+        """The first seat of a new lobby. A private one is found by its token only."""
+        body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
+        return await self._post("/api/open", Join, {**body_of, "scene": scene, "params": params})
+
+    async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
+        """A seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
+        return await self._post("/api/join", Join, {"session": session, "body": body, "ready": ready})
+
+    async def observe(self, session: str) -> Join:
+        """A place among those who watch. Raises NotFound."""
+        return await self._post("/api/observe", Join, {"session": session})
+
+    async def leave(self, session: str) -> None:
+        """Give up the seat, without a socket."""
+        await self._request("POST", "/api/leave", {"session": session})
+
+    def connect(self, join: Join, *, give_up_s: float = 60.0, history: bool = False) -> SessionConnection:
+        """The connection of a seat, to be entered with ``async with``. It reconnects by itself, for ``give_up_s``
+        without success. ``history``: begin with every event since the first, not with the whole view."""
+
+        async def renew() -> tuple[str, str]:
+            again = await (self.observe if join.role == "observer" else self.join)(join.session)
+            return again.ticket, again.ws_url
+
+        return SessionConnection(
+            join.ws_url, ticket=join.ticket, renew=renew, history=history, give_up_s=give_up_s, rng=self._rng
+        )
+
+    # -- looking -------------------------------------------------------------------------------
+
+    async def sessions(
+        self, *, mode: str | None = None, status: str | None = None, search: str | None = None
+    ) -> list[SessionView]:
+        asked = {"mode": mode, "status": status, "search": search}
+        params = {name: value for name, value in asked.items() if value}
+        return (await self._get("/api/sessions", _Sessions, params)).sessions
+
+    async def session(self, session: str) -> SessionView:
+        """Raises NotFound, also for one whose keys have expired."""
+        return await self._get(f"/api/sessions/{session}", SessionView)
+
+    async def catalogue(self) -> dict[str, Any]:
+        return await self._get("/api/catalogue", dict[str, Any])
+
+    async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
+        return (await self._get(f"/api/leaderboard/{mode}", _Rows)).rows
+
+    async def healthy(self) -> bool:
+        """Whether the server is there and takes players."""
+        try:
+            await self._request("GET", "/healthz")
+        except LobbyError:
+            return False
+        return True
+
+    # -- inside --------------------------------------------------------------------------------
+
+    async def _get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
+        return _decode(await self._request("GET", path, params=params), kind)
+
+    async def _post(self, path: str, kind: type[T], body: dict[str, Any]) -> T:
+        return _decode(await self._request("POST", path, body), kind)
+
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None
+    ) -> bytes:
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        sent = (
+            {name: value for name, value in body.items() if value is not None} if body is not None else None
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._http.request(method, path, json=sent, params=params, headers=headers)
+        except (httpx.TransportError, TimeoutError) as error:
+            raise Disconnected(
+                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
+            ) from None
+        if answer.is_success:
+            return answer.content
+        raise _problem(answer)
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(f"the server's answer is not what its protocol says: {error}") from None
+
+
+def _problem(response: httpx.Response) -> LobbyError:
+    try:
+        problem = msgspec.json.decode(response.content, type=_Problem)
+    except msgspec.DecodeError:
+        problem = _Problem(title=response.reason_phrase)
+    told = problem.detail or problem.title or f"HTTP {response.status_code}"
+    return error_of(
+        problem.code or f"http_{response.status_code}", told, field=problem.field, status=response.status_code
+    )

@@ -1,0 +1,126 @@
+"""Live mode from Python: readings as they are published, over reconnections, each once.
+
+    async with Client("http://127.0.0.1:8420") as client:
+        me = await client.login()
+        async for message in follow(client.server_url, me.token, ["host", "k7qm2xpv"]):
+            match message:
+                case Batches():      # message.d.source, .batches, and .gap if some cannot be had any more
+                case TellInfo():     # message.d.sensors: what the source measures
+                case SourceAdded() | SourceGone(): ...
+
+After a lost connection it comes back with back-off and asks for what it missed. This module must never give a batch
+twice, nor hide a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterable
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from lobby.errors import CloseCode
+from lobby.live import (
+    Batches,
+    Failure,
+    LiveHello,
+    LiveHelloData,
+    LiveReply,
+    LiveWelcome,
+    ReadInfo,
+    SourceAdded,
+    SourceData,
+    Subscribe,
+    Subscribed,
+    SubscribeData,
+)
+from lobby.messages import PROTOCOL
+from player.backoff import Backoff
+from player.connection import is_loopback
+from player.transcript import Disconnected
+
+__all__ = ["follow"]
+
+OPEN_S = 10.0
+FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VERSION_MISMATCH})
+"""Close codes after which coming back cannot help."""
+
+_decoder = msgspec.json.Decoder(LiveReply)
+_encoder = msgspec.json.Encoder()
+
+
+async def follow(
+    server_url: str,
+    token: str,
+    sources: Iterable[str] = (),
+    *,
+    everything: bool = False,
+    give_up_s: float = 60.0,
+    rng: random.Random | None = None,
+) -> AsyncIterator[LiveReply]:
+    """Messages of live mode, from now on: infos, batches in order of n, sources that come and go, refusals.
+
+    ``everything``: follow each source that comes, too. Raises Disconnected when the login is refused, or after
+    ``give_up_s`` without a connection. Close the iterator (or leave its task) to disconnect.
+    """
+    backoff = Backoff(rng or random.Random())
+    newest: dict[str, int | None] = dict.fromkeys(sources)
+    down_since = time.monotonic()
+    while True:
+        code, reason = 1006, ""
+        try:
+            async with open_socket(
+                server_url.replace("http", "ws", 1) + "/live",
+                open_timeout=OPEN_S,
+                close_timeout=2,
+                compression=None,
+                proxy=None if is_loopback(server_url) else True,
+            ) as socket:
+                await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
+                for source, after in newest.items():
+                    await _begin(socket, source, after)
+                async for data in socket:
+                    message = _decoder.decode(data)
+                    match message:
+                        case LiveWelcome():
+                            backoff.reset()
+                        case Subscribed():  # from here on a batch that is missing is one that we missed
+                            if newest.get(message.d.source) is None:
+                                newest[message.d.source] = message.d.n
+                        case Batches():
+                            newest[message.d.source] = message.d.batches[-1].n
+                        case SourceAdded() if everything and message.d.source not in newest:
+                            newest[message.d.source] = 0
+                            await _begin(socket, message.d.source, 0)
+                        case Failure() if message.id == 0:
+                            raise Disconnected(message.d.message)
+                    yield message
+                    down_since = time.monotonic()
+                code, reason = socket.close_code or 1006, socket.close_reason or ""
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None:
+                code, reason = closed.rcvd.code, closed.rcvd.reason
+        except (OSError, TimeoutError, InvalidHandshake) as error:
+            reason = str(error) or type(error).__name__
+        if code in FINAL:
+            raise Disconnected(f"live mode was refused: {reason}", close=code)
+        delay_s = backoff.next_s(at_least_s=1.0 if code == CloseCode.RATE_LIMITED else 0.0)
+        if time.monotonic() + delay_s - down_since > give_up_s:
+            raise Disconnected(f"gave up after {give_up_s:g} s without a connection: {reason}", close=code)
+        await asyncio.sleep(delay_s)
+
+
+async def _begin(socket: ClientConnection, source: str, after: int | None) -> None:
+    """Ask what a source measures, and for its batches."""
+    await _ask(socket, ReadInfo(SourceData(source), 1))
+    await _ask(socket, Subscribe(SubscribeData(source, after), 1))
+
+
+async def _ask(socket: ClientConnection, message: LiveHello | ReadInfo | Subscribe) -> None:
+    async with asyncio.timeout(OPEN_S):
+        await socket.send(_encoder.encode(message), text=True)

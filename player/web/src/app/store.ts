@@ -1,0 +1,291 @@
+// What the whole page knows: who I am, where I am, what is going on. One store of signals, and the acts on it.
+
+import { batch, computed, effect, signal } from "@preact/signals";
+import { Api, Problem } from "../wire/api";
+import type { BodyEntry, LeaderboardRow, SeatTicket } from "../wire/api";
+import type { SessionView } from "../wire/messages";
+import { SessionClient } from "../session/client";
+import { parseCode } from "../ui/format";
+
+export interface Me {
+  readonly player: string;
+  readonly name: string;
+  readonly token: string;
+  readonly guest: boolean;
+}
+
+export type Route = { readonly screen: "lobby" } | { readonly screen: "session"; readonly token: string };
+
+export interface Notice {
+  readonly kind: "bad" | "wash" | "ok";
+  readonly title: string;
+  readonly text: string;
+  readonly at: number;
+}
+
+export const api = new Api();
+
+export const me = signal<Me | null>(load("tussle.me"));
+export const route = signal<Route>(readRoute());
+export const client = signal<SessionClient | null>(null);
+export const notice = signal<Notice | null>(null);
+export const busy = signal<string | null>(null);
+export const online = signal(true);
+
+export const sessions = signal<readonly SessionView[] | null>(null);
+export const ended = signal<readonly SessionView[]>([]);
+export const search = signal("");
+export const bodies = signal<readonly BodyEntry[]>([]);
+export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
+/** Round trip of the list's polling, where no session's own is measured [ms]. */
+export const pollRtt = signal<number | null>(null);
+
+/** What the server calls someone who gave no name. */
+const GUEST = "guest";
+const known = me.value?.name.split("#")[0] ?? "";
+export const wantedName = signal(known === GUEST ? "" : known);
+export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
+export const wantedSize = signal(load<number>("tussle.size") ?? 2);
+/** A new lobby that is not listed: joined by its code only. */
+export const wantedPrivate = signal(false);
+export const wantedBody = signal<string | null>(load("tussle.body"));
+
+export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
+export const chosenTheme = signal<"dark" | "light" | null>(load("tussle.theme"));
+export const theme = computed(() => chosenTheme.value ?? (systemDark.value ? "dark" : "light"));
+export const calm = signal(matchMedia("(prefers-reduced-motion: reduce)").matches);
+/** A clock for texts that count [ms]; four times a second. */
+export const now = signal(Date.now());
+
+api.token = me.value?.token ?? null;
+
+function load<T>(key: string): T | null {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? "null") as T | null;
+  } catch {
+    return null;
+  }
+}
+
+function save(key: string, value: unknown): void {
+  try {
+    localStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // a private window: nothing is remembered
+  }
+}
+
+function readRoute(): Route {
+  const found = /^#\/s\/([0-9a-z]+)/i.exec(location.hash);
+  return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
+}
+
+/** Wire what the browser tells into the store. Called once. */
+export function start(): void {
+  addEventListener("hashchange", () => {
+    route.value = readRoute();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (systemDark.value = event.matches));
+  matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => (calm.value = event.matches));
+  setInterval(() => (now.value = Date.now()), 250);
+  effect(() => {
+    document.documentElement.dataset["theme"] = theme.value;
+    document.querySelector('meta[name="theme-color"]')?.setAttribute("content", theme.value === "dark" ? "#0C1413" : "#E4EAE7");
+  });
+  effect(() => save("tussle.mode", wantedMode.value));
+  effect(() => save("tussle.size", wantedSize.value));
+  effect(() => save("tussle.body", wantedBody.value));
+  void loadBodies();
+  void resume();
+}
+
+async function loadBodies(): Promise<void> {
+  for (let wait = 500; ; wait = Math.min(8000, wait * 2)) {
+    try {
+      bodies.value = await api.bodies();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+}
+
+/** A reload in the middle of a session takes the seat back. */
+async function resume(): Promise<void> {
+  try {
+    if (!me.value) await ensureMe(); // guest first
+    const profile = await api.me();
+    if (profile.session && (route.value.screen === "lobby" || route.value.token === profile.session)) await join(profile.session);
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) forget();
+  }
+}
+
+function forget(): void {
+  me.value = null;
+  api.token = null;
+  save("tussle.me", null);
+}
+
+export function toggleTheme(): void {
+  chosenTheme.value = theme.value === "dark" ? "light" : "dark";
+  save("tussle.theme", chosenTheme.value);
+}
+
+export function go(to: Route): void {
+  location.hash = to.screen === "session" ? `#/s/${to.token}` : "#/";
+  route.value = to;
+}
+
+export function tell(kind: Notice["kind"], title: string, text: string): void {
+  const told = { kind, title, text, at: Date.now() };
+  notice.value = told;
+  setTimeout(() => {
+    if (notice.value === told) notice.value = null;
+  }, 8000);
+}
+
+function explain(error: unknown): void {
+  if (error instanceof Problem) {
+    const said: Record<string, [string, string]> = {
+      name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
+      lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
+      no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
+      not_found: ["There is no session with this code.", "It may have ended a while ago."],
+      in_a_session: ["You sit in another session.", "Leave it first."],
+      in_session: ["You sit in another session.", "Leave it first."],
+      rate_limited: ["Too many requests.", "Wait a second and try again."],
+      store_unavailable: ["The store does not answer.", "Try again in a moment."],
+      offline: ["The server does not answer.", "Is the network there?"],
+    };
+    const [title, text] = said[error.code] ?? ["That did not work.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`];
+    tell("bad", title, text);
+  } else throw error;
+}
+
+/** Log in as whoever the name field says: first as a guest. */
+export async function ensureMe(): Promise<Me> {
+  const name = wantedName.value.trim();
+  const known = me.value;
+  if (known && (!name || known.name.split("#")[0] === name)) {
+    api.token = known.token;
+    return known;
+  }
+  api.token = null;
+  return remember(await api.login(name || null));
+}
+
+function remember(answer: { player: string; name: string; token: string; guest: boolean }): Me {
+  const made = { player: answer.player, name: answer.name, token: answer.token, guest: answer.guest };
+  me.value = made;
+  api.token = made.token;
+  const shown = made.name.split("#")[0] ?? "";
+  wantedName.value = made.guest && shown === GUEST ? "" : shown;
+  save("tussle.me", made);
+  return made;
+}
+
+/** Keep the name with a secret, or log in as its owner. Answers whether it worked. */
+export async function claim(secret: string): Promise<boolean> {
+  return (
+    (await doing("claim", async () => {
+      const name = wantedName.value.trim();
+      const answer = await api.login(name, secret);
+      remember(answer);
+      tell("ok", `${answer.name} is yours.`, "Log in with the same secret on another device.");
+      return true;
+    })) ?? false
+  );
+}
+
+/** Run an act that takes a while; errors become a notice. */
+async function doing<T>(name: string, act: () => Promise<T>): Promise<T | null> {
+  if (busy.value) return null;
+  busy.value = name;
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401 && error.code !== "name_taken" && me.value) {
+      forget();
+      try {
+        await ensureMe();
+        return await act();
+      } catch (again) {
+        explain(again);
+        return null;
+      }
+    }
+    explain(error);
+    return null;
+  } finally {
+    busy.value = null;
+  }
+}
+
+async function enter(ticket: SeatTicket): Promise<void> {
+  // A sandbox has no history worth telling: a second of it says all, and an hour of it is long.
+  const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
+  client.value?.dispose();
+  const made = new SessionClient(ticket, mode !== "sandbox");
+  made.onTicket = () => (ticket.role === "player" ? api.join(ticket.session) : api.observe(ticket.session));
+  batch(() => {
+    client.value = made;
+    go({ screen: "session", token: ticket.session });
+  });
+}
+
+export function find(): Promise<unknown> {
+  return doing("find", async () => {
+    await ensureMe();
+    await enter(await api.find(wantedMode.value, wantedSize.value, wantedBody.value, false));
+  });
+}
+
+export function open(): Promise<unknown> {
+  return doing("open", async () => {
+    await ensureMe();
+    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value));
+  });
+}
+
+export function join(text: string): Promise<unknown> {
+  return doing(`join ${text}`, async () => {
+    await ensureMe();
+    const token = parseCode(text);
+    try {
+      await enter(await api.join(token));
+    } catch (error) {
+      // A full or running session can still be watched.
+      if (error instanceof Problem && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
+        tell("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
+        await enter(await api.observe(token));
+      } else throw error;
+    }
+  });
+}
+
+export function watch(token: string): Promise<unknown> {
+  return doing(`watch ${token}`, async () => {
+    await ensureMe();
+    await enter(await api.observe(token));
+  });
+}
+
+/** Leave the session for the lobby; giving up the seat if there is one. */
+export function leave(): void {
+  const current = client.value;
+  batch(() => {
+    client.value = null;
+    go({ screen: "lobby" });
+  });
+  current?.leave();
+  if (current?.role === "player") void api.leave(current.token).catch(() => {});
+}
+
+/** Once more with whoever comes: everyone who asks for it is seated in the same lobby. */
+export function rematch(mode: string, size: number, body: string | null): Promise<unknown> {
+  return doing("find", async () => {
+    await ensureMe();
+    await enter(await api.find(mode, size, body, false));
+  });
+}

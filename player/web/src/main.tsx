@@ -1,0 +1,23 @@
+import "@fontsource-variable/instrument-sans/index.css";
+import "@fontsource-variable/anybody/wdth.css";
+import "@fontsource-variable/martian-mono/index.css";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/screens.css";
+import { render } from "preact";
+import { client, route, start } from "./app/store";
+import { Lobby } from "./screens/lobby";
+import { Session } from "./screens/session";
+
+function App() {
+  const at = route.value;
+  // Back in the browser leaves the seat's screen, not the seat: the link leads in again.
+  if (at.screen === "lobby" && client.value) {
+    client.value.dispose();
+    client.value = null;
+  }
+  return at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />;
+}
+
+start();
+render(<App />, document.getElementById("app")!);

@@ -1,0 +1,369 @@
+// The sandbox: put bodies on the mat, take hold of them anywhere and pull, together. The tether and the cursor are drawn
+// at once; the body follows the server.
+
+import { signal } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { bodies, now, tell, theme } from "../app/store";
+import type { SessionClient } from "../session/client";
+import type { Lease, Sandbox } from "../session/sandbox";
+import type { SessionState } from "../session/state";
+import { title } from "../session/words";
+import { PROP, markOfSeat } from "../stage/palette";
+import type { Hold } from "../stage/overlay";
+import type { Stage } from "../stage/stage";
+import { fixed, gap, group, shortName } from "../ui/format";
+import { Mark } from "../ui/marks";
+import { Icon, useKeys } from "../ui/parts";
+import { portraits } from "../ui/portraits";
+import { StageView } from "../ui/stageview";
+import { Chat, Log } from "../ui/talk";
+import { expose } from "./duel";
+
+type Point = readonly [number, number, number];
+
+/** Between two targets of a drag [ms]: 30 a second is what the server takes. */
+const MOVE_MS = 34;
+/** A held target is told again this often, so that a hand that rests keeps its lease [ms]. */
+const KEEP_MS = 2500;
+const LONG_PRESS_MS = 180;
+
+export function SandboxScreen({ client, drawer }: { client: SessionClient; drawer: boolean }) {
+  const state = client.state.value;
+  const box = state.box;
+  const seat = client.mySeat;
+  const host = seat !== null && box.members[0] === seat;
+  const [wire, setWire] = useState(false);
+  const stage = useRef<Stage | null>(null);
+  const onStage = useHands(client, stage);
+  const act = (kind: string, d: Record<string, unknown> = {}) =>
+    void client.command("act", { kind, d }).then((answer) => {
+      if (!answer.ok) tell("bad", "Not done.", `${answer.error.message}.`);
+    });
+  const toggleWire = () => {
+    setWire(!wire);
+    stage.current?.setWireframe(!wire);
+  };
+  useKeys((event) => {
+    if (event.key === "0") stage.current?.home();
+    else if (event.key.toLowerCase() === "w") toggleWire();
+    else if (event.key === " " && host && !(event.target instanceof HTMLButtonElement)) {
+      event.preventDefault();
+      act("freeze", { state: box.frozen ? "off" : "on" });
+    }
+  });
+  const refusal = box.refusal;
+  useEffect(() => {
+    if (!refusal || refusal.seat !== seat) return;
+    tell("bad", refusal.code === "would_touch" ? "There is no room there." : "Not done.", refusal.code === "would_touch" ? "Try again: it comes down somewhere else." : `${refusal.message}.`);
+  }, [refusal?.v]);
+  return (
+    <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
+      <div class="stack left">
+        <Palette client={client} box={box} stage={stage} onSpawn={(body, position) => act("spawn", { body, position })} disabled={seat === null} />
+      </div>
+      <div class="stack">
+        <section class="tile bench-tools" aria-label="Tools">
+          {host && (
+            <button class="btn s" aria-pressed={box.frozen} onClick={() => act("freeze", { state: box.frozen ? "off" : "on" })} data-test="freeze">
+              {box.frozen ? "Go on" : "Pause"}
+            </button>
+          )}
+          <button class="btn s" aria-pressed={wire} onClick={toggleWire}>
+            <Icon name="wire" />
+            Wireframe
+          </button>
+          <span class="sp" />
+          {host && (
+            <>
+              <button class="btn s" onClick={() => act("mark")}>
+                Remember
+              </button>
+              <button class="btn s" disabled={!box.marked} onClick={() => act("undo")}>
+                Undo
+              </button>
+              <button class="btn s" onClick={() => act("reset")} data-test="reset">
+                Reset
+              </button>
+            </>
+          )}
+        </section>
+        <StageView client={client} label={`The sandbox. ${box.bodies.length} bodies, ${box.leases.length} held.`} onStage={onStage}>
+          <div class="corner">
+            <button class="btn s sq" aria-label="Default camera" onClick={() => stage.current?.home()}>
+              <Icon name="home" />
+            </button>
+          </div>
+        </StageView>
+        {host && (
+          <section class="tile bench-tools" aria-label="Gravity" style={{ padding: "6px 16px" }}>
+            <label class="row small soft" style={{ flex: 1 }}>
+              Gravity
+              <input type="range" style={{ flex: 1, maxWidth: "320px" }} min={0} max={20} step={0.1} value={box.gravity} onChange={(event) => act("gravity", { strength: Number(event.currentTarget.value) })} />
+              <span class="data">{fixed(box.gravity, 1)} m/s²</span>
+            </label>
+          </section>
+        )}
+      </div>
+      <div class="stack side">
+        <Live client={client} state={state} />
+        <Handles client={client} state={state} box={box} onRemove={(body) => act("remove", { body })} />
+        <Log client={client} />
+        <Chat client={client} class="split" />
+      </div>
+    </main>
+  );
+}
+
+// -- hands on bodies
+
+function useHands(client: SessionClient, stage: { current: Stage | null }): (made: Stage | null) => void {
+  return useMemo(() => {
+    let held: { body: string; handle: string; depth: Point; target: Point } | null = null;
+    let hovered: { body: string; handle: string } | null = null;
+    let sent = 0;
+    let timer = 0;
+    const tellTarget = (force: boolean) => {
+      clearTimeout(timer);
+      if (!held) return;
+      const wait = MOVE_MS - (performance.now() - sent);
+      if (wait > 0 && !force) {
+        timer = window.setTimeout(() => tellTarget(true), wait);
+        return;
+      }
+      sent = performance.now();
+      client.fire("act", { kind: "move", d: { target: [...held.target] } });
+      timer = window.setTimeout(() => tellTarget(true), KEEP_MS);
+    };
+    const letGo = () => {
+      clearTimeout(timer);
+      if (!held) return;
+      held = null;
+      void client.command("act", { kind: "release", d: {} });
+      stage.current?.touch();
+    };
+    return (made: Stage | null) => {
+      stage.current = made;
+      if (!made) {
+        letGo();
+        return;
+      }
+      made.hand = {
+        hover: (px, py) => {
+          const found = client.mySeat === null ? null : made.pick(px, py, 4);
+          if (found?.body === hovered?.body && found?.handle === hovered?.handle) return;
+          hovered = found;
+          made.host.style.cursor = found ? "grab" : "";
+          made.touch();
+        },
+        down: (px, py, touch) => {
+          const found = client.mySeat === null ? null : made.pick(px, py, touch ? 18 : 6);
+          if (!found) return false;
+          held = { body: found.body, handle: found.handle, depth: found.at, target: found.at };
+          hovered = null;
+          const grab = () => {
+            if (held?.body !== found.body) return;
+            void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
+              if (!answer.ok) {
+                tell("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
+                held = null;
+              } else tellTarget(true);
+            });
+          };
+          if (touch) window.setTimeout(grab, LONG_PRESS_MS);
+          else grab();
+          return true;
+        },
+        move: (px, py) => {
+          if (!held) return;
+          const at = made.view.beside(px, py, held.depth);
+          if (!at) return;
+          held.target = [at[0], Math.max(0.05, at[1]), at[2]];
+          tellTarget(false);
+          made.touch();
+        },
+        up: letGo,
+        cancel: letGo,
+      };
+      made.draw = () => {
+        const state = client.state.value;
+        const holds: Hold[] = [];
+        for (const lease of state.box.leases) {
+          const mine = lease.seat === client.mySeat;
+          if (mine && !held) continue;
+          const at = made.handleAt(lease.body, lease.handle);
+          const seat = state.seats.find((one) => one.seat === lease.seat);
+          if (at) holds.push({ at, to: mine ? held!.target : null, mark: markOfSeat(lease.seat), name: shortName(seat?.name ?? "") });
+        }
+        if (held && !state.box.leases.some((lease) => lease.seat === client.mySeat)) {
+          const at = made.handleAt(held.body, held.handle);
+          if (at) holds.push({ at, to: held.target, mark: null, name: "" });
+        }
+        if (hovered && !held) {
+          const at = made.handleAt(hovered.body, hovered.handle);
+          if (at) holds.push({ at, to: null, mark: null, name: "" });
+        }
+        return { aim: null, ring: null, handle: null, holds };
+      };
+      expose(client, made);
+    };
+  }, [client]);
+}
+
+// -- what can be put on the mat
+
+function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionClient; box: Sandbox; stage: { current: Stage | null }; onSpawn: (body: string, position: number[]) => void; disabled: boolean }) {
+  const list = bodies.value;
+  const images = portraits(list, PROP, theme.value).value;
+  const known = new Map(list.map((body) => [body.id, body.name]));
+  const offered = box.catalogue.length ? box.catalogue : list.map((body) => body.id);
+  const spawn = (body: string) => {
+    // Somewhere over the middle that is free as far as one can see from here.
+    const places = stage.current?.places() ?? [];
+    let best: number[] = [0, 1.2, 0];
+    let room = -1;
+    for (let i = 0; i < 40; i++) {
+      const [angle, reach] = [Math.random() * 2 * Math.PI, Math.random() * Math.min(1.2, box.side / 2 - 0.6)];
+      const spot = [reach * Math.cos(angle), 0.7 + 0.05 * i, reach * Math.sin(angle)];
+      const near = Math.min(9, ...places.map((place) => Math.hypot(place.x - spot[0]!, place.y - spot[1]!, place.z - spot[2]!)));
+      if (near > room) [best, room] = [spot, near];
+      if (near > 0.8) break;
+    }
+    onSpawn(body, best);
+  };
+  useKeys((event) => {
+    const body = /^[1-6]$/.test(event.key) ? offered[Number(event.key) - 1] : undefined;
+    if (body && !disabled) spawn(body);
+  });
+  void client;
+  return (
+    <section class="tile grow" aria-label="Put on the mat">
+      <header>
+        <h2>Put on the mat</h2>
+        <span class="sp" />
+        <span class="data mute">{box.bodies.length} of 24</span>
+      </header>
+      <div class="palette scroll" data-test="palette">
+        {offered.map((id) => (
+          <button key={id} onClick={() => spawn(id)} disabled={disabled || box.bodies.length >= 24}>
+            {images.get(id) ? <img src={images.get(id)} alt="" /> : <span class="noimg" />}
+            {known.get(id) ?? title(id)}
+          </button>
+        ))}
+      </div>
+      <p class="small mute" style={{ padding: "8px 16px 14px" }}>
+        Press, or use <span class="kbd">1</span> to <span class="kbd">6</span>. Pull any body by the point you touch.
+      </p>
+    </section>
+  );
+}
+
+// -- measures
+
+interface Sample {
+  readonly at: number;
+  readonly gap: number;
+  readonly contacts: number;
+}
+
+const SPAN_MS = 10_000;
+
+function Live({ client, state }: { client: SessionClient; state: SessionState }) {
+  const samples = useMemo(() => signal<readonly Sample[]>([]), [client]);
+  const told = client.telemetry.value;
+  useEffect(() => {
+    if (!told) return;
+    const at = performance.now();
+    samples.value = [...samples.value.filter((one) => at - one.at < SPAN_MS), { at, gap: told.gap, contacts: told.contacts }];
+  }, [told]);
+  const list = samples.value;
+  const most = Math.max(10, ...list.map((one) => one.contacts));
+  const floor = 1e-6;
+  const scaled = (value: number) => (Math.log10(Math.max(floor, Math.min(0.01, value))) - Math.log10(floor)) / (Math.log10(0.01) - Math.log10(floor));
+  return (
+    <section class="tile" aria-label="Live">
+      <header>
+        <h1>Live</h1>
+        <span class="sp" />
+        <span class="data mute">last 10 s</span>
+      </header>
+      <div class="meter">
+        <div class="row small soft">
+          Contacts
+          <span class="sp" />
+          <b>{told ? group(told.contacts) : "–"}</b>
+        </div>
+        <Spark list={list} value={(one) => one.contacts / most} colour="var(--signal-ink)" />
+      </div>
+      <div class="meter">
+        <div class="row small soft">
+          Smallest gap
+          <span class="sp" />
+          <b class="good">{told ? gap(told.gap) : "–"}</b>
+        </div>
+        <Spark list={list} value={(one) => scaled(one.gap)} colour="var(--ok)" />
+        <p class="small mute">The floor is zero; the line has never met it.</p>
+      </div>
+      <div class="meter row small mute">
+        <span class="data" data-test="tick">tick {told ? group(told.tick) : "–"}</span>
+        <span class="sp" />
+        <span class="data">{told ? `${fixed(told.bytes / 1024, 1)} kB/frame` : ""}</span>
+        {state.box.frozen && <span class="tag pause">Paused</span>}
+      </div>
+    </section>
+  );
+}
+
+function Spark({ list, value, colour }: { list: readonly Sample[]; value: (sample: Sample) => number; colour: string }) {
+  const end = list.at(-1)?.at ?? 0;
+  const points = list.map((one) => `${(1000 * (1 - (end - one.at) / SPAN_MS)).toFixed(1)} ${(42 - 40 * Math.max(0, Math.min(1, value(one)))).toFixed(1)}`);
+  const line = points.length > 1 ? `M${points.join("L")}` : "";
+  const first = points[0]?.split(" ")[0] ?? "0";
+  return (
+    <svg class="spark" viewBox="0 0 1000 44" preserveAspectRatio="none" aria-hidden="true">
+      {line && <path class="area" d={`${line}L1000 43L${first} 43Z`} style={{ fill: colour }} />}
+      <path d={line} style={{ stroke: colour }} />
+      <path d="M0 43H1000" style={{ stroke: "var(--line-strong)" }} />
+    </svg>
+  );
+}
+
+function Handles({ client, state, box, onRemove }: { client: SessionClient; state: SessionState; box: Sandbox; onRemove: (body: string) => void }) {
+  void now.value;
+  const tick = client.telemetry.value?.tick ?? 0;
+  const left = (lease: Lease) => Math.max(0, (lease.until - tick) * client.step.value);
+  const [chosen, choose] = useState<string | null>(null);
+  return (
+    <section class="tile" aria-label="Handles" style={{ maxHeight: "34%" }}>
+      <header>
+        <h2>Handles</h2>
+        <span class="sp" />
+        <span class="data mute">
+          {box.leases.length} of {box.capacity} held
+        </span>
+      </header>
+      <ul class="scroll" style={{ paddingBottom: "8px" }} data-test="handles" tabIndex={0}>
+        {box.bodies.map((body) => {
+          const held = box.leases.filter((lease) => lease.body === body.id);
+          const mine = held.some((lease) => lease.seat === client.mySeat);
+          const holder = state.seats.find((seat) => seat.seat === held[0]?.seat);
+          return (
+            <li class={mine ? "hold me" : "hold"} key={body.id}>
+              {holder ? <Mark mark={markOfSeat(holder.seat)} name={holder.name} size={22} /> : <span class="fr" style={{ margin: "0 5px" }} />}
+              <button class="link" style={{ textDecoration: "none", color: "var(--ink)" }} onClick={() => choose(chosen === body.id ? null : body.id)} aria-expanded={chosen === body.id}>
+                <b>{title(body.id)}</b>
+              </button>
+              {chosen === body.id && client.mySeat !== null && !held.length ? (
+                <button class="btn s" onClick={() => onRemove(body.id)}>
+                  Take away
+                </button>
+              ) : (
+                <span class="data mute">{mine ? "you" : held[0] ? `${fixed(left(held[0]), 1)} s` : "free"}</span>
+              )}
+            </li>
+          );
+        })}
+      </ul>
+      {box.queue.length > 0 && <p class="small mute" style={{ padding: "0 16px 12px" }}>{box.queue.length} waiting for a slot</p>}
+    </section>
+  );
+}

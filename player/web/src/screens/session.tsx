@@ -1,0 +1,211 @@
+// One session: the door, the waiting lobby, the duel, or why it is over. The URL names it; the client lives it.
+
+import { useEffect, useState } from "preact/hooks";
+import { api, client as current, go, join, leave, now, online, wantedName, watch } from "../app/store";
+import type { SessionClient } from "../session/client";
+import { code, plural, shortName } from "../ui/format";
+import { Mark } from "../ui/marks";
+import { Bar, Icon, Rtt } from "../ui/parts";
+import { markOfSeat } from "../stage/palette";
+import { Problem } from "../wire/api";
+import type { SessionView } from "../wire/messages";
+import { Duel } from "./duel";
+import { SandboxScreen } from "./sandbox";
+import { SpringScreen } from "./spring";
+import { sessionTitle } from "./lobby";
+import { Waiting } from "./waiting";
+
+export function Session({ token }: { token: string }) {
+  const client = current.value;
+  return client && client.token === token ? <Live client={client} /> : <Door token={token} />;
+}
+
+function Live({ client }: { client: SessionClient }) {
+  const [drawer, setDrawer] = useState(false);
+  const state = client.state.value;
+  const link = client.link.value;
+  const title = state.seats.length ? sessionTitle(state) : "Session";
+  const mine = state.phase === "acting" && state.turnSeat === client.mySeat && client.mySeat !== null;
+  useEffect(() => {
+    document.title = mine ? "Your turn · Tussle" : `${title} · Tussle`;
+  }, [title, mine]);
+  const hz = Math.round(1 / client.step.value);
+  const stopped = link.kind === "closed" && link.reason !== "ended" ? link.reason : null;
+  return (
+    <>
+      <Bar
+        crumb={
+          <div class="crumb">
+            <b>{title}</b>
+            <span class="data">{code(client.token)}</span>
+          </div>
+        }
+      >
+        {state.phase !== "lobby" && (
+          <span class="data mute wide">
+            {client.role === "observer" ? "watching · " : ""}
+            {`${hz} Hz`}
+          </span>
+        )}
+        <Rtt ms={client.rtt.value} />
+        <button class="btn ghost s sq mid-only" aria-label="Log and chat" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
+          <Icon name="list" />
+        </button>
+        <button class="btn ghost s" onClick={leave} data-test="leave">
+          Leave
+        </button>
+      </Bar>
+      {stopped ? (
+        <Stopped reason={stopped} token={client.token} />
+      ) : !client.welcome.value || !state.session ? (
+        <main class="desk" id="main" tabIndex={-1}>
+          <div class="tile blank">
+            <h1>Taking your seat</h1>
+            <p>The server is asked for the session.</p>
+          </div>
+        </main>
+      ) : state.phase === "lobby" && ["timed_out", "ended", "failed"].includes(state.status) ? (
+        <Closed state={state.status} seats={state.seats.length} size={state.size} />
+      ) : state.phase === "lobby" ? (
+        <Waiting client={client} drawer={drawer} />
+      ) : state.mode === "sandbox" ? (
+        <SandboxScreen client={client} drawer={drawer} />
+      ) : state.mode === "spring-damper" ? (
+        <SpringScreen client={client} drawer={drawer} />
+      ) : (
+        <Duel client={client} drawer={drawer} />
+      )}
+    </>
+  );
+}
+
+function Closed({ state, seats, size }: { state: string; seats: number; size: number }) {
+  return (
+    <main class="desk" id="main" tabIndex={-1}>
+      <div class="tile blank">
+        <Icon name="cross" />
+        <h1>{state === "timed_out" ? "The lobby closed by itself" : state === "failed" ? "The session could not start" : "The lobby is empty"}</h1>
+        <p>{state === "timed_out" ? `${seats} of ${plural(size, "seat")} were taken, and not everyone was ready. The people in it are free to join elsewhere.` : "The people in it are free to join elsewhere."}</p>
+        <button class="btn main" onClick={leave}>
+          Back to lobbies
+        </button>
+      </div>
+    </main>
+  );
+}
+
+const REASONS: Record<string, [string, string]> = {
+  left: ["You left", "Your seat is free."],
+  replaced: ["Playing on in another window", "This seat was taken up again somewhere else."],
+  refused: ["The seat is gone", "It was not taken up again in time."],
+  version: ["This page is older than the server", "Reload it to go on."],
+  error: ["The connection was closed", "The server and this page did not understand each other."],
+};
+
+function Stopped({ reason, token }: { reason: string; token: string }) {
+  const [heading, text] = REASONS[reason] ?? REASONS["error"]!;
+  return (
+    <main class="desk" id="main" tabIndex={-1}>
+      <div class="tile blank" data-test="stopped">
+        <Icon name="warn" />
+        <h1>{heading}</h1>
+        <p>{text}</p>
+        <div class="row">
+          {reason === "version" ? (
+            <button class="btn main" onClick={() => location.reload()}>
+              Reload
+            </button>
+          ) : (
+            <button class="btn main" onClick={() => void join(token)}>
+              {reason === "replaced" ? "Play here" : "Go in again"}
+            </button>
+          )}
+          <button class="btn" onClick={leave}>
+            Back to lobbies
+          </button>
+        </div>
+      </div>
+    </main>
+  );
+}
+
+/** A link was followed: who is in, and a way in. */
+function Door({ token }: { token: string }) {
+  const [view, setView] = useState<SessionView | "missing" | null>(null);
+  useEffect(() => {
+    let stopped = false;
+    const look = async () => {
+      try {
+        const found = await api.session(token);
+        if (!stopped) setView(found);
+        online.value = true;
+      } catch (error) {
+        if (stopped) return;
+        if (error instanceof Problem && error.status === 404) setView("missing");
+        else online.value = false;
+      }
+    };
+    void look();
+    const timer = setInterval(() => void look(), 1500);
+    return () => {
+      stopped = true;
+      clearInterval(timer);
+    };
+  }, [token]);
+  void now.value;
+  const found = view !== null && view !== "missing" ? view : null;
+  const over = found !== null && ["ended", "timed_out", "failed"].includes(found.status);
+  return (
+    <>
+      <Bar crumb={<div class="crumb"><b>{found ? sessionTitle(found) : "Session"}</b><span class="data">{code(token)}</span></div>} />
+      <main class="desk" id="main" tabIndex={-1}>
+        <div class="tile blank" data-test="door">
+          {view === null && <h1>Looking for {code(token)}</h1>}
+          {view === "missing" && (
+            <>
+              <Icon name="search" />
+              <h1>No session {code(token)}</h1>
+              <p>Codes have eight letters and digits. A session’s code is good until a while after its end.</p>
+            </>
+          )}
+          {found && (
+            <>
+              <div class="row">
+                {found.seats.map((seat) => (
+                  <Mark key={seat.seat} mark={markOfSeat(seat.seat)} name={seat.name} size={30} />
+                ))}
+              </div>
+              <h1>{sessionTitle(found)}</h1>
+              <p>
+                {over
+                  ? "This session has ended."
+                  : found.status === "open"
+                    ? `${found.seats.map((seat) => shortName(seat.name)).join(", ")} ${found.seats.length === 1 ? "waits" : "wait"} for ${plural(found.size - found.seats.length, "more player")}.`
+                    : "All seats are taken. You can watch."}
+              </p>
+              {found.status === "open" && (
+                <form class="row" onSubmit={(event) => { event.preventDefault(); void join(token); }}>
+                  <div class="field">
+                    <input aria-label="Your name here" placeholder="Your name" maxLength={24} value={wantedName.value} onInput={(event) => (wantedName.value = event.currentTarget.value)} />
+                  </div>
+                  <button class="btn now" data-test="join">
+                    Join
+                  </button>
+                </form>
+              )}
+              {!over && (
+                <button class="btn" onClick={() => void watch(token)}>
+                  <Icon name="eye" />
+                  Watch
+                </button>
+              )}
+            </>
+          )}
+          <button class="btn ghost" onClick={() => go({ screen: "lobby" })}>
+            Back to lobbies
+          </button>
+        </div>
+      </main>
+    </>
+  );
+}

@@ -1,0 +1,255 @@
+// The waiting lobby: seats, a body to choose, the code to ask someone in, ready.
+
+import qrcode from "qrcode-generator";
+import { useMemo, useState } from "preact/hooks";
+import { bodies, now, theme, wantedBody } from "../app/store";
+import type { SessionClient } from "../session/client";
+import { num } from "../session/events";
+import type { Seat } from "../session/state";
+import { title } from "../session/words";
+import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
+import { inWords, minutes, shortName } from "../ui/format";
+import { Mark } from "../ui/marks";
+import { Icon, Ruler } from "../ui/parts";
+import { Chat, secondsLeft } from "../ui/talk";
+import { portraits } from "../ui/portraits";
+import type { BodyEntry } from "../wire/api";
+import { modeName } from "./modes";
+
+export function Waiting({ client, drawer }: { client: SessionClient; drawer: boolean }) {
+  const state = client.state.value;
+  const mine = state.seats.find((seat) => seat.seat === client.mySeat) ?? null;
+  const ready = state.seats.filter((seat) => seat.ready).length;
+  return (
+    <main class={drawer ? "desk waiting drawer" : "desk waiting"} id="main" tabIndex={-1}>
+      <div class="stack seats">
+        <section class="tile" aria-label="Seats">
+          <header>
+            <h1>{state.size || "…"} seats</h1>
+            <span class="sp" />
+            <span class="small mute">{ready} ready</span>
+          </header>
+          <ul data-test="seats">
+            {Array.from({ length: state.size }, (_, index) => {
+              const seat = state.seats.find((one) => one.seat === index);
+              return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} /> : <FreeRow key={index} />;
+            })}
+          </ul>
+        </section>
+        <section class="tile wide" aria-label="Rules">
+          <header>
+            <h2>Rules</h2>
+          </header>
+          <div class="in">
+            <dl class="kv">
+              <dt>Mode</dt>
+              <dd>{modeName(state.mode).toLowerCase()}</dd>
+              <dt>Mat</dt>
+              <dd>octagon, 3.6 m</dd>
+              <dt>Turn</dt>
+              <dd>{num(state.params, "turn_s", 20)} s</dd>
+              <dt>Friction</dt>
+              <dd>μ 0.4</dd>
+              <dt>Step</dt>
+              <dd>1/60 s</dd>
+              <dt>Rounds, at most</dt>
+              <dd>{num(state.params, "rounds", 15)}</dd>
+            </dl>
+          </div>
+        </section>
+        <section class="tile grow wide" aria-label="Hint">
+          <div class="in rules" style={{ paddingTop: "14px" }}>
+            <p class="small mute">Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times.</p>
+          </div>
+        </section>
+      </div>
+      <section class="tile" aria-label="Bodies">
+        <header>
+          <h1>{mine ? "Choose a body" : "Bodies on this mat"}</h1>
+          <span class="sp" />
+          {mine && <span class="small mute wide">Arrow keys choose, Enter is ready</span>}
+        </header>
+        <Bodies client={client} mine={mine} seats={state.seats} />
+      </section>
+      <div class="stack side">
+        <Invite token={client.token} />
+        <Chat client={client} class="grow" />
+      </div>
+      <Foot client={client} mine={mine} />
+    </main>
+  );
+}
+
+function SeatRow({ seat, mine, host }: { seat: Seat; mine: boolean; host: boolean }) {
+  return (
+    <li class={`st ${mine ? "me" : ""} ${seat.connected ? "" : "away"}`}>
+      <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
+      <div>
+        <h3>
+          {shortName(seat.name)}
+          {mine && ", you"}
+        </h3>
+        <span class="small mute">
+          {title(seat.body)}
+          {host && " · hosts"}
+          {seat.kind === "bot" && " · bot"}
+        </span>
+      </div>
+      {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">Choosing</span>}
+    </li>
+  );
+}
+
+function FreeRow() {
+  return (
+    <li class="st">
+      <span class="fr" />
+      <div>
+        <h3 class="mute">Free seat</h3>
+        <span class="small mute">Share the code, or wait for someone</span>
+      </div>
+    </li>
+  );
+}
+
+function Bodies({ client, mine, seats }: { client: SessionClient; mine: Seat | null; seats: readonly Seat[] }) {
+  const colour = PLAYER_COLOURS[markOfSeat(mine?.seat ?? 0)]!;
+  const list = bodies.value;
+  const images = portraits(list, colour, theme.value).value;
+  const most = useMemo(
+    () => ({
+      mass: Math.max(...list.map((body) => body.computed.mass)),
+      speed: Math.max(...list.map((body) => body.speed)),
+      health: Math.max(...list.map((body) => body.health)),
+    }),
+    [list],
+  );
+  const choose = (body: string) => {
+    wantedBody.value = body;
+    void client.command("choose", { body });
+  };
+  const readyNow = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && mine) {
+      event.preventDefault();
+      void client.command("ready", { ready: true });
+    }
+  };
+  return (
+    <div class="bodies scroll" role={mine ? "radiogroup" : "group"} aria-label="Bodies" onKeyDown={readyNow} data-test="bodies">
+      {list.map((body) => (
+        <BodyCard key={body.id} body={body} image={images.get(body.id) ?? null} most={most} chosen={mine?.body === body.id} others={seats.filter((seat) => seat.body === body.id && seat !== mine)} disabled={!mine} onChoose={choose} />
+      ))}
+    </div>
+  );
+}
+
+function BodyCard({ body, image, most, chosen, others, disabled, onChoose }: { body: BodyEntry; image: string | null; most: { mass: number; speed: number; health: number }; chosen: boolean; others: readonly Seat[]; disabled: boolean; onChoose: (body: string) => void }) {
+  const facts: [string, string, number][] = [
+    ["mass", `${body.computed.mass.toFixed(1)} kg`, body.computed.mass / most.mass],
+    ["speed", `${body.speed.toFixed(1)} m/s`, body.speed / most.speed],
+    ["health", String(body.health), body.health / most.health],
+  ];
+  return (
+    <label class="bc">
+      {!disabled && <input type="radio" name="body" class="vh" checked={chosen} onChange={() => onChoose(body.id)} aria-label={`${body.name}. ${body.character}`} />}
+      {others.length > 0 && (
+        <span class="who">
+          {others.map((seat) => (
+            <Mark key={seat.seat} mark={markOfSeat(seat.seat)} name={seat.name} size={20} />
+          ))}
+        </span>
+      )}
+      {image ? <img src={image} alt="" width={196} height={118} /> : <span class="noimg" />}
+      <span class="nm">{body.name}</span>
+      <span class="small mute tx">{body.character}</span>
+      <dl class="facts">
+        {facts.map(([name, value, share]) => [
+          <dt key={name}>{name}</dt>,
+          <dd key={`${name}v`} class="data">
+            {value}
+          </dd>,
+          <dd key={`${name}m`} class="m" aria-hidden="true">
+            <i style={{ width: `${Math.round(100 * share ** 2)}%` }} />
+          </dd>,
+        ])}
+      </dl>
+    </label>
+  );
+}
+
+function Invite({ token }: { token: string }) {
+  const [copied, setCopied] = useState(false);
+  const link = `${location.origin}${location.pathname}#/s/${token}`;
+  const svg = useMemo(() => {
+    const code = qrcode(0, "M");
+    code.addData(link);
+    code.make();
+    const count = code.getModuleCount();
+    let d = "";
+    for (let y = 0; y < count; y++) for (let x = 0; x < count; x++) if (code.isDark(y, x)) d += `M${x} ${y}h1v1h-1z`;
+    return { count, d };
+  }, [link]);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(link);
+      setCopied(true);
+      setTimeout(() => setCopied(false), 2500);
+    } catch {
+      prompt("The link to this lobby", link);
+    }
+  };
+  return (
+    <section class="tile" aria-label="Ask someone in">
+      <header>
+        <h2>Ask someone in</h2>
+      </header>
+      <div class="in row" style={{ flexDirection: "row", gap: "16px" }}>
+        <div class="qr">
+          <svg viewBox={`0 0 ${svg.count} ${svg.count}`} role="img" aria-label="The link as a QR code" shape-rendering="crispEdges">
+            <path d={svg.d} fill="#12211D" />
+          </svg>
+        </div>
+        <div class="col" style={{ flex: 1, justifyContent: "space-between", alignSelf: "stretch" }}>
+          <span class="codebig" data-test="code" aria-label={`Code ${[...token].join(" ")}`}>{`${token.slice(0, 4)}\n${token.slice(4)}`}</span>
+          <button class="btn s" onClick={() => void copy()}>
+            <Icon name={copied ? "check" : "link"} />
+            {copied ? "Copied" : "Copy link"}
+          </button>
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
+  void now.value;
+  const state = client.state.value;
+  const closesAt = state.closesAt || state.openedAt;
+  const left = Math.max(0, secondsLeft(client, closesAt));
+  const total = Math.max(1, (closesAt - state.openedAt) / 1000);
+  const free = state.size - state.seats.length;
+  const starting = state.status === "starting";
+  const body = bodies.value.find((one) => one.id === mine?.body)?.name ?? title(mine?.body ?? "");
+  return (
+    <section class="tile foot" aria-label="Ready">
+      <div class="col" style={{ flex: 1 }}>
+        <p>
+          <b>{starting ? "The mat is being laid out." : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
+          {!starting && state.closesAt > 0 && (
+            <span class="soft">
+              The lobby closes by itself in <span class="data">{minutes(left)}</span>
+            </span>
+          )}
+        </p>
+        <Ruler ticks={60} at={1 - left / total} needle={null} />
+      </div>
+      {mine ? (
+        <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting} onClick={() => void client.command("ready", { ready: !mine.ready })} data-test="ready">
+          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : `Ready as ${body}`}
+        </button>
+      ) : (
+        <span class="mute">You are watching.</span>
+      )}
+    </section>
+  );
+}

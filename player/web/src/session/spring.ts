@@ -1,0 +1,57 @@
+// The spring-damper as its events tell it: the steps of the newest run beside the closed form. Pure.
+
+import type { Event } from "../wire/messages";
+import { num, numbers, part } from "./events";
+
+export interface Spring {
+  readonly run: number;
+  readonly cycles: number;
+  readonly t: readonly number[];
+  readonly x: readonly number[];
+  readonly closed: readonly number[];
+  /** The newest step's number. */
+  readonly n: number;
+  /** Largest distance from the closed form so far [m]. */
+  readonly error: number;
+}
+
+export const EMPTY_SPRING: Spring = { run: 0, cycles: 0, t: [], x: [], closed: [], n: 0, error: 0 };
+
+const KEPT = 4000;
+
+export function withSpringEvent(spring: Spring, event: Event): Spring {
+  const d = event.d;
+  switch (event.t) {
+    case "set_up":
+      return { ...EMPTY_SPRING, cycles: num(part(d, "params"), "cycles") };
+    case "triggered":
+      return { ...EMPTY_SPRING, cycles: spring.cycles, run: num(d, "run"), t: [0], x: [num(d, "x")], closed: [num(d, "x")] };
+    case "steps": {
+      const same = num(d, "run") === spring.run;
+      const before = same ? spring : { ...EMPTY_SPRING, cycles: spring.cycles };
+      const [n, t, x, closed] = [numbers(d, "n"), numbers(d, "t"), numbers(d, "x"), numbers(d, "closed")];
+      const off = x.map((value, i) => Math.abs(value - (closed[i] ?? value)));
+      return {
+        run: num(d, "run"),
+        cycles: before.cycles,
+        t: [...before.t, ...t].slice(-KEPT),
+        x: [...before.x, ...x].slice(-KEPT),
+        closed: [...before.closed, ...closed].slice(-KEPT),
+        n: n[n.length - 1] ?? before.n,
+        error: Math.max(before.error, ...off),
+      };
+    }
+    default:
+      return spring;
+  }
+}
+
+/** A path through points that are scaled into a box; y grows upward in the data and downward on the page. */
+export function path(t: readonly number[], x: readonly number[], box: { width: number; height: number; t: number; x: number }): string {
+  const points = t.map((at, i) => {
+    const across = (at / (box.t || 1)) * box.width;
+    const down = box.height / 2 - ((x[i] ?? 0) / (box.x || 1)) * (box.height / 2);
+    return `${across.toFixed(1)} ${down.toFixed(1)}`;
+  });
+  return points.length ? `M${points.join("L")}` : "";
+}

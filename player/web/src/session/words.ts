@@ -1,0 +1,132 @@
+// Events in words, in the world's own: mat, body, seat, turn, tick. One row each, or none. Pure.
+
+import type { Event } from "../wire/messages";
+import { fixed, ordinal, shortName } from "../ui/format";
+import { num, readBlow, readResult, str } from "./events";
+import type { SessionState } from "./state";
+
+/** A sentence in parts; `strong` parts are measured harm. turn: a heading. */
+export interface LogRow {
+  readonly v: number;
+  readonly tick: number;
+  readonly turn: boolean;
+  readonly seat: number | null;
+  readonly parts: readonly { readonly text: string; readonly strong: boolean }[];
+}
+
+/** Below this a touch is not worth a sentence [N s]. */
+const QUIET = 1;
+
+export function describe(state: SessionState, event: Event): LogRow | null {
+  const d = event.d;
+  const name = (seat: number): string => shortName(state.seats.find((one) => one.seat === seat)?.name ?? `Seat ${seat + 1}`);
+  const body = (seat: number): string => title(state.seats.find((one) => one.seat === seat)?.body ?? "");
+  const row = (text: string, turn = false, seat: number | null = null): LogRow => ({
+    v: event.v,
+    tick: event.tick,
+    turn,
+    seat,
+    parts: [{ text, strong: false }],
+  });
+  const seat = num(d, "seat", -1);
+  switch (event.t) {
+    case "seat_taken":
+      return row(`${shortName(str(d, "name"))} took seat ${seat + 1}`);
+    case "seat_left":
+      return row(str(d, "reason") === "left" || !str(d, "reason") ? `${name(seat)} left` : `${name(seat)} lost the seat`);
+    case "seat_disconnected":
+      return row(`${name(seat)} lost the connection`);
+    case "running":
+      return row("The bodies settle on the mat");
+    case "turn_started":
+      return row(`${name(seat)}’s turn`, true, seat);
+    case "action":
+      return row(action(str(d, "kind"), name(seat), body(seat), num(d, "impulse_Ns"), speed(state, seat, num(d, "impulse_Ns"))));
+    case "blow": {
+      const blow = readBlow(d, event.tick);
+      if (blow.impulse < QUIET) return null;
+      const [first, second] = state.turnSeat === blow.b ? [blow.b, blow.a] : [blow.a, blow.b];
+      const damage = (who: number) => (who === blow.a ? blow.damageA : blow.damageB);
+      const losses = [second, first].filter((who) => Math.round(damage(who)) > 0).map((who) => `${name(who)} −${Math.round(damage(who))}`);
+      return {
+        v: event.v,
+        tick: blow.tick,
+        turn: false,
+        seat: null,
+        parts: [
+          { text: `${name(first)} touched ${name(second)}, `, strong: false },
+          { text: `${fixed(blow.impulse, 1)} N·s`, strong: true },
+          { text: losses.length ? `. ${losses.join(", ")}` : "", strong: false },
+        ],
+      };
+    }
+    case "out": {
+      const where = ` in ${ordinal(num(d, "place"))} place`;
+      const cause = str(d, "cause");
+      if (cause === "fallen") return row(`${name(seat)} is off the mat,${where}`);
+      if (cause === "broken") return row(`${name(seat)}’s body is spent,${where}`);
+      return row(`${name(seat)} gave up the seat,${where}`);
+    }
+    case "turn_ended":
+      return row(str(d, "end") === "limit" ? "The turn took its 4 s" : "The mat is at rest");
+    case "result": {
+      const result = readResult(d);
+      return row(result.winner === null ? "Nobody is ahead: a draw" : `${name(result.winner)} is the last one standing`, true, result.winner);
+    }
+    case "slot_granted":
+      return row(`${name(seat)} holds ${title(str(d, "body"))}`);
+    case "slot_freed":
+      return str(d, "cause") === "expired" ? row(`${name(seat)}’s hold on ${title(str(d, "body"))} ran out`) : null;
+    case "spawned":
+      return row(`${name(seat)} put ${title(str(d, "id"))} on the mat`);
+    case "removed":
+      return row(`${name(seat)} took ${title(str(d, "id"))} away`);
+    case "returned":
+      return row(`${title(str(d, "id"))} was off the mat and is back`);
+    case "freeze":
+      return row(d["frozen"] === true ? "The world stands still" : "The world moves on");
+    case "gravity":
+      return row(`Gravity is ${fixed(num(d, "strength"), 1)} m/s²`);
+    case "mark":
+      return row("Remembered as it is");
+    case "undo":
+      return row("Back to what was remembered");
+    case "reset":
+      return row("Everything as it was at first");
+    case "joined":
+      return row(`${name(seat)} came in`);
+    case "left":
+      return row(`${name(seat)} went`);
+    case "failed":
+      return row(`The session stopped: ${str(d, "reason") || "an error on the server’s side"}`);
+    default:
+      return null;
+  }
+}
+
+function action(kind: string, name: string, body: string, impulse: number, speed: number | null): string {
+  const pace = speed === null ? `${fixed(impulse, 1)} N·s` : `${fixed(speed, 1)} m/s`;
+  switch (kind) {
+    case "launch":
+      return `${name} launched ${body}, ${pace}`;
+    case "spin":
+      return `${name} spun ${body}, ${pace}`;
+    case "hop":
+      return `${name} hopped with ${body}, ${pace}`;
+    case "brace":
+      return `${name} braced ${body}`;
+    case "skip":
+      return `${name} let the turn pass`;
+    default:
+      return `${name}: ${kind}`;
+  }
+}
+
+function speed(state: SessionState, seat: number, impulse: number): number | null {
+  const mass = state.brief?.masses[seat];
+  return mass ? impulse / mass : null;
+}
+
+export function title(id: string): string {
+  return id ? id[0]!.toUpperCase() + id.slice(1).replaceAll("-", " ") : "";
+}

@@ -1,0 +1,137 @@
+// The camera: a 28 degree lens that frames the mat with 4 % air; orbit, pan and zoom kept above the ground.
+
+import * as THREE from "three";
+import type { Point } from "./mat";
+
+const LENS = 28;
+const PITCH = (44 * Math.PI) / 180;
+const AIR = 1.04;
+/** Half of the most that the home view shows [m]. */
+const FRAMED = 2.3;
+
+export class Camera {
+  readonly camera = new THREE.PerspectiveCamera(LENS, 1, 0.1, 100);
+  private readonly target = new THREE.Vector3();
+  private yaw = 0;
+  private pitch = PITCH;
+  private distance = 8;
+  private corners: readonly Point[] = [];
+  private goal: { yaw: number; pitch: number; distance: number; target: THREE.Vector3 } | null = null;
+  private moved = false;
+  private readonly close: boolean;
+
+  /** close: a picture for looking, the mat may be cut; else all of it is in view. */
+  constructor(close = false) {
+    this.close = close;
+  }
+
+  setAspect(aspect: number): void {
+    this.camera.aspect = aspect;
+    this.camera.updateProjectionMatrix();
+    if (!this.moved) this.home(false);
+    else this.place();
+  }
+
+  setCorners(corners: readonly Point[]): void {
+    // Of a mat much larger than its bodies only the middle is framed.
+    const reach = Math.max(0.5, ...corners.map(([x, z]) => Math.max(Math.abs(x), Math.abs(z))));
+    const share = Math.min(1, FRAMED / reach);
+    this.corners = corners.map(([x, z]) => [x * share, z * share] as const);
+    this.home(false);
+  }
+
+  /** Back to where the whole mat is in view. */
+  home(glide: boolean): void {
+    this.moved = false;
+    const goal = this.framed();
+    if (glide) this.goal = goal;
+    else {
+      Object.assign(this, { yaw: goal.yaw, pitch: goal.pitch, distance: goal.distance });
+      this.target.copy(goal.target);
+      this.place();
+    }
+  }
+
+  orbit(dx: number, dy: number): void {
+    this.moved = true;
+    this.goal = null;
+    this.yaw -= dx * 0.006;
+    this.pitch = Math.max(0.12, Math.min(1.5, this.pitch + dy * 0.005));
+    this.place();
+  }
+
+  zoom(factor: number): void {
+    this.moved = true;
+    this.goal = null;
+    this.distance = Math.max(1.2, Math.min(30, this.distance * factor));
+    this.place();
+  }
+
+  pan(dx: number, dy: number, height: number): void {
+    this.moved = true;
+    this.goal = null;
+    const scale = (2 * this.distance * Math.tan((LENS * Math.PI) / 360)) / height;
+    const right = new THREE.Vector3(Math.cos(this.yaw), 0, -Math.sin(this.yaw));
+    const away = new THREE.Vector3(-Math.sin(this.yaw), 0, -Math.cos(this.yaw));
+    this.target.addScaledVector(right, -dx * scale).addScaledVector(away, (dy * scale) / Math.sin(this.pitch));
+    this.target.clampLength(0, 6);
+    this.place();
+  }
+
+  /** Glide on; whether the picture changed. */
+  step(seconds: number): boolean {
+    if (!this.goal) return false;
+    const k = 1 - Math.exp(-9 * seconds);
+    this.yaw += (this.goal.yaw - this.yaw) * k;
+    this.pitch += (this.goal.pitch - this.pitch) * k;
+    this.distance += (this.goal.distance - this.distance) * k;
+    this.target.lerp(this.goal.target, k);
+    if (Math.abs(this.goal.distance - this.distance) < 1e-3 && Math.abs(this.goal.yaw - this.yaw) < 1e-3) this.goal = null;
+    this.place();
+    return true;
+  }
+
+  private framed(): { yaw: number; pitch: number; distance: number; target: THREE.Vector3 } {
+    const target = new THREE.Vector3();
+    const pitch = this.close ? 0.55 : PITCH;
+    let distance = 6;
+    const probe = new THREE.PerspectiveCamera(LENS, this.camera.aspect, 0.1, 100);
+    const p = new THREE.Vector3();
+    const tan = Math.tan((LENS * Math.PI) / 360);
+    const points = this.corners.length ? this.corners : ([[-1, -1], [1, 1], [-1, 1], [1, -1]] as Point[]);
+    for (let i = 0; i < 12; i++) {
+      pose(probe, target, 0, pitch, distance);
+      let [x0, x1, y0, y1] = [Infinity, -Infinity, Infinity, -Infinity];
+      for (const [x, z] of points) {
+        for (const y of [-0.25, 0.3]) {
+          p.set(x, y, z).project(probe);
+          x0 = Math.min(x0, p.x);
+          x1 = Math.max(x1, p.x);
+          y0 = Math.min(y0, p.y);
+          y1 = Math.max(y1, p.y);
+        }
+      }
+      target.z -= (((y0 + y1) / 2) * distance * tan) / Math.sin(pitch);
+      distance *= Math.max((x1 - x0) / 2, (y1 - y0) / 2) * AIR;
+    }
+    if (this.close) {
+      distance *= 0.7;
+      target.z -= 0.42;
+    }
+    return { yaw: 0, pitch, distance, target };
+  }
+
+  private place(): void {
+    pose(this.camera, this.target, this.yaw, this.pitch, this.distance);
+  }
+}
+
+function pose(camera: THREE.PerspectiveCamera, target: THREE.Vector3, yaw: number, pitch: number, distance: number): void {
+  camera.position.set(
+    target.x + distance * Math.cos(pitch) * Math.sin(yaw),
+    target.y + distance * Math.sin(pitch),
+    target.z + distance * Math.cos(pitch) * Math.cos(yaw),
+  );
+  camera.lookAt(target);
+  camera.updateMatrixWorld();
+}

@@ -1,0 +1,155 @@
+// The stage without WebGL (tier D): the mat from above as SVG, bodies as their outlines, with the same aim.
+
+import type { Topology, TopologyBody } from "../wire/frames";
+import { outlineOf } from "./mat";
+import type { Point } from "./mat";
+import { PROP, SIGNAL, WORLD } from "./palette";
+import type { AimPicture, Poses, ScreenPoint, View } from "./view";
+
+const NS = "http://www.w3.org/2000/svg";
+
+function make<K extends keyof SVGElementTagNameMap>(name: K, attributes: Record<string, string>, parent?: Element): SVGElementTagNameMap[K] {
+  const element = document.createElementNS(NS, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  parent?.append(element);
+  return element;
+}
+
+export class FlatView implements View {
+  readonly element = make("svg", { "aria-hidden": "true", class: "flat" });
+  private readonly mat = make("g", {}, this.element);
+  private readonly shapes = make("g", {}, this.element);
+  private readonly arrow = make("g", { fill: "none", stroke: SIGNAL, "stroke-width": "0.05", "stroke-linecap": "round" }, this.element);
+  private readonly ring = make("circle", { fill: "none", stroke: SIGNAL, "stroke-width": "0.02" }, this.element);
+  private bodies: { body: TopologyBody; path: SVGPathElement; points: number[] }[] = [];
+  private outline: readonly Point[] = [];
+  private theme: "dark" | "light" = "dark";
+  private size = { width: 1, height: 1 };
+  private scale = 100;
+
+  corners(): readonly Point[] {
+    return this.outline;
+  }
+
+  setTopology(topology: Topology): void {
+    const arena = topology.bodies.find((body) => body.kind === "static");
+    this.outline = arena ? outlineOf(arena).corners : [];
+    this.shapes.replaceChildren();
+    this.bodies = topology.bodies
+      .filter((body) => body.kind !== "static")
+      .map((body) => ({ body, points: [...body.vertices], path: make("path", { fill: PROP, stroke: "#12211D", "stroke-width": "0.02", "stroke-linejoin": "round" }, this.shapes) }));
+    this.drawMat();
+    this.resize(this.size.width, this.size.height);
+  }
+
+  private drawMat(): void {
+    const world = WORLD[this.theme];
+    this.mat.replaceChildren();
+    make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z`, fill: world.mat, stroke: world.edge, "stroke-width": "0.05" }, this.mat);
+    const lines: string[] = [];
+    for (let k = -4; k <= 4; k++) lines.push(`M${k / 2} -1.5V1.5M-1.5 ${k / 2}H1.5`);
+    make("path", { d: lines.filter((_, i) => Math.abs(i - 4) <= 2).join(""), stroke: world.rule, "stroke-width": "0.008", opacity: "0.3", fill: "none" }, this.mat);
+  }
+
+  setColours(colours: readonly (string | null)[]): void {
+    this.bodies.forEach(({ path }, i) => path.setAttribute("fill", colours[i] ?? PROP));
+  }
+
+  setTheme(theme: "dark" | "light"): void {
+    this.theme = theme;
+    if (this.outline.length) this.drawMat();
+  }
+
+  setWireframe(): void {
+    // nothing to show in it
+  }
+
+  elastic(): void {
+    // elastic bodies are drawn by no mode that this view serves
+  }
+
+  update(poses: Poses, aim: AimPicture | null, ring: number | null): void {
+    this.bodies.forEach(({ path, points }, i) => {
+      const at = 12 * i;
+      const shown = (poses.active[i] ?? false) && at + 12 <= poses.rows.length;
+      path.setAttribute("visibility", shown ? "visible" : "hidden");
+      if (!shown) return;
+      const r = poses.rows;
+      const flat: Point[] = [];
+      for (let k = 0; k < points.length; k += 3) {
+        const [x, y, z] = [points[k]!, points[k + 1]!, points[k + 2]!];
+        flat.push([
+          r[at]! + x * r[at + 3]! + y * r[at + 6]! + z * r[at + 9]!,
+          r[at + 2]! + x * r[at + 5]! + y * r[at + 8]! + z * r[at + 11]!,
+        ]);
+      }
+      path.setAttribute("d", `M${hullPath(flat)}Z`);
+    });
+    this.arrow.replaceChildren();
+    if (aim) {
+      const [dx, dz] = [Math.cos(aim.azimuth), Math.sin(aim.azimuth)];
+      const [x, z] = [aim.x + dx * aim.length, aim.z + dz * aim.length];
+      make("path", { d: `M${aim.x} ${aim.z}L${x} ${z}M${x - 0.12 * dx + 0.08 * dz} ${z - 0.12 * dz - 0.08 * dx}L${x} ${z}L${x - 0.12 * dx - 0.08 * dz} ${z - 0.12 * dz + 0.08 * dx}` }, this.arrow);
+    }
+    this.ring.setAttribute("visibility", ring !== null && poses.active[ring] ? "visible" : "hidden");
+    if (ring !== null) {
+      this.ring.setAttribute("cx", String(poses.rows[12 * ring]));
+      this.ring.setAttribute("cy", String(poses.rows[12 * ring + 2]));
+      this.ring.setAttribute("r", "0.4");
+    }
+  }
+
+  render(): boolean {
+    return false;
+  }
+
+  resize(width: number, height: number): void {
+    this.size = { width, height };
+    const reach = Math.max(0.5, ...this.outline.map(([x, z]) => Math.max(Math.abs(x), Math.abs(z)))) * 1.08;
+    this.scale = Math.min(width, height) / (2 * reach);
+    this.element.setAttribute("viewBox", [-width / 2 / this.scale, -height / 2 / this.scale, width / this.scale, height / this.scale].join(" "));
+  }
+
+  screen(x: number, y: number, z: number): ScreenPoint {
+    return { x: this.size.width / 2 + x * this.scale, y: this.size.height / 2 + z * this.scale, visible: true, depth: -y };
+  }
+
+  ground(px: number, py: number): readonly [number, number] {
+    return [(px - this.size.width / 2) / this.scale, (py - this.size.height / 2) / this.scale];
+  }
+
+  beside(px: number, py: number, at: readonly [number, number, number]): readonly [number, number, number] {
+    const [x, z] = this.ground(px, py);
+    return [x, at[1], z];
+  }
+
+  orbit(): void {}
+  pan(): void {}
+  zoom(): void {}
+  home(): void {}
+
+  plainer(): string | null {
+    return null;
+  }
+
+  dispose(): void {
+    this.element.remove();
+  }
+}
+
+function hullPath(points: Point[]): string {
+  const sorted = points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const chain = (list: Point[]): Point[] => {
+    const out: Point[] = [];
+    for (const p of list) {
+      while (out.length > 1) {
+        const [a, b] = [out.at(-2)!, out.at(-1)!];
+        if ((b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0]) > 0) break;
+        out.pop();
+      }
+      out.push(p);
+    }
+    return out.slice(0, -1);
+  };
+  return [...chain(sorted), ...chain([...sorted].reverse())].map(([x, z]) => `${x.toFixed(3)} ${z.toFixed(3)}`).join("L");
+}

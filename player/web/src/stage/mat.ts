@@ -1,0 +1,201 @@
+// The arena as a cutting mat printed to scale: a 0.5 m grid, a tick every 10 cm along every edge, numbers in metres
+// where the grid's lines meet the rim. Off the mat is out: the slab's edge shows the drop.
+
+import * as THREE from "three";
+import type { TopologyBody } from "../wire/frames";
+import type { WorldTheme } from "./palette";
+
+export type Point = readonly [number, number];
+
+/** Corners of the top of a static body over ground (x, z), in order; its convex hull. */
+export function outlineOf(body: TopologyBody): { corners: Point[]; top: number; bottom: number } {
+  let top = -Infinity;
+  let bottom = Infinity;
+  for (let i = 1; i < body.vertices.length; i += 3) {
+    top = Math.max(top, body.vertices[i]!);
+    bottom = Math.min(bottom, body.vertices[i]!);
+  }
+  const points: Point[] = [];
+  for (let i = 0; i < body.vertices.length; i += 3) {
+    if (body.vertices[i + 1]! > top - 1e-3) points.push([body.vertices[i]!, body.vertices[i + 2]!]);
+  }
+  return { corners: hull(points), top, bottom };
+}
+
+function hull(points: Point[]): Point[] {
+  const sorted = [...points].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  const turn = (o: Point, a: Point, b: Point) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
+  const half = (list: Point[]): Point[] => {
+    const chain: Point[] = [];
+    for (const point of list) {
+      while (chain.length > 1 && turn(chain.at(-2)!, chain.at(-1)!, point) <= 1e-9) chain.pop();
+      chain.push(point);
+    }
+    return chain.slice(0, -1);
+  };
+  return [...half(sorted), ...half(sorted.reverse())];
+}
+
+/** Signed distance over ground to the nearest edge [m], positive inside. */
+export function insideBy(corners: readonly Point[], x: number, z: number): number {
+  let nearest = Infinity;
+  for (let i = 0; i < corners.length; i++) {
+    const [ax, az] = corners[i]!;
+    const [bx, bz] = corners[(i + 1) % corners.length]!;
+    const length = Math.hypot(bx - ax, bz - az) || 1;
+    nearest = Math.min(nearest, ((bx - ax) * (z - az) - (bz - az) * (x - ax)) / length);
+  }
+  return nearest;
+}
+
+const SCALE = 320; // texels per metre
+
+export class Mat {
+  readonly group = new THREE.Group();
+  readonly corners: readonly Point[];
+  readonly top: number;
+  private readonly texture: THREE.CanvasTexture;
+  private readonly disposables: { dispose(): void }[] = [];
+
+  constructor(body: TopologyBody, theme: WorldTheme, anisotropy: number) {
+    const { corners, top, bottom } = outlineOf(body);
+    this.corners = corners;
+    this.top = top;
+    const xs = corners.map((corner) => corner[0]);
+    const zs = corners.map((corner) => corner[1]);
+    const box = { x0: Math.min(...xs), x1: Math.max(...xs), z0: Math.min(...zs), z1: Math.max(...zs) };
+    this.texture = new THREE.CanvasTexture(print(corners, box, theme));
+    this.texture.colorSpace = THREE.SRGBColorSpace;
+    this.texture.anisotropy = anisotropy;
+
+    const shape = new THREE.Shape(corners.map(([x, z]) => new THREE.Vector2(x, -z)));
+    const face = new THREE.ShapeGeometry(shape);
+    const uv = face.attributes["uv"]!;
+    const position = face.attributes["position"]!;
+    for (let i = 0; i < uv.count; i++) {
+      uv.setXY(i, (position.getX(i) - box.x0) / (box.x1 - box.x0), 1 - (-position.getY(i) - box.z0) / (box.z1 - box.z0));
+    }
+    const printed = new THREE.MeshStandardMaterial({ map: this.texture, roughness: 0.82 });
+    const surface = new THREE.Mesh(face, printed);
+    surface.rotation.x = -Math.PI / 2;
+    surface.position.y = top + 0.0005;
+    surface.receiveShadow = true;
+
+    // The slab's own mesh below, so that what is seen is what is fallen off; a lip above it catches the light.
+    const slab = new THREE.BufferGeometry();
+    slab.setAttribute("position", new THREE.BufferAttribute(body.vertices.slice(), 3));
+    slab.setIndex(new THREE.BufferAttribute(body.faces.slice(), 1));
+    const flat = slab.toNonIndexed();
+    flat.computeVertexNormals();
+    const sides = new THREE.MeshStandardMaterial({ color: theme.edge, roughness: 0.9 });
+    const rim = new THREE.Mesh(flat, sides);
+    rim.castShadow = rim.receiveShadow = true;
+    rim.position.y = -0.002;
+
+    const line = new THREE.BufferGeometry().setFromPoints([...corners, corners[0]!].map(([x, z]) => new THREE.Vector3(x, top + 0.001, z)));
+    const edge = new THREE.Line(line, new THREE.LineBasicMaterial({ color: theme.rule, transparent: true, opacity: 0.35 }));
+
+    const floor = new THREE.Mesh(new THREE.PlaneGeometry(60, 60), new THREE.ShadowMaterial({ opacity: theme.drop }));
+    floor.rotation.x = -Math.PI / 2;
+    floor.position.y = bottom - 0.45;
+    floor.receiveShadow = true;
+    this.group.add(surface, rim, edge, floor);
+    slab.dispose();
+    this.disposables.push(face, printed, flat, sides, line, edge.material, floor.geometry, floor.material as THREE.Material, this.texture);
+  }
+
+  dispose(): void {
+    for (const one of this.disposables) one.dispose();
+  }
+}
+
+function print(corners: readonly Point[], box: { x0: number; x1: number; z0: number; z1: number }, theme: WorldTheme): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.min(4096, Math.ceil((box.x1 - box.x0) * SCALE));
+  canvas.height = Math.min(4096, Math.ceil((box.z1 - box.z0) * SCALE));
+  const g = canvas.getContext("2d")!;
+  g.fillStyle = theme.mat;
+  g.fillRect(0, 0, canvas.width, canvas.height);
+  g.scale(canvas.width / (box.x1 - box.x0), canvas.height / (box.z1 - box.z0));
+  g.translate(-box.x0, -box.z0);
+  g.strokeStyle = g.fillStyle = theme.rule;
+  const stroke = (x0: number, z0: number, x1: number, z1: number, alpha: number, width: number) => {
+    g.globalAlpha = alpha;
+    g.lineWidth = width;
+    g.beginPath();
+    g.moveTo(x0, z0);
+    g.lineTo(x1, z1);
+    g.stroke();
+  };
+  const inset = 0.2;
+  const inner = corners.map((_, i) => insetCorner(corners, i, inset));
+  g.save();
+  g.beginPath();
+  inner.forEach(([x, z], i) => (i ? g.lineTo(x, z) : g.moveTo(x, z)));
+  g.closePath();
+  g.clip();
+  for (let x = Math.ceil(box.x0 * 2) / 2; x <= box.x1; x += 0.5) stroke(x, box.z0, x, box.z1, x % 1 ? 0.12 : 0.28, 0.006);
+  for (let z = Math.ceil(box.z0 * 2) / 2; z <= box.z1; z += 0.5) stroke(box.x0, z, box.x1, z, z % 1 ? 0.12 : 0.28, 0.006);
+  g.restore();
+  g.globalAlpha = 0.3;
+  g.lineWidth = 0.01;
+  g.beginPath();
+  inner.forEach(([x, z], i) => (i ? g.lineTo(x, z) : g.moveTo(x, z)));
+  g.closePath();
+  g.stroke();
+  g.beginPath();
+  g.arc(0, 0, 0.5, 0, 7);
+  g.stroke();
+
+  g.font = `600 0.085px "Martian Mono Variable", monospace`;
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  for (let i = 0; i < corners.length; i++) {
+    const [ax, az] = corners[i]!;
+    const [bx, bz] = corners[(i + 1) % corners.length]!;
+    const length = Math.hypot(bx - ax, bz - az);
+    const [ux, uz] = [(bx - ax) / length, (bz - az) / length];
+    const [nx, nz] = [-uz, ux]; // inwards: the corners run with the inside on their left over (x, z)
+    const [mx, mz] = [(ax + bx) / 2, (az + bz) / 2];
+    // One rule per edge, a metre (or half of one) long, in the middle of it.
+    const metres = Math.max(0.5, Math.floor((length - 0.3) * 2) / 2);
+    for (let k = 0; k <= Math.round(metres * 20); k++) {
+      const s = k / 20 - metres / 2;
+      const size = k % 10 === 0 ? 0.1 : k % 2 === 0 ? 0.065 : 0.035;
+      const [px, pz] = [mx + ux * s + nx * 0.02, mz + uz * s + nz * 0.02];
+      stroke(px, pz, px + nx * size, pz + nz * size, 0.7, k % 2 === 0 ? 0.009 : 0.006);
+      if (k % 10 === 0) {
+        g.save();
+        g.globalAlpha = 0.85;
+        g.translate(px + nx * 0.155, pz + nz * 0.155);
+        g.rotate(Math.atan2(nz, nx) + Math.PI / 2 + (nz > 0.3 ? Math.PI : 0));
+        drawText(g, String(nz > 0.3 ? k / 20 : metres - k / 20));
+        g.restore();
+      }
+    }
+  }
+  return canvas;
+}
+
+/** Text smaller than a pixel's unit: draw it large and scale down, since fonts round their size. */
+function drawText(g: CanvasRenderingContext2D, text: string): void {
+  g.font = `600 40px "Martian Mono Variable", monospace`;
+  g.scale(0.085 / 40, 0.085 / 40);
+  g.fillText(text, 0, 0);
+}
+
+function insetCorner(corners: readonly Point[], i: number, by: number): Point {
+  const n = corners.length;
+  const [px, pz] = corners[(i + n - 1) % n]!;
+  const [x, z] = corners[i]!;
+  const [qx, qz] = corners[(i + 1) % n]!;
+  const unit = (dx: number, dz: number): Point => {
+    const length = Math.hypot(dx, dz) || 1;
+    return [dx / length, dz / length];
+  };
+  const [ax, az] = unit(px - x, pz - z);
+  const [bx, bz] = unit(qx - x, qz - z);
+  const [mx, mz] = unit(ax + bx, az + bz);
+  const sine = Math.abs(ax * mz - az * mx) || 1;
+  return [x + (mx * by) / sine, z + (mz * by) / sine];
+}

@@ -1,0 +1,165 @@
+// What floats over the picture in its own pixels: names, impact flashes with their impulse, the pull's handle.
+// Plain DOM, moved by transform each frame; never part of the framework.
+
+import { fixed } from "../ui/format";
+import { markSvg } from "../ui/marks";
+import type { View } from "./view";
+
+const NS = "http://www.w3.org/2000/svg";
+const RAYS = 14;
+const FLASH_S = 0.42;
+const LABEL_S = 1.2;
+/** Below this a contact is not shown [N s]. */
+const QUIET = 1;
+
+export interface PinSpec {
+  readonly body: number;
+  readonly seat: number;
+  readonly name: string;
+  readonly mark: number;
+}
+
+/** A handle that is held (mark and name), or only pointed at (mark null), and where it is pulled to. */
+export interface Hold {
+  readonly at: readonly [number, number, number];
+  readonly to: readonly [number, number, number] | null;
+  readonly mark: number | null;
+  readonly name: string;
+}
+
+interface Flash {
+  readonly point: readonly [number, number, number];
+  readonly born: number;
+  readonly impulse: number;
+  readonly rays: SVGPathElement;
+  readonly label: HTMLElement;
+}
+
+export class Overlay {
+  readonly element = document.createElement("div");
+  private readonly svg = document.createElementNS(NS, "svg");
+  private pins = new Map<number, HTMLElement>();
+  private flashes: Flash[] = [];
+  private readonly handle = document.createElement("div");
+  private readonly handleLabel = document.createElement("span");
+  calm = false;
+  /** A plain tier: labels only. */
+  plain = false;
+
+  constructor() {
+    this.element.className = "overlay";
+    this.element.setAttribute("aria-hidden", "true");
+    this.svg.setAttribute("class", "rays");
+    this.handle.className = "pull";
+    this.handle.append(this.handleLabel);
+    this.handle.hidden = true;
+    this.element.append(this.svg, this.handle);
+  }
+
+  setPins(specs: readonly PinSpec[]): void {
+    for (const pin of this.pins.values()) pin.remove();
+    this.pins.clear();
+    for (const spec of specs) {
+      const pin = document.createElement("div");
+      pin.className = "pin";
+      pin.innerHTML = markSvg(spec.mark, spec.name, 18);
+      const text = document.createElement("span");
+      text.textContent = spec.name;
+      pin.append(text);
+      this.element.append(pin);
+      this.pins.set(spec.body, pin);
+    }
+  }
+
+  /** Where a body's pin points; null hides it. */
+  placePin(body: number, at: { x: number; y: number } | null): void {
+    const pin = this.pins.get(body);
+    if (!pin) return;
+    pin.style.visibility = at ? "visible" : "hidden";
+    if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, -100%)`;
+  }
+
+  flash(point: readonly [number, number, number], impulse: number, now: number): void {
+    if (impulse < QUIET) return;
+    const rays = document.createElementNS(NS, "path");
+    const label = document.createElement("div");
+    label.className = "impulse";
+    label.style.transform = "translate(-999px, 0)"; // until the next frame places it
+    label.textContent = `${fixed(impulse, 1)} N·s`;
+    this.svg.append(rays);
+    this.element.append(label);
+    this.flashes.push({ point, born: now, impulse, rays, label });
+    while (this.flashes.length > 8) this.drop(this.flashes[0]!);
+  }
+
+  /** The pull's handle at a pixel with its speed, or null. */
+  placeHandle(at: { x: number; y: number; text: string } | null): void {
+    this.handle.hidden = at === null;
+    if (!at) return;
+    this.handle.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px)`;
+    if (this.handleLabel.textContent !== at.text) this.handleLabel.textContent = at.text;
+  }
+
+  placeHolds(view: View, holds: readonly Hold[]): void {
+    while (this.holds.length < holds.length) {
+      const group = document.createElementNS(NS, "g");
+      group.innerHTML = '<path class="tether"/><circle class="grip" r="9"/><circle class="cursor" r="5"/>';
+      this.svg.append(group);
+      this.holds.push(group);
+    }
+    this.holds.forEach((group, i) => {
+      const hold = holds[i];
+      group.setAttribute("visibility", hold ? "visible" : "hidden");
+      if (!hold) return;
+      const at = view.screen(...hold.at);
+      const to = hold.to ? view.screen(...hold.to) : null;
+      group.style.color = hold.mark === null ? "var(--raised)" : `var(--p${hold.mark + 1})`;
+      const [tether, grip, cursor] = group.children as unknown as [SVGPathElement, SVGCircleElement, SVGCircleElement];
+      tether.setAttribute("d", to ? `M${at.x.toFixed(1)} ${at.y.toFixed(1)}L${to.x.toFixed(1)} ${to.y.toFixed(1)}` : "");
+      grip.setAttribute("cx", at.x.toFixed(1));
+      grip.setAttribute("cy", at.y.toFixed(1));
+      grip.setAttribute("class", hold.mark === null ? "grip free" : "grip");
+      cursor.setAttribute("visibility", to ? "inherit" : "hidden");
+      if (to) {
+        cursor.setAttribute("cx", to.x.toFixed(1));
+        cursor.setAttribute("cy", to.y.toFixed(1));
+      }
+    });
+  }
+  private readonly holds: SVGGElement[] = [];
+
+  /** Move the flashes on; whether any is left. */
+  draw(view: View, now: number): boolean {
+    for (const flash of [...this.flashes]) {
+      const age = now - flash.born;
+      if (age > FLASH_S + LABEL_S) {
+        this.drop(flash);
+        continue;
+      }
+      const at = view.screen(...flash.point);
+      const size = 12 + 16 * Math.log10(Math.max(1, flash.impulse));
+      if (age < FLASH_S && !this.calm && !this.plain) {
+        const t = age / FLASH_S;
+        let d = "";
+        for (let i = 0; i < RAYS; i++) {
+          const angle = (2 * Math.PI * i) / RAYS + 0.2;
+          const long = size * (i % 2 ? 0.62 : 1) * (0.55 + 0.65 * t);
+          const from = size * (0.25 + 0.75 * t);
+          const [c, s] = [Math.cos(angle), Math.sin(angle)];
+          d += `M${(at.x + c * from).toFixed(1)} ${(at.y + s * from).toFixed(1)}L${(at.x + c * (from + long * (1 - t))).toFixed(1)} ${(at.y + s * (from + long * (1 - t))).toFixed(1)}`;
+        }
+        flash.rays.setAttribute("d", d);
+        flash.rays.setAttribute("opacity", String(1 - t * t));
+      } else flash.rays.setAttribute("d", "");
+      flash.label.style.transform = `translate(${at.x.toFixed(1)}px, ${(at.y + size + 18).toFixed(1)}px) translate(-50%, -50%)`;
+      flash.label.style.opacity = String(Math.min(1, (FLASH_S + LABEL_S - age) / 0.2));
+    }
+    return this.flashes.length > 0;
+  }
+
+  private drop(flash: Flash): void {
+    flash.rays.remove();
+    flash.label.remove();
+    this.flashes = this.flashes.filter((other) => other !== flash);
+  }
+}

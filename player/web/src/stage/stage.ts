@@ -1,0 +1,478 @@
+// The stage: one loop that takes moments from the timeline, blends them, draws the picture and what floats over it,
+// and turns pointers into orbiting, or hands them to whoever acts on a body. It knows no framework, no socket.
+
+import type { Topology, TopologyBody } from "../wire/frames";
+import type { Blow } from "../session/events";
+import { blendAffine } from "./affine";
+import { canWebGL, drawsInSoftware } from "./browser";
+import { FlatView } from "./flat";
+import { Overlay } from "./overlay";
+import type { Hold, PinSpec } from "./overlay";
+import { PLAYER_COLOURS, propColour } from "./palette";
+import type { Timeline } from "./timeline";
+import type { AimPicture, View } from "./view";
+
+/** Who acts on bodies by pointer. Pixels of the stage. `down` answers whether the pointer is its from now on. */
+export interface Hand {
+  /** The pointer passes over the stage, not pressed. */
+  hover?(px: number, py: number): void;
+  down(px: number, py: number, touch: boolean): boolean;
+  move(px: number, py: number): void;
+  up(px: number, py: number): void;
+  cancel(): void;
+}
+
+export interface StageSeat {
+  readonly seat: number;
+  readonly name: string;
+  readonly mark: number;
+  readonly out: boolean;
+}
+
+export interface Drawn {
+  aim: AimPicture | null;
+  /** The seat whose body wears the ring. */
+  ring: number | null;
+  handle: { x: number; y: number; z: number; text: string } | null;
+  /** Held and hovered handles, with a tether to where they are pulled. */
+  holds?: readonly Hold[];
+}
+
+const SLOW_MS = 22;
+const WINDOW_S = 2;
+
+export class Stage {
+  readonly host: HTMLElement;
+  readonly overlay = new Overlay();
+  view: View;
+  tier: string;
+  timeline: Timeline | null = null;
+  topology: Topology | null = null;
+  hand: Hand | null = null;
+  /** What else to draw now; asked every frame. */
+  draw: () => Drawn = () => ({ aim: null, ring: null, handle: null });
+  onTier: (tier: string) => void = () => {};
+  /** Time in a frame [ms], over the last second or so: all of it, and our part before the renderer's. */
+  frameMs = 0;
+  workMs = 0;
+  /** The last frames, two numbers each: all of it, our part [ms]. For measuring. */
+  readonly spent = new Float32Array(2 * 256);
+  private spentAt = 0;
+  fps = 0;
+  private rows = new Float32Array(0);
+  private active: boolean[] = [];
+  private movingBodies: TopologyBody[] = [];
+  private seats: readonly StageSeat[] = [];
+  private bodyOfSeat = new Map<number, number>();
+  private pendingBlows: Blow[] = [];
+  private seen = { before: -1, after: -1, blend: -1 };
+  private dirty = true;
+  private last = 0;
+  private window = { seconds: 0, frames: 0, running: false };
+  private raf = 0;
+  private hidden = false;
+  private mine: number | null = null;
+  private readonly resizer: ResizeObserver;
+  private readonly stop = new AbortController();
+  private pointers = new Map<number, { x: number; y: number }>();
+  private handPointer: number | null = null;
+  private mode: "dark" | "light" = "dark";
+  private readonly still: boolean;
+
+  /** still: a picture only, no pointers. */
+  private constructor(host: HTMLElement, view: View, tier: string, still: boolean) {
+    this.host = host;
+    this.view = view;
+    this.tier = tier;
+    this.still = still;
+    host.append(view.element, this.overlay.element);
+    this.overlay.plain = tier === "C" || tier === "D";
+    this.resizer = new ResizeObserver(() => this.measure());
+    this.resizer.observe(host);
+    this.measure();
+    if (!still) this.listen();
+    this.raf = requestAnimationFrame((at) => this.frame(at));
+  }
+
+  /** A stage in three dimensions where the browser can, else flat. */
+  static async make(host: HTMLElement, options: { still?: boolean; tier?: string | null } = {}): Promise<Stage> {
+    const wanted = options.tier ?? null;
+    if (wanted !== "D" && canWebGL()) {
+      try {
+        const { View3D } = await import("./view3d");
+        const tier = wanted === "A" || wanted === "B" || wanted === "C" ? wanted : drawsInSoftware() ? "C" : "A";
+        return new Stage(host, new View3D(tier, options.still ?? false), tier, options.still ?? false);
+      } catch (error) {
+        console.warn("no WebGL:", error);
+      }
+    }
+    return new Stage(host, new FlatView(), "D", options.still ?? false);
+  }
+
+  setTopology(topology: Topology): void {
+    if (topology === this.topology) return;
+    this.topology = topology;
+    const moving = topology.bodies.filter((body) => body.kind !== "static");
+    this.movingBodies = moving;
+    this.rows = new Float32Array(12 * moving.length);
+    this.active = moving.map(() => false);
+    this.bodyOfSeat = new Map();
+    moving.forEach((body, index) => {
+      if (body.seat !== null) this.bodyOfSeat.set(body.seat, index);
+    });
+    this.view.setTopology(topology);
+    this.view.setTheme(this.mode);
+    this.applySeats();
+    this.seen = { before: -1, after: -1, blend: -1 };
+    this.dirty = true;
+  }
+
+  setSeats(seats: readonly StageSeat[], mine: number | null): void {
+    this.seats = seats;
+    this.mine = mine;
+    this.applySeats();
+    this.dirty = true;
+  }
+
+  setTheme(theme: "dark" | "light"): void {
+    this.mode = theme;
+    this.view.setTheme(theme);
+    this.dirty = true;
+  }
+
+  setCalm(calm: boolean): void {
+    this.overlay.calm = calm;
+  }
+
+  setWireframe(shown: boolean): void {
+    this.view.setWireframe(shown);
+    this.seen.before = -1;
+    this.dirty = true;
+  }
+
+  /** A contact: flashes when the picture comes to its tick. */
+  blow(blow: Blow): void {
+    this.pendingBlows.push(blow);
+    if (this.pendingBlows.length > 16) this.pendingBlows.shift();
+  }
+
+  touch(): void {
+    this.dirty = true;
+  }
+
+  home(): void {
+    this.view.home(!this.overlay.calm);
+    this.dirty = true;
+  }
+
+  /** A moving body's centre and pixel radius now; null when it is not there. */
+  whereIs(body: number): { x: number; y: number; z: number; px: number; py: number; radius: number } | null {
+    if (!this.active[body] || 12 * body + 12 > this.rows.length) return null;
+    const [x, y, z] = [this.rows[12 * body]!, this.rows[12 * body + 1]!, this.rows[12 * body + 2]!];
+    const at = this.view.screen(x, y, z);
+    const size = this.sizeOf(body);
+    const side = this.view.screen(x + size, y, z);
+    return { x, y, z, px: at.x, py: at.y, radius: Math.hypot(side.x - at.x, side.y - at.y) };
+  }
+
+  bodyOf(seat: number): number | null {
+    return this.bodyOfSeat.get(seat) ?? null;
+  }
+
+  /** Where a handle of a body is now: "centre" or "v3". Null when it is not there. */
+  handleAt(body: string, handle: string): [number, number, number] | null {
+    const moving = this.moving();
+    const index = moving.findIndex((one) => one.id === body);
+    const shape = moving[index];
+    if (!shape || !this.active[index]) return null;
+    const o = 12 * index;
+    const r = this.rows;
+    const vertex = handle.startsWith("v") && shape.kind !== "elastic" ? Number(handle.slice(1)) : -1;
+    if (vertex < 0 || 3 * vertex + 2 >= shape.vertices.length) return [r[o]!, r[o + 1]!, r[o + 2]!];
+    const [x, y, z] = [shape.vertices[3 * vertex]!, shape.vertices[3 * vertex + 1]!, shape.vertices[3 * vertex + 2]!];
+    return [0, 1, 2].map((k) => r[o + k]! + x * r[o + 3 + k]! + y * r[o + 6 + k]! + z * r[o + 9 + k]!) as [number, number, number];
+  }
+
+  /** The handle under a pixel: of the foremost body there, the nearest vertex that looks this way. */
+  pick(px: number, py: number, slack: number): { body: string; handle: string; at: [number, number, number] } | null {
+    let best: { body: string; handle: string; at: [number, number, number] } | null = null;
+    let front = Infinity;
+    this.moving().forEach((shape, index) => {
+      const where = this.whereIs(index);
+      if (!where) return;
+      const centre = this.view.screen(where.x, where.y, where.z);
+      if (Math.hypot(px - where.px, py - where.py) > where.radius + slack || centre.depth >= front) return;
+      const count = shape.kind === "elastic" ? 0 : shape.vertices.length / 3;
+      let nearest: { handle: string; at: [number, number, number]; off: number } = { handle: "centre", at: [where.x, where.y, where.z], off: where.radius * 0.9 + slack };
+      if (shape.kind === "elastic" && Math.hypot(px - where.px, py - where.py) > nearest.off) return;
+      for (let v = 0; v < count; v++) {
+        const at = this.handleAt(shape.id, `v${v}`)!;
+        const seen = this.view.screen(...at);
+        const off = Math.hypot(seen.x - px, seen.y - py) + (seen.depth > centre.depth ? 12 : 0);
+        if (off < nearest.off) nearest = { handle: `v${v}`, at, off };
+      }
+      best = { body: shape.id, handle: nearest.handle, at: nearest.at };
+      front = centre.depth;
+    });
+    return best;
+  }
+
+  private moving() {
+    return this.movingBodies;
+  }
+
+  /** Every moving body that is there, in pixels: for tests and for the keyboard. */
+  places(): { id: string; seat: number | null; px: number; py: number; x: number; y: number; z: number }[] {
+    const moving = this.topology?.bodies.filter((body) => body.kind !== "static") ?? [];
+    return moving.flatMap((body, index) => {
+      const at = this.whereIs(index);
+      return at ? [{ id: body.id, seat: body.seat, px: at.px, py: at.py, x: at.x, y: at.y, z: at.z }] : [];
+    });
+  }
+
+  dispose(): void {
+    cancelAnimationFrame(this.raf);
+    this.raf = -1;
+    this.stop.abort();
+    this.resizer.disconnect();
+    this.view.dispose();
+    this.overlay.element.remove();
+  }
+
+  // -- the loop
+
+  private frame(at: number): void {
+    if (this.raf === -1) return;
+    this.raf = requestAnimationFrame((next) => this.frame(next));
+    const now = at / 1000;
+    const interval = this.last ? now - this.last : 0;
+    const seconds = Math.min(0.1, interval);
+    this.last = now;
+    if (this.hidden) return;
+    const began = performance.now();
+    const moved = this.blend(performance.now() / 1000);
+    const drawn = this.draw();
+    const flashing = this.overlay.draw(this.view, now);
+    if (!moved && !this.dirty && !flashing) {
+      this.window.running = false;
+      return;
+    }
+    this.dirty = false;
+    this.releaseBlows(now);
+    const ring = drawn.ring === null ? null : (this.bodyOfSeat.get(drawn.ring) ?? null);
+    this.view.update({ rows: this.rows, active: this.active }, drawn.aim, ring);
+    const work = performance.now() - began;
+    this.workMs = this.workMs ? this.workMs * 0.95 + work * 0.05 : work;
+    if (this.view.render(seconds)) this.dirty = true;
+    this.placePins();
+    if (drawn.handle) {
+      const p = this.view.screen(drawn.handle.x, drawn.handle.y, drawn.handle.z);
+      this.overlay.placeHandle({ x: p.x, y: p.y, text: drawn.handle.text });
+    } else this.overlay.placeHandle(null);
+    this.overlay.placeHolds(this.view, drawn.holds ?? []);
+    const spent = performance.now() - began;
+    this.spent[this.spentAt] = spent;
+    this.spent[this.spentAt + 1] = work;
+    this.spentAt = (this.spentAt + 2) % this.spent.length;
+    this.frameMs = this.frameMs ? this.frameMs * 0.95 + spent * 0.05 : spent;
+    this.judge(interval);
+  }
+
+  /** Bring `rows` to the moment to draw; whether it changed. */
+  private blend(now: number): boolean {
+    const moment = this.timeline?.sample(now);
+    if (!moment || !this.topology || moment.before.version !== this.topology.version) return false;
+    const { before, after, blend } = moment;
+    if (before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.pendingBlows.length > 0;
+    this.seen = { before: before.tick, after: after.tick, blend };
+    if (before.rowCounts) {
+      this.view.elastic(before.rows, after.rows, blend, after.active);
+      this.blendMixed(before.rows, after.rows, blend, before.rowCounts, after.active);
+      return true;
+    }
+    for (let body = 0; body < this.active.length && 12 * body + 12 <= before.rows.length; body++) {
+      const here = after.active[body] === true && before.active[body] === true;
+      this.active[body] = here;
+      if (here) blendAffine(this.rows.subarray(12 * body, 12 * body + 12), before.rows, after.rows, 12 * body, blend);
+    }
+    return true;
+  }
+
+  /** Frames with elastic bodies: affine rows are blended, of an elastic body the centre is kept. */
+  private blendMixed(a: Float32Array, b: Float32Array, t: number, counts: readonly number[], active: readonly boolean[]): void {
+    let at = 0;
+    counts.forEach((count, body) => {
+      const out = this.rows.subarray(12 * body, 12 * body + 12);
+      this.active[body] = active[body] === true;
+      if (count === 4) {
+        if (this.active[body]) blendAffine(out, a.subarray(3 * at, 3 * at + 12), b.subarray(3 * at, 3 * at + 12), 0, t);
+      } else {
+        out.fill(0);
+        for (let i = 3 * at; i < 3 * (at + count); i++) out[i % 3] = out[i % 3]! + (a[i]! + (b[i]! - a[i]!) * t) / count;
+      }
+      at += count;
+    });
+  }
+
+  private releaseBlows(now: number): void {
+    if (!this.timeline) return;
+    this.pendingBlows = this.pendingBlows.filter((blow) => {
+      if (!this.timeline!.passed(blow.tick)) return true;
+      this.overlay.flash(blow.point, blow.impulse, now);
+      this.dirty = true;
+      return false;
+    });
+  }
+
+  private placePins(): void {
+    for (const [seat, body] of this.bodyOfSeat) {
+      const at = this.whereIs(body);
+      const aiming = seat === this.mine && this.draw().ring === seat;
+      if (!at || aiming || at.y < -0.3) {
+        this.overlay.placePin(body, null);
+        continue;
+      }
+      const top = this.view.screen(at.x, at.y + this.sizeOf(body) * 0.95, at.z);
+      this.overlay.placePin(body, { x: top.x, y: top.y - 6 });
+    }
+  }
+
+  private sizeOf(body: number): number {
+    const cached = this.sizes.get(body);
+    if (cached) return cached;
+    const shape = this.topology?.bodies.filter((one) => one.kind !== "static")[body];
+    let most = 0.2;
+    if (shape) for (let i = 0; i < shape.vertices.length; i += 3) most = Math.max(most, Math.hypot(shape.vertices[i]!, shape.vertices[i + 1]!, shape.vertices[i + 2]!));
+    this.sizes.set(body, most);
+    return most;
+  }
+  private sizes = new Map<number, number>();
+
+  /** Step down a tier when frames stay slow for a window. */
+  private judge(interval: number): void {
+    // Pictures are only drawn while something moves: only the time between neighbours counts.
+    const window = this.window;
+    if (window.running && interval < 1 && !document.hidden) {
+      window.frames++;
+      window.seconds += interval;
+    }
+    window.running = true;
+    if (window.seconds < WINDOW_S) return;
+    const mean = (window.seconds * 1000) / window.frames;
+    this.fps = 1000 / mean;
+    if (mean > SLOW_MS) {
+      const tier = this.view.plainer();
+      if (tier) {
+        this.tier = tier;
+        this.overlay.plain = tier === "C";
+        this.dirty = true;
+        this.onTier(tier);
+      }
+    }
+    this.window = { seconds: 0, frames: 0, running: false };
+  }
+
+  private applySeats(): void {
+    this.sizes.clear();
+    const colours: (string | null)[] = this.movingBodies.map((body) => propColour(body.body || body.id));
+    const pins: PinSpec[] = [];
+    for (const seat of this.seats) {
+      const body = this.bodyOfSeat.get(seat.seat);
+      if (body === undefined) continue;
+      colours[body] = PLAYER_COLOURS[seat.mark] ?? null;
+      if (!this.still) pins.push({ body, seat: seat.seat, name: seat.name, mark: seat.mark });
+    }
+    this.view.setColours(colours);
+    this.overlay.setPins(pins);
+  }
+
+  private measure(): void {
+    const box = this.host.getBoundingClientRect();
+    if (box.width < 2 || box.height < 2) {
+      this.hidden = true;
+      return;
+    }
+    this.hidden = false;
+    this.view.resize(box.width, box.height);
+    // A canvas is empty after its size changed: fill it before the browser shows it.
+    if (this.topology) this.view.render(0);
+    this.dirty = true;
+  }
+
+  // -- pointers
+
+  private listen(): void {
+    const host = this.host;
+    const options = { signal: this.stop.signal };
+    host.addEventListener("pointerdown", (event) => this.pointerDown(event), options);
+    host.addEventListener("pointermove", (event) => this.pointerMove(event), options);
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"] as const) {
+      host.addEventListener(name, (event) => this.pointerUp(event, name !== "pointerup"), options);
+    }
+    host.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        this.view.zoom(Math.exp(event.deltaY * 0.001));
+        this.dirty = true;
+      },
+      { ...options, passive: false },
+    );
+    host.addEventListener("contextmenu", (event) => event.preventDefault(), options);
+  }
+
+  private local(event: PointerEvent): { x: number; y: number } {
+    const box = this.host.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  private pointerDown(event: PointerEvent): void {
+    if (event.target instanceof Element && event.target.closest("button")) return;
+    const at = this.local(event);
+    this.pointers.set(event.pointerId, at);
+    this.host.setPointerCapture(event.pointerId);
+    if (this.pointers.size > 1 && this.handPointer !== null) {
+      this.hand?.cancel();
+      this.handPointer = null;
+    } else if (this.pointers.size === 1 && event.button === 0 && this.hand?.down(at.x, at.y, event.pointerType === "touch")) {
+      this.handPointer = event.pointerId;
+    }
+    this.dirty = true;
+  }
+
+  private pointerMove(event: PointerEvent): void {
+    const before = this.pointers.get(event.pointerId);
+    const at = this.local(event);
+    if (!before) {
+      if (event.pointerType === "mouse") this.hand?.hover?.(at.x, at.y);
+      return;
+    }
+    const [dx, dy] = [at.x - before.x, at.y - before.y];
+    if (this.handPointer === event.pointerId) this.hand?.move(at.x, at.y);
+    else if (this.pointers.size === 1) {
+      if (event.shiftKey || event.buttons & 2) this.view.pan(dx, dy);
+      else this.view.orbit(dx, dy);
+    } else if (this.pointers.size === 2) {
+      const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
+      if (other) {
+        const was = Math.hypot(before.x - other.x, before.y - other.y);
+        const is = Math.hypot(at.x - other.x, at.y - other.y);
+        if (was > 1 && is > 1) this.view.zoom(was / is);
+        this.view.pan(dx / 2, dy / 2);
+      }
+    }
+    this.pointers.set(event.pointerId, at);
+    this.dirty = true;
+  }
+
+  private pointerUp(event: PointerEvent, cancelled: boolean): void {
+    if (!this.pointers.delete(event.pointerId)) return;
+    if (this.handPointer === event.pointerId) {
+      this.handPointer = null;
+      const at = this.local(event);
+      if (cancelled) this.hand?.cancel();
+      else this.hand?.up(at.x, at.y);
+    }
+    this.dirty = true;
+  }
+}

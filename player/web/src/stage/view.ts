@@ -1,0 +1,59 @@
+// What the stage's loop needs of a picture, in three dimensions or flat. Positions in metres, pixels of the stage.
+
+import type { Topology } from "../wire/frames";
+import type { Point } from "./mat";
+
+/** What is drawn now. rows: 12 numbers per moving affine body. */
+export interface Poses {
+  readonly rows: Float32Array;
+  readonly active: readonly boolean[];
+}
+
+/** The aim of the seat to move: a ruler on the mat, from its body. elevation and azimuth in radians. */
+export interface AimPicture {
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+  readonly azimuth: number;
+  readonly elevation: number;
+  readonly length: number;
+  /** Length of the ruler at one tick, 0.4 m/s [m]. */
+  readonly step: number;
+  readonly pulling: boolean;
+}
+
+export interface ScreenPoint {
+  readonly x: number;
+  readonly y: number;
+  readonly visible: boolean;
+  /** Farther is larger. */
+  readonly depth: number;
+}
+
+export interface View {
+  readonly element: HTMLElement | SVGElement;
+  /** Corners of the mat over ground. */
+  corners(): readonly Point[];
+  setTopology(topology: Topology): void;
+  setColours(colours: readonly (string | null)[]): void;
+  setTheme(theme: "dark" | "light"): void;
+  setWireframe(shown: boolean): void;
+  /** Elastic bodies' vertices between two frames. */
+  elastic(a: Float32Array, b: Float32Array, t: number, active: readonly boolean[]): void;
+  update(poses: Poses, aim: AimPicture | null, ring: number | null): void;
+  /** Draw; whether anything may still be moving by itself (a gliding camera). */
+  render(seconds: number): boolean;
+  resize(width: number, height: number): void;
+  screen(x: number, y: number, z: number): ScreenPoint;
+  /** The point under a pixel at the depth of another point. */
+  beside(px: number, py: number, at: readonly [number, number, number]): readonly [number, number, number] | null;
+  /** The point on the plane at height y under a pixel. */
+  ground(px: number, py: number, y: number): readonly [number, number] | null;
+  orbit(dx: number, dy: number): void;
+  pan(dx: number, dy: number): void;
+  zoom(factor: number): void;
+  home(glide: boolean): void;
+  /** A slower machine: the next plainer tier. Returns its name, or null when there is none. */
+  plainer(): string | null;
+  dispose(): void;
+}

@@ -1,0 +1,92 @@
+// Lines that take a row and push: the connection, what was refused. Errors and the turn are announced at once.
+
+import type { SessionClient } from "../session/client";
+import { client, notice, now, online } from "../app/store";
+import { minutes, plural } from "./format";
+import { Icon } from "./parts";
+
+/** What a server keeps a waiting seat for, unless it says otherwise [s]. */
+const SEAT_KEPT_S = 15;
+
+export function Banners() {
+  const current = client.value;
+  const told = notice.value;
+  return (
+    <div class="notes" role="status" aria-live="assertive">
+      {!current && !online.value && (
+        <div class="note signal" data-test="offline">
+          <span>
+            <b>The server does not answer.</b> Trying again every second.
+          </span>
+        </div>
+      )}
+      {current && <LinkBanner client={current} />}
+      {told && (
+        <div class={`note ${told.kind}`}>
+          <Icon name={told.kind === "ok" ? "check" : "warn"} />
+          <span class="sp">
+            <b>{told.title}</b> {told.text}
+          </span>
+          <button class="btn ghost s sq" aria-label="Close this line" onClick={() => (notice.value = null)}>
+            <Icon name="cross" />
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function LinkBanner({ client: session }: { client: SessionClient }) {
+  const link = session.link.value;
+  const state = session.state.value;
+  if (link.kind === "lost") {
+    const wait = Math.max(0, Math.ceil((link.retryAt - now.value) / 1000));
+    const kept = SEAT_KEPT_S - (now.value - link.since) / 1000;
+    return (
+      <div class="note signal" data-test="lost">
+        <span class="sp">
+          <b>Connection lost.</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
+          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept; the turn clock goes on.")}
+        </span>
+        <button class="btn s" onClick={() => session.retryNow()}>
+          Try now
+        </button>
+      </div>
+    );
+  }
+  const back = session.back.value;
+  if (back && now.value - back.at < 4500) {
+    return (
+      <div class="note ok" data-test="back">
+        <Icon name="check" />
+        <span>
+          <b>{session.role === "player" ? "You are back in your seat." : "You are back."}</b> {back.events ? `${plural(back.events, "event")} caught up.` : "Nothing was missed."}
+        </span>
+      </div>
+    );
+  }
+  const paused = session.paused.value;
+  if (paused) {
+    return (
+      <div class="note wash" data-test="paused">
+        <Icon name="warn" />
+        <span>
+          <b>The session is paused.</b> {paused[0]?.toUpperCase()}
+          {paused.slice(1)}. The turn clock stands.
+        </span>
+      </div>
+    );
+  }
+  const rtt = session.rtt.value;
+  if (link.kind === "live" && rtt !== null && rtt > 250 && state.phase !== "lobby") {
+    return (
+      <div class="note wash">
+        <Icon name="warn" />
+        <span>
+          <b>Slow connection, {rtt} ms.</b> The picture runs a little behind; your turn clock does not.
+        </span>
+      </div>
+    );
+  }
+  return null;
+}

@@ -1,0 +1,61 @@
+// Numbers and names as people read them: thin groups, true minus, units; a gap is never rounded down to 0.
+
+const THIN = "\u2009";
+
+export function group(value: number): string {
+  const [whole = "", rest] = Math.abs(value).toString().split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+(?!\d))/g, THIN);
+  return `${value < 0 ? "−" : ""}${grouped}${rest ? `.${rest}` : ""}`;
+}
+
+export function fixed(value: number, digits: number): string {
+  const text = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+/** m:ss */
+export function minutes(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}:${String(Math.floor(whole / 60) % 60).padStart(2, "0")}:${String(whole % 60).padStart(2, "0")}`;
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** A gap in metres, in mm or µm, with the digits that keep it above 0. */
+export function gap(metres: number): string {
+  if (!Number.isFinite(metres)) return "none near";
+  const mm = metres * 1000;
+  if (mm >= 0.1) return `${mm.toFixed(2)} mm`;
+  const um = mm * 1000;
+  if (um >= 0.1) return `${um.toFixed(um >= 10 ? 0 : 1)} µm`;
+  return `${(um * 1000).toPrecision(2)} nm`;
+}
+
+/** A guest's name without the four characters that make it unique. */
+export function shortName(name: string): string {
+  return name.split("#")[0] || name;
+}
+
+/** A session's token as people type it: two groups of four. */
+export function code(token: string): string {
+  const upper = token.toUpperCase();
+  return `${upper.slice(0, 4)} ${upper.slice(4)}`.trim();
+}
+
+/** What someone typed, as a token; a whole link works too. */
+export function parseCode(text: string): string {
+  const link = /#\/s\/([0-9a-z]{8})/i.exec(text);
+  return (link?.[1] ?? text).toLowerCase().replace(/[^0-9a-z]/g, "");
+}
+
+export function ordinal(place: number): string {
+  return ["", "first", "second", "third", "fourth", "fifth", "sixth"][place] ?? `${place}th`;
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${group(count)} ${count === 1 ? one : many}`;
+}
+
+const WORDS = ["No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"];
+export function inWords(count: number): string {
+  return WORDS[count] ?? String(count);
+}

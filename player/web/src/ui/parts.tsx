@@ -1,0 +1,141 @@
+// The small parts that screens are made of.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { client, go, leave, me, theme, toggleTheme } from "../app/store";
+import { markOfPlayer, markOfSeat } from "../stage/palette";
+import { Banners } from "./banners";
+import { shortName } from "./format";
+import { Mark } from "./marks";
+
+const PATHS = {
+  search: "M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9zM10.5 10.5 14 14",
+  eye: "M1.5 8S4 3.8 8 3.8 14.5 8 14.5 8 12 12.2 8 12.2 1.5 8 1.5 8zM8 6.2a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6z",
+  plus: "M8 3v10M3 8h10",
+  up: "M8 13V3M3.5 7.5 8 3l4.5 4.5",
+  sun: "M8 5a3 3 0 1 1 0 6 3 3 0 0 1 0-6zM8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.5 1.5M11.5 11.5 13 13M3 13l1.5-1.5M11.5 4.5 13 3",
+  home: "M2 5V2h3M11 2h3v3M14 11v3h-3M5 14H2v-3M8 6a2 2 0 1 1 0 4 2 2 0 0 1 0-4z",
+  wire: "M8 1.8 14 5v6l-6 3.2L2 11V5zM2 5l6 3.2L14 5M8 8.2v6",
+  link: "M6.5 9.5 9.5 6.5M7 4.5l1-1a3 3 0 0 1 4.5 4.5l-1 1M9 11.5l-1 1A3 3 0 0 1 3.5 8l1-1",
+  list: "M3 4h10M3 8h10M3 12h6",
+  warn: "M8 2 15 14H1zM8 6.5v3.5M8 12v.1",
+  check: "m3 8.5 3.5 3.5L13 4.5",
+  cross: "m4 4 8 8M12 4l-8 8",
+} as const;
+
+export function Icon({ name }: { name: keyof typeof PATHS }) {
+  return (
+    <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}
+
+export function Bar({ children, crumb }: { children?: ComponentChildren; crumb?: ComponentChildren }) {
+  const known = me.value;
+  const seat = crumb ? (client.value?.mySeat ?? null) : null;
+  return (
+    <>
+    <header class="bar">
+      <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
+        Skip to content
+      </a>
+      <button class="word" aria-label="Tussle, to the lobbies" onClick={() => (crumb ? leave() : go({ screen: "lobby" }))}>
+        {[..."Tussle"].map((letter) => (
+          <i>{letter}</i>
+        ))}
+      </button>
+      {crumb}
+      <span class="sp" />
+      {children}
+      <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={toggleTheme}>
+        <Icon name="sun" />
+      </button>
+      {known && (
+        <span class="row">
+          <Mark mark={seat === null ? markOfPlayer(known.player) : markOfSeat(seat)} name={known.name} />
+          <b class="wide small">{shortName(known.name)}</b>
+        </span>
+      )}
+    </header>
+    <Banners />
+    </>
+  );
+}
+
+/** Three bars and the number; never colour alone. */
+export function Rtt({ ms }: { ms: number | null }) {
+  const grade = ms === null ? "" : ms <= 80 ? "g" : ms <= 200 ? "m" : "b";
+  const word = ms === null ? "not measured" : ms <= 80 ? "good" : ms <= 200 ? "fair" : "slow";
+  return (
+    <span class="row" style={{ gap: "6px" }} title={`Round trip to the server: ${word}`}>
+      <span class={`rtt ${grade}`} aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      <span class="data" data-test="rtt">
+        {ms === null ? "– ms" : `${ms} ms`}
+      </span>
+    </span>
+  );
+}
+
+/** A printed scale: a tick per step, longer every 5 and 10. `at`: 0 to 1, the past is dimmed. */
+export function Ruler({ ticks, at, needle }: { ticks: number; at: number | null; needle?: "now" | "other" | null }) {
+  const paths: [string, string] = ["", ""];
+  const past = at === null ? -1 : at;
+  for (let i = 0; i <= ticks; i++) {
+    const x = (1000 * i) / ticks;
+    const height = i % 10 === 0 ? 22 : i % 5 === 0 ? 13.2 : 7.5;
+    paths[i / ticks < past ? 0 : 1] += `M${x.toFixed(2)} 22v-${height}`;
+  }
+  return (
+    <div class="ruler" aria-hidden="true">
+      <svg viewBox="0 0 1000 22" preserveAspectRatio="none">
+        <path class="past" d={paths[0]} />
+        <path d={paths[1]} />
+      </svg>
+      {needle && at !== null && <span class={needle === "now" ? "needle" : "needle other"} style={{ left: `${100 * Math.min(1, Math.max(0, at))}%` }} />}
+    </div>
+  );
+}
+
+/** One of several, as a row of buttons. */
+export function Segmented<T extends string | number>({ label, options, value, onChoose }: { label: string; options: readonly { value: T; text: string; title?: string }[]; value: T; onChoose: (value: T) => void }) {
+  const row = useRef<HTMLDivElement>(null);
+  const step = (event: KeyboardEvent) => {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const index = (options.findIndex((option) => option.value === value) + by + options.length) % options.length;
+    onChoose(options[index]!.value);
+    row.current?.querySelectorAll("button")[index]?.focus();
+  };
+  return (
+    <div class="seg" role="radiogroup" aria-label={label} ref={row} onKeyDown={step}>
+      {options.map((option) => (
+        <button key={option.value} type="button" role="radio" aria-checked={option.value === value} tabIndex={option.value === value ? 0 : -1} title={option.title} onClick={() => onChoose(option.value)}>
+          {option.text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+/** Calls `act` for a key pressed outside of fields. */
+export function useKeys(act: (event: KeyboardEvent) => void): void {
+  const latest = useRef(act);
+  latest.current = act;
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      const at = event.target;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (at instanceof HTMLInputElement && at.type !== "range" && at.type !== "radio") return;
+      latest.current(event);
+    };
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  }, []);
+}

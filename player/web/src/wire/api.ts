@@ -1,0 +1,147 @@
+// The HTTP calls, typed. Errors are problem documents: programs read `code`.
+
+import type { SessionView } from "./messages";
+
+export class Problem extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly field: string | null;
+
+  constructor(code: string, message: string, status: number, field: string | null) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.field = field;
+  }
+}
+
+export interface LoginAnswer {
+  player: string;
+  name: string;
+  token: string;
+  expires_s: number;
+  guest: boolean;
+}
+
+export interface Profile {
+  player: string;
+  name: string;
+  kind: string;
+  session: string | null;
+  xp: number;
+  rating: number;
+}
+
+export interface SeatTicket {
+  session: string;
+  seat: number | null;
+  role: "player" | "observer";
+  ticket: string;
+  ws_url: string;
+  protocol: number;
+  build: string;
+}
+
+export interface BodyEntry {
+  id: string;
+  name: string;
+  character: string;
+  kind: string;
+  params: Record<string, unknown>;
+  density: number;
+  stiffness: number;
+  speed: number;
+  health: number;
+  computed: { mass: number; bounding_radius: number; rest_height: number };
+  launch_impulse: number;
+}
+
+export interface LeaderboardRow {
+  player: string;
+  name: string;
+  value: number;
+  provisional: boolean;
+  played: number;
+}
+
+export class Api {
+  token: string | null = null;
+
+  private async call<T>(path: string, body?: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+    const headers: Record<string, string> = {};
+    if (this.token) headers["authorization"] = `Bearer ${this.token}`;
+    if (body) headers["content-type"] = "application/json";
+    let response: Response;
+    try {
+      response = await fetch(path, {
+        method: body ? "POST" : "GET",
+        headers,
+        ...(body ? { body: JSON.stringify(body) } : {}),
+        signal: signal ?? AbortSignal.timeout(10_000),
+      });
+    } catch {
+      throw new Problem("offline", "The server does not answer.", 0, null);
+    }
+    const text = await response.text();
+    let answer: unknown = null;
+    try {
+      answer = text ? JSON.parse(text) : null;
+    } catch {
+      // a proxy's error page
+    }
+    if (!response.ok) {
+      const problem = (answer ?? {}) as { code?: string; detail?: string; field?: string };
+      throw new Problem(problem.code ?? "http", problem.detail ?? `The server said ${response.status}.`, response.status, problem.field ?? null);
+    }
+    return answer as T;
+  }
+
+  login(name: string | null, secret: string | null = null): Promise<LoginAnswer> {
+    return this.call("/api/login", { ...(name ? { name } : {}), ...(secret ? { secret } : {}) });
+  }
+
+  me(): Promise<Profile> {
+    return this.call("/api/me");
+  }
+
+  find(mode: string, size: number, body: string | null, ready: boolean): Promise<SeatTicket> {
+    return this.call("/api/find", { mode, size, ready, ...(body ? { body } : {}) });
+  }
+
+  open(mode: string, size: number, hidden: boolean): Promise<SeatTicket> {
+    return this.call("/api/open", { mode, size, private: hidden });
+  }
+
+  join(session: string): Promise<SeatTicket> {
+    return this.call("/api/join", { session });
+  }
+
+  observe(session: string): Promise<SeatTicket> {
+    return this.call("/api/observe", { session });
+  }
+
+  leave(session: string): Promise<Record<string, never>> {
+    return this.call("/api/leave", { session });
+  }
+
+  async sessions(status: string | null = null, search = ""): Promise<SessionView[]> {
+    const query = new URLSearchParams();
+    if (status) query.set("status", status);
+    if (search) query.set("search", search);
+    const text = query.toString();
+    return (await this.call<{ sessions: SessionView[] }>(`/api/sessions${text ? `?${text}` : ""}`)).sessions;
+  }
+
+  session(token: string): Promise<SessionView> {
+    return this.call(`/api/sessions/${encodeURIComponent(token)}`);
+  }
+
+  async bodies(): Promise<BodyEntry[]> {
+    const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry> }>("/api/catalogue");
+    return Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies);
+  }
+
+  async leaderboard(mode: string): Promise<LeaderboardRow[]> {
+    return (await this.call<{ rows: LeaderboardRow[] }>(`/api/leaderboard/${encodeURIComponent(mode)}`)).rows;
+  }
+}

@@ -1,0 +1,34 @@
+// The server's time, from pings: the offset of the quickest recent round trip. Pure; times are arguments.
+
+interface Sample {
+  readonly rtt: number;
+  readonly offset: number;
+}
+
+const KEPT = 12;
+
+export class ServerClock {
+  private samples: Sample[] = [];
+  /** The newest round trip [ms]. */
+  rtt: number | null = null;
+
+  /** A pong came at `now` (our clock) for a ping sent at `sent`; the server's clock stood at `serverTime`. */
+  ponged(sent: number, now: number, serverTime: number): void {
+    const rtt = Math.max(0, now - sent);
+    this.rtt = rtt;
+    this.samples.push({ rtt, offset: serverTime + rtt / 2 - now });
+    if (this.samples.length > KEPT) this.samples.shift();
+  }
+
+  /** A first guess, until a pong comes: the server's clock when the welcome was written. */
+  welcomed(now: number, serverTime: number): void {
+    if (!this.samples.length) this.samples.push({ rtt: 1e6, offset: serverTime - now });
+  }
+
+  /** The server's time [ms] at our time `now`. */
+  at(now: number): number {
+    let best: Sample | null = null;
+    for (const sample of this.samples) if (!best || sample.rtt <= best.rtt) best = sample;
+    return now + (best?.offset ?? 0);
+  }
+}

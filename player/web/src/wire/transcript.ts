@@ -1,0 +1,251 @@
+// All that one client knows of one session, over any number of connections; sans-I/O, the twin of
+// player/transcript.py. Events come out once and in the order of v; a hole is stated, not papered over; an old
+// owner of the session is not heard once a newer one spoke; a command is repeated under its id until it is
+// answered. It must never open a socket or read a clock.
+
+import { CLOSE, PROTOCOL } from "./messages";
+import type { ErrorData, Event, HelloData, NoticeData, SessionView, WelcomeData } from "./messages";
+
+/** Events kept behind a hole until the whole view comes; more are dropped, which the view makes good. */
+const HELD_EVENTS = 256;
+
+export type Next = "stop" | "give up" | "reconnect" | "back off" | "resync" | "move";
+
+export type Outcome =
+  | { readonly kind: "welcomed"; readonly welcome: WelcomeData; readonly again: boolean }
+  | { readonly kind: "delivered"; readonly event: Event }
+  | { readonly kind: "synced"; readonly v: number; readonly view: SessionView; readonly missed: readonly [number, number] | null }
+  | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null }
+  | { readonly kind: "rejected"; readonly id: number | null; readonly error: ErrorData }
+  | { readonly kind: "noticed"; readonly notice: NoticeData }
+  | { readonly kind: "ponged"; readonly at: number; readonly serverTime: number };
+
+const AFTER_CLOSE: Record<number, Next> = {
+  [CLOSE.NORMAL]: "stop",
+  [CLOSE.LEFT]: "stop",
+  [CLOSE.SHUTTING_DOWN]: "reconnect",
+  [CLOSE.ERROR]: "reconnect",
+  [CLOSE.RESUME_REFUSED]: "give up",
+  [CLOSE.BAD_MESSAGE]: "give up",
+  [CLOSE.REPLACED]: "give up",
+  [CLOSE.MOVED]: "move",
+  [CLOSE.VERSION_MISMATCH]: "give up",
+  [CLOSE.RATE_LIMITED]: "back off",
+  [CLOSE.TOO_SLOW]: "resync",
+};
+
+/** What a client does after a connection has closed; a code not in the table means a lost line. */
+export function afterClose(code: number): Next {
+  return AFTER_CLOSE[code] ?? "reconnect";
+}
+
+interface Envelope {
+  t: string;
+  d?: Record<string, unknown>;
+  v?: number;
+  id?: number | null;
+  tick?: number;
+  epoch?: number;
+}
+
+export class BadMessage extends Error {}
+
+export class Transcript {
+  resume: string | null;
+  welcome: WelcomeData | null = null;
+  view: SessionView | null = null;
+  v = 0;
+  epoch = 0;
+  tick = 0;
+  live = false;
+  private ticket: string | null;
+  private eventEpoch = 0;
+  private nextId = 1;
+  private readonly pendingCommands = new Map<number, string>();
+  private held = new Map<number, Event>();
+  private resyncing = false;
+  private askWhole = false;
+  private outgoing: string[] = [];
+  private readonly history: boolean;
+
+  /** history: ask for the session's events from the first on, and for the view after them. */
+  constructor(ticket: string | null, resume: string | null = null, history = false) {
+    this.ticket = ticket;
+    this.resume = resume;
+    this.history = history;
+  }
+
+  // -- what to say
+
+  /** A socket is open: say hello. Obliges the caller to send `dataToSend`. */
+  opened(): void {
+    const known = (this.view !== null || this.v > 0) && !this.askWhole;
+    const hello: HelloData = {
+      protocol: PROTOCOL,
+      ticket: this.resume === null ? this.ticket : null,
+      resume: this.resume,
+      last_v: known ? this.v : this.history && !this.askWhole ? 0 : null,
+      last_tick: known ? this.tick : null,
+    };
+    this.live = false;
+    this.resyncing = false;
+    this.held.clear();
+    this.outgoing = [JSON.stringify({ t: "hello", d: hello })];
+  }
+
+  /** Queue a command under a new id, which is returned. It is repeated on every new connection until answered. */
+  command(kind: string, d?: Record<string, unknown>): number {
+    const id = this.nextId++;
+    const data = JSON.stringify(d === undefined ? { t: kind, id } : { t: kind, id, d });
+    this.pendingCommands.set(id, data);
+    if (this.live) this.outgoing.push(data);
+    return id;
+  }
+
+  /** Nobody waits for that command any more: do not repeat it. It may still have its effect. */
+  forget(id: number): void {
+    this.pendingCommands.delete(id);
+  }
+
+  ping(at: number): void {
+    if (this.live) this.outgoing.push(JSON.stringify({ t: "ping", d: { at } }));
+  }
+
+  /** Ask for the whole view, once until it comes. */
+  requestResync(): void {
+    if (this.live && !this.resyncing) {
+      this.resyncing = true;
+      this.outgoing.push(JSON.stringify({ t: "resync" }));
+    }
+  }
+
+  /** The messages to send now, in order; they are handed out once. */
+  dataToSend(): string[] {
+    const data = this.outgoing;
+    this.outgoing = [];
+    return data;
+  }
+
+  get pending(): number[] {
+    return [...this.pendingCommands.keys()];
+  }
+
+  // -- what was heard
+
+  /** What one text message means, in order. Raises BadMessage for what no server sends; nothing changed. */
+  receive(data: string): Outcome[] {
+    let message: Envelope;
+    try {
+      message = JSON.parse(data) as Envelope;
+    } catch {
+      throw new BadMessage("not JSON");
+    }
+    if (typeof message !== "object" || message === null || typeof message.t !== "string") throw new BadMessage("no message");
+    const d = message.d ?? {};
+    switch (message.t) {
+      case "welcome":
+        return this.welcomed(d as unknown as WelcomeData);
+      case "session":
+        if (typeof message.v !== "number") throw new BadMessage("a session message without v");
+        return this.synced(message.v, d as unknown as SessionView);
+      case "ack":
+        return this.answered(message.id ?? null, {
+          kind: "acknowledged",
+          id: message.id ?? 0,
+          tick: typeof d["tick"] === "number" ? d["tick"] : null,
+        });
+      case "error":
+        return this.answered(message.id ?? null, { kind: "rejected", id: message.id ?? null, error: d as unknown as ErrorData });
+      case "notice":
+        return [{ kind: "noticed", notice: d as unknown as NoticeData }];
+      case "pong":
+        return [{ kind: "ponged", at: Number(d["at"]), serverTime: Number(d["server_time"]) }];
+      default:
+        if (typeof message.v !== "number") return [];
+        return this.heard({ v: message.v, t: message.t, d, tick: message.tick ?? 0, epoch: message.epoch ?? 0 });
+    }
+  }
+
+  /** Whether a frame is newer than all that were admitted. A newer epoch may take the tick back. */
+  admitFrame(epoch: number, tick: number): boolean {
+    if (epoch < this.epoch || (epoch === this.epoch && tick < this.tick)) return false;
+    this.epoch = epoch;
+    this.tick = tick;
+    return true;
+  }
+
+  /** The socket closed with that code. Pending commands stay, to be repeated. */
+  closed(code: number): Next {
+    this.live = false;
+    this.resyncing = false;
+    this.held.clear();
+    this.outgoing = [];
+    const next = afterClose(code);
+    this.askWhole = next === "resync";
+    return next;
+  }
+
+  // -- inside
+
+  private welcomed(welcome: WelcomeData): Outcome[] {
+    const again = this.welcome !== null;
+    this.welcome = welcome;
+    this.live = true;
+    if (welcome.resume !== null) this.resume = welcome.resume;
+    this.epoch = Math.max(this.epoch, welcome.epoch);
+    this.nextId = Math.max(this.nextId, welcome.last_id + 1);
+    this.outgoing.push(...this.pendingCommands.values());
+    if (this.history && this.view === null) this.requestResync();
+    return [{ kind: "welcomed", welcome, again }];
+  }
+
+  private synced(v: number, view: SessionView): Outcome[] {
+    const joined = this.view === null && this.v === 0;
+    const missed = v > this.v && !joined ? ([this.v + 1, v] as const) : null;
+    this.v = v;
+    this.view = view;
+    this.epoch = Math.max(this.epoch, view.epoch);
+    this.eventEpoch = view.epoch;
+    this.resyncing = this.askWhole = false;
+    const held = this.held;
+    this.held = new Map();
+    const outcomes: Outcome[] = [{ kind: "synced", v, view, missed }];
+    for (const number of [...held.keys()].sort((a, b) => a - b)) {
+      const event = held.get(number);
+      if (event) outcomes.push(...this.heard(event));
+    }
+    return outcomes;
+  }
+
+  private heard(event: Event): Outcome[] {
+    if (event.v <= this.v || this.stale(event)) return [];
+    if (event.v > this.v + 1) {
+      const held = this.held.get(event.v);
+      if (this.held.size < HELD_EVENTS && (!held || held.epoch < event.epoch)) this.held.set(event.v, event);
+      this.requestResync();
+      return [];
+    }
+    const outcomes: Outcome[] = [];
+    let following: Event | undefined = event;
+    while (following && !this.stale(following)) {
+      this.v = following.v;
+      this.eventEpoch = Math.max(this.eventEpoch, following.epoch);
+      this.epoch = Math.max(this.epoch, following.epoch);
+      outcomes.push({ kind: "delivered", event: following });
+      const next: Event | undefined = this.held.get(this.v + 1);
+      this.held.delete(this.v + 1);
+      following = next;
+    }
+    return outcomes;
+  }
+
+  /** Whether an owner says so that a newer one has replaced. Epoch 0 is no owner: any server may write it. */
+  private stale(event: Event): boolean {
+    return event.epoch > 0 && event.epoch < this.eventEpoch;
+  }
+
+  private answered(id: number | null, outcome: Outcome): Outcome[] {
+    if (id === null) return outcome.kind === "rejected" ? [outcome] : [];
+    return this.pendingCommands.delete(id) ? [outcome] : [];
+  }
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import type { Frame } from "../src/wire/frames";
+import { Timeline } from "../src/stage/timeline";
+
+const DT = 1 / 60;
+
+function frame(tick: number, epoch = 1, bodies = 1): Frame {
+  const rows = new Float32Array(12 * bodies);
+  rows[0] = tick;
+  return { tick, epoch, version: 0, minDistance: 1, contacts: 0, acks: [], active: Array(bodies).fill(true), rowCounts: null, rows, keyframe: true };
+}
+
+/** Draws at 60 Hz while frames of 2 ticks come at 30 Hz with that jitter; the ticks drawn. */
+function play(timeline: Timeline, seconds: number, jitter: (i: number) => number, start = 0): number[] {
+  const arrivals = Array.from({ length: Math.round(seconds * 30) }, (_, i) => ({ at: start + i / 30 + jitter(i), tick: 2 * i }));
+  arrivals.sort((a, b) => a.at - b.at);
+  const drawn: number[] = [];
+  for (let i = 0; i < seconds * 60; i++) {
+    const now = start + i / 60;
+    while (arrivals[0] && arrivals[0].at <= now) timeline.push(frame(arrivals.shift()!.tick), now);
+    const moment = timeline.sample(now);
+    if (moment) drawn.push(moment.before.tick + (moment.after.tick - moment.before.tick) * moment.blend);
+  }
+  return drawn;
+}
+
+describe("Timeline", () => {
+  it("has nothing to draw before the first frame", () => {
+    expect(new Timeline(DT, 30).sample(0)).toBeNull();
+  });
+
+  it("draws a lone frame as it is", () => {
+    const timeline = new Timeline(DT, 30);
+    timeline.push(frame(10), 0);
+    const moment = timeline.sample(5)!;
+    expect([moment.before.tick, moment.after.tick, moment.blend]).toEqual([10, 10, 0]);
+  });
+
+  it("plays smoothly: no step back, none above 1.6 ticks, through 40 ms of jitter", () => {
+    const drawn = play(new Timeline(DT, 30), 6, (i) => ((i * 7919) % 41) / 1000);
+    const steps = drawn.slice(60).map((tick, i, all) => (i ? tick - all[i - 1]! : 1));
+    expect(Math.min(...steps)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...steps)).toBeLessThan(1.6);
+  });
+
+  it("stays 1 to 5 frames behind the newest", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 4, () => 0);
+    const behind = (timeline.newest!.tick - timeline.tick) / 2;
+    expect(behind).toBeGreaterThan(0.5);
+    expect(behind).toBeLessThan(5);
+  });
+
+  it("stands at the newest frame when the world waits, and moves again from there without a jump", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 2, () => 0);
+    for (let i = 0; i < 120; i++) timeline.sample(2 + i / 60);
+    expect(timeline.tick).toBe(118);
+    const drawn: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      const now = 10 + i / 60;
+      if (i % 2 === 0) timeline.push(frame(120 + i), now);
+      const moment = timeline.sample(now)!;
+      drawn.push(moment.before.tick + (moment.after.tick - moment.before.tick) * moment.blend);
+    }
+    expect(drawn[0]).toBe(118);
+    const steps = drawn.map((tick, i) => (i ? tick - drawn[i - 1]! : 0));
+    expect(Math.max(...steps)).toBeLessThan(1.2);
+    expect(drawn.at(-1)!).toBeGreaterThan(165);
+  });
+
+  it("drops what comes late and what an old owner shows", () => {
+    const timeline = new Timeline(DT, 30);
+    timeline.push(frame(10, 2), 0);
+    timeline.push(frame(8, 2), 0);
+    timeline.push(frame(99, 1), 0);
+    expect(timeline.newest!.tick).toBe(10);
+  });
+
+  it("snaps to a new epoch, even back in time, and over a long gap", () => {
+    const timeline = new Timeline(DT, 30);
+    timeline.push(frame(100, 1), 0);
+    timeline.push(frame(60, 2), 0.1);
+    expect(timeline.sample(0.1)!.before.tick).toBe(60);
+    timeline.push(frame(900, 2), 0.2);
+    expect(timeline.sample(0.2)!.before.tick).toBe(900);
+  });
+
+  it("snaps when bodies come or go", () => {
+    const timeline = new Timeline(DT, 30);
+    timeline.push(frame(2), 0);
+    timeline.push(frame(4, 1, 2), 0.03);
+    expect(timeline.sample(0.04)!.before.active.length).toBe(2);
+  });
+});

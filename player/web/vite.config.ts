@@ -1,0 +1,44 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { defineConfig } from "vite";
+import type { Plugin } from "vite";
+
+/** Writes .br and .gz next to what compresses well, once the files are final, and prints what a visit downloads. */
+function compress(): Plugin {
+  return {
+    name: "compress",
+    apply: "build",
+    enforce: "post",
+    writeBundle(options, bundle) {
+      const total = [0, 0, 0];
+      for (const name of Object.keys(bundle)) {
+        if (!/\.(js|css|html|svg)$/.test(name)) continue;
+        const path = join(options.dir ?? "dist", name);
+        const source = readFileSync(path);
+        const gz = gzipSync(source, { level: 9 });
+        const br = brotliCompressSync(source, { params: { [constants.BROTLI_PARAM_QUALITY]: 10 } });
+        writeFileSync(`${path}.gz`, gz);
+        writeFileSync(`${path}.br`, br);
+        [source.length, gz.length, br.length].forEach((size, i) => (total[i]! += size));
+      }
+      const [plain, gz, br] = total.map((size) => `${(size / 1024).toFixed(0)} KiB`);
+      console.log(`bundle: ${plain}, ${gz} gzip, ${br} brotli (fonts apart)`);
+    },
+  };
+}
+
+export default defineConfig({
+  base: "./",
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  build: {
+    target: "es2022",
+    assetsInlineLimit: 0,
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 900,
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: "three", test: /node_modules\/three/ }] } } },
+  },
+  server: { proxy: { "/api": "http://127.0.0.1:8420", "/ws": { target: "ws://127.0.0.1:8420", ws: true } } },
+  plugins: [compress()],
+  test: { include: ["test/**/*.test.ts"] },
+} as Parameters<typeof defineConfig>[0] & { test: unknown });
