@@ -1,0 +1,98 @@
+"""Sessions as they finish, read from the lifecycle stream; one line of words for each.
+
+The channel is only a hint: after it, and now and then without it, the stream is read from where we were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from cli.palette import number, short_names
+from cli.picture import Picture
+from lobby.errors import NotFound, StoreError
+from lobby.lifecycle import ENDED
+from lobby.messages import SessionView
+from lobby.store import Store
+from lobby.views import Views
+
+__all__ = ["finished_sessions", "length", "sentence"]
+
+WORDS = ("round", "turn")
+
+LOOK_S = 2.0
+"""Without a hint the stream is read this often."""
+
+
+async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
+    """Sessions that end from now on, failed ones and closed lobbies too. Waits out a store that is away."""
+    views = Views(store)
+    position = await _newest(store)
+    async with store.wakeups() as hints:
+        await hints.add(store.keys.lifecycle)
+        reading = aiter(hints)
+        hint: asyncio.Future[tuple[str, str]] = asyncio.ensure_future(_next(reading))
+        try:
+            while True:
+                try:
+                    entries = await store.call(
+                        "XRANGE", store.keys.lifecycle, f"({position}", "+", "COUNT", 500
+                    )
+                    for name, flat in entries:
+                        position = name
+                        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+                        if fields.get("event") in ENDED:
+                            try:
+                                yield await views.view(fields["session"])
+                            except NotFound:
+                                continue
+                except StoreError:
+                    entries = []
+                if not entries:
+                    await asyncio.wait([hint], timeout=LOOK_S)
+                    if hint.done():
+                        hint = asyncio.ensure_future(_next(reading))
+        finally:
+            hint.cancel()
+
+
+def sentence(view: SessionView) -> str:
+    """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 9.8 s``."""
+    picture = Picture.of(view)
+    result = view.result
+    if result is None:
+        return picture.verdict()
+    shown = short_names([seat.name for seat in view.seats])
+    names = {
+        seat.seat: f"{name} ({seat.body})" if seat.body else name
+        for seat, name in zip(view.seats, shown, strict=True)
+    }
+    winner = result.get("winner")
+    others = [name for seat, name in names.items() if seat != winner]
+    if winner is None:
+        told = f"{' and '.join(others)} drew"
+    else:
+        told = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
+    counts = [
+        f"{count} {word}{'' if count == 1 else 's'}"
+        for count, word in zip(length(view), WORDS, strict=True)
+        if count
+    ]
+    if view.started_at and view.ended_at:
+        counts.append(f"{number((view.ended_at - view.started_at) / 1000, 1)} s")
+    return f"{told}: {', '.join(counts)}"
+
+
+def length(view: SessionView) -> tuple[int, int]:
+    """Rounds and turns that were played."""
+    result = view.result or {}
+    return int(result.get("rounds") or view.round), int(result.get("turns") or view.turn + 1)
+
+
+async def _newest(store: Store) -> str:
+    entries = await store.call("XREVRANGE", store.keys.lifecycle, "+", "-", "COUNT", 1)
+    return str(entries[0][0]) if entries else "0-0"
+
+
+async def _next(reading: AsyncIterator[tuple[str, str]]) -> tuple[str, str]:
+    return await anext(reading)

@@ -1,0 +1,57 @@
+"""The command ``tussle``. It names the subcommands and imports none of them until one is called: --help and
+every start stay quick. This package alone may import all the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+__all__ = ["main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("cli.up", "Start everything: store, server, worker, bots."),
+    "server": ("cli.processes", "Run one server against REDIS_URL."),
+    "worker": ("cli.processes", "Run one worker against REDIS_URL."),
+    "bots": ("player.__main__", "Let bots play."),
+    "sessions": ("cli.sessions", "Show the queue and the runs, live."),
+    "watch": ("cli.watch", "Watch one session in the terminal."),
+    "redis": ("cli.redis", "Look into the store, without redis-cli."),
+    "seed": ("cli.processes", "Fill the catalogue (build_db.py)."),
+    "verify": ("cli.verify", "Simulate an archived session again and compare every tick."),
+    "simulate": ("cli.simulate", "Simulate a mesh file, without a lobby."),
+}
+"""Name -> module and line of help. The module has a click command under that name, or under ``command``."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[name][0])
+        command = getattr(module, name, None)
+        if not isinstance(command, click.Command):
+            command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tussle", prog_name="tussle")
+@click.option("--called", hidden=True, help="How the user calls this command, for the advice that it prints.")
+@click.pass_context
+def main(context: click.Context, called: str | None) -> None:
+    """Tussle: a multiplayer lobby and session server for shared soft-body physics.
+
+    `tussle up` starts everything here and prints the address. Settings come from the environment;
+    .env.example lists them.
+    """
+    context.obj = called or "tussle"

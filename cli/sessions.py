@@ -1,0 +1,144 @@
+"""``tussle sessions``: the queue and the runs as a live table. It only asks; it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, marks_of, number, short_names
+from cli.running import server_of
+from lobby.errors import LobbyError
+from lobby.lifecycle import ENDED
+from lobby.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from lobby.messages import SessionView
+
+__all__ = ["command", "sessions_table"]
+
+LOOK_S = 0.5
+
+
+@click.command("sessions")
+@click.option("--server", help="Address of a server; default: the one that is up here, or SERVER_URL.")
+@click.option("--mode", help="Only sessions of this mode.")
+@click.option("--status", help="Only sessions of this status (open, running, ended, ...).")
+@click.option("--search", help="Only sessions whose token, mode or players match.")
+@click.option(
+    "--ended", type=click.IntRange(0), default=5, show_default=True, help="How many ended ones to add."
+)
+@click.option("--once", is_flag=True, help="Print the table once.")
+def command(
+    server: str | None, mode: str | None, status: str | None, search: str | None, ended: int, once: bool
+) -> None:
+    """Show the queue and the runs, live. Ctrl-C ends it."""
+    from player.client import Client
+
+    try:
+        url = server_of(Settings.read(), server)
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from None
+    console = Console()
+
+    async def look(client: Client) -> Table:
+        views = await client.sessions(mode=mode, status=status, search=search)
+        if not status and ended:
+            views += (await client.sessions(mode=mode, status="ended", search=search))[:ended]
+        return sessions_table(views, now_ms=time.time() * 1000, width=console.width)
+
+    async def show() -> None:
+        async with Client(url) as client:
+            if once:
+                console.print(await look(client))
+                return
+            from rich.live import Live
+
+            with Live(console=console, screen=True, auto_refresh=False) as live:
+                while True:
+                    try:
+                        shown: Table | Text = await look(client)
+                    except LobbyError as error:
+                        shown = Text(f"{error}. Trying again.", CONTACT)
+                    foot = Text(f"{url} · {time.strftime('%H:%M:%S')} · Ctrl-C ends", FAINT)
+                    live.update(Group(shown, foot), refresh=True)
+                    await asyncio.sleep(LOOK_S)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(show())
+        except LobbyError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
+    """One row per session: those that wait, those that run, those that ended."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
+    wide = width >= 90
+    for name in ("session", "mode", "status", "seats", "who"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    table.columns[-1].max_width = max(16, width - (62 if wide else 44))
+    table.add_column("age", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("round", justify="right")
+        table.add_column("tick", justify="right", no_wrap=True)
+    for view in views:
+        shape, colour = STATUS_MARKS.get(view.status, ("?", LABEL))
+        status = Text.assemble((shape, colour), " ", view.status.replace("_", " "))
+        if view.status in ENDED:
+            status.stylize(FAINT)
+        since = view.ended_at or view.started_at or view.opened_at
+        cells: list[Text | str] = [
+            Text(view.session, "bold" if view.status not in ENDED else FAINT),
+            view.mode,
+            status,
+            f"{len(view.seats)}/{view.size}",
+            _who(view, now_ms),
+            age(now_ms - since),
+        ]
+        if wide:
+            cells += [str(view.round or ""), number(view.tick) if view.tick else ""]
+        table.add_row(*cells)
+    if not views:
+        table.add_row(Text("Nobody is here. `tussle bots` brings some.", LABEL))
+    return table
+
+
+def _who(view: SessionView, now_ms: float) -> Text:
+    names = short_names([seat.name for seat in view.seats])
+    winner = (view.result or {}).get("winner")
+    who = Text()
+    for seat, name, mark in zip(view.seats, names, marks_of(names), strict=True):
+        if who:
+            who.append("  ")
+        who.append_text(_seat(mark, name, acting=view.turn_seat == seat.seat and view.status == "running"))
+        if winner == seat.seat:
+            who.append(" won", LABEL)
+        if seat.out:
+            who.append(" out", FAINT)
+        elif seat.health is not None and view.status == "running":
+            who.append(f" {number(seat.health)}", LABEL)
+    if view.closes_at:
+        who.append(f"{'  ' if who else ''}closes in {age(view.closes_at - now_ms)}", LABEL)
+    return who
+
+
+def _seat(mark: Mark, name: str, *, acting: bool) -> Text:
+    return Text.assemble((mark.shape, mark.colour), " ", (name, "bold underline" if acting else ""))
+
+
+def age(milliseconds: float) -> str:
+    """``4 s``, ``2:05``, ``3 h``."""
+    seconds = max(0, int(milliseconds / 1000))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60}:{seconds % 60:02d}"
+    return f"{seconds // 3600} h"

@@ -1,0 +1,79 @@
+"""``tussle simulate``: one simulation from a mesh file or a scene, with a progress bar.
+
+The work is done by server.simulate; this module only asks, shows and tells.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lobby.errors import Refused
+
+__all__ = ["simulate"]
+
+
+@click.command("simulate")
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A mesh file or a scene (.json).",
+)
+@click.option(
+    "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="The folder to write."
+)
+@click.option(
+    "--steps", default=120, show_default=True, type=click.IntRange(1, 1_000_000), help="Ticks to simulate."
+)
+@click.option(
+    "--dt", type=click.FloatRange(1e-4, 0.1), help="Length of a tick in seconds; the scene's, or 1/60."
+)
+@click.option("--material", help="jelly, rubber, foam, wood or stone; the scene's, or rubber.")
+@click.option("--check", is_flag=True, help="Prove every state by the independent oracle.")
+def simulate(
+    source: Path, folder: Path, steps: int, dt: float | None, material: str | None, check: bool
+) -> None:
+    """Simulate a mesh file, or a scene, and write a series for ParaView, a recording and a plot."""
+    from server.physics.warmup import warm_up
+    from server.simulate import load_scene
+    from server.simulate import simulate as run
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Progress(*columns, console=console, transient=True) as progress:
+            compiling = progress.add_task("compiling", total=100)
+            warm_up(lambda stage, share: progress.update(compiling, completed=int(100 * share)))
+            progress.remove_task(compiling)
+            reading = progress.add_task("reading", total=None)
+            scene = load_scene(source, dt=dt, material=material, folder=folder)
+            progress.remove_task(reading)
+            task = progress.add_task("simulating", total=steps)
+            meshes = source.parent if source.suffix.lower() == ".json" else None
+            summary = run(
+                scene,
+                folder,
+                steps=steps,
+                check=check,
+                meshes=meshes,
+                progress=lambda tick, report: progress.update(task, completed=tick),
+            )
+    except (Refused, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    closest = (
+        f"{summary.min_distance * 1e3:.3g} mm" if summary.min_distance < float("inf") else "none within reach"
+    )
+    click.echo(
+        f"{summary.ticks} ticks, {summary.frames} frames in {summary.folder}: smallest distance {closest}, "
+        f"{summary.checked} states proven, {summary.intersections} intersections, {summary.inversions} inversions, "
+        f"{summary.unconverged} ticks at the cap; hash {summary.state_hash[:16]}"
+    )
+    if not summary.holds:
+        raise SystemExit(2)

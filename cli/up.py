@@ -1,0 +1,352 @@
+"""``tussle up``: the whole of Tussle on this machine, from one terminal.
+
+    store -> catalogue -> server, bots -> worker          Ctrl-C: bots, server, worker, store
+
+What is slow to import is imported after the children have started: the terminal is ready before they are.
+This module must never hold state that the children need.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.guard import alive
+from cli.running import Running, announced
+from cli.supervisor import ChildDied, Supervisor
+from lobby.embedded import EmbeddedStore
+from lobby.errors import LobbyError, StoreError
+from lobby.keys import Keys
+from lobby.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from lobby.messages import SessionView
+
+__all__ = ["command"]
+
+READY_S = 300.0
+"""A server that must compile its kernels first may take this long."""
+
+STORE_POLL_S = 0.5
+
+
+class Stopped(Exception):
+    """A signal, or enough sessions: the way out that is no failure."""
+
+
+@click.command("up")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of HTTP and WebSocket; default PORT; 0: a free one."
+)
+@click.option("--bots", type=click.IntRange(0, 1000), help="Bots that play; default BOTS.")
+@click.option(
+    "--matches", type=click.IntRange(1), help="End after that many finished sessions; default: never."
+)
+@click.option(
+    "--size", type=click.IntRange(2, 64), default=2, show_default=True, help="Seats of the bots' duels."
+)
+@click.option("--skill", help="Skill of the bots; default BOT_SKILL.")
+@click.option("--open", "browse", is_flag=True, help="Open the address in a browser.")
+@click.pass_obj
+def command(
+    called: str | None,
+    port: int | None,
+    bots: int | None,
+    matches: int | None,
+    size: int,
+    skill: str | None,
+    browse: bool,
+) -> None:
+    """Start everything: store, server, worker, bots. Ctrl-C stops everything."""
+    try:
+        settings = Settings.read(port=port, bots=bots, bot_skill=skill)
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from None
+    up = Up(settings, called=called or "tussle", size=size, matches=matches or 0, browse=browse)
+    sys.exit(asyncio.run(up.run()))
+
+
+class Up:
+    """One run of ``tussle up``."""
+
+    def __init__(self, settings: Settings, *, called: str, size: int, matches: int, browse: bool) -> None:
+        self.settings = settings
+        self.called = called
+        self.size = size
+        self.matches = matches
+        self.browse = browse
+        self.began = time.monotonic()
+        self.finished = 0
+        self.turns = 0
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """The exit code. Nothing that was started is left when it returns."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stopping.set)
+        failure: BaseException | None = None
+        try:
+            port = free_port_or(self.settings.host, self.settings.port)
+            self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+            async with (
+                self._store() as (url, store),
+                Supervisor(self.settings.data_dir / "logs") as supervisor,
+            ):
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(self._stopped())
+                        group.create_task(self._live(supervisor, url, store, port))
+                except* Stopped:
+                    pass
+                self._say_stopping(supervisor)
+        except* (LobbyError, OSError, ChildDied) as failures:
+            failure = _first(failures)
+        if failure is not None:
+            return self._fail(failure)
+        self._summary()
+        return 0
+
+    # -- life ------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _store(self) -> AsyncIterator[tuple[str, EmbeddedStore | None]]:
+        if self.settings.redis_url:
+            yield self.settings.redis_url, None
+            return
+        async with EmbeddedStore(self.settings) as store:
+            yield store.url, store
+
+    async def _stopped(self) -> None:
+        await self._stopping.wait()
+        raise Stopped
+
+    async def _live(
+        self, supervisor: Supervisor, redis_url: str, store: EmbeddedStore | None, port: int
+    ) -> None:
+        shown = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
+        server_url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        environ = {
+            "REDIS_URL": redis_url,
+            "PORT": str(port),
+            "SERVER_URL": server_url,
+            "DATA_DIR": str(self.settings.data_dir.resolve()),
+            "PYTHONUNBUFFERED": "1",
+        }
+        running = Running(os.getpid(), server_url, redis_url, self.settings.realm)
+        with announced(self.settings.data_dir, running):
+            # A store that knows the catalogue already need not be waited for; it is brought up to date all
+            # the same.
+            seeded = store is not None and _holds_catalogue(store, self.settings.realm)
+            if not seeded:
+                await self._seed(redis_url)
+            await supervisor.start("server", [sys.executable, "-m", "server"], environ=environ, grace_s=15.0)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(supervisor.first_death())
+                if store is not None:
+                    group.create_task(self._until_the_store_dies(store))
+                if self.settings.bots:  # they wait for the server; what takes time is their own start
+                    await supervisor.start("bots", self._bots(), environ=environ)
+                await self._until_ready(shown, port)
+                worker = [sys.executable, "-m", "worker"]
+                await supervisor.start("worker", worker, environ=environ, stop_last=True)
+                if seeded:
+                    await self._seed(redis_url)
+                self._banner(server_url, redis_url, store, supervisor.log_dir)
+                await self._tell_sessions(redis_url)
+
+    def _bots(self) -> list[str]:
+        return [
+            sys.executable, "-m", "player", "--count", str(self.settings.bots), "--matches", "0",
+            "--size", str(self.size), "--skill", self.settings.bot_skill, "--think", str(self.settings.bot_think_s),
+            "--patience", str(READY_S),
+        ]  # fmt: skip
+
+    async def _seed(self, redis_url: str) -> None:
+        import build_db
+        from lobby.store import Store
+
+        store = await Store.connect(redis_url, self.settings.realm)
+        try:
+            await build_db.seed(store, build_db.catalogue_path(self.settings))
+        finally:
+            await store.close()
+
+    async def _until_ready(self, host: str, port: int) -> None:
+        deadline = time.monotonic() + READY_S
+        told = False
+        while not await _answers(host, port):
+            if not told and time.monotonic() - self.began > 5.0:
+                told = True
+                click.echo(
+                    _faint("  Waiting for the server; its very first start compiles the physics kernels.")
+                )
+            if time.monotonic() > deadline:
+                raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")
+            await asyncio.sleep(0.03)
+
+    async def _until_the_store_dies(self, store: EmbeddedStore) -> None:
+        while store.pid is not None and alive(store.pid):  # noqa: ASYNC110 - a process is no event
+            await asyncio.sleep(STORE_POLL_S)
+        raise StoreError(f"the store ended unexpectedly; see {store.folder / 'store.log'}")
+
+    async def _tell_sessions(self, redis_url: str) -> None:
+        from cli.finished import finished_sessions
+        from lobby.store import Store
+
+        store = await Store.connect(redis_url, self.settings.realm)
+        try:
+            async with contextlib.aclosing(finished_sessions(store)) as finished:
+                async for view in finished:
+                    self._tell(view)
+                    if self.matches and self.finished >= self.matches:
+                        raise Stopped
+        finally:
+            await store.close()
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def _banner(self, server_url: str, redis_url: str, store: EmbeddedStore | None, logs: Path) -> None:
+        settings, called = self.settings, self.called
+        port = redis_url.rpartition(":")[2].partition("/")[0]
+        client = f"redis-cli -p {port}" if store is not None else f"redis-cli -u {redis_url}"
+        look = f"{client} --scan --pattern '{Keys(settings.realm).session('*')}'"
+        if not shutil.which("redis-cli"):
+            look = f"{called} redis SCAN 0"
+        kind = f"{store.binary.kind} {store.binary.version}" if store is not None else redis_url
+        bots = (
+            f" · {settings.bots} bots ({settings.bot_skill}), {self.size} to a duel" if settings.bots else ""
+        )
+        rows = [
+            ("Play", click.style(server_url, bold=True)),
+            ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
+            ("Look", f"{look}      {_faint(f'or {called} redis')}"),
+            ("Runs", f"store ({kind}) · server · worker{bots}"),
+            ("Logs", _short(logs)),
+        ]
+        click.echo()
+        name, took = (
+            click.style("TUSSLE", bold=True, fg=(255, 201, 74)),
+            f"{time.monotonic() - self.began:.1f} s",
+        )
+        click.echo(f"  {name}  up in {took}; Ctrl-C stops everything")
+        for label, text in rows:
+            click.echo(f"  {_faint(f'{label:<6}')} {text}")
+        click.echo()
+        if self.browse:
+            click.launch(server_url)
+
+    def _tell(self, view: SessionView) -> None:
+        from cli.finished import length, sentence
+
+        at = _faint(time.strftime("%H:%M:%S"))
+        if view.status == "failed":
+            click.echo(f"  {at}  {view.session}  {_coral(f'failed: {view.reason}')}")
+        elif view.result is not None:
+            self.finished += 1
+            self.turns += length(view)[1]
+            click.echo(f"  {at}  {view.session}  {sentence(view)}")
+
+    def _say_stopping(self, supervisor: Supervisor) -> None:
+        if sys.stdout.isatty():
+            click.echo("\r  Stopping ...", nl=False)
+
+    def _summary(self) -> None:
+        if sys.stdout.isatty():
+            click.echo("\r\x1b[K", nl=False)
+        took = time.monotonic() - self.began
+        count = f"{self.finished} session{'' if self.finished == 1 else 's'} finished"
+        click.echo(f"tussle: {count}, {self.turns} turns, {took:.1f} s; everything is stopped")
+
+    def _fail(self, failure: BaseException) -> int:
+        if sys.stdout.isatty():
+            click.echo("\r\x1b[K", nl=False)
+        click.echo(_coral(f"tussle: {failure}"), err=True)
+        if isinstance(failure, ChildDied):
+            for line in failure.last_lines:
+                click.echo(f"  | {line[:400]}", err=True)
+            click.echo(f"  Its whole log: {_short(failure.child.log_path)}", err=True)
+        return 1
+
+
+def free_port_or(host: str, port: int) -> int:
+    """The port if it is free, a free one for 0. Raises OSError with one clear sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                advice = (
+                    f"another Tussle? Stop it, or choose another: --port {port + 1 if port < 65535 else 8421}"
+                )
+                raise OSError(f"port {port} is in use; {advice}") from None
+            raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+        return int(probe.getsockname()[1])
+
+
+def _holds_catalogue(store: EmbeddedStore, realm: str) -> bool:
+    """Asked in the store's own words, since its client takes longer to import than all of this."""
+    key = Keys(realm).catalogue("bodies").encode()
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(_address(store.url), timeout=1.0) as connection,
+    ):
+        connection.sendall(b"*2\r\n$4\r\nHLEN\r\n$%d\r\n%s\r\n" % (len(key), key))
+        return re.match(rb":[1-9]", connection.recv(64)) is not None
+    return False
+
+
+def _address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("redis://").rpartition(":")
+    return host, int(port)
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Whether /healthz says 200."""
+    try:
+        async with asyncio.timeout(2.0):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+def _faint(text: str) -> str:
+    return click.style(text, fg=(143, 163, 156))
+
+
+def _coral(text: str) -> str:
+    return click.style(text, fg=(255, 129, 104))
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first cause in a group of groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _short(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path)

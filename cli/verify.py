@@ -1,0 +1,83 @@
+"""``tussle verify T``: is an archived session what its record says, and did nothing ever touch?
+
+Reads the archive only; needs no store and no server.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import click
+
+from lobby.errors import LobbyError
+from lobby.settings import Settings
+from server.archive import Archive
+from server.verify import Verdict, load_record, verify
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@click.argument("session")
+@click.option("--archive", "url", default=None, help="Where the archive is (default: ARCHIVE_URL).")
+@click.option("--no-proof", is_flag=True, help="Compare hashes only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as one line of JSON.")
+def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> None:
+    """Simulate SESSION again from its archive and compare every tick.
+
+    Exit code 0: every recorded hash is reproduced and contact is proven. 1: it is not; the first divergent tick is
+    named. 2: there is no such record.
+    """
+    settings = Settings.read()
+    archive = Archive(url or settings.archive_url or str((settings.data_dir / "archive").resolve()))
+    began = time.monotonic()
+    try:
+        record = load_record(archive, session)
+        with click.progressbar(
+            length=max(1, record.last_tick),
+            label=f"verifying {session}",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as bar:
+            verdict = verify(record, prove=not no_proof, progress=lambda tick, _: bar.update(tick - bar.pos))
+    except LobbyError as error:
+        click.echo(f"tussle: {error.message}", err=True)
+        sys.exit(2)
+    seconds = time.monotonic() - began
+    click.echo(json.dumps(_document(verdict)) if as_json else _sentences(verdict, seconds))
+    sys.exit(0 if verdict.holds else 1)
+
+
+def _document(verdict: Verdict) -> dict[str, object]:
+    return {
+        "session": verdict.session,
+        "holds": verdict.holds,
+        "ticks": verdict.ticks,
+        "compared": verdict.compared,
+        "unrecorded": verdict.unrecorded,
+        "diverged": verdict.diverged,
+        "conflict": verdict.conflict,
+        "proofs": verdict.proofs,
+        "broken": verdict.broken,
+        "smallest_gap_m": verdict.smallest_gap,
+        "ended": verdict.ended,
+        "final_hash": verdict.final_hash,
+        "differences": verdict.differences,
+    }
+
+
+def _sentences(verdict: Verdict, seconds: float) -> str:
+    lines = [
+        f"session   {verdict.session}, {'ended' if verdict.ended else 'not ended'} at tick {verdict.ticks}",
+        f"hashes    {verdict.compared} ticks compared, {verdict.unrecorded} without a record"
+        + (f"; FIRST DIVERGENT TICK {verdict.diverged}" if verdict.diverged is not None else ", all equal")
+        + (f"; two holders disagree at tick {verdict.conflict}" if verdict.conflict is not None else ""),
+        f"contact   {verdict.proofs} proofs"
+        + (f"; BROKEN at {verdict.broken[:5]}" if verdict.broken else ", no intersection, no inversion")
+        + f"; smallest gap {verdict.smallest_gap * 1000:.4f} mm",
+        *(f"note      {line}" for line in verdict.differences),
+        f"verdict   {'holds' if verdict.holds else 'DOES NOT HOLD'} ({seconds:.1f} s)",
+    ]
+    return "\n".join(lines)
