@@ -1,0 +1,90 @@
+#!/bin/bash
+# Check the whole stack end to end, as its users run it, in a project of its own. Leaves nothing behind.
+#
+#   compose/check.sh                    with docker compose
+#   COMPOSE="podman-compose" compose/check.sh      with anything that understands the same words
+#   KEEP=1                              leaves the stack up; UP_FLAGS adds flags to `up` (e.g. --no-build)
+#
+# It brings up three servers, two workers and bots, and then: the README's recipe through exec; bots end matches;
+# members of one session on different servers; players scaled down and up in mid-play lose nothing; sessions that ended
+# with no worker are cleaned when one comes; a server that is stopped hands its sessions over.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compose=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-check}" --env-file "${ENV_FILE:-.env}" -f compose/docker-compose.yml ${COMPOSE_FILES:-})
+export HTTP_PORT=${HTTP_PORT:-8089} SIM_SPEED=${SIM_SPEED:-0} BOT_THINK_S=${BOT_THINK_S:-0} EXPIRY_S=${EXPIRY_S:-20} SWEEP_S=${SWEEP_S:-2} LOBBY_TIMEOUT_S=${LOBBY_TIMEOUT_S:-10} PLAYER_COUNT=${PLAYER_COUNT:-2}
+failed=0
+say() { printf '[%4ss] %s\n' "$SECONDS" "$*"; }
+ok() { say "ok      $*"; }
+bad() { say "FAILED  $*"; failed=1; }
+store() { "${compose[@]}" exec -T redis redis-cli "$@"; }
+up() { "${compose[@]}" up -d ${UP_FLAGS:-} --no-recreate "$@" >/dev/null 2>&1; }
+ended() { store ZCARD '{main}:sessions:ended'; }
+total() { store XINFO STREAM '{main}:lifecycle' | awk '/entries-added/{getline; print $1}'; }
+# until SECONDS COMMAND...: whether it succeeds in that time
+until_true() { local left=$1; shift; while ! "$@"; do [ "$left" -gt 0 ] || return 1; left=$((left - 1)); sleep 1; done; }
+more_than() { [ "$($2)" -gt "$1" ]; }
+cleanup() { [ -n "${KEEP:-}" ] || "${compose[@]}" down -v --timeout 20 >/dev/null 2>&1 || true; }
+trap cleanup EXIT
+trap 'say "FAILED  line $LINENO"' ERR
+
+compose/make-env.sh "${ENV_FILE:-.env}" >/dev/null
+"${compose[@]}" config -q && ok "the compose file is valid"
+"${compose[@]}" up -d ${UP_FLAGS:-} --scale server=3 --scale worker=2 --scale player=4 >/dev/null 2>&1 || { "${compose[@]}" ps -a; "${compose[@]}" logs --tail 20; bad "up"; exit 1; }
+until_true 120 more_than 2 'store ZCARD {main}:servers' && ok "three servers have their leases" || bad "servers: $(store ZCARD '{main}:servers')"
+
+before=$(total)
+until_true 90 more_than $((before + 12)) total && ok "bots play: $(total) lifecycle entries" || bad "bots do not play"
+
+token=$(store ZRANGE '{main}:sessions:running' 0 0)
+[ -n "$token" ] || token=$(store ZREVRANGE '{main}:sessions:ended' 0 0)
+for recipe in "HGETALL {main}:session:$token" "SMEMBERS {main}:session:$token:players" "LRANGE {main}:session:$token:order 0 -1" \
+    "XREVRANGE {main}:session:$token:events + - COUNT 5" "XRANGE {main}:session:$token:journal - + COUNT 5" \
+    "XREVRANGE {main}:lifecycle + - COUNT 5" "ZREVRANGE {main}:leaderboard:duel 0 9 WITHSCORES"; do
+    answer=$(store $recipe 2>&1) || true
+    case $answer in
+        '' | *ERR* | *NOAUTH* | *NOPERM* | *WRONGTYPE*) bad "redis-cli $recipe: ${answer:-nothing}" ;;
+        *) ok "redis-cli $recipe" ;;
+    esac
+done
+
+holders=$(for t in $(store ZRANGE '{main}:sessions:running' 0 -1) $(store ZRANGE '{main}:sessions:ended' 0 -1); do store HGET "{main}:session:$t" holder; done | sort -u | grep -c . || true)
+[ "$holders" -ge 2 ] && ok "sessions run on $holders servers" || bad "all sessions are on one server"
+
+for who in 'server XLEN {main}:lifecycle:0' 'worker HGETALL {main}:login:x:1' 'reader DEL {main}:meta:1' 'seed GET {main}:player:x:1'; do
+    set -- ${who%:*}; name=$(printf %s "$1" | tr a-z A-Z); secret=$(grep "^STORE_${name}_PASSWORD=" "${ENV_FILE:-.env}" | cut -d= -f2)
+    answer=$("${compose[@]}" exec -T -e REDISCLI_AUTH="$secret" redis redis-cli --user "$1" "${@:2}" 2>&1 || true)
+    if [ "${who##*:}" = 1 ]; then case $answer in *NOPERM*) ok "store user $1 may not: ${*:2}" ;; *) bad "store user $1 may: ${*:2}: $answer" ;; esac
+    else case $answer in *NOPERM* | *NOAUTH* | *WRONGPASS*) bad "store user $1: $answer" ;; *) ok "store user $1 may: ${*:2}" ;; esac; fi
+done
+
+up --scale server=3 --scale worker=2 --scale player=1
+before=$(total)
+up --scale server=3 --scale worker=2 --scale player=5
+until_true 60 more_than $((before + 10)) total && ok "players scaled down to 1 and up to 5 in mid-play: play goes on" || bad "play stopped after scaling players"
+failures=$(store XRANGE '{main}:lifecycle' - + | grep -c '^failed$' || true)
+[ "$failures" = 0 ] && ok "no session failed" || bad "$failures sessions failed"
+
+up --scale server=3 --scale player=4 --scale worker=0
+more=$(ended)
+until_true 60 more_than $((more + 2)) ended && ok "with no worker sessions end and wait: $(ended)" || bad "nothing ended without a worker"
+"${compose[@]}" stop -t 10 player >/dev/null 2>&1
+old=$(store ZRANGE '{main}:sessions:ended' 0 0)
+up --no-deps --scale worker=1 worker
+swept() { [ "$(store TTL "{main}:session:$old")" != -1 ]; }
+until_true 60 swept && ok "a worker came and cleaned them: TTL $(store TTL "{main}:session:$old")" || bad "not cleaned: TTL $(store TTL "{main}:session:$old")"
+
+up --scale server=3 --scale worker=1 --scale player=4
+before=$(total)
+until_true 60 more_than $((before + 4)) total || bad "bots did not come back"
+up --scale server=2 --scale worker=1 --scale player=4
+before=$(total)
+until_true 90 more_than $((before + 10)) total && ok "one of three servers was stopped in mid-play: play goes on" || bad "play stopped with a server"
+failures=$(store XRANGE '{main}:lifecycle' - + | grep -c '^failed$' || true)
+[ "$failures" = 0 ] && ok "no session failed" || bad "$failures sessions failed"
+lost=$("${compose[@]}" logs --no-log-prefix server 2>/dev/null | grep -c '"level":"error"' || true)
+[ "$lost" = 0 ] && ok "no server logged an error" || { bad "$lost errors in the servers' logs"; "${compose[@]}" logs --no-log-prefix server | grep '"level":"error"' | cut -c1-400 | tail -3; }
+secrets=$(grep -E '^STORE_.*=.' "${ENV_FILE:-.env}" | cut -d= -f2)
+shown=$("${compose[@]}" logs --no-log-prefix 2>/dev/null | grep -cF "$secrets" || true)
+[ "$shown" = 0 ] && ok "no password is in any log" || bad "$shown log lines with a password"
+[ "$failed" = 0 ] && say "all checks passed" || say "SOME CHECKS FAILED"
+exit "$failed"
