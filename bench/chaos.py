@@ -1,0 +1,435 @@
+"""``python -m bench.chaos [--seconds 60] [--duels 4] [--seed 1] [--store]``: play under kill -9, SIGSTOP and restarts.
+
+Real processes on loopback: servers, solvers, workers, and bots in this process that remember every acknowledgement.
+A seeded hand kills, stops and restarts them, bounded in time. Afterwards, for every session that was begun:
+
+    it ended, or it runs                          its events have no gap, each turn was announced once
+    every acknowledged input is in the record once, at the acknowledged tick
+    re-simulated alone, every recorded tick has the same hash, and contact is proven
+    after their expiry no key of a session is left, and no process of ours
+
+Prints a report and, with --write, bench/results/chaos.md. Exit code 1 when anything of this fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import random
+import secrets
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from lobby.embedded import EmbeddedStore
+from lobby.errors import Conflict, LobbyError
+from lobby.keys import Keys
+from lobby.messages import Event
+from lobby.settings import Settings
+from lobby.store import Store
+from player.client import Client
+from player.transcript import Disconnected
+from server.archive import Archive
+from server.modes import get_mode
+from server.modes.mode import stream
+from server.verify import load_record, verify
+from tests.stack import Process, Stack
+
+RESULTS = Path(__file__).parent / "results" / "chaos.md"
+LEASE_MS = 1000
+EXPIRY_S = 20
+TURN_S = 3.0
+
+
+@dataclass
+class Account:
+    """What the bots saw."""
+
+    acknowledged: list[tuple[str, int, int, int]] = field(default_factory=list)  # session, seat, id, tick
+    events: dict[str, dict[int, Event]] = field(default_factory=dict)
+    silences: list[float] = field(default_factory=list)  # s without a frame or event, over a recovery
+    seats: int = 0
+    given_up: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def heard(self, session: str, event: Event) -> None:
+        known = self.events.setdefault(session, {})
+        if (
+            event.v in known
+            and event.t != "session"
+            and known[event.v].t != "session"
+            and known[event.v] != event
+        ):
+            self.problems.append(f"{session}: two different events have v {event.v}")
+        known[event.v] = event
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the check found in the store and in the archive."""
+
+    statuses: Counter[str]
+    recoveries: list[int]
+    compared: int
+    proofs: int
+    missing: int
+
+
+class Chaos:
+    """The processes and the hand."""
+
+    def __init__(
+        self, stack: Stack, store: EmbeddedStore, rng: random.Random, *, restarts_store: bool
+    ) -> None:
+        self.stack = stack
+        self.store = store
+        self.rng = rng
+        self.done: Counter[str] = Counter()
+        self.began = time.monotonic()
+        self.stopped: set[int] = set()
+        self.restarts_store = restarts_store
+        self.workers: list[Process] = []
+
+    def url(self) -> str:
+        return self.rng.choice([server.url for server in self.stack.servers])
+
+    def say(self, text: str) -> None:
+        print(f"  {time.monotonic() - self.began:6.1f} s  {text}", flush=True)  # noqa: T201
+
+    async def act(self) -> None:
+        deeds: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("kill -9 server", self._kill_server),
+            ("SIGSTOP server", self._stop_server),
+            ("SIGTERM server", self._drain_server),
+            ("kill -9 solver", self._kill_solver),
+            ("kill -9 worker", self._kill_worker),
+        ]
+        if self.restarts_store and not self.done["kill -9 store"]:
+            deeds.append(("kill -9 store", self._kill_store))
+        name, deed = self.rng.choice(deeds)
+        self.say(name)
+        self.done[name] += 1
+        await deed()
+
+    async def _replace(self) -> None:
+        await self.stack.server()
+
+    async def _kill_server(self) -> None:
+        await self.rng.choice(self.stack.servers).kill()
+        await self._replace()
+
+    async def _drain_server(self) -> None:
+        victim = self.rng.choice(self.stack.servers)
+        await asyncio.gather(victim.end(), self._replace())
+
+    async def _stop_server(self) -> None:
+        victim = self.rng.choice(self.stack.servers)
+        victim.send(signal.SIGSTOP)
+        await asyncio.sleep(3 * LEASE_MS / 1000)
+        victim.send(signal.SIGCONT)
+
+    async def _kill_solver(self) -> None:
+        pids = [pid for server in self.stack.servers for pid in children(server.process.pid)]
+        if pids:
+            os.kill(self.rng.choice(pids), signal.SIGKILL)
+
+    async def _kill_worker(self) -> None:
+        worker = self.workers.pop(0)
+        await worker.kill()
+        self.workers.append(await self.stack.worker())
+
+    async def _kill_store(self) -> None:
+        pid = self.store.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(1.0)
+        await self.store.stop_async()
+        await self.store.start_async()
+
+
+def children(pid: int) -> list[int]:
+    """The solver processes of a server."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+async def play(number: int, chaos: Chaos, account: Account, until: float, skills: list[str]) -> None:
+    """One bot: finds duels and plays them until the time is over, then its last to the end."""
+    rng = random.Random(f"{chaos.rng.random()}:{number}")
+    token: str | None = None
+    while time.monotonic() < until:
+        try:
+            async with Client(chaos.url(), token=token, timeout_s=5.0) as client:
+                if token is None:
+                    token = (await client.login(kind="bot")).token
+                try:
+                    join = await client.find(mode="duel", size=2)
+                except Conflict:  # in a session still: come back to it
+                    session = (await client.whoami()).session
+                    if not session:
+                        continue
+                    join = await client.join(session)
+                account.seats += 1
+                await play_one(client, join, account, rng.choice(skills))
+        except Disconnected as error:
+            account.given_up.append(error.message)
+            await asyncio.sleep(0.2)
+        except LobbyError as error:
+            if error.reason not in (
+                "crowded",
+                "ended",
+                "unauthorized",
+                "not_found",
+                "store_unavailable",
+                "lobby_full",
+            ):
+                account.given_up.append(f"{error.reason}: {error.message}")
+            await asyncio.sleep(0.2)
+
+
+async def play_one(client: Client, join: object, account: Account, skill: str) -> None:
+    """One duel, from hello to the end. Every acknowledgement is remembered."""
+    mode = get_mode("duel")
+    async with client.connect(join, give_up_s=40.0) as connection:  # type: ignore[arg-type]
+        session = connection.session
+        last = time.monotonic()
+        acting: asyncio.Task[None] | None = None
+
+        async def act(event: Event) -> None:
+            seat = connection.seat
+            assert seat is not None
+            action = mode.bot(event.d, seat, skill, None, stream(number_of(session), event.d["turn"], seat))
+            try:
+                tick = await connection.act(action.kind, **action.d)
+            except LobbyError:
+                return  # the deadline passed, or the session moved on
+            if tick is not None:
+                account.acknowledged.append((session, seat, connection.last_id, tick))
+
+        async for event in connection:
+            now = time.monotonic()
+            if event.t == "recovered":
+                account.silences.append(now - last)
+            last = now
+            account.heard(session, event)
+            if event.t == "turn_started" and event.d["seat"] == connection.seat:
+                acting = asyncio.create_task(act(event))
+            if event.t in ("ended", "failed", "timed_out") or (
+                event.t == "session" and event.d["status"] in ("ended", "failed", "timed_out")
+            ):
+                break
+        if acting is not None:
+            acting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await acting
+
+
+def number_of(session: str) -> int:
+    return int.from_bytes(session.encode(), "big") & 0x7FFFFFFFFFFFFFFF
+
+
+async def check(url: str, realm: str, archive: Archive, account: Account) -> Found:
+    """Hold what happened against what was promised."""
+    store = await Store.connect(url, realm)
+    keys = Keys(realm)
+    statuses: Counter[str] = Counter()
+    recoveries: list[int] = []
+    compared = proofs = missing = again = 0
+    acknowledged: dict[str, list[tuple[int, int, int]]] = {}
+    for session, seat, command, tick in account.acknowledged:
+        acknowledged.setdefault(session, []).append((seat, command, tick))
+    try:
+        for session in archive.sessions():
+            status = await store.call("HGET", keys.session(session), "status")
+            statuses[status or "expired"] += 1
+            for entry in await store.call("XRANGE", keys.events(session), "-", "+"):
+                fields = dict(zip(entry[1][::2], entry[1][1::2], strict=True))
+                if fields["t"] == "recovered":
+                    recoveries.append(int(orjson.loads(fields["d"])["gap_ms"]))
+            turns = Counter(
+                event.d["turn"]
+                for event in account.events.get(session, {}).values()
+                if event.t == "turn_started"
+            )
+            account.problems += [
+                f"{session}: turn {turn} was announced {n} times" for turn, n in turns.items() if n > 1
+            ]
+            record = load_record(archive, session)
+            verdict = await asyncio.to_thread(verify, record)
+            compared += verdict.compared
+            proofs += verdict.proofs
+            if not verdict.holds:
+                account.problems.append(
+                    f"{session}: diverged {verdict.diverged}, conflict {verdict.conflict}, {verdict.broken}"
+                )
+            for seat, command, tick in acknowledged.get(session, []):
+                found = [
+                    t
+                    for t, given in record.inputs.items()
+                    for one in given
+                    if (one.seat, one.id) == (seat, command)
+                ]
+                missing += not found
+                again += len(found) > 1
+                if found and found != [tick]:
+                    account.problems.append(
+                        f"{session}: input {command} of seat {seat} was told {tick}, recorded {found}"
+                    )
+    finally:
+        await store.close()
+    if missing:
+        account.problems.append(f"{missing} acknowledged inputs are not in the record")
+    if again:
+        account.problems.append(f"{again} acknowledged inputs are in the record twice")
+    return Found(statuses, recoveries, compared, proofs, missing)
+
+
+async def leaked(url: str, realm: str, until_s: float) -> list[str]:
+    """Keys of sessions that are still there after their time."""
+    store = await Store.connect(url, realm)
+    deadline = time.monotonic() + until_s
+    try:
+        while True:
+            found: list[str] = []
+            cursor = "0"
+            while True:
+                cursor, page = await store.call(
+                    "SCAN", cursor, "MATCH", f"{{{realm}}}:session:*", "COUNT", 1000
+                )
+                found += page
+                if cursor == "0":
+                    break
+            if not found or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(1.0)
+    finally:
+        await store.close()
+
+
+async def run(options: argparse.Namespace) -> int:
+    rng = random.Random(options.seed)
+    realm = f"chaos-{secrets.token_hex(3)}"
+    account = Account()
+    with tempfile.TemporaryDirectory(prefix="tussle-chaos-") as folder:
+        store = EmbeddedStore(Settings.read({"STORE_FSYNC": "always", "DATA_DIR": folder}))
+        await store.start_async()
+        archive_url = str(Path(folder) / "archive")
+        environment = {
+            "ARCHIVE_URL": archive_url, "LEASE_MS": str(LEASE_MS), "EXPIRY_S": str(EXPIRY_S), "SIM_SPEED": "1",
+            "BOT_TURN_S": str(TURN_S), "LOBBY_TIMEOUT_S": "20", "RECONNECT_GRACE_S": "5", "SWEEP_S": "2",
+        }  # fmt: skip
+        try:
+            async with Stack.up(store.url, realm, **environment) as stack:
+                chaos = Chaos(stack, store, rng, restarts_store=options.store)
+                for _ in range(options.servers):
+                    await stack.server()
+                chaos.workers = [await stack.worker(), await stack.worker()]
+                chaos.began = time.monotonic()
+                until = chaos.began + options.seconds
+                bots = [
+                    asyncio.create_task(play(n, chaos, account, until, ["good", "fair", "sharp"]))
+                    for n in range(2 * options.duels)
+                ]
+                while time.monotonic() < until - 8:
+                    await asyncio.sleep(rng.uniform(2.0, 5.0))
+                    await chaos.act()
+                chaos.say("the hand rests; the bots play their last duels to the end")
+                _, late = await asyncio.wait(bots, timeout=90)
+                for bot in late:
+                    bot.cancel()
+                await asyncio.gather(*bots, return_exceptions=True)
+                account.problems += [
+                    f"a bot failed: {bot.exception()!r}"
+                    for bot in bots
+                    if not bot.cancelled() and bot.exception()
+                ]
+                if late:
+                    account.problems.append(f"{len(late)} bots did not come to an end")
+                found = await check(store.url, realm, Archive(archive_url), account)
+                left = await leaked(store.url, realm, EXPIRY_S + 40)
+                if left:
+                    account.problems.append(f"{len(left)} keys of sessions are left: {left[:3]}")
+        finally:
+            await store.stop_async()
+    report = describe(options, chaos, account, found)
+    print(report)  # noqa: T201
+    if options.write:
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(report)
+    return 1 if account.problems else 0
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
+
+
+def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found: Found) -> str:
+    gaps = [ms / 1000 for ms in found.recoveries]
+    command = (
+        f"python -m bench.chaos --seconds {options.seconds:g} --duels {options.duels} --seed {options.seed}"
+    )
+    if options.store:
+        command += " --store"
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    done = ", ".join(f"{name} x {n}" for name, n in sorted(chaos.done.items()))
+    statuses = ", ".join(f"{n} {status}" for status, n in sorted(found.statuses.items()))
+    rows = [
+        ("done to it", done),
+        ("sessions", statuses),
+        ("acknowledged inputs", f"{len(account.acknowledged)}, lost {found.missing}"),
+        ("ticks re-simulated alone and compared", f"{found.compared}, contact proofs {found.proofs}"),
+        ("recoveries: nobody held the session", spread(gaps)),
+        ("recoveries: a member heard nothing", spread(account.silences)),
+        ("connections given up", str(len(account.given_up))),
+        ("broken promises", str(len(account.problems))),
+    ]
+    lines = [
+        "# Chaos",
+        "",
+        f"`{command}` · {machine} · lease {LEASE_MS} ms, fsync always",
+        "",
+        "| what | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        *(f"- {problem}" for problem in account.problems[:20]),
+        *(f"- given up: {why}" for why in account.given_up[:5]),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def spread(seconds: list[float]) -> str:
+    """How often, and how long."""
+    if not seconds:
+        return "none"
+    return f"{len(seconds)}; median {statistics.median(seconds):.2f} s, p95 {percentile(seconds, 0.95):.2f} s"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--duels", type=int, default=4)
+    parser.add_argument("--servers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", action="store_true", help="also kill the store, once")
+    parser.add_argument("--write", action="store_true", help="write bench/results/chaos.md")
+    options = parser.parse_args()
+    return asyncio.run(run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The real gateway under synthetic sessions: uvicorn, Gateway, Audience, SessionCore, Replies and telemetry as the
+server has them; in the place of the store and the solver only what answers at once.
+
+    python bench/load_gateway.py PORT SESSIONS SEATS HZ FRAME_BYTES
+
+Session i is watched by whoever shows the ticket ``i.seat``. HZ times a second a session closes its batch of inputs and
+shows a frame of FRAME_BYTES: the time, then the newest input id of each seat. What this leaves out, the journal and
+the physics, bench/load.py measures on whole servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import uvicorn
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from lobby import logs
+from lobby.actions import ActionField, ActionKind, ActionSpec
+from lobby.lobbies import Connected, Lobbies
+from lobby.messages import Event, SessionView
+from lobby.servers import Servers
+from lobby.settings import Settings
+from server.app import _Http, calm_collector, listen
+from server.audience import Audience
+from server.audiences import Audiences
+from server.gateway import Gateway
+from server.holder import Holder
+from server.relay import Relays
+from server.session import SessionCore
+from server.telemetry import Telemetry
+
+MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
+
+
+class Run:
+    """A running session without journal and solver. ``admit`` is server/run.py's, line by line."""
+
+    def __init__(self, seats: int, frame_bytes: int, audience: Audience, telemetry: Telemetry) -> None:
+        self.core = SessionCore(range(seats))
+        self.core.actions = ActionSpec(0, (MOVE,))
+        self.acknowledged: dict[tuple[int, int], int] = {}
+        self.audience = audience
+        self._telemetry = telemetry
+        self._admitted: dict[tuple[int, int], tuple[float, asyncio.Future[int]]] = {}
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._newest = [0] * seats
+        self._pad = bytes(frame_bytes - 8 - 4 * seats)
+        self._layout = struct.Struct(f"<d{seats}i")
+
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = self._loop.create_future()
+        known = self.acknowledged.get((seat, command))
+        if known is not None:
+            future.set_result(known)
+            return future
+        self.core.admit(seat, command, kind, d)
+        self._admitted[seat, command] = at, future
+        self._wake.set()
+        return future
+
+    def show(self) -> None:
+        batch = self.core.batch()
+        now = time.monotonic()
+        for taken in batch.inputs:
+            at, future = self._admitted.pop((taken.seat, taken.id))
+            future.set_result(batch.tick)
+            self._newest[taken.seat] = taken.id
+            self._telemetry.input_seconds.observe(now - at)
+        self.core.tick += 1
+        self.audience.show(self._layout.pack(now, *self._newest) + self._pad)
+
+
+class Bench:
+    """What the gateway asks of lobby and holder, answered at once."""
+
+    def __init__(self, sessions: int, seats: int, frame_bytes: int) -> None:
+        self.telemetry = Telemetry()
+        self.settings = Settings()
+        self.seats = seats
+        self.address = SimpleNamespace(id="bench", url="http://127.0.0.1")
+        self.neighbours: tuple[str, ...] = ()
+        self.audiences: dict[str, Audience] = {}
+        self.runs: dict[str, Run] = {}
+        for session in range(sessions):
+            audience = Audience(
+                str(session), cast(Lobbies, self), self.telemetry, v=0, on_event=lambda event: None
+            )
+            self.audiences[str(session)] = audience
+            self.runs[str(session)] = Run(seats, frame_bytes, audience, self.telemetry)
+        here = SimpleNamespace(
+            get=lambda token, v: self.audiences[token],
+            leave=lambda audience, viewer: audience.viewers.discard(viewer),
+        )
+        self.gateway = Gateway(
+            self.settings, cast(Lobbies, self), cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
+            cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
+        )  # fmt: skip
+
+    # of the lobbies
+    async def connect(self, *, ticket: str | None, resume: str | None, conn: str, server: str) -> Connected:
+        session, _, seat = (ticket or "").partition(".")
+        return Connected(
+            session=session, player=f"p{session}.{seat}", name="bench", kind="bot", role="player", seat=int(seat),
+            conn=conn, resume="", v=0, status="running", epoch=1, tick=0, replaced_conn="", last_id=0, holder="bench",
+            holder_url="",
+        )  # fmt: skip
+
+    async def disconnect(self, *_: object) -> None: ...
+    async def now_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    async def events(self, token: str, v: int) -> list[Event]:
+        return []
+
+    async def view(self, token: str) -> SessionView:
+        return SessionView(token, "running", "bench", self.seats, "", (), 0)
+
+    # of the holder
+    def holds(self, token: str) -> bool:
+        return True
+
+    def dt_of(self, token: str) -> float:
+        return 1 / 60
+
+    def begin(self, token: str, v: int) -> None: ...
+    def bodies(self) -> dict[str, Any]:
+        return {}
+
+    async def beat(self, run: Run, offset: float, period: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + offset
+        while True:
+            await asyncio.sleep(due - loop.time())
+            run.show()
+            due = max(due + period, loop.time())
+
+    async def serve(self, port: int, hz: float) -> None:
+        async def api(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        http = _Http(
+            uvicorn.Config(
+                api,
+                ws=self.gateway.upgrade,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+            )  # type: ignore[arg-type]
+        )
+        async with asyncio.TaskGroup() as group:
+            for index, run in enumerate(self.runs.values()):
+                group.create_task(self.beat(run, index / len(self.runs) / hz, 1 / hz))
+            group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
+            calm_collector()
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+
+
+async def run(port: int, sessions: int, seats: int, hz: float, frame_bytes: int) -> None:
+    await Bench(sessions, seats, frame_bytes).serve(port, hz)
+
+
+def main() -> None:
+    port, sessions, seats, hz, frame_bytes = (float(word) for word in sys.argv[1:6])
+    logs.configure(
+        Settings(log_level="error"), process="bench"
+    )  # nobody reads our output: it would fill its pipe
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(int(port), int(sessions), int(seats), hz, int(frame_bytes)))
+
+
+if __name__ == "__main__":
+    main()

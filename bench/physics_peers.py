@@ -1,0 +1,126 @@
+"""The pile of cubes in other engines, where they are installed, judged by the same oracle.
+
+Each engine gets the cubes of a scene as boxes of the same size, mass and place, and the same walls; after every frame
+the places of its boxes are written into one of our states, which the oracle proves or not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lobby.scenes import Body, Scene
+from server.physics.model import Model, compile_scene
+from server.physics.oracle import prove
+from server.physics.solver import step
+from server.physics.state import Floats, State
+
+__all__ = ["peers"]
+
+FRAMES = 120
+HALF = 0.15
+Frames = Callable[[], tuple[Floats, Floats]]
+"""Advances one frame; places (n, 3) and rotations (n, 3, 3)."""
+
+
+def peers(scene: Scene) -> Iterator[dict[str, Any]]:
+    """Ours, then every peer that is installed."""
+    model, state = compile_scene(scene)
+    yield _ours(model, state)
+    for name, package, make in (
+        ("MuJoCo rigid", "mujoco", _mujoco),
+        ("PyBullet rigid", "pybullet", _pybullet),
+    ):
+        if importlib.util.find_spec(package) is not None:
+            yield _run(name, model, state, make(scene))
+
+
+def _ours(model: Model, state: State) -> dict[str, Any]:
+    spent, broken = 0.0, 0
+    for _ in range(FRAMES):
+        start = time.thread_time()
+        state, _ = step(model, state)
+        spent += time.thread_time() - start
+        broken += not prove(model, state).holds
+    return {"engine": "Tussle", "ms": spent / FRAMES * 1e3, "broken": broken, "frames": FRAMES}
+
+
+def _run(name: str, model: Model, state: State, frame: Frames) -> dict[str, Any]:
+    spent, broken = 0.0, 0
+    for _ in range(FRAMES):
+        start = time.thread_time()
+        places, turns = frame()
+        spent += time.thread_time() - start
+        q = np.concatenate([places[:, None], np.swapaxes(turns, 1, 2)], axis=1).reshape(-1, 3)
+        broken += not prove(model, State(q=q, v=state.v, active=state.active)).holds
+    return {"engine": name, "ms": spent / FRAMES * 1e3, "broken": broken, "frames": FRAMES}
+
+
+def _split(scene: Scene) -> tuple[list[Body], list[Body]]:
+    cubes = [b for b in scene.bodies if b.kind != "static"]
+    return cubes, [b for b in scene.bodies if b.kind == "static"]
+
+
+def _mujoco(scene: Scene) -> Frames:
+    import mujoco
+
+    cubes, obstacles = _split(scene)
+    text = [f'<mujoco><option timestep="{scene.dt}" gravity="0 -9.81 0"/>']
+    text.append('<default><geom friction="0.3"/></default><worldbody>')
+    for b in obstacles:
+        x, y, z = b.shape.params["size"]
+        px, py, pz = b.position
+        text.append(f'<geom type="box" size="{x / 2} {y / 2} {z / 2}" pos="{px} {py - y / 2} {pz}"/>')
+    for b in cubes:
+        place, turn = " ".join(map(str, b.position)), " ".join(map(str, b.rotation))
+        text.append(f'<body pos="{place}" quat="{turn}"><freejoint/>')
+        text.append(f'<geom type="box" size="{HALF} {HALF} {HALF}" density="{b.material.density}"/></body>')
+    text.append("</worldbody></mujoco>")
+    world = mujoco.MjModel.from_xml_string("".join(text))
+    data = mujoco.MjData(world)
+
+    def frame() -> tuple[Floats, Floats]:
+        mujoco.mj_step(world, data)
+        mujoco.mj_kinematics(world, data)
+        return data.xpos[1:].copy(), data.xmat[1:].reshape(-1, 3, 3).copy()
+
+    return frame
+
+
+def _pybullet(scene: Scene) -> Frames:
+    import pybullet
+
+    client = pybullet.connect(pybullet.DIRECT)
+    cubes, obstacles = _split(scene)
+    pybullet.setGravity(0, -9.81, 0, physicsClientId=client)
+    pybullet.setTimeStep(scene.dt, physicsClientId=client)
+    for b in obstacles:
+        x, y, z = b.shape.params["size"]
+        px, py, pz = b.position
+        box = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=[x / 2, y / 2, z / 2], physicsClientId=client
+        )
+        pybullet.createMultiBody(0, box, basePosition=[px, py - y / 2, pz], physicsClientId=client)
+    box = pybullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=[HALF] * 3, physicsClientId=client)
+    bodies = []
+    for b in cubes:
+        w, x, y, z = np.array(b.rotation) / np.linalg.norm(b.rotation)
+        mass = b.material.density * (2 * HALF) ** 3
+        made = pybullet.createMultiBody(
+            mass, box, basePosition=b.position, baseOrientation=[x, y, z, w], physicsClientId=client
+        )
+        pybullet.changeDynamics(made, -1, lateralFriction=0.3, physicsClientId=client)
+        bodies.append(made)
+
+    def frame() -> tuple[Floats, Floats]:
+        pybullet.stepSimulation(physicsClientId=client)
+        found = [pybullet.getBasePositionAndOrientation(b, physicsClientId=client) for b in bodies]
+        places = np.array([place for place, _ in found])
+        turns = np.array([pybullet.getMatrixFromQuaternion(turn) for _, turn in found]).reshape(-1, 3, 3)
+        return places, turns
+
+    return frame
