@@ -1,0 +1,93 @@
+"""The command's frame: quick to start, one line for what cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import COMMANDS, main
+from cli.running import Running, announced, find_running, server_of, store_of
+from cli.up import free_port_or
+from lobby.settings import Settings
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    """``tussle --help`` must stay quick: it imports click and little else."""
+    script = (
+        "import sys; from click.testing import CliRunner; from cli.main import main;"
+        "print(CliRunner().invoke(main, ['--help']).output);"
+        "print([m for m in ('numpy', 'redis', 'httpx', 'rich', 'msgspec', 'asyncio') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if name not in ("server", "worker", "seed", "simulate")]
+)
+def test_every_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+
+
+def test_an_unknown_command_is_one_clear_error() -> None:
+    result = CliRunner().invoke(main, ["dance"])
+    assert result.exit_code == 2
+    assert "No such command 'dance'" in result.output
+
+
+def test_a_bad_setting_is_one_line(tmp_path: Path) -> None:
+    environ = {"LOBBY_TIMEOUT_S": "soon", "DATA_DIR": str(tmp_path)}
+    result = CliRunner().invoke(main, ["up"], env=environ)
+    assert result.exit_code == 1
+    assert result.output.strip() == "Error: LOBBY_TIMEOUT_S=soon: not a value of type float"
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port} is in use; another Tussle"):
+            free_port_or("127.0.0.1", port)
+    assert free_port_or("127.0.0.1", 0) > 0
+
+
+def test_commands_find_what_is_up_here(tmp_path: Path) -> None:
+    """In this order: as told, as set, as running, as by default."""
+    settings = Settings.read({}, data_dir=tmp_path)
+    assert server_of(settings, None) == settings.server_url
+    assert store_of(settings, None) == ""
+    running = Running(os.getpid(), "http://127.0.0.1:9000", "redis://127.0.0.1:9001", "main")
+    with announced(tmp_path, running):
+        assert find_running(tmp_path) == running
+        assert server_of(settings, None) == "http://127.0.0.1:9000"
+        assert store_of(settings, None) == "redis://127.0.0.1:9001"
+        assert server_of(settings, "localhost:7/") == "http://localhost:7"
+        assert server_of(Settings.read({}, data_dir=tmp_path, server_url="http://x:1"), None) == "http://x:1"
+        assert store_of(Settings.read({}, data_dir=tmp_path, redis_url="redis://x:1"), None) == "redis://x:1"
+    assert find_running(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "nonsense", '{"pid": "x"}'])
+def test_a_broken_or_stale_announcement_does_not_count(tmp_path: Path, text: str) -> None:
+    (tmp_path / "running.json").write_text(text)
+    assert find_running(tmp_path) is None
+
+
+def test_the_announcement_of_a_dead_supervisor_does_not_count(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    document = {"pid": dead.pid, "server_url": "x", "redis_url": "y", "realm": "main"}
+    (tmp_path / "running.json").write_text(json.dumps(document))
+    assert find_running(tmp_path) is None

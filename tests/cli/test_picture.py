@@ -1,0 +1,154 @@
+"""What the terminal knows of a session, and the words it finds for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from cli.palette import bar, gap, marks_of, number, short_names
+from cli.picture import Picture
+from lobby.messages import Event
+from tests.player.pair import ModelSession
+
+
+def duel() -> Picture:
+    picture = Picture.of(ModelSession().view())
+    seats = [
+        {"seat": 0, "name": "Ada", "kind": "bot", "body": "cobble", "health": 146.0},
+        {"seat": 1, "name": "Otto", "kind": "person", "body": "marl", "health": 169.0},
+    ]
+    hear(picture, "set_up", {"seats": seats})
+    return picture
+
+
+def hear(picture: Picture, kind: str, d: dict[str, Any], *, tick: int = 7) -> str | None:
+    """Apply one event; the line that it added to the log."""
+    before = len(picture.log)
+    picture.apply(Event(v=picture.v + 1, t=kind, d=d, tick=tick, epoch=1))
+    return picture.log[-1].text if len(picture.log) > before else None
+
+
+def turn(seat: int, **more: Any) -> dict[str, Any]:
+    return {
+        "seat": seat,
+        "deadline_s": 2.0,
+        "health": [146.0, 100.0],
+        "health_full": [146.0, 169.0],
+        "bodies": ["cobble", "marl"],
+        "round": 2,
+        "turn": 3,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "words"),
+    [
+        ("chat", {"seat": 0, "name": "Ada", "text": "mind the rim"}, "Ada: mind the rim"),
+        ("turn_started", turn(1), "Round 2: Otto to act"),
+        ("action", {"seat": 0, "kind": "launch", "power": 0.8, "target": 1}, "Ada launches at Otto, power 80 %"),
+        ("action", {"seat": 0, "kind": "brace", "azimuth": None, "power": None, "target": None}, "Ada braces"),
+        ("action", {"seat": 1, "kind": "skip", "azimuth": None, "timed_out": True}, "Otto let the turn pass"),
+        (
+            "blow",
+            {"a": 0, "b": 1, "impulse_credited_Ns": 18.64, "damage_a": 18.2, "damage_b": 9.4},
+            "Ada touched Otto, 18.6 N·s. Ada −18, Otto −9",
+        ),
+        ("blow", {"a": 0, "b": 1, "impulse_credited_Ns": 0.4, "damage_b": 0.2}, "Ada touched Otto, 0.4 N·s"),
+        ("out", {"seat": 1, "cause": "fallen", "by": 0, "place": 2}, "Otto is off the mat, by Ada; place 2"),
+        ("out", {"seat": 1, "cause": "forfeit", "by": None, "place": 2}, "Otto gave up; place 2"),
+        ("turn_ended", {"end": "rest", "ticks": 61}, "The mat is at rest after 61 ticks"),
+        ("result", {"winner": 0, "places": [1, 2], "rounds": 3, "turns": 6}, "Ada wins, 3 rounds, 6 turns"),
+        ("result", {"winner": None, "places": [1, 1]}, "A draw"),
+        ("failed", {"reason": "solver_failed"}, "The session failed: solver_failed"),
+        ("timed_out", {"reason": "nobody_came"}, "Nobody came; the lobby is closed"),
+        ("seat_connected", {"seat": 0, "player": "pa"}, None),
+        ("something_new", {"strange": [1, 2]}, None),
+    ],
+)  # fmt: skip
+def test_each_event_has_plain_words(kind: str, d: dict[str, Any], words: str | None) -> None:
+    assert hear(duel(), kind, d) == words
+
+
+def test_health_follows_blows_and_is_corrected_by_the_turns_end() -> None:
+    """Between the events of a turn the bar is an estimate; the turn's end says the truth."""
+    picture = duel()
+    hear(picture, "turn_started", turn(0))
+    assert picture.players[1].health == 100.0
+    hear(picture, "blow", {"a": 0, "b": 1, "damage_a": 1.0, "damage_b": 30.0, "dist_min_mm": 2.5})
+    assert (picture.players[1].health, picture.players[1].lost) == (70.0, 30.0)
+    hear(picture, "turn_ended", {"health": [145.0, 71.0], "dist_min_mm": 1.5})
+    assert (picture.players[1].health, picture.least_gap_mm) == (71.0, 1.5)
+    hear(picture, "turn_started", turn(1))
+    assert picture.players[1].lost == 0.0
+
+
+def test_whoever_acts_comes_first() -> None:
+    picture = duel()
+    hear(picture, "turn_started", turn(1))
+    blow = {"a": 0, "b": 1, "impulse_credited_Ns": 30.6, "damage_a": 14.0, "damage_b": 15.0}
+    assert hear(picture, "blow", blow) == "Otto touched Ada, 30.6 N·s. Otto −15, Ada −14"
+
+
+def test_a_turn_begins_waits_and_moves() -> None:
+    picture = duel()
+    hear(picture, "turn_started", turn(1, positions=[[0.0, 0.2, 0.0], [0.5, 0.2, -0.5]]))
+    assert (picture.turn_seat, picture.acting) == (1, True)
+    hear(picture, "action", {"seat": 1, "kind": "launch", "azimuth": 90.0, "power": 1.0, "target": 0})
+    assert not picture.acting
+    assert picture.aim == (0.5, -0.5, math.pi / 2)
+    hear(picture, "turn_ended", {"health": [1.0, 2.0]})
+    assert picture.aim is None
+
+
+def test_members_come_and_go_while_the_lobby_waits() -> None:
+    picture = Picture()
+    hear(picture, "seat_taken", {"seat": 0, "player": "pa", "name": "Ada", "kind": "bot", "body": "cobble"})
+    hear(picture, "seat_taken", {"seat": 1, "player": "pb", "name": "Otto", "kind": "bot"})
+    hear(picture, "seat_ready", {"seat": 0, "ready": True})
+    hear(picture, "body_chosen", {"seat": 1, "body": "halo"})
+    assert (picture.players[0].ready, picture.players[1].body) == (True, "halo")
+    hear(picture, "seat_left", {"seat": 1, "player": "pb", "reason": "left"})
+    assert list(picture.players) == [0]
+    hear(picture, "running", {"at": 1})
+    hear(picture, "seat_disconnected", {"seat": 0})
+    assert (picture.status, picture.players[0].connected) == ("running", False)
+
+
+def test_an_out_player_keeps_its_place_on_the_list() -> None:
+    picture = duel()
+    hear(picture, "out", {"seat": 1, "cause": "broken", "by": 0, "place": 2, "health_left": 0.0})
+    assert (picture.players[1].out, picture.players[1].place, picture.players[1].health) == ("broken", 2, 0.0)
+    hear(picture, "ended", {"at": 1, "reason": ""})
+    assert picture.status == "ended"
+
+
+def test_equal_initials_are_told_apart() -> None:
+    """Two players with one first letter take the next of theirs; colours and shapes differ."""
+    marks = marks_of(["Ada", "Anouk", "Ana", "", "Otto"])
+    assert [mark.initial for mark in marks] == ["A", "N", "2", "?", "O"]
+    assert len({mark.colour for mark in marks}) == len({mark.shape for mark in marks}) == 5
+
+
+def test_guests_lose_their_letters_unless_they_are_needed() -> None:
+    assert short_names(["Ada#k3v7", "Otto#22ab"]) == ["Ada", "Otto"]
+    assert short_names(["Ada#k3v7", "Ada#22ab"]) == ["Ada#k3v7", "Ada#22ab"]
+    assert short_names(["Ada#k3v7", "Ada"]) == ["Ada#k3v7", "Ada"]
+
+
+def test_numbers_read_well_and_a_gap_is_never_zero() -> None:
+    assert number(1482) == "1\u2009482"
+    assert number(-18.4) == "−18"
+    assert gap(3.214) == "3.21 mm"
+    assert gap(0.0004) == "0.4 µm"
+    assert gap(float("inf")) == gap(None) == "no contact"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.24, 0.5, 0.999, 1.0, 2.0, -1.0])
+def test_a_bar_always_has_its_width(share: float) -> None:
+    """Whatever the share, full and empty part fill the width; only zero is empty."""
+    full, rest = bar(share, 10)
+    assert len(full) + len(rest) == 10
+    assert (full == "") == (share <= 0)

@@ -1,0 +1,55 @@
+"""The table of sessions."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from cli.sessions import age, sessions_table
+from lobby.messages import SessionView
+from tests.player.pair import ModelSession
+
+
+def table(*views: SessionView, width: int = 110) -> str:
+    console = Console(width=width, file=StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(sessions_table(views, now_ms=100_000, width=width))
+    return capture.get()
+
+
+def view(status: str, **changes: object) -> SessionView:
+    return msgspec.structs.replace(ModelSession(status=status).view(), opened_at=90_000, **changes)
+
+
+def test_a_row_says_what_a_session_is_and_who_plays() -> None:
+    """Status by shape and word; the winner is named; times are ages."""
+    text = table(
+        view("open", closes_at=142_000),
+        view("running", started_at=40_000, round=3, tick=1482, turn_seat=1),
+        view("ended", ended_at=99_000, result={"winner": 1}),
+    )
+    rows = [line.rstrip() for line in text.splitlines()]
+    assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open 2/2 ● Ada ■ Otto closes in 42 s 10 s"
+    assert "● running" in rows[2] and rows[2].endswith("1:00      3  1\u2009482")
+    assert "Otto won" in rows[3] and "■ ended" in rows[3]
+
+
+def test_a_narrow_terminal_gets_fewer_columns() -> None:
+    text = table(view("running", tick=7, round=2), width=70)
+    assert "tick" not in text
+    assert all(len(line) <= 70 for line in text.splitlines())
+
+
+def test_an_empty_hall_says_what_to_do() -> None:
+    assert "tussle bots" in table()
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(-5, "0 s"), (59_900, "59 s"), (60_000, "1:00"), (3_599_000, "59:59"), (7_200_000, "2 h")],
+)
+def test_ages(ms: float, text: str) -> None:
+    assert age(ms) == text

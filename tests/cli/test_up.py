@@ -1,0 +1,218 @@
+"""``tussle up`` as a user runs it: real processes, a real store, real duels; nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli.guard import alive
+
+pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels
+
+TUSSLE = [sys.executable, "-c", "from cli.main import main; main()"]
+
+
+def environ(data_dir: Path) -> dict[str, str]:
+    """Quick duels; only what a process needs of the outer environment."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG") if key in os.environ}
+    quick = {"SIM_SPEED": "0", "BOT_THINK_S": "0", "SOLVERS": "1", "DATA_DIR": str(data_dir)}
+    return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def tussle(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*TUSSLE, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environ(data_dir), timeout=300, check=False
+    )
+
+
+class Up:
+    """A running ``tussle up`` and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._more:
+                self.lines.append(line.rstrip())
+                self._more.notify_all()
+        with self._more:
+            self.lines.append("-- end --")
+            self._more.notify_all()
+
+    def until(self, pattern: str) -> str:
+        """The first line that matches, waited for; an assertion error when the output ends without it."""
+
+        def found() -> str | None:
+            return next(
+                (line for line in self.lines if re.search(pattern, line) or line == "-- end --"), None
+            )
+
+        with self._more:
+            line = self._more.wait_for(found, timeout=300)
+        assert line is not None and line != "-- end --", "\n".join(self.lines)
+        return line
+
+    def end(self) -> int:
+        code = self.process.wait(60)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@contextmanager
+def up(data_dir: Path, *arguments: str) -> Iterator[Up]:
+    command = [*TUSSLE, "up", "--port", "0", *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ(data_dir)
+    )
+    running = Up(process)
+    try:
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        running.end()
+
+
+def family(data_dir: Path) -> set[int]:
+    """Every process that has this data folder in its environment, and the store, which works in it (and writes its
+    title over its environment)."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            named = f"DATA_DIR={data_dir}".encode() in (folder / "environ").read_bytes().split(b"\0")
+            if named or (folder / "cwd").readlink().is_relative_to(data_dir):
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return {pid for pid in found if alive(pid)}
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="counts processes in /proc")
+
+
+@linux
+def test_it_ends_by_itself_after_so_many_sessions(tmp_path: Path) -> None:
+    """The address, one line per duel, one summary line, exit code 0, no process and no announcement left."""
+    with up(tmp_path, "--bots", "2", "--matches", "2") as running:
+        assert running.until(r"http://127\.0\.0\.1:\d+")
+        assert running.until("redis-cli -p|redis SCAN")
+        assert running.end() == 0
+    lines = running.lines
+    duels = [line for line in lines if re.search(r" (beat|drew).*: \d+ rounds?, \d+ turns?, [\d.]+ s$", line)]
+    assert len(duels) == 2, lines
+    assert re.fullmatch(r"tussle: 2 sessions finished, \d+ turns, [\d.]+ s; everything is stopped", lines[-2])
+    assert len(lines) < 20, "the terminal stays calm"
+    assert family(tmp_path) == set()
+    assert not (tmp_path / "running.json").exists()
+    assert (tmp_path / "logs" / "server.log").read_text().count("Traceback") == 0
+
+
+@linux
+def test_it_can_be_looked_into_and_stopped(tmp_path: Path) -> None:
+    """The other commands find it by its data folder; SIGTERM stops everything in order, with exit code 0."""
+    with up(tmp_path, "--bots", "2") as running:
+        running.until("Logs")
+        running.until(" beat | drew")
+        table = tussle(tmp_path, "sessions", "--once")
+        assert table.returncode == 0, table.stderr
+        assert "duel" in table.stdout and "ended" in table.stdout
+        token = re.search(r"^(\w{8})  duel .*ended", table.stdout, re.MULTILINE)
+        assert token is not None
+        ended = tussle(tmp_path, "watch", "--once", token[1])
+        assert ended.returncode == 0, ended.stderr
+        assert " wins" in ended.stdout or "A draw" in ended.stdout
+        live = tussle(tmp_path, "watch", "--once")
+        assert live.returncode == 0, live.stderr
+        assert "TUSSLE" in live.stdout and "gap" in live.stdout
+        assert tussle(tmp_path, "watch", "--once", "aaaaaaaa").returncode == 1
+        assert tussle(tmp_path, "redis", "PING").stdout == "PONG\n"
+        status = tussle(tmp_path, "redis", "HGET", f"{{main}}:session:{token[1]}", "status")
+        assert status.stdout == '"ended"\n'
+        second = tussle(tmp_path, "up", "--port", "0")
+        assert second.returncode == 1
+        assert "is in use by another store" in second.stderr
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == 0
+    assert "everything is stopped" in running.lines[-2]
+    assert family(tmp_path) == set()
+
+
+@linux
+@pytest.mark.parametrize("victim", ["server", "worker", "player"])
+def test_a_child_that_dies_stops_everything_and_is_told(tmp_path: Path, victim: str) -> None:
+    """kill -9 of one child: its name and last lines, exit code 1, and no process left."""
+    with up(tmp_path, "--bots", "2") as running:
+        running.until("Logs")
+        running.until(" beat | drew")
+        for pid in family(tmp_path):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if words[1:3] == [b"-m", victim.encode()]:
+                os.kill(pid, signal.SIGKILL)
+        assert running.end() == 1
+    name = "bots" if victim == "player" else victim
+    assert any(f"{name} ended unexpectedly with signal 9 (SIGKILL)" in line for line in running.lines), (
+        running.lines
+    )
+    assert family(tmp_path) == set()
+
+
+@linux
+def test_a_store_that_dies_stops_everything_and_is_told(tmp_path: Path) -> None:
+    with up(tmp_path, "--bots", "2") as running:
+        running.until("Logs")
+        for pid in family(tmp_path):
+            if b"-server" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b" ")[0]:
+                os.kill(pid, signal.SIGKILL)
+        assert running.end() == 1
+    assert any("tussle: the store " in line for line in running.lines), running.lines
+    assert family(tmp_path) == set()
+
+
+@linux
+def test_a_killed_tussle_leaves_no_process(tmp_path: Path) -> None:
+    """kill -9 of the parent: store, server, solvers, worker and bots are gone soon after."""
+    with up(tmp_path, "--bots", "2") as running:
+        running.until("Logs")
+        running.process.kill()
+        running.end()
+        wait = threading.Event()
+        for _ in range(600):
+            if not family(tmp_path):
+                break
+            wait.wait(0.1)
+        assert family(tmp_path) == set()
+        assert json.loads((tmp_path / "running.json").read_text())["pid"] == running.process.pid
+    assert tussle(tmp_path, "redis", "PING").returncode == 1
+
+
+def test_a_port_in_use_is_one_line_and_no_process(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        done = tussle(tmp_path, "up", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert (
+        done.stderr
+        == f"tussle: port {port} is in use; another Tussle? Stop it, or choose another: --port {port + 1}\n"
+    )

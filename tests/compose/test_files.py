@@ -1,0 +1,201 @@
+"""The compose files, read as they stand: what must always hold of them, whether or not an engine is here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lobby.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose"
+TEXT = (COMPOSE / "docker-compose.yml").read_text()
+
+NOT_PASSED_ON = {
+    "redis_url", "host", "port", "server_id", "data_dir", "store_port", "server_url", "bots", "log_format",
+    "store_fsync", "public_url", "internal_url", "trusted_proxies",
+}  # fmt: skip
+"""Settings that the compose file sets itself, where they matter."""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The whole file as docker compose understands it, with every profile."""
+    if shutil.which("docker") is None:
+        pytest.skip("!! NO DOCKER CLIENT HERE: the compose file was NOT read by docker compose")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("!! NO DOCKER COMPOSE HERE: the compose file was NOT read by docker compose")
+    env = tmp_path_factory.mktemp("env") / ".env"
+    subprocess.run([COMPOSE / "make-env.sh", env], check=True, capture_output=True)
+    files = ["--env-file", str(env), "-f", str(COMPOSE / "docker-compose.yml")]
+    command = ["docker", "compose", *files, "--profile", "*", "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_every_setting_can_be_given() -> None:
+    """Each setting of Tussle is passed on from .env, or set by the file itself: none is forgotten."""
+    passed = set(re.findall(r"^  ([A-Z_]+): \$\{\1:-\}$", TEXT, re.MULTILINE))
+    wanted = {item.name.upper() for item in fields(Settings) if item.name not in NOT_PASSED_ON}
+    assert passed == wanted, "\n".join(f"  {name}: ${{{name}:-}}" for name in sorted(wanted - passed))
+
+
+def test_no_image_is_the_latest() -> None:
+    """An image is named with a version, in the files and in the Dockerfile."""
+    texts = [
+        TEXT,
+        *(path.read_text() for path in COMPOSE.glob("*.yml")),
+        (COMPOSE / "Dockerfile").read_text(),
+    ]
+    images = [
+        image for text in texts for image in re.findall(r"^\s*(?:image:|FROM)\s+(\S+)", text, re.MULTILINE)
+    ]
+    assert images
+    for image in images:
+        assert ":" in image, image
+        assert "latest" not in image, image
+
+
+def test_no_password_has_a_default() -> None:
+    """A stack without an .env does not start: nobody runs with a known password."""
+    for name in ("STORE_PASSWORD", "STORE_SERVER_PASSWORD", "STORE_WORKER_PASSWORD", "STORE_SEED_PASSWORD"):
+        assert f"${{{name}:?" in TEXT
+        assert not re.search(rf"\$\{{{name}:-.", TEXT)
+
+
+def test_make_env_writes_fresh_passwords_and_keeps_old_ones(tmp_path: Path) -> None:
+    """Each is new and long, the file is the owner's alone, and a second call changes nothing."""
+    files = [tmp_path / "a.env", tmp_path / "b.env"]
+    for file in files:
+        shown = subprocess.run(
+            [COMPOSE / "make-env.sh", file], check=True, capture_output=True, text=True
+        ).stdout
+        assert not any(line.partition("=")[2] in shown for line in file.read_text().splitlines())
+        assert file.stat().st_mode & 0o077 == 0
+    first = files[0].read_text()
+    assert not set(first.splitlines()) & set(files[1].read_text().splitlines())
+    assert all(len(line.partition("=")[2]) >= 32 for line in first.splitlines())
+    subprocess.run([COMPOSE / "make-env.sh", files[0]], check=True, capture_output=True)
+    assert files[0].read_text() == first
+
+
+def test_the_image_is_small_in_rights() -> None:
+    """Not root, a health check, and nothing that only newer builders know."""
+    text = (COMPOSE / "Dockerfile").read_text()
+    last = text.rpartition("FROM ")[2]
+    assert re.search(r"^USER 10001", last, re.MULTILINE)
+    assert "HEALTHCHECK" in last
+    assert "<<" not in text
+    assert "--link" not in text
+    assert "# syntax" not in text
+
+
+def test_each_service_is_bounded(config: dict[str, Any]) -> None:
+    """Limits, log rotation, no new privileges, a health check from file or image, and time to stop."""
+    for name, service in config["services"].items():
+        one_shot = name in ("build_db", "kernels")
+        assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        assert not service.get("privileged"), name
+        if not one_shot:
+            assert service["deploy"]["resources"]["limits"]["memory"], name
+            assert service["restart"] in ("unless-stopped", "on-failure"), name
+        if service["image"].startswith("tussle:"):
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+        else:
+            assert service["healthcheck"]["test"], name
+
+
+def test_the_store_is_behind_the_servers(config: dict[str, Any]) -> None:
+    """Bots and the proxy have no way to the store, and the store no way out and no port."""
+    services = config["services"]
+    assert set(services["player"]["networks"]) == {"edge"}
+    assert "store" not in services["nginx"]["networks"]
+    assert config["networks"]["store"]["internal"]
+    assert "ports" not in services["redis"]
+    assert not any(
+        "REDIS_URL" in service.get("environment", {})
+        for name, service in services.items()
+        if name == "player"
+    )
+
+
+def test_replicas_can_be_scaled(config: dict[str, Any]) -> None:
+    """Nothing that two replicas would quarrel about: names and host ports."""
+    for name in ("server", "worker", "player"):
+        assert "container_name" not in config["services"][name]
+        assert "ports" not in config["services"][name]
+
+
+def test_servers_have_time_to_hand_over(config: dict[str, Any]) -> None:
+    """The grace period is longer than what the server takes for itself."""
+    assert config["services"]["server"]["stop_grace_period"] == "20s"
+    assert Settings().grace_s < 20
+
+
+def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
+    """Names are asked at each request; sockets outlive the ping interval; only replicas can be named, only for /ws."""
+    text = (COMPOSE / "nginx" / "tussle.conf").read_text()
+    for conf in ("nginx.conf", "nginx-tls.conf"):
+        assert "resolver 127.0.0.11 valid=1s" in (COMPOSE / "nginx" / conf).read_text()
+    assert "upstream" not in text.replace("upstream_addr", "")
+    match = re.search(r"proxy_read_timeout (\d+)s", text)
+    assert match is not None
+    assert int(match[1]) > 20 * 2
+    place = re.search(r'location ~ "(.*)" \{', text)
+    assert place is not None
+    pattern = re.compile(place[1].replace("(?<", "(?P<"))
+    assert pattern.match("/at/0123456789ab/ws")
+    for bad in (
+        "/at/redis/ws",
+        "/at/0123456789ab/metrics",
+        "/at/0123456789ab.evil/ws",
+        "/at/0123456789ab/ws/x",
+    ):
+        assert not pattern.match(bad), bad
+    assert "location = /metrics { return 404; }" in text
+
+
+def test_the_store_file_names_no_password(tmp_path: Path) -> None:
+    """store.sh writes digests, one user for each role, and no role but the default may administer."""
+    text = (COMPOSE / "store.sh").read_text()
+    assert "sha256sum" in text
+    assert re.findall(r"^user (\w+) on #\$\(digest", text, re.MULTILINE) == [
+        "default",
+        "server",
+        "worker",
+        "seed",
+        "reader",
+    ]
+    assert 'safe="+@all -@admin -@dangerous' in text
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    """Every name in the dashboard's questions is one that a server exposes."""
+    from server.telemetry import Telemetry
+
+    telemetry = Telemetry()
+    telemetry.messages.inc(of="act")
+    exposed = telemetry.exposition().decode()
+    names = set(re.findall(r"tussle_[a-z_]+", (COMPOSE / "grafana" / "tussle.json").read_text()))
+    assert len(names) > 10
+    for name in names:
+        assert re.search(rf"^(# TYPE )?{re.sub('_(total|bucket)$', '', name)}", exposed, re.MULTILINE), name
+
+
+def test_every_file_that_is_mounted_is_there() -> None:
+    """What the compose files mount from this folder exists (but for the certificates, which are yours)."""
+    for path in COMPOSE.glob("*.yml"):
+        for mounted in re.findall(r"[\s\"](\./[\w./-]+):/", path.read_text()):
+            if mounted != "./certs":
+                assert (COMPOSE / mounted).exists(), mounted

@@ -1,0 +1,134 @@
+"""Players and logins (row D1): nobody can take another's identity."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lobby.accounts import clean_name
+from lobby.errors import AuthError, Refused
+from lobby.ids import secret_hash
+from tests.conftest import World
+
+
+async def test_same_credentials_same_player(world: World) -> None:
+    """Logging in again with name and secret finds the same player, however the name is written."""
+    first = await world.accounts.login("Ada Lovelace", "engine-1843")
+    again = await world.accounts.login("ada lovelace", "engine-1843")
+    assert first.player == again.player and first.token != again.token
+    assert (again.name, again.guest) == ("Ada Lovelace", False)
+
+
+@pytest.mark.parametrize("secret", ["wrong-secret", None])
+async def test_a_taken_name_needs_its_secret(world: World, secret: str | None) -> None:
+    """Without the secret, or with another, a name that belongs to somebody is refused."""
+    await world.accounts.login("ada", "engine-1843")
+    with pytest.raises(AuthError) as refused:
+        await world.accounts.login("ADA", secret)
+    assert refused.value.reason == "name_taken" and refused.value.status == 401
+
+
+async def test_one_name_is_claimed_once(world: World) -> None:
+    """Many who claim a name at once with the same secret are one player; with other secrets one wins."""
+    same = await asyncio.gather(*(world.accounts.login("ada", "engine-1843") for _ in range(10)))
+    assert len({login.player for login in same}) == 1
+    logins = await asyncio.gather(
+        *(world.accounts.login("bob", f"secret-{i}") for i in range(10)), return_exceptions=True
+    )
+    assert sum(not isinstance(login, BaseException) for login in logins) == 1
+    assert all(isinstance(login, AuthError) for login in logins if isinstance(login, BaseException))
+
+
+async def test_a_guest_wears_a_name_nobody_can_register(world: World) -> None:
+    """A guest's shown name ends in '#' and a part of its id, which no registered name may have."""
+    guest = await world.accounts.login("ada")
+    assert guest.guest and guest.name == f"ada#{guest.player[-4:]}"
+    assert (await world.accounts.login()).name.startswith("guest#")
+    with pytest.raises(Refused):
+        await world.accounts.login(guest.name, "secret-1")
+
+
+async def test_a_guest_takes_a_name(world: World) -> None:
+    """A guest that claims a name stays the same player, keeps what it earned, and is not forgotten any more."""
+    guest = await world.accounts.login("ada", kind="bot", skill="fair")
+    key = world.store.keys.player(guest.player)
+    await world.store.call("HSET", key, "xp", "70")
+    assert 0 < await world.store.call("TTL", key) <= world.settings.login_ttl_s
+    ada = await world.accounts.login("Ada", "engine-1843", bearer=guest.token)
+    assert (ada.player, ada.name, ada.guest) == (guest.player, "Ada", False)
+    assert await world.store.call("TTL", key) == -1
+    stored = await world.hash(key)
+    assert (stored["xp"], stored["kind"], stored["skill"], stored["guest"]) == ("70", "bot", "fair", "0")
+    assert (await world.accounts.authenticate(guest.token)).name == "Ada"
+    other = await world.accounts.login("Bob", "engine-1843", bearer=ada.token)
+    assert other.player != ada.player, "a registered player does not change its name by claiming another"
+
+
+async def test_a_guest_comes_back_by_its_token(world: World) -> None:
+    """A bearer without a secret is the same guest with one more token; an invalid one is refused."""
+    guest = await world.accounts.login()
+    again = await world.accounts.login(bearer=guest.token)
+    assert (again.player, again.name, again.guest) == (guest.player, guest.name, True)
+    with pytest.raises(AuthError):
+        await world.accounts.login(bearer="nonsense")
+
+
+async def test_a_token_is_stored_as_a_hash_and_lives_from_its_last_use(world: World) -> None:
+    """The store never sees a token or a secret; use renews the life of token and guest; logout ends it."""
+    login = await world.accounts.login("ada", "engine-1843")
+    guest = await world.accounts.login()
+    for one in (login, guest):
+        key = world.store.keys.login(secret_hash(one.token))
+        await world.store.call("EXPIRE", key, 5)
+        info = await world.accounts.authenticate(one.token)
+        assert (info.player, info.name, info.kind, info.session) == (one.player, one.name, "person", "")
+        assert await world.store.call("TTL", key) > 5
+    await world.store.call("EXPIRE", world.store.keys.player(guest.player), 5)
+    await world.accounts.authenticate(guest.token)
+    assert await world.store.call("TTL", world.store.keys.player(guest.player)) > 5
+    for key in await world.keys():
+        assert login.token not in key
+    stored = await world.hash(world.store.keys.player(login.player))
+    assert stored["secret_hash"].startswith("$argon2id$") and "engine-1843" not in str(stored)
+    await world.accounts.logout(login.token)
+    with pytest.raises(AuthError):
+        await world.accounts.authenticate(login.token)
+
+
+async def test_a_forgotten_guest_is_not_authenticated(world: World) -> None:
+    """A token whose guest is forgotten is refused and does not bring it back."""
+    guest = await world.accounts.login()
+    await world.store.call("DEL", world.store.keys.player(guest.player))
+    with pytest.raises(AuthError):
+        await world.accounts.authenticate(guest.token)
+    assert not await world.store.call("EXISTS", world.store.keys.player(guest.player))
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "x" * 25, "a#b", "tab\there", "two  spaces", "\u202etrick", "", "   ", "a\x00b"]
+)
+def test_bad_names(name: str) -> None:
+    """Too short, too long, with '#', or with what does not print."""
+    with pytest.raises(Refused) as refused:
+        clean_name(name)
+    assert (refused.value.reason, refused.value.field) == ("bad_name", "name")
+
+
+def test_names_are_normalised() -> None:
+    """Compatible forms are one name, outer spaces are dropped."""
+    assert clean_name(" \uff21da ") == "Ada"
+
+
+@pytest.mark.parametrize("secret", ["short", "x" * 201])
+async def test_bad_secrets(world: World, secret: str) -> None:
+    """Six to two hundred characters."""
+    with pytest.raises(Refused) as refused:
+        await world.accounts.login("ada", secret)
+    assert refused.value.reason == "bad_secret"
+
+
+async def test_a_secret_needs_a_name(world: World) -> None:
+    """Nobody is found by a secret alone."""
+    with pytest.raises(Refused):
+        await world.accounts.login(secret="engine-1843")

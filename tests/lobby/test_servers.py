@@ -1,0 +1,46 @@
+"""Leases: one boot of a server at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from lobby.errors import Fenced
+from tests.conftest import World
+
+
+async def test_a_lease_is_renewed_by_its_boot_only(world: World) -> None:
+    """Renewing works for the boot that has it; another boot, or one whose lease ended, is told so."""
+    assert await world.servers.renew("s1", "boot-1", 60_000, 3)
+    assert not await world.servers.renew("s1", "boot-2", 60_000, 3)
+    [info] = await world.servers.alive()
+    assert (info.id, info.nonce, info.url, info.sessions) == ("s1", "boot-1", "http://one:8420", 3)
+    await world.store.call("DEL", world.store.keys.server("s1"))
+    assert not await world.servers.renew("s1", "boot-1", 60_000, 3)
+    assert not await world.store.call("EXISTS", world.store.keys.server("s1"))
+
+
+async def test_a_name_belongs_to_one_boot(world: World) -> None:
+    """A second boot of that name waits until the lease has ended; the same boot may register again."""
+    await world.servers.register("s1", "boot-1", "http://one:8420", "physics-1", 60_000)
+    with pytest.raises(Fenced) as refused:
+        await world.servers.register("s1", "boot-2", "http://two:8420", "physics-1", 60_000)
+    assert refused.value.reason == "server_id_taken"
+    await world.servers.release("s1", "boot-2")
+    assert (await world.servers.get("s1")) is not None
+    await world.servers.release("s1", "boot-1")
+    assert await world.servers.get("s1") is None
+    await world.servers.register("s1", "boot-2", "http://two:8420", "physics-1", 60_000)
+
+
+async def test_a_lease_ends_by_itself(world: World) -> None:
+    """A server that does not renew is not alive; its last renewal stays known for a while, then it is forgotten."""
+    await world.servers.register("s2", "boot-1", "http://two:8420", "physics-1", 60_000)
+    assert [info.id for info in await world.servers.alive()] == ["s1", "s2"]
+    await world.store.call("PEXPIRE", world.store.keys.server("s2"), 1)
+    while await world.store.call("EXISTS", world.store.keys.server("s2")):
+        pass
+    assert [info.id for info in await world.servers.alive()] == ["s1"]
+    assert await world.store.call("ZRANGE", world.store.keys.servers, 0, -1) == ["s1", "s2"]
+    await world.store.call("ZADD", world.store.keys.servers, 1, "s2")
+    assert [info.id for info in await world.servers.alive()] == ["s1"]
+    assert await world.store.call("ZRANGE", world.store.keys.servers, 0, -1) == ["s1"]

@@ -1,0 +1,74 @@
+"""Settings (row D12): every one has a default, an environment variable, and a line in .env.example."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lobby.settings import BadSetting, Settings, example
+
+ROOT = Path(__file__).parent.parent.parent
+NAMES = [item.name for item in fields(Settings)]
+
+
+def read_example() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_example_is_current() -> None:
+    """If this fails: python -m lobby.settings > .env.example"""
+    assert (ROOT / ".env.example").read_text() == example()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_is_in_the_example_with_its_default(name: str) -> None:
+    """The line of a setting, read back, gives its default."""
+    line = read_example()[name.upper()]
+    assert getattr(Settings.read({name.upper(): line}), name) == getattr(Settings(), name)
+
+
+def test_the_example_has_nothing_else() -> None:
+    """No line names a setting that there is not."""
+    assert sorted(read_example()) == sorted(name.upper() for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_has_a_meaning(name: str) -> None:
+    """A setting says what it does, and its default is allowed."""
+    [item] = [item for item in fields(Settings) if item.name == name]
+    assert item.metadata["meaning"]
+    Settings.read({}, **{name: getattr(Settings(), name)})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("LEASE_MS", "500", "lease_ms", 500),
+        ("TURN_S", "1.5", "turn_s", 1.5),
+        ("PROVE", "no", "prove", False),
+        ("PROVE", "TRUE", "prove", True),
+        ("DATA_DIR", "/somewhere", "data_dir", Path("/somewhere")),
+        ("REALM", "other", "realm", "other"),
+        ("LEASE_MS", "", "lease_ms", Settings().lease_ms),
+    ],
+)
+def test_the_environment_is_read(variable: str, text: str, name: str, value: Any) -> None:
+    """Values are parsed by type; an empty one is the default."""
+    assert getattr(Settings.read({variable: text, "UNKNOWN": "x"}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("LEASE_MS", "fast"), ("LEASE_MS", "1"), ("LEASE_MS", "60001"), ("PROVE", "maybe"), ("STORE_FSYNC", "never"),
+        ("REALM", "a b"), ("REALM", "a{b"), ("PORT", "70000"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_named(variable: str, text: str) -> None:
+    """A value that cannot be used stops the process with one line that names it."""
+    with pytest.raises(BadSetting, match=variable):
+        Settings.read({variable: text})

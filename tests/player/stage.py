@@ -1,0 +1,93 @@
+"""A real WebSocket server on a free port that speaks for a ModelSession, and can be cut, stopped and
+started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from lobby.messages import Event, Leave, decode_client, encode
+from tests.player.pair import ModelSession
+
+
+class Stage:
+    """Obliges the test to use it as an async context. ``met`` is set at every hello, ``heard`` at every
+    message."""
+
+    def __init__(self, session: ModelSession | None = None) -> None:
+        self.session = session or ModelSession()
+        self.port = 0
+        self.met = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.greeting: list[bytes] = []
+        self.deaf = False
+        self.move_to = ""
+        self._server: Server | None = None
+        self._sockets: set[ServerConnection] = set()
+
+    async def __aenter__(self) -> Stage:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    async def start(self) -> None:
+        self._server = await serve(self._handle, "127.0.0.1", self.port, compression=None)
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    async def stop(self, code: int = 4001) -> None:
+        if self._server is not None:
+            await self.cut(code)
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def publish(self, kind: str, d: dict[str, Any] | None = None, *, lost: bool = False) -> Event:
+        event = self.session.publish(kind, d)
+        if not lost:
+            await self.say(encode(event))
+        return event
+
+    async def say(self, data: bytes, *, text: bool = True) -> None:
+        for socket in list(self._sockets):
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(data, text=text)
+
+    async def cut(self, code: int, reason: str = "") -> None:
+        """Close every connection; 1006 drops them without a word."""
+        self.met.clear()
+        for socket in list(self._sockets):
+            if code == 1006:
+                socket.transport.abort()
+            else:
+                await socket.close(code, reason)
+
+    async def _handle(self, socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for data in socket:
+                if self.deaf:
+                    continue
+                if self.move_to:
+                    await socket.close(4011, self.move_to)
+                    return
+                replies = self.session.answer(data)
+                self.heard.set()
+                for reply in replies:
+                    await socket.send(reply, text=True)
+                if socket not in self._sockets:
+                    self._sockets.add(socket)
+                    for binary in self.greeting:
+                        await socket.send(binary)
+                    self.met.set()
+                if isinstance(decode_client(data), Leave):
+                    await socket.close(4000)
+        self._sockets.discard(socket)

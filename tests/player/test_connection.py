@@ -1,0 +1,331 @@
+"""The client's connection over real sockets, against a server that is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from lobby.errors import CloseCode, NotFound, RateLimited, Refused
+from lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
+from lobby.messages import Event
+from player import connection as module
+from player.backoff import Backoff
+from player.connection import SessionConnection
+from player.transcript import Disconnected
+from tests.player.stage import Stage
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with Stage() as stage:
+        yield stage
+
+
+def connect(stage: Stage, *, give_up_s: float = 10.0) -> SessionConnection:
+    return SessionConnection(stage.ws_url, ticket="ticket", give_up_s=give_up_s, rng=random.Random(1))
+
+
+async def take(connection: SessionConnection, count: int) -> list[Event]:
+    events: list[Event] = []
+    async with asyncio.timeout(10):
+        async for event in connection:
+            events.append(event)
+            if len(events) == count:
+                break
+    return events
+
+
+def frame(tick: int, epoch: int = 1) -> bytes:
+    return encode_frame(
+        Frame(
+            tick=tick,
+            rows=np.zeros((8, 3), np.float32),
+            active=np.ones(2, np.bool_),
+            epoch=epoch,
+            min_distance=0.01,
+        )
+    )
+
+
+async def test_a_client_enters_with_the_whole_view_and_then_hears_events(stage: Stage) -> None:
+    """First the session as it stands, then what happens, in order."""
+    async with connect(stage) as connection:
+        assert (connection.seat, connection.session, connection.connected) == (0, "k7qm2xpv", True)
+        await stage.publish("filled")
+        await stage.publish("starting")
+        events = await take(connection, 3)
+    assert [event.t for event in events] == ["session", "filled", "starting"]
+    assert events[0].d["missed"] is None
+    assert connection.view is not None and connection.view.mode == "duel"
+    assert connection.closed
+
+
+@pytest.mark.parametrize("code", [1006, 4001, 4002, 4013])
+async def test_a_cut_is_mended_and_the_missed_events_come_once_and_in_order(stage: Stage, code: int) -> None:
+    """However the line went, the reader sees one unbroken list."""
+    async with connect(stage) as connection:
+        await stage.publish("a")
+        assert [event.v for event in await take(connection, 2)] == [0, 1]
+        await stage.cut(code)
+        for name in "bcd":
+            await stage.publish(name)
+        assert [(event.v, event.t) for event in await take(connection, 3)] == [(2, "b"), (3, "c"), (4, "d")]
+        assert connection.reconnections == 1
+
+
+async def test_a_server_that_restarts_is_found_again(stage: Stage) -> None:
+    """While it is away the client tries again; then it resumes with its newest token."""
+    async with connect(stage) as connection:
+        await take(connection, 1)
+        await stage.stop()
+        await stage.publish("meanwhile")
+        acting = asyncio.create_task(connection.act("brace"))
+        await stage.start()
+        assert [event.t for event in await take(connection, 1)] == ["meanwhile"]
+        assert await acting == 1
+    assert [hello.d.resume for hello in stage.session.hellos] == [None, "resume-1"]
+
+
+async def test_an_observer_comes_back_with_a_new_ticket_and_misses_nothing(stage: Stage) -> None:
+    """Tickets are good once, and observers have no resume token."""
+    stage.session.seat = None
+    asked = 0
+
+    async def renew() -> tuple[str, str]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Disconnected("not yet")
+        return f"ticket-{asked}", stage.ws_url
+
+    async with SessionConnection(stage.ws_url, ticket="ticket-0", renew=renew) as connection:
+        await take(connection, 1)
+        await stage.cut(1006)
+        await stage.publish("meanwhile")
+        assert [event.t for event in await take(connection, 1)] == ["meanwhile"]
+    assert [hello.d.ticket for hello in stage.session.hellos] == ["ticket-0", "ticket-2"]
+    assert [hello.d.last_v for hello in stage.session.hellos] == [None, 0]
+
+
+async def test_a_ticket_that_cannot_be_renewed_ends_the_connection(stage: Stage) -> None:
+    stage.session.seat = None
+
+    async def renew() -> tuple[str, str]:
+        raise NotFound("there is no session k7qm2xpv")
+
+    async with SessionConnection(stage.ws_url, ticket="ticket-0", renew=renew) as connection:
+        await take(connection, 1)
+        await stage.cut(1006)
+        with pytest.raises(Disconnected, match="there is no session"):
+            await take(connection, 1)
+
+
+async def test_moved_goes_to_the_address_in_the_reason(stage: Stage) -> None:
+    """4011 names another server; the same token opens the seat there."""
+    async with Stage(stage.session) as other, connect(stage) as connection:
+        await stage.cut(CloseCode.MOVED, other.ws_url)
+        async with asyncio.timeout(10):
+            await other.met.wait()
+        await other.publish("here")
+        assert [event.t for event in await take(connection, 2)] == ["session", "here"]
+        assert connection.url == other.ws_url
+
+
+async def test_a_client_that_is_sent_on_at_once_shows_its_ticket_there(stage: Stage) -> None:
+    """The first server did not welcome it, so the ticket is still good, and no new one is asked for."""
+
+    async def renew() -> tuple[str, str]:
+        raise AssertionError("not needed")
+
+    async with Stage() as other:
+        stage.move_to = other.ws_url
+        async with SessionConnection(stage.ws_url, ticket="ticket", renew=renew) as connection:
+            assert connection.connected
+        assert [hello.d.ticket for hello in other.session.hellos] == ["ticket"]
+
+
+@pytest.mark.parametrize("code", [4003, 4004, 4010, 4012])
+async def test_some_closes_are_final(stage: Stage, code: int) -> None:
+    """Refused, replaced or of another version: no attempt is made, and every wait ends with the reason."""
+    async with connect(stage) as connection:
+        stage.deaf = True
+        acting = asyncio.create_task(connection.act("brace"))
+        await take(connection, 1)
+        await stage.cut(code, "because")
+        with pytest.raises(Disconnected, match="because") as caught:
+            await take(connection, 1)
+        assert caught.value.close == code
+        with pytest.raises(Disconnected):
+            await acting
+        with pytest.raises(Disconnected):
+            await connection.chat("anyone there")
+    assert len(stage.session.hellos) == 1
+
+
+async def test_too_slow_brings_the_whole_view_with_what_was_missed(stage: Stage) -> None:
+    async with connect(stage) as connection:
+        await stage.publish("a")
+        await take(connection, 2)
+        await stage.cut(CloseCode.TOO_SLOW)
+        await stage.publish("b", lost=True)
+        await stage.publish("c", lost=True)
+        (event,) = await take(connection, 1)
+        assert (event.t, event.v, event.d["missed"]) == ("session", 3, [2, 3])
+
+
+async def test_a_hole_is_filled_by_the_whole_view(stage: Stage) -> None:
+    """An event that got lost on the way is stated, not skipped in silence."""
+    async with connect(stage) as connection:
+        await take(connection, 1)
+        await stage.publish("lost", lost=True)
+        await stage.publish("seen")
+        (event,) = await take(connection, 1)
+        assert (event.t, event.v, event.d["missed"]) == ("session", 2, [1, 2])
+
+
+async def test_an_act_returns_its_tick_or_raises_what_the_server_said(stage: Stage) -> None:
+    stage.session.refuse.add("launch")
+    async with connect(stage) as connection:
+        assert await connection.act("brace") == 1
+        with pytest.raises(Refused, match="too strong") as caught:
+            await connection.act("launch", azimuth=1.0, power=7.0)
+        assert (caught.value.reason, caught.value.field) == ("out_of_range", "power")
+        await connection.chat("still here")
+    assert stage.session.effects == [1, 3]
+
+
+async def test_commands_are_bounded(stage: Stage) -> None:
+    """More than the server remembers may not wait at once."""
+    async with connect(stage) as connection:
+        stage.deaf = True
+        waiting = [asyncio.ensure_future(connection.chat("hi")) for _ in range(module.COMMANDS_PENDING + 1)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(RateLimited):
+            done.pop().result()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_leaving_closes_for_good(stage: Stage) -> None:
+    """After leave the events end without an error."""
+    async with connect(stage) as connection:
+        await take(connection, 1)
+        await connection.leave()
+        assert [event.t async for event in connection] == []
+        assert connection.error is None
+
+
+async def test_ping_measures_the_round_trip(stage: Stage) -> None:
+    async with connect(stage) as connection:
+        rtt_s = await connection.ping()
+        assert 0 < rtt_s < 5
+        assert connection.rtt_s == rtt_s
+
+
+async def test_the_newest_frame_is_kept_and_older_ones_are_dropped(stage: Stage) -> None:
+    """Frames are decoded when looked at; those of an older owner or tick never replace a newer."""
+    mesh = TopologyBody(
+        "b0", "affine", np.zeros((3, 3), np.float32), np.array([[0, 1, 2]], np.uint32), 0, "cobble"
+    )
+    stage.greeting = [encode_topology(Topology((mesh,), 7)), frame(10)]
+    async with connect(stage) as connection:
+        frames = connection.frames()
+        async with asyncio.timeout(10):
+            assert (await anext(frames)).tick == 10
+            for data in (frame(9), frame(30, epoch=0), frame(12), frame(5, epoch=2), frame(40, epoch=1)):
+                await stage.say(data, text=False)
+            await connection.ping()
+            newest = await anext(frames)
+        assert (newest.tick, newest.epoch) == (5, 2)
+        assert connection.topology is not None and connection.topology.bodies[0].body == "cobble"
+
+
+async def test_a_reader_that_sleeps_gets_one_view_instead_of_all_it_slept_through(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is bounded; what it gave up is stated."""
+    monkeypatch.setattr(module, "EVENTS_KEPT", 8)
+    async with connect(stage) as connection:
+        for n in range(20):
+            await stage.publish(f"e{n}")
+        await connection.ping()
+        await connection.ping()
+        events = await take(connection, 1)
+        assert (events[0].t, events[0].d["missed"]) == ("session", [0, events[0].v])
+        await stage.publish("after")
+        rest = await take(connection, 21 - events[0].v)
+        assert [event.v for event in rest] == list(range(events[0].v + 1, 22))
+
+
+async def test_nonsense_from_the_server_is_a_lost_line_not_a_crash(stage: Stage) -> None:
+    async with connect(stage) as connection:
+        await take(connection, 1)
+        stage.met.clear()
+        await stage.say(b"\x01garbage")
+        async with asyncio.timeout(10):
+            await stage.met.wait()
+        await stage.publish("fine")
+        assert [event.t for event in await take(connection, 1)] == ["fine"]
+        await stage.say(b"\x01\x00", text=False)
+        await stage.say(b"\x09 unknown kind", text=False)
+        assert await connection.ping() > 0
+        assert connection.frame is None
+
+
+async def test_a_server_that_is_not_there_is_given_up_within_its_time() -> None:
+    """The entry raises, with the address in the sentence."""
+    stage = Stage()
+    async with stage:
+        pass
+    with pytest.raises(Disconnected, match="gave up after"):
+        async with connect(stage, give_up_s=0.2):
+            pass
+
+
+async def test_a_server_that_never_welcomes_is_given_up() -> None:
+    async with Stage() as stage:
+        stage.deaf = True
+        connection = SessionConnection(stage.ws_url, ticket="x", give_up_s=0.3, answer_timeout_s=0.1)
+        with pytest.raises(Disconnected, match="no welcome came"):
+            async with connection:
+                pass
+
+
+async def test_an_error_in_the_body_is_the_callers_and_leaves_no_task(stage: Stage) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with connect(stage):
+            raise ZeroDivisionError
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"session-connection"})
+
+
+async def test_cancelling_the_owner_ends_the_connection(stage: Stage) -> None:
+    entered = asyncio.Event()
+
+    async def own() -> None:
+        async with connect(stage):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(own())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"session-connection"})
+
+
+def test_backoff_grows_is_jittered_and_bounded() -> None:
+    """Each delay lies between half its ceiling and its ceiling; the ceiling doubles up to the cap."""
+    backoff = Backoff(random.Random(3), base_s=0.1, cap_s=1.0)
+    ceilings = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    delays = [backoff.next_s() for _ in ceilings]
+    assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))
+    assert len(set(delays)) == len(delays)
+    backoff.reset()
+    assert backoff.next_s() <= 0.1
+    assert backoff.next_s(at_least_s=3.0) >= 3.0

@@ -1,0 +1,65 @@
+"""The live client against real servers (row E8): each batch once, in order, over a server that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from lobby.live import Batches, SourceAdded, TellInfo
+from lobby.store import Store
+from player.client import Client
+from player.live import follow
+from player.transcript import Disconnected
+from tests.stack import Stack
+
+
+async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: Store) -> None:
+    """Kill the server while a source publishes and start it again: the client resumes where it was, or says the gap."""
+    async with Stack.up(store_url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
+        server = await stack.server()
+        async with Client(server.url) as client:
+            token = (await client.login("eve")).token
+        await stack.worker("source")
+        seen: list[int] = []
+        gaps = 0
+        killed = False
+        async with (
+            asyncio.timeout(110),
+            contextlib.aclosing(follow(server.url, token, everything=True)) as feed,
+        ):
+            async for message in feed:
+                if isinstance(message, SourceAdded):
+                    assert message.d.source == "mock"
+                if isinstance(message, TellInfo):
+                    assert [sensor.name for sensor in message.d.sensors] == ["sine", "ramp", "walk"]
+                if isinstance(message, Batches):
+                    if message.d.gap is not None:
+                        gaps += message.d.gap.last - message.d.gap.first + 1
+                    seen += [batch.n for batch in message.d.batches]
+                    if len(seen) > 10 and not killed:
+                        killed = True
+                        await server.kill()
+                        await stack.start("server", "server", PORT=server.url.rsplit(":", 1)[1])
+                        before = len(seen)
+                    if killed and len(seen) > before + 20:
+                        break
+    assert gaps == 0
+    assert seen == list(range(1, len(seen) + 1))
+
+
+async def test_a_refused_login_is_not_tried_again(store_url: str, realm: str) -> None:
+    """Coming back cannot help; the caller is told."""
+    async with Stack.up(store_url, realm) as stack:
+        server = await stack.server()
+        with pytest.raises(Disconnected, match="refused"):
+            async for _ in follow(server.url, "nonsense", ["host"]):
+                pass
+
+
+async def test_a_server_that_is_not_there_is_given_up() -> None:
+    """After give_up_s, with the reason."""
+    with pytest.raises(Disconnected, match="gave up"):
+        async for _ in follow("http://127.0.0.1:9", "token", give_up_s=0.3):
+            pass

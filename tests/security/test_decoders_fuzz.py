@@ -1,0 +1,124 @@
+"""Whatever bytes come, the decoders answer with a value or with their own error: never with another."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lobby.errors import ClientError, LobbyError, ProtocolError, RateLimited
+from lobby.frames import decode_frame, decode_topology
+from lobby.messages import decode_client
+from lobby.settings import Settings
+from server.connection import Connection, Phase, Replies
+from server.framing import binary_frame, text_frame
+from tests.lobby import test_frames as frames
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+kinds = st.sampled_from(
+    ["hello", "act", "chat", "ready", "choose", "leave", "ping", "resync", "welcome", "", "x"]
+)
+messages = st.fixed_dictionaries(
+    {"t": kinds},
+    optional={"id": json_values | st.integers(-2, 5), "d": json_values, "v": json_values, "ack": json_values},
+)
+
+
+def example_bytes() -> list[bytes]:
+    """Real frames and topologies, to be cut and changed."""
+    return [value for value in vars(frames).values() if isinstance(value, bytes)] or [b"\x01" * 64]
+
+
+@given(st.one_of(st.binary(max_size=400), st.text(max_size=200), messages.map(json.dumps)))
+def test_a_client_message_decodes_or_is_refused(data: bytes | str) -> None:
+    """No input makes the decoder raise anything but ProtocolError."""
+    with contextlib.suppress(ProtocolError):
+        decode_client(data)
+
+
+@given(st.integers(1, 5000))
+def test_deep_json_is_refused(depth: int) -> None:
+    """Nesting costs no stack."""
+    with contextlib.suppress(ProtocolError):
+        decode_client('{"t":"act","id":1,"d":{"kind":"x","d":' + "[" * depth + "]" * depth + "}}")
+
+
+@given(
+    st.lists(st.one_of(messages.map(json.dumps), st.binary(max_size=50)), max_size=60),
+    st.lists(st.floats(0, 1), max_size=60),
+)
+def test_a_connection_is_live_only_after_hello_and_ends_at_its_limits(
+    sent: list[Any], pauses: list[float]
+) -> None:
+    """The core's promises, under anything: hello first and once, strikes are counted, only its own errors."""
+    core, now = Connection(Settings()), 0.0
+    for index, data in enumerate(sent):
+        now += pauses[index] if index < len(pauses) else 0.0
+        before, strikes = core.phase, core.strikes
+        try:
+            message = core.receive(data, now)
+        except RateLimited:
+            assert core.strikes == strikes
+        except ProtocolError:
+            assert core.strikes == strikes + 1
+            assert core.phase is before
+        else:
+            assert (type(message).__name__ == "Hello") == (before is Phase.AWAITING_HELLO)
+            assert core.phase is Phase.LIVE
+        if core.fatal and core.strikes:
+            break
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.booleans()), max_size=300))
+def test_a_command_has_its_effect_once(commands: list[tuple[int, bool]]) -> None:
+    """Whatever ids come in whatever order: no id begins twice, and the memory stays bounded."""
+    replies, begun = Replies(), set()
+    for command, finishes in commands:
+        try:
+            known = replies.begin(command)
+        except ClientError:
+            continue
+        if known is True:
+            assert command not in begun
+            begun.add(command)
+            if finishes:
+                replies.finish(command, b"reply %d" % command)
+        elif isinstance(known, bytes):
+            assert known == b"reply %d" % command
+    assert len(replies._replies) <= 64
+
+
+@given(st.binary(max_size=600), st.sampled_from([decode_frame, decode_topology]))
+def test_picture_decoders_refuse_what_is_not_one(data: bytes, decode: Any) -> None:
+    """Random bytes are refused with ValueError or ProtocolError; nothing is read past their end."""
+    with contextlib.suppress(LobbyError, ValueError):
+        decode(data)
+
+
+@given(st.data())
+def test_picture_decoders_survive_damage(data: st.DataObject) -> None:
+    """A real picture with flipped, missing or additional bytes gives a value or the same errors."""
+    whole = bytearray(data.draw(st.sampled_from(example_bytes())))
+    for _ in range(data.draw(st.integers(0, 4))):
+        if whole:
+            whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)))])
+    for decode in (decode_frame, decode_topology):
+        with contextlib.suppress(LobbyError, ValueError), np.errstate(all="ignore"):
+            decode(cut)
+
+
+@given(st.binary(max_size=70_000))
+def test_framing_says_the_length_that_it_has(payload: bytes) -> None:
+    """Header and payload, nothing else."""
+    for framed in (text_frame(payload), binary_frame(payload)):
+        assert framed.endswith(payload)
+        assert len(framed) - len(payload) in (2, 4, 10)

@@ -1,0 +1,140 @@
+"""The edges of a real server: origins, rates, slow and idle clients, headers, and what is said about secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+
+import httpx
+import pytest
+
+from tests.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENVIRONMENT = {
+    "ALLOWED_ORIGINS": "https://friend.example",
+    "LOGIN_RATE": "1",
+    "REQUEST_RATE": "1000",
+    "GUESS_RATE": "0.1",
+    "PLAYER_CONNECTIONS": "2",
+    "ADDRESS_CONNECTIONS": "40",
+}
+
+
+async def handshake(site: Stack, *headers: str, path: str = "/ws") -> str:
+    """The first line of the answer to a WebSocket handshake."""
+    port = int(site.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    key = base64.b64encode(os.urandom(16)).decode()
+    lines = [
+        f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *headers, "", "",
+    ]  # fmt: skip
+    writer.write("\r\n".join(lines).encode())
+    async with asyncio.timeout(10):
+        answer = (await reader.readline()).decode().strip()
+    writer.close()
+    return answer
+
+
+async def test_a_socket_is_for_pages_of_this_origin_and_named_ones(site: Stack) -> None:
+    """A foreign page cannot even open a socket; programs, which send no origin, can."""
+    host = site.url.removeprefix("http://")
+    assert "101" in await handshake(site)
+    assert "101" in await handshake(site, f"Origin: http://{host}")
+    assert "101" in await handshake(site, "Origin: https://friend.example")
+    assert "403" in await handshake(site, "Origin: https://evil.example")
+    assert "403" in await handshake(site, "Origin: null")
+    assert "404" in await handshake(site, path="/elsewhere")
+
+
+async def test_a_foreign_page_cannot_post_and_a_named_one_is_told_so(site: Stack) -> None:
+    """403 for strangers; CORS headers for those that the setting names, and for nobody else."""
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        evil = await http.post("/api/find", json={}, headers={"origin": "https://evil.example"})
+        assert (evil.status_code, evil.json()["code"]) == (403, "origin_refused")
+        assert "access-control-allow-origin" not in evil.headers
+        asked = await http.options("/api/find", headers={"origin": "https://friend.example"})
+        assert asked.status_code == 204
+        assert asked.headers["access-control-allow-origin"] == "https://friend.example"
+
+
+async def test_every_answer_has_the_security_headers(site: Stack) -> None:
+    """Pages, API and errors alike."""
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        for path in ("/", "/api/sessions", "/api/nothing", "/healthz", "/api/me"):
+            headers = (await http.get(path)).headers
+            assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+            assert (
+                "script-src 'self'" in headers["content-security-policy"]
+                or "default-src 'self'" in headers["content-security-policy"]
+            )
+            assert headers["x-content-type-options"] == "nosniff"
+            assert "server" not in headers
+
+
+async def test_secrets_are_guessed_slowly(site: Stack) -> None:
+    """For one name some tries pass, then none for a while; other names are not concerned."""
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        tries = [
+            await http.post("/api/login", json={"name": "victim", "secret": f"guess {n}!"}) for n in range(3)
+        ]
+        assert [tried.status_code for tried in tries] == [200, 401, 429]
+
+
+async def test_a_head_that_does_not_end_is_cut_off(site: Stack) -> None:
+    """Too many bytes of head end the connection at once, whatever they are."""
+    port = int(site.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    async with asyncio.timeout(10):
+        try:
+            for _ in range(200):
+                writer.write(b"X-Filler: " + b"y" * 1000 + b"\r\n")
+                await writer.drain()
+            assert await reader.read() == b""
+        except ConnectionError:
+            pass
+    writer.close()
+
+
+async def test_connections_of_one_address_are_limited(site: Stack) -> None:
+    """The one beyond ADDRESS_CONNECTIONS is turned away, and there is room again when others have gone."""
+    port = int(site.url.rpartition(":")[2])
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(45)]
+    everyone = reading = {asyncio.ensure_future(reader.read(1)) for reader, _ in held}
+    try:
+        async with asyncio.timeout(20):
+            while len(held) - len(reading) < 4:
+                _, reading = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*everyone, return_exceptions=True)
+        for _, writer in held:
+            writer.close()
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http, asyncio.timeout(10):
+        while True:
+            try:
+                if (await http.get("/healthz")).status_code == 200:
+                    return
+            except httpx.TransportError:
+                continue
+
+
+async def test_logins_of_one_address_are_limited_and_no_secret_is_logged(site: Stack) -> None:
+    """A burst passes, then 429; tokens and secrets are in no log line."""
+    secret = "correct horse battery staple"
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        tokens = []
+        for _ in range(14):
+            answer = await http.post("/api/login", json={})
+            if answer.status_code == 200:
+                tokens.append(answer.json()["token"])
+        await http.post("/api/login", json={"name": "keeper", "secret": secret})
+        assert answer.status_code == 429
+    output = site.servers[0].output
+    assert secret not in output
+    assert not [token for token in tokens if token in output]

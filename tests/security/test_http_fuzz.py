@@ -1,0 +1,136 @@
+"""The HTTP API against anything a client may send: a documented answer, never a 500, and the server stays well."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.security.test_decoders_fuzz import json_values
+from tests.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENVIRONMENT = {"LOGIN_RATE": "10000", "REQUEST_RATE": "100000", "GUESS_RATE": "10000", "TICKET_TTL_S": "1"}
+
+POSTS = ("login", "find", "open", "join", "observe", "leave")
+FIELDS = (
+    "name",
+    "secret",
+    "kind",
+    "skill",
+    "mode",
+    "size",
+    "body",
+    "ready",
+    "private",
+    "scene",
+    "params",
+    "session",
+)
+words = st.sampled_from(
+    ["duel", "sandbox", "curling", "halo", "", "bot", "k7qm2xpv", "../..", "\x00", "é" * 40]
+)
+bodies = st.one_of(
+    st.dictionaries(st.sampled_from(FIELDS), words | json_values, max_size=6).map(
+        lambda d: json.dumps(d).encode()
+    ),
+    st.binary(max_size=200),
+    json_values.map(lambda value: json.dumps(value).encode()),
+)
+
+
+def fuzz_bodies(url: str) -> None:
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as http:
+        token = http.post("/api/login", json={}).json()["token"]
+
+        @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.sampled_from(POSTS), bodies, st.booleans())
+        def ask(call: str, body: bytes, known: bool) -> None:
+            headers = {"authorization": f"Bearer {token}"} if known and call != "login" else {}
+            answer = http.post(f"/api/{call}", content=body, headers=headers)
+            assert answer.status_code < 500, (call, body, answer.text)
+            if answer.status_code >= 400:
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.json()["code"]
+
+        ask()
+
+
+def fuzz_addresses(url: str) -> None:
+    with httpx.Client(base_url=url, trust_env=False, timeout=20) as http:
+
+        @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(
+            st.sampled_from(["sessions", "leaderboard", "catalogue", "me", ""]),
+            st.text(max_size=30),
+            words,
+            words,
+        )
+        def ask(call: str, rest: str, mode: str, status: str) -> None:
+            query = {"mode": mode, "status": status, "search": rest}
+            for path in (f"/api/{call}/{quote(rest, safe='')}", "/api/sessions"):
+                answer = http.get(path, params=query)
+                assert answer.status_code < 500, (path, query, answer.text)
+
+        ask()
+
+
+async def test_any_body_gets_a_documented_answer(site: Stack) -> None:
+    """Below 500, and what is refused says so in a problem document with a code."""
+    await asyncio.to_thread(fuzz_bodies, site.url)
+
+
+async def test_any_path_and_query_gets_an_answer(site: Stack) -> None:
+    """Addresses are only looked up: none of them breaks anything."""
+    await asyncio.to_thread(fuzz_addresses, site.url)
+
+
+async def test_the_document_says_what_the_server_has(site: Stack) -> None:
+    """Every operation in it exists, and its bodies are the Structs that requests are decoded with."""
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        described: dict[str, Any] = (await http.get("/openapi.json")).json()
+        assert described["openapi"].startswith("3.1")
+        assert set(described["components"]["schemas"]) >= {
+            "Login",
+            "Find",
+            "Open",
+            "Join",
+            "Session",
+            "Problem",
+        }
+        for path, operations in described["paths"].items():
+            for method in operations:
+                answer = await http.request(
+                    method, path.replace("{token}", "k7qm2xpv").replace("{mode}", "duel")
+                )
+                said = set(operations[method]["responses"])
+                assert str(answer.status_code) in said, (method, path, answer.status_code)
+
+
+async def test_schemathesis_finds_nothing(site: Stack) -> None:
+    """The document and the server agree, for whatever a tool makes of the one."""
+    tool = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or shutil.which("schemathesis")
+    if tool is None:
+        pytest.skip("!! schemathesis IS NOT INSTALLED: the API was not held against its document")
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        token = (await http.post("/api/login", json={})).json()["token"]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            tool, "run", f"{site.url}/openapi.json", "-H", f"Authorization: Bearer {token}", "--max-examples", "15",
+            "--checks", "not_a_server_error,status_code_conformance,content_type_conformance", "--seed", "7",
+        ],
+        capture_output=True, text=True, check=False, timeout=110,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]

@@ -1,0 +1,87 @@
+"""docs/events.md against what the modes really tell."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from server.modes.mode import Effect
+from server.simulation import Input
+from tests.server.modes.test_curling import Sheet
+from tests.server.modes.test_sandbox import Box
+from tests.server.test_simulation import make_spec, play
+
+pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+EVERYWHERE = {"tick", "time_sim", "round", "turn"}
+
+
+def documented(mode: str) -> dict[str, set[str]]:
+    """Event -> fields, from the table of a mode; a row without an event goes on with the one above."""
+    section = DOCUMENT.split(f"\n## {mode}\n")[1].split("\n## ")[0]
+    fields: dict[str, set[str]] = {}
+    names: list[str] = []
+    for row in section.splitlines():
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        if len(cells) != 3 or cells[0] == "event" or cells[0].startswith("---"):
+            continue
+        names = re.findall(r"`(\w+)`", cells[0]) or names
+        for name in names:
+            fields.setdefault(name, set()).update(re.findall(r"`(\w+)`", cells[1]))
+    return fields
+
+
+def duel_events() -> list[tuple[str, set[str]]]:
+    course = play(make_spec("cobble", "quern", "marl", seed=2))
+    return [(name, set(d)) for _, name, d in course.events]
+
+
+def sandbox_events() -> list[tuple[str, set[str]]]:
+    box = Box(slots=1, brief_s=0.2)
+    box.act(0, "grab", body="cobble-0", handle="v0")
+    box.act(1, "grab", body="marl-1", handle="v0")
+    box.act(1, "move", target=[0, 1, 0])
+    box.act(0, "release")
+    box.act(2, "spawn", body="halo", position=[0.0, 1.5, 0.0])
+    box.act(2, "remove", body="halo-2")
+    box.simulation._affect(Effect(push={0: ((60.0, 0.0, 0.0), (0.0, 0.0, 0.0))}))
+    box.run(45)
+    for kind, d in (
+        ("freeze", {"state": "on"}),
+        ("gravity", {"strength": 5.0}),
+        ("mark", {}),
+        ("undo", {}),
+        ("reset", {}),
+    ):
+        box.act(0, kind, **d)
+    box.act(4, "join")
+    box.run(1, *(Input(seat, "leave") for seat in (0, 1, 2, 4)))
+    return [(name, set(d)) for _, name, d in box.events]
+
+
+def curling_events() -> list[tuple[str, set[str]]]:
+    sheet = Sheet("good", "good", "good", stones=2, ends=1)
+    sheet.throw(0.86)
+    sheet.throw(0.9)
+    sheet.throw(0.1)
+    sheet.advance(Input(0, "leave"))
+    while sheet.last.phase != "over":
+        sheet.throw(0.8)
+    return [(name, set(d)) for _, name, d in sheet.events]
+
+
+TOLD = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_events}
+
+
+@pytest.mark.parametrize("mode", TOLD)
+def test_every_field_is_documented(mode: str) -> None:
+    """Each event's fields are those of the document, no more and no fewer, and each event is told."""
+    told = TOLD[mode]()
+    fields = documented(mode)
+    assert {name for name, _ in told} == set(fields)
+    for name, keys in told:
+        if name in ("freeze", "gravity", "mark", "undo", "reset"):
+            assert keys - EVERYWHERE <= fields[name]
+        else:
+            assert keys == fields[name] | EVERYWHERE, name

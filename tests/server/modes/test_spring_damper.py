@@ -1,0 +1,144 @@
+"""The spring-damper as a session: the stream solvers' numbers, on the session's machinery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lobby.errors import Refused
+from lobby.frames import decode_frame
+from lobby.spring import Spring, State
+from server.modes.mode import Seat
+from server.simulation import Input, SessionSpec, Simulation
+from tests.server.modes.test_events import EVERYWHERE, documented
+
+pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
+
+
+def make_spec(**params: Any) -> SessionSpec:
+    seats = (Seat(0, "p0", "ada"), Seat(1, "p1", "bob"))
+    return SessionSpec("k7qm2xpv", "spring-damper", seats, {}, seed=1, params={"turn_s": 20, **params})
+
+
+def run(
+    simulation: Simulation, ticks: int, *inputs: Input, at_once: int = 7
+) -> tuple[list[Any], list[bytes]]:
+    """Events and hashes of so many ticks, or to the end."""
+    events: list[Any] = []
+    hashes: list[bytes] = []
+    given = list(inputs)
+    while len(hashes) < ticks:
+        advance = simulation.advance(given, min(at_once, ticks - len(hashes)))
+        given = []
+        events += advance.events
+        hashes += advance.hashes
+        if advance.phase == "over":
+            break
+    return events, hashes
+
+
+def steps(events: list[Any]) -> list[tuple[int, float, float, float]]:
+    rows: list[tuple[int, float, float, float]] = []
+    for _, kind, d in events:
+        if kind == "steps":
+            rows += list(zip(d["n"], d["t"], d["x"], d["v"], strict=True))
+    return rows
+
+
+def marched(spring: Spring, x: float, v: float) -> list[tuple[int, float, float, float]]:
+    state, rows = State(x=x, v=v, t=0.0), []
+    while (half := spring.step_velocity(state)) is not None:
+        after = spring.step_position(half)
+        assert after is not None
+        state = after
+        rows.append((state.n, state.t, state.x, state.v))
+    return rows
+
+
+def test_a_session_makes_the_same_steps_as_the_streams() -> None:
+    """B7: a thousand steps, the two solvers' bits, each beside the closed form within 1e-9; then it ends."""
+    simulation, first = Simulation.start(make_spec())
+    events, _ = run(simulation, 2000)
+    assert steps(events) == marched(Spring(), 0.0, 1.0)
+    for _, kind, d in events:
+        if kind == "steps":
+            assert d["x"] == pytest.approx(d["closed"], abs=1e-9)
+    ended = events[-2][2]
+    assert (events[-2][1], ended["n"]) == ("run_ended", 1000) and ended["error"] < 1e-9
+    assert ended["x"] == pytest.approx(-0.15788136, abs=5e-9)
+    result = simulation.look().result
+    assert result is not None and (result.cause, result.winner) == ("done", None)
+    assert [kind for _, kind, _ in first.events] == ["set_up", "triggered"]
+
+
+def test_a_checkpoint_goes_on_with_the_same_bits() -> None:
+    """However ticks are grouped, and from a checkpoint in mid-run, every hash is the same."""
+    whole, _ = Simulation.start(make_spec(cycles=120))
+    _, hashes = run(whole, 500)
+    parts, _ = Simulation.start(make_spec(cycles=120))
+    _, first = run(parts, 53, at_once=1)
+    again = Simulation.restore(make_spec(cycles=120), parts.checkpoint())
+    events, rest = run(again, 500, at_once=11)
+    assert [*first, *rest] == hashes
+    assert steps(events)[-1][0] == 120
+
+
+def test_anyone_may_trigger_a_new_run() -> None:
+    """The input ``trigger`` begins again elsewhere; what was not told of the old run is told first."""
+    simulation, _ = Simulation.start(make_spec(cycles=50))
+    before, _ = run(simulation, 13)
+    events, _ = run(simulation, 500, Input(1, "trigger", 3, {"x": 0.5, "v": -2.0}))
+    assert [kind for _, kind, _ in events][:2] == ["steps", "triggered"]
+    assert [row[0] for row in steps(before) + steps(events)[:3]] == list(range(1, 14))
+    assert steps(events)[3:] == marched(Spring(cycles=50), 0.5, -2.0)
+
+
+def test_the_mass_is_seen_to_move() -> None:
+    """A frame shows the mass where x is."""
+    simulation, _ = Simulation.start(make_spec(x=1.0, v=0.0))
+    advance = simulation.advance([], 10)
+    x = marched(Spring(), 1.0, 0.0)[9][2]
+    assert decode_frame(advance.frame).rows[0].tolist() == pytest.approx([x, 0.6, 0.0], abs=1e-6)
+    assert simulation.prove().holds
+
+
+def test_it_is_over_when_everybody_has_left() -> None:
+    """The last one turns the light off."""
+    simulation, _ = Simulation.start(make_spec())
+    run(simulation, 5, Input(0, "leave"))
+    assert simulation.look().phase == "moving"
+    events, _ = run(simulation, 5, Input(1, "leave"))
+    assert events[-1][1] == "result" and events[-1][2]["cause"] == "empty"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"m": 0},
+        {"h": 1.0},
+        {"zeta": -1},
+        {"cycles": 0},
+        {"zeta": 50.0},
+        {"k": 1e9},
+        {"x": float("nan")},
+        {"colour": 1},
+    ],
+)
+def test_what_cannot_swing_is_refused(params: dict[str, Any]) -> None:
+    """Bad parameters are refused when the session begins, with a code."""
+    with pytest.raises(Refused) as refused:
+        Simulation.start(make_spec(**params))
+    assert refused.value.reason == "bad_params"
+
+
+def test_every_field_is_documented() -> None:
+    """Each event's fields are those of docs/events.md, no more and no fewer, and each event is told."""
+    simulation, first = Simulation.start(make_spec(cycles=20))
+    events, _ = run(simulation, 3, Input(1, "leave"))
+    more, _ = run(simulation, 100, Input(1, "join"))
+    told = [(name, set(d)) for _, name, d in [*first.events, *events, *more]]
+    fields = documented("Spring-damper")
+    assert {name for name, _ in told} == set(fields)
+    for name, keys in told:
+        assert keys - {"state_hash"} == fields[name] | EVERYWHERE, name

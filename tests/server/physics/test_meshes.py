@@ -1,0 +1,205 @@
+"""Mesh files become bodies, and broken ones one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import meshio
+import numpy as np
+import pytest
+
+from lobby.errors import Refused
+from lobby.scenes import Body, Recipe
+from server.physics.embedding import embed, embedded_vertices
+from server.physics.geometry import Mesh, signed_volume
+from server.physics.meshes import FORMATS, load_recipe, read_mesh, tetrahedralise, write_mesh
+from server.physics.model import body_vertices, compile_scene
+from server.physics.oracle import prove
+from server.physics.shapes import build
+from server.physics.solver import step
+from server.physics.state import State
+from tests.server.physics.worlds import RUBBER, STONE, block, cube, ground, scene
+
+CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
+BLOCK = build(Recipe("block", {"size": [1.0, 1.0, 1.0], "cells": [2, 2, 2]}))
+TORUS = build(Recipe("torus", {"n": 12, "m": 6, "R": 0.5, "r": 0.2}))
+VOLUME = signed_volume(TORUS.vertices, TORUS.faces)
+
+Points = list[list[float]] | np.ndarray
+
+
+def write(path: Path, points: Points, cells: list[tuple[str, object]]) -> Path:
+    meshio.Mesh(np.array(points, dtype=float), [(kind, np.array(data)) for kind, data in cells]).write(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_surfaces_of_every_format(tmp_path: Path, ending: str) -> None:
+    """A closed triangle surface survives every format, also STL, which repeats each vertex in every triangle."""
+    mesh = read_mesh(write(tmp_path / f"torus{ending}", TORUS.vertices, [("triangle", TORUS.faces)]))
+    assert mesh.closed and mesh.tetrahedra is None
+    assert (len(mesh.vertices), len(mesh.faces)) == (len(TORUS.vertices), len(TORUS.faces))
+    assert signed_volume(mesh.vertices, mesh.faces) == pytest.approx(
+        signed_volume(TORUS.vertices, TORUS.faces), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("ending", [".vtk", ".vtu", ".msh"])
+def test_tetrahedra(tmp_path: Path, ending: str) -> None:
+    """Tetrahedra survive the formats that have them, and become an elastic body."""
+    path = write(tmp_path / f"block{ending}", BLOCK.vertices, [("tetra", BLOCK.tetrahedra)])
+    mesh = read_mesh(path)
+    assert mesh.tetrahedra is not None and len(mesh.tetrahedra) == 48
+    body = Body("a", Recipe("mesh", {"path": path.name}), RUBBER, "elastic", position=(0, 1, 0))
+    model, state = compile_scene(scene([ground(), body]), load_mesh=lambda r: load_recipe(r, folder=tmp_path))
+    assert model.masses[0] == pytest.approx(1000.0)
+    state, _ = step(model, state)
+    assert prove(model, state).holds
+
+
+def test_inverted_tetrahedra_are_turned(tmp_path: Path) -> None:
+    """A file that numbers its tetrahedra the other way round is read all the same."""
+    assert BLOCK.tetrahedra is not None
+    path = write(tmp_path / "block.vtu", BLOCK.vertices, [("tetra", BLOCK.tetrahedra[:, [1, 0, 2, 3]])])
+    assert signed_volume(BLOCK.vertices, read_mesh(path).faces) == pytest.approx(1.0)
+
+
+def test_faces_are_turned_outwards(tmp_path: Path) -> None:
+    """Faces that disagree with one another, and with the outside, are oriented."""
+    faces = CUBE.faces.copy()
+    faces[[1, 4, 7]] = faces[[1, 4, 7]][:, ::-1]
+    mesh = read_mesh(write(tmp_path / "cube.ply", CUBE.vertices, [("triangle", faces)]))
+    assert mesh.closed and signed_volume(mesh.vertices, mesh.faces) == pytest.approx(1.0)
+
+
+def test_quadrilaterals_are_split(tmp_path: Path) -> None:
+    """Quadrilaterals become two triangles each."""
+    corners = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    mesh = read_mesh(write(tmp_path / "cube.obj", corners, [("quad", quads)]))
+    assert mesh.closed and len(mesh.faces) == 12
+
+
+def test_an_open_sheet_is_an_obstacle_only(tmp_path: Path) -> None:
+    """A sheet may be static; as a body it is refused by name."""
+    path = write(
+        tmp_path / "sheet.obj",
+        [[-2, 0, -2], [2, 0, -2], [2, 0, 2], [-2, 0, 2]],
+        [("triangle", [[0, 2, 1], [0, 3, 2]])],
+    )
+    sheet = Recipe("mesh", {"path": str(path)})
+    compile_scene(
+        scene([Body("sheet", sheet, STONE, "static"), cube("a", position=(0, 1, 0))]), load_mesh=load_recipe
+    )
+    with pytest.raises(Refused, match=r"'sheet'.*closed"):
+        compile_scene(scene([Body("sheet", sheet, STONE)]), load_mesh=load_recipe)
+
+
+def broken(make: Callable[[Path], Path], word: str) -> object:
+    return pytest.param(make, word, id=word.replace(" ", "-"))
+
+
+FAN = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1]]
+TWO = np.concatenate([CUBE.vertices, CUBE.vertices + np.array([0.5, 0.45, 0.4])])
+FLAT = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]]
+GAP = [[0, 0, 0], [1, 0, 0], [np.nan, 1, 0]]
+BOTH = np.concatenate([CUBE.faces, CUBE.faces + 8])
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        broken(lambda d: d / "absent.vtk", "no such file"),
+        broken(lambda d: write(d / "x.off", CUBE.vertices, [("triangle", CUBE.faces)]), "unknown ending"),
+        broken(lambda d: d.joinpath("x.vtk").write_text("nonsense") and d / "x.vtk", "cannot be read"),
+        broken(lambda d: d.joinpath("x.stl").write_bytes(b"") or d / "x.stl", "x.stl"),
+        broken(lambda d: d.joinpath("x.msh").write_bytes(bytes(range(256))) and d / "x.msh", "x.msh"),
+        broken(lambda d: write(d / "x.vtk", CUBE.vertices, [("line", [[0, 1]])]), "neither triangles"),
+        broken(
+            lambda d: write(d / "x.vtu", FAN, [("triangle", [[0, 1, 2], [0, 1, 3], [0, 1, 4]])]),
+            "three or more",
+        ),
+        broken(lambda d: write(d / "x.vtu", FAN, [("triangle", [[0, 1, 1]])]), "degenerate"),
+        broken(
+            lambda d: write(
+                d / "x.vtu", [[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]], [("tetra", [[0, 1, 2, 3]])]
+            ),
+            "flat",
+        ),
+        broken(
+            lambda d: write(d / "x.vtu", GAP, [("triangle", [[0, 1, 2]])]),
+            "finite",
+        ),
+        broken(
+            lambda d: write(d / "x.vtu", TWO, [("triangle", np.concatenate([CUBE.faces, CUBE.faces + 8]))]),
+            "intersects",
+        ),
+    ],
+)
+def test_broken_files(
+    tmp_path: Path, make: Callable[[Path], Path], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each broken file is refused with its name and one line, and nothing is printed."""
+    with pytest.raises(Refused) as caught:
+        read_mesh(make(tmp_path))
+    told = str(caught.value)
+    assert caught.value.reason == "bad_mesh" and word in told and "\n" not in told and len(told) < 250
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_moebius_strip_has_no_sides(tmp_path: Path) -> None:
+    """A surface that cannot be oriented is refused."""
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    points = [
+        [(1 + s * np.cos(a / 2)) * np.cos(a), s * np.sin(a / 2), (1 + s * np.cos(a / 2)) * np.sin(a)]
+        for a in angles
+        for s in (-0.2, 0.2)
+    ]
+    faces = []
+    for k in range(12):
+        a, b = 2 * k, 2 * k + 1
+        c, d = ((2 * k + 2), (2 * k + 3)) if k < 11 else (1, 0)
+        faces += [[a, b, c], [b, d, c]]
+    with pytest.raises(Refused, match="oriented"):
+        read_mesh(write(tmp_path / "strip.vtu", points, [("triangle", faces)]))
+
+
+def test_scenes_from_outside_read_no_files() -> None:
+    """Without a loader, a scene that names a file is refused."""
+    with pytest.raises(Refused, match="'a'"):
+        compile_scene(scene([Body("a", Recipe("mesh", {"path": "/etc/passwd"}), STONE)]))
+
+
+def test_tetrahedralisation(tmp_path: Path) -> None:
+    """A closed surface is filled with tetrahedra, which a file of their own keeps exactly."""
+    filled = tetrahedralise(TORUS, edge_length=0.3)
+    assert filled.tetrahedra is not None
+    assert signed_volume(filled.vertices, filled.faces) == pytest.approx(
+        signed_volume(TORUS.vertices, TORUS.faces), rel=0.03
+    )
+    write_mesh(filled, tmp_path / "torus.vtu")
+    again = read_mesh(tmp_path / "torus.vtu")
+    assert len(again.vertices) == len(filled.vertices) and len(again.faces) == len(filled.faces)
+    with pytest.raises(Refused, match="inside"):
+        tetrahedralise(Mesh(CUBE.vertices, CUBE.faces[:-1], closed=False))
+
+
+def test_an_embedded_surface_follows_its_body() -> None:
+    """A fine sphere inside a coarse block moves, turns and stretches with it; so with an affine body."""
+    sphere = build(Recipe("sphere", {"radius": 0.14, "level": 2}))
+    turn = (0.9, 0.1, 0.3, 0.2)
+    model, state = compile_scene(
+        scene([block("a", position=(0, 1, 0), rotation=turn), cube("b", position=(1, 1, 0), rotation=turn)])
+    )
+    stretch = np.diag([1.2, 0.9, 1.1])
+    for body in range(2):
+        fine = embed(model, body, sphere)
+        rest, _ = model.surface(body)
+        now = body_vertices(model, state, body)
+        rigid = np.linalg.lstsq(np.c_[rest, np.ones(len(rest))], now, rcond=None)[0]
+        assert embedded_vertices(fine, state) == pytest.approx(np.c_[sphere.vertices, np.ones(162)] @ rigid)
+        q = state.q @ stretch
+        assert embedded_vertices(fine, State(q=q, v=state.v, active=state.active)) == pytest.approx(
+            np.c_[sphere.vertices, np.ones(162)] @ rigid @ stretch
+        )

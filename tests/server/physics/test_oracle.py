@@ -1,0 +1,58 @@
+"""The oracle sees what the solver must never produce."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from server.physics.model import compile_scene
+from server.physics.oracle import is_path_free, nearest_pair, prove
+from server.physics.state import State
+from tests.server.physics.worlds import block, cube, ground, scene
+
+
+def moved(state: State, rows: slice, by: tuple[float, float, float]) -> State:
+    q = state.q.copy()
+    q[rows] += by
+    return State(q=q, v=state.v, active=state.active, tick=state.tick)
+
+
+def test_it_sees_an_intersection() -> None:
+    """Two overlapping cubes are one intersection, apart they are none."""
+    model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
+    assert prove(model, state).holds
+    proof = prove(model, moved(state, slice(4, 5), (0.05, -0.3, 0.02)))
+    assert proof.intersections == 1 and not proof.holds
+
+
+def test_it_sees_containment() -> None:
+    """A cube wholly inside the ground is told by name."""
+    model, state = compile_scene(scene([cube("a", position=(0, 1, 0)), ground(size=20)]))
+    proof = prove(model, moved(state, slice(0, 1), (0, -1.26, 0)))
+    assert proof.contained == (("a", "ground"),) and not proof.holds
+
+
+def test_it_sees_inversions() -> None:
+    """A mirrored affine body and a collapsed tetrahedron are inversions."""
+    model, state = compile_scene(scene([cube("a"), block("b", position=(1, 0, 0))]))
+    q = state.q.copy()
+    q[1] *= -1
+    assert prove(model, State(q=q, v=state.v, active=state.active)).inversions == 1
+    q = state.q.copy()
+    q[4] = q[5:].mean(axis=0) + 0.2
+    assert prove(model, State(q=q, v=state.v, active=state.active)).inversions > 0
+
+
+def test_it_sees_tunnelling() -> None:
+    """A body that jumps through another is not on a free path, though both ends are free."""
+    model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
+    jumped = moved(state, slice(4, 5), (0, -1.0, 0))
+    assert prove(model, jumped).holds
+    assert not is_path_free(model, state, jumped)
+    assert is_path_free(model, state, moved(state, slice(4, 5), (0, 1.0, 0)))
+
+
+def test_nearest_pair() -> None:
+    """The smallest distance is measured and its bodies named."""
+    model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.305, 0))]))
+    distance, first, second = nearest_pair(model, state)
+    assert np.isclose(distance, 0.005) and {first, second} == {"a", "b"}

@@ -1,0 +1,39 @@
+"""The reference of scenes is true: its example runs, its shapes are those that there are, its schema is current."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lobby.scenes import decode_scene
+from server.physics.model import compile_scene
+from server.physics.oracle import prove
+from server.physics.schema import PATH, schema_text
+from server.physics.shapes import KINDS
+from server.physics.solver import step
+
+TEXT = (Path(__file__).parents[3] / "docs" / "scenes.md").read_text()
+
+
+def test_the_example_runs() -> None:
+    """The scene of the reference compiles and falls."""
+    model, state = compile_scene(decode_scene(TEXT.split("```json")[1].split("```")[0]))
+    for _ in range(30):
+        state, report = step(model, state)
+    assert prove(model, state).holds and report.contacts > 0 and (1, "top") in model.handles
+
+
+def test_every_shape_is_described() -> None:
+    """The table of shapes names every recipe, and no other but mesh."""
+    table = TEXT.split("## Shapes")[1]
+    named = {
+        word
+        for line in table.splitlines()
+        for word in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
+    }
+    assert named - {"mesh"} == set(KINDS)
+
+
+def test_the_published_schema_is_current() -> None:
+    """docs/scene.schema.json is what ``python -m server.physics.schema`` writes."""
+    assert PATH.read_text() == schema_text()

@@ -1,0 +1,230 @@
+"""The audience of one session: reliable events in order, frames that may be dropped. The store is a list."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from lobby.errors import CloseCode, Conflict, StoreError
+from lobby.lobbies import Lobbies
+from lobby.messages import Event, SessionView
+from lobby.settings import Settings
+from lobby.store import Store
+from server.audience import FRAME_BACKLOG, Audience
+from server.telemetry import Telemetry
+
+
+class Stream:
+    """What an audience asks of the lobby, from a list; the first ``kept_from`` - 1 events are gone."""
+
+    def __init__(self, count: int = 0, kept_from: int = 1) -> None:
+        self.all = [Event(v, "chat", {"n": v}) for v in range(1, count + 1)]
+        self.kept_from = kept_from
+        self.away = 0
+        self.asked = asyncio.Event()
+
+    def grow(self, count: int) -> list[Event]:
+        new = [Event(len(self.all) + 1 + i, "chat", {"n": len(self.all) + 1 + i}) for i in range(count)]
+        self.all += new
+        return new
+
+    async def events(self, _: str, after_v: int) -> list[Event]:
+        self.asked.set()
+        await asyncio.sleep(0)
+        if self.away:
+            self.away -= 1
+            raise StoreError("away")
+        if after_v > len(self.all) or after_v + 1 < self.kept_from:
+            raise Conflict("gap", code="gap")
+        return self.all[after_v:]
+
+    async def view(self, _: str) -> SessionView:
+        return SessionView(
+            session="k7qm2xpv", status="running", mode="duel", size=2, host="p", seats=(), opened_at=1,
+            v=len(self.all),
+        )  # fmt: skip
+
+
+class Seen:
+    """A viewer that keeps what it was sent."""
+
+    def __init__(self, waiting: int = 0) -> None:
+        self.v = 0
+        self.topology_sent = False
+        self.texts: list[dict[str, Any]] = []
+        self.binary: list[bytes] = []
+        self.waiting = waiting
+        self.closed: CloseCode | None = None
+
+    def write(self, framed: bytes) -> None:
+        start = 2 if framed[1] < 126 else 4 if framed[1] == 126 else 10
+        if framed[0] & 0xF == 1:
+            self.texts.append(msgspec.json.decode(framed[start:]))
+        else:
+            self.binary.append(framed[start:])
+
+    def show(self, framed: bytes) -> bool:
+        if self.waiting > FRAME_BACKLOG:
+            return False
+        self.write(framed)
+        return True
+
+    def close(self, code: CloseCode, reason: str = "") -> bool:
+        self.closed = code
+        return True
+
+    @property
+    def vs(self) -> list[int]:
+        return [text["v"] for text in self.texts]
+
+
+def audience(stream: Stream, on_event: Any = lambda event: None) -> Audience:
+    lobbies: Any = stream
+    return Audience("k7qm2xpv", lobbies, Telemetry(), v=len(stream.all), on_event=on_event)
+
+
+async def settled(watched: Audience, v: int) -> None:
+    """Until the audience has read so far: it tells nobody but its viewers."""
+    async with asyncio.timeout(5):
+        while watched.v < v:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_offered_events_come_once_whatever_the_hints_say() -> None:
+    """Offered directly, read from the stream, or both and late: each viewer and the holder see each v once."""
+    stream, noticed = Stream(), []
+    watched = audience(stream, noticed.append)
+    seen = Seen()
+    await watched.catch_up(seen, 0)
+    feeding = asyncio.create_task(watched.feed())
+    first = stream.grow(3)
+    watched.offer(first)
+    watched.wake()
+    watched.offer(first)
+    later = stream.grow(2)
+    watched.offer(later[1:])  # not the next one: it is read in order
+    await settled(watched, 5)
+    feeding.cancel()
+    await asyncio.wait([feeding])
+    assert seen.vs == [1, 2, 3, 4, 5]
+    assert [event.v for event in noticed] == [1, 2, 3, 4, 5]
+
+
+async def test_any_course_of_offers_hints_and_comings_is_gap_free() -> None:
+    """By seeded chance: whoever comes with whichever last_v, and whatever is in flight, gets every later v in order."""
+    for seed in range(40):
+        rng = random.Random(seed)
+        stream = Stream(rng.randrange(4))
+        watched = audience(stream)
+        feeding = asyncio.create_task(watched.feed())
+        viewers: list[tuple[Seen, int]] = []
+        coming: list[asyncio.Task[None]] = []
+        for _ in range(30):
+            match rng.randrange(4):
+                case 0:
+                    new: Sequence[Event] = stream.grow(rng.randrange(1, 4))
+                    if rng.random() < 0.5:
+                        watched.offer(new)
+                    else:
+                        watched.wake()
+                case 1:
+                    seen, last_v = Seen(), rng.randrange(len(stream.all) + 1)
+                    viewers.append((seen, last_v))
+                    coming.append(asyncio.create_task(watched.catch_up(seen, last_v)))
+                case 2:
+                    watched.wake()
+                case _:
+                    await asyncio.sleep(0)
+        await asyncio.gather(*coming)
+        watched.wake()
+        await settled(watched, len(stream.all))
+        feeding.cancel()
+        await asyncio.wait([feeding])
+        for seen, last_v in viewers:
+            assert seen.vs == list(range(last_v + 1, len(stream.all) + 1)), seed
+
+
+async def test_a_gap_in_the_stream_gives_the_whole_view() -> None:
+    """Who comes from before what is kept, or from a future that the store lost, is sent the view and goes on there."""
+    stream = Stream(9, kept_from=5)
+    watched = audience(stream)
+    for last_v in (2, 50):
+        seen = Seen()
+        await watched.catch_up(seen, last_v)
+        watched.offer(stream.grow(1))
+        assert [text["t"] for text in seen.texts] == ["session", "chat"]
+        assert seen.vs == [len(stream.all) - 1, len(stream.all)]
+
+
+async def test_the_feed_survives_a_gap_and_a_store_that_is_away() -> None:
+    """Everybody gets the view in place of what cannot be read; a store that fails is asked again."""
+    stream = Stream(2)
+    watched = audience(stream)
+    seen = Seen()
+    await watched.catch_up(seen, 2)
+    feeding = asyncio.create_task(watched.feed())
+    stream.grow(4)
+    stream.kept_from = 6
+    stream.away = 1
+    watched.wake()
+    async with asyncio.timeout(5):
+        while not seen.texts:
+            await stream.asked.wait()
+            stream.asked.clear()
+            await asyncio.sleep(0.01)
+    feeding.cancel()
+    await asyncio.wait([feeding])
+    assert [(text["t"], text["v"]) for text in seen.texts] == [("session", 6)]
+
+
+async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
+    """Above the backlog nothing is sent to it; below, every frame stands alone. Events always go to everyone."""
+    stream = Stream()
+    watched = audience(stream)
+    quick, slow = Seen(), Seen(FRAME_BACKLOG + 1)
+    for viewer in (quick, slow):
+        await watched.catch_up(viewer, 0)
+    watched.set_topology(b"\2shape")
+    watched.show(b"\1first")
+    slow.waiting = 0
+    watched.show(b"\1second")
+    watched.offer(stream.grow(1))
+    assert quick.binary == [b"\2shape", b"\1first", b"\1second"]
+    assert slow.binary == [b"\2shape", b"\1second"]
+    assert quick.vs == slow.vs == [1]
+
+
+async def test_a_late_comer_is_shown_the_topology_once_and_the_newest_frame() -> None:
+    """And again after a resync, which forgets what it was shown."""
+    watched = audience(Stream(3))
+    watched.set_topology(b"\2shape")
+    watched.show(b"\1old")
+    watched.show(b"\1new")
+    seen = Seen()
+    await watched.catch_up(seen, None)
+    assert seen.binary == [b"\2shape", b"\1new"]
+    watched.resync(seen)
+    await watched.catch_up(seen, None)
+    assert seen.binary == [b"\2shape", b"\1new"] * 2
+    assert [text["t"] for text in seen.texts] == ["session", "session"]
+
+
+async def test_a_cancelled_feed_ends(store: Store, settings: Settings) -> None:
+    """At whatever point of a store call the cancellation comes, also while the client library connects and swallows
+    it: a feed that went on would be a task that nobody owns."""
+    rng = random.Random(1)
+    lobbies = Lobbies(store, settings)
+    await store.call("HSET", store.keys.session("k7qm2xpv"), "v", 0)
+    for _ in range(300):
+        watched = Audience("k7qm2xpv", lobbies, Telemetry(), v=0, on_event=lambda event: None)
+        watched.wake()
+        feeding = asyncio.create_task(watched.feed())
+        for _ in range(rng.randrange(14)):
+            await asyncio.sleep(0)
+        feeding.cancel()
+        _, pending = await asyncio.wait([feeding], timeout=2.0)
+        assert not pending

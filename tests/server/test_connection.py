@@ -1,0 +1,125 @@
+"""The rules of one connection, without a socket or a clock."""
+
+import contextlib
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
+from lobby.messages import Hello, Ping
+from lobby.settings import Settings
+from server.connection import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
+
+HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
+PING = '{"t":"ping"}'
+
+
+def connection(**overrides: object) -> Connection:
+    return Connection(Settings.read({}, **overrides))
+
+
+def test_hello_comes_first_and_once() -> None:
+    """Anything before hello is fatal; a second hello is refused and changes nothing."""
+    early = connection()
+    with pytest.raises(ProtocolError) as caught:
+        early.receive(PING, 0.0)
+    assert caught.value.reason == "hello_expected"
+    assert early.fatal
+    assert early.phase is Phase.AWAITING_HELLO
+
+    live = connection()
+    assert isinstance(live.receive(HELLO, 0.0), Hello)
+    with pytest.raises(ProtocolError) as caught:
+        live.receive(HELLO, 0.0)
+    assert caught.value.reason == "hello_again"
+    assert live.phase is Phase.LIVE
+    assert not live.fatal
+    assert isinstance(live.receive(PING, 0.0), Ping)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("{", "bad_json"),
+        ("[]", "bad_message"),
+        ('{"t":"nonsense"}', "bad_message"),
+        ('{"t":"act","id":0,"d":{"kind":"launch"}}', "bad_message"),
+        ('{"t":"act","id":1,"d":{"kind":"launch","d":{"power":1e999}}}', "bad_message"),
+        ('{"t":"act","id":1,"d":{"kind":"launch"},"extra":1}', "bad_message"),
+        ('{"t":"chat","id":1,"d":{"text":""}}', "bad_message"),
+        ("[" * 5000, "bad_message"),
+        (b"\x00\x01", "binary_message"),
+    ],
+)
+def test_unreadable_messages_are_refused_with_a_code(data: str | bytes, code: str) -> None:
+    """Each has its code; the connection lives until there were too many."""
+    live = connection()
+    live.receive(HELLO, 0.0)
+    for strike in range(1, MAX_STRIKES + 1):
+        with pytest.raises(ProtocolError) as caught:
+            live.receive(data, 0.0)
+        assert caught.value.reason in (code, "bad_json")
+        assert live.fatal == (strike >= MAX_STRIKES)
+
+
+def test_a_flood_is_limited_and_time_forgives() -> None:
+    """More than the burst is refused; a second later the rate's worth passes again."""
+    live = connection(message_rate=10.0, message_burst=20)
+    live.receive(HELLO, 0.0)
+    for _ in range(19):
+        live.receive(PING, 0.0)
+    with pytest.raises(RateLimited):
+        live.receive(PING, 0.0)
+    for _ in range(10):
+        live.receive(PING, 1.0)
+    with pytest.raises(RateLimited):
+        live.receive(PING, 1.0)
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_no_bytes_raise_anything_but_our_errors(data: str | bytes) -> None:
+    """Whatever a client sends, the core answers with an error of the tree."""
+    live = connection()
+    live.receive(HELLO, 0.0)
+    with contextlib.suppress(LobbyError):
+        live.receive(data, 0.0)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 3)), max_size=60))
+def test_a_bucket_never_gives_more_than_burst_and_rate(steps: list[tuple[float, float]]) -> None:
+    """Over any time, what passed is at most burst + rate * time."""
+    bucket = TokenBucket(rate=2.0, burst=5.0)
+    now = passed = 0.0
+    for wait, amount in steps:
+        now += wait
+        if bucket.take(now, amount):
+            passed += amount
+        assert passed <= 5.0 + 2.0 * now + 1e-6
+
+
+def test_a_repeated_command_gets_its_reply_and_no_second_effect() -> None:
+    """New, under way, answered, forgotten: each id is begun once."""
+    replies = Replies()
+    assert replies.begin(1) is True
+    assert replies.begin(1) is None
+    replies.finish(1, b"done")
+    assert replies.begin(1) == b"done"
+    for command in range(2, REMEMBERED + 2):
+        assert replies.begin(command) is True
+    with pytest.raises(Conflict) as caught:
+        replies.begin(1)
+    assert caught.value.reason == "stale_id"
+    assert replies.last_id == REMEMBERED + 1
+
+
+def test_a_lost_command_is_new_when_it_comes_again() -> None:
+    """Its session went elsewhere before it acted: the same id may be tried once more, and once only."""
+    replies = Replies()
+    assert replies.begin(1) is True
+    replies.lose(1)
+    assert replies.begin(1) is True
+    assert replies.begin(1) is None
+    replies.finish(1, b"done")
+    assert replies.begin(1) == b"done"

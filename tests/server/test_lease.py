@@ -1,0 +1,134 @@
+"""The lease on a clock of the test's own: when the server may act, when it must wait, and when never again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lobby.errors import Fenced, StoreError
+from lobby.servers import Holder
+from server.lease import Lease
+from server.telemetry import Telemetry
+
+PERIOD_MS = 300
+
+
+class Registry:
+    """What a lease asks of the store. ``answers``: what renewals say next; True for ever after."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.taken = False
+        self.registered = 0
+        self.renewed = asyncio.Event()
+
+    async def register(self, *_: Any, **__: Any) -> None:
+        if self.taken:
+            raise Fenced("the name is another's", code="server_id_taken")
+        self.registered += 1
+
+    async def renew(self, *_: Any, **__: Any) -> bool:
+        self.renewed.set()
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lease(registry: Registry, clock: Clock) -> Lease:
+    servers: Any = registry
+    return Lease(
+        servers, Holder("s1", "n1", "http://x"), physics_id="p", internal_url="http://y",
+        period_ms=PERIOD_MS, load=lambda: 0,
+        telemetry=Telemetry(), clock=clock,
+    )  # fmt: skip
+
+
+async def test_it_is_held_for_two_thirds_of_its_period() -> None:
+    """Counted from when the renewal was sent; before the first one it is not held at all."""
+    clock = Clock()
+    held = lease(Registry(), clock)
+    assert not held.held()
+    await held.acquire()
+    clock.now += 0.199
+    assert held.held()
+    clock.now += 0.002
+    assert not held.held()
+
+
+async def test_a_process_that_slept_finds_itself_too_old() -> None:
+    """However the sleep ended: before it renews it may not act."""
+    clock = Clock()
+    held = lease(Registry(), clock)
+    await held.acquire()
+    clock.now += 60.0
+    assert not held.held()
+    assert not held.steady()
+
+
+async def test_it_is_steady_only_after_a_whole_period() -> None:
+    """Only who had the store's answer for so long may hold the silence of others against them."""
+    clock = Clock()
+    held = lease(Registry(), clock)
+    await held.acquire()
+    assert not held.steady()
+    for _ in range(4):
+        clock.now += 0.1
+        await held._renew(clock.now)
+    assert held.steady()
+
+
+async def test_a_store_that_is_away_makes_it_doubtful_and_not_lost() -> None:
+    """Renewals go on; when the store answers again the lease is held, but not steady yet."""
+    clock, registry = Clock(), Registry(StoreError("away"), StoreError("away"))
+    held = lease(registry, clock)
+    await held.acquire()
+    keeping = asyncio.create_task(held.keep())
+    clock.now += 1.0
+    for _ in range(2):
+        await registry.renewed.wait()
+        registry.renewed.clear()
+    assert not held.held()
+    async with asyncio.timeout(5.0):
+        await held.ready()
+    assert held.held()
+    assert not held.steady()
+    assert not held.lost.is_set()
+    keeping.cancel()
+    await asyncio.wait([keeping])
+
+
+async def test_a_lease_that_ran_out_is_taken_again() -> None:
+    """Nobody took the name: we register anew under the same nonce. Whoever claimed a session fences us there."""
+    clock, registry = Clock(), Registry(False)
+    held = lease(registry, clock)
+    await held.acquire()
+    clock.now += 5.0
+    await held._renew(clock.now)
+    assert registry.registered == 2
+    assert held.held()
+
+
+async def test_a_name_that_another_took_is_lost_for_ever() -> None:
+    """``lost`` is set, waiting for it raises Fenced, and the keeper ends by itself."""
+    clock, registry = Clock(), Registry(False)
+    held = lease(registry, clock)
+    await held.acquire()
+    registry.taken = True
+    clock.now += 5.0
+    async with asyncio.timeout(5.0):
+        await held.keep()
+    assert held.lost.is_set()
+    assert not held.held()
+    with pytest.raises(Fenced):
+        await held.ready()

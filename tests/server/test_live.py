@@ -1,0 +1,357 @@
+"""Live mode: what a client is told and pushed, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from websockets.asyncio.client import connect
+
+from lobby.errors import RateLimited
+from lobby.live import Batches, LivePong, PingData
+from lobby.operators import Operators
+from lobby.sensors import Batch, Sensor, SensorInfo
+from server.live import LiveHub
+from server.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
+from tests.conftest import World
+from tests.stack import Stack
+
+
+class Closed(Exception):
+    """The fake socket was closed."""
+
+
+class FakeSocket:
+    """A socket without a network."""
+
+    def __init__(self) -> None:
+        self.inbox: asyncio.Queue[str | None] = asyncio.Queue()
+        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.closed: tuple[int, str] | None = None
+        self.takes = asyncio.Event()
+        self.takes.set()
+
+    async def recv(self) -> str | bytes:
+        message = await self.inbox.get()
+        if message is None:
+            raise Closed
+        return message
+
+    async def send(self, message: str) -> None:
+        await self.takes.wait()
+        self.sent.put_nowait(json.loads(message))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        self.closed = int(code), reason
+        self.inbox.put_nowait(None)
+
+    def say(self, t: str, id: int = 1, **d: Any) -> None:
+        message: dict[str, Any] = {"t": t, "d": d}
+        if t not in ("live", "ping"):
+            message["id"] = id
+        if t == "sources":
+            del message["d"]
+        self.inbox.put_nowait(json.dumps(message))
+
+    async def hear(self, t: str) -> dict[str, Any]:
+        """The next message, which must be of that type; its d."""
+        async with asyncio.timeout(10):
+            message = await self.sent.get()
+        assert message["t"] == t, message
+        d: dict[str, Any] = message["d"]
+        return d
+
+
+@pytest.fixture
+async def hub(world: World) -> AsyncIterator[LiveHub]:
+    operators = Operators(world.store, world.settings, world.lobbies)
+    hub = LiveHub(world.store, world.accounts, operators, world.settings)
+    task = asyncio.create_task(hub.run())
+    yield hub
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@contextlib.asynccontextmanager
+async def client(hub: LiveHub, world: World) -> AsyncIterator[FakeSocket]:
+    """A client that has logged in."""
+    socket = FakeSocket()
+    login = await world.accounts.login(name="eve", secret=None, kind="person", bearer=None)
+    serving = asyncio.create_task(hub.serve(socket))
+    socket.say("live", protocol=1, login=login.token)
+    assert (await socket.hear("live"))["role"] == "observer"
+    try:
+        yield socket
+    finally:
+        socket.inbox.put_nowait(None)
+        with contextlib.suppress(Closed):
+            await serving
+
+
+INFO = SensorInfo("mock", "mock", 1.0, (Sensor("sine", "1", "a sine"),), "2026-11-20T00:00:00+00:00")
+
+
+async def publish(world: World, source: str, value: float, at: str = "2026-11-20T10:00:00.000+00:00") -> None:
+    keys = world.store.keys
+    stream = keys.source(source)
+    info = msgspec.structs.replace(INFO, source=source)
+    await world.store.run(
+        "source",
+        [keys.sources, stream],
+        [
+            source,
+            keys.live(stream),
+            keys.sources,
+            1000,
+            at,
+            json.dumps({"sine": value}),
+            msgspec.json.encode(info),
+        ],
+    )
+
+
+async def test_a_client_asks_and_is_pushed_batches_until_it_leaves(hub: LiveHub, world: World) -> None:
+    """E3, E4: log in, sensor info, subscribe, batches in order; afterwards the subscriber and its channel are gone."""
+    await publish(world, "mock", 0.5)
+    async with client(hub, world) as socket:
+        socket.say("sources", id=7)
+        assert (await socket.hear("sources"))["sources"] == ["mock"]
+        socket.say("sensor_info", source="mock")
+        told = await socket.hear("sensor_info")
+        assert msgspec.convert(told, SensorInfo) == INFO
+        socket.say("subscribe", source="mock")
+        assert await socket.hear("subscribed") == {"source": "mock", "n": 1}
+        for n in (2, 3):
+            await publish(world, "mock", n / 10)
+            batches = await socket.hear("batches")
+            assert batches == {
+                "source": "mock",
+                "batches": [
+                    {"n": n, "timestamp": "2026-11-20T10:00:00.000+00:00", "readings": {"sine": n / 10}}
+                ],
+            }
+        assert hub.followers("mock") == 1
+    assert (len(hub), hub.followers("mock")) == (0, 0)
+    channel = world.store.keys.live(world.store.keys.source("mock"))
+    async with asyncio.timeout(5):
+        while (await world.store.call("PUBSUB", "NUMSUB", channel))[1]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_what_was_there_before_is_not_sent_as_current(hub: LiveHub, world: World) -> None:
+    """A new subscriber gets nothing until there is something new."""
+    await publish(world, "mock", 0.5)
+    async with client(hub, world) as socket:
+        socket.say("subscribe", source="mock")
+        await socket.hear("subscribed")
+        socket.say("ping", at=1)
+        await socket.hear("pong")
+        assert socket.sent.empty()
+
+
+async def test_a_client_that_comes_back_is_given_what_it_missed(hub: LiveHub, world: World) -> None:
+    """E8: with ``after`` the missed batches come first, without a gap."""
+    for n in range(1, 6):
+        await publish(world, "mock", n)
+    async with client(hub, world) as socket:
+        socket.say("subscribe", source="mock", after=2)
+        assert (await socket.hear("subscribed"))["n"] == 5
+        batches = await socket.hear("batches")
+        assert [batch["n"] for batch in batches["batches"]] == [3, 4, 5]
+        assert "gap" not in batches
+
+
+async def test_what_was_trimmed_is_stated_as_a_gap(hub: LiveHub, world: World) -> None:
+    """E8: batches that the stream has dropped are named, not skipped over in silence."""
+    for n in range(1, 11):
+        await publish(world, "mock", n)
+    await world.store.call("XTRIM", world.store.keys.source("mock"), "MAXLEN", 3)
+    async with client(hub, world) as socket:
+        socket.say("subscribe", source="mock", after=4)
+        await socket.hear("subscribed")
+        batches = await socket.hear("batches")
+        assert batches["gap"] == {"first": 5, "last": 7}
+        assert [batch["n"] for batch in batches["batches"]] == [8, 9, 10]
+
+
+async def test_a_source_that_comes_late_is_announced(hub: LiveHub, world: World) -> None:
+    """E4: nobody needs to poll for sources; a session is announced when it runs and when it is over."""
+    async with client(hub, world) as socket:
+        socket.say("sensor_info", source="mock")
+        assert (await socket.hear("error"))["code"] == "no_such_source"
+        await publish(world, "mock", 0.5)
+        assert await socket.hear("source_added") == {"source": "mock"}
+        fence, _ = await world.running()
+        assert await socket.hear("source_added") == {"source": fence.session}
+        await world.runs.finish(fence, 1, [], world.result(["a", "b"], {}))
+        assert await socket.hear("source_gone") == {"source": fence.session}
+
+
+async def test_a_sessions_readings_are_fenced(hub: LiveHub, world: World) -> None:
+    """Batches count up from 1 per session; after the end a late one is refused and no key comes back."""
+    fence, _ = await world.running()
+    keys, stream = world.store.keys, world.store.keys.telemetry(fence.session)
+    arguments = [fence.server, fence.nonce, fence.epoch, keys.live(stream), 100, "2026-11-20T10:00:00+00:00"]
+    async with client(hub, world) as socket:
+        socket.say("sensor_info", source=fence.session)
+        assert (await socket.hear("error"))["code"] == "no_readings_yet"
+        socket.say("subscribe", source=fence.session)
+        await socket.hear("subscribed")
+        info = msgspec.json.encode(msgspec.structs.replace(INFO, source=fence.session))
+        for n in (1, 2):
+            reply = await world.store.run(
+                "telemetry", [keys.session(fence.session), stream], [*arguments, '{"score":[1,null]}', info]
+            )
+            assert reply == ["OK", str(n)]
+            batches = await socket.hear("batches")
+            assert batches["batches"][0]["readings"] == {"score": [1, None]}
+        socket.say("sensor_info", source=fence.session)
+        assert (await socket.hear("sensor_info"))["source"] == fence.session
+    await world.runs.finish(fence, 1, [], world.result(["a", "b"], {}))
+    await world.store.call("DEL", stream)
+    with pytest.raises(Exception, match="ended"):
+        await world.store.run("telemetry", [keys.session(fence.session), stream], [*arguments, "{}", info])
+    assert not await world.store.call("EXISTS", stream)
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        ('{"t":"live","d":{"protocol":1,"login":"nonsense"}}', 4003),
+        ('{"t":"live","d":{"protocol":99,"login":"x"}}', 4012),
+        ('{"t":"sources","id":1}', 4004),
+        ("{", 4004),
+        ("[]", 4004),
+    ],
+)
+async def test_who_does_not_log_in_is_closed(hub: LiveHub, world: World, first: str, code: int) -> None:
+    """The first message is a login that holds, or the connection ends with the documented code."""
+    socket = FakeSocket()
+    socket.inbox.put_nowait(first)
+    await hub.serve(socket)
+    assert socket.closed is not None and socket.closed[0] == code
+    assert len(hub) == 0
+
+
+async def test_nonsense_is_answered_and_a_flood_is_closed(hub: LiveHub, world: World) -> None:
+    """Bad messages get a coded error; too many of any get 4013."""
+    async with client(hub, world) as socket:
+        for text in (
+            "{",
+            '{"t":"dance"}',
+            '{"t":"subscribe","d":{"source":""}}',
+            '{"t":"live","d":{"protocol":1,"login":"x"}}',
+        ):
+            socket.inbox.put_nowait(text)
+            assert (await socket.hear("error"))["code"] in ("bad_json", "bad_message", "hello_again")
+        socket.takes.clear()
+        for _ in range(world.settings.message_burst + 10):
+            socket.say("ping", at=0)
+        async with asyncio.timeout(5):
+            while socket.closed is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert socket.closed[0] == 4013
+
+
+def batch(n: int) -> Batch:
+    return Batch(n, "2026-11-20T10:00:00+00:00", {"a": 1.0})
+
+
+def test_an_outbox_gives_everything_once_in_order() -> None:
+    """Batches that wait become few messages; one that comes again is left out."""
+    box = Outbox()
+    box.begin("s", 0)
+    for n in range(1, 121):
+        box.offer("s", [batch(n)])
+    box.offer("s", [batch(119), batch(120)])
+    taken = box.take()
+    assert [len(m.d.batches) for m in taken if isinstance(m, Batches)] == [
+        MESSAGE_BATCHES,
+        MESSAGE_BATCHES,
+        20,
+    ]
+    assert all(m.d.gap is None for m in taken if isinstance(m, Batches))
+    assert not box.ready.is_set() and box.take() == []
+    box.offer("s", [batch(120)])
+    assert box.take() == []
+
+
+def test_an_outbox_says_what_it_dropped() -> None:
+    """A client that is too slow loses the oldest batches and is told which."""
+    box = Outbox()
+    box.begin("s", 0)
+    box.offer("s", [batch(n) for n in range(1, BATCHES_WAIT + 11)])
+    first = box.take()[0]
+    assert isinstance(first, Batches) and first.d.gap is not None
+    assert (first.d.gap.first, first.d.gap.last, first.d.batches[0].n) == (1, 10, 11)
+
+
+def test_an_outbox_is_bounded() -> None:
+    """Who asks without reading is refused in the end; a source that was left gives nothing."""
+    box = Outbox()
+    with pytest.raises(RateLimited):
+        for _ in range(10_000):
+            box.reply(LivePong(PingData(0)))
+    box.begin("s", 0)
+    box.end("s")
+    box.offer("s", [batch(1)])
+    assert not any(isinstance(message, Batches) for message in box.take())
+
+
+async def test_a_real_session_is_watched_over_a_real_socket(store_url: str, realm: str) -> None:
+    """E1-E4 and A9: bots play a duel; a live client sees its readings in order, gap-free, until it is over."""
+    async with Stack.up(store_url, realm, TELEMETRY_HZ="50") as stack:
+        server = await stack.server()
+        login = await _login(server.url)
+        async with connect(server.url.replace("http", "ws") + "/live") as socket:
+
+            async def hear() -> dict[str, Any]:
+                async with asyncio.timeout(60):
+                    message: dict[str, Any] = json.loads(await socket.recv())
+                return message
+
+            await socket.send(json.dumps({"t": "live", "d": {"protocol": 1, "login": login}}))
+            assert (await hear())["t"] == "live"
+            bots = await stack.bots(2, 1)
+            session = (await hear())["d"]["source"]
+            await socket.send(json.dumps({"t": "subscribe", "id": 1, "d": {"source": session, "after": 0}}))
+            seen: list[dict[str, Any]] = []
+            while (message := await hear())["t"] != "source_gone":
+                assert message["t"] in ("subscribed", "batches"), message
+                if message["t"] == "batches":
+                    assert "gap" not in message["d"]
+                    seen += message["d"]["batches"]
+            assert await bots.wait(60) == 0
+            assert [batch["n"] for batch in seen] == list(range(1, len(seen) + 1))
+            assert len(seen) > 10
+            names = {
+                "tick",
+                "energy",
+                "contacts",
+                "min_distance",
+                "iterations",
+                "step_time",
+                "input_rate",
+                "frame_bytes",
+                "score",
+            }
+            assert names <= set(seen[0]["readings"])
+            assert any(batch["readings"]["input_rate"] > 0 for batch in seen)
+            assert all(
+                batch["readings"]["min_distance"] is None or batch["readings"]["min_distance"] > 0
+                for batch in seen
+            )
+            assert max(batch["readings"]["energy"] for batch in seen) > 0
+
+
+async def _login(url: str) -> str:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        answer = await http.post("/api/login", json={"name": "eve"})
+        return str(answer.json()["token"])

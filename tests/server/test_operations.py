@@ -1,0 +1,126 @@
+"""Operators over HTTP (row E5): every role against every operation, and what each does to a real session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from lobby.store import Store
+from player.client import Client
+from tests.stack import Stack
+
+
+@pytest.fixture
+async def stack(store_url: str, realm: str) -> AsyncIterator[Stack]:
+    async with Stack.up(store_url, realm, OPERATORS="boss", SIM_SPEED="1") as stack:
+        await stack.server()
+        yield stack
+
+
+async def post(client: Client, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
+    """Status and problem code."""
+    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+        answer = await http.post(path, json=body or {}, headers={"authorization": f"Bearer {client.token}"})
+        return answer.status_code, str(answer.json().get("code", ""))
+
+
+async def session_of(client: Client) -> str | None:
+    """The session that a player is in."""
+    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+        answer = await http.get("/api/me", headers={"authorization": f"Bearer {client.token}"})
+        session: str | None = answer.json()["session"]
+        return session
+
+
+async def next_event(session: Any, *kinds: str) -> Any:
+    async with asyncio.timeout(30):
+        async for event in session:
+            if event.t in kinds:
+                return event
+    raise AssertionError(f"none of {kinds} came")
+
+
+async def test_every_role_against_every_operation(stack: Stack, store: Store) -> None:
+    """Observers and players are refused with 403 and not_allowed; the operator's calls do what they say."""
+    async with Client(stack.url) as watcher, Client(stack.url) as ada, Client(stack.url) as boss:
+        await watcher.login("watcher")
+        await ada.login("ada")
+        await boss.login("boss", "a secret of mine")
+        seat = await ada.open(mode="spring-damper", size=1, ready=True)
+        base = f"/api/sessions/{seat.session}"
+        paths = [f"{base}/{operation}" for operation in ("pause", "resume", "end", "kick")] + ["/api/drain"]
+        async with ada.connect(seat) as session:
+            await next_event(session, "running")
+            for path in paths:
+                for client in (watcher, ada):
+                    assert await post(client, path) == (403, "not_allowed"), path
+            assert await post(boss, f"{base}/pause") == (200, "")
+            await next_event(session, "session_paused")
+            assert (await ada.session(seat.session)).status == "paused"
+            assert await post(boss, f"{base}/pause") == (200, "")
+            await stood(stack, "session_paused")
+            before = await store.call("XLEN", store.keys.events(seat.session))
+            acting = asyncio.create_task(session.act("trigger", x=0.5, v=0.0))
+            assert await session.ping() >= 0
+            assert await store.call("XLEN", store.keys.events(seat.session)) == before, "a paused world moved"
+            assert await post(boss, f"{base}/resume") == (200, "")
+            await next_event(session, "session_resumed")
+            assert (await next_event(session, "triggered")).d["x"] == 0.5
+            await acting
+            assert (await ada.session(seat.session)).status == "running"
+            assert await post(boss, f"{base}/end") == (200, "")
+            ended = await next_event(session, "ended")
+            assert ended.d["reason"] == "ended_by_operator"
+        assert await post(boss, f"{base}/pause") == (409, "not_running")
+        lifecycle = [
+            row[1][row[1].index("event") + 1]
+            for row in await store.call("XRANGE", store.keys.lifecycle, "-", "+")
+        ]
+        assert lifecycle[-4:] == ["running", "paused", "running", "ended"]
+
+
+async def stood(stack: Stack, line: str) -> None:
+    """Until the server has said that."""
+    async with asyncio.timeout(20):
+        while line not in stack.servers[0].output:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_a_member_is_kicked_and_a_lobby_ended(stack: Stack) -> None:
+    """A kicked member is free to play elsewhere; ending a lobby sends everybody away."""
+    async with Client(stack.url) as ada, Client(stack.url) as bob, Client(stack.url) as boss:
+        me = await ada.login("ada")
+        await bob.login("bob")
+        await boss.login("boss", "a secret of mine")
+        seat = await ada.open(mode="duel", size=3)
+        await bob.join(seat.session)
+        assert await post(boss, f"/api/sessions/{seat.session}/kick", {"player": "nobody"}) == (
+            404,
+            "not_member",
+        )
+        assert await post(boss, f"/api/sessions/{seat.session}/kick", {"player": me.player}) == (200, "")
+        assert not await session_of(ada)
+        assert await session_of(bob) == seat.session
+        assert await post(boss, f"/api/sessions/{seat.session}/end") == (200, "")
+        assert not await session_of(bob)
+        assert (await ada.session(seat.session)).status == "ended"
+
+
+async def test_a_guest_named_like_an_operator_is_none(stack: Stack) -> None:
+    """Only the owner of the name, by its secret, has its rights."""
+    async with Client(stack.url) as guest:
+        await guest.login("boss")
+        assert await post(guest, "/api/drain") == (403, "not_allowed")
+
+
+async def test_an_operator_drains_a_server(stack: Stack) -> None:
+    """POST /api/drain ends a server as SIGTERM does."""
+    async with Client(stack.url) as boss:
+        await boss.login("boss", "a secret of mine")
+        server = stack.servers[0]
+        assert await post(boss, "/api/drain") == (200, "")
+        assert await server.wait(30) == 0

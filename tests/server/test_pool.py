@@ -1,0 +1,143 @@
+"""The pool with real solver processes: worlds are opened, stepped, restored, and survive the death of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from build_db import catalogue_path, read_catalogue
+from lobby.errors import Refused, SolverFailed
+from lobby.settings import Settings
+from server.modes.mode import Seat
+from server.pool import Pool, Solver
+from server.simulation import Advance, Input, SessionSpec
+from tests.stack import alive, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def spec(session: str = "k7qm2xpv", seed: int = 5) -> SessionSpec:
+    bodies = read_catalogue(catalogue_path(Settings()))["bodies"]
+    seats = tuple(
+        Seat(seat=i, player=f"p{i}", name=f"P{i}", kind="bot", skill="good", body=body)
+        for i, body in enumerate(("halo", "crux"))
+    )
+    return SessionSpec(
+        session=session,
+        mode="duel",
+        seats=seats,
+        catalogue={body: json.loads(bodies[body]) for body in ("halo", "crux")},
+        seed=seed,
+    )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[Pool]:
+    """Two processes for all tests of this module."""
+    started = Pool(2, timeout_s=60.0)
+    await started.start()
+    yield started
+    pids = [solver.pid for solver in started.solvers]
+    await started.close()
+    assert not [pid for pid in pids if pid is not None and alive(pid)]
+
+
+async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
+    """The hashes of one launch until rest."""
+    assert first.seat is not None
+    given = Input(first.seat, "launch", 1, {"azimuth": 20.0, "elevation": 10.0, "power": 0.6})
+    advance, _ = await solver.advance(session, [given], 16)
+    hashes = list(advance.hashes)
+    while advance.phase == "moving":
+        advance, _ = await solver.advance(session, [], 16)
+        hashes += advance.hashes
+    return hashes
+
+
+async def test_two_processes_compute_the_same(pool: Pool) -> None:
+    """The same specification and input: the same hashes in both, tick by tick."""
+    runs = []
+    for solver in pool.solvers:
+        first = await solver.open(spec(), epoch=1)
+        runs.append(await turn(solver, "k7qm2xpv", first))
+        await solver.forget("k7qm2xpv")
+    assert runs[0] == runs[1]
+    assert len(runs[0]) > 10
+
+
+async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
+    """A checkpoint of one process, proven free of contact, goes on in the other with the same hashes."""
+    one, other = pool.solvers
+    first = await one.open(spec(), epoch=1)
+    kept = await one.checkpoint("k7qm2xpv", prove=True)
+    assert kept.proof_holds is True
+    there = await other.restore(spec(), kept.data, epoch=2)
+    assert (there.tick, there.seat) == (first.tick, first.seat)
+    assert await turn(one, "k7qm2xpv", first) == await turn(other, "k7qm2xpv", there)
+    for solver in pool.solvers:
+        await solver.forget("k7qm2xpv")
+
+
+async def test_a_refusal_is_the_callers_and_harms_no_other_world(pool: Pool) -> None:
+    """A specification that cannot be run, an input that the rules refuse, a session that is not there."""
+    solver = pool.solvers[0]
+    first = await solver.open(spec(), epoch=1)
+    bad = spec("aaaaaaaa")
+    with pytest.raises(Refused):
+        await solver.open(SessionSpec(bad.session, bad.mode, bad.seats, {}, bad.seed), epoch=1)
+    with pytest.raises(Refused):
+        await solver.advance("k7qm2xpv", [Input(1 - (first.seat or 0), "launch", 1, {})], 1)
+    with pytest.raises(SolverFailed):
+        await solver.advance("nosuchone", [], 1)
+    assert await turn(solver, "k7qm2xpv", first)
+    await solver.forget("k7qm2xpv")
+    await solver.forget("aaaaaaaa")
+
+
+async def test_a_process_that_dies_fails_its_calls_and_is_replaced(pool: Pool) -> None:
+    """kill -9 while it computes: the call that waits raises SolverFailed; the next call meets a fresh process."""
+    solver = pool.solvers[0]
+    await solver.open(spec(), epoch=1)
+    before = solver.pid
+    assert before is not None
+    os.kill(before, signal.SIGSTOP)
+    waiting = asyncio.create_task(solver.look("k7qm2xpv"))
+    await asyncio.sleep(0)
+    os.kill(before, signal.SIGKILL)
+    with pytest.raises(SolverFailed):
+        await waiting
+    await solver.forget("k7qm2xpv")
+    assert (await solver.open(spec(), epoch=2)).phase == "acting"
+    assert solver.pid not in (None, before)
+    await solver.forget("k7qm2xpv")
+
+
+async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
+    """One that does not answer in time (here: stopped) fails the call, is killed and replaced."""
+    hanging = Solver(7, timeout_s=0.5)
+    await hanging.start()
+    pid = hanging.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(SolverFailed, match="in time"):
+        await hanging.look("k7qm2xpv")
+    await until(lambda: not alive(pid), "the end of the process that hung", 5.0)
+    await hanging.close()
+
+
+async def test_sessions_go_to_the_process_with_the_fewest(pool: Pool) -> None:
+    """Placed one after the other, they alternate."""
+    placed = []
+    for name in ("aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"):
+        solver = pool.place()
+        solver.sessions.add(name)
+        placed.append(solver.index)
+    assert placed == [0, 1, 0, 1]
+    for solver in pool.solvers:
+        solver.sessions.clear()

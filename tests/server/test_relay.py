@@ -1,0 +1,191 @@
+"""Two servers behind one address: members come to either, and play one session (row D9).
+
+A small proxy gives each new connection to the next server, as a load balancer does, so a server cannot send a client
+to another: it relays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from lobby.errors import LobbyError
+from lobby.messages import Event
+from player.client import Client
+from player.connection import SessionConnection
+from server.modes import get_mode
+from server.modes.mode import stream
+from tests.stack import Process, Stack, free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DUEL_S = 120.0
+
+
+@dataclass
+class Proxy:
+    """Passes each connection on to the next server that takes it."""
+
+    stack: Stack
+    port: int
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    turn: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            servers = self.stack.servers
+            for _ in servers:
+                server = servers[next(self.turn) % len(servers)]
+                with contextlib.suppress(OSError):
+                    there = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+                    await asyncio.gather(self.copy(reader, there[1]), self.copy(there[0], writer))
+                    return
+        finally:
+            writer.close()
+            self.tasks.discard(task)
+
+    @staticmethod
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def proxy(store_url: str) -> AsyncIterator[Proxy]:
+    """Two servers that are told the proxy's address as theirs."""
+    port = free_port()
+    environment = {
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "SIM_SPEED": "4",
+        "BOT_TURN_S": "20",
+        "LEASE_MS": "1000",
+    }
+    async with Stack.up(store_url, f"test-{secrets.token_hex(4)}", **environment) as stack:
+        await asyncio.gather(stack.server(), stack.server())
+        proxy = Proxy(stack, port)
+        listening = await asyncio.start_server(proxy.take, "127.0.0.1", port)
+        yield proxy
+        listening.close()
+        for task in list(proxy.tasks):
+            task.cancel()
+        await asyncio.gather(*proxy.tasks, return_exceptions=True)
+
+
+async def metric(server: Process, name: str) -> float:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        text = (await http.get(f"{server.url}/metrics")).text
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.split(" ")[0] == name)
+
+
+async def seats_on_both(proxy: Proxy, stack: contextlib.AsyncExitStack) -> list[SessionConnection]:
+    """Two members of one session, one on each server."""
+    clients = [await stack.enter_async_context(Client(proxy.url)) for _ in range(2)]
+    connections: list[SessionConnection] = []
+    for client in clients:
+        await client.login(kind="bot")
+    first = await clients[0].open(mode="duel", size=2, ready=True)
+    second = await clients[1].join(first.session, ready=True)
+    for client, join in zip(clients, (first, second), strict=True):
+        before = [await metric(server, "tussle_connections") for server in proxy.stack.servers]
+        connections.append(await stack.enter_async_context(client.connect(join)))
+        if len(connections) == 2:
+            continue
+        # The second must come to the other server: let the proxy skip one if it is not its turn.
+        after = [await metric(server, "tussle_connections") for server in proxy.stack.servers]
+        at = next(i for i, (a, b) in enumerate(zip(after, before, strict=True)) if a > b)
+        if next(proxy.turn) % 2 == at:
+            continue
+        next(proxy.turn)
+    return connections
+
+
+async def play(
+    connection: SessionConnection,
+    heard: list[Event],
+    acknowledged: list[int],
+    underway: asyncio.Event | None = None,
+) -> None:
+    """Play to the end as a good bot; ``underway`` is set at the second turn."""
+    mode = get_mode("duel")
+    async for event in connection:
+        heard.append(event)
+        if underway is not None and event.t == "turn_started" and event.d["turn"] >= 1:
+            underway.set()
+        if event.t == "turn_started" and event.d["seat"] == connection.seat:
+            action = mode.bot(
+                event.d, connection.seat, "good", None, stream(7, event.d["turn"], connection.seat)
+            )
+            with contextlib.suppress(LobbyError):
+                tick = await connection.act(action.kind, **action.d)
+                acknowledged.append(tick or 0)
+        if event.t in ("ended", "failed"):
+            return
+
+
+def check_transcripts(heard: list[list[Event]]) -> None:
+    """Both heard the same story, without a gap, and its end once."""
+    for story in heard:
+        numbered = [event.v for event in story if event.t != "session"]
+        assert numbered == sorted(set(numbered))
+        assert [event.t for event in story].count("ended") == 1
+    common = {event.v for event in heard[0]} & {event.v for event in heard[1]}
+    first, second = ({event.v: event for event in story} for story in heard)
+    for v in common:
+        if "session" not in (first[v].t, second[v].t):
+            assert first[v] == second[v]
+
+
+async def test_members_on_two_servers_play_one_session(proxy: Proxy) -> None:
+    """Every input is acknowledged, frames reach both, both hear the same events."""
+    async with asyncio.timeout(DUEL_S), contextlib.AsyncExitStack() as stack:
+        connections = await seats_on_both(proxy, stack)
+        live = [await metric(server, "tussle_connections") for server in proxy.stack.servers]
+        assert sorted(live) == [1.0, 1.0]
+        heard: list[list[Event]] = [[], []]
+        acknowledged: list[list[int]] = [[], []]
+        await asyncio.gather(*(play(c, heard[i], acknowledged[i]) for i, c in enumerate(connections)))
+        check_transcripts(heard)
+        turns = [event for event in heard[0] if event.t == "turn_started"]
+        assert len(acknowledged[0]) + len(acknowledged[1]) == len(turns)
+        for connection in connections:
+            assert connection.frame is not None
+            assert connection.topology is not None
+
+
+async def test_relayed_members_follow_a_session_to_its_next_holder(proxy: Proxy) -> None:
+    """The holder is killed in mid-duel: the member on the other server stays connected and plays on."""
+    async with asyncio.timeout(DUEL_S), contextlib.AsyncExitStack() as stack:
+        connections = await seats_on_both(proxy, stack)
+        underway = asyncio.Event()
+        heard: list[list[Event]] = [[], []]
+        acknowledged: list[list[int]] = [[], []]
+        playing = [
+            asyncio.create_task(play(c, heard[i], acknowledged[i], underway))
+            for i, c in enumerate(connections)
+        ]
+        await underway.wait()
+        [holder] = [server for server in proxy.stack.servers if await metric(server, "tussle_sessions")]
+        await holder.kill()
+        await asyncio.gather(*playing)
+        check_transcripts(heard)
+        assert any(event.t == "recovered" and event.d["exact"] for event in [*heard[0], *heard[1]])

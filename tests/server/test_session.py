@@ -1,0 +1,188 @@
+"""Admission and turn clock of a session, without a solver, a store or a clock."""
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from lobby.actions import ActionField, ActionKind, ActionSpec
+from lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
+from server.modes.mode import Phase, Standing
+from server.session import SessionCore
+from server.simulation import Advance
+
+
+def launch_spec(seat: int) -> ActionSpec:
+    return ActionSpec(seat, (ActionKind("launch", {"power": ActionField(low=0.0, high=1.0)}),))
+
+
+def advance(
+    tick: int, phase: Phase, seat: int | None, *, began: bool = False, deadline_s: float | None = 2.0
+) -> Advance:
+    return Advance(
+        tick=tick, ticks_run=1, dt=1 / 60, frame=b"", topology=None,
+        events=[(tick, "turn_started", {"seat": seat})] if began else [],
+        phase=phase, seat=seat, actions=launch_spec(seat or 0) if phase == "acting" else None,
+        deadline_s=deadline_s if began else None, round=1, turn=1, hashes=[], min_distance=1.0, contacts=0,
+        iterations=0, unconverged=0, result=None, standing={},
+    )  # fmt: skip
+
+
+def acting(seat: int = 0, at: float = 100.0) -> SessionCore:
+    core = SessionCore([0, 1])
+    core.took(advance(7, "acting", seat, began=True), at)
+    return core
+
+
+def test_one_action_of_the_acting_seat_is_admitted_per_turn() -> None:
+    """The second is a conflict; the batch holds exactly the first, for the coming tick."""
+    core = acting()
+    core.admit(0, 1, "launch", {"power": 0.5})
+    with pytest.raises(Conflict) as caught:
+        core.admit(0, 2, "launch", {"power": 0.5})
+    assert caught.value.reason == "already_acted"
+    batch = core.batch()
+    assert (batch.tick, [(i.seat, i.id, i.kind) for i in batch.inputs]) == (8, [(0, 1, "launch")])
+    assert core.batch().inputs == ()
+
+
+def test_an_input_out_of_turn_is_refused_and_changes_nothing() -> None:
+    """The other seat's action neither counts nor uses up the turn."""
+    core = acting(seat=1)
+    with pytest.raises(NotYourTurn):
+        core.admit(0, 1, "launch", {"power": 0.5})
+    assert core.waits()
+    core.admit(1, 1, "launch", {"power": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("kind", "d", "code", "field"),
+    [
+        ("fly", {}, "unknown_kind", "kind"),
+        ("launch", {}, "missing_field", "power"),
+        ("launch", {"power": 2.0}, "out_of_range", "power"),
+        ("launch", {"power": "much"}, "bad_type", "power"),
+        ("launch", {"power": 0.5, "spin": 1.0}, "unknown_field", "spin"),
+        ("skip", {}, "unknown_kind", "kind"),
+        ("leave", {}, "unknown_kind", "kind"),
+    ],
+)
+def test_an_illegal_action_names_its_field(kind: str, d: dict[str, object], code: str, field: str) -> None:
+    """Refused with code and field; the turn is not used up."""
+    core = acting()
+    with pytest.raises(Refused) as caught:
+        core.admit(0, 1, kind, d)
+    assert (caught.value.reason, caught.value.field) == (code, field)
+    assert core.waits()
+
+
+def test_a_passed_deadline_admits_one_skip() -> None:
+    """Not before the deadline, once after it, and never when the seat has acted."""
+    core = acting(at=100.0)
+    core.expire(101.99)
+    assert core.waits()
+    core.expire(102.0)
+    core.expire(103.0)
+    assert [i.kind for i in core.batch().inputs] == ["skip"]
+
+    acted = acting(at=100.0)
+    acted.admit(0, 1, "launch", {"power": 1.0})
+    acted.expire(1000.0)
+    assert [i.kind for i in acted.batch().inputs] == ["launch"]
+
+
+def test_a_leave_while_another_acts_keeps_the_turn_and_its_clock() -> None:
+    """The forfeit runs a tick; the deadline stays where it was."""
+    core = acting(seat=0, at=100.0)
+    core.leave(1)
+    core.leave(1)
+    assert [(i.seat, i.kind) for i in core.batch().inputs] == [(1, "leave")]
+    core.took(advance(8, "acting", 0), 101.5)
+    assert core.deadline == 102.0
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Whatever comes in whatever order, each turn yields exactly one deciding input of its seat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = SessionCore([0, 1, 2])
+        self.now = 0.0
+        self.tick = 0
+        self.command = 0
+        self.turn_seat = 0
+        self.core.took(advance(0, "acting", 0, began=True), self.now)
+        self.deciding: list[str] = []
+
+    @rule(seat=st.integers(0, 2), kind=st.sampled_from(["launch", "fly", "skip"]), power=st.floats(-1, 2))
+    def act(self, seat: int, kind: str, power: float) -> None:
+        self.command += 1
+        try:
+            self.core.admit(seat, self.command, kind, {"power": power})
+        except LobbyError:
+            return
+        assert seat == self.turn_seat
+        assert kind == "launch"
+        assert 0 <= power <= 1
+
+    @rule(seconds=st.floats(0, 3))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.core.expire(self.now)
+
+    @rule(seat=st.integers(0, 2))
+    def leave(self, seat: int) -> None:
+        self.core.leave(seat)
+
+    @precondition(lambda self: not self.core.waits())
+    @rule()
+    def step(self) -> None:
+        batch = self.core.batch()
+        assert batch.tick == self.tick + 1
+        self.deciding += [i.kind for i in batch.inputs if i.kind != "leave"]
+        assert len(self.deciding) <= 1
+        self.tick += 1
+        if self.deciding:
+            self.deciding = []
+            self.turn_seat = (self.turn_seat + 1) % 3
+            self.core.took(advance(self.tick, "acting", self.turn_seat, began=True), self.now)
+        else:
+            self.core.took(advance(self.tick, "acting", self.turn_seat), self.now)
+
+    @invariant()
+    def a_deadline_is_armed_while_a_turn_waits(self) -> None:
+        assert self.core.phase != "acting" or self.core.deadline is not None
+
+
+TestAnyOrder = AnyOrder.TestCase
+
+
+def test_a_seat_that_decides_and_leaves_does_so_in_two_batches() -> None:
+    """Its forfeit follows its input, so that neither makes the other illegal."""
+    core = acting(seat=0, at=100.0)
+    core.admit(0, 1, "launch", {"power": 0.5})
+    core.leave(0)
+    assert [(i.seat, i.kind) for i in core.batch().inputs] == [(0, "launch")]
+    assert [(i.seat, i.kind) for i in core.batch().inputs] == [(0, "leave")]
+    assert core.batch().inputs == ()
+
+
+def test_a_seat_that_left_neither_acts_nor_is_skipped() -> None:
+    """Its forfeit is all that is journaled of it."""
+    core = acting(seat=0, at=100.0)
+    core.leave(0)
+    with pytest.raises(Conflict) as caught:
+        core.admit(0, 1, "launch", {"power": 0.5})
+    assert caught.value.reason == "left"
+    core.expire(1000.0)
+    assert [(i.seat, i.kind) for i in core.batch().inputs] == [(0, "leave")]
+
+
+def test_a_seat_that_is_out_has_nothing_left_to_give_up() -> None:
+    """Leaving after going out changes nothing, so it cannot spoil the session for the others."""
+    core = SessionCore([0, 1, 2])
+    standing = {seat: Standing(health=0.0, points=0.0, out=seat == 2) for seat in range(3)}
+    core.took(msgspec.structs.replace(advance(7, "acting", 0, began=True), standing=standing), 100.0)
+    core.leave(2)
+    assert core.waits()
+    assert core.batch().inputs == ()

@@ -1,0 +1,119 @@
+"""One simulation without a lobby writes everything that it promises, twice the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import meshio
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.simulate import simulate as command
+from lobby.errors import Refused
+from lobby.scenes import Recipe, decode_scene, encode_scene
+from server.physics.checkpoint import decode_state, state_hash
+from server.physics.meshes import load_recipe, write_mesh
+from server.physics.model import compile_scene
+from server.physics.shapes import build
+from server.physics.solver import step
+from server.simulate import load_scene, simulate
+from tests.server.physics.worlds import cube, ground, scene
+
+
+@pytest.fixture
+def ball(tmp_path: Path) -> Path:
+    path = tmp_path / "ball.vtk"
+    mesh = build(Recipe("ball", {"radius": 0.2, "cells": 2}))
+    assert mesh.tetrahedra is not None
+    meshio.Mesh(mesh.vertices, [("tetra", mesh.tetrahedra)]).write(path)
+    return path
+
+
+def test_a_mesh_file(ball: Path, tmp_path: Path) -> None:
+    """A mesh falls on the ground; frames, index, series, plot and recording agree with one another."""
+    out = tmp_path / "out"
+    told = CliRunner().invoke(
+        command, ["-i", str(ball), "-o", str(out), "--steps", "40", "--check", "--material", "jelly"]
+    )
+    assert told.exit_code == 0, told.output
+    assert "40 states proven, 0 intersections, 0 inversions" in told.output
+    index = ElementTree.parse(out / "simulation.pvd").getroot()
+    files = [entry.attrib["file"] for entry in index.iter("DataSet")]
+    assert len(files) == 21 and all((out / name).is_file() for name in files)
+    first, last = (meshio.read(out / files[k]) for k in (0, -1))
+    assert {"tetra", "triangle"} == {block.type for block in last.cells}
+    assert last.points[:, 1].max() < first.points[:, 1].max() and "velocity" in last.point_data
+    rows = list(csv.DictReader((out / "series.csv").read_text().splitlines()))
+    assert len(rows) == 40 and float(rows[-1]["min_distance_m"]) > 0 and float(rows[-1]["elastic_J"]) > 0
+    assert (out / "plot.svg").read_text().count("<polyline") >= 4
+    recording = json.loads((out / "recording.json").read_text())
+    whole = (out / "states.bin").read_bytes()
+    assert len(recording["hashes"]) == 41 and len(whole) % 41 == 0
+    size = len(whole) // 41
+    states = [decode_state(whole[k * size : (k + 1) * size]) for k in range(41)]
+    assert [state_hash(state) for state in states] == recording["hashes"]
+
+
+def test_the_written_scene_gives_the_same_again(ball: Path, tmp_path: Path) -> None:
+    """Simulating the scene of the output folder reproduces the last state to the bit."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    made = load_scene(ball, folder=first)
+    one = simulate(made, first, steps=10)
+    again = load_scene(first / "scene.json", folder=second)
+    two = simulate(again, second, steps=10, meshes=first)
+    assert one.state_hash == two.state_hash and one.holds and two.holds
+    model, state = compile_scene(again, load_mesh=lambda recipe: load_recipe(recipe, folder=first))
+    for _ in range(10):
+        state, _ = step(model, state)
+    assert state_hash(state) == one.state_hash
+
+
+def test_a_scene(tmp_path: Path) -> None:
+    """A scene document is simulated as it is, or with another dt and material."""
+    path = tmp_path / "scene.json"
+    path.write_bytes(encode_scene(scene([ground(), cube("a", position=(0, 0.3, 0))])))
+    told = CliRunner().invoke(command, ["-i", str(path), "-o", str(tmp_path / "out"), "--steps", "5"])
+    assert told.exit_code == 0, told.output
+    assert decode_scene((tmp_path / "out" / "scene.json").read_bytes()) == decode_scene(path.read_bytes())
+    changed = load_scene(path, dt=0.01, material="foam", folder=tmp_path)
+    assert changed.dt == 0.01 and changed.bodies[1].material.density == 120.0
+
+
+def test_a_closed_surface_is_filled(tmp_path: Path) -> None:
+    """A triangle surface is filled with tetrahedra, which are kept beside the result."""
+    write_mesh(build(Recipe("torus", {"n": 10, "m": 5, "R": 0.17, "r": 0.075})), tmp_path / "torus.vtu")
+    made = load_scene(tmp_path / "torus.vtu", folder=tmp_path)
+    assert simulate(made, tmp_path, steps=2).holds
+    assert np.isfinite(meshio.read(tmp_path / "body.vtu").points).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["-i", "absent.vtk"], "no such file"),
+        (["-i", "absent.json"], "No such file"),
+        (["-i", "nonsense.json"], "not a scene"),
+        (["-i", "ball.vtk", "--material", "cheese"], "cheese"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    ball: Path, arguments: list[str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken input is one clear line and exit code 1."""
+    monkeypatch.chdir(tmp_path)
+    Path("nonsense.json").write_text("{}")
+    told = CliRunner().invoke(command, [*arguments, "-o", "out"])
+    assert told.exit_code == 1 and word in told.output
+    assert len(told.output.strip().splitlines()) == 1
+
+
+def test_an_overlapping_scene_is_refused(tmp_path: Path) -> None:
+    """A scene that cannot start leaves nothing behind."""
+    with pytest.raises(Refused, match="'a' and 'b'"):
+        simulate(scene([cube("a"), cube("b", position=(0.1, 0, 0))]), tmp_path / "out", steps=1)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,80 @@
+"""The client's files over HTTP: caching, compression, and nothing that is not the client's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from server.web import web_routes
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    folder = tmp_path / "dist"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<title>Tussle</title>")
+    (folder / "assets" / "app-abc.js").write_text("plain")
+    (folder / "assets" / "app-abc.js.br").write_bytes(b"brotli")
+    (folder / ".stamp").write_text("secret")
+    (tmp_path / "outside.txt").write_text("secret")
+    return folder
+
+
+def serving(dist: Path) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(Starlette(routes=web_routes(dist)))
+    return httpx.AsyncClient(transport=transport, base_url="http://tussle")
+
+
+@pytest.fixture
+async def client(dist: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(dist) as client:
+        yield client
+
+
+async def test_index_is_asked_again_and_known_by_its_etag(client: httpx.AsyncClient) -> None:
+    """/ is never kept without asking; an unchanged one is not sent again."""
+    first = await client.get("/", headers={"accept-encoding": "identity"})
+    assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
+    assert "default-src 'self'" in first.headers["content-security-policy"]
+    again = await client.get(
+        "/", headers={"if-none-match": first.headers["etag"], "accept-encoding": "identity"}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_assets_are_kept_and_sent_packed(client: httpx.AsyncClient) -> None:
+    """A named asset is immutable and goes out packed to whoever takes it."""
+    packed = await client.get("/assets/app-abc.js", headers={"accept-encoding": "gzip, br"})
+    assert packed.headers["cache-control"].endswith("immutable")
+    assert packed.headers["content-encoding"] == "br"
+    assert packed.headers["content-type"].startswith("text/javascript")
+    plain = await client.get("/assets/app-abc.js", headers={"accept-encoding": "identity"})
+    assert plain.text == "plain"
+    assert plain.headers["etag"] != packed.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/../outside.txt", "/%2e%2e/outside.txt", "/.stamp", "/assets/../../outside.txt"]
+)
+async def test_nothing_else_is_shown(client: httpx.AsyncClient, path: str) -> None:
+    """Whatever is asked, only files of dist are answered."""
+    assert "secret" not in (await client.get(path)).text
+
+
+async def test_an_address_that_is_no_file_is_the_client(client: httpx.AsyncClient) -> None:
+    """A typed address gets index.html; a missing asset and the API do not."""
+    assert "Tussle" in (await client.get("/somewhere")).text
+    assert (await client.get("/assets/old-123.js")).status_code == 404
+    assert (await client.get("/api/nothing")).status_code == 404
+
+
+async def test_without_a_bundle_the_page_says_how_to_build_one(tmp_path: Path) -> None:
+    """The server runs without the client and says what to do."""
+    async with serving(tmp_path / "none") as client:
+        answer = await client.get("/")
+    assert answer.status_code == 200
+    assert "player/web/build.py" in answer.text

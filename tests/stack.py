@@ -1,0 +1,262 @@
+"""Tussle as its users run it: a real store and real server, worker and bot processes on loopback.
+
+Used by the tests of the whole and by bench/. Everything that was started is ended by ``close``, which also says
+whether anything ended badly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_S = 600.0
+"""A cold start compiles the kernels."""
+
+POLL_S = 0.05
+
+INHERITED = ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of all living descendants."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    ).stdout
+    parents: dict[int, list[int]] = {}
+    for line in listed.splitlines():
+        child, parent, state = line.split()
+        if not state.startswith("Z"):
+            parents.setdefault(int(parent), []).append(int(child))
+    found, waiting = [], [pid]
+    while waiting:
+        below = parents.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether that process runs; one that only waits to be reaped does not."""
+    stat = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return bool(stat) and not stat.startswith("Z")
+
+
+async def until(there: Callable[[], Any], what: str, ceiling_s: float = 30.0) -> Any:
+    """Ask a process or a file again and again, for they tell nobody; the first true value.
+
+    Raises AssertionError after ``ceiling_s``. What a socket or the store can tell is awaited there instead.
+    """
+    deadline = asyncio.get_running_loop().time() + ceiling_s
+    while not (found := there()):
+        assert asyncio.get_running_loop().time() < deadline, f"not within {ceiling_s:g} s: {what}"
+        await asyncio.sleep(POLL_S)
+    return found
+
+
+@dataclass(slots=True)
+class Process:
+    """One of ours. ``output`` is its log so far."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+    url: str = ""
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log, every line parsed. Raises ValueError for a line that is not JSON."""
+        return [json.loads(line) for line in self.output.splitlines()]
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Its log lines of that event; a line that is being written is not there yet."""
+        found = []
+        for line in self.output.splitlines():
+            with contextlib.suppress(ValueError):
+                parsed = json.loads(line)
+                if isinstance(parsed, dict) and parsed.get("event") == event:
+                    found.append(parsed)
+        return found
+
+    @property
+    def running(self) -> bool:
+        return self.process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    async def end(self, timeout_s: float = 30.0) -> int:
+        """SIGTERM, and its exit code. Raises TimeoutError (after SIGKILL) when it does not end."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        return await self.wait(timeout_s)
+
+    async def wait(self, timeout_s: float) -> int:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.process.wait()
+        except TimeoutError:
+            await self.kill()
+            raise TimeoutError(f"{self.name} did not end; its log:\n{self.output[-4000:]}") from None
+
+
+@dataclass(slots=True)
+class Stack:
+    """``async with Stack.up(store_url, realm, SIM_SPEED="0") as stack: await stack.server()``"""
+
+    store_url: str
+    realm: str
+    environment: dict[str, str]
+    folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="tussle-")
+    )
+    processes: list[Process] = field(default_factory=list)
+
+    @classmethod
+    def up(cls, store_url: str, realm: str, **environment: str) -> Self:
+        quick = {"LOG_LEVEL": "info", "LOG_FORMAT": "json", "SOLVERS": "1", "BOT_THINK_S": "0"}
+        return cls(store_url, realm, {**quick, **environment})
+
+    async def __aenter__(self) -> Self:
+        await self.start("build_db.py", "build_db", wait=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.folder.name) / "data"
+
+    @property
+    def servers(self) -> list[Process]:
+        return [process for process in self.processes if process.url and process.running]
+
+    @property
+    def url(self) -> str:
+        return self.servers[0].url
+
+    async def start(
+        self, program: str, name: str, *arguments: str, wait: bool = False, **environment: str
+    ) -> Process:
+        """Start a process of ours: a module (``-m``) or a script of the root."""
+        log = Path(self.folder.name) / f"{len(self.processes)}-{name}.log"
+        command = (
+            [sys.executable, str(ROOT / program)]
+            if program.endswith(".py")
+            else [sys.executable, "-X", "faulthandler", "-m", program]
+        )
+        inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                *arguments,
+                cwd=ROOT,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=asyncio.subprocess.STDOUT,
+                env={
+                    "NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels"),
+                    **inherited,
+                    "REDIS_URL": self.store_url,
+                    "REALM": self.realm,
+                    "DATA_DIR": str(self.data_dir),
+                    **self.environment,
+                    **environment,
+                },
+            )
+        started = Process(name, process, log)
+        self.processes.append(started)
+        if wait:
+            code = await started.wait(START_S)
+            assert code == 0, started.output
+        return started
+
+    async def server(self, **environment: str) -> Process:
+        """One more server, ready to take clients."""
+        return (await self.more_servers(1, **environment))[0]
+
+    async def more_servers(self, count: int, **environment: str) -> list[Process]:
+        """Servers that start together, all ready."""
+        started = []
+        for _ in range(count):
+            port = free_port()
+            server = await self.start("server", "server", PORT=str(port), **environment)
+            server.url = f"http://127.0.0.1:{port}"
+            started.append(server)
+        await asyncio.gather(*(self._ready(server) for server in started))
+        return started
+
+    async def _ready(self, server: Process) -> None:
+        async with asyncio.timeout(START_S), httpx.AsyncClient(trust_env=False) as http:
+            while True:
+                assert server.running, f"the server ended:\n{server.output}"
+                with contextlib.suppress(httpx.TransportError):
+                    if (await http.get(f"{server.url}/healthz")).status_code == 200:
+                        return
+                await asyncio.sleep(POLL_S)
+
+    async def worker(self, *arguments: str, **environment: str) -> Process:
+        return await self.start("worker", "worker", *arguments, **environment)
+
+    async def bots(self, count: int, matches: int, *arguments: str, **environment: str) -> Process:
+        """Bots against the first server, or against SERVER_URL."""
+        where = {"SERVER_URL": self.url, **environment}
+        return await self.start(
+            "player", "bots", "--count", str(count), "--matches", str(matches), *arguments, **where
+        )
+
+    async def close(self) -> None:
+        """End what still runs, newest first: bots, workers, servers. Raises AssertionError for one that ends badly
+        or leaves children behind."""
+        complaints = []
+        try:
+            for process in reversed(self.processes):
+                if process.running:
+                    process.send(signal.SIGCONT)
+                    below = children(process.pid)
+                    code = await process.end()
+                    if code != 0:
+                        complaints.append(f"{process.name} ended with {code}:\n{process.output[-3000:]}")
+                    left = [pid for pid in below if alive(pid)]
+                    if left:
+                        complaints.append(f"{process.name} left {left} behind")
+        finally:
+            self.folder.cleanup()
+        assert not complaints, "\n".join(complaints)

@@ -1,0 +1,99 @@
+"""The import rules of ARCHITECTURE.md, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("lobby", "server", "worker", "player", "cli")
+
+ALLOWED: dict[str, set[str]] = {
+    "lobby": {"lobby"},
+    "server": {"lobby", "server"},
+    "worker": {"lobby", "worker"},
+    "player": {"lobby", "player"},
+    "cli": {"lobby", "server", "worker", "player", "cli", "build_db"},
+    "build_db": {"lobby"},
+}
+
+EXCEPTIONS: dict[str, set[str]] = {
+    # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
+    "player.bots": {"server.modes"},
+    "player.planner": {"server.modes", "server.physics", "server.simulation"},
+    # Observers of a session, through the client like everyone else.
+    "worker.bridge": {"player.client"},
+}
+
+ONLY_IMPORTER: dict[str, set[str]] = {
+    "redis": {"lobby.store"},
+    "websockets": {"server.gateway", "server.relay", "server.sockets", "player.connection", "player.live"},
+    "ipctk": {"server.physics"},
+    "numba": {"server.physics"},
+}
+
+PHYSICS_BANNED = {"asyncio", "redis", "time", "datetime", "logging", "structlog", "random", "websockets"}
+
+
+def modules() -> dict[str, Path]:
+    found = {"build_db": ROOT / "build_db.py"}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if "node_modules" not in path.parts:
+                found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
+    """lobby imports nothing of ours; server, worker, player and build_db import lobby; cli imports all."""
+    package = name.split(".")[0]
+    for imported in imports_of(MODULES[name]):
+        top = imported.split(".")[0]
+        if top not in (*PACKAGES, "build_db") or top in ALLOWED[package]:
+            continue
+        allowed = EXCEPTIONS.get(name, set())
+        assert any(
+            imported == one or imported.startswith(one + ".") or one.startswith(imported + ".")
+            for one in allowed
+        ), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
+def test_a_library_has_its_only_importer(library: str) -> None:
+    """redis, websockets and the physics libraries are each behind one door."""
+    for name, path in MODULES.items():
+        if any(imported.split(".")[0] == library for imported in imports_of(path)):
+            assert any(name == door or name.startswith(door + ".") for door in ONLY_IMPORTER[library]), (
+                f"{name} imports {library}"
+            )
+
+
+def test_physics_knows_no_clock_and_no_world_outside() -> None:
+    """server.physics, the modes and the simulation import no clock, loop, store or log."""
+    for name, path in MODULES.items():
+        if name.startswith(("server.physics.", "server.modes", "server.simulation")):
+            banned = {imported.split(".")[0] for imported in imports_of(path)} & PHYSICS_BANNED
+            assert not banned, f"{name} imports {banned}"
+
+
+def test_every_test_folder_is_a_package() -> None:
+    """Without __init__.py, tests/server would shadow server."""
+    for folder in [ROOT / "tests", *(path for path in (ROOT / "tests").rglob("*") if path.is_dir())]:
+        if folder.name != "__pycache__" and list(folder.glob("*.py")):
+            assert (folder / "__init__.py").exists(), folder

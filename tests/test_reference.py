@@ -1,0 +1,14 @@
+"""The generated pages of docs/reference say what the code says."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_of_settings_is_current() -> None:
+    """If this fails: python docs/reference/generate.py"""
+    made = runpy.run_path(str(ROOT / "docs" / "reference" / "generate.py"))
+    assert made["page"]() == (ROOT / "docs" / "reference" / "settings.md").read_text()

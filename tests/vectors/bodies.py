@@ -1,0 +1,32 @@
+"""The catalogue's meshes for the web client's portraits: ``python -m tests.vectors.bodies`` writes them.
+
+The world's own meshes come with the topology; these only show a body before it is on a mat. A test checks that the
+file is current.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lobby.scenes import Recipe
+from server.physics.shapes import build as build_shape
+
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "player" / "web" / "src" / "generated" / "bodies.json"
+
+
+def build() -> str:
+    """The whole file: body id to [vertices, faces], flat, vertices rounded to 0.1 mm."""
+    catalogue = json.loads((ROOT / "catalogue" / "catalogue.json").read_text())
+    meshes = {}
+    for body in catalogue["bodies"]:
+        mesh = build_shape(Recipe(kind=body["kind"], params=body["params"]))
+        vertices = [round(float(x), 4) + 0.0 for x in mesh.vertices.ravel()]
+        meshes[body["id"]] = [vertices, mesh.faces.ravel().tolist()]
+    return json.dumps(meshes, separators=(",", ":")) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(build())

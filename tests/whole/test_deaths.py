@@ -1,0 +1,189 @@
+"""Processes that die, stop and come back in the middle of play: the sessions go on and nothing acknowledged is lost.
+
+After each of them the session is simulated again from its archive: every tick that was ever public has its hash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from pathlib import Path
+
+from lobby.embedded import EmbeddedStore
+from lobby.settings import Settings
+from lobby.store import Store
+from tests.stack import Process, Stack, children, free_port, until
+from tests.whole.witness import Witness, asked, keys_of, running, sessions, store_of, verified
+
+FLOWING = {
+    "SIM_SPEED": "6", "BOT_TURN_S": "5", "TURN_S": "30", "LEASE_MS": "900", "CHECKPOINT_S": "0.3",
+}  # fmt: skip
+"""Fast enough for a test, slow enough that a death comes in the middle of something."""
+
+
+def realm() -> str:
+    return f"whole-{secrets.token_hex(4)}"
+
+
+def holder_of(stack: Stack, view: dict[str, object]) -> tuple[Process, Process]:
+    """The server that holds a session, and the other one."""
+    url = str(view["ws_url"]).replace("ws", "http", 1).removesuffix("/ws")
+    holder = next(server for server in stack.servers if server.url == url)
+    return holder, next(server for server in stack.servers if server is not holder)
+
+
+async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
+    """kill -9 of the server that runs a duel: the other one goes on from the last tick, clients come back by
+    themselves, events are without a gap, and the record is reproduced from the first tick to the last."""
+    async with Stack.up(whole_store, realm(), **FLOWING) as stack:
+        await stack.more_servers(2)
+        bots = await stack.bots(2, 1, "--think", "0.1")
+        view = (await running(stack.url))[0]
+        holder, other = holder_of(stack, view)
+        async with Witness.of(other.url, view["session"]) as witness:
+            await witness.until("turn_ended")
+            await holder.kill()
+            recovered = await witness.until("recovered")
+            assert recovered.d["exact"] is True
+            assert recovered.epoch >= 2
+            await witness.until("ended")
+            witness.assert_whole()
+        assert await bots.wait(60.0) == 0, bots.output
+        assert "2 matches" in bots.output
+        assert "lost" not in bots.output.splitlines()[-1]
+        await verified(stack, view["session"])
+
+
+async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> None:
+    """SIGSTOP for more than two leases, then SIGCONT: another has the session by then, and what the sleeper still
+    wants to say is refused; it stays a healthy server."""
+    async with Stack.up(whole_store, realm(), **FLOWING) as stack:
+        await stack.more_servers(2)
+        bots = await stack.bots(2, 1, "--think", "0.1")
+        view = (await running(stack.url))[0]
+        holder, other = holder_of(stack, view)
+        async with Witness.of(other.url, view["session"]) as witness:
+            await witness.until("turn_ended")
+            holder.send(signal.SIGSTOP)
+            await witness.until("recovered")
+            await asyncio.sleep(2 * 0.9)  # the two leases of the sleep are what is tested
+            holder.send(signal.SIGCONT)
+            await witness.until("ended")
+            witness.assert_whole()
+        assert await bots.wait(60.0) == 0, bots.output
+        await verified(stack, view["session"])
+        again = await stack.bots(2, 1, SERVER_URL=holder.url)
+        assert await again.wait(60.0) == 0, again.output
+        assert "2 matches" in again.output
+
+
+async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> None:
+    """kill -9 of the solver process in mid-turn: the same server stands the world up again, with the same hashes; no
+    client is disconnected."""
+    async with Stack.up(whole_store, realm(), **FLOWING) as stack:
+        server = await stack.server()
+        bots = await stack.bots(2, 1, "--think", "0.1")
+        view = (await running(stack.url))[0]
+        async with Witness.of(server.url, view["session"]) as witness:
+            await witness.until("action")
+            (solver,) = children(server.pid)
+            os.kill(solver, signal.SIGKILL)
+            await witness.until("ended")
+            witness.assert_whole()
+            assert {event.epoch for event in witness.events if event.epoch} == {1}
+            assert witness.connection.reconnections == 0
+        assert server.said("solver_died")
+        assert await bots.wait(60.0) == 0, bots.output
+        await verified(stack, view["session"])
+
+
+async def test_draining_moves_sessions_between_two_ticks(whole_store: str) -> None:
+    """SIGTERM of the holder: it hands its session to the other server and ends with 0; no tick is computed twice."""
+    async with Stack.up(whole_store, realm(), **FLOWING) as stack:
+        await stack.more_servers(2)
+        bots = await stack.bots(2, 1, "--think", "0.1")
+        view = (await running(stack.url))[0]
+        holder, other = holder_of(stack, view)
+        async with Witness.of(other.url, view["session"]) as witness:
+            await witness.until("turn_ended")
+            assert await holder.end() == 0
+            recovered = await witness.until("recovered")
+            assert recovered.d["exact"] is True
+            assert recovered.d["ticks_again"] == 0
+            await witness.until("ended")
+            witness.assert_whole()
+        assert holder.said("session_handed_over")
+        assert await bots.wait(60.0) == 0, bots.output
+        verdict = await verified(stack, view["session"])
+        assert verdict.unrecorded == 0
+
+
+async def test_the_death_of_the_store_is_waited_out(tmp_path: Path) -> None:
+    """kill -9 of the store, started again on its data: sessions pause and go on; with STORE_FSYNC=always nothing that
+    was acknowledged is lost."""
+    port = free_port()
+    settings = Settings(data_dir=tmp_path, store_fsync="always")
+    with EmbeddedStore(settings, port=port) as store:
+        async with Stack.up(store.url, realm(), **FLOWING) as stack:
+            server = await stack.server()
+            bots = await stack.bots(2, 1, "--think", "0.1")
+            view = (await running(stack.url))[0]
+            async with Witness.of(server.url, view["session"]) as witness:
+                await witness.until("turn_ended")
+                assert store.pid is not None
+                os.kill(store.pid, signal.SIGKILL)
+                store.stop()
+                await until(lambda: server.said("lease_not_renewed"), "the server to notice")
+                await store.start_async()
+                await witness.until("ended")
+                witness.assert_whole()
+            assert await bots.wait(60.0) == 0, bots.output
+            assert "2 matches" in bots.output
+            await verified(stack, view["session"])
+
+
+async def test_the_death_of_a_worker_leaks_nothing(whole_store: str) -> None:
+    """Sessions that ended with no worker, and those that a worker died on: the next one sets the expiry of every key,
+    and once that is over no key and no index entry of any session is left."""
+    quick = {"SIM_SPEED": "0", "EXPIRY_S": "3", "SWEEP_S": "0.3", "CLAIM_IDLE_S": "0.3"}
+    async with Stack.up(whole_store, realm(), **quick) as stack:
+        server = await stack.server()
+        first = await stack.bots(6, 1)
+        assert await first.wait(60.0) == 0, first.output
+        async with store_of(stack) as store:
+            assert len(await sessions(server.url, "ended")) == 3
+            await assert_lives(store, kept=True)
+            doomed = await stack.worker()
+            doomed.send(signal.SIGSTOP)
+            second = await stack.bots(6, 1)
+            assert await second.wait(60.0) == 0, second.output
+            doomed.send(signal.SIGCONT)
+            await asked(lambda: cleaned(store), "a first session to be cleaned up")
+            await doomed.kill()
+            await stack.worker()
+            await asked(lambda: all_expire(store), "every key to have its expiry")
+            await asked(lambda: nothing_left(store), "every session to be gone")
+            left = await keys_of(store, "sessions:*") | await keys_of(store, "deadlines")
+            assert not left, left
+
+
+async def cleaned(store: Store) -> bool:
+    ended = await store.call("ZRANGE", store.keys.ended, 0, -1)
+    return any([await store.call("PTTL", store.keys.session(token)) != -1 for token in ended]) or not ended
+
+
+async def assert_lives(store: Store, *, kept: bool) -> None:
+    for key in await keys_of(store, "session:*"):
+        assert (await store.call("PTTL", key) == -1) is kept, key
+
+
+async def all_expire(store: Store) -> bool:
+    lives = [await store.call("PTTL", key) for key in await keys_of(store, "session:*")]
+    assert all(life <= 3000 for life in lives)
+    return all(life != -1 for life in lives)
+
+
+async def nothing_left(store: Store) -> bool:
+    return not await keys_of(store, "session:*") and not await store.call("ZCARD", store.keys.ended)

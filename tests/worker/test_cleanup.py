@@ -1,0 +1,290 @@
+"""Cleaning up (rows D7, D8, D13): at least once, effect once, whoever dies when."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lobby.errors import StoreError
+from lobby.lobbies import Lobbies
+from lobby.store import Store
+from tests.conftest import World, until
+from worker.cleanup import GROUP, Cleanup
+
+ROOT = Path(__file__).parent.parent.parent
+POINTS = ("before_award", "before_expire", "before_acknowledge", "acknowledged")
+
+VICTIM = """
+import asyncio, os, signal, sys
+from lobby.settings import Settings
+from worker.__main__ import work
+
+async def die(point, session):
+    if point == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(work(Settings.read(), "cleanup", stop=asyncio.Event(), hook=die))
+"""
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """A world whose sessions live ten minutes after their end, and whose dead workers are noticed at once."""
+    return replace(world, settings=replace(world.settings, expiry_s=600, claim_idle_s=0.05))
+
+
+def cleanup(world: World, **options: object) -> Cleanup:
+    return Cleanup(world.store, world.settings, **options)  # type: ignore[arg-type]
+
+
+async def pending(world: World) -> int:
+    return int((await world.store.call("XPENDING", world.store.keys.lifecycle, GROUP))[0])
+
+
+async def assert_cleaned(world: World, session: str, players: list[str]) -> None:
+    """Every key of the session ends with it, the indexes do not know it, each player was awarded once."""
+    keys = world.store.keys
+    session_keys = [key for key in await world.keys() if f"session:{session}" in key]
+    assert session_keys
+    for key in session_keys:
+        assert 1 <= await world.store.call("TTL", key) <= world.settings.expiry_s, key
+    for index in (keys.lobbies, keys.running, keys.open_lobbies("duel", 2), keys.deadlines):
+        assert not [member for member in await world.store.call("ZRANGE", index, 0, -1) if session in member]
+    for seat, player in enumerate(players):
+        stored = await world.hash(keys.player(player))
+        assert (stored["xp"], stored["played"], stored["won"]) == (
+            str(10 * (seat + 1)),
+            "1",
+            str(int(seat == 0)),
+        )
+        value = await world.store.call("ZSCORE", keys.leaderboard("duel"), player)
+        assert value == stored["rating.duel"] and (float(value) > 1000) == (seat == 0)
+
+
+async def test_an_ended_session_is_cleaned(world: World) -> None:
+    """A session that ended while no worker ran is awarded and expired when one starts; nothing is left pending."""
+    session, players = await world.ended()
+    worker = cleanup(world)
+    await worker.group.ensure()
+    assert await worker.drain() == 5
+    await assert_cleaned(world, session, players)
+    assert await pending(world) == 0 and await worker.drain() == 0
+    first, second = [await world.hash(world.store.keys.player(player)) for player in players]
+    assert float(first["mu.duel"]) > 25 > float(second["mu.duel"])
+
+
+async def test_other_ends_are_cleaned_too(world: World) -> None:
+    """A lobby that timed out and a run that failed expire, without an award."""
+    [alone] = await world.players(1)
+    lobby = await world.find(alone)
+    await world.lobbies.run_due(10**15)
+    session, _ = await world.starting()
+    await world.lobbies.run_due(10**15)
+    worker = cleanup(world)
+    await worker.group.ensure()
+    await worker.drain()
+    for token in (lobby.session, session):
+        assert await world.store.call("TTL", world.store.keys.session(token)) > 0
+    assert "played" not in await world.hash(world.store.keys.player(alone))
+
+
+async def test_a_running_session_is_left_alone(world: World) -> None:
+    """Nothing of a session that is not over gets an end of life, even if somebody asks for it."""
+    fence, _ = await world.running()
+    worker = cleanup(world)
+    assert not await worker.handle(fence.session)
+    assert not await worker.handle("22222222")
+    for key in await world.keys():
+        assert fence.session not in key or await world.store.call("TTL", key) == -1
+
+
+async def test_handling_twice_changes_nothing(world: World) -> None:
+    """The second time, each script finds its own traces: same end of life, same experience."""
+    session, players = await world.ended()
+    worker = cleanup(world)
+    await worker.handle(session)
+    at = await world.store.call("PEXPIRETIME", world.store.keys.session(session))
+    for _ in range(3):
+        await worker.handle(session)
+    await assert_cleaned(world, session, players)
+    assert await world.store.call("PEXPIRETIME", world.store.keys.session(session)) == at
+
+
+async def test_nothing_leaks(world: World) -> None:
+    """When the end of life has come, no key of any session is left, whatever the sessions went through."""
+    world = replace(world, settings=replace(world.settings, expiry_s=1))
+    fence, players = await world.running(3)
+    await world.lobbies.leave(players[1], fence.session)
+    await world.lobbies.chat(players[0], fence.session, 1, "hello")
+    await world.runs.journal(fence, 1, [b"{}"])
+    await world.runs.publish(fence, 1, [(1, "blow", {})], seats={players[0]: {"health": 1}})
+    await world.runs.checkpoint(fence, 1, b"x")
+    await world.runs.finish(fence, 2, [], world.result(players, {}))
+    [alone] = await world.players(1)
+    left = await world.find(alone)
+    await world.lobbies.leave(alone, left.session)
+    worker = cleanup(world)
+    await worker.group.ensure()
+    await worker.drain()
+
+    async def nothing_left() -> bool:
+        return not [key for key in await world.keys() if ":session:" in key]
+
+    await until(nothing_left)
+
+
+async def test_a_malformed_result_is_no_reason_to_stop(world: World) -> None:
+    """A result that cannot be read costs the award, not the cleaning."""
+    fence, players = await world.running()
+    await world.runs.finish(fence, 1, [], {"places": "nonsense"})
+    worker = cleanup(world)
+    assert await worker.handle(fence.session)
+    assert await world.store.call("TTL", world.store.keys.session(fence.session)) > 0
+    assert "played" not in await world.hash(world.store.keys.player(players[0]))
+
+
+async def test_a_forgotten_guest_is_not_brought_back(world: World) -> None:
+    """An award for a player that no longer exists writes nothing, the others get theirs."""
+    session, players = await world.ended()
+    await world.store.call("DEL", world.store.keys.player(players[1]))
+    await cleanup(world).handle(session)
+    assert not await world.store.call("EXISTS", world.store.keys.player(players[1]))
+    assert await world.store.call("ZRANGE", world.store.keys.leaderboard("duel"), 0, -1) == [players[0]]
+
+
+async def test_a_rating_that_changed_meanwhile_is_read_again(world: World) -> None:
+    """Two sessions of one player that are awarded at once both count, neither overwrites the other's rating."""
+    first, players = await world.ended()
+    again = [await world.find(player) for player in players]
+    for seat in again:
+        await world.enter(seat)
+    fence, _ = await world.begin(again[0].session)
+    await world.runs.running(fence, 0, b"")
+    await world.runs.finish(fence, 1, [], world.result(players, {}))
+    await asyncio.gather(
+        *(cleanup(world).handle(session) for session in (first, fence.session) for _ in range(3))
+    )
+    winner = await world.hash(world.store.keys.player(players[0]))
+    once = await world.ended()
+    await cleanup(world).handle(once[0])
+    after_one = await world.hash(world.store.keys.player(once[1][0]))
+    assert (winner["played"], winner["won"], winner["xp"]) == ("2", "2", "20")
+    assert float(winner["sigma.duel"]) < float(after_one["sigma.duel"])
+
+
+async def test_three_workers_share_the_work(world: World, stores: list[Store]) -> None:
+    """Each session is handled, each effect happens once, however many workers there are and however they are woken."""
+    handled: Counter[str] = Counter()
+
+    async def count(point: str, session: str) -> None:
+        handled[session] += point == "before_award"
+
+    stop = asyncio.Event()
+    patient = replace(world.settings, claim_idle_s=30)
+    workers = [Cleanup(store, patient, hook=count) for store in stores]
+    async with asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(worker.run(stop))
+        ended = [await world.ended() for _ in range(12)]
+
+        async def all_done() -> bool:
+            return sum(worker.handled for worker in workers) >= 12 and not await pending(world)
+
+        await until(all_done)
+        stop.set()
+    for session, players in ended:
+        assert handled[session] == 1
+        await assert_cleaned(world, session, players)
+    assert await world.store.call("XINFO", "CONSUMERS", world.store.keys.lifecycle, GROUP) == []
+
+
+async def spawn(world: World, *arguments: str) -> asyncio.subprocess.Process:
+    environ = {
+        **os.environ,
+        "REDIS_URL": world.settings.redis_url,
+        "REALM": world.settings.realm,
+        "EXPIRY_S": "600",
+        "CLAIM_IDLE_S": "0.05",
+        "SWEEP_S": "0.2",
+        "LOG_LEVEL": "error",
+    }
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, env=environ)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_worker_that_is_killed(world: World, point: str) -> None:
+    """kill -9 before the script, between the scripts, before the acknowledgement or after it: another worker finishes,
+    and everything happened once."""
+    session, players = await world.ended()
+    victim = await spawn(world, "-c", VICTIM, point)
+    async with asyncio.timeout(30):
+        assert await victim.wait() == -signal.SIGKILL
+    worker = cleanup(world)
+
+    async def all_done() -> bool:
+        return not await worker.drain() and not await pending(world)
+
+    await until(all_done)
+    await assert_cleaned(world, session, players)
+    assert (await world.lifecycle(session)).count("ended") == 1
+
+
+async def test_the_process(world: World) -> None:
+    """``python -m worker`` cleans what ended before it started and what ends later; SIGTERM ends it with 0."""
+    before, players_before = await world.ended()
+    process = await spawn(world, "-m", "worker")
+    keys = world.store.keys
+
+    async def expiring(session: str) -> bool:
+        return bool(await world.store.call("TTL", keys.session(session)) > 0)
+
+    try:
+        await until(lambda: expiring(before))
+        later, players_later = await world.ended()
+        await until(lambda: expiring(later))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            code = await process.wait()
+    assert code == 0
+    await assert_cleaned(world, before, players_before)
+    await assert_cleaned(world, later, players_later)
+    assert await world.store.call("XINFO", "CONSUMERS", keys.lifecycle, GROUP) == []
+
+
+async def test_without_a_worker_nothing_is_lost(world: World) -> None:
+    """With no worker at all sessions end, players are free, and the keys wait."""
+    session, players = await world.ended()
+    assert isinstance(world.lobbies, Lobbies)
+    assert (await world.find(players[0])).session != session
+    assert await world.store.call("TTL", world.store.keys.session(session)) == -1
+
+
+async def test_a_store_that_is_away_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker outlives the store's absence and goes on with the entry that it had."""
+    session, players = await world.ended()
+    failures = iter([True, True])
+
+    async def stumble(point: str, _: str) -> None:
+        if point == "before_expire" and next(failures, False):
+            raise StoreError("away")
+
+    monkeypatch.setattr("worker.cleanup.RETRY_S", 0.01)
+    stop = asyncio.Event()
+    worker = cleanup(world, hook=stumble)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(stop))
+
+        async def all_done() -> bool:
+            return bool(worker.handled) and not await pending(world)
+
+        await until(all_done)
+        stop.set()
+    await assert_cleaned(world, session, players)

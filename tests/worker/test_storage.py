@@ -1,0 +1,399 @@
+"""The storage worker on real streams: every entry once, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+
+from lobby.accounts import Accounts
+from lobby.ids import new_server_id
+from lobby.lobbies import Lobbies
+from lobby.servers import Holder
+from lobby.settings import BadSetting, Settings
+from lobby.store import Store
+from lobby.streams import trim_acknowledged
+from tests.stack import Stack
+from tests.worker.conftest import free_port
+from worker.group import Entry
+from worker.influx import line
+from worker.parquet import MERGED, PARTS_MERGED, ParquetSink
+from worker.sinks import Position, SinkAway, make_sink
+from worker.storage import Storage
+from worker.tables import Feed
+
+
+def settings(**more: Any) -> Settings:
+    return Settings.read({}, storage_flush_s=0.02, storage_lease_s=0.5, **more)
+
+
+def query(
+    root: Path, table: str, columns: str = "count(*), count(DISTINCT id)", tail: str = ""
+) -> list[tuple[Any, ...]]:
+    """Rows of a table; nothing stored yet is no rows."""
+    if not list((root / table).rglob("[!.]*.parquet")):
+        return []
+    with duckdb.connect() as lake:
+        source = f"read_parquet('{root}/{table}/**/*.parquet', hive_partitioning = true)"
+        return lake.execute(f"SELECT {columns} FROM {source} {tail}").fetchall()
+
+
+async def stored(store: Store, count: int, timeout_s: float = 30.0) -> None:
+    """Until the storage worker says that it stored that many; it says so at every beat."""
+    async with asyncio.timeout(timeout_s):
+        while int(await store.call("HGET", store.keys.storage, "stored") or 0) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def running(storage: Storage) -> AsyncIterator[None]:
+    task = asyncio.create_task(storage.run())
+    try:
+        yield
+    finally:
+        storage.stop()
+        async with asyncio.timeout(10):
+            await task
+
+
+async def add_steps(store: Store, first: int, count: int) -> None:
+    state = [
+        json.dumps({"x": float(n), "v": -float(n), "t": n / 10, "n": n, "run": "1-0"})
+        for n in range(first, first + count)
+    ]
+    await store.batch(
+        [("XADD", store.keys.positions, "*", "name", "m", "in", text, "out", text) for text in state]
+    )
+
+
+async def open_session(store: Store) -> tuple[str, str]:
+    """A lobby with one player in it: (session, player)."""
+    made = Settings.read({})
+    player = (await Accounts(store, made).login(name="ada", secret=None, kind="person", bearer=None)).player
+    seat = await Lobbies(store, made).open(
+        player, "duel", 2, holder=Holder(new_server_id(), "nonce", "http://127.0.0.1:1")
+    )
+    return seat.session, player
+
+
+async def add_telemetry(store: Store, session: str, count: int) -> None:
+    for n in range(1, count + 1):
+        readings = json.dumps({"energy": n * 1.5, "score": [n, 0], "min_distance": None})
+        at = datetime.now(UTC).isoformat()
+        await store.call(
+            "XADD", store.keys.telemetry(session), "*", "n", n, "timestamp", at, "readings", readings
+        )
+
+
+async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Path) -> None:
+    """Lifecycle, events, inputs, telemetry, sources and the spring-damper: rows = entries, filed by day and session."""
+    store = stream_store
+    session, player = await open_session(store)
+    await store.call(
+        "XADD", store.keys.journal(session), "7-1", "d", '{"seat":0,"kind":"launch","id":3,"d":{"power":0.5}}'
+    )
+    await add_telemetry(store, session, 5)
+    await store.call("HSET", store.keys.sources, "mock", "{}")
+    at = "2026-11-20T10:00:00+00:00"
+    await store.call(
+        "XADD", store.keys.source("mock"), "*", "n", 1, "timestamp", at, "readings", '{"sine":0.25}'
+    )
+    await add_steps(store, 1, 40)
+    async with running(Storage(store, settings(), ParquetSink(tmp_path))):
+        await Lobbies(store, Settings.read({})).leave(player, session)
+        await store.call("XADD", store.keys.positions, "*", "name", "bad", "in", "{}", "out", "{")
+        entries = sum(
+            [
+                int(await store.call("XLEN", key))
+                for key in (store.keys.lifecycle, store.keys.events(session), store.keys.positions)
+            ]
+        )
+        await stored(store, entries + 1 + 5 + 1)
+    lifecycle = query(tmp_path, "lifecycle", "event, session, epoch_ms(happened_at)", "ORDER BY id")
+    assert [(event, token) for event, token, _ in lifecycle] == [("opened", session), ("ended", session)]
+    today = datetime.fromtimestamp(lifecycle[0][2] / 1000, UTC).date()
+    events = query(tmp_path, "events", "v, type, data, day, session", "ORDER BY v")
+    assert [row[0] for row in events] == list(range(1, len(events) + 1))
+    assert {row[4] for row in events} == {session} and {row[3] for row in events} == {today}
+    assert json.loads(events[0][2])["player"] == player
+    assert query(tmp_path, "inputs", "tick, n, seat, kind, command, data") == [
+        (7, 1, 0, "launch", 3, '{"power":0.5}')
+    ]
+    assert query(tmp_path, "telemetry") == [(15, 5)]
+    sensors = query(tmp_path, "telemetry", "DISTINCT sensor", "ORDER BY ALL")
+    assert sensors == [("energy",), ("score.0",), ("score.1",)]
+    assert query(tmp_path, "readings", "source, sensor, value, timestamp::VARCHAR")[0][:3] == (
+        "mock",
+        "sine",
+        0.25,
+    )
+    assert query(tmp_path, "positions") == [(40, 40)]
+    assert query(tmp_path, "positions", "n, x, v, t", "ORDER BY n")[6] == (7, 7.0, -7.0, 0.7)
+    assert len(list((tmp_path / "events").rglob("[!.]*.parquet"))) == 1, (
+        "the parts of a finished session are merged"
+    )
+
+
+async def test_kill_9_loses_and_repeats_nothing(stream_store: Store, tmp_path: Path) -> None:
+    """B6: a storage process killed again and again while entries come; then rows = XLEN, each once."""
+    stack = Stack.up(
+        stream_store.url,
+        stream_store.keys.realm,
+        STORAGE_URL=str(tmp_path),
+        STORAGE_FLUSH_S="0.01",
+        STORAGE_LEASE_S="0.5",
+    )
+    await stream_store.call("DEL", stream_store.keys.storage)
+    try:
+        written = 0
+        for _ in range(4):
+            process = await stack.start("worker", "storage", "storage")
+            for _ in range(40):
+                await add_steps(stream_store, written + 1, 25)
+                written += 25
+            await stored(stream_store, 1)
+            await process.kill()
+            await stream_store.call("DEL", stream_store.keys.storage)
+        await stack.start("worker", "storage", "storage")
+        await add_steps(stream_store, written + 1, 1)
+        async with asyncio.timeout(30):
+            while query(tmp_path, "positions", "max(n)") != [(written + 1,)]:
+                await stored(stream_store, 1)
+        assert await stack.processes[-1].end() == 0
+    finally:
+        await stack.close()
+    length = int(await stream_store.call("XLEN", stream_store.keys.positions))
+    assert query(tmp_path, "positions") == [(length, length)]
+    assert query(tmp_path, "positions", "min(n), max(n)") == [(1, length)]
+    assert not [path for path in parts(tmp_path) if path.suffix == ".tmp"]
+
+
+class Flaky:
+    """A sink that is away until told otherwise."""
+
+    name = "flaky"
+
+    def __init__(self) -> None:
+        self.away = True
+        self.rows: list[str] = []
+        self.refused = asyncio.Event()
+
+    async def open(self) -> None: ...
+    async def finish(self, feed: Feed) -> None: ...
+    async def close(self) -> None: ...
+
+    async def position(self, feed: Feed) -> Position:
+        mine = [entry for key, entry in (row.split(" ") for row in self.rows) if key == feed.key]
+        return Position(mine[-1], len(mine)) if mine else Position()
+
+    async def write(self, feed: Feed, after: Position, entries: Sequence[Entry]) -> Position:
+        if self.away:
+            self.refused.set()
+            raise SinkAway("away")
+        self.rows += [f"{feed.key} {entry.id}" for entry in entries]
+        return Position(entries[-1].id, after.count + len(entries))
+
+
+async def test_a_sink_that_is_away_costs_only_what_was_trimmed(stream_store: Store) -> None:
+    """While the sink is away entries wait in the stream; those trimmed meanwhile are counted, the others stored."""
+    sink = Flaky()
+    storage = Storage(stream_store, settings(), sink)
+    async with running(storage):
+        await add_steps(stream_store, 1, 100)
+        async with asyncio.timeout(10):
+            await sink.refused.wait()
+        await stream_store.call("XTRIM", stream_store.keys.positions, "MAXLEN", 60)
+        sink.away = False
+        await stored(stream_store, 60)
+    assert (len(sink.rows), storage.lost) == (60, 40)
+    said = await stream_store.call("HMGET", stream_store.keys.storage, "state", "sink", "stored", "lost")
+    assert said == ["stopped", "flaky", "60", "40"]
+
+
+async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store, tmp_path: Path) -> None:
+    """Replicas stand by; when the writer leaves, another goes on from the files, without a gap or a repetition."""
+    first, second = (Storage(stream_store, settings(), ParquetSink(tmp_path)) for _ in range(2))
+    async with running(first):
+        await add_steps(stream_store, 1, 10)
+        await stored(stream_store, 10)
+        async with running(second):
+            first.stop()
+            await add_steps(stream_store, 11, 10)
+            async with asyncio.timeout(10):
+                while query(tmp_path, "positions") != [(20, 20)]:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+    assert first.stored + second.stored == 20
+
+
+async def test_the_lifecycle_is_not_trimmed_before_it_is_stored(stream_store: Store, tmp_path: Path) -> None:
+    """The sweep trims what all groups have done with; storage is one of them, also while it is down."""
+    store, lifecycle = stream_store, stream_store.keys.lifecycle
+    async with running(Storage(store, settings(), ParquetSink(tmp_path))):
+        await open_session(store)
+        await stored(store, 1)
+    had = int(await store.call("XLEN", lifecycle))
+    await store.call("XADD", lifecycle, "*", "session", "k7qm2xpv", "event", "opened", "at", "1")
+    assert await trim_acknowledged(store, lifecycle) == had
+    async with running(Storage(store, settings(), ParquetSink(tmp_path))):
+        async with asyncio.timeout(10):
+            while query(tmp_path, "lifecycle") != [(had + 1, had + 1)]:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    assert await trim_acknowledged(store, lifecycle) == 1
+
+
+def parts(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("gone", [0, 3, 5])
+async def test_a_merge_that_was_killed_is_finished(tmp_path: Path, gone: int) -> None:
+    """With the merged file whole and none, some or all parts deleted, the next writer ends with each row once."""
+    sink, feed, position = ParquetSink(tmp_path), Feed("positions", "positions"), Position()
+    await sink.open()
+    out = '{"x":1,"v":2,"t":3}'
+    for n in range(5):
+        entries = [Entry(f"{1795183709051 + n}-{i}", {"name": "m", "in": out, "out": out}) for i in range(3)]
+        position = await sink.write(feed, position, entries)
+    files = sorted(parts(tmp_path))
+    kept = {path: path.read_bytes() for path in files}
+    await sink.finish(feed)
+    (merged,) = parts(tmp_path)
+    merged.rename(merged.with_name(f".{files[0].stem}{MERGED}"))
+    for path in files[gone:]:
+        path.write_bytes(kept[path])
+    again = ParquetSink(tmp_path)
+    await again.open()
+    assert query(tmp_path, "positions") == [(15, 15)]
+    assert await again.position(feed) == position == Position("1795183709055-2", 15)
+
+
+async def test_small_parts_are_merged_as_they_come(tmp_path: Path) -> None:
+    """After PARTS_MERGED writes a folder has one file, and the position is still the newest entry's."""
+    sink, feed, position = ParquetSink(tmp_path), Feed("positions", "positions"), Position()
+    await sink.open()
+    out = '{"x":1,"v":2,"t":3}'
+    for n in range(PARTS_MERGED + 2):
+        position = await sink.write(
+            feed, position, [Entry(f"{1795183709051 + n}-0", {"name": "m", "in": out, "out": out})]
+        )
+    assert len(parts(tmp_path)) == 3
+    assert await ParquetSink(tmp_path).position(feed) == position
+    assert query(tmp_path, "positions") == [(PARTS_MERGED + 2, PARTS_MERGED + 2)]
+
+
+async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None:
+    """A writer that was replaced without knowing it is refused by the file system."""
+    old, new, feed = ParquetSink(tmp_path), ParquetSink(tmp_path), Feed("positions", "positions")
+    entry = Entry("1795183709051-0", {"name": "m", "in": '{"x":1,"v":2,"t":3}', "out": '{"x":1,"v":2,"t":3}'})
+    await new.write(feed, Position(), [entry])
+    with pytest.raises(SinkAway, match="FileExists"):
+        await old.write(feed, Position(), [entry])
+    assert query(tmp_path, "positions") == [(1, 1)]
+
+
+def test_a_point_is_written_in_line_protocol() -> None:
+    """Escapes and types as InfluxDB reads them; an empty tag is left out."""
+    made = line("a b", {"k,1": "x=y z", "none": ""}, {"i": 3, "f": 0.5, "s": 'say "a\\b"', "b": True}, 12)
+    assert made == r'a\ b,k\,1=x\=y\ z i=3i,f=0.5,s="say \"a\\b\"",b=true 12'
+
+
+async def test_an_address_that_is_no_sink_is_refused(stream_store: Store) -> None:
+    """STORAGE_URL of an unknown kind, or without a database, stops the worker at start."""
+    for url in ("s3://bucket", "influx+http://127.0.0.1:8086"):
+        with pytest.raises(BadSetting, match="STORAGE_URL"):
+            make_sink(stream_store, Settings.read({}, storage_url=url))
+
+
+@pytest.fixture(scope="module")
+def influx() -> Iterator[str]:
+    """The address of a real InfluxDB of its own."""
+    binary = shutil.which("influxd")
+    if binary is None:
+        pytest.skip(
+            "NO influxd on PATH: line protocol was not tried against InfluxDB (apt-get install influxdb)"
+        )
+    port, other = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="tussle-influx-") as folder:
+        config = Path(folder) / "influxdb.conf"
+        config.write_text(
+            f'reporting-disabled = true\nbind-address = "127.0.0.1:{other}"\n[meta]\ndir = "{folder}/meta"\n'
+            f'[data]\ndir = "{folder}/data"\nwal-dir = "{folder}/wal"\n[http]\nbind-address = "127.0.0.1:{port}"\n'
+        )
+        process = subprocess.Popen(
+            [binary, "-config", str(config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": folder},
+        )
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def influx_counts(http: httpx.AsyncClient, measurement: str, field: str) -> int:
+    answer = await http.get(
+        "/query", params={"db": "tussle", "q": f'SELECT count("{field}") FROM "{measurement}"'}
+    )
+    result = answer.json()["results"][0]
+    return int(result["series"][0]["values"][0][1]) if "series" in result else 0
+
+
+async def test_influxdb_gets_every_row_once(stream_store: Store, influx: str) -> None:
+    """B6: against a real InfluxDB, with kill -9 between: points = rows, and the numbers are the same."""
+    store = stream_store
+    session, _ = await open_session(store)
+    await add_telemetry(store, session, 7)
+    stack = Stack.up(
+        store.url,
+        store.keys.realm,
+        STORAGE_URL=f"influx+{influx}/tussle",
+        STORAGE_FLUSH_S="0.02",
+        STORAGE_LEASE_S="0.5",
+    )
+    async with httpx.AsyncClient(base_url=influx, trust_env=False) as http:
+        await http_up(http)
+        await http.post("/query", params={"q": "DROP DATABASE tussle"})
+        try:
+            await add_steps(store, 1, 200)
+            process = await stack.start("worker", "storage", "storage")
+            await stored(store, 1)
+            await process.kill()
+            await store.call(
+                "DEL", store.keys.storage, store.keys.stored("influx")
+            )  # the write happened, its note did not
+            await add_steps(store, 201, 100)
+            await stack.start("worker", "storage", "storage")
+            await stored(store, 300)
+        finally:
+            await stack.close()
+        assert await influx_counts(http, "positions", "x") == 300
+        assert await influx_counts(http, "telemetry", "value") == 21
+        assert await influx_counts(http, "events", "data") == int(
+            await store.call("XLEN", store.keys.events(session))
+        )
+        asked = {"db": "tussle", "q": 'SELECT "x", "v", "n" FROM "positions" WHERE "n" = 77'}
+        found = (await http.get("/query", params=asked)).json()["results"][0]["series"][0]["values"][0]
+        assert found[1:] == [77, -77, 77]
+
+
+async def http_up(http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if (await http.get("/ping")).status_code == 204:
+                    return
+            await asyncio.sleep(0.02)
