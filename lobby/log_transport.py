@@ -2,24 +2,28 @@
 
     logging -> emit (bounded, never waits) -> run (a task) -> PUBLISH {main}:logs:server.run '{"event": ...}'
 
-A log line is worth less than what it tells of: when the store is away or slow the oldest waiting lines are dropped, and
-their number is published as soon as it goes again. On with LOG_PUBLISH=1. This module must never log.
+Every long-running process that has a store enters ``published`` around its work; it is on with LOG_PUBLISH=1. A log line
+is worth less than what it tells of: when the store is away or slow the oldest waiting lines are dropped, and their number
+is published as soon as it goes again. This module must never log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from typing import Self
 
 import orjson
 
 from lobby.errors import StoreError
 from lobby.logs import json_formatter
+from lobby.settings import Settings
 from lobby.store import Store
 
-__all__ = ["LogTransport"]
+__all__ = ["LogTransport", "published"]
 
 LINES_WAIT = 2_000
 """Lines that wait for the store; the oldest go first."""
@@ -27,6 +31,11 @@ LINES_WAIT = 2_000
 AT_ONCE = 100
 RETRY_S = 0.5
 END_S = 1.0
+
+
+def published(store: Store, settings: Settings) -> AbstractAsyncContextManager[object]:
+    """``async with published(store, settings):`` what is logged meanwhile is published too, if LOG_PUBLISH says so."""
+    return LogTransport(store) if settings.log_publish else contextlib.nullcontext()
 
 
 class LogTransport(logging.Handler):

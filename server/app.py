@@ -26,7 +26,7 @@ from lobby.claims import Claims
 from lobby.errors import LobbyError
 from lobby.ids import new_secret, new_server_id
 from lobby.lobbies import Lobbies
-from lobby.log_transport import LogTransport
+from lobby.log_transport import published
 from lobby.logs import get_logger
 from lobby.messages import Event
 from lobby.operators import Operators
@@ -300,7 +300,7 @@ async def serve(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
-        async with LogTransport(store) if settings.log_publish else contextlib.nullcontext():
+        async with published(store, settings):
             await server.run()
     finally:
         await store.close()

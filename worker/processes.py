@@ -1,20 +1,20 @@
-"""The worker processes that follow data streams: how each is made, started and stopped. Decides nothing else.
+"""The worker processes: how each is made, started and stopped, and where its logs go. Decides nothing else.
 
-python -m worker velocity | position | storage | bridge | source
+python -m worker [all | cleanup | sweep | velocity | position | storage | bridge | source]
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from lobby import logs
 from lobby.errors import LobbyError, StoreError
-from lobby.log_transport import LogTransport
+from lobby.log_transport import published
 from lobby.logs import get_logger
 from lobby.settings import BadSetting, Settings
 from lobby.store import Store
@@ -31,6 +31,12 @@ class Process(Protocol):
 
     def stop(self) -> None: ...
     async def run(self) -> None: ...
+
+
+def _housekeeping(part: str, store: Store, settings: Settings) -> Process:
+    from worker.housekeeping import Housekeeping
+
+    return Housekeeping(store, settings, part)
 
 
 def _velocity(store: Store, settings: Settings) -> Process:
@@ -64,6 +70,9 @@ def _bridge(store: Store, settings: Settings) -> Process:
 
 
 PROCESSES: dict[str, Callable[[Store, Settings], Process]] = {
+    "all": partial(_housekeeping, "all"),
+    "cleanup": partial(_housekeeping, "cleanup"),
+    "sweep": partial(_housekeeping, "sweep"),
     "velocity": _velocity,
     "position": _position,
     "storage": _storage,
@@ -74,8 +83,9 @@ PROCESSES: dict[str, Callable[[Store, Settings], Process]] = {
 
 
 def run_process(name: str, settings: Settings) -> int:
-    """Run one until it ends or SIGTERM or SIGINT; its exit code. REDIS_URL must be set."""
-    logs.configure(settings, process=f"worker-{name}")
+    """Run one until it ends or SIGTERM or SIGINT; its exit code: 2 for settings or a store that cannot be used, 1
+    for another failure of ours."""
+    logs.configure(settings, process="worker" if name == "all" else f"worker-{name}")
     if not settings.redis_url:
         sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
         return 2
@@ -86,7 +96,7 @@ def run_process(name: str, settings: Settings) -> int:
             return runner.run(_serve(name, settings))
     except (LobbyError, BadSetting) as error:
         sys.stderr.write(f"tussle: the worker {name} cannot run: {error}\n")
-        return 1
+        return 2 if isinstance(error, StoreError | BadSetting) else 1
 
 
 async def _serve(name: str, settings: Settings) -> int:
@@ -101,7 +111,7 @@ async def _serve(name: str, settings: Settings) -> int:
         process = PROCESSES[name](store, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, process.stop)
-        async with LogTransport(store) if settings.log_publish else contextlib.nullcontext():
+        async with published(store, settings):
             if not stopped.is_set():
                 await process.run()
     finally:

@@ -24,13 +24,18 @@ POINTS = ("before_award", "before_expire", "before_acknowledge", "acknowledged")
 VICTIM = """
 import asyncio, os, signal, sys
 from lobby.settings import Settings
-from worker.__main__ import work
+from lobby.store import Store
+from worker.housekeeping import Housekeeping
 
 async def die(point, session):
     if point == sys.argv[1]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-asyncio.run(work(Settings.read(), "cleanup", stop=asyncio.Event(), hook=die))
+async def main():
+    settings = Settings.read()
+    await Housekeeping(await Store.connect(settings.redis_url, settings.realm), settings, "cleanup", hook=die).run()
+
+asyncio.run(main())
 """
 
 
