@@ -43,7 +43,8 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """A place in a session and the way to it. ``ticket`` is a secret, good once and for some seconds."""
+    """A place in a session and the way to it. ``ticket`` is a secret, good once and for some seconds; ``servers`` are
+    other addresses that take it, should the first one not answer."""
 
     session: str
     role: Literal["player", "observer"]
@@ -52,6 +53,7 @@ class Join(msgspec.Struct, frozen=True):
     seat: int | None = None
     protocol: int = 0
     build: str = ""
+    servers: tuple[str, ...] = ()
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -188,11 +190,24 @@ class Client:
         without success. ``history``: begin with every event since the first, not with the whole view."""
 
         async def renew() -> tuple[str, str]:
-            again = await (self.observe if join.role == "observer" else self.join)(join.session)
-            return again.ticket, again.ws_url
+            path = "/api/observe" if join.role == "observer" else "/api/join"
+            for place in ("", *map(_http_address, join.servers)):
+                try:
+                    again = await self._post(place + path, Join, {"session": join.session})
+                except Disconnected as error:
+                    unreachable = error
+                else:
+                    return again.ticket, again.ws_url
+            raise unreachable
 
         return SessionConnection(
-            join.ws_url, ticket=join.ticket, renew=renew, history=history, give_up_s=give_up_s, rng=self._rng
+            join.ws_url,
+            ticket=join.ticket,
+            servers=join.servers,
+            renew=renew,
+            history=history,
+            give_up_s=give_up_s,
+            rng=self._rng,
         )
 
     # -- looking -------------------------------------------------------------------------------
@@ -247,6 +262,10 @@ class Client:
         if answer.is_success:
             return answer.content
         raise _problem(answer)
+
+
+def _http_address(ws_url: str) -> str:
+    return ws_url.replace("ws", "http", 1).removesuffix("/ws")
 
 
 def _decode(data: bytes, kind: type[T]) -> T:

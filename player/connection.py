@@ -19,7 +19,7 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
@@ -72,6 +72,7 @@ class SessionConnection:
     unread event is kept, up to EVENTS_KEPT.
 
     view: the session as of the last whole view; events since then are not worked into it.
+    servers: other addresses that take the ticket, for when the first one does not answer.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class SessionConnection:
         *,
         ticket: str | None = None,
         resume: str | None = None,
+        servers: Sequence[str] = (),
         renew: Renew | None = None,
         history: bool = False,
         give_up_s: float = 60.0,
@@ -94,6 +96,8 @@ class SessionConnection:
         self._transcript = Transcript(ticket, resume, history=history)
         self._renew = renew
         self._ticket_spent = False
+        self._renewed = False
+        self._known = [urljoin(ws_url, one) for one in (ws_url, *servers)]
         self._store_ahead_ms = 0.0
         self._give_up_s = give_up_s
         self._open_timeout_s = open_timeout_s
@@ -335,6 +339,8 @@ class SessionConnection:
                 match following:
                     case Next.STOP:
                         return
+                    case Next.GIVE_UP if code == CloseCode.RESUME_REFUSED and self._may_renew():
+                        pass  # the ticket has lapsed on the way
                     case Next.GIVE_UP:
                         self.error = Disconnected(_sentence(code, reason), close=code)
                         return
@@ -407,9 +413,7 @@ class SessionConnection:
 
     def _try_elsewhere(self) -> None:
         """Any server of the realm can say where the session is now: take another of those that we were told of."""
-        welcome = self._transcript.welcome
-        told = welcome.servers if welcome else ()
-        others = [url for url in (urljoin(self.url, one) for one in told) if url != self.url]
+        others = [url for url in self._known if url != self.url]
         if others:
             self.url = self._rng.choice(others)
 
@@ -417,8 +421,18 @@ class SessionConnection:
         """Observers have no resume token, and nobody has one before the first welcome: they need a new
         ticket."""
         if self._ticket_spent and self._transcript.resume is None and self._renew is not None:
-            self._transcript.ticket, self.url = await self._renew()
-            self._ticket_spent = False
+            try:
+                self._transcript.ticket, self.url = await self._renew()
+            except Disconnected:
+                raise
+            except LobbyError:
+                self._renewed = True
+                raise
+            self._ticket_spent, self._renewed = False, True
+
+    def _may_renew(self) -> bool:
+        """Whether another ticket may be asked for after one was refused: once between two welcomes."""
+        return self._renew is not None and self._transcript.resume is None and not self._renewed
 
     def _binary(self, data: bytes) -> None:
         kind = data[0] if data else 0
@@ -456,6 +470,8 @@ class SessionConnection:
             case Welcomed(welcome, again):
                 self.reconnections += again
                 self._store_ahead_ms = welcome.server_time - time.time() * 1000
+                self._renewed = False
+                self._known = [self.url, *(urljoin(self.url, one) for one in welcome.servers)]
                 self._welcomed.set()
 
     def _put(self, event: Event) -> None:

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -34,6 +34,7 @@ from lobby.runs import Runs
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import Servers
 from lobby.settings import Settings
+from lobby.spring_runs import SpringRuns
 from lobby.standings import Standings
 from lobby.store import Store
 from server.archive import Archive
@@ -45,6 +46,7 @@ from server.http import create_app
 from server.lease import Lease
 from server.limits import Places, Proxies
 from server.live import LiveHub
+from server.modes import all_modes
 from server.physics_id import physics_id
 from server.pool import Pool
 from server.relay import Relays
@@ -79,6 +81,7 @@ class Server:
         self.accounts = Accounts(store, settings)
         self.lobbies = Lobbies(store, settings)
         self.standings = Standings(store)
+        self.springs = SpringRuns(store)
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         public = settings.public_url.replace("{hostname}", socket.gethostname()).rstrip("/")
@@ -136,6 +139,9 @@ class Server:
 
     def address(self) -> HolderAddress:
         return self._holder_address
+
+    def neighbours(self) -> Sequence[str]:
+        return self.holder.neighbours
 
     def bodies(self) -> dict[str, dict[str, Any]]:
         return self._bodies
@@ -313,6 +319,7 @@ def main() -> int:
 
     try:
         settings = Settings.read()
+        all_modes()
     except BadSetting as error:
         sys.stderr.write(f"tussle: {error}\n")
         return 2

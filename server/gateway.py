@@ -230,7 +230,7 @@ class Gateway:
         if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
             return socket.respond(404, "no such socket\n")
         headers = request.headers
-        if not self._origins.allow(headers.get("origin"), headers.get("host")):
+        if not self._origins.allow(headers.get("origin"), headers.get("host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
         if path != RELAY_PATH:  # a relay is another server's, and has a ticket

@@ -63,6 +63,8 @@ class Holder:
         self._look = asyncio.Event()
         self.neighbours: list[str] = []
         """Addresses of the other servers of the realm, as of the last look around."""
+        self.met: set[str] = set()
+        """Every neighbour there ever was: pages that it served may outlive it."""
 
     # what others ask
 
@@ -125,7 +127,7 @@ class Holder:
 
     async def _resume(self, token: str) -> None:
         try:
-            resumed = await self._claims.resume(token, self.address)
+            resumed = await self._backing.runs.resume(token, self.address)
             v = (await self._lobbies.view(token)).v
         except LobbyError as error:
             log.warning("session_not_resumed", token=short(token), code=error.reason, error=error.message)
@@ -221,6 +223,7 @@ class Holder:
             return
         alive = await self._servers.alive()
         self.neighbours = sorted({info.url for info in alive} - {self.address.url})
+        self.met.update(self.neighbours)
         unheld, ours = await self._claims.look(alive, self.address)
         for token, status in ours:
             if status != Status.STARTING:

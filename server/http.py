@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
@@ -39,12 +39,14 @@ from lobby.operators import Operators
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import socket_address
 from lobby.settings import Settings
+from lobby.spring_runs import SpringRuns
 from lobby.standings import Standings
 from server.limits import Buckets
 from server.modes import get_mode
 from server.openapi import Call, document
 from server.operations import operator_routes
 from server.shield import Shield
+from server.springs import Begin, spring_routes
 from server.telemetry import Telemetry
 from server.web import web_routes
 
@@ -102,11 +104,13 @@ class Backend(Protocol):
     accounts: Accounts
     lobbies: Lobbies
     operators: Operators
+    springs: SpringRuns
     standings: Standings
     telemetry: Telemetry
     build: str
 
     def address(self) -> HolderAddress: ...
+    def neighbours(self) -> Sequence[str]: ...
     def bodies(self) -> dict[str, dict[str, Any]]: ...
     async def catalogue(self) -> dict[str, dict[str, Any]]: ...
     def health(self) -> dict[str, Any]: ...
@@ -117,6 +121,9 @@ BODY_S = 10.0
 """A request's body must be here within this."""
 
 SESSION_ERRORS = (404, 409, 422)
+
+ALTERNATES = 3
+"""Other addresses that come with a seat, at most."""
 
 CALLS = [
     Call("POST", "/api/login", "Log in: a guest, or by name and secret", Login, open=True, errors=(401, 409, 422)),
@@ -131,6 +138,11 @@ CALLS = [
         query={"mode": "only of this mode", "status": "only in this status", "search": "in tokens and names"},
     ),
     Call("GET", "/api/sessions/{token}", "One session", open=True, errors=(404,)),
+    Call("POST", "/api/springs", "Begin a run of the spring-damper's two stream solvers", Begin, errors=(422,)),
+    Call(
+        "GET", "/api/springs/{run}", "Its steps, beside the closed form", errors=(404, 422),
+        query={"after": "the entry that the last look ended with"},
+    ),
     Call("GET", "/api/catalogue", "Bodies, materials and scenes", open=True),
     Call("GET", "/api/leaderboard/{mode}", "Standings of a mode", open=True, errors=(404, 422)),
     Call("GET", "/healthz", "Whether this server is well", open=True),
@@ -209,16 +221,20 @@ def create_app(backend: Backend) -> Starlette:
         return player
 
     def seat_answer(request: Request, seat: Seat) -> Response:
-        url = seat.holder_url
-        if url.startswith("/"):  # a path behind the proxy that the client came through
-            url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"
+        def socket_of(url: str) -> str:
+            if url.startswith("/"):  # a path behind the proxy that the client came through
+                url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"
+            return socket_address(url)
+
+        others = [url for url in (backend.address().url, *backend.neighbours()) if url != seat.holder_url]
         return json_response(
             {
                 "session": seat.session,
                 "seat": seat.seat,
                 "role": seat.role,
                 "ticket": seat.ticket,
-                "ws_url": socket_address(url),
+                "ws_url": socket_of(seat.holder_url),
+                "servers": [socket_of(url) for url in others[:ALTERNATES]],
                 "protocol": PROTOCOL,
                 "build": backend.build,
             }
@@ -400,6 +416,7 @@ def create_app(backend: Backend) -> Starlette:
         Route("/api/sessions", sessions),
         Route("/api/sessions/{token}", session),
         *operator_routes(backend.operators, backend.stop, player_of, read, check_token),
+        *spring_routes(backend.springs, player_of, read),
         Route("/api/catalogue", catalogue),
         Route("/api/leaderboard/{mode}", leaderboard),
         Route("/openapi.json", openapi),

@@ -91,8 +91,13 @@ class Origins:
         """Whether the setting lets pages of that origin in."""
         return "*" in self._named or origin.lower() in self._named
 
-    def allow(self, origin: str | None, host: str | None) -> bool:
-        """Whether a browser's page of ``origin`` may open a socket at ``host``. What is no browser sends no origin."""
+    def allow(self, origin: str | None, host: str | None, kin: Iterable[str] = ()) -> bool:
+        """Whether a browser's page of ``origin`` may open a socket at ``host``. What is no browser sends no origin.
+
+        kin: addresses of servers of the same realm; a page of theirs comes here when they are gone.
+        """
         if origin is None or self.named(origin):
             return True
-        return bool(host) and urlsplit(origin).netloc.lower() == (host or "").lower()
+        if bool(host) and urlsplit(origin).netloc.lower() == (host or "").lower():
+            return True
+        return any(origin.lower() == "{0.scheme}://{0.netloc}".format(urlsplit(url.lower())) for url in kin)

@@ -50,6 +50,8 @@ class ModelSession:
     resume: int = 0
     hellos: list[Hello] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
+    tickets: set[str] | None = None
+    """Those that are good; None: all."""
     status: str = "running"
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from lobby.messages import Event, Leave, decode_client, encode
+from lobby.messages import Event, Hello, Leave, decode_client, encode
 from tests.player.pair import ModelSession
 
 
@@ -79,6 +79,16 @@ class Stage:
                 if self.move_to:
                     await socket.close(4011, self.move_to)
                     return
+                message = decode_client(data)
+                good = self.session.tickets
+                if (
+                    isinstance(message, Hello)
+                    and message.d.ticket
+                    and good is not None
+                    and message.d.ticket not in good
+                ):
+                    await socket.close(4003, "ticket_refused")
+                    return
                 replies = self.session.answer(data)
                 self.heard.set()
                 for reply in replies:
@@ -88,6 +98,6 @@ class Stage:
                     for binary in self.greeting:
                         await socket.send(binary)
                     self.met.set()
-                if isinstance(decode_client(data), Leave):
+                if isinstance(message, Leave):
                     await socket.close(4000)
         self._sockets.discard(socket)

@@ -148,6 +148,35 @@ async def test_a_client_that_is_sent_on_at_once_shows_its_ticket_there(stage: St
         assert [hello.d.ticket for hello in other.session.hellos] == ["ticket"]
 
 
+async def test_a_server_that_died_before_the_welcome_is_not_waited_for(stage: Stage) -> None:
+    """The ticket is shown to another of the servers that came with it, and the seat is taken there."""
+    async with Stage() as gone:
+        dead = gone.ws_url
+    async with SessionConnection(dead, ticket="ticket", servers=[stage.ws_url]) as connection:
+        assert connection.url == stage.ws_url
+    assert [hello.d.ticket for hello in stage.session.hellos] == ["ticket"]
+
+
+async def test_a_ticket_that_lapsed_on_the_way_is_renewed_once(stage: Stage) -> None:
+    """Refused before any welcome: another one is asked for; refused again, it is given up."""
+    asked = 0
+
+    async def renew() -> tuple[str, str]:
+        nonlocal asked
+        asked += 1
+        return f"ticket-{asked}", stage.ws_url
+
+    stage.session.tickets = {"ticket-1"}
+    async with SessionConnection(stage.ws_url, ticket="too old", renew=renew) as connection:
+        assert connection.connected
+    assert asked == 1
+    stage.session.tickets = set()
+    with pytest.raises(Disconnected, match="4003"):
+        async with SessionConnection(stage.ws_url, ticket="too old", renew=renew):
+            pass
+    assert asked == 2
+
+
 @pytest.mark.parametrize("code", [4003, 4004, 4010, 4012])
 async def test_some_closes_are_final(stage: Stage, code: int) -> None:
     """Refused, replaced or of another version: no attempt is made, and every wait ends with the reason."""

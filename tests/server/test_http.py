@@ -116,6 +116,7 @@ async def test_find_fills_the_oldest_lobby(site: Stack) -> None:
         assert (first["seat"], again["seat"], second["seat"]) == (0, 0, 1)
         assert again["ticket"] != first["ticket"]
         assert first["ws_url"].startswith("ws://")
+        assert first["servers"] == []
         assert (first["protocol"], first["role"]) == (1, "player")
 
 

@@ -61,6 +61,22 @@ def test_a_page_may_use_its_own_server_and_named_ones(
 
 
 @pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://one.example:8420", True),
+        ("HTTP://One.example:8420", True),
+        ("https://one.example:8420", False),
+        ("http://one.example", False),
+        ("http://one.example:8420.evil.example", False),
+    ],
+)
+def test_pages_of_a_server_of_the_same_realm_may_come(origin: str, allowed: bool) -> None:
+    """The page outlives the server that it came from; any other origin stays out."""
+    kin = ["http://one.example:8420", "http://two.example:8420/behind/a/path"]
+    assert Origins("").allow(origin, "three.example:8420", kin) is allowed
+
+
+@pytest.mark.parametrize(
     ("peer", "said", "client"),
     [
         ("10.0.0.7", "203.0.113.9", "203.0.113.9"),
