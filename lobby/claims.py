@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from lobby.lifecycle import Status
 from lobby.messages import Event
-from lobby.runs import Fence, Member, Runs
+from lobby.runs import Fence
 from lobby.servers import Holder, ServerInfo
 from lobby.store import Store
 
-__all__ = ["Claims", "Recovered", "Resumed", "Unheld"]
+__all__ = ["Claims", "Recovered", "Unheld"]
 
 CLAIMABLE = ",starting,running,paused,"
 SCANNED = 1000
@@ -37,15 +35,6 @@ class Unheld:
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
-    """A new fence of a running session; events up to ``events_tick`` are public already."""
-
-    fence: Fence
-    members: tuple[Member, ...]
-    events_tick: int
-
-
-@dataclass(frozen=True, slots=True)
 class Recovered:
     """``turn_ends_at``: ms of the store's clock, 0 without a turn. ``gap_ms``: how long nobody held the session."""
 
@@ -60,7 +49,6 @@ class Claims:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._keys = store.keys
-        self._runs = Runs(store)
 
     async def look(
         self, alive: list[ServerInfo], holder: Holder
@@ -112,22 +100,6 @@ class Claims:
             [fence.server, fence.nonce, fence.epoch, to.id, to.nonce, to.url, fence.session],
         )
         return bool(reply[1] == "1")
-
-    async def resume(self, session: str, holder: Holder) -> Resumed:
-        """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
-        keys = self._keys
-        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
-        reply = await self._store.run(
-            "resume_run",
-            [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
-            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce],
-        )
-        _, epoch, mode, size, scene, params, events_tick, *seats = reply
-        fence = Fence(
-            session, holder.id, holder.nonce, int(epoch), mode, int(size), scene, msgspec.json.decode(params)
-        )
-        places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
-        return Resumed(fence, await self._runs.members(session, places), int(events_tick))
 
     async def recovered(self, fence: Fence, tick: int, *, exact: bool, ticks_again: int) -> Recovered:
         """The world stands at ``tick``: the turn clock goes on. Repeating it changes nothing. Raises Fenced."""

@@ -9,20 +9,20 @@ finds its own traces. This module must never look into a state, a specification 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from lobby.errors import StoreError
-from lobby.lifecycle import SOURCES, LifecycleEvent
+from lobby.lifecycle import SOURCES, LifecycleEvent, Status
 from lobby.messages import Event
 from lobby.servers import Holder
 from lobby.store import Argument, Store
 from lobby.views import Views
 
-__all__ = ["Checkpoint", "Fence", "Member", "Published", "Runs", "TickEvent"]
+__all__ = ["Checkpoint", "Fence", "Member", "Published", "Resumed", "Runs", "TickEvent"]
 
 TickEvent = tuple[int, str, Mapping[str, Any]]
 """(tick, type, data) of something that happened in the world."""
@@ -65,6 +65,15 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A new fence of a session and its members; events up to ``events_tick`` are public already."""
+
+    fence: Fence
+    members: tuple[Member, ...]
+    events_tick: int
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """What became public. ``duplicate``: it had been before, and nothing changed; ``events`` are those of then.
 
@@ -101,19 +110,27 @@ class Runs:
 
         Raises NotFound; Conflict ``not_starting``; Fenced when the session or the lease is another's.
         """
+        taken = await self._take_up(session, holder, Status.STARTING)
+        return taken.fence, taken.members
+
+    async def resume(self, session: str, holder: Holder) -> Resumed:
+        """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
+        return await self._take_up(session, holder, Status.RUNNING, Status.PAUSED)
+
+    async def _take_up(self, session: str, holder: Holder, *allowed: Status) -> Resumed:
         keys = self._keys
         mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
         reply = await self._store.run(
-            "begin_run",
+            "take_up",
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
-            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce],
+            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, _between_commas(allowed)],
         )
-        _, epoch, mode, size, scene, params, *seats = reply
+        _, epoch, mode, size, scene, params, events_tick, *seats = reply
         fence = Fence(
             session, holder.id, holder.nonce, int(epoch), mode, int(size), scene, msgspec.json.decode(params)
         )
         places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
-        return fence, await self.members(session, places)
+        return Resumed(fence, await self.members(session, places), int(events_tick))
 
     async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
         """The world stands at its first tick. ``spec`` is kept for whoever recovers the session. Raises Fenced."""
@@ -270,7 +287,7 @@ class Runs:
                 [*(keys.session_player(session, p) for p in members), *(keys.player(p) for p in members)],
                 [
                     tick, event.value, reason, "" if result is None else msgspec.json.encode(result),
-                    "," + "".join(f"{status.value}," for status in sorted(sources)), len(members), *members,
+                    _between_commas(sources), len(members), *members,
                     *_tick_args(events, fields or {}, {p: (seats or {}).get(p, {}) for p in members}),
                 ],
             )  # fmt: skip
@@ -307,6 +324,11 @@ class Runs:
 
 
 _MEMBER_FIELDS = ("name", "kind", "skill", "body", "left", "last_id")
+
+
+def _between_commas(statuses: Iterable[Status]) -> str:
+    """As scripts look for one of them: ',running,paused,'."""
+    return "," + "".join(f"{status.value}," for status in sorted(statuses))
 
 
 def _text(value: Any) -> Argument:

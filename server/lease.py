@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from lobby.errors import Fenced, StoreError
 from lobby.logs import get_logger
@@ -21,6 +22,11 @@ from server.telemetry import Telemetry
 __all__ = ["Lease"]
 
 log = get_logger("server.lease")
+
+T = TypeVar("T")
+
+RETRY_S = 0.1
+"""Pause between two tries of a store call that must not be skipped."""
 
 
 class Lease:
@@ -65,6 +71,18 @@ class Lease:
             if self.lost.is_set():
                 raise Fenced("the lease of this server is lost")
             await asyncio.sleep(self._period_ms / 12_000)
+
+    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a store call, which is the same however often it runs, until it answers. Raises Fenced when the
+        session or the lease is lost."""
+        while True:
+            try:
+                return await call()
+            except StoreError as error:
+                log.warning("store_waiting", error=error.message)
+                await asyncio.sleep(RETRY_S)
+                if self.lost.is_set():
+                    raise Fenced("the lease of this server is lost") from error
 
     def steady(self) -> bool:
         """Whether the store has answered for a whole period: only then may the silence of others be held against

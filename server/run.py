@@ -1,8 +1,8 @@
 """One running session, from its first tick to its last, on this server.
 
-    core.batch -> journal (fenced) -> acknowledge -> solver.advance -> show the frame, publish the events (fenced)
-         ^                                                 |  SolverFailed: rebuild from checkpoint + journal
-         '------------------ core.took <-------------------'
+    core.batch -> journal (fenced) -> acknowledge -> world.advance -> show the frame, publish the events (fenced)
+         ^                                                |
+         '------------------ core.took <------------------'
 
 Empty batches cost no store call; a tick without events none either. A slow solver makes the simulation late,
 visibly, and never skips a tick. While the store or the lease is away nothing steps and nothing is sent.
@@ -13,24 +13,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import orjson
 
 from lobby.claims import Claims
-from lobby.errors import CloseCode, Conflict, Diverged, Fenced, SolverFailed, StoreError
+from lobby.errors import CloseCode, Conflict, SolverFailed
 from lobby.lifecycle import LifecycleEvent
 from lobby.logs import get_logger, short
-from lobby.runs import Fence, Member, Runs, TickEvent
+from lobby.runs import Fence, Member, Runs
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import socket_address
 from lobby.settings import Settings
 from server.archive import Archive, Volume
 from server.audience import Audience
+from server.durable import DurableWorld
 from server.lease import Lease
 from server.modes import get_mode
 from server.modes.mode import Seat
@@ -44,16 +44,8 @@ __all__ = ["OPERATIONS", "Backing", "Run"]
 
 log = get_logger("server.run")
 
-T = TypeVar("T")
-
-RETRY_S = 0.1
-"""Pause between two tries of a store call that must not be skipped."""
-
 FLAT_OUT_TICKS = 8
 """Ticks per advance when SIM_SPEED is 0: fewer round trips, no viewer is waiting for each frame."""
-
-REPLAY_TICKS = 64
-"""Ticks per advance while a world is brought back to where it was."""
 
 OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 """Events with which an operator tells the holder what to do."""
@@ -63,9 +55,6 @@ LOOK_S = 1.0
 
 REMEMBERED = 4096
 """Inputs whose ticks are remembered, for clients that send them again; older ones are halved away."""
-
-FAILURES = 2
-"""Failures of the solver from one checkpoint after which a session is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +96,15 @@ class Run:
         self.core = SessionCore(member.seat for member in members)
         self.dt = 0.0
         self.acknowledged: dict[tuple[int, int], int] = {}
-        self._solver = solver
         self._audience = audience
         self._backing = backing
+        self._lease = backing.lease
         self._settings = backing.settings
         self._volume: Volume = backing.archive.volume(self.token, fence.epoch)
+        self._world = DurableWorld(
+            fence, spec, solver, self._volume,
+            runs=backing.runs, lease=backing.lease, telemetry=backing.telemetry,
+        )  # fmt: skip
         self._admitted: dict[tuple[int, int], _Admitted] = {}
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()  # asking costs a system call (getpid), and inputs are many
@@ -119,8 +112,6 @@ class Run:
         self._doubts = backing.lease.doubts
         self._last_ids: dict[int, int] = {}
         self._published_tick = -1
-        self._checkpoint_tick = -1
-        self._failures = 0
         self._heir: HolderAddress | None = None
         self._standing = False
         self._ending = False
@@ -192,12 +183,11 @@ class Run:
             frame_precision="half" if settings.frame_precision == "half" else "single",
         )
         run = cls(fence, members, spec, solver, audience, backing)
-        first = await solver.open(spec, epoch=fence.epoch)
+        first = await run._world.open()
         run.dt = first.dt
         await run._volume.begin(spec, physics_id())
-        run._volume.record(first, [])
         await run._checkpoint(first.tick)
-        started = await run._insist(
+        started = await backing.lease.insist(
             lambda: backing.runs.running(fence, first.tick, msgspec.json.encode(spec))
         )
         audience.offer(started.events)
@@ -219,25 +209,28 @@ class Run:
 
         Raises SolverFailed, Diverged when the journal does not fit the checkpoint, Fenced.
         """
-        data = await _insist(backing.lease, lambda: backing.runs.load_spec(fence.session))
+        data = await backing.lease.insist(lambda: backing.runs.load_spec(fence.session))
         if data is None:
             raise SolverFailed("the session has no specification")
         run = cls(fence, members, msgspec.json.decode(data, type=SessionSpec), solver, audience, backing)
         run._published_tick = events_tick
-        exact = (await run._insist(lambda: backing.runs.physics_of(fence.session))) == physics_id()
+        exact = (await backing.lease.insist(lambda: backing.runs.physics_of(fence.session))) == physics_id()
         await run._volume.begin(run.spec, physics_id())
-        here, events, again = await run._rebuild(events_tick)
-        recovered = await run._insist(
+        rebuilt = await run._world.restore(events_tick)
+        here, again, run._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
+        for tick, given in rebuilt.inputs:
+            run._remember(given, tick)
+        recovered = await backing.lease.insist(
             lambda: backing.claims.recovered(fence, here.tick, exact=exact, ticks_again=again)
         )
         audience.offer([recovered.event])
         run.dt = here.dt
-        now_ms = await run._insist(backing.runs.now_ms)
+        now_ms = await backing.lease.insist(backing.runs.now_ms)
         left_s = max(0, recovered.turn_ends_at - now_ms) / 1000 if recovered.turn_ends_at else None
         run.core.resume(here, time.monotonic(), left_s if here.phase == "acting" else None)
-        await run._show(msgspec.structs.replace(here, events=events), [])
+        await run._show(run._unseen(here), [])
         run._forfeit_leavers(here)
-        run._standing = await run._insist(lambda: backing.runs.is_paused(fence.session))
+        run._standing = await backing.lease.insist(lambda: backing.runs.is_paused(fence.session))
         backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
         backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
@@ -251,41 +244,10 @@ class Run:
             if member.left and not here.standing[member.seat].out:
                 self.core.leave(member.seat)
 
-    async def _rebuild(self, until: int) -> tuple[Advance, list[TickEvent], int]:
-        """The world at tick ``until`` or, when an input is newer, at the input's: from the newest checkpoint and the
-        journal behind it. Also the events that are not public yet, and how many ticks were computed again."""
-        kept = await self._insist(lambda: self._backing.runs.load_checkpoint(self.token))
-        if kept is None:
-            raise SolverFailed("the session has no checkpoint")
-        entries = await self._insist(lambda: self._backing.runs.read_journal(self.token))
-        for tick, _, entry in entries:
-            self._remember(msgspec.json.decode(entry, type=Input), tick)
-        here = await self._solver.restore(self.spec, kept.data, epoch=self.fence.epoch)
-        events: list[TickEvent] = []
-        for tick, group in groupby((e for e in entries if e[0] > kept.tick), key=lambda entry: entry[0]):
-            here = await self._replay(here, tick - 1, events)
-            if here.tick != tick - 1:
-                raise Diverged(f"the journal has an input for tick {tick}, the world stands at {here.tick}")
-            inputs = [msgspec.json.decode(entry, type=Input) for _, _, entry in group]
-            here = await self._step(inputs, 1, events)
-        here = await self._replay(here, until, events)
-        if entries:
-            self._journal_id = f"{entries[-1][0]}-{entries[-1][1]}"
-        self._checkpoint_tick = kept.tick
-        look = await self._solver.look(self.token)
-        unseen = [event for event in events if event[0] > self._published_tick]
-        return look, unseen, here.tick - kept.tick
-
-    async def _replay(self, here: Advance, until: int, events: list[TickEvent]) -> Advance:
-        while here.tick < until and here.phase == "moving":
-            here = await self._step([], min(REPLAY_TICKS, until - here.tick), events)
-        return here
-
-    async def _step(self, inputs: list[Input], ticks: int, events: list[TickEvent]) -> Advance:
-        advance, _ = await self._solver.advance(self.token, inputs, ticks)
-        events += advance.events
-        self._volume.record(advance, inputs)
-        return advance
+    def _unseen(self, rebuilt: Advance) -> Advance:
+        """Without the events that are public already."""
+        events = [event for event in rebuilt.events if event[0] > self._published_tick]
+        return msgspec.structs.replace(rebuilt, events=events)
 
     # the loop
 
@@ -336,27 +298,13 @@ class Run:
         if inputs:
             await self._journal(batch)
         await self._hold()
-        try:
-            advance, seconds = await self._solver.advance(self.token, inputs, ticks)
-        except SolverFailed as error:
-            advance = await self._rebuild_in_place(error, batch)
+        advance, seconds = await self._world.advance(batch, ticks)
+        if seconds is None:
+            advance = self._unseen(advance)
         else:
-            self._volume.record(advance, inputs)
             self._measure(advance, seconds)
             self._backing.telemetry.readings.watch(self.fence, advance, seconds, len(inputs))
         await self._show(advance, inputs)
-
-    async def _rebuild_in_place(self, error: SolverFailed, batch: Batch) -> Advance:
-        """The solver process died, hung or failed: the same world again in a new one. Raises SolverFailed at the
-        second failure from the same checkpoint."""
-        self._failures += 1
-        log.error("solver_failed", token=short(self.token), tick=batch.tick, error=error.message)
-        if self._failures >= FAILURES:
-            raise error
-        self._backing.telemetry.recoveries.labels(exact="true").inc()
-        until = batch.tick if batch.inputs else self.core.tick
-        here, events, _ = await self._rebuild(until)
-        return msgspec.structs.replace(here, events=events)
 
     async def _wait(self) -> None:
         """Until an input is admitted, the turn's deadline passes, or the session is to be handed over."""
@@ -381,11 +329,11 @@ class Run:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._standing = await self._insist(lambda: self._backing.runs.is_paused(self.token))
+                self._standing = await self._lease.insist(lambda: self._backing.runs.is_paused(self.token))
         self.core.extend(time.monotonic() - began)
         if self.core.deadline is not None:
             left_ms = round((self.core.deadline - time.monotonic()) * 1000)
-            now_ms = await self._insist(self._backing.runs.now_ms)
+            now_ms = await self._lease.insist(self._backing.runs.now_ms)
             await self._checkpoint(self.core.tick, {"turn_ends_at": now_ms + left_ms})
         log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
@@ -393,7 +341,7 @@ class Run:
         """Ended by an operator, without a result."""
         tick = self.core.tick
         await self._volume.end(tick)
-        published = await self._insist(
+        published = await self._lease.insist(
             lambda: self._backing.runs.finish(
                 self.fence, tick, [], None, event=LifecycleEvent.ENDED, reason="ended_by_operator"
             )
@@ -408,7 +356,7 @@ class Run:
         lease = self._backing.lease
         if lease.held():
             if lease.doubts != self._doubts:
-                await self._insist(lambda: self._backing.runs.keep(self.fence, {}))
+                await self._lease.insist(lambda: self._backing.runs.keep(self.fence, {}))
                 self._doubts = lease.doubts
             return
         began = time.monotonic()
@@ -419,21 +367,18 @@ class Run:
         fields: dict[str, Any] = {}
         if self.core.deadline is not None:
             left_ms = round((self.core.deadline - time.monotonic()) * 1000)
-            fields["turn_ends_at"] = await self._insist(self._backing.runs.now_ms) + left_ms
+            fields["turn_ends_at"] = await self._lease.insist(self._backing.runs.now_ms) + left_ms
         # No checkpoint here: the world may be ahead of what is public.
-        await self._insist(lambda: self._backing.runs.keep(self.fence, fields))
+        await self._lease.insist(lambda: self._backing.runs.keep(self.fence, fields))
         self._doubts = lease.doubts
         self._audience.notify("resumed", "", fields.get("turn_ends_at", 0))
         log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await _insist(self._backing.lease, call)
 
     async def _journal(self, batch: Batch) -> None:
         """Write the batch, then acknowledge its inputs: from here on they are never lost."""
         began = time.monotonic()
         entries = [msgspec.json.encode(item) for item in batch.inputs]
-        await self._insist(lambda: self._backing.runs.journal(self.fence, batch.tick, entries))
+        await self._lease.insist(lambda: self._backing.runs.journal(self.fence, batch.tick, entries))
         self._backing.telemetry.journal_seconds.observe(time.monotonic() - began)
         self._journal_id = f"{batch.tick}-{len(entries)}"
         for item in batch.inputs:
@@ -477,7 +422,7 @@ class Run:
         deadline_ms = (
             None if brief is None or advance.deadline_s is None else round(advance.deadline_s * 1000)
         )
-        published = await self._insist(
+        published = await self._lease.insist(
             lambda: self._backing.runs.publish(
                 self.fence, advance.tick, advance.events, fields, self._seat_fields(advance), deadline_ms
             )
@@ -506,7 +451,7 @@ class Run:
         document["players"] = {str(member.seat): member.player for member in self.members}
         await self._volume.end(advance.tick)
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
-        published = await self._insist(
+        published = await self._lease.insist(
             lambda: self._backing.runs.finish(
                 self.fence,
                 advance.tick,
@@ -524,20 +469,14 @@ class Run:
 
     async def _checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
         """Keep the exact state. Raises SolverFailed if ipctk finds that it is broken."""
-        try:
-            taken = await self._solver.checkpoint(self.token, prove=self._settings.prove)
-        except SolverFailed as error:
-            if self._checkpoint_tick < 0:
-                raise
-            await self._rebuild_in_place(error, Batch(tick, ()))
-            taken = await self._solver.checkpoint(self.token, prove=self._settings.prove)
+        taken = await self._world.checkpoint(tick, prove=self._settings.prove)
         if taken.proof_holds is not None:
             self._backing.telemetry.proofs.labels(holds=str(taken.proof_holds).lower()).inc()
             if not taken.proof_holds:
                 raise SolverFailed(f"the contact proof does not hold at tick {taken.tick}: {taken.proof}")
         self._volume.keep(taken.tick, taken.data)
         archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
-        await self._insist(
+        await self._lease.insist(
             lambda: self._backing.runs.checkpoint(
                 self.fence,
                 taken.tick,
@@ -547,17 +486,15 @@ class Run:
             )
         )
         if archived >= taken.tick:
-            await self._insist(lambda: self._backing.runs.trim_journal(self.fence, taken.tick))
-        if taken.tick > self._checkpoint_tick:
-            self._checkpoint_tick = taken.tick
-            self._failures = 0
+            await self._lease.insist(lambda: self._backing.runs.trim_journal(self.fence, taken.tick))
+        self._world.kept(taken.tick)
 
     async def _hand_over(self, heir: HolderAddress) -> bool:
         """Give the session away between two ticks. False: the heir is gone, we go on."""
         self._heir = None
         await self._checkpoint(self.core.tick)
         await self._volume.flush()
-        if not await self._insist(lambda: self._backing.claims.hand_over(self.fence, heir)):
+        if not await self._lease.insist(lambda: self._backing.claims.hand_over(self.fence, heir)):
             return False
         log.info("session_handed_over", token=short(self.token), tick=self.core.tick, to=heir.id)
         self._audience.close(CloseCode.MOVED, socket_address(heir.url))
@@ -591,16 +528,3 @@ def _needed(
     if get_mode(mode).policy == "slots":
         return dict(catalogue)
     return {member.body: catalogue[member.body] for member in members if member.body in catalogue}
-
-
-async def _insist(lease: Lease, call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a store call, which is the same however often it runs, until it answers. Raises Fenced when the
-    session or the lease is lost."""
-    while True:
-        try:
-            return await call()
-        except StoreError as error:
-            log.warning("store_waiting", error=error.message)
-            await asyncio.sleep(RETRY_S)
-            if lease.lost.is_set():
-                raise Fenced("the lease of this server is lost") from error

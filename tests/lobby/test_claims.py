@@ -27,9 +27,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lobby.claims import Claims, Resumed
+from lobby.claims import Claims
 from lobby.errors import Fenced, LobbyError
-from lobby.runs import Fence
+from lobby.runs import Fence, Resumed
 from lobby.servers import Holder
 from lobby.settings import Settings
 from tests.conftest import HOLDER, World, connected
@@ -51,7 +51,7 @@ async def claimed(world: World) -> tuple[Fence, Resumed]:
     unheld, ours = await claims.look(await world.servers.alive(), OTHER)
     assert (len(unheld), ours) == (1, [])
     assert await claims.claim(unheld[0], OTHER)
-    return fence, await claims.resume(fence.session, OTHER)
+    return fence, await world.runs.resume(fence.session, OTHER)
 
 
 async def test_a_dead_holders_session_is_claimed_once(world: World) -> None:
@@ -108,7 +108,7 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     await lose_lease(world, HOLDER)
     unheld, _ = await claims.look(await world.servers.alive(), OTHER)
     assert await claims.claim(unheld[0], OTHER)
-    resumed = await claims.resume(fence.session, OTHER)
+    resumed = await world.runs.resume(fence.session, OTHER)
     before = await world.store.now_ms()
     recovered = await claims.recovered(resumed.fence, 1, exact=True, ticks_again=0)
     after = await world.store.now_ms()
@@ -128,7 +128,7 @@ async def test_a_session_is_handed_over_between_the_living(world: World) -> None
     assert await claims.hand_over(fence, OTHER)
     with pytest.raises(Fenced):
         await world.runs.journal(fence, 4, [b"{}"])
-    resumed = await claims.resume(fence.session, OTHER)
+    resumed = await world.runs.resume(fence.session, OTHER)
     assert [entry[2] for entry in await world.runs.read_journal(fence.session)] == [b"{}"]
     assert await world.runs.journal(resumed.fence, 4, [b"{}"]) == 1
 
@@ -228,7 +228,7 @@ class Interleaved(RuleBasedStateMachine):
     @rule(server=servers)
     def resume(self, server: Holder) -> None:
         try:
-            resumed = self.run(self.claims.resume(self.session, server))
+            resumed = self.run(self.world.runs.resume(self.session, server))
         except LobbyError:
             return
         assert self.alive[server.id]

@@ -1,24 +1,31 @@
 --@include session
--- The holder of a session that runs already fences it anew, to stand its world up again.
+-- The holder takes a session up, to set its world up or to stand it up again: the epoch goes up, and every fence of an
+-- earlier claim is void.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 lease of the server
--- ARGV 1-3 the session, 4 server, 5 its nonce
+-- ARGV 1-3 the session, 4 server, 5 its nonce, 6 statuses that it may be in, between commas
 -- Returns {OK, epoch, mode, size, scene, params, events_tick, seat, player, seat, player, ...}
---      | ERR not_found, not_running, fenced
+--      | ERR not_found, not_starting (only that is allowed), not_running, fenced
 local lease_key = KEYS[13]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'mode', 'size', 'scene', 'params',
     'events_tick')
 if not about[1] then
     return refuse('not_found', 'no such session')
 end
-if about[1] ~= 'running' and about[1] ~= 'paused' then
+if not string.find(ARGV[6], ',' .. about[1] .. ',', 1, true) then
+    if ARGV[6] == ',starting,' then
+        return refuse('not_starting', 'the session is ' .. about[1])
+    end
     return refuse('not_running', 'the session is ' .. about[1])
 end
-if about[2] ~= ARGV[4] or about[3] ~= ARGV[5] or redis.call('HGET', lease_key, 'nonce') ~= ARGV[5] then
+if about[2] ~= ARGV[4] or about[3] ~= ARGV[5] then
     return refuse('fenced', 'another server holds the session')
 end
+if redis.call('HGET', lease_key, 'nonce') ~= ARGV[5] then
+    return refuse('fenced', 'the lease of this server is gone')
+end
 local epoch = redis.call('HINCRBY', session_key, 'epoch', '1')
-local reply = {'OK', whole(epoch), about[4], about[5], about[6], about[7], about[8]}
+local reply = {'OK', whole(epoch), about[4], about[5], about[6], about[7], about[8] or '0'}
 for seat = 0, tonumber(about[5]) - 1 do
     reply[#reply + 1] = whole(seat)
     reply[#reply + 1] = redis.call('HGET', seats_key, whole(seat))
