@@ -1,6 +1,6 @@
 """``tussle up``: the whole of Tussle on this machine, from one terminal.
 
-    store -> catalogue -> server, bots -> worker          Ctrl-C: bots, server, worker, store
+    store -> catalogue -> server, bots -> worker, velocity, position        Ctrl-C: bots, server, worker, store
 
 What is slow to import is imported after the children have started: the terminal is ready before they are.
 This module must never hold state that the children need.
@@ -166,6 +166,10 @@ class Up:
                 if seeded:
                     await self._seed(redis_url)
                 self._banner(server_url, redis_url, store, supervisor.log_dir)
+                for solver in ("velocity", "position"):  # what the spring-damper's button starts
+                    await supervisor.start(
+                        solver, [*worker, solver], environ={**environ, "SPRING_IDLE_S": "0"}
+                    )
                 await self._tell_sessions(redis_url)
 
     def _bots(self) -> list[str]:
@@ -234,7 +238,7 @@ class Up:
             ("Play", click.style(server_url, bold=True)),
             ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
             ("Look", f"{look}      {_faint(f'or {called} redis')}"),
-            ("Runs", f"store ({kind}) · server · worker{bots}"),
+            ("Runs", f"store ({kind}) · server · worker · velocity, position{bots}"),
             ("Logs", _short(logs)),
         ]
         click.echo()

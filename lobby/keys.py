@@ -183,7 +183,7 @@ class Keys:
         return self._key("velocities")
 
     def spring_run(self, run: str) -> str:
-        """hash + TTL: name velocities positions; the newest n of one trigger on each stream"""
+        """hash + TTL: name spring velocities positions; a run's parameters and its newest n on each stream"""
         return self._key(f"spring:{run}")
 
     @property

@@ -2,9 +2,9 @@
 
     logging -> emit (bounded, never waits) -> run (a task) -> PUBLISH {main}:logs:server.run '{"event": ...}'
 
-Every long-running process that has a store enters ``published`` around its work; it is on with LOG_PUBLISH=1. A log line
-is worth less than what it tells of: when the store is away or slow the oldest waiting lines are dropped, and their number
-is published as soon as it goes again. This module must never log.
+Every long-running process that has a store enters ``published`` around its work; it is on with LOG_PUBLISH=1. A log
+line is worth less than what it tells of: when the store is away or slow the oldest waiting lines are dropped, and their
+number is published as soon as it goes again. This module must never log.
 """
 
 from __future__ import annotations

@@ -19,5 +19,6 @@ def position_solver(store: Store, settings: Settings) -> StreamSolver:
         name="position",
         source=store.keys.velocities,
         sink=store.keys.positions,
+        spring=spring,
         step=spring.step_position,
     )

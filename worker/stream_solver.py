@@ -13,11 +13,13 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from lobby.errors import LobbyError, StoreError
 from lobby.ids import new_secret
 from lobby.logs import get_logger
 from lobby.settings import Settings
-from lobby.spring import State, decode_state, encode_state
+from lobby.spring import Spring, State, decode_state, encode_state
 from lobby.store import Store
 from worker.group import Entry, Group
 
@@ -42,6 +44,7 @@ class StreamSolver:
         name: str,
         source: str,
         sink: str,
+        spring: Spring,
         step: Callable[[State], State | None],
     ) -> None:
         self.steps = 0
@@ -51,6 +54,7 @@ class StreamSolver:
         self._sink = sink
         self._field = sink.rsplit(":", 1)[-1]
         self._step = step
+        self._spring = msgspec.json.encode(spring).decode()
         self._group = Group(
             store, source, name, f"{name}-{new_secret()[:8]}", claim_idle_s=settings.claim_idle_s
         )
@@ -142,5 +146,5 @@ class StreamSolver:
         keys = [self._group.stream, self._sink, self._store.keys.spring_run(state.run)]
         return keys, [
             self._group.name, entry.id, self._field, after.n, self._settings.spring_kept, RUN_TTL_S,
-            name, encode_state(state), encode_state(after),
+            name, encode_state(state), encode_state(after), self._spring,
         ]  # fmt: skip

@@ -19,5 +19,6 @@ def velocity_solver(store: Store, settings: Settings) -> StreamSolver:
         name="velocity",
         source=store.keys.positions,
         sink=store.keys.velocities,
+        spring=spring,
         step=spring.step_velocity,
     )

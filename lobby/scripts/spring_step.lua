@@ -4,7 +4,7 @@
 --
 -- KEYS 1 source stream, 2 sink stream, 3 run
 -- ARGV 1 group, 2 entry of the source, 3 field of the run: the sink's newest n, 4 n of this step, 5 entries that the
---      sink keeps, 6 life of the run's record [s], 7 name, 8 state before (JSON), 9 state after (JSON)
+--      sink keeps, 6 life of the run's record [s], 7 name, 8 state before (JSON), 9 state after (JSON), 10 the spring (JSON): of the run's first step
 -- Returns {OK, 1 written | 0 known already}
 local known = tonumber(redis.call('HGET', KEYS[3], ARGV[3]) or '-1')
 local n = tonumber(ARGV[4])
@@ -12,6 +12,7 @@ local written = '0'
 if n > known then
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[5], '*', 'name', ARGV[7], 'in', ARGV[8], 'out', ARGV[9])
     redis.call('HSET', KEYS[3], 'name', ARGV[7], ARGV[3], whole(n))
+    redis.call('HSETNX', KEYS[3], 'spring', ARGV[10])
     redis.call('EXPIRE', KEYS[3], ARGV[6])
     written = '1'
 end

@@ -1,0 +1,153 @@
+"""Runs of the spring-damper over its two stream solvers (docs/streams.md): begin one, look how far it is.
+
+    begin -> XADD positions (the trigger)     `worker velocity` <-> `worker position`     look -> what they have written
+
+Whoever begins a run needs no solver to be up: the trigger waits on the stream. This module must never step anything.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import msgspec
+
+from lobby.errors import NotFound, Refused, StoreError
+from lobby.spring import Spring, State, decode_state
+from lobby.store import Store
+
+__all__ = ["SpringRun", "SpringRuns"]
+
+START_MAX = 1e6
+"""Largest start, in m and m/s."""
+
+LOOK_COUNT = 2000
+"""Entries of the stream that one look reads, those of other runs among them."""
+
+SILENT_MS = 3000
+"""A solver that has not asked for work for so long is not up; each asks twice a second."""
+
+_ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
+
+
+class SpringRun(msgspec.Struct, frozen=True):
+    """A run as one look finds it: the steps since the look before, and how far it is.
+
+    run: the id of its trigger. x0 [m], v0 [m/s]: where it begins. cycles: steps that it is to have, None before its
+    first one. n, t [s], x [m], v [m/s]: the steps, one column each; closed_x, closed_v: the scheme's closed form at
+    each, None where it does not oscillate. after: for the next look. waits_for: solvers that it needs and that are not
+    up.
+    """
+
+    run: str
+    name: str
+    x0: float
+    v0: float
+    after: str
+    cycles: int | None = None
+    n: tuple[int, ...] = ()
+    t: tuple[float, ...] = ()
+    x: tuple[float, ...] = ()
+    v: tuple[float, ...] = ()
+    closed_x: tuple[float | None, ...] = ()
+    closed_v: tuple[float | None, ...] = ()
+    done: bool = False
+    waits_for: tuple[str, ...] = ()
+
+
+class SpringRuns:
+    """The two streams of one realm, for those who begin runs and follow them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def begin(self, name: str, x: float, v: float) -> str:
+        """Begin a run at x [m], v [m/s]; its name for ``look``. Raises Refused; nothing is written then."""
+        if not (1 <= len(name) <= 64 and name.isprintable()):
+            raise Refused("a name has 1 to 64 characters", code="bad_name", field="name")
+        for field, value in (("x", x), ("v", v)):
+            if not (math.isfinite(value) and abs(value) <= START_MAX):
+                raise Refused(f"{field} must be within {START_MAX:g}", code="bad_start", field=field)
+        start = msgspec.json.encode({"x": x, "v": v, "t": 0.0}).decode()
+        positions = self._store.keys.positions
+        return str(await self._store.call("XADD", positions, "*", "name", name, "in", start, "out", start))
+
+    async def look(self, run: str, after: str = "") -> SpringRun:
+        """The steps after the entry ``after`` ("": from the beginning). Raises Refused for what is no entry's id,
+        NotFound for a run that nobody began, or whose trigger is no longer kept."""
+        for field, text in (("run", run), ("after", after)):
+            if text and not _ENTRY.fullmatch(text):
+                raise Refused(f"{field} must be the id of an entry", code="bad_run", field=field)
+        keys = self._store.keys
+        trigger, rows, told = await self._store.batch(
+            [
+                ("XRANGE", keys.positions, run, run),
+                ("XRANGE", keys.positions, f"({after or run}", "+", "COUNT", LOOK_COUNT),
+                ("HMGET", keys.spring_run(run), "spring", "positions"),
+            ],
+            atomic=True,
+        )
+        try:
+            fields = _fields(trigger[0])
+            name, start = fields["name"], decode_state(fields["out"])
+        except (IndexError, KeyError, ValueError):
+            raise NotFound(f"there is no run {run}", code="no_such_run", field="run") from None
+        spring = None if told[0] is None else msgspec.json.decode(told[0], type=Spring)
+        steps = [step for row in rows if (step := _step(row, run)) is not None]
+        closed = [_closed(spring, start, step.n) for step in steps]
+        done = spring is not None and int(told[1] or 0) >= spring.cycles
+        return SpringRun(
+            run=run,
+            name=name,
+            x0=start.x,
+            v0=start.v,
+            after=rows[-1][0] if rows else after or run,
+            cycles=None if spring is None else spring.cycles,
+            n=tuple(step.n for step in steps),
+            t=tuple(step.t for step in steps),
+            x=tuple(step.x for step in steps),
+            v=tuple(step.v for step in steps),
+            closed_x=tuple(x for x, _ in closed),
+            closed_v=tuple(v for _, v in closed),
+            done=done and len(rows) < LOOK_COUNT,
+            waits_for=() if done or rows else await self._absent(),
+        )
+
+    async def _absent(self) -> tuple[str, ...]:
+        """The solvers that are not up."""
+        keys = self._store.keys
+        found = []
+        for solver, stream in (("velocity", keys.positions), ("position", keys.velocities)):
+            try:
+                consumers = await self._store.call("XINFO", "CONSUMERS", stream, solver)
+            except StoreError as error:
+                if "NOGROUP" not in error.message and "no such key" not in error.message:
+                    raise
+                consumers = []
+            idle = [dict(zip(flat[::2], flat[1::2], strict=True))["idle"] for flat in consumers]
+            if not any(int(ms) < SILENT_MS for ms in idle):
+                found.append(solver)
+        return tuple(found)
+
+
+def _fields(row: Any) -> dict[str, str]:
+    return dict(zip(row[1][::2], row[1][1::2], strict=True))
+
+
+def _step(row: Any, run: str) -> State | None:
+    """The step of that run in an entry; None for another run's, and for what is no step."""
+    try:
+        state = decode_state(_fields(row)["out"])
+    except (KeyError, ValueError):
+        return None
+    return state if state.run == run else None
+
+
+def _closed(spring: Spring | None, start: State, n: int) -> tuple[float | None, float | None]:
+    if spring is None:
+        return None, None
+    try:
+        return spring.closed_form(start.x, start.v, n)
+    except ValueError:  # it does not oscillate
+        return None, None

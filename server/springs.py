@@ -1,0 +1,61 @@
+"""The HTTP calls of the spring-damper over its two stream solvers: begin a run, look how far it is. Thin.
+
+This module must never step anything, nor wait for a solver: a run that waits is told as one that waits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lobby.accounts import PlayerInfo
+from lobby.errors import RateLimited
+from lobby.spring_runs import SpringRuns
+from server.limits import Buckets
+
+__all__ = ["Begin", "spring_routes"]
+
+BEGIN_RATE, BEGIN_BURST = 0.5, 5.0
+"""Runs that one player may begin a second, and at once: each is thousands of entries."""
+
+
+class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """x [m], v [m/s]: where the run begins."""
+
+    name: str = "web"
+    x: float = 0.0
+    v: float = 1.0
+
+
+def spring_routes(
+    runs: SpringRuns,
+    player_of: Callable[[Request], Awaitable[PlayerInfo]],
+    read: Callable[[Request, Any], Awaitable[Any]],
+) -> list[Route]:
+    """``player_of``, ``read``: those of server/http.py."""
+    begun = Buckets(BEGIN_RATE, BEGIN_BURST)
+
+    async def begin(request: Request) -> Response:
+        player = await player_of(request)
+        asked = await read(request, Begin)
+        if not begun.take(player.player, time.monotonic()):
+            raise RateLimited("too many runs of this player")
+        return _answer({"run": await runs.begin(asked.name, asked.x, asked.v)})
+
+    async def look(request: Request) -> Response:
+        await player_of(request)
+        return _answer(await runs.look(request.path_params["run"], request.query_params.get("after", "")))
+
+    return [Route("/api/springs", begin, methods=["POST"]), Route("/api/springs/{run}", look)]
+
+
+def _answer(value: Any) -> Response:
+    return Response(
+        msgspec.json.encode(value), media_type="application/json", headers={"cache-control": "no-store"}
+    )

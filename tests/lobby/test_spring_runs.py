@@ -1,0 +1,116 @@
+"""Runs of the two stream solvers, as those who begin and follow them see them: real solvers, a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from lobby.errors import NotFound, Refused
+from lobby.settings import Settings
+from lobby.spring import Spring
+from lobby.spring_runs import SpringRun, SpringRuns
+from lobby.store import Store
+from tests.conftest import until
+from worker.position import position_solver
+from worker.velocity import velocity_solver
+
+
+async def solved(store: Store, settings: Settings, runs: SpringRuns, *wanted: str) -> list[SpringRun]:
+    """Let both solvers work until those runs are done; their whole series."""
+    solvers = [velocity_solver(store, settings), position_solver(store, settings)]
+    tasks = [asyncio.create_task(solver.run()) for solver in solvers]
+
+    async def done() -> bool:
+        return all([(await runs.look(run)).done for run in wanted])
+
+    try:
+        await until(done)
+    finally:
+        for solver in solvers:
+            solver.stop()
+        await asyncio.gather(*tasks)
+    return [await runs.look(run) for run in wanted]
+
+
+async def test_a_run_waits_for_its_solvers_and_is_followed_to_its_end(store: Store) -> None:
+    """Begun with no solver up, it says which ones it waits for; then come all steps, at the closed form of the
+    solvers' own parameters, whatever this process has in its settings."""
+    runs = SpringRuns(store)
+    run = await runs.begin("swing", 0.5, -0.25)
+    waiting = await runs.look(run)
+    assert (waiting.name, waiting.x0, waiting.v0, waiting.cycles) == ("swing", 0.5, -0.25, None)
+    assert waiting.waits_for == ("velocity", "position") and waiting.n == () and not waiting.done
+    settings = Settings.read({}, spring_cycles=40, spring_k=2.0, spring_zeta=0.05)
+    (seen,) = await solved(store, settings, runs, run)
+    spring = Spring.of(settings)
+    assert seen.cycles == 40 and seen.waits_for == ()
+    assert seen.n == tuple(range(1, 41))
+    for n, x, v, closed_x, closed_v in zip(seen.n, seen.x, seen.v, seen.closed_x, seen.closed_v, strict=True):
+        assert (closed_x, closed_v) == spring.closed_form(0.5, -0.25, n)
+        assert closed_x == pytest.approx(x, abs=1e-9)
+        assert closed_v == pytest.approx(v, abs=1e-8)
+
+
+async def test_a_look_gives_what_is_new_of_its_own_run_only(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs on one stream, read in small pieces: each look goes on where the last one ended, nothing is twice."""
+    monkeypatch.setattr("lobby.spring_runs.LOOK_COUNT", 7)
+    runs = SpringRuns(store)
+    wanted = [await runs.begin("one", 0.0, 1.0), await runs.begin("two", 1.0, 0.0)]
+    await store.call("XADD", store.keys.positions, "*", "something", "else")
+    settings = Settings.read({}, spring_cycles=25)
+    solvers = [velocity_solver(store, settings), position_solver(store, settings)]
+    tasks = [asyncio.create_task(solver.run()) for solver in solvers]
+    try:
+        for run, x0 in zip(wanted, (0.0, 1.0), strict=True):
+            steps: list[tuple[int, float]] = []
+            after, done = "", False
+            async with asyncio.timeout(30):
+                while not done:
+                    seen = await runs.look(run, after)
+                    assert seen.x0 == x0 and (seen.after != after or not seen.n)
+                    steps += zip(seen.n, seen.x, strict=True)
+                    after, done = seen.after, seen.done
+            assert [n for n, _ in steps] == list(range(1, 26))
+    finally:
+        for solver in solvers:
+            solver.stop()
+        await asyncio.gather(*tasks)
+
+
+async def test_a_scheme_that_does_not_oscillate_has_no_closed_form(store: Store) -> None:
+    """Its steps come all the same."""
+    runs = SpringRuns(store)
+    run = await runs.begin("stiff", 0.0, 1.0)
+    (seen,) = await solved(store, Settings.read({}, spring_cycles=5, spring_zeta=20.0), runs, run)
+    assert len(seen.n) == 5 and set(seen.closed_x) == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "v", "code"),
+    [
+        ("", 0.0, 1.0, "bad_name"),
+        ("n" * 65, 0.0, 1.0, "bad_name"),
+        ("a\nb", 0.0, 1.0, "bad_name"),
+        ("m", math.nan, 1.0, "bad_start"),
+        ("m", 0.0, -2e6, "bad_start"),
+    ],
+)
+async def test_a_bad_start_writes_nothing(store: Store, name: str, x: float, v: float, code: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await SpringRuns(store).begin(name, x, v)
+    assert refused.value.reason == code
+    assert await store.call("EXISTS", store.keys.positions) == 0
+
+
+async def test_only_a_run_that_was_begun_can_be_looked_at(store: Store) -> None:
+    """What is no entry's id is refused; an id that no trigger has is not found."""
+    runs = SpringRuns(store)
+    with pytest.raises(NotFound):
+        await runs.look("1-1")
+    for run, after in (("mymodel", ""), ("1-1", "+"), ("-", "")):
+        with pytest.raises(Refused):
+            await runs.look(run, after)
