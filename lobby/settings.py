@@ -69,6 +69,9 @@ class Settings:
     )
     max_sessions: int = setting(200, "sessions that one server holds at once", low=1)
     grace_s: float = setting(10.0, "time to finish after SIGTERM", low=0)
+    modes: str = setting(
+        "", "Python files, or folders of them, with modes of your own, comma separated (docs/tutorial)"
+    )
 
     # lobbies and seats
     lobby_timeout_s: float = setting(60.0, "a lobby that has not started by then ends as timed_out", low=0.1)

@@ -9,6 +9,7 @@ import time
 
 import click
 
+from lobby.errors import Refused
 from lobby.logs import configure
 from lobby.settings import BadSetting, Settings
 
@@ -89,6 +90,9 @@ async def _run(party: object) -> int:
         await playing
     except asyncio.CancelledError:
         stopped = True
+    except (Refused, BadSetting) as error:
+        click.echo(f"tussle: {error}", err=True)
+        return 2
     said = f"{party.count} bots{' stopped' if stopped else ''}: {tally}, {time.monotonic() - began:.1f} s"
     click.echo(said)
     return 1 if tally.gone and not tally.matches else 0

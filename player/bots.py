@@ -130,9 +130,10 @@ def decide_by_mode(
 
 async def play_party(party: Party, tally: Tally) -> None:
     """Let the bots play until each has its matches or no opponent or no server. Cancelled, every bot leaves
-    its seat first."""
+    its seat first. Raises Refused or BadSetting for a mode that there is not."""
     import numpy as np
 
+    decide_by_mode(party.mode, party.skill, np.random.default_rng(party.seed))
     seeds = np.random.SeedSequence(party.seed).spawn(party.count)
     bodies = await _until_healthy(party)
     first = random.Random(party.seed).randrange(len(NAMES))

@@ -1,7 +1,7 @@
 """Which physics this server computes: two servers with equal ids step equal states to equal bits.
 
-Source of the simulation, versions of the libraries that compute, and the CPU's instruction sets: floating-point
-results may differ when any of them does.
+Source of the simulation and of every mode, versions of the libraries that compute, and the CPU's instruction sets:
+floating-point results may differ when any of them does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from server.modes import outside_sources
 
 __all__ = ["physics_id"]
 
@@ -23,9 +25,9 @@ def physics_id() -> str:
     """16 hexadecimal digits."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for pattern in SOURCES:
-        for path in sorted(here.glob(pattern)):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    sources = [path for pattern in SOURCES for path in sorted(here.glob(pattern))]
+    for path in sources + outside_sources():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for library in COMPUTING:
         digest.update(f"{library}=={version(library)}\0".encode())
     digest.update(f"{platform.python_version()} {platform.machine()} {cpu_features()}".encode())

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lobby.actions import ActionSpec
+from lobby.errors import Refused
 from lobby.scenes import Quaternion, Scene, Vector
 from server.physics.state import Control, Floats
 
@@ -197,7 +198,7 @@ class Mode(Protocol):
     state, the mode's own frozen Struct, msgpack-able and hashed every tick.
 
     ``seats``: fewest and most seats; ``seat_count``: of this session. Functions that refuse raise ``Refused``
-    and change nothing.
+    and change nothing. The last three have an answer for modes that inherit from this class.
     """
 
     name: ClassVar[str]
@@ -254,18 +255,23 @@ class Mode(Protocol):
         """The result, in phase "over"."""
 
     def undone(self, state: Any, marked: Any) -> Any:
-        """The state after an undo: the marked one, but for what an undo does not bring back."""
+        """The state after an undo: the marked one, but for what an undo does not bring back. Only modes whose
+        effects undo have one."""
+        raise Refused(f"a {self.name} has nothing to undo", code="bad_action", field="kind")
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[Any, list[Floats | None]]:
         """The state that a ``turn_started`` payload tells, and the four rows of each body, None for those
-        that are out. Raises Refused (bad_brief) if it is not one of this session, or the mode has no
-        turns."""
+        that are out. Raises Refused (bad_brief) if it is not one of this session, or nobody looks ahead in
+        the mode."""
+        raise Refused(f"nobody looks ahead in a {self.name}", code="bad_brief")
 
     @staticmethod
     def bot(
         brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
     ) -> Action:
-        """The action of a program of that skill, from the public ``turn_started`` payload alone."""
+        """The action of a program of that skill, from the public ``turn_started`` payload alone; kind "": it
+        only watches."""
+        return Action(kind="")
 
 
 def stream(seed: int, turn: int, seat: int) -> np.random.Generator:

@@ -1,0 +1,77 @@
+"""The tutorial, done as it says: its blocks make a mode, which is tried, played, stored and verified."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from lobby.store import Store
+from tests.stack import ROOT, Stack, children
+
+PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"
+
+
+def write(name: str, folder: Path) -> Path:
+    """The file that the page's blocks of that name make, in their order."""
+    blocks = re.findall(rf"<!-- file: {name} -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert blocks
+    path = folder / name
+    path.write_text("\n".join(blocks))
+    return path
+
+
+async def ask(*command: str | Path, **environment: str) -> str:
+    """What a process of ours says; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={"NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels"), **os.environ, **environment},
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+@pytest.mark.timeout(600)  # a cold cache compiles the solver first
+async def test_the_mode_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    """The script of section 7: two runs agree, every state is proven, the sharp bot beats the random one."""
+    modes, script = write("putt.py", tmp_path), write("try_putt.py", tmp_path)
+    told = await ask(script, MODES=str(modes), PYTHONPATH=str(ROOT))
+    assert re.fullmatch(r"\d+ ticks; winner: 0 distances: \[.*\]\n", told), told
+
+
+@pytest.mark.timeout(600)
+async def test_the_mode_is_played_survives_and_is_verified(
+    store_url: str, realm: str, store: Store, tmp_path: Path
+) -> None:
+    """The commands of section 8 on real processes; the process that steps the session is killed in mid-play."""
+    modes = {"MODES": str(write("putt.py", tmp_path))}
+    async with Stack.up(store_url, realm, SIM_SPEED="1", **modes) as stack:
+        server = await stack.server()
+        bots = await stack.bots(3, 1, "--mode", "putt", "--size", "3", "--skill", "sharp")
+        token = ""
+        async with asyncio.timeout(60):
+            while not token:
+                for running in await store.call("ZRANGE", store.keys.running, 0, -1):
+                    if int(await store.call("HGET", store.keys.session(running), "turn") or 0) >= 2:
+                        token = running
+                await asyncio.sleep(0.02)
+        for solver in children(server.pid):
+            os.kill(solver, signal.SIGKILL)
+        assert await bots.wait(120) == 0, bots.output
+        assert "solver_died" in server.output
+        names = ("mode", "status", "result")
+        mode, status, result = await store.call("HMGET", store.keys.session(token), *names)
+        assert (mode, status) == ("putt", "ended")
+        assert sorted(json.loads(result)["places"]) == ["0", "1", "2"]
+        verify = ("-c", "from cli.main import main; main()", "verify", token, "--json")
+        told = json.loads(await ask(*verify, DATA_DIR=str(stack.data_dir), **modes))
+    assert told["holds"]
+    assert told["ended"]
+    assert not told["differences"]
