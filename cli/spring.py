@@ -20,7 +20,8 @@ from lobby.errors import LobbyError
 from lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from lobby.spring_runs import SpringRun, SpringRuns
+    from lobby.spring import SpringRun
+    from lobby.spring_runs import SpringRuns
 
 __all__ = ["command"]
 

@@ -16,7 +16,7 @@ import msgspec
 
 from lobby.settings import Settings
 
-__all__ = ["Spring", "State", "decode_state", "encode_state"]
+__all__ = ["Spring", "SpringRun", "State", "decode_state", "encode_state"]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -27,6 +27,31 @@ class State(msgspec.Struct, frozen=True):
     t: float
     n: int = 0
     run: str = ""
+
+
+class SpringRun(msgspec.Struct, frozen=True):
+    """A run as one look finds it: the steps since the look before, and how far it is.
+
+    run: the id of its trigger. x0 [m], v0 [m/s]: where it begins. cycles: steps that it is to have, None before its
+    first one. n, t [s], x [m], v [m/s]: the steps, one column each; closed_x, closed_v: the scheme's closed form at
+    each, None where it does not oscillate. after: for the next look. waits_for: solvers that it needs and that are not
+    up.
+    """
+
+    run: str
+    name: str
+    x0: float
+    v0: float
+    after: str
+    cycles: int | None = None
+    n: tuple[int, ...] = ()
+    t: tuple[float, ...] = ()
+    x: tuple[float, ...] = ()
+    v: tuple[float, ...] = ()
+    closed_x: tuple[float | None, ...] = ()
+    closed_v: tuple[float | None, ...] = ()
+    done: bool = False
+    waits_for: tuple[str, ...] = ()
 
 
 RUN_LENGTH = 64

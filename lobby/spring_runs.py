@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from lobby.errors import NotFound, Refused, StoreError
-from lobby.spring import Spring, State, decode_state
+from lobby.spring import Spring, SpringRun, State, decode_state
 from lobby.store import Store
 
-__all__ = ["SpringRun", "SpringRuns"]
+__all__ = ["SpringRuns"]
 
 START_MAX = 1e6
 """Largest start, in m and m/s."""
@@ -29,31 +29,6 @@ SILENT_MS = 3000
 """A solver that has not asked for work for so long is not up; each asks twice a second."""
 
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
-
-
-class SpringRun(msgspec.Struct, frozen=True):
-    """A run as one look finds it: the steps since the look before, and how far it is.
-
-    run: the id of its trigger. x0 [m], v0 [m/s]: where it begins. cycles: steps that it is to have, None before its
-    first one. n, t [s], x [m], v [m/s]: the steps, one column each; closed_x, closed_v: the scheme's closed form at
-    each, None where it does not oscillate. after: for the next look. waits_for: solvers that it needs and that are not
-    up.
-    """
-
-    run: str
-    name: str
-    x0: float
-    v0: float
-    after: str
-    cycles: int | None = None
-    n: tuple[int, ...] = ()
-    t: tuple[float, ...] = ()
-    x: tuple[float, ...] = ()
-    v: tuple[float, ...] = ()
-    closed_x: tuple[float | None, ...] = ()
-    closed_v: tuple[float | None, ...] = ()
-    done: bool = False
-    waits_for: tuple[str, ...] = ()
 
 
 class SpringRuns:

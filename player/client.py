@@ -23,6 +23,7 @@ import msgspec
 
 from lobby.errors import LobbyError, ProtocolError
 from lobby.messages import SessionView
+from lobby.spring import SpringRun
 from player.connection import SessionConnection, is_loopback
 from player.transcript import Disconnected, error_of
 
@@ -77,6 +78,10 @@ class LeaderboardRow(msgspec.Struct, frozen=True):
 
 class _Rows(msgspec.Struct, frozen=True):
     rows: list[LeaderboardRow]
+
+
+class _Run(msgspec.Struct, frozen=True):
+    run: str
 
 
 class _Sessions(msgspec.Struct, frozen=True):
@@ -228,6 +233,16 @@ class Client:
 
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
         return (await self._get(f"/api/leaderboard/{mode}", _Rows)).rows
+
+    # -- the two stream solvers of the spring-damper ---------------------------------------------
+
+    async def begin_spring(self, name: str, *, x: float = 0.0, v: float = 1.0) -> str:
+        """Begin a run at x [m], v [m/s]; what ``look_at_spring`` calls it. It waits for solvers that are not up."""
+        return (await self._post("/api/springs", _Run, {"name": name, "x": x, "v": v})).run
+
+    async def look_at_spring(self, run: str, after: str = "") -> SpringRun:
+        """The steps after that entry, beside the closed form. Raises NotFound."""
+        return await self._get(f"/api/springs/{run}", SpringRun, {"after": after})
 
     async def healthy(self) -> bool:
         """Whether the server is there and takes players."""

@@ -9,8 +9,8 @@ import pytest
 
 from lobby.errors import NotFound, Refused
 from lobby.settings import Settings
-from lobby.spring import Spring
-from lobby.spring_runs import SpringRun, SpringRuns
+from lobby.spring import Spring, SpringRun
+from lobby.spring_runs import SpringRuns
 from lobby.store import Store
 from tests.conftest import until
 from worker.position import position_solver

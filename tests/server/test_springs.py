@@ -1,0 +1,55 @@
+"""The spring-damper's two stream solvers over HTTP (row B3): begun before they are up, followed to the end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from lobby.spring import Spring
+from player.client import Client
+from tests.stack import Stack
+from tests.stranger import Person
+
+
+async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str) -> None:
+    """POST writes the trigger, GET says which solvers are missing; when they come, all steps come, each once."""
+    async with Stack.up(store_url, realm, SPRING_CYCLES="120") as stack:
+        server = await stack.server()
+        async with Client(server.url) as ada:
+            await ada.login("ada")
+            run = await ada.begin_spring("web", x=0.25, v=-1.0)
+            seen = await ada.look_at_spring(run)
+            assert (seen.name, seen.x0, seen.v0, seen.n) == ("web", 0.25, -1.0, ())
+            assert seen.waits_for == ("velocity", "position")
+            for solver in ("velocity", "position"):
+                await stack.worker(solver)
+            steps: list[int] = []
+            async with asyncio.timeout(60):
+                while not seen.done:
+                    seen = await ada.look_at_spring(run, seen.after)
+                    steps += seen.n
+                    for n, x, closed in zip(seen.n, seen.x, seen.closed_x, strict=True):
+                        assert closed == Spring(cycles=120).closed_form(0.25, -1.0, n)[0]
+                        assert abs(x - closed) < 1e-9
+            assert steps == list(range(1, 121))
+
+
+async def test_what_cannot_be_begun_is_refused_and_writes_nothing(store_url: str, realm: str) -> None:
+    """Without a login, out of range, under a bad name, too often: a problem document with its code, no trigger."""
+    async with Stack.up(store_url, realm) as stack:
+        server = await stack.server()
+        async with Person(server.url) as nobody, Person(server.url) as eve:
+
+            async def refused(answer: httpx.Response, status: int, code: str) -> None:
+                assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+
+            await refused(await nobody.post("/api/springs", {}), 401, "login_required")
+            await eve.login()
+            await refused(await eve.post("/api/springs", {"v": 1e7}), 422, "bad_start")
+            await refused(await eve.post("/api/springs", {"name": ""}), 422, "bad_name")
+            await refused(await eve.post("/api/springs", {"x": "far"}), 400, "bad_request")
+            await refused(await eve.get("/api/springs/1-1"), 404, "no_such_run")
+            await refused(await eve.get("/api/springs/web"), 422, "bad_run")
+            answers = [(await eve.post("/api/springs", {})).status_code for _ in range(12)]
+            assert 429 in answers and set(answers) <= {200, 429}
