@@ -435,7 +435,8 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
 
 
 def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
-    """B3, B7: opened from the lobby, begun by the button, plotted live on top of its closed form."""
+    """B3, B7: opened from the lobby, begun by the button, plotted live on top of its closed form: the session's own run,
+    and that of the two solver processes over streams."""
     ada = person("Ada")
     ada.go("/?tier=C")
     ada.page.fill("#name", "Ada")
@@ -449,8 +450,10 @@ def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
         "Boolean(window.__test) && window.__test.state().spring.run >= 2 && window.__test.state().spring.n >= 20"
     )
     assert ada.look("window.__test.state().spring.error") < 1e-9
-    for path in ("steps", "closed"):
+    ada.page.wait_for_selector("[data-test=streams]:has-text('step 1000 of 1000')")
+    assert float(ada.page.inner_text("[data-test=streams-error]").removesuffix(" m")) < 1e-9
+    for path, least in (("steps", 20), ("closed", 1000), ("streamed", 1000)):
         drawn = ada.page.get_attribute(f"[data-test={path}]", "d")
-        assert drawn.startswith("M0.0 ") and drawn.count("L") >= 20
+        assert drawn.startswith("M0.0 ") and drawn.count("L") >= least
     ada.shoot("spring-damper")
     ada.page.click("[data-test=leave]")

@@ -1,5 +1,6 @@
-// The spring-damper as its events tell it: the steps of the newest run beside the closed form. Pure.
+// The spring-damper as its events and its stream solvers tell it: the steps of the newest run beside the closed form. Pure.
 
+import type { SpringLook } from "../wire/api";
 import type { Event } from "../wire/messages";
 import { num, numbers, part } from "./events";
 
@@ -44,6 +45,38 @@ export function withSpringEvent(spring: Spring, event: Event): Spring {
     default:
       return spring;
   }
+}
+
+/** A run of the two solver processes that meet over streams, as far as it is known. */
+export interface Streamed extends Spring {
+  /** The id of its trigger, "" before it is known. */
+  readonly id: string;
+  /** Where the next look goes on. */
+  readonly after: string;
+  readonly done: boolean;
+  /** Solvers that it needs and that are not up. */
+  readonly waitsFor: readonly string[];
+}
+
+export function streamed(id: string, x: number): Streamed {
+  return { ...EMPTY_SPRING, id, after: "", done: false, waitsFor: [], t: [0], x: [x], closed: [x] };
+}
+
+export function withLook(run: Streamed, look: SpringLook): Streamed {
+  if (look.run !== run.id) return run;
+  const closed = look.closed_x.map((value, i) => value ?? look.x[i] ?? 0);
+  return {
+    ...run,
+    cycles: look.cycles ?? run.cycles,
+    after: look.after,
+    done: look.done,
+    waitsFor: look.waits_for,
+    t: [...run.t, ...look.t].slice(-KEPT),
+    x: [...run.x, ...look.x].slice(-KEPT),
+    closed: [...run.closed, ...closed].slice(-KEPT),
+    n: look.n[look.n.length - 1] ?? run.n,
+    error: Math.max(run.error, ...look.x.map((value, i) => Math.abs(value - (closed[i] ?? value)))),
+  };
 }
 
 /** A path through points that are scaled into a box; y grows upward in the data and downward on the page. */

@@ -64,6 +64,22 @@ export interface LeaderboardRow {
   played: number;
 }
 
+/** A run of the two stream solvers, as one look finds it: columns of the steps that are new. */
+export interface SpringLook {
+  run: string;
+  name: string;
+  x0: number;
+  v0: number;
+  after: string;
+  cycles: number | null;
+  n: number[];
+  t: number[];
+  x: number[];
+  closed_x: (number | null)[];
+  done: boolean;
+  waits_for: string[];
+}
+
 export class Api {
   token: string | null = null;
 
@@ -143,5 +159,13 @@ export class Api {
 
   async leaderboard(mode: string): Promise<LeaderboardRow[]> {
     return (await this.call<{ rows: LeaderboardRow[] }>(`/api/leaderboard/${encodeURIComponent(mode)}`)).rows;
+  }
+
+  beginSpring(name: string, x: number, v: number): Promise<{ run: string }> {
+    return this.call("/api/springs", { name, x, v });
+  }
+
+  lookAtSpring(run: string, after: string): Promise<SpringLook> {
+    return this.call(`/api/springs/${encodeURIComponent(run)}?after=${encodeURIComponent(after)}`);
   }
 }
