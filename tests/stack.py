@@ -223,6 +223,13 @@ class Stack:
         await asyncio.gather(*(self._ready(server) for server in started))
         return started
 
+    async def again(self, gone: Process) -> Process:
+        """A server at the address of one that has ended, ready to take clients."""
+        server = await self.start("server", "server", PORT=gone.url.rpartition(":")[2])
+        server.url = gone.url
+        await self._ready(server)
+        return server
+
     async def _ready(self, server: Process) -> None:
         async with asyncio.timeout(START_S), httpx.AsyncClient(trust_env=False) as http:
             while True:

@@ -56,6 +56,17 @@ describe("the reducer", () => {
     expect(state.seats.map((seat) => seat.connected)).toEqual([false, false]);
   });
 
+  it("lets the clock stand while an operator has it paused", () => {
+    const state = play([...running, ["session_paused", { at: 3000, by: "po" }], ["session_resumed", { at: 4500, by: "po" }]]);
+    expect([state.status, state.turnEndsAt, state.pausedAt]).toEqual(["running", 6500, 0]);
+  });
+
+  it("takes the turn's new end from whoever stood the session up again", () => {
+    const state = play([...running, ["recovered", { exact: true, tick: 40, turn_ends_at: 9000 }]]);
+    expect(state.turnEndsAt).toBe(9000);
+    expect(state.log.at(-1)?.parts[0]?.text).toContain("nothing was lost");
+  });
+
   it("knows whose turn it is and until when", () => {
     const state = play(running);
     expect([state.phase, state.turnSeat, state.turnEndsAt, state.turnTotalS, state.round]).toEqual(["acting", 1, 5000, 20, 1]);

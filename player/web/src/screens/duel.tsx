@@ -144,7 +144,7 @@ function Measures({ client }: { client: SessionClient }) {
 function Clock({ client, state }: { client: SessionClient; state: SessionState }) {
   const mine = state.turnSeat !== null && state.turnSeat === client.mySeat;
   const actor = state.seats.find((seat) => seat.seat === state.turnSeat);
-  const left = state.turnEndsAt && client.paused.value === null ? Math.max(0, secondsLeft(client, state.turnEndsAt)) : null;
+  const left = !state.turnEndsAt || client.paused.value !== null ? null : state.pausedAt ? (state.turnEndsAt - state.pausedAt) / 1000 : Math.max(0, secondsLeft(client, state.turnEndsAt));
   const total = state.turnTotalS || 20;
   const acting = state.phase === "acting" && left !== null;
   const who = state.phase === "settling" ? "Settling" : acting ? (mine ? "Your turn" : `${shortName(actor?.name ?? "")}’s turn`) : "In motion";
@@ -352,6 +352,9 @@ export function expose(client: SessionClient, stage: Stage): void {
       fps: () => stage.fps,
       tier: () => stage.tier,
       state: () => client.state.value,
+      seat: () => client.mySeat,
+      link: () => ({ ...client.link.value, url: client.address }),
+      heard: () => client.heard,
       drop: () => client.drop(),
       screen: (x: number, y: number, z: number) => stage.view.screen(x, y, z),
       flash: (impulse: number) => stage.overlay.flash([0, 0.2, 0], impulse, performance.now() / 1000),

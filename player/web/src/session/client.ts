@@ -6,10 +6,11 @@ import type { Signal } from "@preact/signals";
 import { ServerClock } from "../wire/clock";
 import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf } from "../wire/frames";
 import type { Topology } from "../wire/frames";
-import { ENDED, SCHEMA_HASH } from "../wire/messages";
+import { CLOSE, ENDED, SCHEMA_HASH } from "../wire/messages";
 import type { ErrorData, WelcomeData } from "../wire/messages";
 import { Transcript } from "../wire/transcript";
 import type { Outcome } from "../wire/transcript";
+import { Problem } from "../wire/api";
 import type { SeatTicket } from "../wire/api";
 import { Timeline } from "../stage/timeline";
 import { num, readBlow } from "./events";
@@ -44,7 +45,7 @@ const PING_MS = 2000;
 /** A socket that is silent for this long is dead: pongs come every PING_MS. */
 const SILENT_MS = 7000;
 const FIRST_RETRY_MS = 400;
-const LAST_RETRY_MS = 8000;
+const LAST_RETRY_MS = 4000;
 
 export class SessionClient {
   readonly token: string;
@@ -61,17 +62,22 @@ export class SessionClient {
   /** Seconds per tick. */
   readonly step: Signal<number> = signal(DEFAULT_STEP_S);
   readonly clock = new ServerClock();
+  /** How many events came one after another, and how many were covered by a whole view instead. */
+  readonly heard = { events: 0, missed: 0 };
   timeline: Timeline | null = null;
   onBlow: (blow: Blow) => void = () => {};
   /** A new ticket, when the resume token is refused; null: there is no way back. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
   private url: string;
-  private home: string;
+  /** Where the session was last, then other servers that may take the seat back. */
+  private places: readonly string[];
+  private opened = false;
   private transcript: Transcript;
   private socket: WebSocket | null = null;
   private readonly answers = new Map<number, (answer: Answer) => void>();
   private pinger = 0;
   private retryTimer = 0;
+  private again: () => void = () => this.connect();
   private tries = 0;
   private heardAt = 0;
   private beatAt = 0;
@@ -90,7 +96,8 @@ export class SessionClient {
     this.waitingHistory = history;
     this.token = ticket.session;
     this.role = ticket.role;
-    this.url = this.home = sameOrigin(ticket.ws_url);
+    this.places = placesOf(ticket);
+    this.url = this.places[0]!;
     this.transcript = new Transcript(ticket.ticket, null, history);
     window.addEventListener("online", this.onlineListener);
     this.connect();
@@ -143,7 +150,11 @@ export class SessionClient {
   retryNow(): void {
     if (this.link.value.kind !== "lost" || this.closed) return;
     clearTimeout(this.retryTimer);
-    this.connect();
+    this.again();
+  }
+
+  get address(): string {
+    return this.url;
   }
 
   /** For tests: as if the network went away. */
@@ -158,9 +169,11 @@ export class SessionClient {
     const socket = new WebSocket(this.url);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
+    this.opened = false;
     this.heardAt = this.beatAt = performance.now();
     socket.onopen = () => {
       if (socket !== this.socket) return;
+      this.opened = true;
       this.transcript.opened();
       this.flush();
       clearInterval(this.pinger);
@@ -210,48 +223,57 @@ export class SessionClient {
       return;
     }
     if (next === "give up") {
-      if (code === 4003 && !this.renewed) {
+      if (code === CLOSE.RESUME_REFUSED && !this.renewed) {
         void this.renew();
         return;
       }
-      this.finish(code === 4010 ? "replaced" : code === 4012 ? "version" : code === 4003 ? "refused" : "error");
+      this.finish(code === CLOSE.REPLACED ? "replaced" : code === CLOSE.VERSION_MISMATCH ? "version" : code === CLOSE.RESUME_REFUSED ? "refused" : "error");
       return;
     }
     if (next === "move" && /^wss?:/.test(reason)) this.url = sameOrigin(reason);
-    else if (next === "reconnect") this.elsewhere();
+    else if (next === "reconnect" && (!this.opened || code === CLOSE.SHUTTING_DOWN)) this.elsewhere();
+    this.retry(next === "move" ? 0 : next === "back off" ? 2000 : FIRST_RETRY_MS, () => this.connect());
+  }
+
+  /** Try again, later each time. */
+  private retry(first: number, again: () => void): void {
     if (!this.lostAt) {
       this.lostAt = Date.now();
       this.eventsSinceLost = 0;
     }
-    const base = Math.min(LAST_RETRY_MS, (next === "back off" ? 2000 : FIRST_RETRY_MS) * 2 ** this.tries++);
-    const wait = next === "move" ? 0 : base * (0.75 + Math.random() / 2);
+    const wait = Math.min(LAST_RETRY_MS, first * 2 ** this.tries++) * (0.75 + Math.random() / 2);
     this.link.value = { kind: "lost", retryAt: Date.now() + wait, since: this.lostAt };
-    this.retryTimer = window.setTimeout(() => this.connect(), wait);
+    this.again = again;
+    this.retryTimer = window.setTimeout(again, wait);
   }
 
-  /** Any server of the realm takes the seat back: after a try in vain, another one is asked. */
+  /** Any server of the realm takes the seat back: where one does not answer or shuts down, the next is asked. */
   private elsewhere(): void {
-    const known = [...new Set([this.home, ...(this.welcome.value?.servers ?? []).map(sameOrigin)])];
-    if (this.tries > 0) this.url = known[this.tries % known.length] ?? this.home;
+    this.url = this.places[(this.places.indexOf(this.url) + 1) % this.places.length]!;
   }
 
-  /** The resume token is not good any more: a member asks for a new ticket for the seat that it has. */
+  /** The token is not good any more: a new ticket for the same place is asked for. */
   private async renew(): Promise<void> {
-    this.renewed = true;
     this.link.value = { kind: "lost", retryAt: Date.now(), since: this.lostAt || Date.now() };
     let ticket: SeatTicket | null = null;
     try {
       ticket = await this.onTicket();
-    } catch {
-      // no way back
+    } catch (error) {
+      if (!this.closed && error instanceof Problem && error.passing) {
+        this.retry(FIRST_RETRY_MS, () => void this.renew());
+        return;
+      }
     }
     if (this.closed) return;
     if (!ticket) {
       this.finish("refused");
       return;
     }
-    this.url = sameOrigin(ticket.ws_url);
+    this.renewed = true;
+    this.places = placesOf(ticket);
+    this.url = this.places[0]!;
     this.transcript = new Transcript(ticket.ticket, null, this.history);
+    Object.assign(this.heard, { events: 0, missed: 0 });
     this.waitingHistory = this.history;
     this.state.value = { ...EMPTY };
     this.connect();
@@ -282,12 +304,14 @@ export class SessionClient {
           break;
         case "delivered":
           state = withEvent(state, outcome.event);
+          this.heard.events++;
           if (outcome.event.t === "turn_started" || outcome.event.t === "brief") this.learnStep(num(outcome.event.d, "time_sim") / outcome.event.tick);
           if (this.lostAt) this.eventsSinceLost++;
           if (outcome.event.t === "blow" && !this.waitingHistory) blows.push(readBlow(outcome.event.d, outcome.event.tick));
           break;
         case "synced":
           state = withView(state, outcome.view);
+          if (outcome.missed) this.heard.missed += outcome.missed[1] - outcome.missed[0] + 1;
           this.waitingHistory = false;
           this.cameBack();
           break;
@@ -326,7 +350,7 @@ export class SessionClient {
     this.learnStep(welcome.dt);
     if (welcome.schema_hash !== SCHEMA_HASH) console.warn("the server draws by another schema; reload the page");
     this.link.value = { kind: "live" };
-    this.home = this.url;
+    this.places = [...new Set([this.url, ...welcome.servers.map(sameOrigin)])];
     if (this.lostAt && !this.waitingHistory) setTimeout(() => this.cameBack(), 250);
   }
 
@@ -371,6 +395,10 @@ export class SessionClient {
       else throw error;
     }
   }
+}
+
+function placesOf(ticket: SeatTicket): string[] {
+  return [...new Set([ticket.ws_url, ...ticket.servers].map(sameOrigin))];
 }
 
 /** A page from https may only open wss; a page on this host reaches a server that names itself by its loopback. */

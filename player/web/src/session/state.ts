@@ -59,6 +59,8 @@ export interface SessionState {
   readonly turnSeat: number | null;
   readonly turnEndsAt: number;
   readonly turnTotalS: number;
+  /** Since when an operator has it paused [ms]; 0: it is not. */
+  readonly pausedAt: number;
   readonly brief: Brief | null;
   readonly phase: Phase;
   readonly result: Result | null;
@@ -90,6 +92,7 @@ export const EMPTY: SessionState = {
   turnSeat: null,
   turnEndsAt: 0,
   turnTotalS: 0,
+  pausedAt: 0,
   brief: null,
   phase: "lobby",
   result: null,
@@ -212,8 +215,17 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
       return { ...state, status: "starting", phase: "settling" };
     case "running":
       return { ...state, status: "running", phase: state.phase === "lobby" ? "settling" : state.phase, startedAt: state.startedAt || num(d, "at") };
-    case "paused":
-      return { ...state, status: "paused" };
+    case "session_paused":
+      return { ...state, status: "paused", pausedAt: num(d, "at") };
+    case "session_resumed":
+      return {
+        ...state,
+        status: "running",
+        pausedAt: 0,
+        turnEndsAt: state.turnEndsAt && state.pausedAt ? state.turnEndsAt + num(d, "at") - state.pausedAt : state.turnEndsAt,
+      };
+    case "recovered":
+      return { ...state, turnEndsAt: state.phase === "acting" ? num(d, "turn_ends_at", state.turnEndsAt) : state.turnEndsAt };
     case "chat":
       return {
         ...state,

@@ -1,7 +1,7 @@
 // Events in words, in the world's own: mat, body, seat, turn, tick. One row each, or none. Pure.
 
 import type { Event } from "../wire/messages";
-import { fixed, ordinal, shortName } from "../ui/format";
+import { fixed, group, ordinal, shortName } from "../ui/format";
 import { num, readBlow, readResult, str } from "./events";
 import type { SessionState } from "./state";
 
@@ -93,6 +93,12 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row("Back to what was remembered");
     case "reset":
       return row("Everything as it was at first");
+    case "session_paused":
+      return row("Paused by an operator");
+    case "session_resumed":
+      return row("The session goes on");
+    case "recovered":
+      return row(d["exact"] === false ? `Stood up again from tick ${group(num(d, "tick"))}: the server had changed` : "Stood up again: nothing was lost");
     case "joined":
       return row(`${name(seat)} came in`);
     case "left":

@@ -46,7 +46,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note signal" data-test="lost">
         <span class="sp">
           <b>Connection lost.</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
-          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept; the turn clock goes on.")}
+          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. While the server itself is away, the turn clock stands.")}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
           Try now
@@ -65,7 +65,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
-  const paused = session.paused.value;
+  const paused = session.paused.value ?? (state.status === "paused" ? "an operator has stopped it for now" : null);
   if (paused) {
     return (
       <div class="note wash" data-test="paused">

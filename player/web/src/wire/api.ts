@@ -3,6 +3,10 @@
 import type { SessionView } from "./messages";
 
 export class Problem extends Error {
+  /** Whether the same call may succeed in a while: nobody answered, or the store was away. */
+  get passing(): boolean {
+    return this.status === 0 || this.status >= 500 || this.status === 429;
+  }
   readonly code: string;
   readonly status: number;
   readonly field: string | null;
@@ -38,6 +42,8 @@ export interface SeatTicket {
   role: "player" | "observer";
   ticket: string;
   ws_url: string;
+  /** Other living servers, each of which takes the ticket too. */
+  servers: string[];
   protocol: number;
   build: string;
 }

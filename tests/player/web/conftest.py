@@ -1,0 +1,97 @@
+"""Bots that play, a browser, and people in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.player.web.person import CHROMIUM, FLAGS, ROOT, SHOTS, Person
+
+START_S = 400.0  # a cold start compiles the kernels
+
+
+@pytest.fixture(scope="package")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``tussle up`` with bots that play, on a port of its own; or what runs already at TUSSLE_URL."""
+    if os.environ.get("TUSSLE_URL"):
+        yield os.environ["TUSSLE_URL"]
+        return
+    folder = tmp_path_factory.mktemp("web")
+    log = folder / "up.log"
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("REDIS_URL", "PORT", "PUBLIC_URL", "REALM")
+    }
+    environment |= {
+        "DATA_DIR": str(folder),
+        "LOBBY_TIMEOUT_S": "180",
+        "BOT_THINK_S": "0.2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [sys.executable, "-c", "from cli.main import main; main()", "up", "--port", "0", "--bots", "4"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_S
+        address = ""
+        while not address:
+            found = re.search(r"Play\s+(http://\S+)", log.read_text(errors="replace"))
+            if found:
+                address = found[1]
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
+            elif process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"tussle up did not come up:\n{log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.2)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium. The synchronous API keeps a loop running: only within this module."""
+    from playwright.sync_api import sync_playwright
+
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def person(browser: Any, url: str) -> Iterator[Any]:
+    """Makes people; at the end none of them may have an error in the console."""
+    made: list[Person] = []
+
+    def make(name: str, **context: Any) -> Person:
+        made.append(Person(browser, url, name, **context))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

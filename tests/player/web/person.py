@@ -1,0 +1,151 @@
+"""Somebody before a page of the web client, in Debian's Chromium: what the browser tests act and look through.
+
+Screenshots are kept in data/screenshots (SCREENSHOTS). Without Chromium and the built client the tests are skipped,
+loudly, unless CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+WEB = ROOT / "player" / "web"
+SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "data" / "screenshots"))
+FLAGS = [
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MISSING = [
+    *([] if CHROMIUM else ["CHROMIUM (apt-get install chromium)"]),
+    *([] if (WEB / "dist" / "index.html").is_file() else ["THE BUILT CLIENT (python player/web/build.py)"]),
+]
+in_browser = [
+    pytest.mark.slow,
+    pytest.mark.timeout(420),
+    pytest.mark.skipif(
+        bool(MISSING) and not os.environ.get("CI"), reason="BROWSER TESTS NOT RUN: no " + ", ".join(MISSING)
+    ),
+]
+"""What every module of browser tests is marked with."""
+
+WAIT_MS = 60_000
+
+UNREACHABLE = ("net::ERR_CONNECTION", "net::ERR_EMPTY_RESPONSE", "WebSocket connection to")
+"""How the browser itself begins or goes on when nobody answers at an address."""
+
+
+class Person:
+    """A page with somebody before it, and all that went wrong on it."""
+
+    def __init__(self, browser: Any, url: str, name: str, **context: Any) -> None:
+        self.name = name
+        self.wrong: list[str] = []
+        self.outages = False
+        """Servers are away on purpose: what the browser says about that is no fault of the page."""
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("console", lambda said: self._complain(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.url = url
+
+    def _complain(self, text: str) -> None:
+        if not (self.outages and any(part in text for part in UNREACHABLE)):
+            self.wrong.append(text)
+
+    def go(self, path: str = "/") -> None:
+        self.page.goto(self.url + path)
+
+    def find_seat(self) -> None:
+        self.go()
+        self.page.fill("#name", self.name)
+        self.page.locator("[data-test=find]:visible, .dock .now:visible").first.click()
+        self.page.wait_for_selector("[data-test=ready]")
+
+    def ready(self) -> None:
+        self.page.click("[data-test=ready]")
+        self.page.wait_for_selector("[data-test=stage]")
+
+    @property
+    def over(self) -> bool:
+        return bool(self.page.locator("[data-test=over]").count())
+
+    @property
+    def can_act(self) -> bool:
+        return bool(self.page.locator("[data-test=launch]:enabled").count())
+
+    def look(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    def until(self, script: str) -> None:
+        """Wait for it. (The page's policy forbids what Playwright's own waiting does: eval.)"""
+        end = time.monotonic() + WAIT_MS / 1000
+        while not self.look(script):
+            assert time.monotonic() < end, f"never came true: {script}"
+            self.page.wait_for_timeout(100)
+
+    def pull(self, fraction: float = 1.0) -> bool:
+        """Pull back from one's own body, away from the nearest foe, and let go."""
+        seat = self.look("window.__test.state().turnSeat")
+        places = self.look("window.__test.places()")
+        mine = [place for place in places if place["seat"] == seat]
+        foes = [place for place in places if place["seat"] != seat]
+        box = self.page.locator("[data-test=stage]").bounding_box()
+        if not mine or not foes or box is None:
+            return False
+        x, y = box["x"] + mine[0]["px"], box["y"] + mine[0]["py"]
+        dx, dy = mine[0]["px"] - foes[0]["px"], mine[0]["py"] - foes[0]["py"]
+        scale = 170 * fraction / max(1.0, (dx * dx + dy * dy) ** 0.5)
+        mouse = self.page.mouse
+        mouse.move(x, y)
+        mouse.down()
+        mouse.move(x + dx * scale / 2, y + dy * scale / 2, steps=2)
+        mouse.move(x + dx * scale, y + dy * scale, steps=2)
+        mouse.up()
+        return True
+
+    def play(self, seconds: float = 240, *others: Person) -> None:
+        """Act in every turn, by pointer and by key in turn, until the duel is over."""
+        end = time.monotonic() + seconds
+        turn = 0
+        while not self.over and time.monotonic() < end:
+            for person in (self, *others):
+                if not person.can_act:
+                    continue
+                turn += 1
+                if not (turn % 2 and person.pull()):
+                    person.page.keyboard.press("Enter")
+            self.page.wait_for_timeout(150)
+        assert self.over, "the duel did not end"
+
+    def shoot(self, name: str) -> None:
+        self.page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.wrong == [], f"errors in the console of {self.name}"
+
+
+def serious(page: Any) -> list[str]:
+    """What axe-core calls serious or critical."""
+    page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{violation['id']}: {node['target']} {node['failureSummary']}"
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,133 @@
+"""Servers that end, die and come back under a running duel, seen from the page: the banner shows, the seat is taken
+back, nothing is missed, play goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from lobby.embedded import Binary, EmbeddedStore
+from lobby.settings import Settings
+from tests.player.web.person import Person, in_browser
+from tests.stack import START_S, Process, Stack
+
+pytestmark = in_browser
+
+SLOW_TO_ACT = {
+    "LEASE_MS": "900",
+    "TURN_S": "60",
+    "BOT_TURN_S": "10",
+    "CHECKPOINT_S": "0.3",
+    "LOBBY_TIMEOUT_S": "180",
+}
+
+REMEMBER = """
+window.__banners = [];
+new MutationObserver(() => {
+  for (const note of document.querySelectorAll(".note[data-test]")) {
+    const name = note.dataset.test;
+    if (window.__banners.at(-1) !== name) window.__banners.push(name);
+  }
+}).observe(document.body, {childList: true, subtree: true, attributes: true});
+"""
+"""Banners may be short: the page itself notes which were shown."""
+
+STOOD_UP = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Stood up again'))"
+
+
+class Servers:
+    """Real processes, from a test that is not asynchronous: a Stack on an event loop of its own thread."""
+
+    def __init__(self, store_url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="servers")
+        self._thread.start()
+        self.stack = Stack.up(store_url, f"web-{secrets.token_hex(4)}", **SLOW_TO_ACT)
+        self.do(self.stack.__aenter__())
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+
+    def close(self) -> None:
+        try:
+            self.do(self.stack.close())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+@pytest.fixture(scope="module")
+def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One store is enough here: what is tested is the page."""
+    with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("restart")), binary=valkey) as store:
+        yield store.url
+
+
+@pytest.fixture
+def servers(store_url: str) -> Iterator[Servers]:
+    running = Servers(store_url)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def begin(browser: Any, servers: Servers, first: Process) -> Person:
+    """A page of the first server, in the middle of a duel with a bot that this server holds."""
+    mira = Person(browser, first.url, "Mira")
+    mira.outages = True
+    mira.find_seat()
+    servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=first.url))
+    mira.ready()
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.look(REMEMBER)
+    return mira
+
+
+def finish(mira: Person, name: str) -> None:
+    """What every outage must leave behind: both banners were shown, every event came once, the duel is played out."""
+    mira.until("window.__banners.includes('lost') && window.__banners.includes('back')")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.shoot(name)
+    mira.play(120)
+    mira.until("window.__test.state().status === 'ended'")
+    assert mira.look("window.__test.heard()") == {"events": mira.look("window.__test.state().v"), "missed": 0}
+    mira.close()
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+def test_another_server_takes_over(browser: Any, servers: Servers, end: str) -> None:
+    """The page's own server drains, or is killed: the page goes on at the other one, with the same seat."""
+    first, second = servers.do(servers.stack.more_servers(2))
+    mira = begin(browser, servers, first)
+    seat = mira.look("window.__test.state().seats.find((one) => one.name.startsWith('Mira')).seat")
+    if end == "SIGTERM":
+        assert servers.do(first.end()) == 0
+    else:
+        servers.do(first.kill())
+    mira.until("window.__test.link().kind === 'live'")
+    mira.until(STOOD_UP)
+    assert mira.look("window.__test.link().url").startswith(second.url.replace("http", "ws"))
+    assert mira.look("window.__test.seat()") == seat
+    finish(mira, f"after-{end.lower()}")
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+def test_the_same_server_comes_back(browser: Any, servers: Servers, end: str) -> None:
+    """The only server ends or is killed, and is started again at its address: session and seat were kept."""
+    (first,) = servers.do(servers.stack.more_servers(1))
+    mira = begin(browser, servers, first)
+    first.send(getattr(signal, end))
+    servers.do(first.wait(60.0))
+    mira.page.wait_for_selector("[data-test=lost]")
+    mira.shoot(f"lost-{end.lower()}")
+    servers.do(servers.stack.again(first))
+    mira.until("window.__test.link().kind === 'live'")
+    finish(mira, f"again-{end.lower()}")
