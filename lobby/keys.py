@@ -158,7 +158,7 @@ class Keys:
 
     @property
     def servers(self) -> str:
-        """zset: server id -> last renewal [ms]"""
+        """zset: "server id:nonce" -> last renewal of that boot [ms]"""
         return self._key("servers")
 
     @property

@@ -42,9 +42,10 @@ class Operators:
         await self._operate(session, "resume", by)
 
     async def end(self, session: str, by: str) -> None:
-        """End a session: a run without a result, a waiting lobby by sending everybody away. Raises NotFound."""
+        """End a session: a run without a result, also one that is being set up, as soon as it stands; a waiting lobby
+        by sending everybody away. Raises NotFound; Conflict ``not_running`` when it ended meanwhile."""
         view = await self._lobbies.view(session)
-        if view.status in ("running", "paused"):
+        if view.status in ("starting", "running", "paused"):
             await self._operate(session, "end", by)
         else:
             for seat in view.seats:

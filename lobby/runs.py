@@ -22,7 +22,17 @@ from lobby.servers import Holder
 from lobby.store import Argument, Store
 from lobby.views import Views
 
-__all__ = ["Checkpoint", "Fence", "Member", "Published", "Resumed", "Runs", "TickEvent"]
+__all__ = [
+    "Checkpoint",
+    "Fence",
+    "Member",
+    "Orders",
+    "Published",
+    "Resumed",
+    "Runs",
+    "TickEvent",
+    "TurnClock",
+]
 
 TickEvent = tuple[int, str, Mapping[str, Any]]
 """(tick, type, data) of something that happened in the world."""
@@ -85,6 +95,26 @@ class Published:
     last_v: int
     turn_ends_at: int = 0
     duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What operators have asked of a run: that it stands, that it ends."""
+
+    paused: bool
+    end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnClock:
+    """``ends_at``: when the turn ends, 0 without one; ``now``: the store's clock [ms]."""
+
+    ends_at: int
+    now: int
+
+    @property
+    def left_s(self) -> float:
+        return max(0, self.ends_at - self.now) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +195,6 @@ class Runs:
             entries.append((int(tick), int(n), fields[1]))
         return entries
 
-    async def keep(self, fence: Fence, fields: Mapping[str, Any]) -> None:
-        """Write fields of the session, or none, and so learn whether it is still ours. Raises Fenced."""
-        flat = [_text(part) for item in fields.items() for part in item]
-        args = [fence.server, fence.nonce, fence.epoch, *flat]
-        await self._store.run("keep", [self._keys.session(fence.session)], args)
-
     async def trim_journal(self, fence: Fence, tick: int) -> None:
         """Forget inputs long before ``tick``: the archive has them. Raises Fenced."""
         before = max(0, tick - JOURNAL_TICKS)
@@ -182,9 +206,18 @@ class Runs:
         """The physics id of the server that wrote the newest checkpoint."""
         return str(await self._store.call("HGET", self._keys.session(session), "physics_id") or "")
 
-    async def is_paused(self, session: str) -> bool:
-        """Whether an operator has paused the run."""
-        return bool(await self._store.call("HGET", self._keys.session(session), "status") == "paused")
+    async def orders(self, session: str) -> Orders:
+        """What operators want of the run now."""
+        status, end = await self._store.call("HMGET", self._keys.session(session), "status", "end_asked")
+        return Orders(paused=status == "paused", end=end == "1")
+
+    async def start_clock(self, fence: Fence, left_ms: int | None = None) -> TurnClock:
+        """Go on: the turn clock does too, with ``left_ms`` of the turn if that is known, unless the session is paused.
+        So a holder also learns whether the session is still its own. Raises Fenced."""
+        left = "" if left_ms is None else str(max(0, left_ms))
+        args: list[Argument] = [fence.server, fence.nonce, fence.epoch, left]
+        reply = await self._store.run("start_clock", [self._keys.session(fence.session)], args)
+        return TurnClock(int(reply[1]), int(reply[2]))
 
     async def now_ms(self) -> int:
         """The store's clock [ms]."""

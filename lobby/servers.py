@@ -7,6 +7,7 @@ sweep do.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from lobby.errors import AuthError
@@ -71,7 +72,7 @@ class Servers:
 
     async def release(self, server: str, nonce: str) -> None:
         """Give the lease back; one that is not ours is left alone."""
-        await self._store.run("release", self._keys(server), [server, nonce])
+        await self._store.run("release", [self._store.keys.server(server)], [nonce])
 
     async def issue_relay_ticket(self, server: str) -> str:
         """A secret that opens one relay to another server, once and soon."""
@@ -93,27 +94,43 @@ class Servers:
         return _info(server, fields)
 
     async def alive(self) -> list[ServerInfo]:
-        """Every server whose lease is good, by name. The others are forgotten after a while: until then their last
+        """Every server whose lease is good, by name."""
+        boots = [
+            _boot(member) for member in await self._store.call("ZRANGE", self._store.keys.servers, 0, -1)
+        ]
+        replies = await self._store.batch(
+            [("HMGET", self._store.keys.server(name), *_FIELDS) for name, _ in boots]
+        )
+        found = [_info(name, fields) for (name, _), fields in zip(boots, replies, strict=True)]
+        living = [
+            info
+            for info, (_, nonce) in zip(found, boots, strict=True)
+            if info is not None and info.nonce == nonce
+        ]
+        return sorted(living, key=lambda info: info.id)
+
+    async def forget_silent(self, kept: Container[tuple[str, str]]) -> None:
+        """Forget boots that have been silent for long, but those (id, nonce) that are ``kept``: of them the last
         renewal says since when nobody holds their sessions."""
-        keys = self._store.keys
-        flat = await self._store.call("ZRANGE", keys.servers, 0, -1, "WITHSCORES")
-        renewed = {name: float(at) for name, at in zip(flat[::2], flat[1::2], strict=True)}
-        replies = await self._store.batch([("HMGET", keys.server(name), *_FIELDS) for name in renewed])
-        found = []
+        servers = self._store.keys.servers
+        flat = await self._store.call("ZRANGE", servers, 0, -1, "WITHSCORES")
+        renewed = {member: float(at) for member, at in zip(flat[::2], flat[1::2], strict=True)}
         newest = max(renewed.values(), default=0.0)
-        for (name, at), fields in zip(renewed.items(), replies, strict=True):
-            info = _info(name, fields)
-            if info is not None:
-                found.append(info)
-            elif newest - at > FORGET_MS:
-                await self._store.run("release", self._keys(name), [name, ""])
-        return sorted(found, key=lambda info: info.id)
+        for member, at in renewed.items():
+            if newest - at > FORGET_MS and _boot(member) not in kept:
+                await self._store.call("ZREM", servers, member)
 
     def _keys(self, server: str) -> list[str]:
         return [self._store.keys.server(server), self._store.keys.servers]
 
 
 _FIELDS = ("nonce", "url", "sessions", "physics_id", "internal_url")
+
+
+def _boot(member: str) -> tuple[str, str]:
+    """(id, nonce) of a member of the servers."""
+    name, _, nonce = member.rpartition(":")
+    return name, nonce
 
 
 def _info(server: str, fields: list[str | None]) -> ServerInfo | None:

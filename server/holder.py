@@ -34,6 +34,9 @@ __all__ = ["Holder"]
 
 log = get_logger("server.holder")
 
+FORGET_S = 60.0
+"""Time between two looks for servers that may be forgotten."""
+
 
 class Holder:
     """All runs of this server."""
@@ -60,6 +63,7 @@ class Holder:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unheld_since: dict[str, float] = {}
         self._stopping = False
+        self._forgot = time.monotonic()
         self._look = asyncio.Event()
         self.neighbours: list[str] = []
         """Addresses of the other servers of the realm, as of the last look around."""
@@ -156,9 +160,12 @@ class Holder:
             self.runs[token] = run
             # Who left while the world was set up is not among the members that we were given then.
             places = [(member.seat, member.player) for member in run.members]
-            for member in await self._backing.runs.members(token, places):
+            runs, lease = self._backing.runs, self._backing.lease
+            for member in await lease.insist(lambda: runs.members(token, places)):
                 if member.left:
                     run.leave(member.seat)
+            # Nor did the orders reach it that came before it was known here.
+            run.heed(await lease.insist(lambda: runs.orders(token)))
             await run.drive()
         except Fenced as error:
             log.error("session_lost", token=short(token), error=error.message)
@@ -219,7 +226,8 @@ class Holder:
 
     async def look_around(self) -> None:
         """Find sessions that nobody holds and claim them; stand up those that are ours. Raises StoreError."""
-        if self._stopping or not self._backing.lease.steady():
+        lease = self._backing.lease
+        if self._stopping or not lease.held():
             return
         alive = await self._servers.alive()
         self.neighbours = sorted({info.url for info in alive} - {self.address.url})
@@ -233,13 +241,19 @@ class Holder:
         now = time.monotonic()
         self._unheld_since = {one.session: self._unheld_since.get(one.session, now) for one in unheld}
         for one in unheld:
-            if len(self) >= self._settings.max_sessions or not self._backing.lease.held():
+            if len(self) >= self._settings.max_sessions or not lease.held():
                 return
             if self._may_claim(one, alive, now - self._unheld_since[one.session]):
                 await self._claim(one)
+        if now - self._forgot > FORGET_S:
+            self._forgot = now
+            await self._servers.forget_silent({(one.holder.id, one.holder.nonce) for one in unheld})
 
     def _may_claim(self, one: Unheld, alive: Sequence[ServerInfo], waited_s: float) -> bool:
-        """The same physics claims at once; another only when nobody with the same has for a while."""
+        """The silence of others counts only while our lease is steady; an earlier boot of ours is dead for certain.
+        The same physics claims at once; another only when nobody with the same has for a while."""
+        if one.holder.id != self.address.id and not self._backing.lease.steady():
+            return False
         if one.physics_id in ("", physics_id()):
             return True
         return waited_s >= self._settings.claim_other_s and all(

@@ -55,8 +55,11 @@ class Lease:
         self._clock = clock
         self._sent = float("-inf")
         self._steady_since = float("inf")
+        self._counted = float("-inf")
         self.doubts = 0
         """How often a renewal came too late: after each, every run asks whether it is still ours."""
+        self.away_s = 0.0
+        """For how long we might not act, over all doubts: for so long every turn clock stood, seen or not [s]."""
 
     def age(self) -> float:
         """Seconds since the last acknowledged renewal was sent."""
@@ -90,8 +93,22 @@ class Lease:
         return self.held() and self._clock() - self._steady_since >= self._period_ms / 1000
 
     async def acquire(self) -> None:
-        """Take the lease. Raises StoreError; Fenced when the name is taken."""
-        sent = self._clock()
+        """Take the lease. Under a name that an earlier boot had, wait until its lease has ended. Raises StoreError;
+        Fenced when that boot lives."""
+        deadline = self._clock() + self._period_ms / 1000 * 4 / 3
+        while True:
+            sent = self._clock()
+            try:
+                await self._register()
+                break
+            except Fenced:
+                if self._clock() > deadline:
+                    raise
+                log.warning("server_id_taken", server=self.holder.id)
+            await asyncio.sleep(self._period_ms / 6000)
+        self._sent = self._steady_since = sent
+
+    async def _register(self) -> None:
         await self._servers.register(
             self.holder.id,
             self.holder.nonce,
@@ -100,7 +117,6 @@ class Lease:
             self._period_ms,
             internal_url=self._internal_url,
         )
-        self._sent = self._steady_since = sent
 
     async def keep(self) -> None:
         """Renew thrice a period until cancelled or lost. A store that is away is tried again and again."""
@@ -117,16 +133,21 @@ class Lease:
     async def _renew(self, sent: float) -> None:
         if not self.held():
             self._steady_since = float("inf")
-            self.doubts += 1
         if not await self._servers.renew(self.holder.id, self.holder.nonce, self._period_ms, self._load()):
             # It ended while we or the store were away. Whoever claimed a session meanwhile fences us there.
             try:
-                await self.acquire()
+                await self._register()
             except Fenced:
                 log.error("lease_lost", server=self.holder.id)
                 self.lost.set()
                 return
             log.warning("lease_taken_again", server=self.holder.id)
+        now = self._clock()
+        doubtful_from = max(self._sent + self._period_ms / 1000 * 2 / 3, self._counted)
+        if now >= doubtful_from:
+            self.doubts += 1
+            self.away_s += now - doubtful_from
+            self._counted = now
         self._sent = sent
         self._steady_since = min(self._steady_since, sent)
 

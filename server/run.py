@@ -24,7 +24,7 @@ from lobby.claims import Claims
 from lobby.errors import CloseCode, Conflict, SolverFailed
 from lobby.lifecycle import LifecycleEvent
 from lobby.logs import get_logger, short
-from lobby.runs import Fence, Member, Runs
+from lobby.runs import Fence, Member, Orders, Runs, TurnClock
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import socket_address
 from lobby.settings import Settings
@@ -110,10 +110,12 @@ class Run:
         self._loop = asyncio.get_running_loop()  # asking costs a system call (getpid), and inputs are many
         self._journal_id = ""
         self._doubts = backing.lease.doubts
+        self._away_s = backing.lease.away_s
         self._last_ids: dict[int, int] = {}
         self._published_tick = -1
         self._heir: HolderAddress | None = None
         self._standing = False
+        self._stood = False
         self._ending = False
 
     # what the gateway and the holder ask
@@ -154,6 +156,14 @@ class Run:
             self._ending = True
         else:
             self._standing = operation == "session_paused"
+            self._stood = True
+        self._wake.set()
+
+    def heed(self, orders: Orders) -> None:
+        """What operators want, by the store's word."""
+        self._ending = self._ending or orders.end
+        self._stood = self._stood or orders.paused
+        self._standing = orders.paused
         self._wake.set()
 
     # beginning
@@ -225,12 +235,11 @@ class Run:
         )
         audience.offer([recovered.event])
         run.dt = here.dt
-        now_ms = await backing.lease.insist(backing.runs.now_ms)
-        left_s = max(0, recovered.turn_ends_at - now_ms) / 1000 if recovered.turn_ends_at else None
-        run.core.resume(here, time.monotonic(), left_s if here.phase == "acting" else None)
+        clock = TurnClock(recovered.turn_ends_at, await backing.lease.insist(backing.runs.now_ms))
+        left_s = clock.left_s if clock.ends_at and here.phase == "acting" else None
+        run.core.resume(here, time.monotonic(), left_s)
         await run._show(run._unseen(here), [])
         run._forfeit_leavers(here)
-        run._standing = await backing.lease.insist(lambda: backing.runs.is_paused(fence.session))
         backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
         backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
@@ -269,6 +278,9 @@ class Run:
                 await self._stand()
                 due = time.monotonic()
                 continue
+            if self._stood:
+                self._stood = False
+                await self._start_clock()
             await self._hold()
             core.expire(time.monotonic())
             if core.waits():
@@ -322,6 +334,8 @@ class Run:
     async def _stand(self) -> None:
         """Paused by an operator: nothing steps, the turn clock stands, inputs wait."""
         began = time.monotonic()
+        self._stood = True
+        self._audience.notify("paused", "an operator has paused the session")
         log.info("session_paused", token=short(self.token), tick=self.core.tick)
         while self._standing and not self._ending and self._heir is None:
             self._wake.clear()
@@ -329,12 +343,7 @@ class Run:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
-                self._standing = await self._lease.insist(lambda: self._backing.runs.is_paused(self.token))
-        self.core.extend(time.monotonic() - began)
-        if self.core.deadline is not None:
-            left_ms = round((self.core.deadline - time.monotonic()) * 1000)
-            now_ms = await self._lease.insist(self._backing.runs.now_ms)
-            await self._checkpoint(self.core.tick, {"turn_ends_at": now_ms + left_ms})
+                self.heed(await self._lease.insist(lambda: self._backing.runs.orders(self.token)))
         log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
     async def _end_early(self) -> None:
@@ -353,26 +362,30 @@ class Run:
     async def _hold(self) -> None:
         """Go on only with a fresh lease. While it is doubtful the session is paused and its turn clock stands. After a
         doubt, even one that has passed unseen, the store is asked whether the session is still ours. Raises Fenced."""
-        lease = self._backing.lease
-        if lease.held():
-            if lease.doubts != self._doubts:
-                await self._lease.insist(lambda: self._backing.runs.keep(self.fence, {}))
-                self._doubts = lease.doubts
+        lease = self._lease
+        if lease.held() and lease.doubts == self._doubts:
             return
-        began = time.monotonic()
-        self._audience.notify("paused", "the store is away")
-        log.warning("session_paused", token=short(self.token), tick=self.core.tick)
-        await lease.ready()
-        self.core.extend(time.monotonic() - began)
-        fields: dict[str, Any] = {}
-        if self.core.deadline is not None:
-            left_ms = round((self.core.deadline - time.monotonic()) * 1000)
-            fields["turn_ends_at"] = await self._lease.insist(self._backing.runs.now_ms) + left_ms
+        if not lease.held():
+            self._audience.notify("paused", "the store is away")
+            log.warning("session_paused", token=short(self.token), tick=self.core.tick)
+            await lease.ready()
+        doubts, away_s = lease.doubts, lease.away_s - self._away_s
+        self.core.extend(away_s)
         # No checkpoint here: the world may be ahead of what is public.
-        await self._lease.insist(lambda: self._backing.runs.keep(self.fence, fields))
-        self._doubts = lease.doubts
-        self._audience.notify("resumed", "", fields.get("turn_ends_at", 0))
-        log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
+        await self._start_clock(said=away_s > 0)
+        self._doubts = doubts
+        log.info("session_resumed", token=short(self.token), after_s=round(away_s, 3))
+
+    async def _start_clock(self, *, said: bool = False) -> None:
+        """Let the turn clock go on, with what we know to be left (``said``) or with what the store does, and tell
+        everyone. Raises Fenced when the session is not ours any more."""
+        core, left_ms = self.core, None
+        self._away_s = self._lease.away_s
+        if said and core.deadline is not None:
+            left_ms = round((core.deadline - time.monotonic()) * 1000)
+        clock = await self._lease.insist(lambda: self._backing.runs.start_clock(self.fence, left_ms))
+        core.arm(time.monotonic() + clock.left_s)
+        self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
 
     async def _journal(self, batch: Batch) -> None:
         """Write the batch, then acknowledge its inputs: from here on they are never lost."""

@@ -133,6 +133,11 @@ class SessionCore:
         self.took(advance, now)
         self.deadline = None if left_s is None else now + left_s
 
+    def arm(self, deadline: float) -> None:
+        """The turn clock stood, and goes on: the turn ends then."""
+        if self.deadline is not None:
+            self.deadline = deadline
+
     def extend(self, seconds: float) -> None:
         """The session was paused that long: the turn clock stood."""
         if self.deadline is not None:

@@ -1,6 +1,6 @@
---@include clock
--- A session whose holder is dead gets another one. What its turn clock had left when it was last held is kept in
--- turn_left_ms until the world stands again.
+--@include turn_clock
+-- A session whose holder is dead gets another one. Its turn clock stands as of when it was last held, until the world
+-- stands again.
 --
 -- KEYS 1 session, 2 lease of the old holder, 3 lease of the new one, 4 servers
 -- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url, 6 statuses that may be claimed, between commas
@@ -10,22 +10,14 @@ local session_key, old_lease, new_lease, servers_key = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HGET', new_lease, 'nonce') ~= ARGV[4] then
     return refuse('fenced', 'the lease of this server is gone')
 end
-local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'turn_ends_at', 'turn_left_ms')
+local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
 if not about[1] or not string.find(ARGV[6], ',' .. about[1] .. ',', 1, true)
     or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] or redis.call('HGET', old_lease, 'nonce') == ARGV[2] then
     return {'OK', '0'}
 end
-if not about[5] and about[4] and about[4] ~= '0' then
-    local last = redis.call('ZSCORE', servers_key, ARGV[1]) or redis.call('HGET', session_key, 'held_at')
-        or whole(now_ms())
-    local left = tonumber(about[4]) - tonumber(last)
-    if left < 0 then
-        left = 0
-    end
-    redis.call('HSET', session_key, 'turn_left_ms', whole(left))
-end
+local last = redis.call('ZSCORE', servers_key, ARGV[1] .. ':' .. ARGV[2]) or whole(now_ms())
+stop_turn(session_key, tonumber(last))
 redis.call('HINCRBY', session_key, 'epoch', '1')
 redis.call('HSET', session_key, 'holder', ARGV[3], 'holder_nonce', ARGV[4], 'holder_url', ARGV[5],
-    'unheld_at', redis.call('ZSCORE', servers_key, ARGV[1]) or redis.call('HGET', session_key, 'held_at')
-        or whole(now_ms()))
+    'unheld_at', whole(last))
 return {'OK', '1'}

@@ -1,4 +1,5 @@
 --@include fence
+--@include turn_clock
 -- The holder gives a running session to another server: its fences are void from here on.
 --
 -- KEYS 1 session, 2 lease of the new holder, 3 lifecycle (its channel has the same name)
@@ -13,14 +14,7 @@ if redis.call('HGET', lease_key, 'nonce') ~= ARGV[5] then
     return {'OK', '0'}
 end
 local at = now_ms()
-local ends_at = redis.call('HGET', session_key, 'turn_ends_at')
-if ends_at and ends_at ~= '0' then
-    local left = tonumber(ends_at) - at
-    if left < 0 then
-        left = 0
-    end
-    redis.call('HSET', session_key, 'turn_left_ms', whole(left))
-end
+stop_turn(session_key, at)
 redis.call('HINCRBY', session_key, 'epoch', '1')
 redis.call('HSET', session_key, 'holder', ARGV[4], 'holder_nonce', ARGV[5], 'holder_url', ARGV[6],
     'unheld_at', whole(at))

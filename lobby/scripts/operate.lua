@@ -1,6 +1,8 @@
 --@include session
--- What an operator does to a session that runs: pause it, let it go on, ask its holder to end it. The holder reads it
--- from the events.
+--@include turn_clock
+-- What an operator does to a session that runs: pause it, let it go on, ask its holder to end it, which it may be asked
+-- while it sets the world up. The holder reads it from the events, or finds it here when it has stood the world up; the
+-- turn clock goes on when the holder does.
 --
 -- KEYS 1-12 the session (parts/session.lua)
 -- ARGV 1-3 the session, 4 pause | resume | end, 5 player id of the operator
@@ -10,7 +12,7 @@ if not status then
     return refuse('not_found', 'no such session')
 end
 local running = status == 'running'
-if not running and status ~= 'paused' then
+if not running and status ~= 'paused' and not (status == 'starting' and ARGV[4] == 'end') then
     return refuse('not_running', 'the session is ' .. status)
 end
 local at = now_ms()
@@ -19,6 +21,7 @@ if ARGV[4] == 'pause' then
         return {'OK', '0'}
     end
     redis.call('HSET', session_key, 'status', 'paused')
+    stop_turn(session_key, at)
     emit('session_paused', {at = at, by = ARGV[5]})
     announce('paused', at)
 elseif ARGV[4] == 'resume' then
@@ -29,6 +32,7 @@ elseif ARGV[4] == 'resume' then
     emit('session_resumed', {at = at, by = ARGV[5]})
     announce('running', at)
 else
+    redis.call('HSET', session_key, 'end_asked', '1')
     emit('end_asked', {at = at, by = ARGV[5]})
 end
 return {'OK', '1'}

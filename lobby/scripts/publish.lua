@@ -1,4 +1,5 @@
 --@include publishing
+--@include turn_clock
 -- Makes a tick public, once: its events, its fields, its players' standing, its turn's end.
 --
 -- KEYS 1 session, 2 session events, 3.. session player of each whose fields change
@@ -19,8 +20,7 @@ if tonumber(ARGV[5]) <= tonumber(about[1]) then
 end
 local ends_at = nil
 if ARGV[6] ~= '' then
-    ends_at = now_ms() + tonumber(ARGV[6])
-    redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at))
+    ends_at = begin_turn(session_key, now_ms(), ARGV[6])
 end
 local first_v, last_v = publish_tick(session_key, events_key, ARGV[1], ARGV[4], 7, 3, ends_at)
 redis.call('HSET', session_key, 'events_tick', ARGV[5], 'events_first_v', whole(first_v), 'events_last_v',

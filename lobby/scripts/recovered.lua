@@ -1,5 +1,6 @@
 --@include session
 --@include fence
+--@include turn_clock
 -- The world of a claimed session stands again: its turn clock goes on, and everyone is told. Once per claim.
 --
 -- KEYS 1-12 the session (parts/session.lua)
@@ -9,19 +10,15 @@ local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], ',running,pa
 if refusal then
     return refusal
 end
-local about = redis.call('HMGET', session_key, 'turn_left_ms', 'turn_ends_at', 'unheld_at', 'recovered_epoch',
-    'recovered_v', 'recovery_ms')
-if about[4] == ARGV[6] then
-    return {'OK', about[5], about[2] or '0', about[6]}
+local about = redis.call('HMGET', session_key, 'turn_ends_at', 'unheld_at', 'recovered_epoch', 'recovered_v',
+    'recovery_ms')
+if about[3] == ARGV[6] then
+    return {'OK', about[4], about[1] or '0', about[5]}
 end
 local at = now_ms()
-local ends_at = about[2] or '0'
-if about[1] then
-    ends_at = whole(at + tonumber(about[1]))
-    redis.call('HDEL', session_key, 'turn_left_ms')
-end
-local gap = whole(at - tonumber(about[3] or whole(at)))
-redis.call('HSET', session_key, 'turn_ends_at', ends_at, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
+local ends_at = start_turn(session_key, at)
+local gap = whole(at - tonumber(about[2] or whole(at)))
+redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
     'recovered_exact', ARGV[8])
 redis.call('HINCRBY', session_key, 'recoveries', '1')
 local v = emit('recovered', {exact = ARGV[8] == '1', tick = tonumber(ARGV[7]), ticks_again = tonumber(ARGV[9]),

@@ -1,7 +1,8 @@
 --@include clock
--- A server takes its lease.
+-- A server takes its lease. When the same boot takes it again, after a silence, its last renewal is left for one more
+-- period: until then its runs say what their turn clocks had left.
 --
--- KEYS 1 lease of the server, 2 servers
+-- KEYS 1 lease of the server, 2 servers: "server:nonce" -> last renewal, which says since when a boot holds nothing
 -- ARGV 1 server, 2 nonce of this boot, 3 url, 4 physics id, 5 life of the lease [ms],
 --      6 url for other servers
 -- Returns {OK} | ERR server_id_taken: another boot holds that name
@@ -14,5 +15,5 @@ local at = whole(now_ms())
 redis.call('HSET', lease_key, 'nonce', ARGV[2], 'url', ARGV[3], 'physics_id', ARGV[4], 'started_at', at,
     'sessions', '0', 'internal_url', ARGV[6])
 redis.call('PEXPIRE', lease_key, ARGV[5])
-redis.call('ZADD', servers_key, at, ARGV[1])
+redis.call('ZADD', servers_key, 'NX', at, ARGV[1] .. ':' .. ARGV[2])
 return {'OK'}

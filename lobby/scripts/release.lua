@@ -1,13 +1,11 @@
--- A server gives its lease back, or a lease that has ended is forgotten.
+-- A server gives its lease back. Its last renewal stays known: it says since when nobody holds what it leaves behind.
 --
--- KEYS 1 lease of the server, 2 servers
--- ARGV 1 server, 2 nonce, or '' to forget a lease that has ended
+-- KEYS 1 lease of the server
+-- ARGV 1 nonce
 -- Returns {OK, 1} | {OK, 0}: it is not this boot's
-local lease_key, servers_key = KEYS[1], KEYS[2]
-local nonce = redis.call('HGET', lease_key, 'nonce')
-if nonce and nonce ~= ARGV[2] then
+local lease_key = KEYS[1]
+if redis.call('HGET', lease_key, 'nonce') ~= ARGV[1] then
     return {'OK', '0'}
 end
 redis.call('DEL', lease_key)
-redis.call('ZREM', servers_key, ARGV[1])
 return {'OK', '1'}

@@ -10,5 +10,5 @@ if redis.call('HGET', lease_key, 'nonce') ~= ARGV[2] then
 end
 redis.call('HSET', lease_key, 'sessions', ARGV[4])
 redis.call('PEXPIRE', lease_key, ARGV[3])
-redis.call('ZADD', servers_key, whole(now_ms()), ARGV[1])
+redis.call('ZADD', servers_key, whole(now_ms()), ARGV[1] .. ':' .. ARGV[2])
 return {'OK', '1'}

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 import orjson
 import pytest
@@ -28,8 +28,9 @@ from hypothesis.stateful import (
 )
 
 from lobby.claims import Claims
-from lobby.errors import Fenced, LobbyError
-from lobby.runs import Fence, Resumed
+from lobby.errors import Conflict, Fenced, LobbyError
+from lobby.operators import Operators
+from lobby.runs import Fence, Orders, Resumed
 from lobby.servers import Holder
 from lobby.settings import Settings
 from tests.conftest import HOLDER, World, connected
@@ -40,6 +41,33 @@ T = TypeVar("T")
 
 async def lose_lease(world: World, holder: Holder) -> None:
     await world.store.call("DEL", world.store.keys.server(holder.id))
+
+
+async def last_held(world: World, holder: Holder, at: int) -> None:
+    """It renewed last at that time [ms], and is dead."""
+    await world.store.call("ZADD", world.store.keys.servers, at, f"{holder.id}:{holder.nonce}")
+    await lose_lease(world, holder)
+
+
+async def handed_to(world: World, session: str, heir: Holder) -> Fence:
+    """The heir has found the session unheld, claimed it and taken it up."""
+    claims = Claims(world.store)
+    unheld, _ = await claims.look(await world.servers.alive(), heir)
+    assert [await claims.claim(one, heir) for one in unheld] == [True]
+    return (await world.runs.resume(session, heir)).fence
+
+
+async def begun_turn(world: World, fence: Fence, length_ms: int = 20_000) -> int:
+    """A turn has begun; when it ends [ms]."""
+    published = await world.runs.publish(fence, 1, [(1, "turn_started", {"seat": 0})], deadline_ms=length_ms)
+    return published.turn_ends_at
+
+
+async def operate(world: World, session: str, what: Literal["pause", "resume"]) -> int:
+    """An operator does that; the store's time just before [ms]."""
+    operators, before = Operators(world.store, world.settings, world.lobbies), await world.store.now_ms()
+    await (operators.pause if what == "pause" else operators.resume)(session, "boss")
+    return before
 
 
 async def claimed(world: World) -> tuple[Fence, Resumed]:
@@ -104,8 +132,7 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     ends_at = int(await world.store.call("HGET", keys.session(fence.session), "turn_ends_at"))
     await world.register(OTHER)
     # It renewed last five seconds before the turn would have ended, and has been gone for a while.
-    await world.store.call("ZADD", keys.servers, ends_at - 5_000, HOLDER.id)
-    await lose_lease(world, HOLDER)
+    await last_held(world, HOLDER, ends_at - 5_000)
     unheld, _ = await claims.look(await world.servers.alive(), OTHER)
     assert await claims.claim(unheld[0], OTHER)
     resumed = await world.runs.resume(fence.session, OTHER)
@@ -116,6 +143,109 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     again = await claims.recovered(resumed.fence, 1, exact=True, ticks_again=0)
     assert (again.turn_ends_at, again.event.v) == (recovered.turn_ends_at, recovered.event.v)
     assert (await world.events(fence.session)).count("recovered") == 1
+
+
+async def test_a_paused_turn_keeps_its_rest_over_a_takeover(world: World) -> None:
+    """The holder renewed for long after the pause, and died; so did its heir. What the operator left is left."""
+    fence, _ = await world.running()
+    ends_at = await begun_turn(world, fence)
+    paused_at = await operate(world, fence.session, "pause")
+    await world.register(OTHER)
+    await last_held(world, HOLDER, ends_at - 1_000)
+    second = await handed_to(world, fence.session, OTHER)
+    stood = await Claims(world.store).recovered(second, 1, exact=True, ticks_again=0)
+    assert (await world.runs.orders(fence.session)).paused
+    third = Holder("s3", "boot-1", "http://three:8420")
+    await world.register(third)
+    await last_held(world, OTHER, stood.turn_ends_at - 2_000)
+    last = await handed_to(world, fence.session, third)
+    await Claims(world.store).recovered(last, 1, exact=True, ticks_again=0)
+    await operate(world, fence.session, "resume")
+    clock = await world.runs.start_clock(last)
+    assert ends_at - paused_at - 1_000 <= clock.ends_at - clock.now <= ends_at - paused_at
+    running_on = await world.runs.start_clock(last)
+    assert running_on.ends_at == clock.ends_at
+
+
+async def test_a_pause_of_what_nobody_holds_takes_nothing(world: World) -> None:
+    """The holder was dead already when the operator paused: the turn had stood since it was last held."""
+    fence, _ = await world.running()
+    await begun_turn(world, fence)
+    clock = await world.runs.start_clock(fence, 10_000)
+    await last_held(world, HOLDER, clock.now - 5_000)
+    await operate(world, fence.session, "pause")
+    await operate(world, fence.session, "resume")
+    await world.register(OTHER)
+    heir = await handed_to(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    left = recovered.turn_ends_at - await world.store.now_ms()
+    assert 14_000 <= left <= 15_000
+
+
+async def test_a_turn_that_begins_in_a_pause_begins_with_all_its_time(world: World) -> None:
+    """The tick in which the pause came ended a turn: the next one stands from its beginning."""
+    fence, _ = await world.running()
+    await operate(world, fence.session, "pause")
+    await begun_turn(world, fence, 7_000)
+    await operate(world, fence.session, "resume")
+    clock = await world.runs.start_clock(fence)
+    assert clock.ends_at - clock.now == 7_000
+
+
+async def test_a_holder_that_was_away_says_what_is_left(world: World) -> None:
+    """It knows better than the store for how long the clock stood; while the session is paused it stands on."""
+    fence, _ = await world.running()
+    await begun_turn(world, fence)
+    clock = await world.runs.start_clock(fence, 12_345)
+    assert clock.ends_at - clock.now == 12_345
+    await operate(world, fence.session, "pause")
+    await world.runs.start_clock(fence, 5_000)
+    await operate(world, fence.session, "resume")
+    clock = await world.runs.start_clock(fence)
+    assert clock.ends_at - clock.now == 5_000
+    with pytest.raises(Fenced):
+        await world.runs.start_clock(replace(fence, epoch=fence.epoch + 1))
+
+
+async def test_a_boot_under_the_same_name_keeps_the_turns_of_the_one_before(world: World) -> None:
+    """The name is taken again, and renewed: the old boot's last renewal still says since when nobody holds."""
+    fence, _ = await world.running()
+    ends_at = await begun_turn(world, fence)
+    await last_held(world, HOLDER, ends_at - 9_000)
+    again = Holder(HOLDER.id, "boot-2", HOLDER.url)
+    await world.register(again)
+    assert await world.servers.renew(again.id, again.nonce, 60_000)
+    await world.servers.forget_silent({(HOLDER.id, HOLDER.nonce)})
+    heir = await handed_to(world, fence.session, again)
+    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    left = recovered.turn_ends_at - await world.store.now_ms()
+    assert 8_000 <= left <= 9_000
+
+
+async def test_a_boot_that_takes_its_lease_again_leaves_its_last_renewal(world: World) -> None:
+    """Until it renews: it may die before its runs have said what their clocks had left."""
+    fence, _ = await world.running()
+    ends_at = await begun_turn(world, fence)
+    await last_held(world, HOLDER, ends_at - 9_000)
+    await world.register(HOLDER)
+    await lose_lease(world, HOLDER)
+    await world.register(OTHER)
+    heir = await handed_to(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    assert recovered.turn_ends_at - await world.store.now_ms() >= 8_000
+
+
+async def test_an_end_may_be_asked_for_before_the_run(world: World) -> None:
+    """A session that is being set up takes the order for later; a pause of it is refused, and changes nothing."""
+    session, _ = await world.starting()
+    operators = Operators(world.store, world.settings, world.lobbies)
+    with pytest.raises(Conflict) as refused:
+        await operators.pause(session, "boss")
+    assert refused.value.reason == "not_running"
+    assert not (await world.runs.orders(session)).end
+    await operators.end(session, "boss")
+    assert await world.runs.orders(session) == Orders(paused=False, end=True)
+    assert await world.status(session) == "starting"
 
 
 async def test_a_session_is_handed_over_between_the_living(world: World) -> None:

@@ -40,7 +40,11 @@ async def test_a_lease_ends_by_itself(world: World) -> None:
     while await world.store.call("EXISTS", world.store.keys.server("s2")):
         pass
     assert [info.id for info in await world.servers.alive()] == ["s1"]
-    assert await world.store.call("ZRANGE", world.store.keys.servers, 0, -1) == ["s1", "s2"]
-    await world.store.call("ZADD", world.store.keys.servers, 1, "s2")
-    assert [info.id for info in await world.servers.alive()] == ["s1"]
-    assert await world.store.call("ZRANGE", world.store.keys.servers, 0, -1) == ["s1"]
+    servers = world.store.keys.servers
+    await world.servers.forget_silent(())
+    assert await world.store.call("ZRANGE", servers, 0, -1) == ["s1:boot-1", "s2:boot-1"]
+    await world.store.call("ZADD", servers, 1, "s2:boot-1")
+    await world.servers.forget_silent({("s2", "boot-1")})
+    assert await world.store.call("ZCARD", servers) == 2
+    await world.servers.forget_silent({("s1", "boot-1")})
+    assert await world.store.call("ZRANGE", servers, 0, -1) == ["s1:boot-1"]

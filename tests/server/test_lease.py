@@ -11,6 +11,7 @@ from lobby.errors import Fenced, StoreError
 from lobby.servers import Holder
 from server.lease import Lease
 from server.telemetry import Telemetry
+from tests.conftest import World
 
 PERIOD_MS = 300
 
@@ -117,6 +118,51 @@ async def test_a_lease_that_ran_out_is_taken_again() -> None:
     await held._renew(clock.now)
     assert registry.registered == 2
     assert held.held()
+
+
+async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
+    """From two thirds of the period after the last renewal until the next one, though nobody looked meanwhile."""
+    clock = Clock()
+    held = lease(Registry(), clock)
+    await held.acquire()
+    clock.now += 0.1
+    await held._renew(clock.now)
+    assert (held.doubts, held.away_s) == (0, 0.0)
+    clock.now += 5.2
+    await held._renew(clock.now)
+    assert held.doubts == 1
+    assert held.away_s == pytest.approx(5.0)
+    clock.now += 0.1
+    await held._renew(clock.now)
+    assert held.away_s == pytest.approx(5.0)
+    clock.now += 1.2
+    await held._renew(clock.now - 0.5)  # the answer came that much later
+    clock.now += 0.1
+    await held._renew(clock.now)
+    assert held.away_s == pytest.approx(6.1)
+
+
+async def test_a_boot_waits_for_the_end_of_the_lease_before_it(world: World) -> None:
+    """Killed and started again at once under a fixed name: the dead boot's lease ends, and the name is ours."""
+    holder = Holder("fixed", "boot-1", "http://x")
+    await world.servers.register(holder.id, holder.nonce, holder.url, "p", 400)
+    again = Lease(
+        world.servers, Holder("fixed", "boot-2", "http://x"), physics_id="p", internal_url="http://y",
+        period_ms=400, load=lambda: 0, telemetry=Telemetry(),
+    )  # fmt: skip
+    await again.acquire()
+    assert again.held()
+    third = Lease(
+        world.servers, Holder("fixed", "boot-3", "http://x"), physics_id="p", internal_url="http://y",
+        period_ms=400, load=lambda: 0, telemetry=Telemetry(),
+    )  # fmt: skip
+    keeping = asyncio.create_task(again.keep())
+    with pytest.raises(Fenced) as refused:
+        await third.acquire()
+    assert refused.value.reason == "server_id_taken"
+    assert not keeping.done()
+    keeping.cancel()
+    await asyncio.wait([keeping])
 
 
 async def test_a_name_that_another_took_is_lost_for_ever() -> None:

@@ -1,0 +1,17 @@
+--@include fence
+--@include turn_clock
+-- The holder goes on: the turn clock does too, unless the session is paused.
+--
+-- KEYS 1 session
+-- ARGV 1 server, 2 nonce, 3 epoch, 4 what the holder knows to be left of the turn [ms], or '' if it does not
+-- Returns {OK, turn_ends_at, the time now} | ERR fenced
+local session_key = KEYS[1]
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',running,paused,')
+if refusal then
+    return refusal
+end
+if ARGV[4] ~= '' then
+    redis.call('HSET', session_key, 'turn_left_ms', ARGV[4])
+end
+local at = now_ms()
+return {'OK', start_turn(session_key, at), whole(at)}
