@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bots": ("player.__main__", "Let bots play."),
     "sessions": ("cli.sessions", "Show the queue and the runs, live."),
     "watch": ("cli.watch", "Watch one session in the terminal."),
+    "live": ("cli.live", "Follow readings as they come: sessions and other sources."),
     "spring": ("cli.spring", "Begin a run of the spring-damper and follow it."),
     "redis": ("cli.redis", "Look into the store, without redis-cli."),
     "seed": ("cli.processes", "Fill the catalogue (build_db.py)."),

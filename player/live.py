@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -28,6 +28,7 @@ from lobby.errors import CloseCode
 from lobby.live import (
     Batches,
     Failure,
+    ListSources,
     LiveHello,
     LiveHelloData,
     LiveReply,
@@ -35,16 +36,19 @@ from lobby.live import (
     ReadInfo,
     SourceAdded,
     SourceData,
+    Sources,
     Subscribe,
     Subscribed,
     SubscribeData,
+    TellInfo,
 )
 from lobby.messages import PROTOCOL
+from lobby.sensors import SensorInfo
 from player.backoff import Backoff
 from player.connection import is_loopback
 from player.transcript import Disconnected
 
-__all__ = ["follow"]
+__all__ = ["follow", "list_sources"]
 
 OPEN_S = 10.0
 FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VERSION_MISMATCH})
@@ -62,7 +66,7 @@ async def follow(
     everything: bool = False,
     give_up_s: float = 60.0,
     rng: random.Random | None = None,
-) -> AsyncIterator[LiveReply]:
+) -> AsyncGenerator[LiveReply, None]:
     """Messages of live mode, from now on: infos, batches in order of n, sources that come and go, refusals.
 
     ``everything``: follow each source that comes, too. Raises Disconnected when the login is refused, or after
@@ -74,13 +78,7 @@ async def follow(
     while True:
         code, reason = 1006, ""
         try:
-            async with open_socket(
-                server_url.replace("http", "ws", 1) + "/live",
-                open_timeout=OPEN_S,
-                close_timeout=2,
-                compression=None,
-                proxy=None if is_loopback(server_url) else True,
-            ) as socket:
+            async with _open(server_url) as socket:
                 await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
                 for source, after in newest.items():
                     await _begin(socket, source, after)
@@ -115,12 +113,49 @@ async def follow(
         await asyncio.sleep(delay_s)
 
 
+async def list_sources(server_url: str, token: str) -> list[SensorInfo]:
+    """What there is to follow, and what it measures: the named sources, then the running sessions. A session that has
+    measured nothing yet has no sensors. Raises Disconnected."""
+    found: dict[int, SensorInfo] = {}
+    names: tuple[str, ...] | None = None
+    try:
+        async with asyncio.timeout(OPEN_S), _open(server_url) as socket:
+            await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
+            await _ask(socket, ListSources(1))
+            while names is None or len(found) < len(names):
+                match message := _decoder.decode(await socket.recv()):
+                    case Sources():
+                        names = message.d.sources
+                        for number, source in enumerate(names):
+                            await _ask(socket, ReadInfo(SourceData(source), number))
+                    case TellInfo():
+                        found[message.id] = message.d
+                    case Failure() if names is not None:
+                        found[message.id] = SensorInfo(names[message.id], "session", 0.0, ())
+    except ConnectionClosed as closed:
+        reason = closed.rcvd.reason if closed.rcvd is not None else "the connection was lost"
+        raise Disconnected(f"live mode was refused: {reason}") from None
+    except (OSError, TimeoutError, InvalidHandshake) as error:
+        raise Disconnected(f"no answer from {server_url} ({str(error) or type(error).__name__})") from None
+    return [msgspec.structs.replace(found[number], source=source) for number, source in enumerate(names)]
+
+
+def _open(server_url: str) -> open_socket:
+    return open_socket(
+        server_url.replace("http", "ws", 1) + "/live",
+        open_timeout=OPEN_S,
+        close_timeout=2,
+        compression=None,
+        proxy=None if is_loopback(server_url) else True,
+    )
+
+
 async def _begin(socket: ClientConnection, source: str, after: int | None) -> None:
     """Ask what a source measures, and for its batches."""
     await _ask(socket, ReadInfo(SourceData(source), 1))
     await _ask(socket, Subscribe(SubscribeData(source, after), 1))
 
 
-async def _ask(socket: ClientConnection, message: LiveHello | ReadInfo | Subscribe) -> None:
+async def _ask(socket: ClientConnection, message: LiveHello | ListSources | ReadInfo | Subscribe) -> None:
     async with asyncio.timeout(OPEN_S):
         await socket.send(_encoder.encode(message), text=True)

@@ -1,0 +1,173 @@
+"""``tussle live``: what there is to follow, and the readings of a source as they come. A thin user of player/live.py.
+
+It prints what it is pushed and nothing else: no reading twice, no gap unsaid, no old reading as if it were new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.palette import CONTACT, FAINT, LABEL
+from cli.running import server_of
+from lobby.errors import LobbyError
+from lobby.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lobby.live import Gap
+    from lobby.sensors import Batch, Reading, SensorInfo
+
+__all__ = ["Feed", "command", "sources_table"]
+
+
+@click.command("live")
+@click.argument("source", required=False)
+@click.option("--server", help="Address of a server; default: the one that is up here, or SERVER_URL.")
+@click.option("--count", type=click.IntRange(1), help="End after so many batches; default: never.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each batch and each gap.")
+def command(source: str | None, server: str | None, count: int | None, as_json: bool) -> None:
+    """Follow SOURCE: a session's token, or the name of another source. Without one: list what there is.
+
+    Ctrl-C disconnects. Lost connections are taken up again, and what cannot be had any more is said.
+    """
+    try:
+        url = server_of(Settings.read(), server)
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from None
+    with contextlib.suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(_follow(url, source, count, as_json=as_json) if source else _list(url))
+        except LobbyError as error:
+            raise click.ClickException(error.message) from None
+
+
+async def _login(url: str) -> str:
+    from player.client import Client
+
+    async with Client(url) as client:
+        return (await client.login()).token
+
+
+async def _list(url: str) -> None:
+    from player.live import list_sources
+
+    Console().print(sources_table(await list_sources(url, await _login(url))))
+
+
+def sources_table(infos: Sequence[SensorInfo]) -> Table:
+    """One row per source: the named ones, then the running sessions."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL)
+    for name in ("source", "kind", "at most", "sensors"):
+        table.add_column(name, no_wrap=name != "sensors")
+    for info in infos:
+        names = ", ".join(sensor.name for sensor in info.sensors) or "nothing yet"
+        rate = f"{1 / info.period_s:g}/s" if info.period_s > 0 else ""
+        table.add_row(Text(info.source, "bold"), info.kind, rate, names)
+    if not infos:
+        table.add_row(
+            Text("Nothing is measured here: no session runs, and no `tussle worker source`.", LABEL)
+        )
+    return table
+
+
+async def _follow(url: str, source: str, count: int | None, *, as_json: bool) -> None:
+    from lobby.live import Batches, Failure, SourceGone, TellInfo
+    from player.live import follow
+
+    console = Console()
+    feed = Feed(source)
+    screen = console.is_terminal and not as_json
+    async with contextlib.aclosing(follow(url, await _login(url), [source])) as messages:
+        with Live(console=console, refresh_per_second=8) if screen else contextlib.nullcontext() as shown:
+            async for message in messages:
+                match message:
+                    case Failure():
+                        raise click.ClickException(message.d.message)
+                    case TellInfo():
+                        feed.info = message.d
+                    case SourceGone() if message.d.source == source:
+                        feed.gone = True
+                    case Batches():
+                        lines = feed.take(message.d.batches, message.d.gap, count, as_json=as_json)
+                        for line in () if screen else lines:
+                            click.echo(line)
+                if shown is not None:
+                    shown.update(feed.screen())
+                if feed.gone or (count is not None and feed.taken >= count):
+                    return
+
+
+class Feed:
+    """What has come of one source so far."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.info: SensorInfo | None = None
+        self.newest: Batch | None = None
+        self.taken = 0
+        self.missed = 0
+        self.gone = False
+
+    def take(
+        self, batches: Sequence[Batch], gap: Gap | None, count: int | None = None, *, as_json: bool = False
+    ) -> list[str]:
+        """Note what came, up to ``count`` batches in all; a line for the gap, and one for each batch."""
+        lines = []
+        if gap is not None:
+            self.missed += gap.last - gap.first + 1
+            told = {"source": self.source, "gap": {"first": gap.first, "last": gap.last}}
+            lines.append(
+                json.dumps(told) if as_json else f"gap: batches {gap.first} to {gap.last} cannot be had"
+            )
+        room = len(batches) if count is None else count - self.taken
+        for batch in batches[:room]:
+            self.newest = batch
+            self.taken += 1
+            if as_json:
+                lines.append(json.dumps({"source": self.source, **msgspec.to_builtins(batch)}))
+            else:
+                readings = "  ".join(f"{name} {_shown(value)}" for name, value in batch.readings.items())
+                lines.append(f"{batch.n}  {batch.timestamp}  {readings}")
+        return lines
+
+    def screen(self) -> Group:
+        """The newest readings, each with its unit and meaning."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for style in ("bold", "", LABEL, FAINT):
+            table.add_column(style=style, no_wrap=True, overflow="ellipsis")
+        about = {sensor.name: sensor for sensor in self.info.sensors} if self.info is not None else {}
+        readings = self.newest.readings if self.newest is not None else dict.fromkeys(about)
+        for name, value in readings.items():
+            sensor = about.get(name)
+            unit = sensor.unit if sensor is not None and sensor.unit != "1" else ""
+            table.add_row(name, _shown(value), unit, sensor.meaning if sensor is not None else "")
+        head = Text.assemble(
+            (self.source, "bold"), (f"  {self.info.kind}" if self.info is not None else "", LABEL)
+        )
+        if self.newest is not None:
+            head.append(f"  batch {self.newest.n}  {self.newest.timestamp}", LABEL)
+        foot = Text(f"{self.taken} batches", FAINT)
+        if self.missed:
+            foot.append(f", {self.missed} cannot be had any more", CONTACT)
+        if self.gone:
+            foot.append("; it has ended", LABEL)
+        return Group(head, table, foot)
+
+
+def _shown(value: Reading) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return " ".join(_shown(one) for one in value) or "none"
+    return f"{value:.6g}"

@@ -1,0 +1,81 @@
+"""``tussle live`` as a user runs it (rows E2, E3, E8): what there is, then batches as they come, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cli.live import Feed
+from lobby.live import Gap
+from lobby.sensors import Batch, Sensor, SensorInfo
+from lobby.store import Store
+from tests.conftest import until
+from tests.stack import ROOT, Stack
+
+
+async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Its exit code and all that it printed."""
+    environ = {"DATA_DIR": str(folder), "SERVER_URL": stack.url, "COLUMNS": "100"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_path: Path) -> None:
+    """Choose from the list, then be pushed batches in order, as text or JSON; an unknown source is one line."""
+    async with Stack.up(store.url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
+        await stack.server()
+        code, told = await tussle(stack, tmp_path, "live")
+        assert code == 0 and "Nothing is measured here" in told
+        await stack.worker("source")
+
+        async def announced() -> bool:
+            return bool(await store.call("HEXISTS", store.keys.sources, "mock"))
+
+        await until(announced)
+        code, told = await tussle(stack, tmp_path, "live")
+        assert code == 0, told
+        assert re.search(r"^mock +mock +50/s +sine, ramp, walk$", told, re.MULTILINE), told
+        code, told = await tussle(stack, tmp_path, "live", "mock", "--count", "30", "--json")
+        assert code == 0, told
+        batches: list[Any] = [json.loads(line) for line in told.splitlines()]
+        first = batches[0]["n"]
+        assert [batch["n"] for batch in batches] == list(range(first, first + 30))
+        assert all(set(batch["readings"]) == {"sine", "ramp", "walk"} for batch in batches)
+        code, told = await tussle(stack, tmp_path, "live", "mock", "--count", "3")
+        assert code == 0 and len(told.splitlines()) == 3
+        assert re.match(r"\d+  \d{4}-\d\d-\d\dT[\d:.]+\+00:00  sine ", told)
+        code, told = await tussle(stack, tmp_path, "live", "nothing")
+        assert (code, told) == (1, "Error: there is no source 'nothing'\n")
+
+
+def test_a_gap_is_said_and_units_are_shown() -> None:
+    """Batches that cannot be had are counted and named; lists and missing readings have words."""
+    feed = Feed("k7qm2xpv")
+    feed.info = SensorInfo(
+        "k7qm2xpv", "session", 0.1, (Sensor("energy", "J", "all of it"), Sensor("score", "1", "", True))
+    )
+    batch = Batch(8, "2026-11-20T10:00:00.000+00:00", {"energy": None, "score": [3.0, None]})
+    lines = feed.take([batch], Gap(5, 7))
+    assert lines == [
+        "gap: batches 5 to 7 cannot be had",
+        "8  2026-11-20T10:00:00.000+00:00  energy none  score 3 none",
+    ]
+    assert json.loads(feed.take([batch], Gap(1, 2), as_json=True)[0])["gap"] == {"first": 1, "last": 2}
+    console = Console(width=90, file=StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(feed.screen())
+    shown = " ".join(capture.get().split())
+    assert "energy none J all of it" in shown and "5 cannot be had any more" in shown
