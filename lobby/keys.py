@@ -115,8 +115,12 @@ class Keys:
     def telemetry(self, token: str) -> str:
         return self._key(f"session:{token}:telemetry")
 
+    def observers(self, token: str) -> str:
+        """zset + PX: "player name" of who only watches -> until when that is believed [ms]"""
+        return self._key(f"session:{token}:observers")
+
     def wake(self, token: str) -> str:
-        """channel: the newest event's v; a hint to read the events stream"""
+        """channel: the newest event's v, a hint to read the events stream; or "observers": read those"""
         return self._key(f"session:{token}:wake")
 
     def of_session(self, token: str, players: list[str]) -> list[str]:

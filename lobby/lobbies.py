@@ -20,7 +20,7 @@ import msgspec
 
 from lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused, StoreError
 from lobby.ids import is_session_token, new_secret, new_session_token, secret_hash
-from lobby.messages import Event, SessionView
+from lobby.messages import Event, ObserversData, SessionView
 from lobby.servers import Holder
 from lobby.settings import Settings
 from lobby.store import Argument, Store
@@ -363,6 +363,23 @@ class Lobbies:
     async def events(self, session: str, after_v: int, limit: int | None = None) -> Sequence[Event]:
         """Events with a greater v, in order. Raises NotFound; Conflict ``gap``: take the view instead."""
         return await self._views.events(session, after_v, limit)
+
+    async def observers(self, session: str) -> ObserversData:
+        """Who only watches, on any server."""
+        return await self._views.observers(session)
+
+    async def keep_observers(
+        self, session: str, here: Sequence[str], gone: Sequence[str], *, life_ms: int
+    ) -> bool:
+        """Renew those who watch here ("player name"), strike out who went; whether the list changed. Raises
+        NotFound."""
+        keys = self._keys
+        reply = await self._store.run(
+            "observers",
+            [keys.session(session), keys.observers(session)],
+            [keys.wake(session), life_ms, len(here), *here, *gone],
+        )
+        return bool(reply[1] == "1")
 
     # inside
 

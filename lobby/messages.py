@@ -27,6 +27,8 @@ __all__ = [
     "Leave",
     "Notice",
     "NoticeData",
+    "ObserversData",
+    "ObserversMessage",
     "Ping",
     "Pong",
     "Ready",
@@ -165,6 +167,13 @@ class SeatView(_Part, frozen=True):
     out: bool = False
 
 
+class ObserversData(_Part, frozen=True):
+    """Who only watches: how many, and the names of the first of them."""
+
+    count: int = 0
+    names: tuple[str, ...] = ()
+
+
 class SessionView(_Part, frozen=True):
     """A session as anyone may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
     ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them."""
@@ -191,6 +200,7 @@ class SessionView(_Part, frozen=True):
     ws_url: str = ""
     closes_at: int = 0
     params: dict[str, Any] = {}
+    observers: ObserversData = ObserversData()
 
 
 class WelcomeData(_Part, frozen=True):
@@ -273,7 +283,13 @@ class Notice(_Command, frozen=True, tag="notice"):
     d: NoticeData
 
 
-ServerMessage = Notice | Welcome | SessionMessage | Ack | ErrorMessage | Pong
+class ObserversMessage(_Command, frozen=True, tag="observers"):
+    """Who only watches now: not numbered, sent again whenever it changes."""
+
+    d: ObserversData
+
+
+ServerMessage = Notice | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong
 
 
 class Event(msgspec.Struct, frozen=True):

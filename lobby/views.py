@@ -12,7 +12,7 @@ import msgspec
 
 from lobby.errors import Conflict, NotFound, Refused, StoreError
 from lobby.lifecycle import ENDED, Status
-from lobby.messages import Event, SeatView, SessionView
+from lobby.messages import Event, ObserversData, SeatView, SessionView
 from lobby.servers import socket_address
 from lobby.store import Store
 
@@ -23,6 +23,9 @@ SESSIONS_SCANNED = 500
 """Tokens of an index that a filtered list looks at, at most."""
 
 READ_TRIES = 8
+
+OBSERVERS_NAMED = 12
+"""Of a crowd only so many are named."""
 
 WAITING = (Status.OPEN, Status.FILLED)
 
@@ -89,6 +92,11 @@ class Views:
             after_v = events[-1].v
         return events
 
+    async def observers(self, session: str) -> ObserversData:
+        """Who only watches; of a session that is not there, nobody."""
+        count, members = await self._store.batch(_ask_observers(self._store.keys.observers(session)))
+        return _observers(count, members)
+
     async def _tokens(self, status: str | None) -> list[str]:
         keys = self._store.keys
         last = SESSIONS_SCANNED - 1
@@ -116,22 +124,25 @@ class Views:
         for _ in range(READ_TRIES):
             if not left:
                 return found
-            commands: list[Sequence[str]] = []
+            commands: list[Sequence[str | int]] = []
             for token in left:
                 commands.append(("HMGET", keys.session(token), *_FIELDS))
                 commands.append(("HGETALL", keys.seats(token)))
+                commands += _ask_observers(keys.observers(token))
                 commands += [("HGETALL", keys.session_player(token, p)) for p in seats_of[token].values()]
             replies = iter(await self._store.batch(commands, atomic=True))
             again = []
             for token in left:
                 fields = dict(zip(_FIELDS, next(replies), strict=True))
                 seats = _pairs(next(replies))
+                observers = _observers(next(replies), next(replies))
                 members = {player: _pairs(next(replies)) for player in seats_of[token].values()}
                 if seats != seats_of[token]:  # somebody came or left in between
                     seats_of[token] = seats
                     again.append(token)
                 elif fields["status"] is not None:
-                    found[token] = (_view(token, fields, seats, members), fields["private"] == "1")
+                    view = _view(token, fields, seats, members, observers)
+                    found[token] = view, fields["private"] == "1"
             left = again
         raise StoreError("sessions change faster than they can be read")
 
@@ -147,7 +158,11 @@ def _pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 def _view(
-    token: str, fields: dict[str, Any], seats: dict[str, str], members: dict[str, dict[str, str]]
+    token: str,
+    fields: dict[str, Any],
+    seats: dict[str, str],
+    members: dict[str, dict[str, str]],
+    observers: ObserversData,
 ) -> SessionView:
     def number(name: str) -> int:
         return int(fields[name] or 0)
@@ -178,7 +193,16 @@ def _view(
         ws_url=socket_address(fields["holder_url"] or ""),
         closes_at=number("opened_at") + number("timeout_ms") if fields["status"] in WAITING else 0,
         params=document("params") or {},
+        observers=observers,
     )
+
+
+def _ask_observers(key: str) -> list[tuple[str | int, ...]]:
+    return [("ZCARD", key), ("ZRANGE", key, 0, OBSERVERS_NAMED - 1)]
+
+
+def _observers(count: int, members: Sequence[str]) -> ObserversData:
+    return ObserversData(count, tuple(sorted(member.partition(" ")[2] for member in members)))
 
 
 def _in_order(seats: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

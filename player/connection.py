@@ -30,7 +30,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
-from lobby.messages import Event, SessionView, WelcomeData
+from lobby.messages import Event, ObserversData, SessionView, WelcomeData
 from player.backoff import Backoff
 from player.transcript import (
     Acknowledged,
@@ -161,6 +161,11 @@ class SessionConnection:
     @property
     def view(self) -> SessionView | None:
         return self._transcript.view
+
+    @property
+    def observers(self) -> ObserversData:
+        """Who only watches: how many, and the first of their names."""
+        return self._transcript.observers
 
     @property
     def session(self) -> str:

@@ -40,6 +40,7 @@ from lobby.messages import (
     Event,
     Hello,
     HelloData,
+    ObserversData,
     Ping,
     PingData,
     PongData,
@@ -171,6 +172,7 @@ _decode_welcome = msgspec.json.Decoder(WelcomeData).decode
 _decode_view = msgspec.json.Decoder(SessionView).decode
 _decode_ack = msgspec.json.Decoder(AckData).decode
 _decode_error = msgspec.json.Decoder(ErrorData).decode
+_decode_observers = msgspec.json.Decoder(ObserversData).decode
 _decode_pong = msgspec.json.Decoder(PongData).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -180,6 +182,7 @@ class Transcript:
 
     v: the newest event that was delivered or covered by a view; 0 before the first.
     epoch: the newest owner of the session that was heard of.
+    observers: who only watches.
     history: ask for every event from the first, as far as they are kept, instead of the whole view.
     """
 
@@ -191,6 +194,7 @@ class Transcript:
         self.resume = resume
         self.welcome: WelcomeData | None = None
         self.view: SessionView | None = None
+        self.observers = ObserversData()
         self.v = 0
         self.epoch = 0
         self.tick = 0
@@ -291,6 +295,9 @@ class Transcript:
                     told = _decode_error(message.d)
                     error = error_of(told.code, told.message, field=told.field)
                     return self._answered(message.id, Rejected(message.id, error))
+                case "observers":
+                    self.observers = _decode_observers(message.d)
+                    return []
                 case "pong":
                     pong = _decode_pong(message.d)
                     return [Ponged(pong.at, pong.server_time)]
@@ -336,7 +343,7 @@ class Transcript:
     def _synced(self, v: int, view: SessionView) -> list[Outcome]:
         joined = self.view is None and self.v == 0
         missed = (self.v + 1, v) if v > self.v and not joined else None
-        self.v, self.view = v, view
+        self.v, self.view, self.observers = v, view, view.observers
         self.epoch = max(self.epoch, view.epoch)
         self._event_epoch = view.epoch
         self._resyncing = self._ask_whole = False

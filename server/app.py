@@ -47,6 +47,7 @@ from server.lease import Lease
 from server.limits import Places, Proxies
 from server.live import LiveHub
 from server.modes import all_modes
+from server.observers import Observers
 from server.physics_id import physics_id
 from server.pool import Pool
 from server.relay import Relays
@@ -115,9 +116,11 @@ class Server:
             self.telemetry,
             on_event=self._on_event,
             on_change_of_hands=lambda _: self.holder.look_soon(),
+            on_observers=lambda token: self.observers.hint(token),
             needed=lambda token: self.holder.holds(token),
             dropped=self._unwatched,
         )
+        self.observers = Observers(self.lobbies, self.audiences)
         self.holder = Holder(backing, self.lobbies, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.lobbies, servers, self.holder)
         self.gateway = Gateway(
@@ -129,6 +132,7 @@ class Server:
             self.audiences,
             self.relays,
             servers,
+            self.observers,
         )
 
         self.operators = Operators(store, settings, self.lobbies)
@@ -194,6 +198,7 @@ class Server:
                         name="readings",
                     ),
                     group.create_task(self.audiences.watch(), name="audiences"),
+                    group.create_task(self.observers.keep(), name="observers"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
@@ -262,6 +267,7 @@ class Server:
     def _unwatched(self, token: str) -> None:
         """Nobody here has to do with that session any more."""
         self.gateway.forget(token)
+        self.observers.forget(token)
         self.relays.drop(token)
 
 

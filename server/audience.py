@@ -78,6 +78,8 @@ class Audience:
         self._hint = asyncio.Event()
         self._topology: bytes | None = None
         self._frame: bytes | None = None
+        self.observers: bytes | None = None
+        """What was last told of who only watches."""
 
     @property
     def watched(self) -> bool:
@@ -181,6 +183,12 @@ class Audience:
         for sink in list(self.sinks):
             sink.notify(state, reason, turn_ends_at)
 
+    def show_observers(self, framed: bytes) -> None:
+        """Who only watches has changed."""
+        self.observers = framed
+        for viewer in list(self.viewers):
+            viewer.write(framed)
+
     # the picture
 
     def set_topology(self, topology: bytes) -> None:
@@ -216,6 +224,8 @@ class Audience:
             sink.frame(self._frame)
 
     def _show(self, viewer: Viewer) -> None:
+        if self.observers is not None:
+            viewer.write(self.observers)
         if self._topology is not None and not viewer.topology_sent:
             viewer.topology_sent = True
             viewer.write(binary_frame(self._topology))

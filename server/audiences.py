@@ -28,6 +28,10 @@ HOLDER_HINTS = ("starting", "handed_over")
 """Words on the lifecycle channel that may concern the holder of a session."""
 
 
+OBSERVERS_HINT = "observers"
+"""Payload of a session's channel when not its events but those who watch it have changed."""
+
+
 class Audiences:
     """``get`` makes an audience when it is first asked for; ``dropped`` is told when one is not needed any more."""
 
@@ -39,6 +43,7 @@ class Audiences:
         *,
         on_event: Callable[[str, Event], None],
         on_change_of_hands: Callable[[str], None],
+        on_observers: Callable[[str], None],
         needed: Callable[[str], bool],
         dropped: Callable[[str], None],
     ) -> None:
@@ -47,6 +52,7 @@ class Audiences:
         self._telemetry = telemetry
         self._on_event = on_event
         self._on_change_of_hands = on_change_of_hands
+        self._on_observers = on_observers
         self._needed = needed
         self._dropped = dropped
         self._audiences: dict[str, tuple[Audience, asyncio.Task[None]]] = {}
@@ -86,6 +92,11 @@ class Audiences:
         self._dropped(token)
         self._changed.put_nowait(token)
 
+    def show_observers(self, token: str, framed: bytes) -> None:
+        """Tell everyone who watches a session here who else does."""
+        if token in self._audiences:
+            self._audiences[token][0].show_observers(framed)
+
     def close(self) -> None:
         for _, feeding in self._audiences.values():
             feeding.cancel()
@@ -107,7 +118,10 @@ class Audiences:
                         if word in HOLDER_HINTS:
                             self._on_change_of_hands(token)
                     elif (token := self._channels.get(channel, "")) in self._audiences:
-                        self._audiences[token][0].wake()
+                        if payload == OBSERVERS_HINT:
+                            self._on_observers(token)
+                        else:
+                            self._audiences[token][0].wake()
             finally:
                 changing.cancel()
 

@@ -70,6 +70,7 @@ from server.framing import binary_frame, text_frame
 from server.holder import Holder
 from server.limits import Origins, Places, Proxies
 from server.live import LiveHub
+from server.observers import Observers
 from server.relay import RELAY_PATH, Relays, serve_relay
 from server.sockets import Socket
 from server.telemetry import Telemetry
@@ -166,6 +167,7 @@ class Gateway:
         audiences: Audiences,
         relays: Relays,
         servers: Servers,
+        observers: Observers,
     ) -> None:
         self._settings = settings
         self._lobbies = lobbies
@@ -175,6 +177,7 @@ class Gateway:
         self._audiences = audiences
         self._relays = relays
         self._servers = servers
+        self._observers = observers
         self._replies: dict[tuple[str, int], Replies] = {}
         self._links: dict[tuple[str, str], Link] = {}
         self._serving = True
@@ -309,15 +312,19 @@ class Gateway:
             await self._close(socket, error.close_code, told)
             return
         with structlog.contextvars.bound_contextvars(token=short(link.who.session), seat=link.who.seat):
-            entered = self._players.enter(link.who.player)
+            who = link.who
+            entered = self._players.enter(who.player)
             try:
-                if entered:
-                    await self._listen(link, audience)
-                else:
+                if not entered:
                     await self._close(socket, CloseCode.RATE_LIMITED, "too many sockets of this player")
+                elif who.seat is None:
+                    with self._observers.watching(who.session, who.player, who.name):
+                        await self._listen(link, audience)
+                else:
+                    await self._listen(link, audience)
             finally:
                 if entered:
-                    self._players.leave(link.who.player)
+                    self._players.leave(who.player)
                 core.close()
                 self._audiences.leave(audience, link)
                 await self._goodbye(link)
@@ -384,6 +391,8 @@ class Gateway:
             )
         )
         await audience.catch_up(link, last_v)
+        if audience.observers is None:
+            self._observers.hint(who.session)
         if who.holder != self._server_id and who.status not in ENDED:
             self._relays.remote(audience)
         elif who.status == "starting":

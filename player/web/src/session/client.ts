@@ -325,9 +325,12 @@ export class SessionClient {
         case "noticed": {
           const { state: standing, reason, turn_ends_at } = outcome.notice;
           this.paused.value = standing === "paused" ? reason || "the service pauses" : null;
-          state = { ...state, turnEndsAt: standing === "resumed" ? turn_ends_at : state.turnEndsAt };
+          state = { ...state, ...(standing === "resumed" ? { turnEndsAt: turn_ends_at, pausedAt: 0 } : {}) };
           break;
         }
+        case "observed":
+          state = { ...state, observers: outcome.observers };
+          break;
         case "ponged":
           this.clock.ponged(outcome.at, Date.now(), outcome.serverTime);
           this.rtt.value = this.clock.rtt;

@@ -1,6 +1,6 @@
 // What a session is, from its view and its events: a pure reducer. Never a clock, a socket or a signal.
 
-import type { Event, SeatView, SessionView } from "../wire/messages";
+import type { Event, ObserversData, SeatView, SessionView } from "../wire/messages";
 import { ENDED } from "../wire/messages";
 import { flag, maybe, num, part, readBlow, readBrief, readResult, str } from "./events";
 import type { Brief, Data, Result } from "./events";
@@ -69,6 +69,8 @@ export interface SessionState {
   readonly spring: Spring;
   readonly log: readonly LogRow[];
   readonly chat: readonly ChatRow[];
+  /** Who only watches. */
+  readonly observers: ObserversData;
 }
 
 const LOG_KEPT = 400;
@@ -101,6 +103,7 @@ export const EMPTY: SessionState = {
   spring: EMPTY_SPRING,
   log: [],
   chat: [],
+  observers: { count: 0, names: [] },
 };
 
 /** The state after a whole view: it corrects what events have built, and keeps log and chat. */
@@ -135,6 +138,7 @@ export function withView(state: SessionState, view: SessionView): SessionState {
     phase,
     result,
     reason: view.reason,
+    observers: view.observers,
   };
 }
 

@@ -135,6 +135,18 @@ export interface NoticeData {
   turn_ends_at: number;
 }
 
+/** Who only watches: how many, and the names of the first of them. */
+export interface ObserversData {
+  count: number;
+  names: string[];
+}
+
+/** Who only watches now: not numbered, sent again whenever it changes. */
+export interface ObserversMessage {
+  t: "observers";
+  d: ObserversData;
+}
+
 export interface Ping {
   t: "ping";
   d?: PingData;
@@ -214,6 +226,7 @@ export interface SessionView {
   ws_url: string;
   closes_at: number;
   params: Record<string, unknown>;
+  observers: ObserversData;
 }
 
 export interface Welcome {
@@ -243,4 +256,4 @@ export interface WelcomeData {
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync;
 
-export type ServerMessage = Notice | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = Notice | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;

@@ -4,7 +4,7 @@
 // answered. It must never open a socket or read a clock.
 
 import { CLOSE, PROTOCOL } from "./messages";
-import type { ErrorData, Event, HelloData, NoticeData, SessionView, WelcomeData } from "./messages";
+import type { ErrorData, Event, HelloData, NoticeData, ObserversData, SessionView, WelcomeData } from "./messages";
 
 /** Events kept behind a hole until the whole view comes; more are dropped, which the view makes good. */
 const HELD_EVENTS = 256;
@@ -17,6 +17,7 @@ export type Outcome =
   | { readonly kind: "synced"; readonly v: number; readonly view: SessionView; readonly missed: readonly [number, number] | null }
   | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null }
   | { readonly kind: "rejected"; readonly id: number | null; readonly error: ErrorData }
+  | { readonly kind: "observed"; readonly observers: ObserversData }
   | { readonly kind: "noticed"; readonly notice: NoticeData }
   | { readonly kind: "ponged"; readonly at: number; readonly serverTime: number };
 
@@ -158,6 +159,8 @@ export class Transcript {
         return this.answered(message.id ?? null, { kind: "rejected", id: message.id ?? null, error: d as unknown as ErrorData });
       case "notice":
         return [{ kind: "noticed", notice: d as unknown as NoticeData }];
+      case "observers":
+        return [{ kind: "observed", observers: d as unknown as ObserversData }];
       case "pong":
         return [{ kind: "ponged", at: Number(d["at"]), serverTime: Number(d["server_time"]) }];
       default:

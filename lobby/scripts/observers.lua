@@ -1,0 +1,26 @@
+--@include clock
+-- Who only watches a session: a list with a life, renewed by the servers whose sockets they are. Tells when it changes.
+--
+-- KEYS 1 session, 2 its observers
+-- ARGV 1 wake channel, 2 life [ms], 3 count of those who watch here, each of them, then each who went
+-- Returns {OK, 1 if the list changed else 0} | ERR not_found
+local session_key, observers_key = KEYS[1], KEYS[2]
+local life, here = tonumber(ARGV[2]), tonumber(ARGV[3])
+if redis.call('EXISTS', session_key) == 0 then
+    return refuse('not_found', 'no such session')
+end
+local at, changed = now_ms(), 0
+for i = 4, 3 + here do
+    changed = changed + redis.call('ZADD', observers_key, whole(at + life), ARGV[i])
+end
+for i = 4 + here, #ARGV do
+    changed = changed + redis.call('ZREM', observers_key, ARGV[i])
+end
+for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', observers_key, '-inf', whole(at))) do
+    changed = changed + redis.call('ZREM', observers_key, lapsed)
+end
+redis.call('PEXPIRE', observers_key, whole(life))
+if changed > 0 then
+    redis.call('PUBLISH', ARGV[1], 'observers')
+end
+return {'OK', changed > 0 and '1' or '0'}
