@@ -34,6 +34,7 @@ from server.audience import Audience
 from server.audiences import Audiences
 from server.gateway import Gateway
 from server.holder import Holder
+from server.observers import Observers
 from server.relay import Relays
 from server.session import SessionCore
 from server.telemetry import Telemetry
@@ -89,6 +90,7 @@ class Bench:
         self.seats = seats
         self.address = SimpleNamespace(id="bench", url="http://127.0.0.1")
         self.neighbours: tuple[str, ...] = ()
+        self.met: set[str] = set()
         self.audiences: dict[str, Audience] = {}
         self.runs: dict[str, Run] = {}
         for session in range(sessions):
@@ -104,6 +106,7 @@ class Bench:
         self.gateway = Gateway(
             self.settings, cast(Lobbies, self), cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
+            cast(Observers, SimpleNamespace(hint=lambda session: None)),
         )  # fmt: skip
 
     # of the lobbies
