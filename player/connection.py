@@ -30,13 +30,14 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
-from lobby.messages import Event, ObserversData, SessionView, WelcomeData
+from lobby.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
 from player.backoff import Backoff
 from player.transcript import (
     Acknowledged,
     Delivered,
     Disconnected,
     Next,
+    Noticed,
     Outcome,
     Ponged,
     Rejected,
@@ -71,7 +72,8 @@ class SessionConnection:
     """Obliges the caller to enter it (``async with``), which connects or raises, and to read its events: an
     unread event is kept, up to EVENTS_KEPT.
 
-    view: the session as of the last whole view; events since then are not worked into it.
+    view: the session as of the last whole view; events since then are not worked into it. notice: the newest word on
+    how the service fares, since the newest welcome.
     servers: other addresses that take the ticket, for when the first one does not answer.
     """
 
@@ -93,6 +95,7 @@ class SessionConnection:
         self.reconnections = 0
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
+        self.notice: NoticeData | None = None
         self._transcript = Transcript(ticket, resume, history=history)
         self._renew = renew
         self._ticket_spent = False
@@ -113,6 +116,7 @@ class SessionConnection:
         self._changed = asyncio.Event()
         self._welcomed = asyncio.Event()
         self._framed = asyncio.Event()
+        self._noticed = asyncio.Event()
         self._answers: dict[int, asyncio.Future[int | None]] = {}
         self._pings: dict[float, asyncio.Future[float]] = {}
         self._frame_bytes: bytes | None = None
@@ -247,6 +251,18 @@ class SessionConnection:
                 return
             self._framed.clear()
             await self._framed.wait()
+
+    async def notices(self) -> AsyncIterator[NoticeData]:
+        """How the service fares, the newest only: ``paused`` while the store is away and nothing steps, ``resumed``
+        when it goes on, with the turn's new end. ``notice`` has it too. Ends with the connection."""
+        last: NoticeData | None = None
+        while not self.closed:
+            self._noticed.clear()
+            if self.notice is not None and self.notice is not last:
+                last = self.notice
+                yield last
+                continue
+            await self._noticed.wait()
 
     # -- what is said ----------------------------------------------------------------------------
 
@@ -472,8 +488,12 @@ class SessionConnection:
                 ping = self._pings.get(at)
                 if ping is not None and not ping.done():
                     ping.set_result(self.rtt_s)
+            case Noticed(notice):
+                self.notice = notice
+                self._noticed.set()
             case Welcomed(welcome, again):
                 self.reconnections += again
+                self.notice = None
                 self._store_ahead_ms = welcome.server_time - time.time() * 1000
                 self._renewed = False
                 self._known = [self.url, *(urljoin(self.url, one) for one in welcome.servers)]
@@ -499,6 +519,7 @@ class SessionConnection:
         # After this task is done, so that readers who wake up find ``closed`` true.
         loop.call_soon(self._changed.set)
         loop.call_soon(self._framed.set)
+        loop.call_soon(self._noticed.set)
 
 
 def is_loopback(url: str) -> bool:

@@ -40,6 +40,7 @@ from lobby.messages import (
     Event,
     Hello,
     HelloData,
+    NoticeData,
     ObserversData,
     Ping,
     PingData,
@@ -56,6 +57,7 @@ __all__ = [
     "Delivered",
     "Disconnected",
     "Next",
+    "Noticed",
     "Outcome",
     "Ponged",
     "Rejected",
@@ -155,7 +157,14 @@ class Ponged:
     server_time: int
 
 
-Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """How the service fares: the session stands because the store is away, or goes on."""
+
+    notice: NoticeData
+
+
+Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -174,6 +183,7 @@ _decode_ack = msgspec.json.Decoder(AckData).decode
 _decode_error = msgspec.json.Decoder(ErrorData).decode
 _decode_observers = msgspec.json.Decoder(ObserversData).decode
 _decode_pong = msgspec.json.Decoder(PongData).decode
+_decode_notice = msgspec.json.Decoder(NoticeData).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -301,6 +311,8 @@ class Transcript:
                 case "pong":
                     pong = _decode_pong(message.d)
                     return [Ponged(pong.at, pong.server_time)]
+                case "notice":
+                    return [Noticed(_decode_notice(message.d))]
                 case _ if message.v is not None:
                     d = _decode_object(message.d)
                     return self._event(Event(message.v, message.t, d, message.tick, message.epoch))

@@ -11,7 +11,7 @@ import pytest
 
 from lobby.errors import CloseCode, NotFound, RateLimited, Refused
 from lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
-from lobby.messages import Event
+from lobby.messages import Event, Notice, NoticeData, encode
 from player import connection as module
 from player.backoff import Backoff
 from player.connection import SessionConnection
@@ -247,6 +247,24 @@ async def test_leaving_closes_for_good(stage: Stage) -> None:
         await connection.leave()
         assert [event.t async for event in connection] == []
         assert connection.error is None
+
+
+async def test_notices_reach_the_caller_and_end_with_the_connection(stage: Stage) -> None:
+    """Paused, then resumed with the turn's new end; a new welcome begins without one."""
+    async with connect(stage) as connection:
+        assert connection.notice is None
+        heard = connection.notices()
+        for told in (NoticeData("paused", "the store is away"), NoticeData("resumed", "", 42)):
+            await stage.say(encode(Notice(told)))
+            async with asyncio.timeout(10):
+                assert await anext(heard) == told
+            assert connection.notice == told
+        await stage.cut(1006)
+        await stage.publish("after")
+        assert [event.t for event in await take(connection, 2)] == ["session", "after"]
+        assert connection.notice is None
+    async with asyncio.timeout(10):
+        assert [told async for told in heard] == []
 
 
 async def test_ping_measures_the_round_trip(stage: Stage) -> None:

@@ -20,12 +20,13 @@ from lobby.errors import (
     ServerFault,
     StoreError,
 )
-from lobby.messages import Event, decode_client, encode
+from lobby.messages import Event, Notice, NoticeData, decode_client, encode
 from player.transcript import (
     AFTER_CLOSE,
     Acknowledged,
     Delivered,
     Next,
+    Noticed,
     Outcome,
     Ponged,
     Rejected,
@@ -298,6 +299,16 @@ def test_pong_brings_back_what_was_sent() -> None:
     transcript = joined(session)
     transcript.ping(12.5)
     assert meet(transcript, session) == [Ponged(12.5, 0)]
+
+
+def test_a_notice_is_passed_on_and_moves_nothing() -> None:
+    """It has no v: the events go on where they were."""
+    session = ModelSession()
+    transcript = joined(session)
+    v = transcript.v
+    notice = NoticeData("paused", "the store is away")
+    assert transcript.receive(encode(Notice(notice))) == [Noticed(notice)]
+    assert transcript.v == v and transcript.live
 
 
 @pytest.mark.parametrize(
