@@ -482,6 +482,7 @@ class Run:
 
     async def _checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
         """Keep the exact state. Raises SolverFailed if ipctk finds that it is broken."""
+        began = time.monotonic()
         taken = await self._world.checkpoint(tick, prove=self._settings.prove)
         if taken.proof_holds is not None:
             self._backing.telemetry.proofs.labels(holds=str(taken.proof_holds).lower()).inc()
@@ -501,6 +502,7 @@ class Run:
         if archived >= taken.tick:
             await self._lease.insist(lambda: self._backing.runs.trim_journal(self.fence, taken.tick))
         self._world.kept(taken.tick)
+        self._backing.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
 
     async def _hand_over(self, heir: HolderAddress) -> bool:
         """Give the session away between two ticks. False: the heir is gone, we go on."""

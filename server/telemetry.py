@@ -10,6 +10,7 @@ from server.readings import Readings
 __all__ = ["Telemetry"]
 
 LATENCY = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+STORE = (0.0001, 0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1.0)
 DISTANCE = (1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 
 
@@ -53,7 +54,13 @@ class Telemetry:
             registry=r,
         )
         self.journal_seconds = QuickHistogram(
-            "tussle_journal_seconds", "Journal call [s]", buckets=LATENCY, registry=r
+            "tussle_journal_seconds", "Journal call [s]", buckets=STORE, registry=r
+        )
+        self.checkpoint_seconds = QuickHistogram(
+            "tussle_checkpoint_seconds",
+            "Checkpoint with proof, archive and store call [s]",
+            buckets=STORE,
+            registry=r,
         )
         self.recoveries = Counter("tussle_recoveries", "Worlds stood up again", ["exact"], registry=r)
         self.recovery_seconds = Histogram(
