@@ -21,9 +21,8 @@ from server.physics.elasticity import (
     affine_gradient,
     affine_hessian,
     new_scratch,
+    tet_derivatives,
     tet_energy,
-    tet_gradient,
-    tet_hessian,
 )
 from server.physics.friction import friction_slope
 from server.physics.springs import spring_energy, spring_slope
@@ -226,7 +225,6 @@ def island_direction(t, springs, numbers, islands, island, w, c, lag):
     data = np.zeros((count_blocks + rows.shape[0], WIDTH, WIDTH))
     # 2. Inertia, elasticity, springs.
     f = np.empty((3, 3))
-    shape = np.empty((4, 3))
     element = np.empty((WIDTH, WIDTH))
     scratch = new_scratch()
     corner_block = np.empty(4, np.int64)
@@ -257,22 +255,29 @@ def island_direction(t, springs, numbers, islands, island, w, c, lag):
                     block[r + k, r + k] += t.node_mass[n]
                     direction[n, k] += t.node_mass[n] * (q[n, k] - goal[n, k])
             for e in range(t.tet_start[body], t.tet_start[body + 1]):
-                tet_gradient(q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, f, shape, direction)
-                tet_hessian(q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, scratch, element)
+                tet_derivatives(
+                    q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, scratch, direction, element
+                )
                 for y in range(4):
                     n = t.tets[e, y]
                     corner_block[y] = -1 if t.fixed[n] else local[t.node_block[n]]
                     corner_row[y] = 3 * t.node_slot[n]
                 for y in range(4):
-                    i, r = corner_block[y], corner_row[y]
-                    for z in range(4):
-                        j, col = corner_block[z], corner_row[z]
-                        if j < 0 or j > i:
+                    for z in range(y + 1):
+                        # The later of two blocks has the row; in one block both orders of two corners have an entry.
+                        i, j, row, col = corner_block[y], corner_block[z], y, z
+                        if i < j:
+                            i, j, row, col = j, i, z, y
+                        if j < 0:
                             continue
-                        at = slot[i, j]
+                        at, r, s = slot[i, j], corner_row[row], corner_row[col]
                         for k in range(3):
                             for a in range(3):
-                                data[at, r + k, col + a] += element[3 * y + k, 3 * z + a]
+                                data[at, r + k, s + a] += element[3 * row + k, 3 * col + a]
+                        if i == j and y != z:
+                            for k in range(3):
+                                for a in range(3):
+                                    data[at, s + a, r + k] += element[3 * row + k, 3 * col + a]
         for s in range(springs.body.shape[0]):
             if springs.body[s] != body:
                 continue

@@ -57,13 +57,57 @@ def _inside(low, high, first, last, region, axis, names, boxes):
 
 
 @inner
-def _grown(pairs):
-    """The same pairs in an array of twice the room."""
-    larger = np.empty((2 * pairs.shape[0], 5), np.int64)
-    for p in range(pairs.shape[0]):
-        for k in range(5):
-            larger[p, k] = pairs[p, k]
+def _grown(rows):
+    """The same rows in an array of twice the room."""
+    larger = np.empty((2 * rows.shape[0], rows.shape[1]), np.int64)
+    for p in range(rows.shape[0]):
+        for k in range(rows.shape[1]):
+            larger[p, k] = rows[p, k]
     return larger
+
+
+@inner
+def _reach(box, x, others, begin, end, axis, flipped, hits, count):
+    """Append the boxes begin..end-1 of ``others`` that begin inside box x along the axis, and meet it, to the hits."""
+    second, third = (axis + 1) % 3, (axis + 2) % 3
+    stop = box[axis + 3, x]
+    low2, high2, low3, high3 = box[second, x], box[second + 3, x], box[third, x], box[third + 3, x]
+    for y in range(begin, end):
+        if others[axis, y] > stop:
+            break
+        if (
+            (others[second, y] <= high2)
+            & (low2 <= others[second + 3, y])
+            & (others[third, y] <= high3)
+            & (low3 <= others[third + 3, y])
+        ):
+            if count == hits.shape[0]:
+                hits = _grown(hits)
+            hits[count, 0] = y if flipped else x
+            hits[count, 1] = x if flipped else y
+            count += 1
+    return hits, count
+
+
+@inner
+def _meetings(near, nears, far, fars, axis, same, hits):
+    """All meetings of two lists of boxes that ascend along the axis, into hits (n, 2); returns hits and how many.
+
+    A pair is found from the box that begins first. same: both lists are one, and each pair is told once.
+    """
+    count = 0
+    x, y = 0, 0
+    while x < nears and y < fars:
+        if same:
+            hits, count = _reach(near, x, near, x + 1, nears, axis, False, hits, count)
+            x += 1
+        elif near[axis, x] <= far[axis, y]:
+            hits, count = _reach(near, x, far, y, fars, axis, False, hits, count)
+            x += 1
+        else:
+            hits, count = _reach(far, y, near, x, nears, axis, True, hits, count)
+            y += 1
+    return hits, count
 
 
 @inner
@@ -113,6 +157,7 @@ def candidate_pairs(
                     group_high[g, axis] = max(group_high[g, axis], point_high[i, axis])
     boxed = np.zeros(groups, np.bool_)
     pairs = np.empty((1024, 5), np.int64)
+    hits = np.empty((1024, 2), np.int64)
     count = 0
     # Scratch: the primitives of either kind inside the region that both groups share.
     most = max(points.shape[0], max(edges.shape[0], faces.shape[0]))
@@ -161,49 +206,28 @@ def candidate_pairs(
                         edge_start[other + 1],
                     )
                     nears = _inside(edge_low, edge_high, first, last, region, axis, near, near_box)
-                    fars = _inside(edge_low, edge_high, second, end, region, axis, far, far_box)
-                widest = 0.0
-                for y in range(fars):
-                    widest = max(widest, far_box[axis + 3, y] - far_box[axis, y])
-                begin = 0
-                for x in range(nears):
-                    i = near[x]
-                    x0, x1, x2 = near_box[0, x], near_box[1, x], near_box[2, x]
-                    x3, x4, x5 = near_box[3, x], near_box[4, x], near_box[5, x]
-                    # Both lists ascend along the axis: nothing before ``begin`` reaches this or a later box.
-                    while begin < fars and far_box[axis, begin] + widest < near_box[axis, x]:
-                        begin += 1
-                    stop = near_box[axis + 3, x]
-                    for y in range(begin, fars):
-                        if far_box[axis, y] > stop:
-                            break
-                        if (
-                            far_box[0, y] > x3
-                            or x0 > far_box[3, y]
-                            or far_box[1, y] > x4
-                            or x1 > far_box[4, y]
-                            or far_box[2, y] > x5
-                            or x2 > far_box[5, y]
-                        ):
-                            continue
-                        j = far[y]
-                        if a == b:
-                            if turn < 2:
-                                if _share_vertex(points, i, faces, j):
-                                    continue
-                            elif j <= i or _share_vertex(edges, i, edges, j):
-                                continue
-                        if count == pairs.shape[0]:
-                            pairs = _grown(pairs)
-                        if turn < 2:
-                            pairs[count, 0] = POINT_FACE
-                            pairs[count, 1] = points[i, 0]
-                            for k in range(3):
-                                pairs[count, 2 + k] = faces[j, k]
-                        else:
-                            pairs[count, 0] = EDGE_EDGE
-                            for k in range(2):
-                                pairs[count, 1 + k] = edges[i, k]
-                                pairs[count, 3 + k] = edges[j, k]
-                        count += 1
+                    fars = nears
+                    if a != b:
+                        fars = _inside(edge_low, edge_high, second, end, region, axis, far, far_box)
+                same = a == b and turn == 2
+                hits, met = _meetings(near_box, nears, far_box, fars, axis, same, hits)
+                for h in range(met):
+                    i, j = near[hits[h, 0]], near[hits[h, 1]] if same else far[hits[h, 1]]
+                    if a == b and (
+                        _share_vertex(points, i, faces, j) if turn < 2 else _share_vertex(edges, i, edges, j)
+                    ):
+                        continue
+                    if count == pairs.shape[0]:
+                        pairs = _grown(pairs)
+                    if turn < 2:
+                        pairs[count, 0] = POINT_FACE
+                        pairs[count, 1] = points[i, 0]
+                        for k in range(3):
+                            pairs[count, 2 + k] = faces[j, k]
+                    else:
+                        pairs[count, 0] = EDGE_EDGE
+                        for k in range(2):
+                            pairs[count, 1 + k] = edges[i, k]
+                            pairs[count, 3 + k] = edges[j, k]
+                    count += 1
     return pairs[:count]

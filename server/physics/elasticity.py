@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from server.physics.compiled import kernel
+from server.physics.compiled import inner, kernel
 from server.physics.state import Floats
 
 __all__ = [
@@ -24,10 +24,12 @@ __all__ = [
     "affine_gradient",
     "affine_hessian",
     "new_scratch",
+    "tet_derivatives",
     "tet_energy",
-    "tet_gradient",
-    "tet_hessian",
 ]
+
+GENTLE = 0.3
+"""How far an element's Hessian may be moved to be positive without its eigenvalues, in units of mu."""
 
 
 @kernel
@@ -126,23 +128,6 @@ def _shape_gradients(inverse, e, shape):
 
 
 @kernel
-def tet_gradient(q, tets, e, inverse, volume, mu, lam, scale, f, shape, out):
-    """Add scale times the gradient of tet_energy to ``out``, shape (nodes, 3). f and shape are scratch."""
-    det = _deformation(q, tets, e, inverse, f)
-    _shape_gradients(inverse, e, shape)
-    k = (lam[e] * math.log(det) - mu[e]) / det
-    weight = scale * volume[e]
-    for i in range(3):
-        a, b = (i + 1) % 3, (i + 2) % 3
-        # Row i of the first Piola-Kirchhoff stress: mu F + (lambda ln J - mu) F^-T, by cofactors.
-        p0 = mu[e] * f[i, 0] + k * (f[a, 1] * f[b, 2] - f[a, 2] * f[b, 1])
-        p1 = mu[e] * f[i, 1] + k * (f[a, 2] * f[b, 0] - f[a, 0] * f[b, 2])
-        p2 = mu[e] * f[i, 2] + k * (f[a, 0] * f[b, 1] - f[a, 1] * f[b, 0])
-        for v in range(4):
-            out[tets[e, v], i] += weight * (p0 * shape[v, 0] + p1 * shape[v, 1] + p2 * shape[v, 2])
-
-
-@kernel
 def _eigen(a, v):
     """Cyclic Jacobi: a, symmetric (3, 3), becomes diagonal; v receives the eigenvectors as columns."""
     for i in range(3):
@@ -204,7 +189,7 @@ class Scratch(NamedTuple):
 
 @kernel
 def new_scratch():
-    """Scratch for tet_hessian."""
+    """Scratch for tet_derivatives."""
     square = np.empty((6, 3, 3))
     return Scratch(
         f=square[0],
@@ -221,26 +206,21 @@ def new_scratch():
 
 
 @kernel
-def tet_hessian(q, tets, e, inverse, volumes, mus, lams, scale, scratch, block):
-    """Fill ``block``, shape (12, 12), with scale times the Hessian of tet_energy less its negative eigenpairs.
+def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out, block):
+    """Add scale times the gradient of tet_energy to ``out``, shape (nodes, 3), and fill ``block``, shape (12, 12), with
+    scale times a positive Hessian.
 
-    First the whole Hessian, mu dF + (mu - lambda ln J) F^-T dF^T F^-T + lambda (F^-T : dF) F^-T, by the spatial
-    gradients F^-T g of the shape functions; then, in the basis of the SVD of F, each negative eigenpair is taken back:
-    usually one to three twists of a compressed element.
+    The Hessian is mu dF + c F^-T dF^T F^-T + lambda (F^-T : dF) F^-T with c = mu - lambda ln J, by the spatial
+    gradients F^-T g of the shape functions. It is positive where |c| <= mu s^2, s the smallest singular value of F (the
+    second term has the eigenvalues -c / (s_p s_r) and c / (s_p s_r)); Gershgorin's discs of F^T F bound s^2 from below.
+    A c that lies outside by at most GENTLE mu is moved to that bound: a soft element under its own weight. Otherwise
+    each negative eigenpair is taken back in the basis of the SVD: usually one to three twists of a compressed element.
     """
-    f, shape, spatial, c = scratch.f, scratch.shape, scratch.spatial, scratch.metric
-    v, u, basis, mode, row, sigma = (
-        scratch.v,
-        scratch.u,
-        scratch.basis,
-        scratch.mode,
-        scratch.row,
-        scratch.sigma,
-    )
+    f, shape, spatial, metric = scratch.f, scratch.shape, scratch.spatial, scratch.metric
     volume, mu, lam = scale * volumes[e], mus[e], lams[e]
     det = _deformation(q, tets, e, inverse, f)
     _shape_gradients(inverse, e, shape)
-    log = math.log(det)
+    c = mu - lam * math.log(det)
     for i in range(3):
         a, b = (i + 1) % 3, (i + 2) % 3
         # Row i of F^-T, the cofactors over J.
@@ -249,36 +229,65 @@ def tet_hessian(q, tets, e, inverse, volumes, mus, lams, scale, scratch, block):
         k2 = (f[a, 0] * f[b, 1] - f[a, 1] * f[b, 0]) / det
         for n in range(4):
             spatial[n, i] = k0 * shape[n, 0] + k1 * shape[n, 1] + k2 * shape[n, 2]
-    cross = volume * (mu - lam * log)
+            # The first Piola-Kirchhoff stress, mu F - c F^-T, times the gradient of the shape function.
+            stretch = f[i, 0] * shape[n, 0] + f[i, 1] * shape[n, 1] + f[i, 2] * shape[n, 2]
+            out[tets[e, n], i] += volume * (mu * stretch - c * spatial[n, i])
+    for i in range(3):
+        for j in range(3):
+            metric[i, j] = f[0, i] * f[0, j] + f[1, i] * f[1, j] + f[2, i] * f[2, j]
+    least = np.inf
+    for i in range(3):
+        a, b = (i + 1) % 3, (i + 2) % 3
+        least = min(least, metric[i, i] - abs(metric[i, a]) - abs(metric[i, b]))
+    bound = mu * max(least, 0.0)
+    near = min(max(c, -bound), bound)
+    gentle = abs(c - near) <= GENTLE * mu
+    cross = volume * (near if gentle else c)
     for n in range(4):
-        for m in range(4):
+        for m in range(n + 1):
             dot = shape[n, 0] * shape[m, 0] + shape[n, 1] * shape[m, 1] + shape[n, 2] * shape[m, 2]
             for i in range(3):
                 for j in range(3):
-                    block[3 * n + i, 3 * m + j] = (
+                    value = (
                         cross * spatial[n, j] * spatial[m, i] + volume * lam * spatial[n, i] * spatial[m, j]
                     )
-                block[3 * n + i, 3 * m + i] += volume * mu * dot
-    for i in range(3):
-        for j in range(3):
-            c[i, j] = f[0, i] * f[0, j] + f[1, i] * f[1, j] + f[2, i] * f[2, j]
-    _eigen(c, v)
-    smallest = max(min(c[0, 0], min(c[1, 1], c[2, 2])), 1e-16)
-    if abs(mu - lam * log) <= mu * smallest:
+                    if i == j:
+                        value += volume * mu * dot
+                    block[3 * n + i, 3 * m + j] = value
+                    block[3 * m + j, 3 * n + i] = value
+    if not gentle:
+        _drop_negative(c, volume, mu, lam, scratch, block)
+
+
+@inner
+def _drop_negative(c, volume, mu, lam, scratch, block):
+    """Take the negative eigenpairs of an element's Hessian back; f, shape and metric of the scratch are its own."""
+    f, shape, metric = scratch.f, scratch.shape, scratch.metric
+    v, u, basis, mode, row, sigma = (
+        scratch.v,
+        scratch.u,
+        scratch.basis,
+        scratch.mode,
+        scratch.row,
+        scratch.sigma,
+    )
+    _eigen(metric, v)
+    smallest = max(min(metric[0, 0], min(metric[1, 1], metric[2, 2])), 1e-16)
+    if abs(c) <= mu * smallest:
         return
     for j in range(3):
-        sigma[j] = math.sqrt(max(c[j, j], 1e-16))
+        sigma[j] = math.sqrt(max(metric[j, j], 1e-16))
         for i in range(3):
             u[i, j] = (f[i, 0] * v[0, j] + f[i, 1] * v[1, j] + f[i, 2] * v[2, j]) / sigma[j]
     # Three scalings: the Hessian of psi in the singular values, diagonalised. Positive unless J is large.
-    if lam * log > mu:
+    if c < 0.0:
         for i in range(3):
             for j in range(3):
-                c[i, j] = lam / (sigma[i] * sigma[j])
-            c[i, i] += mu + (mu - lam * log) / (sigma[i] * sigma[i])
-        _eigen(c, basis)
+                metric[i, j] = lam / (sigma[i] * sigma[j])
+            metric[i, i] += mu + c / (sigma[i] * sigma[i])
+        _eigen(metric, basis)
         for k in range(3):
-            if c[k, k] < 0.0:
+            if metric[k, k] < 0.0:
                 for i in range(3):
                     for j in range(3):
                         mode[i, j] = (
@@ -286,12 +295,12 @@ def tet_hessian(q, tets, e, inverse, volumes, mus, lams, scale, scratch, block):
                             + u[i, 1] * basis[1, k] * v[j, 1]
                             + u[i, 2] * basis[2, k] * v[j, 2]
                         )
-                _add_mode(-volume * c[k, k], mode, shape, row, block)
+                _add_mode(-volume * metric[k, k], mode, shape, row, block)
     # Three flips and three twists, one of each for every pair of singular values.
     for k in range(3):
         p = 0 if k < 2 else 1
         r = 1 if k == 0 else 2
-        ratio = (lam * log - mu) / (sigma[p] * sigma[r])
+        ratio = -c / (sigma[p] * sigma[r])
         for turn in range(2):
             sign = 1.0 - 2.0 * turn
             eigenvalue = mu - sign * ratio
