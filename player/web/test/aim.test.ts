@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { firstAim, fullSpeed, nudged, pulled, toAction, wrap } from "../src/session/aim";
+import { bearing, firstAim, fullSpeed, nudged, pulled, toAction, wrap } from "../src/session/aim";
 import { readBrief } from "../src/session/events";
 import { code, gap, group, minutes, parseCode } from "../src/ui/format";
 
@@ -21,11 +21,11 @@ describe("aim", () => {
   });
   it("points away from the pull; 1 m is 3.5 m/s, capped", () => {
     const aim = firstAim(brief, 0);
-    expect(pulled(aim, -1, 0, 4)).toMatchObject({ azimuth: 0, power: 0.875 });
-    expect(pulled(aim, 0, 3, 4)).toMatchObject({ azimuth: 270, power: 1 });
+    expect(pulled(aim, -1, 0, 4)).toMatchObject({ azimuth: 0, power: 0.875, spin: 0 });
+    expect(pulled(aim, 0, 3, 4)).toMatchObject({ azimuth: 270, power: 1, spin: 0 });
   });
   it("turns by 2 and 0.2 degrees and pushes by 0.1 m/s", () => {
-    const aim = { kind: "launch", azimuth: 1, elevation: 0, power: 0.5 };
+    const aim = { kind: "launch", azimuth: 1, elevation: 0, power: 0.5, spin: 0 };
     expect(nudged(aim, "ArrowLeft", false, 4)!.azimuth).toBe(359);
     expect(nudged(aim, "ArrowRight", true, 4)!.azimuth).toBe(1.2);
     expect(nudged(aim, "ArrowUp", false, 4)!.power).toBeCloseTo(0.525);
@@ -33,8 +33,19 @@ describe("aim", () => {
     expect(nudged(aim, "x", false, 4)).toBeNull();
   });
   it("sends what the kind takes and no more", () => {
-    expect(toAction({ kind: "launch", azimuth: 12.5, elevation: 80, power: 0.9 }, kinds)).toEqual({ kind: "launch", d: { azimuth: 12.5, elevation: 60, power: 0.9 } });
-    expect(toAction({ kind: "brace", azimuth: 1, elevation: 2, power: 3 }, kinds)).toEqual({ kind: "brace", d: {} });
+    expect(toAction({ kind: "launch", azimuth: 12.5, elevation: 80, power: 0.9, spin: 0 }, kinds)).toEqual({ kind: "launch", d: { azimuth: 12.5, elevation: 60, power: 0.9 } });
+    expect(toAction({ kind: "brace", azimuth: 1, elevation: 2, power: 3, spin: 0 }, kinds)).toEqual({ kind: "brace", d: {} });
+  });
+  it("keeps to a fan of bearings, finely, and turns the stone by the keys that raise a body", () => {
+    const slide = { kind: "launch", fields: { azimuth: { low: -10, high: 10 }, power: { low: 0, high: 1 }, spin: { low: -6, high: 6 } } };
+    const aim = { kind: "launch", azimuth: 359.5, elevation: 0, power: 0.5, spin: 5.8 };
+    expect(bearing(aim.azimuth, slide)).toBe(-0.5);
+    expect(nudged(aim, "ArrowLeft", false, 4, slide)!.azimuth).toBe(359);
+    expect(nudged({ ...aim, azimuth: 350.2 }, "ArrowLeft", false, 4, slide)!.azimuth).toBe(350);
+    expect(nudged(aim, "PageUp", false, 4, slide)).toMatchObject({ spin: 6, elevation: 0 });
+    expect(pulled(aim, -1, 1, 4, slide).azimuth).toBe(350);
+    expect(toAction(aim, [slide])).toEqual({ kind: "launch", d: { azimuth: -0.5, power: 0.5, spin: 5.8 } });
+    expect(fullSpeed(readBrief({ rules: { speed: 4.2 } }), 1, "launch")).toBe(4.2);
   });
   it("knows each kind's speed", () => {
     expect(["launch", "spin", "hop", "brace"].map((kind) => fullSpeed(brief, 0, kind))).toEqual([4, 3.2, 2.2, 0]);

@@ -4,6 +4,7 @@ for accessibility."""
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -222,7 +223,8 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
 
 
 def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
-    """B3, B7: opened from the lobby, begun by the button, plotted live on top of its closed form."""
+    """B3, B7: opened from the lobby, begun by the button, plotted live on top of its closed form: the session's own
+    run, and that of the two solver processes over streams."""
     ada = person("Ada")
     ada.go("/?tier=C")
     ada.page.fill("#name", "Ada")
@@ -236,8 +238,62 @@ def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
         "Boolean(window.__test) && window.__test.state().spring.run >= 2 && window.__test.state().spring.n >= 20"
     )
     assert ada.look("window.__test.state().spring.error") < 1e-9
-    for path in ("steps", "closed"):
+    ada.page.wait_for_selector("[data-test=streams]:has-text('step 1000 of 1000')")
+    assert float(ada.page.inner_text("[data-test=streams-error]").removesuffix(" m")) < 1e-9
+    for path, least in (("steps", 20), ("closed", 1000), ("streamed", 1000)):
         drawn = ada.page.get_attribute(f"[data-test={path}]", "d")
-        assert drawn.startswith("M0.0 ") and drawn.count("L") >= 20
+        assert drawn.startswith("M0.0 ") and drawn.count("L") >= least
     ada.shoot("spring-damper")
     ada.page.click("[data-test=leave]")
+
+
+def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
+    """Two people slide stones: by keys within the fan of bearings, by a pull; the board counts ends and points."""
+    mira, kei = (
+        person("Mira"),
+        person("Kei", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True),
+    )
+    mira.go("/?tier=C")
+    mira.page.fill("#name", "Mira")
+    mira.page.click("[role=radio]:has-text('Curling')")
+    mira.page.check("text=New lobbies by code only")
+    mira.page.click("[data-test=open]")
+    token = "".join(mira.page.inner_text("[data-test=code]").split()).lower()
+    kei.go(f"/?tier=C#/s/{token}")
+    kei.page.fill("[data-test=door] input", "Kei")
+    kei.page.click("[data-test=join]")
+    kei.page.click("[data-test=ready]")
+    mira.page.click("[data-test=ready]")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.until("window.__test.places().length === 1")
+    for _ in range(30):
+        mira.page.keyboard.press("ArrowLeft")
+    assert mira.page.inner_text("[data-test=bearing]") == "−10.0°"
+    mira.page.keyboard.press("PageUp")
+    mira.shoot("curling-aim")
+    mira.page.keyboard.press("Enter")
+    mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira slid a stone'))")
+    kei.page.wait_for_selector("[data-test=launch]:enabled")
+    stone = kei.look("window.__test.places().find((one) => one.seat === 1)")
+    box = kei.page.locator("[data-test=stage]").bounding_box()
+    kei.page.mouse.move(box["x"] + stone["px"], box["y"] + stone["py"])
+    kei.page.mouse.down()
+    kei.page.mouse.move(box["x"] + stone["px"], box["y"] + stone["py"] + 20, steps=2)
+    kei.page.mouse.move(box["x"] + stone["px"] + 3, box["y"] + stone["py"] + 40, steps=2)
+    kei.page.mouse.up()
+    kei.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Kei slid a stone'))")
+    end = time.monotonic() + 150
+    while mira.look("window.__test.state().curling.scored.length") < 1:
+        assert time.monotonic() < end, "the first end was not scored"
+        for one in (mira, kei):
+            if one.can_act:
+                one.page.keyboard.press("ArrowUp")
+                one.page.keyboard.press("Enter")
+        mira.page.wait_for_timeout(150)
+    mira.shoot("curling")
+    kei.shoot("curling-phone")
+    board = "(({curling, seats}) => JSON.stringify([curling.scored, seats.map((seat) => seat.score)]))"
+    told = [one.look(f"{board}(window.__test.state())") for one in (mira, kei)]
+    assert told[0] == told[1]
+    mira.page.click("[data-test=leave]")
+    kei.page.wait_for_selector("[data-test=over]:has-text('You win')")

@@ -1,6 +1,6 @@
 // The live list: asked about once a second while the lobby is looked at, rarer when nobody looks.
 
-import { api, leaderboard, online, pollRtt, search, sessions, ended, wantedMode } from "./store";
+import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const LIST_MS = 1000;
 const BOARD_EVERY = 8;
@@ -22,7 +22,7 @@ export function poll(): () => void {
         sessions.value = list;
         online.value = true;
         if (round % 3 === 0) ended.value = await api.sessions("ended", text).then((all) => all.filter((one) => one.started_at > 0));
-        if (round % BOARD_EVERY === 0) leaderboard.value = await api.leaderboard(wantedMode.value === "sandbox" ? "duel" : wantedMode.value).catch(() => []);
+        if (round % BOARD_EVERY === 0) leaderboard.value = await api.leaderboard(ratedMode.value).catch(() => []);
       } catch {
         online.value = false;
       }

@@ -45,6 +45,8 @@ const GUEST = "guest";
 const known = me.value?.name.split("#")[0] ?? "";
 export const wantedName = signal(known === GUEST ? "" : known);
 export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
+/** The mode whose leaderboard is shown: where nobody wins there is none. */
+export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curling" : "duel"));
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);

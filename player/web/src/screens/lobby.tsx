@@ -14,6 +14,7 @@ import {
   now,
   open,
   pollRtt,
+  ratedMode,
   search,
   sessions,
   wantedMode,
@@ -29,7 +30,7 @@ import { Mark } from "../ui/marks";
 import { Bar, Icon, Rtt, Segmented, useKeys } from "../ui/parts";
 import { StageView } from "../ui/stageview";
 import type { SessionView } from "../wire/messages";
-import { MODES, modeName, sizesOf } from "./modes";
+import { MODES, modeCard, modeName } from "./modes";
 
 type Filter = "all" | "open" | "running" | "ended";
 
@@ -172,14 +173,14 @@ function PlayTile() {
           <div class="sep" />
           <div class="col">
             <span class="small soft">Mode and seats</span>
-            {MODES.length > 1 && <Segmented label="Mode" value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
+            {MODES.length > 1 && <Segmented tight label="Mode" value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
               wantedMode.value = mode;
-              const sizes = sizesOf(mode);
-              if (!sizes.includes(wantedSize.value)) wantedSize.value = sizes[mode === "sandbox" ? 1 : 0]!;
+              const card = modeCard(mode);
+              if (!card.sizes.includes(wantedSize.value)) wantedSize.value = card.size;
             }} />}
             <div class="row">
-              <Segmented label="Seats" value={wantedSize.value} options={sizesOf(wantedMode.value).map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
-              <span class="small mute">{inWords(wantedSize.value).toLowerCase()} on the mat</span>
+              <Segmented label="Seats" value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
+              <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
             </div>
             <label class="small soft check">
               <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
@@ -379,7 +380,7 @@ function Board() {
   return (
     <section class="tile" aria-label="Leaderboard">
       <header>
-        <h2>Leaderboard, {modeName(wantedMode.value === "sandbox" ? "duel" : wantedMode.value).toLowerCase()}</h2>
+        <h2>Leaderboard, {modeName(ratedMode.value).toLowerCase()}</h2>
       </header>
       {rows && rows.length > 0 ? (
         <ol style={{ paddingBottom: "8px" }}>
@@ -432,19 +433,15 @@ function Queue({ waiting }: { waiting: readonly SessionView[] }) {
 }
 
 function Rules() {
-  const lines = [
-    "Pull back from your body and let go: it goes the other way.",
-    "A blow harms by its impulse, in N·s. The side with the eyes is soft.",
-    "Spin for a top, hop for another place, brace to take less.",
-    "Off the mat or out of health is out. The last one standing wins.",
-  ];
+  const { name, rules } = modeCard(wantedMode.value);
+  const title = `How ${name.toLowerCase()} goes`;
   return (
-    <section class="tile grow" aria-label="How a duel goes">
+    <section class="tile grow" aria-label={title}>
       <header>
-        <h2>How a duel goes</h2>
+        <h2>{title}</h2>
       </header>
       <ol class="in rules scroll">
-        {lines.map((line, index) => (
+        {rules.map((line, index) => (
           <li key={line}>
             <span class="data mute">{index + 1}</span>
             <span>{line}</span>

@@ -1,19 +1,103 @@
-// The modes that people choose from here.
+// The modes that people choose from here: their names, sizes, and how each goes in a few lines.
 
-export const MODES: readonly { id: string; name: string }[] = [
-  { id: "duel", name: "Duel" },
-  { id: "sandbox", name: "Sandbox" },
-  { id: "spring-damper", name: "Spring" },
-];
-
-const SIZES: Record<string, readonly number[]> = { duel: [2, 3, 4, 6], sandbox: [1, 2, 4, 8], "spring-damper": [1, 3, 6] };
-
-export function sizesOf(mode: string): readonly number[] {
-  return SIZES[mode] ?? SIZES["duel"]!;
+interface ModeCard {
+  readonly name: string;
+  /** As it stands on a narrow button. */
+  readonly short: string;
+  readonly sizes: readonly number[];
+  /** The size that is chosen with the mode. */
+  readonly size: number;
+  /** What a seat is called there. */
+  readonly on: string;
+  /** Whether one plays as a body that one chooses. */
+  readonly bodies: boolean;
+  readonly rules: readonly string[];
+  /** What a waiting lobby says of it, beside what the host chose. */
+  readonly facts: readonly (readonly [string, string])[];
 }
 
-const NAMES: Record<string, string> = { duel: "Duel", curling: "Curling", sandbox: "Sandbox", "spring-damper": "Spring-damper" };
+const CARDS: Readonly<Record<string, ModeCard>> = {
+  duel: {
+    name: "Duel",
+    short: "Duel",
+    sizes: [2, 3, 4, 6],
+    size: 2,
+    on: "on the mat",
+    bodies: true,
+    rules: [
+      "Pull back from your body and let go: it goes the other way.",
+      "A blow harms by its impulse, in N·s. The side with the eyes is soft.",
+      "Spin for a top, hop for another place, brace to take less.",
+      "Off the mat or out of health is out. The last one standing wins.",
+    ],
+    facts: [
+      ["Mat", "octagon, 3.6 m"],
+      ["Friction", "μ 0.4"],
+      ["Step", "1/60 s"],
+    ],
+  },
+  curling: {
+    name: "Curling",
+    short: "Curling",
+    sizes: [2, 3, 4],
+    size: 2,
+    on: "on the sheet",
+    bodies: false,
+    rules: [
+      "Pull back from your stone and let go: it slides down the sheet.",
+      "A stone that rests short of the first metre, or goes over the edge, is lost.",
+      "The first three throws of an end may drive no other’s stone off.",
+      "Nearest to the button scores: one point for each stone nearer than the others’ best.",
+    ],
+    facts: [
+      ["Sheet", "8 × 2 m"],
+      ["Friction", "μ 0.1"],
+      ["Full speed", "4.2 m/s"],
+      ["Stone", "18.8 kg"],
+    ],
+  },
+  sandbox: {
+    name: "Sandbox",
+    short: "Sandbox",
+    sizes: [1, 2, 4, 8],
+    size: 2,
+    on: "in the box",
+    bodies: false,
+    rules: [
+      "Take any body by the point you touch, and pull.",
+      "A point has one hand at a time; a body may have several.",
+      "Put bodies on the mat, stack them, take them away.",
+      "The host pauses, resets and sets gravity. Nobody wins.",
+    ],
+    facts: [
+      ["Step", "1/30 s"],
+      ["Hands at once", "8"],
+      ["Bodies, at most", "24"],
+    ],
+  },
+  "spring-damper": {
+    name: "Spring-damper",
+    short: "Spring",
+    sizes: [1, 3, 6],
+    size: 1,
+    on: "at the rig",
+    bodies: false,
+    rules: [
+      "A mass on a spring with a damper: start it where you like.",
+      "One solver steps the velocity, the other the position, over two streams.",
+      "Both are plotted on top of the closed form of the scheme.",
+    ],
+    facts: [["Step", "0.1 s"]],
+  },
+};
+
+export const MODES: readonly { readonly id: string; readonly name: string }[] = Object.entries(CARDS).map(([id, card]) => ({ id, name: card.short }));
+
+/** What is known of a mode; of one that another server brought, little. */
+export function modeCard(mode: string): ModeCard {
+  return CARDS[mode] ?? { ...CARDS["duel"]!, name: mode, short: mode, rules: [], facts: [] };
+}
 
 export function modeName(mode: string): string {
-  return NAMES[mode] ?? mode;
+  return modeCard(mode).name;
 }

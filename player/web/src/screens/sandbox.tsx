@@ -17,7 +17,8 @@ import { Icon, useKeys } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
-import { expose } from "./duel";
+import { Watching } from "../ui/watching";
+import { expose } from "../ui/probe";
 
 type Point = readonly [number, number, number];
 
@@ -107,6 +108,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
       <div class="stack side">
         <Live client={client} state={state} />
         <Handles client={client} state={state} box={box} onRemove={(body) => act("remove", { body })} />
+        <Watching client={client} />
         <Log client={client} />
         <Chat client={client} class="split" />
       </div>

@@ -9,6 +9,7 @@ import { Bar, Icon, Rtt } from "../ui/parts";
 import { markOfSeat } from "../stage/palette";
 import { Problem } from "../wire/api";
 import type { SessionView } from "../wire/messages";
+import { CurlingScreen } from "./curling";
 import { Duel } from "./duel";
 import { SandboxScreen } from "./sandbox";
 import { SpringScreen } from "./spring";
@@ -70,6 +71,8 @@ function Live({ client }: { client: SessionClient }) {
         <Waiting client={client} drawer={drawer} />
       ) : state.mode === "sandbox" ? (
         <SandboxScreen client={client} drawer={drawer} />
+      ) : state.mode === "curling" ? (
+        <CurlingScreen client={client} drawer={drawer} />
       ) : state.mode === "spring-damper" ? (
         <SpringScreen client={client} drawer={drawer} />
       ) : (

@@ -10,7 +10,7 @@ import { fixed } from "../ui/format";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import type { Stage } from "../stage/stage";
-import { expose } from "./duel";
+import { expose } from "../ui/probe";
 
 const WIDTH = 800;
 const HEIGHT = 240;

@@ -5,6 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { bodies, now, theme, wantedBody } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { num } from "../session/events";
+import type { Data } from "../session/events";
 import type { Seat } from "../session/state";
 import { title } from "../session/words";
 import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
@@ -12,13 +13,16 @@ import { inWords, minutes, shortName } from "../ui/format";
 import { Mark } from "../ui/marks";
 import { Icon, Ruler } from "../ui/parts";
 import { Chat, secondsLeft } from "../ui/talk";
+import { Watching } from "../ui/watching";
 import { portraits } from "../ui/portraits";
 import type { BodyEntry } from "../wire/api";
-import { modeName } from "./modes";
+import { modeCard, modeName } from "./modes";
 
 export function Waiting({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
   const mine = state.seats.find((seat) => seat.seat === client.mySeat) ?? null;
+  const card = modeCard(state.mode);
+  const facts: (readonly [string, string])[] = [...card.facts, ...chosen(state.mode, state.params)];
   const ready = state.seats.filter((seat) => seat.ready).length;
   return (
     <main class={drawer ? "desk waiting drawer" : "desk waiting"} id="main" tabIndex={-1}>
@@ -32,7 +36,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
           <ul data-test="seats">
             {Array.from({ length: state.size }, (_, index) => {
               const seat = state.seats.find((one) => one.seat === index);
-              return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} /> : <FreeRow key={index} />;
+              return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} bodies={card.bodies} /> : <FreeRow key={index} />;
             })}
           </ul>
         </section>
@@ -44,33 +48,44 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
             <dl class="kv">
               <dt>Mode</dt>
               <dd>{modeName(state.mode).toLowerCase()}</dd>
-              <dt>Mat</dt>
-              <dd>octagon, 3.6 m</dd>
-              <dt>Turn</dt>
-              <dd>{num(state.params, "turn_s", 20)} s</dd>
-              <dt>Friction</dt>
-              <dd>μ 0.4</dd>
-              <dt>Step</dt>
-              <dd>1/60 s</dd>
-              <dt>Rounds, at most</dt>
-              <dd>{num(state.params, "rounds", 15)}</dd>
+              {facts.map(([name, value]) => [
+                <dt key={name}>{name}</dt>,
+                <dd key={`${name}v`}>{value}</dd>,
+              ])}
             </dl>
           </div>
         </section>
+        <Watching client={client} />
         <section class="tile grow wide" aria-label="Hint">
           <div class="in rules" style={{ paddingTop: "14px" }}>
-            <p class="small mute">Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times.</p>
+            <p class="small mute">{card.bodies ? "Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times." : "Everyone plays with the same things: there is nothing to choose."}</p>
           </div>
         </section>
       </div>
-      <section class="tile" aria-label="Bodies">
-        <header>
-          <h1>{mine ? "Choose a body" : "Bodies on this mat"}</h1>
-          <span class="sp" />
-          {mine && <span class="small mute wide">Arrow keys choose, Enter is ready</span>}
-        </header>
-        <Bodies client={client} mine={mine} seats={state.seats} />
-      </section>
+      {card.bodies ? (
+        <section class="tile" aria-label="Bodies">
+          <header>
+            <h1>{mine ? "Choose a body" : "Bodies on this mat"}</h1>
+            <span class="sp" />
+            {mine && <span class="small mute wide">Arrow keys choose, Enter is ready</span>}
+          </header>
+          <Bodies client={client} mine={mine} seats={state.seats} />
+        </section>
+      ) : (
+        <section class="tile" aria-label="How it goes">
+          <header>
+            <h1>{card.name}</h1>
+          </header>
+          <ol class="in rules big scroll">
+            {card.rules.map((line, index) => (
+              <li key={line}>
+                <span class="data mute">{index + 1}</span>
+                <span>{line}</span>
+              </li>
+            ))}
+          </ol>
+        </section>
+      )}
       <div class="stack side">
         <Invite token={client.token} />
         <Chat client={client} class="grow" />
@@ -80,7 +95,25 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
   );
 }
 
-function SeatRow({ seat, mine, host }: { seat: Seat; mine: boolean; host: boolean }) {
+/** What the host chose, or the mode's own where the host left it. */
+function chosen(mode: string, params: Data): (readonly [string, string])[] {
+  if (mode === "duel") {
+    return [
+      ["Turn", `${num(params, "turn_s", 20)} s`],
+      ["Rounds, at most", String(num(params, "rounds", 15))],
+    ];
+  }
+  if (mode === "curling") {
+    return [
+      ["Turn", `${num(params, "turn_s", 20)} s`],
+      ["Ends", String(num(params, "ends", 3))],
+      ["Stones each", String(num(params, "stones", 4))],
+    ];
+  }
+  return [];
+}
+
+function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host: boolean; bodies: boolean }) {
   return (
     <li class={`st ${mine ? "me" : ""} ${seat.connected ? "" : "away"}`}>
       <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
@@ -90,12 +123,10 @@ function SeatRow({ seat, mine, host }: { seat: Seat; mine: boolean; host: boolea
           {mine && ", you"}
         </h3>
         <span class="small mute">
-          {title(seat.body)}
-          {host && " · hosts"}
-          {seat.kind === "bot" && " · bot"}
+          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? "bot" : ""].filter(Boolean).join(" · ")}
         </span>
       </div>
-      {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">Choosing</span>}
+      {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">{bodies ? "Choosing" : "Not yet"}</span>}
     </li>
   );
 }
@@ -245,7 +276,7 @@ function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
       </div>
       {mine ? (
         <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting} onClick={() => void client.command("ready", { ready: !mine.ready })} data-test="ready">
-          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : `Ready as ${body}`}
+          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : (modeCard(state.mode).bodies ? `Ready as ${body}` : "Ready")}
         </button>
       ) : (
         <span class="mute">You are watching.</span>

@@ -9,6 +9,8 @@ export interface Aim {
   readonly azimuth: number;
   readonly elevation: number;
   readonly power: number;
+  /** About the vertical [rad/s], where the kind takes it. */
+  readonly spin: number;
 }
 
 /** A pull of one metre on the mat [m/s]. */
@@ -18,8 +20,8 @@ export const TICK = 0.4;
 
 /** Speed at full power of that kind in this turn [m/s]. */
 export function fullSpeed(brief: Brief | null, seat: number, kind: string): number {
-  const speed = brief?.speeds[seat] ?? 4.7;
   const rules = brief?.rules ?? {};
+  const speed = brief?.speeds[seat] ?? num(rules, "speed", 4.7);
   if (kind === "spin") return speed * num(rules, "spin_speed", 0.8);
   if (kind === "hop") return speed * num(rules, "hop_speed", 0.55);
   return kind === "brace" ? 0 : speed;
@@ -43,33 +45,36 @@ export function firstAim(brief: Brief, seat: number, kind = "launch"): Aim {
       azimuth = (Math.atan2(dz, dx) * 180) / Math.PI;
     }
   });
-  return { kind, azimuth: wrap(azimuth), elevation: 0, power: 0.66 };
+  return { kind, azimuth: wrap(azimuth), elevation: 0, power: 0.66, spin: 0 };
 }
 
 /** The aim after pulling from the body to (dx, dz) on the mat. */
-export function pulled(aim: Aim, dx: number, dz: number, full: number): Aim {
-  const azimuth = wrap((Math.atan2(-dz, -dx) * 180) / Math.PI);
+export function pulled(aim: Aim, dx: number, dz: number, full: number, kind?: ActionKind): Aim {
+  const azimuth = within((Math.atan2(-dz, -dx) * 180) / Math.PI, kind);
   return { ...aim, azimuth, power: full > 0 ? Math.min(1, (PULL * Math.hypot(dx, dz)) / full) : aim.power };
 }
 
 /** The aim after a key, or null if the key is none of its. shift: fine. */
-export function nudged(aim: Aim, key: string, shift: boolean, full: number): Aim | null {
-  const turn = shift ? 0.2 : 2;
+export function nudged(aim: Aim, key: string, shift: boolean, full: number, kind?: ActionKind): Aim | null {
+  // Of a narrow fan of bearings a key takes a fortieth.
+  const turn = isFan(kind) ? (shift ? 0.1 : 0.5) : shift ? 0.2 : 2;
+  const rise = takes(kind, "spin") ? 0 : shift ? 1 : 5;
+  const spin = takes(kind, "spin") ? (shift ? 0.1 : 0.5) : 0;
   const push = full > 0 ? 0.1 / full : 0;
   const clamp = (value: number) => Math.max(0, Math.min(1, value));
   switch (key) {
     case "ArrowLeft":
-      return { ...aim, azimuth: wrap(aim.azimuth - turn) };
+      return { ...aim, azimuth: within(aim.azimuth - turn, kind) };
     case "ArrowRight":
-      return { ...aim, azimuth: wrap(aim.azimuth + turn) };
+      return { ...aim, azimuth: within(aim.azimuth + turn, kind) };
     case "ArrowUp":
       return { ...aim, power: clamp(aim.power + push) };
     case "ArrowDown":
       return { ...aim, power: clamp(aim.power - push) };
     case "PageUp":
-      return { ...aim, elevation: Math.min(60, aim.elevation + (shift ? 1 : 5)) };
+      return { ...aim, elevation: Math.min(60, aim.elevation + rise), spin: bounded(aim.spin + spin, kind, "spin") };
     case "PageDown":
-      return { ...aim, elevation: Math.max(0, aim.elevation - (shift ? 1 : 5)) };
+      return { ...aim, elevation: Math.max(0, aim.elevation - rise), spin: bounded(aim.spin - spin, kind, "spin") };
     default:
       return null;
   }
@@ -78,14 +83,35 @@ export function nudged(aim: Aim, key: string, shift: boolean, full: number): Aim
 /** What is sent: the fields that the kind takes, within its bounds. */
 export function toAction(aim: Aim, kinds: readonly ActionKind[]): { kind: string; d: Record<string, number> } {
   const kind = kinds.find((one) => one.kind === aim.kind);
-  const values: Record<string, number> = { azimuth: aim.azimuth, elevation: aim.elevation, power: aim.power };
+  const values: Record<string, number> = { azimuth: bearing(aim.azimuth, kind), elevation: aim.elevation, power: aim.power, spin: aim.spin };
   const d: Record<string, number> = {};
-  for (const [name, field] of Object.entries(kind?.fields ?? {})) {
+  for (const name of Object.keys(kind?.fields ?? {})) {
     const value = values[name];
     if (value === undefined) continue;
-    d[name] = Math.max(field.low ?? -Infinity, Math.min(field.high ?? Infinity, value));
+    d[name] = bounded(value, kind, name);
   }
   return { kind: aim.kind, d };
+}
+
+/** Whether the kind only takes bearings to both sides of one direction. */
+function isFan(kind: ActionKind | undefined): boolean {
+  const field = kind?.fields?.["azimuth"];
+  return typeof field?.low === "number" && typeof field.high === "number" && field.high - field.low < 360;
+}
+
+/** A bearing as it is said and sent: -180 to 180 in a fan, else 0 to 360. */
+export function bearing(degrees: number, kind: ActionKind | undefined): number {
+  const round = wrap(degrees);
+  return isFan(kind) && round > 180 ? round - 360 : round;
+}
+
+function within(degrees: number, kind: ActionKind | undefined): number {
+  return wrap(bounded(bearing(degrees, kind), kind, "azimuth"));
+}
+
+function bounded(value: number, kind: ActionKind | undefined, name: string): number {
+  const field = kind?.fields?.[name];
+  return Math.max(field?.low ?? -Infinity, Math.min(field?.high ?? Infinity, value));
 }
 
 /** 0 to 360, rounded to a tenth. */

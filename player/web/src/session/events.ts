@@ -80,7 +80,7 @@ export function readBlow(d: Data, tick: number): Blow {
     a: num(d, "a", -1),
     b: num(d, "b", -1),
     tick: num(d, "first_tick", tick),
-    impulse: num(d, "impulse_credited_Ns"),
+    impulse: num(d, "impulse_credited_Ns", num(d, "impulse_Ns")),
     point: triple(numbers(d, "point")),
     normal: triple(numbers(d, "normal")),
     damageA: num(d, "damage_a"),

@@ -2,8 +2,10 @@
 
 import type { Event, ObserversData, SeatView, SessionView } from "../wire/messages";
 import { ENDED } from "../wire/messages";
-import { flag, maybe, num, part, readBlow, readBrief, readResult, str } from "./events";
+import { flag, maybe, num, numbers, part, readBlow, readBrief, readResult, str } from "./events";
 import type { Brief, Data, Result } from "./events";
+import { EMPTY_CURLING, withCurlingEvent, withTurn } from "./curling";
+import type { Curling } from "./curling";
 import { EMPTY_BOX, withBoxEvent } from "./sandbox";
 import type { Sandbox } from "./sandbox";
 import { EMPTY_SPRING, withSpringEvent } from "./spring";
@@ -67,6 +69,7 @@ export interface SessionState {
   readonly reason: string;
   readonly box: Sandbox;
   readonly spring: Spring;
+  readonly curling: Curling;
   readonly log: readonly LogRow[];
   readonly chat: readonly ChatRow[];
   /** Who only watches. */
@@ -101,6 +104,7 @@ export const EMPTY: SessionState = {
   reason: "",
   box: EMPTY_BOX,
   spring: EMPTY_SPRING,
+  curling: EMPTY_CURLING,
   log: [],
   chat: [],
   observers: { count: 0, names: [] },
@@ -139,6 +143,7 @@ export function withView(state: SessionState, view: SessionView): SessionState {
     result,
     reason: view.reason,
     observers: view.observers,
+    curling: view.mode === "curling" && view.brief && state.curling.stone === null ? withTurn({ ...state.curling, stones: num(view.params, "stones", 4), ends: num(view.params, "ends", 3) }, view.brief) : state.curling,
   };
 }
 
@@ -166,7 +171,8 @@ function fromView(view: SeatView, before: Seat | undefined, brief: Brief | null)
 export function withEvent(state: SessionState, event: Event): SessionState {
   const box = withBoxEvent(state.box, event);
   const spring = withSpringEvent(state.spring, event);
-  const next = apply({ ...state, box, spring, v: event.v, tick: Math.max(state.tick, event.tick) }, event.t, event.d, event);
+  const curling = withCurlingEvent(state.curling, event);
+  const next = apply({ ...state, box, spring, curling, v: event.v, tick: Math.max(state.tick, event.tick) }, event.t, event.d, event);
   const row = describe(next, event);
   return row ? { ...next, log: [...next.log.slice(-LOG_KEPT + 1), row] } : next;
 }
@@ -252,6 +258,10 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
         place: maybe(d, "place"),
         health: str(d, "cause") === "broken" ? 0 : one.health,
       }));
+    case "end_scored": {
+      const total = numbers(d, "total");
+      return { ...state, seats: state.seats.map((one) => ({ ...one, score: total[one.seat] ?? one.score })) };
+    }
     case "turn_ended": {
       const health = d["health"];
       if (!Array.isArray(health)) return state;

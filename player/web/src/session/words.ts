@@ -3,6 +3,7 @@
 import type { Event } from "../wire/messages";
 import { fixed, group, ordinal, shortName } from "../ui/format";
 import { num, readBlow, readResult, str } from "./events";
+import { ownerOf } from "./curling";
 import type { SessionState } from "./state";
 
 /** A sentence in parts; `strong` parts are measured harm. turn: a heading. */
@@ -38,13 +39,23 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(`${name(seat)} lost the connection`);
     case "running":
       return row("The bodies settle on the mat");
+    case "stone_lost":
+      return row(str(d, "cause") === "short" ? `${name(ownerOf(state.curling, num(d, "stone")))}’s stone came to rest too short` : `${name(ownerOf(state.curling, num(d, "stone")))}’s stone is off the sheet`);
+    case "end_scored":
+      return row(num(d, "seat", -1) < 0 ? `End ${num(d, "end")}: no stone counts` : `End ${num(d, "end")}: ${num(d, "points")} for ${name(seat)}`, true, seat);
     case "turn_started":
       return row(`${name(seat)}’s turn`, true, seat);
     case "action":
+      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} let a stone pass` : `${name(seat)} slid a stone, ${fixed(num(d, "power") * num(state.brief?.rules ?? {}, "speed"), 1)} m/s`);
       return row(action(str(d, "kind"), name(seat), body(seat), num(d, "impulse_Ns"), speed(state, seat, num(d, "impulse_Ns"))));
     case "blow": {
       const blow = readBlow(d, event.tick);
       if (blow.impulse < QUIET) return null;
+      if (state.mode === "curling") {
+        const [a, b] = [ownerOf(state.curling, blow.a), ownerOf(state.curling, blow.b)];
+        const whose = a === b ? `Two stones of ${name(a)} touched, ` : `A stone of ${name(a)} touched one of ${name(b)}, `;
+        return { v: event.v, tick: blow.tick, turn: false, seat: null, parts: [{ text: whose, strong: false }, { text: `${fixed(blow.impulse, 1)} N·s`, strong: true }] };
+      }
       const [first, second] = state.turnSeat === blow.b ? [blow.b, blow.a] : [blow.a, blow.b];
       const damage = (who: number) => (who === blow.a ? blow.damageA : blow.damageB);
       const losses = [second, first].filter((who) => Math.round(damage(who)) > 0).map((who) => `${name(who)} −${Math.round(damage(who))}`);
@@ -68,10 +79,13 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       return row(`${name(seat)} gave up the seat,${where}`);
     }
     case "turn_ended":
+      if (d["undone"] === true) return row("The guard rule: the stones are put back");
+      if (state.mode === "curling") return row("The sheet is at rest");
       return row(str(d, "end") === "limit" ? "The turn took its 4 s" : "The mat is at rest");
     case "result": {
       const result = readResult(d);
-      return row(result.winner === null ? "Nobody is ahead: a draw" : `${name(result.winner)} is the last one standing`, true, result.winner);
+      const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} is the last one standing`;
+      return row(result.winner === null ? "Nobody is ahead: a draw" : won, true, result.winner);
     }
     case "slot_granted":
       return row(`${name(seat)} holds ${title(str(d, "body"))}`);

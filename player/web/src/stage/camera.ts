@@ -1,13 +1,24 @@
 // The camera: a 28 degree lens that frames the mat with 4 % air; orbit, pan and zoom kept above the ground.
 
 import * as THREE from "three";
-import type { Point } from "./mat";
+import { middleOf } from "./outline";
+import type { Point } from "./outline";
 
 const LENS = 28;
 const PITCH = (44 * Math.PI) / 180;
 const AIR = 1.04;
 /** Half of the most that the home view shows [m]. */
 const FRAMED = 2.3;
+
+/** A mat is looked at along its length where the camera can then be so much nearer. */
+const ALONG = 0.9;
+
+interface Pose {
+  yaw: number;
+  pitch: number;
+  distance: number;
+  target: THREE.Vector3;
+}
 
 export class Camera {
   readonly camera = new THREE.PerspectiveCamera(LENS, 1, 0.1, 100);
@@ -16,7 +27,7 @@ export class Camera {
   private pitch = PITCH;
   private distance = 8;
   private corners: readonly Point[] = [];
-  private goal: { yaw: number; pitch: number; distance: number; target: THREE.Vector3 } | null = null;
+  private goal: Pose | null = null;
   private moved = false;
   private readonly close: boolean;
 
@@ -34,9 +45,10 @@ export class Camera {
 
   setCorners(corners: readonly Point[]): void {
     // Of a mat much larger than its bodies only the middle is framed.
-    const reach = Math.max(0.5, ...corners.map(([x, z]) => Math.max(Math.abs(x), Math.abs(z))));
-    const share = Math.min(1, FRAMED / reach);
-    this.corners = corners.map(([x, z]) => [x * share, z * share] as const);
+    const middle = middleOf(corners);
+    const reach = (axis: 0 | 1, from: number) => Math.max(0.5, ...corners.map((corner) => Math.abs(corner[axis] - from)));
+    const share = Math.min(1, FRAMED / Math.min(reach(0, middle.x), reach(1, middle.z)));
+    this.corners = corners.map(([x, z]) => [middle.x + (x - middle.x) * share, middle.z + (z - middle.z) * share] as const);
     this.home(false);
   }
 
@@ -74,7 +86,7 @@ export class Camera {
     const right = new THREE.Vector3(Math.cos(this.yaw), 0, -Math.sin(this.yaw));
     const away = new THREE.Vector3(-Math.sin(this.yaw), 0, -Math.cos(this.yaw));
     this.target.addScaledVector(right, -dx * scale).addScaledVector(away, (dy * scale) / Math.sin(this.pitch));
-    this.target.clampLength(0, 6);
+    this.target.clampLength(0, 9);
     this.place();
   }
 
@@ -91,16 +103,29 @@ export class Camera {
     return true;
   }
 
-  private framed(): { yaw: number; pitch: number; distance: number; target: THREE.Vector3 } {
-    const target = new THREE.Vector3();
+  /** The pose that has all corners in view; a long mat lies across, or along where that shows it much larger. */
+  private framed(): Pose {
+    const across = this.fit(0);
+    if (this.close) {
+      across.distance *= 0.7;
+      across.target.z -= 0.42;
+      return across;
+    }
+    const along = this.fit(-Math.PI / 2);
+    return along.distance < ALONG * across.distance ? along : across;
+  }
+
+  private fit(yaw: number): Pose {
     const pitch = this.close ? 0.55 : PITCH;
+    const points = this.corners.length ? this.corners : ([[-1, -1], [1, 1], [-1, 1], [1, -1]] as Point[]);
+    const middle = middleOf(points);
+    const target = new THREE.Vector3(middle.x, 0, middle.z);
     let distance = 6;
     const probe = new THREE.PerspectiveCamera(LENS, this.camera.aspect, 0.1, 100);
     const p = new THREE.Vector3();
     const tan = Math.tan((LENS * Math.PI) / 360);
-    const points = this.corners.length ? this.corners : ([[-1, -1], [1, 1], [-1, 1], [1, -1]] as Point[]);
     for (let i = 0; i < 12; i++) {
-      pose(probe, target, 0, pitch, distance);
+      pose(probe, target, yaw, pitch, distance);
       let [x0, x1, y0, y1] = [Infinity, -Infinity, Infinity, -Infinity];
       for (const [x, z] of points) {
         for (const y of [-0.25, 0.3]) {
@@ -111,14 +136,12 @@ export class Camera {
           y1 = Math.max(y1, p.y);
         }
       }
-      target.z -= (((y0 + y1) / 2) * distance * tan) / Math.sin(pitch);
+      const [right, up] = [((x0 + x1) / 2) * distance * tan * this.camera.aspect, (((y0 + y1) / 2) * distance * tan) / Math.sin(pitch)];
+      target.x += right * Math.cos(yaw) - up * Math.sin(yaw);
+      target.z += -right * Math.sin(yaw) - up * Math.cos(yaw);
       distance *= Math.max((x1 - x0) / 2, (y1 - y0) / 2) * AIR;
     }
-    if (this.close) {
-      distance *= 0.7;
-      target.z -= 0.42;
-    }
-    return { yaw: 0, pitch, distance, target };
+    return { yaw, pitch, distance, target };
   }
 
   private place(): void {

@@ -1,10 +1,10 @@
 // The stage without WebGL (tier D): the mat from above as SVG, bodies as their outlines, with the same aim.
 
 import type { Topology, TopologyBody } from "../wire/frames";
-import { outlineOf } from "./mat";
-import type { Point } from "./mat";
+import { middleOf, outlineOf } from "./outline";
+import type { Point } from "./outline";
 import { PROP, SIGNAL, WORLD } from "./palette";
-import type { AimPicture, Poses, ScreenPoint, View } from "./view";
+import type { AimPicture, House, Poses, ScreenPoint, View } from "./view";
 
 const NS = "http://www.w3.org/2000/svg";
 
@@ -26,6 +26,8 @@ export class FlatView implements View {
   private theme: "dark" | "light" = "dark";
   private size = { width: 1, height: 1 };
   private scale = 100;
+  private house: House | null = null;
+  private middle = { x: 0, z: 0 };
 
   corners(): readonly Point[] {
     return this.outline;
@@ -46,9 +48,22 @@ export class FlatView implements View {
     const world = WORLD[this.theme];
     this.mat.replaceChildren();
     make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z`, fill: world.mat, stroke: world.edge, "stroke-width": "0.05" }, this.mat);
+    const house = this.house;
+    if (house) {
+      [...house.rings].reverse().forEach((radius, i) => {
+        make("circle", { cx: String(house.x), cy: "0", r: String(radius), fill: i % 2 ? world.mat : world.rule, "fill-opacity": i % 2 ? "1" : "0.4", stroke: world.rule, "stroke-width": "0.012" }, this.mat);
+      });
+      make("path", { d: `M0 0H${house.x}M0 -0.8V0.8`, stroke: world.rule, "stroke-width": "0.014", opacity: "0.5", fill: "none" }, this.mat);
+      return;
+    }
     const lines: string[] = [];
     for (let k = -4; k <= 4; k++) lines.push(`M${k / 2} -1.5V1.5M-1.5 ${k / 2}H1.5`);
     make("path", { d: lines.filter((_, i) => Math.abs(i - 4) <= 2).join(""), stroke: world.rule, "stroke-width": "0.008", opacity: "0.3", fill: "none" }, this.mat);
+  }
+
+  setHouse(house: House | null): void {
+    this.house = house;
+    if (this.outline.length) this.drawMat();
   }
 
   setColours(colours: readonly (string | null)[]): void {
@@ -105,17 +120,19 @@ export class FlatView implements View {
 
   resize(width: number, height: number): void {
     this.size = { width, height };
-    const reach = Math.max(0.5, ...this.outline.map(([x, z]) => Math.max(Math.abs(x), Math.abs(z)))) * 1.08;
-    this.scale = Math.min(width, height) / (2 * reach);
-    this.element.setAttribute("viewBox", [-width / 2 / this.scale, -height / 2 / this.scale, width / this.scale, height / this.scale].join(" "));
+    const middle = this.outline.length ? middleOf(this.outline) : { x: 0, z: 0 };
+    const reach = (axis: 0 | 1, from: number) => 1.08 * Math.max(0.5, ...this.outline.map((corner) => Math.abs(corner[axis] - from)));
+    this.middle = middle;
+    this.scale = Math.min(width / (2 * reach(0, middle.x)), height / (2 * reach(1, middle.z)));
+    this.element.setAttribute("viewBox", [middle.x - width / 2 / this.scale, middle.z - height / 2 / this.scale, width / this.scale, height / this.scale].join(" "));
   }
 
   screen(x: number, y: number, z: number): ScreenPoint {
-    return { x: this.size.width / 2 + x * this.scale, y: this.size.height / 2 + z * this.scale, visible: true, depth: -y };
+    return { x: this.size.width / 2 + (x - this.middle.x) * this.scale, y: this.size.height / 2 + (z - this.middle.z) * this.scale, visible: true, depth: -y };
   }
 
   ground(px: number, py: number): readonly [number, number] {
-    return [(px - this.size.width / 2) / this.scale, (py - this.size.height / 2) / this.scale];
+    return [this.middle.x + (px - this.size.width / 2) / this.scale, this.middle.z + (py - this.size.height / 2) / this.scale];
   }
 
   beside(px: number, py: number, at: readonly [number, number, number]): readonly [number, number, number] {

@@ -3,50 +3,10 @@
 
 import * as THREE from "three";
 import type { TopologyBody } from "../wire/frames";
+import { outlineOf } from "./outline";
+import type { Point } from "./outline";
 import type { WorldTheme } from "./palette";
-
-export type Point = readonly [number, number];
-
-/** Corners of the top of a static body over ground (x, z), in order; its convex hull. */
-export function outlineOf(body: TopologyBody): { corners: Point[]; top: number; bottom: number } {
-  let top = -Infinity;
-  let bottom = Infinity;
-  for (let i = 1; i < body.vertices.length; i += 3) {
-    top = Math.max(top, body.vertices[i]!);
-    bottom = Math.min(bottom, body.vertices[i]!);
-  }
-  const points: Point[] = [];
-  for (let i = 0; i < body.vertices.length; i += 3) {
-    if (body.vertices[i + 1]! > top - 1e-3) points.push([body.vertices[i]!, body.vertices[i + 2]!]);
-  }
-  return { corners: hull(points), top, bottom };
-}
-
-function hull(points: Point[]): Point[] {
-  const sorted = [...points].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const turn = (o: Point, a: Point, b: Point) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);
-  const half = (list: Point[]): Point[] => {
-    const chain: Point[] = [];
-    for (const point of list) {
-      while (chain.length > 1 && turn(chain.at(-2)!, chain.at(-1)!, point) <= 1e-9) chain.pop();
-      chain.push(point);
-    }
-    return chain.slice(0, -1);
-  };
-  return [...half(sorted), ...half(sorted.reverse())];
-}
-
-/** Signed distance over ground to the nearest edge [m], positive inside. */
-export function insideBy(corners: readonly Point[], x: number, z: number): number {
-  let nearest = Infinity;
-  for (let i = 0; i < corners.length; i++) {
-    const [ax, az] = corners[i]!;
-    const [bx, bz] = corners[(i + 1) % corners.length]!;
-    const length = Math.hypot(bx - ax, bz - az) || 1;
-    nearest = Math.min(nearest, ((bx - ax) * (z - az) - (bz - az) * (x - ax)) / length);
-  }
-  return nearest;
-}
+import type { House } from "./view";
 
 const SCALE = 320; // texels per metre
 
@@ -57,14 +17,14 @@ export class Mat {
   private readonly texture: THREE.CanvasTexture;
   private readonly disposables: { dispose(): void }[] = [];
 
-  constructor(body: TopologyBody, theme: WorldTheme, anisotropy: number) {
+  constructor(body: TopologyBody, theme: WorldTheme, anisotropy: number, house: House | null) {
     const { corners, top, bottom } = outlineOf(body);
     this.corners = corners;
     this.top = top;
     const xs = corners.map((corner) => corner[0]);
     const zs = corners.map((corner) => corner[1]);
     const box = { x0: Math.min(...xs), x1: Math.max(...xs), z0: Math.min(...zs), z1: Math.max(...zs) };
-    this.texture = new THREE.CanvasTexture(print(corners, box, theme));
+    this.texture = new THREE.CanvasTexture(print(corners, box, theme, house));
     this.texture.colorSpace = THREE.SRGBColorSpace;
     this.texture.anisotropy = anisotropy;
 
@@ -109,7 +69,7 @@ export class Mat {
   }
 }
 
-function print(corners: readonly Point[], box: { x0: number; x1: number; z0: number; z1: number }, theme: WorldTheme): HTMLCanvasElement {
+function print(corners: readonly Point[], box: { x0: number; x1: number; z0: number; z1: number }, theme: WorldTheme, house: House | null): HTMLCanvasElement {
   const canvas = document.createElement("canvas");
   canvas.width = Math.min(4096, Math.ceil((box.x1 - box.x0) * SCALE));
   canvas.height = Math.min(4096, Math.ceil((box.z1 - box.z0) * SCALE));
@@ -143,9 +103,12 @@ function print(corners: readonly Point[], box: { x0: number; x1: number; z0: num
   inner.forEach(([x, z], i) => (i ? g.lineTo(x, z) : g.moveTo(x, z)));
   g.closePath();
   g.stroke();
-  g.beginPath();
-  g.arc(0, 0, 0.5, 0, 7);
-  g.stroke();
+  if (house) printHouse(g, house, box, theme);
+  else {
+    g.beginPath();
+    g.arc(0, 0, 0.5, 0, 7);
+    g.stroke();
+  }
 
   g.font = `600 0.085px "Martian Mono Variable", monospace`;
   g.textAlign = "center";
@@ -175,6 +138,32 @@ function print(corners: readonly Point[], box: { x0: number; x1: number; z0: num
     }
   }
   return canvas;
+}
+
+/** Rings from the outside in, light and dark in turn, a line through their middle and one to throw from. */
+function printHouse(g: CanvasRenderingContext2D, house: House, box: { x0: number; x1: number; z0: number; z1: number }, theme: WorldTheme): void {
+  const { x, rings } = house;
+  [...rings].reverse().forEach((radius, i) => {
+    g.beginPath();
+    g.arc(x, 0, radius, 0, 7);
+    g.globalAlpha = 1;
+    g.fillStyle = theme.mat;
+    g.fill();
+    g.globalAlpha = i === rings.length - 1 ? 0.85 : i % 2 ? 0.1 : 0.34;
+    g.fillStyle = theme.rule;
+    g.fill();
+    g.globalAlpha = 0.75;
+    g.lineWidth = 0.012;
+    g.stroke();
+  });
+  g.globalAlpha = 0.5;
+  g.lineWidth = 0.014;
+  for (const [x0, z0, x1, z1] of [[0, box.z0 + 0.2, 0, box.z1 - 0.2], [x, box.z0 + 0.2, x, box.z1 - 0.2], [0, 0, x, 0]] as const) {
+    g.beginPath();
+    g.moveTo(x0, z0);
+    g.lineTo(x1, z1);
+    g.stroke();
+  }
 }
 
 /** Text smaller than a pixel's unit: draw it large and scale down, since fonts round their size. */

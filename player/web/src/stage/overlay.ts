@@ -17,6 +17,8 @@ export interface PinSpec {
   readonly seat: number;
   readonly name: string;
   readonly mark: number;
+  /** One of several bodies of a seat: its mark lies on it, without a name. */
+  readonly bare: boolean;
 }
 
 /** A handle that is held (mark and name), or only pointed at (mark null), and where it is pulled to. */
@@ -61,11 +63,13 @@ export class Overlay {
     this.pins.clear();
     for (const spec of specs) {
       const pin = document.createElement("div");
-      pin.className = "pin";
-      pin.innerHTML = markSvg(spec.mark, spec.name, 18);
-      const text = document.createElement("span");
-      text.textContent = spec.name;
-      pin.append(text);
+      pin.className = spec.bare ? "pin bare" : "pin";
+      pin.innerHTML = markSvg(spec.mark, spec.name, spec.bare ? 20 : 18);
+      if (!spec.bare) {
+        const text = document.createElement("span");
+        text.textContent = spec.name;
+        pin.append(text);
+      }
       this.element.append(pin);
       this.pins.set(spec.body, pin);
     }
@@ -76,7 +80,7 @@ export class Overlay {
     const pin = this.pins.get(body);
     if (!pin) return;
     pin.style.visibility = at ? "visible" : "hidden";
-    if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, -100%)`;
+    if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, ${pin.classList.contains("bare") ? "-50%" : "-100%"})`;
   }
 
   flash(point: readonly [number, number, number], impulse: number, now: number): void {
@@ -130,6 +134,7 @@ export class Overlay {
 
   /** Move the flashes on; whether any is left. */
   draw(view: View, now: number): boolean {
+    const labels: [number, number][] = [];
     for (const flash of [...this.flashes]) {
       const age = now - flash.born;
       if (age > FLASH_S + LABEL_S) {
@@ -151,7 +156,11 @@ export class Overlay {
         flash.rays.setAttribute("d", d);
         flash.rays.setAttribute("opacity", String(1 - t * t));
       } else flash.rays.setAttribute("d", "");
-      flash.label.style.transform = `translate(${at.x.toFixed(1)}px, ${(at.y + size + 18).toFixed(1)}px) translate(-50%, -50%)`;
+      // Labels of blows at one place stand below one another.
+      let y = at.y + size + 18;
+      for (const [x0, y0] of labels) if (Math.abs(at.x - x0) < 76 && Math.abs(y - y0) < 28) y = y0 + 28;
+      labels.push([at.x, y]);
+      flash.label.style.transform = `translate(${at.x.toFixed(1)}px, ${y.toFixed(1)}px) translate(-50%, -50%)`;
       flash.label.style.opacity = String(Math.min(1, (FLASH_S + LABEL_S - age) / 0.2));
     }
     return this.flashes.length > 0;

@@ -10,7 +10,7 @@ import { Overlay } from "./overlay";
 import type { Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
 import type { Timeline } from "./timeline";
-import type { AimPicture, View } from "./view";
+import type { AimPicture, House, View } from "./view";
 
 /** Who acts on bodies by pointer. Pixels of the stage. `down` answers whether the pointer is its from now on. */
 export interface Hand {
@@ -31,7 +31,7 @@ export interface StageSeat {
 
 export interface Drawn {
   aim: AimPicture | null;
-  /** The seat whose body wears the ring. */
+  /** The body that wears the ring. */
   ring: number | null;
   handle: { x: number; y: number; z: number; text: string } | null;
   /** Held and hovered handles, with a tether to where they are pulled. */
@@ -63,7 +63,7 @@ export class Stage {
   private active: boolean[] = [];
   private movingBodies: TopologyBody[] = [];
   private seats: readonly StageSeat[] = [];
-  private bodyOfSeat = new Map<number, number>();
+  private bodiesOfSeat = new Map<number, number[]>();
   private pendingBlows: Blow[] = [];
   private seen = { before: -1, after: -1, blend: -1 };
   private dirty = true;
@@ -71,7 +71,6 @@ export class Stage {
   private window = { seconds: 0, frames: 0, running: false };
   private raf = 0;
   private hidden = false;
-  private mine: number | null = null;
   private readonly resizer: ResizeObserver;
   private readonly stop = new AbortController();
   private pointers = new Map<number, { x: number; y: number }>();
@@ -116,9 +115,9 @@ export class Stage {
     this.movingBodies = moving;
     this.rows = new Float32Array(12 * moving.length);
     this.active = moving.map(() => false);
-    this.bodyOfSeat = new Map();
+    this.bodiesOfSeat = new Map();
     moving.forEach((body, index) => {
-      if (body.seat !== null) this.bodyOfSeat.set(body.seat, index);
+      if (body.seat !== null) this.bodiesOfSeat.set(body.seat, [...(this.bodiesOfSeat.get(body.seat) ?? []), index]);
     });
     this.view.setTopology(topology);
     this.view.setTheme(this.mode);
@@ -127,9 +126,8 @@ export class Stage {
     this.dirty = true;
   }
 
-  setSeats(seats: readonly StageSeat[], mine: number | null): void {
+  setSeats(seats: readonly StageSeat[]): void {
     this.seats = seats;
-    this.mine = mine;
     this.applySeats();
     this.dirty = true;
   }
@@ -175,8 +173,14 @@ export class Stage {
     return { x, y, z, px: at.x, py: at.y, radius: Math.hypot(side.x - at.x, side.y - at.y) };
   }
 
+  /** The body of a seat that has one; of several the first. */
   bodyOf(seat: number): number | null {
-    return this.bodyOfSeat.get(seat) ?? null;
+    return this.bodiesOfSeat.get(seat)?.[0] ?? null;
+  }
+
+  setHouse(house: House | null): void {
+    this.view.setHouse(house);
+    this.dirty = true;
   }
 
   /** Where a handle of a body is now: "centre" or "v3". Null when it is not there. */
@@ -259,12 +263,11 @@ export class Stage {
     }
     this.dirty = false;
     this.releaseBlows(now);
-    const ring = drawn.ring === null ? null : (this.bodyOfSeat.get(drawn.ring) ?? null);
-    this.view.update({ rows: this.rows, active: this.active }, drawn.aim, ring);
+    this.view.update({ rows: this.rows, active: this.active }, drawn.aim, drawn.ring);
     const work = performance.now() - began;
     this.workMs = this.workMs ? this.workMs * 0.95 + work * 0.05 : work;
     if (this.view.render(seconds)) this.dirty = true;
-    this.placePins();
+    this.placePins(drawn.ring);
     if (drawn.handle) {
       const p = this.view.screen(drawn.handle.x, drawn.handle.y, drawn.handle.z);
       this.overlay.placeHandle({ x: p.x, y: p.y, text: drawn.handle.text });
@@ -324,16 +327,14 @@ export class Stage {
     });
   }
 
-  private placePins(): void {
-    for (const [seat, body] of this.bodyOfSeat) {
-      const at = this.whereIs(body);
-      const aiming = seat === this.mine && this.draw().ring === seat;
-      if (!at || aiming || at.y < -0.3) {
-        this.overlay.placePin(body, null);
-        continue;
+  private placePins(ring: number | null): void {
+    for (const bodies of this.bodiesOfSeat.values()) {
+      for (const body of bodies) {
+        const at = this.whereIs(body);
+        if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
+        else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py });
+        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.85 * at.radius - 6 });
       }
-      const top = this.view.screen(at.x, at.y + this.sizeOf(body) * 0.95, at.z);
-      this.overlay.placePin(body, { x: top.x, y: top.y - 6 });
     }
   }
 
@@ -377,10 +378,11 @@ export class Stage {
     const colours: (string | null)[] = this.movingBodies.map((body) => propColour(body.body || body.id));
     const pins: PinSpec[] = [];
     for (const seat of this.seats) {
-      const body = this.bodyOfSeat.get(seat.seat);
-      if (body === undefined) continue;
-      colours[body] = PLAYER_COLOURS[seat.mark] ?? null;
-      if (!this.still) pins.push({ body, seat: seat.seat, name: seat.name, mark: seat.mark });
+      const bodies = this.bodiesOfSeat.get(seat.seat) ?? [];
+      for (const body of bodies) {
+        colours[body] = PLAYER_COLOURS[seat.mark] ?? null;
+        if (!this.still) pins.push({ body, seat: seat.seat, name: seat.name, mark: seat.mark, bare: bodies.length > 1 });
+      }
     }
     this.view.setColours(colours);
     this.overlay.setPins(pins);

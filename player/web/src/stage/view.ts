@@ -1,7 +1,7 @@
 // What the stage's loop needs of a picture, in three dimensions or flat. Positions in metres, pixels of the stage.
 
 import type { Topology } from "../wire/frames";
-import type { Point } from "./mat";
+import type { Point } from "./outline";
 
 /** What is drawn now. rows: 12 numbers per moving affine body. */
 export interface Poses {
@@ -30,6 +30,12 @@ export interface ScreenPoint {
   readonly depth: number;
 }
 
+/** A target on the mat: its centre lies at (x, 0); radii from the inside out [m]. */
+export interface House {
+  readonly x: number;
+  readonly rings: readonly number[];
+}
+
 export interface View {
   readonly element: HTMLElement | SVGElement;
   /** Corners of the mat over ground. */
@@ -38,6 +44,8 @@ export interface View {
   setColours(colours: readonly (string | null)[]): void;
   setTheme(theme: "dark" | "light"): void;
   setWireframe(shown: boolean): void;
+  /** Rings around a place of the mat, printed on it. */
+  setHouse(house: House | null): void;
   /** Elastic bodies' vertices between two frames. */
   elastic(a: Float32Array, b: Float32Array, t: number, active: readonly boolean[]): void;
   update(poses: Poses, aim: AimPicture | null, ring: number | null): void;

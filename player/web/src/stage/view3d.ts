@@ -6,10 +6,11 @@ import type { Topology } from "../wire/frames";
 import { Bodies } from "./bodies";
 import type { Tier } from "./bodies";
 import { Camera } from "./camera";
-import { Mat, insideBy } from "./mat";
-import type { Point } from "./mat";
+import { Mat } from "./mat";
+import { insideBy, middleOf } from "./outline";
+import type { Point } from "./outline";
 import { INK, SIGNAL, WORLD } from "./palette";
-import type { AimPicture, Poses, ScreenPoint, View } from "./view";
+import type { AimPicture, House, Poses, ScreenPoint, View } from "./view";
 
 const RATIO: Record<Tier, number> = { A: 2, B: 1.5, C: 1 };
 
@@ -32,6 +33,7 @@ export class View3D implements View {
   private size = { width: 1, height: 1 };
   private colours: readonly (string | null)[] = [];
   private wireframe = false;
+  private house: House | null = null;
   private readonly probe = new THREE.Vector3();
   private readonly ray = new THREE.Raycaster();
   private readonly disposables: { dispose(): void }[] = [];
@@ -61,7 +63,7 @@ export class View3D implements View {
     this.ring = new THREE.Mesh(ring, ringMaterial);
     this.ring.visible = false;
     this.ring.renderOrder = 2;
-    this.scene.add(this.hemisphere, this.key, this.rim, this.aim.group, this.ring);
+    this.scene.add(this.hemisphere, this.key, this.key.target, this.rim, this.aim.group, this.ring);
     this.disposables.push(ring, ringMaterial);
     if (tier !== "C") {
       const generator = new THREE.PMREMGenerator(this.renderer);
@@ -100,10 +102,13 @@ export class View3D implements View {
     }
     const arena = this.topology?.bodies.find((body) => body.kind === "static");
     if (!arena) return;
-    this.mat = new Mat(arena, WORLD[this.theme], this.renderer.capabilities.getMaxAnisotropy());
+    this.mat = new Mat(arena, WORLD[this.theme], this.renderer.capabilities.getMaxAnisotropy(), this.house);
     this.scene.add(this.mat.group);
+    const { x: cx, z: cz } = middleOf(this.mat.corners);
     let reach = 1;
-    for (const [x, z] of this.mat.corners) reach = Math.max(reach, Math.hypot(x, z));
+    for (const [x, z] of this.mat.corners) reach = Math.max(reach, Math.hypot(x - cx, z - cz));
+    this.key.target.position.set(cx, 0, cz);
+    this.key.position.set(cx - 3.2, 6.2, cz + 2.4);
     const box = this.key.shadow.camera;
     Object.assign(box, { left: -reach * 1.25, right: reach * 1.25, top: reach * 1.2, bottom: -reach * 1.2, near: 1, far: 16 });
     box.updateProjectionMatrix();
@@ -128,6 +133,11 @@ export class View3D implements View {
   setWireframe(shown: boolean): void {
     this.wireframe = shown;
     this.bodies?.setWireframe(shown);
+  }
+
+  setHouse(house: House | null): void {
+    this.house = house;
+    if (this.mat) this.makeMat();
   }
 
   elastic(a: Float32Array, b: Float32Array, t: number, active: readonly boolean[]): void {

@@ -102,7 +102,7 @@ export function Ruler({ ticks, at, needle }: { ticks: number; at: number | null;
 }
 
 /** One of several, as a row of buttons. */
-export function Segmented<T extends string | number>({ label, options, value, onChoose }: { label: string; options: readonly { value: T; text: string; title?: string }[]; value: T; onChoose: (value: T) => void }) {
+export function Segmented<T extends string | number>({ label, options, value, onChoose, tight = false }: { label: string; tight?: boolean; options: readonly { value: T; text: string; title?: string }[]; value: T; onChoose: (value: T) => void }) {
   const row = useRef<HTMLDivElement>(null);
   const step = (event: KeyboardEvent) => {
     const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -114,7 +114,7 @@ export function Segmented<T extends string | number>({ label, options, value, on
     row.current?.querySelectorAll("button")[index]?.focus();
   };
   return (
-    <div class="seg" role="radiogroup" aria-label={label} ref={row} onKeyDown={step}>
+    <div class={tight ? "seg tight" : "seg"} role="radiogroup" aria-label={label} ref={row} onKeyDown={step}>
       {options.map((option) => (
         <button key={option.value} type="button" role="radio" aria-checked={option.value === value} tabIndex={option.value === value ? 0 : -1} title={option.title} onClick={() => onChoose(option.value)}>
           {option.text}

@@ -49,11 +49,10 @@ export function StageView({ client, label, still = false, children, class: extra
       stops.push(
         effect(() => {
           const seats = client.state.value.seats;
-          const mine = client.welcome.value?.seat ?? null;
-          const next = JSON.stringify([mine, seats.map((seat) => [seat.seat, seat.name, seat.out])]);
+          const next = JSON.stringify(seats.map((seat) => [seat.seat, seat.name, seat.out]));
           if (next === key) return;
           key = next;
-          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out })), mine);
+          made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out })));
         }),
       );
       client.onBlow = (blow) => made.blow(blow);

@@ -1,0 +1,149 @@
+// Curling: the score of every end, whose stone it is, the sheet with its house, the aim, what happened.
+
+import { useEffect, useState } from "preact/hooks";
+import type { SessionClient } from "../session/client";
+import { table } from "../session/curling";
+import type { SessionState } from "../session/state";
+import { markOfSeat } from "../stage/palette";
+import type { Stage } from "../stage/stage";
+import { AimTile, StageButtons, useAim } from "../ui/aiming";
+import { inWords, ordinal, shortName } from "../ui/format";
+import { Mark } from "../ui/marks";
+import { StageView } from "../ui/stageview";
+import { Chat, Log } from "../ui/talk";
+import { Clock, Over } from "../ui/turns";
+import { Watching } from "../ui/watching";
+import { Measures } from "./duel";
+
+const LABELS = { launch: "Slide" };
+
+export function CurlingScreen({ client, drawer }: { client: SessionClient; drawer: boolean }) {
+  const state = client.state.value;
+  const { curling } = state;
+  const seat = client.mySeat;
+  const act = useAim(client, state, seat, () => curling.stone);
+  const [stage, setStage] = useState<Stage | null>(null);
+  useEffect(() => stage?.setHouse(curling.house), [stage, curling.house]);
+  return (
+    <main class={drawer ? "desk duel drawer" : "desk duel"} id="main" tabIndex={-1}>
+      <div class="stack players">
+        <Players client={client} state={state} />
+        <Ends state={state} />
+        <Watching client={client} />
+        <Measures client={client} />
+      </div>
+      <div class="stack mid">
+        {state.phase === "over" ? <Over client={client} state={state} won={(name) => (name === null ? "You win" : `${name} wins`)} points="Points" /> : <Clock client={client} state={state} />}
+        <StageView
+          client={client}
+          label={label(state, seat)}
+          class={act.yours ? "aiming" : ""}
+          onStage={(made) => {
+            act.onStage(made);
+            setStage(made);
+          }}
+        >
+          <StageButtons act={act} />
+        </StageView>
+        {seat !== null && state.phase !== "over" && <AimTile client={client} state={state} act={act} labels={LABELS} pull="Pull back from your stone and let go" />}
+      </div>
+      <div class="stack side">
+        <Log client={client} />
+        <Chat client={client} class="split" />
+      </div>
+    </main>
+  );
+}
+
+function label(state: SessionState, seat: number | null): string {
+  const turn = state.turnSeat === seat && seat !== null && state.phase === "acting" ? "Your turn. Arrow keys aim, Page up and down spin, Enter slides the stone. " : "";
+  return `${turn}The sheet, end ${state.curling.end}. ${state.seats.map((one) => `${shortName(one.name)} ${one.score}`).join(", ")}`;
+}
+
+function Players({ client, state }: { client: SessionClient; state: SessionState }) {
+  const { curling } = state;
+  return (
+    <section class="tile pl" aria-label="Players">
+      <header>
+        <h2>Players</h2>
+        <span class="sp" />
+        <span class="data mute">{state.phase === "settling" ? "" : curling.end > curling.ends ? "extra end" : `end ${curling.end} of ${curling.ends}`}</span>
+      </header>
+      <ul data-test="players">
+        {state.seats.map((seat) => {
+          const mine = seat.seat === client.mySeat;
+          const turn = state.turnSeat === seat.seat && state.phase !== "over";
+          const left = Math.max(0, curling.stones - (curling.thrown[seat.seat] ?? 0));
+          const classes = ["pc", turn ? "turn" : "", turn && mine && state.phase === "acting" ? "now" : "", seat.out ? "out" : "", seat.connected || seat.kind === "bot" ? "" : "away"].join(" ");
+          return (
+            <li class={classes} key={seat.seat} aria-current={turn ? "true" : undefined}>
+              <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
+              <div class="pb">
+                <div class="row">
+                  <h3>{shortName(seat.name)}</h3>
+                  <span class="small mute">{seat.out ? (seat.place ? `${ordinal(seat.place)} place` : "out") : !seat.connected ? "away" : mine ? "you" : ""}</span>
+                  <span class="sp" />
+                  <span class="pts" data-test="points">{seat.score}</span>
+                </div>
+                <div class="row stones" role="img" aria-label={`${inWords(left)} ${left === 1 ? "stone" : "stones"} left in this end`}>
+                  {Array.from({ length: curling.stones }, (_, i) => (
+                    <i key={i} class={i < left ? "" : "gone"} style={{ background: i < left ? `var(--p${markOfSeat(seat.seat) + 1})` : "none" }} />
+                  ))}
+                </div>
+              </div>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+/** The board: a row per seat, a column per end. */
+function Ends({ state }: { state: SessionState }) {
+  const { curling } = state;
+  const count = Math.max(curling.ends, curling.scored.length, curling.end);
+  const rows = table(curling, state.seats.map((seat) => seat.seat));
+  return (
+    <section class="tile wide" aria-label="Ends">
+      <header>
+        <h2>Ends</h2>
+        <span class="sp" />
+        {curling.guarded && state.phase !== "over" && <span class="small mute">guards are safe</span>}
+      </header>
+      <div class="in">
+        <table class="ends" data-test="ends">
+          <thead>
+            <tr>
+              <th scope="col">
+                <span class="vh">Player</span>
+              </th>
+              {Array.from({ length: count }, (_, i) => (
+                <th key={i} scope="col" class={i + 1 === curling.end && state.phase !== "over" ? "at" : ""}>
+                  {i + 1}
+                </th>
+              ))}
+              <th scope="col" aria-label="Total">
+                Σ
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {state.seats.map((seat, row) => (
+              <tr key={seat.seat}>
+                <th scope="row">
+                  <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={20} />
+                  <span class="vh">{shortName(seat.name)}</span>
+                </th>
+                {Array.from({ length: count }, (_, i) => (
+                  <td key={i}>{i < curling.scored.length ? (rows[row]?.[i] ?? "·") : ""}</td>
+                ))}
+                <td class="sum">{seat.score}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,79 @@
+// What lies on the sheet and how the ends were scored. A pure reducer beside state.ts.
+
+import type { Event } from "../wire/messages";
+import { maybe, num, numbers, part } from "./events";
+import type { Data } from "./events";
+
+export interface House {
+  readonly x: number;
+  /** Radii, from the button outwards [m]. */
+  readonly rings: readonly number[];
+}
+
+export interface End {
+  /** Who scored; null: no stone counted. */
+  readonly seat: number | null;
+  readonly points: number;
+}
+
+export interface Curling {
+  readonly house: House | null;
+  /** Of one seat in one end. */
+  readonly stones: number;
+  readonly ends: number;
+  /** From 1. */
+  readonly end: number;
+  /** The number of the stone whose turn it is. */
+  readonly stone: number | null;
+  /** Whether this throw may drive no other's stone off. */
+  readonly guarded: boolean;
+  /** Stones that each seat has thrown in this end. */
+  readonly thrown: readonly number[];
+  readonly scored: readonly End[];
+}
+
+export const EMPTY_CURLING: Curling = { house: null, stones: 4, ends: 3, end: 1, stone: null, guarded: false, thrown: [], scored: [] };
+
+const house = (d: Data): House | null => {
+  const told = part(d, "house");
+  return "x" in told ? { x: num(told, "x"), rings: numbers(told, "rings") } : null;
+};
+
+/** The seat that a stone belongs to. */
+export function ownerOf(curling: Curling, stone: number): number {
+  return Math.floor(stone / curling.stones);
+}
+
+export function withCurlingEvent(curling: Curling, event: Event): Curling {
+  const d = event.d;
+  switch (event.t) {
+    case "set_up":
+      return { ...EMPTY_CURLING, house: house(d), stones: num(part(d, "params"), "stones", 4), ends: num(part(d, "params"), "ends", 3) };
+    case "turn_started":
+      return "stone" in d ? withTurn(curling, d) : curling;
+    case "action":
+      return "stone" in d ? withThrown(curling, num(d, "stone"), 1) : curling;
+    case "end_scored":
+      return { ...curling, thrown: [], scored: [...curling.scored.slice(0, num(d, "end") - 1), { seat: maybe(d, "seat"), points: num(d, "points") }] };
+    default:
+      return curling;
+  }
+}
+
+/** A turn begins; its brief says all that is needed, also to who came late. */
+export function withTurn(curling: Curling, d: Data): Curling {
+  const stone = num(d, "stone");
+  const told = { ...curling, house: curling.house ?? house(d), end: num(d, "end", 1), stone, guarded: part(d, "rules")["guarded"] === true };
+  return withThrown(told, stone, 0);
+}
+
+function withThrown(curling: Curling, stone: number, more: number): Curling {
+  const thrown = [...curling.thrown];
+  thrown[ownerOf(curling, stone)] = (stone % curling.stones) + more;
+  return { ...curling, thrown };
+}
+
+/** What each seat made of each end: a row per seat, null where nothing. */
+export function table(curling: Curling, seats: readonly number[]): (number | null)[][] {
+  return seats.map((seat) => curling.scored.map((end) => (end.seat === seat ? end.points : null)));
+}

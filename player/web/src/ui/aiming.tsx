@@ -1,0 +1,264 @@
+// Aiming one's own body in one's own turn: by pulling back from it, by keys, or by the ruler. The same aim is drawn on
+// the mat, read in numbers and sent.
+
+import { signal } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { tell } from "../app/store";
+import { bearing, firstAim, fullSpeed, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
+import type { Aim } from "../session/aim";
+import type { SessionClient } from "../session/client";
+import type { ActionKind } from "../wire/messages";
+import type { SessionState } from "../session/state";
+import type { Drawn, Stage } from "../stage/stage";
+import { fixed, group } from "./format";
+import { Icon, Ruler, Segmented, useKeys } from "./parts";
+import { expose } from "./probe";
+
+const LABELS: Record<string, string> = { launch: "Launch", spin: "Spin", hop: "Hop", brace: "Brace" };
+
+type Sent = null | { readonly tick: number | null };
+
+export interface Act {
+  readonly aim: Aim;
+  readonly yours: boolean;
+  readonly sent: Sent;
+  readonly full: number;
+  readonly pulling: boolean;
+  readonly wire: boolean;
+  readonly stage: { current: Stage | null };
+  set(aim: Aim): void;
+  launch(): void;
+  toggleWire(): void;
+  onStage(stage: Stage | null): void;
+}
+
+/** body: the number of the body that the seat aims now, or null. */
+export function useAim(client: SessionClient, state: SessionState, seat: number | null, body: (stage: Stage) => number | null): Act {
+  const stage = useRef<Stage | null>(null);
+  const aim = useMemo(() => signal<Aim>({ kind: "launch", azimuth: 0, elevation: 0, power: 0.66, spin: 0 }), [client]);
+  const pull = useMemo(() => signal<{ x: number; z: number } | null>(null), [client]);
+  const [sent, setSent] = useState<Sent>(null);
+  const [wire, setWire] = useState(false);
+  const yours = seat !== null && state.phase === "acting" && state.turnSeat === seat && client.link.value.kind === "live";
+  const kinds = state.brief?.kinds ?? [];
+  const full = fullSpeed(state.brief, seat ?? 0, aim.value.kind);
+  const turnKey = `${state.round}/${state.turn}/${state.turnSeat}`;
+  const live = useRef({ yours, sent, full, kinds, body });
+  live.current = { yours, sent, full, kinds, body };
+
+  useEffect(() => {
+    setSent(null);
+    pull.value = null;
+    if (yours && state.brief) aim.value = firstAim(state.brief, seat!);
+  }, [turnKey, yours]);
+
+  const launch = () => {
+    const { yours, sent, kinds } = live.current;
+    if (!yours || sent) return;
+    setSent({ tick: null });
+    pull.value = null;
+    void client.command("act", toAction(aim.value, kinds)).then((answer) => {
+      if (answer.ok) setSent({ tick: answer.tick });
+      else {
+        setSent(null);
+        tell("bad", "Not sent.", `${answer.error.message}.`);
+      }
+    });
+  };
+
+  const onStage = (made: Stage | null) => {
+    stage.current = made;
+    if (!made) return;
+    let holding: { x: number; z: number; y: number } | null = null;
+    const before = { aim: aim.value };
+    const own = () => made.whereIs(live.current.body(made) ?? -1);
+    made.draw = (): Drawn => {
+      const { yours, sent, full, body } = live.current;
+      const at = yours && !sent ? own() : null;
+      if (!at) return { aim: null, ring: null, handle: null };
+      const now = aim.value;
+      const ring = body(made);
+      if (now.kind === "brace") return { aim: null, ring, handle: null };
+      const speed = now.power * full;
+      const azimuth = (now.azimuth * Math.PI) / 180;
+      const length = speed / PULL;
+      return {
+        ring,
+        aim: { x: at.x, y: at.y, z: at.z, azimuth, elevation: (elevationOf(now) * Math.PI) / 180, length, step: TICK / PULL, pulling: pull.value !== null },
+        handle: pull.value ? { x: at.x - Math.cos(azimuth) * length, y: at.y, z: at.z - Math.sin(azimuth) * length, text: `${fixed(speed, 1)} m/s` } : null,
+      };
+    };
+    made.hand = {
+      down: (px, py, touch) => {
+        const { yours, sent } = live.current;
+        const at = own();
+        if (!yours || sent || !at || aim.value.kind === "brace") return false;
+        if (Math.hypot(px - at.px, py - at.py) > Math.max(touch ? 44 : 28, at.radius * 1.3)) return false;
+        holding = { x: at.x, z: at.z, y: at.y };
+        before.aim = aim.value;
+        return true;
+      },
+      move: (px, py) => {
+        if (!holding) return;
+        const ground = made.view.ground(px, py, holding.y);
+        if (!ground) return;
+        const [dx, dz] = [ground[0] - holding.x, ground[1] - holding.z];
+        // Back on the body: nothing is pulled, letting go cancels.
+        if (Math.hypot(dx, dz) < 0.16) {
+          pull.value = null;
+          aim.value = before.aim;
+        } else {
+          const { full, kinds } = live.current;
+          aim.value = pulled(aim.value, dx, dz, full, kinds.find((one) => one.kind === aim.value.kind));
+          pull.value = { x: ground[0], z: ground[1] };
+        }
+        made.touch();
+      },
+      up: () => {
+        const armed = pull.value !== null;
+        holding = null;
+        pull.value = null;
+        if (armed) launch();
+      },
+      cancel: () => {
+        holding = null;
+        pull.value = null;
+        aim.value = before.aim;
+        made.touch();
+      },
+    };
+    expose(client, made);
+  };
+
+  const toggleWire = () => {
+    setWire(!wire);
+    stage.current?.setWireframe(!wire);
+  };
+
+  useKeys((event) => {
+    if (event.key === "0") stage.current?.home();
+    else if (event.key.toLowerCase() === "w") toggleWire();
+    if (!live.current.yours || live.current.sent) return;
+    const target = event.target as HTMLElement | null;
+    const inControl = target instanceof HTMLElement && (target.closest(".seg, input, .say, [role=radiogroup]") !== null);
+    if (event.key === "Escape") stage.current?.hand?.cancel();
+    else if (event.key === "Enter" && !(target instanceof HTMLButtonElement)) {
+      event.preventDefault();
+      launch();
+    } else if (/^[1-9]$/.test(event.key)) {
+      const kind = live.current.kinds[Number(event.key) - 1];
+      if (kind) aim.value = { ...aim.value, kind: kind.kind };
+    } else if (!inControl && !target?.closest(".scroll")) {
+      const { full, kinds } = live.current;
+      const next = nudged(aim.value, event.key, event.shiftKey, full, kinds.find((one) => one.kind === aim.value.kind));
+      if (next) {
+        event.preventDefault();
+        aim.value = next;
+      }
+    }
+    stage.current?.touch();
+  });
+
+  useEffect(() => stage.current?.touch());
+
+  return {
+    aim: aim.value,
+    yours,
+    sent,
+    full,
+    pulling: pull.value !== null,
+    wire,
+    stage,
+    set: (next) => {
+      aim.value = next;
+      stage.current?.touch();
+    },
+    launch,
+    toggleWire,
+    onStage,
+  };
+}
+
+function elevationOf(aim: Aim): number {
+  return aim.kind === "hop" ? 70 : aim.elevation;
+}
+
+export function StageButtons({ act }: { act: Act }) {
+  return (
+    <div class="corner">
+      <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => act.stage.current?.home()}>
+        <Icon name="home" />
+      </button>
+      <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={act.wire} onClick={act.toggleWire}>
+        <Icon name="wire" />
+      </button>
+    </div>
+  );
+}
+
+export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back from your body and let go" }: { client: SessionClient; state: SessionState; act: Act; labels?: Record<string, string>; pull?: string }) {
+  const { aim, yours, sent, full } = act;
+  const kinds = state.brief?.kinds ?? [];
+  const kind = kinds.find((one) => one.kind === aim.kind);
+  const offered: readonly ActionKind[] = kinds.length ? kinds : Object.keys(labels).map((name) => ({ kind: name }));
+  const speed = aim.power * full;
+  const mine = state.seats.find((seat) => seat.seat === client.mySeat);
+  const mass = state.brief?.masses[client.mySeat ?? 0] ?? 0;
+  const moves = aim.kind !== "brace";
+  const on = yours && !sent;
+  return (
+    <section class={on ? "tile aim" : "tile aim idle"} aria-label="Aim" data-test="aim">
+      <div class="kinds">
+        {offered.length > 1 && <Segmented label="What to do" value={aim.kind} options={offered.map((one, index) => ({ value: one.kind, text: labels[one.kind] ?? one.kind, title: `${one.note ?? ""} (${index + 1})` }))} onChoose={(next) => act.set({ ...aim, kind: next })} />}
+        <span class="small mute note1">{mine?.out ? "Your body is off the mat. You can stay and watch." : (kind?.note ?? "")}</span>
+        {takes(kind, "elevation") && (
+          <label class="small soft" title="Page up, page down">
+            Rise
+            <input type="range" min={0} max={60} step={1} value={aim.elevation} disabled={!on} onInput={(event) => act.set({ ...aim, elevation: Number(event.currentTarget.value) })} />
+            <span class="data" style={{ minWidth: "30px" }}>{Math.round(aim.elevation)}°</span>
+          </label>
+        )}
+        {takes(kind, "spin") && (
+          <label class="small soft" title="Page up, page down">
+            Spin
+            <input type="range" min={kind?.fields?.["spin"]?.low ?? -6} max={kind?.fields?.["spin"]?.high ?? 6} step={0.5} value={aim.spin} disabled={!on} onInput={(event) => act.set({ ...aim, spin: Number(event.currentTarget.value) })} />
+            <span class="data" style={{ minWidth: "66px" }}>{fixed(aim.spin, 1)} rad/s</span>
+          </label>
+        )}
+      </div>
+      <div class="pow">
+        <div class="row small soft" style={{ marginBottom: "6px" }}>
+          <span>Power</span>
+          <span class="sp" />
+          <span class="wide mute">{on && moves ? pull : ""}</span>
+        </div>
+        <div style={{ position: "relative" }}>
+          <Ruler ticks={Math.max(5, Math.round(full / 0.1))} at={null} />
+          <span class="fill" style={{ width: `${moves ? 100 * aim.power : 0}%` }} />
+        </div>
+        <input type="range" aria-label="Power" aria-valuetext={`${fixed(speed, 1)} metres per second`} min={0} max={1} step={0.01} value={aim.power} disabled={!on || !moves} onInput={(event) => act.set({ ...aim, power: Number(event.currentTarget.value) })} />
+      </div>
+      <div class="reads">
+        <span class="rd">
+          <b>{moves ? fixed(speed, 1) : "–"}</b>
+          <span>m/s</span>
+        </span>
+        <span class="rd">
+          <b data-test="bearing">{moves ? `${fixed(bearing(aim.azimuth, kind), 1)}°` : "–"}</b>
+          <span>bearing</span>
+        </span>
+        {mass > 0 && (
+          <span class="rd wide">
+            <b>{moves ? fixed(0.5 * mass * speed * speed, 0) : "–"}</b>
+            <span>J</span>
+          </span>
+        )}
+      </div>
+      <div class="go">
+        <button class={yours ? "btn now l" : "btn l"} disabled={!on} onClick={act.launch} data-test="launch">
+          {sent ? (sent.tick === null ? "Sent" : `Tick ${group(sent.tick)}`) : (labels[aim.kind] ?? "Act")}
+        </button>
+      </div>
+    </section>
+  );
+}

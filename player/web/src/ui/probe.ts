@@ -1,0 +1,26 @@
+// What the browser tests look at: what a person before the page would see and measure.
+
+import type { SessionClient } from "../session/client";
+import type { Stage } from "../stage/stage";
+
+export function expose(client: SessionClient, stage: Stage): void {
+  Object.assign(window, {
+    __test: {
+      places: () => stage.places(),
+      tick: () => client.telemetry.value?.tick ?? null,
+      rtt: () => client.rtt.value,
+      frameMs: () => stage.frameMs,
+      workMs: () => stage.workMs,
+      spent: () => [...stage.spent],
+      fps: () => stage.fps,
+      tier: () => stage.tier,
+      state: () => client.state.value,
+      seat: () => client.mySeat,
+      link: () => ({ ...client.link.value, url: client.address }),
+      heard: () => client.heard,
+      drop: () => client.drop(),
+      screen: (x: number, y: number, z: number) => stage.view.screen(x, y, z),
+      flash: (impulse: number) => stage.overlay.flash([0, 0.2, 0], impulse, performance.now() / 1000),
+    },
+  });
+}

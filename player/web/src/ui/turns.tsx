@@ -1,0 +1,108 @@
+// What the modes that are played in turns have in common: the turn's clock, who is next, the end.
+
+import { useEffect, useState } from "preact/hooks";
+import { busy, leave, now, rematch } from "../app/store";
+import type { SessionClient } from "../session/client";
+import { order } from "../session/state";
+import type { SessionState } from "../session/state";
+import { markOfSeat } from "../stage/palette";
+import { fixed, group, shortName } from "./format";
+import { Mark } from "./marks";
+import { Ruler } from "./parts";
+import { secondsLeft } from "./talk";
+
+export function Clock({ client, state }: { client: SessionClient; state: SessionState }) {
+  const mine = state.turnSeat !== null && state.turnSeat === client.mySeat;
+  const actor = state.seats.find((seat) => seat.seat === state.turnSeat);
+  const left = !state.turnEndsAt || client.paused.value !== null ? null : state.pausedAt ? (state.turnEndsAt - state.pausedAt) / 1000 : Math.max(0, secondsLeft(client, state.turnEndsAt));
+  const total = state.turnTotalS || 20;
+  const acting = state.phase === "acting" && left !== null;
+  const who = state.phase === "settling" ? "Settling" : acting ? (mine ? "Your turn" : `${shortName(actor?.name ?? "")}’s turn`) : "In motion";
+  const [last, setLast] = useState(false);
+  useEffect(() => setLast(acting && mine && left !== null && left <= 5), [acting, mine, left !== null && left <= 5]);
+  return (
+    <section class={last ? "tile clock cl last" : "tile clock cl"} aria-label="Turn clock">
+      <span class="who" data-test="turn">
+        {who}
+      </span>
+      <Ruler ticks={Math.max(10, Math.min(60, Math.round(total) * 3))} at={acting ? 1 - left / total : null} needle={acting ? (mine ? "now" : "other") : null} />
+      <span class="t" role="timer" aria-label={left === null ? "no turn clock" : `${Math.ceil(left)} seconds left`}>
+        {acting ? (
+          <>
+            {left.toFixed(1)}
+            <small>s</small>
+          </>
+        ) : (
+          "–"
+        )}
+      </span>
+      <span class="vh" aria-live="assertive">
+        {acting && mine ? "Your turn" : ""}
+        {last ? ", five seconds left" : ""}
+      </span>
+    </section>
+  );
+}
+
+export function NextTurns({ state }: { state: SessionState }) {
+  if (state.phase === "over") return null;
+  return (
+    <section class="tile wide" aria-label="Next turns">
+      <header>
+        <h2>Next turns</h2>
+      </header>
+      <ol class="in row" style={{ flexDirection: "row", flexWrap: "wrap" }}>
+        {order(state).map((one, index) => (
+          <li class="row" key={one.seat} title={shortName(one.name)}>
+            {index > 0 && <span class="mute" aria-hidden="true">›</span>}
+            <Mark mark={markOfSeat(one.seat)} name={one.name} size={28} />
+            <span class="vh">{shortName(one.name)}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+/** The result, above the stage. `won`: what is said of the winner; `points`: what a seat's number means. */
+export function Over({ client, state, won, points }: { client: SessionClient; state: SessionState; won: (name: string | null) => string; points: string }) {
+  void now.value;
+  const result = state.result;
+  const winner = state.seats.find((seat) => seat.seat === result?.winner);
+  const mine = state.seats.find((seat) => seat.seat === client.mySeat);
+  const heading =
+    state.status === "failed"
+      ? `The solver stopped at tick ${group(state.tick)}`
+      : winner
+        ? winner === mine
+          ? won(null)
+          : won(shortName(winner.name))
+        : state.status === "timed_out"
+          ? "The lobby closed"
+          : "A draw";
+  const places = [...state.seats].sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
+  return (
+    <section class="tile over cl" aria-label="Result" data-test="over" aria-live="assertive">
+      <h1>{heading}</h1>
+      <ol class="row">
+        {places.map((seat) => (
+          <li class="row small" key={seat.seat}>
+            <span class="data mute">{seat.place ?? "–"}</span>
+            <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={22} />
+            <span class="vh">{shortName(seat.name)}</span>
+            <span class="data" title={points}>
+              {seat.score || points === "Points" ? fixed(seat.score, 0) : ""}
+            </span>
+          </li>
+        ))}
+      </ol>
+      <span class="sp" />
+      <button class={client.role === "player" ? "btn now" : "btn"} onClick={() => void rematch(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
+        {client.role === "player" ? "Play again" : "Find me a seat"}
+      </button>
+      <button class="btn" onClick={leave}>
+        Back to lobbies
+      </button>
+    </section>
+  );
+}

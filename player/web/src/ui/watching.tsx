@@ -1,0 +1,29 @@
+// Who only watches: a row of names, or nothing when nobody does.
+
+import type { SessionClient } from "../session/client";
+import { markOfPlayer } from "../stage/palette";
+import { group, shortName } from "./format";
+import { Mark } from "./marks";
+
+export function Watching({ client }: { client: SessionClient }) {
+  const { count, names } = client.state.value.observers;
+  if (!count) return null;
+  return (
+    <section class="tile watching" aria-label="Watching" data-test="watching">
+      <header>
+        <h2>Watching</h2>
+        <span class="sp" />
+        <span class="data mute">{group(count)}</span>
+      </header>
+      <ul class="scroll" aria-live="polite">
+        {names.map((name) => (
+          <li class="row" key={name}>
+            <Mark mark={markOfPlayer(name)} name={name} size={20} />
+            <span>{shortName(name)}</span>
+          </li>
+        ))}
+        {count > names.length && <li class="mute">and {group(count - names.length)} more</li>}
+      </ul>
+    </section>
+  );
+}
