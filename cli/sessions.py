@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, marks_of, number, short_names
+from cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, marks_of, number, short_names
 from cli.running import server_of
 from lobby.errors import LobbyError
 from lobby.lifecycle import ENDED
@@ -79,16 +79,17 @@ def command(
 
 
 def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
-    """One row per session: those that wait, those that run, those that ended."""
+    """One row per session: those that wait, those that run, those that ended. ``gap``: the smallest so far."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     wide = width >= 90
     for name in ("session", "mode", "status", "seats", "who"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
-    table.columns[-1].max_width = max(16, width - (62 if wide else 44))
+    table.columns[-1].max_width = max(16, width - (73 if wide else 44))
     table.add_column("age", justify="right", no_wrap=True)
     if wide:
         table.add_column("round", justify="right")
         table.add_column("tick", justify="right", no_wrap=True)
+        table.add_column("gap", justify="right", no_wrap=True)
     for view in views:
         shape, colour = STATUS_MARKS.get(view.status, ("?", LABEL))
         status = Text.assemble((shape, colour), " ", view.status.replace("_", " "))
@@ -104,7 +105,9 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
             age(now_ms - since),
         ]
         if wide:
+            least = view.min_distance
             cells += [str(view.round or ""), number(view.tick) if view.tick else ""]
+            cells.append(gap(least * 1000) if least is not None else "")
         table.add_row(*cells)
     if not views:
         table.add_row(Text("Nobody is here. `tussle bots` brings some.", LABEL))

@@ -176,7 +176,8 @@ class ObserversData(_Part, frozen=True):
 
 class SessionView(_Part, frozen=True):
     """A session as anyone may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
-    ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them."""
+    ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them;
+    ``min_distance`` [m] is the smallest so far, as of its newest readings."""
 
     session: str
     status: str
@@ -200,6 +201,7 @@ class SessionView(_Part, frozen=True):
     ws_url: str = ""
     closes_at: int = 0
     params: dict[str, Any] = {}
+    min_distance: float | None = None
     observers: ObserversData = ObserversData()
 
 

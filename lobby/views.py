@@ -32,7 +32,7 @@ WAITING = (Status.OPEN, Status.FILLED)
 _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
     "turn_seat", "turn_ends_at", "brief", "result", "reason", "holder_url", "private",
-    "timeout_ms", "params",
+    "timeout_ms", "params", "min_distance",
 )  # fmt: skip
 
 
@@ -193,6 +193,7 @@ def _view(
         ws_url=socket_address(fields["holder_url"] or ""),
         closes_at=number("opened_at") + number("timeout_ms") if fields["status"] in WAITING else 0,
         params=document("params") or {},
+        min_distance=float(fields["min_distance"]) if fields["min_distance"] else None,
         observers=observers,
     )
 

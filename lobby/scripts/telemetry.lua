@@ -1,5 +1,6 @@
 --@include fence
 -- Appends one batch of readings of a running session, from its holder only; n is assigned here, without a gap.
+-- The session keeps its smallest distance so far.
 --
 -- KEYS 1 session, 2 telemetry
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 live channel, 5 batches kept, 6 timestamp, 7 readings (JSON), 8 sensor_info (JSON)
@@ -14,5 +15,10 @@ if n == 1 then
     redis.call('HSET', session_key, 'sensor_info', ARGV[8])
 end
 redis.call('XADD', telemetry_key, 'MAXLEN', '~', ARGV[5], '*', 'n', whole(n), 'timestamp', ARGV[6], 'readings', ARGV[7])
+local near = cjson.decode(ARGV[7])['min_distance']
+local least = redis.call('HGET', session_key, 'min_distance')
+if type(near) == 'number' and (not least or near < tonumber(least)) then
+    redis.call('HSET', session_key, 'min_distance', string.format('%.9g', near))
+end
 redis.call('PUBLISH', ARGV[4], whole(n))
 return {'OK', whole(n)}

@@ -29,12 +29,14 @@ def test_a_row_says_what_a_session_is_and_who_plays() -> None:
     text = table(
         view("open", closes_at=142_000),
         view("running", started_at=40_000, round=3, tick=1482, turn_seat=1),
-        view("ended", ended_at=99_000, result={"winner": 1}),
+        view("ended", ended_at=99_000, result={"winner": 1}, min_distance=1.234e-5),
+        width=120,
     )
     rows = [line.rstrip() for line in text.splitlines()]
     assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open 2/2 ● Ada ■ Otto closes in 42 s 10 s"
     assert "● running" in rows[2] and rows[2].endswith("1:00      3  1\u2009482")
-    assert "Otto won" in rows[3] and "■ ended" in rows[3]
+    assert "Otto won" in rows[3] and "■ ended" in rows[3] and rows[3].endswith("12.3 µm")
+    assert rows[0].endswith("gap")
 
 
 def test_a_narrow_terminal_gets_fewer_columns() -> None:

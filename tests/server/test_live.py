@@ -221,6 +221,22 @@ async def test_a_sessions_readings_are_fenced(hub: LiveHub, world: World) -> Non
     assert not await world.store.call("EXISTS", stream)
 
 
+async def test_a_session_keeps_its_smallest_distance(world: World) -> None:
+    """Whatever its newest readings say, the view has the smallest so far; null counts for nothing."""
+    fence, _ = await world.running()
+    keys, stream = world.store.keys, world.store.keys.telemetry(fence.session)
+    info = msgspec.json.encode(msgspec.structs.replace(INFO, source=fence.session))
+    arguments = [fence.server, fence.nonce, fence.epoch, keys.live(stream), 100, "2026-11-20T10:00:00+00:00"]
+    seen = []
+    for near in ("null", "0.25", "1.5e-06", "0.5", "null", "1.25e-06"):
+        readings = f'{{"min_distance":{near}}}'
+        await world.store.run(
+            "telemetry", [keys.session(fence.session), stream], [*arguments, readings, info]
+        )
+        seen.append((await world.lobbies.view(fence.session)).min_distance)
+    assert seen == [None, 0.25, 1.5e-6, 1.5e-6, 1.5e-6, 1.25e-6]
+
+
 @pytest.mark.parametrize(
     ("first", "code"),
     [
