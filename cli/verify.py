@@ -18,6 +18,8 @@ from server.verify import Verdict, load_record, verify
 
 __all__ = ["command"]
 
+EXPECTED = "note      with another physics a difference is expected: verify where it is the same"
+
 
 @click.command("verify")
 @click.argument("session")
@@ -63,7 +65,9 @@ def _document(verdict: Verdict) -> dict[str, object]:
         "broken": verdict.broken,
         "smallest_gap_m": verdict.smallest_gap,
         "ended": verdict.ended,
+        "halted": verdict.halted,
         "final_hash": verdict.final_hash,
+        "differing": sorted(verdict.differing),
         "differences": verdict.differences,
     }
 
@@ -77,7 +81,9 @@ def _sentences(verdict: Verdict, seconds: float) -> str:
         f"contact   {verdict.proofs} proofs"
         + (f"; BROKEN at {verdict.broken[:5]}" if verdict.broken else ", no intersection, no inversion")
         + f"; smallest gap {verdict.smallest_gap * 1000:.4f} mm",
+        *([f"halted    {verdict.halted}"] if verdict.halted else []),
         *(f"note      {line}" for line in verdict.differences),
+        *([EXPECTED] if verdict.differences and not verdict.holds else []),
         f"verdict   {'holds' if verdict.holds else 'DOES NOT HOLD'} ({seconds:.1f} s)",
     ]
     return "\n".join(lines)

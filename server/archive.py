@@ -14,10 +14,8 @@ and is reported.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from typing import Any
 
 import fsspec
@@ -26,7 +24,7 @@ import orjson
 
 from lobby.errors import NotFound, ProtocolError
 from lobby.logs import get_logger, short
-from server.physics_id import COMPUTING
+from server.physics_id import origin
 from server.simulation import Advance, Input, SessionSpec
 
 __all__ = ["Archive", "Manifest", "Part", "Volume"]
@@ -44,7 +42,7 @@ HASH_BYTES = 16
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """Under which physics a server ran the session, and what the session is."""
+    """Under which physics a server ran the session, where that came from (``versions``), and what the session is."""
 
     schema: str
     session: str
@@ -182,8 +180,7 @@ class Volume:
 
     async def begin(self, spec: SessionSpec, physics: str) -> None:
         """Write the manifest of this claim."""
-        versions = {name: version(name) for name in COMPUTING} | {"python": sys.version.split()[0]}
-        manifest = Manifest(SCHEMA, self._session, self._epoch, physics, versions, spec, time.time())
+        manifest = Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time())
         name = f"manifest-{self._epoch:06d}.json"
         await self._try(self._archive.write, self._session, name, msgspec.json.encode(manifest))
 

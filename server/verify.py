@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
-from lobby.errors import Diverged
+from lobby.errors import Refused
 from server.archive import Archive, Manifest, Part
-from server.physics_id import COMPUTING, physics_id
+from server.physics_id import origin, physics_id
 from server.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Record", "Verdict", "load_record", "verify"]
@@ -42,7 +41,9 @@ class Record:
 @dataclass(slots=True)
 class Verdict:
     """What a verification found. ``diverged``: the first tick whose hash differs. ``unrecorded``: ticks that were
-    simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold."""
+    simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold.
+    ``halted``: why the record could not be followed to its end, "" if it could. ``differing``: the parts of the physics
+    (server/physics_id.py) that are not those of the recording; ``differences``: the same in words, for each epoch."""
 
     session: str
     ticks: int = 0
@@ -54,12 +55,15 @@ class Verdict:
     broken: list[int] = field(default_factory=list)
     smallest_gap: float = float("inf")
     ended: bool = False
+    halted: str = ""
     final_hash: str = ""
+    differing: set[str] = field(default_factory=set)
     differences: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
-        return self.diverged is None and self.conflict is None and not self.broken and self.compared > 0
+        followed = self.conflict is None and not self.halted
+        return self.diverged is None and followed and not self.broken and self.compared > 0
 
 
 def load_record(archive: Archive, session: str) -> Record:
@@ -93,23 +97,25 @@ def _last_tick(part: Part) -> int:
 def verify(
     record: Record, *, prove: bool = True, progress: Callable[[int, int], None] = lambda tick, of: None
 ) -> Verdict:
-    """Simulate the record from its first tick to its last.
-
-    Raises Diverged when an input falls at a tick where the world would not take it.
-    """
+    """Simulate the record from its first tick to its last, or to where a recorded input does not fit the world."""
     verdict = Verdict(record.spec.session, conflict=record.conflict, ended=record.ended)
-    verdict.differences = _differences(record.manifests)
+    _tell_differences(verdict, record.manifests)
     simulation, here = Simulation.start(record.spec)
     _compare(verdict, record, here.tick - len(here.hashes), here.hashes)
     proven = 0
     while here.phase != "over" and here.tick < record.last_tick:
         inputs = record.inputs.get(here.tick + 1, [])
         if here.phase == "acting" and not inputs:
-            raise Diverged(f"at tick {here.tick} the world waits for an input that is not recorded")
+            verdict.halted = f"at tick {here.tick} the world waits for an input that is not recorded"
+            break
         following = [tick for tick in record.inputs if tick > here.tick + 1]
         room = min(following, default=record.last_tick + 1) - 1 - here.tick
         before = here.tick
-        here = simulation.advance(inputs, max(1, min(room, PROOF_TICKS, record.last_tick - here.tick)))
+        try:
+            here = simulation.advance(inputs, max(1, min(room, PROOF_TICKS, record.last_tick - here.tick)))
+        except Refused as error:
+            verdict.halted = f"at tick {here.tick} the world refuses a recorded input: {error.message}"
+            break
         verdict.smallest_gap = min(verdict.smallest_gap, here.min_distance)
         _compare(verdict, record, before, here.hashes)
         if prove and (here.phase != "moving" or here.tick - proven >= PROOF_TICKS):
@@ -135,16 +141,16 @@ def _compare(verdict: Verdict, record: Record, before: int, hashes: list[bytes])
                 verdict.diverged = tick
 
 
-def _differences(manifests: tuple[Manifest, ...]) -> list[str]:
-    """How this process differs from those that recorded."""
-    found: list[str] = []
+def _tell_differences(verdict: Verdict, manifests: tuple[Manifest, ...]) -> None:
+    """How this process differs from those that recorded. A part that a manifest does not name is not compared."""
+    here = origin()
     for manifest in manifests:
-        if manifest.physics_id == physics_id():
-            continue
-        other = [f"{name} {manifest.versions.get(name)} there, {version(name)} here" for name in COMPUTING
-                 if manifest.versions.get(name) != version(name)]  # fmt: skip
-        what = "; ".join(other) or "other source or CPU"
-        found.append(
-            f"epoch {manifest.epoch} was simulated by physics {manifest.physics_id}, this is {physics_id()}: {what}"
-        )
-    return found
+        there = manifest.versions
+        names = [name for name in here if name in there and there[name] != here[name]]
+        verdict.differing |= set(names)
+        if manifest.physics_id != physics_id():
+            told = "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in names)
+            verdict.differences.append(
+                f"epoch {manifest.epoch} was simulated by physics {manifest.physics_id}, this is {physics_id()}: "
+                f"{told or 'other source or CPU'}"
+            )
