@@ -1,13 +1,14 @@
 """What the gateway costs, and how much a server carries: real clients over real sockets.
 
     python bench/load.py peers     CPU per delivered message, beside Colyseus where Node and its packages are
-    python bench/load.py ladder    sessions x clients until the p99 of input to frame passes 50 ms; memory of each
-    python bench/load.py soak      ten minutes of members who come, act and go; memory at the end and at the start
+    python bench/load.py ladder    the gateway: sessions x clients until the p99 of input to frame passes 50 ms; memory
+    python bench/load.py whole     whole servers, store and solvers too: duels x observers until the same
+    python bench/load.py soak      ten minutes of members who come, act and go; the slope of the server's memory
 
 The server that is measured runs alone in its process (bench/load_gateway.py: the real gateway, validation and metrics
-on, synthetic sessions); the clients run in another (bench/load_clients.py), the same for every server. CPU is user and
-system time of the server's process, all threads. Peers alternate, so that a busy machine is busy for all of them.
-Colyseus: `npm install` in a copy of bench/colyseus, then --colyseus FOLDER.
+on, synthetic sessions; bench/load_whole.py: `python -m server`); the clients run in another (bench/load_clients.py),
+the same for every server. CPU is user and system time of the server's process, all threads. Peers alternate, so that
+a busy machine is busy for all of them. Colyseus: `npm install` in a copy of bench/colyseus, then --colyseus FOLDER.
 """
 
 from __future__ import annotations
@@ -22,17 +23,26 @@ import shutil
 import socket
 import statistics
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from bench.load_plot import plot  # noqa: E402
+
 RESULTS = HERE / "results"
 FRAME_BYTES = 600
 FRAME_HZ = 30.0
 INPUT_HZ = 10.0
 LIMIT_MS = 50.0
+TARGETS = (0.8, 1.0)
+"""CPU per delivered message in terms of Colyseus': broadcast only, and with inputs."""
+RUNGS = (1, 10, 20, 40, 60, 80, 100, 120, 150, 180, 220)
+SLOPE_MIB = 0.1
+"""Growth per minute that is noise of the allocator: a leak of one KiB for each connection would be 1.2."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -42,10 +52,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> tuple[float, float]:
     """User and system time of a process, all threads [s]."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICKS
+    return int(words[11]) / TICKS, int(words[12]) / TICKS
 
 
 def memory(pid: int) -> int:
@@ -55,9 +65,10 @@ def memory(pid: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One measurement. cpu_us: server CPU per delivered frame [us]."""
+    """One measurement. cpu_us: server CPU per delivered frame [us]; kernel_us: the part of it in system calls."""
 
     cpu_us: float
+    kernel_us: float
     core: float
     frames_per_s: float
     inputs_per_s: float
@@ -105,40 +116,50 @@ async def measure(
 ) -> Seen:
     async with running(kind, sessions, seats, folder) as (pid, port):
         empty = memory(pid)
-        clients = await asyncio.create_subprocess_exec(
-            sys.executable, str(HERE / "load_clients.py"),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
-        )  # fmt: skip
-        assert clients.stdin is not None and clients.stdout is not None
-        try:
-            job = {
-                "kind": kind,
-                "port": port,
-                "sessions": sessions,
-                "seats": seats,
-                "input_hz": input_hz,
-                "seconds": seconds,
-            }
-            async with asyncio.timeout(60 + seconds):
-                for said, heard in ((json.dumps(job), b"ready\n"), ("go", b"warm\n")):
-                    clients.stdin.write(said.encode() + b"\n")
-                    assert await clients.stdout.readline() == heard
-                began = cpu_s(pid)
-                seen: dict[str, Any] = json.loads(await clients.stdout.readline())
-                spent = cpu_s(pid) - began
+        job = {"kind": kind, "port": port, "sessions": sessions, "seats": seats, "input_hz": input_hz}
+        async with driven({**job, "seconds": seconds}) as reading:
+            began = cpu_s(pid)
+            seen = await reading()
+            user, kernel = (now - then for now, then in zip(cpu_s(pid), began, strict=True))
             full = memory(pid)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                clients.kill()
-            await clients.wait()
     waits = sorted(seen["latencies"])
+    frames = max(1, seen["frames"])
     return Seen(
-        cpu_us=spent / max(1, seen["frames"]) * 1e6, core=spent / seen["seconds"],
+        cpu_us=(user + kernel) / frames * 1e6, kernel_us=kernel / frames * 1e6,
+        core=(user + kernel) / seen["seconds"],
         frames_per_s=seen["frames"] / seen["seconds"], inputs_per_s=seen["inputs"] / seen["seconds"],
         p50_ms=waits[len(waits) // 2] / 1000 if waits else 0.0,
         p99_ms=waits[int(len(waits) * 0.99)] / 1000 if waits else 0.0,
         lost=seen["lost"] + seen["closed"], bytes_before=empty, bytes_after=full,
     )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def driven(job: dict[str, Any]) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """The clients of a job, connected and warm; what they saw when its seconds are over. They end with the block."""
+    clients = await asyncio.create_subprocess_exec(
+        sys.executable, str(HERE / "load_clients.py"),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
+    )  # fmt: skip
+    stdin, stdout = clients.stdin, clients.stdout
+    assert stdin is not None and stdout is not None
+
+    async def reading() -> dict[str, Any]:
+        async with asyncio.timeout(30 + job["seconds"]):
+            seen: dict[str, Any] = json.loads(await stdout.readline())
+            return seen
+
+    try:
+        async with asyncio.timeout(60):
+            for said, heard in ((json.dumps(job), b"ready\n"), ("go", b"warm\n")):
+                stdin.write(said.encode() + b"\n")
+                if await stdout.readline() != heard:
+                    raise SystemExit("the clients could not connect")
+        yield reading
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            clients.kill()
+        await clients.wait()
 
 
 async def peers(options: argparse.Namespace) -> str:
@@ -171,23 +192,28 @@ async def peers(options: argparse.Namespace) -> str:
                 )
             else:
                 parts[kind][0] = statistics.median(costs)
-            ratios = [
-                one.cpu_us / other.cpu_us for one, other in zip(seen[kind], seen[kinds[-1]], strict=True)
-            ]
-            ratio = f"{statistics.median(ratios):.2f}" if len(kinds) > 1 else ""
+            ratio = ""
+            if len(kinds) > 1:
+                pairs = zip(seen[kind], seen["colyseus"], strict=True)
+                share = statistics.median(one.cpu_us / other.cpu_us for one, other in pairs)
+                ratio = f"{share:.2f}"
+                if kind == "tussle":
+                    target = TARGETS[input_hz > 0]
+                    ratio += f" ({'reached' if share <= target else 'NOT reached'}: {target})"
             rows.append(
                 f"| {label} | {kind} | {statistics.median(costs):.1f} | {min(costs):.1f} - {max(costs):.1f} | "
-                f"{ratio} | "
+                f"{statistics.median(one.kernel_us for one in seen[kind]):.1f} | {ratio} | "
                 f"{statistics.median(one.p99_ms for one in seen[kind]):.1f} | {seen[kind][0].frames_per_s:.0f} |"
             )
     return "\n".join(
         [
             f"40 sessions x 10 clients, a frame of {FRAME_BYTES} bytes to each at {FRAME_HZ:g} Hz; "
-            f"{options.turns} turns of {options.seconds:g} s each.",
+            f"{options.turns} turns of {options.seconds:g} s each. {await versions(options.colyseus)}",
+            "Each session's frame has a time of its own: those of all sessions are spread over the period.",
             "",
-            "| workload | server | CPU per delivered message [us], median | range | "
+            "| workload | server | CPU per delivered message [us], median | range | of it in the kernel | "
             "ratio to Colyseus, median of turns | p99 input to frame [ms] | frames/s |",
-            "|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
             "What costs it: a frame and an input, and both at the full 12,000 frames and 4,000 inputs a second"
@@ -200,71 +226,95 @@ async def peers(options: argparse.Namespace) -> str:
     )
 
 
+async def versions(folder: Path | None) -> str:
+    """Which Node and Colyseus the peer is."""
+    if folder is None or shutil.which("node") is None:
+        return ""
+    asked = await asyncio.create_subprocess_exec("node", "--version", stdout=asyncio.subprocess.PIPE)
+    node, _ = await asked.communicate()
+    package = json.loads((folder / "node_modules" / "@colyseus" / "core" / "package.json").read_text())
+    return f"Colyseus {package['version']} on Node {node.decode().strip()}."
+
+
 async def ladder(options: argparse.Namespace) -> str:
     """More and more sessions of ten, until the answer is late."""
-    rows = []
-    for sessions in (1, 10, 20, 40, 60, 80, 100, 120, 150):
+    rows, late, middle = [], [], []
+    first: Seen | None = None
+    for sessions in RUNGS:
         one = await measure("tussle", sessions=sessions, seats=10, input_hz=INPUT_HZ, seconds=options.seconds)
+        first = first or one
         each = (one.bytes_after - one.bytes_before) / sessions / 10 / 1024
+        session = (one.bytes_before - first.bytes_before) / max(1, sessions - RUNGS[0]) / 1024
         rows.append(
             f"| {sessions} | {sessions * 10} | {one.frames_per_s:.0f} | {one.inputs_per_s:.0f} | {one.core:.2f} | "
-            f"{one.cpu_us:.1f} | {one.p50_ms:.1f} | {one.p99_ms:.1f} | {each:.0f} | {one.lost} |"
+            f"{one.cpu_us:.1f} | {one.p50_ms:.1f} | {one.p99_ms:.1f} | {session:.0f} | {each:.0f} | {one.lost} |"
         )
+        middle.append((sessions * 10.0, one.p50_ms))
+        late.append((sessions * 10.0, one.p99_ms))
         say(rows[-1])
         if one.p99_ms > LIMIT_MS:
             break
+    if options.save:
+        plot(
+            RESULTS / "load-ladder.svg", title="The gateway: input to the first frame that shows it", across="clients",
+            up="ms", lines={"p99": late, "p50": middle}, limit=LIMIT_MS,
+        )  # fmt: skip
     return "\n".join(
         [
+            f"Sessions of ten clients, each with {INPUT_HZ:g} inputs a second and {FRAME_HZ:g} frames; the frames of a "
+            "session come every 33 ms, so that an input waits 17 ms in the mean whatever the server does.",
+            "",
             "| sessions | clients | frames/s | inputs/s | cores | CPU per frame [us] | "
-            "p50 [ms] | p99 [ms] | memory per connection [KiB] | lost |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            "p50 [ms] | p99 [ms] | memory per session [KiB] | per connection [KiB] | lost |",
+            "|---|---|---|---|---|---|---|---|---|---|---|",
             *rows,
+            "",
+            "Memory per session is that of its audience and core alone, empty, less the first rung's; what a session "
+            "of a whole server takes, load-whole.md has.",
         ]
     )
 
 
+async def whole(options: argparse.Namespace) -> str:
+    """Real servers with store, solvers, journal and proofs: more and more duels, until the answer is late."""
+    from bench import load_whole
+
+    return await load_whole.ladder(options, say)
+
+
 async def soak(options: argparse.Namespace) -> str:
     """Clients come, act and go, again and again, against one server; its memory must not grow."""
-    rows, seats, sessions = [], 10, 20
+    seats, sessions = 10, 20
+    rows: list[tuple[float, float, int]] = []
     async with running("tussle", sessions, seats, None) as (pid, port):
-        job = {
-            "kind": "tussle",
-            "port": port,
-            "sessions": sessions,
-            "seats": seats,
-            "input_hz": INPUT_HZ,
-            "seconds": 8.0,
-        }
+        job = {"kind": "tussle", "port": port, "sessions": sessions, "seats": seats, "input_hz": INPUT_HZ}
         loop = asyncio.get_running_loop()
         began = loop.time()
         while loop.time() - began < options.minutes * 60:
-            clients = await asyncio.create_subprocess_exec(
-                sys.executable, str(HERE / "load_clients.py"),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
-            )  # fmt: skip
-            assert clients.stdin is not None and clients.stdout is not None
-            try:
-                async with asyncio.timeout(60):
-                    for said, heard in ((json.dumps(job), b"ready\n"), ("go", b"warm\n")):
-                        clients.stdin.write(said.encode() + b"\n")
-                        assert await clients.stdout.readline() == heard
-                    seen = json.loads(await clients.stdout.readline())
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    clients.kill()
-                await clients.wait()
+            async with driven({**job, "seconds": 8.0}) as reading:
+                seen = await reading()
             rows.append((loop.time() - began, memory(pid) / 2**20, seen["lost"] + seen["closed"]))
             say(f"{rows[-1][0]:.0f} s: {rows[-1][1]:.1f} MiB, lost {rows[-1][2]}")
-    quarter = max(1, len(rows) // 4)
-    early = statistics.mean(size for _, size, _ in rows[quarter : 2 * quarter] or rows)
-    late = statistics.mean(size for _, size, _ in rows[-quarter:])
+    settled = rows[len(rows) // 4 :]
+    slope, _ = statistics.linear_regression(
+        [at / 60 for at, _, _ in settled], [size for _, size, _ in settled]
+    )
+    grown = slope * 1024 * settled[-1][0] / 60 / len(rows) / sessions / seats
+    lost = sum(lost for _, _, lost in rows)
+    flat = "flat" if abs(slope) < SLOPE_MIB else "NOT FLAT"
+    if options.save:
+        plot(
+            RESULTS / "load-soak.svg", title="Memory of the gateway while connections come and go", across="minutes",
+            up="MiB", lines={"resident": [(at / 60, size) for at, size, _ in rows]},
+        )  # fmt: skip
     table = [f"| {at:.0f} | {size:.1f} | {lost} |" for at, size, lost in rows[:: max(1, len(rows) // 12)]]
     return "\n".join(
         [
             f"{len(rows)} rounds of {sessions * seats} connections that come, "
             f"send {INPUT_HZ:g} inputs a second each, and go without a word.",
-            f"Resident memory: {early:.1f} MiB in the second quarter, "
-            f"{late:.1f} MiB in the last: {late - early:+.1f} MiB.",
+            f"Resident memory after the first quarter: {slope * 1024:+.0f} KiB a minute (least squares), "
+            f"{grown * 1024:+.0f} B for each connection that came and went. "
+            f"Less than {SLOPE_MIB * 1024:.0f} KiB a minute counts as flat: {flat}. Lost: {lost}.",
             "", "| s | MiB | lost while it ran |", "|---|---|---|", *table,
         ]
     )  # fmt: skip
@@ -285,15 +335,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("peers", "ladder", "soak"))
+    parser.add_argument("what", choices=("peers", "ladder", "whole", "soak"))
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--colyseus", type=Path, help="a copy of bench/colyseus with its packages installed")
     parser.add_argument("--save", action="store_true", help="write bench/results/load-WHAT.md")
     options = parser.parse_args()
-    text = asyncio.run({"peers": peers, "ladder": ladder, "soak": soak}[options.what](options))
-    where = f"{machine()}; load average {os.getloadavg()[0]:.1f} at the end."
+    before = os.getloadavg()[0]
+    text = asyncio.run(
+        {"peers": peers, "ladder": ladder, "whole": whole, "soak": soak}[options.what](options)
+    )
+    where = f"{machine()}; load average {before:.1f} before and {os.getloadavg()[0]:.1f} at the end."
     text = f"# bench/load.py {options.what}\n\n{where}\n\n{text}\n"
     sys.stdout.write(text)
     if options.save:

@@ -86,7 +86,7 @@ class Bench:
 
     def __init__(self, sessions: int, seats: int, frame_bytes: int) -> None:
         self.telemetry = Telemetry()
-        self.settings = Settings()
+        self.settings = Settings(address_connections=20_000)  # one address is everybody here
         self.seats = seats
         self.address = SimpleNamespace(id="bench", url="http://127.0.0.1")
         self.neighbours: tuple[str, ...] = ()

@@ -35,5 +35,9 @@ class Arena extends Room {
 const server = new Server({ transport: new WebSocketTransport({ pingInterval: 20000 }), greet: false, logger: { info() {}, warn: console.error, error: console.error, debug() {} } });
 server.define("arena", Arena).filterBy(["session"]);
 await server.listen(PORT, "127.0.0.1");
-for (let i = 0; i < ROOMS; i++) await matchMaker.createRoom("arena", { session: i });
+// Opened at times whose rests by the period are spread evenly, as Tussle's sessions are: no two begin in step.
+for (let i = 0; i < ROOMS; i++) {
+  await matchMaker.createRoom("arena", { session: i });
+  await new Promise((done) => setTimeout(done, (1000 / HZ) * (1 + 1 / ROOMS)));
+}
 console.log("ready");
