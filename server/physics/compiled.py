@@ -19,7 +19,7 @@ import numba
 
 from server.physics.identity import kernel_hash
 
-__all__ = ["CACHE_FOLDER", "inner", "kernel"]
+__all__ = ["CACHE_FOLDER", "inner", "kernel", "part"]
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -52,4 +52,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same for a function that only other kernels call, without an entry from Python."""
     options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("Callable[..., Any]", numba.njit(**options)(function))
+
+
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A piece of one kernel, a function for its reader only: its code is put where it is called."""
+    options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return cast("Callable[..., Any]", numba.njit(**options)(function))

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from server.physics.assembly import body_energy, elastic_energy, island_direction, place_vertices
+from server.physics.assembly import island_direction
 from server.physics.broadphase import candidate_pairs
 from server.physics.compiled import inner, kernel
 from server.physics.contact import barrier, contact_energy, measure, mollifier
@@ -20,6 +20,7 @@ from server.physics.distance import EDGE_EDGE
 from server.physics.friction import friction_energy
 from server.physics.islands import group_by_island, label_islands, second_vertex
 from server.physics.motion import collision_free, volume_step
+from server.physics.potential import body_energy, elastic_energy, place_vertices
 from server.physics.tables import AFFINE, Islands, Lagged, Pairs, Work
 
 __all__ = ["advance"]

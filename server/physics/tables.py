@@ -11,7 +11,18 @@ from typing import NamedTuple
 from server.physics.geometry import Ints
 from server.physics.state import Bools, Floats
 
-__all__ = ["AFFINE", "ELASTIC", "Islands", "Lagged", "Numbers", "Pairs", "Springs", "Tables", "Work"]
+__all__ = [
+    "AFFINE",
+    "ELASTIC",
+    "Islands",
+    "Lagged",
+    "Numbers",
+    "Pairs",
+    "Springs",
+    "System",
+    "Tables",
+    "Work",
+]
 
 AFFINE = 0
 ELASTIC = 1
@@ -128,6 +139,18 @@ class Islands(NamedTuple):
     pair_start: Ints
     lag_order: Ints
     lag_start: Ints
+
+
+class System(NamedTuple):
+    """The linear system of one island: its pattern in elimination order, and its blocks; n blocks, m of them stored.
+
+    slot (n, n), columns (n + 1,), rows: as order_blocks gives them. data (m, 12, 12): the stored blocks.
+    """
+
+    slot: Ints
+    columns: Ints
+    rows: Ints
+    data: Floats
 
 
 class Work(NamedTuple):

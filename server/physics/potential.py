@@ -1,0 +1,77 @@
+"""A body's share of the incremental potential: inertia, elasticity and springs; and its vertices, x = W q.
+
+E(q) = 1/2 (q - goal)^T M (q - goal) + dt^2 (elastic + springs) + kappa * barriers + lagged friction, whose
+minimiser is the implicit Euler step (Li et al. 2020, eq. 2), in the generalised coordinates x = W q (Lan et
+al. 2022)."""
+
+# mypy: allow-untyped-defs
+
+from __future__ import annotations
+
+import numpy as np
+
+from server.physics.compiled import inner
+from server.physics.elasticity import affine_energy, tet_energy
+from server.physics.springs import spring_energy
+from server.physics.tables import AFFINE
+
+__all__ = ["body_energy", "elastic_energy", "place_vertices"]
+
+
+@inner
+def place_vertices(t, body, q, x):
+    """Write the vertices of a body, x = W q [m], into x, shape (v, 3)."""
+    first = t.node_start[body]
+    if t.kind[body] == AFFINE:
+        for v in range(t.vertex_start[body], t.vertex_start[body + 1]):
+            for k in range(3):
+                x[v, k] = (
+                    q[first, k]
+                    + t.rest[v, 0] * q[first + 1, k]
+                    + t.rest[v, 1] * q[first + 2, k]
+                    + t.rest[v, 2] * q[first + 3, k]
+                )
+    else:
+        for v in range(t.vertex_start[body], t.vertex_start[body + 1]):
+            for k in range(3):
+                x[v, k] = q[t.vertex_node[v], k]
+
+
+@inner
+def elastic_energy(t, body, q):
+    """Elastic energy of one body [J]; inf if a tetrahedron is inverted."""
+    if t.kind[body] == AFFINE:
+        return affine_energy(q, t.node_start[body], t.stiffness[body])
+    f = np.empty((3, 3))
+    energy = 0.0
+    for e in range(t.tet_start[body], t.tet_start[body + 1]):
+        energy += tet_energy(q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, f)
+    return energy
+
+
+@inner
+def body_energy(t, springs, body, q, goal, dt):
+    """Inertia and dt^2 (elastic + springs) of one body: its share of the potential without contact."""
+    energy = 0.0
+    first = t.node_start[body]
+    if t.kind[body] == AFFINE:
+        for i in range(4):
+            for j in range(4):
+                m = 0.5 * t.mass[body, i, j]
+                if m != 0.0:
+                    for k in range(3):
+                        energy += (
+                            m
+                            * (q[first + i, k] - goal[first + i, k])
+                            * (q[first + j, k] - goal[first + j, k])
+                        )
+    else:
+        for n in range(first, t.node_start[body + 1]):
+            for k in range(3):
+                offset = q[n, k] - goal[n, k]
+                energy += 0.5 * t.node_mass[n] * offset * offset
+    energy += dt * dt * elastic_energy(t, body, q)
+    for m in range(springs.body.shape[0]):
+        if springs.body[m] == body:
+            energy += dt * dt * spring_energy(springs, m, q)
+    return energy
