@@ -1,27 +1,35 @@
-// The live list: asked about once a second while the lobby is looked at, rarer when nobody looks.
+// The live list: asked about once a second while the lobby is looked at, rarer when nobody looks; at once for a search.
 
 import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const LIST_MS = 1000;
+const ENDED_EVERY = 3;
 const BOARD_EVERY = 8;
+/** Between the last key of a search and its question. */
+const TYPING_MS = 150;
 
 /** Poll until the returned function is called. */
 export function poll(): () => void {
   let stopped = false;
   let timer = 0;
   let round = 0;
+  let asked = "";
   const step = async (): Promise<void> => {
     if (stopped) return;
     if (!document.hidden) {
       const began = performance.now();
+      const text = search.value.trim();
+      const fresh = text !== asked;
       try {
-        const text = search.value.trim();
-        const list = await api.sessions(null, text);
+        const [list, past] = await Promise.all([api.sessions(null, text), fresh || round % ENDED_EVERY === 0 ? api.sessions("ended", text) : null]);
         if (stopped) return;
         pollRtt.value = Math.round(performance.now() - began);
-        sessions.value = list;
+        if (text === search.value.trim()) {
+          sessions.value = list;
+          if (past) ended.value = past.filter((one) => one.started_at > 0);
+          asked = text;
+        }
         online.value = true;
-        if (round % 3 === 0) ended.value = await api.sessions("ended", text).then((all) => all.filter((one) => one.started_at > 0));
         if (round % BOARD_EVERY === 0) leaderboard.value = await api.leaderboard(ratedMode.value).catch(() => []);
       } catch {
         online.value = false;
@@ -30,9 +38,29 @@ export function poll(): () => void {
     }
     timer = window.setTimeout(() => void step(), LIST_MS);
   };
+  /** The next question now, and not later. */
+  const soon = (wait: number): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => void step(), wait);
+  };
   void step();
+  const stops = [
+    search.subscribe((text) => {
+      if (text.trim() !== asked) soon(TYPING_MS);
+    }),
+    ratedMode.subscribe((mode) => {
+      leaderboard.value = null;
+      void api.leaderboard(mode).then(
+        (rows) => {
+          if (!stopped && mode === ratedMode.value) leaderboard.value = rows;
+        },
+        () => {},
+      );
+    }),
+  ];
   return () => {
     stopped = true;
     clearTimeout(timer);
+    for (const stop of stops) stop();
   };
 }

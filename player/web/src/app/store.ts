@@ -3,6 +3,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { Api, Problem } from "../wire/api";
 import type { BodyEntry, LeaderboardRow, SeatTicket } from "../wire/api";
+import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
 import { parseCode } from "../ui/format";
@@ -160,7 +161,7 @@ function explain(error: unknown): void {
       store_unavailable: ["The store does not answer.", "Try again in a moment."],
       offline: ["The server does not answer.", "Is the network there?"],
     };
-    const [title, text] = said[error.code] ?? ["That did not work.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`];
+    const [title, text] = said[error.code] ?? ["That did not work.", sentence(error.message)];
     tell("bad", title, text);
   } else throw error;
 }
@@ -187,17 +188,23 @@ function remember(answer: { player: string; name: string; token: string; guest: 
   return made;
 }
 
-/** Keep the name with a secret, or log in as its owner. Answers whether it worked. */
-export async function claim(secret: string): Promise<boolean> {
-  return (
-    (await doing("claim", async () => {
-      const name = wantedName.value.trim();
-      const answer = await api.login(name, secret);
-      remember(answer);
-      tell("ok", `${answer.name} is yours.`, "Log in with the same secret on another device.");
-      return true;
-    })) ?? false
-  );
+/** Keep the name with a secret, or log in as its owner. Answers null, or why it is not theirs. */
+export async function claim(secret: string): Promise<string | null> {
+  const done = await doing("claim", async () => {
+    try {
+      remember(await api.login(wantedName.value.trim(), secret));
+    } catch (error) {
+      if (error instanceof Problem && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
+      throw error;
+    }
+    tell("ok", `${me.value?.name ?? ""} is yours.`, "Log in with the same secret on another device.");
+    return "";
+  });
+  return done === "" ? null : (done ?? "");
+}
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`;
 }
 
 /** Run an act that takes a while; errors become a notice. */
@@ -254,10 +261,17 @@ export function join(text: string): Promise<unknown> {
   return doing(`join ${text}`, async () => {
     await ensureMe();
     const token = parseCode(text);
+    const view = await api.session(token);
+    const seated = view.seats.some((seat) => seat.player === me.value?.player);
+    if (!seated && view.status !== "open" && !ENDED.includes(view.status)) {
+      tell("wash", "All seats are taken.", "You are watching.");
+      await enter(await api.observe(token));
+      return;
+    }
     try {
       await enter(await api.join(token));
     } catch (error) {
-      // A full or running session can still be watched.
+      // The last seat was taken in this moment, or given up before.
       if (error instanceof Problem && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
         tell("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
         await enter(await api.observe(token));

@@ -129,6 +129,7 @@ function CodeButton() {
 function PlayTile() {
   const [code, setCode] = useState("");
   const [secret, setSecret] = useState<string | null>(null);
+  const [refused, setRefused] = useState("");
   const known = me.value;
   const mine = known && shortName(known.name) === wantedName.value.trim();
   return (
@@ -158,16 +159,21 @@ function PlayTile() {
                 class="row"
                 onSubmit={(event) => {
                   event.preventDefault();
-                  void claim(secret).then((done) => done && setSecret(null));
+                  void claim(secret).then((problem) => (problem === null ? setSecret(null) : setRefused(problem)));
                 }}
               >
-                <div class="field" style={{ flex: 1 }}>
-                  <input type="password" aria-label="Secret, 6 characters or more" placeholder="Secret, 6 or more" minLength={6} autocomplete="current-password" value={secret} onInput={(event) => setSecret(event.currentTarget.value)} />
+                <div class={refused ? "field bad" : "field"} style={{ flex: 1 }}>
+                  <input type="password" aria-label="Secret, 6 characters or more" aria-invalid={refused !== ""} aria-describedby={refused ? "refused" : undefined} placeholder="Secret, 6 or more" minLength={6} autocomplete="current-password" value={secret} onInput={(event) => { setSecret(event.currentTarget.value); setRefused(""); }} />
                 </div>
                 <button class="btn main" disabled={secret.length < 6 || !wantedName.value.trim()}>
                   It’s mine
                 </button>
               </form>
+            )}
+            {refused && (
+              <p class="small harm" id="refused" role="alert" data-test="refused">
+                {refused}
+              </p>
             )}
           </div>
           <div class="sep" />
@@ -433,12 +439,11 @@ function Queue({ waiting }: { waiting: readonly SessionView[] }) {
 }
 
 function Rules() {
-  const { name, rules } = modeCard(wantedMode.value);
-  const title = `How ${name.toLowerCase()} goes`;
+  const { how, rules } = modeCard(wantedMode.value);
   return (
-    <section class="tile grow" aria-label={title}>
+    <section class="tile grow" aria-label={how}>
       <header>
-        <h2>{title}</h2>
+        <h2>{how}</h2>
       </header>
       <ol class="in rules scroll">
         {rules.map((line, index) => (

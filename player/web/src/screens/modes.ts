@@ -2,6 +2,8 @@
 
 interface ModeCard {
   readonly name: string;
+  /** Over the rules. */
+  readonly how: string;
   /** As it stands on a narrow button. */
   readonly short: string;
   readonly sizes: readonly number[];
@@ -19,6 +21,7 @@ interface ModeCard {
 const CARDS: Readonly<Record<string, ModeCard>> = {
   duel: {
     name: "Duel",
+    how: "How a duel goes",
     short: "Duel",
     sizes: [2, 3, 4, 6],
     size: 2,
@@ -38,6 +41,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
   curling: {
     name: "Curling",
+    how: "How curling goes",
     short: "Curling",
     sizes: [2, 3, 4],
     size: 2,
@@ -58,6 +62,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
   sandbox: {
     name: "Sandbox",
+    how: "What a sandbox is",
     short: "Sandbox",
     sizes: [1, 2, 4, 8],
     size: 2,
@@ -77,6 +82,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
   "spring-damper": {
     name: "Spring-damper",
+    how: "What the spring shows",
     short: "Spring",
     sizes: [1, 3, 6],
     size: 1,
@@ -95,7 +101,7 @@ export const MODES: readonly { readonly id: string; readonly name: string }[] = 
 
 /** What is known of a mode; of one that another server brought, little. */
 export function modeCard(mode: string): ModeCard {
-  return CARDS[mode] ?? { ...CARDS["duel"]!, name: mode, short: mode, rules: [], facts: [] };
+  return CARDS[mode] ?? { ...CARDS["duel"]!, name: mode, how: "", short: mode, rules: [], facts: [] };
 }
 
 export function modeName(mode: string): string {

@@ -241,6 +241,7 @@ export class SessionClient {
       this.lostAt = Date.now();
       this.eventsSinceLost = 0;
     }
+    this.rtt.value = null;
     const wait = Math.min(LAST_RETRY_MS, first * 2 ** this.tries++) * (0.75 + Math.random() / 2);
     this.link.value = { kind: "lost", retryAt: Date.now() + wait, since: this.lostAt };
     this.again = again;

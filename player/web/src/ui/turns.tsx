@@ -96,13 +96,14 @@ export function Over({ client, state, won, points }: { client: SessionClient; st
           </li>
         ))}
       </ol>
-      <span class="sp" />
-      <button class={client.role === "player" ? "btn now" : "btn"} onClick={() => void rematch(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
-        {client.role === "player" ? "Play again" : "Find me a seat"}
-      </button>
-      <button class="btn" onClick={leave}>
-        Back to lobbies
-      </button>
+      <div class="row ways">
+        <button class={client.role === "player" ? "btn now" : "btn"} onClick={() => void rematch(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
+          {client.role === "player" ? "Play again" : "Find me a seat"}
+        </button>
+        <button class="btn" onClick={leave}>
+          Back to lobbies
+        </button>
+      </div>
     </section>
   );
 }

@@ -1,0 +1,141 @@
+"""The lobby and those who gather in it: names and secrets, the list and its search, the queue, codes and links,
+presence and chat."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+
+from tests.player.web.person import in_browser, serious
+
+pytestmark = in_browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+def open_lobby(host: Any, mode: str = "Duel", *, hidden: bool = True) -> str:
+    """A new lobby of that mode; its token."""
+    host.go("/?tier=C")
+    host.page.fill("#name", host.name)
+    host.page.click(f"[role=radio]:has-text('{mode}')")
+    if hidden:
+        host.page.check("text=New lobbies by code only")
+    host.page.click("[data-test=open]")
+    return "".join(host.page.inner_text("[data-test=code]").split()).lower()
+
+
+def test_a_guest_keeps_its_name_with_a_secret(person: Any) -> None:
+    """First a guest, then a name of one's own; elsewhere the wrong secret is refused beside its field and the right one
+    lets its owner in, also after a reload."""
+    name = f"Ada {secrets.token_hex(3)}"
+    ada, elsewhere = person("Ada"), person("Ada", **PHONE, color_scheme="dark")
+    ada.go()
+    ada.page.wait_for_selector("text=No account needed")
+    guest = ada.look("JSON.parse(localStorage.getItem('tussle.me')).player")
+    ada.page.fill("#name", name)
+    ada.page.click("text=Keep this name with a secret")
+    ada.page.fill("[type=password]", "a secret of hers")
+    ada.page.keyboard.press("Enter")
+    ada.page.wait_for_selector("text=This name is yours")
+    assert ada.look("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
+    elsewhere.go()
+    elsewhere.page.fill("#name", name)
+    elsewhere.page.click("text=Keep this name with a secret")
+    elsewhere.page.fill("[type=password]", "a guess of his")
+    elsewhere.page.click("button:has-text('It’s mine')")
+    elsewhere.page.wait_for_selector("[data-test=refused]")
+    elsewhere.shoot("login-refused")
+    assert serious(elsewhere.page) == []
+    assert [text for text in elsewhere.wrong if "401" not in text] == []
+    elsewhere.wrong.clear()  # the browser itself notes every answer that is an error
+    elsewhere.page.fill("[type=password]", "a secret of hers")
+    elsewhere.page.click("button:has-text('It’s mine')")
+    elsewhere.page.wait_for_selector("text=This name is yours")
+    elsewhere.page.reload()
+    elsewhere.page.wait_for_selector("text=This name is yours")
+    assert elsewhere.look("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
+    assert elsewhere.page.input_value("#name") == name
+
+
+def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
+    """An open lobby is in the list and the queue of another page, is found by its host's name and by nothing else, and
+    one joins it from there."""
+    name = f"Otto{secrets.token_hex(3)}"
+    otto, kei = person(name), person("Kei")
+    token = open_lobby(otto, "Curling", hidden=False)
+    kei.go()
+    kei.page.fill("#name", "Kei")
+    kei.page.fill("[type=search]", name[:8])
+    row = f"[data-test=sessions] [data-session='{token}']"
+    kei.page.wait_for_selector(row)
+    kei.page.wait_for_selector(f"[aria-label=Queue] >> text={name}’s curling")
+    kei.until("document.querySelectorAll('[data-test=sessions] [data-session]').length === 1")
+    kei.shoot("lobby-search")
+    kei.page.fill("[type=search]", f"nobody{name}")
+    kei.page.wait_for_selector(f"text=No session called “nobody{name}”")
+    kei.page.click("text=Clear search")
+    kei.page.fill("[type=search]", token)
+    kei.page.click(f"{row} button:has-text('Join')")
+    kei.page.wait_for_selector("[data-test=ready]")
+    otto.page.wait_for_selector("[data-test=seats] >> text=Kei")
+    for one in (kei, otto):
+        one.page.click("[data-test=leave]")
+
+
+def test_the_leaderboard_is_of_the_mode_and_names_those_who_played(person: Any) -> None:
+    """Bots have played duels to the end: they are on the board of duels."""
+    mira = person("Mira")
+    mira.go()
+    mira.page.wait_for_selector("[aria-label=Leaderboard] li", timeout=120_000)
+    rows = mira.page.locator("[aria-label=Leaderboard] li").all_inner_texts()
+    assert all(re.search(r"\d", row) for row in rows)
+
+
+def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: Any) -> None:
+    """The copied link opens the door; who joins, who watches, who is away and what is said is seen by all, in the lobby
+    and in the session; a search for a stranger's code says that there is none."""
+    ada, kei, lena = person("Ada"), person("Kei"), person("Lena", **PHONE)
+    ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    token = open_lobby(ada)
+    ada.page.click("button:has-text('Copy link')")
+    ada.page.wait_for_selector("button:has-text('Copied')")
+    link = ada.look("navigator.clipboard.readText()")
+    assert link == f"{ada.url}/#/s/{token}"
+    kei.page.goto(link)
+    kei.page.fill("[data-test=door] input", "Kei")
+    kei.page.click("[data-test=join]")
+    kei.page.wait_for_selector("[data-test=ready]")
+    lena.go()
+    lena.page.fill("#name", "Lena")
+    lena.page.fill("#code", token.upper())
+    lena.page.keyboard.press("Tab")
+    lena.page.click("button:has-text('Join')")
+    for one in (ada, kei, lena):
+        one.page.wait_for_selector("[data-test=watching] >> text=Lena")
+    lena.page.wait_for_selector("text=You are watching.")
+    for one, text in ((kei, "I took the jack."), (ada, "Fine, I go second.")):
+        one.page.fill("[aria-label='Message everyone']", text)
+        one.page.keyboard.press("Enter")
+    for one in (ada, kei, lena):
+        one.page.wait_for_selector("[data-test=chat] >> text=I took the jack.")
+        one.page.wait_for_selector("[data-test=chat] >> text=Fine, I go second.")
+    ada.shoot("waiting-watched")
+    lena.shoot("phone-waiting-watching")
+    kei.page.click("[data-test=ready]")
+    ada.page.wait_for_selector("[data-test=seats] >> text=Ready")
+    ada.page.click("[data-test=ready]")
+    for one in (ada, kei, lena):
+        one.page.wait_for_selector("[data-test=stage]")
+        one.page.wait_for_selector("[data-test=watching] >> text=Lena")
+    ada.page.fill("[aria-label='Message everyone']", "Good luck, all")
+    ada.page.keyboard.press("Enter")
+    for one in (kei, lena):
+        one.page.wait_for_selector("[data-test=chat] >> text=Good luck, all")
+    lena.page.click("[data-test=leave]")
+    for one in (ada, kei):
+        one.page.wait_for_selector("[data-test=watching]", state="detached")
+    kei.page.close()
+    ada.page.wait_for_selector("[data-test=players] >> text=away")
+    ada.shoot("duel-away")
+    ada.page.click("[data-test=leave]")
