@@ -101,19 +101,29 @@ class Claims:
         )
         return bool(reply[1] == "1")
 
-    async def recovered(self, fence: Fence, tick: int, *, exact: bool, ticks_again: int) -> Recovered:
-        """The world stands at ``tick``: the turn clock goes on. Repeating it changes nothing. Raises Fenced."""
+    async def recovered(
+        self, fence: Fence, tick: int, *, exact: bool, ticks_again: int, inputs_lost: int = 0
+    ) -> Recovered:
+        """The world stands at ``tick``: the turn clock goes on. When that is not ``exact``, what the journal has of
+        later ticks is forgotten, and what happens from this tick on is public again. Repeating it changes nothing.
+        Raises Fenced."""
         keys, session = self._keys, fence.session
         reply = await self._store.run(
             "recovered",
-            keys.for_scripts(session, fence.mode, fence.size),
+            [*keys.for_scripts(session, fence.mode, fence.size), keys.journal(session)],
             [
                 *(session, keys.wake(session), keys.lifecycle),
-                *(fence.server, fence.nonce, fence.epoch, tick, int(exact), ticks_again),
+                *(fence.server, fence.nonce, fence.epoch, tick, int(exact), ticks_again, inputs_lost),
             ],
         )
         v, ends_at, gap = (int(part) for part in reply[1:])
-        data = {"exact": exact, "tick": tick, "ticks_again": ticks_again, "gap_ms": gap}
+        data = {
+            "exact": exact,
+            "tick": tick,
+            "ticks_again": ticks_again,
+            "inputs_lost": inputs_lost,
+            "gap_ms": gap,
+        }
         event = Event(
             v, "recovered", {**data, "turn_ends_at": ends_at, "holder": fence.server}, tick, fence.epoch
         )

@@ -42,6 +42,9 @@ FIRST_ENTRY = 1
 
 FINISH_TRIES = 4
 
+EVENTS_PAGE = 500
+"""Events that are read at once when one is looked for."""
+
 JOURNAL_TICKS = 3600
 """Ticks whose inputs stay in the journal although they are archived: a client may still ask whether one was taken."""
 
@@ -210,6 +213,24 @@ class Runs:
         """What operators want of the run now."""
         status, end = await self._store.call("HMGET", self._keys.session(session), "status", "end_asked")
         return Orders(paused=status == "paused", end=end == "1")
+
+    async def last_turn(self, session: str, tick: int) -> TickEvent | None:
+        """The newest turn that was public at ``tick``, as its mode told it."""
+        events, newest = self._keys.events(session), "+"
+        while True:
+            page = await self._store.call("XREVRANGE", events, newest, "-", "COUNT", EVENTS_PAGE)
+            for _, flat in page:
+                fields = dict(zip(flat[::2], flat[1::2], strict=True))
+                if fields["t"] == "turn_started" and int(fields["tick"]) <= tick:
+                    data = msgspec.json.decode(fields["d"], type=dict[str, Any])
+                    return (
+                        int(fields["tick"]),
+                        "turn_started",
+                        {k: v for k, v in data.items() if k != "ends_at"},
+                    )
+            if len(page) < EVENTS_PAGE:
+                return None
+            newest = f"({page[-1][0]}"
 
     async def start_clock(self, fence: Fence, left_ms: int | None = None) -> TurnClock:
         """Go on: the turn clock does too, with ``left_ms`` of the turn if that is known, unless the session is paused.

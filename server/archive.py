@@ -2,32 +2,40 @@
 
     ARCHIVE_URL/T/manifest-<epoch>.json      written when a server takes the session
     ARCHIVE_URL/T/<epoch>.parts              length (u32, little endian) + msgpack of Part, again and again
-    ARCHIVE_URL/T/end.json                   written at the end: the last tick
+    ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, and whether all is there
 
 Any file system that fsspec knows will do; one that cannot append has one file per part, ``<epoch>-<number>.parts``.
 A part that was cut off by a crash is not there: the next holder records its ticks again, since parts are written before
 the checkpoint behind them. Two holders may both record a tick; the simulation is deterministic, so their hashes agree,
-and ``tussle verify`` checks that they do. Writing happens in threads; what cannot be written waits, within a bound,
-and is reported.
+and ``tussle verify`` checks that they do.
+
+Writing happens in threads, one write of a session at a time, and a session waits PATIENCE_S for one that is slow, then
+goes on without it. What cannot be written yet waits, within a bound, and is reported; a part of which only a piece was
+written is written again over that piece. Beyond the bound the rest is given up: then ``end.json`` says that the archive
+is not whole, as it says nothing at all when it cannot be written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import fsspec
 import msgspec
-import orjson
 
 from lobby.errors import NotFound, ProtocolError
 from lobby.logs import get_logger, short
 from server.physics_id import origin
 from server.simulation import Advance, Input, SessionSpec
 
-__all__ = ["Archive", "Manifest", "Part", "Volume"]
+__all__ = ["Archive", "End", "Manifest", "Part", "Volume"]
 
 log = get_logger("server.archive")
 
@@ -39,6 +47,9 @@ CHECKPOINT_TICKS = 600
 """Ticks between two checkpoints in the archive; a verification may start at any of them."""
 
 HASH_BYTES = 16
+
+PATIENCE_S = 5.0
+"""For so long a session waits for a write; a slower one goes on by itself, and nobody waits for it any more."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -65,8 +76,11 @@ class Part(msgspec.Struct, frozen=True):
     checkpoints: list[tuple[int, bytes]]
 
 
-class _End(msgspec.Struct, frozen=True):
+class End(msgspec.Struct, frozen=True):
+    """The last tick of a session that ended. ``whole``: everything that its last holder had to record is there."""
+
     tick: int
+    whole: bool = True
 
 
 class Archive:
@@ -107,10 +121,11 @@ class Archive:
                 yield _decode(name, data[at + 4 : at + 4 + size], Part, json=False)
                 at += 4 + size
 
-    def end(self, session: str) -> int | None:
-        """The last tick of a session that ended; None for one that did not."""
+    def end(self, session: str) -> End | None:
+        """How a session ended; None for one that did not, or whose end could not be written."""
         path = f"{self._root}/{session}/end.json"
-        return self._read_json(path, _End).tick if self._fs.exists(path) else None
+        end: End | None = self._read_json(path, End) if self._fs.exists(path) else None
+        return end
 
     def write(self, session: str, name: str, data: bytes) -> None:
         """One file, whole or not at all."""
@@ -122,14 +137,21 @@ class Archive:
         else:
             self._fs.pipe_file(path, data)
 
-    def append(self, session: str, epoch: int, number: int, data: bytes) -> None:
-        """One more part of a holder's."""
+    def append(self, session: str, epoch: int, number: int, at: int, data: bytes) -> int:
+        """One more part of a holder's, at byte ``at`` of what it has appended, which is returned as it is then. What
+        stands behind ``at``, of a write that failed half way, is cut off."""
         framed = len(data).to_bytes(4, "little") + data
         if not self._local:
             self.write(session, f"{epoch:06d}-{number:06d}.parts", framed)
-            return
-        with self._fs.open(f"{self._root}/{session}/{epoch:06d}.parts", "ab") as file:
+            return at + len(framed)
+        self._fs.makedirs(f"{self._root}/{session}", exist_ok=True)
+        path = Path(f"{self._root}/{session}/{epoch:06d}.parts")
+        path.touch()
+        with path.open("r+b") as file:
+            file.truncate(at)
+            file.seek(at)
             file.write(framed)
+        return at + len(framed)
 
     def prune(self, days: float, now: float) -> int:
         """Remove sessions whose newest file is older than ``days``; how many."""
@@ -160,8 +182,19 @@ def _decode(path: str, data: bytes, kind: Any, *, json: bool) -> Any:
         raise ProtocolError(f"{name} is damaged: {error}", code="damaged_archive") from None
 
 
+@dataclass(slots=True)
+class _Write:
+    """A write under way. ``done``: an error, or what the work returned."""
+
+    part: Part | None
+    tick: int
+    done: asyncio.Future[Any]
+    slow: bool = False
+
+
 class Volume:
-    """What one holder writes of one session. ``record`` and ``keep`` never block; ``flush`` writes."""
+    """What one holder writes of one session. ``record`` and ``keep`` never block; ``flush`` and ``end`` write, and wait
+    no longer than PATIENCE_S for it."""
 
     def __init__(self, archive: Archive, session: str, epoch: int) -> None:
         self.archived_tick = -1
@@ -169,6 +202,8 @@ class Volume:
         self._session = session
         self._epoch = epoch
         self._number = 0
+        self._size = 0
+        self._files: deque[tuple[str, bytes]] = deque()
         self._inputs: list[tuple[int, Input]] = []
         self._hashes: list[tuple[int, bytes]] = []
         self._checkpoints: list[tuple[int, bytes]] = []
@@ -176,13 +211,14 @@ class Volume:
         self._tick = -1
         self._kept_tick = -CHECKPOINT_TICKS
         self._given_up = False
-        self._writing = asyncio.Lock()
+        self._write: _Write | None = None
+        self._flushing = asyncio.Lock()
 
     async def begin(self, spec: SessionSpec, physics: str) -> None:
         """Write the manifest of this claim."""
         manifest = Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time())
-        name = f"manifest-{self._epoch:06d}.json"
-        await self._try(self._archive.write, self._session, name, msgspec.json.encode(manifest))
+        self._files.append((f"manifest-{self._epoch:06d}.json", msgspec.json.encode(manifest)))
+        await self.flush()
 
     def record(self, advance: Advance, inputs: list[Input]) -> None:
         """Remember what an advance did."""
@@ -204,39 +240,100 @@ class Volume:
 
     def _grow(self, size: int) -> None:
         self._waiting += size
-        if self._waiting > WAITING_BYTES:
+        if self._waiting > WAITING_BYTES and not self._given_up:
             self._given_up = True
             self._inputs, self._hashes, self._checkpoints = [], [], []
             log.error("archive_given_up", token=short(self._session), tick=self._tick)
 
     async def flush(self) -> int:
         """Write what waits; the tick up to which everything is archived."""
-        async with self._writing:
-            if self._inputs or self._hashes or self._checkpoints:
-                part = Part(SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints)
-                tick = self._tick
-                self._inputs, self._hashes, self._checkpoints = [], [], []
-                self._waiting = 0
-                data = msgspec.msgpack.encode(part)
-                if await self._try(self._archive.append, self._session, self._epoch, self._number, data):
-                    self.archived_tick = tick
-                    self._number += 1
-                else:  # try again with what comes next
-                    self._inputs[:0] = part.inputs
-                    self._hashes[:0] = part.hashes
-                    self._checkpoints[:0] = part.checkpoints
-                    self._grow(sum(len(hashes) for _, hashes in part.hashes))
+        async with self._flushing:
+            while await self._settled() and self._begin_next():
+                pass
         return self.archived_tick
 
     async def end(self, tick: int) -> None:
-        """Write everything, then that it is all."""
+        """The session has ended: write everything, then that, and whether it is all."""
         await self.flush()
-        await self._try(self._archive.write, self._session, "end.json", orjson.dumps({"tick": tick}))
+        whole = not self._given_up and not self._lacking
+        if not whole:
+            log.error("archive_not_whole", token=short(self._session), tick=tick)
+        self._files.append(("end.json", msgspec.json.encode(End(tick, whole))))
+        await self.flush()
 
-    async def _try(self, work: Callable[..., None], *args: Any) -> bool:
-        try:
-            await asyncio.to_thread(work, *args)
-        except Exception as error:  # noqa: BLE001 every file system has errors of its own; none ends a session
-            log.error("archive_not_written", token=short(self._session), error=str(error))
+    @property
+    def _lacking(self) -> bool:
+        """Whether something waits to be written, or is being written."""
+        return bool(self._write or self._files or self._inputs or self._hashes or self._checkpoints)
+
+    def _begin_next(self) -> bool:
+        """Begin the next write; False: nothing waits."""
+        archive, session = self._archive, self._session
+        if self._files:
+            name, data = self._files[0]
+            self._write = _Write(None, self.archived_tick, _in_thread(archive.write, session, name, data))
+            return True
+        if not (self._inputs or self._hashes or self._checkpoints):
             return False
+        part = Part(SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints)
+        self._inputs, self._hashes, self._checkpoints = [], [], []
+        data = msgspec.msgpack.encode(part)
+        done = _in_thread(archive.append, session, self._epoch, self._number, self._size, data)
+        self._write = _Write(part, self._tick, done)
         return True
+
+    async def _settled(self) -> bool:
+        """Whether the next write may begin: none is under way, and the last one, if it was, has succeeded."""
+        write = self._write
+        if write is None:
+            return True
+        await asyncio.wait([write.done], timeout=0 if write.slow else PATIENCE_S)
+        if not write.done.done():
+            if not write.slow:
+                log.error("archive_slow", token=short(self._session), patience_s=PATIENCE_S)
+            write.slow = True
+            return False
+        self._write, answer, part = None, write.done.result(), write.part
+        if isinstance(answer, Exception):
+            log.error("archive_not_written", token=short(self._session), error=str(answer))
+            if part is not None and not self._given_up:  # try again with what comes next
+                self._inputs[:0] = part.inputs
+                self._hashes[:0] = part.hashes
+                self._checkpoints[:0] = part.checkpoints
+            return False
+        if part is None:
+            self._files.popleft()
+        else:
+            self.archived_tick, self._size = write.tick, answer
+            self._number += 1
+            self._waiting = _size(self._inputs, self._hashes, self._checkpoints)
+        return True
+
+
+def _size(
+    inputs: list[tuple[int, Input]], hashes: list[tuple[int, bytes]], checkpoints: list[tuple[int, bytes]]
+) -> int:
+    """About how many bytes that is."""
+    return 200 * len(inputs) + sum(len(data) for _, data in (*hashes, *checkpoints))
+
+
+def _in_thread(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """What the work returns, or the exception that it raised. Its thread is a daemon: a file system that hangs holds up
+    neither the other work of this process nor its end."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(answer: Any) -> None:
+        if not done.done():
+            done.set_result(answer)
+
+    def run() -> None:
+        try:
+            answer = work(*args)
+        except Exception as error:  # noqa: BLE001 every file system has errors of its own; none ends a session
+            answer = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, answer)
+
+    threading.Thread(target=run, name="archive", daemon=True).start()
+    return done

@@ -4,23 +4,27 @@
                          |  SolverFailed
                          '--> newest checkpoint + journal -> the same tick, in another process
 
+A failure of this world's own is counted: the second from one checkpoint ends the session. That it went with a process
+in which another world hung or died is not its failure, and it moves on, however often.
 Whatever it computes it records in the session's volume of the archive. It must never journal, publish or send: what
 becomes public, and when, is the run's to decide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeVar
 
 import msgspec
 
-from lobby.errors import Diverged, SolverFailed
+from lobby.errors import Diverged, Refused, SolverFailed
 from lobby.logs import get_logger, short
 from lobby.runs import Fence, Runs, TickEvent
 from server.archive import Volume
 from server.lease import Lease
-from server.pool import Checkpoint, Solver
+from server.pool import Checkpoint, Pool, Solver
 from server.session import Batch
 from server.simulation import Advance, Input, SessionSpec
 from server.telemetry import Telemetry
@@ -28,6 +32,8 @@ from server.telemetry import Telemetry
 __all__ = ["DurableWorld", "Rebuilt"]
 
 log = get_logger("server.durable")
+
+T = TypeVar("T")
 
 REPLAY_TICKS = 64
 """Ticks per advance while a world is brought back to where it was."""
@@ -39,12 +45,14 @@ FAILURES = 2
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """Where a world stands again. ``here`` has the events of every tick that was computed again, ``ticks_again`` of
-    them; ``inputs``: all that the journal has, with their ticks."""
+    them. ``inputs``: all that the journal has, with their ticks, and ``lost`` more, that another physics could not
+    take."""
 
     here: Advance
     ticks_again: int
     inputs: tuple[tuple[int, Input], ...]
     journal_id: str
+    lost: int
 
 
 class DurableWorld:
@@ -54,7 +62,7 @@ class DurableWorld:
         self,
         fence: Fence,
         spec: SessionSpec,
-        solver: Solver,
+        pool: Pool,
         volume: Volume,
         *,
         runs: Runs,
@@ -64,7 +72,8 @@ class DurableWorld:
         self.spec = spec
         self._fence = fence
         self._token = fence.session
-        self._solver = solver
+        self._pool = pool
+        self._solver: Solver | None = None
         self._volume = volume
         self._runs = runs
         self._lease = lease
@@ -74,42 +83,65 @@ class DurableWorld:
 
     async def open(self) -> Advance:
         """Set the world up, from its specification to its first turn. Raises Refused, SolverFailed."""
-        first = await self._solver.open(self.spec, epoch=self._fence.epoch)
+
+        async def open_there(solver: Solver) -> Advance:
+            return await solver.open(self.spec, epoch=self._fence.epoch)
+
+        first = await self._survive(open_there)
         self._volume.record(first, [])
         return first
 
-    async def restore(self, until: int) -> Rebuilt:
+    async def restore(self, until: int, *, exact: bool = True) -> Rebuilt:
         """The world at tick ``until`` or, when an input is newer, at the input's: from the newest checkpoint and the
-        journal behind it. Raises SolverFailed; Diverged when the journal does not fit the checkpoint; Fenced."""
+        journal behind it. Not ``exact``: of another physics, and there it stops where an input does not fit any more.
+
+        Raises SolverFailed; Diverged when the journal does not fit the checkpoint; Fenced.
+        """
+        return await self._survive(lambda solver: self._restore(solver, until, exact=exact))
+
+    async def _restore(self, solver: Solver, until: int, *, exact: bool) -> Rebuilt:
         kept = await self._lease.insist(lambda: self._runs.load_checkpoint(self._token))
         if kept is None:
             raise SolverFailed("the session has no checkpoint")
         entries = await self._lease.insist(lambda: self._runs.read_journal(self._token))
         inputs = [(tick, msgspec.json.decode(entry, type=Input)) for tick, _, entry in entries]
-        here = await self._solver.restore(self.spec, kept.data, epoch=self._fence.epoch)
+        here = await solver.restore(self.spec, kept.data, epoch=self._fence.epoch)
         events: list[TickEvent] = []
+        lost = 0
         for tick, group in groupby((i for i in inputs if i[0] > kept.tick), key=lambda given: given[0]):
-            here = await self._replay(here, tick - 1, events)
-            if here.tick != tick - 1:
-                raise Diverged(f"the journal has an input for tick {tick}, the world stands at {here.tick}")
-            here = await self._step([given for _, given in group], 1, events)
-        here = await self._replay(here, until, events)
+            here = await self._replay(solver, here, tick - 1, events)
+            try:
+                if here.tick != tick - 1:
+                    raise Diverged(f"the journal has an input for tick {tick}, the world is at {here.tick}")
+                here = await self._step(solver, [given for _, given in group], 1, events)
+            except (Diverged, Refused) as error:
+                if exact:
+                    raise Diverged(f"an input of tick {tick} does not fit: {error.message}") from error
+                lost = sum(at > here.tick for at, _ in inputs)
+                log.error("inputs_lost", token=short(self._token), tick=here.tick, inputs=lost)
+                break
+        if not lost:
+            here = await self._replay(solver, here, until, events)
         self._checkpoint_tick = kept.tick
-        look = await self._solver.look(self._token)
+        look = await solver.look(self._token)
+        held = entries[: len(entries) - lost]
         return Rebuilt(
             msgspec.structs.replace(look, events=events),
             here.tick - kept.tick,
-            tuple(inputs),
-            f"{entries[-1][0]}-{entries[-1][1]}" if entries else "",
+            tuple(inputs[: len(inputs) - lost]),
+            f"{held[-1][0]}-{held[-1][1]}" if held else "",
+            lost,
         )
 
-    async def _replay(self, here: Advance, until: int, events: list[TickEvent]) -> Advance:
+    async def _replay(self, solver: Solver, here: Advance, until: int, events: list[TickEvent]) -> Advance:
         while here.tick < until and here.phase == "moving":
-            here = await self._step([], min(REPLAY_TICKS, until - here.tick), events)
+            here = await self._step(solver, [], min(REPLAY_TICKS, until - here.tick), events)
         return here
 
-    async def _step(self, inputs: list[Input], ticks: int, events: list[TickEvent]) -> Advance:
-        advance, _ = await self._solver.advance(self._token, inputs, ticks)
+    async def _step(
+        self, solver: Solver, inputs: list[Input], ticks: int, events: list[TickEvent]
+    ) -> Advance:
+        advance, _ = await solver.advance(self._token, inputs, ticks)
         events += advance.events
         self._volume.record(advance, inputs)
         return advance
@@ -120,22 +152,24 @@ class DurableWorld:
         newest checkpoint. Raises SolverFailed at the second failure from one checkpoint, Diverged, Fenced."""
         inputs = list(batch.inputs)
         try:
-            advance, seconds = await self._solver.advance(self._token, inputs, ticks)
+            advance, seconds = await self._there().advance(self._token, inputs, ticks)
         except SolverFailed as error:
-            until = batch.tick if inputs else batch.tick - 1
-            return (await self._rebuild(error, until)).here, None
+            self._fail(error)
+            return (await self.restore(batch.tick if inputs else batch.tick - 1)).here, None
         self._volume.record(advance, inputs)
         return advance, seconds
 
     async def checkpoint(self, tick: int, *, prove: bool) -> Checkpoint:
         """The exact state at ``tick``, where the world stands. Raises as ``advance``."""
-        try:
-            return await self._solver.checkpoint(self._token, prove=prove)
-        except SolverFailed as error:
+        while True:
+            try:
+                return await self._there().checkpoint(self._token, prove=prove)
+            except SolverFailed as error:
+                self._fail(error)
             if self._checkpoint_tick < 0:
-                raise
-            await self._rebuild(error, tick)
-            return await self._solver.checkpoint(self._token, prove=prove)
+                await self.open()
+            else:
+                await self.restore(tick)
 
     def kept(self, tick: int) -> None:
         """A checkpoint is in the store: failures before it count no longer."""
@@ -143,11 +177,32 @@ class DurableWorld:
             self._checkpoint_tick = tick
             self._failures = 0
 
-    async def _rebuild(self, error: SolverFailed, until: int) -> Rebuilt:
-        """The solver process died, hung or failed: the same world again in a new one."""
-        self._failures += 1
-        log.error("solver_failed", token=short(self._token), tick=until, error=error.message)
-        if self._failures >= FAILURES:
-            raise error
+    async def forget(self) -> None:
+        """Give the world up; nothing of it is left in any process."""
+        if self._solver is not None:
+            solver, self._solver = self._solver, None
+            await solver.forget(self._token)
+
+    def _there(self) -> Solver:
+        if self._solver is None:
+            raise SolverFailed("the world was given up")
+        return self._solver
+
+    async def _survive(self, work: Callable[[Solver], Awaitable[T]]) -> T:
+        """Make the world in the process with the most room, and in another one when that fails."""
+        while True:
+            await self.forget()
+            self._solver = self._pool.place()
+            try:
+                return await work(self._solver)
+            except SolverFailed as error:
+                self._fail(error)
+
+    def _fail(self, error: SolverFailed) -> None:
+        """Count a failure; raise it when it is one too many."""
+        log.error("solver_failed", token=short(self._token), code=error.reason, error=error.message)
+        if error.reason != "solver_lost":
+            self._failures += 1
+            if self._failures >= FAILURES:
+                raise error
         self._telemetry.recoveries.labels(exact="true").inc()
-        return await self.restore(until)

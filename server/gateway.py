@@ -517,10 +517,10 @@ class Gateway:
 
     def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
         """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""
-        run = self._holder.runs.get(link.who.session) or self._relays.get(link.who.session)
+        session = link.who.session
+        # Where it runs is asked of the store, if it must be: it may be on its way here, or to another server.
+        run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
         try:
-            if run is None:
-                raise Conflict("the session is not running here", code="not_running")
             future = run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic())
         except LobbyError as error:
             replies.finish(message.id, self._refuse(link, message.id, error))

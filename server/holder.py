@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
+
+import msgspec
 
 from lobby.claims import Claims, Unheld
 from lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
@@ -27,8 +29,9 @@ from lobby.servers import ServerInfo, Servers
 from server.audience import Audience
 from server.audiences import Audiences
 from server.physics_id import physics_id
-from server.pool import Pool, Solver
-from server.run import OPERATIONS, Backing, Run
+from server.pool import Pool
+from server.run import OPERATIONS, Backing, Run, make_spec
+from server.simulation import SessionSpec
 
 __all__ = ["Holder"]
 
@@ -120,51 +123,54 @@ class Holder:
             log.warning("session_not_begun", token=short(token), code=error.reason, error=error.message)
             return
         audience = self._audiences.get(token, v)
+        try:
+            spec = make_spec(fence, members, self._catalogue(), self._settings)
+        except LobbyError as error:
+            await self._refuse(fence, error, audience)
+            return
+        run = Run(fence, members, spec, self._pool, audience, self._backing)
 
-        async def opened(solver: Solver) -> Run:
-            run = await Run.open(fence, members, self._catalogue(), solver, audience, self._backing)
+        async def set_up() -> None:
+            await run.open()
             self._backing.telemetry.started.inc()
             log.info("session_started", token=short(token), mode=fence.mode, seats=len(members))
-            return run
 
-        await self._hold(fence, audience, opened)
+        await self._hold(run, audience, set_up)
 
     async def _resume(self, token: str) -> None:
+        runs, lease = self._backing.runs, self._backing.lease
         try:
-            resumed = await self._backing.runs.resume(token, self.address)
+            resumed = await runs.resume(token, self.address)
             v = (await self._lobbies.view(token)).v
+            spec = await lease.insist(lambda: runs.load_spec(token))
         except LobbyError as error:
             log.warning("session_not_resumed", token=short(token), code=error.reason, error=error.message)
             return
         audience = self._audiences.get(token, v)
+        if spec is None:
+            await self._refuse(resumed.fence, SolverFailed("the session has no specification"), audience)
+            return
+        run = Run(
+            resumed.fence,
+            resumed.members,
+            msgspec.json.decode(spec, type=SessionSpec),
+            self._pool,
+            audience,
+            self._backing,
+        )
+        await self._hold(run, audience, lambda: run.resume(resumed.events_tick))
 
-        async def stood_up(solver: Solver) -> Run:
-            return await Run.resume(
-                resumed.fence, resumed.members, resumed.events_tick, solver, audience, self._backing
-            )
-
-        await self._hold(resumed.fence, audience, stood_up)
-
-    async def _hold(self, fence: Fence, audience: Audience, make: Callable[[Solver], Any]) -> None:
-        """Make a run and drive it; whatever happens, the session ends in a way that says so."""
-        token, solver, run = fence.session, self._pool.place(), None
+    async def _hold(self, run: Run, audience: Audience, stand_up: Callable[[], Awaitable[None]]) -> None:
+        """Stand a run up and drive it; whatever happens, the session ends in a way that says so."""
+        token, runs, lease = run.token, self._backing.runs, self._backing.lease
         try:
-            try:
-                run = await make(solver)
-            except SolverFailed as error:
-                # The process may have died under another session: once more, elsewhere.
-                log.error("solver_failed", token=short(token), error=error.message)
-                await solver.forget(token)
-                solver = self._pool.place()
-                run = await make(solver)
+            await stand_up()
             self.runs[token] = run
-            # Who left while the world was set up is not among the members that we were given then.
+            # What came before the run was known here did not reach it: members who left, what operators asked for.
             places = [(member.seat, member.player) for member in run.members]
-            runs, lease = self._backing.runs, self._backing.lease
             for member in await lease.insist(lambda: runs.members(token, places)):
                 if member.left:
                     run.leave(member.seat)
-            # Nor did the orders reach it that came before it was known here.
             run.heed(await lease.insist(lambda: runs.orders(token)))
             await run.drive()
         except Fenced as error:
@@ -174,15 +180,13 @@ class Holder:
             log.error("session_interrupted", token=short(token), error=error.message)
         except LobbyError as error:
             log.exception("session_failed", token=short(token))
-            await self._fail(fence, run, error.reason, audience)
+            await self._fail(run, error.reason)
         except Exception:
             log.exception("session_failed", token=short(token))
-            await self._fail(fence, run, "server_error", audience)
+            await self._fail(run, "server_error")
         finally:
             audience.dismiss()
-            if run is not None:
-                run.release(over=run.core.phase == "over")
-            await solver.forget(token)
+            await run.release()
 
     async def _send_away(self, token: str, audience: Audience) -> None:
         """Tell the members where their session is now."""
@@ -192,15 +196,22 @@ class Holder:
             url = ""
         audience.close(CloseCode.MOVED, url)
 
-    async def _fail(self, fence: Fence, run: Run | None, reason: str, audience: Audience) -> None:
+    async def _fail(self, run: Run, reason: str) -> None:
         """End a session that cannot go on. If even that fails, the sweep will find it unheld."""
-        tick = 0 if run is None else run.core.tick
+        try:
+            await run.fail(reason)
+        except LobbyError as error:
+            log.error("session_not_ended", token=short(run.token), error=error.message)
+
+    async def _refuse(self, fence: Fence, error: LobbyError, audience: Audience) -> None:
+        """End a session of which no run can be made."""
+        log.error("session_failed", token=short(fence.session), code=error.reason, error=error.message)
         try:
             published = await self._backing.runs.finish(
-                fence, tick, [], None, event=LifecycleEvent.FAILED, reason=reason
+                fence, 0, [], None, event=LifecycleEvent.FAILED, reason=error.reason
             )
-        except LobbyError as error:
-            log.error("session_not_ended", token=short(fence.session), error=error.message)
+        except LobbyError as refusal:
+            log.error("session_not_ended", token=short(fence.session), error=refusal.message)
         else:
             audience.offer(published.events)
             self._backing.telemetry.finished.labels(event="failed").inc()

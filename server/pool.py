@@ -3,8 +3,10 @@
     session -> Pool.place -> Worlds (one solver process) <- socketpair, length-prefixed msgpack -> solver_process
 
 Each process steps many sessions in turn on one thread, so that the event loop never computes and every step is
-bit-identical. Calls to one process are answered in order. A process that dies or does not answer in time fails the
-calls that wait for it with SolverFailed and is replaced; what its worlds were, the holders know.
+bit-identical. Calls to one process are answered in order, so only the oldest can be what a process hangs or dies in:
+it fails with SolverFailed, and its time runs from when it became the oldest. The others, and worlds that went with an
+earlier process, fail with SolverFailed ``solver_lost``: that was not their doing. The process is replaced; what its
+worlds were, the holders know.
 """
 
 from __future__ import annotations
@@ -47,14 +49,25 @@ class Checkpoint:
     proof: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call that waits for its reply."""
+
+    op: str
+    timeout_s: float
+    reply: asyncio.Future[Reply]
+
+
 @dataclass(slots=True)
 class _Process:
-    """One running solver process and the replies it owes, oldest first."""
+    """One running solver process, the replies it owes, oldest first, and the worlds that it has."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    waiting: dict[int, asyncio.Future[Reply]] = field(default_factory=dict)
+    waiting: dict[int, _Call] = field(default_factory=dict)
+    worlds: set[str] = field(default_factory=set)
+    patience: asyncio.TimerHandle | None = None
     next_id: int = 1
 
 
@@ -109,51 +122,69 @@ class Solver:
             while True:
                 head = await process.reader.readexactly(4)
                 reply = _decode_reply(await process.reader.readexactly(int.from_bytes(head, "little")))
-                future = process.waiting.pop(reply.id, None)
-                if future is not None and not future.done():
-                    future.set_result(reply)
+                call = process.waiting.pop(reply.id, None)
+                self._watch(process)
+                if call is not None and not call.reply.done():
+                    call.reply.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError):
             if not self._closed:
                 log.error("solver_died", solver=self.index, pid=process.process.pid)
         finally:
-            for future in process.waiting.values():
-                if not future.done():
-                    future.set_exception(SolverFailed("the solver process died"))
+            for place, call in enumerate(process.waiting.values()):
+                if not call.reply.done():
+                    code = "solver_lost" if place else None
+                    call.reply.set_exception(SolverFailed("the solver process died", code=code))
             process.waiting.clear()
-            if self._process is process:
-                self._process, self.running = None, False
+            self._watch(process)
+            self._give_up(process)
             process.writer.close()
 
+    def _watch(self, process: _Process) -> None:
+        """Give the call that is the oldest from now on its time."""
+        if process.patience is not None:
+            process.patience.cancel()
+            process.patience = None
+        oldest = next(iter(process.waiting.values()), None)
+        if oldest is not None:
+            process.patience = asyncio.get_running_loop().call_later(
+                oldest.timeout_s, self._hung, process, oldest
+            )
+
+    def _hung(self, process: _Process, oldest: _Call) -> None:
+        """Kill a process that hangs in a call; its reader then fails those behind it."""
+        log.error("solver_hung", solver=self.index, op=oldest.op, pid=process.process.pid)
+        if not oldest.reply.done():
+            oldest.reply.set_exception(SolverFailed(f"the solver did not answer {oldest.op} in time"))
+        self._give_up(process)
+        with suppress(ProcessLookupError):
+            process.process.kill()
+
+    def _give_up(self, process: _Process) -> None:
+        if self._process is process:
+            self._process, self.running = None, False
+
     async def _discard(self, process: _Process) -> None:
-        """Kill a process that hangs; its reader then fails every waiting call."""
+        """Kill a process and wait until it is gone; its reader then fails every waiting call."""
         with suppress(ProcessLookupError):
             process.process.kill()
         await process.process.wait()
-        if self._process is process:
-            self._process, self.running = None, False
+        self._give_up(process)
 
     async def _call(self, op: str, body: bytes, *, timeout_s: float | None = None, **fields: Any) -> Reply:
         process = self._process
         if process is None:
-            raise SolverFailed("the solver process is not running")
+            raise SolverFailed("the solver process is not running", code="solver_lost")
         request = Request(id=process.next_id, op=op, body=body, **fields)
         process.next_id += 1
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        process.waiting[request.id] = future
+        call = _Call(op, timeout_s or self._timeout_s, asyncio.get_running_loop().create_future())
+        process.waiting[request.id] = call
+        if len(process.waiting) == 1:
+            self._watch(process)
         data = _encode(request)
-        try:
-            async with asyncio.timeout(timeout_s or self._timeout_s):
-                process.writer.write(len(data).to_bytes(4, "little") + data)
-                await process.writer.drain()
-                reply = await future
-        except TimeoutError:
-            log.error("solver_hung", solver=self.index, op=op, pid=process.process.pid)
-            await self._discard(process)
-            raise SolverFailed(f"the solver did not answer {op} in time") from None
-        except ConnectionError:
-            raise SolverFailed("the solver process died") from None
-        finally:
-            process.waiting.pop(request.id, None)
+        with suppress(ConnectionError):  # the reader meets it too, and answers
+            process.writer.write(len(data).to_bytes(4, "little") + data)
+            await process.writer.drain()
+        reply = await call.reply
         if reply.refused is not None:
             code, message, where = reply.refused
             raise Refused(message, code=code, field=where)
@@ -161,34 +192,41 @@ class Solver:
             raise SolverFailed(reply.failed)
         return reply
 
-    async def _ask(self, op: str, body: bytes = b"", **fields: Any) -> Reply:
+    async def _make(self, op: str, body: bytes, session: str, epoch: int) -> Advance:
+        """Have a world made, in a new process if need be."""
+        self.sessions.add(session)
         await self.start()
-        return await self._call(op, body, **fields)
+        process = self._process
+        reply = await self._call(op, body, session=session, number=epoch)
+        if process is not None:
+            process.worlds.add(session)
+        return _decode_advance(reply.body)
+
+    async def _ask(self, op: str, session: str, body: bytes = b"", number: int = 0) -> Reply:
+        """Ask for something of a world that is there."""
+        if self._process is None or session not in self._process.worlds:
+            raise SolverFailed("the solver process died", code="solver_lost")
+        return await self._call(op, body, session=session, number=number)
 
     async def open(self, spec: SessionSpec, *, epoch: int) -> Advance:
         """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
-        self.sessions.add(spec.session)
-        return _decode_advance(
-            (await self._ask("open", _encode(spec), session=spec.session, number=epoch)).body
-        )
+        return await self._make("open", _encode(spec), spec.session, epoch)
 
     async def restore(self, spec: SessionSpec, checkpoint: bytes, *, epoch: int) -> Advance:
         """Build a session's world from a checkpoint; the answer is its look, with no tick run."""
-        self.sessions.add(spec.session)
-        body = _encode((spec, checkpoint))
-        return _decode_advance((await self._ask("restore", body, session=spec.session, number=epoch)).body)
+        return await self._make("restore", _encode((spec, checkpoint)), spec.session, epoch)
 
     async def advance(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
         """Run up to ``ticks`` ticks; also the seconds that the process spent on it."""
-        reply = await self._ask("advance", _encode(inputs), session=session, number=ticks)
+        reply = await self._ask("advance", session, _encode(inputs), ticks)
         return _decode_advance(reply.body), reply.seconds
 
     async def look(self, session: str) -> Advance:
         """Where the world stands, with frame and topology; nothing runs."""
-        return _decode_advance((await self._ask("look", session=session)).body)
+        return _decode_advance((await self._ask("look", session)).body)
 
     async def checkpoint(self, session: str, *, prove: bool) -> Checkpoint:
-        reply = await self._ask("checkpoint", b"", session=session, number=int(prove))
+        reply = await self._ask("checkpoint", session, number=int(prove))
         tick, data, holds, proof = msgspec.msgpack.decode(
             reply.body, type=tuple[int, bytes, bool | None, str]
         )
@@ -197,7 +235,8 @@ class Solver:
     async def forget(self, session: str) -> None:
         """Drop a session's world; a dead process has forgotten already."""
         self.sessions.discard(session)
-        if self._process is not None:
+        if self._process is not None and session in self._process.worlds:
+            self._process.worlds.discard(session)
             with suppress(SolverFailed, ClientError):
                 await self._call("forget", b"", session=session)
 

@@ -26,7 +26,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
-from lobby.lifecycle import ENDED
+from lobby.lifecycle import ENDED, Status
 from lobby.lobbies import Lobbies
 from lobby.logs import get_logger
 from lobby.servers import Servers
@@ -64,7 +64,7 @@ class _Pending:
 
 
 class RemoteRun:
-    """A session that another server holds, as our members see it. Follows it when it changes hands."""
+    """A session that does not run here, or not yet, as our members see it. Follows it when it changes hands."""
 
     def __init__(self, token: str, audience: Audience, relays: Relays) -> None:
         self.token = token
@@ -72,12 +72,13 @@ class RemoteRun:
         self._relays = relays
         self._pending: dict[int, _Pending] = {}
         self._link: _Link | None = None
+        self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
     def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
         """As Run.admit, only that refusals come by the future. Raises Conflict when the session is over."""
-        if self.task.done():
-            raise Conflict("the session is not running here", code="not_running")
+        if self.over:
+            raise Conflict("the session is over", code="not_running")
         pending = _Pending(seat, command, kind, d, at)
         number = self._relays.next_number()
         self._pending[number] = pending
@@ -93,9 +94,14 @@ class RemoteRun:
             except LobbyError as error:
                 if error.reason == "ours":
                     await self._ask_ourselves()
-                    return
+                    if not self._pending:
+                        return
                 if error.reason in ("over", "not_found"):
-                    self._refuse_all()
+                    self.over = True
+                    self._refuse_all("the session is over")
+                    return
+                if error.reason == "waiting":
+                    self._refuse_all("the session has not begun")
                     return
                 self._refuse_old()
                 await asyncio.sleep(RETRY_S)
@@ -115,26 +121,23 @@ class RemoteRun:
         for number in [n for n, pending in self._pending.items() if now - pending.since > GIVE_UP_S]:
             self.answer(number, Conflict("nobody holds the session", code="not_running"))
 
-    def _refuse_all(self) -> None:
+    def _refuse_all(self, why: str) -> None:
         for number in list(self._pending):
-            self.answer(number, Conflict("the session is over", code="not_running"))
+            self.answer(number, Conflict(why, code="not_running"))
 
     async def _ask_ourselves(self) -> None:
-        """The session came to this server: its run answers what still waits."""
-        while self._pending:
-            run = self._relays.own_run(self.token)
-            self._refuse_old()
-            if run is None:
-                await asyncio.sleep(RETRY_S)
-                continue
-            for number, pending in list(self._pending.items()):
-                try:
-                    future = run.admit(pending.seat, pending.command, pending.kind, pending.d, pending.since)
-                    await asyncio.wait([future])
-                    if not future.cancelled():
-                        self.answer(number, await future)
-                except LobbyError as error:
-                    self.answer(number, error)
+        """The session came to this server: its run, once it stands, answers what still waits."""
+        run = self._relays.own_run(self.token)
+        if run is None:
+            return
+        for number, pending in list(self._pending.items()):
+            try:
+                future = run.admit(pending.seat, pending.command, pending.kind, pending.d, pending.since)
+                await asyncio.wait([future])
+                if not future.cancelled():
+                    self.answer(number, await future)
+            except LobbyError as error:
+                self.answer(number, error)
 
     def answer(self, number: int, answer: int | LobbyError) -> None:
         pending = self._pending.pop(number, None)
@@ -240,17 +243,14 @@ class Relays:
         return self._number
 
     def remote(self, audience: Audience) -> RemoteRun:
-        """The session of an audience here, at its holder."""
+        """The session of an audience here, at its holder, which may be this server in a moment."""
         remote = self._remotes.get(audience.token)
-        if remote is None or remote.task.done():
+        if remote is None or (remote.task.done() and not remote.over):
             remote = self._remotes[audience.token] = RemoteRun(audience.token, audience, self)
         return remote
 
     def own_run(self, token: str) -> Run | None:
         return self._holder.runs.get(token)
-
-    def get(self, token: str) -> RemoteRun | None:
-        return self._remotes.get(token)
 
     def drop(self, token: str) -> None:
         """Nobody here watches that session any more."""
@@ -260,12 +260,16 @@ class Relays:
     async def link_to(self, token: str) -> _Link:
         """The relay to the server that holds a session now.
 
-        Raises Conflict ``over`` or ``ours``, NotFound, StoreError when it cannot be reached.
+        Raises Conflict ``over``, ``waiting`` or ``ours``, NotFound, StoreError when it cannot be reached.
         """
         at, status = await self._lobbies.holder_of(token)
         if status in ENDED:
             raise Conflict("the session is over", code="over")
+        if status in (Status.OPEN, Status.FILLED):
+            raise Conflict("the session has not begun", code="waiting")
         if at.id == self._holder.address.id:
+            if status != Status.STARTING:
+                self._holder.resume(token)  # if it was given to us just now
             raise Conflict("the session is ours", code="ours")
         async with self._opening.setdefault(at.id, asyncio.Lock()):
             known = self._links.get(at.id)
@@ -354,12 +358,12 @@ async def serve_relay(
 
     def act(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
         run = holder.runs.get(token)
+        if (
+            run is None
+        ):  # it is being stood up, has just been given to us, or is not ours: ask the store, and again
+            write(_encode(("gone", token)))
+            return
         try:
-            if run is None and not holder.holds(token):
-                raise Conflict("the session is not running", code="not_running")
-            if run is None:
-                write(_encode(("gone", token)))  # it is being stood up: ask again
-                return
             future = run.admit(seat, command, kind, d, time.monotonic())
         except LobbyError as error:
             write(_encode(("refused", number, error.reason, error.message, error.field)))

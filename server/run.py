@@ -24,7 +24,7 @@ from lobby.claims import Claims
 from lobby.errors import CloseCode, Conflict, SolverFailed
 from lobby.lifecycle import LifecycleEvent
 from lobby.logs import get_logger, short
-from lobby.runs import Fence, Member, Orders, Runs, TurnClock
+from lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import socket_address
 from lobby.settings import Settings
@@ -35,12 +35,12 @@ from server.lease import Lease
 from server.modes import get_mode
 from server.modes.mode import Seat
 from server.physics_id import physics_id
-from server.pool import Solver
+from server.pool import Pool
 from server.session import Batch, SessionCore
 from server.simulation import Advance, Input, SessionSpec
 from server.telemetry import Telemetry
 
-__all__ = ["OPERATIONS", "Backing", "Run"]
+__all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
 
 log = get_logger("server.run")
 
@@ -78,14 +78,15 @@ class _Admitted:
 
 
 class Run:
-    """One session that this server holds. Made by ``open`` or ``resume``; ``drive`` runs it to its end."""
+    """One session that this server holds. ``open`` or ``resume`` it, then ``drive`` runs it to its end; ``release`` it
+    whatever happened."""
 
     def __init__(
         self,
         fence: Fence,
         members: Sequence[Member],
         spec: SessionSpec,
-        solver: Solver,
+        pool: Pool,
         audience: Audience,
         backing: Backing,
     ) -> None:
@@ -102,7 +103,7 @@ class Run:
         self._settings = backing.settings
         self._volume: Volume = backing.archive.volume(self.token, fence.epoch)
         self._world = DurableWorld(
-            fence, spec, solver, self._volume,
+            fence, spec, pool, self._volume,
             runs=backing.runs, lease=backing.lease, telemetry=backing.telemetry,
         )  # fmt: skip
         self._admitted: dict[tuple[int, int], _Admitted] = {}
@@ -117,6 +118,7 @@ class Run:
         self._standing = False
         self._stood = False
         self._ending = False
+        self._over = False
 
     # what the gateway and the holder ask
 
@@ -168,85 +170,52 @@ class Run:
 
     # beginning
 
-    @classmethod
-    async def open(
-        cls,
-        fence: Fence,
-        members: Sequence[Member],
-        catalogue: dict[str, dict[str, Any]],
-        solver: Solver,
-        audience: Audience,
-        backing: Backing,
-    ) -> Run:
+    async def open(self) -> None:
         """Set up the world of a session that is starting. Raises Refused, SolverFailed, Fenced."""
-        settings = backing.settings
-        spec = SessionSpec(
-            session=fence.session,
-            mode=fence.mode,
-            seats=tuple(
-                Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=m.body)
-                for m in members
-            ),
-            catalogue=_needed(fence.mode, members, catalogue),
-            seed=secrets.randbits(63),
-            params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
-            frame_precision="half" if settings.frame_precision == "half" else "single",
+        first = await self._world.open()
+        self.dt = first.dt
+        await self._volume.begin(self.spec, physics_id())
+        await self._checkpoint(first.tick)
+        started = await self._lease.insist(
+            lambda: self._backing.runs.running(self.fence, first.tick, msgspec.json.encode(self.spec))
         )
-        run = cls(fence, members, spec, solver, audience, backing)
-        first = await run._world.open()
-        run.dt = first.dt
-        await run._volume.begin(spec, physics_id())
-        await run._checkpoint(first.tick)
-        started = await backing.lease.insist(
-            lambda: backing.runs.running(fence, first.tick, msgspec.json.encode(spec))
-        )
-        audience.offer(started.events)
-        await run._show(first, [])
-        run._forfeit_leavers(first)
-        return run
+        self._audience.offer(started.events)
+        await self._show(first, [])
+        self._forfeit_leavers(first)
 
-    @classmethod
-    async def resume(
-        cls,
-        fence: Fence,
-        members: Sequence[Member],
-        events_tick: int,
-        solver: Solver,
-        audience: Audience,
-        backing: Backing,
-    ) -> Run:
-        """Stand a claimed session up again: checkpoint, then the journal, to the tick that was last made public.
+    async def resume(self, events_tick: int) -> None:
+        """Stand a claimed session up again: checkpoint, then the journal, to the tick that was last made public. With
+        another physics than its last holder's, inputs that do not fit any more are lost, and everyone is told.
 
         Raises SolverFailed, Diverged when the journal does not fit the checkpoint, Fenced.
         """
-        data = await backing.lease.insist(lambda: backing.runs.load_spec(fence.session))
-        if data is None:
-            raise SolverFailed("the session has no specification")
-        run = cls(fence, members, msgspec.json.decode(data, type=SessionSpec), solver, audience, backing)
-        run._published_tick = events_tick
-        exact = (await backing.lease.insist(lambda: backing.runs.physics_of(fence.session))) == physics_id()
-        await run._volume.begin(run.spec, physics_id())
-        rebuilt = await run._world.restore(events_tick)
-        here, again, run._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
+        runs, insist = self._backing.runs, self._lease.insist
+        exact = (await insist(lambda: runs.physics_of(self.token))) == physics_id()
+        await self._volume.begin(self.spec, physics_id())
+        rebuilt = await self._world.restore(events_tick, exact=exact)
+        here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, given in rebuilt.inputs:
-            run._remember(given, tick)
-        recovered = await backing.lease.insist(
-            lambda: backing.claims.recovered(fence, here.tick, exact=exact, ticks_again=again)
+            self._remember(given, tick)
+        recovered = await insist(
+            lambda: self._backing.claims.recovered(
+                self.fence, here.tick, exact=exact, ticks_again=again, inputs_lost=rebuilt.lost
+            )
         )
-        audience.offer([recovered.event])
-        run.dt = here.dt
-        clock = TurnClock(recovered.turn_ends_at, await backing.lease.insist(backing.runs.now_ms))
+        self._audience.offer([recovered.event])
+        self.dt, self._published_tick = here.dt, events_tick
+        clock = TurnClock(recovered.turn_ends_at, await insist(runs.now_ms))
         left_s = clock.left_s if clock.ends_at and here.phase == "acting" else None
-        run.core.resume(here, time.monotonic(), left_s)
-        await run._show(run._unseen(here), [])
-        run._forfeit_leavers(here)
-        backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
-        backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
+        self.core.resume(here, time.monotonic(), left_s)
+        await self._show(self._unseen(here) if exact else await self._retold(here), [])
+        if not exact:
+            await self._checkpoint(here.tick)  # ours from here on
+        self._forfeit_leavers(here)
+        self._backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
+        self._backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
-            "session_recovered", token=short(run.token), tick=here.tick, exact=exact, ticks_again=again,
-            gap_ms=recovered.gap_ms, epoch=fence.epoch,
+            "session_recovered", token=short(self.token), tick=here.tick, exact=exact, ticks_again=again,
+            inputs_lost=rebuilt.lost, gap_ms=recovered.gap_ms, epoch=self.fence.epoch,
         )  # fmt: skip
-        return run
 
     def _forfeit_leavers(self, here: Advance) -> None:
         for member in self.members:
@@ -256,6 +225,19 @@ class Run:
     def _unseen(self, rebuilt: Advance) -> Advance:
         """Without the events that are public already."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
+        return msgspec.structs.replace(rebuilt, events=events)
+
+    async def _retold(self, rebuilt: Advance) -> Advance:
+        """What is new of a world that is not the one that was public: what stands of that stands, but the turn that
+        waits now is told again, for it may be another."""
+        events = [event for event in rebuilt.events if event[0] > self._published_tick]
+        if rebuilt.phase == "acting" and not any(kind == "turn_started" for _, kind, _ in events):
+            turns: list[TickEvent | None] = [event for event in rebuilt.events if event[1] == "turn_started"]
+            if not turns:
+                runs, tick = self._backing.runs, rebuilt.tick
+                turns = [await self._lease.insist(lambda: runs.last_turn(self.token, tick))]
+            if turns[-1] is not None:
+                events.append((turns[-1][0], turns[-1][1], dict(turns[-1][2])))
         return msgspec.structs.replace(rebuilt, events=events)
 
     # the loop
@@ -349,15 +331,23 @@ class Run:
     async def _end_early(self) -> None:
         """Ended by an operator, without a result."""
         tick = self.core.tick
+        await self._volume.flush()
+        await self._close(tick, LifecycleEvent.ENDED, "ended_by_operator")
         await self._volume.end(tick)
-        published = await self._lease.insist(
-            lambda: self._backing.runs.finish(
-                self.fence, tick, [], None, event=LifecycleEvent.ENDED, reason="ended_by_operator"
-            )
-        )
-        self._audience.offer(published.events)
-        self._backing.telemetry.finished.labels(event="ended").inc()
         log.info("session_ended", token=short(self.token), tick=tick, reason="ended_by_operator")
+
+    async def fail(self, reason: str) -> None:
+        """End a session that cannot go on. Raises Fenced when it is not ours any more."""
+        await self._close(self.core.tick, LifecycleEvent.FAILED, reason)
+        await self._volume.flush()
+
+    async def _close(self, tick: int, event: LifecycleEvent, reason: str) -> None:
+        published = await self._lease.insist(
+            lambda: self._backing.runs.finish(self.fence, tick, [], None, event=event, reason=reason)
+        )
+        self._over = True
+        self._audience.offer(published.events)
+        self._backing.telemetry.finished.labels(event=event.value).inc()
 
     async def _hold(self) -> None:
         """Go on only with a fresh lease. While it is doubtful the session is paused and its turn clock stands. After a
@@ -462,7 +452,7 @@ class Run:
             raise SolverFailed("the session is over without a result")
         document = msgspec.to_builtins(result, str_keys=True)
         document["players"] = {str(member.seat): member.player for member in self.members}
-        await self._volume.end(advance.tick)
+        await self._volume.flush()
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
         published = await self._lease.insist(
             lambda: self._backing.runs.finish(
@@ -476,8 +466,10 @@ class Run:
                 seats=self._seat_fields(advance),
             )
         )
+        self._over = True
         self._audience.offer(published.events)
         self._backing.telemetry.finished.labels(event="ended").inc()
+        await self._volume.end(advance.tick)
         log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
 
     async def _checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
@@ -515,16 +507,18 @@ class Run:
         self._audience.close(CloseCode.MOVED, socket_address(heir.url))
         return True
 
-    def release(self, *, over: bool) -> None:
-        """Answer (``over``) or drop the inputs that still wait: a client sends unanswered ones again."""
+    async def release(self) -> None:
+        """Give up what the run has: its world, and the inputs that still wait. They are refused when the session is
+        over, else dropped: a client sends unanswered ones again."""
         for admitted in self._admitted.values():
             if admitted.acknowledged.done():
                 continue
-            if over:
+            if self._over:
                 admitted.acknowledged.set_exception(Conflict("the session is over", code="not_running"))
             else:
                 admitted.acknowledged.cancel()
         self._admitted.clear()
+        await self._world.forget()
 
     def _measure(self, advance: Advance, seconds: float) -> None:
         telemetry = self._backing.telemetry
@@ -534,6 +528,24 @@ class Run:
             telemetry.tick_seconds.observe(seconds / advance.ticks_run)
         if advance.min_distance < float("inf"):
             telemetry.min_distance.observe(advance.min_distance)
+
+
+def make_spec(
+    fence: Fence, members: Sequence[Member], catalogue: dict[str, dict[str, Any]], settings: Settings
+) -> SessionSpec:
+    """What the world of a session is made of, with a seed drawn by chance. Raises Refused for an unknown mode."""
+    return SessionSpec(
+        session=fence.session,
+        mode=fence.mode,
+        seats=tuple(
+            Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=m.body)
+            for m in members
+        ),
+        catalogue=_needed(fence.mode, members, catalogue),
+        seed=secrets.randbits(63),
+        params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
+        frame_precision="half" if settings.frame_precision == "half" else "single",
+    )
 
 
 def _needed(

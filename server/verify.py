@@ -3,11 +3,14 @@
     archive -> spec, inputs by tick, recorded hashes -> Simulation -> Verdict
 
 Two holders may have recorded a tick: their hashes must agree with each other and with ours. Another CPU or other
-library versions are said, not hidden: then a difference is expected, and named all the same.
+library versions are said, not hidden: then a difference is expected, and named all the same. Where a holder of another
+physics took over, what it recorded counts from there on. An archive in which a tick's hash is missing, or of which its
+last holder says that it is not whole, does not hold: what is not there was not compared.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -36,6 +39,7 @@ class Record:
     last_tick: int
     ended: bool
     conflict: int | None
+    whole: bool
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class Verdict:
     broken: list[int] = field(default_factory=list)
     smallest_gap: float = float("inf")
     ended: bool = False
+    whole: bool = True
     halted: str = ""
     final_hash: str = ""
     differing: set[str] = field(default_factory=set)
@@ -63,17 +68,25 @@ class Verdict:
     @property
     def holds(self) -> bool:
         followed = self.conflict is None and not self.halted
-        return self.diverged is None and followed and not self.broken and self.compared > 0
+        reproduced = self.diverged is None and followed and not self.broken
+        return reproduced and self.compared > 0 and self.unrecorded == 0 and self.whole
 
 
 def load_record(archive: Archive, session: str) -> Record:
     """Everything the archive has of a session. Raises NotFound, ProtocolError for a damaged part."""
     manifests = archive.manifests(session)
+    physics = {manifest.epoch: manifest.physics_id for manifest in manifests}
     inputs: dict[int, list[Input]] = {}
     hashes: dict[int, bytes] = {}
     conflict: int | None = None
-    last = 0
+    last, epoch = 0, manifests[0].epoch
     for part in archive.parts(session):
+        if physics.get(part.epoch) != physics.get(epoch):
+            first = _first_tick(part)
+            inputs = {tick: given for tick, given in inputs.items() if tick < first}
+            hashes = {tick: digest for tick, digest in hashes.items() if tick < first}
+            last = min(last, first)
+        epoch = part.epoch
         last = max(last, _last_tick(part))
         for tick, given in part.inputs:
             known = inputs.setdefault(tick, [])
@@ -86,8 +99,19 @@ def load_record(archive: Archive, session: str) -> Record:
                     conflict = first + i
     end = archive.end(session)
     return Record(
-        manifests[0].spec, tuple(manifests), inputs, hashes, max(last, end or 0), end is not None, conflict
+        manifests[0].spec,
+        tuple(manifests),
+        inputs,
+        hashes,
+        max(last, end.tick if end else 0),
+        ended=end is not None,
+        conflict=conflict,
+        whole=end is None or end.whole,
     )
+
+
+def _first_tick(part: Part) -> int:
+    return min((first for first, _ in part.hashes), default=sys.maxsize)
 
 
 def _last_tick(part: Part) -> int:
@@ -98,7 +122,7 @@ def verify(
     record: Record, *, prove: bool = True, progress: Callable[[int, int], None] = lambda tick, of: None
 ) -> Verdict:
     """Simulate the record from its first tick to its last, or to where a recorded input does not fit the world."""
-    verdict = Verdict(record.spec.session, conflict=record.conflict, ended=record.ended)
+    verdict = Verdict(record.spec.session, conflict=record.conflict, ended=record.ended, whole=record.whole)
     _tell_differences(verdict, record.manifests)
     simulation, here = Simulation.start(record.spec)
     _compare(verdict, record, here.tick - len(here.hashes), here.hashes)

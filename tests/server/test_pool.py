@@ -119,16 +119,48 @@ async def test_a_process_that_dies_fails_its_calls_and_is_replaced(pool: Pool) -
 
 
 async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
-    """One that does not answer in time (here: stopped) fails the call, is killed and replaced."""
-    hanging = Solver(7, timeout_s=0.5)
-    await hanging.start()
+    """One that does not answer in time (here: stopped) is killed and replaced. Only the call that it hung in is to
+    blame; the one behind it, of another session, is told that its world was lost."""
+    hanging = Solver(7, timeout_s=60.0)
+    await hanging.open(spec("aaaaaaaa"), epoch=1)
+    await hanging.open(spec("bbbbbbbb"), epoch=1)
     pid = hanging.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(SolverFailed, match="in time"):
-        await hanging.look("k7qm2xpv")
+    hanging._timeout_s = 0.5
+    guilty = asyncio.create_task(hanging.look("aaaaaaaa"))
+    await asyncio.sleep(0)
+    hanging._timeout_s = 0.1  # its own time would be over first
+    behind = asyncio.create_task(hanging.look("bbbbbbbb"))
+    with pytest.raises(SolverFailed, match="in time") as hung:
+        await guilty
+    with pytest.raises(SolverFailed) as lost:
+        await behind
+    assert (hung.value.reason, lost.value.reason) == ("solver_failed", "solver_lost")
+    with pytest.raises(SolverFailed) as gone:
+        await hanging.look("bbbbbbbb")
+    assert gone.value.reason == "solver_lost"
     await until(lambda: not alive(pid), "the end of the process that hung", 5.0)
     await hanging.close()
+
+
+async def test_a_busy_process_is_not_taken_for_a_hung_one(pool: Pool) -> None:
+    """Calls wait in line for longer than any of them may take: the time of each runs from its own turn."""
+    busy = Solver(8, timeout_s=60.0)
+    first = await busy.open(spec(), epoch=1)
+    began = asyncio.get_running_loop().time()
+    await busy.advance(
+        "k7qm2xpv",
+        [Input(first.seat or 0, "launch", 1, {"azimuth": 20.0, "elevation": 0.0, "power": 0.6})],
+        1,
+    )
+    await busy.checkpoint("k7qm2xpv", prove=True)
+    alone_s = asyncio.get_running_loop().time() - began
+    busy._timeout_s = 10 * alone_s + 0.5
+    count = int(20 * busy._timeout_s / alone_s / 10)
+    answers = await asyncio.gather(*(busy.checkpoint("k7qm2xpv", prove=True) for _ in range(count)))
+    assert len({answer.data for answer in answers}) == 1
+    await busy.close()
 
 
 async def test_sessions_go_to_the_process_with_the_fewest(pool: Pool) -> None:

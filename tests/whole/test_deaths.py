@@ -15,6 +15,7 @@ from lobby.embedded import EmbeddedStore
 from lobby.settings import Settings
 from lobby.store import Store
 from tests.stack import Process, Stack, children, free_port, until
+from tests.stranger import Person
 from tests.whole.witness import Witness, asked, keys_of, running, sessions, store_of, verified
 
 FLOWING = {
@@ -77,6 +78,33 @@ async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> 
         again = await stack.bots(2, 1, SERVER_URL=holder.url)
         assert await again.wait(60.0) == 0, again.output
         assert "2 matches" in again.output
+
+
+async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> None:
+    """An operator has paused the duel when its server is killed: the other one holds it paused, nothing happens in it
+    and no turn is skipped, until the operator lets it go on; then it is played to its end."""
+    async with Stack.up(whole_store, realm(), OPERATORS="boss", **FLOWING) as stack:
+        await stack.more_servers(2)
+        bots = await stack.bots(2, 1, "--think", "0.1")
+        view = (await running(stack.url))[0]
+        holder, other = holder_of(stack, view)
+        async with Witness.of(other.url, view["session"]) as witness, Person(other.url) as boss:
+            await boss.login(name="boss", secret="a secret of mine")
+            await witness.until("turn_ended")
+            await boss.ask(f"/api/sessions/{view['session']}/pause")
+            await until(lambda: holder.said("session_paused"), "the holder to stand")
+            await holder.kill()
+            recovered = await witness.until("recovered")
+            assert recovered.d["exact"] is True
+            assert (await boss.look(view["session"]))["status"] == "paused"
+            heard = [event.t for event in witness.events[witness.events.index(recovered) :]]
+            assert not {"turn_started", "turn_ended", "action"} & set(heard)
+            await boss.ask(f"/api/sessions/{view['session']}/resume")
+            await witness.until("ended")
+            witness.assert_whole()
+            assert [event.d["timed_out"] for event in witness.events if event.t == "action"].count(True) == 0
+        assert await bots.wait(60.0) == 0, bots.output
+        await verified(stack, view["session"])
 
 
 async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> None:

@@ -1,0 +1,522 @@
+"""The holder on a real store with real solver processes: sessions begin, change hands and end, and leave nothing.
+
+A node is a server without sockets. One that dies is silent from then on: its tasks end and its lease is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from build_db import catalogue_path, read_catalogue
+from lobby.claims import Claims
+from lobby.errors import Conflict
+from lobby.lobbies import Lobbies
+from lobby.operators import Operators
+from lobby.runs import Runs
+from lobby.servers import Holder as Address
+from lobby.servers import Servers
+from lobby.settings import Settings
+from lobby.store import Store
+from server.archive import Archive
+from server.audiences import Audiences
+from server.holder import Holder
+from server.lease import Lease
+from server.physics_id import physics_id
+from server.pool import Pool
+from server.relay import Relays
+from server.run import Backing, Run
+from server.simulation import Input
+from server.telemetry import Telemetry
+from server.verify import load_record, verify
+from tests.conftest import World, connected, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LEASE_MS = 900
+TURN_S = 40.0
+LAUNCH = {"azimuth": 20.0, "elevation": 10.0, "power": 0.4}
+
+
+def bodies() -> dict[str, dict[str, Any]]:
+    stored = read_catalogue(catalogue_path(Settings()))["bodies"]
+    return {body: json.loads(entry) for body, entry in stored.items()}
+
+
+class Node:
+    """One server of the realm, without sockets; ``start`` it."""
+
+    def __init__(self, store: Store, settings: Settings, pool: Pool, address: Address) -> None:
+        self.store = store
+        self.address = address
+        self.pool = pool
+        self.telemetry = Telemetry()
+        self.servers = Servers(store)
+        self.lobbies = Lobbies(store, settings)
+        self.lease = Lease(
+            self.servers,
+            address,
+            physics_id=physics_id(),
+            internal_url="http://127.0.0.1:1",
+            period_ms=settings.lease_ms,
+            load=lambda: len(self.holder),
+            telemetry=self.telemetry,
+        )
+        self.archive = Archive(str(settings.data_dir / "archive"))
+        claims = Claims(store)
+        self.backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
+        self.audiences = Audiences(
+            store,
+            self.lobbies,
+            self.telemetry,
+            on_event=lambda token, event: self.holder.events_seen(token, event),
+            on_change_of_hands=lambda _: self.holder.look_soon(),
+            needed=lambda token: self.holder.holds(token),
+            dropped=lambda _: None,
+            on_observers=lambda *_: None,
+        )
+        catalogue = bodies()
+        self.holder = Holder(
+            self.backing, self.lobbies, claims, self.servers, pool, lambda: catalogue, self.audiences
+        )
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, watching: bool = True) -> Node:
+        """``watching``: it looks around by itself."""
+        await self.lease.acquire()
+        self.tasks = [asyncio.create_task(work) for work in (self.lease.keep(), self.audiences.watch())]
+        if watching:
+            self.tasks.append(asyncio.create_task(self.holder.watch()))
+        return self
+
+    async def run(self, token: str) -> Run:
+        """The run of that session, once it stands here."""
+
+        async def stands() -> bool:
+            return token in self.holder.runs
+
+        await until(stands, 120.0)
+        return self.holder.runs[token]
+
+    async def gone(self, token: str) -> None:
+        """Until the session is not held here any more."""
+
+        async def gone() -> bool:
+            return not self.holder.holds(token)
+
+        await until(gone, 60.0)
+
+    async def die(self) -> None:
+        await self.close()
+        await self.store.call("DEL", self.store.keys.server(self.address.id))
+
+    async def close(self) -> None:
+        tasks = [*self.tasks, *self.holder._tasks.values()]
+        self.audiences.close()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self.tasks = []
+
+    def nothing_left(self, token: str) -> None:
+        """Neither a world in a solver process nor an open file of the archive."""
+        for solver in self.pool.solvers:
+            assert token not in solver.sessions
+            assert solver._process is None or token not in solver._process.worlds
+        for handle in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                assert token not in str(handle.readlink())
+
+
+@dataclass
+class Site:
+    """A realm of a test's own."""
+
+    world: World
+    settings: Settings
+    pools: list[Pool]
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def operators(self) -> Operators:
+        return Operators(self.world.store, self.settings, self.world.lobbies)
+
+    async def node(self, name: str, *, watching: bool = True, nonce: str = "") -> Node:
+        """One more server, each on the next pool."""
+        pool = self.pools[len(self.nodes) % len(self.pools)]
+        address = Address(name, nonce or secrets.token_hex(4), f"http://{name}:1")
+        node = Node(self.world.store, self.settings, pool, address)
+        self.nodes.append(node)
+        self.world.holder = address
+        return await node.start(watching=watching)
+
+    async def duel(self, node: Node) -> tuple[str, Run]:
+        """A duel that runs on that node, with a turn that waits."""
+        self.world.holder = node.address
+        token, _ = await self.world.starting()
+        node.holder.begin(token, await self.world.lobbies.newest_v(token))
+        run = await node.run(token)
+        assert run.core.phase == "acting"
+        return token, run
+
+    async def said(self, token: str, kind: str, count: int = 1) -> dict[str, Any]:
+        """The data of the ``count``-th event of that kind, once it happened."""
+        found: list[dict[str, Any]] = []
+
+        async def happened() -> bool:
+            found[:] = [dict(e.d) for e in await self.world.lobbies.events(token, 0) if e.t == kind]
+            return len(found) >= count
+
+        await until(happened, 120.0)
+        return found[count - 1]
+
+    async def paused(self, token: str, run: Run) -> None:
+        """An operator pauses it, and its holder has heard of that."""
+        await self.operators.pause(token, "boss")
+
+        async def stands() -> bool:
+            return run._standing
+
+        await until(stands)
+
+    async def left_ms(self, token: str) -> int:
+        """What a turn that stands has left."""
+        store = self.world.store
+        return int(await store.call("HGET", store.keys.session(token), "turn_left_ms") or -1)
+
+
+async def acted(run: Run, number: int) -> int:
+    """A launch of the seat whose turn it is; the tick that it acts in."""
+    assert run.core.seat is not None
+    return await run.admit(run.core.seat, number, "launch", dict(LAUNCH), time.monotonic())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pools() -> AsyncIterator[list[Pool]]:
+    """Two pools of one process each, for all tests of this module."""
+    started = [Pool(1, timeout_s=60.0), Pool(1, timeout_s=60.0)]
+    for pool in started:
+        await pool.start()
+    yield started
+    for pool in started:
+        await pool.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(store_url: str, pools: list[Pool], tmp_path: Path) -> AsyncIterator[Site]:
+    realm = f"test-{secrets.token_hex(4)}"
+    settings = Settings(
+        redis_url=store_url, realm=realm, data_dir=tmp_path, lease_ms=LEASE_MS, sim_speed=0.0, turn_s=TURN_S,
+        bot_turn_s=TURN_S, checkpoint_s=60.0, prove=False,
+    )  # fmt: skip
+    async with connected(store_url, realm) as (store,):
+        made = Site(World(store, settings), settings, pools)
+        try:
+            yield made
+        finally:
+            for node in made.nodes:
+                await node.close()
+
+
+async def test_a_session_leaves_nothing_behind(site: Site) -> None:
+    """Ended by an operator while it is paused: the input that waits is refused, no world and no file stays open, and
+    the archive says that it is whole."""
+    node = await site.node("one")
+    token, run = await site.duel(node)
+    await acted(run, 1)
+    await site.said(token, "turn_started", 2)
+    await site.paused(token, run)
+    waiting = run.admit(
+        run.core.seat or 0, 1 if run.core.seat else 2, "launch", dict(LAUNCH), time.monotonic()
+    )
+    await site.operators.end(token, "boss")
+    with pytest.raises(Conflict) as refused:
+        async with asyncio.timeout(30):
+            await waiting
+    assert refused.value.reason == "not_running"
+    await node.gone(token)
+    node.nothing_left(token)
+    end = node.archive.end(token)
+    assert end is not None and end.whole
+    assert await site.world.status(token) == "ended"
+    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), prove=False))
+    assert verdict.holds, verdict
+
+
+async def test_a_session_that_fails_leaves_nothing_behind(site: Site) -> None:
+    """Its solver process is killed in every call until it is given up: failed, members free."""
+    node = await site.node("one")
+    token, run = await site.duel(node)
+    [solver] = node.pool.solvers
+    killing = asyncio.create_task(keep_killing(node))
+    try:
+        await acted(run, 1)
+        assert (await site.said(token, "failed"))["reason"] == "solver_failed"
+        await node.gone(token)
+    finally:
+        killing.cancel()
+        await asyncio.wait([killing])
+    node.nothing_left(token)
+    await solver.start()  # for the other tests
+    assert await site.world.status(token) == "failed"
+
+
+async def keep_killing(node: Node) -> None:
+    """Kill the solver process whenever it works at something."""
+    [solver] = node.pool.solvers
+    while True:
+        process = solver._process
+        if process is not None and any(c.op in ("advance", "restore") for c in process.waiting.values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.process.pid, signal.SIGKILL)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("order", ["pause", "end"])
+async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, order: str) -> None:
+    """The session runs by the store's word, but its run is not known here yet, when the order comes."""
+    node = await site.node("one", watching=False)
+    runs, running = node.backing.runs, node.backing.runs.running
+
+    async def running_and_operated(*args: Any) -> Any:
+        answer = await running(*args)
+        await (site.operators.pause if order == "pause" else site.operators.end)(args[0].session, "boss")
+        audience = node.audiences.get(args[0].session, 0)
+        kind = "session_paused" if order == "pause" else "end_asked"
+        asked = [e.v for e in await site.world.lobbies.events(args[0].session, 0) if e.t == kind]
+
+        async def heard() -> bool:
+            return audience.v >= asked[0]
+
+        audience.offer(answer.events)
+        audience.wake()
+        await until(heard)
+        return answer
+
+    runs.running = running_and_operated  # type: ignore[method-assign]
+    site.world.holder = node.address
+    token, _ = await site.world.starting()
+    node.holder.begin(token, await site.world.lobbies.newest_v(token))
+    if order == "end":
+        assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
+        return
+    run = await node.run(token)
+    waiting = run.admit(run.core.seat or 0, 1, "launch", dict(LAUNCH), time.monotonic())
+    left = await site.left_ms(token)
+    assert left > 0
+    assert (await site.world.lobbies.view(token)).status == "paused"
+    events = await site.world.lobbies.newest_v(token)
+    await site.operators.resume(token, "boss")
+    await waiting
+    assert await site.world.lobbies.newest_v(token) > events
+
+
+async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
+    """Its holder dies while an operator has it paused: the heir holds it paused, with the turn's rest; then it goes on
+    and the turn has that rest."""
+    one, two = await site.node("one"), await site.node("two")
+    token, run = await site.duel(one)
+    await site.paused(token, run)
+    left = await site.left_ms(token)
+    assert left > 0
+    await one.die()
+    run = await two.run(token)
+    recovered = await site.said(token, "recovered")
+    assert recovered["exact"] is True
+    assert (await site.world.lobbies.view(token)).status == "paused"
+    assert left <= await site.left_ms(token) <= left + LEASE_MS  # the dead were alive when they last renewed
+    waiting = run.admit(run.core.seat or 0, 1, "launch", dict(LAUNCH), time.monotonic())
+    before = await site.world.store.now_ms()
+    assert not waiting.done()
+    await site.operators.resume(token, "boss")
+    await waiting
+    await site.said(token, "turn_started", 2)
+    assert (await site.world.lobbies.view(token)).turn_ends_at >= before
+    assert await site.left_ms(token) == -1
+
+
+async def test_an_end_that_nobody_heard_is_heard_by_the_heir(site: Site) -> None:
+    """Asked for while the holder is dead and no other has claimed the session."""
+    one = await site.node("one")
+    token, _ = await site.duel(one)
+    await one.die()
+    await site.operators.end(token, "boss")
+    two = await site.node("two")
+    assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
+    await two.gone(token)
+    two.nothing_left(token)
+
+
+async def test_a_boot_claims_the_sessions_of_the_one_before_at_once(site: Site) -> None:
+    """Under its fixed name; another server must wait until its lease is steady."""
+    one = await site.node("fixed")
+    token, _ = await site.duel(one)
+    await one.die()
+    other = await site.node("other", watching=False)
+    await other.holder.look_around()
+    assert not other.holder.holds(token)
+    again = await site.node("fixed", watching=False)
+    await again.holder.look_around()
+    assert again.holder.holds(token)
+    run = await again.run(token)
+    view = await site.world.lobbies.view(token)
+    assert run.core.deadline is not None
+    assert view.turn_ends_at - await site.world.store.now_ms() > 0
+    await acted(run, 1)
+
+
+async def test_draining_hands_over_what_runs_and_what_is_paused(site: Site) -> None:
+    """Between two ticks: nothing is computed again, the pause and the turn's rest are as they were."""
+    one = await site.node("one")
+    running, first = await site.duel(one)
+    paused, second = await site.duel(one)
+    await acted(first, 1)
+    await site.said(running, "turn_started", 2)
+    await site.paused(paused, second)
+    left = await site.left_ms(paused)
+    two = await site.node("two")
+    await one.holder.stop()
+    for token in (running, paused):
+        one.nothing_left(token)
+        await two.run(token)
+        recovered = await site.said(token, "recovered")
+        assert (recovered["exact"], recovered["ticks_again"]) == (True, 0)
+    assert await site.left_ms(paused) == left
+    await acted(two.holder.runs[running], 1)
+
+
+async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: Site) -> None:
+    """It is ours by the store's word, and nobody here has looked yet: the input is kept and answered with its tick."""
+    one = await site.node("one")
+    token, run = await site.duel(one)
+    seat = run.core.seat or 0
+    two = await site.node("two", watching=False)
+    relays = Relays(two.lobbies, two.servers, two.holder)
+    audience = two.audiences.get(token, await two.lobbies.newest_v(token))
+    await one.holder.stop()
+    assert not two.holder.holds(token)
+    remote = relays.remote(audience)
+    async with asyncio.timeout(60):
+        tick = await remote.admit(seat, 1, "launch", dict(LAUNCH), time.monotonic())
+    stored = await two.backing.runs.read_journal(token)
+    assert [entry[0] for entry in stored] == [tick]
+    assert json.loads(stored[0][2])["kind"] == "launch"
+    await relays.close()
+
+
+async def test_the_specification_is_drawn_once(site: Site) -> None:
+    """The solver process dies while the first world is being set up: the second one is the same, seed and all."""
+    node = await site.node("one")
+    [solver] = node.pool.solvers
+    pid = solver.pid
+    assert pid is not None
+    checkpoint, killed = solver.checkpoint, []
+
+    async def killed_before(session: str, *, prove: bool) -> Any:
+        if not killed:
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+        return await checkpoint(session, prove=prove)
+
+    solver.checkpoint = killed_before  # type: ignore[method-assign]
+    try:
+        token, run = await site.duel(node)
+    finally:
+        del solver.checkpoint  # type: ignore[method-assign]
+    assert killed and solver.pid != pid
+    await acted(run, 1)
+    await site.said(token, "turn_started", 2)
+    await site.operators.end(token, "boss")
+    await site.said(token, "ended")
+    await node.gone(token)
+    [manifest] = node.archive.manifests(token)
+    assert manifest.spec == run.spec
+    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), prove=False))
+    assert verdict.holds, verdict
+
+
+async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> None:
+    """However often the process goes that it happens to live in: it moves on, at the same tick."""
+    node = await site.node("one")
+    token, run = await site.duel(node)
+    [solver] = node.pool.solvers
+    kept = await run._world.checkpoint(run.core.tick, prove=False)
+    for _ in range(3):
+        pid = solver.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+        async def gone(pid: int = pid) -> bool:
+            return solver.pid != pid
+
+        await until(gone)
+        again = await run._world.checkpoint(run.core.tick, prove=False)
+        assert (again.tick, again.data) == (kept.tick, kept.data)
+    await acted(run, 1)
+    await site.said(token, "turn_started", 2)
+
+
+async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -> None:
+    """The holder of another physics takes over; an input of the journal cannot be taken there. The replay stops, the
+    loss is said, the journal ends there, the turn is told again and play goes on."""
+    one = await site.node("one")
+    token, run = await site.duel(one)
+    first = run.core.seat or 0
+    await acted(run, 1)
+    await site.said(token, "turn_started", 2)
+    tick, fence = run.core.tick, run.fence
+    await site.paused(token, run)
+    # What was computed there: the second turn lay later, and its input falls where our world does not wait.
+    misfit = Input(seat=run.core.seat or 0, kind="launch", id=1, d=dict(LAUNCH))
+    await one.backing.runs.journal(fence, tick + 7, [json.dumps(
+        {"seat": misfit.seat, "kind": misfit.kind, "id": misfit.id, "d": misfit.d}
+    ).encode()])  # fmt: skip
+    await one.backing.runs.publish(fence, tick + 9, [(tick + 9, "blow", {"n": 1})])
+    store = site.world.store
+    await one.die()
+    await store.call("HSET", store.keys.session(token), "physics_id", "another")
+    await site.operators.resume(token, "boss")
+    unheld, _ = await Claims(store).look([], Address("nobody", "", ""))
+    assert [u.physics_id for u in unheld] == ["another"]
+    two = await site.node("two", watching=False)
+    assert await Claims(store).claim(unheld[0], two.address)
+    await two.holder.look_around()
+    heir = await two.run(token)
+    recovered = await site.said(token, "recovered")
+    assert (recovered["exact"], recovered["inputs_lost"], recovered["tick"]) == (False, 1, tick)
+    assert (heir.core.phase, heir.core.tick) == ("acting", tick)
+    assert [entry[0] for entry in await two.backing.runs.read_journal(token)] == [1 + fence_tick(run, first)]
+    again = await site.said(token, "turn_started", 3)
+    assert again["seat"] == heir.core.seat == misfit.seat
+    assert await acted(heir, 1) == tick + 1
+    await site.said(token, "turn_started", 4)
+    assert await site.world.status(token) == "running"
+
+
+def fence_tick(run: Run, seat: int) -> int:
+    """The tick before the first input of a seat."""
+    return run.acknowledged[seat, 1] - 1
+
+
+async def test_an_exact_takeover_does_not_guess(site: Site) -> None:
+    """The same physics and a journal that does not fit: the session fails and says diverged, rather than go on as
+    another world than was public."""
+    one = await site.node("one")
+    token, run = await site.duel(one)
+    await one.backing.runs.journal(run.fence, run.core.tick + 5, [b'{"seat": 0, "kind": "launch", "id": 1}'])
+    await one.die()
+    await site.node("two")
+    assert (await site.said(token, "failed"))["reason"] == "diverged"
