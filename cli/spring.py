@@ -53,18 +53,18 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
         raise click.ClickException("no store is up here: start `tussle up`, or set REDIS_URL")
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            sys.exit(asyncio.run(_spring(url, settings.realm, name, x, v, follow=follow)))
+            sys.exit(asyncio.run(_spring(url, settings, name, x, v, follow=follow)))
         except LobbyError as error:
             raise click.ClickException(error.message) from None
 
 
-async def _spring(url: str, realm: str, name: str, x: float, v: float, *, follow: bool) -> int:
+async def _spring(url: str, settings: Settings, name: str, x: float, v: float, *, follow: bool) -> int:
     from lobby.spring_runs import SpringRuns
     from lobby.store import Store
 
-    store = await Store.connect(url, realm)
+    store = await Store.connect(url, settings.realm)
     try:
-        runs = SpringRuns(store)
+        runs = SpringRuns(store, settings)
         run = await runs.begin(name, x, v)
         click.echo(f"run {run} of {name}: x {x:g} m, v {v:g} m/s")
         return await _follow(runs, run) if follow else 0

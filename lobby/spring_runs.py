@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from lobby.errors import NotFound, Refused, StoreError
+from lobby.settings import Settings
 from lobby.spring import Spring, SpringRun, State, decode_state
 from lobby.store import Store
 
@@ -34,8 +35,9 @@ _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
 class SpringRuns:
     """The two streams of one realm, for those who begin runs and follow them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._kept = settings.spring_kept
 
     async def begin(self, name: str, x: float, v: float) -> str:
         """Begin a run at x [m], v [m/s]; its name for ``look``. Raises Refused; nothing is written then."""
@@ -45,8 +47,12 @@ class SpringRuns:
             if not (math.isfinite(value) and abs(value) <= START_MAX):
                 raise Refused(f"{field} must be within {START_MAX:g}", code="bad_start", field=field)
         start = msgspec.json.encode({"x": x, "v": v, "t": 0.0}).decode()
-        positions = self._store.keys.positions
-        return str(await self._store.call("XADD", positions, "*", "name", name, "in", start, "out", start))
+        return str(
+            await self._store.call(
+                "XADD", self._store.keys.positions, "MAXLEN", "~", self._kept, "*",
+                "name", name, "in", start, "out", start,
+            )
+        )  # fmt: skip
 
     async def look(self, run: str, after: str = "") -> SpringRun:
         """The steps after the entry ``after`` ("": from the beginning). Raises Refused for what is no entry's id,

@@ -82,7 +82,7 @@ class Server:
         self.accounts = Accounts(store, settings)
         self.lobbies = Lobbies(store, settings)
         self.standings = Standings(store)
-        self.springs = SpringRuns(store)
+        self.springs = SpringRuns(store, settings)
         host, port = listener.getsockname()[:2]
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         public = settings.public_url.replace("{hostname}", socket.gethostname()).rstrip("/")

@@ -22,7 +22,7 @@ from server.limits import Buckets
 __all__ = ["Begin", "spring_routes"]
 
 BEGIN_RATE, BEGIN_BURST = 0.5, 5.0
-"""Runs that one player may begin a second, and at once: each is thousands of entries."""
+"""Runs that one player may begin a second, and at once: each is thousands of entries. One address: four times that."""
 
 
 class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,13 +39,14 @@ def spring_routes(
     read: Callable[[Request, Any], Awaitable[Any]],
 ) -> list[Route]:
     """``player_of``, ``read``: those of server/http.py."""
-    begun = Buckets(BEGIN_RATE, BEGIN_BURST)
+    begun, from_there = Buckets(BEGIN_RATE, BEGIN_BURST), Buckets(4 * BEGIN_RATE, 4 * BEGIN_BURST)
 
     async def begin(request: Request) -> Response:
         player = await player_of(request)
         asked = await read(request, Begin)
-        if not begun.take(player.player, time.monotonic()):
-            raise RateLimited("too many runs of this player")
+        address, now = request.client.host if request.client else "", time.monotonic()
+        if not (begun.take(player.player, now) and from_there.take(address, now)):
+            raise RateLimited("too many runs of this player, or from this address")
         return _answer({"run": await runs.begin(asked.name, asked.x, asked.v)})
 
     async def look(request: Request) -> Response:

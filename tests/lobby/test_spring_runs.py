@@ -37,7 +37,7 @@ async def solved(store: Store, settings: Settings, runs: SpringRuns, *wanted: st
 async def test_a_run_waits_for_its_solvers_and_is_followed_to_its_end(store: Store) -> None:
     """Begun with no solver up, it says which ones it waits for; then come all steps, at the closed form of the
     solvers' own parameters, whatever this process has in its settings."""
-    runs = SpringRuns(store)
+    runs = SpringRuns(store, Settings.read({}))
     run = await runs.begin("swing", 0.5, -0.25)
     waiting = await runs.look(run)
     assert (waiting.name, waiting.x0, waiting.v0, waiting.cycles) == ("swing", 0.5, -0.25, None)
@@ -58,7 +58,7 @@ async def test_a_look_gives_what_is_new_of_its_own_run_only(
 ) -> None:
     """Two runs on one stream, read in small pieces: each look goes on where the last one ended, nothing is twice."""
     monkeypatch.setattr("lobby.spring_runs.LOOK_COUNT", 7)
-    runs = SpringRuns(store)
+    runs = SpringRuns(store, Settings.read({}))
     wanted = [await runs.begin("one", 0.0, 1.0), await runs.begin("two", 1.0, 0.0)]
     await store.call("XADD", store.keys.positions, "*", "something", "else")
     settings = Settings.read({}, spring_cycles=25)
@@ -83,7 +83,7 @@ async def test_a_look_gives_what_is_new_of_its_own_run_only(
 
 async def test_a_scheme_that_does_not_oscillate_has_no_closed_form(store: Store) -> None:
     """Its steps come all the same."""
-    runs = SpringRuns(store)
+    runs = SpringRuns(store, Settings.read({}))
     run = await runs.begin("stiff", 0.0, 1.0)
     (seen,) = await solved(store, Settings.read({}, spring_cycles=5, spring_zeta=20.0), runs, run)
     assert len(seen.n) == 5 and set(seen.closed_x) == {None}
@@ -101,14 +101,14 @@ async def test_a_scheme_that_does_not_oscillate_has_no_closed_form(store: Store)
 )
 async def test_a_bad_start_writes_nothing(store: Store, name: str, x: float, v: float, code: str) -> None:
     with pytest.raises(Refused) as refused:
-        await SpringRuns(store).begin(name, x, v)
+        await SpringRuns(store, Settings.read({})).begin(name, x, v)
     assert refused.value.reason == code
     assert await store.call("EXISTS", store.keys.positions) == 0
 
 
 async def test_only_a_run_that_was_begun_can_be_looked_at(store: Store) -> None:
     """What is no entry's id is refused; an id that no trigger has is not found."""
-    runs = SpringRuns(store)
+    runs = SpringRuns(store, Settings.read({}))
     with pytest.raises(NotFound):
         await runs.look("1-1")
     for run, after in (("mymodel", ""), ("1-1", "+"), ("-", "")):
