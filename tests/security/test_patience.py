@@ -1,0 +1,157 @@
+"""How long and how much a real server bears: slow and silent clients, too many sockets, too many requests.
+
+What is waited for here is the server's own patience, so the tests of time run at once, on one store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from lobby.embedded import Binary, EmbeddedStore
+from lobby.settings import Settings
+from tests.stack import Stack
+from tests.stranger import Line, Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENVIRONMENT = {"PLAYER_CONNECTIONS": "2", "REQUEST_RATE": "10", "LOGIN_RATE": "1000"}
+
+HEAD_S, BODY_S, PING_S = 10.0, 10.0, 40.0
+"""What SECURITY.md promises: a head, a body, and the answer to a ping that was sent after 20 s."""
+
+LATE_S = 20.0
+"""What a busy machine may take longer."""
+
+
+@pytest.fixture(scope="module")
+def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One store: none of this depends on its kind."""
+    with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("patience")), binary=valkey) as store:
+        yield store.url
+
+
+async def dial(site: Stack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+
+
+async def drip_head(site: Stack) -> float:
+    """A header that never ends, byte by byte; the seconds until the server has had enough."""
+    reader, writer = await dial(site)
+    began = time.monotonic()
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    gone = asyncio.ensure_future(reader.read())
+    try:
+        while not gone.done() and time.monotonic() - began < HEAD_S + LATE_S:
+            writer.write(b"y")
+            await asyncio.wait([gone], timeout=0.25)
+        assert gone.done()
+        assert gone.exception() is not None or gone.result() == b""
+    finally:
+        gone.cancel()
+        writer.close()
+    return time.monotonic() - began
+
+
+async def keep_body(site: Stack) -> tuple[float, bytes]:
+    """A body that is announced and not sent; the seconds until the answer, and the answer."""
+    reader, writer = await dial(site)
+    began = time.monotonic()
+    writer.write(
+        b"POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    )
+    try:
+        async with asyncio.timeout(BODY_S + LATE_S):
+            answer = await reader.readuntil(b"}")
+    finally:
+        writer.close()
+    return time.monotonic() - began, answer
+
+
+async def fall_silent(site: Stack, ticket: str) -> float:
+    """A member who says hello and then answers no ping; the seconds until the server hangs up."""
+    reader, writer = await dial(site)
+    began = time.monotonic()
+    key = base64.b64encode(os.urandom(16))
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    hello = json.dumps({"t": "hello", "d": {"protocol": 1, "ticket": ticket}}).encode()
+    assert len(hello) < 126
+    writer.write(bytes((0x81, 0x80 | len(hello))) + bytes(4) + hello)
+    try:
+        async with asyncio.timeout(PING_S + LATE_S):
+            while await reader.read(65536):
+                pass
+    finally:
+        writer.close()
+    return time.monotonic() - began
+
+
+@pytest.mark.timeout(150)
+async def test_the_slow_and_the_silent_are_let_go(site: Stack) -> None:
+    """A head and a body have ten seconds, an open socket must answer pings; others are served meanwhile."""
+    async with Person(site.url) as ada:
+        await ada.login()
+        seat = await ada.ask("/api/open", private=True)
+        head, (body, answer), silence = await asyncio.gather(
+            drip_head(site), keep_body(site), fall_silent(site, seat["ticket"])
+        )
+        assert head > HEAD_S * 0.9
+        assert body > BODY_S * 0.9
+        assert b" 400 " in answer.split(b"\r\n")[0]
+        assert json.loads(answer[answer.index(b"{") :])["code"] == "too_slow"
+        assert silence > PING_S / 4  # not at once: it is a member like any other until then
+        assert (await ada.get("/healthz")).status_code == 200
+
+
+async def test_a_player_has_so_many_sockets_and_not_more(site: Stack) -> None:
+    """The one beyond PLAYER_CONNECTIONS is closed with 4013, and there is room again when another has gone."""
+    async with Person(site.url) as eve:
+        await eve.login()
+        tokens = []
+        for _ in range(3):
+            async with Person(site.url) as host:
+                await host.login()
+                tokens.append((await host.ask("/api/open", private=True))["session"])
+        seats = [await eve.ask("/api/observe", session=token) for token in tokens]
+        async with Line.to(seats[0]["ws_url"]) as first, Line.to(seats[1]["ws_url"]) as second:
+            for line, seat in ((first, seats[0]), (second, seats[1])):
+                await line.hello(ticket=seat["ticket"])
+            async with Line.to(seats[2]["ws_url"]) as third:
+                await third.say("hello", {"protocol": 1, "ticket": seats[2]["ticket"]})
+                assert (await third.end())[0] == 4013
+            assert first.closed is second.closed is None
+        async with asyncio.timeout(30):
+            while True:  # until the server has seen that the two are gone
+                again = await eve.ask("/api/observe", session=tokens[2])
+                async with Line.to(again["ws_url"]) as line:
+                    await line.say("hello", {"protocol": 1, "ticket": again["ticket"]})
+                    async with asyncio.timeout(10):
+                        while "session" not in line.kinds() and line.closed is None:  # noqa: ASYNC110
+                            await asyncio.sleep(0.02)
+                    if line.closed is None:
+                        return
+
+
+async def test_an_address_asks_so_often_and_not_more(site: Stack) -> None:
+    """Beyond REQUEST_RATE 429 with a code, for that address; health is always told, and time forgives."""
+    async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        async with asyncio.timeout(60):
+            while (refused := await http.get("/api/sessions")).status_code == 200:
+                pass
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["x-content-type-options"] == "nosniff"
+        assert (await http.get("/healthz")).status_code == 200
+        async with asyncio.timeout(30):
+            while (await http.get("/api/sessions")).status_code != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
