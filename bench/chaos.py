@@ -423,7 +423,9 @@ async def run(options: argparse.Namespace) -> int:
     account = Account()
     with tempfile.TemporaryDirectory(prefix="tussle-chaos-") as folder:
         # A port of its own, so that it comes back where it was.
-        store = EmbeddedStore(Settings.read({"STORE_FSYNC": "always", "DATA_DIR": folder}), port=free_port())
+        store = EmbeddedStore(
+            Settings.read({"STORE_FSYNC": options.fsync, "DATA_DIR": folder}), port=free_port()
+        )
         await store.start_async()
         archive_url = str(Path(folder) / "archive")
         environment = {
@@ -494,6 +496,7 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
         f"python -m bench.chaos --seconds {options.seconds:g} --duels {options.duels} --seed {options.seed}"
     )
     command += kind_of(options).replace("-", " --")
+    command += "" if options.fsync == "always" else f" --fsync {options.fsync}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     done = ", ".join(f"{name} x {n}" for name, n in sorted(chaos.done.items()))
     statuses = ", ".join(f"{n} {status}" for status, n in sorted(found.statuses.items()))
@@ -512,7 +515,7 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
     lines = [
         "# Chaos",
         "",
-        f"`{command}` · {machine} · lease {LEASE_MS} ms, fsync always",
+        f"`{command}` · {machine} · lease {LEASE_MS} ms, fsync {options.fsync}",
         "",
         "| what | |",
         "|---|---|",
@@ -564,6 +567,7 @@ def main() -> int:
     parser.add_argument("--duels", type=int, default=4)
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fsync", choices=["always", "everysec"], default="always")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--store", action="store_true", help="also kill the store, half way through")
     kinds.add_argument("--holders", action="store_true", help="only kill servers: how long recovery takes")
