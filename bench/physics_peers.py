@@ -34,6 +34,7 @@ def peers(scene: Scene) -> Iterator[dict[str, Any]]:
     for name, package, make in (
         ("MuJoCo rigid", "mujoco", _mujoco),
         ("PyBullet rigid", "pybullet", _pybullet),
+        ("Newton VBD, CPU", "newton", _newton),
     ):
         if importlib.util.find_spec(package) is not None:
             yield _run(name, model, state, make(scene))
@@ -122,5 +123,61 @@ def _pybullet(scene: Scene) -> Frames:
         places = np.array([place for place, _ in found])
         turns = np.array([pybullet.getMatrixFromQuaternion(turn) for _, turn in found]).reshape(-1, 3, 3)
         return places, turns
+
+    return frame
+
+
+def _newton(scene: Scene) -> Frames:
+    """Newton's vertex block descent for rigid bodies, with its own defaults. Its kernels compile before the first frame
+    is timed."""
+    import newton
+    import warp
+
+    warp.config.quiet = True
+    cubes, obstacles = _split(scene)
+    builder = newton.ModelBuilder(up_axis=newton.Axis.Y)
+    for b in obstacles:
+        x, y, z = b.shape.params["size"]
+        px, py, pz = b.position
+        builder.add_shape_box(
+            -1,
+            xform=warp.transform((px, py - y / 2, pz), warp.quat_identity()),
+            hx=x / 2, hy=y / 2, hz=z / 2,
+            cfg=newton.ModelBuilder.ShapeConfig(mu=0.3),
+        )  # fmt: skip
+    for b in cubes:
+        w, x, y, z = np.array(b.rotation) / np.linalg.norm(b.rotation)
+        body = builder.add_body(xform=warp.transform(b.position, warp.quat(x, y, z, w)))
+        config = newton.ModelBuilder.ShapeConfig(density=b.material.density, mu=0.3)
+        builder.add_shape_box(body, hx=HALF, hy=HALF, hz=HALF, cfg=config)
+    builder.color()
+    model = builder.finalize(device="cpu")
+    solver = newton.solvers.SolverVBD(model)
+    pipeline = newton.CollisionPipeline(model)
+    contacts = pipeline.contacts()
+    states = [model.state(), model.state()]
+    control = model.control()
+
+    def advance() -> None:
+        now, then = states
+        now.clear_forces()
+        pipeline.collide(now, contacts)
+        solver.step(now, then, control, contacts, scene.dt)
+        states.reverse()
+
+    advance()  # compiles
+    states[0].assign(model.state())
+    solver = newton.solvers.SolverVBD(model)
+
+    def frame() -> tuple[Floats, Floats]:
+        advance()
+        told = states[0].body_q.numpy()
+        x, y, z, w = told[:, 3:].T
+        turns = np.array([
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ])  # fmt: skip
+        return told[:, :3].astype(float), np.moveaxis(turns, 2, 0).astype(float)
 
     return frame
