@@ -163,13 +163,13 @@ class Up:
                 await self._until_ready(shown, port)
                 worker = [sys.executable, "-m", "worker"]
                 await supervisor.start("worker", worker, environ=environ, stop_last=True)
-                if seeded:
-                    await self._seed(redis_url)
-                self._banner(server_url, redis_url, store, supervisor.log_dir)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts
                     await supervisor.start(
                         solver, [*worker, solver], environ={**environ, "SPRING_IDLE_S": "0"}
                     )
+                if seeded:
+                    await self._seed(redis_url)
+                self._banner(server_url, redis_url, store, supervisor.log_dir)
                 await self._tell_sessions(redis_url)
 
     def _bots(self) -> list[str]:
