@@ -12,20 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compose=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-check}" --env-file "${ENV_FILE:-.env}" -f compose/docker-compose.yml ${COMPOSE_FILES:-})
 export HTTP_PORT=${HTTP_PORT:-8089} SIM_SPEED=${SIM_SPEED:-0} BOT_THINK_S=${BOT_THINK_S:-0} EXPIRY_S=${EXPIRY_S:-20} SWEEP_S=${SWEEP_S:-2} LOBBY_TIMEOUT_S=${LOBBY_TIMEOUT_S:-10} PLAYER_COUNT=${PLAYER_COUNT:-2}
-failed=0
-say() { printf '[%4ss] %s\n' "$SECONDS" "$*"; }
-ok() { say "ok      $*"; }
-bad() { say "FAILED  $*"; failed=1; }
-store() { "${compose[@]}" exec -T redis redis-cli "$@"; }
-up() { "${compose[@]}" up -d ${UP_FLAGS:-} --no-recreate "$@" >/dev/null 2>&1; }
+. compose/checking.sh
 ended() { store ZCARD '{main}:sessions:ended'; }
-total() { store XINFO STREAM '{main}:lifecycle' | awk '/entries-added/{getline; print $1}'; }
-# until SECONDS COMMAND...: whether it succeeds in that time
-until_true() { local left=$1; shift; while ! "$@"; do [ "$left" -gt 0 ] || return 1; left=$((left - 1)); sleep 1; done; }
-more_than() { [ "$($2)" -gt "$1" ]; }
-cleanup() { [ -n "${KEEP:-}" ] || "${compose[@]}" down -v --timeout 20 >/dev/null 2>&1 || true; }
-trap cleanup EXIT
-trap 'say "FAILED  line $LINENO"' ERR
 
 compose/make-env.sh "${ENV_FILE:-.env}" >/dev/null
 "${compose[@]}" config -q && ok "the compose file is valid"
@@ -86,5 +74,4 @@ lost=$("${compose[@]}" logs --no-log-prefix server 2>/dev/null | grep -c '"level
 secrets=$(grep -E '^STORE_.*=.' "${ENV_FILE:-.env}" | cut -d= -f2)
 shown=$("${compose[@]}" logs --no-log-prefix 2>/dev/null | grep -cF "$secrets" || true)
 [ "$shown" = 0 ] && ok "no password is in any log" || bad "$shown log lines with a password"
-[ "$failed" = 0 ] && say "all checks passed" || say "SOME CHECKS FAILED"
-exit "$failed"
+verdict

@@ -8,9 +8,10 @@
 #   reader   read only, what is public: sessions, events, standings; for dashboards and event consumers
 #
 # Only digests of the passwords are written. players (bots, browsers) have no user: they never reach the store.
+# `store.sh users FILE` only writes the users.
 set -eu
 umask 022
-acl=/tmp/users.acl
+acl=${2:-/tmp/users.acl}
 tag="{${REALM:-main}}:"
 digest() { printf '%s' "$1" | sha256sum | cut -d ' ' -f 1; }
 keys() { for name in "$@"; do printf ' ~%s%s' "$tag" "$name"; done; }
@@ -23,8 +24,9 @@ user default on #$(digest "$REDISCLI_AUTH") ~* &* +@all
 user server on #$(digest "$STORE_SERVER_PASSWORD") ~${tag}* &${tag}* $safe
 user worker on #$(digest "$STORE_WORKER_PASSWORD")$(keys 'session:*' 'sessions:*' 'lobbies:*' 'player:*' 'leaderboard:*' 'server:*' servers lifecycle deadlines meta positions velocities 'spring:*' 'worker*' storage 'storage:*' sources 'source:*') &${tag}* &simulation_updates $safe
 user seed on #$(digest "$STORE_SEED_PASSWORD")$(keys 'catalogue:*' meta) resetchannels $safe
-user reader on #$(digest "$STORE_READER_PASSWORD")$(reads $public) &${tag}* +@read +@connection +subscribe +unsubscribe +psubscribe +info +time -@dangerous
+user reader on #$(digest "$STORE_READER_PASSWORD")$(reads $public) &${tag}* +@read +@connection -@dangerous +subscribe +unsubscribe +psubscribe +punsubscribe +info +time
 USERS
+[ "${1:-}" != users ] || exit 0
 unset STORE_SERVER_PASSWORD STORE_WORKER_PASSWORD STORE_SEED_PASSWORD STORE_READER_PASSWORD
 
 if [ "${STORE_KIND:-redis}" = dragonfly ]; then

@@ -164,6 +164,16 @@ def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
     ):
         assert not pattern.match(bad), bad
     assert "location = /metrics { return 404; }" in text
+    assert re.search(r'location ~ "\^/\(ws\|live\)\$" \{\s+limit_conn sockets', text)
+
+
+def test_the_proxy_logs_no_query_and_no_header() -> None:
+    """A log line has the path alone: what a client put behind a question mark by mistake is not kept."""
+    for conf in ("nginx.conf", "nginx-tls.conf"):
+        (line,) = re.findall(r"log_format plain '(.*)';", (COMPOSE / "nginx" / conf).read_text())
+        assert "$uri" in line
+        for told in ("$request ", "$request_uri", "$args", "$query_string", "$http_", "$cookie_"):
+            assert told not in line, (conf, told)
 
 
 def test_the_store_file_names_no_password(tmp_path: Path) -> None:
