@@ -108,24 +108,18 @@ class Supervisor:
         after those that were started before it. Raises OSError if it cannot run."""
         log_path = self.log_dir / f"{name}.log"
         with log_path.open("wb") as log:
-            spawning = asyncio.ensure_future(
-                asyncio.create_subprocess_exec(
-                    *command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **(environ or {})},
-                    start_new_session=True,
-                )
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
+                start_new_session=True,
             )
-            try:
-                await asyncio.shield(spawning)
-            finally:  # whoever cancels us has it stopped with the others: it may run already
-                process = await spawning
-                child = Child(name, process, log_path, grace_s, expected)
-                self.children.insert(0 if stop_last else len(self.children), child)
-                self._tell(f"{'_' if stop_last else '+'}{process.pid}")
+        child = Child(name, process, log_path, grace_s, expected)
+        self.children.insert(0 if stop_last else len(self.children), child)
         self._started.set()
+        self._tell(f"{'_' if stop_last else '+'}{process.pid}")
         return child
 
     async def first_death(self) -> None:

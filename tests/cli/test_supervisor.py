@@ -54,30 +54,6 @@ async def until_ready(supervisor: Supervisor) -> None:
                 await asyncio.to_thread(os.sched_yield)
 
 
-def named(text: str) -> str:
-    """The process ids of everything with that in its command line."""
-    return subprocess.run(["pgrep", "-f", text], capture_output=True, text=True, check=False).stdout
-
-
-async def test_a_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
-    """However far it came: the child is known, and is stopped with the others."""
-    async with Supervisor(tmp_path / "logs") as supervisor:
-        for passes in range(6):
-            starting = asyncio.create_task(
-                supervisor.start(
-                    f"child{passes}", [sys.executable, "-c", ORDERLY, "it", str(tmp_path / "said")]
-                )
-            )
-            for _ in range(passes):
-                await asyncio.sleep(0)
-            starting.cancel()
-            await asyncio.wait([starting])
-        pids = [child.pid for child in supervisor.children]
-        assert len(pids) >= 5
-    assert not any(alive(pid) for pid in pids)
-    assert not await asyncio.to_thread(named, str(tmp_path))
-
-
 async def test_children_stop_newest_first(tmp_path: Path) -> None:
     """Leaving the block asks each in turn, and waits for it."""
     said = tmp_path / "said"
