@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENVIRONMENT = {"LOGIN_RATE": "10000", "REQUEST_RATE": "100000", "GUESS_RATE": "10000", "TICKET_TTL_S": "1"}
 
-POSTS = ("login", "find", "open", "join", "observe", "leave")
+POSTS = ("login", "find", "open", "join", "observe", "leave", "springs")
 FIELDS = (
     "name",
     "secret",
@@ -37,6 +37,8 @@ FIELDS = (
     "scene",
     "params",
     "session",
+    "x",
+    "v",
 )
 words = st.sampled_from(
     ["duel", "sandbox", "curling", "halo", "", "bot", "k7qm2xpv", "../..", "\x00", "é" * 40]
