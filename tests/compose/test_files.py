@@ -137,6 +137,14 @@ def test_replicas_can_be_scaled(config: dict[str, Any]) -> None:
         assert "ports" not in config["services"][name]
 
 
+def test_the_container_with_everything_has_one_address_inside_and_outside(config: dict[str, Any]) -> None:
+    """Its bots are told the address that people are told: another port outside would shut them out."""
+    embedded = config["services"]["embedded"]
+    (port,) = embedded["ports"]
+    assert str(port["target"]) == str(port["published"]) == embedded["environment"]["PORT"]
+    assert embedded["environment"]["PUBLIC_URL"].endswith(f":{port['published']}")
+
+
 def test_servers_have_time_to_hand_over(config: dict[str, Any]) -> None:
     """The grace period is longer than what the server takes for itself."""
     assert config["services"]["server"]["stop_grace_period"] == "20s"
