@@ -66,6 +66,7 @@ class Holder:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unheld_since: dict[str, float] = {}
         self._stopping = False
+        self._heirs: dict[HolderAddress, int] = {}
         self._forgot = time.monotonic()
         self._look = asyncio.Event()
         self.neighbours: list[str] = []
@@ -172,6 +173,8 @@ class Holder:
                 if member.left:
                     run.leave(member.seat)
             run.heed(await lease.insist(lambda: runs.orders(token)))
+            if self._stopping:
+                self._drain(run)
             await run.drive()
         except Fenced as error:
             log.error("session_lost", token=short(token), error=error.message)
@@ -286,25 +289,29 @@ class Holder:
     # the end of the server
 
     async def stop(self) -> None:
-        """Give every session to another server, at a tick boundary. Without one they stay as they are in the store:
-        checkpointed, for whoever comes next. Bounded by GRACE_S."""
+        """Give every session to another server, at a tick boundary; one that is being stood up as soon as it stands.
+        Without another server they stay as they are in the store, for whoever comes next. Bounded by GRACE_S."""
         self._stopping = True
         try:
             heirs = [info for info in await self._servers.alive() if info.id != self.address.id]
         except StoreError:
             heirs = []
-        load = {info.id: info.sessions for info in heirs}
+        self._heirs = {HolderAddress(info.id, info.nonce, info.url): info.sessions for info in heirs}
         for run in list(self.runs.values()):
-            if heirs:
-                heir = min(heirs, key=lambda info: (load[info.id], info.id))
-                load[heir.id] += 1
-                run.drain(HolderAddress(heir.id, heir.nonce, heir.url))
+            self._drain(run)
         if heirs and self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
         for task in list(self._tasks.values()):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
+
+    def _drain(self, run: Run) -> None:
+        """Have a run go to the server with the fewest sessions, if there is one."""
+        if self._heirs:
+            heir = min(self._heirs, key=lambda address: (self._heirs[address], address.id))
+            self._heirs[heir] += 1
+            run.drain(heir)
 
     def events_seen(self, token: str, event: Event) -> None:
         """What the set-up stage or a member's leaving means for a run."""

@@ -398,6 +398,31 @@ async def test_draining_hands_over_what_runs_and_what_is_paused(site: Site) -> N
     await acted(two.holder.runs[running], 1)
 
 
+async def test_draining_waits_for_a_world_that_is_being_set_up(site: Site) -> None:
+    """Asked to stop in the middle of it: it stands, is handed over, and plays on elsewhere."""
+    one, two = await site.node("one", watching=False), await site.node("two")
+    runs, running = one.backing.runs, one.backing.runs.running
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stopped_before(*args: Any) -> Any:
+        stopping.append(asyncio.create_task(one.holder.stop()))
+        await until(heir_chosen)
+        return await running(*args)
+
+    async def heir_chosen() -> bool:
+        return bool(one.holder._heirs)
+
+    runs.running = stopped_before  # type: ignore[method-assign]
+    site.world.holder = one.address
+    token, _ = await site.world.starting()
+    one.holder.begin(token, await site.world.lobbies.newest_v(token))
+    run = await two.run(token)
+    await stopping[0]
+    assert (await site.said(token, "recovered"))["ticks_again"] == 0
+    one.nothing_left(token)
+    await acted(run, 1)
+
+
 async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: Site) -> None:
     """It is ours by the store's word, and nobody here has looked yet: the input is kept and answered with its tick."""
     one = await site.node("one")
