@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from lobby.scenes import Recipe
+from server.modes.sandbox_state import SOFT_BODIES
 from server.physics.shapes import build as build_shape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,10 +21,12 @@ def build() -> str:
     """The whole file: body id to [vertices, faces], flat, vertices rounded to 0.1 mm."""
     catalogue = json.loads((ROOT / "catalogue" / "catalogue.json").read_text())
     meshes = {}
-    for body in catalogue["bodies"]:
-        mesh = build_shape(Recipe(kind=body["kind"], params=body["params"]))
+    shapes = {body["id"]: Recipe(kind=body["kind"], params=body["params"]) for body in catalogue["bodies"]}
+    shapes |= {body.id: Recipe(kind=body.kind, params=body.params) for body in SOFT_BODIES.values()}
+    for name, recipe in shapes.items():
+        mesh = build_shape(recipe)
         vertices = [round(float(x), 4) + 0.0 for x in mesh.vertices.ravel()]
-        meshes[body["id"]] = [vertices, mesh.faces.ravel().tolist()]
+        meshes[name] = [vertices, mesh.faces.ravel().tolist()]
     return json.dumps(meshes, separators=(",", ":")) + "\n"
 
 

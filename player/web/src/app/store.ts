@@ -175,15 +175,16 @@ export async function ensureMe(): Promise<Me> {
     return known;
   }
   api.token = null;
-  return remember(await api.login(name || null));
+  return remember(await api.login(name || null), name);
 }
 
-function remember(answer: { player: string; name: string; token: string; guest: boolean }): Me {
+/** asked: the name that was in the field; what was typed since then stays there. */
+function remember(answer: { player: string; name: string; token: string; guest: boolean }, asked: string): Me {
   const made = { player: answer.player, name: answer.name, token: answer.token, guest: answer.guest };
   me.value = made;
   api.token = made.token;
   const shown = made.name.split("#")[0] ?? "";
-  wantedName.value = made.guest && shown === GUEST ? "" : shown;
+  if (wantedName.value.trim() === asked) wantedName.value = made.guest && shown === GUEST ? "" : shown;
   save("tussle.me", made);
   return made;
 }
@@ -192,7 +193,8 @@ function remember(answer: { player: string; name: string; token: string; guest: 
 export async function claim(secret: string): Promise<string | null> {
   const done = await doing("claim", async () => {
     try {
-      remember(await api.login(wantedName.value.trim(), secret));
+      const name = wantedName.value.trim();
+      remember(await api.login(name, secret), name);
     } catch (error) {
       if (error instanceof Problem && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
       throw error;

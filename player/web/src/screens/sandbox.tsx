@@ -215,9 +215,9 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
 
 function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionClient; box: Sandbox; stage: { current: Stage | null }; onSpawn: (body: string, position: number[]) => void; disabled: boolean }) {
   const list = bodies.value;
-  const images = portraits(list, PROP, theme.value).value;
   const known = new Map(list.map((body) => [body.id, body.name]));
   const offered = box.catalogue.length ? box.catalogue : list.map((body) => body.id);
+  const images = portraits(offered, PROP, theme.value).value;
   const spawn = (body: string) => {
     // Somewhere over the middle that is free as far as one can see from here.
     const places = stage.current?.places() ?? [];
@@ -253,7 +253,7 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
         ))}
       </div>
       <p class="small mute" style={{ padding: "8px 16px 14px" }}>
-        Press, or use <span class="kbd">1</span> to <span class="kbd">6</span>. Pull any body by the point you touch.
+        Press<span class="wide">, or use <span class="kbd">1</span> to <span class="kbd">6</span></span>. Pull any body by the point you touch.
       </p>
     </section>
   );
@@ -335,7 +335,7 @@ function Handles({ client, state, box, onRemove }: { client: SessionClient; stat
   const left = (lease: Lease) => Math.max(0, (lease.until - tick) * client.step.value);
   const [chosen, choose] = useState<string | null>(null);
   return (
-    <section class="tile" aria-label="Handles" style={{ maxHeight: "34%" }}>
+    <section class="tile" aria-label="Handles" style={{ maxHeight: "27%" }}>
       <header>
         <h2>Handles</h2>
         <span class="sp" />

@@ -12,6 +12,7 @@ import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
 import { inWords, minutes, shortName } from "../ui/format";
 import { Mark } from "../ui/marks";
 import { Icon, Ruler } from "../ui/parts";
+import { Sketch } from "../ui/sketch";
 import { Chat, secondsLeft } from "../ui/talk";
 import { Watching } from "../ui/watching";
 import { portraits } from "../ui/portraits";
@@ -84,6 +85,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
               </li>
             ))}
           </ol>
+          <Sketch mode={state.mode} />
         </section>
       )}
       <div class="stack side">
@@ -146,7 +148,7 @@ function FreeRow() {
 function Bodies({ client, mine, seats }: { client: SessionClient; mine: Seat | null; seats: readonly Seat[] }) {
   const colour = PLAYER_COLOURS[markOfSeat(mine?.seat ?? 0)]!;
   const list = bodies.value;
-  const images = portraits(list, colour, theme.value).value;
+  const images = portraits(list.map((body) => body.id), colour, theme.value).value;
   const most = useMemo(
     () => ({
       mass: Math.max(...list.map((body) => body.computed.mass)),

@@ -44,6 +44,9 @@ const DEFAULT_STEP_S = 1 / 60;
 const PING_MS = 2000;
 /** A socket that is silent for this long is dead: pongs come every PING_MS. */
 const SILENT_MS = 7000;
+/** A round trip that is felt, and how many of them are looked at. */
+const SLOW_MS = 250;
+const TRIPS = 5;
 const FIRST_RETRY_MS = 400;
 const LAST_RETRY_MS = 4000;
 
@@ -55,6 +58,8 @@ export class SessionClient {
   readonly welcome: Signal<WelcomeData | null> = signal(null);
   readonly topology: Signal<Topology | null> = signal(null);
   readonly rtt: Signal<number | null> = signal(null);
+  /** Whether the line has been slow for a while. */
+  readonly slow: Signal<boolean> = signal(false);
   readonly back: Signal<Back | null> = signal(null);
   readonly telemetry: Signal<Telemetry | null> = signal(null);
   /** Why nothing moves for now, or null. */
@@ -77,6 +82,7 @@ export class SessionClient {
   private readonly answers = new Map<number, (answer: Answer) => void>();
   private pinger = 0;
   private retryTimer = 0;
+  private trips: number[] = [];
   private again: () => void = () => this.connect();
   private tries = 0;
   private heardAt = 0;
@@ -335,6 +341,7 @@ export class SessionClient {
         case "ponged":
           this.clock.ponged(outcome.at, Date.now(), outcome.serverTime);
           this.rtt.value = this.clock.rtt;
+          this.judge();
           break;
       }
     }
@@ -372,6 +379,14 @@ export class SessionClient {
     setTimeout(() => {
       if (this.back.value && Date.now() - this.back.value.at >= 3900) this.back.value = null;
     }, 4000);
+  }
+
+  /** One late answer is no slow line, and one quick one does not mend it. */
+  private judge(): void {
+    this.trips = [...this.trips.slice(1 - TRIPS), this.clock.rtt ?? 0];
+    const late = this.trips.filter((trip) => trip > SLOW_MS).length;
+    if (late >= TRIPS - 1) this.slow.value = true;
+    else if (late <= 1) this.slow.value = false;
   }
 
   private settle(id: number, answer: Answer): void {

@@ -2,7 +2,7 @@
 // Plain DOM, moved by transform each frame; never part of the framework.
 
 import { fixed } from "../ui/format";
-import { markSvg } from "../ui/marks";
+import { initial, markSvg } from "../ui/marks";
 import type { View } from "./view";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -107,7 +107,7 @@ export class Overlay {
   placeHolds(view: View, holds: readonly Hold[]): void {
     while (this.holds.length < holds.length) {
       const group = document.createElementNS(NS, "g");
-      group.innerHTML = '<path class="tether"/><circle class="grip" r="9"/><circle class="cursor" r="5"/>';
+      group.innerHTML = '<path class="tether"/><circle class="grip" r="9"/><circle class="cursor" r="5"/><text class="holder"/>';
       this.svg.append(group);
       this.holds.push(group);
     }
@@ -118,7 +118,10 @@ export class Overlay {
       const at = view.screen(...hold.at);
       const to = hold.to ? view.screen(...hold.to) : null;
       group.style.color = hold.mark === null ? "var(--raised)" : `var(--p${hold.mark + 1})`;
-      const [tether, grip, cursor] = group.children as unknown as [SVGPathElement, SVGCircleElement, SVGCircleElement];
+      const [tether, grip, cursor, holder] = group.children as unknown as [SVGPathElement, SVGCircleElement, SVGCircleElement, SVGTextElement];
+      holder.textContent = hold.mark === null ? "" : initial(hold.name);
+      holder.setAttribute("x", at.x.toFixed(1));
+      holder.setAttribute("y", (at.y + 3.6).toFixed(1));
       tether.setAttribute("d", to ? `M${at.x.toFixed(1)} ${at.y.toFixed(1)}L${to.x.toFixed(1)} ${to.y.toFixed(1)}` : "");
       grip.setAttribute("cx", at.x.toFixed(1));
       grip.setAttribute("cy", at.y.toFixed(1));

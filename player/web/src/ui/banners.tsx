@@ -78,7 +78,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     );
   }
   const rtt = session.rtt.value;
-  if (link.kind === "live" && rtt !== null && rtt > 250 && state.phase !== "lobby") {
+  if (link.kind === "live" && rtt !== null && session.slow.value && state.phase !== "lobby") {
     return (
       <div class="note wash">
         <Icon name="warn" />

@@ -2,21 +2,19 @@
 
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
-import type { BodyEntry } from "../wire/api";
 
 export type Images = ReadonlyMap<string, string>;
 
 const cache = new Map<string, Signal<Images>>();
 
 /** Body id to an image's address; fills up while they are drawn, stays empty where there is no WebGL. */
-export function portraits(list: readonly BodyEntry[], colour: string, theme: "dark" | "light"): Signal<Images> {
-  const key = `${colour} ${theme} ${list.map((body) => body.id).join()}`;
+export function portraits(ids: readonly string[], colour: string, theme: "dark" | "light"): Signal<Images> {
+  const key = `${colour} ${theme} ${ids.join()}`;
   let made = cache.get(key);
   if (!made) {
     const images: Signal<Images> = signal(new Map());
     made = images;
     cache.set(key, images);
-    const ids = list.map((body) => body.id);
     void import("../stage/portrait")
       .then((portrait) => portrait.draw(ids, colour, theme, (id, address) => (images.value = new Map(images.value).set(id, address))))
       .catch(() => {});

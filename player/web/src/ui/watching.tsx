@@ -10,11 +10,9 @@ export function Watching({ client }: { client: SessionClient }) {
   if (!count) return null;
   return (
     <section class="tile watching" aria-label="Watching" data-test="watching">
-      <header>
-        <h2>Watching</h2>
-        <span class="sp" />
-        <span class="data mute">{group(count)}</span>
-      </header>
+      <h2>
+        Watching <span class="data mute">{group(count)}</span>
+      </h2>
       <ul class="scroll" aria-live="polite">
         {names.map((name) => (
           <li class="row" key={name}>

@@ -202,7 +202,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as anyone may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them. */
+/** A session as anyone may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest so far, as of its newest readings. */
 export interface SessionView {
   session: string;
   status: string;
@@ -226,6 +226,7 @@ export interface SessionView {
   ws_url: string;
   closes_at: number;
   params: Record<string, unknown>;
+  min_distance: number | null;
   observers: ObserversData;
 }
 

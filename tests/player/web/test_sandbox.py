@@ -1,0 +1,108 @@
+"""The sandbox in the browser: what its host may do, bodies from the catalogue, wires, and a finger on a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.player.web.person import in_browser, serious
+from tests.player.web.test_lobby import PHONE, open_lobby
+
+pytestmark = in_browser
+
+BOX = "window.__test.state().box"
+
+
+def enter(host: Any, *guests: Any) -> None:
+    """All in one sandbox that runs."""
+    token = open_lobby(host, "Sandbox")
+    for guest in guests:
+        guest.go(f"/?tier=C#/s/{token}")
+        guest.page.fill("[data-test=door] input", guest.name)
+        guest.page.click("[data-test=join]")
+        guest.page.wait_for_selector("[data-test=ready]")
+    for one in (host, *guests):
+        one.page.click("[data-test=ready]")
+    for one in (host, *guests):
+        one.page.wait_for_selector("[data-test=palette]")
+        one.until("Boolean(window.__test) && window.__test.places().length > 0")
+
+
+def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
+    """Spawn by press and by key, wires, pause, gravity, remember, undo, take away, reset: seen by the other page, which
+    has no host's buttons."""
+    mira, kei = person("Mira"), person("Kei")
+    enter(mira, kei)
+    first = kei.look(f"{BOX}.bodies.length")
+    kei.page.click("[data-test=palette] button:has-text('Jelly')")
+    mira.until(f"{BOX}.bodies.some((one) => one.body === 'jelly')")
+    mira.page.locator("[data-test=stage]").focus()
+    mira.page.keyboard.press("1")
+    kei.until(f"{BOX}.bodies.length === {first + 2}")
+    assert kei.page.locator("[data-test=freeze], [data-test=reset], [aria-label=Gravity]").count() == 0
+    mira.page.click("button:has-text('Wireframe')")
+    assert mira.page.get_attribute("button:has-text('Wireframe')", "aria-pressed") == "true"
+    mira.page.click("[data-test=freeze]")
+    kei.until(f"{BOX}.frozen")
+    mira.page.click("button:has-text('Remember')")
+    mira.page.wait_for_selector("button:has-text('Undo'):enabled")
+    mira.page.click("[data-test=freeze]")
+    kei.until(f"!{BOX}.frozen")
+    slider = mira.page.locator("[aria-label=Gravity] input")
+    slider.focus()
+    slider.press("Home")
+    kei.until(f"{BOX}.gravity === 0")
+    mira.page.click("[data-test=handles] button >> nth=0")
+    mira.page.click("button:has-text('Take away')")
+    kei.until(f"{BOX}.bodies.length === {first + 1}")
+    mira.page.click("button:has-text('Undo')")
+    kei.until(f"{BOX}.bodies.length === {first + 2}")
+    assert serious(mira.page) == []
+    mira.shoot("sandbox-host")
+    mira.page.click("[data-test=reset]")
+    kei.until(f"{BOX}.bodies.length === {first}")
+    log = kei.page.inner_text("[data-test=log]")
+    for said in (
+        "put Jelly",
+        "The world stands still",
+        "Remembered as it is",
+        "Gravity is 0.0",
+        "Everything as it was",
+    ):
+        assert said in log
+    for one in (mira, kei):
+        one.page.click("[data-test=leave]")
+
+
+def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
+    """A long press takes a body, the other page sees who holds it and how it moves; nothing overflows sideways."""
+    mira, kei = person("Mira"), person("Kei", **PHONE, color_scheme="light")
+    enter(mira, kei)
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert kei.look(overflow) <= 0
+    assert serious(kei.page) == []
+    kei.page.locator("[data-test=stage]").scroll_into_view_if_needed()
+    kei.page.wait_for_timeout(1500)  # the bodies come to rest
+    place = kei.look("window.__test.places()")[0]
+    box = kei.page.locator("[data-test=stage]").bounding_box()
+    x, y = box["x"] + place["px"], box["y"] + place["py"]
+    finger = kei.context.new_cdp_session(kei.page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        finger.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": px, "y": py} for px, py in points]},
+        )
+
+    touch("touchStart", (x, y))
+    mira.until(f"{BOX}.leases.some((one) => one.body === '{place['id']}')")
+    for step in range(1, 9):
+        touch("touchMove", (x + 3 * step, y - 9 * step))
+        kei.page.wait_for_timeout(80)
+    where = f"window.__test.places().find((one) => one.id === '{place['id']}')"
+    mira.until(f"Math.hypot({where}.x - {place['x']}, {where}.y - {place['y']}) > 0.15")
+    kei.shoot("phone-sandbox")
+    mira.shoot("sandbox-held-elsewhere")
+    touch("touchEnd")
+    mira.until(f"{BOX}.leases.length === 0")
+    for one in (mira, kei):
+        one.page.click("[data-test=leave]")
