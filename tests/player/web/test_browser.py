@@ -13,6 +13,8 @@ from tests.player.web.person import in_browser, serious
 
 pytestmark = in_browser
 
+LAUNCHED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira launched'))"
+
 
 def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     """Find a seat, choose a body, get ready, play by pulling and by keys, and read who won."""
@@ -136,7 +138,7 @@ def test_keyboard_only(person: Any) -> None:
     assert mira.look("window.__test.tier()") == "D"
     mira.shoot("keyboard")
     press("Enter")
-    mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira launched'))")
+    mira.until(LAUNCHED)
     mira.page.click("[data-test=leave]")
 
 
@@ -156,26 +158,45 @@ def test_a_phone(person: Any) -> None:
     mira.shoot("phone-duel")
     mira.page.locator("[data-test=launch]").scroll_into_view_if_needed()
     mira.page.tap("[data-test=launch]")
-    mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira launched'))")
+    mira.until(LAUNCHED)
     mira.page.click("[data-test=leave]")
     mira.page.wait_for_selector(".dock")
     assert mira.look(overflow) <= 0
     mira.shoot("phone-lobby")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(person: Any, scheme: str) -> None:
-    """Lobby, waiting lobby and duel, in both themes."""
-    mira = person("Mira", color_scheme=scheme)
+@pytest.mark.parametrize(
+    ("scheme", "width", "height"),
+    [("light", 1440, 900), ("dark", 1440, 900), ("dark", 768, 1024), ("light", 390, 844)],
+)
+def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: int, height: int) -> None:
+    """Lobby, door, waiting lobby and duel, on three widths: axe finds nothing serious, nothing overflows
+    sideways; each is kept as a picture."""
+    mira = person(
+        "Mira", color_scheme=scheme, viewport={"width": width, "height": height}, has_touch=width < 500
+    )
+
+    def look(screen: str) -> None:
+        mira.page.wait_for_timeout(600)
+        mira.shoot(f"{screen}-{scheme}-{width}")
+        assert serious(mira.page) == []
+        assert mira.look("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
     mira.go()
     mira.page.wait_for_selector("[data-session]")
-    assert serious(mira.page) == []
+    look("lobby")
+    token = mira.page.locator("[data-session]").first.get_attribute("data-session")
+    mira.go(f"/#/s/{token}")
+    mira.page.reload()
+    mira.page.wait_for_selector("[data-test=door]")
+    look("door")
     mira.find_seat()
-    assert serious(mira.page) == []
+    look("waiting")
     mira.ready()
     mira.page.wait_for_selector("[data-test=launch]:enabled")
-    mira.shoot(f"duel-{scheme}")
-    assert serious(mira.page) == []
+    look("duel")
+    mira.page.keyboard.press("Enter")
+    mira.until(LAUNCHED)
     mira.page.click("[data-test=leave]")
 
 
@@ -244,6 +265,7 @@ def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
         drawn = ada.page.get_attribute(f"[data-test={path}]", "d")
         assert drawn.startswith("M0.0 ") and drawn.count("L") >= least
     ada.shoot("spring-damper")
+    assert serious(ada.page) == []
     ada.page.click("[data-test=leave]")
 
 
@@ -271,6 +293,8 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     assert mira.page.inner_text("[data-test=bearing]") == "−10.0°"
     mira.page.keyboard.press("PageUp")
     mira.shoot("curling-aim")
+    assert serious(mira.page) == []
+    assert serious(kei.page) == []
     mira.page.keyboard.press("Enter")
     mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira slid a stone'))")
     kei.page.wait_for_selector("[data-test=launch]:enabled")
