@@ -52,5 +52,4 @@ async def test_what_cannot_be_begun_is_refused_and_writes_nothing(store_url: str
             await refused(await eve.get("/api/springs/1-1"), 404, "no_such_run")
             await refused(await eve.get("/api/springs/web"), 422, "bad_run")
             answers = await asyncio.gather(*(eve.post("/api/springs", {}) for _ in range(12)))
-            codes = {answer.status_code for answer in answers}
-            assert codes == {200, 429} or codes == {429}, "more than its burst at once"
+            assert {answer.status_code for answer in answers} == {200, 429}
