@@ -332,6 +332,7 @@ async def test_lobby_commands_change_the_lobby(site: Stack) -> None:
         async with Line.to(seat["ws_url"]) as one, Line.to(other["ws_url"]) as two:
             await one.hello(ticket=seat["ticket"])
             await two.hello(ticket=other["ticket"])
+            await two.until("session")  # what happens before it is in the view, and no event
             await one.say("choose", {"body": "crux"}, 1)
             assert (await two.until("body_chosen"))["d"] == {"seat": 0, "player": ada.player, "body": "crux"}
             await one.say("choose", {"body": "unicorn"}, 2)
