@@ -38,7 +38,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "seat_disconnected":
       return row(`${name(seat)} lost the connection`);
     case "running":
-      return row("The bodies settle on the mat");
+      return row(state.mode === "duel" ? "The bodies settle on the mat" : state.mode === "curling" ? "The sheet is laid out" : "It begins");
     case "stone_lost":
       return row(str(d, "cause") === "short" ? `${name(ownerOf(state.curling, num(d, "stone")))}’s stone came to rest too short` : `${name(ownerOf(state.curling, num(d, "stone")))}’s stone is off the sheet`);
     case "end_scored":

@@ -333,7 +333,7 @@ export class Stage {
         const at = this.whereIs(body);
         if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
         else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py });
-        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.85 * at.radius - 6 });
+        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.78 * at.radius - 6 });
       }
     }
   }
