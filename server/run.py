@@ -257,6 +257,7 @@ class Run:
                 await self._end_early()
                 return
             if self._standing:
+                await self._hold()
                 await self._stand()
                 due = time.monotonic()
                 continue
@@ -314,19 +315,23 @@ class Run:
         self._wake.clear()
 
     async def _stand(self) -> None:
-        """Paused by an operator: nothing steps, the turn clock stands, inputs wait."""
+        """Paused by an operator: nothing steps, the turn clock stands, inputs wait. Until that is over, or there is
+        something else to be done first."""
         began = time.monotonic()
         self._stood = True
         self._audience.notify("paused", "an operator has paused the session")
         log.info("session_paused", token=short(self.token), tick=self.core.tick)
-        while self._standing and not self._ending and self._heir is None:
+        while (
+            self._standing and not self._ending and self._heir is None and self._lease.doubts == self._doubts
+        ):
             self._wake.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
                 self.heed(await self._lease.insist(lambda: self._backing.runs.orders(self.token)))
-        log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
+        if not self._standing:
+            log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
     async def _end_early(self) -> None:
         """Ended by an operator, without a result."""
@@ -362,7 +367,7 @@ class Run:
         doubts, away_s = lease.doubts, lease.away_s - self._away_s
         self.core.extend(away_s)
         # No checkpoint here: the world may be ahead of what is public.
-        await self._start_clock(said=away_s > 0)
+        await self._start_clock(said=away_s > 0 and not self._stood)
         self._doubts = doubts
         log.info("session_resumed", token=short(self.token), after_s=round(away_s, 3))
 
@@ -375,7 +380,8 @@ class Run:
             left_ms = round((core.deadline - time.monotonic()) * 1000)
         clock = await self._lease.insist(lambda: self._backing.runs.start_clock(self.fence, left_ms))
         core.arm(time.monotonic() + clock.left_s)
-        self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
+        if not self._standing:
+            self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
 
     async def _journal(self, batch: Batch) -> None:
         """Write the batch, then acknowledge its inputs: from here on they are never lost."""

@@ -348,6 +348,50 @@ async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
     assert await site.left_ms(token) == -1
 
 
+async def test_a_sleeper_lets_go_of_a_session_that_is_paused(site: Site) -> None:
+    """Its lease ends while it stands still for an operator, and another claims the session: awake again it finds out
+    by itself, though nothing is to be done, and the turn has lost nothing to all that."""
+    one, two = await site.node("one"), await site.node("two")
+    token, run = await site.duel(one)
+    await site.paused(token, run)
+    left = await site.left_ms(token)
+    one.tasks[0].cancel()  # it renews no more
+    await site.world.store.call("DEL", site.world.store.keys.server("one"))
+    await two.run(token)
+    await site.said(token, "recovered")
+    one.tasks[0] = asyncio.create_task(one.lease.keep())
+    await one.gone(token)
+    one.nothing_left(token)
+    assert two.holder.holds(token)
+    assert (await site.world.lobbies.view(token)).status == "paused"
+    assert left <= await site.left_ms(token) <= left + LEASE_MS
+
+
+async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site) -> None:
+    """The holder's lease is doubtful for a while, and nobody claims: the session stays paused and keeps its rest."""
+    one = await site.node("one")
+    token, run = await site.duel(one)
+    await site.paused(token, run)
+    left, doubts = await site.left_ms(token), one.lease.doubts
+    one.tasks[0].cancel()
+
+    async def doubtful() -> bool:
+        return not one.lease.held()
+
+    async def noticed() -> bool:
+        return run._doubts > doubts
+
+    await until(doubtful)
+    run.core.arm(time.monotonic() - 100.0)  # the pause has been long
+    one.tasks[0] = asyncio.create_task(one.lease.keep())
+    await until(noticed)
+    assert one.holder.holds(token)
+    assert await site.left_ms(token) == left
+    await site.operators.resume(token, "boss")
+    await acted(run, 1)
+    await site.said(token, "turn_started", 2)
+
+
 async def test_an_end_that_nobody_heard_is_heard_by_the_heir(site: Site) -> None:
     """Asked for while the holder is dead and no other has claimed the session."""
     one = await site.node("one")
