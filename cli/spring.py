@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.running import store_of
-from lobby.errors import LobbyError
+from lobby.errors import Conflict, LobbyError
 from lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 LOOK_S = 0.1
+STUCK_S = 10.0
+"""With both solvers up and no step for so long, none will come: an unstable run left the numbers, or was trimmed."""
+
 AGREES = 1e-9
 """Largest distance from the closed form, as a share of the swing, that counts as agreement."""
 
@@ -41,8 +45,8 @@ AGREES = 1e-9
 def command(name: str, x: float, v: float, given: str | None, follow: bool) -> None:
     """Begin a run of the spring-damper over `worker velocity` and `worker position`, under NAME.
 
-    Exit code 0: begun, and followed to an end that agrees with the closed form; 1: it does not agree. Ctrl-C ends the
-    following, not the run.
+    Exit code 0: begun, and followed to an end that agrees with the closed form; 1: it does not agree, or it stopped.
+    Ctrl-C ends the following, not the run.
     """
     try:
         settings = Settings.read()
@@ -79,6 +83,7 @@ async def _follow(runs: SpringRuns, run: str) -> int:
     seen = await runs.look(run)
     last = seen
     told: tuple[str, ...] = ()
+    moved = time.monotonic()
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty(),
@@ -98,6 +103,12 @@ async def _follow(runs: SpringRuns, run: str) -> int:
             told = seen.waits_for
             if seen.done:
                 break
+            if seen.n or seen.waits_for:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STUCK_S:
+                raise Conflict(
+                    f"the run stopped after {steps} steps: it is unstable, or its entries were trimmed"
+                )
             if not seen.n:
                 await asyncio.sleep(LOOK_S)
             seen = await runs.look(run, seen.after)

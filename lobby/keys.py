@@ -190,6 +190,10 @@ class Keys:
         """hash + TTL: name spring velocities positions; a run's parameters and its newest n on each stream"""
         return self._key(f"spring:{run}")
 
+    def spring_solver(self, solver: str) -> str:
+        """string + PX: that a solver of this name is up"""
+        return self._key(f"spring:up:{solver}")
+
     @property
     def storage(self) -> str:
         """hash: state sink stored backlog lost at; what the storage worker is doing"""

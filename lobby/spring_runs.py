@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lobby.errors import NotFound, Refused, StoreError
+from lobby.errors import NotFound, Refused
 from lobby.settings import Settings
 from lobby.spring import Spring, SpringRun, State, decode_state
 from lobby.store import Store
@@ -25,9 +25,6 @@ START_MAX = 1e6
 
 LOOK_COUNT = 2000
 """Entries of the stream that one look reads, those of other runs among them."""
-
-SILENT_MS = 3000
-"""A solver that has not asked for work for so long is not up; each asks twice a second."""
 
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
 
@@ -98,18 +95,9 @@ class SpringRuns:
     async def _absent(self) -> tuple[str, ...]:
         """The solvers that are not up."""
         keys = self._store.keys
-        found = []
-        for solver, stream in (("velocity", keys.positions), ("position", keys.velocities)):
-            try:
-                consumers = await self._store.call("XINFO", "CONSUMERS", stream, solver)
-            except StoreError as error:
-                if "NOGROUP" not in error.message and "no such key" not in error.message:
-                    raise
-                consumers = []
-            idle = [dict(zip(flat[::2], flat[1::2], strict=True))["idle"] for flat in consumers]
-            if not any(int(ms) < SILENT_MS for ms in idle):
-                found.append(solver)
-        return tuple(found)
+        solvers = ("velocity", "position")
+        up = await self._store.batch([("EXISTS", keys.spring_solver(solver)) for solver in solvers])
+        return tuple(solver for solver, there in zip(solvers, up, strict=True) if not there)
 
 
 def _fields(row: Any) -> dict[str, str]:

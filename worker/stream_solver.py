@@ -10,6 +10,7 @@ dead replica's, or a group made anew) changes nothing. This module knows no equa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -31,6 +32,9 @@ RUN_TTL_S = 604_800
 """A run that rests for a week is forgotten; its entries should be trimmed by then."""
 
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+UP_MS = 3000
+"""How long a solver that no longer says that it is up counts as up."""
 
 
 class StreamSolver:
@@ -67,6 +71,23 @@ class StreamSolver:
     async def run(self) -> None:
         """Solve until ``stop`` or the idle time. A store that is away is waited for."""
         log.info("solver_started", solver=self._name, stream=self._group.stream)
+        told = asyncio.create_task(self._tell(), name=f"{self._name}-up")
+        try:
+            await self._solve()
+        finally:
+            told.cancel()
+            await asyncio.wait([told])
+        await self._leave()
+
+    async def _tell(self) -> None:
+        """Keep saying that a solver of this name is up, for those who begin runs. While the store is away, say nothing:
+        the loop beside does."""
+        while True:
+            with contextlib.suppress(StoreError):
+                await self._store.call("SET", self._store.keys.spring_solver(self._name), "1", "PX", UP_MS)
+            await asyncio.sleep(UP_MS / 3000)
+
+    async def _solve(self) -> None:
         failures = 0
         opened = False
         worked = time.monotonic()
@@ -90,7 +111,6 @@ class StreamSolver:
                         await self._stopping.wait()
                 except TimeoutError:
                     continue
-        await self._leave()
 
     def _idle(self, worked: float) -> bool:
         return 0 < self._settings.spring_idle_s < time.monotonic() - worked
