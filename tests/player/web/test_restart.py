@@ -79,19 +79,19 @@ def servers(store_url: str) -> Iterator[Servers]:
         running.close()
 
 
-def begin(browser: Any, servers: Servers, first: Process) -> Person:
-    """A page of the first server, in the middle of a duel with a bot that this server holds."""
+def begin(browser: Any, servers: Servers, first: Process) -> tuple[Person, Process]:
+    """A page of the first server, in the middle of a duel with a bot that this server holds; and the bot."""
     mira = Person(browser, first.url, "Mira")
     mira.outages = True
     mira.find_seat()
-    servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=first.url))
+    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=first.url))
     mira.ready()
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     mira.look(REMEMBER)
-    return mira
+    return mira, bot
 
 
-def finish(mira: Person, name: str) -> None:
+def finish(servers: Servers, mira: Person, bot: Process, name: str) -> None:
     """What every outage must leave behind: both banners were shown, every event came once, the duel is played out."""
     mira.until("window.__banners.includes('lost') && window.__banners.includes('back')")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
@@ -100,13 +100,14 @@ def finish(mira: Person, name: str) -> None:
     mira.until("window.__test.state().status === 'ended'")
     assert mira.look("window.__test.heard()") == {"events": mira.look("window.__test.state().v"), "missed": 0}
     mira.close()
+    assert servers.do(bot.wait(60.0)) == 0, bot.output
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
 def test_another_server_takes_over(browser: Any, servers: Servers, end: str) -> None:
     """The page's own server drains, or is killed: the page goes on at the other one, with the same seat."""
     first, second = servers.do(servers.stack.more_servers(2))
-    mira = begin(browser, servers, first)
+    mira, bot = begin(browser, servers, first)
     seat = mira.look("window.__test.state().seats.find((one) => one.name.startsWith('Mira')).seat")
     if end == "SIGTERM":
         assert servers.do(first.end()) == 0
@@ -116,18 +117,40 @@ def test_another_server_takes_over(browser: Any, servers: Servers, end: str) -> 
     mira.until(STOOD_UP)
     assert mira.look("window.__test.link().url").startswith(second.url.replace("http", "ws"))
     assert mira.look("window.__test.seat()") == seat
-    finish(mira, f"after-{end.lower()}")
+    finish(servers, mira, bot, f"after-{end.lower()}")
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
 def test_the_same_server_comes_back(browser: Any, servers: Servers, end: str) -> None:
     """The only server ends or is killed, and is started again at its address: session and seat were kept."""
     (first,) = servers.do(servers.stack.more_servers(1))
-    mira = begin(browser, servers, first)
+    mira, bot = begin(browser, servers, first)
     first.send(getattr(signal, end))
     servers.do(first.wait(60.0))
     mira.page.wait_for_selector("[data-test=lost]")
     mira.shoot(f"lost-{end.lower()}")
     servers.do(servers.stack.again(first))
     mira.until("window.__test.link().kind === 'live'")
-    finish(mira, f"again-{end.lower()}")
+    finish(servers, mira, bot, f"again-{end.lower()}")
+
+
+def test_a_seat_is_taken_up_elsewhere_when_its_server_is_dead(browser: Any, servers: Servers) -> None:
+    """The lobby's own server is killed before the guest's first welcome: the ticket opens the seat at the other one."""
+    first, second = servers.do(servers.stack.more_servers(2))
+    ada, kei = Person(browser, first.url, "Ada"), Person(browser, second.url, "Kei")
+    ada.outages = kei.outages = True
+    ada.find_seat()
+    token = "".join(ada.page.inner_text("[data-test=code]").split()).lower()
+    kei.go(f"/#/s/{token}")
+    kei.page.fill("[data-test=door] input", "Kei")
+    servers.do(first.kill())
+    kei.page.click("[data-test=join]")
+    kei.page.wait_for_selector("[data-test=seats] >> text=Kei, you")
+    ada.page.wait_for_selector("[data-test=seats] >> text=Kei")
+    ada.page.click("[data-test=ready]")
+    kei.ready()
+    ada.page.wait_for_selector("[data-test=stage]")
+    ada.play(120, kei)
+    kei.page.wait_for_selector("[data-test=over]")
+    for one in (ada, kei):
+        one.close()
