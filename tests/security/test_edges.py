@@ -8,7 +8,9 @@ import os
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
+from server.relay import RELAY_PATH
 from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,6 +50,15 @@ async def test_a_socket_is_for_pages_of_this_origin_and_named_ones(site: Stack) 
     assert "403" in await handshake(site, "Origin: https://evil.example")
     assert "403" in await handshake(site, "Origin: null")
     assert "404" in await handshake(site, path="/elsewhere")
+
+
+async def test_a_relay_needs_another_servers_ticket(site: Stack) -> None:
+    """Who calls itself a server without a ticket from the store is closed with 4003 before it has said anything."""
+    url = site.url.replace("http://", "ws://") + RELAY_PATH
+    for headers in ({}, {"authorization": "Bearer made-up"}, {"authorization": "Basic made-up"}):
+        async with connect(url, additional_headers=headers, proxy=None) as socket, asyncio.timeout(10):
+            await socket.wait_closed()
+            assert socket.close_code == 4003, headers
 
 
 async def test_a_foreign_page_cannot_post_and_a_named_one_is_told_so(site: Stack) -> None:
