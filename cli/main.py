@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("cli.up", "Start everything: store, server, worker, bots."),
     "server": ("cli.processes", "Run one server against REDIS_URL."),
     "worker": ("cli.processes", "Run one worker against REDIS_URL."),
-    "bots": ("player.__main__", "Let bots play."),
+    "bots": ("cli.bots", "Let bots play."),
     "sessions": ("cli.sessions", "Show the queue and the runs, live."),
     "watch": ("cli.watch", "Watch one session in the terminal."),
     "live": ("cli.live", "Follow readings as they come: sessions and other sources."),

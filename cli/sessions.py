@@ -35,7 +35,7 @@ LOOK_S = 0.5
 @click.option(
     "--ended", type=click.IntRange(0), default=5, show_default=True, help="How many ended ones to add."
 )
-@click.option("--once", is_flag=True, help="Print the table once.")
+@click.option("--once", is_flag=True, help="Print the table once, as into a pipe.")
 def command(
     server: str | None, mode: str | None, status: str | None, search: str | None, ended: int, once: bool
 ) -> None:
@@ -56,7 +56,7 @@ def command(
 
     async def show() -> None:
         async with Client(url) as client:
-            if once:
+            if once or not console.is_terminal:
                 console.print(await look(client))
                 return
             from rich.live import Live

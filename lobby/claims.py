@@ -10,6 +10,7 @@ never look into a state or an input.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lobby.lifecycle import Status
 from lobby.messages import Event
@@ -20,8 +21,8 @@ from lobby.store import Store
 __all__ = ["Claims", "Recovered", "Unheld"]
 
 CLAIMABLE = ",starting,running,paused,"
-SCANNED = 1000
-"""Sessions of each index that one look considers."""
+PAGE = 1000
+"""Sessions of an index that are asked about at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,16 @@ class Claims:
         """Sessions that nobody holds; and (token, status) of those past their lobby that are ``holder``'s by the
         store's word."""
         keys = self._keys
-        waiting, running = await self._store.batch(
-            [("ZRANGE", keys.lobbies, 0, SCANNED - 1), ("ZRANGE", keys.running, 0, SCANNED - 1)]
-        )
-        tokens = [*running, *waiting]
         fields = ("status", "holder", "holder_nonce", "holder_url", "physics_id")
-        replies = await self._store.batch([("HMGET", keys.session(token), *fields) for token in tokens])
+        tokens: list[str] = []
+        replies: list[Any] = []
+        for index in (keys.running, keys.lobbies):
+            for first in range(0, await self._store.call("ZCARD", index), PAGE):
+                page = await self._store.call("ZRANGE", index, first, first + PAGE - 1)
+                tokens += page
+                replies += await self._store.batch(
+                    [("HMGET", keys.session(token), *fields) for token in page]
+                )
         living = {(info.id, info.nonce) for info in alive} | {(holder.id, holder.nonce)}
         unheld, ours = [], []
         for token, (status, server, nonce, url, physics) in zip(tokens, replies, strict=True):

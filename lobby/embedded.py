@@ -37,7 +37,7 @@ START_S = 10.0
 STOP_S = 10.0
 POLL_S = 0.02
 PORT_TRIES = 5
-LOADING = b"-LOADING"
+LOADED = b"\r\nloading:0\r\n"
 
 WATCHER = 'read -r _; kill -TERM "$1" 2>/dev/null'
 """For /bin/sh: its standard input is a pipe whose other end only our process has; its end is ours."""
@@ -248,11 +248,12 @@ class EmbeddedStore:
             if code is not None:
                 raise StoreError(f"the store ended at once with {code}; see {self.folder / 'store.log'}")
             answer = _who(self._port)
-            if f"process_id:{self._process.pid}\r\n".encode() in answer:
+            ours = f"process_id:{self._process.pid}\r\n".encode() in answer
+            if ours and LOADED in answer:
                 return
-            if b"process_id:" in answer:
+            if b"process_id:" in answer and not ours:
                 raise StoreError(f"another store has port {self._port} already", code="port_in_use")
-            if answer.startswith(LOADING):  # a long append-only file: it works on it
+            if ours:  # it reads its append-only file, which may be long
                 deadline = time.monotonic() + START_S
             if time.monotonic() > deadline:
                 raise StoreError(
@@ -305,11 +306,15 @@ def _free_port() -> int:
 
 
 def _who(port: int) -> bytes:
-    """What the port answers to INFO; b"" when there is nobody, or none of ours."""
+    """What the port answers to INFO, which a store does also while it loads; b"" when there is nobody, or none of
+    ours."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
-            connection.sendall(b"INFO server\r\n")
-            return connection.recv(4096)
+            connection.sendall(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")
+            answer = b""
+            while len(answer) < 65_536 and (more := connection.recv(4096)):
+                answer += more
+            return answer
     except OSError:
         return b""
 

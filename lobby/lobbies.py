@@ -35,6 +35,9 @@ MEMBERS_TRIES = 16
 SHAPES_KEPT = 10_000
 DUE_AT_ONCE = 200
 
+PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
+"""How much a lobby may say about its mode, and how deep: every list of sessions carries it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seat:
@@ -407,6 +410,7 @@ class Lobbies:
         alone: bool,
     ) -> Seat | str:
         """The host's seat; or, with ``alone``, the token of a lobby that is open already."""
+        told = _encode_params(params or {})
         while True:
             session, secret = new_session_token(), new_secret()
             try:
@@ -416,7 +420,7 @@ class Lobbies:
                     (mode, size),
                     self._player_keys(session, player, secret),
                     [
-                        player, mode, size, scene, msgspec.json.encode(params or {}), int(private),
+                        player, mode, size, scene, told, int(private),
                         holder.id, holder.nonce, holder.url, round(self._settings.lobby_timeout_s * 1000),
                         body, _wishes(bodies, session, player), int(ready), self._ticket_ms, int(alone),
                     ],
@@ -575,3 +579,21 @@ def _wishes(bodies: Sequence[str], session: str, player: str) -> bytes:
         return hashlib.sha256(f"{session}:{player}:{body}".encode()).digest()
 
     return msgspec.json.encode(sorted(bodies, key=draw))
+
+
+def _encode_params(params: Mapping[str, Any]) -> bytes:
+    """As JSON. Raises Refused (bad_params) for more than a lobby may say."""
+    within: list[Any] = [params]
+    for _ in range(PARAMS_DEPTH):
+        within = [
+            inner
+            for value in within
+            if isinstance(value, Mapping | list)
+            for inner in (value.values() if isinstance(value, Mapping) else value)
+        ]
+    told = b"" if within else msgspec.json.encode(params)
+    if within or len(told) > PARAMS_BYTES:
+        raise Refused(
+            f"params may have {PARAMS_BYTES} bytes, {PARAMS_DEPTH} deep", code="bad_params", field="params"
+        )
+    return told

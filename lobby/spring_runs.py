@@ -23,10 +23,10 @@ __all__ = ["SpringRuns"]
 START_MAX = 1e6
 """Largest start, in m and m/s."""
 
-LOOK_COUNT = 2000
+LOOK_COUNT = 500
 """Entries of the stream that one look reads, those of other runs among them."""
 
-_ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
+_ENTRY = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
 
 class SpringRuns:
@@ -55,7 +55,7 @@ class SpringRuns:
         """The steps after the entry ``after`` ("": from the beginning). Raises Refused for what is no entry's id,
         NotFound for a run that nobody began, or whose trigger is no longer kept."""
         for field, text in (("run", run), ("after", after)):
-            if text and not _ENTRY.fullmatch(text):
+            if text and not _is_entry(text):
                 raise Refused(f"{field} must be the id of an entry", code="bad_run", field=field)
         keys = self._store.keys
         trigger, rows, told = await self._store.batch(
@@ -98,6 +98,11 @@ class SpringRuns:
         solvers = ("velocity", "position")
         up = await self._store.batch([("EXISTS", keys.spring_solver(solver)) for solver in solvers])
         return tuple(solver for solver, there in zip(solvers, up, strict=True) if not there)
+
+
+def _is_entry(text: str) -> bool:
+    match = _ENTRY.fullmatch(text)
+    return match is not None and all(int(part) < 2**64 for part in match.groups())
 
 
 def _fields(row: Any) -> dict[str, str]:

@@ -26,7 +26,11 @@ __all__ = ["command"]
 @click.option("--skill", help="random, novice, fair, good, sharp or planner; default BOT_SKILL.")
 @click.option("--mode", default="duel", show_default=True)
 @click.option("--size", type=click.IntRange(2, 64), default=2, show_default=True, help="Seats of a session.")
-@click.option("--server", "server_url", help="Address of a server; default SERVER_URL.")
+@click.option(
+    "--server",
+    "server_url",
+    help="Address of a server; default: SERVER_URL, or with `tussle` the one that is up here.",
+)
 @click.option(
     "--think", "think_s", type=click.FloatRange(0), help="Seconds before each act; default BOT_THINK_S."
 )

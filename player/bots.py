@@ -150,7 +150,11 @@ async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None
     the catalogue's bodies if the bots will look ahead."""
     deadline = time.monotonic() + party.patience_s
     async with Client(party.server_url, timeout_s=2.0) as client:
-        while not await client.healthy() and time.monotonic() < deadline:  # noqa: ASYNC110 - it is elsewhere
+        told = False
+        while not await client.healthy() and time.monotonic() < deadline:
+            if not told:
+                log.warning("server_waited_for", url=party.server_url, patience_s=party.patience_s)
+                told = True
             await asyncio.sleep(FIRST_LOOK_S)
         if party.skill.startswith("planner"):
             with contextlib.suppress(LobbyError):

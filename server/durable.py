@@ -41,6 +41,9 @@ REPLAY_TICKS = 64
 FAILURES = 2
 """Failures of the solver from one checkpoint after which a session is given up."""
 
+LOSSES = 8
+"""Solver processes that may be lost under a session from one checkpoint, through no fault of its world."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -80,6 +83,7 @@ class DurableWorld:
         self._telemetry = telemetry
         self._checkpoint_tick = -1
         self._failures = 0
+        self._losses = 0
 
     async def open(self) -> Advance:
         """Set the world up, from its specification to its first turn. Raises Refused, SolverFailed."""
@@ -175,7 +179,7 @@ class DurableWorld:
         """A checkpoint is in the store: failures before it count no longer."""
         if tick > self._checkpoint_tick:
             self._checkpoint_tick = tick
-            self._failures = 0
+            self._failures = self._losses = 0
 
     async def forget(self) -> None:
         """Give the world up; nothing of it is left in any process."""
@@ -201,8 +205,10 @@ class DurableWorld:
     def _fail(self, error: SolverFailed) -> None:
         """Count a failure; raise it when it is one too many."""
         log.error("solver_failed", token=short(self._token), code=error.reason, error=error.message)
-        if error.reason != "solver_lost":
+        if error.reason == "solver_lost":
+            self._losses += 1
+        else:
             self._failures += 1
-            if self._failures >= FAILURES:
-                raise error
+        if self._failures >= FAILURES or self._losses >= LOSSES:
+            raise error
         self._telemetry.recoveries.labels(exact="true").inc()

@@ -6,6 +6,7 @@ takes about a second and may be done by all at once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
     from server.physics.compiled import CACHE_FOLDER
     from server.physics.warmup import warm_up
 
-    compiled = CACHE_FOLDER / "compiled"
+    # Machine code is kept per place of its sources: another checkout that shares the folder compiles its own.
+    here = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
+    compiled = CACHE_FOLDER / f"compiled-{here}"
     if compiled.exists():
         warm_up(progress)
         return

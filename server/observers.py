@@ -105,6 +105,8 @@ class Observers:
                 known.discard(session)
             self._gone.pop(session, None)
             self._shown.discard(session)
+            if not self._here.get(session):
+                self._here.pop(session, None)
         except LobbyError as error:  # it stays to be done
             log.warning("store_waiting", work="observers", token=short(session), error=error.message)
             self._wake.set()

@@ -111,9 +111,9 @@ class Solver:
         self._reading = asyncio.create_task(self._read(self._process), name=f"solver-{self.index}")
         try:
             await self._call("ready", b"", timeout_s=START_TIMEOUT_S)
-        except SolverFailed:
+        except SolverFailed as error:
             await self._discard(self._process)
-            raise
+            raise SolverFailed(error.message, code="solver_lost") from None  # no world had a part in it
         self.running = True
         log.debug("solver_started", solver=self.index, pid=process.pid)
 
@@ -196,6 +196,8 @@ class Solver:
         """Have a world made, in a new process if need be."""
         self.sessions.add(session)
         await self.start()
+        if self._closed:
+            raise SolverFailed("the solver processes are being ended")
         process = self._process
         reply = await self._call(op, body, session=session, number=epoch)
         if process is not None:

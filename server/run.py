@@ -208,6 +208,7 @@ class Run:
         self.core.resume(here, time.monotonic(), left_s)
         await self._show(self._unseen(here) if exact else await self._retold(here), [])
         if not exact:
+            self._published_tick = min(self._published_tick, here.tick)
             await self._checkpoint(here.tick)  # ours from here on
         self._forfeit_leavers(here)
         self._backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()

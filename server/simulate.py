@@ -135,6 +135,8 @@ def simulate(
     places = folder if meshes is None else meshes
     model, state = compile_scene(scene, load_mesh=lambda recipe: load_recipe(recipe, folder=places))
     (folder / "frames").mkdir(parents=True, exist_ok=True)
+    for old in (folder / "frames").glob("[0-9]*.vtu"):  # of an earlier simulation into the same folder
+        old.unlink()
     (folder / "scene.json").write_bytes(msgspec.json.format(encode_scene(scene), indent=1))
     every = max(1, round(FRAME_TIME / scene.dt))
     frames = [_write_frame(model, state, folder)]

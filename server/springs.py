@@ -24,6 +24,9 @@ __all__ = ["Begin", "spring_routes"]
 BEGIN_RATE, BEGIN_BURST = 0.5, 5.0
 """Runs that one player may begin a second, and at once: each is thousands of entries. One address: four times that."""
 
+LOOK_RATE, LOOK_BURST = 10.0, 30.0
+"""Looks of one player a second, and at once: each reads and reckons hundreds of steps. One address: four times that."""
+
 
 class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """x [m], v [m/s]: where the run begins."""
@@ -39,21 +42,31 @@ def spring_routes(
     read: Callable[[Request, Any], Awaitable[Any]],
 ) -> list[Route]:
     """``player_of``, ``read``: those of server/http.py."""
-    begun, from_there = Buckets(BEGIN_RATE, BEGIN_BURST), Buckets(4 * BEGIN_RATE, 4 * BEGIN_BURST)
+    begins, looks = _limit(BEGIN_RATE, BEGIN_BURST), _limit(LOOK_RATE, LOOK_BURST)
 
     async def begin(request: Request) -> Response:
         player = await player_of(request)
         asked = await read(request, Begin)
-        address, now = request.client.host if request.client else "", time.monotonic()
-        if not (begun.take(player.player, now) and from_there.take(address, now)):
-            raise RateLimited("too many runs of this player, or from this address")
+        begins(request, player, "runs")
         return _answer({"run": await runs.begin(asked.name, asked.x, asked.v)})
 
     async def look(request: Request) -> Response:
-        await player_of(request)
+        looks(request, await player_of(request), "looks")
         return _answer(await runs.look(request.path_params["run"], request.query_params.get("after", "")))
 
     return [Route("/api/springs", begin, methods=["POST"]), Route("/api/springs/{run}", look)]
+
+
+def _limit(rate: float, burst: float) -> Callable[[Request, PlayerInfo, str], None]:
+    """Counts a call of a player, and of its address; raises RateLimited when it is one too many."""
+    of_player, from_there = Buckets(rate, burst), Buckets(4 * rate, 4 * burst)
+
+    def count(request: Request, player: PlayerInfo, what: str) -> None:
+        address, now = request.client.host if request.client else "", time.monotonic()
+        if not (of_player.take(player.player, now) and from_there.take(address, now)):
+            raise RateLimited(f"too many {what} of this player, or from this address")
+
+    return count
 
 
 def _answer(value: Any) -> Response:

@@ -67,6 +67,21 @@ async def test_data_survives_a_restart(valkey: Binary, settings: Settings) -> No
         await store.close()
 
 
+async def test_a_store_with_much_data_is_waited_for(valkey: Binary, settings: Settings) -> None:
+    """While a store reads its append-only file it refuses every command; ``start`` returns when it has read it."""
+    embedded = EmbeddedStore(settings, binary=valkey)
+    many = "for i = 1, 400000 do redis.call('SET', KEYS[1] .. i, 'x') end return 1"
+    async with embedded:
+        store = await Store.connect(embedded.url, settings.realm)
+        await store.call("EVAL", many, 1, store.keys.prefix)
+        await store.close()
+    for _ in range(2):
+        async with embedded:
+            store = await Store.connect(embedded.url, settings.realm)
+            assert await store.call("DBSIZE") >= 400_000
+            await store.close()
+
+
 def test_one_folder_serves_one_store(valkey: Binary, settings: Settings) -> None:
     """A second store on the same data is refused with a line that says which; afterwards the folder is free."""
     with EmbeddedStore(settings, binary=valkey) as first:

@@ -27,6 +27,7 @@ async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str
             steps: list[int] = []
             async with asyncio.timeout(60):
                 while not seen.done:
+                    await asyncio.sleep(0.2)  # a player may look ten times a second
                     seen = await ada.look_at_spring(run, seen.after)
                     steps += seen.n
                     for n, x, closed in zip(seen.n, seen.x, seen.closed_x, strict=True):
@@ -50,6 +51,9 @@ async def test_what_cannot_be_begun_is_refused_and_writes_nothing(store_url: str
             await refused(await eve.post("/api/springs", {"name": ""}), 422, "bad_name")
             await refused(await eve.post("/api/springs", {"x": "far"}), 400, "bad_request")
             await refused(await eve.get("/api/springs/1-1"), 404, "no_such_run")
-            await refused(await eve.get("/api/springs/web"), 422, "bad_run")
+            for run in ("web", "99999999999999999999-1", "٣-٣", "1-1?after=1-99999999999999999999"):
+                await refused(await eve.get(f"/api/springs/{run}"), 422, "bad_run")
             answers = await asyncio.gather(*(eve.post("/api/springs", {}) for _ in range(12)))
             assert {answer.status_code for answer in answers} == {200, 429}
+            looks = await asyncio.gather(*(eve.get("/api/springs/1-1") for _ in range(60)))
+            assert {answer.status_code for answer in looks} == {404, 429}

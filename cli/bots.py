@@ -1,0 +1,25 @@
+"""``tussle bots``: ``python -m player``, at the server that is up here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.running import server_of
+from lobby.settings import BadSetting, Settings
+from player.__main__ import command as bots
+
+__all__ = ["command"]
+
+
+def _at_this_server(server_url: str | None, **options: Any) -> None:
+    try:
+        server_url = server_of(Settings.read(), server_url)
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from None
+    assert bots.callback is not None
+    bots.callback(server_url=server_url, **options)
+
+
+command = click.Command("bots", callback=_at_this_server, params=bots.params, help=bots.help)

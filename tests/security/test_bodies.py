@@ -1,0 +1,56 @@
+"""What is in a request's body: how much of it, how deep, and in how many pieces it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.stack import Stack
+from tests.stranger import Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def nested(depth: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for _ in range(depth):
+        told = {"a": [told]}
+    return told
+
+
+@pytest.mark.parametrize("params", [nested(150), nested(4), {"a": "x" * 5000}, {"a": [0] * 3000}])
+async def test_a_lobby_may_not_say_more_than_a_list_can_show(site: Stack, params: dict[str, Any]) -> None:
+    """Deep or long ``params`` are refused, no lobby is opened, and the list of sessions is as it was."""
+    async with Person(site.url) as ada, httpx.AsyncClient(trust_env=False) as http:
+        await ada.login()
+        answer = await ada.post("/api/open", {"params": params})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_params")
+        assert answer.json()["field"] == "params"
+        assert (await http.get(f"{site.url}/api/sessions")).status_code == 200
+        assert "session" in await ada.ask("/api/open", params={"a": {"b": {"c": [1]}}}, private=True)
+
+
+@pytest.mark.parametrize("size", [70_000, 300_000, 1_000_000])
+async def test_a_long_body_that_comes_with_its_head_is_answered(site: Stack, size: int) -> None:
+    """Up to the limit of a body, in as few pieces as the network makes of it; the connection goes on."""
+    parts = urlsplit(site.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 * size)
+    body = json.dumps({"name": "x" * size}).encode()
+    head = f"POST /api/login HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
+    try:
+        async with asyncio.timeout(30.0):
+            for _ in range(3):
+                writer.write(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422")), answer
+                length = re.search(rb"content-length: (\d+)", answer.lower())
+                assert length is not None
+                await reader.readexactly(int(length[1]))
+    finally:
+        writer.close()
