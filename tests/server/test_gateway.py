@@ -327,7 +327,7 @@ async def test_lobby_commands_change_the_lobby(site: Stack) -> None:
     async with Person(site.url) as ada, Person(site.url) as otto:
         await ada.login()
         await otto.login()
-        seat = await ada.ask("/api/open", private=True)
+        seat = await ada.ask("/api/open", private=True, body="marl")
         other = await otto.ask("/api/join", session=seat["session"])
         async with Line.to(seat["ws_url"]) as one, Line.to(other["ws_url"]) as two:
             await one.hello(ticket=seat["ticket"])
