@@ -39,7 +39,9 @@ local gap = whole(at - tonumber(about[2] or whole(at)))
 redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
     'recovered_exact', ARGV[8])
 redis.call('HINCRBY', session_key, 'recoveries', '1')
-local v = emit('recovered', {exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),
+local told = cjson.encode({exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),
     inputs_lost = tonumber(ARGV[10]), gap_ms = tonumber(gap), turn_ends_at = tonumber(ends_at), holder = ARGV[4]})
+-- Of the tick where the world stands, which the session may not have published yet.
+local v = append_event(session_key, events_key, wake, 'recovered', told, ARGV[7], ARGV[6])
 redis.call('HSET', session_key, 'recovered_v', whole(v))
 return {'OK', whole(v), ends_at, gap}

@@ -137,10 +137,12 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     assert await claims.claim(unheld[0], OTHER)
     resumed = await world.runs.resume(fence.session, OTHER)
     before = await world.store.now_ms()
-    recovered = await claims.recovered(resumed.fence, 1, exact=True, ticks_again=0)
+    recovered = await claims.recovered(resumed.fence, 7, exact=True, ticks_again=0)
+    [stored] = await world.lobbies.events(fence.session, recovered.event.v - 1)
+    assert stored == recovered.event  # whoever reads it from the stream hears the same, its tick too
     after = await world.store.now_ms()
     assert before + 5_000 <= recovered.turn_ends_at <= after + 5_000
-    again = await claims.recovered(resumed.fence, 1, exact=True, ticks_again=0)
+    again = await claims.recovered(resumed.fence, 7, exact=True, ticks_again=0)
     assert (again.turn_ends_at, again.event.v) == (recovered.turn_ends_at, recovered.event.v)
     assert (await world.events(fence.session)).count("recovered") == 1
 
