@@ -91,7 +91,9 @@ class Account:
             and known[event.v].t != "session"
             and known[event.v] != event
         ):
-            self.problems.append(f"{session}: two different events have v {event.v}: {known[event.v]}, {event}")
+            self.problems.append(
+                f"{session}: two different events have v {event.v}: {known[event.v]}, {event}"
+            )
         known[event.v] = event
         if event.t == "recovered":
             self.recoveries[session, event.v] = event.d["gap_ms"] / 1000
