@@ -51,6 +51,7 @@ from server.modes.mode import (
     Effect,
     Event,
     Look,
+    Mode,
     Phase,
     Result,
     Score,
@@ -78,7 +79,7 @@ _KINDS = (
 )
 
 
-class Curling:
+class Curling(Mode):
     """The rules, for the seats of one session."""
 
     name: ClassVar[str] = "curling"
@@ -467,12 +468,6 @@ class Curling:
             "ticks": tick,
             "xp": [result.scores[seat].xp for seat in range(self.seat_count)],
         }
-
-    def undone(self, state: CurlingState, marked: CurlingState) -> CurlingState:
-        raise NotImplementedError("a curling has no marks")
-
-    def recall(self, brief: Mapping[str, Any]) -> tuple[CurlingState, list[Floats | None]]:
-        raise Refused("a curling is not looked ahead in yet", code="bad_brief")
 
     @staticmethod
     def bot(

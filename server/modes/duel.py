@@ -56,6 +56,7 @@ from server.modes.mode import (
     Effect,
     Event,
     Look,
+    Mode,
     Phase,
     Result,
     Seat,
@@ -67,7 +68,7 @@ from server.physics.state import Control, Floats
 __all__ = ["Duel"]
 
 
-class Duel:
+class Duel(Mode):
     """The rules, for the seats and bodies of one session."""
 
     name: ClassVar[str] = "duel"
@@ -312,9 +313,6 @@ class Duel:
         result = rank(state, self.bodies)
         events.append(tell(state, "result", result_payload(state, result, view.tick)))
         return msgspec.structs.replace(state, stage="over", result=result), events
-
-    def undone(self, state: DuelState, marked: DuelState) -> DuelState:
-        raise NotImplementedError("a duel has no undo")
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[DuelState, list[Floats | None]]:
         """Damage dealt, blows and outs of earlier turns are not in a brief; all that decides the future

@@ -29,6 +29,7 @@ from server.modes.mode import (
     Effect,
     Event,
     Look,
+    Mode,
     Phase,
     Result,
     Score,
@@ -65,14 +66,14 @@ from server.modes.sandbox_state import (
     Placed,
     SandboxState,
 )
-from server.physics.state import Control, Floats, HandleTarget
+from server.physics.state import Control, HandleTarget
 
 __all__ = ["Sandbox"]
 
 HOST_KINDS = ("freeze", "gravity", "mark", "undo", "reset")
 
 
-class Sandbox:
+class Sandbox(Mode):
     """The rules, for the members and bodies of one session."""
 
     name: ClassVar[str] = "sandbox"
@@ -392,9 +393,6 @@ class Sandbox:
         return msgspec.structs.replace(
             state, bodies=marked.bodies, gravity=marked.gravity, slots=state.slots, grips=()
         )
-
-    def recall(self, brief: Mapping[str, Any]) -> tuple[SandboxState, list[Floats | None]]:
-        raise Refused("a sandbox has no turns to look ahead in", code="bad_brief")
 
     @staticmethod
     def bot(

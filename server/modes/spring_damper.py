@@ -15,18 +15,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
-import numpy as np
 
 from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
 from lobby.errors import Refused
 from lobby.scenes import Body, Material, Recipe, Scene
 from lobby.spring import Spring, State
 from server.modes.mode import (
-    Action,
     CatalogueBody,
     Effect,
     Event,
-    Look,
+    Mode,
     Phase,
     Result,
     Score,
@@ -34,7 +32,7 @@ from server.modes.mode import (
     Standing,
     View,
 )
-from server.physics.state import Control, Floats
+from server.physics.state import Control
 
 __all__ = ["SpringDamper", "SpringParams", "SpringState"]
 
@@ -77,7 +75,7 @@ class SpringState(msgspec.Struct, frozen=True):
     result: Result | None = None
 
 
-class SpringDamper:
+class SpringDamper(Mode):
     """The rules, for one mass and its watchers."""
 
     name: ClassVar[str] = "spring-damper"
@@ -258,19 +256,6 @@ class SpringDamper:
         scale = 1.0 if swing <= SHOWN_M else SHOWN_M / swing
         x = min(max(state.x * scale, -SHOWN_M), SHOWN_M)
         return {0: ((x, HEIGHT_M, 0.0), (1.0, 0.0, 0.0, 0.0))}
-
-    def undone(self, state: SpringState, marked: SpringState) -> SpringState:
-        raise Refused("a spring-damper has nothing to undo", code="bad_action")
-
-    def recall(self, brief: Mapping[str, Any]) -> tuple[SpringState, list[Floats | None]]:
-        raise Refused("a spring-damper has no turns to look ahead in", code="bad_brief")
-
-    @staticmethod
-    def bot(
-        brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
-    ) -> Action:
-        """Watches."""
-        return Action(kind="")
 
 
 def _event(kind: str, state: SpringState, d: dict[str, Any]) -> Event:
