@@ -35,6 +35,7 @@ from server.audiences import Audiences
 from server.gateway import Gateway
 from server.holder import Holder
 from server.observers import Observers
+from server.pace import lane
 from server.relay import Relays
 from server.session import SessionCore
 from server.telemetry import Telemetry
@@ -101,7 +102,7 @@ class Bench:
             self.runs[str(session)] = Run(seats, frame_bytes, audience, self.telemetry)
         here = SimpleNamespace(
             get=lambda token, v: self.audiences[token],
-            leave=lambda audience, viewer: audience.viewers.discard(viewer),
+            leave=lambda audience, viewer: audience.leave(viewer),
         )
         self.gateway = Gateway(
             self.settings, cast(Lobbies, self), cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
@@ -139,13 +140,10 @@ class Bench:
     def bodies(self) -> dict[str, Any]:
         return {}
 
-    async def beat(self, run: Run, offset: float, period: float) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + offset
-        while True:
-            await asyncio.sleep(due - loop.time())
-            run.show()
-            due = max(due + period, loop.time())
+    def beat(self, run: Run, due: float, period: float) -> None:
+        run.show()
+        due = max(due + period, lane(time.monotonic()))
+        asyncio.get_running_loop().call_later(due - time.monotonic(), self.beat, run, due, period)
 
     async def serve(self, port: int, hz: float) -> None:
         async def api(scope: Any, receive: Any, send: Any) -> None:
@@ -162,9 +160,10 @@ class Bench:
                 access_log=False,
             )  # type: ignore[arg-type]
         )
+        began = time.monotonic()
+        for index, run in enumerate(self.runs.values()):
+            self.beat(run, lane(began + index / len(self.runs) / hz), 1 / hz)
         async with asyncio.TaskGroup() as group:
-            for index, run in enumerate(self.runs.values()):
-                group.create_task(self.beat(run, index / len(self.runs) / hz, 1 / hz))
             group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
             calm_collector()
             sys.stdout.write("ready\n")

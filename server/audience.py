@@ -24,9 +24,6 @@ __all__ = ["Audience", "Sink", "Viewer"]
 
 log = get_logger("server.audience")
 
-FRAME_BACKLOG = 65_536
-"""Bytes in a viewer's write buffer above which it is not sent a frame."""
-
 RETRY_S = 0.25
 
 
@@ -35,12 +32,11 @@ class Viewer(Protocol):
 
     v: int
     topology_sent: bool
+    frames: Callable[[bytes], object] | None
+    """Sends it a frame; None: too much waits, or it is going. ``Audience.heed`` must be told of each change."""
 
     def write(self, framed: bytes) -> None:
         """Send or, if too much waits, close with TOO_SLOW. Never blocks."""
-
-    def show(self, framed: bytes) -> bool:
-        """Send a frame; False: more than FRAME_BACKLOG waits, it was left out. Never blocks."""
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         """Begin the closing handshake. Never blocks."""
@@ -69,6 +65,8 @@ class Audience:
         self.token = token
         self.v = v
         self.viewers: set[Viewer] = set()
+        self._frames: dict[Viewer, Callable[[bytes], object]] = {}
+        self._fan_out: tuple[Callable[[bytes], object], ...] = ()
         self.sinks: set[Sink] = set()
         self.arriving = 0
         """Viewers on their way in: as long as there are any, the audience is kept."""
@@ -164,9 +162,23 @@ class Audience:
             self._send_missed(viewer, await self._lobbies.events(self.token, viewer.v))
         # No await between here and the comparison above: nothing can be delivered in between.
         self.viewers.add(viewer)
+        self.heed(viewer)
         if viewer.v > self.v:
             self._hint.set()
         self._show(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Send the viewer nothing more."""
+        self.viewers.discard(viewer)
+        self.heed(viewer)
+
+    def heed(self, viewer: Viewer) -> None:
+        """Whether a viewer can be sent frames has changed. Asked then and not for each frame: that is the hot path."""
+        if viewer.frames is not None and viewer in self.viewers:
+            self._frames[viewer] = viewer.frames
+        elif self._frames.pop(viewer, None) is None:
+            return
+        self._fan_out = tuple(self._frames.values())
 
     @staticmethod
     def _send_missed(viewer: Viewer, missed: Iterable[Event]) -> None:
@@ -207,11 +219,10 @@ class Audience:
         """Send a frame to every viewer that has room for it."""
         self._frame = frame
         framed = binary_frame(frame)
-        skipped = 0
-        for viewer in list(self.viewers):
-            if not viewer.show(framed):
-                skipped += 1
-        self._telemetry.frames(sent=len(self.viewers) - skipped, skipped=skipped, size=len(frame))
+        fan_out = self._fan_out
+        for send in fan_out:
+            send(framed)
+        self._telemetry.frames(sent=len(fan_out), skipped=len(self.viewers) - len(fan_out), size=len(frame))
         for sink in list(self.sinks):
             sink.frame(frame)
 
@@ -235,7 +246,7 @@ class Audience:
     def resync(self, viewer: Viewer) -> None:
         """Forget what the viewer was shown; ``catch_up`` sends it all again."""
         viewer.topology_sent = False
-        self.viewers.discard(viewer)
+        self.leave(viewer)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Send everyone away; the session is not held here any more."""

@@ -77,7 +77,7 @@ class Audiences:
         return audience
 
     def leave(self, audience: Audience, viewer: Viewer) -> None:
-        audience.viewers.discard(viewer)
+        audience.leave(viewer)
         self.drop_unwatched(audience.token)
 
     def drop_unwatched(self, token: str) -> None:

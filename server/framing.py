@@ -9,16 +9,21 @@ the websockets library.
 
 from __future__ import annotations
 
+import struct
+
 __all__ = ["binary_frame", "text_frame"]
+
+
+_SHORT, _MIDDLE, _LONG = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:
     length = len(payload)
     if length < 126:
-        return bytes((0x80 | opcode, length)) + payload
+        return _SHORT.pack(0x80 | opcode, length) + payload
     if length < 65536:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
+        return _MIDDLE.pack(0x80 | opcode, 126, length) + payload
+    return _LONG.pack(0x80 | opcode, 127, length) + payload
 
 
 def text_frame(payload: bytes) -> bytes:

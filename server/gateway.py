@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -23,7 +24,6 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from lobby.errors import (
     AuthError,
@@ -63,7 +63,7 @@ from lobby.messages import (
 )
 from lobby.servers import Servers, socket_address
 from lobby.settings import Settings
-from server.audience import FRAME_BACKLOG, Audience
+from server.audience import Audience
 from server.audiences import Audiences
 from server.connection import Connection, Replies
 from server.framing import binary_frame, text_frame
@@ -97,19 +97,29 @@ class Link:
     """One connection's sending side, once it has said hello. Satisfies ``audience.Viewer``."""
 
     def __init__(
-        self, socket: Socket, who: Connected, core: Connection, limit: int, telemetry: Telemetry
+        self,
+        socket: Socket,
+        who: Connected,
+        core: Connection,
+        audience: Audience,
+        limit: int,
+        telemetry: Telemetry,
     ) -> None:
         self.socket = socket
         self._transport = socket.transport
         self._protocol = socket.protocol
+        self._audience = audience
         self.replies = Replies()
         self.who = who
         self.core = core
         self.v = 0
         self.topology_sent = False
+        self.frames: Callable[[bytes], object] | None = None
         self._limit = limit
         self._telemetry = telemetry
         self._closing: asyncio.Task[None] | None = None
+        socket.on_room = self._on_room
+        self._on_room(socket.room)
 
     def write(self, framed: bytes) -> None:
         """Whole frames only, straight to the transport: they keep their order and never interleave."""
@@ -120,14 +130,9 @@ class Link:
             return
         self._transport.write(framed)
 
-    def show(self, framed: bytes) -> bool:
-        """Send a frame, unless much waits already."""
-        transport = self._transport
-        if transport.get_write_buffer_size() > FRAME_BACKLOG:
-            return False
-        if self._protocol.state is State.OPEN and self._closing is None:
-            transport.write(framed)
-        return True
+    def _on_room(self, room: bool) -> None:
+        self.frames = self._transport.write if room and self._closing is None else None
+        self._audience.heed(self)
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         """Begin the closing handshake; False: it has begun already."""
@@ -138,6 +143,7 @@ class Link:
         self._closing = asyncio.create_task(
             self.socket.close(code, short_reason(absolute(self.socket, reason)))
         )
+        self._on_room(False)
         return True
 
     @property
@@ -247,9 +253,7 @@ class Gateway:
 
     def upgrade(self, **_: Any) -> Socket:
         """The protocol for one upgraded socket. Permessage-deflate stays off: frames are made once for all."""
-        protocol = ServerProtocol(max_size=self._settings.max_message_bytes)
         return Socket(
-            protocol,
             self,
             max_size=self._settings.max_message_bytes,
             ping_interval=PING_INTERVAL_S,
@@ -344,7 +348,7 @@ class Gateway:
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
         audience = self._audiences.get(who.session, who.v)
-        link = Link(socket, who, core, OUTBOX_BYTES, self._telemetry)
+        link = Link(socket, who, core, audience, OUTBOX_BYTES, self._telemetry)
         audience.arriving += 1
         try:
             await self._bring_in(link, audience, hello.last_v)

@@ -1,4 +1,4 @@
-"""Counters and histograms for the hot path: Prometheus' own take a lock per change, these are plain numbers.
+"""Counters, gauges and histograms for the hot path: Prometheus' own take a lock per change, these are plain numbers.
 
 Only the event loop's thread may change them; a scrape reads them when it comes.
 """
@@ -8,10 +8,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
-from prometheus_client.core import CollectorRegistry, CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CollectorRegistry,
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.registry import Collector
 
-__all__ = ["QuickCounter", "QuickHistogram"]
+__all__ = ["QuickCounter", "QuickGauge", "QuickHistogram"]
 
 
 class QuickCounter(Collector):
@@ -31,6 +36,18 @@ class QuickCounter(Collector):
         for of, count in list(self.counts.items()):
             family.add_metric([of] if self._label else [], count)
         yield family
+
+
+class QuickGauge(Collector):
+    """A gauge: set ``value``."""
+
+    def __init__(self, name: str, text: str, *, registry: CollectorRegistry) -> None:
+        self._name, self._text = name, text
+        self.value = 0.0
+        registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily(self._name, self._text, value=self.value)
 
 
 class QuickHistogram(Collector):

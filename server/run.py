@@ -34,6 +34,7 @@ from server.durable import DurableWorld
 from server.lease import Lease
 from server.modes import get_mode
 from server.modes.mode import Seat
+from server.pace import lane
 from server.physics_id import physics_id
 from server.pool import Pool
 from server.session import Batch, SessionCore
@@ -250,7 +251,8 @@ class Run:
         if settings.sim_speed > 0:
             ticks = max(1, round(1 / (self.dt * settings.frame_hz)))
             interval = ticks * self.dt / settings.sim_speed
-        due = checkpointed = time.monotonic()
+        checkpointed = time.monotonic()
+        due = lane(checkpointed)
         while not core.over:
             if self._heir is not None and await self._hand_over(self._heir):
                 return
@@ -260,7 +262,7 @@ class Run:
             if self._standing:
                 await self._hold()
                 await self._stand()
-                due = time.monotonic()
+                due = lane(time.monotonic())
                 continue
             if self._stood:
                 self._stood = False
@@ -269,7 +271,7 @@ class Run:
             core.expire(time.monotonic())
             if core.waits():
                 await self._wait()
-                due = time.monotonic()
+                due = lane(time.monotonic())
                 continue
             batch = core.batch()
             await self._advance(batch, ticks)
@@ -286,7 +288,7 @@ class Run:
                 await asyncio.sleep(due - now)
             elif interval:
                 self._backing.telemetry.dilation.set((interval + now - due) / interval)
-                due = now  # late: time dilates, nothing is skipped or hurried
+                due = max(due, lane(now))  # late: time dilates, nothing is skipped or hurried
 
     async def _advance(self, batch: Batch, ticks: int) -> None:
         """Journal a batch, run it, make it public."""

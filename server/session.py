@@ -106,6 +106,8 @@ class SessionCore:
 
     def batch(self) -> Batch:
         """Close the inputs of the coming tick."""
+        if not self._pending and not self._leaving:
+            return Batch(self.tick + 1, ())
         inputs, self._pending = self._pending, []
         deciding = {item.seat for item in inputs}
         waiting = [seat for seat in self._leaving if seat in deciding]

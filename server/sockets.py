@@ -3,6 +3,8 @@
     bytes -> whole frames -+- one text message that begins like an input, nothing waiting -> ``quick`` (at once)
                            '- everything else: websockets (control frames, fragments, errors) -> recv() (a task)
 
+    transport's water marks, state of the protocol ----------------------------------> ``on_room`` (frames or none)
+
 websockets parses with generators, queues and wakes a task for each message: right for commands, and dear for a drag
 that sends a hundred inputs a second. The order of a client's messages is kept: while one of them waits for its turn in
 ``recv``, inputs wait behind it. What is not exactly one whole, final, masked text frame is left to the library.
@@ -18,7 +20,7 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-__all__ = ["Socket"]
+__all__ = ["FRAME_BACKLOG", "Socket"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
 """What JSON encoders write at the head of an input. One that is written otherwise only takes the longer way."""
@@ -33,26 +35,64 @@ HEAD = 6
 
 NEVER = 2**62
 
+FRAME_BACKLOG = 65_536
+"""Bytes in a socket's write buffer above which it is given no frame, until most of them have gone."""
+
+
+class _Protocol(ServerProtocol):
+    """Says when the connection stops being open."""
+
+    on_end: Callable[[], None] | None = None
+
+    def _enter(self, state: State) -> None:
+        ServerProtocol.state.__set__(self, state)  # type: ignore[attr-defined]
+        if state is not State.OPEN and self.on_end is not None:
+            self.on_end()
+
+    state = ServerProtocol.state.setter(_enter)  # type: ignore[attr-defined]
+
 
 class Socket(ServerConnection):
-    """One connection. ``quick`` is given an input's text; ``done`` must be called for each message of ``recv``."""
+    """One connection. ``quick`` is given an input's text; ``done`` must be called for each message of ``recv``;
+    ``on_room`` is told each time that frames may be written (True) or may not (False): too much waits, or it ends."""
 
     address: str | None = None
     """Where it came from, once it counts as one of that address."""
 
     quick: Callable[[bytes], None] | None = None
+    on_room: Callable[[bool], None] | None = None
     _calls = 0
     _split = False
     _waiting = 0
     _rest = b""
 
-    def __init__(self, protocol: ServerProtocol, server: Any, *, max_size: int, **options: Any) -> None:
-        super().__init__(protocol, server, **options)
+    def __init__(self, server: Any, *, max_size: int, **options: Any) -> None:
+        protocol = _Protocol(max_size=max_size)
+        super().__init__(protocol, server, write_limit=FRAME_BACKLOG, **options)
+        protocol.on_end = self._no_room
         self._largest = max_size + HEAD + 2
 
     def done(self) -> None:
         """A message from ``recv`` has had its effect: inputs need not wait behind it any more."""
         self._waiting -= 1
+
+    @property
+    def room(self) -> bool:
+        """Whether frames may be written now."""
+        return not self.paused and self.protocol.state is State.OPEN
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._no_room()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_room is not None:
+            self.on_room(self.room)
+
+    def _no_room(self) -> None:
+        if self.on_room is not None:
+            self.on_room(False)
 
     def data_received(self, data: bytes) -> None:
         if not self._split:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from server.meters import QuickCounter, QuickHistogram
+from server.meters import QuickCounter, QuickGauge, QuickHistogram
 from server.readings import Readings
 
 __all__ = ["Telemetry"]
@@ -32,7 +32,7 @@ class Telemetry:
         self.frames_skipped = QuickCounter(
             "tussle_frames_skipped", "Frames withheld from slow viewers", registry=r
         )
-        self.frame_bytes = Gauge("tussle_frame_bytes", "Size of the newest frame [B]", registry=r)
+        self.frame_bytes = QuickGauge("tussle_frame_bytes", "Size of the newest frame [B]", registry=r)
         self.frame_bytes_sent = QuickCounter(
             "tussle_frame_bytes_sent", "Bytes of frames sent, over all viewers", registry=r
         )
@@ -76,7 +76,7 @@ class Telemetry:
 
     def frames(self, *, sent: int, skipped: int, size: int) -> None:
         self.frames_sent.inc(sent)
-        self.frame_bytes.set(size)
+        self.frame_bytes.value = size
         self.frame_bytes_sent.inc(sent * size)
         if skipped:
             self.frames_skipped.inc(skipped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from lobby.lobbies import Lobbies
 from lobby.messages import Event, SessionView
 from lobby.settings import Settings
 from lobby.store import Store
-from server.audience import FRAME_BACKLOG, Audience
+from server.audience import Audience
 from server.telemetry import Telemetry
 
 
@@ -52,12 +52,12 @@ class Stream:
 class Seen:
     """A viewer that keeps what it was sent."""
 
-    def __init__(self, waiting: int = 0) -> None:
+    def __init__(self, *, slow: bool = False) -> None:
         self.v = 0
         self.topology_sent = False
         self.texts: list[dict[str, Any]] = []
         self.binary: list[bytes] = []
-        self.waiting = waiting
+        self.frames: Callable[[bytes], object] | None = None if slow else self.write
         self.closed: CloseCode | None = None
 
     def write(self, framed: bytes) -> None:
@@ -66,12 +66,6 @@ class Seen:
             self.texts.append(msgspec.json.decode(framed[start:]))
         else:
             self.binary.append(framed[start:])
-
-    def show(self, framed: bytes) -> bool:
-        if self.waiting > FRAME_BACKLOG:
-            return False
-        self.write(framed)
-        return True
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         self.closed = code
@@ -185,12 +179,13 @@ async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
     """Above the backlog nothing is sent to it; below, every frame stands alone. Events always go to everyone."""
     stream = Stream()
     watched = audience(stream)
-    quick, slow = Seen(), Seen(FRAME_BACKLOG + 1)
+    quick, slow = Seen(), Seen(slow=True)
     for viewer in (quick, slow):
         await watched.catch_up(viewer, 0)
     watched.set_topology(b"\2shape")
     watched.show(b"\1first")
-    slow.waiting = 0
+    slow.frames = slow.write
+    watched.heed(slow)
     watched.show(b"\1second")
     watched.offer(stream.grow(1))
     assert quick.binary == [b"\2shape", b"\1first", b"\1second"]

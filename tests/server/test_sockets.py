@@ -61,9 +61,7 @@ class Live:
 
     def __init__(self, max_size: int = 8192) -> None:
         self.transport = Transport()
-        self.socket = Socket(
-            ServerProtocol(max_size=max_size), Server(), max_size=max_size, ping_interval=None
-        )
+        self.socket = Socket(Server(), max_size=max_size, ping_interval=None)
         self.socket.connection_made(cast(asyncio.Transport, self.transport))
         self.socket.data_received(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         self.socket.protocol = ServerProtocol(max_size=max_size, state=State.OPEN)
@@ -163,7 +161,7 @@ def test_a_client_that_sends_before_it_is_accepted_keeps_the_long_way() -> None:
 
     async def scenario() -> None:
         live = Live()
-        socket = Socket(ServerProtocol(), Server(), max_size=8192, ping_interval=None)
+        socket = Socket(Server(), max_size=8192, ping_interval=None)
         socket.connection_made(cast(asyncio.Transport, live.transport))
         socket.data_received(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         socket.data_received(b"early")
@@ -171,5 +169,26 @@ def test_a_client_that_sends_before_it_is_accepted_keeps_the_long_way() -> None:
         socket.protocol = ServerProtocol(state=State.OPEN)
         socket.data_received(frame(Opcode.TEXT, ACT % 1))
         assert len(socket.recv_messages.frames) == 1
+
+    asyncio.run(scenario())
+
+
+def test_frames_have_room_while_the_socket_is_open_and_little_waits() -> None:
+    """Each change is told once it is so: too much waits, it has gone, or it ends, for good."""
+
+    async def scenario() -> None:
+        socket = Socket(Server(), max_size=8192, ping_interval=None)
+        socket.connection_made(cast(asyncio.Transport, Transport()))
+        assert not socket.room
+        socket.protocol.state = State.OPEN
+        told: list[tuple[bool, bool]] = []
+        socket.on_room = lambda room: told.append((room, socket.room))
+        assert socket.room
+        socket.pause_writing()
+        socket.resume_writing()
+        socket.pause_writing()
+        socket.protocol.fail(1011, "no pong")
+        socket.resume_writing()
+        assert told == [(False, False), (True, True), (False, False), (False, False), (False, False)]
 
     asyncio.run(scenario())
