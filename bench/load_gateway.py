@@ -37,7 +37,8 @@ from server.holder import Holder
 from server.observers import Observers
 from server.pace import lane
 from server.relay import Relays
-from server.session import SessionCore
+from server.run import Admitted
+from server.session import Answer, SessionCore
 from server.telemetry import Telemetry
 
 MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
@@ -52,32 +53,34 @@ class Run:
         self.acknowledged: dict[tuple[int, int], int] = {}
         self.audience = audience
         self._telemetry = telemetry
-        self._admitted: dict[tuple[int, int], tuple[float, asyncio.Future[int]]] = {}
+        self._admitted: dict[tuple[int, int], Admitted] = {}
         self._wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._newest = [0] * seats
         self._pad = bytes(frame_bytes - 8 - 4 * seats)
         self._layout = struct.Struct(f"<d{seats}i")
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
-        future: asyncio.Future[int] = self._loop.create_future()
-        known = self.acknowledged.get((seat, command))
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
+        key = seat, command
+        waiting = self._admitted.get(key)
+        known = self.acknowledged.get(key) if waiting is None else waiting.tick
         if known is not None:
-            future.set_result(known)
-            return future
-        self.core.admit(seat, command, kind, d)
-        self._admitted[seat, command] = at, future
-        self._wake.set()
-        return future
+            answer(known)
+        elif waiting is not None:
+            waiting.answers.append(answer)
+        else:
+            self.core.admit(seat, command, kind, d)
+            self._admitted[key] = Admitted(at, [answer])
+            self._wake.set()
 
     def show(self) -> None:
         batch = self.core.batch()
         now = time.monotonic()
         for taken in batch.inputs:
-            at, future = self._admitted.pop((taken.seat, taken.id))
-            future.set_result(batch.tick)
+            admitted = self._admitted.pop((taken.seat, taken.id))
+            admitted.tick = batch.tick
+            admitted.tell(batch.tick)
             self._newest[taken.seat] = taken.id
-            self._telemetry.input_seconds.observe(now - at)
+            self._telemetry.input_seconds.observe(now - admitted.at)
         self.core.tick += 1
         self.audience.show(self._layout.pack(now, *self._newest) + self._pad)
 

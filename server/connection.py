@@ -112,14 +112,16 @@ class Replies:
 
         Raises Conflict(code="stale_id") for an id that is too old to be remembered.
         """
-        if command in self._replies:
+        if command > self.last_id:
+            self.last_id = command
+        elif command in self._replies:
             return self._replies[command]
-        if command <= self.last_id and command not in self._lost:
+        elif command in self._lost:
+            self._lost.discard(command)
+        else:
             raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
-        self.last_id = max(self.last_id, command)
-        self._lost.discard(command)
         self._replies[command] = None
-        while len(self._replies) > REMEMBERED:
+        if len(self._replies) > REMEMBERED:
             self._replies.popitem(last=False)
         return True
 

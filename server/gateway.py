@@ -524,24 +524,19 @@ class Gateway:
         session = link.who.session
         # Where it runs is asked of the store, if it must be: it may be on its way here, or to another server.
         run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
+        answer = partial(self._answer, link, replies, message)
         try:
-            future = run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic())
+            run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
         except LobbyError as error:
-            replies.finish(message.id, self._refuse(link, message.id, error))
-            return
+            answer(error)
 
-        future.add_done_callback(partial(self._answer, link, replies, message))
-
-    def _answer(self, link: Link, replies: Replies, message: Act, done: asyncio.Future[int]) -> None:
-        if done.cancelled():  # the session went elsewhere: the client sends it again, there or here
+    def _answer(self, link: Link, replies: Replies, message: Act, told: int | LobbyError | None) -> None:
+        if told is None:  # the session went elsewhere: the client sends it again, there or here
             replies.lose(message.id)
-            return
-        error = done.exception()
-        if error is None:
-            if message.ack:
-                replies.finish(message.id, link.reply(Ack(message.id, AckData(done.result()))))
-        elif isinstance(error, LobbyError):
-            replies.finish(message.id, self._refuse(link, message.id, error))
+        elif isinstance(told, LobbyError):
+            replies.finish(message.id, self._refuse(link, message.id, told))
+        elif message.ack:
+            replies.finish(message.id, link.reply(Ack(message.id, AckData(told))))
 
     async def _goodbye(self, link: Link) -> None:
         """The socket is gone: the store learns it, unless a newer connection has the seat already."""

@@ -18,6 +18,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ from lobby.servers import Servers
 from server.audience import Audience
 from server.holder import Holder
 from server.run import Run
+from server.session import Answer
 
 __all__ = ["RELAY_PATH", "Relays", "RemoteRun", "serve_relay"]
 
@@ -56,11 +58,13 @@ _ERRORS: dict[str, type[ClientError]] = {"not_your_turn": NotYourTurn}
 class _Pending:
     """An input on its way to the holder."""
 
-    __slots__ = ("command", "d", "future", "kind", "seat", "since")
+    __slots__ = ("answer", "command", "d", "kind", "seat", "since")
 
-    def __init__(self, seat: int, command: int, kind: str, d: dict[str, Any], since: float) -> None:
+    def __init__(
+        self, seat: int, command: int, kind: str, d: dict[str, Any], since: float, answer: Answer
+    ) -> None:
         self.seat, self.command, self.kind, self.d, self.since = seat, command, kind, d, since
-        self.future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.answer = answer
 
 
 class RemoteRun:
@@ -75,16 +79,15 @@ class RemoteRun:
         self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
-        """As Run.admit, only that refusals come by the future. Raises Conflict when the session is over."""
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
+        """As Run.admit, only that refusals come as answers. Raises Conflict when the session is over."""
         if self.over:
             raise Conflict("the session is over", code="not_running")
-        pending = _Pending(seat, command, kind, d, at)
+        pending = _Pending(seat, command, kind, d, at, answer)
         number = self._relays.next_number()
         self._pending[number] = pending
         if self._link is not None:
             self._link.send("act", number, self.token, seat, command, kind, d)
-        return pending.future
 
     async def _follow(self) -> None:
         """Watch the session at its holder, and at the next one when that is gone, until it is over or ours."""
@@ -130,23 +133,26 @@ class RemoteRun:
         run = self._relays.own_run(self.token)
         if run is None:
             return
-        for number, pending in list(self._pending.items()):
+        for number, p in list(self._pending.items()):
+            answered = asyncio.Event()
+
+            def answer(
+                told: int | LobbyError | None, number: int = number, answered: asyncio.Event = answered
+            ) -> None:
+                answered.set()
+                if told is not None:
+                    self.answer(number, told)
+
             try:
-                future = run.admit(pending.seat, pending.command, pending.kind, pending.d, pending.since)
-                await asyncio.wait([future])
-                if not future.cancelled():
-                    self.answer(number, await future)
+                run.admit(p.seat, p.command, p.kind, p.d, p.since, answer)
             except LobbyError as error:
-                self.answer(number, error)
+                answer(error)
+            await answered.wait()
 
     def answer(self, number: int, answer: int | LobbyError) -> None:
         pending = self._pending.pop(number, None)
-        if pending is None or pending.future.done():
-            return
-        if isinstance(answer, int):
-            pending.future.set_result(answer)
-        else:
-            pending.future.set_exception(answer)
+        if pending is not None:
+            pending.answer(answer)
 
     def owns(self, number: int) -> bool:
         return number in self._pending
@@ -156,9 +162,9 @@ class RemoteRun:
         if self._link is not None:
             self._link.watchers.pop(self.token, None)
             self._link.send("unwatch", self.token)
-        for pending in self._pending.values():
-            pending.future.cancel()
-        self._pending.clear()
+        waiting, self._pending = self._pending, {}
+        for pending in waiting.values():
+            pending.answer(None)
 
 
 class _Link:
@@ -347,14 +353,12 @@ async def serve_relay(
     """The holder's end of a relay: until the other server closes it."""
     sinks: dict[str, tuple[Audience, _Sink]] = {}
 
-    def acknowledge(number: int, done: asyncio.Future[int]) -> None:
-        if done.cancelled():
-            return  # asked again of the next holder
-        error = done.exception()
-        if error is None:
-            write(_encode(("taken", number, done.result())))
-        elif isinstance(error, LobbyError):
-            write(_encode(("refused", number, error.reason, error.message, error.field)))
+    def answer(number: int, told: int | LobbyError | None) -> None:
+        """None: it is asked again of the next holder."""
+        if isinstance(told, int):
+            write(_encode(("taken", number, told)))
+        elif told is not None:
+            write(_encode(("refused", number, told.reason, told.message, told.field)))
 
     def act(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
         run = holder.runs.get(token)
@@ -364,11 +368,9 @@ async def serve_relay(
             write(_encode(("gone", token)))
             return
         try:
-            future = run.admit(seat, command, kind, d, time.monotonic())
+            run.admit(seat, command, kind, d, time.monotonic(), partial(answer, number))
         except LobbyError as error:
-            write(_encode(("refused", number, error.reason, error.message, error.field)))
-            return
-        future.add_done_callback(lambda done: acknowledge(number, done))
+            answer(number, error)
 
     try:
         async for data in socket:

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 
 from lobby.claims import Claims
-from lobby.errors import CloseCode, Conflict, SolverFailed
+from lobby.errors import CloseCode, Conflict, LobbyError, SolverFailed
 from lobby.lifecycle import LifecycleEvent
 from lobby.logs import get_logger, short
 from lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
@@ -37,11 +37,11 @@ from server.modes.mode import Seat
 from server.pace import lane
 from server.physics_id import physics_id
 from server.pool import Pool
-from server.session import Batch, SessionCore
+from server.session import Answer, Batch, SessionCore
 from server.simulation import Advance, Input, SessionSpec
 from server.telemetry import Telemetry
 
-__all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
+__all__ = ["OPERATIONS", "Admitted", "Backing", "Run", "make_spec"]
 
 log = get_logger("server.run")
 
@@ -71,11 +71,18 @@ class Backing:
 
 
 @dataclass(slots=True)
-class _Admitted:
-    """An input on its way to its acknowledgement, and to its first frame."""
+class Admitted:
+    """An input on its way to its acknowledgement, and to its first frame. ``tick``: once it is journaled."""
 
     at: float
-    acknowledged: asyncio.Future[int]
+    answers: list[Answer]
+    tick: int | None = None
+
+    def tell(self, told: int | LobbyError | None) -> None:
+        """Once."""
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            answer(told)
 
 
 class Run:
@@ -107,9 +114,8 @@ class Run:
             fence, spec, pool, self._volume,
             runs=backing.runs, lease=backing.lease, telemetry=backing.telemetry,
         )  # fmt: skip
-        self._admitted: dict[tuple[int, int], _Admitted] = {}
+        self._admitted: dict[tuple[int, int], Admitted] = {}
         self._wake = asyncio.Event()
-        self._loop = asyncio.get_running_loop()  # asking costs a system call (getpid), and inputs are many
         self._journal_id = ""
         self._doubts = backing.lease.doubts
         self._away_s = backing.lease.away_s
@@ -123,20 +129,20 @@ class Run:
 
     # what the gateway and the holder ask
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> asyncio.Future[int]:
-        """Take an input; the future is the tick it acts in, set once it is journaled. Raises as SessionCore.admit."""
-        future: asyncio.Future[int] = self._loop.create_future()
-        waiting = self._admitted.get((seat, command))
-        if waiting is not None:  # sent again before it was answered
-            return waiting.acknowledged
-        known = self.acknowledged.get((seat, command))
-        if known is not None:  # it was journaled, perhaps by an earlier holder
-            future.set_result(known)
-            return future
-        self.core.admit(seat, command, kind, d)
-        self._admitted[seat, command] = _Admitted(at, future)
-        self._wake.set()
-        return future
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
+        """Take an input that came at ``at``. Raises as SessionCore.admit; ``answer`` is not told then."""
+        key = seat, command
+        waiting = self._admitted.get(key)
+        # Sent again: before it was answered, or after it was journaled, perhaps by an earlier holder.
+        known = self.acknowledged.get(key) if waiting is None else waiting.tick
+        if known is not None:
+            answer(known)
+        elif waiting is not None:
+            waiting.answers.append(answer)
+        else:
+            self.core.admit(seat, command, kind, d)
+            self._admitted[key] = Admitted(at, [answer])
+            self._wake.set()
 
     def leave(self, seat: int) -> None:
         """The seat was given up: its forfeit joins the coming batch."""
@@ -396,8 +402,9 @@ class Run:
         for item in batch.inputs:
             self._remember(item, batch.tick)
             admitted = self._admitted.get((item.seat, item.id))
-            if admitted is not None and not admitted.acknowledged.done():
-                admitted.acknowledged.set_result(batch.tick)
+            if admitted is not None:
+                admitted.tick = batch.tick
+                admitted.tell(batch.tick)
 
     def _remember(self, given: Input, tick: int) -> None:
         """An input is in the journal: whoever sends it again is told its tick."""
@@ -519,14 +526,9 @@ class Run:
     async def release(self) -> None:
         """Give up what the run has: its world, and the inputs that still wait. They are refused when the session is
         over, else dropped: a client sends unanswered ones again."""
-        for admitted in self._admitted.values():
-            if admitted.acknowledged.done():
-                continue
-            if self._over:
-                admitted.acknowledged.set_exception(Conflict("the session is over", code="not_running"))
-            else:
-                admitted.acknowledged.cancel()
-        self._admitted.clear()
+        waiting, self._admitted = self._admitted, {}
+        for admitted in waiting.values():
+            admitted.tell(Conflict("the session is over", code="not_running") if self._over else None)
         await self._world.forget()
 
     def _measure(self, advance: Advance, seconds: float) -> None:

@@ -7,15 +7,19 @@ The holder does the journal, the solver and the sending; time is an argument. No
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lobby.actions import ActionSpec, check_action
-from lobby.errors import Conflict, NotYourTurn
+from lobby.errors import Conflict, LobbyError, NotYourTurn
 from server.modes.mode import Phase, Result
 from server.simulation import Advance, Input
 
-__all__ = ["Batch", "SessionCore"]
+__all__ = ["Answer", "Batch", "SessionCore"]
+
+Answer = Callable[[int | LobbyError | None], None]
+"""Told once what became of an input: the tick that it acts in, when it is journaled; the error that it is refused with;
+None: the session went elsewhere, where it may be sent again. It must not raise."""
 
 MAX_PENDING = 256
 """Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""

@@ -22,7 +22,7 @@ import pytest_asyncio
 
 from build_db import catalogue_path, read_catalogue
 from lobby.claims import Claims
-from lobby.errors import Conflict
+from lobby.errors import Conflict, LobbyError
 from lobby.lobbies import Lobbies
 from lobby.operators import Operators
 from lobby.runs import Runs
@@ -36,7 +36,7 @@ from server.holder import Holder
 from server.lease import Lease
 from server.physics_id import physics_id
 from server.pool import Pool
-from server.relay import Relays
+from server.relay import Relays, RemoteRun
 from server.run import Backing, Run
 from server.simulation import Input
 from server.telemetry import Telemetry
@@ -201,7 +201,23 @@ class Site:
 async def acted(run: Run, number: int) -> int:
     """A launch of the seat whose turn it is; the tick that it acts in."""
     assert run.core.seat is not None
-    return await run.admit(run.core.seat, number, "launch", dict(LAUNCH), time.monotonic())
+    return await admitted(run, run.core.seat, number)
+
+
+def admitted(run: Run | RemoteRun, seat: int, number: int) -> asyncio.Future[int]:
+    """A launch; what becomes of it."""
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def answer(told: int | LobbyError | None) -> None:
+        if told is None:
+            future.cancel()
+        elif isinstance(told, int):
+            future.set_result(told)
+        else:
+            future.set_exception(told)
+
+    run.admit(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer)
+    return future
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -239,9 +255,7 @@ async def test_a_session_leaves_nothing_behind(site: Site) -> None:
     await acted(run, 1)
     await site.said(token, "turn_started", 2)
     await site.paused(token, run)
-    waiting = run.admit(
-        run.core.seat or 0, 1 if run.core.seat else 2, "launch", dict(LAUNCH), time.monotonic()
-    )
+    waiting = admitted(run, run.core.seat or 0, 1 if run.core.seat else 2)
     await site.operators.end(token, "boss")
     with pytest.raises(Conflict) as refused:
         async with asyncio.timeout(30):
@@ -314,7 +328,7 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
         assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
         return
     run = await node.run(token)
-    waiting = run.admit(run.core.seat or 0, 1, "launch", dict(LAUNCH), time.monotonic())
+    waiting = admitted(run, run.core.seat or 0, 1)
     left = await site.left_ms(token)
     assert left > 0
     assert (await site.world.lobbies.view(token)).status == "paused"
@@ -338,7 +352,7 @@ async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
     assert recovered["exact"] is True
     assert (await site.world.lobbies.view(token)).status == "paused"
     assert left <= await site.left_ms(token) <= left + LEASE_MS  # the dead were alive when they last renewed
-    waiting = run.admit(run.core.seat or 0, 1, "launch", dict(LAUNCH), time.monotonic())
+    waiting = admitted(run, run.core.seat or 0, 1)
     before = await site.world.store.now_ms()
     assert not waiting.done()
     await site.operators.resume(token, "boss")
@@ -479,7 +493,7 @@ async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: S
     assert not two.holder.holds(token)
     remote = relays.remote(audience)
     async with asyncio.timeout(60):
-        tick = await remote.admit(seat, 1, "launch", dict(LAUNCH), time.monotonic())
+        tick = await admitted(remote, seat, 1)
     stored = await two.backing.runs.read_journal(token)
     assert [entry[0] for entry in stored] == [tick]
     assert json.loads(stored[0][2])["kind"] == "launch"
