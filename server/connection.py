@@ -59,6 +59,7 @@ class Connection:
     def __init__(self, settings: Settings) -> None:
         self.phase = Phase.AWAITING_HELLO
         self.strikes = 0
+        self._greeted = False
         self._bucket = TokenBucket(settings.message_rate, settings.message_burst)
         # A long message counts as several: one bucket limits messages and bytes.
         self._mean = (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
@@ -76,15 +77,16 @@ class Connection:
             if isinstance(data, bytes):
                 raise ProtocolError("clients send text", code="binary_message")
             message = decode_client(data)
-            if isinstance(message, Hello) != (self.phase is Phase.AWAITING_HELLO):
+            greets = isinstance(message, Hello)
+            if greets is self._greeted:
                 raise ProtocolError(
-                    "hello comes first, and once",
-                    code="hello_expected" if self.phase is Phase.AWAITING_HELLO else "hello_again",
+                    "hello comes first, and once", code="hello_again" if greets else "hello_expected"
                 )
         except ProtocolError:
             self.strikes += 1
             raise
-        self.phase = Phase.LIVE
+        if greets:
+            self._greeted, self.phase = True, Phase.LIVE
         return message
 
     @property
