@@ -66,10 +66,10 @@ class Run:
         if known is not None:
             answer(known)
         elif waiting is not None:
-            waiting.answers.append(answer)
+            waiting.answers += (answer,)
         else:
             self.core.admit(seat, command, kind, d)
-            self._admitted[key] = Admitted(at, [answer])
+            self._admitted[key] = Admitted(at, (answer,))
             self._wake.set()
 
     def show(self) -> None:

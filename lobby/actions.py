@@ -69,21 +69,21 @@ def check_action(spec: ActionSpec, kind: str, d: Mapping[str, Any]) -> dict[str,
     if allowed is None:
         names = ", ".join(option.kind for option in spec.kinds) or "nothing"
         raise Refused(f"{kind!r} is not possible now; possible: {names}", code="unknown_kind", field="kind")
+    fields = allowed.fields
     for name in d:
-        if name not in allowed.fields:
+        if name not in fields:
             raise Refused(f"{kind} takes no {name!r}", code="unknown_field", field=str(name))
     checked: dict[str, Any] = {}
-    for name, field in allowed.fields.items():
+    for name, field in fields.items():
         value = d.get(name, field.default)
         if value is None:
             raise Refused(f"{kind} needs {name!r}", code="missing_field", field=name)
-        checked[name] = _check_value(name, field, value)
+        check = _check_number if field.type == "number" else _check_value
+        checked[name] = check(name, field, value)
     return checked
 
 
 def _check_value(name: str, field: ActionField, value: Any) -> Any:
-    if field.type == "number":
-        return _check_number(name, field, value)
     if field.type == "vector":
         if not isinstance(value, (list, tuple)) or len(value) != 3:
             raise Refused(f"{name!r} must be three numbers", code="bad_type", field=name)
@@ -98,16 +98,21 @@ def _check_value(name: str, field: ActionField, value: Any) -> Any:
 
 
 def _check_number(name: str, field: ActionField, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Refused(f"{name!r} must be a number", code="bad_type", field=name)
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
+    number = value if type(value) is float else _to_float(name, value)
     if not math.isfinite(number):
         raise Refused(f"{name!r} must be finite", code="out_of_range", field=name)
-    if (field.low is not None and number < field.low) or (field.high is not None and number > field.high):
+    low, high = field.low, field.high
+    if (low is not None and number < low) or (high is not None and number > high):
         raise Refused(
             f"{name!r} must lie between {field.low} and {field.high}", code="out_of_range", field=name
         )
     return number
+
+
+def _to_float(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise Refused(f"{name!r} must be a number", code="bad_type", field=name)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

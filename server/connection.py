@@ -7,7 +7,6 @@ The time is an argument; the gateway owns the socket. An illegal message changes
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -56,6 +55,8 @@ class TokenBucket:
 class Connection:
     """The rules of one connection. ``receive`` is called for every message, in order."""
 
+    __slots__ = ("_bucket", "_greeted", "_mean", "phase", "strikes")
+
     def __init__(self, settings: Settings) -> None:
         self.phase = Phase.AWAITING_HELLO
         self.strikes = 0
@@ -77,7 +78,7 @@ class Connection:
             if isinstance(data, bytes):
                 raise ProtocolError("clients send text", code="binary_message")
             message = decode_client(data)
-            greets = isinstance(message, Hello)
+            greets = type(message) is Hello
             if greets is self._greeted:
                 raise ProtocolError(
                     "hello comes first, and once", code="hello_again" if greets else "hello_expected"
@@ -104,10 +105,12 @@ class Replies:
     It outlives connections: a client that never saw its acknowledgement sends the command again after it is back.
     """
 
+    __slots__ = ("_lost", "_replies", "last_id")
+
     def __init__(self, last_id: int = 0) -> None:
         self.last_id = last_id
         self._lost: set[int] = set()
-        self._replies: OrderedDict[int, bytes | None] = OrderedDict()
+        self._replies: dict[int, bytes | None] = {}
 
     def begin(self, command: int) -> bytes | bool | None:
         """True: new, go on. Bytes: the reply, send it again. None: still under way, its reply will come.
@@ -124,7 +127,7 @@ class Replies:
             raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
         self._replies[command] = None
         if len(self._replies) > REMEMBERED:
-            self._replies.popitem(last=False)
+            del self._replies[next(iter(self._replies))]
         return True
 
     def lose(self, command: int) -> None:

@@ -70,17 +70,16 @@ class Backing:
     archive: Archive
 
 
-@dataclass(slots=True)
-class Admitted:
+class Admitted(msgspec.Struct):
     """An input on its way to its acknowledgement, and to its first frame. ``tick``: once it is journaled."""
 
     at: float
-    answers: list[Answer]
+    answers: tuple[Answer, ...]
     tick: int | None = None
 
     def tell(self, told: int | LobbyError | None) -> None:
-        """Once."""
-        answers, self.answers = self.answers, []
+        """Whoever waits, once."""
+        answers, self.answers = self.answers, ()
         for answer in answers:
             answer(told)
 
@@ -138,10 +137,10 @@ class Run:
         if known is not None:
             answer(known)
         elif waiting is not None:
-            waiting.answers.append(answer)
+            waiting.answers += (answer,)
         else:
             self.core.admit(seat, command, kind, d)
-            self._admitted[key] = Admitted(at, [answer])
+            self._admitted[key] = Admitted(at, (answer,))
             self._wake.set()
 
     def leave(self, seat: int) -> None:

@@ -39,6 +39,11 @@ class SessionCore:
     In a session by turns, exactly one input of the acting seat is admitted per turn; leaving is always possible.
     """
 
+    __slots__ = (
+        "_acted", "_leaving", "_left", "_out", "_pending", "actions", "deadline", "deadline_s", "phase", "result",
+        "seat", "seats", "tick",
+    )  # fmt: skip
+
     def __init__(self, seats: Iterable[int]) -> None:
         self.seats = frozenset(seats)
         self.tick = 0

@@ -69,7 +69,7 @@ class Socket(ServerConnection):
     def __init__(self, server: Any, *, max_size: int, **options: Any) -> None:
         protocol = _Protocol(max_size=max_size)
         super().__init__(protocol, server, write_limit=FRAME_BACKLOG, **options)
-        protocol.on_end = self._no_room
+        protocol.on_end = self._ends
         self._largest = max_size + HEAD + 2
 
     def done(self) -> None:
@@ -89,6 +89,10 @@ class Socket(ServerConnection):
         super().resume_writing()
         if self.on_room is not None:
             self.on_room(self.room)
+
+    def _ends(self) -> None:
+        self.quick = None
+        self._no_room()
 
     def _no_room(self) -> None:
         if self.on_room is not None:
@@ -126,7 +130,7 @@ class Socket(ServerConnection):
         if frame[0] == TEXT and not self._waiting and self.quick is not None:
             head = HEAD if frame[1] < MASKED + EXTENDED else HEAD + 2
             text = apply_mask(frame[head:], frame[head - 4 : head])
-            if text.startswith(INPUTS) and self.protocol.state is State.OPEN:
+            if text.startswith(INPUTS):
                 self.quick(text)
                 return
         if frame[0] & 0x0F in (1, 2):

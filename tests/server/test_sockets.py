@@ -64,7 +64,7 @@ class Live:
         self.socket = Socket(Server(), max_size=max_size, ping_interval=None)
         self.socket.connection_made(cast(asyncio.Transport, self.transport))
         self.socket.data_received(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
-        self.socket.protocol = ServerProtocol(max_size=max_size, state=State.OPEN)
+        self.socket.protocol.state = State.OPEN
         self.heard: list[tuple[bool, bytes]] = []
         self.socket.quick = lambda text: self.heard.append((True, text))
 
