@@ -35,7 +35,7 @@ from server.audiences import Audiences
 from server.gateway import Gateway
 from server.holder import Holder
 from server.observers import Observers
-from server.pace import lane
+from server.pace import Pace
 from server.relay import Relays
 from server.run import Admitted
 from server.session import Answer, SessionCore
@@ -143,10 +143,9 @@ class Bench:
     def bodies(self) -> dict[str, Any]:
         return {}
 
-    def beat(self, run: Run, due: float, period: float) -> None:
+    def beat(self, run: Run, pace: Pace) -> None:
         run.show()
-        due = max(due + period, lane(time.monotonic()))
-        asyncio.get_running_loop().call_later(due - time.monotonic(), self.beat, run, due, period)
+        asyncio.get_running_loop().call_later(pace.stepped(time.monotonic()), self.beat, run, pace)
 
     async def serve(self, port: int, hz: float) -> None:
         async def api(scope: Any, receive: Any, send: Any) -> None:
@@ -163,9 +162,12 @@ class Bench:
                 access_log=False,
             )  # type: ignore[arg-type]
         )
-        began = time.monotonic()
-        for index, run in enumerate(self.runs.values()):
-            self.beat(run, lane(began + index / len(self.runs) / hz), 1 / hz)
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        for index, run in enumerate(
+            self.runs.values()
+        ):  # begun at times spread over the period, as they would be
+            later = index / len(self.runs) / hz
+            loop.call_later(later, self.beat, run, Pace(1 / hz, now + later))
         async with asyncio.TaskGroup() as group:
             group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
             calm_collector()

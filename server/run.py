@@ -34,7 +34,7 @@ from server.durable import DurableWorld
 from server.lease import Lease
 from server.modes import get_mode
 from server.modes.mode import Seat
-from server.pace import lane
+from server.pace import Pace
 from server.physics_id import physics_id
 from server.pool import Pool
 from server.session import Answer, Batch, SessionCore
@@ -257,7 +257,7 @@ class Run:
             ticks = max(1, round(1 / (self.dt * settings.frame_hz)))
             interval = ticks * self.dt / settings.sim_speed
         checkpointed = time.monotonic()
-        due = lane(checkpointed)
+        pace = Pace(interval, checkpointed)
         while not core.over:
             if self._heir is not None and await self._hand_over(self._heir):
                 return
@@ -267,7 +267,7 @@ class Run:
             if self._standing:
                 await self._hold()
                 await self._stand()
-                due = lane(time.monotonic())
+                pace.begin(time.monotonic())
                 continue
             if self._stood:
                 self._stood = False
@@ -276,7 +276,7 @@ class Run:
             core.expire(time.monotonic())
             if core.waits():
                 await self._wait()
-                due = lane(time.monotonic())
+                pace.begin(time.monotonic())
                 continue
             batch = core.batch()
             await self._advance(batch, ticks)
@@ -286,14 +286,12 @@ class Run:
             if core.phase == "acting" or now - checkpointed > settings.checkpoint_s:
                 await self._checkpoint(core.tick)
                 checkpointed = now = time.monotonic()
-            due += interval
+            rest = pace.stepped(now)
             if core.phase != "moving":
                 continue  # nothing to keep pace with: the next input is taken at once
-            if due > now:
-                await asyncio.sleep(due - now)
-            elif interval:
-                self._backing.telemetry.dilation.set((interval + now - due) / interval)
-                due = max(due, lane(now))  # late: time dilates, nothing is skipped or hurried
+            self._backing.telemetry.dilation.value = pace.dilation
+            if rest > 0.0:
+                await asyncio.sleep(rest)
 
     async def _advance(self, batch: Batch, ticks: int) -> None:
         """Journal a batch, run it, make it public."""

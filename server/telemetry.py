@@ -69,7 +69,7 @@ class Telemetry:
             buckets=LATENCY,
             registry=r,
         )
-        self.dilation = Gauge(
+        self.dilation = QuickGauge(
             "tussle_dilation", "Wall time per simulated time while moving; 1 is real time", registry=r
         )
         self.lease_age = Gauge("tussle_lease_age_seconds", "Age of the last lease renewal [s]", registry=r)

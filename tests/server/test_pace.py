@@ -1,0 +1,76 @@
+"""The pace of sessions, on a clock of the test's own."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.pace import LANE_S, Pace
+
+PERIODS = (1 / 30, 1 / 60, 1 / 120)
+starts = st.floats(0.0, 1e6)
+
+
+@given(start=starts, period=st.sampled_from(PERIODS))
+def test_steps_in_time_are_a_period_apart(start: float, period: float) -> None:
+    """Only the first comes after less, by less than a lane; a step that takes time moves none of the others."""
+    pace, now, begun = Pace(period, start), start, [start]
+    for number in range(20):
+        now += period * (0.1 + 0.02 * number)  # the solver's time
+        now += pace.stepped(now)
+        begun.append(now)
+        assert pace.dilation == 1.0
+    assert period - LANE_S - 1e-9 < begun[1] - begun[0] <= period + 1e-9
+    assert [b - a for a, b in pairwise(begun[1:])] == pytest.approx([period] * 19)
+
+
+@given(start=starts, period=st.sampled_from(PERIODS), took=st.floats(0.0, 0.005))
+def test_whenever_a_session_begins_it_steps_where_a_lane_does(
+    start: float, period: float, took: float
+) -> None:
+    """So the sessions of one server are due at no more than 240 times in a second, together."""
+    pace = Pace(period, start)
+    for step in range(1, 5):
+        now = start + took
+        start = now + pace.stepped(now)
+        assert start / LANE_S == pytest.approx(round(start / LANE_S), abs=1e-3), step
+
+
+def test_what_is_late_dilates_and_hurries_nothing() -> None:
+    """A step that takes two periods: the next is at once, and from there on the pace is as before; simulated time never
+    gains more than the lane in which it was late."""
+    period, now = 1 / 60, 100.0
+    pace = Pace(period, now)
+    now += pace.stepped(now)
+    began, steps = now, 0
+    for _ in range(3):
+        now += 2 * period
+        steps += 1
+        assert pace.stepped(now) == 0.0
+        assert pace.dilation > 1.9
+    now += pace.stepped(now)
+    for _ in range(10):
+        steps += 1
+        now += 0.001
+        now += pace.stepped(now)
+        assert pace.dilation == 1.0
+        assert steps * period <= now - began + LANE_S + period
+
+
+def test_flat_out_never_rests() -> None:
+    """SIM_SPEED 0: no step is waited for, and none is late."""
+    pace = Pace(0.0, 5.0)
+    assert [pace.stepped(5.0 + 0.1 * step) for step in range(4)] == [0.0] * 4
+    assert pace.dilation == 1.0
+
+
+def test_after_a_pause_nothing_is_caught_up() -> None:
+    """A session that waited for a person for a minute begins anew."""
+    pace = Pace(1 / 60, 10.0)
+    pace.stepped(10.0)
+    pace.begin(70.0)
+    assert 0.0 < pace.stepped(70.0) <= 1 / 60
+    assert pace.dilation == 1.0
