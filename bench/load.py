@@ -209,7 +209,8 @@ async def peers(options: argparse.Namespace) -> str:
         [
             f"40 sessions x 10 clients, a frame of {FRAME_BYTES} bytes to each at {FRAME_HZ:g} Hz; "
             f"{options.turns} turns of {options.seconds:g} s each. {await versions(options.colyseus)}",
-            "Each session's frame has a time of its own: those of all sessions are spread over the period.",
+            "Sessions begin at times spread over the period: a timer for each room of Colyseus, server/pace.py for "
+            "Tussle, which lets sessions that begin within 4 ms step together.",
             "",
             "| workload | server | CPU per delivered message [us], median | range | of it in the kernel | "
             "ratio to Colyseus, median of turns | p99 input to frame [ms] | frames/s |",

@@ -1,12 +1,12 @@
-"""The WebSocket side of a server: from upgraded sockets to sessions and back. The only importer of websockets here.
+"""The WebSocket side of a server: connections from their upgrade to their end.
 
-    uvicorn's upgrade -> ServerConnection -> Gateway.serve -> connection core -> lobby scripts or holder
-    audience -> Link.write -> transport
+    uvicorn's upgrade -> Socket -> hello -> its place in an audience -> commands.py, message by message -> goodbye
+                                                                        link.py <- audience, replies
 
 uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
 WebSocket share one port at the cost of raw websockets. It leans on three semi-internal names of websockets
 (``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/test_gateway.py holds the
-contract. Errors become wire replies here and nowhere else.
+contract. Errors become closes here, replies in commands.py, and neither elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,48 +26,32 @@ from websockets.protocol import State
 
 from lobby.errors import (
     AuthError,
-    ClientError,
     CloseCode,
-    Conflict,
     LobbyError,
     Moved,
     ProtocolError,
-    RateLimited,
 )
 from lobby.frames import schema_hash
 from lobby.ids import is_session_token, new_secret
 from lobby.lifecycle import ENDED
-from lobby.lobbies import Connected, Lobbies
+from lobby.lobbies import Lobbies
 from lobby.logs import get_logger, short
 from lobby.messages import (
     PROTOCOL,
-    Ack,
-    AckData,
-    Act,
-    Chat,
-    Choose,
-    ClientMessage,
-    ErrorData,
-    ErrorMessage,
     Hello,
-    Leave,
-    Ping,
-    Pong,
-    PongData,
-    Ready,
-    Resync,
     Welcome,
     WelcomeData,
-    encode,
 )
 from lobby.servers import Servers, socket_address
 from lobby.settings import Settings
 from server.audience import Audience
 from server.audiences import Audiences
+from server.commands import Commands
 from server.connection import Connection, Replies
-from server.framing import binary_frame, text_frame
+from server.framing import binary_frame
 from server.holder import Holder
 from server.limits import Origins, Places, Proxies
+from server.link import Link, absolute, short_reason
 from server.live import LiveHub
 from server.observers import Observers
 from server.relay import RELAY_PATH, Relays, serve_relay
@@ -87,77 +70,9 @@ PING_INTERVAL_S = 20.0
 OUTBOX_BYTES = 1_048_576
 """Bytes that may wait for a slow client before it is closed with TOO_SLOW."""
 
-
 ENDED_PER_COLLECTION = 200
 """Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
 calmed collector (server/app.py) would not look for old ones within days. Found by bench/load.py soak."""
-
-
-class Link:
-    """One connection's sending side, once it has said hello. Satisfies ``audience.Viewer``."""
-
-    def __init__(
-        self,
-        socket: Socket,
-        who: Connected,
-        core: Connection,
-        audience: Audience,
-        limit: int,
-        telemetry: Telemetry,
-    ) -> None:
-        self.socket = socket
-        self._transport = socket.transport
-        self._protocol = socket.protocol
-        self._audience = audience
-        self.replies = Replies()
-        self.who = who
-        self.core = core
-        self.v = 0
-        self.topology_sent = False
-        self.frames: Callable[[bytes], object] | None = None
-        self._limit = limit
-        self._telemetry = telemetry
-        self._closing: asyncio.Task[None] | None = None
-        socket.on_room = self._on_room
-        self._on_room(socket.room)
-
-    def write(self, framed: bytes) -> None:
-        """Whole frames only, straight to the transport: they keep their order and never interleave."""
-        if self._protocol.state is not State.OPEN or self._closing is not None:
-            return
-        if self._transport.get_write_buffer_size() > self._limit:
-            self.close(CloseCode.TOO_SLOW, "too slow")
-            return
-        self._transport.write(framed)
-
-    def _on_room(self, room: bool) -> None:
-        self.frames = self._transport.write if room and self._closing is None else None
-        self._audience.heed(self)
-
-    def close(self, code: CloseCode, reason: str = "") -> bool:
-        """Begin the closing handshake; False: it has begun already."""
-        if self._closing is not None:
-            return False
-        self._telemetry.closes.labels(code=str(int(code))).inc()
-        self.socket.quick = None
-        self._closing = asyncio.create_task(
-            self.socket.close(code, short_reason(absolute(self.socket, reason)))
-        )
-        self._on_room(False)
-        return True
-
-    @property
-    def ending(self) -> bool:
-        return self._closing is not None
-
-    async def closed(self) -> None:
-        if self._closing is not None:
-            await self._closing
-
-    def reply(self, message: Ack | ErrorMessage | Pong | Welcome) -> bytes:
-        framed = text_frame(encode(message))
-        self.write(framed)
-        return framed
 
 
 class Gateway:
@@ -184,6 +99,7 @@ class Gateway:
         self._relays = relays
         self._servers = servers
         self._observers = observers
+        self._commands = Commands(lobbies, holder, telemetry, audiences, relays)
         self._replies: dict[tuple[str, int], Replies] = {}
         self._links: dict[tuple[str, str], Link] = {}
         self._serving = True
@@ -422,121 +338,15 @@ class Gateway:
         if seat is not None:
             # The connection that this one replaced may have been the last that anyone knew of, and forgotten.
             link.replies = replies = self._replies.setdefault((link.who.session, seat), link.replies)
-            link.socket.quick = partial(self._quick, link, replies, seat)
+            link.socket.quick = partial(self._commands.quick, link, replies, seat)
         async for data in link.socket:
-            message = self._read(link, data)
-            if message is not None and await self._take(link, audience, message):
+            message = self._commands.read(link, data)
+            if message is not None and await self._commands.take(link, audience, message):
                 return
             if link.ending:
                 break
             link.socket.done()
         await link.closed()
-
-    def _read(self, link: Link, data: str | bytes) -> ClientMessage | None:
-        """A message that may be sent now; None: it may not, and the sender was told or is being sent away."""
-        try:
-            message = link.core.receive(data, time.monotonic())
-        except RateLimited as error:
-            link.close(error.close_code, error.message)
-            return None
-        except ProtocolError as error:
-            self._refuse(link, None, error)
-            if link.core.fatal:
-                link.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
-            return None
-        self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
-        return message
-
-    def _quick(self, link: Link, replies: Replies, seat: int, text: bytes) -> None:
-        """An input that took the short way; everything is as on the longer one."""
-        message = self._read(link, text.decode("utf-8", "replace"))
-        if isinstance(message, Act):
-            self._begin(link, replies, seat, message)
-
-    def _refuse(self, link: Link, command: int | None, error: LobbyError) -> bytes:
-        self._telemetry.refusals.labels(code=error.reason).inc()
-        return link.reply(ErrorMessage(ErrorData(error.reason, error.message, error.field), command))
-
-    async def _take(self, link: Link, audience: Audience, message: ClientMessage) -> bool:
-        """Obey one message; True ends the connection."""
-        match message:
-            case Ping():
-                link.reply(Pong(PongData(message.d.at, await self._lobbies.now_ms())))
-                return False
-            case Resync():
-                audience.resync(link)
-                await audience.catch_up(link, None)
-                return False
-            case Hello():
-                return False
-        seat = link.who.seat
-        if seat is None:
-            self._refuse(link, message.id, Conflict("observers only watch", code="observer"))
-            return False
-        replies = link.replies
-        if not self._begin(link, replies, seat, message) or isinstance(message, Act):
-            return False
-        try:
-            await self._command(link, message)
-        except LobbyError as error:
-            replies.finish(message.id, self._refuse(link, message.id, error))
-            return False
-        replies.finish(message.id, link.reply(Ack(message.id)))
-        if isinstance(message, Leave):
-            await self._close(link.socket, CloseCode.LEFT, "left")
-            return True
-        return False
-
-    def _begin(
-        self, link: Link, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
-    ) -> bool:
-        """Whether a command is still to be obeyed: it is new, and no input, which is admitted here at once."""
-        try:
-            known = replies.begin(message.id)
-        except ClientError as error:
-            self._refuse(link, message.id, error)
-            return False
-        if known is not True:
-            if isinstance(known, bytes):
-                link.write(known)
-            return False
-        if isinstance(message, Act):
-            self._act(link, replies, seat, message)
-            return False
-        return True
-
-    async def _command(self, link: Link, message: Chat | Ready | Choose | Leave) -> None:
-        session, player = link.who.session, link.who.player
-        match message:
-            case Chat():
-                await self._lobbies.chat(player, session, message.id, message.d.text)
-            case Ready():
-                await self._lobbies.set_ready(player, session, message.d.ready)
-            case Choose():
-                if message.d.body not in self._holder.bodies():
-                    raise Conflict(f"there is no body {message.d.body!r}", code="unknown_body", field="body")
-                await self._lobbies.choose_body(player, session, message.d.body)
-            case Leave():
-                await self._lobbies.leave(player, session)
-
-    def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
-        """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""
-        session = link.who.session
-        # Where it runs is asked of the store, if it must be: it may be on its way here, or to another server.
-        run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
-        answer = partial(self._answer, link, replies, message)
-        try:
-            run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
-        except LobbyError as error:
-            answer(error)
-
-    def _answer(self, link: Link, replies: Replies, message: Act, told: int | LobbyError | None) -> None:
-        if told is None:  # the session went elsewhere: the client sends it again, there or here
-            replies.lose(message.id)
-        elif isinstance(told, LobbyError):
-            replies.finish(message.id, self._refuse(link, message.id, told))
-        elif message.ack:
-            replies.finish(message.id, link.reply(Ack(message.id, AckData(told))))
 
     async def _goodbye(self, link: Link) -> None:
         """The socket is gone: the store learns it, unless a newer connection has the seat already."""
@@ -580,23 +390,9 @@ class Gateway:
                     await asyncio.wait(pending, timeout=1.0)
 
 
-def absolute(socket: ServerConnection, address: str) -> str:
-    """An address that is a path behind the proxy that the client came through, as that client can use it."""
-    if not address.startswith("/") or socket.request is None:
-        return address
-    headers = socket.request.headers
-    scheme = "wss" if headers.get("x-forwarded-proto") == "https" else "ws"
-    return f"{scheme}://{headers.get('host', '')}{address}"
-
-
 def path_of(socket: ServerConnection) -> str:
     """The path that a WebSocket asked for, without its query."""
     return socket.request.path.partition("?")[0] if socket.request is not None else ""
-
-
-def short_reason(text: str) -> str:
-    """As much of a sentence as fits into a close frame: 123 bytes."""
-    return text.encode()[:120].decode("utf-8", "ignore")
 
 
 class VersionMismatch(ProtocolError):

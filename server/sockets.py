@@ -77,9 +77,14 @@ class Socket(ServerConnection):
         self._waiting -= 1
 
     @property
+    def open(self) -> bool:
+        """Whether messages may be written."""
+        return self.protocol.state is State.OPEN
+
+    @property
     def room(self) -> bool:
         """Whether frames may be written now."""
-        return not self.paused and self.protocol.state is State.OPEN
+        return not self.paused and self.open
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 
-from server.gateway import Gateway, short_reason
+from server.gateway import Gateway
+from server.link import short_reason
 from tests.stack import ROOT
 
 

@@ -1,0 +1,157 @@
+"""What the messages of a client do: read, once each, obeyed or refused.
+
+    bytes -> read -> ping, resync -----------------> answered here
+                  -> act ----------> Run.admit ----> acknowledged when journaled, if asked for
+                  -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
+
+A command has an id: one that comes again gets its reply again and has no second effect (``Replies``). Errors become
+replies here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
+from lobby.lobbies import Lobbies
+from lobby.messages import (
+    Ack,
+    AckData,
+    Act,
+    Chat,
+    Choose,
+    ClientMessage,
+    Hello,
+    Leave,
+    Ping,
+    Pong,
+    PongData,
+    Ready,
+    Resync,
+)
+from server.audience import Audience
+from server.audiences import Audiences
+from server.connection import Replies
+from server.holder import Holder
+from server.link import Link
+from server.relay import Relays
+from server.telemetry import Telemetry
+
+__all__ = ["Commands"]
+
+
+class Commands:
+    """The commands of all connections of one server."""
+
+    def __init__(
+        self, lobbies: Lobbies, holder: Holder, telemetry: Telemetry, audiences: Audiences, relays: Relays
+    ) -> None:
+        self._lobbies = lobbies
+        self._holder = holder
+        self._telemetry = telemetry
+        self._audiences = audiences
+        self._relays = relays
+
+    def read(self, link: Link, data: str | bytes) -> ClientMessage | None:
+        """A message that may be sent now; None: it may not, and the sender was told or is being sent away."""
+        try:
+            message = link.core.receive(data, time.monotonic())
+        except RateLimited as error:
+            link.close(error.close_code, error.message)
+            return None
+        except ProtocolError as error:
+            link.refuse(None, error)
+            if link.core.fatal:
+                link.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+            return None
+        self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
+        return message
+
+    def quick(self, link: Link, replies: Replies, seat: int, text: bytes) -> None:
+        """An input that took the short way; everything is as on the longer one."""
+        message = self.read(link, text.decode("utf-8", "replace"))
+        if isinstance(message, Act):
+            self._begin(link, replies, seat, message)
+
+    async def take(self, link: Link, audience: Audience, message: ClientMessage) -> bool:
+        """Obey one message; True ends the connection."""
+        match message:
+            case Ping():
+                link.reply(Pong(PongData(message.d.at, await self._lobbies.now_ms())))
+                return False
+            case Resync():
+                audience.resync(link)
+                await audience.catch_up(link, None)
+                return False
+            case Hello():
+                return False
+        seat = link.who.seat
+        if seat is None:
+            link.refuse(message.id, Conflict("observers only watch", code="observer"))
+            return False
+        replies = link.replies
+        if not self._begin(link, replies, seat, message) or isinstance(message, Act):
+            return False
+        try:
+            await self._command(link, message)
+        except LobbyError as error:
+            replies.finish(message.id, link.refuse(message.id, error))
+            return False
+        replies.finish(message.id, link.reply(Ack(message.id)))
+        if isinstance(message, Leave):
+            link.close(CloseCode.LEFT, "left")
+            await link.closed()
+            return True
+        return False
+
+    def _begin(
+        self, link: Link, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
+    ) -> bool:
+        """Whether a command is still to be obeyed: it is new, and no input, which is admitted here at once."""
+        try:
+            known = replies.begin(message.id)
+        except ClientError as error:
+            link.refuse(message.id, error)
+            return False
+        if known is not True:
+            if isinstance(known, bytes):
+                link.write(known)
+            return False
+        if isinstance(message, Act):
+            self._act(link, replies, seat, message)
+            return False
+        return True
+
+    async def _command(self, link: Link, message: Chat | Ready | Choose | Leave) -> None:
+        session, player = link.who.session, link.who.player
+        match message:
+            case Chat():
+                await self._lobbies.chat(player, session, message.id, message.d.text)
+            case Ready():
+                await self._lobbies.set_ready(player, session, message.d.ready)
+            case Choose():
+                if message.d.body not in self._holder.bodies():
+                    raise Conflict(f"there is no body {message.d.body!r}", code="unknown_body", field="body")
+                await self._lobbies.choose_body(player, session, message.d.body)
+            case Leave():
+                await self._lobbies.leave(player, session)
+
+    def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
+        """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""
+        session = link.who.session
+        # Where it runs is asked of the store, if it must be: it may be on its way here, or to another server.
+        run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
+        answer = partial(self._answer, link, replies, message)
+        try:
+            run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
+        except LobbyError as error:
+            answer(error)
+
+    def _answer(self, link: Link, replies: Replies, message: Act, told: int | LobbyError | None) -> None:
+        if told is None:  # the session went elsewhere: the client sends it again, there or here
+            replies.lose(message.id)
+        elif isinstance(told, LobbyError):
+            replies.finish(message.id, link.refuse(message.id, told))
+        elif message.ack:
+            replies.finish(message.id, link.reply(Ack(message.id, AckData(told))))

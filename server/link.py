@@ -1,0 +1,106 @@
+"""The sending side of one connection that has said hello: everything that goes to a client goes through its Link.
+
+audience (frames, events) ----+
+commands (replies, errors) ---+--> Link --> transport        too much waits -> closed with TOO_SLOW
+gateway (welcome, goodbye) ---+
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lobby.errors import CloseCode, LobbyError
+from lobby.lobbies import Connected
+from lobby.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
+from server.audience import Audience
+from server.connection import Connection, Replies
+from server.framing import text_frame
+from server.sockets import Socket
+from server.telemetry import Telemetry
+
+__all__ = ["Link", "absolute", "short_reason"]
+
+
+class Link:
+    """One connection's sending side, once it has said hello. Satisfies ``audience.Viewer``."""
+
+    def __init__(
+        self,
+        socket: Socket,
+        who: Connected,
+        core: Connection,
+        audience: Audience,
+        limit: int,
+        telemetry: Telemetry,
+    ) -> None:
+        self.socket = socket
+        self._transport = socket.transport
+        self._audience = audience
+        self.replies = Replies()
+        self.who = who
+        self.core = core
+        self.v = 0
+        self.topology_sent = False
+        self.frames: Callable[[bytes], object] | None = None
+        self._limit = limit
+        self._telemetry = telemetry
+        self._closing: asyncio.Task[None] | None = None
+        socket.on_room = self._on_room
+        self._on_room(socket.room)
+
+    def write(self, framed: bytes) -> None:
+        """Whole frames only, straight to the transport: they keep their order and never interleave."""
+        if not self.socket.open or self._closing is not None:
+            return
+        if self._transport.get_write_buffer_size() > self._limit:
+            self.close(CloseCode.TOO_SLOW, "too slow")
+            return
+        self._transport.write(framed)
+
+    def _on_room(self, room: bool) -> None:
+        self.frames = self._transport.write if room and self._closing is None else None
+        self._audience.heed(self)
+
+    def close(self, code: CloseCode, reason: str = "") -> bool:
+        """Begin the closing handshake; False: it has begun already."""
+        if self._closing is not None:
+            return False
+        self._telemetry.closes.labels(code=str(int(code))).inc()
+        self.socket.quick = None
+        self._closing = asyncio.create_task(
+            self.socket.close(code, short_reason(absolute(self.socket, reason)))
+        )
+        self._on_room(False)
+        return True
+
+    @property
+    def ending(self) -> bool:
+        return self._closing is not None
+
+    async def closed(self) -> None:
+        if self._closing is not None:
+            await self._closing
+
+    def reply(self, message: Ack | ErrorMessage | Pong | Welcome) -> bytes:
+        framed = text_frame(encode(message))
+        self.write(framed)
+        return framed
+
+    def refuse(self, command: int | None, error: LobbyError) -> bytes:
+        self._telemetry.refusals.labels(code=error.reason).inc()
+        return self.reply(ErrorMessage(ErrorData(error.reason, error.message, error.field), command))
+
+
+def absolute(socket: Socket, address: str) -> str:
+    """An address that is a path behind the proxy that the client came through, as that client can use it."""
+    if not address.startswith("/") or socket.request is None:
+        return address
+    headers = socket.request.headers
+    scheme = "wss" if headers.get("x-forwarded-proto") == "https" else "ws"
+    return f"{scheme}://{headers.get('host', '')}{address}"
+
+
+def short_reason(text: str) -> str:
+    """As much of a sentence as fits into a close frame: 123 bytes."""
+    return text.encode()[:120].decode("utf-8", "ignore")
