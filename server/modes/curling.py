@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -51,14 +51,13 @@ from server.modes.mode import (
     Effect,
     Event,
     Look,
-    Mode,
-    Phase,
     Result,
     Score,
     Seat,
     Standing,
     View,
 )
+from server.modes.turn_mode import TurnMode, TurnParams
 from server.physics.state import Control, Floats
 
 __all__ = ["Curling"]
@@ -79,31 +78,22 @@ _KINDS = (
 )
 
 
-class Curling(Mode):
+class Curling(TurnMode):
     """The rules, for the seats of one session."""
 
     name: ClassVar[str] = "curling"
     version: ClassVar[int] = 1
-    policy: ClassVar[Literal["turns", "slots"]] = "turns"
     seats: ClassVar[tuple[int, int]] = (2, 4)
     state_type: ClassVar[type[msgspec.Struct]] = CurlingState
+    params_type: ClassVar[type[TurnParams]] = CurlingParams
+    params: CurlingParams
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        try:
-            self.params = msgspec.convert(dict(params), CurlingParams)
-        except msgspec.ValidationError as error:
-            raise Refused(
-                f"not parameters of a curling: {error}", code="bad_params", field="params"
-            ) from None
+        super().__init__(params, seats, catalogue)
         if not (1 <= self.params.ends <= 10 and 1 <= self.params.stones <= 4):
             raise Refused("1 to 10 ends of 1 to 4 stones", code="bad_params", field="params")
-        low, high = self.seats
-        if not low <= len(seats) <= high or [seat.seat for seat in seats] != list(range(len(seats))):
-            raise Refused(f"a curling has {low} to {high} seats", code="bad_seats", field="seats")
-        self.players = tuple(seats)
-        self.seat_count = len(seats)
         self.stone_count = self.seat_count * self.params.stones
 
     # Set-up
@@ -163,24 +153,6 @@ class Curling(Mode):
 
     # Where the rules stand
 
-    def phase(self, state: CurlingState) -> Phase:
-        return "moving" if state.stage == "settling" else state.stage
-
-    def actor(self, state: CurlingState) -> int | None:
-        return None if state.stage in ("settling", "over") else state.order.current
-
-    def clock(self, state: CurlingState) -> tuple[int, int]:
-        return state.order.round, state.order.turn
-
-    def deadline_s(self, state: CurlingState) -> float | None:
-        actor = self.actor(state)
-        if actor is None:
-            return None
-        return self.params.turn_s if self.players[actor].kind == "person" else self.params.bot_turn_s
-
-    def result(self, state: CurlingState) -> Result | None:
-        return state.result
-
     def standing(self, state: CurlingState) -> dict[int, Standing]:
         return {
             seat: Standing(health=0.0, points=float(points), out=not state.order.lives(seat))
@@ -200,14 +172,9 @@ class Curling(Mode):
     def apply(
         self, state: CurlingState, view: View, seat: int, kind: str, d: Mapping[str, Any]
     ) -> tuple[CurlingState, Effect, list[Event]]:
-        if not 0 <= seat < self.seat_count or not state.order.lives(seat):
-            raise Refused("that seat is not in the curling any more", code="seat_out", field="seat")
-        if state.stage in ("settling", "over"):
-            raise Refused("the curling takes no action now", code="wrong_phase", field="kind")
+        self.check_turn(state, seat, kind)
         if kind == "leave":
             return self._leave(state, seat)
-        if state.stage != "acting" or seat != state.order.current:
-            raise Refused("it is not your turn", code="not_your_turn", field="seat")
         stone = self._stone(state)
         if kind == "skip":
             events = [_tell(state, "action", {"seat": seat, "kind": kind, "stone": stone, "timed_out": True})]

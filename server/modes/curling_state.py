@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from lobby.scenes import Vector
 from lobby.turns import TurnOrder
 from server.modes.mode import CatalogueBody, Result
+from server.modes.turn_mode import Stage, TurnParams
 
 __all__ = [
     "DHAT",
@@ -74,11 +75,9 @@ LAUNCH: Vector = (0.0, STONE.computed["rest_height"] + 0.9 * DHAT, 0.0)
 """Where a stone is thrown from: about the height at which it would rest."""
 
 
-class CurlingParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CurlingParams(TurnParams, frozen=True):
     """What a host may choose."""
 
-    turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 20.0
-    bot_turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 2.0
     ends: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     stones: int = 4
 
@@ -102,7 +101,7 @@ class CurlingState(msgspec.Struct, frozen=True):
     """All that varies. on_sheet: by stone. first_round: of the present end. lying: as the turn began.
     driven_off: others' stones lost in this turn. struck: pairs in a blow at the last tick."""
 
-    stage: Literal["settling", "acting", "moving", "over"]
+    stage: Stage
     order: TurnOrder
     points: tuple[int, ...]
     on_sheet: tuple[bool, ...]

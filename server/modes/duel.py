@@ -1,10 +1,6 @@
 """The duel (game.md, 1 to 4): each seat owns a body on the Octagon, launches it at the others, the last one
 wins.
 
-    settling -> acting -> moving -> acting -> ... -> over
-                  ^  one input      |  at rest, or 4 s
-                  '-----------------'
-
 One DuelState holds all that varies. Body i of the scene belongs to the i-th seat. Angles in degrees:
 azimuth from +x towards +z, elevation from the ground up. It must never draw a random
 number after the set-up.
@@ -14,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -56,45 +52,34 @@ from server.modes.mode import (
     Effect,
     Event,
     Look,
-    Mode,
-    Phase,
-    Result,
     Seat,
     Standing,
     View,
 )
+from server.modes.turn_mode import TurnMode, TurnParams
 from server.physics.state import Control, Floats
 
 __all__ = ["Duel"]
 
 
-class Duel(Mode):
+class Duel(TurnMode):
     """The rules, for the seats and bodies of one session."""
 
     name: ClassVar[str] = "duel"
     version: ClassVar[int] = 1
-    policy: ClassVar[Literal["turns", "slots"]] = "turns"
     seats: ClassVar[tuple[int, int]] = (2, 6)
     state_type: ClassVar[type[msgspec.Struct]] = DuelState
+    params_type: ClassVar[type[TurnParams]] = DuelParams
+    params: DuelParams
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        try:
-            self.params = msgspec.convert(dict(params), DuelParams)
-        except msgspec.ValidationError as error:
-            raise Refused(f"not parameters of a duel: {error}", code="bad_params", field="params") from None
-        low, high = self.seats
-        if not low <= len(seats) <= high or [seat.seat for seat in seats] != list(range(len(seats))):
-            raise Refused(
-                f"a duel has seats 0, 1, ... and {low} to {high} of them", code="bad_seats", field="seats"
-            )
+        super().__init__(params, seats, catalogue)
         for seat in seats:
             if seat.body not in catalogue:
                 raise Refused(f"no body is called {seat.body!r}", code="unknown_body", field="body")
-        self.players = tuple(seats)
         self.bodies = tuple(catalogue[seat.body] for seat in seats)
-        self.seat_count = len(seats)
         self.rules = DamageRules()
         self.toughness = tuple(body.toughness for body in self.bodies)
         self._rolling: Floats = np.array([body.rolling for body in self.bodies])
@@ -122,24 +107,6 @@ class Duel(Mode):
 
     # Where the rules stand
 
-    def phase(self, state: DuelState) -> Phase:
-        return "moving" if state.stage == "settling" else state.stage
-
-    def actor(self, state: DuelState) -> int | None:
-        return None if state.stage in ("settling", "over") else state.order.current
-
-    def clock(self, state: DuelState) -> tuple[int, int]:
-        return state.order.round, state.order.turn
-
-    def deadline_s(self, state: DuelState) -> float | None:
-        actor = self.actor(state)
-        if actor is None:
-            return None
-        return self.params.turn_s if self.players[actor].kind == "person" else self.params.bot_turn_s
-
-    def result(self, state: DuelState) -> Result | None:
-        return state.result
-
     def standing(self, state: DuelState) -> dict[int, Standing]:
         n = len(state.health)
         out = {gone.seat for gone in state.outs}
@@ -162,14 +129,9 @@ class Duel(Mode):
     def apply(
         self, state: DuelState, view: View, seat: int, kind: str, d: Mapping[str, Any]
     ) -> tuple[DuelState, Effect, list[Event]]:
-        if not 0 <= seat < self.seat_count or not state.order.lives(seat):
-            raise Refused("that seat is not in the duel any more", code="seat_out", field="seat")
-        if state.stage in ("settling", "over"):
-            raise Refused("the duel takes no action now", code="wrong_phase", field="kind")
+        self.check_turn(state, seat, kind)
         if kind == "leave":
             return self._leave(state, view, seat)
-        if state.stage != "acting" or seat != state.order.current:
-            raise Refused("it is not your turn", code="not_your_turn", field="seat")
         if kind != "skip":
             d = check_action(self.legal(state, view, seat), kind, d)
         velocity, spin = push(self.bodies[seat], state.order.turn, kind, d)

@@ -14,6 +14,7 @@ import msgspec
 from lobby.turns import TurnOrder
 from server.modes.duel_damage import OpenBlow
 from server.modes.mode import Result
+from server.modes.turn_mode import Stage, TurnParams
 
 __all__ = [
     "AIR_DRAG",
@@ -71,11 +72,9 @@ UNTOUCHED = 99
 Cause = Literal["fallen", "broken", "forfeit"]
 
 
-class DuelParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DuelParams(TurnParams, frozen=True):
     """What a host may choose."""
 
-    turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 20.0
-    bot_turn_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)] = 2.0
     rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
 
 
@@ -109,7 +108,7 @@ class Turn(msgspec.Struct, frozen=True):
 class DuelState(msgspec.Struct, frozen=True):
     """All that varies. Tuples run over the seats; ``damage`` is the matrix dealt[by][to], flat."""
 
-    stage: Literal["settling", "acting", "moving", "over"]
+    stage: Stage
     order: TurnOrder
     health: tuple[float, ...]
     braced: tuple[bool, ...]
