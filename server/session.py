@@ -8,7 +8,8 @@ The holder does the journal, the solver and the sending; time is an argument. No
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from lobby.actions import ActionSpec, check_action
 from lobby.errors import Conflict, LobbyError, NotYourTurn
@@ -25,8 +26,7 @@ MAX_PENDING = 256
 """Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The inputs of tick ``tick``, in the order in which they are journaled and applied."""
 
     tick: int
