@@ -135,8 +135,11 @@ async def measure(
 
 
 @contextlib.asynccontextmanager
-async def driven(job: dict[str, Any]) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
-    """The clients of a job, connected and warm; what they saw when its seconds are over. They end with the block."""
+async def driven(
+    job: dict[str, Any], ready: Callable[[], None] = lambda: None
+) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """The clients of a job, connected (then ``ready`` is called) and warm; what they saw when its seconds are over.
+    They end with the block."""
     clients = await asyncio.create_subprocess_exec(
         sys.executable, str(HERE / "load_clients.py"),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
@@ -155,6 +158,8 @@ async def driven(job: dict[str, Any]) -> AsyncIterator[Callable[[], Awaitable[di
                 stdin.write(said.encode() + b"\n")
                 if await stdout.readline() != heard:
                     raise SystemExit("the clients could not connect")
+                if heard == b"ready\n":
+                    ready()
         yield reading
     finally:
         with contextlib.suppress(ProcessLookupError):

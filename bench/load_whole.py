@@ -4,8 +4,8 @@
                                                  +--> server + solver processes --> store
     observers (bench/load_clients.py, counting)--+
 
-Each duel has two players who think for 0.3 s and observers who watch. Memory of a session and of a connection follow
-from the rungs: the same number of duels without and with observers.
+Each duel has two players who think for 0.3 s, from when all are there, and observers who watch. Memory of a session and
+of a connection follow from the rungs: the same number of duels without and with observers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RUNGS = ((10, 0), (10, 10), (20, 10), (40, 10), (60, 10), (80, 10), (100, 10), (
 """Duels and the observers of each."""
 
 LIMITS = {
-    "BOT_TURN_S": "30", "TICKET_TTL_S": "300", "LOBBY_TIMEOUT_S": "300", "LOGIN_RATE": "100000",
+    "BOT_TURN_S": "600", "TICKET_TTL_S": "300", "LOBBY_TIMEOUT_S": "300", "LOGIN_RATE": "100000",
     "REQUEST_RATE": "100000", "ADDRESS_CONNECTIONS": "10000", "PLAYER_CONNECTIONS": "10000", "LOG_LEVEL": "warning",
 }  # fmt: skip
 """One address is everybody here."""
@@ -70,15 +70,22 @@ async def people(url: str, count: int) -> AsyncIterator[list[Person]]:
 
 
 @contextlib.asynccontextmanager
-async def playing(pair: Sequence[Person], measured: Measured, seed: int) -> AsyncIterator[str]:
-    """A duel that two people play to its end, or to that of the block; its token."""
+async def playing(
+    pair: Sequence[Person], measured: Measured, seed: int, go: asyncio.Event
+) -> AsyncIterator[str]:
+    """A duel that two people play from ``go`` to its end, or to that of the block; its token."""
     rng = np.random.default_rng(seed)
     first = await pair[0].ask("/api/open", private=True, ready=True)
     second = await pair[1].ask("/api/join", session=first["session"], ready=True)
     async with Line.to(first["ws_url"]) as one, Line.to(second["ws_url"]) as two:
         for line, seat in ((one, first), (two, second)):
             await line.hello(ticket=seat["ticket"])
-        both = asyncio.gather(play(one, two, measured, rng), play(two, one, measured, rng))
+
+        async def start(line: Line, rival: Line) -> None:
+            await go.wait()
+            await play(line, rival, measured, rng)
+
+        both = asyncio.gather(start(one, two), start(two, one))
         try:
             yield str(first["session"])
         finally:
@@ -100,8 +107,11 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
     realm = f"bench-whole-{duels}-{observers}"
     async with Stack.up(store, realm, MAX_SESSIONS="1000", **LIMITS) as stack:
         server = await stack.server(SOLVERS="2")
-        async with people(server.url, 2) as pair, playing(pair, Measured(), 10_000):
+        go = asyncio.Event()
+        async with people(server.url, 2) as pair, playing(pair, Measured(), 10_000, go):
+            go.set()
             await asyncio.sleep(1.0)  # everything is loaded, in every process
+        go.clear()
         pids = (server.pid, *children(server.pid))
         before = sum(load.memory(pid) for pid in pids)
         async with contextlib.AsyncExitStack() as held:
@@ -109,13 +119,13 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
             watchers = await held.enter_async_context(people(server.url, observers))
             pairs = zip(players[::2], players[1::2], strict=True)
             tokens = [
-                await held.enter_async_context(playing(pair, measured, seed))
+                await held.enter_async_context(playing(pair, measured, seed, go))
                 for seed, pair in enumerate(pairs)
             ]
             tickets = list(itertools.chain(*await asyncio.gather(*(watch(one, tokens) for one in watchers))))
             port = int(server.url.rpartition(":")[2])
             job = {"kind": "watch", "port": port, "seconds": seconds, "tickets": tickets}
-            async with load.driven(job) as reading:
+            async with load.driven(job, ready=go.set) as reading:  # nobody acts before everybody is there
                 measured.latencies.clear()
                 began = [sum(load.cpu_s(pid)) for pid in pids]
                 seen = await reading()
