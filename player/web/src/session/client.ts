@@ -341,6 +341,7 @@ export class SessionClient {
         case "ponged":
           this.clock.ponged(outcome.at, Date.now(), outcome.serverTime);
           this.rtt.value = this.clock.rtt;
+          if (this.rtt.value === null) this.transcript.ping(Date.now());
           this.judge();
           break;
       }
@@ -383,7 +384,7 @@ export class SessionClient {
 
   /** One late answer is no slow line, and one quick one does not mend it. */
   private judge(): void {
-    this.trips = [...this.trips.slice(1 - TRIPS), this.clock.rtt ?? 0];
+    this.trips = [...this.trips.slice(1 - TRIPS), this.clock.newest ?? 0];
     const late = this.trips.filter((trip) => trip > SLOW_MS).length;
     if (late >= TRIPS - 1) this.slow.value = true;
     else if (late <= 1) this.slow.value = false;

@@ -6,16 +6,27 @@ interface Sample {
 }
 
 const KEPT = 12;
+const SHOWN = 3;
 
 export class ServerClock {
   private samples: Sample[] = [];
+  private trips: readonly number[] = [];
+
   /** The newest round trip [ms]. */
-  rtt: number | null = null;
+  get newest(): number | null {
+    return this.trips.at(-1) ?? null;
+  }
+
+  /** The quickest of the newest three [ms]: a page that is busy answers late. Null before the second, for the first is
+   * taken while the page is being drawn. */
+  get rtt(): number | null {
+    return this.trips.length > 1 ? Math.min(...this.trips) : null;
+  }
 
   /** A pong came at `now` (our clock) for a ping sent at `sent`; the server's clock stood at `serverTime`. */
   ponged(sent: number, now: number, serverTime: number): void {
     const rtt = Math.max(0, now - sent);
-    this.rtt = rtt;
+    this.trips = [...this.trips.slice(1 - SHOWN), rtt];
     this.samples.push({ rtt, offset: serverTime + rtt / 2 - now });
     if (this.samples.length > KEPT) this.samples.shift();
   }
