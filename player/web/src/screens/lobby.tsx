@@ -382,7 +382,7 @@ function Featured({ running }: { running: readonly SessionView[] }) {
 }
 
 function Board() {
-  const rows = leaderboard.value;
+  const rows = leaderboard.value?.slice(0, 8);
   return (
     <section class="tile" aria-label="Leaderboard">
       <header>
@@ -390,7 +390,7 @@ function Board() {
       </header>
       {rows && rows.length > 0 ? (
         <ol style={{ paddingBottom: "8px" }}>
-          {rows.slice(0, 8).map((row, index) => (
+          {rows.map((row, index) => (
             <li class={row.player === me.value?.player ? "br me" : "br"} key={row.player}>
               <span class="data mute">{index + 1}</span>
               <Mark mark={markOfPlayer(row.player)} name={row.name} size={20} />
@@ -405,6 +405,11 @@ function Board() {
               </span>
             </li>
           ))}
+          {rows.some((row) => row.provisional) && (
+            <li class="small mute" style={{ padding: "4px 16px 0" }}>
+              ? few sessions so far
+            </li>
+          )}
         </ol>
       ) : (
         <p class="small mute" style={{ padding: "0 16px 16px" }}>
