@@ -12,8 +12,8 @@ __all__ = ["main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("cli.up", "Start everything: store, server, worker, bots."),
-    "server": ("cli.processes", "Run one server against REDIS_URL."),
-    "worker": ("cli.processes", "Run one worker against REDIS_URL."),
+    "server": ("cli.processes", "Run one more server."),
+    "worker": ("cli.processes", "Run one more worker: all, or storage, bridge, ..."),
     "bots": ("cli.bots", "Let bots play."),
     "sessions": ("cli.sessions", "Show the queue and the runs, live."),
     "watch": ("cli.watch", "Watch one session in the terminal."),

@@ -1,7 +1,7 @@
 """``tussle redis``: a small redis-cli for people who have none. Commands with arguments, or a prompt.
 
-Replies are printed as redis-cli prints them on a terminal. It runs any command on the store that is up here
-or that REDIS_URL names; it knows nothing of what the keys mean.
+Replies are printed as redis-cli prints them: for people on a terminal, bare into a pipe. It runs any command on the
+store that is up here or that REDIS_URL names; it knows nothing of what the keys mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lobby.settings import BadSetting, Settings
 if TYPE_CHECKING:
     from lobby.store import Store
 
-__all__ = ["command", "format_reply", "split_line"]
+__all__ = ["bare_reply", "command", "format_reply", "split_line"]
 
 LISTENING = {"SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "SSUBSCRIBE"}
 
@@ -90,14 +90,15 @@ async def _prompt(store: Store, address: str) -> None:
         click.echo(told)
 
 
-async def _ask(store: Store, words: tuple[str, ...] | list[str]) -> tuple[str, bool]:
+async def _ask(store: Store, words: tuple[str, ...] | list[str]) -> tuple[str | bytes, bool]:
     """What the store answers, in words, and whether that is an error."""
     if words[0].upper() in LISTENING:
         return await _listen(store, words), False
     if words[0] == "--scan":
         return await _scan(store, words), False
     try:
-        return format_reply(await store.call(*words, raw=True)), False
+        show = format_reply if sys.stdout.isatty() else bare_reply
+        return show(await store.call(*words, raw=True)), False
     except StoreError as error:
         refused = error.message.removeprefix("the store refused: ")
         if refused == error.message:
@@ -134,6 +135,21 @@ async def _listen(store: Store, words: tuple[str, ...] | list[str]) -> str:
 def split_line(line: str) -> list[str]:
     """The words of a line; quotes as in a shell. Raises ValueError for an unclosed quote."""
     return shlex.split(line)
+
+
+def bare_reply(reply: Any) -> bytes:
+    """As redis-cli prints it into a pipe: a line for each value, nothing around it."""
+    match reply:
+        case None:
+            return b""
+        case bool():
+            return str(int(reply)).encode()
+        case bytes():
+            return reply
+        case list() | tuple():
+            return b"\n".join(map(bare_reply, reply))
+        case _:
+            return str(reply).encode()
 
 
 def format_reply(reply: Any, indent: str = "") -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.redis import format_reply, split_line
+from cli.redis import bare_reply, format_reply, split_line
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,21 @@ from cli.redis import format_reply, split_line
 )
 def test_replies_look_as_in_redis_cli(reply: Any, text: str) -> None:
     assert format_reply(reply) == text
+
+
+@pytest.mark.parametrize(
+    ("reply", "bare"),
+    [
+        (None, b""),
+        (7, b"7"),
+        (b"running", b"running"),
+        (b"\xff\x00", b"\xff\x00"),
+        ([b"a", 2, None], b"a\n2\n"),
+        ([b"0", [b"k1", b"k2"]], b"0\nk1\nk2"),
+    ],
+)
+def test_replies_into_a_pipe_are_bare(reply: Any, bare: bytes) -> None:
+    assert bare_reply(reply) == bare
 
 
 def test_ten_entries_are_aligned() -> None:

@@ -103,8 +103,12 @@ export function Measures({ client }: { client: SessionClient }) {
           <dd>1/{hz} s</dd>
           <dt>Contacts</dt>
           <dd>{told ? group(told.contacts) : "–"}</dd>
-          <dt>Smallest gap</dt>
-          <dd class="good">{told ? gap(told.gap) : "–"}</dd>
+          <dt>Gap</dt>
+          <dd>{told ? gap(told.gap) : "–"}</dd>
+          <dt>Smallest so far</dt>
+          <dd class="good" data-test="smallest">
+            {told ? gap(told.smallest) : "–"}
+          </dd>
         </dl>
         <p class="small mute">The gap has never been zero.</p>
       </div>

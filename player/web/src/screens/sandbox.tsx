@@ -298,7 +298,7 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
       </div>
       <div class="meter">
         <div class="row small soft">
-          Smallest gap
+          Gap, smallest so far {told ? gap(told.smallest) : "–"}
           <span class="sp" />
           <b class="good">{told ? gap(told.gap) : "–"}</b>
         </div>

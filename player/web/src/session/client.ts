@@ -33,6 +33,8 @@ export interface Back {
 export interface Telemetry {
   readonly tick: number;
   readonly gap: number;
+  /** The smallest gap of all pictures that came [m]. */
+  readonly smallest: number;
   readonly contacts: number;
   readonly bytes: number;
 }
@@ -93,6 +95,7 @@ export class SessionClient {
   private waitingHistory: boolean;
   private readonly history: boolean;
   private lastTelemetry = 0;
+  private smallest = Infinity;
   private renewed = false;
   private readonly onlineListener = () => this.retryNow();
 
@@ -404,10 +407,17 @@ export class SessionClient {
         if (!this.transcript.admitFrame(frame.epoch, frame.tick)) return;
         this.timeline?.push(frame, performance.now() / 1000);
         const now = performance.now();
+        this.smallest = Math.min(this.smallest, frame.minDistance);
         if (now - this.lastTelemetry > 200 || frame.tick !== this.telemetry.value?.tick) {
           if (now - this.lastTelemetry < 100) return;
           this.lastTelemetry = now;
-          this.telemetry.value = { tick: frame.tick, gap: frame.minDistance, contacts: frame.contacts, bytes: data.byteLength };
+          this.telemetry.value = {
+            tick: frame.tick,
+            gap: frame.minDistance,
+            smallest: this.smallest,
+            contacts: frame.contacts,
+            bytes: data.byteLength,
+          };
         }
       }
     } catch (error) {
