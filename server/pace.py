@@ -20,7 +20,7 @@ LANE_S = 1 / 240
 class Pace:
     """The due times of one session, ``period`` seconds apart; 0: as fast as it can. All times in seconds."""
 
-    __slots__ = ("_due", "dilation", "period")
+    __slots__ = ("_due", "_late", "dilation", "period")
 
     def __init__(self, period: float, now: float) -> None:
         self.period = period
@@ -31,16 +31,18 @@ class Pace:
     def begin(self, now: float) -> None:
         """The first step is taken now."""
         self._due = _lane(now)
+        self._late = 0.0
 
     def stepped(self, now: float) -> float:
         """A step has been taken; the time until the next is due. One that is late makes simulated time pass more
         slowly: nothing is skipped, and nothing hurried that is later than a lane."""
         self._due += self.period
         if self._due > now or not self.period:
-            self.dilation = 1.0
+            self.dilation, self._late = 1.0, 0.0
             return max(0.0, self._due - now)
-        self.dilation = (self.period + now - self._due) / self.period
+        self.dilation = (self.period + now - self._due - self._late) / self.period
         self._due = max(self._due, _lane(now))
+        self._late = now - self._due
         return 0.0
 
 

@@ -60,6 +60,20 @@ def test_what_is_late_dilates_and_hurries_nothing() -> None:
         assert steps * period <= now - began + LANE_S + period
 
 
+@pytest.mark.parametrize("hz", [30, 60, 120, 240])
+def test_a_solver_that_is_slightly_too_slow_dilates_slightly(hz: int) -> None:
+    """One per cent too slow: time passes one per cent more slowly, and each step says so once it is late."""
+    period, now = 1 / hz, 50.0
+    pace = Pace(period, now)
+    told = []
+    for _ in range(3000):
+        now += 1.01 * period
+        now += pace.stepped(now)
+        told.append(pace.dilation)
+    assert (now - 50.0) / (3000 * period) == pytest.approx(1.01, abs=0.002)
+    assert sum(told) / len(told) == pytest.approx(1.01, abs=0.005)
+
+
 def test_flat_out_never_rests() -> None:
     """SIM_SPEED 0: no step is waited for, and none is late."""
     pace = Pace(0.0, 5.0)
