@@ -117,6 +117,10 @@ class Commands:
         if known is not True:
             if isinstance(known, bytes):
                 link.write(known)
+            elif isinstance(message, Act) and message.ack:
+                self._act(
+                    link, replies, seat, message
+                )  # under way, for a connection that may be gone: tell this one
             return False
         if isinstance(message, Act):
             self._act(link, replies, seat, message)

@@ -188,6 +188,7 @@ class Holder:
             log.exception("session_failed", token=short(token))
             await self._fail(run, "server_error")
         finally:
+            self.runs.pop(token, None)  # before it tells those who wait: nobody may come to wait after that
             audience.dismiss()
             await run.release()
 

@@ -133,20 +133,23 @@ class RemoteRun:
         run = self._relays.own_run(self.token)
         if run is None:
             return
-        for number, p in list(self._pending.items()):
-            answered = asyncio.Event()
+        waiting = set(self._pending)
+        answered = asyncio.Event()
 
-            def answer(
-                told: int | LobbyError | None, number: int = number, answered: asyncio.Event = answered
-            ) -> None:
+        def answer(number: int, told: int | LobbyError | None) -> None:
+            if told is not None:
+                self.answer(number, told)
+            waiting.discard(number)
+            if not waiting:
                 answered.set()
-                if told is not None:
-                    self.answer(number, told)
 
+        # All in one go, so that none that comes meanwhile, and is admitted at once, overtakes them.
+        for number, p in list(self._pending.items()):
             try:
-                run.admit(p.seat, p.command, p.kind, p.d, p.since, answer)
+                run.admit(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
             except LobbyError as error:
-                answer(error)
+                answer(number, error)
+        if waiting:
             await answered.wait()
 
     def answer(self, number: int, answer: int | LobbyError) -> None:

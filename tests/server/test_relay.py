@@ -12,17 +12,20 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from lobby.errors import LobbyError
+from lobby.errors import Conflict, LobbyError
 from lobby.messages import Event
 from player.client import Client
 from player.connection import SessionConnection
 from server.modes import get_mode
 from server.modes.mode import stream
+from server.relay import RemoteRun
+from server.session import Answer
 from tests.stack import Process, Stack, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -189,3 +192,44 @@ async def test_relayed_members_follow_a_session_to_its_next_holder(proxy: Proxy)
         await asyncio.gather(*playing)
         check_transcripts(heard)
         assert any(event.t == "recovered" and event.d["exact"] for event in [*heard[0], *heard[1]])
+
+
+async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
+    """The session came to this server: what comes from now on is admitted at once, and must overtake nothing."""
+
+    class Ours:
+        """A run that keeps what it is asked, and the relays of a server that holds it."""
+
+        def __init__(self) -> None:
+            self.asked: list[tuple[int, Answer]] = []
+            self.number = 0
+
+        def admit(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
+            if command == 3:
+                raise Conflict("full", code="too_many_inputs")
+            self.asked.append((command, answer))
+
+        def own_run(self, token: str) -> Ours:
+            return self
+
+        def next_number(self) -> int:
+            self.number += 1
+            return self.number
+
+        async def link_to(self, token: str) -> None:
+            raise Conflict("it is here", code="ours")
+
+    ours: Any = Ours()
+    told: list[Any] = []
+    remote = RemoteRun("k7qm2xpv", ours, ours)
+    for command in range(1, 5):
+        remote.admit(0, command, "move", {}, 0.0, told.append)
+    async with asyncio.timeout(5):
+        while len(ours.asked) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    assert [command for command, _ in ours.asked] == [1, 2, 4]
+    for tick, (_, answer) in enumerate(ours.asked, 10):
+        answer(tick)
+    assert [one if isinstance(one, int) else one.reason for one in told] == ["too_many_inputs", 10, 11, 12]
+    async with asyncio.timeout(5):
+        await remote.task
