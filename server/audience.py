@@ -180,6 +180,11 @@ class Audience:
             return
         self._fan_out = tuple(self._frames.values())
 
+    def show_newest(self, viewer: Viewer) -> None:
+        """The viewer has room again: what it missed stands in the newest frame."""
+        if viewer in self._frames and self._frame is not None:
+            self._frames[viewer](binary_frame(self._frame))
+
     @staticmethod
     def _send_missed(viewer: Viewer, missed: Iterable[Event]) -> None:
         for event in missed:

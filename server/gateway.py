@@ -55,7 +55,7 @@ from server.link import Link, absolute, short_reason
 from server.live import LiveHub
 from server.observers import Observers
 from server.relay import RELAY_PATH, Relays, serve_relay
-from server.sockets import Socket
+from server.sockets import Socket, header
 from server.telemetry import Telemetry
 
 __all__ = ["BUILD", "Gateway"]
@@ -142,7 +142,7 @@ class Gateway:
         finally:
             if socket.address is not None:
                 self._addresses.leave(socket.address)
-            socket.quick = None
+            socket.quick = socket.on_room = None
             self._ended += 1
             if self._ended % ENDED_PER_COLLECTION == 0:
                 gc.collect()
@@ -155,12 +155,12 @@ class Gateway:
         if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
             return socket.respond(404, "no such socket\n")
         headers = request.headers
-        if not self._origins.allow(headers.get("origin"), headers.get("host"), self._holder.met):
+        if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
         if path != RELAY_PATH:  # a relay is another server's, and has a ticket
             peer = socket.remote_address
-            address = self._proxies.client(str(peer[0]) if peer else "", headers.get("x-forwarded-for"))
+            address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
             if not self._addresses.enter(address):
                 self._telemetry.refusals.labels(code="too_many_connections").inc()
                 return socket.respond(429, "too many connections from this address\n")
@@ -338,7 +338,8 @@ class Gateway:
         if seat is not None:
             # The connection that this one replaced may have been the last that anyone knew of, and forgotten.
             link.replies = replies = self._replies.setdefault((link.who.session, seat), link.replies)
-            link.socket.quick = partial(self._commands.quick, link, replies, seat)
+            if link.socket.open and not link.ending:
+                link.socket.quick = partial(self._commands.quick, link, replies, seat)
         async for data in link.socket:
             message = self._commands.read(link, data)
             if message is not None and await self._commands.take(link, audience, message):
@@ -363,7 +364,6 @@ class Gateway:
         """A seat has a newer connection, on whichever server: ours, if it is older, is closed."""
         link = self._links.get((session, player))
         if link is not None and link.who.conn != conn and link.who.v < v:
-            self._telemetry.closes.labels(code=str(int(CloseCode.REPLACED))).inc()
             link.close(CloseCode.REPLACED, "this seat has a newer connection")
 
     # the end of the server, and of sessions

@@ -16,7 +16,7 @@ from lobby.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from server.audience import Audience
 from server.connection import Connection, Replies
 from server.framing import text_frame
-from server.sockets import Socket
+from server.sockets import Socket, header
 from server.telemetry import Telemetry
 
 __all__ = ["Link", "absolute", "short_reason"]
@@ -61,6 +61,8 @@ class Link:
     def _on_room(self, room: bool) -> None:
         self.frames = self._transport.write if room and self._closing is None else None
         self._audience.heed(self)
+        if self.frames is not None:
+            self._audience.show_newest(self)
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         """Begin the closing handshake; False: it has begun already."""
@@ -97,8 +99,8 @@ def absolute(socket: Socket, address: str) -> str:
     if not address.startswith("/") or socket.request is None:
         return address
     headers = socket.request.headers
-    scheme = "wss" if headers.get("x-forwarded-proto") == "https" else "ws"
-    return f"{scheme}://{headers.get('host', '')}{address}"
+    proto = (header(headers, "x-forwarded-proto") or "").partition(",")[0].strip()
+    return f"{'wss' if proto == 'https' else 'ws'}://{header(headers, 'host') or ''}{address}"
 
 
 def short_reason(text: str) -> str:

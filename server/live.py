@@ -73,6 +73,9 @@ class Socket(Protocol):
 
     async def recv(self) -> str | bytes: ...
     async def send(self, message: str) -> None: ...
+    async def drained(self) -> None:
+        """Wait while too much of what was sent waits."""
+
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
 
@@ -230,6 +233,7 @@ class LiveHub:
                 for message in client.outbox.take():
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await client.socket.send(encode_live(message))
+                        await client.socket.drained()
         except TimeoutError:
             await client.socket.close(CloseCode.TOO_SLOW, "too slow")
 

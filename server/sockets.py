@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.frames import apply_mask  # type: ignore[attr-defined]
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-__all__ = ["FRAME_BACKLOG", "Socket"]
+__all__ = ["FRAME_BACKLOG", "Socket", "header"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
 """What JSON encoders write at the head of an input. One that is written otherwise only takes the longer way."""
@@ -85,6 +86,20 @@ class Socket(ServerConnection):
     def room(self) -> bool:
         """Whether frames may be written now."""
         return not self.paused and self.open
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if (
+            transport.get_write_buffer_size()
+        ):  # answers of HTTP that nobody reads: its water marks are not ours
+            transport.abort()
+
+    async def drain(self) -> None:
+        """Never waits: a ping or a close must not hang on a client that does not read. Link bounds what waits."""
+
+    async def drained(self) -> None:
+        """Wait while too much waits."""
+        await super().drain()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -156,3 +171,8 @@ def frame_size(data: bytes, at: int, end: int) -> int:
     if length > EXTENDED:
         return NEVER
     return HEAD + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The value of a header; of one that comes several times, all, as if it were one (RFC 9110, section 5.3)."""
+    return ", ".join(headers.get_all(name)) or None

@@ -176,20 +176,22 @@ async def test_the_feed_survives_a_gap_and_a_store_that_is_away() -> None:
 
 
 async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
-    """Above the backlog nothing is sent to it; below, every frame stands alone. Events always go to everyone."""
+    """While it has no room nothing is sent to it; then the newest frame, which stands alone. Events go to all."""
     stream = Stream()
     watched = audience(stream)
     quick, slow = Seen(), Seen(slow=True)
     for viewer in (quick, slow):
         await watched.catch_up(viewer, 0)
     watched.set_topology(b"\2shape")
+    watched.show(b"\1zeroth")
     watched.show(b"\1first")
     slow.frames = slow.write
     watched.heed(slow)
+    watched.show_newest(slow)
     watched.show(b"\1second")
     watched.offer(stream.grow(1))
-    assert quick.binary == [b"\2shape", b"\1first", b"\1second"]
-    assert slow.binary == [b"\2shape", b"\1second"]
+    assert quick.binary == [b"\2shape", b"\1zeroth", b"\1first", b"\1second"]
+    assert slow.binary == [b"\2shape", b"\1first", b"\1second"]
     assert quick.vs == slow.vs == [1]
 
 

@@ -15,8 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from lobby.lobbies import Lobbies
 from lobby.messages import PROTOCOL
+from lobby.operators import Operators
+from lobby.settings import Settings
 from lobby.store import Store
+from tests.conftest import connected
 from tests.stack import Stack
 from tests.stranger import Duel, Line, Person, duel
 
@@ -275,6 +279,50 @@ async def test_an_answer_that_was_lost_comes_after_the_reconnection(site: Stack)
             assert answer["t"] == "ack"
             await other.until("turn_ended")
             assert [e["d"]["seat"] for e in other.events if e["t"] == "action"] == [acting.seat]
+
+
+async def test_an_input_under_way_is_answered_on_the_line_that_asks_again(site: Stack) -> None:
+    """It waits, for an operator has paused the session; its line is cut. Said again under its id on the next line, it
+    is acknowledged there once the session goes on, and happens once."""
+    async with duel(site.url) as game, connected(site.store_url, site.realm) as (store,):
+        settings = Settings(redis_url=site.store_url, realm=site.realm)
+        operators = Operators(store, settings, Lobbies(store, settings))
+        acting, other, _ = await game.turn()
+        await operators.pause(game.session, "boss")
+        await other.until("session_paused")
+        await acting.say("act", {"kind": "launch", "d": LAUNCH}, 1)
+        await acting.say("ping", {"at": 1})
+        await acting.until("pong")
+        await acting.cut()
+        async with Line.to(ws(site)) as back:
+            await back.hello(resume=acting.resume, last_v=acting.vs[-1])
+            await back.say("act", {"kind": "launch", "d": LAUNCH}, 1)
+            await operators.resume(game.session, "boss")
+            assert (await back.answer(1))["t"] == "ack"
+        await other.until("turn_ended")
+        assert [e["d"]["seat"] for e in other.events if e["t"] == "action"] == [acting.seat]
+
+
+async def test_nothing_is_obeyed_after_a_close_frame(site: Stack) -> None:
+    """Also when it comes before the welcome is out: the input behind it is none."""
+    async with duel(site.url) as game:
+        acting, other, started = await game.turn()
+        person = game.persons[game.lines.index(acting)]
+        place = await person.ask("/api/join", session=game.session)
+        act = {"t": "act", "id": 1, "d": {"kind": "launch", "d": LAUNCH}}
+        with socket.create_connection(address(site), timeout=10.0) as raw:
+            handshake(raw, place["ticket"])
+            raw.sendall(masked(8, struct.pack("!H", 1000)))
+            raw.sendall(masked(1, json.dumps(act, separators=(",", ":")).encode()))
+            while raw.recv(65536):
+                pass
+        place = await person.ask("/api/join", session=game.session)
+        async with Line.to(ws(site)) as back:
+            await back.hello(ticket=place["ticket"], last_v=started["v"])
+            back.last_id = 1
+            assert (await back.act(**LAUNCH))["t"] == "ack"
+            await other.until("turn_ended")
+        assert [e["d"]["seat"] for e in other.events if e["t"] == "action"] == [acting.seat]
 
 
 async def test_an_id_that_is_too_old_is_refused(site: Stack) -> None:
@@ -638,8 +686,10 @@ def handshake(deaf: socket.socket, ticket: str) -> None:
     heard = b""
     while b"\r\n\r\n" not in heard:
         heard += deaf.recv(1)
-    payload = json.dumps({"t": "hello", "d": {"protocol": 1, "ticket": ticket}}).encode()
-    head = b"\x81" + (
-        bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-    )
-    deaf.sendall(head + b"\0\0\0\0" + payload)
+    deaf.sendall(masked(1, json.dumps({"t": "hello", "d": {"protocol": 1, "ticket": ticket}}).encode()))
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    """A whole frame as clients send it; the mask is zero."""
+    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    return bytes([0x80 | opcode]) + length + b"\0\0\0\0" + payload

@@ -47,6 +47,9 @@ class FakeSocket:
         await self.takes.wait()
         self.sent.put_nowait(json.loads(message))
 
+    async def drained(self) -> None:
+        await self.takes.wait()
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         self.closed = int(code), reason
         self.inbox.put_nowait(None)

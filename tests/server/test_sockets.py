@@ -8,11 +8,12 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.datastructures import Headers
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from server.sockets import Socket
+from server.sockets import Socket, header
 
 ACT = b'{"t":"act","id":%d,"d":{"kind":"move"}}'
 
@@ -22,10 +23,20 @@ class Transport:
 
     def __init__(self) -> None:
         self.sent = b""
+        self.waits = 0
         self.closed = False
 
     def write(self, data: bytes) -> None:
         self.sent += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.waits
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
 
     def set_write_buffer_limits(self, *_: Any) -> None: ...
     def pause_reading(self) -> None: ...
@@ -192,3 +203,43 @@ def test_frames_have_room_while_the_socket_is_open_and_little_waits() -> None:
         assert told == [(False, False), (True, True), (False, False), (False, False), (False, False)]
 
     asyncio.run(scenario())
+
+
+def test_no_close_and_no_ping_waits_for_a_client_that_does_not_read() -> None:
+    """Whoever wants to wait for room says so; the library's own frames never do."""
+
+    async def scenario() -> None:
+        live = Live()
+        live.socket.pause_writing()
+        async with asyncio.timeout(5):
+            await live.socket.ping()
+        waiting = asyncio.ensure_future(live.socket.drained())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        live.socket.resume_writing()
+        async with asyncio.timeout(5):
+            await waiting
+
+    asyncio.run(scenario())
+
+
+def test_an_upgrade_behind_answers_that_nobody_reads_is_dropped() -> None:
+    """The transport's water marks were told to HTTP, and would never be told to the socket."""
+
+    async def scenario() -> None:
+        transport = Transport()
+        transport.waits = 1
+        Socket(Server(), max_size=8192, ping_interval=None).connection_made(
+            cast(asyncio.Transport, transport)
+        )
+        assert transport.closed
+
+    asyncio.run(scenario())
+
+
+def test_a_header_that_comes_twice_is_one() -> None:
+    """RFC 9110, section 5.3; websockets' own ``get`` raises."""
+    headers = Headers([("X-Forwarded-For", "10.0.0.1"), ("Host", "a"), ("x-forwarded-for", "10.0.0.2")])
+    assert header(headers, "x-forwarded-for") == "10.0.0.1, 10.0.0.2"
+    assert header(headers, "host") == "a"
+    assert header(headers, "origin") is None
