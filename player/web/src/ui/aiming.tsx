@@ -230,7 +230,7 @@ export function AimTile({ client, state, act, labels = LABELS, pull = "Pull back
         <div class="row small soft" style={{ marginBottom: "6px" }}>
           <span>Power</span>
           <span class="sp" />
-          <span class="wide mute">{on && moves ? pull : ""}</span>
+          <span class="mute">{on && moves ? pull : ""}</span>
         </div>
         <div style={{ position: "relative" }}>
           <Ruler ticks={Math.max(5, Math.round(full / 0.1))} at={null} />
