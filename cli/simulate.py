@@ -5,6 +5,7 @@ The work is done by server.simulate; this module only asks, shows and tells.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -46,6 +47,7 @@ def simulate(
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    existed = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with Progress(*columns, console=console, transient=True) as progress:
@@ -66,6 +68,9 @@ def simulate(
                 progress=lambda tick, report: progress.update(task, completed=tick),
             )
     except (Refused, OSError) as error:
+        if not existed:
+            with contextlib.suppress(OSError):  # nothing was written, or what was written is worth a look
+                folder.rmdir()
         raise click.ClickException(str(error)) from None
     closest = (
         f"{summary.min_distance * 1e3:.3g} mm" if summary.min_distance < float("inf") else "none within reach"

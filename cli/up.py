@@ -30,7 +30,7 @@ from cli.supervisor import ChildDied, Supervisor
 from lobby.embedded import EmbeddedStore
 from lobby.errors import LobbyError, StoreError
 from lobby.keys import Keys
-from lobby.settings import BadSetting, Settings
+from lobby.settings import BOT_SKILLS, BadSetting, Settings
 
 if TYPE_CHECKING:
     from lobby.messages import SessionView
@@ -58,7 +58,7 @@ class Stopped(Exception):
 @click.option(
     "--size", type=click.IntRange(2, 64), default=2, show_default=True, help="Seats of the bots' duels."
 )
-@click.option("--skill", help="Skill of the bots; default BOT_SKILL.")
+@click.option("--skill", type=click.Choice(BOT_SKILLS), help="Skill of the bots; default BOT_SKILL.")
 @click.option("--open", "browse", is_flag=True, help="Open the address in a browser.")
 @click.pass_obj
 def command(

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["BadSetting", "Settings", "example"]
+__all__ = ["BOT_SKILLS", "BadSetting", "Settings", "example"]
+
+BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner")
 
 
 class BadSetting(ValueError):
@@ -162,9 +164,7 @@ class Settings:
 
     # bots, catalogue, logs
     bots: int = setting(4, "bots that `tussle up` starts", low=0, high=1000)
-    bot_skill: str = setting(
-        "good", "skill of a bot", among=("random", "novice", "fair", "good", "sharp", "planner")
-    )
+    bot_skill: str = setting("good", "skill of a bot", among=BOT_SKILLS)
     bot_think_s: float = setting(0.4, "time a bot waits before it acts, so that people can follow", low=0)
     server_url: str = setting("http://127.0.0.1:8420", "the server that bots and the commands talk to")
     catalogue: str = setting("", "file or folder that build_db.py seeds from; empty: the one that ships")

@@ -11,7 +11,7 @@ import click
 
 from lobby.errors import Refused
 from lobby.logs import configure
-from lobby.settings import BadSetting, Settings
+from lobby.settings import BOT_SKILLS, BadSetting, Settings
 
 __all__ = ["command"]
 
@@ -23,7 +23,7 @@ __all__ = ["command"]
 @click.option(
     "--matches", type=click.IntRange(0), default=1, show_default=True, help="Matches per bot; 0: endless."
 )
-@click.option("--skill", help="random, novice, fair, good, sharp or planner; default BOT_SKILL.")
+@click.option("--skill", type=click.Choice(BOT_SKILLS), help="Default: BOT_SKILL.")
 @click.option("--mode", default="duel", show_default=True)
 @click.option("--size", type=click.IntRange(2, 64), default=2, show_default=True, help="Seats of a session.")
 @click.option(
