@@ -90,6 +90,7 @@ def test_the_leaderboard_is_of_the_mode_and_names_those_who_played(person: Any) 
     mira.page.wait_for_selector("[aria-label=Leaderboard] li", timeout=120_000)
     rows = mira.page.locator("[aria-label=Leaderboard] li").all_inner_texts()
     assert all(re.search(r"\d", row) for row in rows)
+    assert mira.page.is_visible("[aria-label=Leaderboard] >> text=few sessions so far")
 
 
 def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: Any) -> None:

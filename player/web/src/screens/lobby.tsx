@@ -405,15 +405,15 @@ function Board() {
               </span>
             </li>
           ))}
-          {rows.some((row) => row.provisional) && (
-            <li class="small mute" style={{ padding: "4px 16px 0" }}>
-              ? few sessions so far
-            </li>
-          )}
         </ol>
       ) : (
         <p class="small mute" style={{ padding: "0 16px 16px" }}>
           {rows ? "Nobody is rated yet. Play one to the end." : "Reading…"}
+        </p>
+      )}
+      {rows?.some((row) => row.provisional) && (
+        <p class="small mute" style={{ padding: "0 16px 12px" }}>
+          ? few sessions so far
         </p>
       )}
     </section>
