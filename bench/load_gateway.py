@@ -29,6 +29,7 @@ from lobby.lobbies import Connected, Lobbies
 from lobby.messages import Event, SessionView
 from lobby.servers import Servers
 from lobby.settings import Settings
+from server.admissions import Admissions
 from server.app import _Http, calm_collector, listen
 from server.audience import Audience
 from server.audiences import Audiences
@@ -37,50 +38,35 @@ from server.holder import Holder
 from server.observers import Observers
 from server.pace import Pace
 from server.relay import Relays
-from server.run import Admitted
-from server.session import Answer, SessionCore
+from server.session import SessionCore
 from server.telemetry import Telemetry
 
 MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
 
 
 class Run:
-    """A running session without journal and solver. ``admit`` is server/run.py's, line by line."""
+    """A running session without journal and solver."""
 
     def __init__(self, seats: int, frame_bytes: int, audience: Audience, telemetry: Telemetry) -> None:
         self.core = SessionCore(range(seats))
         self.core.actions = ActionSpec(0, (MOVE,))
-        self.acknowledged: dict[tuple[int, int], int] = {}
         self.audience = audience
         self._telemetry = telemetry
-        self._admitted: dict[tuple[int, int], Admitted] = {}
-        self._wake = asyncio.Event()
+        self.admissions = Admissions(self.core, asyncio.Event().set)
+        self.admit = self.admissions.admit
         self._newest = [0] * seats
         self._pad = bytes(frame_bytes - 8 - 4 * seats)
         self._layout = struct.Struct(f"<d{seats}i")
-
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        key = seat, command
-        waiting = self._admitted.get(key)
-        known = self.acknowledged.get(key) if waiting is None else waiting.tick
-        if known is not None:
-            answer(known)
-        elif waiting is not None:
-            waiting.answers += (answer,)
-        else:
-            self.core.admit(seat, command, kind, d)
-            self._admitted[key] = Admitted(at, (answer,))
-            self._wake.set()
 
     def show(self) -> None:
         batch = self.core.batch()
         now = time.monotonic()
         for taken in batch.inputs:
-            admitted = self._admitted.pop((taken.seat, taken.id))
-            admitted.tick = batch.tick
-            admitted.tell(batch.tick)
+            self.admissions.journaled(taken, batch.tick)
             self._newest[taken.seat] = taken.id
-            self._telemetry.input_seconds.observe(now - admitted.at)
+            came = self.admissions.shown(taken)
+            if came is not None:
+                self._telemetry.input_seconds.observe(now - came)
         self.core.tick += 1
         self.audience.show(self._layout.pack(now, *self._newest) + self._pad)
 

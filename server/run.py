@@ -21,13 +21,14 @@ import msgspec
 import orjson
 
 from lobby.claims import Claims
-from lobby.errors import CloseCode, Conflict, LobbyError, SolverFailed
+from lobby.errors import CloseCode, Conflict, SolverFailed
 from lobby.lifecycle import LifecycleEvent
 from lobby.logs import get_logger, short
 from lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from lobby.servers import Holder as HolderAddress
 from lobby.servers import socket_address
 from lobby.settings import Settings
+from server.admissions import Admissions
 from server.archive import Archive, Volume
 from server.audience import Audience
 from server.durable import DurableWorld
@@ -41,7 +42,7 @@ from server.session import Answer, Batch, SessionCore
 from server.simulation import Advance, Input, SessionSpec
 from server.telemetry import Telemetry
 
-__all__ = ["OPERATIONS", "Admitted", "Backing", "Run", "make_spec"]
+__all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
 
 log = get_logger("server.run")
 
@@ -54,9 +55,6 @@ OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 LOOK_S = 1.0
 """A paused run looks this often whether it still is, beside being told."""
 
-REMEMBERED = 4096
-"""Inputs whose ticks are remembered, for clients that send them again; older ones are halved away."""
-
 
 @dataclass(frozen=True, slots=True)
 class Backing:
@@ -68,20 +66,6 @@ class Backing:
     lease: Lease
     telemetry: Telemetry
     archive: Archive
-
-
-class Admitted(msgspec.Struct):
-    """An input on its way to its acknowledgement, and to its first frame. ``tick``: once it is journaled."""
-
-    at: float
-    answers: tuple[Answer, ...]
-    tick: int | None = None
-
-    def tell(self, told: int | LobbyError | None) -> None:
-        """Whoever waits, once."""
-        answers, self.answers = self.answers, ()
-        for answer in answers:
-            answer(told)
 
 
 class Run:
@@ -103,7 +87,6 @@ class Run:
         self.spec = spec
         self.core = SessionCore(member.seat for member in members)
         self.dt = 0.0
-        self.acknowledged: dict[tuple[int, int], int] = {}
         self._audience = audience
         self._backing = backing
         self._lease = backing.lease
@@ -113,8 +96,8 @@ class Run:
             fence, spec, pool, self._volume,
             runs=backing.runs, lease=backing.lease, telemetry=backing.telemetry,
         )  # fmt: skip
-        self._admitted: dict[tuple[int, int], Admitted] = {}
         self._wake = asyncio.Event()
+        self.admissions = Admissions(self.core, self._wake.set)
         self._journal_id = ""
         self._doubts = backing.lease.doubts
         self._away_s = backing.lease.away_s
@@ -129,19 +112,8 @@ class Run:
     # what the gateway and the holder ask
 
     def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Take an input that came at ``at``. Raises as SessionCore.admit; ``answer`` is not told then."""
-        key = seat, command
-        waiting = self._admitted.get(key)
-        # Sent again: before it was answered, or after it was journaled, perhaps by an earlier holder.
-        known = self.acknowledged.get(key) if waiting is None else waiting.tick
-        if known is not None:
-            answer(known)
-        elif waiting is not None:
-            waiting.answers += (answer,)
-        else:
-            self.core.admit(seat, command, kind, d)
-            self._admitted[key] = Admitted(at, (answer,))
-            self._wake.set()
+        """As Admissions.admit."""
+        self.admissions.admit(seat, command, kind, d, at, answer)
 
     def leave(self, seat: int) -> None:
         """The seat was given up: its forfeit joins the coming batch."""
@@ -201,7 +173,8 @@ class Run:
         rebuilt = await self._world.restore(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, given in rebuilt.inputs:
-            self._remember(given, tick)
+            self._count(given)
+            self.admissions.remember(given, tick)
         recovered = await insist(
             lambda: self._backing.claims.recovered(
                 self.fence, here.tick, exact=exact, ticks_again=again, inputs_lost=rebuilt.lost
@@ -397,19 +370,11 @@ class Run:
         self._backing.telemetry.journal_seconds.observe(time.monotonic() - began)
         self._journal_id = f"{batch.tick}-{len(entries)}"
         for item in batch.inputs:
-            self._remember(item, batch.tick)
-            admitted = self._admitted.get((item.seat, item.id))
-            if admitted is not None:
-                admitted.tick = batch.tick
-                admitted.tell(batch.tick)
+            self._count(item)
+            self.admissions.journaled(item, batch.tick)
 
-    def _remember(self, given: Input, tick: int) -> None:
-        """An input is in the journal: whoever sends it again is told its tick."""
-        self.acknowledged[given.seat, given.id] = tick
+    def _count(self, given: Input) -> None:
         self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
-        if len(self.acknowledged) > REMEMBERED:
-            for key in list(self.acknowledged)[: REMEMBERED // 2]:
-                del self.acknowledged[key]
 
     async def _show(self, advance: Advance, inputs: list[Input]) -> None:
         """Make an advance public: its frame straight to the sockets, its events through the store."""
@@ -418,9 +383,9 @@ class Run:
             self._audience.set_topology(advance.topology)
         self._audience.show(advance.frame)
         for item in inputs:
-            admitted = self._admitted.pop((item.seat, item.id), None)
-            if admitted is not None:
-                self._backing.telemetry.input_seconds.observe(time.monotonic() - admitted.at)
+            came = self.admissions.shown(item)
+            if came is not None:
+                self._backing.telemetry.input_seconds.observe(time.monotonic() - came)
         if advance.phase == "over":
             await self._finish(advance)
         elif advance.events:
@@ -523,9 +488,7 @@ class Run:
     async def release(self) -> None:
         """Give up what the run has: its world, and the inputs that still wait. They are refused when the session is
         over, else dropped: a client sends unanswered ones again."""
-        waiting, self._admitted = self._admitted, {}
-        for admitted in waiting.values():
-            admitted.tell(Conflict("the session is over", code="not_running") if self._over else None)
+        self.admissions.release(Conflict("the session is over", code="not_running") if self._over else None)
         await self._world.forget()
 
     def _measure(self, advance: Advance, seconds: float) -> None:

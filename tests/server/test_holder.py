@@ -591,7 +591,7 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
 
 def fence_tick(run: Run, seat: int) -> int:
     """The tick before the first input of a seat."""
-    return run.acknowledged[seat, 1] - 1
+    return run.admissions.acknowledged[seat, 1] - 1
 
 
 async def test_an_exact_takeover_does_not_guess(site: Site) -> None:
