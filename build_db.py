@@ -19,9 +19,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from lobby.errors import LobbyError, Refused
-from lobby.settings import BadSetting, Settings
-from lobby.store import Store
+from tussle.lobby.errors import LobbyError, Refused
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store import Store
 
 __all__ = ["KINDS", "Summary", "catalogue_path", "fetch", "main", "parse_catalogue", "read_catalogue", "seed"]
 

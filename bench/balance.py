@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from player.planner import look
-from server.modes import get_mode
-from server.modes.mode import Look, Seat, stream
-from server.simulation import Input, SessionSpec, Simulation
+from tussle.player.planner import look
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import Look, Seat, stream
+from tussle.server.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Course", "main", "play"]
 

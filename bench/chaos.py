@@ -39,20 +39,20 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from lobby.embedded import EmbeddedStore
-from lobby.errors import Conflict, LobbyError
-from lobby.keys import Keys
-from lobby.messages import Event
-from lobby.settings import Settings
-from lobby.store import Store
-from player.client import Client
-from player.transcript import Disconnected
-from server.archive import Archive
-from server.modes import get_mode
-from server.modes.mode import stream
-from server.simulation import Input
-from server.verify import load_record, verify
 from tests.stack import Process, Stack, free_port
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.keys import Keys
+from tussle.lobby.messages import Event
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.player.client import Client
+from tussle.player.transcript import Disconnected
+from tussle.server.archive import Archive
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import stream
+from tussle.server.simulation import Input
+from tussle.server.verify import load_record, verify
 
 RESULTS = Path(__file__).parent / "results"
 LEASE_MS = 1000

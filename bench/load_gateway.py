@@ -23,23 +23,23 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lobby import logs
-from lobby.actions import ActionField, ActionKind, ActionSpec
-from lobby.lobbies import Connected, Lobbies
-from lobby.messages import Event, SessionView
-from lobby.servers import Servers
-from lobby.settings import Settings
-from server.admissions import Admissions
-from server.app import _Http, calm_collector, listen
-from server.audience import Audience
-from server.audiences import Audiences
-from server.gateway import Gateway
-from server.holder import Holder
-from server.observers import Observers
-from server.pace import Pace
-from server.relay import Relays
-from server.session import SessionCore
-from server.telemetry import Telemetry
+from tussle.lobby import logs
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.lobbies import Connected, Lobbies
+from tussle.lobby.messages import Event, SessionView
+from tussle.lobby.servers import Servers
+from tussle.lobby.settings import Settings
+from tussle.server.admissions import Admissions
+from tussle.server.app import _Http, calm_collector, listen
+from tussle.server.audience import Audience
+from tussle.server.audiences import Audiences
+from tussle.server.gateway import Gateway
+from tussle.server.holder import Holder
+from tussle.server.observers import Observers
+from tussle.server.pace import Pace
+from tussle.server.relay import Relays
+from tussle.server.session import SessionCore
+from tussle.server.telemetry import Telemetry
 
 MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
 

@@ -24,10 +24,10 @@ import numpy as np
 from bench import load
 from bench.load_plot import plot
 from bench.session import Measured, play
-from lobby.embedded import EmbeddedStore
-from lobby.settings import Settings
 from tests.stack import Stack, children
 from tests.stranger import Line, Person
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.settings import Settings
 
 __all__ = ["ladder"]
 

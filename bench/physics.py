@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from lobby.scenes import Body, Material, Recipe, Scene
-from server.physics.identity import physics_id, versions
-from server.physics.model import centres, compile_scene
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control
-from server.physics.warmup import warm_up
+from tussle.lobby.scenes import Body, Material, Recipe, Scene
+from tussle.server.physics.identity import physics_id, versions
+from tussle.server.physics.model import centres, compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control
+from tussle.server.physics.warmup import warm_up
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from lobby.scenes import Body, Scene
-from server.physics.model import Model, compile_scene
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Floats, State
+from tussle.lobby.scenes import Body, Scene
+from tussle.server.physics.model import Model, compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Floats, State
 
 __all__ = ["peers"]
 

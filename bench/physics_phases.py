@@ -22,13 +22,13 @@ import numba
 import numpy as np
 
 from bench.physics import RESULTS, pile, soft_pile
-from lobby.scenes import Scene
-from server.physics import assembly, newton, solver
-from server.physics.compiled import OPTIONS
-from server.physics.identity import versions
-from server.physics.model import compile_scene
-from server.physics.solver import step
-from server.physics.warmup import warm_up
+from tussle.lobby.scenes import Scene
+from tussle.server.physics import assembly, newton, solver
+from tussle.server.physics.compiled import OPTIONS
+from tussle.server.physics.identity import versions
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.solver import step
+from tussle.server.physics.warmup import warm_up
 
 PHASES = {
     "_find_pairs": "candidates and first distances",
@@ -89,7 +89,9 @@ def opened(clock: Clock) -> Callable[..., Any]:
     names: dict[str, Any] = {}
     for module in (assembly, newton):
         for name, function in vars(module).items():
-            if hasattr(function, "py_func") and function.py_func.__module__.startswith("server.physics"):
+            if hasattr(function, "py_func") and function.py_func.__module__.startswith(
+                "tussle.server.physics"
+            ):
                 names[name] = clock.around(name, function) if name in PHASES else compiled(function)
     names = vars(assembly) | vars(newton) | names
     for name in (*OPENED, "advance"):

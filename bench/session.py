@@ -31,13 +31,13 @@ from typing import Any
 import httpx
 import numpy as np
 
-from lobby.embedded import EmbeddedStore
-from lobby.frames import decode_frame
-from lobby.settings import Settings
-from lobby.store import Store
-from server.modes import get_mode
 from tests.stack import ROOT, Stack, children, free_port
 from tests.stranger import FRAME, Line, Person
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.frames import decode_frame
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.server.modes import get_mode
 
 RESULT = Path(__file__).parent / "results" / "session.md"
 LAST = ("ended", "failed", "timed_out")

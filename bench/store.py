@@ -27,15 +27,15 @@ from pathlib import Path
 
 import uvloop
 
-from lobby.accounts import Accounts
-from lobby.embedded import Binary, EmbeddedStore, find_binary
-from lobby.lobbies import Holder, Lobbies
-from lobby.logs import configure
-from lobby.runs import Fence, Runs
-from lobby.servers import Servers
-from lobby.settings import Settings
-from lobby.store import Store
-from worker.cleanup import Cleanup
+from tussle.lobby.accounts import Accounts
+from tussle.lobby.embedded import Binary, EmbeddedStore, find_binary
+from tussle.lobby.lobbies import Holder, Lobbies
+from tussle.lobby.logs import configure
+from tussle.lobby.runs import Fence, Runs
+from tussle.lobby.servers import Servers
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.cleanup import Cleanup
 
 RESULTS = Path(__file__).parent / "results" / "store.md"
 PLAYERS = 1000

@@ -28,12 +28,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from lobby.embedded import EmbeddedStore, find_binary
-from lobby.frames import Frame, Topology, TopologyBody, encode_frame
-from lobby.settings import Settings
-from lobby.store import Store
 from tests.stack import Stack
-from worker.bridge import encode_update, world_points
+from tussle.lobby.embedded import EmbeddedStore, find_binary
+from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.bridge import encode_update, world_points
 
 RESULTS = Path(__file__).parent / "results" / "streams.md"
 ROUNDS = 3

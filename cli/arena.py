@@ -17,10 +17,10 @@ import numpy.typing as npt
 from rich.style import Style
 from rich.text import Text
 
-from cli.palette import FAINT, MAT, SIGNAL, Mark
+from tussle.cli.palette import FAINT, MAT, SIGNAL, Mark
 
 if TYPE_CHECKING:
-    from lobby.frames import Frame, Topology
+    from tussle.lobby.frames import Frame, Topology
 
 __all__ = ["Canvas", "draw_world"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from cli.running import server_of
-from lobby.settings import BadSetting, Settings
-from player.__main__ import command as bots
+from tussle.cli.running import server_of
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.player.__main__ import command as bots
 
 __all__ = ["command"]
 

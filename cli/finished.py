@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from cli.palette import number, short_names
-from cli.picture import Picture
-from lobby.errors import NotFound, StoreError
-from lobby.lifecycle import ENDED
-from lobby.messages import SessionView
-from lobby.store import Store
-from lobby.views import Views
+from tussle.cli.palette import number, short_names
+from tussle.cli.picture import Picture
+from tussle.lobby.errors import NotFound, StoreError
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.messages import SessionView
+from tussle.lobby.store import Store
+from tussle.lobby.views import Views
 
 __all__ = ["finished_sessions", "length", "sentence"]
 

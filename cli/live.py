@@ -17,16 +17,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.palette import CONTACT, FAINT, LABEL
-from cli.running import server_of
-from lobby.errors import LobbyError
-from lobby.settings import BadSetting, Settings
+from tussle.cli.palette import CONTACT, FAINT, LABEL
+from tussle.cli.running import server_of
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lobby.live import Gap
-    from lobby.sensors import Batch, Reading, SensorInfo
+    from tussle.lobby.live import Gap
+    from tussle.lobby.sensors import Batch, Reading, SensorInfo
 
 __all__ = ["Feed", "command", "sources_table"]
 
@@ -53,14 +53,14 @@ def command(source: str | None, server: str | None, count: int | None, as_json: 
 
 
 async def _login(url: str) -> str:
-    from player.client import Client
+    from tussle.player.client import Client
 
     async with Client(url) as client:
         return (await client.login()).token
 
 
 async def _list(url: str) -> None:
-    from player.live import list_sources
+    from tussle.player.live import list_sources
 
     Console().print(sources_table(await list_sources(url, await _login(url))))
 
@@ -82,8 +82,8 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
 
 
 async def _follow(url: str, source: str, count: int | None, *, as_json: bool) -> None:
-    from lobby.live import Batches, Failure, SourceGone, TellInfo
-    from player.live import follow
+    from tussle.lobby.live import Batches, Failure, SourceGone, TellInfo
+    from tussle.player.live import follow
 
     console = Console()
     feed = Feed(source)

@@ -11,18 +11,18 @@ import click
 __all__ = ["main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("cli.up", "Start everything: store, server, worker, bots."),
-    "server": ("cli.processes", "Run one more server."),
-    "worker": ("cli.processes", "Run one more worker: all, or storage, bridge, ..."),
-    "bots": ("cli.bots", "Let bots play."),
-    "sessions": ("cli.sessions", "Show the queue and the runs, live."),
-    "watch": ("cli.watch", "Watch one session in the terminal."),
-    "live": ("cli.live", "Follow readings as they come: sessions and other sources."),
-    "spring": ("cli.spring", "Begin a run of the spring-damper and follow it."),
-    "redis": ("cli.redis", "Look into the store, without redis-cli."),
-    "seed": ("cli.processes", "Fill the catalogue (build_db.py)."),
-    "verify": ("cli.verify", "Simulate an archived session again and compare every tick."),
-    "simulate": ("cli.simulate", "Simulate a mesh file, without a lobby."),
+    "up": ("tussle.cli.up", "Start everything: store, server, worker, bots."),
+    "server": ("tussle.cli.processes", "Run one more server."),
+    "worker": ("tussle.cli.processes", "Run one more worker: all, or storage, bridge, ..."),
+    "bots": ("tussle.cli.bots", "Let bots play."),
+    "sessions": ("tussle.cli.sessions", "Show the queue and the runs, live."),
+    "watch": ("tussle.cli.watch", "Watch one session in the terminal."),
+    "live": ("tussle.cli.live", "Follow readings as they come: sessions and other sources."),
+    "spring": ("tussle.cli.spring", "Begin a run of the spring-damper and follow it."),
+    "redis": ("tussle.cli.redis", "Look into the store, without redis-cli."),
+    "seed": ("tussle.cli.processes", "Fill the catalogue (build_db.py)."),
+    "verify": ("tussle.cli.verify", "Simulate an archived session again and compare every tick."),
+    "simulate": ("tussle.cli.simulate", "Simulate a mesh file, without a lobby."),
 }
 """Name -> module and line of help. The module has a click command under that name, or under ``command``."""
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.palette import number
-from lobby.messages import Event, SessionView
+from tussle.cli.palette import number
+from tussle.lobby.messages import Event, SessionView
 
 __all__ = ["Line", "Picture", "Player"]
 

@@ -9,8 +9,8 @@ import sys
 
 import click
 
-from cli.running import find_running
-from lobby.settings import BadSetting, Settings
+from tussle.cli.running import find_running
+from tussle.lobby.settings import BadSetting, Settings
 
 __all__ = ["seed", "server", "worker"]
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.running import store_of
-from lobby.errors import StoreError
-from lobby.settings import BadSetting, Settings
+from tussle.cli.running import store_of
+from tussle.lobby.errors import StoreError
+from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from lobby.store import Store
+    from tussle.lobby.store import Store
 
 __all__ = ["bare_reply", "command", "format_reply", "split_line"]
 
@@ -47,7 +47,7 @@ def command(url: str | None, arguments: tuple[str, ...]) -> None:
 
 
 async def _run(address: str, realm: str, arguments: tuple[str, ...]) -> int:
-    from lobby.store import Store
+    from tussle.lobby.store import Store
 
     store = Store(address, realm, connections=2)
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from lobby.settings import Settings
+from tussle.lobby.settings import Settings
 
 __all__ = ["Running", "announced", "find_running", "server_of", "store_of"]
 

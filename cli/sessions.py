@@ -13,14 +13,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, marks_of, number, short_names
-from cli.running import server_of
-from lobby.errors import LobbyError
-from lobby.lifecycle import ENDED
-from lobby.settings import BadSetting, Settings
+from tussle.cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, marks_of, number, short_names
+from tussle.cli.running import server_of
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from lobby.messages import SessionView
+    from tussle.lobby.messages import SessionView
 
 __all__ = ["command", "sessions_table"]
 
@@ -40,7 +40,7 @@ def command(
     server: str | None, mode: str | None, status: str | None, search: str | None, ended: int, once: bool
 ) -> None:
     """Show the queue and the runs, live. Ctrl-C ends it."""
-    from player.client import Client
+    from tussle.player.client import Client
 
     try:
         url = server_of(Settings.read(), server)

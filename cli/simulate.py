@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lobby.errors import Refused
+from tussle.lobby.errors import Refused
 
 __all__ = ["simulate"]
 
@@ -41,9 +41,9 @@ def simulate(
     source: Path, folder: Path, steps: int, dt: float | None, material: str | None, check: bool
 ) -> None:
     """Simulate a mesh file, or a scene, and write a series for ParaView, a recording and a plot."""
-    from server.physics.warmup import warm_up
-    from server.simulate import load_scene
-    from server.simulate import simulate as run
+    from tussle.server.physics.warmup import warm_up
+    from tussle.server.simulate import load_scene
+    from tussle.server.simulate import simulate as run
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.running import store_of
-from lobby.errors import Conflict, LobbyError
-from lobby.settings import BadSetting, Settings
+from tussle.cli.running import store_of
+from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from lobby.spring import SpringRun
-    from lobby.spring_runs import SpringRuns
+    from tussle.lobby.spring import SpringRun
+    from tussle.lobby.spring_runs import SpringRuns
 
 __all__ = ["command"]
 
@@ -63,8 +63,8 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
 
 
 async def _spring(url: str, settings: Settings, name: str, x: float, v: float, *, follow: bool) -> int:
-    from lobby.spring_runs import SpringRuns
-    from lobby.store import Store
+    from tussle.lobby.spring_runs import SpringRuns
+    from tussle.lobby.store import Store
 
     store = await Store.connect(url, settings.realm)
     try:

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.guard import alive
-from cli.running import Running, announced
-from cli.supervisor import ChildDied, Supervisor
-from lobby.embedded import EmbeddedStore
-from lobby.errors import LobbyError, StoreError
-from lobby.keys import Keys
-from lobby.settings import BOT_SKILLS, BadSetting, Settings
+from tussle.cli.guard import alive
+from tussle.cli.running import Running, announced
+from tussle.cli.supervisor import ChildDied, Supervisor
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.keys import Keys
+from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
 
 if TYPE_CHECKING:
-    from lobby.messages import SessionView
+    from tussle.lobby.messages import SessionView
 
 __all__ = ["command"]
 
@@ -153,7 +153,9 @@ class Up:
             seeded = store is not None and _holds_catalogue(store, self.settings.realm)
             if not seeded:
                 await self._seed(redis_url)
-            await supervisor.start("server", [sys.executable, "-m", "server"], environ=environ, grace_s=15.0)
+            await supervisor.start(
+                "server", [sys.executable, "-P", "-m", "tussle.server"], environ=environ, grace_s=15.0
+            )
             async with asyncio.TaskGroup() as group:
                 group.create_task(supervisor.first_death())
                 if store is not None:
@@ -161,7 +163,7 @@ class Up:
                 if self.settings.bots:  # they wait for the server; what takes time is their own start
                     await supervisor.start("bots", self._bots(), environ=environ)
                 await self._until_ready(shown, port)
-                worker = [sys.executable, "-m", "worker"]
+                worker = [sys.executable, "-P", "-m", "tussle.worker"]
                 await supervisor.start("worker", worker, environ=environ, stop_last=True)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts
                     await supervisor.start(
@@ -174,14 +176,14 @@ class Up:
 
     def _bots(self) -> list[str]:
         return [
-            sys.executable, "-m", "player", "--count", str(self.settings.bots), "--matches", "0",
+            sys.executable, "-P", "-m", "tussle.player", "--count", str(self.settings.bots), "--matches", "0",
             "--size", str(self.size), "--skill", self.settings.bot_skill, "--think", str(self.settings.bot_think_s),
             "--patience", str(READY_S),
         ]  # fmt: skip
 
     async def _seed(self, redis_url: str) -> None:
-        import build_db
-        from lobby.store import Store
+        from tussle import build_db
+        from tussle.lobby.store import Store
 
         store = await Store.connect(redis_url, self.settings.realm)
         try:
@@ -208,8 +210,8 @@ class Up:
         raise StoreError(f"the store ended unexpectedly; see {store.folder / 'store.log'}")
 
     async def _tell_sessions(self, redis_url: str) -> None:
-        from cli.finished import finished_sessions
-        from lobby.store import Store
+        from tussle.cli.finished import finished_sessions
+        from tussle.lobby.store import Store
 
         store = await Store.connect(redis_url, self.settings.realm)
         try:
@@ -254,7 +256,7 @@ class Up:
             click.launch(server_url)
 
     def _tell(self, view: SessionView) -> None:
-        from cli.finished import length, sentence
+        from tussle.cli.finished import length, sentence
 
         at = _faint(time.strftime("%H:%M:%S"))
         if view.status == "failed":

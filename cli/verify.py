@@ -11,10 +11,10 @@ import time
 
 import click
 
-from lobby.errors import LobbyError
-from lobby.settings import Settings
-from server.archive import Archive
-from server.verify import Verdict, load_record, verify
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.settings import Settings
+from tussle.server.archive import Archive
+from tussle.server.verify import Verdict, load_record, verify
 
 __all__ = ["command"]
 

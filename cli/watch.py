@@ -19,8 +19,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from cli.arena import Canvas, draw_world
-from cli.palette import (
+from tussle.cli.arena import Canvas, draw_world
+from tussle.cli.palette import (
     CONTACT,
     FAINT,
     LABEL,
@@ -34,18 +34,18 @@ from cli.palette import (
     number,
     short_names,
 )
-from cli.picture import Line, Picture, Player
-from cli.running import server_of
-from lobby.errors import LobbyError, NotFound
-from lobby.lifecycle import ENDED
-from lobby.settings import BadSetting, Settings
+from tussle.cli.picture import Line, Picture, Player
+from tussle.cli.running import server_of
+from tussle.lobby.errors import LobbyError, NotFound
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from lobby.frames import Frame, Topology
-    from player.client import Client
-    from player.connection import SessionConnection
+    from tussle.lobby.frames import Frame, Topology
+    from tussle.player.client import Client
+    from tussle.player.connection import SessionConnection
 
 __all__ = ["Screen", "command"]
 
@@ -302,7 +302,7 @@ def _renamed(text: str, picture: Picture, names: dict[int, str]) -> str:
 
 
 async def _watch(url: str, session: str | None, *, once: bool, svg: Path | None) -> None:
-    from player.client import Client
+    from tussle.player.client import Client
 
     console = (
         Console() if svg is None else Console(record=True, width=108, height=28, quiet=False, file=StringIO())
@@ -334,7 +334,7 @@ async def _watch(url: str, session: str | None, *, once: bool, svg: Path | None)
 
 def _save(console: Console, svg: Path | None) -> None:
     if svg is not None:
-        from cli.still import svg_of
+        from tussle.cli.still import svg_of
 
         svg.write_text(svg_of(console, "tussle watch"))
 
@@ -394,7 +394,7 @@ async def _still(connection: SessionConnection, screen: Screen) -> None:
 
 
 def _apply(screen: Screen, connection: SessionConnection, event: object) -> None:
-    from lobby.messages import Event
+    from tussle.lobby.messages import Event
 
     assert isinstance(event, Event)
     if event.t == "session" and connection.view is not None:

@@ -15,10 +15,10 @@ from typing import Any, Literal
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from lobby.errors import AuthError, Conflict, Refused, StoreError
-from lobby.ids import new_player_id, new_secret, secret_hash
-from lobby.settings import Settings
-from lobby.store import Store
+from tussle.lobby.errors import AuthError, Conflict, Refused, StoreError
+from tussle.lobby.ids import new_player_id, new_secret, secret_hash
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
 
 __all__ = ["Accounts", "Login", "PlayerInfo", "clean_name"]
 

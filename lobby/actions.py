@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from lobby.errors import Refused
+from tussle.lobby.errors import Refused
 
 __all__ = ["ActionField", "ActionKind", "ActionSpec", "check_action"]
 

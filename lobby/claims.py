@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lobby.lifecycle import Status
-from lobby.messages import Event
-from lobby.runs import Fence
-from lobby.servers import Holder, ServerInfo
-from lobby.store import Store
+from tussle.lobby.lifecycle import Status
+from tussle.lobby.messages import Event
+from tussle.lobby.runs import Fence
+from tussle.lobby.servers import Holder, ServerInfo
+from tussle.lobby.store import Store
 
 __all__ = ["Claims", "Recovered", "Unheld"]
 

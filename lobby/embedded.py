@@ -27,8 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from lobby.errors import StoreError
-from lobby.settings import Settings
+from tussle.lobby.errors import StoreError
+from tussle.lobby.settings import Settings
 
 __all__ = ["Binary", "EmbeddedStore", "find_binary", "store_address"]
 

@@ -42,7 +42,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lobby.errors import ProtocolError
+from tussle.lobby.errors import ProtocolError
 
 __all__ = [
     "FRAME",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from lobby.errors import Conflict
+from tussle.lobby.errors import Conflict
 
 __all__ = ["ENDED", "SOURCES", "TRANSITIONS", "LifecycleEvent", "Status", "advance"]
 

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import msgspec
 
-from lobby.errors import ProtocolError
-from lobby.sensors import Batch, SensorInfo
+from tussle.lobby.errors import ProtocolError
+from tussle.lobby.sensors import Batch, SensorInfo
 
 __all__ = [
     "Batches",

@@ -18,13 +18,13 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused, StoreError
-from lobby.ids import is_session_token, new_secret, new_session_token, secret_hash
-from lobby.messages import Event, ObserversData, SessionView
-from lobby.servers import Holder
-from lobby.settings import Settings
-from lobby.store import Argument, Store
-from lobby.views import Views
+from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused, StoreError
+from tussle.lobby.ids import is_session_token, new_secret, new_session_token, secret_hash
+from tussle.lobby.messages import Event, ObserversData, SessionView
+from tussle.lobby.servers import Holder
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Argument, Store
+from tussle.lobby.views import Views
 
 __all__ = ["Connected", "Holder", "Lobbies", "Seat"]
 

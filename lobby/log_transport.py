@@ -18,10 +18,10 @@ from typing import Self
 
 import orjson
 
-from lobby.errors import StoreError
-from lobby.logs import json_formatter
-from lobby.settings import Settings
-from lobby.store import Store
+from tussle.lobby.errors import StoreError
+from tussle.lobby.logs import json_formatter
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
 
 __all__ = ["LogTransport", "published"]
 

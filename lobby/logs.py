@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from lobby.settings import Settings
+from tussle.lobby.settings import Settings
 
 __all__ = ["configure", "get_logger", "json_formatter", "short"]
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from lobby.errors import ProtocolError
+from tussle.lobby.errors import ProtocolError
 
 __all__ = [
     "PROTOCOL",

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lobby.accounts import PlayerInfo
-from lobby.errors import NotFound
-from lobby.lobbies import Lobbies
-from lobby.roles import Role
-from lobby.settings import Settings
-from lobby.store import Store
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import NotFound
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.roles import Role
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
 
 __all__ = ["Operators"]
 

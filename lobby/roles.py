@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from lobby.errors import Forbidden
+from tussle.lobby.errors import Forbidden
 
 __all__ = ["RIGHTS", "Operation", "Role", "check_right", "may"]
 

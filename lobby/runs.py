@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from lobby.errors import StoreError
-from lobby.lifecycle import SOURCES, LifecycleEvent, Status
-from lobby.messages import Event
-from lobby.servers import Holder
-from lobby.store import Argument, Store
-from lobby.views import Views
+from tussle.lobby.errors import StoreError
+from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
+from tussle.lobby.messages import Event
+from tussle.lobby.servers import Holder
+from tussle.lobby.store import Argument, Store
+from tussle.lobby.views import Views
 
 __all__ = [
     "Checkpoint",

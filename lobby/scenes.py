@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from lobby.errors import Refused
+from tussle.lobby.errors import Refused
 
 __all__ = [
     "Body",

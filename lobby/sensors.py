@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from lobby.ids import is_session_token
-from lobby.keys import Keys
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.keys import Keys
 
 __all__ = ["Batch", "Sensor", "SensorInfo", "decode_batch", "now_utc", "source_stream"]
 

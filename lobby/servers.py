@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lobby.errors import AuthError
-from lobby.ids import new_secret, secret_hash
-from lobby.store import Store
+from tussle.lobby.errors import AuthError
+from tussle.lobby.ids import new_secret, secret_hash
+from tussle.lobby.store import Store
 
 __all__ = ["Holder", "ServerInfo", "Servers", "socket_address"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lobby.errors import Refused
+from tussle.lobby.errors import Refused
 
 __all__ = ["Lease", "Slots", "Wait"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lobby.settings import Settings
+from tussle.lobby.settings import Settings
 
 __all__ = ["Spring", "SpringRun", "State", "decode_state", "encode_state"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from lobby.errors import NotFound, Refused
-from lobby.settings import Settings
-from lobby.spring import Spring, SpringRun, State, decode_state
-from lobby.store import Store
+from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring import Spring, SpringRun, State, decode_state
+from tussle.lobby.store import Store
 
 __all__ = ["SpringRuns"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from lobby.errors import NotFound
-from lobby.store import Store
+from tussle.lobby.errors import NotFound
+from tussle.lobby.store import Store
 
 __all__ = ["LeaderboardRow", "Profile", "Standings"]
 

@@ -27,11 +27,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
-from lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
-from lobby.keys import Keys
+from tussle.lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
+from tussle.lobby.keys import Keys
 
 if TYPE_CHECKING:
-    from lobby.wakeups import Wakeups
+    from tussle.lobby.wakeups import Wakeups
 
 __all__ = ["REFUSALS", "SCHEMA", "Link", "Script", "Store", "load_scripts"]
 
@@ -307,7 +307,7 @@ class Store:
 
     def wakeups(self) -> Wakeups:
         """Hints from channels: ``async with store.wakeups() as hints``."""
-        from lobby.wakeups import Wakeups  # it is built on this module
+        from tussle.lobby.wakeups import Wakeups  # it is built on this module
 
         return Wakeups(self)
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lobby.errors import StoreError
-from lobby.store import Store
+from tussle.lobby.errors import StoreError
+from tussle.lobby.store import Store
 
 __all__ = ["Entry", "StreamGroup", "trim_acknowledged"]
 

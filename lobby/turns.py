@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from lobby.errors import Conflict
+from tussle.lobby.errors import Conflict
 
 __all__ = ["SKIPS_TO_LEAVE", "TurnOrder"]
 

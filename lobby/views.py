@@ -10,11 +10,11 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from lobby.errors import Conflict, NotFound, Refused, StoreError
-from lobby.lifecycle import ENDED, Status
-from lobby.messages import Event, ObserversData, SeatView, SessionView
-from lobby.servers import socket_address
-from lobby.store import Store
+from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
+from tussle.lobby.lifecycle import ENDED, Status
+from tussle.lobby.messages import Event, ObserversData, SeatView, SessionView
+from tussle.lobby.servers import socket_address
+from tussle.lobby.store import Store
 
 __all__ = ["Views"]
 

@@ -14,9 +14,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
-from lobby.errors import StoreError
-from lobby.logs import get_logger
-from lobby.store import Link, Store
+from tussle.lobby.errors import StoreError
+from tussle.lobby.logs import get_logger
+from tussle.lobby.store import Link, Store
 
 __all__ = ["RECONNECTED", "Wakeups"]
 

@@ -9,9 +9,9 @@ import time
 
 import click
 
-from lobby.errors import Refused
-from lobby.logs import configure
-from lobby.settings import BOT_SKILLS, BadSetting, Settings
+from tussle.lobby.errors import Refused
+from tussle.lobby.logs import configure
+from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
 
 __all__ = ["command"]
 
@@ -58,7 +58,7 @@ def command(
 
     A bot that finds no opponent within the lobby timeout leaves and is done, so that odd numbers end too.
     """
-    from player.bots import Party
+    from tussle.player.bots import Party
 
     try:
         settings = Settings.read(bot_skill=skill, server_url=server_url, bot_think_s=think_s)
@@ -81,7 +81,7 @@ def command(
 
 
 async def _run(party: object) -> int:
-    from player.bots import Party, Tally, play_party
+    from tussle.player.bots import Party, Tally, play_party
 
     assert isinstance(party, Party)
     tally, began = Tally(), time.monotonic()

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from lobby.errors import AuthError, ClientError, Conflict, LobbyError, RateLimited, ServerFault
-from lobby.lifecycle import ENDED
-from lobby.logs import get_logger, short
-from lobby.messages import Event
-from player.backoff import Backoff
-from player.client import Client, Join
-from player.connection import SessionConnection
-from player.transcript import Disconnected
+from tussle.lobby.errors import AuthError, ClientError, Conflict, LobbyError, RateLimited, ServerFault
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import Event
+from tussle.player.backoff import Backoff
+from tussle.player.client import Client, Join
+from tussle.player.connection import SessionConnection
+from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +107,7 @@ def decide_by_mode(
 ) -> Decide:
     """The mode's own program of that skill. ``bodies``: the catalogue's, which a planner looks ahead with; without
     them it plays as "sharp". Raises what ``get_mode`` raises for a mode that there is not."""
-    from server.modes import get_mode
+    from tussle.server.modes import get_mode
 
     rules = get_mode(mode)
 
@@ -117,7 +117,7 @@ def decide_by_mode(
 
     if not skill.startswith("planner") or bodies is None:
         return decide
-    from player.planner import Planner
+    from tussle.player.planner import Planner
 
     planner = Planner(mode, bodies)
 

@@ -21,11 +21,11 @@ from typing import Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
-from lobby.errors import LobbyError, ProtocolError
-from lobby.messages import SessionView
-from lobby.spring import SpringRun
-from player.connection import SessionConnection, is_loopback
-from player.transcript import Disconnected, error_of
+from tussle.lobby.errors import LobbyError, ProtocolError
+from tussle.lobby.messages import SessionView
+from tussle.lobby.spring import SpringRun
+from tussle.player.connection import SessionConnection, is_loopback
+from tussle.player.transcript import Disconnected, error_of
 
 __all__ = ["Client", "Join", "LeaderboardRow", "Login", "Me"]
 

@@ -29,10 +29,10 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
-from lobby.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
-from player.backoff import Backoff
-from player.transcript import (
+from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
+from tussle.player.backoff import Backoff
+from tussle.player.transcript import (
     Acknowledged,
     Delivered,
     Disconnected,
@@ -47,7 +47,7 @@ from player.transcript import (
 )
 
 if TYPE_CHECKING:
-    from lobby.frames import Frame, Topology
+    from tussle.lobby.frames import Frame, Topology
 
 __all__ = ["Renew", "SessionConnection", "is_loopback"]
 
@@ -205,7 +205,7 @@ class SessionConnection:
     def frame(self) -> Frame | None:
         """The newest frame, decoded when first looked at."""
         if self._frame is None and self._frame_bytes is not None:
-            from lobby.frames import decode_frame
+            from tussle.lobby.frames import decode_frame
 
             self._frame = decode_frame(self._frame_bytes)
         return self._frame
@@ -214,7 +214,7 @@ class SessionConnection:
     def topology(self) -> Topology | None:
         """The meshes that the frames move; None until they came."""
         if self._topology is None and self._topology_bytes is not None:
-            from lobby.frames import decode_topology
+            from tussle.lobby.frames import decode_topology
 
             self._topology = decode_topology(self._topology_bytes)
         return self._topology

@@ -24,8 +24,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from lobby.errors import CloseCode
-from lobby.live import (
+from tussle.lobby.errors import CloseCode
+from tussle.lobby.live import (
     Batches,
     Failure,
     ListSources,
@@ -42,11 +42,11 @@ from lobby.live import (
     SubscribeData,
     TellInfo,
 )
-from lobby.messages import PROTOCOL
-from lobby.sensors import SensorInfo
-from player.backoff import Backoff
-from player.connection import is_loopback
-from player.transcript import Disconnected
+from tussle.lobby.messages import PROTOCOL
+from tussle.lobby.sensors import SensorInfo
+from tussle.player.backoff import Backoff
+from tussle.player.connection import is_loopback
+from tussle.player.transcript import Disconnected
 
 __all__ = ["follow", "list_sources"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from server.modes import get_mode
-from server.modes.mode import Action, Outcome, Seat
-from server.simulation import Input, SessionSpec, Simulation
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import Action, Outcome, Seat
+from tussle.server.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Planner", "look"]
 

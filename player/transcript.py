@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from lobby.errors import (
+from tussle.lobby.errors import (
     AuthError,
     ClientError,
     CloseCode,
@@ -33,7 +33,7 @@ from lobby.errors import (
     SolverFailed,
     StoreError,
 )
-from lobby.messages import (
+from tussle.lobby.messages import (
     PROTOCOL,
     AckData,
     ErrorData,

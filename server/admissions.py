@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from lobby.errors import LobbyError
-from server.session import Answer, SessionCore
-from server.simulation import Input
+from tussle.lobby.errors import LobbyError
+from tussle.server.session import Answer, SessionCore
+from tussle.server.simulation import Input
 
 __all__ = ["Admissions"]
 

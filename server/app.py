@@ -21,38 +21,38 @@ from typing import Any
 import orjson
 import uvicorn
 
-from lobby.accounts import Accounts
-from lobby.claims import Claims
-from lobby.errors import LobbyError
-from lobby.ids import new_secret, new_server_id
-from lobby.lobbies import Lobbies
-from lobby.log_transport import published
-from lobby.logs import get_logger
-from lobby.messages import Event
-from lobby.operators import Operators
-from lobby.runs import Runs
-from lobby.servers import Holder as HolderAddress
-from lobby.servers import Servers
-from lobby.settings import Settings
-from lobby.spring_runs import SpringRuns
-from lobby.standings import Standings
-from lobby.store import Store
-from server.archive import Archive
-from server.audiences import Audiences
-from server.gateway import BUILD, Gateway
-from server.guard import guarded
-from server.holder import Holder
-from server.http import create_app
-from server.lease import Lease
-from server.limits import Places, Proxies
-from server.live import LiveHub
-from server.modes import all_modes
-from server.observers import Observers
-from server.physics_id import physics_id
-from server.pool import Pool
-from server.relay import Relays
-from server.run import Backing
-from server.telemetry import Telemetry
+from tussle.lobby.accounts import Accounts
+from tussle.lobby.claims import Claims
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.ids import new_secret, new_server_id
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.log_transport import published
+from tussle.lobby.logs import get_logger
+from tussle.lobby.messages import Event
+from tussle.lobby.operators import Operators
+from tussle.lobby.runs import Runs
+from tussle.lobby.servers import Holder as HolderAddress
+from tussle.lobby.servers import Servers
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.standings import Standings
+from tussle.lobby.store import Store
+from tussle.server.archive import Archive
+from tussle.server.audiences import Audiences
+from tussle.server.gateway import BUILD, Gateway
+from tussle.server.guard import guarded
+from tussle.server.holder import Holder
+from tussle.server.http import create_app
+from tussle.server.lease import Lease
+from tussle.server.limits import Places, Proxies
+from tussle.server.live import LiveHub
+from tussle.server.modes import all_modes
+from tussle.server.observers import Observers
+from tussle.server.physics_id import physics_id
+from tussle.server.pool import Pool
+from tussle.server.relay import Relays
+from tussle.server.run import Backing
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Server", "serve"]
 
@@ -320,8 +320,8 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """The entry point of ``python -m server``."""
-    from lobby import logs
-    from lobby.settings import BadSetting
+    from tussle.lobby import logs
+    from tussle.lobby.settings import BadSetting
 
     try:
         settings = Settings.read()

@@ -30,10 +30,10 @@ from typing import Any
 import fsspec
 import msgspec
 
-from lobby.errors import NotFound, ProtocolError
-from lobby.logs import get_logger, short
-from server.physics_id import origin
-from server.simulation import Advance, Input, SessionSpec
+from tussle.lobby.errors import NotFound, ProtocolError
+from tussle.lobby.logs import get_logger, short
+from tussle.server.physics_id import origin
+from tussle.server.simulation import Advance, Input, SessionSpec
 
 __all__ = ["Archive", "End", "Manifest", "Part", "Volume"]
 

@@ -13,12 +13,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
-from lobby.errors import CloseCode, Conflict, LobbyError, NotFound
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.messages import Event, Notice, NoticeData, SessionMessage, encode
-from server.framing import binary_frame, text_frame
-from server.telemetry import Telemetry
+from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import Event, Notice, NoticeData, SessionMessage, encode
+from tussle.server.framing import binary_frame, text_frame
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Audience", "Sink", "Viewer"]
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lobby.errors import StoreError
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.messages import Event
-from lobby.store import Store
-from lobby.wakeups import RECONNECTED, Wakeups
-from server.audience import Audience, Viewer
-from server.telemetry import Telemetry
+from tussle.lobby.errors import StoreError
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import Event
+from tussle.lobby.store import Store
+from tussle.lobby.wakeups import RECONNECTED, Wakeups
+from tussle.server.audience import Audience, Viewer
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Audiences"]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
-from lobby.lobbies import Lobbies
-from lobby.messages import (
+from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.messages import (
     Ack,
     AckData,
     Act,
@@ -30,13 +30,13 @@ from lobby.messages import (
     Ready,
     Resync,
 )
-from server.audience import Audience
-from server.audiences import Audiences
-from server.connection import Replies
-from server.holder import Holder
-from server.link import Link
-from server.relay import Relays
-from server.telemetry import Telemetry
+from tussle.server.audience import Audience
+from tussle.server.audiences import Audiences
+from tussle.server.connection import Replies
+from tussle.server.holder import Holder
+from tussle.server.link import Link
+from tussle.server.relay import Relays
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Commands"]
 

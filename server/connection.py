@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lobby.errors import Conflict, ProtocolError, RateLimited
-from lobby.messages import ClientMessage, Hello, decode_client
-from lobby.settings import Settings
+from tussle.lobby.errors import Conflict, ProtocolError, RateLimited
+from tussle.lobby.messages import ClientMessage, Hello, decode_client
+from tussle.lobby.settings import Settings
 
 __all__ = ["Connection", "Phase", "Replies", "TokenBucket"]
 

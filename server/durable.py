@@ -19,15 +19,15 @@ from typing import TypeVar
 
 import msgspec
 
-from lobby.errors import Diverged, Refused, SolverFailed
-from lobby.logs import get_logger, short
-from lobby.runs import Fence, Runs, TickEvent
-from server.archive import Volume
-from server.lease import Lease
-from server.pool import Checkpoint, Pool, Solver
-from server.session import Batch
-from server.simulation import Advance, Input, SessionSpec
-from server.telemetry import Telemetry
+from tussle.lobby.errors import Diverged, Refused, SolverFailed
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.runs import Fence, Runs, TickEvent
+from tussle.server.archive import Volume
+from tussle.server.lease import Lease
+from tussle.server.pool import Checkpoint, Pool, Solver
+from tussle.server.session import Batch
+from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["DurableWorld", "Rebuilt"]
 

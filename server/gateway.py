@@ -24,39 +24,39 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from lobby.errors import (
+from tussle.lobby.errors import (
     AuthError,
     CloseCode,
     LobbyError,
     Moved,
     ProtocolError,
 )
-from lobby.frames import schema_hash
-from lobby.ids import is_session_token, new_secret
-from lobby.lifecycle import ENDED
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.messages import (
+from tussle.lobby.frames import schema_hash
+from tussle.lobby.ids import is_session_token, new_secret
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import (
     PROTOCOL,
     Hello,
     Welcome,
     WelcomeData,
 )
-from lobby.servers import Servers, socket_address
-from lobby.settings import Settings
-from server.audience import Audience
-from server.audiences import Audiences
-from server.commands import Commands
-from server.connection import Connection, Replies
-from server.framing import binary_frame
-from server.holder import Holder
-from server.limits import Origins, Places, Proxies
-from server.link import Link, absolute, short_reason
-from server.live import LiveHub
-from server.observers import Observers
-from server.relay import RELAY_PATH, Relays, serve_relay
-from server.sockets import Socket, header
-from server.telemetry import Telemetry
+from tussle.lobby.servers import Servers, socket_address
+from tussle.lobby.settings import Settings
+from tussle.server.audience import Audience
+from tussle.server.audiences import Audiences
+from tussle.server.commands import Commands
+from tussle.server.connection import Connection, Replies
+from tussle.server.framing import binary_frame
+from tussle.server.holder import Holder
+from tussle.server.limits import Origins, Places, Proxies
+from tussle.server.link import Link, absolute, short_reason
+from tussle.server.live import LiveHub
+from tussle.server.observers import Observers
+from tussle.server.relay import RELAY_PATH, Relays, serve_relay
+from tussle.server.sockets import Socket, header
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["BUILD", "Gateway"]
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from server.limits import Places, Proxies
+from tussle.server.limits import Places, Proxies
 
 __all__ = ["guarded"]
 

@@ -17,21 +17,21 @@ from typing import Any
 
 import msgspec
 
-from lobby.claims import Claims, Unheld
-from lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
-from lobby.lifecycle import LifecycleEvent, Status
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.messages import Event
-from lobby.runs import Fence
-from lobby.servers import Holder as HolderAddress
-from lobby.servers import ServerInfo, Servers
-from server.audience import Audience
-from server.audiences import Audiences
-from server.physics_id import physics_id
-from server.pool import Pool
-from server.run import OPERATIONS, Backing, Run, make_spec
-from server.simulation import SessionSpec
+from tussle.lobby.claims import Claims, Unheld
+from tussle.lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
+from tussle.lobby.lifecycle import LifecycleEvent, Status
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import Event
+from tussle.lobby.runs import Fence
+from tussle.lobby.servers import Holder as HolderAddress
+from tussle.lobby.servers import ServerInfo, Servers
+from tussle.server.audience import Audience
+from tussle.server.audiences import Audiences
+from tussle.server.physics_id import physics_id
+from tussle.server.pool import Pool
+from tussle.server.run import OPERATIONS, Backing, Run, make_spec
+from tussle.server.simulation import SessionSpec
 
 __all__ = ["Holder"]
 

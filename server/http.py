@@ -20,8 +20,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lobby.accounts import Accounts, PlayerInfo
-from lobby.errors import (
+from tussle.lobby.accounts import Accounts, PlayerInfo
+from tussle.lobby.errors import (
     AuthError,
     ClientError,
     LobbyError,
@@ -31,24 +31,24 @@ from lobby.errors import (
     Refused,
     StoreError,
 )
-from lobby.ids import is_session_token
-from lobby.lobbies import Lobbies, Seat
-from lobby.logs import get_logger
-from lobby.messages import PROTOCOL
-from lobby.operators import Operators
-from lobby.servers import Holder as HolderAddress
-from lobby.servers import socket_address
-from lobby.settings import Settings
-from lobby.spring_runs import SpringRuns
-from lobby.standings import Standings
-from server.limits import Buckets
-from server.modes import get_mode
-from server.openapi import Call, document
-from server.operations import operator_routes
-from server.shield import Shield
-from server.springs import Begin, spring_routes
-from server.telemetry import Telemetry
-from server.web import web_routes
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.lobbies import Lobbies, Seat
+from tussle.lobby.logs import get_logger
+from tussle.lobby.messages import PROTOCOL
+from tussle.lobby.operators import Operators
+from tussle.lobby.servers import Holder as HolderAddress
+from tussle.lobby.servers import socket_address
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.standings import Standings
+from tussle.server.limits import Buckets
+from tussle.server.modes import get_mode
+from tussle.server.openapi import Call, document
+from tussle.server.operations import operator_routes
+from tussle.server.shield import Shield
+from tussle.server.springs import Begin, spring_routes
+from tussle.server.telemetry import Telemetry
+from tussle.server.web import web_routes
 
 __all__ = ["create_app"]
 

@@ -14,10 +14,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from lobby.errors import Fenced, StoreError
-from lobby.logs import get_logger
-from lobby.servers import Holder, Servers
-from server.telemetry import Telemetry
+from tussle.lobby.errors import Fenced, StoreError
+from tussle.lobby.logs import get_logger
+from tussle.lobby.servers import Holder, Servers
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Lease"]
 

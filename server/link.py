@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lobby.errors import CloseCode, LobbyError
-from lobby.lobbies import Connected
-from lobby.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
-from server.audience import Audience
-from server.connection import Connection, Replies
-from server.framing import text_frame
-from server.sockets import Socket, header
-from server.telemetry import Telemetry
+from tussle.lobby.errors import CloseCode, LobbyError
+from tussle.lobby.lobbies import Connected
+from tussle.lobby.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
+from tussle.server.audience import Audience
+from tussle.server.connection import Connection, Replies
+from tussle.server.framing import text_frame
+from tussle.server.sockets import Socket, header
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["Link", "absolute", "short_reason"]
 

@@ -18,10 +18,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lobby.accounts import Accounts
-from lobby.errors import ClientError, CloseCode, LobbyError, NotFound, ProtocolError, RateLimited, StoreError
-from lobby.ids import is_session_token
-from lobby.live import (
+from tussle.lobby.accounts import Accounts
+from tussle.lobby.errors import (
+    ClientError,
+    CloseCode,
+    LobbyError,
+    NotFound,
+    ProtocolError,
+    RateLimited,
+    StoreError,
+)
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.live import (
     Failure,
     FailureData,
     ListSources,
@@ -46,16 +54,16 @@ from lobby.live import (
     decode_live,
     encode_live,
 )
-from lobby.logs import get_logger
-from lobby.messages import PROTOCOL
-from lobby.operators import Operators
-from lobby.roles import Operation, Role, check_right
-from lobby.sensors import Batch, SensorInfo, decode_batch, source_stream
-from lobby.settings import Settings
-from lobby.store import Store
-from lobby.wakeups import RECONNECTED, Wakeups
-from server.connection import TokenBucket
-from server.outbox import Outbox
+from tussle.lobby.logs import get_logger
+from tussle.lobby.messages import PROTOCOL
+from tussle.lobby.operators import Operators
+from tussle.lobby.roles import Operation, Role, check_right
+from tussle.lobby.sensors import Batch, SensorInfo, decode_batch, source_stream
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.lobby.wakeups import RECONNECTED, Wakeups
+from tussle.server.connection import TokenBucket
+from tussle.server.outbox import Outbox
 
 __all__ = ["LiveHub", "Socket"]
 

@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from lobby.errors import LobbyError, NotFound, StoreError
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.messages import ObserversMessage, encode
-from server.audiences import Audiences
-from server.framing import text_frame
+from tussle.lobby.errors import LobbyError, NotFound, StoreError
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.messages import ObserversMessage, encode
+from tussle.server.audiences import Audiences
+from tussle.server.framing import text_frame
 
 __all__ = ["Observers"]
 

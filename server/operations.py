@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lobby.accounts import PlayerInfo
-from lobby.logs import get_logger, short
-from lobby.operators import Operators
-from lobby.roles import Operation, check_right
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.operators import Operators
+from tussle.lobby.roles import Operation, check_right
 
 __all__ = ["operator_routes"]
 

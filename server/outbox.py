@@ -12,9 +12,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from lobby.errors import RateLimited
-from lobby.live import Batches, BatchesData, Gap, LiveReply
-from lobby.sensors import Batch
+from tussle.lobby.errors import RateLimited
+from tussle.lobby.live import Batches, BatchesData, Gap, LiveReply
+from tussle.lobby.sensors import Batch
 
 __all__ = ["Outbox"]
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lobby.errors import ClientError, Fenced, ServerFault
-from lobby.logs import get_logger, short
-from lobby.runs import Fence
-from lobby.sensors import Reading, Sensor, SensorInfo, now_utc
-from lobby.store import Store
-from server.simulation import Advance
+from tussle.lobby.errors import ClientError, Fenced, ServerFault
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.runs import Fence
+from tussle.lobby.sensors import Reading, Sensor, SensorInfo, now_utc
+from tussle.lobby.store import Store
+from tussle.server.simulation import Advance
 
 __all__ = ["SENSORS", "Readings"]
 

@@ -26,15 +26,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
-from lobby.lifecycle import ENDED, Status
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger
-from lobby.servers import Servers
-from server.audience import Audience
-from server.holder import Holder
-from server.run import Run
-from server.session import Answer
+from tussle.lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
+from tussle.lobby.lifecycle import ENDED, Status
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger
+from tussle.lobby.servers import Servers
+from tussle.server.audience import Audience
+from tussle.server.holder import Holder
+from tussle.server.run import Run
+from tussle.server.session import Answer
 
 __all__ = ["RELAY_PATH", "Relays", "RemoteRun", "serve_relay"]
 

@@ -20,27 +20,27 @@ from typing import Any
 import msgspec
 import orjson
 
-from lobby.claims import Claims
-from lobby.errors import CloseCode, Conflict, SolverFailed
-from lobby.lifecycle import LifecycleEvent
-from lobby.logs import get_logger, short
-from lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
-from lobby.servers import Holder as HolderAddress
-from lobby.servers import socket_address
-from lobby.settings import Settings
-from server.admissions import Admissions
-from server.archive import Archive, Volume
-from server.audience import Audience
-from server.durable import DurableWorld
-from server.lease import Lease
-from server.modes import get_mode
-from server.modes.mode import Seat
-from server.pace import Pace
-from server.physics_id import physics_id
-from server.pool import Pool
-from server.session import Answer, Batch, SessionCore
-from server.simulation import Advance, Input, SessionSpec
-from server.telemetry import Telemetry
+from tussle.lobby.claims import Claims
+from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
+from tussle.lobby.lifecycle import LifecycleEvent
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
+from tussle.lobby.servers import Holder as HolderAddress
+from tussle.lobby.servers import socket_address
+from tussle.lobby.settings import Settings
+from tussle.server.admissions import Admissions
+from tussle.server.archive import Archive, Volume
+from tussle.server.audience import Audience
+from tussle.server.durable import DurableWorld
+from tussle.server.lease import Lease
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import Seat
+from tussle.server.pace import Pace
+from tussle.server.physics_id import physics_id
+from tussle.server.pool import Pool
+from tussle.server.session import Answer, Batch, SessionCore
+from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.telemetry import Telemetry
 
 __all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from lobby.actions import ActionSpec, check_action
-from lobby.errors import Conflict, LobbyError, NotYourTurn
-from server.modes.mode import Phase, Result
-from server.simulation import Advance, Input
+from tussle.lobby.actions import ActionSpec, check_action
+from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn
+from tussle.server.modes.mode import Phase, Result
+from tussle.server.simulation import Advance, Input
 
 __all__ = ["Answer", "Batch", "SessionCore"]
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lobby.settings import Settings
-from server.limits import Buckets, Origins
+from tussle.lobby.settings import Settings
+from tussle.server.limits import Buckets, Origins
 
 __all__ = ["SECURITY_HEADERS", "Shield"]
 

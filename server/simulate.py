@@ -19,15 +19,15 @@ import meshio
 import msgspec
 import numpy as np
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
-from server.physics.checkpoint import encode_state, state_hash
-from server.physics.identity import physics_id, versions
-from server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
-from server.physics.model import Model, compile_scene, vertices
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, State, StepReport
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
+from tussle.server.physics.checkpoint import encode_state, state_hash
+from tussle.server.physics.identity import physics_id, versions
+from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
+from tussle.server.physics.model import Model, compile_scene, vertices
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, State, StepReport
 
 __all__ = ["MATERIALS", "Summary", "load_scene", "simulate"]
 

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from lobby.actions import ActionSpec
-from lobby.errors import ProtocolError, Refused
-from lobby.frames import Frame, Topology, encode_frame, encode_topology
-from server.modes import get_mode
-from server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
-from server.physics.state import Proof
+from tussle.lobby.actions import ActionSpec
+from tussle.lobby.errors import ProtocolError, Refused
+from tussle.lobby.frames import Frame, Topology, encode_frame, encode_topology
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
+from tussle.server.physics.state import Proof
 
 if TYPE_CHECKING:
-    from server.world import World
+    from tussle.server.world import World
 
 __all__ = ["Advance", "Input", "SessionSpec", "Simulation"]
 
@@ -380,7 +380,7 @@ def make_mode(spec: SessionSpec) -> Mode:
 
 def _worlds() -> type[World]:
     """Loads the solver, which the server process that only admits inputs never does."""
-    from server.world import World
+    from tussle.server.world import World
 
     return World
 

@@ -17,9 +17,9 @@ import traceback
 
 import msgspec
 
-from lobby.errors import ClientError
-from server.kernels import load_kernels
-from server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.lobby.errors import ClientError
+from tussle.server.kernels import load_kernels
+from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
 
 __all__ = ["MAX_FRAME", "Reply", "Request", "serve"]
 

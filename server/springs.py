@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lobby.accounts import PlayerInfo
-from lobby.errors import RateLimited
-from lobby.spring_runs import SpringRuns
-from server.limits import Buckets
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import RateLimited
+from tussle.lobby.spring_runs import SpringRuns
+from tussle.server.limits import Buckets
 
 __all__ = ["Begin", "spring_routes"]
 

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lobby.errors import Refused
-from server.archive import Archive, Manifest, Part
-from server.physics_id import origin, physics_id
-from server.simulation import Input, SessionSpec, Simulation
+from tussle.lobby.errors import Refused
+from tussle.server.archive import Archive, Manifest, Part
+from tussle.server.physics_id import origin, physics_id
+from tussle.server.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Record", "Verdict", "load_record", "verify"]
 

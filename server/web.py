@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lobby.logs import get_logger
+from tussle.lobby.logs import get_logger
 
 __all__ = ["DIST", "web_routes"]
 

@@ -16,16 +16,16 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from lobby.errors import Diverged, ProtocolError
-from lobby.frames import BodyKind, TopologyBody
-from lobby.scenes import Quaternion, Scene, Vector
-from server.modes.mode import Effect, View
-from server.physics.checkpoint import decode_state, encode_state
-from server.physics.layout import rotation_matrix
-from server.physics.model import Model, affines, body_vertices, compile_scene, parking
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, Floats, Proof, State, StepReport
+from tussle.lobby.errors import Diverged, ProtocolError
+from tussle.lobby.frames import BodyKind, TopologyBody
+from tussle.lobby.scenes import Quaternion, Scene, Vector
+from tussle.server.modes.mode import Effect, View
+from tussle.server.physics.checkpoint import decode_state, encode_state
+from tussle.server.physics.layout import rotation_matrix
+from tussle.server.physics.model import Model, affines, body_vertices, compile_scene, parking
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, Floats, Proof, State, StepReport
 
 __all__ = ["World"]
 

@@ -28,7 +28,7 @@ START_S = 600.0
 
 POLL_S = 0.05
 
-INHERITED = ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
+INHERITED = ("PATH", "PYTHONPATH", "HOME", "NUMBA_CACHE_DIR", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
 
 
 def free_port() -> int:
@@ -180,7 +180,7 @@ class Stack:
         command = (
             [sys.executable, str(ROOT / program)]
             if program.endswith(".py")
-            else [sys.executable, "-X", "faulthandler", "-m", program]
+            else [sys.executable, "-P", "-X", "faulthandler", "-m", f"tussle.{program}"]
         )
         inherited = {key: value for key, value in os.environ.items() if key in INHERITED}
         with log.open("wb") as output:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-import build_db
-from build_db import SHIPPED, catalogue_path, read_catalogue, seed
-from lobby.errors import Refused
-from lobby.store import Store
 from tests.conftest import World
+from tussle import build_db
+from tussle.build_db import SHIPPED, catalogue_path, read_catalogue, seed
+from tussle.lobby.errors import Refused
+from tussle.lobby.store import Store
 
 
 def document() -> dict[str, Any]:

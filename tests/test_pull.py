@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-import build_db
-from build_db import SHIPPED, seed
-from lobby.errors import Refused
 from tests.conftest import World
+from tussle import build_db
+from tussle.build_db import SHIPPED, seed
+from tussle.lobby.errors import Refused
 
 
 class Pages(BaseHTTPRequestHandler):

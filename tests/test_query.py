@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from lobby.store import Store
 from tests.stack import Stack
+from tussle.lobby.store import Store
 
 README = Path(__file__).parent.parent / "README.md"
 

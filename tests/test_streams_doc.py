@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from lobby.settings import Settings
-from lobby.store import Store
-from server.readings import SENSORS
-from server.simulation import Input
 from tests.conftest import World
-from worker.position import position_solver
-from worker.sources import SourceProcess
-from worker.stream_solver import StreamSolver
-from worker.velocity import velocity_solver
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.server.readings import SENSORS
+from tussle.server.simulation import Input
+from tussle.worker.position import position_solver
+from tussle.worker.sources import SourceProcess
+from tussle.worker.stream_solver import StreamSolver
+from tussle.worker.velocity import velocity_solver
 
 PAGE = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
 CHECKS = {

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lobby.store import Store
 from tests.stack import ROOT, Stack, children
+from tussle.lobby.store import Store
 
 PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"
 
@@ -70,7 +70,7 @@ async def test_the_mode_is_played_survives_and_is_verified(
         mode, status, result = await store.call("HMGET", store.keys.session(token), *names)
         assert (mode, status) == ("putt", "ended")
         assert sorted(json.loads(result)["places"]) == ["0", "1", "2"]
-        verify = ("-c", "from cli.main import main; main()", "verify", token, "--json")
+        verify = ("-c", "from tussle.cli.main import main; main()", "verify", token, "--json")
         told = json.loads(await ask(*verify, DATA_DIR=str(stack.data_dir), **modes))
     assert told["holds"]
     assert told["ended"]

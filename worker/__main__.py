@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lobby.settings import BadSetting, Settings
-from worker.processes import PROCESSES, run_process
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.worker.processes import PROCESSES, run_process
 
 __all__ = ["main"]
 

@@ -23,12 +23,12 @@ import bson
 import numpy as np
 import numpy.typing as npt
 
-from lobby.errors import LobbyError, StoreError
-from lobby.frames import Frame, Topology, encode_frame
-from lobby.logs import get_logger, short
-from lobby.settings import Settings
-from lobby.store import Store
-from player.client import Client
+from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.frames import Frame, Topology, encode_frame
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.player.client import Client
 
 __all__ = ["Bridge", "decode_update", "encode_update", "world_points"]
 

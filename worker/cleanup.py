@@ -13,14 +13,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from lobby.errors import NotFound, StoreError
-from lobby.ids import new_secret
-from lobby.lifecycle import ENDED, LifecycleEvent
-from lobby.logs import get_logger, short
-from lobby.settings import Settings
-from lobby.store import Store
-from lobby.streams import Entry, StreamGroup
-from worker.awards import Award, Rating, awards, places_of
+from tussle.lobby.errors import NotFound, StoreError
+from tussle.lobby.ids import new_secret
+from tussle.lobby.lifecycle import ENDED, LifecycleEvent
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.lobby.streams import Entry, StreamGroup
+from tussle.worker.awards import Award, Rating, awards, places_of
 
 __all__ = ["GROUP", "Cleanup", "Hook", "nothing", "rest"]
 

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lobby.errors import StoreError
-from lobby.store import Store
+from tussle.lobby.errors import StoreError
+from tussle.lobby.store import Store
 
 __all__ = ["Entry", "Group"]
 

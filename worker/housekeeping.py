@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 
-from lobby.logs import get_logger
-from lobby.settings import Settings
-from lobby.store import Store
-from worker.cleanup import Cleanup, Hook, nothing
-from worker.sweep import Sweep
+from tussle.lobby.logs import get_logger
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.cleanup import Cleanup, Hook, nothing
+from tussle.worker.sweep import Sweep
 
 __all__ = ["PARTS", "Housekeeping"]
 

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lobby.logs import get_logger
-from lobby.settings import BadSetting
-from lobby.store import Store
-from worker.group import Entry
-from worker.sinks import Position, SinkAway
-from worker.tables import TABLES, Feed, Row, time_ns
+from tussle.lobby.logs import get_logger
+from tussle.lobby.settings import BadSetting
+from tussle.lobby.store import Store
+from tussle.worker.group import Entry
+from tussle.worker.sinks import Position, SinkAway
+from tussle.worker.tables import TABLES, Feed, Row, time_ns
 
 __all__ = ["InfluxSink", "line"]
 

@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lobby.logs import get_logger
-from worker.group import Entry
-from worker.sinks import Position, SinkAway
-from worker.tables import TABLES, Feed, Row, day_of, id_parts
+from tussle.lobby.logs import get_logger
+from tussle.worker.group import Entry
+from tussle.worker.sinks import Position, SinkAway
+from tussle.worker.tables import TABLES, Feed, Row, day_of, id_parts
 
 __all__ = ["ParquetSink"]
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from lobby import logs
-from lobby.errors import LobbyError, StoreError
-from lobby.log_transport import published
-from lobby.logs import get_logger
-from lobby.settings import BadSetting, Settings
-from lobby.store import Store
+from tussle.lobby import logs
+from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.log_transport import published
+from tussle.lobby.logs import get_logger
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store import Store
 
 __all__ = ["PROCESSES", "Process", "run_process"]
 
@@ -34,37 +34,37 @@ class Process(Protocol):
 
 
 def _housekeeping(part: str, store: Store, settings: Settings) -> Process:
-    from worker.housekeeping import Housekeeping
+    from tussle.worker.housekeeping import Housekeeping
 
     return Housekeeping(store, settings, part)
 
 
 def _velocity(store: Store, settings: Settings) -> Process:
-    from worker.velocity import velocity_solver
+    from tussle.worker.velocity import velocity_solver
 
     return velocity_solver(store, settings)
 
 
 def _position(store: Store, settings: Settings) -> Process:
-    from worker.position import position_solver
+    from tussle.worker.position import position_solver
 
     return position_solver(store, settings)
 
 
 def _storage(store: Store, settings: Settings) -> Process:
-    from worker.storage import Storage
+    from tussle.worker.storage import Storage
 
     return Storage(store, settings)
 
 
 def _source(store: Store, settings: Settings) -> Process:
-    from worker.sources import SourceProcess
+    from tussle.worker.sources import SourceProcess
 
     return SourceProcess(store, settings)
 
 
 def _bridge(store: Store, settings: Settings) -> Process:
-    from worker.bridge import Bridge
+    from tussle.worker.bridge import Bridge
 
     return Bridge(store, settings)
 

@@ -23,12 +23,12 @@ from typing import Protocol
 
 import msgspec
 
-from lobby.errors import StoreError
-from lobby.ids import is_session_token
-from lobby.logs import get_logger
-from lobby.sensors import Reading, Sensor, SensorInfo, now_utc
-from lobby.settings import BadSetting, Settings
-from lobby.store import Store
+from tussle.lobby.errors import StoreError
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.logs import get_logger
+from tussle.lobby.sensors import Reading, Sensor, SensorInfo, now_utc
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store import Store
 
 __all__ = ["CsvTail", "HostMetrics", "LogTail", "MockSource", "Source", "SourceProcess", "make_source"]
 

@@ -15,15 +15,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lobby.errors import LobbyError, StoreError
-from lobby.ids import new_secret
-from lobby.lifecycle import ENDED
-from lobby.logs import get_logger, short
-from lobby.settings import Settings
-from lobby.store import Store
-from worker.group import entries_of
-from worker.sinks import Position, Sink, SinkAway, make_sink
-from worker.tables import Feed, id_parts
+from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.ids import new_secret
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.group import entries_of
+from tussle.worker.sinks import Position, Sink, SinkAway, make_sink
+from tussle.worker.tables import Feed, id_parts
 
 __all__ = ["Storage"]
 

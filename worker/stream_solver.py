@@ -16,13 +16,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from lobby.errors import LobbyError, StoreError
-from lobby.ids import new_secret
-from lobby.logs import get_logger
-from lobby.settings import Settings
-from lobby.spring import Spring, State, decode_state, encode_state
-from lobby.store import Store
-from worker.group import Entry, Group
+from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.ids import new_secret
+from tussle.lobby.logs import get_logger
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring import Spring, State, decode_state, encode_state
+from tussle.lobby.store import Store
+from tussle.worker.group import Entry, Group
 
 __all__ = ["StreamSolver"]
 

@@ -17,16 +17,16 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from lobby.errors import StoreError
-from lobby.ids import is_session_token
-from lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
-from lobby.lobbies import Lobbies
-from lobby.logs import get_logger, short
-from lobby.servers import Holder, ServerInfo, Servers
-from lobby.settings import Settings
-from lobby.store import Store
-from lobby.streams import trim_acknowledged
-from worker.cleanup import Cleanup, rest
+from tussle.lobby.errors import StoreError
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.logs import get_logger, short
+from tussle.lobby.servers import Holder, ServerInfo, Servers
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.lobby.streams import trim_acknowledged
+from tussle.worker.cleanup import Cleanup, rest
 
 __all__ = ["Sweep"]
 

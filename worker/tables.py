@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from worker.group import Entry
+from tussle.worker.group import Entry
 
 __all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "id_parts", "time_ns"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lobby.settings import Settings
-from lobby.spring import Spring
-from lobby.store import Store
-from worker.stream_solver import StreamSolver
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring import Spring
+from tussle.lobby.store import Store
+from tussle.worker.stream_solver import StreamSolver
 
 __all__ = ["velocity_solver"]
 

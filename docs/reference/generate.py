@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from lobby.settings import Settings  # noqa: E402
+from tussle.lobby.settings import Settings  # noqa: E402
 
 HEAD = """# Settings
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from lobby import actions, errors, frames, lifecycle, messages  # noqa: E402
+from tussle.lobby import actions, errors, frames, lifecycle, messages  # noqa: E402
 
 TARGET = Path(__file__).resolve().parent / "src" / "wire" / "messages.ts"
 

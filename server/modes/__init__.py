@@ -7,14 +7,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from lobby.errors import Refused
-from lobby.settings import Settings
-from server.modes.curling import Curling
-from server.modes.duel import Duel
-from server.modes.mode import Mode
-from server.modes.outside import find_sources, load_modes
-from server.modes.sandbox import Sandbox
-from server.modes.spring_damper import SpringDamper
+from tussle.lobby.errors import Refused
+from tussle.lobby.settings import Settings
+from tussle.server.modes.curling import Curling
+from tussle.server.modes.duel import Duel
+from tussle.server.modes.mode import Mode
+from tussle.server.modes.outside import find_sources, load_modes
+from tussle.server.modes.sandbox import Sandbox
+from tussle.server.modes.spring_damper import SpringDamper
 
 __all__ = ["all_modes", "get_mode", "outside_sources"]
 

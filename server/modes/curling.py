@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
-from lobby.errors import Refused
-from lobby.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
-from lobby.turns import SKIPS_TO_LEAVE, TurnOrder
-from server.modes import curling_bot
-from server.modes.curling_state import (
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
+from tussle.lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.server.modes import curling_bot
+from tussle.server.modes.curling_state import (
     DHAT,
     FRICTION,
     GUARDED,
@@ -44,8 +44,8 @@ from server.modes.curling_state import (
     Lying,
     score_end,
 )
-from server.modes.duel_damage import DamageRules, find_hits
-from server.modes.mode import (
+from tussle.server.modes.duel_damage import DamageRules, find_hits
+from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
@@ -57,8 +57,8 @@ from server.modes.mode import (
     Standing,
     View,
 )
-from server.modes.turn_mode import TurnMode, TurnParams
-from server.physics.state import Control, Floats
+from tussle.server.modes.turn_mode import TurnMode, TurnParams
+from tussle.server.physics.state import Control, Floats
 
 __all__ = ["Curling"]
 

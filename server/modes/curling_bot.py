@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from server.modes.mode import Action
+from tussle.server.modes.mode import Action
 
 __all__ = ["SKILLS", "decide"]
 

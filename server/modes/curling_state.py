@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from lobby.scenes import Vector
-from lobby.turns import TurnOrder
-from server.modes.mode import CatalogueBody, Result
-from server.modes.turn_mode import Stage, TurnParams
+from tussle.lobby.scenes import Vector
+from tussle.lobby.turns import TurnOrder
+from tussle.server.modes.mode import CatalogueBody, Result
+from tussle.server.modes.turn_mode import Stage, TurnParams
 
 __all__ = [
     "DHAT",

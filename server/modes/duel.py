@@ -15,15 +15,15 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from lobby.actions import ActionSpec, check_action
-from lobby.errors import Refused
-from lobby.scenes import Scene
-from lobby.turns import SKIPS_TO_LEAVE, TurnOrder
-from server.modes import duel_bot
-from server.modes.duel_damage import DamageRules, Hit, find_hits
-from server.modes.duel_moves import build_scene, find_target, push, push_energy
-from server.modes.duel_outs import close_blows, find_outs, take_hits, take_out, tell
-from server.modes.duel_report import (
+from tussle.lobby.actions import ActionSpec, check_action
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Scene
+from tussle.lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.server.modes import duel_bot
+from tussle.server.modes.duel_damage import DamageRules, Hit, find_hits
+from tussle.server.modes.duel_moves import build_scene, find_target, push, push_energy
+from tussle.server.modes.duel_outs import close_blows, find_outs, take_hits, take_out, tell
+from tussle.server.modes.duel_report import (
     ACTION_KINDS,
     first_turn,
     rank,
@@ -33,7 +33,7 @@ from server.modes.duel_report import (
     turn_ended_payload,
     turn_started_payload,
 )
-from server.modes.duel_state import (
+from tussle.server.modes.duel_state import (
     AIR_DRAG,
     BRACE_DRAG,
     HOP_ELEVATION,
@@ -46,7 +46,7 @@ from server.modes.duel_state import (
     DuelParams,
     DuelState,
 )
-from server.modes.mode import (
+from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
@@ -56,8 +56,8 @@ from server.modes.mode import (
     Standing,
     View,
 )
-from server.modes.turn_mode import TurnMode, TurnParams
-from server.physics.state import Control, Floats
+from tussle.server.modes.turn_mode import TurnMode, TurnParams
+from tussle.server.physics.state import Control, Floats
 
 __all__ = ["Duel"]
 

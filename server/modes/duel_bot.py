@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from server.modes.mode import Action, Look, Outcome
+from tussle.server.modes.mode import Action, Look, Outcome
 
 __all__ = ["SKILLS", "decide"]
 

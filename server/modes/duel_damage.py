@@ -22,8 +22,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from server.modes.mode import View
-from server.physics.state import Floats
+from tussle.server.modes.mode import View
+from tussle.server.physics.state import Floats
 
 __all__ = ["DamageRules", "Hit", "OpenBlow", "blow_payload", "extend_blow", "find_hits"]
 

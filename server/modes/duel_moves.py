@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lobby.scenes import Body, Material, Recipe, Scene, Vector
-from server.modes.duel_state import (
+from tussle.lobby.scenes import Body, Material, Recipe, Scene, Vector
+from tussle.server.modes.duel_state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,
     ARENA_FRICTION,
@@ -26,7 +26,7 @@ from server.modes.duel_state import (
     SPIN_SPEED,
     DuelState,
 )
-from server.modes.mode import CatalogueBody, View, stream
+from tussle.server.modes.mode import CatalogueBody, View, stream
 
 __all__ = ["build_scene", "find_target", "opening_scale", "push", "push_energy"]
 

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lobby.actions import ActionField, ActionKind, ActionSpec
-from lobby.errors import Refused
-from lobby.turns import TurnOrder
-from server.modes.duel_moves import opening_scale
-from server.modes.duel_state import (
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.errors import Refused
+from tussle.lobby.turns import TurnOrder
+from tussle.server.modes.duel_moves import opening_scale
+from tussle.server.modes.duel_state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,
     ARENA_RADIUS,
@@ -34,8 +34,8 @@ from server.modes.duel_state import (
     Out,
     Turn,
 )
-from server.modes.mode import CatalogueBody, Result, Score, Seat, View
-from server.physics.state import Floats
+from tussle.server.modes.mode import CatalogueBody, Result, Score, Seat, View
+from tussle.server.physics.state import Floats
 
 __all__ = [
     "ACTION_KINDS",

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from lobby.turns import TurnOrder
-from server.modes.duel_damage import OpenBlow
-from server.modes.mode import Result
-from server.modes.turn_mode import Stage, TurnParams
+from tussle.lobby.turns import TurnOrder
+from tussle.server.modes.duel_damage import OpenBlow
+from tussle.server.modes.mode import Result
+from tussle.server.modes.turn_mode import Stage, TurnParams
 
 __all__ = [
     "AIR_DRAG",

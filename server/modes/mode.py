@@ -21,10 +21,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from lobby.actions import ActionSpec
-from lobby.errors import Refused
-from lobby.scenes import Quaternion, Scene, Vector
-from server.physics.state import Control, Floats
+from tussle.lobby.actions import ActionSpec
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Quaternion, Scene, Vector
+from tussle.server.physics.state import Control, Floats
 
 __all__ = [
     "Action",

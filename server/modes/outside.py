@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from lobby.settings import BadSetting
-from server.modes.mode import Mode
+from tussle.lobby.settings import BadSetting
+from tussle.server.modes.mode import Mode
 
 __all__ = ["find_sources", "load_modes"]
 

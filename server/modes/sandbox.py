@@ -18,12 +18,12 @@ from typing import Any, ClassVar, Literal
 import msgspec
 import numpy as np
 
-from lobby.actions import ActionSpec, check_action
-from lobby.errors import Refused
-from lobby.scenes import Quaternion, Scene, Vector
-from lobby.slots import Lease, Slots
-from server.modes import sandbox_bot
-from server.modes.mode import (
+from tussle.lobby.actions import ActionSpec, check_action
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Quaternion, Scene, Vector
+from tussle.lobby.slots import Lease, Slots
+from tussle.server.modes import sandbox_bot
+from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
@@ -37,7 +37,7 @@ from server.modes.mode import (
     Standing,
     View,
 )
-from server.modes.sandbox_scene import (
+from tussle.server.modes.sandbox_scene import (
     action_kinds,
     build_scene,
     check_params,
@@ -48,7 +48,7 @@ from server.modes.sandbox_scene import (
     reach_of,
     vertex_count,
 )
-from server.modes.sandbox_state import (
+from tussle.server.modes.sandbox_state import (
     AIM_SPEED,
     BODIES_MAX,
     DAMPING,
@@ -66,7 +66,7 @@ from server.modes.sandbox_state import (
     Placed,
     SandboxState,
 )
-from server.physics.state import Control, HandleTarget
+from tussle.server.physics.state import Control, HandleTarget
 
 __all__ = ["Sandbox"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from server.modes.mode import Action
+from tussle.server.modes.mode import Action
 
 __all__ = ["decide"]
 

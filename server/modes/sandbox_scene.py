@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from lobby.actions import ActionField, ActionKind
-from lobby.errors import Refused
-from lobby.scenes import Body, Handle, Material, Recipe, Scene, Vector
-from server.modes.mode import CatalogueBody, View
-from server.modes.sandbox_state import (
+from tussle.lobby.actions import ActionField, ActionKind
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Handle, Material, Recipe, Scene, Vector
+from tussle.server.modes.mode import CatalogueBody, View
+from tussle.server.modes.sandbox_state import (
     DHAT,
     DT,
     FLOOR_DEPTH,
@@ -27,7 +27,7 @@ from server.modes.sandbox_state import (
     SandboxParams,
     SandboxState,
 )
-from server.physics.state import Floats
+from tussle.server.physics.state import Floats
 
 __all__ = [
     "action_kinds",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from lobby.scenes import Quaternion, Vector
-from lobby.slots import Slots
-from server.modes.mode import CatalogueBody, Result
+from tussle.lobby.scenes import Quaternion, Vector
+from tussle.lobby.slots import Slots
+from tussle.server.modes.mode import CatalogueBody, Result
 
 __all__ = [
     "AIM_SPEED",

@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
-from lobby.errors import Refused
-from lobby.scenes import Body, Material, Recipe, Scene
-from lobby.spring import Spring, State
-from server.modes.mode import (
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Material, Recipe, Scene
+from tussle.lobby.spring import Spring, State
+from tussle.server.modes.mode import (
     CatalogueBody,
     Effect,
     Event,
@@ -32,7 +32,7 @@ from server.modes.mode import (
     Standing,
     View,
 )
-from server.physics.state import Control
+from tussle.server.physics.state import Control
 
 __all__ = ["SpringDamper", "SpringParams", "SpringState"]
 

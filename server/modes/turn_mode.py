@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
-from lobby.errors import Refused
-from lobby.turns import TurnOrder
-from server.modes.mode import CatalogueBody, Mode, Phase, Result, Seat
+from tussle.lobby.errors import Refused
+from tussle.lobby.turns import TurnOrder
+from tussle.server.modes.mode import CatalogueBody, Mode, Phase, Result, Seat
 
 __all__ = ["Stage", "TurnMode", "TurnParams"]
 

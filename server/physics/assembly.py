@@ -11,14 +11,14 @@ import math
 
 import numpy as np
 
-from server.physics.blocks import WIDTH, factorise, order_blocks, solve
-from server.physics.compiled import inner, part
-from server.physics.contact import barrier, mollifier, mollify_gradient
-from server.physics.distance import EDGE_EDGE
-from server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
-from server.physics.friction import friction_slope
-from server.physics.springs import spring_slope
-from server.physics.tables import AFFINE, System
+from tussle.server.physics.blocks import WIDTH, factorise, order_blocks, solve
+from tussle.server.physics.compiled import inner, part
+from tussle.server.physics.contact import barrier, mollifier, mollify_gradient
+from tussle.server.physics.distance import EDGE_EDGE
+from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
+from tussle.server.physics.friction import friction_slope
+from tussle.server.physics.springs import spring_slope
+from tussle.server.physics.tables import AFFINE, System
 
 __all__ = ["add_bodies", "add_contacts", "add_friction", "island_direction", "lay_out", "solve_system"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.physics.compiled import inner
-from server.physics.distance import EDGE_EDGE, POINT_FACE
+from tussle.server.physics.compiled import inner
+from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE
 
 __all__ = ["candidate_pairs"]
 

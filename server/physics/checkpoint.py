@@ -19,8 +19,8 @@ import struct
 
 import numpy as np
 
-from lobby.errors import Diverged
-from server.physics.state import State
+from tussle.lobby.errors import Diverged
+from tussle.server.physics.state import State
 
 __all__ = ["decode_state", "encode_state", "state_hash"]
 

@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
-from server.physics.compiled import kernel
-from server.physics.distance import EDGE_EDGE, closest, pair_travel
+from tussle.server.physics.compiled import kernel
+from tussle.server.physics.distance import EDGE_EDGE, closest, pair_travel
 
 __all__ = ["barrier", "barrier_force", "contact_energy", "measure", "mollifier", "mollify_gradient"]
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from server.physics.compiled import inner, kernel
-from server.physics.state import Floats
+from tussle.server.physics.compiled import inner, kernel
+from tussle.server.physics.state import Floats
 
 __all__ = [
     "affine_energy",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.physics.geometry import Ints, Mesh
-from server.physics.model import Model
-from server.physics.state import Floats, State
-from server.physics.tables import AFFINE
+from tussle.server.physics.geometry import Ints, Mesh
+from tussle.server.physics.model import Model
+from tussle.server.physics.state import Floats, State
+from tussle.server.physics.tables import AFFINE
 
 __all__ = ["Embedding", "embed", "embedded_vertices"]
 

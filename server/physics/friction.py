@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from server.physics.compiled import kernel
+from tussle.server.physics.compiled import kernel
 
 __all__ = ["friction_energy", "friction_slope"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lobby.errors import Refused
-from lobby.scenes import Body
-from server.physics.geometry import (
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body
+from tussle.server.physics.geometry import (
     Ints,
     Mesh,
     affine_moments,
@@ -21,8 +21,8 @@ from server.physics.geometry import (
     signed_volume,
     unique_edges,
 )
-from server.physics.state import Floats
-from server.physics.tables import AFFINE, ELASTIC, Springs, Tables
+from tussle.server.physics.state import Floats
+from tussle.server.physics.tables import AFFINE, ELASTIC, Springs, Tables
 
 __all__ = ["Part", "lay_out", "lay_out_springs", "rotation_matrix"]
 

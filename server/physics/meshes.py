@@ -16,10 +16,10 @@ import ipctk
 import meshio
 import numpy as np
 
-from lobby.errors import Refused
-from lobby.scenes import Recipe
-from server.physics.geometry import Ints, Mesh, boundary_faces, edge_uses, outward, unique_edges
-from server.physics.state import Floats
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Recipe
+from tussle.server.physics.geometry import Ints, Mesh, boundary_faces, edge_uses, outward, unique_edges
+from tussle.server.physics.state import Floats
 
 __all__ = ["FORMATS", "load_recipe", "read_mesh", "tetrahedralise", "write_mesh"]
 

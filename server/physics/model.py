@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Rail, Recipe, Scene
-from server.physics import shapes
-from server.physics.contact import barrier_force
-from server.physics.geometry import Ints, Mesh, bounding_radius
-from server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
-from server.physics.state import Floats, State
-from server.physics.tables import AFFINE, Springs, Tables
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Rail, Recipe, Scene
+from tussle.server.physics import shapes
+from tussle.server.physics.contact import barrier_force
+from tussle.server.physics.geometry import Ints, Mesh, bounding_radius
+from tussle.server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
+from tussle.server.physics.state import Floats, State
+from tussle.server.physics.tables import AFFINE, Springs, Tables
 
 __all__ = [
     "Model",
@@ -94,7 +94,7 @@ def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = 
     outside reads a file.
     Raises Refused (bad_scene) naming the bodies if a mesh is broken, open where it must be closed, or
     inverted, or if bodies intersect, touch or contain one another."""
-    from server.physics.oracle import refuse_overlaps
+    from tussle.server.physics.oracle import refuse_overlaps
 
     bodies: list[Part] = []
     obstacles: list[Part] = []

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from server.physics.compiled import kernel
-from server.physics.distance import POINT_FACE, closest, pair_travel
+from tussle.server.physics.compiled import kernel
+from tussle.server.physics.distance import POINT_FACE, closest, pair_travel
 
 __all__ = ["collision_free", "volume_step"]
 

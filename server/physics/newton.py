@@ -12,16 +12,16 @@ import math
 
 import numpy as np
 
-from server.physics.assembly import island_direction
-from server.physics.broadphase import candidate_pairs
-from server.physics.compiled import inner, kernel
-from server.physics.contact import barrier, contact_energy, measure, mollifier
-from server.physics.distance import EDGE_EDGE
-from server.physics.friction import friction_energy
-from server.physics.islands import group_by_island, label_islands, second_vertex
-from server.physics.motion import collision_free, volume_step
-from server.physics.potential import body_energy, elastic_energy, place_vertices
-from server.physics.tables import AFFINE, Islands, Lagged, Pairs, Work
+from tussle.server.physics.assembly import island_direction
+from tussle.server.physics.broadphase import candidate_pairs
+from tussle.server.physics.compiled import inner, kernel
+from tussle.server.physics.contact import barrier, contact_energy, measure, mollifier
+from tussle.server.physics.distance import EDGE_EDGE
+from tussle.server.physics.friction import friction_energy
+from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
+from tussle.server.physics.motion import collision_free, volume_step
+from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
+from tussle.server.physics.tables import AFFINE, Islands, Lagged, Pairs, Work
 
 __all__ = ["advance"]
 

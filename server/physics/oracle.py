@@ -12,11 +12,11 @@ import functools
 import ipctk
 import numpy as np
 
-from lobby.errors import Refused
-from server.physics.geometry import Ints, unique_edges
-from server.physics.model import Model, vertices
-from server.physics.state import Floats, Proof, State
-from server.physics.tables import AFFINE
+from tussle.lobby.errors import Refused
+from tussle.server.physics.geometry import Ints, unique_edges
+from tussle.server.physics.model import Model, vertices
+from tussle.server.physics.state import Floats, Proof, State
+from tussle.server.physics.tables import AFFINE
 
 __all__ = ["is_path_free", "nearest_pair", "prove", "refuse_overlaps"]
 

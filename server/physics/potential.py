@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.physics.compiled import inner
-from server.physics.elasticity import affine_energy, tet_energy
-from server.physics.springs import spring_energy
-from server.physics.tables import AFFINE
+from tussle.server.physics.compiled import inner
+from tussle.server.physics.elasticity import affine_energy, tet_energy
+from tussle.server.physics.springs import spring_energy
+from tussle.server.physics.tables import AFFINE
 
 __all__ = ["body_energy", "elastic_energy", "place_vertices"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from lobby.errors import Refused
-from lobby.scenes import Recipe
-from server.physics.geometry import (
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Recipe
+from tussle.server.physics.geometry import (
     Ints,
     Mesh,
     affine_moments,
@@ -23,7 +23,7 @@ from server.physics.geometry import (
     outward,
     signed_volume,
 )
-from server.physics.state import Floats
+from tussle.server.physics.state import Floats
 
 __all__ = ["KINDS", "build"]
 

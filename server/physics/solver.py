@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
-from lobby.errors import Refused, SolverFailed
-from server.physics.contact import barrier_force
-from server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
-from server.physics.newton import advance
-from server.physics.state import Control, Floats, State, StepReport
-from server.physics.tables import AFFINE, Numbers, Springs
+from tussle.lobby.errors import Refused, SolverFailed
+from tussle.server.physics.contact import barrier_force
+from tussle.server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
+from tussle.server.physics.newton import advance
+from tussle.server.physics.state import Control, Floats, State, StepReport
+from tussle.server.physics.tables import AFFINE, Numbers, Springs
 
 __all__ = ["step"]
 

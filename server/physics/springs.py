@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from server.physics.compiled import kernel
+from tussle.server.physics.compiled import kernel
 
 __all__ = ["spring_energy", "spring_slope"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from server.physics.geometry import Ints
-from server.physics.state import Bools, Floats
+from tussle.server.physics.geometry import Ints
+from tussle.server.physics.state import Bools, Floats
 
 __all__ = [
     "AFFINE",

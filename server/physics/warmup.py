@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lobby.scenes import Body, Handle, Material, Recipe, Scene
-from server.physics.model import compile_scene
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, HandleTarget
+from tussle.lobby.scenes import Body, Handle, Material, Recipe, Scene
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, HandleTarget
 
 __all__ = ["warm_up"]
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from rich.style import Style
 
-from cli.arena import Canvas, draw_world
-from cli.palette import marks_of
-from lobby.frames import Frame, Topology, TopologyBody
+from tussle.cli.arena import Canvas, draw_world
+from tussle.cli.palette import marks_of
+from tussle.lobby.frames import Frame, Topology, TopologyBody
 
 
 def octagon() -> TopologyBody:

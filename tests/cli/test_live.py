@@ -12,19 +12,19 @@ from typing import Any
 
 from rich.console import Console
 
-from cli.live import Feed
-from lobby.live import Gap
-from lobby.sensors import Batch, Sensor, SensorInfo
-from lobby.store import Store
 from tests.conftest import until
 from tests.stack import ROOT, Stack
+from tussle.cli.live import Feed
+from tussle.lobby.live import Gap
+from tussle.lobby.sensors import Batch, Sensor, SensorInfo
+from tussle.lobby.store import Store
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
     """Its exit code and all that it printed."""
     environ = {"DATA_DIR": str(folder), "SERVER_URL": stack.url, "COLUMNS": "100"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
+        sys.executable, "-c", "from tussle.cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(60):

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli.main import COMMANDS, main
-from cli.running import Running, announced, find_running, server_of, store_of
-from cli.up import free_port_or
-from lobby.settings import Settings
+from tussle.cli.main import COMMANDS, main
+from tussle.cli.running import Running, announced, find_running, server_of, store_of
+from tussle.cli.up import free_port_or
+from tussle.lobby.settings import Settings
 
 
 def test_help_names_every_command_and_imports_none() -> None:
     """``tussle --help`` must stay quick: it imports click and little else."""
     script = (
-        "import sys; from click.testing import CliRunner; from cli.main import main;"
+        "import sys; from click.testing import CliRunner; from tussle.cli.main import main;"
         "print(CliRunner().invoke(main, ['--help']).output);"
         "print([m for m in ('numpy', 'redis', 'httpx', 'rich', 'msgspec', 'asyncio') if m in sys.modules])"
     )

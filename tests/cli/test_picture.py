@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.palette import bar, gap, marks_of, number, short_names
-from cli.picture import Picture
-from lobby.messages import Event
 from tests.player.pair import ModelSession
+from tussle.cli.palette import bar, gap, marks_of, number, short_names
+from tussle.cli.picture import Picture
+from tussle.lobby.messages import Event
 
 
 def duel() -> Picture:

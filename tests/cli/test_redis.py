@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.redis import bare_reply, format_reply, split_line
+from tussle.cli.redis import bare_reply, format_reply, split_line
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from cli.sessions import age, sessions_table
-from lobby.messages import SessionView
 from tests.player.pair import ModelSession
+from tussle.cli.sessions import age, sessions_table
+from tussle.lobby.messages import SessionView
 
 
 def table(*views: SessionView, width: int = 110) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from cli.main import main
+from tussle.cli.main import main
 
 
 def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from lobby.store import Store
 from tests.stack import ROOT, Stack
+from tussle.lobby.store import Store
 
 
 async def tussle(store: Store, tmp_path: Path, *arguments: str) -> asyncio.subprocess.Process:
@@ -17,7 +17,7 @@ async def tussle(store: Store, tmp_path: Path, *arguments: str) -> asyncio.subpr
         "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
+        sys.executable, "-c", "from tussle.cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.guard import alive
-from cli.supervisor import ChildDied, Supervisor
+from tussle.cli.guard import alive
+from tussle.cli.supervisor import ChildDied, Supervisor
 
 ORDERLY = """
 import pathlib, signal, sys, time
@@ -34,7 +34,7 @@ time.sleep(60)
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from cli.supervisor import Supervisor
+from tussle.cli.supervisor import Supervisor
 async def main():
     async with Supervisor(Path(sys.argv[1])) as supervisor:
         for name in ("store", "server"):

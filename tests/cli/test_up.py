@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.guard import alive
+from tussle.cli.guard import alive
 
 pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels
 
-TUSSLE = [sys.executable, "-c", "from cli.main import main; main()"]
+TUSSLE = [sys.executable, "-c", "from tussle.cli.main import main; main()"]
 
 
 def environ(data_dir: Path) -> dict[str, str]:
@@ -165,7 +165,10 @@ def test_a_child_that_dies_stops_everything_and_is_told(tmp_path: Path, victim: 
         running.until(" beat | drew")
         for pid in family(tmp_path):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if words[1:3] == [b"-m", victim.encode()] and words[3:4] in ([b""], [b"--count"]):
+            if words[1:4] == [b"-P", b"-m", f"tussle.{victim}".encode()] and words[4:5] in (
+                [b""],
+                [b"--count"],
+            ):
                 os.kill(pid, signal.SIGKILL)
         assert running.end() == 1
     name = "bots" if victim == "player" else victim

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lobby.settings import Settings
+from tussle.lobby.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
@@ -200,7 +200,7 @@ def test_the_store_file_names_no_password(tmp_path: Path) -> None:
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     """Every name in the dashboard's questions is one that a server exposes."""
-    from server.telemetry import Telemetry
+    from tussle.server.telemetry import Telemetry
 
     telemetry = Telemetry()
     telemetry.messages.inc(of="act")

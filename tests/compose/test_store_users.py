@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lobby.errors import StoreError
-from lobby.store import Store
 from tests.conftest import until
 from tests.stack import Stack
+from tussle.lobby.errors import StoreError
+from tussle.lobby.store import Store
 
 SCRIPT = Path(__file__).parents[2] / "compose" / "store.sh"
 ROLES = ("server", "worker", "seed", "reader")

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from server.archive import Archive
-from server.modes import get_mode
-from server.modes.mode import Seat, stream
-from server.physics_id import physics_id
-from server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.server.archive import Archive
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import Seat, stream
+from tussle.server.physics_id import physics_id
+from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
 
 __all__ = ["ARCHIVE", "GOLDEN"]
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from server.archive import Archive, Manifest
-from server.physics_id import origin
-from server.verify import load_record, verify
 from tests.golden.record import ARCHIVE, GOLDEN
 from tests.stack import ROOT
+from tussle.server.archive import Archive, Manifest
+from tussle.server.physics_id import origin
+from tussle.server.verify import load_record, verify
 
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the kernels
 
@@ -30,7 +30,7 @@ SOURCE = {"source"}
 
 def verdict_of(archive: Path, session: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the verdict of `tussle verify`, in a fresh process."""
-    tussle = [sys.executable, "-c", "from cli.main import main; main()"]
+    tussle = [sys.executable, "-c", "from tussle.cli.main import main; main()"]
     done = subprocess.run(
         [*tussle, "verify", session, "--archive", str(archive), "--json"],
         cwd=ROOT,

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from lobby.accounts import clean_name
-from lobby.errors import AuthError, Refused
-from lobby.ids import secret_hash
 from tests.conftest import World
+from tussle.lobby.accounts import clean_name
+from tussle.lobby.errors import AuthError, Refused
+from tussle.lobby.ids import secret_hash
 
 
 async def test_same_credentials_same_player(world: World) -> None:

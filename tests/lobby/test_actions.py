@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from lobby.actions import ActionField, ActionKind, ActionSpec, check_action
-from lobby.errors import Refused
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.errors import Refused
 
 SPEC = ActionSpec(
     seat=0,

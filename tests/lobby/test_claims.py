@@ -27,13 +27,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lobby.claims import Claims
-from lobby.errors import Conflict, Fenced, LobbyError
-from lobby.operators import Operators
-from lobby.runs import Fence, Orders, Resumed
-from lobby.servers import Holder
-from lobby.settings import Settings
 from tests.conftest import HOLDER, World, connected
+from tussle.lobby.claims import Claims
+from tussle.lobby.errors import Conflict, Fenced, LobbyError
+from tussle.lobby.operators import Operators
+from tussle.lobby.runs import Fence, Orders, Resumed
+from tussle.lobby.servers import Holder
+from tussle.lobby.settings import Settings
 
 OTHER = Holder("s2", "boot-9", "http://two:8420")
 T = TypeVar("T")

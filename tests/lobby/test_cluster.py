@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lobby.embedded import find_binary
-from lobby.errors import StoreError
-from lobby.settings import Settings
-from lobby.store import Store
 from tests.conftest import World, until
-from worker.cleanup import Cleanup
+from tussle.lobby.embedded import find_binary
+from tussle.lobby.errors import StoreError
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.cleanup import Cleanup
 
 FAILOVER_S = 60.0
 

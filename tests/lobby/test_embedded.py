@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from lobby.embedded import Binary, EmbeddedStore, find_binary, store_address
-from lobby.errors import StoreError
-from lobby.settings import Settings
-from lobby.store import Store
+from tussle.lobby.embedded import Binary, EmbeddedStore, find_binary, store_address
+from tussle.lobby.errors import StoreError
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
 
 CHILD = """
 import sys, threading, time
 from pathlib import Path
-from lobby.embedded import EmbeddedStore, find_binary
-from lobby.settings import Settings
+from tussle.lobby.embedded import EmbeddedStore, find_binary
+from tussle.lobby.settings import Settings
 
 def go():
     store = EmbeddedStore(Settings(data_dir=Path(sys.argv[1])), binary=find_binary(""))

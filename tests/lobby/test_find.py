@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from lobby.lobbies import Holder, Lobbies
-from lobby.store import Store
 from tests.conftest import BODIES, World
+from tussle.lobby.lobbies import Holder, Lobbies
+from tussle.lobby.store import Store
 
 
 @pytest.mark.parametrize("size", [2, 4])

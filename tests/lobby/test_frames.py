@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobby.errors import ProtocolError
-from lobby.frames import (
+from tussle.lobby.errors import ProtocolError
+from tussle.lobby.frames import (
     Frame,
     Topology,
     TopologyBody,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused
-from lobby.lobbies import Holder
 from tests.conftest import BODIES, HOLDER, World
+from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused
+from tussle.lobby.lobbies import Holder
 
 LATER = 10**15
 """A time at which every deadline has passed [ms]."""

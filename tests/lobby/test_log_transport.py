@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from lobby import log_transport
-from lobby.errors import StoreError
-from lobby.log_transport import LogTransport
-from lobby.logs import configure, get_logger
-from lobby.settings import Settings
-from lobby.store import Link, Store
+from tussle.lobby import log_transport
+from tussle.lobby.errors import StoreError
+from tussle.lobby.log_transport import LogTransport
+from tussle.lobby.logs import configure, get_logger
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Link, Store
 
 
 @pytest.fixture(autouse=True)

@@ -27,13 +27,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lobby.errors import Conflict, LobbyFull
-from lobby.lifecycle import ENDED, LifecycleEvent, Status, advance
-from lobby.lobbies import Connected
-from lobby.runs import Fence
-from lobby.settings import Settings
 from tests.conftest import HOLDER, World, connected
-from worker.cleanup import Cleanup
+from tussle.lobby.errors import Conflict, LobbyFull
+from tussle.lobby.lifecycle import ENDED, LifecycleEvent, Status, advance
+from tussle.lobby.lobbies import Connected
+from tussle.lobby.runs import Fence
+from tussle.lobby.settings import Settings
+from tussle.worker.cleanup import Cleanup
 
 PLAYERS = 5
 SIZES = (1, 2, 3)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lobby.errors import NotFound
-from lobby.messages import ObserversData
-from lobby.views import OBSERVERS_NAMED
 from tests.conftest import World, until
+from tussle.lobby.errors import NotFound
+from tussle.lobby.messages import ObserversData
+from tussle.lobby.views import OBSERVERS_NAMED
 
 LONG_MS = 60_000
 

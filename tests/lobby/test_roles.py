@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lobby.errors import Forbidden
-from lobby.roles import Operation, Role, check_right, may
+from tussle.lobby.errors import Forbidden
+from tussle.lobby.roles import Operation, Role, check_right, may
 
 MATRIX = """
               observer player operator

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from lobby.errors import Conflict, Fenced, NotFound
-from lobby.lifecycle import LifecycleEvent
-from lobby.lobbies import Holder
-from lobby.runs import Fence
 from tests.conftest import HOLDER, World
+from tussle.lobby.errors import Conflict, Fenced, NotFound
+from tussle.lobby.lifecycle import LifecycleEvent
+from tussle.lobby.lobbies import Holder
+from tussle.lobby.runs import Fence
 
 
 def stale(fence: Fence) -> list[Fence]:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import lobby
-from lobby.lifecycle import TRANSITIONS, LifecycleEvent, Status
-from lobby.store import REFUSALS, load_scripts
+from tussle import lobby
+from tussle.lobby.lifecycle import TRANSITIONS, LifecycleEvent, Status
+from tussle.lobby.store import REFUSALS, load_scripts
 
 FOLDER = Path(lobby.__file__ or "").parent / "scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))

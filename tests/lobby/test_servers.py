@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lobby.errors import Fenced
 from tests.conftest import World
+from tussle.lobby.errors import Fenced
 
 
 async def test_a_lease_is_renewed_by_its_boot_only(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lobby.settings import BadSetting, Settings, example
+from tussle.lobby.settings import BadSetting, Settings, example
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = [item.name for item in fields(Settings)]

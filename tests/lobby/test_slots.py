@@ -2,8 +2,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lobby.errors import Refused
-from lobby.slots import Slots
+from tussle.lobby.errors import Refused
+from tussle.lobby.slots import Slots
 
 
 def test_grab_and_renew() -> None:

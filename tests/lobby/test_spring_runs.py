@@ -7,14 +7,14 @@ import math
 
 import pytest
 
-from lobby.errors import NotFound, Refused
-from lobby.settings import Settings
-from lobby.spring import Spring, SpringRun
-from lobby.spring_runs import SpringRuns
-from lobby.store import Store
 from tests.conftest import until
-from worker.position import position_solver
-from worker.velocity import velocity_solver
+from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring import Spring, SpringRun
+from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.store import Store
+from tussle.worker.position import position_solver
+from tussle.worker.velocity import velocity_solver
 
 
 async def solved(store: Store, settings: Settings, runs: SpringRuns, *wanted: str) -> list[SpringRun]:
@@ -57,7 +57,7 @@ async def test_a_look_gives_what_is_new_of_its_own_run_only(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two runs on one stream, read in small pieces: each look goes on where the last one ended, nothing is twice."""
-    monkeypatch.setattr("lobby.spring_runs.LOOK_COUNT", 7)
+    monkeypatch.setattr("tussle.lobby.spring_runs.LOOK_COUNT", 7)
     runs = SpringRuns(store, Settings.read({}))
     wanted = [await runs.begin("one", 0.0, 1.0), await runs.begin("two", 1.0, 0.0)]
     await store.call("XADD", store.keys.positions, "*", "something", "else")

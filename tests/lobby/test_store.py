@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from lobby.embedded import Binary, EmbeddedStore
-from lobby.errors import Conflict, StoreError
-from lobby.settings import Settings
-from lobby.store import REFUSALS, SCHEMA, Store, load_scripts
-from lobby.wakeups import RECONNECTED
 from tests.conftest import World
+from tussle.lobby.embedded import Binary, EmbeddedStore
+from tussle.lobby.errors import Conflict, StoreError
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import REFUSALS, SCHEMA, Store, load_scripts
+from tussle.lobby.wakeups import RECONNECTED
 
 
 async def test_it_tells_the_store_s_time(store: Store) -> None:

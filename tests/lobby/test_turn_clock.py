@@ -26,12 +26,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lobby.claims import Claims
-from lobby.operators import Operators
-from lobby.runs import Fence
-from lobby.servers import Holder
-from lobby.settings import Settings
 from tests.conftest import HOLDER, World, connected
+from tussle.lobby.claims import Claims
+from tussle.lobby.operators import Operators
+from tussle.lobby.runs import Fence
+from tussle.lobby.servers import Holder
+from tussle.lobby.settings import Settings
 
 T = TypeVar("T")
 

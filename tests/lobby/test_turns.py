@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobby.errors import Conflict
-from lobby.turns import TurnOrder
+from tussle.lobby.errors import Conflict
+from tussle.lobby.turns import TurnOrder
 
 SEATS = st.integers(1, 6).map(lambda count: tuple(range(count)))
 

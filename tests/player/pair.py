@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lobby.messages import (
+from tussle.lobby.messages import (
     PROTOCOL,
     Ack,
     AckData,

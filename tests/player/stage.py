@@ -10,8 +10,8 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from lobby.messages import Event, Hello, Leave, decode_client, encode
 from tests.player.pair import ModelSession
+from tussle.lobby.messages import Event, Hello, Leave, decode_client, encode
 
 
 class Stage:

@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from player import bots
-from player.bots import Party, Tally, play
-from player.client import Client
 from tests.player.pair import ModelSession
 from tests.player.stage import Stage
+from tussle.player import bots
+from tussle.player.bots import Party, Tally, play
+from tussle.player.client import Client
 
 
 class Hall:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from lobby.errors import (
+from tests.player.pair import ModelSession
+from tussle.lobby.errors import (
     AuthError,
     Conflict,
     LobbyFull,
@@ -18,9 +19,8 @@ from lobby.errors import (
     Refused,
     ServerFault,
 )
-from player.client import Client
-from player.transcript import Disconnected
-from tests.player.pair import ModelSession
+from tussle.player.client import Client
+from tussle.player.transcript import Disconnected
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

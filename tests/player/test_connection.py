@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from lobby.errors import CloseCode, NotFound, RateLimited, Refused
-from lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
-from lobby.messages import Event, Notice, NoticeData, encode
-from player import connection as module
-from player.backoff import Backoff
-from player.connection import SessionConnection
-from player.transcript import Disconnected
 from tests.player.stage import Stage
+from tussle.lobby.errors import CloseCode, NotFound, RateLimited, Refused
+from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
+from tussle.lobby.messages import Event, Notice, NoticeData, encode
+from tussle.player import connection as module
+from tussle.player.backoff import Backoff
+from tussle.player.connection import SessionConnection
+from tussle.player.transcript import Disconnected
 
 
 @pytest.fixture

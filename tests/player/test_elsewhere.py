@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lobby.embedded import Binary, EmbeddedStore
-from lobby.settings import Settings
-from player.client import Client
 from tests.stack import Stack
 from tests.whole.witness import asked
+from tussle.lobby.embedded import Binary, EmbeddedStore
+from tussle.lobby.settings import Settings
+from tussle.player.client import Client
 
 QUICK = {"LEASE_MS": "900"}
 

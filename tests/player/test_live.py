@@ -7,12 +7,12 @@ import contextlib
 
 import pytest
 
-from lobby.live import Batches, SourceAdded, TellInfo
-from lobby.store import Store
-from player.client import Client
-from player.live import follow
-from player.transcript import Disconnected
 from tests.stack import Stack
+from tussle.lobby.live import Batches, SourceAdded, TellInfo
+from tussle.lobby.store import Store
+from tussle.player.client import Client
+from tussle.player.live import follow
+from tussle.player.transcript import Disconnected
 
 
 async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: Store) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lobby.embedded import EmbeddedStore
-from lobby.settings import Settings
-from player.client import Client
 from tests.conftest import until
 from tests.stack import Stack
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.settings import Settings
+from tussle.player.client import Client
 
 pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels
 

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lobby.errors import (
+from tests.player.pair import ModelSession, raw
+from tussle.lobby.errors import (
     ClientError,
     CloseCode,
     Conflict,
@@ -20,8 +21,8 @@ from lobby.errors import (
     ServerFault,
     StoreError,
 )
-from lobby.messages import Event, Notice, NoticeData, decode_client, encode
-from player.transcript import (
+from tussle.lobby.messages import Event, Notice, NoticeData, decode_client, encode
+from tussle.player.transcript import (
     AFTER_CLOSE,
     Acknowledged,
     Delivered,
@@ -36,7 +37,6 @@ from player.transcript import (
     after_close,
     error_of,
 )
-from tests.player.pair import ModelSession, raw
 
 
 def meet(transcript: Transcript, session: ModelSession) -> list[Outcome]:

@@ -10,13 +10,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobby.errors import ClientError, LobbyError, ProtocolError, RateLimited
-from lobby.frames import decode_frame, decode_topology
-from lobby.messages import decode_client
-from lobby.settings import Settings
-from server.connection import Connection, Phase, Replies
-from server.framing import binary_frame, text_frame
 from tests.lobby import test_frames as frames
+from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.lobby.messages import decode_client
+from tussle.lobby.settings import Settings
+from tussle.server.connection import Connection, Phase, Replies
+from tussle.server.framing import binary_frame, text_frame
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),

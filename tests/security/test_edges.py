@@ -10,8 +10,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from server.relay import RELAY_PATH
 from tests.stack import Stack
+from tussle.server.relay import RELAY_PATH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

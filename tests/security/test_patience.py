@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from lobby.embedded import Binary, EmbeddedStore
-from lobby.settings import Settings
 from tests.stack import Stack
 from tests.stranger import Line, Person
+from tussle.lobby.embedded import Binary, EmbeddedStore
+from tussle.lobby.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

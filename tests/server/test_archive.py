@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import server.archive
-from server.archive import Archive, Volume
-from server.modes.mode import Seat
-from server.simulation import Advance, Input, SessionSpec
-from server.verify import Verdict, load_record
+from tussle.server import archive as module
+from tussle.server.archive import Archive, Volume
+from tussle.server.modes.mode import Seat
+from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.verify import Verdict, load_record
 
 TOKEN = "k7qm2xpv"
 
@@ -141,7 +141,7 @@ async def test_a_file_system_that_hangs_holds_nobody_up(
 ) -> None:
     """The first flush waits its time, the next ones not at all; there is no end until it answers again, and then
     everything is there."""
-    monkeypatch.setattr(server.archive, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.2)
     volume = hanging.volume(TOKEN, 1)
     await volume.begin(spec(), "physics-1")
     volume.record(ticks(1, 5), [])
@@ -167,9 +167,9 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
     """Its thread is nobody's to wait for."""
     code = """
         import asyncio, sys
-        import server.archive
+        from tussle.server import archive
         from tests.server.test_archive import *
-        server.archive.PATIENCE_S = 0.1
+        archive.PATIENCE_S = 0.1
         async def main():
             volume = Hanging(sys.argv[1]).volume(TOKEN, 1)
             await volume.begin(spec(), "physics-1")
@@ -187,8 +187,8 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
 
 async def test_what_is_given_up_is_said(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
     """More waits than may wait: the rest is given up, and no end says that all is there."""
-    monkeypatch.setattr(server.archive, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(server.archive, "WAITING_BYTES", 1000)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(module, "WAITING_BYTES", 1000)
     volume = hanging.volume(TOKEN, 1)
     await volume.begin(spec(), "physics-1")
     volume.record(ticks(1, 5), [])

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from lobby.errors import CloseCode, Conflict, StoreError
-from lobby.lobbies import Lobbies
-from lobby.messages import Event, SessionView
-from lobby.settings import Settings
-from lobby.store import Store
-from server.audience import Audience
-from server.telemetry import Telemetry
+from tussle.lobby.errors import CloseCode, Conflict, StoreError
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.messages import Event, SessionView
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.server.audience import Audience
+from tussle.server.telemetry import Telemetry
 
 
 class Stream:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
-from lobby.messages import Hello, Ping
-from lobby.settings import Settings
-from server.connection import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
+from tussle.lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.messages import Hello, Ping
+from tussle.lobby.settings import Settings
+from tussle.server.connection import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
 PING = '{"t":"ping"}'

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from lobby.lobbies import Lobbies
-from lobby.messages import PROTOCOL
-from lobby.operators import Operators
-from lobby.settings import Settings
-from lobby.store import Store
 from tests.conftest import connected
 from tests.stack import Stack
 from tests.stranger import Duel, Line, Person, duel
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.messages import PROTOCOL
+from tussle.lobby.operators import Operators
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
 
 ENVIRONMENT = {
     "SIM_SPEED": "0", "TURN_S": "60", "BOT_TURN_S": "60", "MESSAGE_RATE": "400",

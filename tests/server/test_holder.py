@@ -20,28 +20,28 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from build_db import catalogue_path, read_catalogue
-from lobby.claims import Claims
-from lobby.errors import Conflict, LobbyError
-from lobby.lobbies import Lobbies
-from lobby.operators import Operators
-from lobby.runs import Runs
-from lobby.servers import Holder as Address
-from lobby.servers import Servers
-from lobby.settings import Settings
-from lobby.store import Store
-from server.archive import Archive
-from server.audiences import Audiences
-from server.holder import Holder
-from server.lease import Lease
-from server.physics_id import physics_id
-from server.pool import Pool
-from server.relay import Relays, RemoteRun
-from server.run import Backing, Run
-from server.simulation import Input
-from server.telemetry import Telemetry
-from server.verify import load_record, verify
 from tests.conftest import World, connected, until
+from tussle.build_db import catalogue_path, read_catalogue
+from tussle.lobby.claims import Claims
+from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.operators import Operators
+from tussle.lobby.runs import Runs
+from tussle.lobby.servers import Holder as Address
+from tussle.lobby.servers import Servers
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.server.archive import Archive
+from tussle.server.audiences import Audiences
+from tussle.server.holder import Holder
+from tussle.server.lease import Lease
+from tussle.server.physics_id import physics_id
+from tussle.server.pool import Pool
+from tussle.server.relay import Relays, RemoteRun
+from tussle.server.run import Backing, Run
+from tussle.server.simulation import Input
+from tussle.server.telemetry import Telemetry
+from tussle.server.verify import load_record, verify
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from lobby.errors import Fenced, StoreError
-from lobby.servers import Holder
-from server.lease import Lease
-from server.telemetry import Telemetry
 from tests.conftest import World
+from tussle.lobby.errors import Fenced, StoreError
+from tussle.lobby.servers import Holder
+from tussle.server.lease import Lease
+from tussle.server.telemetry import Telemetry
 
 PERIOD_MS = 300
 

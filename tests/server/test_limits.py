@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from server import limits
-from server.limits import Buckets, Origins, Places, Proxies
+from tussle.server import limits
+from tussle.server.limits import Buckets, Origins, Places, Proxies
 
 
 def test_each_key_has_its_own_bucket() -> None:

@@ -13,14 +13,14 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from lobby.errors import RateLimited
-from lobby.live import Batches, LivePong, PingData
-from lobby.operators import Operators
-from lobby.sensors import Batch, Sensor, SensorInfo
-from server.live import LiveHub
-from server.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 from tests.conftest import World
 from tests.stack import Stack
+from tussle.lobby.errors import RateLimited
+from tussle.lobby.live import Batches, LivePong, PingData
+from tussle.lobby.operators import Operators
+from tussle.lobby.sensors import Batch, Sensor, SensorInfo
+from tussle.server.live import LiveHub
+from tussle.server.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 
 
 class Closed(Exception):

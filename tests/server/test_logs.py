@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import Any
 
-from lobby.store import Store
-from player.client import Client
 from tests.stack import Stack
+from tussle.lobby.store import Store
+from tussle.player.client import Client
 
 
 async def test_subscribe_shows_what_stdout_has(store: Store, realm: str) -> None:

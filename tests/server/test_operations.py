@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from lobby.store import Store
-from player.client import Client
 from tests.stack import Stack
+from tussle.lobby.store import Store
+from tussle.player.client import Client
 
 
 @pytest.fixture

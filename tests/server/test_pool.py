@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from build_db import catalogue_path, read_catalogue
-from lobby.errors import Refused, SolverFailed
-from lobby.settings import Settings
-from server.modes.mode import Seat
-from server.pool import Pool, Solver
-from server.simulation import Advance, Input, SessionSpec
 from tests.stack import alive, until
+from tussle.build_db import catalogue_path, read_catalogue
+from tussle.lobby.errors import Refused, SolverFailed
+from tussle.lobby.settings import Settings
+from tussle.server.modes.mode import Seat
+from tussle.server.pool import Pool, Solver
+from tussle.server.simulation import Advance, Input, SessionSpec
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,15 +18,15 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from lobby.errors import Conflict, LobbyError
-from lobby.messages import Event
-from player.client import Client
-from player.connection import SessionConnection
-from server.modes import get_mode
-from server.modes.mode import stream
-from server.relay import RemoteRun
-from server.session import Answer
 from tests.stack import Process, Stack, free_port
+from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.messages import Event
+from tussle.player.client import Client
+from tussle.player.connection import SessionConnection
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import stream
+from tussle.server.relay import RemoteRun
+from tussle.server.session import Answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

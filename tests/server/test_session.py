@@ -5,11 +5,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lobby.actions import ActionField, ActionKind, ActionSpec
-from lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
-from server.modes.mode import Phase, Standing
-from server.session import SessionCore
-from server.simulation import Advance
+from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
+from tussle.server.modes.mode import Phase, Standing
+from tussle.server.session import SessionCore
+from tussle.server.simulation import Advance
 
 
 def launch_spec(seat: int) -> ActionSpec:

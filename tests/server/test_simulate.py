@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.simulate import simulate as command
-from lobby.errors import Refused
-from lobby.scenes import Recipe, decode_scene, encode_scene
-from server.physics.checkpoint import decode_state, state_hash
-from server.physics.meshes import load_recipe, write_mesh
-from server.physics.model import compile_scene
-from server.physics.shapes import build
-from server.physics.solver import step
-from server.simulate import load_scene, simulate
 from tests.server.physics.worlds import cube, ground, scene
+from tussle.cli.simulate import simulate as command
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Recipe, decode_scene, encode_scene
+from tussle.server.physics.checkpoint import decode_state, state_hash
+from tussle.server.physics.meshes import load_recipe, write_mesh
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.shapes import build
+from tussle.server.physics.solver import step
+from tussle.server.simulate import load_scene, simulate
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lobby.errors import ProtocolError, Refused
-from lobby.frames import decode_frame, decode_topology
-from server.modes import get_mode
-from server.modes.mode import Seat, stream
-from server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.lobby.errors import ProtocolError, Refused
+from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.server.modes import get_mode
+from tussle.server.modes.mode import Seat, stream
+from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from lobby.spring import Spring, State
-from player.client import Client
 from tests.stack import Stack
+from tussle.lobby.spring import Spring, State
+from tussle.player.client import Client
 
 
 async def test_it_is_opened_watched_and_triggered_like_any_session(store_url: str, realm: str) -> None:

@@ -6,10 +6,10 @@ import asyncio
 
 import httpx
 
-from lobby.spring import Spring
-from player.client import Client
 from tests.stack import Stack
 from tests.stranger import Person
+from tussle.lobby.spring import Spring
+from tussle.player.client import Client
 
 
 async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str) -> None:

@@ -18,9 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 
-from server.gateway import Gateway
-from server.link import short_reason
 from tests.stack import ROOT
+from tussle.server.gateway import Gateway
+from tussle.server.link import short_reason
 
 
 def test_websockets_is_pinned_exactly() -> None:

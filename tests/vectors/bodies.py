@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lobby.scenes import Recipe
-from server.modes.sandbox_state import SOFT_BODIES
-from server.physics.shapes import build as build_shape
+from tussle.lobby.scenes import Recipe
+from tussle.server.modes.sandbox_state import SOFT_BODIES
+from tussle.server.physics.shapes import build as build_shape
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "player" / "web" / "src" / "generated" / "bodies.json"

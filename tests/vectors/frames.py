@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
+from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
 
 TARGET = Path(__file__).resolve().parent / "frames.json"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lobby.embedded import EmbeddedStore
-from lobby.settings import Settings
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.settings import Settings
 
 
 @pytest.fixture(scope="session")

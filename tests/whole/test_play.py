@@ -18,14 +18,14 @@ import httpx
 import numpy as np
 import pytest
 
-from lobby.embedded import EmbeddedStore
-from lobby.frames import decode_frame
-from lobby.settings import Settings
-from player.client import Client
-from server.modes import get_mode
 from tests.stack import ROOT, Stack, alive, children, until
 from tests.stranger import Line, Person, duel
 from tests.whole.witness import Witness, asked, fight, sessions
+from tussle.lobby.embedded import EmbeddedStore
+from tussle.lobby.frames import decode_frame
+from tussle.lobby.settings import Settings
+from tussle.player.client import Client
+from tussle.server.modes import get_mode
 
 QUICK = {"SIM_SPEED": "0", "BOT_TURN_S": "5", "TURN_S": "30"}
 

@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import numpy as np
 
-from lobby.messages import Event
-from lobby.store import Store
-from player.client import Client
-from player.connection import SessionConnection
-from server.archive import Archive
-from server.modes import get_mode
-from server.verify import Verdict, load_record, verify
 from tests.stack import POLL_S, Stack
 from tests.stranger import CEILING_S, Line
+from tussle.lobby.messages import Event
+from tussle.lobby.store import Store
+from tussle.player.client import Client
+from tussle.player.connection import SessionConnection
+from tussle.server.archive import Archive
+from tussle.server.modes import get_mode
+from tussle.server.verify import Verdict, load_record, verify
 
 LAST = ("ended", "failed", "timed_out")
 

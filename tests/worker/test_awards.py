@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from worker.awards import Place, Rating, awards, places_of
+from tussle.worker.awards import Place, Rating, awards, places_of
 
 
 def test_the_better_one_rises() -> None:

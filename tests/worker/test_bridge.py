@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lobby.frames import Frame, Topology, TopologyBody
-from lobby.store import Store
 from tests.stack import Stack
-from worker.bridge import decode_update, encode_update, mesh_arrays, world_points
+from tussle.lobby.frames import Frame, Topology, TopologyBody
+from tussle.lobby.store import Store
+from tussle.worker.bridge import decode_update, encode_update, mesh_arrays, world_points
 
 DTYPES = st.sampled_from(
     ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", ">f8", ">i4"]

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from lobby.errors import StoreError
-from lobby.lobbies import Lobbies
-from lobby.store import Store
 from tests.conftest import World, until
-from worker.cleanup import GROUP, Cleanup
+from tussle.lobby.errors import StoreError
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.store import Store
+from tussle.worker.cleanup import GROUP, Cleanup
 
 ROOT = Path(__file__).parent.parent.parent
 POINTS = ("before_award", "before_expire", "before_acknowledge", "acknowledged")
 
 VICTIM = """
 import asyncio, os, signal, sys
-from lobby.settings import Settings
-from lobby.store import Store
-from worker.housekeeping import Housekeeping
+from tussle.lobby.settings import Settings
+from tussle.lobby.store import Store
+from tussle.worker.housekeeping import Housekeeping
 
 async def die(point, session):
     if point == sys.argv[1]:
@@ -244,7 +244,7 @@ async def test_a_worker_that_is_killed(world: World, point: str) -> None:
 async def test_the_process(world: World) -> None:
     """``python -m worker`` cleans what ended before it started and what ends later; SIGTERM ends it with 0."""
     before, players_before = await world.ended()
-    process = await spawn(world, "-m", "worker")
+    process = await spawn(world, "-P", "-m", "tussle.worker")
     keys = world.store.keys
 
     async def expiring(session: str) -> bool:
@@ -281,7 +281,7 @@ async def test_a_store_that_is_away_is_asked_again(world: World, monkeypatch: py
         if point == "before_expire" and next(failures, False):
             raise StoreError("away")
 
-    monkeypatch.setattr("worker.cleanup.RETRY_S", 0.01)
+    monkeypatch.setattr("tussle.worker.cleanup.RETRY_S", 0.01)
     stop = asyncio.Event()
     worker = cleanup(world, hook=stumble)
     async with asyncio.TaskGroup() as group:

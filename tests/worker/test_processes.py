@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lobby.store import Store
 from tests.stack import Stack
-from worker.processes import PROCESSES
+from tussle.lobby.store import Store
+from tussle.worker.processes import PROCESSES
 
 ROOT = Path(__file__).parents[2]
 FIRST = {
@@ -68,7 +68,7 @@ def test_settings_that_cannot_be_used_are_one_line(part: str) -> None:
         ({"REDIS_URL": "nonsense://x"}, "not an address of a store"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "worker", part],
+            [sys.executable, "-P", "-m", "tussle.worker", part],
             cwd=ROOT,
             env=environ,
             capture_output=True,

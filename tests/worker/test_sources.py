@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
-from lobby.settings import BadSetting, Settings
-from lobby.store import Store
 from tests.stack import Stack
-from worker.sources import CsvTail, HostMetrics, LogTail, MockSource, Source, SourceProcess, make_source
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store import Store
+from tussle.worker.sources import (
+    CsvTail,
+    HostMetrics,
+    LogTail,
+    MockSource,
+    Source,
+    SourceProcess,
+    make_source,
+)
 
 
 def test_the_mock_is_the_same_each_time() -> None:

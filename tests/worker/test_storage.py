@@ -18,21 +18,21 @@ import duckdb
 import httpx
 import pytest
 
-from lobby.accounts import Accounts
-from lobby.ids import new_server_id
-from lobby.lobbies import Lobbies
-from lobby.servers import Holder
-from lobby.settings import BadSetting, Settings
-from lobby.store import Store
-from lobby.streams import trim_acknowledged
 from tests.stack import Stack
 from tests.worker.conftest import free_port
-from worker.group import Entry
-from worker.influx import line
-from worker.parquet import MERGED, PARTS_MERGED, ParquetSink
-from worker.sinks import Position, SinkAway, make_sink
-from worker.storage import Storage
-from worker.tables import Feed
+from tussle.lobby.accounts import Accounts
+from tussle.lobby.ids import new_server_id
+from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.servers import Holder
+from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store import Store
+from tussle.lobby.streams import trim_acknowledged
+from tussle.worker.group import Entry
+from tussle.worker.influx import line
+from tussle.worker.parquet import MERGED, PARTS_MERGED, ParquetSink
+from tussle.worker.sinks import Position, SinkAway, make_sink
+from tussle.worker.storage import Storage
+from tussle.worker.tables import Feed
 
 
 def settings(**more: Any) -> Settings:

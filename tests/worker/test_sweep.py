@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from lobby.lobbies import Holder
-from lobby.store import Store
-from lobby.streams import StreamGroup, trim_acknowledged
 from tests.conftest import BODIES, HOLDER, World, until
-from worker.cleanup import GROUP, Cleanup
-from worker.sweep import Sweep
+from tussle.lobby.lobbies import Holder
+from tussle.lobby.store import Store
+from tussle.lobby.streams import StreamGroup, trim_acknowledged
+from tussle.worker.cleanup import GROUP, Cleanup
+from tussle.worker.sweep import Sweep
 
 
 class Clock:

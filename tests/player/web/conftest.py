@@ -39,7 +39,16 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "BOT_THINK_S": "0.2",
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-c", "from cli.main import main; main()", "up", "--port", "0", "--bots", "4"]
+    command = [
+        sys.executable,
+        "-c",
+        "from tussle.cli.main import main; main()",
+        "up",
+        "--port",
+        "0",
+        "--bots",
+        "4",
+    ]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

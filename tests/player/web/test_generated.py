@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lobby.errors import ProtocolError
-from lobby.frames import decode_frame, decode_topology
 from tests.vectors import bodies
 from tests.vectors import frames as vectors
+from tussle.lobby.errors import ProtocolError
+from tussle.lobby.frames import decode_frame, decode_topology
 
 ROOT = Path(__file__).resolve().parents[3]
 WEB = ROOT / "player" / "web"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from lobby.embedded import Binary, EmbeddedStore
-from lobby.settings import Settings
 from tests.player.web.person import Person, in_browser
 from tests.stack import START_S, Process, Stack
+from tussle.lobby.embedded import Binary, EmbeddedStore
+from tussle.lobby.settings import Settings
 
 pytestmark = in_browser
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from lobby.errors import Refused
-from lobby.frames import decode_frame
-from server.modes.curling import Curling
-from server.modes.curling_state import HOUSE, CurlingState, End, score_end
-from server.modes.mode import Seat, stream
-from server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.lobby.errors import Refused
+from tussle.lobby.frames import decode_frame
+from tussle.server.modes.curling import Curling
+from tussle.server.modes.curling_state import HOUSE, CurlingState, End, score_end
+from tussle.server.modes.mode import Seat, stream
+from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from lobby.errors import Refused
-from server.modes import get_mode
-from server.modes.duel import Duel
-from server.modes.duel_state import DuelState
-from server.modes.mode import CatalogueBody, Effect, Event, Seat, View
+from tussle.lobby.errors import Refused
+from tussle.server.modes import get_mode
+from tussle.server.modes.duel import Duel
+from tussle.server.modes.duel_state import DuelState
+from tussle.server.modes.mode import CatalogueBody, Effect, Event, Seat, View
 
 CATALOGUE = {
     body["id"]: msgspec.convert(body, CatalogueBody)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lobby.actions import ActionSpec, check_action
-from server.modes.duel import Duel
-from server.modes.duel_bot import SKILLS
-from server.modes.duel_report import ACTION_KINDS
-from server.modes.mode import Action, Outcome, stream
+from tussle.lobby.actions import ActionSpec, check_action
+from tussle.server.modes.duel import Duel
+from tussle.server.modes.duel_bot import SKILLS
+from tussle.server.modes.duel_report import ACTION_KINDS
+from tussle.server.modes.mode import Action, Outcome, stream
 
 
 def brief(**changes: Any) -> dict[str, Any]:

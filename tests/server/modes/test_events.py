@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from server.modes.mode import Effect
-from server.simulation import Input
 from tests.server.modes.test_curling import Sheet
 from tests.server.modes.test_sandbox import Box
 from tests.server.test_simulation import make_spec, play
+from tussle.server.modes.mode import Effect
+from tussle.server.simulation import Input
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from lobby.settings import BadSetting
-from server.modes import all_modes
-from server.modes.mode import Action, Mode
-from server.modes.outside import find_sources, load_modes
-from server.modes.spring_damper import SpringDamper
+from tussle.lobby.settings import BadSetting
+from tussle.server.modes import all_modes
+from tussle.server.modes.mode import Action, Mode
+from tussle.server.modes.outside import find_sources, load_modes
+from tussle.server.modes.spring_damper import SpringDamper
 
 MODE = """
-from server.modes.spring_damper import SpringDamper
+from tussle.server.modes.spring_damper import SpringDamper
 
 
 class Other(SpringDamper):
@@ -103,7 +103,7 @@ def test_a_mode_that_says_nothing_of_bots_has_one_that_watches() -> None:
 def physics_id(setting: str) -> str:
     """As a process with that setting computes it."""
     told = subprocess.run(
-        [sys.executable, "-c", "from server.physics_id import physics_id; print(physics_id())"],
+        [sys.executable, "-c", "from tussle.server.physics_id import physics_id; print(physics_id())"],
         env={**os.environ, "MODES": setting}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return told.stdout.strip()
@@ -118,7 +118,7 @@ def test_the_physics_is_named_after_the_modes_too(tmp_path: Path) -> None:
     assert len({physics_id(""), first, physics_id(str(path))}) == 3
 
 
-@pytest.mark.parametrize("command", [("-m", "server"), ("-m", "player", "--mode", "other")])
+@pytest.mark.parametrize("command", [("-m", "tussle.server"), ("-m", "tussle.player", "--mode", "other")])
 def test_a_process_says_at_once_that_it_cannot_use_a_file(tmp_path: Path, command: tuple[str, ...]) -> None:
     """Exit code 2 and one line, before anything is opened."""
     told = subprocess.run(

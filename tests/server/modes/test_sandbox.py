@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lobby.errors import Refused
-from lobby.frames import decode_frame, decode_topology
-from server.modes.mode import Effect, Seat, stream
-from server.modes.sandbox import Sandbox
-from server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.lobby.errors import Refused
+from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.server.modes.mode import Effect, Seat, stream
+from tussle.server.modes.sandbox import Sandbox
+from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

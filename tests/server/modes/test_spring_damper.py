@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from lobby.errors import Refused
-from lobby.frames import decode_frame
-from lobby.spring import Spring, State
-from server.modes.mode import Seat
-from server.simulation import Input, SessionSpec, Simulation
 from tests.server.modes.test_events import EVERYWHERE, documented
+from tussle.lobby.errors import Refused
+from tussle.lobby.frames import decode_frame
+from tussle.lobby.spring import Spring, State
+from tussle.server.modes.mode import Seat
+from tussle.server.simulation import Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

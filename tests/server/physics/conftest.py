@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.physics.warmup import warm_up
+from tussle.server.physics.warmup import warm_up
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

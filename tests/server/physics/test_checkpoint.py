@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lobby.errors import Diverged
-from server.physics.checkpoint import decode_state, encode_state, state_hash
-from server.physics.state import State
+from tussle.lobby.errors import Diverged
+from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
+from tussle.server.physics.state import State
 
 FLOATS = st.floats(allow_nan=False)
 

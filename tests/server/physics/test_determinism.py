@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lobby.scenes import Handle, Scene, decode_scene, encode_scene
-from server.physics.checkpoint import decode_state, encode_state, state_hash
-from server.physics.model import Model, compile_scene
-from server.physics.solver import step
-from server.physics.state import Control, HandleTarget, State
 from tests.server.physics.worlds import block, contender, cube, ground, octagon, scene
+from tussle.lobby.scenes import Handle, Scene, decode_scene, encode_scene
+from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
+from tussle.server.physics.model import Model, compile_scene
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, HandleTarget, State
 
 TICKS = 60
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from server.physics.contact import barrier, mollifier, mollify_gradient
-from server.physics.distance import EDGE_EDGE, POINT_FACE, closest
-from server.physics.elasticity import (
+from tussle.server.physics.contact import barrier, mollifier, mollify_gradient
+from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE, closest
+from tussle.server.physics.elasticity import (
     GENTLE,
     affine_energy,
     affine_gradient,
@@ -18,10 +18,10 @@ from server.physics.elasticity import (
     tet_derivatives,
     tet_energy,
 )
-from server.physics.friction import friction_slope
-from server.physics.springs import spring_energy, spring_slope
-from server.physics.state import Floats
-from server.physics.tables import Springs
+from tussle.server.physics.friction import friction_slope
+from tussle.server.physics.springs import spring_energy, spring_slope
+from tussle.server.physics.state import Floats
+from tussle.server.physics.tables import Springs
 
 STEP = 1e-6
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from server.physics.identity import versions
 from tests.server.physics.test_determinism import WORLDS, last_hash
+from tussle.server.physics.identity import versions
 
 GOLDEN = Path(__file__).parent / "golden.json"
 

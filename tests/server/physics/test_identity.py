@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numba
 
-from server.physics import compiled
-from server.physics.identity import kernel_hash, physics_id, source_hash, versions
+from tussle.server.physics import compiled
+from tussle.server.physics.identity import kernel_hash, physics_id, source_hash, versions
 
 
 def test_identity_is_the_same_in_another_process() -> None:
     """Two processes on one machine agree on the physics they run."""
-    program = "from server.physics.identity import physics_id; print(physics_id())"
+    program = "from tussle.server.physics.identity import physics_id; print(physics_id())"
     root = Path(__file__).parents[3]
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True

@@ -9,17 +9,17 @@ import meshio
 import numpy as np
 import pytest
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Recipe
-from server.physics.embedding import embed, embedded_vertices
-from server.physics.geometry import Mesh, signed_volume
-from server.physics.meshes import FORMATS, load_recipe, read_mesh, tetrahedralise, write_mesh
-from server.physics.model import body_vertices, compile_scene
-from server.physics.oracle import prove
-from server.physics.shapes import build
-from server.physics.solver import step
-from server.physics.state import State
 from tests.server.physics.worlds import RUBBER, STONE, block, cube, ground, scene
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Recipe
+from tussle.server.physics.embedding import embed, embedded_vertices
+from tussle.server.physics.geometry import Mesh, signed_volume
+from tussle.server.physics.meshes import FORMATS, load_recipe, read_mesh, tetrahedralise, write_mesh
+from tussle.server.physics.model import body_vertices, compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.shapes import build
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import State
 
 CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
 BLOCK = build(Recipe("block", {"size": [1.0, 1.0, 1.0], "cells": [2, 2, 2]}))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Handle, Pin, Rail, Recipe, Scene
-from server.physics.model import (
+from tests.server.physics.worlds import CATALOGUE, STONE, block, contender, cube, duel, ground, octagon, scene
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Handle, Pin, Rail, Recipe, Scene
+from tussle.server.physics.model import (
     affines,
     body_vertices,
     centres,
@@ -16,8 +17,7 @@ from server.physics.model import (
     parking,
     vertices,
 )
-from server.physics.state import State
-from tests.server.physics.worlds import CATALOGUE, STONE, block, contender, cube, duel, ground, octagon, scene
+from tussle.server.physics.state import State
 
 
 def refusal(scene: Scene) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from server.physics.model import compile_scene
-from server.physics.oracle import is_path_free, nearest_pair, prove
-from server.physics.state import State
 from tests.server.physics.worlds import block, cube, ground, scene
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.oracle import is_path_free, nearest_pair, prove
+from tussle.server.physics.state import State
 
 
 def moved(state: State, rows: slice, by: tuple[float, float, float]) -> State:

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Handle, Material, Recipe
-from server.physics.model import compile_scene
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, HandleTarget
 from tests.server.physics.worlds import CATALOGUE, ground, random_turn, scene
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Handle, Material, Recipe
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, HandleTarget
 
 KINDS = st.sampled_from(sorted(CATALOGUE) + ["elastic"] * 6)
 SPEEDS = st.tuples(*[st.floats(-15, 15)] * 3)

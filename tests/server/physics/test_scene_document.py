@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lobby.scenes import decode_scene
-from server.physics.model import compile_scene
-from server.physics.oracle import prove
-from server.physics.schema import PATH, schema_text
-from server.physics.shapes import KINDS
-from server.physics.solver import step
+from tussle.lobby.scenes import decode_scene
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.schema import PATH, schema_text
+from tussle.server.physics.shapes import KINDS
+from tussle.server.physics.solver import step
 
 TEXT = (Path(__file__).parents[3] / "docs" / "scenes.md").read_text()
 

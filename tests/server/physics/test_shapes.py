@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lobby.errors import Refused
-from lobby.scenes import Recipe
-from server.physics.geometry import (
+from tests.server.physics.worlds import CATALOGUE
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Recipe
+from tussle.server.physics.geometry import (
     affine_moments,
     boundary_faces,
     bounding_radius,
@@ -16,8 +17,7 @@ from server.physics.geometry import (
     signed_volume,
     unique_edges,
 )
-from server.physics.shapes import KINDS, build
-from tests.server.physics.worlds import CATALOGUE
+from tussle.server.physics.shapes import KINDS, build
 
 SOLIDS = {
     "capsule": {"radius": 0.1, "length": 0.2},

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lobby.errors import Refused
-from lobby.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
-from server.physics.model import Model, centres, compile_scene, kinetic_energy, parking, vertices
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, HandleTarget, State, StepReport
 from tests.server.physics.worlds import CUBE, RUBBER, block, cube, duel, ground, random_turn, scene
+from tussle.lobby.errors import Refused
+from tussle.lobby.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
+from tussle.server.physics.model import Model, centres, compile_scene, kinetic_energy, parking, vertices
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, HandleTarget, State, StepReport
 
 EXACT: dict[str, Any] = {"tolerance": 1e-4, "max_iterations": 100}
 """Options of a scene whose steps are solved much further than a game needs."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lobby.scenes import Body, Handle, Material, Recipe
-from server.physics.model import compile_scene, vertices
-from server.physics.oracle import prove
-from server.physics.solver import step
-from server.physics.state import Control, HandleTarget, State
 from tests.server.physics.worlds import random_turn, scene
+from tussle.lobby.scenes import Body, Handle, Material, Recipe
+from tussle.server.physics.model import compile_scene, vertices
+from tussle.server.physics.oracle import prove
+from tussle.server.physics.solver import step
+from tussle.server.physics.state import Control, HandleTarget, State
 
 STEPS = 1000
 BODIES = 8
@@ -86,7 +86,7 @@ def escaped(places: np.ndarray) -> bool:
 
 def test_every_line_search_segment_is_free() -> None:
     """Steps cut to one iteration move along one segment each: tight-inclusion CCD finds every one of them free."""
-    from server.physics.oracle import is_path_free
+    from tussle.server.physics.oracle import is_path_free
 
     rng = np.random.default_rng(5)
     model, state = compile_scene(
