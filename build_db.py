@@ -21,7 +21,7 @@ import msgspec
 
 from tussle.lobby.errors import LobbyError, Refused
 from tussle.lobby.settings import BadSetting, Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["KINDS", "Summary", "catalogue_path", "fetch", "main", "parse_catalogue", "read_catalogue", "seed"]
 

@@ -26,8 +26,8 @@ from bench.load_plot import plot
 from bench.session import Measured, play
 from tests.stack import Stack, children
 from tests.stranger import Line, Person
-from tussle.lobby.embedded import EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import EmbeddedStore
 
 __all__ = ["ladder"]
 

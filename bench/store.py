@@ -28,13 +28,13 @@ from pathlib import Path
 import uvloop
 
 from tussle.lobby.accounts import Accounts
-from tussle.lobby.embedded import Binary, EmbeddedStore, find_binary
 from tussle.lobby.lobbies import Holder, Lobbies
 from tussle.lobby.logs import configure
 from tussle.lobby.runs import Fence, Runs
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
+from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import Cleanup
 
 RESULTS = Path(__file__).parent / "results" / "store.md"

@@ -13,7 +13,7 @@ from tussle.cli.picture import Picture
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.messages import SessionView
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
 
 __all__ = ["finished_sessions", "length", "sentence"]

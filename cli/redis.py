@@ -20,7 +20,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from tussle.lobby.store import Store
+    from tussle.lobby.store.store import Store
 
 __all__ = ["bare_reply", "command", "format_reply", "split_line"]
 
@@ -47,7 +47,7 @@ def command(url: str | None, arguments: tuple[str, ...]) -> None:
 
 
 async def _run(address: str, realm: str, arguments: tuple[str, ...]) -> int:
-    from tussle.lobby.store import Store
+    from tussle.lobby.store.store import Store
 
     store = Store(address, realm, connections=2)
     try:

@@ -64,7 +64,7 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
 
 async def _spring(url: str, settings: Settings, name: str, x: float, v: float, *, follow: bool) -> int:
     from tussle.lobby.spring_runs import SpringRuns
-    from tussle.lobby.store import Store
+    from tussle.lobby.store.store import Store
 
     store = await Store.connect(url, settings.realm)
     try:

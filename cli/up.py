@@ -27,10 +27,10 @@ import click
 from tussle.cli.guard import alive
 from tussle.cli.running import Running, announced
 from tussle.cli.supervisor import ChildDied, Supervisor
-from tussle.lobby.embedded import EmbeddedStore
 from tussle.lobby.errors import LobbyError, StoreError
-from tussle.lobby.keys import Keys
 from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
+from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.keys import Keys
 
 if TYPE_CHECKING:
     from tussle.lobby.messages import SessionView
@@ -183,7 +183,7 @@ class Up:
 
     async def _seed(self, redis_url: str) -> None:
         from tussle import build_db
-        from tussle.lobby.store import Store
+        from tussle.lobby.store.store import Store
 
         store = await Store.connect(redis_url, self.settings.realm)
         try:
@@ -211,7 +211,7 @@ class Up:
 
     async def _tell_sessions(self, redis_url: str) -> None:
         from tussle.cli.finished import finished_sessions
-        from tussle.lobby.store import Store
+        from tussle.lobby.store.store import Store
 
         store = await Store.connect(redis_url, self.settings.realm)
         try:

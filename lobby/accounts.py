@@ -18,7 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tussle.lobby.errors import AuthError, Conflict, Refused, StoreError
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Accounts", "Login", "PlayerInfo", "clean_name"]
 

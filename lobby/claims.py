@@ -16,7 +16,7 @@ from tussle.lobby.lifecycle import Status
 from tussle.lobby.messages import Event
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import Holder, ServerInfo
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Claims", "Recovered", "Unheld"]
 

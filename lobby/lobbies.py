@@ -23,7 +23,7 @@ from tussle.lobby.ids import is_session_token, new_secret, new_session_token, se
 from tussle.lobby.messages import Event, ObserversData, SessionView
 from tussle.lobby.servers import Holder
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Argument, Store
+from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 
 __all__ = ["Connected", "Holder", "Lobbies", "Seat"]

@@ -21,7 +21,7 @@ import orjson
 from tussle.lobby.errors import StoreError
 from tussle.lobby.logs import json_formatter
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["LogTransport", "published"]
 

@@ -14,7 +14,7 @@ from tussle.lobby.errors import NotFound
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.roles import Role
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Operators"]
 

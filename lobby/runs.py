@@ -19,7 +19,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
 from tussle.lobby.messages import Event
 from tussle.lobby.servers import Holder
-from tussle.lobby.store import Argument, Store
+from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 
 __all__ = [

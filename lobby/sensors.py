@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.keys import Keys
+from tussle.lobby.store.keys import Keys
 
 __all__ = ["Batch", "Sensor", "SensorInfo", "decode_batch", "now_utc", "source_stream"]
 

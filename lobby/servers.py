@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tussle.lobby.errors import AuthError
 from tussle.lobby.ids import new_secret, secret_hash
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Holder", "ServerInfo", "Servers", "socket_address"]
 

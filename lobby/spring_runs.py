@@ -16,7 +16,7 @@ import msgspec
 from tussle.lobby.errors import NotFound, Refused
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring import Spring, SpringRun, State, decode_state
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["SpringRuns"]
 

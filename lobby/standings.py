@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tussle.lobby.errors import NotFound
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["LeaderboardRow", "Profile", "Standings"]
 

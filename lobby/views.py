@@ -14,7 +14,7 @@ from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
 from tussle.lobby.messages import Event, ObserversData, SeatView, SessionView
 from tussle.lobby.servers import socket_address
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Views"]
 

@@ -36,7 +36,7 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.server.archive import Archive
 from tussle.server.audiences import Audiences
 from tussle.server.gateway import BUILD, Gateway

@@ -60,8 +60,8 @@ from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.sensors import Batch, SensorInfo, decode_batch, source_stream
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
-from tussle.lobby.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.server.connection import TokenBucket
 from tussle.server.outbox import Outbox
 

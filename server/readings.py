@@ -19,7 +19,7 @@ from tussle.lobby.errors import ClientError, Fenced, ServerFault
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.sensors import Reading, Sensor, SensorInfo, now_utc
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.server.simulation import Advance
 
 __all__ = ["SENSORS", "Readings"]

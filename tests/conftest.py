@@ -19,12 +19,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from tussle.lobby.accounts import Accounts, Login
-from tussle.lobby.embedded import Binary, EmbeddedStore, find_binary
 from tussle.lobby.lobbies import Connected, Holder, Lobbies, Seat
 from tussle.lobby.runs import Fence, Member, Runs
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Script, Store, load_scripts
+from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
+from tussle.lobby.store.store import Script, Store, load_scripts
 
 GUARD = """
 local declared = {}

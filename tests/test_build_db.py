@@ -13,7 +13,7 @@ from tests.conftest import World
 from tussle import build_db
 from tussle.build_db import SHIPPED, catalogue_path, read_catalogue, seed
 from tussle.lobby.errors import Refused
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 
 def document() -> dict[str, Any]:

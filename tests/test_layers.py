@@ -28,7 +28,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 }
 
 ONLY_IMPORTER: dict[str, set[str]] = {
-    "redis": {"lobby.store"},
+    "redis": {"lobby.store.store"},
     "websockets": {"server.gateway", "server.relay", "server.sockets", "player.connection", "player.live"},
     "ipctk": {"server.physics"},
     "numba": {"server.physics"},

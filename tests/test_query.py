@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from tests.stack import Stack
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import ROOT, Stack, children
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"
 

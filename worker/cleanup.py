@@ -18,8 +18,8 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED, LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
-from tussle.lobby.streams import Entry, StreamGroup
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.streams import Entry, StreamGroup
 from tussle.worker.awards import Award, Rating, awards, places_of
 
 __all__ = ["GROUP", "Cleanup", "Hook", "nothing", "rest"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tussle.lobby.errors import StoreError
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Entry", "Group"]
 

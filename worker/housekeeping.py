@@ -9,7 +9,7 @@ import asyncio
 
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import Cleanup, Hook, nothing
 from tussle.worker.sweep import Sweep
 

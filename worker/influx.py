@@ -13,7 +13,7 @@ import httpx
 
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry
 from tussle.worker.sinks import Position, SinkAway
 from tussle.worker.tables import TABLES, Feed, Row, time_ns

@@ -17,7 +17,7 @@ from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting, Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["PROCESSES", "Process", "run_process"]
 

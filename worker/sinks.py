@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tussle.lobby.settings import BadSetting, Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry
 from tussle.worker.tables import Feed
 

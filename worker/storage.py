@@ -20,7 +20,7 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.group import entries_of
 from tussle.worker.sinks import Position, Sink, SinkAway, make_sink
 from tussle.worker.tables import Feed, id_parts

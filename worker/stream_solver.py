@@ -21,7 +21,7 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring import Spring, State, decode_state, encode_state
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry, Group
 
 __all__ = ["StreamSolver"]

@@ -24,8 +24,8 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.servers import Holder, ServerInfo, Servers
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
-from tussle.lobby.streams import trim_acknowledged
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.streams import trim_acknowledged
 from tussle.worker.cleanup import Cleanup, rest
 
 __all__ = ["Sweep"]

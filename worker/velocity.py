@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring import Spring
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.stream_solver import StreamSolver
 
 __all__ = ["velocity_solver"]

@@ -17,7 +17,7 @@ from tests.stack import ROOT, Stack
 from tussle.cli.live import Feed
 from tussle.lobby.live import Gap
 from tussle.lobby.sensors import Batch, Sensor, SensorInfo
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.stack import ROOT, Stack
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 
 async def tussle(store: Store, tmp_path: Path, *arguments: str) -> asyncio.subprocess.Process:

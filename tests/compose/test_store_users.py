@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import until
 from tests.stack import Stack
 from tussle.lobby.errors import StoreError
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 SCRIPT = Path(__file__).parents[2] / "compose" / "store.sh"
 ROLES = ("server", "worker", "seed", "reader")

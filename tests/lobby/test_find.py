@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import BODIES, World
 from tussle.lobby.lobbies import Holder, Lobbies
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 
 @pytest.mark.parametrize("size", [2, 4])

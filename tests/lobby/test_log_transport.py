@@ -16,7 +16,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.log_transport import LogTransport
 from tussle.lobby.logs import configure, get_logger
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Link, Store
+from tussle.lobby.store.store import Link, Store
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from tussle.lobby.errors import NotFound, Refused
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring import Spring, SpringRun
 from tussle.lobby.spring_runs import SpringRuns
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.position import position_solver
 from tussle.worker.velocity import velocity_solver
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.stack import Stack
 from tests.whole.witness import asked
-from tussle.lobby.embedded import Binary, EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import Binary, EmbeddedStore
 from tussle.player.client import Client
 
 QUICK = {"LEASE_MS": "900"}

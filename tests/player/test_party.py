@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import until
 from tests.stack import Stack
-from tussle.lobby.embedded import EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.player.client import Client
 
 pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels

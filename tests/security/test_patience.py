@@ -17,8 +17,8 @@ import pytest
 
 from tests.stack import Stack
 from tests.stranger import Line, Person
-from tussle.lobby.embedded import Binary, EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import Binary, EmbeddedStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from tussle.lobby.errors import CloseCode, Conflict, StoreError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.messages import Event, SessionView
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.server.audience import Audience
 from tussle.server.telemetry import Telemetry
 

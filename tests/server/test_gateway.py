@@ -22,7 +22,7 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.messages import PROTOCOL
 from tussle.lobby.operators import Operators
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 ENVIRONMENT = {
     "SIM_SPEED": "0", "TURN_S": "60", "BOT_TURN_S": "60", "MESSAGE_RATE": "400",

@@ -30,7 +30,7 @@ from tussle.lobby.runs import Runs
 from tussle.lobby.servers import Holder as Address
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.server.archive import Archive
 from tussle.server.audiences import Audiences
 from tussle.server.holder import Holder

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from tests.stack import Stack
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.stack import Stack
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 
 

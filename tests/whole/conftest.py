@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tussle.lobby.embedded import EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import EmbeddedStore
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.stack import Process, Stack, children, free_port, until
 from tests.stranger import Person
 from tests.whole.witness import Witness, asked, keys_of, running, sessions, store_of, verified
-from tussle.lobby.embedded import EmbeddedStore
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.store import Store
 
 FLOWING = {
     "SIM_SPEED": "6", "BOT_TURN_S": "5", "TURN_S": "30", "LEASE_MS": "900", "CHECKPOINT_S": "0.3",

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tussle.lobby.embedded import find_binary
-from tussle.lobby.store import Store
+from tussle.lobby.store.embedded import find_binary
+from tussle.lobby.store.store import Store
 
 
 def free_port() -> int:

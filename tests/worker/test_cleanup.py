@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import World, until
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lobbies import Lobbies
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import GROUP, Cleanup
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,7 +24,7 @@ POINTS = ("before_award", "before_expire", "before_acknowledge", "acknowledged")
 VICTIM = """
 import asyncio, os, signal, sys
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.housekeeping import Housekeeping
 
 async def die(point, session):

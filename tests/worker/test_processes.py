@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import Stack
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.processes import PROCESSES
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.stack import Stack
 from tussle.lobby.settings import BadSetting, Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 from tussle.worker.sources import (
     CsvTail,
     HostMetrics,

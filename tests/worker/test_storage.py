@@ -25,8 +25,8 @@ from tussle.lobby.ids import new_server_id
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.servers import Holder
 from tussle.lobby.settings import BadSetting, Settings
-from tussle.lobby.store import Store
-from tussle.lobby.streams import trim_acknowledged
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.streams import trim_acknowledged
 from tussle.worker.group import Entry
 from tussle.worker.influx import line
 from tussle.worker.parquet import MERGED, PARTS_MERGED, ParquetSink

@@ -10,8 +10,8 @@ import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
 from tussle.lobby.lobbies import Holder
-from tussle.lobby.store import Store
-from tussle.lobby.streams import StreamGroup, trim_acknowledged
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.streams import StreamGroup, trim_acknowledged
 from tussle.worker.cleanup import GROUP, Cleanup
 from tussle.worker.sweep import Sweep
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.player.web.person import Person, in_browser
 from tests.stack import START_S, Process, Stack
-from tussle.lobby.embedded import Binary, EmbeddedStore
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import Binary, EmbeddedStore
 
 pytestmark = in_browser
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import World, until
-from tussle.lobby.embedded import find_binary
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.embedded import find_binary
+from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import Cleanup
 
 FAILOVER_S = 60.0

@@ -11,7 +11,7 @@ local function whole(number)
     return string.format('%.0f', tonumber(number))
 end
 
--- What a refusing script answers; lobby/store.py turns the code into an error.
+-- What a refusing script answers; lobby/store/store.py turns the code into an error.
 local function refuse(code, message)
     return {'ERR', code, message}
 end

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from tests.conftest import World
-from tussle.lobby.embedded import Binary, EmbeddedStore
 from tussle.lobby.errors import Conflict, StoreError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import REFUSALS, SCHEMA, Store, load_scripts
-from tussle.lobby.wakeups import RECONNECTED
+from tussle.lobby.store.embedded import Binary, EmbeddedStore
+from tussle.lobby.store.store import REFUSALS, SCHEMA, Store, load_scripts
+from tussle.lobby.store.wakeups import RECONNECTED
 
 
 async def test_it_tells_the_store_s_time(store: Store) -> None:

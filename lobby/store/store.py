@@ -2,7 +2,7 @@
 
     call    one command                    batch   several commands, one round trip (atomic: MULTI)
     run     one Lua script by its name     now_ms  the store's clock
-    wakeups hints from channels (lobby/wakeups.py)
+    wakeups hints from channels (lobby/store/wakeups.py)
 
 Replies are plain Python: str, int, None and lists of them; bytes only where a caller asks for them. Whatever fails
 between here and the store is a StoreError; whatever a script refuses is the error of REFUSALS. A call that timed out
@@ -28,10 +28,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
 from tussle.lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
-from tussle.lobby.keys import Keys
+from tussle.lobby.store.keys import Keys
 
 if TYPE_CHECKING:
-    from tussle.lobby.wakeups import Wakeups
+    from tussle.lobby.store.wakeups import Wakeups
 
 __all__ = ["REFUSALS", "SCHEMA", "Link", "Script", "Store", "load_scripts"]
 
@@ -87,7 +87,7 @@ INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
 
 @cache
 def load_scripts() -> dict[str, Script]:
-    """Every script of lobby/scripts; ``--@include part`` is replaced by parts/part.lua, once."""
+    """Every script of lobby/store/scripts; ``--@include part`` is replaced by parts/part.lua, once."""
     folder = Path(__file__).with_name("scripts")
 
     def expand(text: str, seen: set[str]) -> str:
@@ -307,7 +307,7 @@ class Store:
 
     def wakeups(self) -> Wakeups:
         """Hints from channels: ``async with store.wakeups() as hints``."""
-        from tussle.lobby.wakeups import Wakeups  # it is built on this module
+        from tussle.lobby.store.wakeups import Wakeups  # it is built on this module
 
         return Wakeups(self)
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from tussle.lobby.errors import StoreError
 from tussle.lobby.logs import get_logger
-from tussle.lobby.store import Link, Store
+from tussle.lobby.store.store import Link, Store
 
 __all__ = ["RECONNECTED", "Wakeups"]
 

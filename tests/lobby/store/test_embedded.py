@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tussle.lobby.embedded import Binary, EmbeddedStore, find_binary, store_address
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store import Store
+from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary, store_address
+from tussle.lobby.store.store import Store
 
 CHILD = """
 import sys, threading, time
 from pathlib import Path
-from tussle.lobby.embedded import EmbeddedStore, find_binary
+from tussle.lobby.store.embedded import EmbeddedStore, find_binary
 from tussle.lobby.settings import Settings
 
 def go():

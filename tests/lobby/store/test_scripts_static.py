@@ -13,9 +13,9 @@ import pytest
 
 from tussle import lobby
 from tussle.lobby.lifecycle import TRANSITIONS, LifecycleEvent, Status
-from tussle.lobby.store import REFUSALS, load_scripts
+from tussle.lobby.store.store import REFUSALS, load_scripts
 
-FOLDER = Path(lobby.__file__ or "").parent / "scripts"
+FOLDER = Path(lobby.__file__ or "").parent / "store" / "scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 
@@ -157,7 +157,7 @@ def test_no_globals_and_no_chance(name: str) -> None:
 
 
 def test_every_refusal_is_in_the_table() -> None:
-    """A code that a script refuses with is one that lobby/store.py turns into an error, and the other way round."""
+    """Each code that a script refuses with is in REFUSALS, and each code of REFUSALS is used by a script."""
     text = "".join(code(path.read_text()) for path in FOLDER.rglob("*.lua"))
     used = set(re.findall(r"refuse\('(\w+)'", text))
     assert used <= set(REFUSALS), used - set(REFUSALS)

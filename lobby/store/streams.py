@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tussle.lobby.errors import StoreError
-from tussle.lobby.store import Store
+from tussle.lobby.store.store import Store
 
 __all__ = ["Entry", "StreamGroup", "trim_acknowledged"]
 
