@@ -41,11 +41,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.stack import Process, Stack, free_port
 from tussle.lobby.errors import Conflict, LobbyError
-from tussle.lobby.messages import Event
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.transcript import Disconnected
 from tussle.server.archive import Archive

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tussle.lobby import logs
 from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.lobbies import Connected, Lobbies
-from tussle.lobby.messages import Event, SessionView
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.admissions import Admissions
 from tussle.server.app import _Http, calm_collector, listen
 from tussle.server.audience import Audience

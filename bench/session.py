@@ -33,10 +33,10 @@ import numpy as np
 
 from tests.stack import ROOT, Stack, children, free_port
 from tests.stranger import FRAME, Line, Person
-from tussle.lobby.frames import decode_frame
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes import get_mode
 
 RESULT = Path(__file__).parent / "results" / "session.md"

@@ -29,10 +29,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tests.stack import Stack
-from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore, find_binary
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame
 from tussle.worker.bridge import encode_update, world_points
 
 RESULTS = Path(__file__).parent / "results" / "streams.md"

@@ -20,7 +20,7 @@ from rich.text import Text
 from tussle.cli.palette import FAINT, MAT, SIGNAL, Mark
 
 if TYPE_CHECKING:
-    from tussle.lobby.frames import Frame, Topology
+    from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = ["Canvas", "draw_world"]
 

@@ -12,9 +12,9 @@ from tussle.cli.palette import number, short_names
 from tussle.cli.picture import Picture
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.lifecycle import ENDED
-from tussle.lobby.messages import SessionView
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
+from tussle.lobby.wire.messages import SessionView
 
 __all__ = ["finished_sessions", "length", "sentence"]
 

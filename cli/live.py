@@ -25,8 +25,8 @@ from tussle.lobby.settings import BadSetting, Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tussle.lobby.live import Gap
-    from tussle.lobby.sensors import Batch, Reading, SensorInfo
+    from tussle.lobby.wire.live import Gap
+    from tussle.lobby.wire.sensors import Batch, Reading, SensorInfo
 
 __all__ = ["Feed", "command", "sources_table"]
 
@@ -82,7 +82,7 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
 
 
 async def _follow(url: str, source: str, count: int | None, *, as_json: bool) -> None:
-    from tussle.lobby.live import Batches, Failure, SourceGone, TellInfo
+    from tussle.lobby.wire.live import Batches, Failure, SourceGone, TellInfo
     from tussle.player.live import follow
 
     console = Console()

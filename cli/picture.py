@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tussle.cli.palette import number
-from tussle.lobby.messages import Event, SessionView
+from tussle.lobby.wire.messages import Event, SessionView
 
 __all__ = ["Line", "Picture", "Player"]
 

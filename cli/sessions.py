@@ -20,7 +20,7 @@ from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from tussle.lobby.messages import SessionView
+    from tussle.lobby.wire.messages import SessionView
 
 __all__ = ["command", "sessions_table"]
 

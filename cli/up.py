@@ -33,7 +33,7 @@ from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
 
 if TYPE_CHECKING:
-    from tussle.lobby.messages import SessionView
+    from tussle.lobby.wire.messages import SessionView
 
 __all__ = ["command"]
 

@@ -43,7 +43,7 @@ from tussle.lobby.settings import BadSetting, Settings
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from tussle.lobby.frames import Frame, Topology
+    from tussle.lobby.wire.frames import Frame, Topology
     from tussle.player.client import Client
     from tussle.player.connection import SessionConnection
 
@@ -394,7 +394,7 @@ async def _still(connection: SessionConnection, screen: Screen) -> None:
 
 
 def _apply(screen: Screen, connection: SessionConnection, event: object) -> None:
-    from tussle.lobby.messages import Event
+    from tussle.lobby.wire.messages import Event
 
     assert isinstance(event, Event)
     if event.t == "session" and connection.view is not None:

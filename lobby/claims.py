@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tussle.lobby.lifecycle import Status
-from tussle.lobby.messages import Event
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import Holder, ServerInfo
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event
 
 __all__ = ["Claims", "Recovered", "Unheld"]
 

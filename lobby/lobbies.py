@@ -20,11 +20,11 @@ import msgspec
 
 from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused, StoreError
 from tussle.lobby.ids import is_session_token, new_secret, new_session_token, secret_hash
-from tussle.lobby.messages import Event, ObserversData, SessionView
 from tussle.lobby.servers import Holder
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
+from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 
 __all__ = ["Connected", "Holder", "Lobbies", "Seat"]
 

@@ -17,10 +17,10 @@ import msgspec
 
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
-from tussle.lobby.messages import Event
 from tussle.lobby.servers import Holder
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
+from tussle.lobby.wire.messages import Event
 
 __all__ = [
     "Checkpoint",

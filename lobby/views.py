@@ -12,9 +12,9 @@ import msgspec
 
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
-from tussle.lobby.messages import Event, ObserversData, SeatView, SessionView
 from tussle.lobby.servers import socket_address
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event, ObserversData, SeatView, SessionView
 
 __all__ = ["Views"]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tussle.lobby.errors import AuthError, ClientError, Conflict, LobbyError, RateLimited, ServerFault
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import Event
+from tussle.lobby.wire.messages import Event
 from tussle.player.backoff import Backoff
 from tussle.player.client import Client, Join
 from tussle.player.connection import SessionConnection

@@ -22,8 +22,8 @@ import httpx
 import msgspec
 
 from tussle.lobby.errors import LobbyError, ProtocolError
-from tussle.lobby.messages import SessionView
 from tussle.lobby.spring import SpringRun
+from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.transcript import Disconnected, error_of
 

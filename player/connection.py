@@ -30,7 +30,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
-from tussle.lobby.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
+from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
 from tussle.player.backoff import Backoff
 from tussle.player.transcript import (
     Acknowledged,
@@ -47,7 +47,7 @@ from tussle.player.transcript import (
 )
 
 if TYPE_CHECKING:
-    from tussle.lobby.frames import Frame, Topology
+    from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = ["Renew", "SessionConnection", "is_loopback"]
 
@@ -65,7 +65,7 @@ STABLE_S = 3.0
 Without it a server that welcomes and closes at once would be called ten times a second."""
 
 _FRAME_KIND, _TOPOLOGY_KIND = 1, 2
-_EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/frames.py
+_EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
 
 
 class SessionConnection:
@@ -205,7 +205,7 @@ class SessionConnection:
     def frame(self) -> Frame | None:
         """The newest frame, decoded when first looked at."""
         if self._frame is None and self._frame_bytes is not None:
-            from tussle.lobby.frames import decode_frame
+            from tussle.lobby.wire.frames import decode_frame
 
             self._frame = decode_frame(self._frame_bytes)
         return self._frame
@@ -214,7 +214,7 @@ class SessionConnection:
     def topology(self) -> Topology | None:
         """The meshes that the frames move; None until they came."""
         if self._topology is None and self._topology_bytes is not None:
-            from tussle.lobby.frames import decode_topology
+            from tussle.lobby.wire.frames import decode_topology
 
             self._topology = decode_topology(self._topology_bytes)
         return self._topology

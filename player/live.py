@@ -25,7 +25,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.errors import CloseCode
-from tussle.lobby.live import (
+from tussle.lobby.wire.live import (
     Batches,
     Failure,
     ListSources,
@@ -42,8 +42,8 @@ from tussle.lobby.live import (
     SubscribeData,
     TellInfo,
 )
-from tussle.lobby.messages import PROTOCOL
-from tussle.lobby.sensors import SensorInfo
+from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.sensors import SensorInfo
 from tussle.player.backoff import Backoff
 from tussle.player.connection import is_loopback
 from tussle.player.transcript import Disconnected

@@ -33,7 +33,7 @@ from tussle.lobby.errors import (
     SolverFailed,
     StoreError,
 )
-from tussle.lobby.messages import (
+from tussle.lobby.wire.messages import (
     PROTOCOL,
     AckData,
     ErrorData,

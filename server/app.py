@@ -28,7 +28,6 @@ from tussle.lobby.ids import new_secret, new_server_id
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
-from tussle.lobby.messages import Event
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
 from tussle.lobby.servers import Holder as HolderAddress
@@ -37,6 +36,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event
 from tussle.server.archive import Archive
 from tussle.server.audiences import Audiences
 from tussle.server.gateway import BUILD, Gateway

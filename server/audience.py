@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import Event, Notice, NoticeData, SessionMessage, encode
+from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage, encode
 from tussle.server.framing import binary_frame, text_frame
 from tussle.server.telemetry import Telemetry
 

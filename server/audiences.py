@@ -14,9 +14,9 @@ from collections.abc import Callable
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import Event
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.wire.messages import Event
 from tussle.server.audience import Audience, Viewer
 from tussle.server.telemetry import Telemetry
 

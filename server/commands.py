@@ -15,7 +15,7 @@ from functools import partial
 
 from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.lobbies import Lobbies
-from tussle.lobby.messages import (
+from tussle.lobby.wire.messages import (
     Ack,
     AckData,
     Act,

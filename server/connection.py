@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tussle.lobby.errors import Conflict, ProtocolError, RateLimited
-from tussle.lobby.messages import ClientMessage, Hello, decode_client
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
 
 __all__ = ["Connection", "Phase", "Replies", "TokenBucket"]
 

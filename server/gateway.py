@@ -31,19 +31,14 @@ from tussle.lobby.errors import (
     Moved,
     ProtocolError,
 )
-from tussle.lobby.frames import schema_hash
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import (
-    PROTOCOL,
-    Hello,
-    Welcome,
-    WelcomeData,
-)
 from tussle.lobby.servers import Servers, socket_address
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.frames import schema_hash
+from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
 from tussle.server.commands import Commands

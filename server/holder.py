@@ -22,10 +22,10 @@ from tussle.lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, Sto
 from tussle.lobby.lifecycle import LifecycleEvent, Status
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import Event
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import ServerInfo, Servers
+from tussle.lobby.wire.messages import Event
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
 from tussle.server.physics_id import physics_id

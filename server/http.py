@@ -34,13 +34,13 @@ from tussle.lobby.errors import (
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lobbies import Lobbies, Seat
 from tussle.lobby.logs import get_logger
-from tussle.lobby.messages import PROTOCOL
 from tussle.lobby.operators import Operators
 from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
+from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.limits import Buckets
 from tussle.server.modes import get_mode
 from tussle.server.openapi import Call, document

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from tussle.lobby.errors import CloseCode, LobbyError
 from tussle.lobby.lobbies import Connected
-from tussle.lobby.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
+from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.audience import Audience
 from tussle.server.connection import Connection, Replies
 from tussle.server.framing import text_frame

@@ -29,7 +29,13 @@ from tussle.lobby.errors import (
     StoreError,
 )
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.live import (
+from tussle.lobby.logs import get_logger
+from tussle.lobby.operators import Operators
+from tussle.lobby.roles import Operation, Role, check_right
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Store
+from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.wire.live import (
     Failure,
     FailureData,
     ListSources,
@@ -54,14 +60,8 @@ from tussle.lobby.live import (
     decode_live,
     encode_live,
 )
-from tussle.lobby.logs import get_logger
-from tussle.lobby.messages import PROTOCOL
-from tussle.lobby.operators import Operators
-from tussle.lobby.roles import Operation, Role, check_right
-from tussle.lobby.sensors import Batch, SensorInfo, decode_batch, source_stream
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.store import Store
-from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.sensors import Batch, SensorInfo, decode_batch, source_stream
 from tussle.server.connection import TokenBucket
 from tussle.server.outbox import Outbox
 

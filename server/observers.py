@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from tussle.lobby.errors import LobbyError, NotFound, StoreError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.messages import ObserversMessage, encode
+from tussle.lobby.wire.messages import ObserversMessage, encode
 from tussle.server.audiences import Audiences
 from tussle.server.framing import text_frame
 

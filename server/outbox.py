@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from tussle.lobby.errors import RateLimited
-from tussle.lobby.live import Batches, BatchesData, Gap, LiveReply
-from tussle.lobby.sensors import Batch
+from tussle.lobby.wire.live import Batches, BatchesData, Gap, LiveReply
+from tussle.lobby.wire.sensors import Batch
 
 __all__ = ["Outbox"]
 

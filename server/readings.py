@@ -1,4 +1,4 @@
-"""What a session measures of itself, on its telemetry stream: a source like any other (lobby/sensors.py).
+"""What a session measures of itself, on its telemetry stream: a source like any other (lobby/wire/sensors.py).
 
     Run -> watch (adds to a window in memory) ...  every 1 / TELEMETRY_HZ: publish -> telemetry.lua (fenced)
 
@@ -18,8 +18,8 @@ import msgspec
 from tussle.lobby.errors import ClientError, Fenced, ServerFault
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
-from tussle.lobby.sensors import Reading, Sensor, SensorInfo, now_utc
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
 from tussle.server.simulation import Advance
 
 __all__ = ["SENSORS", "Readings"]

@@ -19,7 +19,7 @@ import msgspec
 
 from tussle.lobby.actions import ActionSpec
 from tussle.lobby.errors import ProtocolError, Refused
-from tussle.lobby.frames import Frame, Topology, encode_frame, encode_topology
+from tussle.lobby.wire.frames import Frame, Topology, encode_frame, encode_topology
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
 from tussle.server.physics.state import Proof

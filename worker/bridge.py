@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tussle.lobby.errors import LobbyError, StoreError
-from tussle.lobby.frames import Frame, Topology, encode_frame
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.frames import Frame, Topology, encode_frame
 from tussle.player.client import Client
 
 __all__ = ["Bridge", "decode_update", "encode_update", "world_points"]

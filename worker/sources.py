@@ -26,9 +26,9 @@ import msgspec
 from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
-from tussle.lobby.sensors import Reading, Sensor, SensorInfo, now_utc
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
 
 __all__ = ["CsvTail", "HostMetrics", "LogTail", "MockSource", "Source", "SourceProcess", "make_source"]
 

@@ -9,7 +9,7 @@ from rich.style import Style
 
 from tussle.cli.arena import Canvas, draw_world
 from tussle.cli.palette import marks_of
-from tussle.lobby.frames import Frame, Topology, TopologyBody
+from tussle.lobby.wire.frames import Frame, Topology, TopologyBody
 
 
 def octagon() -> TopologyBody:

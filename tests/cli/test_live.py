@@ -15,9 +15,9 @@ from rich.console import Console
 from tests.conftest import until
 from tests.stack import ROOT, Stack
 from tussle.cli.live import Feed
-from tussle.lobby.live import Gap
-from tussle.lobby.sensors import Batch, Sensor, SensorInfo
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.live import Gap
+from tussle.lobby.wire.sensors import Batch, Sensor, SensorInfo
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ import pytest
 from tests.player.pair import ModelSession
 from tussle.cli.palette import bar, gap, marks_of, number, short_names
 from tussle.cli.picture import Picture
-from tussle.lobby.messages import Event
+from tussle.lobby.wire.messages import Event
 
 
 def duel() -> Picture:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.player.pair import ModelSession
 from tussle.cli.sessions import age, sessions_table
-from tussle.lobby.messages import SessionView
+from tussle.lobby.wire.messages import SessionView
 
 
 def table(*views: SessionView, width: int = 110) -> str:

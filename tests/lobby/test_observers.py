@@ -6,8 +6,8 @@ import pytest
 
 from tests.conftest import World, until
 from tussle.lobby.errors import NotFound
-from tussle.lobby.messages import ObserversData
 from tussle.lobby.views import OBSERVERS_NAMED
+from tussle.lobby.wire.messages import ObserversData
 
 LONG_MS = 60_000
 

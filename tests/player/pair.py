@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.messages import (
+from tussle.lobby.wire.messages import (
     PROTOCOL,
     Ack,
     AckData,

@@ -11,7 +11,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.player.pair import ModelSession
-from tussle.lobby.messages import Event, Hello, Leave, decode_client, encode
+from tussle.lobby.wire.messages import Event, Hello, Leave, decode_client, encode
 
 
 class Stage:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.player.stage import Stage
 from tussle.lobby.errors import CloseCode, NotFound, RateLimited, Refused
-from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
-from tussle.lobby.messages import Event, Notice, NoticeData, encode
+from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
+from tussle.lobby.wire.messages import Event, Notice, NoticeData, encode
 from tussle.player import connection as module
 from tussle.player.backoff import Backoff
 from tussle.player.connection import SessionConnection

@@ -8,8 +8,8 @@ import contextlib
 import pytest
 
 from tests.stack import Stack
-from tussle.lobby.live import Batches, SourceAdded, TellInfo
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.live import Batches, SourceAdded, TellInfo
 from tussle.player.client import Client
 from tussle.player.live import follow
 from tussle.player.transcript import Disconnected

@@ -21,7 +21,7 @@ from tussle.lobby.errors import (
     ServerFault,
     StoreError,
 )
-from tussle.lobby.messages import Event, Notice, NoticeData, decode_client, encode
+from tussle.lobby.wire.messages import Event, Notice, NoticeData, decode_client, encode
 from tussle.player.transcript import (
     AFTER_CLOSE,
     Acknowledged,

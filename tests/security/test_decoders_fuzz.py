@@ -10,11 +10,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lobby import test_frames as frames
+from tests.lobby.wire import test_frames as frames
 from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimited
-from tussle.lobby.frames import decode_frame, decode_topology
-from tussle.lobby.messages import decode_client
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.frames import decode_frame, decode_topology
+from tussle.lobby.wire.messages import decode_client
 from tussle.server.connection import Connection, Phase, Replies
 from tussle.server.framing import binary_frame, text_frame
 

@@ -11,9 +11,9 @@ import msgspec
 
 from tussle.lobby.errors import CloseCode, Conflict, StoreError
 from tussle.lobby.lobbies import Lobbies
-from tussle.lobby.messages import Event, SessionView
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.audience import Audience
 from tussle.server.telemetry import Telemetry
 

@@ -19,10 +19,10 @@ from tests.conftest import connected
 from tests.stack import Stack
 from tests.stranger import Duel, Line, Person, duel
 from tussle.lobby.lobbies import Lobbies
-from tussle.lobby.messages import PROTOCOL
 from tussle.lobby.operators import Operators
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import PROTOCOL
 
 ENVIRONMENT = {
     "SIM_SPEED": "0", "TURN_S": "60", "BOT_TURN_S": "60", "MESSAGE_RATE": "400",

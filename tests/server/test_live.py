@@ -16,9 +16,9 @@ from websockets.asyncio.client import connect
 from tests.conftest import World
 from tests.stack import Stack
 from tussle.lobby.errors import RateLimited
-from tussle.lobby.live import Batches, LivePong, PingData
 from tussle.lobby.operators import Operators
-from tussle.lobby.sensors import Batch, Sensor, SensorInfo
+from tussle.lobby.wire.live import Batches, LivePong, PingData
+from tussle.lobby.wire.sensors import Batch, Sensor, SensorInfo
 from tussle.server.live import LiveHub
 from tussle.server.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 

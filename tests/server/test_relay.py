@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from tests.stack import Process, Stack, free_port
 from tussle.lobby.errors import Conflict, LobbyError
-from tussle.lobby.messages import Event
+from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
 from tussle.server.modes import get_mode

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tussle.lobby.errors import ProtocolError, Refused
-from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
 from tussle.server.simulation import Advance, Input, SessionSpec, Simulation

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
+from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
 
 TARGET = Path(__file__).resolve().parent / "frames.json"
 

@@ -21,9 +21,9 @@ import pytest
 from tests.stack import ROOT, Stack, alive, children, until
 from tests.stranger import Line, Person, duel
 from tests.whole.witness import Witness, asked, fight, sessions
-from tussle.lobby.frames import decode_frame
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.wire.frames import decode_frame
 from tussle.player.client import Client
 from tussle.server.modes import get_mode
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tests.stack import POLL_S, Stack
 from tests.stranger import CEILING_S, Line
-from tussle.lobby.messages import Event
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
 from tussle.server.archive import Archive

@@ -14,14 +14,14 @@ import pytest
 from tests.vectors import bodies
 from tests.vectors import frames as vectors
 from tussle.lobby.errors import ProtocolError
-from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.lobby.wire.frames import decode_frame, decode_topology
 
 ROOT = Path(__file__).resolve().parents[3]
 WEB = ROOT / "player" / "web"
 
 
 def test_message_types_are_current() -> None:
-    """src/wire/messages.ts says what lobby/messages.py says; else: python player/web/generate.py."""
+    """src/wire/messages.ts says what lobby/wire/messages.py says; else: python player/web/generate.py."""
     done = subprocess.run([sys.executable, str(WEB / "generate.py"), "--check"], check=False)
     assert done.returncode == 0, "run: python player/web/generate.py"
 
@@ -37,7 +37,7 @@ def test_portraits_are_current() -> None:
 
 
 def test_python_decodes_the_vectors() -> None:
-    """The decoder of lobby/frames.py reads every vector as it is described."""
+    """The decoder of lobby/wire/frames.py reads every vector as it is described."""
     document = json.loads(vectors.TARGET.read_text())
     for case in document["frames"]:
         frame = decode_frame(base64.b64decode(case["data"]))

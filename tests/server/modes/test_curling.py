@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.frames import decode_frame
+from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.curling import Curling
 from tussle.server.modes.curling_state import HOUSE, CurlingState, End, score_end
 from tussle.server.modes.mode import Seat, stream

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.frames import decode_frame, decode_topology
+from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Effect, Seat, stream
 from tussle.server.modes.sandbox import Sandbox
 from tussle.server.simulation import Advance, Input, SessionSpec, Simulation

@@ -1,4 +1,4 @@
-// The binary messages for eyes: the TypeScript side of lobby/frames.py, which draws the layout.
+// The binary messages for eyes: the TypeScript side of lobby/wire/frames.py, which draws the layout.
 // tests/vectors/frames.json is decoded by both. Must never know a mode or a renderer.
 
 import { SCHEMA_HASH } from "./messages";

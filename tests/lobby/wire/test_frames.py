@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tussle.lobby.errors import ProtocolError
-from tussle.lobby.frames import (
+from tussle.lobby.wire.frames import (
     Frame,
     Topology,
     TopologyBody,

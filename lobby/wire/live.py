@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from tussle.lobby.errors import ProtocolError
-from tussle.lobby.sensors import Batch, SensorInfo
+from tussle.lobby.wire.sensors import Batch, SensorInfo
 
 __all__ = [
     "Batches",
