@@ -24,8 +24,8 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tussle.lobby import logs
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.lobbies import Connected, Lobbies
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Event, SessionView

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.scenes import Body, Material, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
 from tussle.server.physics.identity import physics_id, versions
 from tussle.server.physics.model import centres, compile_scene
 from tussle.server.physics.oracle import prove

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.scenes import Body, Scene
+from tussle.lobby.rules.scenes import Body, Scene
 from tussle.server.physics.model import Model, compile_scene
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step

@@ -22,7 +22,7 @@ import numba
 import numpy as np
 
 from bench.physics import RESULTS, pile, soft_pile
-from tussle.lobby.scenes import Scene
+from tussle.lobby.rules.scenes import Scene
 from tussle.server.physics import assembly, newton, solver
 from tussle.server.physics.compiled import OPTIONS
 from tussle.server.physics.identity import versions

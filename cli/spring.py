@@ -21,7 +21,7 @@ from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from tussle.lobby.spring import SpringRun
+    from tussle.lobby.rules.spring import SpringRun
     from tussle.lobby.spring_runs import SpringRuns
 
 __all__ = ["command"]

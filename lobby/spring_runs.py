@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.rules.spring import Spring, SpringRun, State, decode_state
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring import Spring, SpringRun, State, decode_state
 from tussle.lobby.store.store import Store
 
 __all__ = ["SpringRuns"]

@@ -22,7 +22,7 @@ import httpx
 import msgspec
 
 from tussle.lobby.errors import LobbyError, ProtocolError
-from tussle.lobby.spring import SpringRun
+from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.transcript import Disconnected, error_of

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from tussle.lobby.actions import ActionSpec, check_action
 from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn
+from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.server.modes.mode import Phase, Result
 from tussle.server.simulation import Advance, Input
 

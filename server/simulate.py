@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import encode_state, state_hash
 from tussle.server.physics.identity import physics_id, versions
 from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from tussle.lobby.actions import ActionSpec
 from tussle.lobby.errors import ProtocolError, Refused
+from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.wire.frames import Frame, Topology, encode_frame, encode_topology
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View

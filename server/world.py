@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Diverged, ProtocolError
-from tussle.lobby.scenes import Quaternion, Scene, Vector
+from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.wire.frames import BodyKind, TopologyBody
 from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state

@@ -19,8 +19,8 @@ import msgspec
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
+from tussle.lobby.rules.spring import Spring, State, decode_state, encode_state
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring import Spring, State, decode_state, encode_state
 from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry, Group
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tussle.lobby.rules.spring import Spring
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring import Spring
 from tussle.lobby.store.store import Store
 from tussle.worker.stream_solver import StreamSolver
 

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
-from tussle.lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
+from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
 from tussle.server.modes import curling_bot
 from tussle.server.modes.curling_state import (
     DHAT,

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
-from tussle.lobby.scenes import Vector
-from tussle.lobby.turns import TurnOrder
+from tussle.lobby.rules.scenes import Vector
+from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.mode import CatalogueBody, Result
 from tussle.server.modes.turn_mode import Stage, TurnParams
 

@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from tussle.lobby.actions import ActionSpec, check_action
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Scene
-from tussle.lobby.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.lobby.rules.actions import ActionSpec, check_action
+from tussle.lobby.rules.scenes import Scene
+from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
 from tussle.server.modes import duel_bot
 from tussle.server.modes.duel_damage import DamageRules, Hit, find_hits
 from tussle.server.modes.duel_moves import build_scene, find_target, push, push_energy

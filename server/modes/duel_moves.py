@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.scenes import Body, Material, Recipe, Scene, Vector
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, Vector
 from tussle.server.modes.duel_state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,

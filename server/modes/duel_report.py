@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.errors import Refused
-from tussle.lobby.turns import TurnOrder
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.duel_moves import opening_scale
 from tussle.server.modes.duel_state import (
     ARENA_BOTTOM,

@@ -21,9 +21,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tussle.lobby.actions import ActionSpec
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Quaternion, Scene, Vector
+from tussle.lobby.rules.actions import ActionSpec
+from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.server.physics.state import Control, Floats
 
 __all__ = [

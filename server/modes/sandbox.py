@@ -18,10 +18,10 @@ from typing import Any, ClassVar, Literal
 import msgspec
 import numpy as np
 
-from tussle.lobby.actions import ActionSpec, check_action
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Quaternion, Scene, Vector
-from tussle.lobby.slots import Lease, Slots
+from tussle.lobby.rules.actions import ActionSpec, check_action
+from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
+from tussle.lobby.rules.slots import Lease, Slots
 from tussle.server.modes import sandbox_bot
 from tussle.server.modes.mode import (
     Action,

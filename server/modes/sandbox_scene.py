@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tussle.lobby.actions import ActionField, ActionKind
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Handle, Material, Recipe, Scene, Vector
+from tussle.lobby.rules.actions import ActionField, ActionKind
+from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene, Vector
 from tussle.server.modes.mode import CatalogueBody, View
 from tussle.server.modes.sandbox_state import (
     DHAT,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tussle.lobby.scenes import Quaternion, Vector
-from tussle.lobby.slots import Slots
+from tussle.lobby.rules.scenes import Quaternion, Vector
+from tussle.lobby.rules.slots import Slots
 from tussle.server.modes.mode import CatalogueBody, Result
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The spring-damper as a session: one mass on a spring, stepped by the scheme of lobby/spring.py, one step a
+"""The spring-damper as a session: one mass on a spring, stepped by the scheme of lobby/rules/spring.py, one step a
 tick.
 
     set_up -> steps, steps, ... -> run_ended -> result        trigger: begin again, from anywhere, at any time
@@ -16,10 +16,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Material, Recipe, Scene
-from tussle.lobby.spring import Spring, State
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
+from tussle.lobby.rules.spring import Spring, State
 from tussle.server.modes.mode import (
     CatalogueBody,
     Effect,

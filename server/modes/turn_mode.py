@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import msgspec
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.turns import TurnOrder
+from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.mode import CatalogueBody, Mode, Phase, Result, Seat
 
 __all__ = ["Stage", "TurnMode", "TurnParams"]

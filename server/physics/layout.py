@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body
+from tussle.lobby.rules.scenes import Body
 from tussle.server.physics.geometry import (
     Ints,
     Mesh,

@@ -17,7 +17,7 @@ import meshio
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Recipe
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import Ints, Mesh, boundary_faces, edge_uses, outward, unique_edges
 from tussle.server.physics.state import Floats
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Rail, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Rail, Recipe, Scene
 from tussle.server.physics import shapes
 from tussle.server.physics.contact import barrier_force
 from tussle.server.physics.geometry import Ints, Mesh, bounding_radius

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tussle.lobby.scenes import scene_schema
+from tussle.lobby.rules.scenes import scene_schema
 
 __all__ = ["PATH", "schema_text"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Recipe
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import (
     Ints,
     Mesh,

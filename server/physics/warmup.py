@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tussle.lobby.scenes import Body, Handle, Material, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step

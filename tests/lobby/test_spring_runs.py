@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import until
 from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.rules.spring import Spring, SpringRun
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring import Spring, SpringRun
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.store.store import Store
 from tussle.worker.position import position_solver

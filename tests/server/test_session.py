@@ -5,8 +5,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.server.modes.mode import Phase, Standing
 from tussle.server.session import SessionCore
 from tussle.server.simulation import Advance

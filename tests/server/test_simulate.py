@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.server.physics.worlds import cube, ground, scene
 from tussle.cli.simulate import simulate as command
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Recipe, decode_scene, encode_scene
+from tussle.lobby.rules.scenes import Recipe, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, state_hash
 from tussle.server.physics.meshes import load_recipe, write_mesh
 from tussle.server.physics.model import compile_scene

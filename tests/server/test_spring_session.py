@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.stack import Stack
-from tussle.lobby.spring import Spring, State
+from tussle.lobby.rules.spring import Spring, State
 from tussle.player.client import Client
 
 

@@ -8,7 +8,7 @@ import httpx
 
 from tests.stack import Stack
 from tests.stranger import Person
-from tussle.lobby.spring import Spring
+from tussle.lobby.rules.spring import Spring
 from tussle.player.client import Client
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tussle.lobby.scenes import Recipe
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.modes.sandbox_state import SOFT_BODIES
 from tussle.server.physics.shapes import build as build_shape
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.stack import Stack
-from tussle.lobby.spring import Spring
+from tussle.lobby.rules.spring import Spring
 from tussle.lobby.store.store import Store
 
 FEATURE_B3 = 'XADD {main}:positions * name mymodel in \'{"x":0,"v":1,"t":0.0}\' out \'{"x":0,"v":1,"t":0.0}\''

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tussle.lobby.actions import ActionSpec, check_action
+from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.server.modes.duel import Duel
 from tussle.server.modes.duel_bot import SKILLS
 from tussle.server.modes.duel_report import ACTION_KINDS

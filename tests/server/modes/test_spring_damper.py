@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.modes.test_events import EVERYWHERE, documented
 from tussle.lobby.errors import Refused
-from tussle.lobby.spring import Spring, State
+from tussle.lobby.rules.spring import Spring, State
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation import Input, SessionSpec, Simulation

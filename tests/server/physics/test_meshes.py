@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.physics.worlds import RUBBER, STONE, block, cube, ground, scene
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Recipe
+from tussle.lobby.rules.scenes import Body, Recipe
 from tussle.server.physics.embedding import embed, embedded_vertices
 from tussle.server.physics.geometry import Mesh, signed_volume
 from tussle.server.physics.meshes import FORMATS, load_recipe, read_mesh, tetrahedralise, write_mesh

@@ -7,7 +7,7 @@ import pytest
 
 from tests.server.physics.worlds import CATALOGUE, STONE, block, contender, cube, duel, ground, octagon, scene
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Handle, Pin, Rail, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Handle, Pin, Rail, Recipe, Scene
 from tussle.server.physics.model import (
     affines,
     body_vertices,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.server.physics.worlds import CATALOGUE, ground, random_turn, scene
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Handle, Material, Recipe
+from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step

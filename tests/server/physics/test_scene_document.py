@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tussle.lobby.scenes import decode_scene
+from tussle.lobby.rules.scenes import decode_scene
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.schema import PATH, schema_text

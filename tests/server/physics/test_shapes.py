@@ -7,7 +7,7 @@ import pytest
 
 from tests.server.physics.worlds import CATALOGUE
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Recipe
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import (
     affine_moments,
     boundary_faces,

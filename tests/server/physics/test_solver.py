@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.physics.worlds import CUBE, RUBBER, block, cube, duel, ground, random_turn, scene
 from tussle.lobby.errors import Refused
-from tussle.lobby.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
 from tussle.server.physics.model import Model, centres, compile_scene, kinetic_energy, parking, vertices
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step

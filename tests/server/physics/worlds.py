@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.scenes import Body, Material, Recipe, Scene
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
 
 CATALOGUE: dict[str, dict[str, Any]] = {
     body["id"]: body

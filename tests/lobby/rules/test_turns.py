@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tussle.lobby.errors import Conflict
-from tussle.lobby.turns import TurnOrder
+from tussle.lobby.rules.turns import TurnOrder
 
 SEATS = st.integers(1, 6).map(lambda count: tuple(range(count)))
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from tussle.lobby.actions import ActionField, ActionKind, ActionSpec, check_action
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
 
 SPEC = ActionSpec(
     seat=0,

@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.slots import Slots
+from tussle.lobby.rules.slots import Slots
 
 
 def test_grab_and_renew() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tussle.lobby.rules.spring import Spring, State, decode_state, encode_state
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring import Spring, State, decode_state, encode_state
 
 
 def march(spring: Spring, x0: float = 0.0, v0: float = 1.0) -> list[State]:
