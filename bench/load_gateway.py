@@ -33,11 +33,11 @@ from tussle.server.admissions import Admissions
 from tussle.server.app import _Http, calm_collector, listen
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
-from tussle.server.gateway import Gateway
+from tussle.server.gateway.gateway import Gateway
+from tussle.server.gateway.relay import Relays
 from tussle.server.holder import Holder
 from tussle.server.observers import Observers
 from tussle.server.pace import Pace
-from tussle.server.relay import Relays
 from tussle.server.session import SessionCore
 from tussle.server.telemetry import Telemetry
 

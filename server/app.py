@@ -39,8 +39,9 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive import Archive
 from tussle.server.audiences import Audiences
-from tussle.server.gateway import BUILD, Gateway
-from tussle.server.guard import guarded
+from tussle.server.gateway.gateway import BUILD, Gateway
+from tussle.server.gateway.http_guard import guarded
+from tussle.server.gateway.relay import Relays
 from tussle.server.holder import Holder
 from tussle.server.http import create_app
 from tussle.server.lease import Lease
@@ -50,7 +51,6 @@ from tussle.server.modes import all_modes
 from tussle.server.observers import Observers
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
-from tussle.server.relay import Relays
 from tussle.server.run import Backing
 from tussle.server.telemetry import Telemetry
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from tussle.server.connection import TokenBucket
+from tussle.server.gateway.protocol import TokenBucket
 
 __all__ = ["Buckets", "Origins", "Places", "Proxies"]
 

@@ -62,7 +62,7 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import Batch, SensorInfo, decode_batch, source_stream
-from tussle.server.connection import TokenBucket
+from tussle.server.gateway.protocol import TokenBucket
 from tussle.server.outbox import Outbox
 
 __all__ = ["LiveHub", "Socket"]

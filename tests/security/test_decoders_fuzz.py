@@ -15,8 +15,8 @@ from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimi
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.lobby.wire.messages import decode_client
-from tussle.server.connection import Connection, Phase, Replies
 from tussle.server.framing import binary_frame, text_frame
+from tussle.server.gateway.protocol import Connection, Phase, Replies
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),

@@ -33,11 +33,11 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.archive import Archive
 from tussle.server.audiences import Audiences
+from tussle.server.gateway.relay import Relays, RemoteRun
 from tussle.server.holder import Holder
 from tussle.server.lease import Lease
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
-from tussle.server.relay import Relays, RemoteRun
 from tussle.server.run import Backing, Run
 from tussle.server.simulation import Input
 from tussle.server.telemetry import Telemetry

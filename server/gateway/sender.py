@@ -14,9 +14,9 @@ from tussle.lobby.errors import CloseCode, LobbyError
 from tussle.lobby.lobbies import Connected
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.audience import Audience
-from tussle.server.connection import Connection, Replies
 from tussle.server.framing import text_frame
-from tussle.server.sockets import Socket, header
+from tussle.server.gateway.protocol import Connection, Replies
+from tussle.server.gateway.socket import Socket, header
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Link", "absolute", "short_reason"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tussle.lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Hello, Ping
-from tussle.server.connection import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
+from tussle.server.gateway.protocol import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
 PING = '{"t":"ping"}'

@@ -13,7 +13,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tussle.server.sockets import Socket, header
+from tussle.server.gateway.socket import Socket, header
 
 ACT = b'{"t":"act","id":%d,"d":{"kind":"move"}}'
 

@@ -1,6 +1,6 @@
 """The contract with uvicorn and websockets on which the gateway stands: three semi-internal names and one handover.
 
-When this fails after an update of either, server/gateway.py is to be looked at before the pin is moved.
+When this fails after an update of either, server/gateway/gateway.py is to be looked at before the pin is moved.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 
 from tests.stack import ROOT
-from tussle.server.gateway import Gateway
-from tussle.server.link import short_reason
+from tussle.server.gateway.gateway import Gateway
+from tussle.server.gateway.sender import short_reason
 
 
 def test_websockets_is_pinned_exactly() -> None:

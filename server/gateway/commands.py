@@ -32,10 +32,10 @@ from tussle.lobby.wire.messages import (
 )
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
-from tussle.server.connection import Replies
+from tussle.server.gateway.protocol import Replies
+from tussle.server.gateway.relay import Relays
+from tussle.server.gateway.sender import Link
 from tussle.server.holder import Holder
-from tussle.server.link import Link
-from tussle.server.relay import Relays
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Commands"]

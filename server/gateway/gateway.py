@@ -5,7 +5,7 @@
 
 uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
 WebSocket share one port at the cost of raw websockets. It leans on three semi-internal names of websockets
-(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/test_gateway.py holds the
+(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/gateway/test_gateway.py holds the
 contract. Errors become closes here, replies in commands.py, and neither elsewhere.
 """
 
@@ -41,16 +41,16 @@ from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
-from tussle.server.commands import Commands
-from tussle.server.connection import Connection, Replies
 from tussle.server.framing import binary_frame
+from tussle.server.gateway.commands import Commands
+from tussle.server.gateway.protocol import Connection, Replies
+from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
+from tussle.server.gateway.sender import Link, absolute, short_reason
+from tussle.server.gateway.socket import Socket, header
 from tussle.server.holder import Holder
 from tussle.server.limits import Origins, Places, Proxies
-from tussle.server.link import Link, absolute, short_reason
 from tussle.server.live import LiveHub
 from tussle.server.observers import Observers
-from tussle.server.relay import RELAY_PATH, Relays, serve_relay
-from tussle.server.sockets import Socket, header
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["BUILD", "Gateway"]
