@@ -43,7 +43,7 @@ from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import guarded
 from tussle.server.gateway.relay import Relays
 from tussle.server.holder import Holder
-from tussle.server.http import create_app
+from tussle.server.http.api import create_app
 from tussle.server.lease import Lease
 from tussle.server.limits import Places, Proxies
 from tussle.server.live import LiveHub

@@ -41,7 +41,7 @@ def spring_routes(
     player_of: Callable[[Request], Awaitable[PlayerInfo]],
     read: Callable[[Request, Any], Awaitable[Any]],
 ) -> list[Route]:
-    """``player_of``, ``read``: those of server/http.py."""
+    """``player_of``, ``read``: those of server/http/api.py."""
     begins, looks = _limit(BEGIN_RATE, BEGIN_BURST), _limit(LOOK_RATE, LOOK_BURST)
 
     async def begin(request: Request) -> Response:

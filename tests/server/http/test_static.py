@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from tussle.server.web import web_routes
+from tussle.server.http.static import web_routes
 
 
 @pytest.fixture

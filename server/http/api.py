@@ -41,14 +41,14 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.wire.messages import PROTOCOL
+from tussle.server.http.openapi import Call, document
+from tussle.server.http.operators import operator_routes
+from tussle.server.http.security import Shield
+from tussle.server.http.springs import Begin, spring_routes
+from tussle.server.http.static import web_routes
 from tussle.server.limits import Buckets
 from tussle.server.modes import get_mode
-from tussle.server.openapi import Call, document
-from tussle.server.operations import operator_routes
-from tussle.server.shield import Shield
-from tussle.server.springs import Begin, spring_routes
 from tussle.server.telemetry import Telemetry
-from tussle.server.web import web_routes
 
 __all__ = ["create_app"]
 

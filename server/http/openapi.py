@@ -2,7 +2,7 @@
 
     GET /openapi.json     for people, code generators and the fuzzer (tests/security/test_http_fuzz.py)
 
-This module must never describe what server/http.py does not check: a body's schema is the Struct itself.
+This module must never describe what server/http/api.py does not check: a body's schema is the Struct itself.
 """
 
 from __future__ import annotations

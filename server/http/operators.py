@@ -32,7 +32,7 @@ def operator_routes(
     read: Callable[[Request, Any], Awaitable[Any]],
     check_token: Callable[[str], str],
 ) -> list[Route]:
-    """``drain``: hand the sessions over and stop, as SIGTERM does. The others are those of server/http.py."""
+    """``drain``: hand the sessions over and stop, as SIGTERM does. The others are those of server/http/api.py."""
 
     async def allowed(request: Request, operation: Operation) -> str:
         player = await player_of(request)
