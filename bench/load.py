@@ -214,7 +214,7 @@ async def peers(options: argparse.Namespace) -> str:
         [
             f"40 sessions x 10 clients, a frame of {FRAME_BYTES} bytes to each at {FRAME_HZ:g} Hz; "
             f"{options.turns} turns of {options.seconds:g} s each. {await versions(options.colyseus)}",
-            "Sessions begin at times spread over the period: a timer for each room of Colyseus, server/pace.py for "
+            "Sessions begin at times spread over the period: a timer for each room of Colyseus, server/sessions/pace.py for "
             "Tussle, which lets sessions that begin within 4 ms step together.",
             "",
             "| workload | server | CPU per delivered message [us], median | range | of it in the kernel | "

@@ -29,16 +29,16 @@ from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.admissions import Admissions
 from tussle.server.app import _Http, calm_collector, listen
 from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay import Relays
-from tussle.server.holder import Holder
 from tussle.server.observers import Observers
-from tussle.server.pace import Pace
-from tussle.server.session import SessionCore
+from tussle.server.sessions.admissions import Admissions
+from tussle.server.sessions.core import SessionCore
+from tussle.server.sessions.holder import Holder
+from tussle.server.sessions.pace import Pace
 from tussle.server.telemetry import Telemetry
 
 MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})

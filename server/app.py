@@ -42,16 +42,16 @@ from tussle.server.audiences import Audiences
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import guarded
 from tussle.server.gateway.relay import Relays
-from tussle.server.holder import Holder
 from tussle.server.http.api import create_app
-from tussle.server.lease import Lease
 from tussle.server.limits import Places, Proxies
 from tussle.server.live import LiveHub
 from tussle.server.modes import all_modes
 from tussle.server.observers import Observers
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
-from tussle.server.run import Backing
+from tussle.server.sessions.holder import Holder
+from tussle.server.sessions.lease import Lease
+from tussle.server.sessions.run import Backing
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Server", "serve"]

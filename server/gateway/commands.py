@@ -35,7 +35,7 @@ from tussle.server.audiences import Audiences
 from tussle.server.gateway.protocol import Replies
 from tussle.server.gateway.relay import Relays
 from tussle.server.gateway.sender import Link
-from tussle.server.holder import Holder
+from tussle.server.sessions.holder import Holder
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Commands"]

@@ -32,9 +32,9 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
 from tussle.server.audience import Audience
-from tussle.server.holder import Holder
-from tussle.server.run import Run
-from tussle.server.session import Answer
+from tussle.server.sessions.core import Answer
+from tussle.server.sessions.holder import Holder
+from tussle.server.sessions.run import Run
 
 __all__ = ["RELAY_PATH", "Relays", "RemoteRun", "serve_relay"]
 

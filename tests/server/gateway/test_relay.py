@@ -26,7 +26,7 @@ from tussle.player.connection import SessionConnection
 from tussle.server.gateway.relay import RemoteRun
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import stream
-from tussle.server.session import Answer
+from tussle.server.sessions.core import Answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import LobbyError
-from tussle.server.session import Answer, SessionCore
+from tussle.server.sessions.core import Answer, SessionCore
 from tussle.server.simulation import Input
 
 __all__ = ["Admissions"]

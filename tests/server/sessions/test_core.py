@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.server.modes.mode import Phase, Standing
-from tussle.server.session import SessionCore
+from tussle.server.sessions.core import SessionCore
 from tussle.server.simulation import Advance
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import World
 from tussle.lobby.errors import Fenced, StoreError
 from tussle.lobby.servers import Holder
-from tussle.server.lease import Lease
+from tussle.server.sessions.lease import Lease
 from tussle.server.telemetry import Telemetry
 
 PERIOD_MS = 300

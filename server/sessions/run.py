@@ -28,17 +28,17 @@ from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import socket_address
 from tussle.lobby.settings import Settings
-from tussle.server.admissions import Admissions
 from tussle.server.archive import Archive, Volume
 from tussle.server.audience import Audience
-from tussle.server.durable import DurableWorld
-from tussle.server.lease import Lease
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat
-from tussle.server.pace import Pace
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
-from tussle.server.session import Answer, Batch, SessionCore
+from tussle.server.sessions.admissions import Admissions
+from tussle.server.sessions.core import Answer, Batch, SessionCore
+from tussle.server.sessions.lease import Lease
+from tussle.server.sessions.pace import Pace
+from tussle.server.sessions.recovery import DurableWorld
 from tussle.server.simulation import Advance, Input, SessionSpec
 from tussle.server.telemetry import Telemetry
 

@@ -30,7 +30,7 @@ from tussle.server.audience import Audience
 from tussle.server.audiences import Audiences
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
-from tussle.server.run import OPERATIONS, Backing, Run, make_spec
+from tussle.server.sessions.run import OPERATIONS, Backing, Run, make_spec
 from tussle.server.simulation import SessionSpec
 
 __all__ = ["Holder"]

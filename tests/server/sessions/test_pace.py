@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tussle.server.pace import LANE_S, Pace
+from tussle.server.sessions.pace import LANE_S, Pace
 
 PERIODS = (1 / 30, 1 / 60, 1 / 120)
 starts = st.floats(0.0, 1e6)
