@@ -30,11 +30,11 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.app import _Http, calm_collector, listen
-from tussle.server.audience import Audience
-from tussle.server.audiences import Audiences
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audiences import Audiences
+from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay import Relays
-from tussle.server.observers import Observers
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore
 from tussle.server.sessions.holder import Holder

@@ -38,7 +38,8 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive import Archive
-from tussle.server.audiences import Audiences
+from tussle.server.fanout.audiences import Audiences
+from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import guarded
 from tussle.server.gateway.relay import Relays
@@ -46,7 +47,6 @@ from tussle.server.http.api import create_app
 from tussle.server.limits import Places, Proxies
 from tussle.server.live import LiveHub
 from tussle.server.modes import all_modes
-from tussle.server.observers import Observers
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
 from tussle.server.sessions.holder import Holder

@@ -30,8 +30,8 @@ from tussle.lobby.wire.messages import (
     Ready,
     Resync,
 )
-from tussle.server.audience import Audience
-from tussle.server.audiences import Audiences
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.protocol import Replies
 from tussle.server.gateway.relay import Relays
 from tussle.server.gateway.sender import Link

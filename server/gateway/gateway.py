@@ -39,9 +39,10 @@ from tussle.lobby.servers import Servers, socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
-from tussle.server.audience import Audience
-from tussle.server.audiences import Audiences
-from tussle.server.framing import binary_frame
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audiences import Audiences
+from tussle.server.fanout.framing import binary_frame
+from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import Commands
 from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
@@ -49,7 +50,6 @@ from tussle.server.gateway.sender import Link, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.limits import Origins, Places, Proxies
 from tussle.server.live import LiveHub
-from tussle.server.observers import Observers
 from tussle.server.sessions.holder import Holder
 from tussle.server.telemetry import Telemetry
 

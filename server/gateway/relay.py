@@ -31,7 +31,7 @@ from tussle.lobby.lifecycle import ENDED, Status
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
-from tussle.server.audience import Audience
+from tussle.server.fanout.audience import Audience
 from tussle.server.sessions.core import Answer
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.run import Run

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from tussle.lobby.errors import CloseCode, LobbyError
 from tussle.lobby.lobbies import Connected
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
-from tussle.server.audience import Audience
-from tussle.server.framing import text_frame
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.framing import text_frame
 from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.telemetry import Telemetry

@@ -26,8 +26,8 @@ from tussle.lobby.runs import Fence
 from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import ServerInfo, Servers
 from tussle.lobby.wire.messages import Event
-from tussle.server.audience import Audience
-from tussle.server.audiences import Audiences
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audiences import Audiences
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool
 from tussle.server.sessions.run import OPERATIONS, Backing, Run, make_spec

@@ -29,7 +29,7 @@ from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import socket_address
 from tussle.lobby.settings import Settings
 from tussle.server.archive import Archive, Volume
-from tussle.server.audience import Audience
+from tussle.server.fanout.audience import Audience
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat
 from tussle.server.physics_id import physics_id

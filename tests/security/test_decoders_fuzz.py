@@ -15,7 +15,7 @@ from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimi
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.lobby.wire.messages import decode_client
-from tussle.server.framing import binary_frame, text_frame
+from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.gateway.protocol import Connection, Phase, Replies
 
 json_values = st.recursive(

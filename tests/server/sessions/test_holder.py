@@ -32,7 +32,7 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.archive import Archive
-from tussle.server.audiences import Audiences
+from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay import Relays, RemoteRun
 from tussle.server.physics_id import physics_id
 from tussle.server.pool import Pool

@@ -17,7 +17,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.wire.messages import Event
-from tussle.server.audience import Audience, Viewer
+from tussle.server.fanout.audience import Audience, Viewer
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Audiences"]

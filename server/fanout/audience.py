@@ -17,7 +17,7 @@ from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage, encode
-from tussle.server.framing import binary_frame, text_frame
+from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["Audience", "Sink", "Viewer"]

@@ -20,8 +20,8 @@ from tussle.lobby.errors import LobbyError, NotFound, StoreError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.wire.messages import ObserversMessage, encode
-from tussle.server.audiences import Audiences
-from tussle.server.framing import text_frame
+from tussle.server.fanout.audiences import Audiences
+from tussle.server.fanout.framing import text_frame
 
 __all__ = ["Observers"]
 

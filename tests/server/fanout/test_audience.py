@@ -14,7 +14,7 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.audience import Audience
+from tussle.server.fanout.audience import Audience
 from tussle.server.telemetry import Telemetry
 
 
