@@ -23,10 +23,10 @@ from tussle.lobby.errors import Diverged, Refused, SolverFailed
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive import Volume
-from tussle.server.pool import Checkpoint, Pool, Solver
 from tussle.server.sessions.core import Batch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.solver.pool import Checkpoint, Pool, Solver
 from tussle.server.telemetry import Telemetry
 
 __all__ = ["DurableWorld", "Rebuilt"]

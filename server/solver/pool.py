@@ -25,7 +25,7 @@ import msgspec
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
 from tussle.lobby.logs import get_logger
 from tussle.server.simulation import Advance, Input, SessionSpec
-from tussle.server.solver_process import MAX_FRAME, Reply, Request
+from tussle.server.solver.process import MAX_FRAME, Reply, Request
 
 __all__ = ["Checkpoint", "Pool", "Solver"]
 
@@ -98,7 +98,7 @@ class Solver:
                 ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
             )
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "tussle.server.solver_process", str(theirs.fileno()),
+                sys.executable, "-P", "-m", "tussle.server.solver.process", str(theirs.fileno()),
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**os.environ, **one_thread},
             )  # fmt: skip
         except BaseException:
