@@ -26,7 +26,7 @@ import numpy as np
 from tussle.player.planner import look
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Look, Seat, stream
-from tussle.server.simulation import Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Course", "main", "play"]
 

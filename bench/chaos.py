@@ -51,7 +51,7 @@ from tussle.player.transcript import Disconnected
 from tussle.server.archive import Archive
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import stream
-from tussle.server.simulation import Input
+from tussle.server.simulation.simulation import Input
 from tussle.server.verify import load_record, verify
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,7 +22,7 @@ import numpy as np
 
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
-from tussle.server.simulation import Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["main", "run"]
 

@@ -42,8 +42,8 @@ def simulate(
 ) -> None:
     """Simulate a mesh file, or a scene, and write a series for ParaView, a recording and a plot."""
     from tussle.server.physics.warmup import warm_up
-    from tussle.server.simulate import load_scene
-    from tussle.server.simulate import simulate as run
+    from tussle.server.simulation.simulate import load_scene
+    from tussle.server.simulation.simulate import simulate as run
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -13,7 +13,7 @@ import numpy as np
 
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Action, Outcome, Seat
-from tussle.server.simulation import Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Planner", "look"]
 

@@ -47,10 +47,10 @@ from tussle.server.http.api import create_app
 from tussle.server.limits import Places, Proxies
 from tussle.server.live import LiveHub
 from tussle.server.modes import all_modes
-from tussle.server.physics_id import physics_id
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing
+from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.pool import Pool
 from tussle.server.telemetry import Telemetry
 

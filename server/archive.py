@@ -32,8 +32,8 @@ import msgspec
 
 from tussle.lobby.errors import NotFound, ProtocolError
 from tussle.lobby.logs import get_logger, short
-from tussle.server.physics_id import origin
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.identity import origin
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 
 __all__ = ["Archive", "End", "Manifest", "Part", "Volume"]
 

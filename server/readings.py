@@ -20,7 +20,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
-from tussle.server.simulation import Advance
+from tussle.server.simulation.simulation import Advance
 
 __all__ = ["SENSORS", "Readings"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from tussle.lobby.errors import Refused
 from tussle.server.archive import Archive, Manifest, Part
-from tussle.server.physics_id import origin, physics_id
-from tussle.server.simulation import Input, SessionSpec, Simulation
+from tussle.server.simulation.identity import origin, physics_id
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Record", "Verdict", "load_record", "verify"]
 
@@ -47,7 +47,7 @@ class Verdict:
     """What a verification found. ``diverged``: the first tick whose hash differs. ``unrecorded``: ticks that were
     simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold.
     ``halted``: why the record could not be followed to its end, "" if it could. ``differing``: the parts of the physics
-    (server/physics_id.py) that are not those of the recording; ``differences``: the same in words, for each epoch."""
+    (server/simulation/identity.py) that are not those of the recording; ``differences``: the same in words, for each epoch."""
 
     session: str
     ticks: int = 0

@@ -18,7 +18,7 @@ from tests.conftest import World
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.readings import SENSORS
-from tussle.server.simulation import Input
+from tussle.server.simulation.simulation import Input
 from tussle.worker.position import position_solver
 from tussle.worker.sources import SourceProcess
 from tussle.worker.stream_solver import StreamSolver

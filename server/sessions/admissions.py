@@ -12,7 +12,7 @@ import msgspec
 
 from tussle.lobby.errors import LobbyError
 from tussle.server.sessions.core import Answer, SessionCore
-from tussle.server.simulation import Input
+from tussle.server.simulation.simulation import Input
 
 __all__ = ["Admissions"]
 

@@ -14,7 +14,7 @@ import msgspec
 from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn
 from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.server.modes.mode import Phase, Result
-from tussle.server.simulation import Advance, Input
+from tussle.server.simulation.simulation import Advance, Input
 
 __all__ = ["Answer", "Batch", "SessionCore"]
 

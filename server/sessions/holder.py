@@ -28,9 +28,9 @@ from tussle.lobby.servers import ServerInfo, Servers
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.physics_id import physics_id
 from tussle.server.sessions.run import OPERATIONS, Backing, Run, make_spec
-from tussle.server.simulation import SessionSpec
+from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulation import SessionSpec
 from tussle.server.solver.pool import Pool
 
 __all__ = ["Holder"]

@@ -25,7 +25,7 @@ from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive import Volume
 from tussle.server.sessions.core import Batch
 from tussle.server.sessions.lease import Lease
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Checkpoint, Pool, Solver
 from tussle.server.telemetry import Telemetry
 

@@ -32,13 +32,13 @@ from tussle.server.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat
-from tussle.server.physics_id import physics_id
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import Answer, Batch, SessionCore
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
 from tussle.server.sessions.recovery import DurableWorld
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
 from tussle.server.telemetry import Telemetry
 

@@ -24,7 +24,7 @@ import msgspec
 
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
 from tussle.lobby.logs import get_logger
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
 
 __all__ = ["Checkpoint", "Pool", "Solver"]

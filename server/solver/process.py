@@ -18,7 +18,7 @@ import traceback
 import msgspec
 
 from tussle.lobby.errors import ClientError
-from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 from tussle.server.solver.kernels import load_kernels
 
 __all__ = ["MAX_FRAME", "Reply", "Request", "serve"]

@@ -20,8 +20,8 @@ from typing import Any
 from tussle.server.archive import Archive
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
-from tussle.server.physics_id import physics_id
-from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 
 __all__ = ["ARCHIVE", "GOLDEN"]
 

@@ -19,7 +19,7 @@ import pytest
 from tests.golden.record import ARCHIVE, GOLDEN
 from tests.stack import ROOT
 from tussle.server.archive import Archive, Manifest
-from tussle.server.physics_id import origin
+from tussle.server.simulation.identity import origin
 from tussle.server.verify import load_record, verify
 
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the kernels

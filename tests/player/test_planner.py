@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.server.test_simulation import CATALOGUE, Course, decide, make_spec
+from tests.server.simulation.test_simulation import CATALOGUE, Course, decide, make_spec
 from tussle.lobby.errors import Refused
 from tussle.player.planner import Planner, look
 from tussle.server.modes.mode import Action, stream
-from tussle.server.simulation import Input, Simulation
+from tussle.server.simulation.simulation import Input, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -16,7 +16,7 @@ import pytest
 from tussle.server import archive as module
 from tussle.server.archive import Archive, Volume
 from tussle.server.modes.mode import Seat
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.verify import Verdict, load_record
 
 TOKEN = "k7qm2xpv"

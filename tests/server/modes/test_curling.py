@@ -9,7 +9,7 @@ from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.curling import Curling
 from tussle.server.modes.curling_state import HOUSE, CurlingState, End, score_end
 from tussle.server.modes.mode import Seat, stream
-from tussle.server.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.server.modes.test_curling import Sheet
 from tests.server.modes.test_sandbox import Box
-from tests.server.test_simulation import make_spec, play
+from tests.server.simulation.test_simulation import make_spec, play
 from tussle.server.modes.mode import Effect
-from tussle.server.simulation import Input
+from tussle.server.simulation.simulation import Input
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

@@ -103,7 +103,7 @@ def test_a_mode_that_says_nothing_of_bots_has_one_that_watches() -> None:
 def physics_id(setting: str) -> str:
     """As a process with that setting computes it."""
     told = subprocess.run(
-        [sys.executable, "-c", "from tussle.server.physics_id import physics_id; print(physics_id())"],
+        [sys.executable, "-c", "from tussle.server.simulation.identity import physics_id; print(physics_id())"],
         env={**os.environ, "MODES": setting}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return told.stdout.strip()

@@ -11,7 +11,7 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.spring import Spring, State
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.mode import Seat
-from tussle.server.simulation import Input, SessionSpec, Simulation
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 

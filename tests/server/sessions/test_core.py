@@ -9,7 +9,7 @@ from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn, Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.server.modes.mode import Phase, Standing
 from tussle.server.sessions.core import SessionCore
-from tussle.server.simulation import Advance
+from tussle.server.simulation.simulation import Advance
 
 
 def launch_spec(seat: int) -> ActionSpec:

@@ -34,11 +34,11 @@ from tussle.lobby.store.store import Store
 from tussle.server.archive import Archive
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay import Relays, RemoteRun
-from tussle.server.physics_id import physics_id
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing, Run
-from tussle.server.simulation import Input
+from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulation import Input
 from tussle.server.solver.pool import Pool
 from tussle.server.telemetry import Telemetry
 from tussle.server.verify import load_record, verify

@@ -16,7 +16,7 @@ from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
-from tussle.server.simulation import Advance, Input, SessionSpec
+from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool, Solver
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

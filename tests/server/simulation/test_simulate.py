@@ -21,7 +21,7 @@ from tussle.server.physics.meshes import load_recipe, write_mesh
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.shapes import build
 from tussle.server.physics.solver import step
-from tussle.server.simulate import load_scene, simulate
+from tussle.server.simulation.simulate import load_scene, simulate
 
 
 @pytest.fixture

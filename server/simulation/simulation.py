@@ -25,7 +25,7 @@ from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, 
 from tussle.server.physics.state import Proof
 
 if TYPE_CHECKING:
-    from tussle.server.world import World
+    from tussle.server.simulation.world import World
 
 __all__ = ["Advance", "Input", "SessionSpec", "Simulation"]
 
@@ -380,7 +380,7 @@ def make_mode(spec: SessionSpec) -> Mode:
 
 def _worlds() -> type[World]:
     """Loads the solver, which the server process that only admits inputs never does."""
-    from tussle.server.world import World
+    from tussle.server.simulation.world import World
 
     return World
 
