@@ -48,11 +48,11 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.transcript import Disconnected
-from tussle.server.archive import Archive
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.verify import load_record, verify
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import stream
 from tussle.server.simulation.simulation import Input
-from tussle.server.verify import load_record, verify
 
 RESULTS = Path(__file__).parent / "results"
 LEASE_MS = 1000

@@ -13,8 +13,8 @@ import click
 
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.settings import Settings
-from tussle.server.archive import Archive
-from tussle.server.verify import Verdict, load_record, verify
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.verify import Verdict, load_record, verify
 
 __all__ = ["command"]
 

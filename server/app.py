@@ -37,7 +37,7 @@ from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
-from tussle.server.archive import Archive
+from tussle.server.archive.archive import Archive
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import BUILD, Gateway

@@ -22,7 +22,7 @@ import msgspec
 from tussle.lobby.errors import Diverged, Refused, SolverFailed
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
-from tussle.server.archive import Volume
+from tussle.server.archive.archive import Volume
 from tussle.server.sessions.core import Batch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec

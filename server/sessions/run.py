@@ -28,7 +28,7 @@ from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from tussle.lobby.servers import Holder as HolderAddress
 from tussle.lobby.servers import socket_address
 from tussle.lobby.settings import Settings
-from tussle.server.archive import Archive, Volume
+from tussle.server.archive.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tussle.server.archive import Archive
+from tussle.server.archive.archive import Archive
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
 from tussle.server.simulation.identity import physics_id

@@ -18,9 +18,9 @@ import pytest
 
 from tests.golden.record import ARCHIVE, GOLDEN
 from tests.stack import ROOT
-from tussle.server.archive import Archive, Manifest
+from tussle.server.archive.archive import Archive, Manifest
+from tussle.server.archive.verify import load_record, verify
 from tussle.server.simulation.identity import origin
-from tussle.server.verify import load_record, verify
 
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the kernels
 

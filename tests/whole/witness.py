@@ -16,9 +16,9 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
-from tussle.server.archive import Archive
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.verify import Verdict, load_record, verify
 from tussle.server.modes import get_mode
-from tussle.server.verify import Verdict, load_record, verify
 
 LAST = ("ended", "failed", "timed_out")
 

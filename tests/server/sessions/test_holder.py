@@ -31,7 +31,8 @@ from tussle.lobby.servers import Holder as Address
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
-from tussle.server.archive import Archive
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.verify import load_record, verify
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay import Relays, RemoteRun
 from tussle.server.sessions.holder import Holder
@@ -41,7 +42,6 @@ from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Input
 from tussle.server.solver.pool import Pool
 from tussle.server.telemetry import Telemetry
-from tussle.server.verify import load_record, verify
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tussle.server import archive as module
-from tussle.server.archive import Archive, Volume
+from tussle.server.archive import archive as module
+from tussle.server.archive.archive import Archive, Volume
+from tussle.server.archive.verify import Verdict, load_record
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.verify import Verdict, load_record
 
 TOKEN = "k7qm2xpv"
 
@@ -66,7 +66,7 @@ async def test_what_is_flushed_is_there_at_once(archive: Archive) -> None:
 
 FULL = """
 import asyncio, resource, signal, sys
-from tests.server.test_archive import *
+from tests.server.archive.test_archive import *
 
 async def main():
     archive = Archive(sys.argv[1])
@@ -168,7 +168,7 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
     code = """
         import asyncio, sys
         from tussle.server import archive
-        from tests.server.test_archive import *
+        from tests.server.archive.test_archive import *
         archive.PATIENCE_S = 0.1
         async def main():
             volume = Hanging(sys.argv[1]).volume(TOKEN, 1)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tussle.lobby.errors import Refused
-from tussle.server.archive import Archive, Manifest, Part
+from tussle.server.archive.archive import Archive, Manifest, Part
 from tussle.server.simulation.identity import origin, physics_id
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
