@@ -35,11 +35,11 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay import Relays
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.pace import Pace
-from tussle.server.telemetry import Telemetry
 
 MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
 

@@ -45,14 +45,14 @@ from tussle.server.gateway.http_guard import guarded
 from tussle.server.gateway.relay import Relays
 from tussle.server.http.api import create_app
 from tussle.server.limits import Places, Proxies
-from tussle.server.live import LiveHub
+from tussle.server.live.hub import LiveHub
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes import all_modes
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.pool import Pool
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["Server", "serve"]
 

@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import World
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
-from tussle.server.readings import SENSORS
+from tussle.server.metrics.readings import SENSORS
 from tussle.server.simulation.simulation import Input
 from tussle.worker.position import position_solver
 from tussle.worker.sources import SourceProcess

@@ -18,7 +18,7 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage, encode
 from tussle.server.fanout.framing import binary_frame, text_frame
-from tussle.server.telemetry import Telemetry
+from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Audience", "Sink", "Viewer"]
 

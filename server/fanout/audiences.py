@@ -18,7 +18,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience, Viewer
-from tussle.server.telemetry import Telemetry
+from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Audiences"]
 

@@ -35,8 +35,8 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.protocol import Replies
 from tussle.server.gateway.relay import Relays
 from tussle.server.gateway.sender import Link
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["Commands"]
 

@@ -49,9 +49,9 @@ from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
 from tussle.server.gateway.sender import Link, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.limits import Origins, Places, Proxies
-from tussle.server.live import LiveHub
+from tussle.server.live.hub import LiveHub
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["BUILD", "Gateway"]
 

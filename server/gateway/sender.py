@@ -17,7 +17,7 @@ from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
 from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.socket import Socket, header
-from tussle.server.telemetry import Telemetry
+from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Link", "absolute", "short_reason"]
 

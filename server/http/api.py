@@ -47,8 +47,8 @@ from tussle.server.http.security import Shield
 from tussle.server.http.springs import Begin, spring_routes
 from tussle.server.http.static import web_routes
 from tussle.server.limits import Buckets
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes import get_mode
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["create_app"]
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 from tussle.lobby.errors import Fenced, StoreError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Holder, Servers
-from tussle.server.telemetry import Telemetry
+from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Lease"]
 

@@ -23,11 +23,11 @@ from tussle.lobby.errors import Diverged, Refused, SolverFailed
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive.archive import Volume
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.core import Batch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Checkpoint, Pool, Solver
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["DurableWorld", "Rebuilt"]
 

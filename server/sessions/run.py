@@ -30,6 +30,7 @@ from tussle.lobby.servers import socket_address
 from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat
 from tussle.server.sessions.admissions import Admissions
@@ -40,7 +41,6 @@ from tussle.server.sessions.recovery import DurableWorld
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
-from tussle.server.telemetry import Telemetry
 
 __all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
 

@@ -200,7 +200,7 @@ def test_the_store_file_names_no_password(tmp_path: Path) -> None:
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     """Every name in the dashboard's questions is one that a server exposes."""
-    from tussle.server.telemetry import Telemetry
+    from tussle.server.metrics.telemetry import Telemetry
 
     telemetry = Telemetry()
     telemetry.messages.inc(of="act")

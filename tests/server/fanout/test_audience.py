@@ -15,7 +15,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.fanout.audience import Audience
-from tussle.server.telemetry import Telemetry
+from tussle.server.metrics.telemetry import Telemetry
 
 
 class Stream:

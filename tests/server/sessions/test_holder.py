@@ -35,13 +35,13 @@ from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay import Relays, RemoteRun
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing, Run
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Input
 from tussle.server.solver.pool import Pool
-from tussle.server.telemetry import Telemetry
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import World
 from tussle.lobby.errors import Fenced, StoreError
 from tussle.lobby.servers import Holder
+from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.lease import Lease
-from tussle.server.telemetry import Telemetry
 
 PERIOD_MS = 300
 

@@ -19,8 +19,8 @@ from tussle.lobby.errors import RateLimited
 from tussle.lobby.operators import Operators
 from tussle.lobby.wire.live import Batches, LivePong, PingData
 from tussle.lobby.wire.sensors import Batch, Sensor, SensorInfo
-from tussle.server.live import LiveHub
-from tussle.server.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
+from tussle.server.live.hub import LiveHub
+from tussle.server.live.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 
 
 class Closed(Exception):

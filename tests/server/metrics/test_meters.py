@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from tussle.server.meters import QuickCounter, QuickHistogram
+from tussle.server.metrics.meters import QuickCounter, QuickHistogram
 
 
 def lines(registry: CollectorRegistry) -> list[str]:

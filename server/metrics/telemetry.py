@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from tussle.server.meters import QuickCounter, QuickGauge, QuickHistogram
-from tussle.server.readings import Readings
+from tussle.server.metrics.meters import QuickCounter, QuickGauge, QuickHistogram
+from tussle.server.metrics.readings import Readings
 
 __all__ = ["Telemetry"]
 

@@ -63,7 +63,7 @@ from tussle.lobby.wire.live import (
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import Batch, SensorInfo, decode_batch, source_stream
 from tussle.server.gateway.protocol import TokenBucket
-from tussle.server.outbox import Outbox
+from tussle.server.live.outbox import Outbox
 
 __all__ = ["LiveHub", "Socket"]
 
