@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from tussle.player.planner import look
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Look, Seat, stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Course", "main", "play"]

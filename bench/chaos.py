@@ -50,8 +50,8 @@ from tussle.player.client import Client
 from tussle.player.transcript import Disconnected
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import load_record, verify
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input
 
 RESULTS = Path(__file__).parent / "results"

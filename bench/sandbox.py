@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["main", "run"]

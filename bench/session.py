@@ -37,7 +37,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_frame
-from tussle.server.modes import get_mode
+from tussle.server.modes.registry import get_mode
 
 RESULT = Path(__file__).parent / "results" / "session.md"
 LAST = ("ended", "failed", "timed_out")

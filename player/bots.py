@@ -107,7 +107,7 @@ def decide_by_mode(
 ) -> Decide:
     """The mode's own program of that skill. ``bodies``: the catalogue's, which a planner looks ahead with; without
     them it plays as "sharp". Raises what ``get_mode`` raises for a mode that there is not."""
-    from tussle.server.modes import get_mode
+    from tussle.server.modes.registry import get_mode
 
     rules = get_mode(mode)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Action, Outcome, Seat
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Planner", "look"]

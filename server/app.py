@@ -47,7 +47,7 @@ from tussle.server.http.api import create_app
 from tussle.server.limits import Places, Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes import all_modes
+from tussle.server.modes.registry import all_modes
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing

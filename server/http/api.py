@@ -48,7 +48,7 @@ from tussle.server.http.springs import Begin, spring_routes
 from tussle.server.http.static import web_routes
 from tussle.server.limits import Buckets
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes import get_mode
+from tussle.server.modes.registry import get_mode
 
 __all__ = ["create_app"]
 

@@ -31,8 +31,8 @@ from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat
+from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import Answer, Batch, SessionCore
 from tussle.server.sessions.lease import Lease

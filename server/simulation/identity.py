@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from tussle.server.modes import outside_sources
+from tussle.server.modes.registry import outside_sources
 
 __all__ = ["origin", "physics_id"]
 

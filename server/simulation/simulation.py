@@ -20,8 +20,8 @@ import msgspec
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.wire.frames import Frame, Topology, encode_frame, encode_topology
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
+from tussle.server.modes.registry import get_mode
 from tussle.server.physics.state import Proof
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tussle.server.archive.archive import Archive
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from tussle.lobby.rules.scenes import Recipe
-from tussle.server.modes.sandbox_state import SOFT_BODIES
+from tussle.server.modes.sandbox.state import SOFT_BODIES
 from tussle.server.physics.shapes import build as build_shape
 
 ROOT = Path(__file__).resolve().parents[2]

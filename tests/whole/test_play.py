@@ -25,7 +25,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.wire.frames import decode_frame
 from tussle.player.client import Client
-from tussle.server.modes import get_mode
+from tussle.server.modes.registry import get_mode
 
 QUICK = {"SIM_SPEED": "0", "BOT_TURN_S": "5", "TURN_S": "30"}
 

@@ -18,7 +18,7 @@ from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import Verdict, load_record, verify
-from tussle.server.modes import get_mode
+from tussle.server.modes.registry import get_mode
 
 LAST = ("ended", "failed", "timed_out")
 

@@ -24,8 +24,8 @@ from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
 from tussle.server.gateway.relay import RemoteRun
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.core import Answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.modes.test_curling import Sheet
-from tests.server.modes.test_sandbox import Box
+from tests.server.modes.curling.test_curling import Sheet
+from tests.server.modes.sandbox.test_sandbox import Box
 from tests.server.simulation.test_simulation import make_spec, play
 from tussle.server.modes.mode import Effect
 from tussle.server.simulation.simulation import Input

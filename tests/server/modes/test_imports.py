@@ -7,7 +7,7 @@ import sys
 def test_no_solver() -> None:
     """Neither the modes nor the simulation's types load numba, scipy or ipctk."""
     code = (
-        "import sys, tussle.server.modes, tussle.server.simulation.simulation; "
+        "import sys, tussle.server.modes.registry, tussle.server.simulation.simulation; "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'ipctk', 'scipy', 'meshio'}))"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tussle.lobby.settings import BadSetting
-from tussle.server.modes import all_modes
 from tussle.server.modes.mode import Action, Mode
 from tussle.server.modes.outside import find_sources, load_modes
-from tussle.server.modes.spring_damper import SpringDamper
+from tussle.server.modes.registry import all_modes
+from tussle.server.modes.spring_damper.spring_damper import SpringDamper
 
 MODE = """
-from tussle.server.modes.spring_damper import SpringDamper
+from tussle.server.modes.spring_damper.spring_damper import SpringDamper
 
 
 class Other(SpringDamper):

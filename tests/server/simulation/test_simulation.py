@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.wire.frames import decode_frame, decode_topology
-from tussle.server.modes import get_mode
 from tussle.server.modes.mode import Seat, stream
+from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first

@@ -1,4 +1,4 @@
-// What the events of lobby and duel carry (server/modes/duel_report.py), read from `unknown` with defaults: an
+// What the events of lobby and duel carry (server/modes/duel/report.py), read from `unknown` with defaults: an
 // event that lacks a part is poorer, never an exception.
 
 import type { ActionKind } from "../wire/messages";

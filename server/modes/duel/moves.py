@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, Vector
-from tussle.server.modes.duel_state import (
+from tussle.server.modes.duel.state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,
     ARENA_FRICTION,

@@ -6,8 +6,8 @@ import pytest
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.wire.frames import decode_frame
-from tussle.server.modes.curling import Curling
-from tussle.server.modes.curling_state import HOUSE, CurlingState, End, score_end
+from tussle.server.modes.curling.curling import Curling
+from tussle.server.modes.curling.state import HOUSE, CurlingState, End, score_end
 from tussle.server.modes.mode import Seat, stream
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 

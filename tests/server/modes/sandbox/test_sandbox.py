@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tussle.lobby.errors import Refused
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Effect, Seat, stream
-from tussle.server.modes.sandbox import Sandbox
+from tussle.server.modes.sandbox.sandbox import Sandbox
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first

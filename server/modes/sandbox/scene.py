@@ -15,7 +15,7 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene, Vector
 from tussle.server.modes.mode import CatalogueBody, View
-from tussle.server.modes.sandbox_state import (
+from tussle.server.modes.sandbox.state import (
     DHAT,
     DT,
     FLOOR_DEPTH,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tussle.lobby.rules.actions import ActionSpec, check_action
-from tussle.server.modes.duel import Duel
-from tussle.server.modes.duel_bot import SKILLS
-from tussle.server.modes.duel_report import ACTION_KINDS
+from tussle.server.modes.duel.bot import SKILLS
+from tussle.server.modes.duel.duel import Duel
+from tussle.server.modes.duel.report import ACTION_KINDS
 from tussle.server.modes.mode import Action, Outcome, stream
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from tussle.server.modes.duel_damage import Hit, OpenBlow, blow_payload, extend_blow
-from tussle.server.modes.duel_report import out_payload
-from tussle.server.modes.duel_state import OUT_BELOW_Y, UNTOUCHED, Cause, DuelState, Out
+from tussle.server.modes.duel.damage import Hit, OpenBlow, blow_payload, extend_blow
+from tussle.server.modes.duel.report import out_payload
+from tussle.server.modes.duel.state import OUT_BELOW_Y, UNTOUCHED, Cause, DuelState, Out
 from tussle.server.modes.mode import Event, View
 
 __all__ = ["close_blows", "find_outs", "take_hits", "take_out", "tell"]

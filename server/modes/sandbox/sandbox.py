@@ -22,7 +22,6 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.rules.slots import Lease, Slots
-from tussle.server.modes import sandbox_bot
 from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
@@ -37,7 +36,8 @@ from tussle.server.modes.mode import (
     Standing,
     View,
 )
-from tussle.server.modes.sandbox_scene import (
+from tussle.server.modes.sandbox import bot as sandbox_bot
+from tussle.server.modes.sandbox.scene import (
     action_kinds,
     build_scene,
     check_params,
@@ -48,7 +48,7 @@ from tussle.server.modes.sandbox_scene import (
     reach_of,
     vertex_count,
 )
-from tussle.server.modes.sandbox_state import (
+from tussle.server.modes.sandbox.state import (
     AIM_SPEED,
     BODIES_MAX,
     DAMPING,

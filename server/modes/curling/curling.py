@@ -20,8 +20,8 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
 from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
 from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
-from tussle.server.modes import curling_bot
-from tussle.server.modes.curling_state import (
+from tussle.server.modes.curling import bot as curling_bot
+from tussle.server.modes.curling.state import (
     DHAT,
     FRICTION,
     GUARDED,
@@ -44,7 +44,7 @@ from tussle.server.modes.curling_state import (
     Lying,
     score_end,
 )
-from tussle.server.modes.duel_damage import DamageRules, find_hits
+from tussle.server.modes.duel.damage import DamageRules, find_hits
 from tussle.server.modes.mode import (
     Action,
     CatalogueBody,

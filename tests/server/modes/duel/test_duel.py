@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tussle.lobby.errors import Refused
-from tussle.server.modes import get_mode
-from tussle.server.modes.duel import Duel
-from tussle.server.modes.duel_state import DuelState
+from tussle.server.modes.duel.duel import Duel
+from tussle.server.modes.duel.state import DuelState
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Seat, View
+from tussle.server.modes.registry import get_mode
 
 CATALOGUE = {
     body["id"]: msgspec.convert(body, CatalogueBody)

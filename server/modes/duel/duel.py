@@ -19,11 +19,11 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.lobby.rules.scenes import Scene
 from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
-from tussle.server.modes import duel_bot
-from tussle.server.modes.duel_damage import DamageRules, Hit, find_hits
-from tussle.server.modes.duel_moves import build_scene, find_target, push, push_energy
-from tussle.server.modes.duel_outs import close_blows, find_outs, take_hits, take_out, tell
-from tussle.server.modes.duel_report import (
+from tussle.server.modes.duel import bot as duel_bot
+from tussle.server.modes.duel.damage import DamageRules, Hit, find_hits
+from tussle.server.modes.duel.moves import build_scene, find_target, push, push_energy
+from tussle.server.modes.duel.outs import close_blows, find_outs, take_hits, take_out, tell
+from tussle.server.modes.duel.report import (
     ACTION_KINDS,
     first_turn,
     rank,
@@ -33,7 +33,7 @@ from tussle.server.modes.duel_report import (
     turn_ended_payload,
     turn_started_payload,
 )
-from tussle.server.modes.duel_state import (
+from tussle.server.modes.duel.state import (
     AIR_DRAG,
     BRACE_DRAG,
     HOP_ELEVATION,

@@ -16,8 +16,8 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.rules.turns import TurnOrder
-from tussle.server.modes.duel_moves import opening_scale
-from tussle.server.modes.duel_state import (
+from tussle.server.modes.duel.moves import opening_scale
+from tussle.server.modes.duel.state import (
     ARENA_BOTTOM,
     ARENA_DEPTH,
     ARENA_RADIUS,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from tussle.lobby.rules.turns import TurnOrder
-from tussle.server.modes.duel_damage import OpenBlow
+from tussle.server.modes.duel.damage import OpenBlow
 from tussle.server.modes.mode import Result
 from tussle.server.modes.turn_mode import Stage, TurnParams
 

@@ -1,0 +1,39 @@
+"""The modes by name: the rules that a session can have, ours and those of the setting MODES. Importing them loads
+numpy, never a solver.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from tussle.lobby.errors import Refused
+from tussle.lobby.settings import Settings
+from tussle.server.modes.curling.curling import Curling
+from tussle.server.modes.duel.duel import Duel
+from tussle.server.modes.mode import Mode
+from tussle.server.modes.outside import find_sources, load_modes
+from tussle.server.modes.sandbox.sandbox import Sandbox
+from tussle.server.modes.spring_damper.spring_damper import SpringDamper
+
+__all__ = ["all_modes", "get_mode", "outside_sources"]
+
+
+@cache
+def all_modes() -> dict[str, type[Mode]]:
+    """Every mode by its name, the same in all processes of a server. Raises BadSetting for what MODES names."""
+    ours: dict[str, type[Mode]] = {mode.name: mode for mode in (Duel, Curling, Sandbox, SpringDamper)}
+    return ours | load_modes(Settings.read().modes, ours)
+
+
+def get_mode(name: str) -> type[Mode]:
+    """The mode of that name. Raises Refused (unknown_mode)."""
+    try:
+        return all_modes()[name]
+    except KeyError:
+        raise Refused(f"no mode is called {name!r}", code="unknown_mode", field="mode") from None
+
+
+def outside_sources() -> list[Path]:
+    """The files of the modes that are not of this package. Raises BadSetting."""
+    return find_sources(Settings.read().modes)
