@@ -19,10 +19,10 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.metrics.readings import SENSORS
 from tussle.server.simulation.simulation import Input
-from tussle.worker.position import position_solver
 from tussle.worker.sources import SourceProcess
-from tussle.worker.stream_solver import StreamSolver
-from tussle.worker.velocity import velocity_solver
+from tussle.worker.spring.position import position_solver
+from tussle.worker.spring.solvers import StreamSolver
+from tussle.worker.spring.velocity import velocity_solver
 
 PAGE = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
 CHECKS = {

@@ -40,19 +40,19 @@ def _housekeeping(part: str, store: Store, settings: Settings) -> Process:
 
 
 def _velocity(store: Store, settings: Settings) -> Process:
-    from tussle.worker.velocity import velocity_solver
+    from tussle.worker.spring.velocity import velocity_solver
 
     return velocity_solver(store, settings)
 
 
 def _position(store: Store, settings: Settings) -> Process:
-    from tussle.worker.position import position_solver
+    from tussle.worker.spring.position import position_solver
 
     return position_solver(store, settings)
 
 
 def _storage(store: Store, settings: Settings) -> Process:
-    from tussle.worker.storage import Storage
+    from tussle.worker.storage.storage import Storage
 
     return Storage(store, settings)
 

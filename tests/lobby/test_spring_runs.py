@@ -13,8 +13,8 @@ from tussle.lobby.rules.spring import Spring, SpringRun
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.store.store import Store
-from tussle.worker.position import position_solver
-from tussle.worker.velocity import velocity_solver
+from tussle.worker.spring.position import position_solver
+from tussle.worker.spring.velocity import velocity_solver
 
 
 async def solved(store: Store, settings: Settings, runs: SpringRuns, *wanted: str) -> list[SpringRun]:

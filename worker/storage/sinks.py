@@ -14,7 +14,7 @@ from typing import Protocol
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry
-from tussle.worker.tables import Feed
+from tussle.worker.storage.tables import Feed
 
 __all__ = ["Position", "Sink", "SinkAway", "make_sink"]
 
@@ -55,13 +55,13 @@ def make_sink(store: Store, settings: Settings) -> Sink:
     """The sink that STORAGE_URL names. Raises BadSetting, also when its library is not installed."""
     url = settings.storage_url
     if url.startswith(("influx+http://", "influx+https://")):
-        from tussle.worker.influx import InfluxSink
+        from tussle.worker.storage.influx import InfluxSink
 
         return InfluxSink(store, url.removeprefix("influx+"))
     if "://" in url:
         raise BadSetting(f"STORAGE_URL={url}: a folder, or influx+http://host:8086/database")
     try:
-        from tussle.worker.parquet import ParquetSink
+        from tussle.worker.storage.parquet import ParquetSink
     except ImportError:
         raise BadSetting("Parquet needs pyarrow: pip install 'tussle[storage]'") from None
     from pathlib import Path

@@ -28,11 +28,11 @@ from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.streams import trim_acknowledged
 from tussle.worker.group import Entry
-from tussle.worker.influx import line
-from tussle.worker.parquet import MERGED, PARTS_MERGED, ParquetSink
-from tussle.worker.sinks import Position, SinkAway, make_sink
-from tussle.worker.storage import Storage
-from tussle.worker.tables import Feed
+from tussle.worker.storage.influx import line
+from tussle.worker.storage.parquet import MERGED, PARTS_MERGED, ParquetSink
+from tussle.worker.storage.sinks import Position, SinkAway, make_sink
+from tussle.worker.storage.storage import Storage
+from tussle.worker.storage.tables import Feed
 
 
 def settings(**more: Any) -> Settings:

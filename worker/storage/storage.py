@@ -22,8 +22,8 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.group import entries_of
-from tussle.worker.sinks import Position, Sink, SinkAway, make_sink
-from tussle.worker.tables import Feed, id_parts
+from tussle.worker.storage.sinks import Position, Sink, SinkAway, make_sink
+from tussle.worker.storage.tables import Feed, id_parts
 
 __all__ = ["Storage"]
 

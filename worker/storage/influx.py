@@ -15,8 +15,8 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting
 from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry
-from tussle.worker.sinks import Position, SinkAway
-from tussle.worker.tables import TABLES, Feed, Row, time_ns
+from tussle.worker.storage.sinks import Position, SinkAway
+from tussle.worker.storage.tables import TABLES, Feed, Row, time_ns
 
 __all__ = ["InfluxSink", "line"]
 

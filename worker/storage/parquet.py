@@ -26,8 +26,8 @@ import pyarrow.parquet as pq
 
 from tussle.lobby.logs import get_logger
 from tussle.worker.group import Entry
-from tussle.worker.sinks import Position, SinkAway
-from tussle.worker.tables import TABLES, Feed, Row, day_of, id_parts
+from tussle.worker.storage.sinks import Position, SinkAway
+from tussle.worker.storage.tables import TABLES, Feed, Row, day_of, id_parts
 
 __all__ = ["ParquetSink"]
 

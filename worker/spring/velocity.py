@@ -5,7 +5,7 @@ from __future__ import annotations
 from tussle.lobby.rules.spring import Spring
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
-from tussle.worker.stream_solver import StreamSolver
+from tussle.worker.spring.solvers import StreamSolver
 
 __all__ = ["velocity_solver"]
 
