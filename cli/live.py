@@ -1,4 +1,4 @@
-"""``tussle live``: what there is to follow, and the readings of a source as they come. A thin user of player/live.py.
+"""``tussle live``: what there is to follow, and the readings of a source as they come. A thin user of player/live_client.py.
 
 It prints what it is pushed and nothing else: no reading twice, no gap unsaid, no old reading as if it were new.
 """
@@ -60,7 +60,7 @@ async def _login(url: str) -> str:
 
 
 async def _list(url: str) -> None:
-    from tussle.player.live import list_sources
+    from tussle.player.live_client import list_sources
 
     Console().print(sources_table(await list_sources(url, await _login(url))))
 
@@ -83,7 +83,7 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
 
 async def _follow(url: str, source: str, count: int | None, *, as_json: bool) -> None:
     from tussle.lobby.wire.live import Batches, Failure, SourceGone, TellInfo
-    from tussle.player.live import follow
+    from tussle.player.live_client import follow
 
     console = Console()
     feed = Feed(source)

@@ -11,7 +11,7 @@ from tests.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Batches, SourceAdded, TellInfo
 from tussle.player.client import Client
-from tussle.player.live import follow
+from tussle.player.live_client import follow
 from tussle.player.transcript import Disconnected
 
 
