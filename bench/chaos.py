@@ -39,7 +39,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.stack import Process, Stack, free_port
+from tests.support.stack import Process, Stack, free_port
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore

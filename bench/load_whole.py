@@ -1,6 +1,6 @@
 """How many duels and observers one whole server carries: `python -m server`, its solvers, the store, all real.
 
-    players (this process, tests/stranger.py)  --+
+    players (this process, tests/support/stranger.py)  --+
                                                  +--> server + solver processes --> store
     observers (bench/load_clients.py, counting)--+
 
@@ -24,8 +24,8 @@ import numpy as np
 from bench import load
 from bench.load_plot import plot
 from bench.session import Measured, play
-from tests.stack import Stack, children
-from tests.stranger import Line, Person
+from tests.support.stack import Stack, children
+from tests.support.stranger import Line, Person
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 

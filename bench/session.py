@@ -5,7 +5,7 @@
     finds             POST /api/find with 200 players at a time, over one server and over three
     --clone           a fresh clone: ./run to the first turn of a duel, cold (installs, compiles) and warm; target: 3 s
 
-Clients are raw sockets (tests/stranger.py) in this process, on the same cores as what is measured. Prints a table and
+Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as what is measured. Prints a table and
 with --write writes bench/results/session.md. Everything that it starts it ends.
 """
 
@@ -31,8 +31,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.stack import ROOT, Stack, children, free_port
-from tests.stranger import FRAME, Line, Person
+from tests.support.stack import ROOT, Stack, children, free_port
+from tests.support.stranger import FRAME, Line, Person
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store

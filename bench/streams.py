@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore, find_binary
 from tussle.lobby.store.store import Store

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 
 from playwright.sync_api import sync_playwright
 
-from tests.player.web.person import CHROMIUM, FLAGS, WEB
+from tests.support.person import CHROMIUM, FLAGS, WEB
 
 
 def free_port() -> int:

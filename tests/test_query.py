@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 
 README = Path(__file__).parent.parent / "README.md"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import ROOT, Stack, children
+from tests.support.stack import ROOT, Stack, children
 from tussle.lobby.store.store import Store
 
 PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"

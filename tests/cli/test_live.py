@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from tests.conftest import until
-from tests.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack
 from tussle.cli.live import Feed
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Gap

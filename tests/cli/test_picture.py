@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.player.pair import ModelSession
+from tests.support.pair import ModelSession
 from tussle.cli.palette import bar, gap, marks_of, number, short_names
 from tussle.cli.picture import Picture
 from tussle.lobby.wire.messages import Event

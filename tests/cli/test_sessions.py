@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from tests.player.pair import ModelSession
+from tests.support.pair import ModelSession
 from tussle.cli.sessions import age, sessions_table
 from tussle.lobby.wire.messages import SessionView
 

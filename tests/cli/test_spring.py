@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.stack import ROOT, Stack
+from tests.support.stack import ROOT, Stack
 from tussle.lobby.store.store import Store
 
 

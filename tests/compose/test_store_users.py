@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.errors import StoreError
 from tussle.lobby.store.store import Store
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.player.pair import ModelSession
-from tests.player.stage import Stage
+from tests.support.pair import ModelSession
+from tests.support.stage import Stage
 from tussle.player import bots
 from tussle.player.bots import Party, Tally, play
 from tussle.player.client import Client

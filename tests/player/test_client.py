@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.player.pair import ModelSession
+from tests.support.pair import ModelSession
 from tussle.lobby.errors import (
     AuthError,
     Conflict,

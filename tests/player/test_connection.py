@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from tests.player.stage import Stage
+from tests.support.stage import Stage
 from tussle.lobby.errors import CloseCode, NotFound, RateLimited, Refused
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, encode

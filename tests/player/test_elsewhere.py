@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import Stack
-from tests.whole.witness import asked
+from tests.support.stack import Stack
+from tests.support.witness import asked
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 from tussle.player.client import Client

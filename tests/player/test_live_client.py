@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Batches, SourceAdded, TellInfo
 from tussle.player.client import Client

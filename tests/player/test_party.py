@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.player.client import Client

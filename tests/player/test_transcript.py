@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.player.pair import ModelSession, raw
+from tests.support.pair import ModelSession, raw
 from tussle.lobby.errors import (
     ClientError,
     CloseCode,

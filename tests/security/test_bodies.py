@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.stack import Stack
-from tests.stranger import Person
+from tests.support.stack import Stack
+from tests.support.stranger import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

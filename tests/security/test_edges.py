@@ -10,7 +10,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.server.gateway.relay import RELAY_PATH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

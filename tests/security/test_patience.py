@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.stack import Stack
-from tests.stranger import Line, Person
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Person
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 

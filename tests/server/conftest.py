@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

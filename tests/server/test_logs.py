@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 

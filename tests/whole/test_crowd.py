@@ -7,9 +7,9 @@ import contextlib
 import secrets
 from collections import Counter, defaultdict
 
-from tests.stack import Stack
-from tests.stranger import Line, Message, Person
-from tests.whole.witness import fight
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Message, Person
+from tests.support.witness import fight
 
 PLAYERS = 200
 PLAYED = 4

@@ -11,9 +11,9 @@ import secrets
 import signal
 from pathlib import Path
 
-from tests.stack import Process, Stack, children, free_port, until
-from tests.stranger import Person
-from tests.whole.witness import Witness, asked, keys_of, running, sessions, store_of, verified
+from tests.support.stack import Process, Stack, children, free_port, until
+from tests.support.stranger import Person
+from tests.support.witness import Witness, asked, keys_of, running, sessions, store_of, verified
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store

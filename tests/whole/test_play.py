@@ -18,9 +18,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.stack import ROOT, Stack, alive, children, until
-from tests.stranger import Line, Person, duel
-from tests.whole.witness import Witness, asked, fight, sessions
+from tests.support.stack import ROOT, Stack, alive, children, until
+from tests.support.stranger import Line, Person, duel
+from tests.support.witness import Witness, asked, fight, sessions
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.wire.frames import decode_frame

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody
 from tussle.worker.bridge import decode_update, encode_update, mesh_arrays, world_points

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.worker.processes import PROCESSES
 

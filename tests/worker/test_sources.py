@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.sources import (

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.player.web.person import CHROMIUM, FLAGS, ROOT, SHOTS, Person
+from tests.support.person import CHROMIUM, FLAGS, ROOT, SHOTS, Person
 
 START_S = 400.0  # a cold start compiles the kernels
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.player.web.person import in_browser, serious
+from tests.support.person import in_browser, serious
 
 pytestmark = in_browser
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.vectors import bodies
+from tests.support import bodies
 from tests.vectors import frames as vectors
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire.frames import decode_frame, decode_topology
@@ -32,8 +32,8 @@ def test_vectors_are_current() -> None:
 
 
 def test_portraits_are_current() -> None:
-    """src/generated/bodies.json holds the catalogue's meshes; else: python -m tests.vectors.bodies."""
-    assert bodies.TARGET.read_text() == bodies.build(), "run: python -m tests.vectors.bodies"
+    """src/generated/bodies.json holds the catalogue's meshes; else: python -m tests.support.bodies."""
+    assert bodies.TARGET.read_text() == bodies.build(), "run: python -m tests.support.bodies"
 
 
 def test_python_decodes_the_vectors() -> None:

@@ -7,7 +7,7 @@ import re
 import secrets
 from typing import Any
 
-from tests.player.web.person import in_browser, serious
+from tests.support.person import in_browser, serious
 
 pytestmark = in_browser
 

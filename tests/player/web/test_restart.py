@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.player.web.person import Person, in_browser
-from tests.stack import START_S, Process, Stack
+from tests.support.person import Person, in_browser
+from tests.support.stack import START_S, Process, Stack
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.player.web.person import in_browser, serious
 from tests.player.web.test_lobby import PHONE, open_lobby
+from tests.support.person import in_browser, serious
 
 pytestmark = in_browser
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.stack import Stack
-from tests.stranger import Line, Person
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Person
 
 
 async def test_who_watches_is_told_to_everyone_on_every_server(store_url: str, realm: str) -> None:

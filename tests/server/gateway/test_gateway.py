@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from tests.conftest import connected
-from tests.stack import Stack
-from tests.stranger import Duel, Line, Person, duel
+from tests.support.stack import Stack
+from tests.support.stranger import Duel, Line, Person, duel
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.operators import Operators
 from tussle.lobby.settings import Settings

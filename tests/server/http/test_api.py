@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.stack import Stack
-from tests.stranger import Line, Person, duel
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Person, duel
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60", "MAX_BODY_BYTES": "4096"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 

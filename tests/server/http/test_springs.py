@@ -6,8 +6,8 @@ import asyncio
 
 import httpx
 
-from tests.stack import Stack
-from tests.stranger import Person
+from tests.support.stack import Stack
+from tests.support.stranger import Person
 from tussle.lobby.rules.spring import Spring
 from tussle.player.client import Client
 

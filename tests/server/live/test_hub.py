@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.conftest import World
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.operators import Operators
 from tussle.lobby.wire.live import Batches, LivePong, PingData

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.physics.worlds import block, contender, cube, ground, octagon, scene
+from tests.support.worlds import block, contender, cube, ground, octagon, scene
 from tussle.lobby.rules.scenes import Handle, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
 from tussle.server.physics.model import Model, compile_scene

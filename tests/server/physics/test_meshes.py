@@ -9,7 +9,7 @@ import meshio
 import numpy as np
 import pytest
 
-from tests.server.physics.worlds import RUBBER, STONE, block, cube, ground, scene
+from tests.support.worlds import RUBBER, STONE, block, cube, ground, scene
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Recipe
 from tussle.server.physics.embedding import embed, embedded_vertices

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.server.physics.worlds import CATALOGUE, STONE, block, contender, cube, duel, ground, octagon, scene
+from tests.support.worlds import CATALOGUE, STONE, block, contender, cube, duel, ground, octagon, scene
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Handle, Pin, Rail, Recipe, Scene
 from tussle.server.physics.model import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.server.physics.worlds import block, cube, ground, scene
+from tests.support.worlds import block, cube, ground, scene
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.oracle import is_path_free, nearest_pair, prove
 from tussle.server.physics.state import State

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.physics.worlds import CATALOGUE, ground, random_turn, scene
+from tests.support.worlds import CATALOGUE, ground, random_turn, scene
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
 from tussle.server.physics.model import compile_scene

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.server.physics.worlds import CATALOGUE
+from tests.support.worlds import CATALOGUE
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.server.physics.worlds import CUBE, RUBBER, block, cube, duel, ground, random_turn, scene
+from tests.support.worlds import CUBE, RUBBER, block, cube, duel, ground, random_turn, scene
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene
 from tussle.server.physics.model import Model, centres, compile_scene, kinetic_energy, parking, vertices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.server.physics.worlds import random_turn, scene
+from tests.support.worlds import random_turn, scene
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
 from tussle.server.physics.model import compile_scene, vertices
 from tussle.server.physics.oracle import prove

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.rules.spring import Spring, State
 from tussle.player.client import Client
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.server.physics.worlds import cube, ground, scene
+from tests.support.worlds import cube, ground, scene
 from tussle.cli.simulate import simulate as command
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Recipe, decode_scene, encode_scene

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.stack import alive, until
+from tests.support.stack import alive, until
 from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.lobby.settings import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tussle.lobby.rules.spring import Spring
 from tussle.lobby.store.store import Store
 

@@ -18,7 +18,7 @@ import duckdb
 import httpx
 import pytest
 
-from tests.stack import Stack
+from tests.support.stack import Stack
 from tests.worker.conftest import free_port
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.ids import new_server_id

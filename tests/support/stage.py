@@ -10,7 +10,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from tests.player.pair import ModelSession
+from tests.support.pair import ModelSession
 from tussle.lobby.wire.messages import Event, Hello, Leave, decode_client, encode
 
 

@@ -1,4 +1,4 @@
-"""The catalogue's meshes for the web client's portraits: ``python -m tests.vectors.bodies`` writes them.
+"""The catalogue's meshes for the web client's portraits: ``python -m tests.support.bodies`` writes them.
 
 The world's own meshes come with the topology; these only show a body before it is on a mat. A test checks that the
 file is current.

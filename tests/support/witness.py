@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.stack import POLL_S, Stack
-from tests.stranger import CEILING_S, Line
+from tests.support.stack import POLL_S, Stack
+from tests.support.stranger import CEILING_S, Line
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
