@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench import load, load_whole
+from bench.load import __main__ as load
+from bench.load import whole as load_whole
 
 
 async def test_the_gateway_is_driven() -> None:

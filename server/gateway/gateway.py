@@ -67,7 +67,7 @@ OUTBOX_BYTES = 1_048_576
 
 ENDED_PER_COLLECTION = 200
 """Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
-calmed collector (server/app.py) would not look for old ones within days. Found by bench/load.py soak."""
+calmed collector (server/app.py) would not look for old ones within days. Found by bench/load/__main__.py soak."""
 
 
 class Gateway:

@@ -3,7 +3,7 @@
     lanes of 1/240 s:  |  a d  |   b   |  c e  |       |  a d  |   b   | ...      (60 steps a second: four lanes)
 
 Most of what a small frame costs is not the frame but the waking for it: of this process, of the network, of those at
-the other ends (bench/results/load-peers.md). So a period begins where a lane does, which moves it once by less than a
+the other ends (bench/load/peers.md). So a period begins where a lane does, which moves it once by less than a
 lane and costs no input any time. Sans-I/O: the time is an argument.
 """
 

@@ -1,0 +1,303 @@
+"""The duel's balance and cost on the real solver, as a table like that of the rules' study.
+
+    python -m bench.balance.__main__ [--pairs 8] [--processes 1] [--out bench/balance/results.md]
+
+Every body meets every other, sides alternating, played by equal aimers; then skills against one another, four
+and six seats, and the oracle after every tick of a sample. All duels follow from seeds: a second run repeats
+them. Intervals are 95 %. Costs are CPU time of one core of this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import multiprocessing
+import platform
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tussle.player.planner import look
+from tussle.server.modes.mode import Look, Seat, stream
+from tussle.server.modes.registry import get_mode
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
+
+__all__ = ["Course", "main", "play"]
+
+ROOT = Path(__file__).parents[1]
+CATALOGUE: dict[str, dict[str, Any]] = {
+    body["id"]: body for body in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]
+}
+IDS = sorted(CATALOGUE)
+
+
+Job = tuple[tuple[str, ...], tuple[str, ...], int, bool]
+
+
+@dataclass(slots=True)
+class Course:
+    """What one duel came to. ``lead``: shares of health after each turn; ``proofs``: states that the oracle
+    saw."""
+
+    bodies: tuple[str, ...]
+    winner: int | None
+    turns: int
+    ticks: int
+    seconds: float
+    unconverged: int
+    looks: int = 0
+    proofs: int = 0
+    broken_proofs: int = 0
+    turn_seconds: list[float] = field(default_factory=list)
+    hits: list[float] = field(default_factory=list)
+    blows: list[tuple[str, float]] = field(default_factory=list)
+    outs: list[str] = field(default_factory=list)
+    lead: list[list[float]] = field(default_factory=list)
+
+
+def play(
+    bodies: Sequence[str],
+    skills: Sequence[str],
+    seed: int,
+    *,
+    prove: bool = False,
+    look: Callable[[Simulation], Look] | None = None,
+) -> Course:
+    """One duel between bots; ``prove`` asks the oracle after every tick (the time for it is not counted)."""
+    seats = tuple(
+        Seat(seat, f"p{seat}", f"n{seat}", "bot", skill, body)
+        for seat, (body, skill) in enumerate(zip(bodies, skills, strict=True))
+    )
+    spec = SessionSpec("bench", "duel", seats, {body: CATALOGUE[body] for body in bodies}, seed)
+    decide = get_mode("duel").bot
+    began = time.thread_time()
+    simulation, advance = Simulation.start(spec)
+    course = Course(tuple(bodies), None, 0, advance.ticks_run, 0.0, advance.unconverged)
+    brief: dict[str, Any] = {}
+    outside = 0.0
+    while advance.phase != "over":
+        for _, name, d in advance.events:
+            if name == "turn_started":
+                brief = d
+        inputs = []
+        if advance.phase == "acting":
+            seat = advance.seat
+            assert seat is not None
+            peek = look(simulation) if look is not None else None
+            action = decide(brief, seat, skills[seat], peek, stream(seed, advance.turn, seat))
+            course.looks += action.candidates
+            inputs = [Input(seat, action.kind, advance.turn + 1, action.d)]
+        advance = simulation.advance(inputs, 1 if prove else 300)
+        if prove:
+            paused = time.thread_time()
+            course.proofs += 1
+            course.broken_proofs += not simulation.prove().holds
+            outside += time.thread_time() - paused
+        course.ticks += advance.ticks_run
+        course.unconverged += advance.unconverged
+        _read(course, advance.events)
+    assert advance.result is not None
+    course.winner = advance.result.winner
+    course.seconds = time.thread_time() - began - outside
+    return course
+
+
+def _read(course: Course, events: Iterable[tuple[int, str, dict[str, Any]]]) -> None:
+    for _, name, d in events:
+        if name == "turn_ended":
+            course.turns += 1
+            course.turn_seconds.append(d["ticks"] / 60)
+            course.hits.append(sum(damage for seat, damage in enumerate(d["damage"]) if seat != d["seat"]))
+            course.lead.append(d["health"])
+        elif name == "blow":
+            course.blows.append((d["bound"], d["impulse_credited_Ns"] / d["impulse_barrier_Ns"]))
+        elif name == "out":
+            course.outs.append(d["cause"])
+
+
+def _play(job: Job) -> Course:
+    bodies, skills, seed, prove = job
+    planning = any(skill.startswith("planner") for skill in skills)
+    return play(bodies, skills, seed, prove=prove, look=_looking if planning else None)
+
+
+def _looking(simulation: Simulation) -> Look:
+    seat = simulation.mode.actor(simulation.rules)
+    assert seat is not None
+    return lambda action: look(simulation, seat, action)
+
+
+Runner = Callable[[list[Job]], list[Course]]
+
+
+def share(hits: int, count: int) -> str:
+    """A percentage with its 95 % interval (Agresti and Coull)."""
+    if not count:
+        return "-"
+    p = (hits + 2) / (count + 4)
+    return f"{100 * hits / count:.0f} ± {196 * math.sqrt(p * (1 - p) / (count + 4)):.0f} %"
+
+
+def quantiles(values: Sequence[float], points: Sequence[float], digits: int = 0) -> str:
+    return " / ".join(f"{np.percentile(values, point):.{digits}f}" for point in points)
+
+
+def drawn(count: int, seats: int, skills: Sequence[str], seed: int, *, prove: bool = False) -> list[Job]:
+    """Duels of distinct bodies drawn at random; the skills change seats from duel to duel."""
+    rng = np.random.default_rng(seed)
+    jobs: list[Job] = []
+    for number in range(count):
+        bodies = tuple(IDS[index] for index in rng.choice(len(IDS), seats, replace=False))
+        turned = tuple(skills[(seat + number) % len(skills)] for seat in range(seats))
+        jobs.append((bodies, turned, 1000 * seed + number, prove))
+    return jobs
+
+
+def round_robin(run: Runner, rounds: int) -> list[str]:
+    """Every pair ``rounds`` times, sides alternating, aimers of sigma 5."""
+    jobs: list[Job] = []
+    for number, (a, b) in enumerate(itertools.combinations(IDS, 2)):
+        for leg in range(rounds):
+            pair = (a, b) if leg % 2 == 0 else (b, a)
+            jobs.append((pair, ("good", "good"), 10_000 + number * 100 + leg, False))
+    courses = run(jobs)
+    played = {body: [0, 0] for body in IDS}
+    for course in courses:
+        for seat, body in enumerate(course.bodies):
+            played[body][0] += course.winner == seat
+            played[body][1] += course.winner is not None
+    decided = [course for course in courses if course.winner is not None]
+    first = sum(course.winner == 0 for course in decided)
+    turns = [course.turns for course in courses]
+    hits = [hit for course in courses for hit in course.hits if hit > 0]
+    all_turns = sum(len(course.hits) for course in courses)
+    blows = [blow for course in courses for blow in course.blows]
+    comebacks = sum(_came_back(course) for course in decided)
+    ticks = sum(course.ticks for course in courses)
+    outs = [out for course in courses for out in course.outs]
+    lines = [
+        f"| round-robin, {len(jobs) // rounds} pairs x {rounds}, aimers of sigma 5 | {len(courses)} | bodies "
+        f"{min(100 * w / n for w, n in played.values()):.0f}-{max(100 * w / n for w, n in played.values()):.0f} % |",
+        f"| first mover wins | {len(decided)} | {share(first, len(decided))} |",
+        f"| turns, p10 / median / p90 / max | {len(courses)} | {quantiles(turns, (10, 50, 90, 100))} |",
+        f"| draws | {len(courses)} | {len(courses) - len(decided)} |",
+        f"| ring-outs, breaks per duel | {len(courses)} | {outs.count('fallen') / len(courses):.2f}, "
+        f"{outs.count('broken') / len(courses):.2f} |",
+        f"| comebacks (winner once 15 points or more behind) | {len(decided)} | {share(comebacks, len(decided))} |",
+        f"| turns that hit another | {all_turns} | {share(len(hits), all_turns)} |",
+        f"| damage of a hitting turn, median / p95 / max | {len(hits)} | {quantiles(hits, (50, 95, 100))} |",
+        f"| blows whose credit bound bites (below 90 %; below 50 %) | {len(blows)} | "
+        f"{share(sum(part < 0.9 for _, part in blows), len(blows))}; "
+        f"{share(sum(part < 0.5 for _, part in blows), len(blows))} |",
+        f"| a turn's simulated time [s], median / p95 / max | {all_turns} | "
+        f"{quantiles([s for c in courses for s in c.turn_seconds], (50, 95, 100), 2)} |",
+        f"| ticks that the iteration cap ended | {ticks} | {sum(course.unconverged for course in courses)} |",
+        _cost("two", courses),
+    ]
+    table = ["", "| body | wins | duels |", "|---|---|---|"]
+    for body, (wins, count) in sorted(played.items(), key=lambda item: -item[1][0] / max(1, item[1][1])):
+        table.append(f"| {body} | {share(wins, count)} | {count} |")
+    return lines + table
+
+
+def _came_back(course: Course) -> bool:
+    assert course.winner is not None
+    other = 1 - course.winner
+    return any(health[course.winner] <= health[other] - 15 for health in course.lead)
+
+
+def _cost(seats: str, courses: Sequence[Course]) -> str:
+    seconds = sum(course.seconds for course in courses)
+    ticks = sum(course.ticks for course in courses)
+    return (
+        f"| cost with {seats} bodies: ms a tick; s a duel | {ticks} ticks | {1e3 * seconds / ticks:.2f}; "
+        f"{seconds / len(courses):.2f} |"
+    )
+
+
+def many_seats(run: Runner, seats: int, count: int) -> list[str]:
+    """Duels of more than two equal aimers."""
+    courses = run(drawn(count, seats, ["good"], 20 + seats))
+    decided = [course for course in courses if course.winner is not None]
+    first = sum(course.winner == 0 for course in decided)
+    outs = [out for course in courses for out in course.outs]
+    return [
+        f"| {seats} aimers: turns p10 / median / p90 | {count} | "
+        f"{quantiles([course.turns for course in courses], (10, 50, 90))} |",
+        f"| {seats} aimers: first seat wins; ring-outs, breaks a duel | {len(decided)} | {share(first, len(decided))};"
+        f" {outs.count('fallen') / count:.2f}, {outs.count('broken') / count:.2f} |",
+        _cost(str(seats), courses),
+    ]
+
+
+def against(run: Runner, one: str, other: str, count: int, seed: int) -> str:
+    """How often skill ``one`` beats skill ``other``."""
+    courses = run(drawn(count, 2, [one, other], seed))
+    decided = [(number, course) for number, course in enumerate(courses) if course.winner is not None]
+    wins = sum(course.winner == number % 2 for number, course in decided)
+    return f"| {one} against {other} | {len(decided)} | {share(wins, len(decided))} |"
+
+
+def proven(run: Runner, count: int) -> str:
+    """The independent oracle after every tick."""
+    courses = run(drawn(count, 2, ["good"], 31, prove=True) + drawn(count // 3, 4, ["good"], 32, prove=True))
+    states = sum(course.proofs for course in courses)
+    return (
+        f"| states that the oracle refuses, every tick of {len(courses)} duels | {states} | "
+        f"{sum(course.broken_proofs for course in courses)} |"
+    )
+
+
+def main() -> None:
+    """Play, print, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--pairs", type=int, default=8, help="duels of each pair of bodies")
+    parser.add_argument("--sample", type=int, default=100, help="duels of the other rows")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "balance.md")
+    options = parser.parse_args()
+    play(["cobble", "quern"], ["good", "good"], 0)  # loads the kernels
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+
+        def run(jobs: list[Job]) -> list[Course]:
+            return pool.map(_play, jobs, chunksize=4)
+
+        began = time.perf_counter()
+        robin = round_robin(run, options.pairs)
+        split = robin.index("")
+        rows = robin[:split]
+        rows += many_seats(run, 4, options.sample // 2)
+        rows += many_seats(run, 6, options.sample // 4)
+        rows.append(against(run, "good", "random", options.sample, 41))
+        rows.append(against(run, "good", "novice", options.sample, 42))
+        for looks, count in ((4, options.sample // 2), (12, options.sample // 2)):
+            rows.append(against(run, f"planner:{looks}", "good", count, 43 + looks))
+        rows.append(proven(run, max(3, options.sample // 5)))
+        took = time.perf_counter() - began
+    lines = [
+        "# Balance of the duel",
+        "",
+        f"`python -m bench.balance.__main__ --pairs {options.pairs} --sample {options.sample} --processes {options.processes}`,"
+        f" {took:.0f} s, Python {platform.python_version()}, {platform.machine()}, {multiprocessing.cpu_count()} cores"
+        " shared with other work. 95 % intervals.",
+        "",
+        "| what | sample | result |",
+        "|---|---|---|",
+        *rows,
+        *robin[split:],
+        "",
+    ]
+    options.out.write_text("\n".join(lines))
+    print("\n".join(lines))  # noqa: T201 a script's output
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+// Colyseus doing what bench/load/__main__.py asks of Tussle's gateway: ROOMS rooms, in each of which a frame of FRAME bytes goes
+// to every client HZ times a second; an input is decoded, checked and kept, and the frame carries the newest of each seat.
+import { Room, Server, matchMaker } from "@colyseus/core";
+import { WebSocketTransport } from "@colyseus/ws-transport";
+
+const number = (name, value) => Number(process.env[name] ?? value);
+const PORT = number("PORT", 8600), ROOMS = number("ROOMS", 40), SEATS = number("SEATS", 10);
+const HZ = number("HZ", 30), FRAME = number("FRAME", 600);
+
+class Arena extends Room {
+  onCreate() {
+    this.maxClients = SEATS;
+    this.autoDispose = false;
+    this.setPatchRate?.(0);
+    this.patchRate = null;
+    this.seats = new Map();
+    this.newest = new Int32Array(SEATS);
+    this.frame = Buffer.alloc(FRAME);
+    this.onMessage("act", (client, message) => {
+      if (typeof message?.id === "number" && typeof message?.x === "number") {
+        this.newest[this.seats.get(client.sessionId)] = message.id;
+      }
+    });
+    const timer = setInterval(() => {
+      this.frame.writeDoubleLE(Date.now(), 0);
+      for (let seat = 0; seat < SEATS; seat++) this.frame.writeInt32LE(this.newest[seat], 8 + 4 * seat);
+      this.broadcastBytes("frame", this.frame);
+    }, 1000 / HZ);
+    this.timer = timer;
+  }
+  onJoin(client, options) { this.seats.set(client.sessionId, options.seat); }
+  onDispose() { clearInterval(this.timer); }
+}
+
+const server = new Server({ transport: new WebSocketTransport({ pingInterval: 20000 }), greet: false, logger: { info() {}, warn: console.error, error: console.error, debug() {} } });
+server.define("arena", Arena).filterBy(["session"]);
+await server.listen(PORT, "127.0.0.1");
+// Opened at times whose rests by the period are spread evenly, as Tussle's sessions are: no two begin in step.
+for (let i = 0; i < ROOMS; i++) {
+  await matchMaker.createRoom("arena", { session: i });
+  await new Promise((done) => setTimeout(done, (1000 / HZ) * (1 + 1 / ROOMS)));
+}
+console.log("ready");

@@ -1,0 +1,178 @@
+"""The real gateway under synthetic sessions: uvicorn, Gateway, Audience, SessionCore, Replies and telemetry as the
+server has them; in the place of the store and the solver only what answers at once.
+
+    python bench/load/gateway.py PORT SESSIONS SEATS HZ FRAME_BYTES
+
+Session i is watched by whoever shows the ticket ``i.seat``. HZ times a second a session closes its batch of inputs and
+shows a frame of FRAME_BYTES: the time, then the newest input id of each seat. What this leaves out, the journal and
+the physics, bench/load/__main__.py measures on whole servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import uvicorn
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tussle.lobby import logs
+from tussle.lobby.lobbies import Connected, Lobbies
+from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.servers import Servers
+from tussle.lobby.settings import Settings
+from tussle.lobby.wire.messages import Event, SessionView
+from tussle.server.app import _Http, calm_collector, listen
+from tussle.server.fanout.audience import Audience
+from tussle.server.fanout.audiences import Audiences
+from tussle.server.fanout.observers import Observers
+from tussle.server.gateway.gateway import Gateway
+from tussle.server.gateway.relay import Relays
+from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.sessions.admissions import Admissions
+from tussle.server.sessions.core import SessionCore
+from tussle.server.sessions.holder import Holder
+from tussle.server.sessions.pace import Pace
+
+MOVE = ActionKind("move", {"x": ActionField(low=-10.0, high=10.0)})
+
+
+class Run:
+    """A running session without journal and solver."""
+
+    def __init__(self, seats: int, frame_bytes: int, audience: Audience, telemetry: Telemetry) -> None:
+        self.core = SessionCore(range(seats))
+        self.core.actions = ActionSpec(0, (MOVE,))
+        self.audience = audience
+        self._telemetry = telemetry
+        self.admissions = Admissions(self.core, asyncio.Event().set)
+        self.admit = self.admissions.admit
+        self._newest = [0] * seats
+        self._pad = bytes(frame_bytes - 8 - 4 * seats)
+        self._layout = struct.Struct(f"<d{seats}i")
+
+    def show(self) -> None:
+        batch = self.core.batch()
+        now = time.monotonic()
+        for taken in batch.inputs:
+            self.admissions.journaled(taken, batch.tick)
+            self._newest[taken.seat] = taken.id
+            came = self.admissions.shown(taken)
+            if came is not None:
+                self._telemetry.input_seconds.observe(now - came)
+        self.core.tick += 1
+        self.audience.show(self._layout.pack(now, *self._newest) + self._pad)
+
+
+class Bench:
+    """What the gateway asks of lobby and holder, answered at once."""
+
+    def __init__(self, sessions: int, seats: int, frame_bytes: int) -> None:
+        self.telemetry = Telemetry()
+        self.settings = Settings(address_connections=20_000)  # one address is everybody here
+        self.seats = seats
+        self.address = SimpleNamespace(id="bench", url="http://127.0.0.1")
+        self.neighbours: tuple[str, ...] = ()
+        self.met: set[str] = set()
+        self.audiences: dict[str, Audience] = {}
+        self.runs: dict[str, Run] = {}
+        for session in range(sessions):
+            audience = Audience(
+                str(session), cast(Lobbies, self), self.telemetry, v=0, on_event=lambda event: None
+            )
+            self.audiences[str(session)] = audience
+            self.runs[str(session)] = Run(seats, frame_bytes, audience, self.telemetry)
+        here = SimpleNamespace(
+            get=lambda token, v: self.audiences[token],
+            leave=lambda audience, viewer: audience.leave(viewer),
+        )
+        self.gateway = Gateway(
+            self.settings, cast(Lobbies, self), cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
+            cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
+            cast(Observers, SimpleNamespace(hint=lambda session: None)),
+        )  # fmt: skip
+
+    # of the lobbies
+    async def connect(self, *, ticket: str | None, resume: str | None, conn: str, server: str) -> Connected:
+        session, _, seat = (ticket or "").partition(".")
+        return Connected(
+            session=session, player=f"p{session}.{seat}", name="bench", kind="bot", role="player", seat=int(seat),
+            conn=conn, resume="", v=0, status="running", epoch=1, tick=0, replaced_conn="", last_id=0, holder="bench",
+            holder_url="",
+        )  # fmt: skip
+
+    async def disconnect(self, *_: object) -> None: ...
+    async def now_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    async def events(self, token: str, v: int) -> list[Event]:
+        return []
+
+    async def view(self, token: str) -> SessionView:
+        return SessionView(token, "running", "bench", self.seats, "", (), 0)
+
+    # of the holder
+    def holds(self, token: str) -> bool:
+        return True
+
+    def dt_of(self, token: str) -> float:
+        return 1 / 60
+
+    def begin(self, token: str, v: int) -> None: ...
+    def bodies(self) -> dict[str, Any]:
+        return {}
+
+    def beat(self, run: Run, pace: Pace) -> None:
+        run.show()
+        asyncio.get_running_loop().call_later(pace.stepped(time.monotonic()), self.beat, run, pace)
+
+    async def serve(self, port: int, hz: float) -> None:
+        async def api(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        http = _Http(
+            uvicorn.Config(
+                api,
+                ws=self.gateway.upgrade,
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+            )  # type: ignore[arg-type]
+        )
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        for index, run in enumerate(
+            self.runs.values()
+        ):  # begun at times spread over the period, as they would be
+            later = index / len(self.runs) / hz
+            loop.call_later(later, self.beat, run, Pace(1 / hz, now + later))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
+            calm_collector()
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+
+
+async def run(port: int, sessions: int, seats: int, hz: float, frame_bytes: int) -> None:
+    await Bench(sessions, seats, frame_bytes).serve(port, hz)
+
+
+def main() -> None:
+    port, sessions, seats, hz, frame_bytes = (float(word) for word in sys.argv[1:6])
+    logs.configure(
+        Settings(log_level="error"), process="bench"
+    )  # nobody reads our output: it would fill its pipe
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(int(port), int(sessions), int(seats), hz, int(frame_bytes)))
+
+
+if __name__ == "__main__":
+    main()

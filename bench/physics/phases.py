@@ -1,0 +1,207 @@
+"""Where a step's time goes, and what islands save.
+
+    python -m bench.physics.phases [--out FOLDER]
+
+The solver reads no clock. Here its own functions run with other callees: the loop of a step as plain Python, each phase
+compiled by itself and timed around the call (less what the same call of an empty function takes); and the whole step
+compiled once more with all bodies in one island. Writes bench/results/physics-phases-<machine>.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numba
+import numpy as np
+
+from bench.physics.__main__ import RESULTS, pile, soft_pile
+from tussle.lobby.rules.scenes import Scene
+from tussle.server.physics import assembly, newton, solver
+from tussle.server.physics.compiled import OPTIONS
+from tussle.server.physics.identity import versions
+from tussle.server.physics.model import compile_scene
+from tussle.server.physics.solver import step
+from tussle.server.physics.warmup import warm_up
+
+PHASES = {
+    "_find_pairs": "candidates and first distances",
+    "_sort": "islands, sorting",
+    "lay_out": "pattern and elimination order",
+    "add_bodies": "bodies: gradients, positive Hessians",
+    "add_contacts": "contact rows",
+    "add_friction": "friction rows",
+    "solve_system": "block Cholesky and triangular solves",
+    "_propose": "volume filter, trial positions",
+    "collision_free": "additive CCD",
+    "body_energy": "line search: energies of bodies",
+    "contact_energy": "line search: distances and barriers",
+    "friction_energy": "line search: friction",
+    "_report": "report",
+}
+OPENED = ("island_direction", "_line_search")
+"""Functions whose body runs as Python too, because phases are inside."""
+
+
+def compiled(function: Any) -> Any:
+    """The same kernel with an entry from Python, not kept on disk."""
+    return numba.njit(**(OPTIONS | {"cache": False}))(function.py_func)
+
+
+class Clock:
+    """Seconds of the processor per phase, less the cost of the calls themselves."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+
+    def around(self, name: str, function: Any) -> Callable[..., Any]:
+        """The function, timed; its first call, which compiles, is not."""
+        fast = compiled(function)
+        empty = numba.njit(lambda *arguments: None)
+        cost: list[float] = []
+
+        def timed(*arguments: Any) -> Any:
+            if not cost:
+                fast.compile(tuple(numba.typeof(a) for a in arguments))
+                empty(*arguments)
+                tries = []
+                for _ in range(20):
+                    start = time.perf_counter()
+                    empty(*arguments)
+                    tries.append(time.perf_counter() - start)
+                cost.append(min(tries))
+            start = time.thread_time()
+            told = fast(*arguments)
+            self.spent[name] += max(0.0, time.thread_time() - start - cost[0])
+            return told
+
+        return timed
+
+
+def opened(clock: Clock) -> Callable[..., Any]:
+    """``advance`` as Python, its phases compiled and timed."""
+    names: dict[str, Any] = {}
+    for module in (assembly, newton):
+        for name, function in vars(module).items():
+            if hasattr(function, "py_func") and function.py_func.__module__.startswith(
+                "tussle.server.physics"
+            ):
+                names[name] = clock.around(name, function) if name in PHASES else compiled(function)
+    names = vars(assembly) | vars(newton) | names
+    for name in (*OPENED, "advance"):
+        source = vars(newton).get(name) or vars(assembly)[name]
+        names[name] = FunctionType(source.py_func.__code__, names)
+    return names["advance"]  # type: ignore[no-any-return]
+
+
+@numba.njit
+def one_island(pairs: Any, vertex_group: Any, lagged: Any, takes_part: Any) -> Any:
+    """All bodies that take part as one island."""
+    label = np.full(takes_part.shape[0], -1, np.int64)
+    count = 0
+    for i in range(takes_part.shape[0]):
+        if takes_part[i]:
+            label[i] = 0
+            count = 1
+    return label, count
+
+
+def joined() -> Callable[..., Any]:
+    """``advance`` compiled with one island for all."""
+    names = dict(vars(newton)) | {"label_islands": one_island}
+    for name in ("_sort", "advance"):
+        function = FunctionType(vars(newton)[name].py_func.__code__, names)
+        names[name] = numba.njit(**(OPTIONS | {"cache": False}))(function)
+    return names["advance"]  # type: ignore[no-any-return]
+
+
+def run(
+    scene: Scene, ticks: int, advance: Callable[..., Any], begin: Callable[[], None] = lambda: None
+) -> Any:
+    """Step a scene with another ``advance``; ms a step (n,), iterations a step, and the last state."""
+    model, state = compile_scene(scene)
+    kept, solver.advance = solver.advance, advance
+    times, iterations = [], 0
+    try:
+        for tick in range(ticks):
+            if tick == 3:
+                begin()
+            start = time.thread_time()
+            state, report = step(model, state)
+            if tick >= 3:
+                times.append((time.thread_time() - start) * 1e3)
+                iterations += report.iterations
+    finally:
+        solver.advance = kept
+    return np.array(times), iterations / len(times), state
+
+
+def phases() -> list[str]:
+    """The table of phases, ms a step."""
+    scenes = {
+        "512 FEM vertices": soft_pile(8, 3),
+        "1000 FEM vertices": soft_pile(8, 4),
+        "20 affine": pile(20, 1 / 60),
+    }
+    told: dict[str, dict[str, float]] = {}
+    for name, scene in scenes.items():
+        whole, iterations, state = run(scene, 45, solver.advance)
+        clock = Clock()
+        _, _, again = run(scene, 45, opened(clock), clock.spent.clear)
+        if not np.array_equal(state.q, again.q):
+            sys.stdout.write(
+                f"note: {name} differs in its last bits when its phases are compiled one by one\n"
+            )
+        share = {key: clock.spent[key] / len(whole) * 1e3 for key in PHASES}
+        rest = whole.mean() - sum(share.values())
+        told[name] = share | {"": rest, "whole": whole.mean(), "iterations": iterations}
+    lines = [f"| phase | {' | '.join(scenes)} |", "|---|" + "---|" * len(scenes)]
+    for key, words in (PHASES | {"": "the rest, and error", "whole": "**a whole step**"}).items():
+        lines.append(f"| {words} | {' | '.join(f'{told[name][key]:.2f}' for name in scenes)} |")
+    counts = " | ".join(f"{told[name]['iterations']:.1f}" for name in scenes)
+    lines.append(f"| Newton iterations | {counts} |")
+    return lines
+
+
+def islands() -> list[str]:
+    """What it is worth that each island iterates for itself."""
+    together = joined()
+    lines = ["| scene | islands: median, p95 ms | one island | gain of the mean |", "|---|---|---|---|"]
+    for name, scene, ticks in (
+        ("20 affine, 1/60", pile(20, 1 / 60), 120),
+        ("50 affine, 1/30", pile(50, 1 / 30), 60),
+        ("512 FEM vertices", soft_pile(8, 3), 45),
+        ("1000 FEM vertices", soft_pile(8, 4), 45),
+    ):
+        apart, _, _ = run(scene, ticks, solver.advance)
+        one, _, _ = run(scene, ticks, together)
+        figures = [f"{np.median(t):.2f}, {np.percentile(t, 95):.2f}" for t in (apart, one)]
+        lines.append(f"| {name} | {figures[0]} | {figures[1]} | {one.mean() / apart.mean():.2f} x |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Where a step's time goes.")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    warm_up()
+    text = "\n".join([
+        "# Where a step's time goes", "",
+        "Piles of elastic and of affine cubes as in bench/physics/__main__.py, mean of all steps but three, ms a step.", "",
+        *phases(), "",
+        "## What islands save", "",
+        "The same step compiled with all bodies in one island, as a solver without islands would have them.", "",
+        *islands(), "",
+    ])  # fmt: skip
+    sys.stdout.write(text)
+    (options.out / f"physics-phases-{versions()['cpu']}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

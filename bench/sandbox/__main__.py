@@ -1,0 +1,121 @@
+"""A live sandbox, flat out: eight bots drag, bodies come and go, the oracle looks at every second's state.
+
+    python -m bench.sandbox.__main__ [--minutes 5] [--out bench/sandbox/results.md]
+
+Times are CPU time of one core, so that other work on the machine does not count; the real-time factor is
+simulated time over that of the ticks, without the oracle's and the bots'. Elastic worlds run a third as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tussle.server.modes.mode import Seat, stream
+from tussle.server.modes.registry import get_mode
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
+
+__all__ = ["main", "run"]
+
+ROOT = Path(__file__).parents[1]
+CATALOGUE: dict[str, dict[str, Any]] = {
+    body["id"]: body for body in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]
+}
+MEMBERS = 8
+WORLDS = {
+    "12 affine bodies": tuple(sorted(CATALOGUE))[:12],
+    "20 affine bodies": (*sorted(CATALOGUE), "cobble", "marl", "quern", "rafter"),
+    "2 elastic and 6 affine": ("jelly", "jelly", "cobble", "marl", "halo", "crux", "rafter", "burr"),
+}
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of it. times: of each tick, rules, hash and frame included [s]."""
+
+    times: list[float] = field(default_factory=list)
+    dt: float = 1 / 30
+    states: int = 0
+    broken: int = 0
+    unconverged: int = 0
+    min_distance: float = float("inf")
+    frame_bytes: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+
+def run(bodies: tuple[str, ...], seconds: float, seed: int = 1) -> Run:
+    """One sandbox for so many simulated seconds; one body is spawned and one removed every ten of them."""
+    seats = tuple(Seat(seat, f"p{seat}", f"n{seat}", "bot") for seat in range(MEMBERS))
+    params = {"bodies": list(bodies), "brief_s": 0.3}
+    spec = SessionSpec("bench", "sandbox", seats, CATALOGUE, seed, params)
+    bot = get_mode("sandbox").bot
+    simulation, advance = Simulation.start(spec)
+    simulation.branch().advance([], 1)  # loads the kernels
+    out = Run(dt=advance.dt)
+    while advance.tick * out.dt < seconds:
+        inputs = []
+        for _, name, d in advance.events:
+            out.events[name] += 1
+            if name == "brief":
+                for seat in range(MEMBERS):
+                    action = bot(d, seat, "", None, stream(seed, advance.tick, seat))
+                    if action.kind:
+                        inputs.append(Input(seat, action.kind, advance.tick + 1, action.d))
+        if advance.tick % 300 == 150:
+            inputs.append(Input(0, "spawn", 0, {"body": "burr", "position": [0.0, 3.2, 0.0]}))
+        if advance.tick % 300 == 290 and len(simulation.view().ids) > len(bodies):
+            inputs.append(Input(0, "remove", 0, {"body": simulation.view().ids[-1]}))
+        began = time.thread_time()
+        advance = simulation.advance(inputs, 1)
+        out.times.append(time.thread_time() - began)
+        out.unconverged += advance.unconverged
+        out.min_distance = min(out.min_distance, advance.min_distance)
+        out.frame_bytes += len(advance.frame)
+        if advance.tick % 30 == 0:
+            out.states += 1
+            out.broken += not simulation.prove().holds
+    return out
+
+
+def main() -> None:
+    """Run, print, and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="simulated, for each world")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "sandbox.md")
+    options = parser.parse_args()
+    lines = [
+        "# A live sandbox: eight dragging bots",
+        "",
+        f"`python -m bench.sandbox.__main__ --minutes {options.minutes:g}`, Python {platform.python_version()}, "
+        f"{platform.machine()}, one of {multiprocessing.cpu_count()} shared cores, CPU time. Tick 1/30 s.",
+        "",
+        "| world | ticks | CPU ms a tick: median / p95 / max | real-time factor | ticks at the iteration cap | "
+        "least distance [m] | frame [bytes] | leases, spawns, returns | states proven | refused by the oracle |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, bodies in WORLDS.items():
+        told = run(bodies, 60.0 * options.minutes / (3 if "elastic" in name else 1))
+        ms = 1e3 * np.array(told.times)
+        lines.append(
+            f"| {name} | {len(ms)} | {np.median(ms):.2f} / {np.percentile(ms, 95):.2f} / {ms.max():.1f} | "
+            f"{len(ms) * told.dt / sum(told.times):.1f} | {told.unconverged} | {told.min_distance:.1e} | "
+            f"{told.frame_bytes / len(ms):.0f} | {told.events['slot_granted']}, {told.events['spawned']}, "
+            f"{told.events['returned']} | {told.states} | {told.broken} |"
+        )
+        print(lines[-1], flush=True)  # noqa: T201 a script's output
+    options.out.write_text("\n".join([*lines, ""]))
+
+
+if __name__ == "__main__":
+    main()
