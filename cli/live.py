@@ -1,4 +1,4 @@
-"""``tussle live``: what there is to follow, and the readings of a source as they come. A thin user of player/live_client.py.
+"""``tussle live``: what there is to follow, and the readings of a source as they come.
 
 It prints what it is pushed and nothing else: no reading twice, no gap unsaid, no old reading as if it were new.
 """

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 PACKAGES = ("lobby", "server", "worker", "player", "cli")
 
 ALLOWED: dict[str, set[str]] = {
@@ -29,7 +30,13 @@ EXCEPTIONS: dict[str, set[str]] = {
 
 ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
-    "websockets": {"server.gateway", "server.relay", "server.sockets", "player.connection", "player.live"},
+    "websockets": {
+        "server.gateway.gateway",
+        "server.gateway.relay",
+        "server.gateway.socket",
+        "player.connection",
+        "player.live_client",
+    },
     "ipctk": {"server.physics"},
     "numba": {"server.physics"},
 }

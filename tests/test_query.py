@@ -10,10 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 
-README = Path(__file__).parent.parent / "README.md"
+README = ROOT / "README.md"
 
 
 def queries() -> list[str]:

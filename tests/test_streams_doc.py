@@ -8,13 +8,13 @@ import re
 import shlex
 import shutil
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.conftest import World
+from tests.support.paths import ROOT
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.metrics.readings import SENSORS
@@ -24,7 +24,7 @@ from tussle.worker.spring.position import position_solver
 from tussle.worker.spring.solvers import StreamSolver
 from tussle.worker.spring.velocity import velocity_solver
 
-PAGE = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
+PAGE = (ROOT / "docs" / "streams.md").read_text()
 CHECKS = {
     "text": str,
     "int": lambda text: int(text or 0),

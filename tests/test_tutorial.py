@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import ROOT, Stack, children
+from tests.support.paths import ROOT
+from tests.support.stack import Stack, children
 from tussle.lobby.store.store import Store
 
 PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"

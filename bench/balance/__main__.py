@@ -1,6 +1,6 @@
 """The duel's balance and cost on the real solver, as a table like that of the rules' study.
 
-    python -m bench.balance.__main__ [--pairs 8] [--processes 1] [--out bench/balance/results.md]
+    python -m bench.balance [--pairs 8] [--processes 1] [--out bench/balance/results.md]
 
 Every body meets every other, sides alternating, played by equal aimers; then skills against one another, four
 and six seats, and the oracle after every tick of a sample. All duels follow from seeds: a second run repeats
@@ -30,7 +30,7 @@ from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Course", "main", "play"]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CATALOGUE: dict[str, dict[str, Any]] = {
     body["id"]: body for body in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]
 }
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="duels of each pair of bodies")
     parser.add_argument("--sample", type=int, default=100, help="duels of the other rows")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "balance.md")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.md")
     options = parser.parse_args()
     play(["cobble", "quern"], ["good", "good"], 0)  # loads the kernels
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
@@ -285,7 +285,7 @@ def main() -> None:
     lines = [
         "# Balance of the duel",
         "",
-        f"`python -m bench.balance.__main__ --pairs {options.pairs} --sample {options.sample} --processes {options.processes}`,"
+        f"`python -m bench.balance --pairs {options.pairs} --sample {options.sample} --processes {options.processes}`,"
         f" {took:.0f} s, Python {platform.python_version()}, {platform.machine()}, {multiprocessing.cpu_count()} cores"
         " shared with other work. 95 % intervals.",
         "",

@@ -1,4 +1,4 @@
-"""``python -m bench.chaos.__main__ [--seconds 60] [--duels 4] [--seed 1] [--store]``: play under kill -9, SIGSTOP and restarts.
+"""``python -m bench.chaos [--seconds 60] [--duels 4] [--seed 1] [--store]``: play under kill -9, SIGSTOP and restarts.
 
 Real processes on loopback: servers, solvers, workers, and bots in this process that remember every acknowledgement.
 A seeded hand kills, stops and restarts them, bounded in time; with --store the store too, half way through; with
@@ -54,7 +54,7 @@ from tussle.server.modes.mode import stream
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent
 LEASE_MS = 1000
 STEP_S = 1 / 60
 """A duel's step, in simulated and, at speed 1, in real time."""
@@ -480,7 +480,7 @@ async def run(options: argparse.Namespace) -> int:
     report = describe(options, chaos, account, found, costs)
     print(report)  # noqa: T201
     if options.write:
-        (RESULTS / f"chaos{kind_of(options)}.md").write_text(report)
+        (RESULTS / f"{kind_of(options).strip('-') or 'results'}.md").write_text(report)
     return 1 if account.problems else 0
 
 
@@ -494,7 +494,9 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found: Found, costs: Costs) -> str:
-    command = f"python -m bench.chaos.__main__ --seconds {options.seconds:g} --duels {options.duels} --seed {options.seed}"
+    command = (
+        f"python -m bench.chaos --seconds {options.seconds:g} --duels {options.duels} --seed {options.seed}"
+    )
     command += kind_of(options).replace("-", " --")
     command += "" if options.fsync == "always" else f" --fsync {options.fsync}"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
@@ -572,7 +574,7 @@ def main() -> int:
     kinds.add_argument("--store", action="store_true", help="also kill the store, half way through")
     kinds.add_argument("--holders", action="store_true", help="only kill servers: how long recovery takes")
     kinds.add_argument("--calm", action="store_true", help="do nothing to them: what durability costs")
-    parser.add_argument("--write", action="store_true", help="write bench/results/chaos*.md")
+    parser.add_argument("--write", action="store_true", help="write the table beside this program")
     options = parser.parse_args()
     return asyncio.run(run(options))
 

@@ -1,14 +1,15 @@
 """What the gateway costs, and how much a server carries: real clients over real sockets.
 
-    python bench/load/__main__.py peers     CPU per delivered message, beside Colyseus where Node and its packages are
-    python bench/load/__main__.py ladder    the gateway: sessions x clients until the p99 of input to frame passes 50 ms; memory
-    python bench/load/__main__.py whole     whole servers, store and solvers too: duels x observers until the same
-    python bench/load/__main__.py soak      ten minutes of members who come, act and go; the slope of the server's memory
+    python -m bench.load peers     CPU per delivered message, beside Colyseus where Node and its packages are
+    python -m bench.load ladder    the gateway: sessions x clients until the p99 of input to frame passes 50 ms; memory
+    python -m bench.load whole     whole servers, store and solvers too: duels x observers until the same
+    python -m bench.load soak      ten minutes of members who come, act and go; the slope of the server's memory
 
 The server that is measured runs alone in its process (bench/load/gateway.py: the real gateway, validation and metrics
 on, synthetic sessions; bench/load/whole.py: `python -m server`); the clients run in another (bench/load/clients.py),
 the same for every server. CPU is user and system time of the server's process, all threads. Peers alternate, so that
-a busy machine is busy for all of them. Colyseus: `npm install` in a copy of bench/load/colyseus, then --colyseus FOLDER.
+a busy machine is busy for all of them. Colyseus: `npm install`
+in a copy of bench/load/colyseus, then --colyseus FOLDER.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.load.plot import plot
+
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
 
-from bench.load.plot import plot  # noqa: E402
-
-RESULTS = HERE / "results"
+RESULTS = HERE
 FRAME_BYTES = 600
 FRAME_HZ = 30.0
 INPUT_HZ = 10.0
@@ -90,7 +90,8 @@ async def running(
     command = (
         [
             sys.executable,
-            str(HERE / "load_gateway.py"),
+            "-m",
+            "bench.load.gateway",
             *(str(n) for n in (port, sessions, seats, FRAME_HZ, FRAME_BYTES)),
         ]
         if kind == "tussle"
@@ -141,7 +142,7 @@ async def driven(
     """The clients of a job, connected (then ``ready`` is called) and warm; what they saw when its seconds are over.
     They end with the block."""
     clients = await asyncio.create_subprocess_exec(
-        sys.executable, str(HERE / "load_clients.py"),
+        sys.executable, "-m", "bench.load.clients",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
     )  # fmt: skip
     stdin, stdout = clients.stdin, clients.stdout
@@ -214,8 +215,8 @@ async def peers(options: argparse.Namespace) -> str:
         [
             f"40 sessions x 10 clients, a frame of {FRAME_BYTES} bytes to each at {FRAME_HZ:g} Hz; "
             f"{options.turns} turns of {options.seconds:g} s each. {await versions(options.colyseus)}",
-            "Sessions begin at times spread over the period: a timer for each room of Colyseus, server/sessions/pace.py for "
-            "Tussle, which lets sessions that begin within 4 ms step together.",
+            "Sessions begin at times spread over the period: a timer for each room of Colyseus, "
+            "server/sessions/pace.py for Tussle, which lets sessions that begin within 4 ms step together.",
             "",
             "| workload | server | CPU per delivered message [us], median | range | of it in the kernel | "
             "ratio to Colyseus, median of turns | p99 input to frame [ms] | frames/s |",
@@ -262,7 +263,7 @@ async def ladder(options: argparse.Namespace) -> str:
             break
     if options.save:
         plot(
-            RESULTS / "load-ladder.svg", title="The gateway: input to the first frame that shows it", across="clients",
+            RESULTS / "ladder.svg", title="The gateway: input to the first frame that shows it", across="clients",
             up="ms", lines={"p99": late, "p50": middle}, limit=LIMIT_MS,
         )  # fmt: skip
     return "\n".join(
@@ -310,7 +311,7 @@ async def soak(options: argparse.Namespace) -> str:
     flat = "flat" if abs(slope) < SLOPE_MIB else "NOT FLAT"
     if options.save:
         plot(
-            RESULTS / "load-soak.svg", title="Memory of the gateway while connections come and go", across="minutes",
+            RESULTS / "soak.svg", title="Memory of the gateway while connections come and go", across="minutes",
             up="MiB", lines={"resident": [(at / 60, size) for at, size, _ in rows]},
         )  # fmt: skip
     table = [f"| {at:.0f} | {size:.1f} | {lost} |" for at, size, lost in rows[:: max(1, len(rows) // 12)]]
@@ -348,17 +349,17 @@ def main() -> None:
     parser.add_argument(
         "--colyseus", type=Path, help="a copy of bench/load/colyseus with its packages installed"
     )
-    parser.add_argument("--save", action="store_true", help="write bench/results/load-WHAT.md")
+    parser.add_argument("--save", action="store_true", help="write bench/load/WHAT.md")
     options = parser.parse_args()
     before = os.getloadavg()[0]
     text = asyncio.run(
         {"peers": peers, "ladder": ladder, "whole": whole, "soak": soak}[options.what](options)
     )
     where = f"{machine()}; load average {before:.1f} before and {os.getloadavg()[0]:.1f} at the end."
-    text = f"# bench/load/__main__.py {options.what}\n\n{where}\n\n{text}\n"
+    text = f"# bench/load {options.what}\n\n{where}\n\n{text}\n"
     sys.stdout.write(text)
     if options.save:
-        (RESULTS / f"load-{options.what}.md").write_text(text)
+        (RESULTS / f"{options.what}.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many WebSocket clients in one process, cheaply: the same ones against every server that bench/load/__main__.py measures.
+"""Many WebSocket clients in one process, cheaply: the same ones against every server that bench/load measures.
 
     stdin:  one line of JSON (Job), later the line "go"
     stdout: "ready" when all are connected and see frames, then one line of JSON with what was seen

@@ -5,7 +5,7 @@ server has them; in the place of the store and the solver only what answers at o
 
 Session i is watched by whoever shows the ticket ``i.seat``. HZ times a second a session closes its batch of inputs and
 shows a frame of FRAME_BYTES: the time, then the newest input id of each seat. What this leaves out, the journal and
-the physics, bench/load/__main__.py measures on whole servers.
+the physics, bench/load measures on whole servers.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ import asyncio
 import struct
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import uvicorn
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tussle.lobby import logs
 from tussle.lobby.lobbies import Connected, Lobbies

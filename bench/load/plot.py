@@ -1,4 +1,4 @@
-"""A plot of a few lines as SVG, without a library: what bench/load/__main__.py writes beside its tables."""
+"""A plot of a few lines as SVG, without a library: what bench/load writes beside its tables."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ async def ladder(options: argparse.Namespace, say: Callable[[str], None]) -> str
                 break
     if options.save:
         plot(
-            load.RESULTS / "load-whole.svg", title="Whole servers: input to the first frame that shows it",
+            load.RESULTS / "whole.svg", title="Whole servers: input to the first frame that shows it",
             across="connections", up="ms", limit=load.LIMIT_MS,
             lines={
                 name: [(float(rung.connections), rung.latencies.percentile_ms(share)) for rung in rungs]

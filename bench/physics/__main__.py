@@ -1,8 +1,8 @@
 """How fast the solver steps: the targets, the duel, scaling, and the same pile in other engines.
 
-    python -m bench.physics.__main__ [targets] [duel] [scaling] [peers] [--seconds S] [--out FOLDER]
+    python -m bench.physics [targets] [duel] [scaling] [peers] [--seconds S] [--out FOLDER]
 
-Prints one table per part and writes bench/results/physics-<machine>.json, .md and .svg. Times are of the processor as
+Prints one table per part and writes bench/physics/<machine>.json, .md and .svg. Times are of the processor as
 this thread used it (time.thread_time), so that a shared machine counts less; the wall clock is given beside it. Every
 state is judged by the same oracle (ipctk), outside the time.
 """
@@ -30,8 +30,8 @@ from tussle.server.physics.solver import step
 from tussle.server.physics.state import Control
 from tussle.server.physics.warmup import warm_up
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).resolve().parent
 CATALOGUE = {b["id"]: b for b in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]}
 TARGETS = {
     "20 affine, 1/60": (5.0, 14.0),
@@ -348,7 +348,7 @@ def main() -> None:
         sys.stdout.flush()
         text += told
     options.out.mkdir(parents=True, exist_ok=True)
-    name = f"physics-{versions()['cpu']}"
+    name = versions()["cpu"]
     rows = {part: [asdict(r) for r in found] for part, found in parts.items()}
     result = {
         "physics": physics_id(),

@@ -4,7 +4,7 @@
 
 The solver reads no clock. Here its own functions run with other callees: the loop of a step as plain Python, each phase
 compiled by itself and timed around the call (less what the same call of an empty function takes); and the whole step
-compiled once more with all bodies in one island. Writes bench/results/physics-phases-<machine>.md.
+compiled once more with all bodies in one island. Writes bench/physics/phases-<machine>.md.
 """
 
 from __future__ import annotations
@@ -193,14 +193,14 @@ def main() -> None:
     warm_up()
     text = "\n".join([
         "# Where a step's time goes", "",
-        "Piles of elastic and of affine cubes as in bench/physics/__main__.py, mean of all steps but three, ms a step.", "",
+        "Piles of elastic and of affine cubes as in bench/physics, mean of all steps but three, ms a step.", "",
         *phases(), "",
         "## What islands save", "",
         "The same step compiled with all bodies in one island, as a solver without islands would have them.", "",
         *islands(), "",
     ])  # fmt: skip
     sys.stdout.write(text)
-    (options.out / f"physics-phases-{versions()['cpu']}.md").write_text(text)
+    (options.out / f"phases-{versions()['cpu']}.md").write_text(text)
 
 
 if __name__ == "__main__":

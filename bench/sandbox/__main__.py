@@ -1,6 +1,6 @@
 """A live sandbox, flat out: eight bots drag, bodies come and go, the oracle looks at every second's state.
 
-    python -m bench.sandbox.__main__ [--minutes 5] [--out bench/sandbox/results.md]
+    python -m bench.sandbox [--minutes 5] [--out bench/sandbox/results.md]
 
 Times are CPU time of one core, so that other work on the machine does not count; the real-time factor is
 simulated time over that of the ticks, without the oracle's and the bots'. Elastic worlds run a third as long.
@@ -26,7 +26,7 @@ from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["main", "run"]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CATALOGUE: dict[str, dict[str, Any]] = {
     body["id"]: body for body in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]
 }
@@ -92,12 +92,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=5.0, help="simulated, for each world")
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "sandbox.md")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.md")
     options = parser.parse_args()
     lines = [
         "# A live sandbox: eight dragging bots",
         "",
-        f"`python -m bench.sandbox.__main__ --minutes {options.minutes:g}`, Python {platform.python_version()}, "
+        f"`python -m bench.sandbox --minutes {options.minutes:g}`, Python {platform.python_version()}, "
         f"{platform.machine()}, one of {multiprocessing.cpu_count()} shared cores, CPU time. Tick 1/30 s.",
         "",
         "| world | ticks | CPU ms a tick: median / p95 / max | real-time factor | ticks at the iteration cap | "

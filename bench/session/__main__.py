@@ -1,12 +1,12 @@
-"""``python -m bench.session.__main__ [--duels 20] [--clone] [--write]``: whole sessions on real processes, on loopback.
+"""``python -m bench.session [--duels 20] [--clone] [--write]``: whole sessions on real processes, on loopback.
 
     one duel          input to the first frame that shows it, seen by the client; target: p99 < 50 ms
     many duels        the same with 20 at once, real-time factor, turns lost, memory of each process and session
     finds             POST /api/find with 200 players at a time, over one server and over three
     --clone           a fresh clone: ./run to the first turn of a duel, cold (installs, compiles) and warm; target: 3 s
 
-Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as what is measured. Prints a table and
-with --write writes bench/session/results.md. Everything that it starts it ends.
+Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as what is measured. Prints a
+table and with --write writes bench/session/results.md. Everything that it starts it ends.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.registry import get_mode
 
-RESULT = Path(__file__).parent / "results" / "session.md"
+RESULT = Path(__file__).parent / "results.md"
 LAST = ("ended", "failed", "timed_out")
 SAMPLES = 60
 """Inputs of the measurement with one duel."""
@@ -352,7 +352,7 @@ def main() -> int:
     began = time.monotonic()
     rows = asyncio.run(run(arguments))
     if arguments.write:
-        command = "python -m bench.session.__main__" + (" --clone" if arguments.clone else "")
+        command = "python -m bench.session" + (" --clone" if arguments.clone else "")
         lines = ["# Whole sessions", "", f"`{command}`, {time.monotonic() - began:.0f} s, {where}.", ""]
         lines += ["| what | measured | |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
         RESULT.write_text("\n".join(lines) + "\n")

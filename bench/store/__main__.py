@@ -1,11 +1,11 @@
-"""``python -m bench.store.__main__ [--write]``: the lobby's scripts on real stores of their own, from several processes at once.
+"""``python -m bench.store [--write]``: the lobby's scripts on real stores of their own, from several processes at once.
 
     finds, connects      1000 players over three processes, lobbies of two; checked: all full, nobody left over
     journal, publish ..  one call at a time, as a holder makes them, with both promises of durability
     memory               what a whole duel leaves in the store until it expires
     cleanup              ended sessions awarded and expired by one worker
 
-Prints a table and, with --write, bench/results/store.md.
+Prints a table and, with --write, bench/store/results.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
 from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import Cleanup
 
-RESULTS = Path(__file__).parent / "results" / "store.md"
+RESULTS = Path(__file__).parent / "results.md"
 PLAYERS = 1000
 CLIENTS = 3
 CALLS = 2000
@@ -236,9 +236,7 @@ def main() -> int:
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores shared with other work: "
         f"load averages {load} at the end. On a busy machine these numbers are the scheduler's, not the scripts'."
     )
-    text = "\n".join(
-        ["# The lobby's scripts", "", f"`python -m bench.store.__main__`, {machine}", "", *lines, ""]
-    )
+    text = "\n".join(["# The lobby's scripts", "", f"`python -m bench.store`, {machine}", "", *lines, ""])
     sys.stdout.write(text)
     if write:
         RESULTS.write_text(text)

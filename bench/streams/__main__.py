@@ -1,4 +1,4 @@
-"""``python -m bench.streams.__main__ [--write]``: the data streams, measured over loopback on a store of its own.
+"""``python -m bench.streams [--write]``: the data streams, measured over loopback on a store of its own.
 
     steps per second    the spring-damper's two worker processes, beside the naive loop of two processes that XREAD,
                         compute and XADD with nothing else: no group, no acknowledgement, no recovery
@@ -35,7 +35,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame
 from tussle.worker.bridge import encode_update, world_points
 
-RESULTS = Path(__file__).parent / "results" / "streams.md"
+RESULTS = Path(__file__).parent / "results.md"
 ROUNDS = 3
 
 NAIVE = """
@@ -197,7 +197,7 @@ async def measure(cycles: int, seconds: int) -> str:
     lines = [
         "# The data streams, measured",
         "",
-        f"`python -m bench.streams.__main__ --write` on {machine()}, {datetime.now(UTC):%Y-%m-%d}; load average at the start "
+        f"`python -m bench.streams --write` on {machine()}, {datetime.now(UTC):%Y-%m-%d}; load average at the start "
         f"{os.getloadavg()[0]:.1f}. Everything on loopback, store with its append-only file (everysec).",
         "",
         "## Spring-damper: whole steps per second",

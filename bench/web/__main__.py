@@ -1,7 +1,7 @@
 """What a frame with many bodies costs the web client: its own stage in Chromium, fed as a server would.
 
-    python -m bench.web.__main__                       50 bodies, as a machine without a graphics card draws them
-    python -m bench.web.__main__ --tier A --seconds 60 with shadows and the full finish
+    python -m bench.web                       50 bodies, as a machine without a graphics card draws them
+    python -m bench.web --tier A --seconds 60 with shadows and the full finish
 
 Per frame: all of our JavaScript, which is blending, matrices, the renderer's own work and the marks; and the part
 before the renderer. What the graphics card (here: its software stand-in) then takes is not in these numbers.

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tussle.lobby import errors, lifecycle
-from tussle.lobby.rules import actions
+from tussle.lobby import errors, lifecycle  # noqa: E402
+from tussle.lobby.rules import actions  # noqa: E402
 from tussle.lobby.wire import frames, messages  # noqa: E402
 
 TARGET = Path(__file__).resolve().parent / "src" / "wire" / "messages.ts"

@@ -47,7 +47,8 @@ class Verdict:
     """What a verification found. ``diverged``: the first tick whose hash differs. ``unrecorded``: ticks that were
     simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold.
     ``halted``: why the record could not be followed to its end, "" if it could. ``differing``: the parts of the physics
-    (server/simulation/identity.py) that are not those of the recording; ``differences``: the same in words, for each epoch."""
+    (server/simulation/identity.py) that are not those of the recording; ``differences``: the same in words,
+    for each epoch."""
 
     session: str
     ticks: int = 0

@@ -3,8 +3,8 @@
     server to client, unmasked, unfragmented (RFC 6455, section 5.2):
     | 0x80 + opcode | length: 7 bits, or 126 + u16, or 127 + u64 (big endian) | payload |
 
-Compression is off, so the same bytes are right for every connection. tests/server/fanout/test_framing.py holds them against
-the websockets library.
+Compression is off, so the same bytes are right for every connection. tests/server/fanout/test_framing.py holds them
+against the websockets library.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
 WebSocket share one port at the cost of raw websockets. It leans on three semi-internal names of websockets
-(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/gateway/test_gateway.py holds the
-contract. Errors become closes here, replies in commands.py, and neither elsewhere.
+(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/gateway/test_gateway.py
+holds the contract. Errors become closes here, replies in commands.py, and neither elsewhere.
 """
 
 from __future__ import annotations

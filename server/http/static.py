@@ -26,7 +26,7 @@ __all__ = ["DIST", "web_routes"]
 
 log = get_logger("server.web")
 
-DIST = Path(__file__).resolve().parents[1] / "player" / "web" / "dist"
+DIST = Path(__file__).resolve().parents[2] / "player" / "web" / "dist"
 
 NOT_BUILT = """Tussle runs here, but its web client has not been built.
 

@@ -18,7 +18,7 @@ from tussle.server.modes.registry import outside_sources
 __all__ = ["origin", "physics_id"]
 
 COMPUTING = ("numpy", "scipy", "numba", "llvmlite", "ipctk")
-SOURCES = ("simulation.py", "physics/*.py", "modes/*.py")
+SOURCES = ("simulation/*.py", "physics/*.py", "modes/**/*.py")
 
 
 @cache
@@ -26,7 +26,7 @@ def origin() -> dict[str, str]:
     """Where results come from, by name: each library, python, machine, cpu (a hash of its instruction sets), source (a
     hash); and cpu_model, which is told and not part of the id."""
     source = hashlib.sha256()
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     sources = [path for pattern in SOURCES for path in sorted(here.glob(pattern))]
     for path in sources + outside_sources():
         source.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -13,7 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from tests.conftest import until
-from tests.support.stack import ROOT, Stack
+from tests.support.paths import ROOT
+from tests.support.stack import Stack
 from tussle.cli.live import Feed
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Gap

@@ -7,7 +7,8 @@ import re
 import sys
 from pathlib import Path
 
-from tests.support.stack import ROOT, Stack
+from tests.support.paths import ROOT
+from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle.cli.guard import alive
 
 pytestmark = pytest.mark.timeout(400)  # a cold start compiles the kernels
@@ -27,7 +28,7 @@ def environ(data_dir: Path) -> dict[str, str]:
     """Quick duels; only what a process needs of the outer environment."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG") if key in os.environ}
     quick = {"SIM_SPEED": "0", "BOT_THINK_S": "0", "SOLVERS": "1", "DATA_DIR": str(data_dir)}
-    return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
 
 
 def tussle(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle.lobby.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "compose"
 TEXT = (COMPOSE / "docker-compose.yml").read_text()
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import until
+from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.lobby.errors import StoreError
 from tussle.lobby.store.store import Store
 
-SCRIPT = Path(__file__).parents[2] / "compose" / "store.sh"
+SCRIPT = ROOT / "compose" / "store.sh"
 ROLES = ("server", "worker", "seed", "reader")
 
 

@@ -10,13 +10,13 @@ tests/golden/test_golden.py says what they are for. Say in the commit why the ol
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.paths import BODIES as CATALOGUE
 from tussle.server.archive.archive import Archive
 from tussle.server.modes.mode import Seat, stream
 from tussle.server.modes.registry import get_mode
@@ -26,10 +26,6 @@ from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Sim
 __all__ = ["ARCHIVE", "GOLDEN"]
 
 ARCHIVE = Path(__file__).parent / "archive"
-CATALOGUE: dict[str, dict[str, Any]] = {
-    body["id"]: body
-    for body in json.loads((Path(__file__).parents[2] / "catalogue" / "catalogue.json").read_text())["bodies"]
-}
 SEED = 20_261_121
 SANDBOX_TICKS = 600
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.golden.record import ARCHIVE, GOLDEN
-from tests.support.stack import ROOT
+from tests.support.paths import ROOT
 from tussle.server.archive.archive import Archive, Manifest
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.simulation.identity import origin

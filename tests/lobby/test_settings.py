@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle.lobby.settings import BadSetting, Settings, example
 
-ROOT = Path(__file__).parent.parent.parent
 NAMES = [item.name for item in fields(Settings)]
 
 

@@ -7,13 +7,12 @@ file is current.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from tests.support.paths import ROOT
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.modes.sandbox.state import SOFT_BODIES
 from tussle.server.physics.shapes import build as build_shape
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "player" / "web" / "src" / "generated" / "bodies.json"
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.paths import ROOT
+
 WEB = ROOT / "player" / "web"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "data" / "screenshots"))
 FLAGS = [

@@ -22,7 +22,8 @@ from typing import Any, Self
 
 import httpx
 
-ROOT = Path(__file__).parent.parent
+from tests.support.paths import ROOT
+
 START_S = 600.0
 """A cold start compiles the kernels."""
 

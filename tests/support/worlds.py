@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.support.paths import BODIES as CATALOGUE
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
 
-CATALOGUE: dict[str, dict[str, Any]] = {
-    body["id"]: body
-    for body in json.loads((Path(__file__).parents[3] / "catalogue" / "catalogue.json").read_text())["bodies"]
-}
 STONE = Material(density=500.0, stiffness=4e6, friction=0.4)
 RUBBER = Material(density=1000.0, stiffness=5e4, poisson=0.4, friction=0.4)
 CUBE = Recipe("box", {"size": [0.3, 0.3, 0.3]})

@@ -18,7 +18,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.stack import ROOT, Stack, alive, children, until
+from tests.support.paths import ROOT
+from tests.support.stack import Stack, alive, children, until
 from tests.support.stranger import Line, Person, duel
 from tests.support.witness import Witness, asked, fight, sessions
 from tussle.lobby.settings import Settings

@@ -8,17 +8,16 @@ import signal
 import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import World, until
+from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import GROUP, Cleanup
 
-ROOT = Path(__file__).parent.parent.parent
 POINTS = ("before_award", "before_expire", "before_acknowledge", "acknowledged")
 
 VICTIM = """

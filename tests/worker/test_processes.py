@@ -6,15 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.worker.processes import PROCESSES
 
-ROOT = Path(__file__).parents[2]
 FIRST = {
     "all": ("worker", "worker_started"),
     "cleanup": ("worker", "worker_started"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary, store_address
@@ -110,9 +111,7 @@ def test_a_taken_port_is_said(valkey: Binary, settings: Settings, tmp_path: Path
 def test_it_dies_with_its_parent(tmp_path: Path, where: str) -> None:
     """kill -9 of the process that started it ends the store, whichever thread started it."""
     command = [sys.executable, "-c", CHILD, str(tmp_path), where]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as parent:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert is_running(pid)

@@ -6,17 +6,16 @@ import base64
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support import bodies
+from tests.support.paths import ROOT
 from tests.vectors import frames as vectors
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 
-ROOT = Path(__file__).resolve().parents[3]
 WEB = ROOT / "player" / "web"
 
 

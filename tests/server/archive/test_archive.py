@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle.server.archive import archive as module
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.archive.verify import Verdict, load_record
@@ -103,7 +104,7 @@ def test_a_part_that_was_written_half_way_is_written_again(tmp_path: Path) -> No
     nothing is read twice or torn. Full at the end: the end says that the archive is not whole."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path / "archive")],
-        capture_output=True, text=True, timeout=60, check=False, cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -178,7 +179,7 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
         asyncio.run(main())
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "archive"), cwd=Path(__file__).parents[2],
+        sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "archive"), cwd=ROOT,
         stdout=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     async with asyncio.timeout(60):

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 from websockets.server import ServerProtocol
 
-from tests.support.stack import ROOT
+from tests.support.paths import ROOT
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.sender import short_reason
 

@@ -1,19 +1,19 @@
 """docs/events.md against what the modes really tell."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from tests.server.modes.curling.test_curling import Sheet
 from tests.server.modes.sandbox.test_sandbox import Box
 from tests.server.simulation.test_simulation import make_spec, play
+from tests.support.paths import ROOT
 from tussle.server.modes.mode import Effect
 from tussle.server.simulation.simulation import Input
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+DOCUMENT = (ROOT / "docs" / "events.md").read_text()
 EVERYWHERE = {"tick", "time_sim", "round", "turn"}
 
 

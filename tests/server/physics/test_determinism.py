@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.worlds import block, contender, cube, ground, octagon, scene
 from tussle.lobby.rules.scenes import Handle, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
@@ -88,7 +88,7 @@ def test_from_a_checkpoint(name: str) -> None:
 def test_fresh_process(name: str) -> None:
     """Another process agrees at the last tick."""
     program = f"from tests.server.physics import test_determinism as t; print(t.last_hash({name!r}))"
-    root = Path(__file__).parents[3]
+    root = ROOT
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numba
 
+from tests.support.paths import ROOT
 from tussle.server.physics import compiled
 from tussle.server.physics.identity import kernel_hash, physics_id, source_hash, versions
 
@@ -15,7 +16,7 @@ from tussle.server.physics.identity import kernel_hash, physics_id, source_hash,
 def test_identity_is_the_same_in_another_process() -> None:
     """Two processes on one machine agree on the physics they run."""
     program = "from tussle.server.physics.identity import physics_id; print(physics_id())"
-    root = Path(__file__).parents[3]
+    root = ROOT
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from tests.support.paths import ROOT
 from tussle.lobby.rules.scenes import decode_scene
 from tussle.server.physics.model import compile_scene
 from tussle.server.physics.oracle import prove
@@ -12,7 +12,7 @@ from tussle.server.physics.schema import PATH, schema_text
 from tussle.server.physics.shapes import KINDS
 from tussle.server.physics.solver import step
 
-TEXT = (Path(__file__).parents[3] / "docs" / "scenes.md").read_text()
+TEXT = (ROOT / "docs" / "scenes.md").read_text()
 
 
 def test_the_example_runs() -> None:

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.paths import BODIES as CATALOGUE
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Seat, stream
@@ -20,11 +20,6 @@ from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
-
-CATALOGUE = {
-    body["id"]: body
-    for body in json.loads((Path(__file__).parents[2] / "catalogue" / "catalogue.json").read_text())["bodies"]
-}
 
 
 def make_spec(*bodies: str, seed: int = 1, skills: Sequence[str] = (), **options: Any) -> SessionSpec:

@@ -1,25 +1,21 @@
 """The duel's rules against game.md, driven by hand-made views: no solver runs here."""
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pytest
 
+from tests.support.paths import BODIES
 from tussle.lobby.errors import Refused
 from tussle.server.modes.duel.duel import Duel
 from tussle.server.modes.duel.state import DuelState
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Seat, View
 from tussle.server.modes.registry import get_mode
 
-CATALOGUE = {
-    body["id"]: msgspec.convert(body, CatalogueBody)
-    for body in json.loads((Path(__file__).parents[3] / "catalogue" / "catalogue.json").read_text())["bodies"]
-}
+CATALOGUE = {name: msgspec.convert(body, CatalogueBody) for name, body in BODIES.items()}
 DT = 1 / 60
 
 

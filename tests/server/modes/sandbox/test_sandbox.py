@@ -1,7 +1,5 @@
 """The sandbox on the real solver: leases, dragging, spawning, and a crowd of dragging bots."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.paths import BODIES as CATALOGUE
 from tussle.lobby.errors import Refused
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.modes.mode import Effect, Seat, stream
@@ -17,10 +16,6 @@ from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Sim
 
 pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 
-CATALOGUE = {
-    body["id"]: body
-    for body in json.loads((Path(__file__).parents[3] / "catalogue" / "catalogue.json").read_text())["bodies"]
-}
 PAIR = ("cobble", "marl")
 
 

@@ -1,0 +1,16 @@
+"""Where the checkout's files are, for tests that read documents, start programs or need the catalogue."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["BODIES", "ROOT"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BODIES: dict[str, dict[str, Any]] = {
+    body["id"]: body for body in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]
+}
+"""The catalogue's bodies by id."""
