@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tussle import lobby
 from tussle.lobby.lifecycle import TRANSITIONS, LifecycleEvent, Status
 from tussle.lobby.store.store import REFUSALS, load_scripts
@@ -176,7 +177,7 @@ def test_lifecycle_words_in_scripts() -> None:
 
 def test_keys_are_spelled_in_keys_only() -> None:
     """No module but keys.py writes the name of a key, no module but store.py imports redis."""
-    root = FOLDER.parent.parent
+    root = ROOT
     for path in [*root.glob("*/**/*.py"), root / "build_db.py"]:
         folder = path.relative_to(root).parts[0]
         if folder in ("lobby", "worker", "server", "cli", "player", "build_db.py"):
