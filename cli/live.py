@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tussle.lobby.wire.live import Gap
-    from tussle.lobby.wire.sensors import Batch, Reading, SensorInfo
+    from tussle.lobby.wire.sensors import Reading, ReadingBatch, SensorInfo
 
 __all__ = ["Feed", "command", "sources_table"]
 
@@ -114,13 +114,18 @@ class Feed:
     def __init__(self, source: str) -> None:
         self.source = source
         self.info: SensorInfo | None = None
-        self.newest: Batch | None = None
+        self.newest: ReadingBatch | None = None
         self.taken = 0
         self.missed = 0
         self.gone = False
 
     def take(
-        self, batches: Sequence[Batch], gap: Gap | None, count: int | None = None, *, as_json: bool = False
+        self,
+        batches: Sequence[ReadingBatch],
+        gap: Gap | None,
+        count: int | None = None,
+        *,
+        as_json: bool = False,
     ) -> list[str]:
         """Note what came, up to ``count`` batches in all; a line for the gap, and one for each batch."""
         lines = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.runs import Fence
-from tussle.lobby.servers import Holder, ServerInfo
+from tussle.lobby.servers import HolderAddress, ServerInfo
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 
@@ -31,7 +31,7 @@ class Unheld:
 
     session: str
     status: str
-    holder: Holder
+    holder: HolderAddress
     physics_id: str
 
 
@@ -52,7 +52,7 @@ class Claims:
         self._keys = store.keys
 
     async def look(
-        self, alive: list[ServerInfo], holder: Holder
+        self, alive: list[ServerInfo], holder: HolderAddress
     ) -> tuple[list[Unheld], list[tuple[str, str]]]:
         """Sessions that nobody holds; and (token, status) of those past their lobby that are ``holder``'s by the
         store's word."""
@@ -77,11 +77,11 @@ class Claims:
                     ours.append((token, status))
             elif (server, nonce) not in living:
                 unheld.append(
-                    Unheld(token, status, Holder(server or "", nonce or "", url or ""), physics or "")
+                    Unheld(token, status, HolderAddress(server or "", nonce or "", url or ""), physics or "")
                 )
         return unheld, ours
 
-    async def claim(self, unheld: Unheld, holder: Holder) -> bool:
+    async def claim(self, unheld: Unheld, holder: HolderAddress) -> bool:
         """Take a session over. False: somebody else has, or its holder lives. Raises Fenced without a lease."""
         keys = self._keys
         reply = await self._store.run(
@@ -96,7 +96,7 @@ class Claims:
         )
         return bool(reply[1] == "1")
 
-    async def hand_over(self, fence: Fence, to: Holder) -> bool:
+    async def hand_over(self, fence: Fence, to: HolderAddress) -> bool:
         """Give a running session away. False: ``to`` has no lease, and we still hold it. Raises Fenced."""
         keys = self._keys
         reply = await self._store.run(

@@ -20,13 +20,13 @@ import msgspec
 
 from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused, StoreError
 from tussle.lobby.ids import is_session_token, new_secret, new_session_token, secret_hash
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 
-__all__ = ["Connected", "Holder", "Lobbies", "Seat"]
+__all__ = ["Connected", "HolderAddress", "Lobbies", "SeatReservation"]
 
 Role = Literal["player", "observer"]
 
@@ -40,7 +40,7 @@ PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class SeatReservation:
     """A place in a session, with the ticket that one connection takes it up with (TICKET_TTL_S, once)."""
 
     session: str
@@ -99,14 +99,14 @@ class Lobbies:
         mode: str,
         size: int,
         *,
-        holder: Holder,
+        holder: HolderAddress,
         body: str = "",
         bodies: Sequence[str] = (),
         ready: bool = True,
         private: bool = False,
         scene: str = "",
         params: Mapping[str, Any] | None = None,
-    ) -> Seat:
+    ) -> SeatReservation:
         """Open a lobby; the player is its host. ``private``: joined by its token only. ``bodies``: what a player
         without a choice is given from, distinct ones first.
 
@@ -126,7 +126,7 @@ class Lobbies:
             params=params,
             alone=False,
         )
-        assert isinstance(opened, Seat)
+        assert isinstance(opened, SeatReservation)
         return opened
 
     async def find(
@@ -135,11 +135,11 @@ class Lobbies:
         mode: str,
         size: int,
         *,
-        holder: Holder,
+        holder: HolderAddress,
         body: str = "",
         bodies: Sequence[str] = (),
         ready: bool = True,
-    ) -> Seat:
+    ) -> SeatReservation:
         """Seat the player in the oldest open lobby of that mode and size; open one only if there is none.
 
         Exact under any concurrency. A player who waits in such a lobby already gets a new ticket for it. Raises as
@@ -164,7 +164,7 @@ class Lobbies:
                         self._oldest[shape] = oldest or ""
                         return await self._housed(seat, holder)
                     opened = await self._open(player, mode, size, holder, body, bodies, ready, alone=True)
-                    if isinstance(opened, Seat):
+                    if isinstance(opened, SeatReservation):
                         self._oldest[shape] = opened.session if size > 1 else ""
                         return opened
                     oldest = opened
@@ -181,7 +181,7 @@ class Lobbies:
 
     async def join(
         self, player: str, session: str, *, body: str = "", bodies: Sequence[str] = (), ready: bool = True
-    ) -> Seat:
+    ) -> SeatReservation:
         """Take a seat in that lobby, or, as a member at any stage, a new ticket for the seat that one has.
 
         Raises NotFound, LobbyFull, AuthError for an unknown player, Conflict ``in_session``, ``left`` or ``ended``.
@@ -200,7 +200,7 @@ class Lobbies:
             return seat
         raise Conflict("you are in another session", code="in_session")
 
-    async def observe(self, player: str, session: str) -> Seat:
+    async def observe(self, player: str, session: str) -> SeatReservation:
         """A ticket to watch. Raises NotFound."""
         secret = new_secret()
         reply = await self._run(
@@ -210,7 +210,9 @@ class Lobbies:
             [self._keys.ticket(secret_hash(secret))],
             [player, self._ticket_ms],
         )
-        return Seat(session, None, "observer", f"{session}.{player}.{secret}", reply[3], reply[1], reply[2])
+        return SeatReservation(
+            session, None, "observer", f"{session}.{player}.{secret}", reply[3], reply[1], reply[2]
+        )
 
     async def leave(self, player: str, session: str) -> None:
         """Give the seat up: free at once in a lobby, a forfeit in a run. Repeating it, or leaving what is gone, is
@@ -338,7 +340,7 @@ class Lobbies:
         """v of the newest event; 0 for a session that there is not."""
         return int(await self._store.call("HGET", self._keys.session(session), "v") or 0)
 
-    async def holder_of(self, session: str) -> tuple[Holder, str]:
+    async def holder_of(self, session: str) -> tuple[HolderAddress, str]:
         """The server that holds a session, and the session's status. Raises NotFound."""
         key = self._keys.session(session)
         server, nonce, url, status = await self._store.call(
@@ -346,9 +348,9 @@ class Lobbies:
         )
         if status is None:
             raise NotFound(f"there is no session {session[:16]}", field="session")
-        return Holder(server or "", nonce or "", url or ""), status
+        return HolderAddress(server or "", nonce or "", url or ""), status
 
-    async def rehome(self, session: str, old: Holder, new: Holder) -> bool:
+    async def rehome(self, session: str, old: HolderAddress, new: HolderAddress) -> bool:
         """Give a waiting lobby whose holder is dead another one. False: nothing to do any more."""
         reply = await self._store.run(
             "rehome",
@@ -399,7 +401,7 @@ class Lobbies:
         player: str,
         mode: str,
         size: int,
-        holder: Holder,
+        holder: HolderAddress,
         body: str,
         bodies: Sequence[str],
         ready: bool,
@@ -408,7 +410,7 @@ class Lobbies:
         scene: str = "",
         params: Mapping[str, Any] | None = None,
         alone: bool,
-    ) -> Seat | str:
+    ) -> SeatReservation | str:
         """The host's seat; or, with ``alone``, the token of a lobby that is open already."""
         told = _encode_params(params or {})
         while True:
@@ -434,7 +436,9 @@ class Lobbies:
             if reply[0] == "TAKEN":
                 return str(reply[1])
             ticket = f"{session}.{player}.{secret}"
-            return Seat(session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce)
+            return SeatReservation(
+                session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce
+            )
 
     async def _seat(
         self,
@@ -446,7 +450,7 @@ class Lobbies:
         ready: bool,
         *,
         only_oldest: bool = False,
-    ) -> tuple[Seat | None, str | None]:
+    ) -> tuple[SeatReservation | None, str | None]:
         """The seat, or None if there is none to have; and the oldest open lobby of that shape, '' for none, None for
         not known. Raises Conflict ``ended`` for a lobby that is over or overdue."""
         secret = new_secret()
@@ -462,14 +466,14 @@ class Lobbies:
         match reply:
             case ["OK", seat, server, nonce, url, oldest]:
                 ticket = f"{session}.{player}.{secret}"
-                return Seat(session, int(seat), "player", ticket, url, server, nonce), oldest
+                return SeatReservation(session, int(seat), "player", ticket, url, server, nonce), oldest
             case ["OTHER", oldest]:
                 return None, oldest
             case ["GONE"]:
                 raise Conflict("this lobby has ended", code="ended")
         return None, None
 
-    async def _where(self, player: str, shape: tuple[str, int] | None) -> Seat | None:
+    async def _where(self, player: str, shape: tuple[str, int] | None) -> SeatReservation | None:
         """Resolve "in another session": a new ticket if that is a waiting lobby of this shape; None if the player
         was bound to a session that is over and is free now. Raises Conflict ``in_session``."""
         session = await self._store.call("HGET", self._keys.player(player), "session")
@@ -498,13 +502,15 @@ class Lobbies:
         )
         return bool(reply[1] == "1")
 
-    async def _housed(self, seat: Seat, holder: Holder) -> Seat:
+    async def _housed(self, seat: SeatReservation, holder: HolderAddress) -> SeatReservation:
         """The seat, after its lobby was given a living holder if it had none."""
         if (seat.holder_id, seat.holder_nonce) == (holder.id, holder.nonce):
             return seat
         if await self._store.call("HGET", self._keys.server(seat.holder_id), "nonce") == seat.holder_nonce:
             return seat
-        await self.rehome(seat.session, Holder(seat.holder_id, seat.holder_nonce, seat.holder_url), holder)
+        await self.rehome(
+            seat.session, HolderAddress(seat.holder_id, seat.holder_nonce, seat.holder_url), holder
+        )
         now, _ = await self.holder_of(seat.session)
         return replace(seat, holder_id=now.id, holder_nonce=now.nonce, holder_url=now.url)
 

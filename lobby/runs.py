@@ -17,19 +17,19 @@ import msgspec
 
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 
 __all__ = [
-    "Checkpoint",
     "Fence",
     "Member",
     "Orders",
     "Published",
     "Resumed",
     "Runs",
+    "StoredCheckpoint",
     "TickEvent",
     "TurnClock",
 ]
@@ -121,7 +121,7 @@ class TurnClock:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class StoredCheckpoint:
     """The exact state of a tick. ``journal``: id of the last journal entry that it includes, or ''."""
 
     tick: int
@@ -138,7 +138,7 @@ class Runs:
         self._keys = store.keys
         self._views = Views(store)
 
-    async def begin(self, session: str, holder: Holder) -> tuple[Fence, tuple[Member, ...]]:
+    async def begin(self, session: str, holder: HolderAddress) -> tuple[Fence, tuple[Member, ...]]:
         """Claim a session that is starting: its epoch goes up, earlier fences are void.
 
         Raises NotFound; Conflict ``not_starting``; Fenced when the session or the lease is another's.
@@ -146,11 +146,11 @@ class Runs:
         taken = await self._take_up(session, holder, Status.STARTING)
         return taken.fence, taken.members
 
-    async def resume(self, session: str, holder: Holder) -> Resumed:
+    async def resume(self, session: str, holder: HolderAddress) -> Resumed:
         """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
         return await self._take_up(session, holder, Status.RUNNING, Status.PAUSED)
 
-    async def _take_up(self, session: str, holder: Holder, *allowed: Status) -> Resumed:
+    async def _take_up(self, session: str, holder: HolderAddress, *allowed: Status) -> Resumed:
         keys = self._keys
         mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
         reply = await self._store.run(
@@ -297,14 +297,14 @@ class Runs:
         )  # fmt: skip
         return bool(reply[1] == "1")
 
-    async def load_checkpoint(self, session: str) -> Checkpoint | None:
+    async def load_checkpoint(self, session: str) -> StoredCheckpoint | None:
         """The newest checkpoint."""
         tick, data, journal, epoch = await self._store.call(
             "HMGET", self._keys.checkpoint(session), "tick", "data", "journal", "epoch", raw=True
         )
         if tick is None:
             return None
-        return Checkpoint(int(tick), bytes(data), journal.decode(), int(epoch))
+        return StoredCheckpoint(int(tick), bytes(data), journal.decode(), int(epoch))
 
     async def load_spec(self, session: str) -> bytes | None:
         """What ``running`` was given."""

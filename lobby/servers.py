@@ -14,7 +14,7 @@ from tussle.lobby.errors import AuthError
 from tussle.lobby.ids import new_secret, secret_hash
 from tussle.lobby.store.store import Store
 
-__all__ = ["Holder", "ServerInfo", "Servers", "socket_address"]
+__all__ = ["HolderAddress", "ServerInfo", "Servers", "socket_address"]
 
 
 RELAY_TICKET_MS = 10_000
@@ -27,7 +27,7 @@ def socket_address(url: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class HolderAddress:
     """One boot of a server, as a session remembers it."""
 
     id: str

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import NotFound, Refused
-from tussle.lobby.rules.spring import Spring, SpringRun, State, decode_state
+from tussle.lobby.rules.spring import Spring, SpringRun, SpringState, decode_state
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
@@ -109,7 +109,7 @@ def _fields(row: Any) -> dict[str, str]:
     return dict(zip(row[1][::2], row[1][1::2], strict=True))
 
 
-def _step(row: Any, run: str) -> State | None:
+def _step(row: Any, run: str) -> SpringState | None:
     """The step of that run in an entry; None for another run's, and for what is no step."""
     try:
         state = decode_state(_fields(row)["out"])
@@ -118,7 +118,7 @@ def _step(row: Any, run: str) -> State | None:
     return state if state.run == run else None
 
 
-def _closed(spring: Spring | None, start: State, n: int) -> tuple[float | None, float | None]:
+def _closed(spring: Spring | None, start: SpringState, n: int) -> tuple[float | None, float | None]:
     if spring is None:
         return None, None
     try:

@@ -30,8 +30,7 @@ from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
-from tussle.lobby.servers import Holder as HolderAddress
-from tussle.lobby.servers import Servers
+from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings

@@ -19,7 +19,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tussle.lobby.accounts import Accounts, Login
-from tussle.lobby.lobbies import Connected, Holder, Lobbies, Seat
+from tussle.lobby.lobbies import Connected, HolderAddress, Lobbies, SeatReservation
 from tussle.lobby.runs import Fence, Member, Runs
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
@@ -118,7 +118,7 @@ def settings(store_url: str, realm: str, tmp_path: Path) -> Settings:
     return Settings(redis_url=store_url, realm=realm, data_dir=tmp_path)
 
 
-HOLDER = Holder("s1", "boot-1", "http://one:8420")
+HOLDER = HolderAddress("s1", "boot-1", "http://one:8420")
 BODIES = ("cobble", "marl", "halo", "crux")
 
 
@@ -128,7 +128,7 @@ class World:
 
     store: Store
     settings: Settings
-    holder: Holder = HOLDER
+    holder: HolderAddress = HOLDER
     names: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class World:
         self.runs = Runs(self.store)
         self.servers = Servers(self.store)
 
-    async def register(self, holder: Holder = HOLDER, px: int = 60_000) -> None:
+    async def register(self, holder: HolderAddress = HOLDER, px: int = 60_000) -> None:
         await self.servers.register(holder.id, holder.nonce, holder.url, "physics-1", px)
 
     async def players(self, count: int) -> list[str]:
@@ -149,10 +149,10 @@ class World:
             await asyncio.gather(*(self.accounts.login(kind="bot", skill="good") for _ in range(count)))
         )
 
-    async def find(self, player: str, size: int = 2, mode: str = "duel") -> Seat:
+    async def find(self, player: str, size: int = 2, mode: str = "duel") -> SeatReservation:
         return await self.lobbies.find(player, mode, size, holder=self.holder, bodies=BODIES)
 
-    async def enter(self, seat: Seat) -> Connected:
+    async def enter(self, seat: SeatReservation) -> Connected:
         return await self.lobbies.connect(
             ticket=seat.ticket, conn=f"c{next(self.names)}", server=self.holder.id
         )

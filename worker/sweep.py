@@ -22,7 +22,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.servers import Holder, ServerInfo, Servers
+from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.streams import trim_acknowledged
@@ -125,7 +125,7 @@ class Sweep:
                         continue
                     seen.add((server, nonce))
                     if self._is_dead((server, nonce)):
-                        kind = await self._unhold(token, status, Holder(server, nonce, url), alive)
+                        kind = await self._unhold(token, status, HolderAddress(server, nonce, url), alive)
                         repaired[kind] += kind != ""
         self._missing = {holder: since for holder, since in self._missing.items() if holder in seen}
         return repaired
@@ -135,12 +135,14 @@ class Sweep:
         since = self._missing.setdefault(holder, self._clock())
         return self._clock() - since >= self._settings.lease_ms / 1000
 
-    async def _unhold(self, token: str, status: str, holder: Holder, alive: Sequence[ServerInfo]) -> str:
+    async def _unhold(
+        self, token: str, status: str, holder: HolderAddress, alive: Sequence[ServerInfo]
+    ) -> str:
         if status in (Status.OPEN, Status.FILLED):
             if not alive:
                 return ""
             least = min(alive, key=lambda server: (server.sessions, server.id))
-            moved = await self._lobbies.rehome(token, holder, Holder(least.id, least.nonce, least.url))
+            moved = await self._lobbies.rehome(token, holder, HolderAddress(least.id, least.nonce, least.url))
             return "rehomed" if moved else ""
         missing_s = self._clock() - self._missing[holder.id, holder.nonce]
         if missing_s < self._settings.abandon_s:
@@ -150,7 +152,7 @@ class Sweep:
             return "holder_lost"
         return ""
 
-    async def _fail(self, token: str, holder: Holder) -> bool:
+    async def _fail(self, token: str, holder: HolderAddress) -> bool:
         keys = self._keys
         sources = "," + "".join(f"{status}," for status in sorted(SOURCES[LifecycleEvent.FAILED]))
         for _ in range(TRIES):

@@ -28,7 +28,7 @@ from pathlib import Path
 import uvloop
 
 from tussle.lobby.accounts import Accounts
-from tussle.lobby.lobbies import Holder, Lobbies
+from tussle.lobby.lobbies import HolderAddress, Lobbies
 from tussle.lobby.logs import configure
 from tussle.lobby.runs import Fence, Runs
 from tussle.lobby.servers import Servers
@@ -43,7 +43,7 @@ CLIENTS = 3
 CALLS = 2000
 SESSIONS = 200
 TURNS = 8
-HOLDER = Holder("s1", "boot", "http://127.0.0.1:8420")
+HOLDER = HolderAddress("s1", "boot", "http://127.0.0.1:8420")
 BODIES = tuple(f"body-{i}" for i in range(16))
 INPUT = b'{"seat":0,"id":17,"kind":"launch","d":{"azimuth":41.2,"elevation":12.5,"power":0.93}}'
 EVENT = {

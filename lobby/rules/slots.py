@@ -1,6 +1,6 @@
 """The slot policy: who holds which handle, until which tick, and who waits. Pure, frozen, without a clock.
 
-    grab --> a slot is free and the handle too --> Lease until tick + lease_ticks --> renew on every move
+    grab --> a slot is free and the handle too --> lease until tick + lease_ticks --> renew on every move
         `-> all slots taken -------------------> queue, first come first served     `-> release, leave, expire
 
 A lease is the right of one seat to one handle of one body; one seat has at most one. Time is the tick, so
@@ -14,10 +14,10 @@ import msgspec
 
 from tussle.lobby.errors import Refused
 
-__all__ = ["Lease", "Slots", "Wait"]
+__all__ = ["HandleLease", "Slots", "Wait"]
 
 
-class Lease(msgspec.Struct, frozen=True):
+class HandleLease(msgspec.Struct, frozen=True):
     """One seat's right to one handle, up to and including tick ``until``."""
 
     seat: int
@@ -39,14 +39,14 @@ class Slots(msgspec.Struct, frozen=True):
 
     capacity: int
     lease_ticks: int
-    leases: tuple[Lease, ...] = ()
+    leases: tuple[HandleLease, ...] = ()
     queue: tuple[Wait, ...] = ()
 
-    def of_seat(self, seat: int) -> Lease | None:
+    def of_seat(self, seat: int) -> HandleLease | None:
         """The seat's lease."""
         return next((lease for lease in self.leases if lease.seat == seat), None)
 
-    def of_handle(self, body: str, handle: str) -> Lease | None:
+    def of_handle(self, body: str, handle: str) -> HandleLease | None:
         """The lease of a handle."""
         return next((lease for lease in self.leases if (lease.body, lease.handle) == (body, handle)), None)
 
@@ -103,7 +103,7 @@ class Slots(msgspec.Struct, frozen=True):
             queue=tuple(wait for wait in self.queue if wait.body != body),
         )
 
-    def settle(self, tick: int) -> tuple[Slots, tuple[Lease, ...], tuple[Lease, ...]]:
+    def settle(self, tick: int) -> tuple[Slots, tuple[HandleLease, ...], tuple[HandleLease, ...]]:
         """At the end of a tick: (slots, leases that ended, leases that the queue got).
 
         The queue is served in order; a seat whose handle is taken is passed over and keeps its place.
@@ -124,7 +124,7 @@ class Slots(msgspec.Struct, frozen=True):
         return slots, ended, tuple(granted)
 
     def _granted(self, wish: Wait, tick: int) -> Slots:
-        lease = Lease(wish.seat, wish.body, wish.handle, tick + self.lease_ticks)
+        lease = HandleLease(wish.seat, wish.body, wish.handle, tick + self.lease_ticks)
         return msgspec.structs.replace(
             self,
             leases=(*self.leases, lease),

@@ -16,10 +16,10 @@ import msgspec
 
 from tussle.lobby.settings import Settings
 
-__all__ = ["Spring", "SpringRun", "State", "decode_state", "encode_state"]
+__all__ = ["Spring", "SpringRun", "SpringState", "decode_state", "encode_state"]
 
 
-class State(msgspec.Struct, frozen=True):
+class SpringState(msgspec.Struct, frozen=True):
     """Position [m], velocity [m/s], time [s]; n: steps done; run: the entry that triggered it, "" in a trigger."""
 
     x: float
@@ -57,11 +57,11 @@ class SpringRun(msgspec.Struct, frozen=True):
 RUN_LENGTH = 64
 """Longest name of a run: it becomes part of a key."""
 
-_decoder = msgspec.json.Decoder(State)
+_decoder = msgspec.json.Decoder(SpringState)
 _encoder = msgspec.json.Encoder()
 
 
-def decode_state(text: str) -> State:
+def decode_state(text: str) -> SpringState:
     """A state from its JSON; fields that we do not know are ignored. Raises ValueError."""
     state = _decoder.decode(text)
     if not all(math.isfinite(value) for value in (state.x, state.v, state.t)) or state.n < 0:
@@ -71,7 +71,7 @@ def decode_state(text: str) -> State:
     return state
 
 
-def encode_state(state: State) -> str:
+def encode_state(state: SpringState) -> str:
     """JSON with the shortest digits that give the same floats back."""
     return _encoder.encode(state).decode()
 
@@ -103,16 +103,16 @@ class Spring:
         """Damping [kg/s]."""
         return 2.0 * self.m * self.omega * self.zeta
 
-    def step_velocity(self, state: State) -> State | None:
+    def step_velocity(self, state: SpringState) -> SpringState | None:
         """The next velocity and time, from the present position; None when all cycles are done."""
         if state.n >= self.cycles:
             return None
         v = state.v + (self.h / self.m) * (-self.k * state.x - self.d * state.v)
-        return State(x=state.x, v=v, t=state.t + self.h, n=state.n + 1, run=state.run)
+        return SpringState(x=state.x, v=v, t=state.t + self.h, n=state.n + 1, run=state.run)
 
-    def step_position(self, state: State) -> State | None:
+    def step_position(self, state: SpringState) -> SpringState | None:
         """The next position, from the present velocity."""
-        return State(x=state.x + self.h * state.v, v=state.v, t=state.t, n=state.n, run=state.run)
+        return SpringState(x=state.x + self.h * state.v, v=state.v, t=state.t, n=state.n, run=state.run)
 
     def closed_form(self, x0: float, v0: float, n: int) -> tuple[float, float]:
         """(x_n, v_n) of the scheme itself, without stepping: features.md B.

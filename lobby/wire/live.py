@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from tussle.lobby.errors import ProtocolError
-from tussle.lobby.wire.sensors import Batch, SensorInfo
+from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo
 
 __all__ = [
     "Batches",
@@ -45,7 +45,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _LivePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
@@ -56,7 +56,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 # -- client to server
 
 
-class LiveHelloData(_Part, frozen=True):
+class LiveHelloData(_LivePart, frozen=True):
     protocol: int
     login: str
 
@@ -67,11 +67,11 @@ class LiveHello(_Message, frozen=True, tag="live"):
     d: LiveHelloData
 
 
-class SourceData(_Part, frozen=True):
+class SourceData(_LivePart, frozen=True):
     source: Name
 
 
-class SubscribeData(_Part, frozen=True):
+class SubscribeData(_LivePart, frozen=True):
     """``after``: the n of the newest batch that the client has; what it missed comes first. Absent: from now on."""
 
     source: Name
@@ -97,12 +97,12 @@ class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
     id: Id = 0
 
 
-class PingData(_Part, frozen=True):
+class LivePingData(_LivePart, frozen=True):
     at: float = 0.0
 
 
 class LivePing(_Message, frozen=True, tag="ping"):
-    d: PingData = PingData()
+    d: LivePingData = LivePingData()
 
 
 LiveMessage = LiveHello | ListSources | ReadInfo | Subscribe | Unsubscribe | LivePing
@@ -111,7 +111,7 @@ LiveMessage = LiveHello | ListSources | ReadInfo | Subscribe | Unsubscribe | Liv
 # -- server to client
 
 
-class LiveWelcomeData(_Part, frozen=True):
+class LiveWelcomeData(_LivePart, frozen=True):
     player: str
     name: str
     role: str
@@ -122,7 +122,7 @@ class LiveWelcome(_Message, frozen=True, tag="live"):
     d: LiveWelcomeData
 
 
-class SourcesData(_Part, frozen=True):
+class SourcesData(_LivePart, frozen=True):
     sources: tuple[str, ...]
 
 
@@ -136,7 +136,7 @@ class TellInfo(_Message, frozen=True, tag="sensor_info"):
     id: int
 
 
-class SubscribedData(_Part, frozen=True):
+class SubscribedData(_LivePart, frozen=True):
     """``n``: of the newest batch that there was before; 0: none yet."""
 
     source: str
@@ -153,16 +153,16 @@ class Unsubscribed(_Message, frozen=True, tag="unsubscribed"):
     id: int
 
 
-class Gap(_Part, frozen=True):
+class Gap(_LivePart, frozen=True):
     """Batches ``first`` to ``last`` will not come: the stream had dropped them, or the client was too slow."""
 
     first: int
     last: int
 
 
-class BatchesData(_Part, frozen=True, omit_defaults=True):
+class BatchesData(_LivePart, frozen=True, omit_defaults=True):
     source: str
-    batches: tuple[Batch, ...]
+    batches: tuple[ReadingBatch, ...]
     gap: Gap | None = None
 
 
@@ -185,10 +185,10 @@ class SourceGone(_Message, frozen=True, tag="source_gone"):
 
 
 class LivePong(_Message, frozen=True, tag="pong"):
-    d: PingData
+    d: LivePingData
 
 
-class FailureData(_Part, frozen=True):
+class FailureData(_LivePart, frozen=True):
     code: str
     message: str
     field: str | None = None

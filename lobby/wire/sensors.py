@@ -17,7 +17,7 @@ import msgspec
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.store.keys import Keys
 
-__all__ = ["Batch", "Sensor", "SensorInfo", "decode_batch", "now_utc", "source_stream"]
+__all__ = ["ReadingBatch", "Sensor", "SensorInfo", "decode_batch", "now_utc", "source_stream"]
 
 Reading = float | list[float | None] | None
 
@@ -41,7 +41,7 @@ class SensorInfo(msgspec.Struct, frozen=True):
     since: str = ""
 
 
-class Batch(msgspec.Struct, frozen=True):
+class ReadingBatch(msgspec.Struct, frozen=True):
     """The readings of one moment."""
 
     n: int
@@ -52,9 +52,9 @@ class Batch(msgspec.Struct, frozen=True):
 _readings = msgspec.json.Decoder(dict[str, Reading])
 
 
-def decode_batch(fields: dict[str, Any]) -> Batch:
+def decode_batch(fields: dict[str, Any]) -> ReadingBatch:
     """A batch from an entry of its stream. Raises KeyError, ValueError."""
-    return Batch(int(fields["n"]), fields["timestamp"], _readings.decode(fields["readings"]))
+    return ReadingBatch(int(fields["n"]), fields["timestamp"], _readings.decode(fields["readings"]))
 
 
 def now_utc() -> str:

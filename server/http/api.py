@@ -32,11 +32,10 @@ from tussle.lobby.errors import (
     StoreError,
 )
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.lobbies import Lobbies, Seat
+from tussle.lobby.lobbies import Lobbies, SeatReservation
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
-from tussle.lobby.servers import Holder as HolderAddress
-from tussle.lobby.servers import socket_address
+from tussle.lobby.servers import HolderAddress, socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
@@ -220,7 +219,7 @@ def create_app(backend: Backend) -> Starlette:
             raise RateLimited("too many requests of this player")
         return player
 
-    def seat_answer(request: Request, seat: Seat) -> Response:
+    def seat_answer(request: Request, seat: SeatReservation) -> Response:
         def socket_of(url: str) -> str:
             if url.startswith("/"):  # a path behind the proxy that the client came through
                 url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"

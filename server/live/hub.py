@@ -61,7 +61,7 @@ from tussle.lobby.wire.live import (
     encode_live,
 )
 from tussle.lobby.wire.messages import PROTOCOL
-from tussle.lobby.wire.sensors import Batch, SensorInfo, decode_batch, source_stream
+from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo, decode_batch, source_stream
 from tussle.server.gateway.protocol import TokenBucket
 from tussle.server.live.outbox import Outbox
 
@@ -333,7 +333,7 @@ class LiveHub:
         self._tails[source] = tail
         return tail
 
-    async def _missed(self, tail: _Tail, after: int | None) -> list[Batch]:
+    async def _missed(self, tail: _Tail, after: int | None) -> list[ReadingBatch]:
         """Batches after + 1 to the tail's position, as far as they are still there."""
         if after is None or after >= tail.n:
             return []
@@ -371,7 +371,7 @@ def _newest(rows: Sequence[Any]) -> tuple[str, int] | None:
     return (rows[0][0], int(_fields(rows[0])["n"])) if rows else None
 
 
-def _batches(rows: Sequence[Any]) -> list[Batch]:
+def _batches(rows: Sequence[Any]) -> list[ReadingBatch]:
     """Batches of a stream's entries; an unreadable one is a gap like any other."""
     found = []
     for row in rows:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.wire.live import Batches, BatchesData, Gap, LiveReply
-from tussle.lobby.wire.sensors import Batch
+from tussle.lobby.wire.sensors import ReadingBatch
 
 __all__ = ["Outbox"]
 
@@ -31,7 +31,7 @@ class Outbox:
     def __init__(self) -> None:
         self.ready = asyncio.Event()
         self._replies: deque[LiveReply] = deque()
-        self._waiting: dict[str, deque[Batch]] = {}
+        self._waiting: dict[str, deque[ReadingBatch]] = {}
         self._given: dict[str, int] = {}
 
     def reply(self, message: LiveReply) -> None:
@@ -51,7 +51,7 @@ class Outbox:
         self._waiting.pop(source, None)
         self._given.pop(source, None)
 
-    def offer(self, source: str, batches: Sequence[Batch]) -> None:
+    def offer(self, source: str, batches: Sequence[ReadingBatch]) -> None:
         """New batches, in order of n; those that were given already are left out."""
         waiting = self._waiting.get(source)
         if waiting is None:

@@ -23,8 +23,7 @@ from tussle.lobby.lifecycle import LifecycleEvent, Status
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
-from tussle.lobby.servers import Holder as HolderAddress
-from tussle.lobby.servers import ServerInfo, Servers
+from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences

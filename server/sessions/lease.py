@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from tussle.lobby.errors import Fenced, StoreError
 from tussle.lobby.logs import get_logger
-from tussle.lobby.servers import Holder, Servers
+from tussle.lobby.servers import HolderAddress, Servers
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Lease"]
@@ -35,7 +35,7 @@ class Lease:
     def __init__(
         self,
         servers: Servers,
-        holder: Holder,
+        holder: HolderAddress,
         *,
         physics_id: str,
         internal_url: str,

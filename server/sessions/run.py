@@ -25,8 +25,7 @@ from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
 from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
-from tussle.lobby.servers import Holder as HolderAddress
-from tussle.lobby.servers import socket_address
+from tussle.lobby.servers import HolderAddress, socket_address
 from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience

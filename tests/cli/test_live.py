@@ -18,7 +18,7 @@ from tests.support.stack import Stack
 from tussle.cli.live import Feed
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Gap
-from tussle.lobby.wire.sensors import Batch, Sensor, SensorInfo
+from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
@@ -68,7 +68,7 @@ def test_a_gap_is_said_and_units_are_shown() -> None:
     feed.info = SensorInfo(
         "k7qm2xpv", "session", 0.1, (Sensor("energy", "J", "all of it"), Sensor("score", "1", "", True))
     )
-    batch = Batch(8, "2026-11-20T10:00:00.000+00:00", {"energy": None, "score": [3.0, None]})
+    batch = ReadingBatch(8, "2026-11-20T10:00:00.000+00:00", {"energy": None, "score": [3.0, None]})
     lines = feed.take([batch], Gap(5, 7))
     assert lines == [
         "gap: batches 5 to 7 cannot be had",

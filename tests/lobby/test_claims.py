@@ -32,24 +32,24 @@ from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, Fenced, LobbyError
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Fence, Orders, Resumed
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 
-OTHER = Holder("s2", "boot-9", "http://two:8420")
+OTHER = HolderAddress("s2", "boot-9", "http://two:8420")
 T = TypeVar("T")
 
 
-async def lose_lease(world: World, holder: Holder) -> None:
+async def lose_lease(world: World, holder: HolderAddress) -> None:
     await world.store.call("DEL", world.store.keys.server(holder.id))
 
 
-async def last_held(world: World, holder: Holder, at: int) -> None:
+async def last_held(world: World, holder: HolderAddress, at: int) -> None:
     """It renewed last at that time [ms], and is dead."""
     await world.store.call("ZADD", world.store.keys.servers, at, f"{holder.id}:{holder.nonce}")
     await lose_lease(world, holder)
 
 
-async def handed_to(world: World, session: str, heir: Holder) -> Fence:
+async def handed_to(world: World, session: str, heir: HolderAddress) -> Fence:
     """The heir has found the session unheld, claimed it and taken it up."""
     claims = Claims(world.store)
     unheld, _ = await claims.look(await world.servers.alive(), heir)
@@ -157,7 +157,7 @@ async def test_a_paused_turn_keeps_its_rest_over_a_takeover(world: World) -> Non
     second = await handed_to(world, fence.session, OTHER)
     stood = await Claims(world.store).recovered(second, 1, exact=True, ticks_again=0)
     assert (await world.runs.orders(fence.session)).paused
-    third = Holder("s3", "boot-1", "http://three:8420")
+    third = HolderAddress("s3", "boot-1", "http://three:8420")
     await world.register(third)
     await last_held(world, OTHER, stood.turn_ends_at - 2_000)
     last = await handed_to(world, fence.session, third)
@@ -214,7 +214,7 @@ async def test_a_boot_under_the_same_name_keeps_the_turns_of_the_one_before(worl
     fence, _ = await world.running()
     ends_at = await begun_turn(world, fence)
     await last_held(world, HOLDER, ends_at - 9_000)
-    again = Holder(HOLDER.id, "boot-2", HOLDER.url)
+    again = HolderAddress(HOLDER.id, "boot-2", HOLDER.url)
     await world.register(again)
     assert await world.servers.renew(again.id, again.nonce, 60_000)
     await world.servers.forget_silent({(HOLDER.id, HOLDER.nonce)})
@@ -334,18 +334,18 @@ class Interleaved(RuleBasedStateMachine):
     servers = st.sampled_from([HOLDER, OTHER])
 
     @rule(server=servers)
-    def die(self, server: Holder) -> None:
+    def die(self, server: HolderAddress) -> None:
         self.run(lose_lease(self.world, server))
         self.alive[server.id] = False
 
     @rule(server=servers)
-    def come_back(self, server: Holder) -> None:
+    def come_back(self, server: HolderAddress) -> None:
         """The same boot again: it was stopped, or the store was."""
         self.run(self.world.register(server))
         self.alive[server.id] = True
 
     @rule(server=servers)
-    def claim(self, server: Holder) -> None:
+    def claim(self, server: HolderAddress) -> None:
         async def claim() -> bool:
             unheld, _ = await self.claims.look(await self.world.servers.alive(), server)
             return any([await self.claims.claim(one, server) for one in unheld])
@@ -358,7 +358,7 @@ class Interleaved(RuleBasedStateMachine):
         assert not taken or (self.alive[server.id] and not self.model.over)
 
     @rule(server=servers)
-    def resume(self, server: Holder) -> None:
+    def resume(self, server: HolderAddress) -> None:
         try:
             resumed = self.run(self.world.runs.resume(self.session, server))
         except LobbyError:
@@ -370,7 +370,7 @@ class Interleaved(RuleBasedStateMachine):
         self.tick = max(self.tick, newest, resumed.events_tick)
 
     @rule(giver=servers, heir=servers)
-    def hand_over(self, giver: Holder, heir: Holder) -> None:
+    def hand_over(self, giver: HolderAddress, heir: HolderAddress) -> None:
         fence = self.fences[giver.id]
         if fence is None or giver == heir:
             return
@@ -384,7 +384,7 @@ class Interleaved(RuleBasedStateMachine):
         assert given == self.alive[heir.id]
 
     @rule(server=servers, count=st.integers(1, 3), twice=st.booleans())
-    def journal(self, server: Holder, count: int, twice: bool) -> None:
+    def journal(self, server: HolderAddress, count: int, twice: bool) -> None:
         """Inputs of the coming tick; ``twice``: the reply was lost and the call is repeated."""
         fence = self.fences[server.id]
         if fence is None:
@@ -403,7 +403,7 @@ class Interleaved(RuleBasedStateMachine):
         self.model.journal += [(self.tick, entry) for entry in entries]
 
     @rule(server=servers, again=st.booleans())
-    def publish(self, server: Holder, again: bool) -> None:
+    def publish(self, server: HolderAddress, again: bool) -> None:
         fence = self.fences[server.id]
         if fence is None:
             return
@@ -422,7 +422,7 @@ class Interleaved(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.model.over)
     @rule(server=servers)
-    def finish(self, server: Holder) -> None:
+    def finish(self, server: HolderAddress) -> None:
         fence = self.fences[server.id]
         if fence is None:
             return

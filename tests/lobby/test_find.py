@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.conftest import BODIES, World
-from tussle.lobby.lobbies import Holder, Lobbies
+from tussle.lobby.lobbies import HolderAddress, Lobbies
 from tussle.lobby.store.store import Store
 
 
@@ -18,7 +18,7 @@ async def test_200_concurrent_finds(world: World, stores: list[Store], size: int
     """200 players find at once over three clients: every lobby is full, of distinct players, and none is left over."""
     players = await world.players(200)
     servers = [Lobbies(store, world.settings) for store in stores]
-    holders = [Holder(f"s{i}", "boot", f"http://{i}") for i in range(3)]
+    holders = [HolderAddress(f"s{i}", "boot", f"http://{i}") for i in range(3)]
     for holder in holders:
         await world.servers.register(holder.id + "x", holder.nonce, holder.url, "p", 60_000)
     random.Random(size).shuffle(players)

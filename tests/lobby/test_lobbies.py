@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import BODIES, HOLDER, World
 from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused
-from tussle.lobby.lobbies import Holder
+from tussle.lobby.lobbies import HolderAddress
 
 LATER = 10**15
 """A time at which every deadline has passed [ms]."""
@@ -406,12 +406,14 @@ async def test_chat_is_said_once_per_command(world: World) -> None:
 
 async def test_a_lobby_whose_holder_died_gets_the_finder_s(world: World) -> None:
     """A player is never sent to a server that is gone while the lobby waits."""
-    dead = Holder("s2", "boot-x", "http://gone:1")
+    dead = HolderAddress("s2", "boot-x", "http://gone:1")
     first, second = await world.players(2)
     opened = await world.lobbies.open(first, "duel", 2, holder=dead)
     seat = await world.find(second)
     assert (seat.session, seat.holder_id, seat.holder_url) == (opened.session, HOLDER.id, HOLDER.url)
-    assert not await world.lobbies.rehome(opened.session, dead, Holder("s3", "n", "u")), "it has a living one"
+    assert not await world.lobbies.rehome(opened.session, dead, HolderAddress("s3", "n", "u")), (
+        "it has a living one"
+    )
 
 
 async def test_a_binding_to_a_session_that_is_gone_is_released(world: World) -> None:

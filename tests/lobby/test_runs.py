@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import HOLDER, World
 from tussle.lobby.errors import Conflict, Fenced, NotFound
 from tussle.lobby.lifecycle import LifecycleEvent
-from tussle.lobby.lobbies import Holder
+from tussle.lobby.lobbies import HolderAddress
 from tussle.lobby.runs import Fence
 
 
@@ -36,7 +36,7 @@ async def test_a_claim(world: World) -> None:
     assert again.epoch == 2
     with pytest.raises(Fenced):
         await world.runs.running(fence, 0, b"")
-    for other in (Holder("s2", "boot-1", ""), Holder("s1", "boot-2", "")):
+    for other in (HolderAddress("s2", "boot-1", ""), HolderAddress("s1", "boot-2", "")):
         with pytest.raises(Fenced):
             await world.runs.begin(session, other)
     await world.store.call("DEL", world.store.keys.server(HOLDER.id))

@@ -30,7 +30,7 @@ from tests.conftest import HOLDER, World, connected
 from tussle.lobby.claims import Claims
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Fence
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ NAMES = st.sampled_from(["s1", "s2"])
 class Boot:
     """A server as it is now. ``fence``: its newest claim of the session, if it has stood it up."""
 
-    address: Holder
+    address: HolderAddress
     alive: bool = True
     fence: Fence | None = None
 
@@ -74,7 +74,7 @@ class TurnClock(RuleBasedStateMachine):
         self.operators = Operators(self.store, self.world.settings, self.world.lobbies)
         fence, _ = self.run(self.world.running())
         self.session, self.key = fence.session, self.store.keys.session(fence.session)
-        other = Holder("s2", "boot-1", "http://two:8420")
+        other = HolderAddress("s2", "boot-1", "http://two:8420")
         self.run(self.world.register(other))
         self.boots = {"s1": Boot(HOLDER, fence=fence), "s2": Boot(other)}
         self.holder = self.boots["s1"]
@@ -138,7 +138,7 @@ class TurnClock(RuleBasedStateMachine):
         old = self.boots[name]
         if old.alive:
             return
-        boot = Boot(Holder(name, f"boot-{secrets.token_hex(4)}", old.address.url))
+        boot = Boot(HolderAddress(name, f"boot-{secrets.token_hex(4)}", old.address.url))
         self.run(self.world.register(boot.address))
         self.boots[name] = boot
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
-from tussle.lobby.lobbies import Holder
+from tussle.lobby.lobbies import HolderAddress
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.streams import StreamGroup, trim_acknowledged
 from tussle.worker.cleanup import GROUP, Cleanup
@@ -45,7 +45,7 @@ def sweep(world: World, clock: Clock) -> Sweep:
     return Sweep(world.store, world.settings, Cleanup(world.store, world.settings), clock=clock)
 
 
-async def lose(world: World, holder: Holder = HOLDER) -> None:
+async def lose(world: World, holder: HolderAddress = HOLDER) -> None:
     """The lease of a server has ended."""
     await world.store.call("DEL", world.store.keys.server(holder.id))
 
@@ -262,7 +262,9 @@ async def test_sweeps_at_once(world: World, clock: Clock) -> None:
     ended = [await world.ended() for _ in range(4)]
     fence, _ = await world.running()
     players = await world.players(2)
-    lobby = await world.lobbies.open(players[0], "duel", 2, holder=Holder("s9", "x", "u"), bodies=BODIES)
+    lobby = await world.lobbies.open(
+        players[0], "duel", 2, holder=HolderAddress("s9", "x", "u"), bodies=BODIES
+    )
     await lose(world)
     sweeps = [
         Sweep(world.store, world.settings, Cleanup(world.store, world.settings), clock=clock)

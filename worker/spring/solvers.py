@@ -19,7 +19,7 @@ import msgspec
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
-from tussle.lobby.rules.spring import Spring, State, decode_state, encode_state
+from tussle.lobby.rules.spring import Spring, SpringState, decode_state, encode_state
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.group import Entry, Group
@@ -49,7 +49,7 @@ class StreamSolver:
         source: str,
         sink: str,
         spring: Spring,
-        step: Callable[[State], State | None],
+        step: Callable[[SpringState], SpringState | None],
     ) -> None:
         self.steps = 0
         self._store = store
@@ -159,7 +159,7 @@ class StreamSolver:
             log.warning("entry_refused", solver=self._name, entry=entry.id, error=repr(error))
             return None
         if not state.run:
-            state = State(x=state.x, v=state.v, t=state.t, n=state.n, run=entry.id)
+            state = SpringState(x=state.x, v=state.v, t=state.t, n=state.n, run=entry.id)
         after = self._step(state)
         if after is None:
             return None

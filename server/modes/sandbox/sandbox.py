@@ -21,7 +21,7 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
-from tussle.lobby.rules.slots import Lease, Slots
+from tussle.lobby.rules.slots import HandleLease, Slots
 from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
@@ -240,7 +240,7 @@ class Sandbox(Mode):
         return state, Effect(), events
 
     def _take_hold(
-        self, state: SandboxState, view: View, leases: Iterable[Lease]
+        self, state: SandboxState, view: View, leases: Iterable[HandleLease]
     ) -> tuple[SandboxState, list[Event]]:
         """Grips for new leases, at rest where their handles are."""
         grips, events = list(state.grips), []
@@ -443,7 +443,9 @@ def _present(state: SandboxState) -> list[int]:
     return [seat for seat, present in enumerate(state.members) if present]
 
 
-def _let_go(state: SandboxState, leases: Iterable[Lease], cause: str) -> tuple[SandboxState, list[Event]]:
+def _let_go(
+    state: SandboxState, leases: Iterable[HandleLease], cause: str
+) -> tuple[SandboxState, list[Event]]:
     """Without the grips of leases that have ended, and the events that say so."""
     gone = {lease.seat: lease for lease in leases}
     if not gone:

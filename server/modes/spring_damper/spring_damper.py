@@ -19,7 +19,7 @@ import msgspec
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
-from tussle.lobby.rules.spring import Spring, State
+from tussle.lobby.rules.spring import Spring, SpringState
 from tussle.server.modes.mode import (
     CatalogueBody,
     Effect,
@@ -34,7 +34,7 @@ from tussle.server.modes.mode import (
 )
 from tussle.server.physics.state import Control
 
-__all__ = ["SpringDamper", "SpringParams", "SpringState"]
+__all__ = ["SpringDamper", "SpringDamperState", "SpringParams"]
 
 SEATS_MAX = 16
 SHOWN_M = 2.5
@@ -59,7 +59,7 @@ class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report: int = 5
 
 
-class SpringState(msgspec.Struct, frozen=True):
+class SpringDamperState(msgspec.Struct, frozen=True):
     """All that varies. x0, v0: where this run began. told: n of the newest step that was told. rows: steps
     since."""
 
@@ -82,7 +82,7 @@ class SpringDamper(Mode):
     version: ClassVar[int] = 1
     policy: ClassVar[Literal["turns", "slots"]] = "slots"
     seats: ClassVar[tuple[int, int]] = (1, SEATS_MAX)
-    state_type: ClassVar[type[msgspec.Struct]] = SpringState
+    state_type: ClassVar[type[msgspec.Struct]] = SpringDamperState
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
@@ -116,10 +116,10 @@ class SpringDamper(Mode):
 
     # Set-up
 
-    def setup(self, seed: int) -> tuple[SpringState, list[Event]]:
+    def setup(self, seed: int) -> tuple[SpringDamperState, list[Event]]:
         p = self.params
         seated = {seat.seat for seat in self.members}
-        state = SpringState(
+        state = SpringDamperState(
             x0=p.x, v0=p.v, x=p.x, v=p.v, members=tuple(seat in seated for seat in range(SEATS_MAX))
         )
         payload = {
@@ -136,7 +136,7 @@ class SpringDamper(Mode):
         }
         return state, [_event("set_up", state, payload), _triggered(state, None)]
 
-    def scene(self, state: SpringState, seed: int) -> Scene:
+    def scene(self, state: SpringDamperState, seed: int) -> Scene:
         size = [EDGE_M, EDGE_M, EDGE_M]
         mass = Body(
             id="mass",
@@ -153,40 +153,40 @@ class SpringDamper(Mode):
         )
         return Scene(bodies=(mass, floor), name=self.name, gravity=(0.0, 0.0, 0.0), dt=self.params.h)
 
-    def owners(self, state: SpringState) -> list[tuple[int | None, str]]:
+    def owners(self, state: SpringDamperState) -> list[tuple[int | None, str]]:
         return [(None, "mass")]
 
     # Where the rules stand
 
-    def phase(self, state: SpringState) -> Phase:
+    def phase(self, state: SpringDamperState) -> Phase:
         return "moving" if state.result is None else "over"
 
-    def actor(self, state: SpringState) -> int | None:
+    def actor(self, state: SpringDamperState) -> int | None:
         return None
 
-    def clock(self, state: SpringState) -> tuple[int, int]:
+    def clock(self, state: SpringDamperState) -> tuple[int, int]:
         return state.run, 0
 
-    def deadline_s(self, state: SpringState) -> float | None:
+    def deadline_s(self, state: SpringDamperState) -> float | None:
         return None
 
-    def result(self, state: SpringState) -> Result | None:
+    def result(self, state: SpringDamperState) -> Result | None:
         return state.result
 
-    def standing(self, state: SpringState) -> dict[int, Standing]:
+    def standing(self, state: SpringDamperState) -> dict[int, Standing]:
         return {
             seat.seat: Standing(health=0.0, points=0.0, out=not state.members[seat.seat])
             for seat in self.members
         }
 
-    def legal(self, state: SpringState, view: View, seat: int) -> ActionSpec:
+    def legal(self, state: SpringDamperState, view: View, seat: int) -> ActionSpec:
         return ActionSpec(seat=seat, kinds=self._kinds)
 
     # Inputs and ticks
 
     def apply(
-        self, state: SpringState, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[SpringState, Effect, list[Event]]:
+        self, state: SpringDamperState, view: View, seat: int, kind: str, d: Mapping[str, Any]
+    ) -> tuple[SpringDamperState, Effect, list[Event]]:
         if kind in ("join", "leave"):
             members = (*state.members[:seat], kind == "join", *state.members[seat + 1 :])
             state = msgspec.structs.replace(state, members=members)
@@ -204,13 +204,13 @@ class SpringDamper(Mode):
         )
         return state, Effect(place=self._place(state)), [*events, _triggered(state, seat)]
 
-    def plan(self, state: SpringState, view: View) -> Control | None:
+    def plan(self, state: SpringDamperState, view: View) -> Control | None:
         return None
 
     def on_tick(
-        self, state: SpringState, before: View, view: View
-    ) -> tuple[SpringState, Effect, list[Event]]:
-        half = self.spring.step_velocity(State(x=state.x, v=state.v, t=state.t, n=state.n))
+        self, state: SpringDamperState, before: View, view: View
+    ) -> tuple[SpringDamperState, Effect, list[Event]]:
+        half = self.spring.step_velocity(SpringState(x=state.x, v=state.v, t=state.t, n=state.n))
         assert half is not None, "a session is over when its cycles are"
         after = self.spring.step_position(half)
         assert after is not None
@@ -226,7 +226,7 @@ class SpringDamper(Mode):
             events += ended
         return state, Effect(place=self._place(state)), events
 
-    def _tell(self, state: SpringState) -> tuple[SpringState, list[Event]]:
+    def _tell(self, state: SpringDamperState) -> tuple[SpringDamperState, list[Event]]:
         """The steps that were not told yet, beside the closed form."""
         if not state.rows:
             return state, []
@@ -235,7 +235,7 @@ class SpringDamper(Mode):
         told = _event("steps", state, {"run": state.run, "n": n, "t": t, "x": x, "v": v, "closed": closed})
         return msgspec.structs.replace(state, rows=()), [told]
 
-    def _end(self, state: SpringState, cause: str) -> tuple[SpringState, list[Event]]:
+    def _end(self, state: SpringDamperState, cause: str) -> tuple[SpringDamperState, list[Event]]:
         state, events = self._tell(state)
         closed = self.spring.closed_form(state.x0, state.v0, state.n)[0]
         told = {"run": state.run, "n": state.n, "t": state.t, "x": state.x, "v": state.v, "closed": closed}
@@ -250,7 +250,7 @@ class SpringDamper(Mode):
         ended = {"cause": cause, "winner": None, "places": [1] * len(seats)}
         return msgspec.structs.replace(state, result=result), [*events, _event("result", state, ended)]
 
-    def _place(self, state: SpringState) -> dict[int, Any]:
+    def _place(self, state: SpringDamperState) -> dict[int, Any]:
         """Where the mass is shown."""
         swing = math.hypot(state.x0, state.v0 / self.spring.omega)
         scale = 1.0 if swing <= SHOWN_M else SHOWN_M / swing
@@ -258,9 +258,9 @@ class SpringDamper(Mode):
         return {0: ((x, HEIGHT_M, 0.0), (1.0, 0.0, 0.0, 0.0))}
 
 
-def _event(kind: str, state: SpringState, d: dict[str, Any]) -> Event:
+def _event(kind: str, state: SpringDamperState, d: dict[str, Any]) -> Event:
     return Event(kind, d, round=state.run, turn=0)
 
 
-def _triggered(state: SpringState, seat: int | None) -> Event:
+def _triggered(state: SpringDamperState, seat: int | None) -> Event:
     return _event("triggered", state, {"run": state.run, "seat": seat, "x": state.x0, "v": state.v0})

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tussle.lobby.rules.spring import Spring, State, decode_state, encode_state
+from tussle.lobby.rules.spring import Spring, SpringState, decode_state, encode_state
 from tussle.lobby.settings import Settings
 
 
-def march(spring: Spring, x0: float = 0.0, v0: float = 1.0) -> list[State]:
-    states = [State(x=x0, v=v0, t=0.0)]
+def march(spring: Spring, x0: float = 0.0, v0: float = 1.0) -> list[SpringState]:
+    states = [SpringState(x=x0, v=v0, t=0.0)]
     while (half := spring.step_velocity(states[-1])) is not None:
         whole = spring.step_position(half)
         assert whole is not None
@@ -89,7 +89,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 @given(x=finite, v=finite, t=finite, n=st.integers(0, 10**9))
 def test_a_state_survives_its_text(x: float, v: float, t: float, n: int) -> None:
     """JSON gives back every bit of every float."""
-    state = State(x=x, v=v, t=t, n=n, run="1-0")
+    state = SpringState(x=x, v=v, t=t, n=n, run="1-0")
     back = decode_state(encode_state(state))
     assert back == state
     assert math.copysign(1, back.x) == math.copysign(1, x)
@@ -97,7 +97,7 @@ def test_a_state_survives_its_text(x: float, v: float, t: float, n: int) -> None
 
 def test_a_trigger_has_no_n() -> None:
     """The text that a person types is a state with n = 0 and no run."""
-    assert decode_state('{"x":0,"v":1,"t":0.0}') == State(x=0.0, v=1.0, t=0.0, n=0, run="")
+    assert decode_state('{"x":0,"v":1,"t":0.0}') == SpringState(x=0.0, v=1.0, t=0.0, n=0, run="")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from tests.conftest import World
 from tests.support.stack import Stack
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.operators import Operators
-from tussle.lobby.wire.live import Batches, LivePong, PingData
-from tussle.lobby.wire.sensors import Batch, Sensor, SensorInfo
+from tussle.lobby.wire.live import Batches, LivePingData, LivePong
+from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
 from tussle.server.live.hub import LiveHub
 from tussle.server.live.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 
@@ -279,8 +279,8 @@ async def test_nonsense_is_answered_and_a_flood_is_closed(hub: LiveHub, world: W
         assert socket.closed[0] == 4013
 
 
-def batch(n: int) -> Batch:
-    return Batch(n, "2026-11-20T10:00:00+00:00", {"a": 1.0})
+def batch(n: int) -> ReadingBatch:
+    return ReadingBatch(n, "2026-11-20T10:00:00+00:00", {"a": 1.0})
 
 
 def test_an_outbox_gives_everything_once_in_order() -> None:
@@ -317,7 +317,7 @@ def test_an_outbox_is_bounded() -> None:
     box = Outbox()
     with pytest.raises(RateLimited):
         for _ in range(10_000):
-            box.reply(LivePong(PingData(0)))
+            box.reply(LivePong(LivePingData(0)))
     box.begin("s", 0)
     box.end("s")
     box.offer("s", [batch(1)])

@@ -27,8 +27,7 @@ from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
-from tussle.lobby.servers import Holder as Address
-from tussle.lobby.servers import Servers
+from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.archive.archive import Archive
@@ -58,7 +57,7 @@ def bodies() -> dict[str, dict[str, Any]]:
 class Node:
     """One server of the realm, without sockets; ``start`` it."""
 
-    def __init__(self, store: Store, settings: Settings, pool: Pool, address: Address) -> None:
+    def __init__(self, store: Store, settings: Settings, pool: Pool, address: HolderAddress) -> None:
         self.store = store
         self.address = address
         self.pool = pool
@@ -157,7 +156,7 @@ class Site:
     async def node(self, name: str, *, watching: bool = True, nonce: str = "") -> Node:
         """One more server, each on the next pool."""
         pool = self.pools[len(self.nodes) % len(self.pools)]
-        address = Address(name, nonce or secrets.token_hex(4), f"http://{name}:1")
+        address = HolderAddress(name, nonce or secrets.token_hex(4), f"http://{name}:1")
         node = Node(self.world.store, self.settings, pool, address)
         self.nodes.append(node)
         self.world.holder = address
@@ -572,7 +571,7 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
     await one.die()
     await store.call("HSET", store.keys.session(token), "physics_id", "another")
     await site.operators.resume(token, "boss")
-    unheld, _ = await Claims(store).look([], Address("nobody", "", ""))
+    unheld, _ = await Claims(store).look([], HolderAddress("nobody", "", ""))
     assert [u.physics_id for u in unheld] == ["another"]
     two = await site.node("two", watching=False)
     assert await Claims(store).claim(unheld[0], two.address)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import World
 from tussle.lobby.errors import Fenced, StoreError
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.lease import Lease
 
@@ -49,7 +49,7 @@ class Clock:
 def lease(registry: Registry, clock: Clock) -> Lease:
     servers: Any = registry
     return Lease(
-        servers, Holder("s1", "n1", "http://x"), physics_id="p", internal_url="http://y",
+        servers, HolderAddress("s1", "n1", "http://x"), physics_id="p", internal_url="http://y",
         period_ms=PERIOD_MS, load=lambda: 0,
         telemetry=Telemetry(), clock=clock,
     )  # fmt: skip
@@ -144,16 +144,16 @@ async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
 
 async def test_a_boot_waits_for_the_end_of_the_lease_before_it(world: World) -> None:
     """Killed and started again at once under a fixed name: the dead boot's lease ends, and the name is ours."""
-    holder = Holder("fixed", "boot-1", "http://x")
+    holder = HolderAddress("fixed", "boot-1", "http://x")
     await world.servers.register(holder.id, holder.nonce, holder.url, "p", 400)
     again = Lease(
-        world.servers, Holder("fixed", "boot-2", "http://x"), physics_id="p", internal_url="http://y",
+        world.servers, HolderAddress("fixed", "boot-2", "http://x"), physics_id="p", internal_url="http://y",
         period_ms=400, load=lambda: 0, telemetry=Telemetry(),
     )  # fmt: skip
     await again.acquire()
     assert again.held()
     third = Lease(
-        world.servers, Holder("fixed", "boot-3", "http://x"), physics_id="p", internal_url="http://y",
+        world.servers, HolderAddress("fixed", "boot-3", "http://x"), physics_id="p", internal_url="http://y",
         period_ms=400, load=lambda: 0, telemetry=Telemetry(),
     )  # fmt: skip
     keeping = asyncio.create_task(again.keep())

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.support.stack import Stack
-from tussle.lobby.rules.spring import Spring, State
+from tussle.lobby.rules.spring import Spring, SpringState
 from tussle.player.client import Client
 
 
@@ -31,7 +31,7 @@ async def test_it_is_opened_watched_and_triggered_like_any_session(store_url: st
                     if event.t in ("ended", "failed"):
                         break
     assert kinds[-1] == "ended" and "run_ended" in kinds
-    spring, state = Spring(cycles=60), State(x=0.25, v=-1.0, t=0.0)
+    spring, state = Spring(cycles=60), SpringState(x=0.25, v=-1.0, t=0.0)
     for n, x, v in rows:
         half = spring.step_velocity(state)
         assert half is not None

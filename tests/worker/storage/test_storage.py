@@ -23,7 +23,7 @@ from tests.worker.conftest import free_port
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.ids import new_server_id
 from tussle.lobby.lobbies import Lobbies
-from tussle.lobby.servers import Holder
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.streams import trim_acknowledged
@@ -83,7 +83,7 @@ async def open_session(store: Store) -> tuple[str, str]:
     made = Settings.read({})
     player = (await Accounts(store, made).login(name="ada", secret=None, kind="person", bearer=None)).player
     seat = await Lobbies(store, made).open(
-        player, "duel", 2, holder=Holder(new_server_id(), "nonce", "http://127.0.0.1:1")
+        player, "duel", 2, holder=HolderAddress(new_server_id(), "nonce", "http://127.0.0.1:1")
     )
     return seat.session, player
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.modes.test_events import EVERYWHERE, documented
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.spring import Spring, State
+from tussle.lobby.rules.spring import Spring, SpringState
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
@@ -47,7 +47,7 @@ def steps(events: list[Any]) -> list[tuple[int, float, float, float]]:
 
 
 def marched(spring: Spring, x: float, v: float) -> list[tuple[int, float, float, float]]:
-    state, rows = State(x=x, v=v, t=0.0), []
+    state, rows = SpringState(x=x, v=v, t=0.0), []
     while (half := spring.step_velocity(state)) is not None:
         after = spring.step_position(half)
         assert after is not None
