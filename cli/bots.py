@@ -1,4 +1,4 @@
-"""``tussle bots``: ``python -m player``, at the server that is up here."""
+"""``tussle bots``: the program ``python -m player``, with the server of a running ``tussle up`` as its default."""
 
 from __future__ import annotations
 

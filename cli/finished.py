@@ -1,6 +1,6 @@
-"""Sessions as they finish, read from the lifecycle stream; one line of words for each.
+"""Sessions as they finish, read from the lifecycle stream, and a sentence for each.
 
-The channel is only a hint: after it, and now and then without it, the stream is read from where we were.
+The channel is only a hint: the stream is read after each hint, and every LOOK_S without one, from the last position.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOK_S = 2.0
 
 
 async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
-    """Sessions that end from now on, failed ones and closed lobbies too. Waits out a store that is away."""
+    """Yield each session that ends from now on, failed and timed-out ones too. Keeps trying while the store is away."""
     views = Views(store)
     position = await _newest(store)
     async with store.wakeups() as hints:
@@ -70,9 +70,9 @@ def sentence(view: SessionView) -> str:
     winner = result.get("winner")
     others = [name for seat, name in names.items() if seat != winner]
     if winner is None:
-        told = f"{' and '.join(others)} drew"
+        outcome = f"{' and '.join(others)} drew"
     else:
-        told = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
+        outcome = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
     counts = [
         f"{count} {word}{'' if count == 1 else 's'}"
         for count, word in zip(length(view), WORDS, strict=True)
@@ -80,7 +80,7 @@ def sentence(view: SessionView) -> str:
     ]
     if view.started_at and view.ended_at:
         counts.append(f"{number((view.ended_at - view.started_at) / 1000, 1)} s")
-    return f"{told}: {', '.join(counts)}"
+    return f"{outcome}: {', '.join(counts)}"
 
 
 def length(view: SessionView) -> tuple[int, int]:

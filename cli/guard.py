@@ -1,9 +1,9 @@
-"""The last one standing: stops the children of a supervisor that died without stopping them (kill -9).
+"""Stops the children of a supervisor that was killed (kill -9) before it could stop them itself.
 
-Run as a program of its own. It reads lines from its standard input, which only the supervisor holds open:
-``+PID`` a process group began, ``_PID`` one that stops last, ``-PID`` it ended. At the end of the input the groups
-that are left get SIGTERM, newest first and one after the other, and SIGKILL when their time is over. It must import
-nothing of ours.
+Runs as a separate program. It reads lines from standard input, whose other end only the supervisor holds:
+``+PID`` a process group started, ``_PID`` a group that is stopped last, ``-PID`` a group ended. At end of file each
+remaining group gets SIGTERM, newest first, one after the other, and SIGKILL after GRACE_S. It must import the
+standard library only.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ __all__ = ["Feed", "command", "sources_table"]
 
 @click.command("live")
 @click.argument("source", required=False)
-@click.option("--server", help="Address of a server; default: the one that is up here, or SERVER_URL.")
+@click.option("--server", help="Address of a server; default: SERVER_URL, or the running `tussle up`.")
 @click.option("--count", type=click.IntRange(1), help="End after so many batches; default: never.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each batch and each gap.")
 def command(source: str | None, server: str | None, count: int | None, as_json: bool) -> None:
@@ -131,9 +131,9 @@ class Feed:
         lines = []
         if gap is not None:
             self.missed += gap.last - gap.first + 1
-            told = {"source": self.source, "gap": {"first": gap.first, "last": gap.last}}
+            record = {"source": self.source, "gap": {"first": gap.first, "last": gap.last}}
             lines.append(
-                json.dumps(told) if as_json else f"gap: batches {gap.first} to {gap.last} cannot be had"
+                json.dumps(record) if as_json else f"gap: batches {gap.first} to {gap.last} cannot be had"
             )
         room = len(batches) if count is None else count - self.taken
         for batch in batches[:room]:

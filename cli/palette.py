@@ -65,7 +65,7 @@ class Mark:
 
 
 def marks_of(names: Sequence[str]) -> list[Mark]:
-    """The signs of the seats, in order. Equal first letters are told apart by the next letters."""
+    """The signs of the seats, in order. Where first letters are equal, the next letter is used."""
     marks: list[Mark] = []
     taken: set[str] = set()
     for seat, name in enumerate(names):
@@ -78,7 +78,7 @@ def marks_of(names: Sequence[str]) -> list[Mark]:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Guests without the letters that tell them apart, where nothing needs to be told apart."""
+    """Names without the suffix that makes guests unique, where the short names already differ."""
     bare = [name.partition("#")[0] for name in names]
     return [
         short if short and bare.count(short) == 1 else name for short, name in zip(bare, names, strict=True)

@@ -1,4 +1,4 @@
-"""What a terminal knows of one session: a SessionView, and each event worked into it. Pure.
+"""The state of one session for the terminal: a SessionView, updated by each event. Pure.
 
     picture = Picture(view)
     picture.apply(event)      # names, health, turn, result; and a line for the log
@@ -62,7 +62,7 @@ class Line:
 
 @dataclass(slots=True)
 class Picture:
-    """The session as it stands after the newest event.
+    """The state of the session after the newest event.
 
     positions: centres of the bodies as the turn began [m]. aim: x, z [m] and azimuth [rad] of the launch under way.
     """
@@ -301,7 +301,7 @@ class Picture:
 
     def _blow(self, d: Mapping[str, Any]) -> str:
         sides = [(d.get("a"), d.get("damage_a", 0.0)), (d.get("b"), d.get("damage_b", 0.0))]
-        if sides[1][0] == self.turn_seat:  # whoever acts comes first
+        if sides[1][0] == self.turn_seat:  # the seat that acts comes first
             sides.reverse()
         harm = [f"{self.name(seat)} {number(-round(damage))}" for seat, damage in sides if round(damage)]
         impulse = number(d.get("impulse_credited_Ns", 0.0), 1)
@@ -330,6 +330,6 @@ class Picture:
             why = f" ({self.reason})" if self.reason else ""
             return said.get(self.status, "Not decided yet") + why
         winner = result.get("winner")
-        told = f"{self.name(winner)} wins" if winner is not None else "A draw"
+        outcome = f"{self.name(winner)} wins" if winner is not None else "A draw"
         counts = [f"{result[key]} {key}" for key in ("rounds", "turns") if result.get(key)]
-        return ", ".join([told, *counts])
+        return ", ".join([outcome, *counts])

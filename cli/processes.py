@@ -1,5 +1,7 @@
-"""The commands that become one of our processes: ``server``, ``worker``, ``seed``. All they add is the store that is
-up here, when nothing else names one."""
+"""The commands that run another program in this process: ``server``, ``worker``, ``seed``.
+
+They add one thing: when REDIS_URL is not set, the store that ``tussle up`` started on this machine is used.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ __all__ = ["seed", "server", "worker"]
 _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 
-def _become(module: str, arguments: tuple[str, ...]) -> None:
+def _run_program(module: str, arguments: tuple[str, ...]) -> None:
+    """Run the module as ``__main__`` with these arguments. Never returns normally when the program exits itself."""
     try:
         settings = Settings.read()
     except BadSetting as error:
@@ -32,19 +35,19 @@ def _become(module: str, arguments: tuple[str, ...]) -> None:
 @click.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def server(arguments: tuple[str, ...]) -> None:
-    """Run one server against REDIS_URL or the store that is up here, as ``python -m server`` does."""
-    _become("server", arguments)
+    """Run one server against REDIS_URL, or against the store that `tussle up` started on this machine."""
+    _run_program("tussle.server", arguments)
 
 
 @click.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
-    """Run one worker against REDIS_URL or the store that is up here, as ``python -m worker`` does."""
-    _become("worker", arguments)
+    """Run one worker against REDIS_URL, or against the store that `tussle up` started on this machine."""
+    _run_program("tussle.worker", arguments)
 
 
 @click.command(context_settings=_PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def seed(arguments: tuple[str, ...]) -> None:
     """Fill the catalogue, as ``python build_db.py`` does."""
-    _become("build_db", arguments)
+    _run_program("tussle.build_db", arguments)

@@ -1,7 +1,7 @@
 """``tussle redis``: a small redis-cli for people who have none. Commands with arguments, or a prompt.
 
 Replies are printed as redis-cli prints them: for people on a terminal, bare into a pipe. It runs any command on the
-store that is up here or that REDIS_URL names; it knows nothing of what the keys mean.
+store of a running `tussle up`, or on REDIS_URL. It knows nothing of what the keys mean.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LISTENING = {"SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "SSUBSCRIBE"}
 
 
 @click.command("redis", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--url", help="Address of the store; default: REDIS_URL, or the one that is up here.")
+@click.option("--url", help="Address of the store; default: REDIS_URL, or that of the running `tussle up`.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(url: str | None, arguments: tuple[str, ...]) -> None:
     """Look into the store: `tussle redis HGETALL '{main}:session:k7qm2xpv'`; without a command, a prompt."""
@@ -38,7 +38,7 @@ def command(url: str | None, arguments: tuple[str, ...]) -> None:
         raise click.ClickException(str(error)) from None
     address = store_of(settings, url)
     if not address:
-        raise click.ClickException("no store is up here; start `tussle up`, or set REDIS_URL")
+        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
     with contextlib.suppress(KeyboardInterrupt):
         try:
             sys.exit(asyncio.run(_run(address, settings.realm, arguments)))
@@ -52,8 +52,8 @@ async def _run(address: str, realm: str, arguments: tuple[str, ...]) -> int:
     store = Store(address, realm, connections=2)
     try:
         if arguments:
-            told, failed = await _ask(store, arguments)
-            click.echo(told)
+            reply, failed = await _ask(store, arguments)
+            click.echo(reply)
             return int(failed)
         await _prompt(store, address)
         return 0
@@ -84,14 +84,14 @@ async def _prompt(store: Store, address: str) -> None:
         if words[0].lower() in ("exit", "quit"):
             return
         try:
-            told, _ = await _ask(store, words)
+            reply, _ = await _ask(store, words)
         except StoreError as error:
-            told = f"(error) {error.message}"
-        click.echo(told)
+            reply = f"(error) {error.message}"
+        click.echo(reply)
 
 
 async def _ask(store: Store, words: tuple[str, ...] | list[str]) -> tuple[str | bytes, bool]:
-    """What the store answers, in words, and whether that is an error."""
+    """The store's reply as text, and whether it is an error."""
     if words[0].upper() in LISTENING:
         return await _listen(store, words), False
     if words[0] == "--scan":
@@ -175,8 +175,8 @@ def format_reply(reply: Any, indent: str = "") -> str:
             lines = []
             for number, part in enumerate(reply, 1):
                 label = f"{number:>{width}}) "
-                told = format_reply(part, indent + " " * len(label))
-                lines.append((indent if number > 1 else "") + label + told)
+                shown = format_reply(part, indent + " " * len(label))
+                lines.append((indent if number > 1 else "") + label + shown)
             return "\n".join(lines)
         case Exception():
             return f"(error) {reply}"

@@ -1,6 +1,6 @@
-"""Where the Tussle that ``tussle up`` started can be reached: a small file in DATA_DIR, there while it runs.
+"""The file in DATA_DIR that says how to reach the server and store of a running ``tussle up``.
 
-The other commands find their server and store by it, so that nobody has to copy a port.
+The other commands read it, so that nobody has to copy a port. It is removed when the supervisor ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILE = "running.json"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is up. ``pid``: of the supervisor."""
+    """The addresses of a running ``tussle up``. ``pid`` is the supervisor's process id."""
 
     pid: int
     server_url: str
@@ -31,7 +31,7 @@ class Running:
 
 @contextlib.contextmanager
 def announced(data_dir: Path, running: Running) -> Iterator[None]:
-    """The file, for as long as the block lasts."""
+    """Write the file, and remove it when the block ends."""
     path = data_dir / FILE
     path.write_text(json.dumps(asdict(running)) + "\n")
     try:
@@ -41,7 +41,7 @@ def announced(data_dir: Path, running: Running) -> Iterator[None]:
 
 
 def find_running(data_dir: Path) -> Running | None:
-    """What is up here, or None. A file that a killed supervisor left behind does not count."""
+    """The running ``tussle up`` of this DATA_DIR, or None. A file left behind by a killed supervisor is ignored."""
     try:
         document = json.loads((data_dir / FILE).read_text())
         running = Running(**{item.name: document[item.name] for item in fields(Running)})
@@ -52,7 +52,7 @@ def find_running(data_dir: Path) -> Running | None:
 
 
 def server_of(settings: Settings, given: str | None) -> str:
-    """The server to talk to: as given, else as SERVER_URL says, else the one that is up here."""
+    """The server's URL: ``given``, else SERVER_URL if it is set, else that of the running ``tussle up``."""
     if given:
         return given.rstrip("/") if "//" in given else f"http://{given.rstrip('/')}"
     default = next(item.default for item in fields(Settings) if item.name == "server_url")
@@ -61,7 +61,7 @@ def server_of(settings: Settings, given: str | None) -> str:
 
 
 def store_of(settings: Settings, given: str | None) -> str:
-    """The store to look into, in the same order; '' if there is none."""
+    """The store's URL: ``given``, else REDIS_URL, else that of the running ``tussle up``, else ""."""
     if given or settings.redis_url:
         return given or settings.redis_url
     running = find_running(settings.data_dir)

@@ -1,4 +1,4 @@
-"""``tussle sessions``: the queue and the runs as a live table. It only asks; it changes nothing."""
+"""``tussle sessions``: waiting lobbies and running sessions as a live table. It never changes a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOK_S = 0.5
 
 
 @click.command("sessions")
-@click.option("--server", help="Address of a server; default: the one that is up here, or SERVER_URL.")
+@click.option("--server", help="Address of a server; default: SERVER_URL, or the running `tussle up`.")
 @click.option("--mode", help="Only sessions of this mode.")
 @click.option("--status", help="Only sessions of this status (open, running, ended, ...).")
 @click.option("--search", help="Only sessions whose token, mode or players match.")
@@ -39,7 +39,7 @@ LOOK_S = 0.5
 def command(
     server: str | None, mode: str | None, status: str | None, search: str | None, ended: int, once: bool
 ) -> None:
-    """Show the queue and the runs, live. Ctrl-C ends it."""
+    """Show waiting lobbies and running sessions, live. Ctrl-C ends it."""
     from tussle.player.client import Client
 
     try:
@@ -79,7 +79,7 @@ def command(
 
 
 def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
-    """One row per session: those that wait, those that run, those that ended. ``gap``: the smallest so far."""
+    """One row per session: waiting, running, then ended. Column ``gap`` is the smallest distance so far."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     wide = width >= 90
     for name in ("session", "mode", "status", "seats", "who"):
@@ -110,7 +110,7 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
             cells.append(gap(least * 1000) if least is not None else "")
         table.add_row(*cells)
     if not views:
-        table.add_row(Text("Nobody is here. `tussle bots` brings some.", LABEL))
+        table.add_row(Text("No sessions. `tussle bots` starts some.", LABEL))
     return table
 
 

@@ -1,6 +1,6 @@
 """``tussle simulate``: one simulation from a mesh file or a scene, with a progress bar.
 
-The work is done by server.simulate; this module only asks, shows and tells.
+server/simulation/simulate.py does the work; this module parses options and shows progress and result.
 """
 
 from __future__ import annotations

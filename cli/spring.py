@@ -39,7 +39,7 @@ AGREES = 1e-9
 @click.option("--x", default=0.0, show_default=True, help="Position that it starts from [m].")
 @click.option("--v", default=1.0, show_default=True, help="Speed that it starts with [m/s].")
 @click.option(
-    "--store", "given", help="Address of the store; default: REDIS_URL, or the one that is up here."
+    "--store", "given", help="Address of the store; default: REDIS_URL, or that of the running `tussle up`."
 )
 @click.option("--follow/--no-follow", default=True, help="Follow the run to its end, or only begin it.")
 def command(name: str, x: float, v: float, given: str | None, follow: bool) -> None:
@@ -54,7 +54,7 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
         raise click.ClickException(str(error)) from None
     url = store_of(settings, given)
     if not url:
-        raise click.ClickException("no store is up here: start `tussle up`, or set REDIS_URL")
+        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
     with contextlib.suppress(KeyboardInterrupt):
         try:
             sys.exit(asyncio.run(_spring(url, settings, name, x, v, follow=follow)))
@@ -82,7 +82,7 @@ async def _follow(runs: SpringRuns, run: str) -> int:
     swing, worst, steps = 0.0, 0.0, 0
     seen = await runs.look(run)
     last = seen
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     moved = time.monotonic()
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -97,10 +97,10 @@ async def _follow(runs: SpringRuns, run: str) -> int:
                 worst = max(worst, _distance(seen))
                 words = f"t {seen.t[-1]:.1f} s  x {seen.x[-1]:+.6f} m"
                 progress.update(bar, description=words, completed=seen.n[-1], total=seen.cycles)
-            if seen.waits_for and seen.waits_for != told:
+            if seen.waits_for and seen.waits_for != reported:
                 started = " and ".join(f"`tussle worker {solver}`" for solver in seen.waits_for)
                 click.echo(f"it waits for {started}", err=True)
-            told = seen.waits_for
+            reported = seen.waits_for
             if seen.done:
                 break
             if seen.n or seen.waits_for:
@@ -136,10 +136,10 @@ def _table(last: SpringRun) -> Table:
         ("x [m]", last.x[-1], last.closed_x[-1]),
         ("v [m/s]", last.v[-1], last.closed_v[-1]),
     ):
-        told = (
+        columns = (
             ("none: it does not oscillate", "")
             if closed is None
             else (f"{closed:.12f}", f"{value - closed:.1e}")
         )
-        table.add_row(what, f"{value:.12f}", *told)
+        table.add_row(what, f"{value:.12f}", *columns)
     return table

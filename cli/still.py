@@ -1,4 +1,4 @@
-"""What a console has recorded, as an SVG that needs no font from anywhere: the pictures of README.md."""
+"""A recorded console as an SVG without web fonts, for the pictures of README.md."""
 
 from __future__ import annotations
 

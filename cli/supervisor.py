@@ -104,8 +104,10 @@ class Supervisor:
         expected: bool = False,
         stop_last: bool = False,
     ) -> Child:
-        """Start a child. Its output goes to ``log_dir/NAME.log``, begun anew. ``stop_last``: when all stop, it goes
-        after those that were started before it. Raises OSError if it cannot run."""
+        """Start a child that writes to ``log_dir/NAME.log``, which is truncated first.
+
+        ``stop_last``: stop this child after those that were started before it. Raises OSError if it cannot run.
+        """
         log_path = self.log_dir / f"{name}.log"
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(

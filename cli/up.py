@@ -2,7 +2,7 @@
 
     store -> catalogue -> server, bots -> worker, velocity, position        Ctrl-C: bots, server, worker, store
 
-What is slow to import is imported after the children have started: the terminal is ready before they are.
+Slow imports happen after the children were started.
 This module must never hold state that the children need.
 """
 
@@ -44,7 +44,7 @@ STORE_POLL_S = 0.5
 
 
 class Stopped(Exception):
-    """A signal, or enough sessions: the way out that is no failure."""
+    """Raised to end ``tussle up`` without a failure: by a signal, or after enough sessions."""
 
 
 @click.command("up")
@@ -148,8 +148,7 @@ class Up:
         }
         running = Running(os.getpid(), server_url, redis_url, self.settings.realm)
         with announced(self.settings.data_dir, running):
-            # A store that knows the catalogue already need not be waited for; it is brought up to date all
-            # the same.
+            # A store that already has a catalogue is updated after the server's start, which saves a second.
             seeded = store is not None and _holds_catalogue(store, self.settings.realm)
             if not seeded:
                 await self._seed(redis_url)
@@ -172,7 +171,7 @@ class Up:
                 if seeded:
                     await self._seed(redis_url)
                 self._banner(server_url, redis_url, store, supervisor.log_dir)
-                await self._tell_sessions(redis_url)
+                await self._print_finished_sessions(redis_url)
 
     def _bots(self) -> list[str]:
         return [
@@ -193,10 +192,10 @@ class Up:
 
     async def _until_ready(self, host: str, port: int) -> None:
         deadline = time.monotonic() + READY_S
-        told = False
+        announced_wait = False
         while not await _answers(host, port):
-            if not told and time.monotonic() - self.began > 5.0:
-                told = True
+            if not announced_wait and time.monotonic() - self.began > 5.0:
+                announced_wait = True
                 click.echo(
                     _faint("  Waiting for the server; its very first start compiles the physics kernels.")
                 )
@@ -209,7 +208,7 @@ class Up:
             await asyncio.sleep(STORE_POLL_S)
         raise StoreError(f"the store ended unexpectedly; see {store.folder / 'store.log'}")
 
-    async def _tell_sessions(self, redis_url: str) -> None:
+    async def _print_finished_sessions(self, redis_url: str) -> None:
         from tussle.cli.finished import finished_sessions
         from tussle.lobby.store.store import Store
 
@@ -217,7 +216,7 @@ class Up:
         try:
             async with contextlib.aclosing(finished_sessions(store)) as finished:
                 async for view in finished:
-                    self._tell(view)
+                    self._print_finished(view)
                     if self.matches and self.finished >= self.matches:
                         raise Stopped
         finally:
@@ -255,7 +254,7 @@ class Up:
         if self.browse:
             click.launch(server_url)
 
-    def _tell(self, view: SessionView) -> None:
+    def _print_finished(self, view: SessionView) -> None:
         from tussle.cli.finished import length, sentence
 
         at = _faint(time.strftime("%H:%M:%S"))
@@ -307,7 +306,7 @@ def free_port_or(host: str, port: int) -> int:
 
 
 def _holds_catalogue(store: EmbeddedStore, realm: str) -> bool:
-    """Asked in the store's own words, since its client takes longer to import than all of this."""
+    """Whether the realm has a catalogue. Speaks RESP directly: importing the client library takes longer than this."""
     key = Keys(realm).catalogue("bodies").encode()
     with (
         contextlib.suppress(OSError),

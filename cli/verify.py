@@ -1,6 +1,6 @@
-"""``tussle verify T``: is an archived session what its record says, and did nothing ever touch?
+"""``tussle verify T``: re-simulate an archived session, compare every tick's hash and check contact.
 
-Reads the archive only; needs no store and no server.
+Reads the archive only. Needs no store and no server.
 """
 
 from __future__ import annotations

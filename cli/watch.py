@@ -2,7 +2,7 @@
 
     observe -> events -> Picture        frames -> map        both, twelve times a second -> the screen
 
-It draws what the Picture knows and decides nothing. It never sends an input.
+It draws the Picture and never sends an input.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ STILL_S = 3.0
 """How long ``--once`` waits for the first frame of a session that runs."""
 
 WIDE = 84
-"""Columns from which map and players stand side by side."""
+"""Columns from which map and players are side by side."""
 
 TONES = {"plain": "", "faint": LABEL, "strong": "bold", "signal": SIGNAL, "contact": CONTACT}
 
 
 @click.command("watch")
 @click.argument("session", required=False)
-@click.option("--server", help="Address of a server; default: the one that is up here, or SERVER_URL.")
+@click.option("--server", help="Address of a server; default: SERVER_URL, or the running `tussle up`.")
 @click.option("--once", is_flag=True, help="Print one still and end.")
 @click.option(
     "--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write one still to a file and end."
@@ -83,14 +83,14 @@ def command(session: str | None, server: str | None, once: bool, svg: Path | Non
         try:
             asyncio.run(_watch(url, session, once=once or svg is not None, svg=svg))
         except NotFound as error:
-            told = f"There is no session {session}: perhaps it ended more than ten minutes ago."
-            raise click.ClickException(told if session else str(error)) from None
+            missing = f"There is no session {session}: perhaps it ended more than ten minutes ago."
+            raise click.ClickException(missing if session else str(error)) from None
         except LobbyError as error:
             raise click.ClickException(str(error)) from None
 
 
 class Screen:
-    """What is on the terminal; drawn anew at its present size each time."""
+    """The contents of the terminal, drawn at its current size at each refresh."""
 
     def __init__(self, picture: Picture, *, still: bool = False) -> None:
         self.picture = picture
@@ -205,8 +205,8 @@ class Screen:
 
     def _map(self, columns: int, rows: int, marks: list[Mark]) -> Text:
         if self.topology is None:
-            told = "" if self.picture.status in ENDED else "The picture comes when the world moves."
-            return Text("\n" * (rows // 2) + told.center(columns) + "\n" * (rows - rows // 2 - 1), FAINT)
+            hint = "" if self.picture.status in ENDED else "The picture comes when the world moves."
+            return Text("\n" * (rows // 2) + hint.center(columns) + "\n" * (rows - rows // 2 - 1), FAINT)
         statics = [
             body.vertices for body in self.topology.bodies if body.kind == "static" and len(body.vertices)
         ]

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 compose=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-check}" --env-file "${ENV_FILE:-.env}" -f compose/docker-compose.yml ${COMPOSE_FILES:-})
 export HTTP_PORT=${HTTP_PORT:-8089} SIM_SPEED=${SIM_SPEED:-0} BOT_THINK_S=${BOT_THINK_S:-0} EXPIRY_S=${EXPIRY_S:-20} SWEEP_S=${SWEEP_S:-2} LOBBY_TIMEOUT_S=${LOBBY_TIMEOUT_S:-10} PLAYER_COUNT=${PLAYER_COUNT:-2}
 . compose/checking.sh
-# As workers and servers told it: the keys of a session that failed may be gone already.
+# Read from the logs of workers and servers: the keys of a failed session may have expired.
 failures() { "${compose[@]}" logs --no-log-prefix worker server 2>/dev/null | grep -cE '"ended_as":"failed"|"event":"session_failed"' || true; }
 ended() { store ZCARD '{main}:sessions:ended'; }
 

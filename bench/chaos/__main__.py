@@ -117,7 +117,7 @@ class Costs:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._told: dict[int, dict[str, dict[str, float]]] = {}
+        self._samples: dict[int, dict[str, dict[str, float]]] = {}
 
     async def keep(self) -> None:
         """Ask every server every second, until cancelled."""
@@ -125,17 +125,17 @@ class Costs:
             while True:
                 for server in self._stack.servers:
                     with contextlib.suppress(httpx.HTTPError):
-                        self._told[server.pid] = samples((await http.get(f"{server.url}/metrics")).text)
+                        self._samples[server.pid] = samples((await http.get(f"{server.url}/metrics")).text)
                 await asyncio.sleep(SCRAPE_S)
 
     def total(self, name: str) -> float:
-        return sum(sum(told.get(name, {}).values()) for told in self._told.values())
+        return sum(sum(sample.get(name, {}).values()) for sample in self._samples.values())
 
     def p50(self, name: str) -> float:
         """The median of a histogram [s], between its bounds in proportion."""
         counts: Counter[float] = Counter()
-        for told in self._told.values():
-            for bound, count in told.get(f"{name}_bucket", {}).items():
+        for sample in self._samples.values():
+            for bound, count in sample.get(f"{name}_bucket", {}).items():
                 counts[float(bound)] += count
         half, below, under = counts[float("inf")] / 2, 0.0, 0.0
         for bound in sorted(counts):
@@ -386,7 +386,7 @@ async def check(url: str, realm: str, archive: Archive, account: Account) -> Fou
                 again += len(found) > 1
                 if found and found != [tick]:
                     account.problems.append(
-                        f"{session}: input {command} of seat {seat} was told {tick}, recorded {found}"
+                        f"{session}: input {command} of seat {seat} was acknowledged for tick {tick}, recorded {found}"
                     )
     finally:
         await store.close()

@@ -3,7 +3,7 @@ server has them; in the place of the store and the solver only what answers at o
 
     python bench/load/gateway.py PORT SESSIONS SEATS HZ FRAME_BYTES
 
-Session i is watched by whoever shows the ticket ``i.seat``. HZ times a second a session closes its batch of inputs and
+A client that shows the ticket ``i.seat`` watches session i. HZ times a second a session closes its batch of inputs and
 shows a frame of FRAME_BYTES: the time, then the newest input id of each seat. What this leaves out, the journal and
 the physics, bench/load measures on whole servers.
 """

@@ -214,8 +214,8 @@ async def post(host: str, port: int, work: list[tuple[str, dict[str, Any]]]) -> 
     for head, body in work:
         content = json.dumps(body).encode()
         writer.write(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
-        told = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        size = int(told.partition("content-length:")[2].partition("\r\n")[0])
+        answer_head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(answer_head.partition("content-length:")[2].partition("\r\n")[0])
         answers.append(json.loads(await reader.readexactly(size)))
     writer.close()
     await writer.wait_closed()
@@ -324,16 +324,16 @@ async def run(arguments: argparse.Namespace) -> list[Row]:
         tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
         EmbeddedStore(Settings(data_dir=Path(folder))) as store,
     ):
-        rows += told(await single(store.url))
-        rows += told(await many(store.url, arguments.duels))
+        rows += print_rows(await single(store.url))
+        rows += print_rows(await many(store.url, arguments.duels))
         for servers in (1, 3):
-            rows += told(await finds(store.url, servers))
+            rows += print_rows(await finds(store.url, servers))
     if arguments.clone:
-        rows += told(await clone())
+        rows += print_rows(await clone())
     return rows
 
 
-def told(rows: list[Row]) -> list[Row]:
+def print_rows(rows: list[Row]) -> list[Row]:
     for row in rows:
         sys.stdout.write("| " + " | ".join(row) + " |\n")
     sys.stdout.flush()

@@ -38,28 +38,28 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
     """Choose from the list, then be pushed batches in order, as text or JSON; an unknown source is one line."""
     async with Stack.up(store.url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
         await stack.server()
-        code, told = await tussle(stack, tmp_path, "live")
-        assert code == 0 and "Nothing is measured here" in told
+        code, output = await tussle(stack, tmp_path, "live")
+        assert code == 0 and "Nothing is measured here" in output
         await stack.worker("source")
 
         async def announced() -> bool:
             return bool(await store.call("HEXISTS", store.keys.sources, "mock"))
 
         await until(announced)
-        code, told = await tussle(stack, tmp_path, "live")
-        assert code == 0, told
-        assert re.search(r"^mock +mock +50/s +sine, ramp, walk$", told, re.MULTILINE), told
-        code, told = await tussle(stack, tmp_path, "live", "mock", "--count", "30", "--json")
-        assert code == 0, told
-        batches: list[Any] = [json.loads(line) for line in told.splitlines()]
+        code, output = await tussle(stack, tmp_path, "live")
+        assert code == 0, output
+        assert re.search(r"^mock +mock +50/s +sine, ramp, walk$", output, re.MULTILINE), output
+        code, output = await tussle(stack, tmp_path, "live", "mock", "--count", "30", "--json")
+        assert code == 0, output
+        batches: list[Any] = [json.loads(line) for line in output.splitlines()]
         first = batches[0]["n"]
         assert [batch["n"] for batch in batches] == list(range(first, first + 30))
         assert all(set(batch["readings"]) == {"sine", "ramp", "walk"} for batch in batches)
-        code, told = await tussle(stack, tmp_path, "live", "mock", "--count", "3")
-        assert code == 0 and len(told.splitlines()) == 3
-        assert re.match(r"\d+  \d{4}-\d\d-\d\dT[\d:.]+\+00:00  sine ", told)
-        code, told = await tussle(stack, tmp_path, "live", "nothing")
-        assert (code, told) == (1, "Error: there is no source 'nothing'\n")
+        code, output = await tussle(stack, tmp_path, "live", "mock", "--count", "3")
+        assert code == 0 and len(output.splitlines()) == 3
+        assert re.match(r"\d+  \d{4}-\d\d-\d\dT[\d:.]+\+00:00  sine ", output)
+        code, output = await tussle(stack, tmp_path, "live", "nothing")
+        assert (code, output) == (1, "Error: there is no source 'nothing'\n")
 
 
 def test_a_gap_is_said_and_units_are_shown() -> None:

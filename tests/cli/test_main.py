@@ -64,7 +64,7 @@ def test_a_port_in_use_is_one_line() -> None:
 
 
 def test_commands_find_what_is_up_here(tmp_path: Path) -> None:
-    """In this order: as told, as set, as running, as by default."""
+    """The order is: option, setting, running `tussle up`, default."""
     settings = Settings.read({}, data_dir=tmp_path)
     assert server_of(settings, None) == settings.server_url
     assert store_of(settings, None) == ""

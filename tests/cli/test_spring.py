@@ -59,13 +59,13 @@ async def test_it_can_only_begin(store: Store, tmp_path: Path) -> None:
 
 
 async def test_it_says_when_nothing_more_will_come(store: Store, tmp_path: Path) -> None:
-    """A run whose numbers overflow has no end; whoever follows it is told, instead of waiting for ever."""
+    """A run whose numbers overflow does not end; following it stops with an error."""
     async with Stack.up(store.url, store.keys.realm, SPRING_CYCLES="1000", SPRING_H="1000000") as stack:
         for solver in ("velocity", "position"):
             await stack.worker(solver)
         command = await tussle(store, tmp_path, "spring")
         assert command.stdout is not None
         async with asyncio.timeout(60):
-            told = (await command.stdout.read()).decode()
+            output = (await command.stdout.read()).decode()
             assert await command.wait() == 1
-    assert re.search(r"Error: the run stopped after \d+ steps: it is unstable", told)
+    assert re.search(r"Error: the run stopped after \d+ steps: it is unstable", output)
