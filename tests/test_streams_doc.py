@@ -20,9 +20,7 @@ from tussle.lobby.store.store import Store
 from tussle.server.metrics.readings import SENSORS
 from tussle.server.simulation.simulation import Input
 from tussle.worker.sources import SourceProcess
-from tussle.worker.spring.position import position_solver
-from tussle.worker.spring.solvers import StreamSolver
-from tussle.worker.spring.velocity import velocity_solver
+from tussle.worker.spring.solvers import StreamSolver, make_position_solver, make_velocity_solver
 
 PAGE = (ROOT / "docs" / "streams.md").read_text()
 CHECKS = {
@@ -93,7 +91,7 @@ async def everything(world: World) -> str:
     state = '{"x":0,"v":1,"t":0.0}'
     await store.call("XADD", keys.positions, "*", "name", "m", "in", state, "out", state)
     settings = Settings.read({}, spring_cycles=3)
-    await run_until([velocity_solver(store, settings), position_solver(store, settings)], store, 4)
+    await run_until([make_velocity_solver(store, settings), make_position_solver(store, settings)], store, 4)
     await world.runs.finish(fence, 1, [], world.result(players, {}))
     return fence.session
 

@@ -1,7 +1,7 @@
 """``python -m worker [all|cleanup|sweep|velocity|...]``: one worker against REDIS_URL, until SIGTERM or SIGINT.
 
-The entry under way is finished, the consumer taken off its group, the exit code is 0. worker/processes.py knows how
-each is made.
+On a signal the worker finishes the entry in hand, leaves its consumer group and exits with 0. worker/processes.py makes
+each process; this module must never do more than read the arguments and the settings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit code: 0 after a signal, 2 for settings or a store that cannot be used."""
+    """Run one worker and return its exit code: 0 after a signal, 2 for settings or a store that cannot be used."""
     parser = argparse.ArgumentParser(prog="worker", description="Consume the streams of the store.")
     parser.add_argument("part", nargs="?", choices=list(PROCESSES), default="all")
     part = parser.parse_args(arguments).part

@@ -1,7 +1,8 @@
-"""What an ended session is worth to its players: experience and ratings. Pure: no store, no clock.
+"""Experience and ratings of the players of an ended session.
 
-Rating is OpenSkill with the Plackett-Luce model (Weng and Lin 2011; package ``openskill``), one update per session
-from the places, ties included; the leaderboard shows 40 (mu - 3 sigma) + 1000 (game.md, section 7).
+A rating follows OpenSkill's Plackett-Luce model (Weng and Lin 2011, "A Bayesian approximation method for online
+ranking"; package ``openskill``): one update per session from the places, ties included. The leaderboard shows
+40 (mu - 3 sigma) + 1000. This module must never use a store or a clock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from openskill.models import PlackettLuce
 
-__all__ = ["Award", "Place", "Rating", "awards", "places_of"]
+__all__ = ["Award", "Place", "Rating", "award_places", "places_of"]
 
 XP_FINISHED = 10
 XP_OUTLASTED = 15
@@ -27,13 +28,14 @@ class Rating:
 
     @property
     def value(self) -> int:
-        """What the leaderboard shows."""
+        """The number on the leaderboard."""
         return round(40.0 * (self.mu - 3.0 * self.sigma) + 1000.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How a session ended for one player; place 1 is best, ties share. ``xp``: as the mode says, or None."""
+    """How a session ended for one player. Place 1 is best; tied players share a place. ``xp``: the experience that the
+    mode gives, or None if it gives none."""
 
     player: str
     place: int
@@ -42,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """``rating`` is None where nobody was there to be compared with."""
+    """What one player gets. ``rating``: None in a session of one player."""
 
     player: str
     xp: int
@@ -61,9 +63,10 @@ class _Result(msgspec.Struct, frozen=True):
 
 
 def places_of(result: bytes | str) -> list[Place]:
-    """The places of a stored result: ``places`` seat -> place, ``players`` seat -> player, ``scores`` seat -> {xp}.
+    """Return the places of a stored result, in the order of the seats.
 
-    Empty for a result without them. Raises ValueError for one of another shape.
+    ``result``: JSON with ``places`` seat -> place, ``players`` seat -> player, ``scores`` seat -> {xp}. A result
+    without them has no places. Raises ValueError for JSON of another shape.
     """
     try:
         read = msgspec.json.decode(result, type=_Result, strict=False)
@@ -76,8 +79,8 @@ def places_of(result: bytes | str) -> list[Place]:
     ]
 
 
-def awards(places: Sequence[Place], ratings: Sequence[Rating]) -> list[Award]:
-    """One award per place, in the same order."""
+def award_places(places: Sequence[Place], ratings: Sequence[Rating]) -> list[Award]:
+    """Return one award per place, in the same order. ``ratings``: of the same players, before the session."""
     rated = _rate(places, ratings) if len(places) > 1 else [None] * len(places)
     best = min((place.place for place in places), default=1)
     alone_at_top = sum(place.place == best for place in places) == 1

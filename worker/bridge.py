@@ -1,4 +1,4 @@
-"""``python -m worker bridge``: the older wire form, for consumers that still read it on ``simulation_updates``.
+"""``python -m worker bridge``: republishes frames in the older wire format, on the channel ``simulation_updates``.
 
     session --(frames, as any observer)--> SessionBridge --> PUBLISH simulation_updates base64(zlib(BSON(update)))
 
@@ -6,8 +6,9 @@
     mesh   has points (rest) and faces, int32, of all bodies end to end; sent first, on every change and each MESH_S
     update has points, as they are now, in the same order; a body that is out has NaN
 
-Arrays keep every bit: ``data`` is their C-ordered memory in little endian, ``dtype`` numpy's name of it. A slow store
-costs frames, never the session: only the newest frame waits. It watches through player.client like everyone else.
+Arrays keep every bit: ``data`` is the memory of the array, C order and little endian; ``dtype`` is numpy's name.
+When the store is slow the bridge drops all frames but the newest. It observes sessions through player/client.py, as
+any observer. This module must never slow a session down.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import Frame, Topology, encode_frame
 from tussle.player.client import Client
+from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Bridge", "decode_update", "encode_update", "world_points"]
 
 log = get_logger("worker.bridge")
 
-LOOK_S = 0.5
-"""Interval of looking for sessions that run."""
+POLL_S = 0.5
+"""Interval of the search for running sessions."""
 
 MESH_S = 5.0
-"""The mesh comes again after this long: pub/sub remembers nothing for those who come late."""
+"""The mesh is published again after this time, for subscribers that missed it."""
 
 Array = npt.NDArray[Any]
 KINDS = "fiub"
@@ -46,18 +48,18 @@ KINDS = "fiub"
 
 
 def encode_update(about: dict[str, Any], arrays: dict[str, Array]) -> bytes:
-    """One message. Raises ValueError for an array that is not of numbers."""
+    """Return one message. Raises ValueError for an array whose elements are not numbers or booleans."""
     packed = {}
     for name, array in arrays.items():
         if array.dtype.kind not in KINDS:
-            raise ValueError(f"{name} has dtype {array.dtype}, which is not of plain numbers")
+            raise ValueError(f"{name} has dtype {array.dtype}, not a type of plain numbers")
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         packed[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "data": little.tobytes()}
     return base64.b64encode(zlib.compress(bson.encode({**about, "arrays": packed})))
 
 
 def decode_update(message: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What ``encode_update`` was given. Raises ValueError for anything else."""
+    """Return the two arguments of ``encode_update``. Raises ValueError for a message of another form."""
     try:
         about: dict[str, Any] = bson.decode(zlib.decompress(base64.b64decode(message, validate=True)))
         packed = about.pop("arrays")
@@ -72,9 +74,9 @@ def decode_update(message: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def world_points(topology: Topology, frame: Frame) -> npt.NDArray[np.float32]:
-    """Where every vertex is now [m], shape (n, 3), bodies end to end; NaN for a body that is out.
+    """Return the positions of all vertices [m], shape (n, 3), body after body; NaN for a body that is out.
 
-    A body with as many rows as vertices is given by its vertices; else its four rows are centre and images of the axes.
+    An elastic body has one row per vertex. An affine body has four rows: its centre and the images of its axes.
     """
     parts: list[npt.NDArray[np.float32]] = []
     moving = at = 0
@@ -92,7 +94,8 @@ def world_points(topology: Topology, frame: Frame) -> npt.NDArray[np.float32]:
 
 
 def mesh_arrays(topology: Topology) -> dict[str, Array]:
-    """Rest points and faces of all bodies, end to end."""
+    """Return ``points``, the rest positions [m], shape (n, 3), and ``faces``, vertex numbers, shape (m, 3), of all
+    bodies."""
     faces, offset = [], 0
     for body in topology.bodies:
         faces.append(np.asarray(body.faces, np.int32) + offset)
@@ -105,21 +108,23 @@ def mesh_arrays(topology: Topology) -> dict[str, Array]:
 
 
 class Bridge:
-    """Bridges every session that runs on the server at SERVER_URL."""
+    """Republishes every running session of the server at SERVER_URL."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.published = 0
         self.bytes = 0
-        self.bytes_of_ours = 0
+        self.frame_bytes = 0
         self._store = store
         self._settings = settings
         self._stopping = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def stop(self) -> None:
+        """Make ``run`` return."""
         self._stopping.set()
 
     async def run(self) -> None:
+        """Bridge sessions until ``stop``. Retries when the server is unreachable."""
         log.info("bridge_started", channel=self._settings.bridge_channel)
         async with Client(self._settings.server_url) as client:
             logged_in = False
@@ -130,15 +135,11 @@ class Bridge:
                         logged_in = True
                     for view in await client.sessions(status="running"):
                         if view.session not in self._tasks:
-                            self._begin(client, view.session)
+                            self._start_following(client, view.session)
                 except LobbyError as error:
                     logged_in = logged_in and error.status != 401
                     log.warning("bridge_waiting", error=error.message)
-                try:
-                    async with asyncio.timeout(LOOK_S):
-                        await self._stopping.wait()
-                except TimeoutError:
-                    continue
+                await wait_for_stop(self._stopping, POLL_S)
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -147,16 +148,16 @@ class Bridge:
             "bridge_stopped",
             published=self.published,
             bytes_each=self.bytes // each,
-            ours_each=self.bytes_of_ours // each,
+            frame_bytes_each=self.frame_bytes // each,
         )
 
-    def _begin(self, client: Client, session: str) -> None:
+    def _start_following(self, client: Client, session: str) -> None:
         task = asyncio.create_task(self._follow(client, session), name=f"bridge-{session}")
         self._tasks[session] = task
         task.add_done_callback(lambda _: self._tasks.pop(session, None))
 
     async def _follow(self, client: Client, session: str) -> None:
-        """Publish one session's frames until it is over."""
+        """Publish the frames of one session until it is over."""
         try:
             async with client.connect(await client.observe(session)) as connection:
                 draining = asyncio.create_task(_drain(connection), name=f"bridge-events-{session}")
@@ -170,14 +171,14 @@ class Bridge:
                             about = {"type": "mesh", "session": session, "version": topology.version}
                             await self._publish(encode_update(about, mesh_arrays(topology)))
                             version, meshed = topology.version, time.monotonic()
-                        await self._update(session, topology, frame)
+                        await self._publish_update(session, topology, frame)
                 finally:
                     draining.cancel()
                     await asyncio.gather(draining, return_exceptions=True)
         except LobbyError as error:
             log.warning("session_not_bridged", token=short(session), error=error.message)
 
-    async def _update(self, session: str, topology: Topology, frame: Frame) -> None:
+    async def _publish_update(self, session: str, topology: Topology, frame: Frame) -> None:
         about = {
             "type": "update", "session": session, "tick": frame.tick, "epoch": frame.epoch,
             "min_distance": frame.min_distance, "version": frame.version,
@@ -186,7 +187,7 @@ class Bridge:
         if await self._publish(message):
             self.published += 1
             self.bytes += len(message)
-            self.bytes_of_ours += len(encode_frame(frame))
+            self.frame_bytes += len(encode_frame(frame))
 
     async def _publish(self, message: bytes) -> bool:
         try:
@@ -198,6 +199,6 @@ class Bridge:
 
 
 async def _drain(connection: Any) -> None:
-    """Events are not ours, but they must not pile up."""
+    """Discard the events of a session, so that they do not fill the queue."""
     async for _ in connection:
         pass

@@ -1,10 +1,10 @@
-"""Cleans up after sessions: awards, then an end of life for every key, then the acknowledgement.
+"""Cleaning up after sessions: give the awards, set an expiry on every key, acknowledge.
 
     lifecycle stream -> group "cleanup" -> award.lua -> expire.lua -> XACK
-            ^-- woken by the channel, else by time; entries of dead workers are claimed
+            ^-- read when the channel wakes the worker, else after claim_idle_s; entries of dead workers are claimed
 
-Handled at least once, effect once: both scripts find their own traces. Any number of workers may run, start late or
-die at any point. This module must never touch a session that is not over.
+Each entry is handled at least once and has its effect once: both scripts detect that they ran before. Any number of
+workers may run, start late or die at any point. This module must never touch a session that is not over.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED, LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
-from tussle.lobby.store.streams import Entry, StreamGroup
-from tussle.worker.awards import Award, Rating, awards, places_of
+from tussle.worker.awards import Award, Rating, award_places, places_of
+from tussle.worker.stopping import wait_for_stop
 
-__all__ = ["GROUP", "Cleanup", "Hook", "nothing", "rest"]
+__all__ = ["GROUP", "Cleanup", "Hook", "no_hook"]
 
 log = get_logger("worker.cleanup")
 
@@ -31,45 +32,52 @@ TRIES = 16
 RETRY_S = 0.5
 
 Hook = Callable[[str, str], Awaitable[None]]
-"""Called with (point, session) at "before_award", "before_expire", "before_acknowledge", "acknowledged"."""
+"""A test's hook, called with (point, session). The points are before_award, before_expire, before_acknowledge and
+acknowledged."""
 
 _ENDS = {status.value for status in ENDED}
-assert {event.value for event in LifecycleEvent} >= _ENDS, (
-    "a session ends with the event named like its status"
-)
+assert {event.value for event in LifecycleEvent} >= _ENDS, "an end status has the name of its event"
 
 
-async def nothing(point: str, session: str) -> None:
-    """The hook of a worker that nobody watches."""
+async def no_hook(point: str, session: str) -> None:
+    """Do nothing."""
 
 
 class Cleanup:
-    """One worker of the group. ``run`` until ``stop`` is set; ``handle`` one session directly."""
+    """One worker of the group."""
 
     def __init__(
-        self, store: Store, settings: Settings, *, consumer: str | None = None, hook: Hook = nothing
+        self, store: Store, settings: Settings, *, consumer: str | None = None, hook: Hook = no_hook
     ) -> None:
-        self.group = StreamGroup(store, store.keys.lifecycle, GROUP, consumer or f"w-{new_secret()[:8]}")
+        self.group = ConsumerGroup(
+            store,
+            store.keys.lifecycle,
+            GROUP,
+            consumer or f"w-{new_secret()[:8]}",
+            claim_idle_s=settings.claim_idle_s,
+            dead_s=max(60.0, 20 * settings.claim_idle_s, 4 * settings.sweep_s),
+        )
         self.handled = 0
         self._store = store
         self._keys = store.keys
         self._expiry_ms = settings.expiry_s * 1000
         self._idle_s = settings.claim_idle_s
         self._hook = hook
-        self._something = asyncio.Event()
+        self._woken = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Handle entries until ``stop``; the one under way is finished. A store that is away is asked again."""
+        """Handle entries until ``stop``, finish the one in hand and leave the group. Retries when the store is
+        unreachable."""
         async with asyncio.TaskGroup() as group:
             listener = group.create_task(self._listen(), name="cleanup-hints")
             stopper = group.create_task(self._wake_at(stop), name="cleanup-stop")
             while not stop.is_set():
                 try:
                     await self.group.ensure()
-                    await self._work(stop)
+                    await self._drain_until(stop)
                 except StoreError as error:
                     log.warning("cleanup_waiting", error=error.message)
-                    await rest(stop, RETRY_S)
+                    await wait_for_stop(stop, RETRY_S)
             listener.cancel()
             stopper.cancel()
         try:
@@ -78,16 +86,14 @@ class Cleanup:
             log.warning("consumer_not_left", error=error.message)
 
     async def drain(self) -> int:
-        """Handle what is there now, read or to be claimed; how many entries."""
-        done = 0
-        for entries in (await self.group.claim(round(self._idle_s * 1000)), await self.group.read()):
-            for entry in entries:
-                await self._take(entry)
-                done += 1
-        return done
+        """Handle the entries that can be claimed or read now. Returns how many."""
+        entries = await self.group.claim() + await self.group.read()
+        for entry in entries:
+            await self._handle_entry(entry)
+        return len(entries)
 
     async def handle(self, session: str) -> bool:
-        """Award and expire one session that is over. False: it is gone, or not over."""
+        """Award and expire one session. Returns False, and changes nothing, if it is gone or not over."""
         await self._hook("before_award", session)
         await self._award(session)
         await self._hook("before_expire", session)
@@ -97,28 +103,28 @@ class Cleanup:
         async with self._store.wakeups() as hints:
             try:
                 await hints.add(self._keys.lifecycle)
-            except StoreError as error:  # it stays wanted
+            except StoreError as error:  # the hints subscribe again by themselves
                 log.warning("cleanup_not_woken", error=error.message)
             async for _ in hints:
-                self._something.set()
+                self._woken.set()
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
-        self._something.set()
+        self._woken.set()
 
-    async def _work(self, stop: asyncio.Event) -> None:
+    async def _drain_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            self._something.clear()
+            self._woken.clear()
             while await self.drain():
                 if stop.is_set():
                     return
             try:
                 async with asyncio.timeout(self._idle_s):
-                    await self._something.wait()
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 
-    async def _take(self, entry: Entry) -> None:
+    async def _handle_entry(self, entry: Entry) -> None:
         session = entry.fields.get("session", "")
         if entry.fields.get("event") in _ENDS and session:
             if await self.handle(session):
@@ -149,7 +155,7 @@ class Cleanup:
             )
             ratings = [Rating(float(mu), float(sigma)) if mu else Rating() for mu, sigma in stored]
             args: list[Any] = [mode]
-            for award, (mu, sigma) in zip(awards(places, ratings), stored, strict=True):
+            for award, (mu, sigma) in zip(award_places(places, ratings), stored, strict=True):
                 args += _award_args(award, mu, sigma)
             reply = await self._store.run(
                 "award",
@@ -158,7 +164,7 @@ class Cleanup:
             )
             if reply[0] == "OK":
                 return
-        raise StoreError(f"the ratings of {session} change faster than they can be written")
+        raise StoreError(f"the ratings of the players of {session} keep changing")
 
     async def _expire(self, session: str) -> bool:
         keys = self._keys
@@ -177,20 +183,11 @@ class Cleanup:
                 return False
             if reply[0] == "OK":
                 return bool(reply[1] == "1")
-        raise StoreError(f"the members of {session} change though it is over")
+        raise StoreError(f"the members of the ended session {session} keep changing")
 
 
 def _award_args(award: Award, mu: str | None, sigma: str | None) -> list[Any]:
-    """The eight arguments that award.lua takes for a player."""
+    """The eight arguments of award.lua for one player."""
     rating = award.rating
     new = ("", "", "") if rating is None else (repr(rating.mu), repr(rating.sigma), rating.value)
     return [award.player, mu or "", sigma or "", *new, award.xp, int(award.won)]
-
-
-async def rest(stop: asyncio.Event, seconds: float) -> None:
-    """Wait, but not past ``stop``."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

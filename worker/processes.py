@@ -1,6 +1,8 @@
-"""The worker processes: how each is made, started and stopped, and where its logs go. Decides nothing else.
+"""The worker processes: how each one is made, started and stopped, and where its logs go.
 
-python -m worker [all | cleanup | sweep | velocity | position | storage | bridge | source]
+    python -m worker [all | cleanup | sweep | velocity | position | storage | bridge | source]
+
+A process imports its modules only when it is made: a solver needs no pyarrow. This module must never handle an entry.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
+from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["PROCESSES", "Process", "run_process"]
 
@@ -27,28 +30,28 @@ CONNECT_RETRY_S = 0.5
 
 
 class Process(Protocol):
-    """What ``run_process`` runs: ``run`` returns soon after ``stop``."""
+    """A worker process: ``run`` returns soon after ``stop``."""
 
     def stop(self) -> None: ...
     async def run(self) -> None: ...
 
 
-def _housekeeping(part: str, store: Store, settings: Settings) -> Process:
-    from tussle.worker.housekeeping import Housekeeping
+def _maintenance(part: str, store: Store, settings: Settings) -> Process:
+    from tussle.worker.sweep import Maintenance
 
-    return Housekeeping(store, settings, part)
+    return Maintenance(store, settings, part)
 
 
 def _velocity(store: Store, settings: Settings) -> Process:
-    from tussle.worker.spring.velocity import velocity_solver
+    from tussle.worker.spring.solvers import make_velocity_solver
 
-    return velocity_solver(store, settings)
+    return make_velocity_solver(store, settings)
 
 
 def _position(store: Store, settings: Settings) -> Process:
-    from tussle.worker.spring.position import position_solver
+    from tussle.worker.spring.solvers import make_position_solver
 
-    return position_solver(store, settings)
+    return make_position_solver(store, settings)
 
 
 def _storage(store: Store, settings: Settings) -> Process:
@@ -70,21 +73,21 @@ def _bridge(store: Store, settings: Settings) -> Process:
 
 
 PROCESSES: dict[str, Callable[[Store, Settings], Process]] = {
-    "all": partial(_housekeeping, "all"),
-    "cleanup": partial(_housekeeping, "cleanup"),
-    "sweep": partial(_housekeeping, "sweep"),
+    "all": partial(_maintenance, "all"),
+    "cleanup": partial(_maintenance, "cleanup"),
+    "sweep": partial(_maintenance, "sweep"),
     "velocity": _velocity,
     "position": _position,
     "storage": _storage,
     "source": _source,
     "bridge": _bridge,
 }
-"""By the name on the command line. A process imports what it needs when it is made: a solver needs no pyarrow."""
+"""Name on the command line -> what makes the process."""
 
 
 def run_process(name: str, settings: Settings) -> int:
-    """Run one until it ends or SIGTERM or SIGINT; its exit code: 2 for settings or a store that cannot be used, 1
-    for another failure of ours."""
+    """Run a process until it ends, or until SIGTERM or SIGINT. Returns its exit code: 0, 2 for settings or a store that
+    cannot be used, 1 for another failure."""
     logs.configure(settings, process="worker" if name == "all" else f"worker-{name}")
     if not settings.redis_url:
         sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
@@ -120,8 +123,8 @@ async def _serve(name: str, settings: Settings) -> int:
 
 
 async def _connect(settings: Settings, stopped: asyncio.Event) -> Store | None:
-    """The store, waited for: start order does not matter. None when stopped first. Raises StoreError for a store
-    that is there and cannot be used."""
+    """Connect to the store, and wait for it while it is unreachable. Returns None when stopped first. Raises StoreError
+    for a store that is reachable and cannot be used."""
     waiting = False
     while not stopped.is_set():
         try:
@@ -132,9 +135,5 @@ async def _connect(settings: Settings, stopped: asyncio.Event) -> Store | None:
             if not waiting:
                 log.warning("store_waiting", error=error.message)
                 waiting = True
-        try:
-            async with asyncio.timeout(CONNECT_RETRY_S):
-                await stopped.wait()
-        except TimeoutError:
-            continue
+        await wait_for_stop(stopped, CONNECT_RETRY_S)
     return None

@@ -1,12 +1,12 @@
-"""Sources of readings that are no session, behind one small interface; ``python -m worker source`` runs one.
+"""Sources of readings other than sessions. ``python -m worker source`` publishes one.
 
-    SOURCE=mock        a sine, a ramp and a seeded random walk: for clients that need something to show
-    SOURCE=host        this machine: load, memory, CPU share of this moment (Linux, from /proc)
-    SOURCE=csv:PATH    the rows of a CSV file that grows; every column that is a number is a sensor
-    SOURCE=log:PATH    a log that grows: lines, bytes, and lines with an error, since the last batch
+    SOURCE=mock        a sine, a ramp and a seeded random walk, for clients that need some data
+    SOURCE=host        load, memory and CPU share of this machine (Linux, from /proc)
+    SOURCE=csv:PATH    the rows of a CSV file that grows; each numeric column is a sensor
+    SOURCE=log:PATH    a log that grows: lines, bytes and lines with an error since the last batch
 
-A source says what it measures and, when asked, what is new; nothing new is nothing said. This module must never repeat
-a reading that has been published.
+A source lists its sensors and returns the readings that are new since the last call. This module must never publish a
+reading twice.
 """
 
 from __future__ import annotations
@@ -29,29 +29,31 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
+from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["CsvTail", "HostMetrics", "LogTail", "MockSource", "Source", "SourceProcess", "make_source"]
 
 log = get_logger("worker.source")
 
 ROWS_AT_ONCE = 1000
-"""Rows of a file that one look takes: what bounds the memory when it grew much."""
+"""Most rows that one call reads from a file. It bounds the memory when the file has grown by much."""
 
 
 class Source(Protocol):
-    """``sensors`` may change; whoever follows the source is then told so."""
+    """A source of readings. When ``sensors`` changes, the next batch publishes the new list."""
 
     kind: str
 
     @property
     def sensors(self) -> tuple[Sensor, ...]: ...
 
-    def look(self) -> list[dict[str, Reading]]:
-        """What is new since the last look, oldest first; [] when nothing is. Raises OSError: away, ask again."""
+    def read_new(self) -> list[dict[str, Reading]]:
+        """Return the readings since the last call, oldest first. Raises OSError if the source is unavailable; the
+        caller may retry."""
 
 
 class MockSource:
-    """Three sensors, the same numbers for the same seed."""
+    """Three sensors. The same seed gives the same numbers."""
 
     kind = "mock"
     sensors = (
@@ -65,7 +67,7 @@ class MockSource:
         self._n = 0
         self._walk = 0.0
 
-    def look(self) -> list[dict[str, Reading]]:
+    def read_new(self) -> list[dict[str, Reading]]:
         self._n += 1
         self._walk += self._random.gauss(0.0, 1.0)
         return [
@@ -74,13 +76,13 @@ class MockSource:
 
 
 class HostMetrics:
-    """Load, memory and CPU share of this machine. Where there is no /proc, the load only."""
+    """Load, memory and CPU share of this machine; only the load where /proc is missing."""
 
     kind = "host"
     sensors = (
         Sensor("load", "1", "runnable processes, mean of one minute"),
         Sensor("cpu", "1", "share of all cores that was busy since the last batch; null in the first"),
-        Sensor("memory_used", "B", "memory that is not available"),
+        Sensor("memory_used", "B", "memory in use"),
         Sensor("memory_total", "B", "memory of the machine"),
     )
 
@@ -88,7 +90,7 @@ class HostMetrics:
         self._proc = proc
         self._before: tuple[int, int] | None = None
 
-    def look(self) -> list[dict[str, Reading]]:
+    def read_new(self) -> list[dict[str, Reading]]:
         readings: dict[str, Reading] = {"load": os.getloadavg()[0]}
         if (self._proc / "meminfo").exists():
             total, available = self._memory()
@@ -112,7 +114,7 @@ class HostMetrics:
 
 
 class _Tail:
-    """Whole new lines of a file that grows; from its beginning again when it was replaced or cut."""
+    """The complete new lines of a file that grows. A file that was replaced or truncated is read from its beginning."""
 
     def __init__(self, path: Path, *, from_end: bool) -> None:
         self._path = path
@@ -132,7 +134,7 @@ class _Tail:
             while len(lines) < ROWS_AT_ONCE:
                 line = file.readline()
                 if not line.endswith(b"\n"):
-                    break  # the rest of it is still being written
+                    break  # the line is still being written
                 offset += len(line)
                 lines.append(line.decode("utf-8", "replace").rstrip("\r\n"))
             self._place = (inode, offset)
@@ -140,7 +142,7 @@ class _Tail:
 
 
 class CsvTail:
-    """The rows of a CSV file, from its beginning; the first line names the columns."""
+    """The rows of a CSV file from its beginning. The first line names the columns."""
 
     kind = "csv"
 
@@ -152,14 +154,14 @@ class CsvTail:
     def sensors(self) -> tuple[Sensor, ...]:
         return tuple(Sensor(name, "", f"column {name}") for name in self._columns or ())
 
-    def look(self) -> list[dict[str, Reading]]:
+    def read_new(self) -> list[dict[str, Reading]]:
         rows = list(csv.reader(self._tail.lines()))
         if rows and self._columns is None:
             self._columns = [name.strip() for name in rows.pop(0)]
         found = []
         for row in rows:
             if row == self._columns:
-                continue  # the file was begun again
+                continue  # the header of a replaced file
             numbers = {name: _number(text) for name, text in zip(self._columns or (), row, strict=False)}
             readings: dict[str, Reading] = {
                 name: value for name, value in numbers.items() if value is not None
@@ -178,20 +180,20 @@ def _number(text: str) -> float | None:
 
 
 class LogTail:
-    """How much a log grows, from now on."""
+    """The growth of a log from the start of this process."""
 
     kind = "log"
     sensors = (
         Sensor("lines", "1", "lines since the last batch"),
-        Sensor("bytes", "B", "their size"),
-        Sensor("errors", "1", "those that say error, critical or Traceback"),
+        Sensor("bytes", "B", "size of the lines"),
+        Sensor("errors", "1", "lines with error, critical or Traceback"),
     )
     ERROR = re.compile(r"\b(error|critical|traceback)\b", re.IGNORECASE)
 
     def __init__(self, path: Path) -> None:
         self._tail = _Tail(path, from_end=True)
 
-    def look(self) -> list[dict[str, Reading]]:
+    def read_new(self) -> list[dict[str, Reading]]:
         lines = self._tail.lines()
         if not lines:
             return []
@@ -209,7 +211,7 @@ KINDS: dict[str, Callable[[str], Source]] = {
 
 
 def make_source(settings: Settings) -> tuple[str, Source]:
-    """The source that SOURCE names, and its name. Raises BadSetting."""
+    """Return the name and the source of the settings SOURCE and SOURCE_NAME. Raises BadSetting."""
     kind, _, path = settings.source.partition(":")
     if kind not in KINDS or (kind in ("csv", "log")) != bool(path):
         raise BadSetting(f"SOURCE={settings.source}: must be host, mock, csv:PATH or log:PATH")
@@ -222,7 +224,8 @@ def make_source(settings: Settings) -> tuple[str, Source]:
 
 
 class SourceProcess:
-    """Publishes one source at SOURCE_HZ until ``stop``; then the source is taken off the list, its stream stays."""
+    """Publishes one source at SOURCE_HZ. At the end it takes the source off the list of sources and keeps its
+    stream."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.published = 0
@@ -233,25 +236,23 @@ class SourceProcess:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
+        """Make ``run`` return."""
         self._stopping.set()
 
     async def run(self) -> None:
+        """Publish until ``stop``. Retries when the source or the store is unavailable."""
         log.info("source_started", source=self._name, kind=self._source.kind)
         failing = False
         while not self._stopping.is_set():
             try:
-                for readings in await asyncio.to_thread(self._source.look):
+                for readings in await asyncio.to_thread(self._source.read_new):
                     await self._publish(readings)
                 failing = False
             except (OSError, StoreError) as error:
                 if not failing:
                     log.warning("source_waiting", source=self._name, error=str(error))
                 failing = True
-            try:
-                async with asyncio.timeout(1 / self._settings.source_hz):
-                    await self._stopping.wait()
-            except TimeoutError:
-                continue
+            await wait_for_stop(self._stopping, 1 / self._settings.source_hz)
         await self._store.call("HDEL", self._store.keys.sources, self._name)
         log.info("source_stopped", source=self._name, published=self.published)
 

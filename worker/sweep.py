@@ -1,13 +1,18 @@
-"""Repairs what no event told: at boot, and every SWEEP_S.
+"""The sweep: a pass over the store that repairs what a lost event or a dead process left behind.
 
-    timers that are due          -> executed                (also every second, for the promise of D3)
-    waiting, but holder dead     -> another holder          running, unclaimed (ABANDON_S) -> failed, holder_lost
-    over, but never cleaned      -> awarded and expired     on an index, but no keys  -> forgotten ("expired")
-    keys, but on no index        -> indexed or expiring     forgotten guests          -> off the leaderboards
-    lifecycle entries that every group has acknowledged, workers that are gone -> dropped
+    timer is due                                     -> executed (checked twice a second too)
+    lobby waits, its holder is dead                  -> moved to another holder
+    session runs, unclaimed for ABANDON_S            -> failed, with reason holder_lost
+    session is over, not cleaned up                  -> awarded and expired
+    session is on an index, its keys are gone        -> taken off, with the event "expired"
+    session has keys, is on no index                 -> indexed, or expired
+    player on a leaderboard is gone                  -> taken off
+    lifecycle entry is acknowledged by every group   -> deleted
+    consumer of the cleanup group is dead            -> deleted
 
-Everything is a script that checks again what was found here: any number of sweeps may run at once. Each pass is
-bounded; what it does not reach, the next one does. This module must never act on a first sight of a dead holder.
+A pass runs at start and every SWEEP_S. Each repair is a script that checks the condition again, so any number of sweeps
+may run at once. Each pass is bounded; the next one continues. This module must never treat a holder as dead when its
+lease is missing for the first time.
 """
 
 from __future__ import annotations
@@ -24,26 +29,28 @@ from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
-from tussle.lobby.store.streams import trim_acknowledged
-from tussle.worker.cleanup import Cleanup, rest
+from tussle.worker.cleanup import Cleanup, Hook, no_hook
+from tussle.worker.stopping import wait_for_stop
 
-__all__ = ["Sweep"]
+__all__ = ["Maintenance", "Sweep"]
 
 log = get_logger("worker.sweep")
+worker_log = get_logger("worker")
 
 PAGE = 200
 KEYS_PER_PASS = 5000
-"""Keys of the store that one pass looks at for orphans; the next pass goes on there."""
+"""Keys that one pass scans for orphans. The next pass continues the scan."""
 
 TIMERS_S = 0.5
-"""Longest time between two looks at the timers."""
+"""Longest time between two checks of the timers."""
 
 TRIES = 16
 
 
 class Sweep:
-    """One worker's sweep. ``clock``: a monotonic one [s], only used to wait before a holder counts as dead."""
+    """The sweep of one worker. ``clock``: monotonic time [s]; it measures how long a lease has been missing."""
 
     def __init__(
         self,
@@ -64,27 +71,27 @@ class Sweep:
         self._cursor = "0"
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until ``stop``. A store that is away is asked again at the next turn."""
+        """Sweep until ``stop``. A pass that finds the store unreachable is skipped."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_timers(stop), name="sweep-timers")
             while not stop.is_set():
                 try:
-                    repaired = await self.once()
+                    repaired = await self.run_pass()
                 except StoreError as error:
                     log.warning("sweep_waiting", error=error.message)
                 else:
                     if repaired:
                         log.info("store_swept", **repaired)
-                await rest(stop, self._settings.sweep_s)
+                await wait_for_stop(stop, self._settings.sweep_s)
 
-    async def once(self) -> Counter[str]:
-        """One pass; what it repaired, by kind. Raises StoreError."""
+    async def run_pass(self) -> Counter[str]:
+        """Run one pass. Returns the number of repairs of each kind, without zeros. Raises StoreError."""
         repaired: Counter[str] = Counter()
         repaired["timers"] += await self._lobbies.run_due()
-        repaired.update(await self._holders())
-        repaired.update(await self._unclean())
-        repaired.update(await self._forgotten())
-        repaired.update(await self._orphans())
+        repaired.update(await self._repair_holders())
+        repaired.update(await self._clean_up_ended())
+        repaired.update(await self._forget_expired())
+        repaired.update(await self._adopt_orphans())
         repaired["lifecycle_trimmed"] += await trim_acknowledged(self._store, self._keys.lifecycle)
         repaired["lifecycle_trimmed"] += int(
             await self._store.call(
@@ -92,8 +99,7 @@ class Sweep:
             )
         )
         await self._cleanup.group.ensure()
-        idle_ms = round(max(60.0, 20 * self._settings.claim_idle_s, 4 * self._settings.sweep_s) * 1000)
-        repaired["consumers"] += await self._cleanup.group.forget_consumers(idle_ms)
+        repaired["consumers"] += await self._cleanup.group.remove_dead_consumers()
         return +repaired
 
     async def _keep_timers(self, stop: asyncio.Event) -> None:
@@ -105,11 +111,11 @@ class Sweep:
             except StoreError as error:
                 log.warning("timers_waiting", error=error.message)
                 wait = TIMERS_S
-            await rest(stop, min(TIMERS_S, max(0.02, wait)))
+            await wait_for_stop(stop, min(TIMERS_S, max(0.02, wait)))
 
     # holders
 
-    async def _holders(self) -> Counter[str]:
+    async def _repair_holders(self) -> Counter[str]:
         repaired: Counter[str] = Counter()
         alive = await self._servers.alive()
         held = {(server.id, server.nonce) for server in alive}
@@ -131,7 +137,8 @@ class Sweep:
         return repaired
 
     def _is_dead(self, holder: tuple[str, str]) -> bool:
-        """Whether its lease has been gone for a lease's life: a store that comes back has no leases at first."""
+        """Whether the lease has been missing for a whole lease time. A store that was restarted has no leases at
+        first."""
         since = self._missing.setdefault(holder, self._clock())
         return self._clock() - since >= self._settings.lease_ms / 1000
 
@@ -146,7 +153,7 @@ class Sweep:
             return "rehomed" if moved else ""
         missing_s = self._clock() - self._missing[holder.id, holder.nonce]
         if missing_s < self._settings.abandon_s:
-            return ""  # another server, perhaps one that only starts, will claim it and go on
+            return ""  # another server may still claim the session, perhaps one that is starting
         if await self._fail(token, holder):
             log.warning("session_failed", token=short(token), reason="holder_lost", server=holder.id)
             return "holder_lost"
@@ -180,12 +187,12 @@ class Sweep:
             )
             if reply[0] == "OK":
                 return bool(reply[1] == "1")
-        raise StoreError(f"the members of {token} change faster than it can be ended")
+        raise StoreError(f"the members of {token} keep changing")
 
-    # what is over
+    # sessions that are over
 
-    async def _unclean(self) -> Counter[str]:
-        """Sessions that ended a while ago and have no end of life yet."""
+    async def _clean_up_ended(self) -> Counter[str]:
+        """Clean up the sessions that ended ``claim_idle_s`` ago and have no expiry yet."""
         repaired: Counter[str] = Counter()
         before = await self._store.now_ms() - round(self._settings.claim_idle_s * 1000)
         async for page in self._pages(self._keys.ended, before):
@@ -195,14 +202,14 @@ class Sweep:
                     repaired["cleaned"] += 1
         return repaired
 
-    async def _forgotten(self) -> Counter[str]:
-        """Sessions on an index whose keys are gone."""
+    async def _forget_expired(self) -> Counter[str]:
+        """Take sessions whose keys are gone off the indexes."""
         repaired: Counter[str] = Counter()
         keys = self._keys
         for index in (keys.ended, keys.lobbies, keys.running):
             async for page in self._pages(index):
                 exist = await self._store.batch([("EXISTS", keys.session(token)) for token in page])
-                for token in (token for token, there in zip(page, exist, strict=True) if not there):
+                for token in (token for token, exists in zip(page, exist, strict=True) if not exists):
                     reply = await self._store.run(
                         "forget",
                         [
@@ -218,9 +225,9 @@ class Sweep:
                     repaired["expired"] += reply[1] == "1"
         return repaired
 
-    # what no index knows
+    # keys on no index
 
-    async def _orphans(self) -> Counter[str]:
+    async def _adopt_orphans(self) -> Counter[str]:
         repaired: Counter[str] = Counter()
         sessions: dict[str, set[str]] = defaultdict(set)
         prefix = self._keys.prefix
@@ -254,18 +261,18 @@ class Sweep:
         return str(reply[1])
 
     async def _unrank(self, leaderboard: str) -> int:
-        """Take players that no longer exist off a leaderboard."""
+        """Take players that no longer exist off a leaderboard. Returns how many."""
         gone = 0
         async for page in self._pages(leaderboard):
             exist = await self._store.batch([("EXISTS", self._keys.player(player)) for player in page])
-            missing = [player for player, there in zip(page, exist, strict=True) if not there]
+            missing = [player for player, exists in zip(page, exist, strict=True) if not exists]
             if missing:
                 gone += await self._store.call("ZREM", leaderboard, *missing)
         return gone
 
     async def _pages(self, index: str, until: int | str = "+inf") -> AsyncIterator[list[str]]:
-        """The members of an index whose scores are up to ``until``, in pages; members that go meanwhile may hide
-        others until the next pass."""
+        """The members of an index with scores up to ``until``, in pages. A member that is removed meanwhile may hide
+        another one until the next pass."""
         start = 0
         while True:
             page: list[str] = await self._store.call(
@@ -278,6 +285,30 @@ class Sweep:
             start += PAGE
 
 
+class Maintenance:
+    """The process of ``python -m worker [cleanup | sweep | all]``: the cleanup, the sweep, or both."""
+
+    def __init__(self, store: Store, settings: Settings, part: str = "all", *, hook: Hook = no_hook) -> None:
+        self._part = part
+        self._cleanup = Cleanup(store, settings, hook=hook)
+        self._sweep = Sweep(store, settings, self._cleanup)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Make ``run`` return after the entry in hand."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Run the parts until ``stop``."""
+        worker_log.info("worker_started", part=self._part)
+        async with asyncio.TaskGroup() as group:
+            if self._part in ("cleanup", "all"):
+                group.create_task(self._cleanup.run(self._stopping), name="cleanup")
+            if self._part in ("sweep", "all"):
+                group.create_task(self._sweep.run(self._stopping), name="sweep")
+        worker_log.info("worker_stopped", part=self._part, handled=self._cleanup.handled)
+
+
 def _literal(text: str) -> str:
-    """Text as a pattern that matches only itself."""
+    """Return a SCAN pattern that matches the text only."""
     return "".join(f"\\{character}" if character in "*?[]\\^-" else character for character in text)

@@ -13,13 +13,12 @@ from tussle.lobby.rules.spring import Spring, SpringRun
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.store.store import Store
-from tussle.worker.spring.position import position_solver
-from tussle.worker.spring.velocity import velocity_solver
+from tussle.worker.spring.solvers import make_position_solver, make_velocity_solver
 
 
 async def solved(store: Store, settings: Settings, runs: SpringRuns, *wanted: str) -> list[SpringRun]:
     """Let both solvers work until those runs are done; their whole series."""
-    solvers = [velocity_solver(store, settings), position_solver(store, settings)]
+    solvers = [make_velocity_solver(store, settings), make_position_solver(store, settings)]
     tasks = [asyncio.create_task(solver.run()) for solver in solvers]
 
     async def done() -> bool:
@@ -62,7 +61,7 @@ async def test_a_look_gives_what_is_new_of_its_own_run_only(
     wanted = [await runs.begin("one", 0.0, 1.0), await runs.begin("two", 1.0, 0.0)]
     await store.call("XADD", store.keys.positions, "*", "something", "else")
     settings = Settings.read({}, spring_cycles=25)
-    solvers = [velocity_solver(store, settings), position_solver(store, settings)]
+    solvers = [make_velocity_solver(store, settings), make_position_solver(store, settings)]
     tasks = [asyncio.create_task(solver.run()) for solver in solvers]
     try:
         for run, x0 in zip(wanted, (0.0, 1.0), strict=True):

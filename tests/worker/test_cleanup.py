@@ -24,7 +24,7 @@ VICTIM = """
 import asyncio, os, signal, sys
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
-from tussle.worker.housekeeping import Housekeeping
+from tussle.worker.sweep import Maintenance
 
 async def die(point, session):
     if point == sys.argv[1]:
@@ -32,7 +32,7 @@ async def die(point, session):
 
 async def main():
     settings = Settings.read()
-    await Housekeeping(await Store.connect(settings.redis_url, settings.realm), settings, "cleanup", hook=die).run()
+    await Maintenance(await Store.connect(settings.redis_url, settings.realm), settings, "cleanup", hook=die).run()
 
 asyncio.run(main())
 """

@@ -27,8 +27,8 @@ def test_the_mock_is_the_same_each_time() -> None:
     """Three sensors, reproducible."""
     first, second = MockSource(), MockSource()
     for n in range(1, 5):
-        (one,) = first.look()
-        assert [one] == second.look()
+        (one,) = first.read_new()
+        assert [one] == second.read_new()
         assert one["ramp"] == n
         assert set(one) == {sensor.name for sensor in first.sensors}
 
@@ -36,7 +36,7 @@ def test_the_mock_is_the_same_each_time() -> None:
 def test_the_host_is_measured(tmp_path: Path) -> None:
     """Memory and CPU share come from /proc; without it there is the load alone."""
     source = HostMetrics()
-    first, second = source.look()[0], source.look()[0]
+    first, second = source.read_new()[0], source.read_new()[0]
     assert set(second) <= {sensor.name for sensor in source.sensors}
     assert first["load"] is not None
     if Path("/proc/meminfo").exists():
@@ -44,7 +44,7 @@ def test_the_host_is_measured(tmp_path: Path) -> None:
         assert isinstance(used, float) and isinstance(total, float) and 0 < used < total
         assert first["cpu"] is None
         assert second["cpu"] is None or 0.0 <= float(str(second["cpu"])) <= 1.0
-    assert set(HostMetrics(tmp_path).look()[0]) == {"load"}
+    assert set(HostMetrics(tmp_path).read_new()[0]) == {"load"}
 
 
 def test_a_csv_file_is_read_as_it_grows(tmp_path: Path) -> None:
@@ -52,16 +52,16 @@ def test_a_csv_file_is_read_as_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "bench.csv"
     source = CsvTail(path)
     with pytest.raises(OSError):
-        source.look()
+        source.read_new()
     path.write_text("time,force,label\n0.1,2.5,a\n0.2,nan,b\n0.3,")
-    assert source.look() == [{"time": 0.1, "force": 2.5}, {"time": 0.2}]
+    assert source.read_new() == [{"time": 0.1, "force": 2.5}, {"time": 0.2}]
     assert [sensor.name for sensor in source.sensors] == ["time", "force", "label"]
-    assert source.look() == []
+    assert source.read_new() == []
     with path.open("a") as file:
         file.write("7,c\n")
-    assert source.look() == [{"time": 0.3, "force": 7.0}]
+    assert source.read_new() == [{"time": 0.3, "force": 7.0}]
     path.write_text("time,force,label\n9,9,z\n")
-    assert source.look() == [{"time": 9.0, "force": 9.0}]
+    assert source.read_new() == [{"time": 9.0, "force": 9.0}]
 
 
 def test_a_log_is_counted_from_now_on(tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_a_log_is_counted_from_now_on(tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     path.write_text("old\n")
     source = LogTail(path)
-    assert source.look() == []
+    assert source.read_new() == []
     with path.open("a") as file:
         file.write("fine\nAn ERROR happened\nhalf")
-    assert source.look() == [{"lines": 2.0, "bytes": 23.0, "errors": 1.0}]
-    assert source.look() == []
+    assert source.read_new() == [{"lines": 2.0, "bytes": 23.0, "errors": 1.0}]
+    assert source.read_new() == []
 
 
 @pytest.mark.parametrize("source", ["nothing", "csv", "csv:", "mock:x"])

@@ -10,8 +10,7 @@ import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
 from tussle.lobby.lobbies import HolderAddress
-from tussle.lobby.store.store import Store
-from tussle.lobby.store.streams import StreamGroup, trim_acknowledged
+from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.worker.cleanup import GROUP, Cleanup
 from tussle.worker.sweep import Sweep
 
@@ -56,7 +55,7 @@ async def test_nothing_to_do(world: World, sweep: Sweep) -> None:
     [alone] = await world.players(1)
     await world.find(alone)
     before = await world.keys()
-    assert not await sweep.once()
+    assert not await sweep.run_pass()
     assert await world.keys() == before | {world.store.keys.lifecycle}
     assert await world.status(fence.session) == "running"
 
@@ -66,11 +65,11 @@ async def test_a_run_that_nobody_claims_fails(world: World, sweep: Sweep, clock:
     fence, players = await world.running()
     await lose(world)
     for _ in range(9):
-        assert not await sweep.once()
+        assert not await sweep.run_pass()
         clock.now += 1.1
     clock.now += 1.0
-    assert (await sweep.once())["holder_lost"] == 1
-    assert "holder_lost" not in await sweep.once()
+    assert (await sweep.run_pass())["holder_lost"] == 1
+    assert "holder_lost" not in await sweep.run_pass()
     view = await world.lobbies.view(fence.session)
     assert (view.status, view.reason) == ("failed", "holder_lost")
     assert (await world.find(players[0])).session != fence.session
@@ -82,15 +81,15 @@ async def test_a_holder_that_comes_back_is_forgiven(world: World, sweep: Sweep, 
     anew."""
     fence, _ = await world.running()
     await lose(world)
-    await sweep.once()
+    await sweep.run_pass()
     clock.now += 9.0
     await world.register()
-    await sweep.once()
+    await sweep.run_pass()
     await lose(world)
     clock.now += 5.0
-    assert not await sweep.once()
+    assert not await sweep.run_pass()
     clock.now += 5.0
-    assert not await sweep.once()
+    assert not await sweep.run_pass()
     assert await world.status(fence.session) == "running"
 
 
@@ -102,9 +101,9 @@ async def test_a_waiting_lobby_gets_the_least_busy_server(world: World, sweep: S
         await world.servers.register(name, "boot", f"http://{name}", "physics-1", 60_000)
         await world.servers.renew(name, "boot", 60_000, sessions)
     await lose(world)
-    assert not await sweep.once()
+    assert not await sweep.run_pass()
     clock.now += 1.5
-    assert (await sweep.once())["rehomed"] == 1
+    assert (await sweep.run_pass())["rehomed"] == 1
     assert (await world.lobbies.holder_of(seat.session))[0].id == "s3"
     assert await world.status(seat.session) == "open"
 
@@ -135,8 +134,8 @@ async def test_a_missed_end_is_cleaned(world: World, sweep: Sweep) -> None:
     await world.store.call("DEL", world.store.keys.lifecycle)
     await world.store.call("HINCRBY", world.store.keys.session(session), "ended_at", -1000)
     await world.store.call("ZINCRBY", world.store.keys.ended, -1000, session)
-    assert (await sweep.once())["cleaned"] == 1
-    assert not await sweep.once()
+    assert (await sweep.run_pass())["cleaned"] == 1
+    assert not await sweep.run_pass()
     assert await world.store.call("TTL", world.store.keys.session(session)) > 0
     assert (await world.hash(world.store.keys.player(players[0])))["played"] == "1"
 
@@ -148,7 +147,7 @@ async def test_a_session_whose_keys_are_gone_is_forgotten(world: World, sweep: S
     for token in (session, fence.session):
         await world.store.call("DEL", *[key for key in await world.keys() if token in key])
     others = [Sweep(world.store, world.settings, Cleanup(world.store, world.settings)) for _ in range(3)]
-    counts = await asyncio.gather(sweep.once(), *(other.once() for other in others))
+    counts = await asyncio.gather(sweep.run_pass(), *(other.run_pass() for other in others))
     assert sum(count["expired"] for count in counts) == 2
     for index in (world.store.keys.ended, world.store.keys.running):
         assert await world.store.call("ZCARD", index) == 0
@@ -169,7 +168,7 @@ async def test_orphans(world: World, sweep: Sweep) -> None:
     await world.store.batch([("XADD", key, "1-1", "a", "b") for key in (stray[0], stray[2])])
     repaired: Counter[str] = Counter()
     for _ in range(500):  # each pass looks at a part of the store, which other tests have filled
-        repaired += await sweep.once()
+        repaired += await sweep.run_pass()
         if repaired["indexed"] == 3 and -1 not in [await world.store.call("TTL", key) for key in stray]:
             break
     assert repaired["indexed"] == 3
@@ -189,63 +188,15 @@ async def test_a_leaderboard_forgets_guests_with_them(world: World, sweep: Sweep
     while players[0] in await world.store.call("ZRANGE", board, 0, -1):
         passes += 1
         assert passes < 500  # each pass looks at a part of the store, which other tests have filled
-        await sweep.once()
+        await sweep.run_pass()
     assert await world.store.call("ZRANGE", board, 0, -1) == [players[1]]
-
-
-async def test_the_lifecycle_is_trimmed_behind_all_groups(world: World) -> None:
-    """Only what every group has acknowledged goes; without a group nothing does."""
-    store, stream = world.store, world.store.keys.lifecycle
-    assert await trim_acknowledged(store, store.keys.prefix + "none") == 0
-    await world.ended()
-    assert await trim_acknowledged(store, stream) == 0
-    first, second = StreamGroup(store, stream, "one", "a"), StreamGroup(store, stream, "two", "b")
-    await first.ensure()
-    await second.ensure()
-    await first.ensure()
-    for entry in await first.read():
-        await first.acknowledge(entry)
-    assert await trim_acknowledged(store, stream) == 0
-    entries = await second.read()
-    assert len(entries) == 5
-    for entry in [entries[0], entries[1], entries[3]]:
-        await second.acknowledge(entry)
-    assert await trim_acknowledged(store, stream) == 2
-    for entry in entries:
-        await second.acknowledge(entry)
-    assert await trim_acknowledged(store, stream) == 3
-    session, _ = await world.ended()
-    assert [entry.fields["session"] for entry in await first.read()] == [session] * 5
-
-
-async def test_what_a_dead_worker_had_is_claimed(world: World, stores: list[Store]) -> None:
-    """An entry is handed over after its time and not before; a consumer that holds nothing is forgotten."""
-    await world.ended()
-    dead, heir, third = (
-        StreamGroup(store, world.store.keys.lifecycle, GROUP, name)
-        for store, name in zip(stores, "abc", strict=True)
-    )
-    await dead.ensure()
-    taken = await dead.read(count=2)
-    assert await heir.claim(60_000) == []
-    assert await heir.claim(0) == taken
-    assert len(await heir.read()) == 3
-    assert await third.read() == []
-    assert await third.forget_consumers(60_000) == 0
-    assert await third.forget_consumers(-1) == 1
-    assert "a" not in await third.consumers(), (
-        "and Redis 7.0 makes no consumer of one that never got an entry"
-    )
-    await heir.leave()
-    await third.leave()
-    assert set(await heir.consumers()) == {"b"}
 
 
 async def test_a_trimmed_entry_is_not_handled(world: World) -> None:
     """An entry that was pending when the stream lost it is no reason to stop."""
     await world.ended()
     worker = Cleanup(world.store, world.settings)
-    other = StreamGroup(world.store, world.store.keys.lifecycle, GROUP, "dead")
+    other = ConsumerGroup(world.store, world.store.keys.lifecycle, GROUP, "dead", claim_idle_s=60)
     await other.ensure()
     assert len(await other.read()) == 5
     await world.store.call("XTRIM", world.store.keys.lifecycle, "MAXLEN", 1)
@@ -270,10 +221,10 @@ async def test_sweeps_at_once(world: World, clock: Clock) -> None:
         Sweep(world.store, world.settings, Cleanup(world.store, world.settings), clock=clock)
         for _ in range(3)
     ]
-    await asyncio.gather(*(sweep.once() for sweep in sweeps))
+    await asyncio.gather(*(sweep.run_pass() for sweep in sweeps))
     await world.servers.register("s2", "boot", "http://s2", "physics-1", 60_000)
     clock.now += 20.0
-    counts = await asyncio.gather(*(sweep.once() for sweep in sweeps))
+    counts = await asyncio.gather(*(sweep.run_pass() for sweep in sweeps))
     assert sum(count["holder_lost"] for count in counts) == 1
     assert sum(count["rehomed"] for count in counts) == 1
     await asyncio.gather(

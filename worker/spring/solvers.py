@@ -1,10 +1,13 @@
-"""The loop that both spring-damper solvers share: read a state, step it, write the step and acknowledge, once.
+"""The two solvers of the spring-damper: each reads a state from one stream and writes its step to the other.
 
-    source stream -> group -> step -> spring_step.lua (write + acknowledge, both or neither) -> sink stream
-                                        `-- in the same round trip: the next blocking read
+    positions --> velocity solver --> velocities --> position solver --> positions --> ...
 
-Exactly-once in effect: the script compares the step's n with the newest n of its run, so that a repeated delivery (a
-dead replica's, or a group made anew) changes nothing. This module knows no equation.
+    read from the group -> step -> spring_step.lua (write and acknowledge, both or neither) -> next stream
+                                     `-- in the same round trip: the next blocking read
+
+Each step is written exactly once: the script compares the step's n with the newest n of its run, so that a repeated
+delivery changes nothing. Deliveries repeat when a replica dies or when the group is created again. The equations are in
+lobby/rules/spring.py; this module must never change a number.
 """
 
 from __future__ import annotations
@@ -21,24 +24,28 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
 from tussle.lobby.rules.spring import Spring, SpringState, decode_state, encode_state
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
-from tussle.worker.group import Entry, Group
+from tussle.worker.stopping import wait_for_stop
 
-__all__ = ["StreamSolver"]
+__all__ = ["StreamSolver", "make_position_solver", "make_velocity_solver"]
 
 log = get_logger("worker.spring")
 
 RUN_TTL_S = 604_800
-"""A run that rests for a week is forgotten; its entries should be trimmed by then."""
+"""A run without a step for a week is forgotten. Its entries should be trimmed by then."""
 
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 UP_MS = 3000
-"""How long a solver that no longer says that it is up counts as up."""
+"""Lifetime of the key that says that a solver is up; the solver renews it three times in this time."""
+
+BLOCK_S = 0.5
+"""Longest wait of a read, and so the longest time that a stop takes."""
 
 
 class StreamSolver:
-    """One replica of one solver. ``run`` returns after ``stop`` or the idle time, out of its group."""
+    """One replica of one solver. ``run`` returns after ``stop`` or after SPRING_IDLE_S without an entry."""
 
     def __init__(
         self,
@@ -59,29 +66,33 @@ class StreamSolver:
         self._field = sink.rsplit(":", 1)[-1]
         self._step = step
         self._spring = msgspec.json.encode(spring).decode()
-        self._group = Group(
-            store, source, name, f"{name}-{new_secret()[:8]}", claim_idle_s=settings.claim_idle_s
+        self._group = ConsumerGroup(
+            store,
+            source,
+            name,
+            f"{name}-{new_secret()[:8]}",
+            claim_idle_s=settings.claim_idle_s,
+            block_s=BLOCK_S,
         )
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Finish what is under way and end."""
+        """Make ``run`` return after the entries in hand."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Solve until ``stop`` or the idle time. A store that is away is waited for."""
+        """Solve until ``stop`` or the idle time, then leave the group. Waits for a store that is unreachable."""
         log.info("solver_started", solver=self._name, stream=self._group.stream)
-        told = asyncio.create_task(self._tell(), name=f"{self._name}-up")
+        announcing = asyncio.create_task(self._announce(), name=f"{self._name}-up")
         try:
             await self._solve()
         finally:
-            told.cancel()
-            await asyncio.wait([told])
+            announcing.cancel()
+            await asyncio.wait([announcing])
         await self._leave()
 
-    async def _tell(self) -> None:
-        """Keep saying that a solver of this name is up, for those who begin runs. While the store is away, say nothing:
-        the loop beside does."""
+    async def _announce(self) -> None:
+        """Keep the key that says that a solver of this name is up. ``_solve`` logs an unreachable store."""
         while True:
             with contextlib.suppress(StoreError):
                 await self._store.call("SET", self._store.keys.spring_solver(self._name), "1", "PX", UP_MS)
@@ -89,46 +100,51 @@ class StreamSolver:
 
     async def _solve(self) -> None:
         failures = 0
-        opened = False
+        ensured = False
         worked = time.monotonic()
         while not self._stopping.is_set() and not self._idle(worked):
             try:
-                if not opened:
-                    await self._group.open()
-                    opened = True
-                entries = await self._group.read()
+                if not ensured:
+                    await self._group.ensure()
+                    ensured = True
+                entries = await self._read()
                 while entries:
                     worked = time.monotonic()
-                    entries = await self._work(entries)
+                    entries = await self._step_all(entries)
                 failures = 0
             except StoreError as error:
                 if not failures:
                     log.warning("store_waiting", solver=self._name, error=error.message)
                 pause = RETRY_S[min(failures, len(RETRY_S) - 1)]
                 failures += 1
-                try:
-                    async with asyncio.timeout(pause):
-                        await self._stopping.wait()
-                except TimeoutError:
-                    continue
+                await wait_for_stop(self._stopping, pause)
+
+    async def _read(self) -> list[Entry]:
+        """Return claimed entries if a claim is due and finds some, else new entries."""
+        if self._group.claim_due():
+            claimed = await self._group.claim()
+            if claimed:
+                return claimed
+            await self._group.remove_dead_consumers()
+        return await self._group.read()
 
     def _idle(self, worked: float) -> bool:
         return 0 < self._settings.spring_idle_s < time.monotonic() - worked
 
     async def _leave(self) -> None:
         try:
-            last = await self._group.leave()
+            last = await self._group.leave(remove_last=True)
         except LobbyError as error:
             log.warning("group_not_left", solver=self._name, error=error.message)
         else:
             log.info("solver_stopped", solver=self._name, steps=self.steps, group_removed=last)
 
-    async def _work(self, entries: list[Entry]) -> list[Entry]:
-        """Step every entry and read on in the same round trip; returns what came next."""
+    async def _step_all(self, entries: list[Entry]) -> list[Entry]:
+        """Step and acknowledge the entries, and return the next ones, read in the same round trip."""
         calls: list[tuple[list[str], list[str | int]]] = []
         done: list[str] = []
         for entry in entries:
-            stepped = self._stepped(entry)
+            stepped = self._step_call(entry)
             if stepped is None:
                 done.append(entry.id)
             else:
@@ -142,16 +158,16 @@ class StreamSolver:
         answers, replies = await self._store.chain("spring_step", calls, *then)
         for answer in answers:
             if isinstance(answer, StoreError):
-                raise answer  # its entry stays pending and comes again
+                raise answer  # the entry stays pending and is delivered again
             self.steps += int(answer[1])
         if not reads:
             return []
         if isinstance(replies[-1], StoreError):
             return await self._group.recover(replies[-1])
-        return self._group.taken(replies[-1])
+        return self._group.decode_reply(replies[-1])
 
-    def _stepped(self, entry: Entry) -> tuple[list[str], list[str | int]] | None:
-        """The script's KEYS and ARGV for one entry; None when there is nothing to write."""
+    def _step_call(self, entry: Entry) -> tuple[list[str], list[str | int]] | None:
+        """Return the KEYS and ARGV of spring_step.lua for one entry; None if there is nothing to write."""
         try:
             name = entry.fields["name"]
             state = decode_state(entry.fields["out"])
@@ -168,3 +184,31 @@ class StreamSolver:
             self._group.name, entry.id, self._field, after.n, self._settings.spring_kept, RUN_TTL_S,
             name, encode_state(state), encode_state(after), self._spring,
         ]  # fmt: skip
+
+
+def make_velocity_solver(store: Store, settings: Settings) -> StreamSolver:
+    """Return a solver that reads positions and writes the next velocities, until the cycles of a run are done."""
+    spring = Spring.of(settings)
+    return StreamSolver(
+        store,
+        settings,
+        name="velocity",
+        source=store.keys.positions,
+        sink=store.keys.velocities,
+        spring=spring,
+        step=spring.step_velocity,
+    )
+
+
+def make_position_solver(store: Store, settings: Settings) -> StreamSolver:
+    """Return a solver that reads velocities and writes the next positions."""
+    spring = Spring.of(settings)
+    return StreamSolver(
+        store,
+        settings,
+        name="position",
+        source=store.keys.velocities,
+        sink=store.keys.positions,
+        spring=spring,
+        step=spring.step_position,
+    )

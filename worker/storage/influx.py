@@ -1,7 +1,8 @@
-"""Rows as InfluxDB points over HTTP, in line protocol (InfluxDB 1.x, and 2.x by its /write compatibility).
+"""The sink for InfluxDB: rows as points over HTTP, in line protocol (InfluxDB 1.x, or the /write endpoint of 2.x).
 
-A point is known by measurement, tags and time, so that writing it again changes nothing: together with positions
-that are kept in the store after each write, every row is there once. Times: the readings' own, else time_ns.
+Measurement, tags and time identify a point, so that a repeated write changes nothing. The position of each feed is kept
+in the store after each write. Together they give every row exactly once. The time of a point is the reading's
+timestamp, else ``time_ns`` of tables.py. This module must never use an entry's arrival time.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import httpx
 
 from tussle.lobby.logs import get_logger
 from tussle.lobby.settings import BadSetting
+from tussle.lobby.store.consumer_group import Entry
 from tussle.lobby.store.store import Store
-from tussle.worker.group import Entry
-from tussle.worker.storage.sinks import Position, SinkAway
+from tussle.worker.storage.sink import Position, SinkUnavailable
 from tussle.worker.storage.tables import TABLES, Feed, Row, time_ns
 
 __all__ = ["InfluxSink", "line"]
@@ -23,13 +24,13 @@ __all__ = ["InfluxSink", "line"]
 log = get_logger("worker.storage")
 
 LINES = 5_000
-"""Points of one request; InfluxDB's own advice."""
+"""Points per request, as InfluxDB recommends."""
 
 TIMEOUT_S = 10.0
 
 
 def line(measurement: str, tags: dict[str, str], fields: Row, at_ns: int) -> str:
-    """One point. Whole numbers carry an i, text is quoted, empty tags are left out."""
+    """Return one point in line protocol. An integer ends with i, text is quoted, an empty tag is left out."""
 
     def escaped(text: str) -> str:
         return (
@@ -57,7 +58,7 @@ def line(measurement: str, tags: dict[str, str], fields: Row, at_ns: int) -> str
 
 
 class InfluxSink:
-    """One database of one server; made if it is not there."""
+    """One database of one server. ``open`` creates it if it does not exist."""
 
     name = "influx"
 
@@ -125,6 +126,6 @@ class InfluxSink:
         try:
             answer = await self._http.post(path, params=params, content=content)
         except httpx.HTTPError as error:
-            raise SinkAway(f"{type(error).__name__}: {error}") from error
+            raise SinkUnavailable(f"{type(error).__name__}: {error}") from error
         if answer.status_code >= 400:
-            raise SinkAway(f"InfluxDB answered {answer.status_code}: {answer.text[:300]}")
+            raise SinkUnavailable(f"InfluxDB answered {answer.status_code}: {answer.text[:300]}")

@@ -1,12 +1,12 @@
-"""Rows as Parquet files, partitioned by day and session: the files themselves say how far they go.
+"""The sink for Parquet files, partitioned by day and session. The files record how far each feed is stored.
 
-    ROOT/events/day=2026-11-20/session=k7qm2xpv/17-0.parquet          17-0: id of its first entry
-    ROOT/lifecycle/day=2026-11-20/1795183709051-0.parquet             its footer: last id, count of entries so far
+    ROOT/events/day=2026-11-20/session=k7qm2xpv/17-0.parquet          17-0: the id of the first entry
+    ROOT/lifecycle/day=2026-11-20/1795183709051-0.parquet             footer: last id, count of entries so far
 
-A file is written under a hidden name, synced, and linked to its name, which fails if that name exists: a part is
-there whole or not at all, and two writers cannot store the same entries twice. After kill -9 the next writer goes on
-after the last id of the newest part. Parts are merged when there are many; a merge first makes its result complete
-under a hidden name, and whoever finds such a file finishes the exchange: no reader ever sees a row twice.
+A part is written under a hidden name, synced and then linked to its name, which fails if that name exists. So a part is
+complete or missing, and two writers cannot store the same entries twice. After kill -9 the next writer continues after
+the last id of the newest part. When a folder has many small parts they are merged. A merge first completes its result
+under a hidden name; the next ``open`` finishes a merge that was interrupted. A reader must never see a row twice.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tussle.lobby.logs import get_logger
-from tussle.worker.group import Entry
-from tussle.worker.storage.sinks import Position, SinkAway
-from tussle.worker.storage.tables import TABLES, Feed, Row, day_of, id_parts
+from tussle.lobby.store.consumer_group import Entry, split_id
+from tussle.worker.storage.sink import Position, SinkUnavailable
+from tussle.worker.storage.tables import TABLES, Feed, Row, day_of
 
 __all__ = ["ParquetSink"]
 
 log = get_logger("worker.storage")
 
 PARTS_MERGED = 64
-"""So many small parts in a folder become one."""
+"""Number of small parts in a folder that are merged into one."""
 
 MERGED = ".merged"
 T = TypeVar("T")
@@ -48,7 +48,7 @@ TYPES: dict[str, Any] = {
 
 
 class ParquetSink:
-    """One folder. File work runs in a thread, one piece at a time."""
+    """One folder. All file operations run in a thread, one at a time."""
 
     name = "parquet"
 
@@ -57,10 +57,10 @@ class ParquetSink:
         self._small: dict[Path, list[Path]] = {}
 
     async def open(self) -> None:
-        await self._do(self._recover)
+        await self._in_thread(self._recover)
 
     async def position(self, feed: Feed) -> Position:
-        return await self._do(lambda: self._position(feed))
+        return await self._in_thread(lambda: self._position(feed))
 
     async def write(self, feed: Feed, after: Position, entries: Sequence[Entry]) -> Position:
         def work() -> Position:
@@ -69,7 +69,7 @@ class ParquetSink:
                 position = self._write_part(feed, self._folder(feed, day), position, list(of_day))
             return position
 
-        return await self._do(work)
+        return await self._in_thread(work)
 
     async def finish(self, feed: Feed) -> None:
         def work() -> None:
@@ -77,16 +77,16 @@ class ParquetSink:
                 self._merge(folder, self._parts(folder))
                 self._small.pop(folder, None)
 
-        await self._do(work)
+        await self._in_thread(work)
 
     async def close(self) -> None:
-        """Nothing is open between writes."""
+        """Do nothing: no file is open between writes."""
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.to_thread(work)
         except OSError as error:
-            raise SinkAway(f"{type(error).__name__}: {error}") from error
+            raise SinkUnavailable(f"{type(error).__name__}: {error}") from error
 
     # parts
 
@@ -96,7 +96,7 @@ class ParquetSink:
         return folder / f"{part}={feed.part}" if part else folder
 
     def _folders(self, feed: Feed) -> list[Path]:
-        """The folders of a feed, oldest day first."""
+        """The existing folders of a feed, oldest day first."""
         part = TABLES[feed.table].part
         days = sorted((self.root / feed.table).glob("day=*"))
         folders = [day / f"{part}={feed.part}" if part else day for day in days]
@@ -104,7 +104,7 @@ class ParquetSink:
 
     @staticmethod
     def _parts(folder: Path) -> list[Path]:
-        return sorted(folder.glob("*.parquet"), key=lambda path: id_parts(path.stem))
+        return sorted(folder.glob("*.parquet"), key=lambda path: split_id(path.stem))
 
     def _position(self, feed: Feed) -> Position:
         for folder in reversed(self._folders(feed)):
@@ -125,7 +125,7 @@ class ParquetSink:
         times = [name for name, kind in TABLES[feed.table].columns if kind == "time"]
         for row in rows:
             for name in times:
-                row[name] //= 1000  # microseconds: what every reader of Parquet understands
+                row[name] //= 1000  # microseconds, which every reader of Parquet supports
         schema = self._schema(feed, position)
         folder.mkdir(parents=True, exist_ok=True)
         table = pa.Table.from_pylist(rows, schema=schema)
@@ -150,7 +150,7 @@ class ParquetSink:
         about = {"last": position.id, "count": str(position.count), "stored_at": str(time.time_ns())}
         return pa.schema(columns, metadata=about)
 
-    # merging, in steps that a kill may come between: hidden and whole -> parts gone -> named
+    # merging; a kill may come between any two steps: write the whole hidden -> delete the parts -> rename the whole
 
     def _merge(self, folder: Path, parts: list[Path]) -> None:
         parts = [part for part in parts if part.exists()]
@@ -171,7 +171,7 @@ class ParquetSink:
 
     @staticmethod
     def _exchange(whole: Path) -> None:
-        """Replace parts by their merge. Repeating it, from any point of it, comes to the same."""
+        """Replace parts by their merge. It may be interrupted anywhere and run again."""
         folder = whole.parent
         for name in pq.read_metadata(whole).metadata[b"parts"].decode().split("\n"):
             (folder / name).unlink(missing_ok=True)
@@ -195,7 +195,7 @@ def _write(table: Any, path: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make names durable, where the system can."""
+    """Make the names in a folder durable, where the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What a stream's entries are as rows: one table per kind of stream, its columns and types. Pure.
+"""The tables of the storage worker: for each kind of stream, its columns, their types and the rows of an entry.
 
     stream                       table        partitions      one row is
     lifecycle                    lifecycle    day             a transition of a session
@@ -8,7 +8,8 @@
     source:NAME                  readings     day, source     one reading of one sensor
     positions, velocities        the same     day             a step of a spring-damper, or a trigger
 
-An entry that cannot be read becomes no row; it never stops the others.
+An entry that cannot be read raises ValueError or KeyError; the sink skips it. This module must never use a store or
+a file.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from tussle.worker.group import Entry
+from tussle.lobby.store.consumer_group import Entry, split_id
 
-__all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "id_parts", "time_ns"]
+__all__ = ["TABLES", "Feed", "Row", "Table", "day_of", "time_ns"]
 
 Row = dict[str, Any]
 Kind = Literal["text", "int", "float", "time"]
@@ -30,8 +31,8 @@ Kind = Literal["text", "int", "float", "time"]
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One stream that is stored. ``part``: session token or source, "" for a stream of the realm. ``began_ms``: when a
-    session was opened; its whole feed goes to that day, since its entries' ids are no times."""
+    """One stream to store. ``part``: session token or source name, "" for a stream of the realm. ``began_ms``: when the
+    session was opened; its whole feed is filed under that day, because the ids of its entries are not times."""
 
     key: str
     table: str
@@ -41,7 +42,8 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``part``: the name of the second partition, "" for none. ``rows`` raises ValueError or KeyError on nonsense."""
+    """One table. ``part``: the name of the second partition, "" for none. ``tags``: columns that a time-series store
+    indexes. ``rows`` raises ValueError or KeyError for an entry of another form."""
 
     name: str
     part: str
@@ -50,22 +52,16 @@ class Table:
     rows: Callable[[Entry], list[Row]]
 
 
-def id_parts(entry: str) -> tuple[int, int]:
-    """The two numbers of a stream id, by which entries are ordered."""
-    first, _, second = entry.partition("-")
-    return int(first), int(second or 0)
-
-
 def day_of(feed: Feed, entry: Entry) -> str:
-    """The UTC day that an entry is filed under."""
-    ms = feed.began_ms or id_parts(entry.id)[0]
+    """Return the UTC day that an entry is filed under, as 2026-11-20."""
+    ms = feed.began_ms or split_id(entry.id)[0]
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def time_ns(feed: Feed, entry: Entry) -> int:
-    """A time for stores that need one per row [ns]: the id's where that is a time, else counted up from the session's
-    beginning, so that the order is kept and each is its own."""
-    high, low = id_parts(entry.id)
+    """Return a time [ns] for a store that needs one per row. It is the id's time, where the id is one; else it
+    counts up from the opening of the session, so that times are distinct and keep the order of the entries."""
+    high, low = split_id(entry.id)
     return high * 1_000_000 + low if not feed.began_ms else (feed.began_ms + high) * 1_000_000 + low
 
 
@@ -84,14 +80,14 @@ def _events(entry: Entry) -> list[Row]:
     f = entry.fields
     return [
         {
-            "id": entry.id, "v": id_parts(entry.id)[0], "type": f["t"], "tick": int(f.get("tick") or 0),
+            "id": entry.id, "v": split_id(entry.id)[0], "type": f["t"], "tick": int(f.get("tick") or 0),
             "epoch": int(f.get("epoch") or 0), "data": f["d"],
         }
     ]  # fmt: skip
 
 
 def _inputs(entry: Entry) -> list[Row]:
-    tick, n = id_parts(entry.id)
+    tick, n = split_id(entry.id)
     value = msgspec.json.decode(entry.fields["d"])
     return [
         {
@@ -102,7 +98,7 @@ def _inputs(entry: Entry) -> list[Row]:
 
 
 def _readings(entry: Entry) -> list[Row]:
-    """One row per number; a list of numbers is one sensor per place: ``score.0``, ``score.1``."""
+    """One row per number. A list of numbers becomes one sensor per element: ``score.0``, ``score.1``."""
     f = entry.fields
     at = _ns(f["timestamp"])
     rows: list[Row] = []
@@ -169,4 +165,4 @@ TABLES: dict[str, Table] = {
         Table("velocities", "", _STEP, ("name", "run"), _steps),
     )
 }  # fmt: skip
-"""By name. ``tags``: what a time-series store indexes."""
+"""Name of a table -> table."""

@@ -1,11 +1,12 @@
--- Takes a consumer, and consumers that died with nothing pending, out of a stream's group; the last one out takes the
--- group with it. A consumer with entries pending stays in, for others to claim them, unless it is the last.
+-- Deletes a consumer of a stream's group, and the consumers that are dead, unless they have entries pending: those
+-- entries wait to be claimed. Deletes the group too when its last live consumer leaves, if ARGV 4 says so.
 --
 -- KEYS 1 stream
--- ARGV 1 group, 2 consumer, or '' to tidy up only, 3 idle time after which a consumer counts as dead [ms]
--- Returns {OK, 1 the group is gone | 0}
+-- ARGV 1 group, 2 consumer, or '' to delete dead consumers only, 3 idle time after which a consumer counts as dead [ms],
+--      4 '1' to delete the group with its last consumer
+-- Returns {OK, 1 the group is gone | 0, consumers deleted}
 if redis.call('EXISTS', KEYS[1]) == 0 then
-    return {'OK', '1'}
+    return {'OK', '1', '0'}
 end
 
 -- A reply of XINFO as a table: a flat list of names and values, or a map already.
@@ -25,9 +26,9 @@ for _, row in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
     found = found or fields(row)['name'] == ARGV[1]
 end
 if not found then
-    return {'OK', '1'}
+    return {'OK', '1', '0'}
 end
-local alive = 0
+local alive, deleted = 0, 0
 for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     local consumer = fields(row)
     local dead = tonumber(consumer['idle']) > tonumber(ARGV[3])
@@ -37,10 +38,11 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     end
     if (leaves or dead) and tonumber(consumer['pending']) == 0 then
         redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+        deleted = deleted + 1
     end
 end
-if ARGV[2] ~= '' and alive == 0 then
+if ARGV[2] ~= '' and ARGV[4] == '1' and alive == 0 then
     redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
-    return {'OK', '1'}
+    return {'OK', '1', tostring(deleted)}
 end
-return {'OK', '0'}
+return {'OK', '0', tostring(deleted)}

@@ -25,12 +25,12 @@ from tussle.lobby.ids import new_server_id
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.store.consumer_group import Entry, trim_acknowledged
 from tussle.lobby.store.store import Store
-from tussle.lobby.store.streams import trim_acknowledged
-from tussle.worker.group import Entry
 from tussle.worker.storage.influx import line
 from tussle.worker.storage.parquet import MERGED, PARTS_MERGED, ParquetSink
-from tussle.worker.storage.sinks import Position, SinkAway, make_sink
+from tussle.worker.storage.sink import Position, SinkUnavailable
+from tussle.worker.storage.sink_choice import make_sink
 from tussle.worker.storage.storage import Storage
 from tussle.worker.storage.tables import Feed
 
@@ -201,7 +201,7 @@ class Flaky:
     async def write(self, feed: Feed, after: Position, entries: Sequence[Entry]) -> Position:
         if self.away:
             self.refused.set()
-            raise SinkAway("away")
+            raise SinkUnavailable("away")
         self.rows += [f"{feed.key} {entry.id}" for entry in entries]
         return Position(entries[-1].id, after.count + len(entries))
 
@@ -298,7 +298,7 @@ async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None
     old, new, feed = ParquetSink(tmp_path), ParquetSink(tmp_path), Feed("positions", "positions")
     entry = Entry("1795183709051-0", {"name": "m", "in": '{"x":1,"v":2,"t":3}', "out": '{"x":1,"v":2,"t":3}'})
     await new.write(feed, Position(), [entry])
-    with pytest.raises(SinkAway, match="FileExists"):
+    with pytest.raises(SinkUnavailable, match="FileExists"):
         await old.write(feed, Position(), [entry])
     assert query(tmp_path, "positions") == [(1, 1)]
 
