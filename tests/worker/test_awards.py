@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from tussle.worker.awards import Place, Rating, awards, places_of
+from tussle.worker.awards import Place, Rating, award_places, places_of
 
 
 def test_the_better_one_rises() -> None:
     """The winner's rating goes up, the loser's down, both become surer; experience is what the mode said."""
-    first, second = awards([Place("a", 1, 45), Place("b", 2, 10)], [Rating(), Rating()])
+    first, second = award_places([Place("a", 1, 45), Place("b", 2, 10)], [Rating(), Rating()])
     assert first.rating is not None and second.rating is not None
     assert first.rating.mu > 25 > second.rating.mu
     assert first.rating.sigma < 25 / 3 and second.rating.sigma < 25 / 3
@@ -21,7 +21,7 @@ def test_the_better_one_rises() -> None:
 
 def test_a_tie() -> None:
     """Equal places of equal players keep their means; nobody won."""
-    first, second = awards([Place("a", 1, None), Place("b", 1, None)], [Rating(), Rating()])
+    first, second = award_places([Place("a", 1, None), Place("b", 1, None)], [Rating(), Rating()])
     assert first.rating is not None and second.rating is not None
     assert first.rating.mu == pytest.approx(second.rating.mu)
     assert not first.won and not second.won
@@ -29,13 +29,13 @@ def test_a_tie() -> None:
 
 def test_experience_where_the_mode_says_none() -> None:
     """Ten for finishing, fifteen for each opponent outlasted."""
-    given = awards([Place("a", 1, None), Place("b", 2, None), Place("c", 3, None)], [Rating()] * 3)
+    given = award_places([Place("a", 1, None), Place("b", 2, None), Place("c", 3, None)], [Rating()] * 3)
     assert [award.xp for award in given] == [40, 25, 10]
 
 
 def test_alone() -> None:
     """A session of one is experience, and neither a rating nor a win."""
-    [award] = awards([Place("a", 1, None)], [Rating()])
+    [award] = award_places([Place("a", 1, None)], [Rating()])
     assert (award.rating, award.won, award.xp) == (None, False, 10)
 
 
