@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
-from tussle.server.physics.identity import physics_id, versions
+from tussle.server.physics.identity import versions
 from tussle.server.physics.model import centres, compile_scene
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step
 from tussle.server.physics.state import Control
 from tussle.server.physics.warmup import warm_up
+from tussle.server.simulation.identity import physics_id
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent

@@ -1,7 +1,5 @@
-"""Which physics this is: a hash of its sources, and the name under which two processes step alike.
-
-Equal ``physics_id`` means equal bits: the same sources, library versions and processor features. Reads files once,
-when first asked.
+"""Hashes of the sources of this package, and the versions of what it runs on: for the cache of machine code and for
+benchmarks. The id of a whole simulation is in server/simulation/identity.py. Reads files once, when first asked.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import llvmlite.binding  # type: ignore[import-untyped]
 
-__all__ = ["kernel_hash", "physics_id", "source_hash", "versions"]
+__all__ = ["kernel_hash", "source_hash", "versions"]
 
 LIBRARIES = ("ipctk", "llvmlite", "numba", "numpy", "scipy")
 
@@ -49,10 +47,3 @@ def versions() -> dict[str, str]:
         "cpu": llvmlite.binding.get_host_cpu_name(),
         "features": hashlib.sha256(features.encode()).hexdigest()[:16],
     }
-
-
-@functools.cache
-def physics_id() -> str:
-    """Sixteen hex digits that are equal where, and only where, sources, libraries and processor features are."""
-    told = source_hash() + "".join(f"{name}={value};" for name, value in sorted(versions().items()))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,59 +1,111 @@
-"""Which physics this server computes: two servers with equal ids step equal states to equal bits.
+"""The physics id: two servers with equal ids step equal states to equal bits.
 
-Source of the simulation and of every mode, versions of the libraries that compute, and the CPU's instruction sets:
-floating-point results may differ when any of them does. ``origin`` names these parts, so that whoever compares two ids
-can say what differs.
+    source     every module that the simulation can import, and the files of the setting MODES
+    libraries  versions of the libraries that compute, and of Python
+    cpu        the instruction sets
+
+Floating-point results may differ when any of these differs. ``origin`` lists them by name, so that a report can say
+which part differs. This module must never import the solver: it reads source files.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
 import platform
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from tussle.server.modes.registry import outside_sources
 
-__all__ = ["origin", "physics_id"]
+__all__ = ["find_modules", "hash_modules", "origin", "physics_id"]
 
 COMPUTING = ("numpy", "scipy", "numba", "llvmlite", "ipctk")
-SOURCES = ("simulation/*.py", "physics/*.py", "modes/**/*.py")
+PACKAGE = "tussle"
+ROOT = "tussle.server.simulation.simulation"
 
 
 @cache
 def origin() -> dict[str, str]:
-    """Where results come from, by name: each library, python, machine, cpu (a hash of its instruction sets), source (a
-    hash); and cpu_model, which is told and not part of the id."""
-    source = hashlib.sha256()
-    here = Path(__file__).parents[1]
-    sources = [path for pattern in SOURCES for path in sorted(here.glob(pattern))]
-    for path in sources + outside_sources():
-        source.update(path.name.encode() + b"\0" + path.read_bytes())
+    """What the results of the simulation depend on, by name: the version of each library, python, machine, cpu (a hash
+    of its instruction sets) and source (a hash). Also cpu_model, which is not part of the id."""
     return {
         **{library: version(library) for library in COMPUTING},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu": hashlib.sha256(cpu_features().encode()).hexdigest()[:16],
         "cpu_model": _cpu_line("model name"),
-        "source": source.hexdigest()[:16],
+        "source": hash_modules(find_modules(), outside_sources()),
     }
 
 
 @cache
 def physics_id() -> str:
-    """16 hexadecimal digits."""
+    """The id of the physics that this process computes: 16 hexadecimal digits."""
     parts = sorted((name, value) for name, value in origin().items() if name != "cpu_model")
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def find_modules(root: str = ROOT) -> dict[str, Path]:
+    """The modules of this package that ``root`` can import, at its start or inside of a function: dotted name -> file.
+
+    The result has ``root``, the imports of its imports, and the packages that they are in. It is found in the syntax
+    trees of the sources; nothing is executed but ``__init__`` modules of packages.
+    """
+    found: dict[str, Path] = {}
+    waiting = [root]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.partition(".")[0] != PACKAGE:
+            continue
+        path = _find_source(name)
+        if path is None:  # a class or a function of the module before the last dot
+            continue
+        found[name] = path
+        waiting.append(name.rpartition(".")[0])
+        waiting += _imports(ast.parse(path.read_bytes(), str(path)))
+    return dict(sorted(found.items()))
+
+
+def hash_modules(modules: Mapping[str, Path], others: Iterable[Path] = ()) -> str:
+    """A hash over names and bytes of modules, and over further files: 16 hexadecimal digits. A module counts by its
+    dotted name, a further file by its base name."""
+    digest = hashlib.sha256()
+    for name, path in [*sorted(modules.items()), *((path.name, path) for path in others)]:
+        source = path.read_bytes()
+        digest.update(f"{name}\0{len(source)}\0".encode() + source)
+    return digest.hexdigest()[:16]
+
+
+def _find_source(name: str) -> Path | None:
+    """The source file of a module; None if there is no module of that name."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """The dotted name of every import. ``from a import b`` yields ``a`` and ``a.b``: b may be a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
 def cpu_features() -> str:
-    """The instruction sets of this CPU as the system names them; its model where it does not."""
+    """The instruction sets of this CPU as the system names them; its model where it names none."""
     return " ".join(sorted(_cpu_line("flags", "Features").split()))
 
 
 def _cpu_line(*names: str) -> str:
-    """The first line of the system's words on its CPU that begins with one of these; else what Python knows."""
+    """The value of the first line of /proc/cpuinfo that begins with one of the names; else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

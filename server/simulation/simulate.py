@@ -22,12 +22,13 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import encode_state, state_hash
-from tussle.server.physics.identity import physics_id, versions
+from tussle.server.physics.identity import versions
 from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
 from tussle.server.physics.model import Model, compile_scene, vertices
 from tussle.server.physics.oracle import prove
 from tussle.server.physics.solver import step
 from tussle.server.physics.state import Control, State, StepReport
+from tussle.server.simulation.identity import physics_id
 
 __all__ = ["MATERIALS", "Summary", "load_scene", "simulate"]
 
