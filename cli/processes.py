@@ -29,7 +29,7 @@ def _run_program(module: str, arguments: tuple[str, ...]) -> None:
     if running is not None:
         os.environ.update(REDIS_URL=running.redis_url, REALM=running.realm)
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    runpy.run_module(f"tussle.{module}", run_name="__main__", alter_sys=True)
 
 
 @click.command(context_settings=_PASS_ON)

@@ -41,6 +41,11 @@ def simulate(
     source: Path, folder: Path, steps: int, dt: float | None, material: str | None, check: bool
 ) -> None:
     """Simulate a mesh file, or a scene, and write a series for ParaView, a recording and a plot."""
+    from tussle.server.solver.packages import missing_packages
+
+    missing = missing_packages()
+    if missing:
+        raise click.ClickException(missing)
     from tussle.server.physics.warmup import warm_up
     from tussle.server.simulation.simulate import load_scene
     from tussle.server.simulation.simulate import simulate as run

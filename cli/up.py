@@ -28,9 +28,11 @@ from tussle.cli.guard import alive
 from tussle.cli.running import Running, announced
 from tussle.cli.supervisor import ChildDied, Supervisor
 from tussle.lobby.errors import LobbyError, StoreError
+from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
+from tussle.server.solver.packages import missing_packages
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.messages import SessionView
@@ -75,6 +77,9 @@ def command(
         settings = Settings.read(port=port, bots=bots, bot_skill=skill)
     except BadSetting as error:
         raise click.ClickException(str(error)) from None
+    missing = missing_packages()
+    if missing:
+        raise click.ClickException(missing)
     up = Up(settings, called=called or "tussle", size=size, matches=matches or 0, browse=browse)
     sys.exit(asyncio.run(up.run()))
 
@@ -139,7 +144,7 @@ class Up:
     ) -> None:
         shown = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
         server_url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
-        environ = {
+        environ = child_environment() | {
             "REDIS_URL": redis_url,
             "PORT": str(port),
             "SERVER_URL": server_url,
@@ -152,9 +157,7 @@ class Up:
             seeded = store is not None and _holds_catalogue(store, self.settings.realm)
             if not seeded:
                 await self._seed(redis_url)
-            await supervisor.start(
-                "server", [sys.executable, "-P", "-m", "tussle.server"], environ=environ, grace_s=15.0
-            )
+            await supervisor.start("server", module_command("server"), environ=environ, grace_s=15.0)
             async with asyncio.TaskGroup() as group:
                 group.create_task(supervisor.first_death())
                 if store is not None:
@@ -162,7 +165,7 @@ class Up:
                 if self.settings.bots:  # they wait for the server; what takes time is their own start
                     await supervisor.start("bots", self._bots(), environ=environ)
                 await self._until_ready(shown, port)
-                worker = [sys.executable, "-P", "-m", "tussle.worker"]
+                worker = module_command("worker")
                 await supervisor.start("worker", worker, environ=environ, stop_last=True)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts
                     await supervisor.start(
@@ -174,11 +177,11 @@ class Up:
                 await self._print_finished_sessions(redis_url)
 
     def _bots(self) -> list[str]:
-        return [
-            sys.executable, "-P", "-m", "tussle.player", "--count", str(self.settings.bots), "--matches", "0",
+        return module_command(
+            "player", "--count", str(self.settings.bots), "--matches", "0",
             "--size", str(self.size), "--skill", self.settings.bot_skill, "--think", str(self.settings.bot_think_s),
             "--patience", str(READY_S),
-        ]  # fmt: skip
+        )  # fmt: skip
 
     async def _seed(self, redis_url: str) -> None:
         from tussle import build_db

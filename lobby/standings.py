@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from tussle.lobby.errors import NotFound
-from tussle.lobby.store.store import Store
+
+if TYPE_CHECKING:
+    from tussle.lobby.store.store import Store
 
 __all__ = ["LeaderboardRow", "Profile", "Standings"]
 

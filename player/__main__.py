@@ -103,4 +103,4 @@ async def _run(party: object) -> int:
 
 
 if __name__ == "__main__":
-    command(prog_name="python -m player")
+    command(prog_name="python -m tussle.player")

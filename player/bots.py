@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from tussle.lobby.errors import AuthError, ClientError, Conflict, LobbyError, RateLimited, ServerFault
+from tussle.lobby.errors import (
+    AuthError,
+    ClientError,
+    Conflict,
+    LobbyError,
+    RateLimited,
+    Refused,
+    ServerFault,
+)
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.wire.messages import Event
@@ -133,6 +141,12 @@ async def play_party(party: Party, tally: Tally) -> None:
     its seat first. Raises Refused or BadSetting for a mode that there is not."""
     import numpy as np
 
+    if party.skill.startswith("planner"):
+        from tussle.player.planner import missing_packages
+
+        missing = missing_packages()
+        if missing:
+            raise Refused(missing, code="no_solver", field="skill")
     decide_by_mode(party.mode, party.skill, np.random.default_rng(party.seed))
     seeds = np.random.SeedSequence(party.seed).spawn(party.count)
     bodies = await _until_healthy(party)

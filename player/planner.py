@@ -14,8 +14,9 @@ import numpy as np
 from tussle.server.modes.mode import Action, Outcome, Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
+from tussle.server.solver.packages import missing_packages
 
-__all__ = ["Planner", "look"]
+__all__ = ["Planner", "look", "missing_packages"]
 
 _LIMIT = 1000
 """Ticks after which a look-ahead is broken off; a turn of a duel has 240 at most."""

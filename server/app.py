@@ -51,6 +51,7 @@ from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Backing
 from tussle.server.simulation.identity import physics_id
+from tussle.server.solver.packages import missing_packages
 from tussle.server.solver.pool import Pool
 
 __all__ = ["Server", "serve"]
@@ -332,6 +333,10 @@ def main() -> int:
     if not settings.redis_url:
         sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
         return 2
+    missing = missing_packages()
+    if missing:
+        sys.stderr.write(f"tussle: the server cannot run: {missing}\n")
+        return 1
     import uvloop
 
     code = 0

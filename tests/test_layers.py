@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
-    "player.planner": {"server.modes", "server.physics", "server.simulation"},
+    "player.planner": {"server.modes", "server.physics", "server.simulation", "server.solver.packages"},
     # Observers of a session, through the client like everyone else.
     "worker.bridge": {"player.client"},
 }

@@ -188,10 +188,16 @@ def tetrahedralise(mesh: Mesh, *, edge_length: float = 0.2) -> Mesh:
     By fTetWild (Hu et al. 2020, "Fast tetrahedral meshing in the wild"): robust, keeps the surface within 1e-3 of the
     diagonal, not deterministic. Raises Refused (bad_mesh) if the surface is open or nothing comes back.
     """
-    import pytetwild
-
     if not mesh.closed:
         raise Refused("an open surface has no inside to fill", code="bad_mesh", field="mesh")
+    try:
+        import pytetwild
+    except ImportError:
+        raise Refused(
+            "pytetwild, which fills a surface with tetrahedra, is not installed; install tussle[tetrahedra] where "
+            "a wheel exists, or use a mesh that has tetrahedra",
+            code="no_tetrahedra",
+        ) from None
     # fTetWild drops a file of its own into the working directory.
     with tempfile.TemporaryDirectory(prefix="tussle-") as folder, contextlib.chdir(folder):
         points, tets = pytetwild.tetrahedralize(  # type: ignore[attr-defined]

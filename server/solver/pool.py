@@ -12,9 +12,7 @@ worlds were, the holders know.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
+from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.logs import get_logger
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
@@ -98,8 +97,8 @@ class Solver:
                 ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
             )
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "tussle.server.solver.process", str(theirs.fileno()),
-                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**os.environ, **one_thread},
+                *module_command("server.solver.process", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
             )  # fmt: skip
         except BaseException:
             ours.close()
