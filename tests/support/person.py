@@ -59,13 +59,15 @@ class Person:
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
-        self.page.on("console", lambda said: self._complain(said.text) if said.type == "error" else None)
+        self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.url = url
 
-    def _complain(self, text: str) -> None:
-        if not (self.outages and any(part in text for part in UNREACHABLE)):
-            self.wrong.append(text)
+    def _note(self, message: Any) -> None:
+        if message.type != "error":
+            return
+        if not (self.outages and any(part in message.text for part in UNREACHABLE)):
+            self.wrong.append(f"{message.text} ({message.location.get('url', '')})")
 
     def go(self, path: str = "/") -> None:
         self.page.goto(self.url + path)
@@ -137,7 +139,7 @@ class Person:
 
     def close(self) -> None:
         self.context.close()
-        assert self.wrong == [], f"errors in the console of {self.name}"
+        assert self.wrong == [], f"errors in the console of {self.name}:\n" + "\n".join(self.wrong)
 
 
 def serious(page: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 import meshes from "../src/generated/bodies.json";
 import { Stage } from "../src/stage/stage";
-import { Timeline } from "../src/stage/timeline";
+import { Timeline } from "../src/session/timeline";
 import type { TopologyBody } from "../src/wire/frames";
 
 const query = new URLSearchParams(location.search);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { bearing, firstAim, fullSpeed, nudged, pulled, toAction, wrap } from "../src/session/aim";
 import { readBrief } from "../src/session/events";
-import { code, gap, group, minutes, parseCode } from "../src/ui/format";
+import { code, gap, group, minutes, parseCode } from "../src/text/format";
 
 const brief = readBrief({
   seat: 0,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Event } from "../src/wire/messages";
-import { EMPTY, withEvent } from "../src/session/state";
+import { withEvent } from "../src/session/reducer";
+import { EMPTY } from "../src/session/state";
 import { table } from "../src/session/curling";
 
 const event = (v: number, t: string, d: Record<string, unknown>): Event => ({ v, t, d, tick: 10 * v, epoch: 1 });

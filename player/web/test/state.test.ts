@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Event, SessionView } from "../src/wire/messages";
-import { EMPTY, order, withEvent, withView } from "../src/session/state";
+import { withEvent, withView } from "../src/session/reducer";
+import { EMPTY, order } from "../src/session/state";
 import type { SessionState } from "../src/session/state";
 
 const event = (v: number, t: string, d: Record<string, unknown>, tick = 0): Event => ({ v, t, d, tick, epoch: 1 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Frame } from "../src/wire/frames";
-import { Timeline } from "../src/stage/timeline";
+import { Timeline } from "../src/session/timeline";
 
 const DT = 1 / 60;
 

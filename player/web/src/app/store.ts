@@ -6,7 +6,7 @@ import type { BodyEntry, LeaderboardRow, SeatTicket } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
-import { parseCode } from "../ui/format";
+import { parseCode } from "../text/format";
 
 export interface Me {
   readonly player: string;

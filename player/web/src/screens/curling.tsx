@@ -7,13 +7,13 @@ import type { SessionState } from "../session/state";
 import { markOfSeat } from "../stage/palette";
 import type { Stage } from "../stage/stage";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
-import { inWords, ordinal, shortName } from "../ui/format";
+import { inWords, ordinal, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
+import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import { Clock, Over } from "../ui/turns";
 import { Watching } from "../ui/watching";
-import { Measures } from "./duel";
 
 const LABELS = { launch: "Slide" };
 

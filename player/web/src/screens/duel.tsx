@@ -2,11 +2,12 @@
 
 import type { SessionClient } from "../session/client";
 import type { Seat, SessionState } from "../session/state";
-import { title } from "../session/words";
+import { title } from "../session/wording";
 import { markOfSeat } from "../stage/palette";
 import { AimTile, StageButtons, useAim } from "../ui/aiming";
-import { gap, group, ordinal, shortName } from "../ui/format";
+import { ordinal, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
+import { Measures } from "../ui/measures";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import { Clock, NextTurns, Over } from "../ui/turns";
@@ -86,32 +87,5 @@ function PlayerCard({ seat, mine, turn, acting }: { seat: Seat; mine: boolean; t
         </div>
       </div>
     </li>
-  );
-}
-
-export function Measures({ client }: { client: SessionClient }) {
-  const told = client.telemetry.value;
-  const hz = Math.round(1 / client.step.value);
-  return (
-    <section class="tile grow wide" aria-label="Measures">
-      <span class="sp" />
-      <div class="in">
-        <dl class="kv">
-          <dt>Tick</dt>
-          <dd data-test="tick">{told ? group(told.tick) : "–"}</dd>
-          <dt>Step</dt>
-          <dd>1/{hz} s</dd>
-          <dt>Contacts</dt>
-          <dd>{told ? group(told.contacts) : "–"}</dd>
-          <dt>Gap</dt>
-          <dd>{told ? gap(told.gap) : "–"}</dd>
-          <dt>Smallest so far</dt>
-          <dd class="good" data-test="smallest">
-            {told ? gap(told.smallest) : "–"}
-          </dd>
-        </dl>
-        <p class="small mute">The gap has never been zero.</p>
-      </div>
-    </section>
   );
 }

@@ -1,5 +1,7 @@
 // The modes that people choose from here: their names, sizes, and how each goes in a few lines.
 
+import { shortName } from "../text/format";
+
 interface ModeCard {
   readonly name: string;
   /** Over the rules. */
@@ -106,4 +108,10 @@ export function modeCard(mode: string): ModeCard {
 
 export function modeName(mode: string): string {
   return modeCard(mode).name;
+}
+
+/** What a session is called: its host's name and its mode. */
+export function sessionTitle(view: { host: string; mode: string; seats: readonly { player: string; name: string }[] }): string {
+  const host = view.seats.find((seat) => seat.player === view.host) ?? view.seats[0];
+  return host ? `${shortName(host.name)}’s ${modeName(view.mode).toLowerCase()}` : modeName(view.mode);
 }

@@ -3,9 +3,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, client as current, go, join, leave, now, online, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
-import { code, plural, shortName } from "../ui/format";
+import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
-import { Bar, Icon, Rtt } from "../ui/parts";
+import { Bar } from "../ui/bar";
+import { Icon, Rtt } from "../ui/parts";
 import { markOfSeat } from "../stage/palette";
 import { Problem } from "../wire/api";
 import type { SessionView } from "../wire/messages";
@@ -13,7 +14,7 @@ import { CurlingScreen } from "./curling";
 import { Duel } from "./duel";
 import { SandboxScreen } from "./sandbox";
 import { SpringScreen } from "./spring";
-import { sessionTitle } from "./lobby";
+import { sessionTitle } from "./modes";
 import { Waiting } from "./waiting";
 
 export function Session({ token }: { token: string }) {

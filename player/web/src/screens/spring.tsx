@@ -6,7 +6,7 @@ import { api, tell } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { path, streamed, withLook } from "../session/spring";
 import type { Streamed } from "../session/spring";
-import { fixed } from "../ui/format";
+import { fixed } from "../text/format";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import type { Stage } from "../stage/stage";

@@ -12,10 +12,11 @@ import { Transcript } from "../wire/transcript";
 import type { Outcome } from "../wire/transcript";
 import { Problem } from "../wire/api";
 import type { SeatTicket } from "../wire/api";
-import { Timeline } from "../stage/timeline";
+import { Timeline } from "./timeline";
 import { num, readBlow } from "./events";
 import type { Blow } from "./events";
-import { EMPTY, withEvent, withView } from "./state";
+import { withEvent, withView } from "./reducer";
+import { EMPTY } from "./state";
 import type { SessionState } from "./state";
 
 export type Link =
@@ -71,7 +72,8 @@ export class SessionClient {
   readonly clock = new ServerClock();
   /** How many events came one after another, and how many were covered by a whole view instead. */
   readonly heard = { events: 0, missed: 0 };
-  timeline: Timeline | null = null;
+  /** Null before the first welcome. */
+  readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
   /** A new ticket, when the resume token is refused; null: there is no way back. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
@@ -361,7 +363,7 @@ export class SessionClient {
     this.renewed = false;
     this.clock.welcomed(Date.now(), welcome.server_time);
     this.transcript.ping(Date.now());
-    this.timeline ??= new Timeline(welcome.dt || DEFAULT_STEP_S, welcome.frame_hz || 30);
+    this.timeline.value ??= new Timeline(welcome.dt || DEFAULT_STEP_S, welcome.frame_hz || 30);
     this.learnStep(welcome.dt);
     if (welcome.schema_hash !== SCHEMA_HASH) console.warn("the server draws by another schema; reload the page");
     this.link.value = { kind: "live" };
@@ -373,7 +375,7 @@ export class SessionClient {
   private learnStep(dt: number): void {
     if (!(dt > 0) || !Number.isFinite(dt)) return;
     this.step.value = dt;
-    this.timeline?.setStep(dt);
+    this.timeline.value?.setStep(dt);
   }
 
   private cameBack(): void {
@@ -405,7 +407,7 @@ export class SessionClient {
       else if (kind === FRAME) {
         const frame = decodeFrame(data);
         if (!this.transcript.admitFrame(frame.epoch, frame.tick)) return;
-        this.timeline?.push(frame, performance.now() / 1000);
+        this.timeline.value?.push(frame, performance.now() / 1000);
         const now = performance.now();
         this.smallest = Math.min(this.smallest, frame.minDistance);
         if (now - this.lastTelemetry > 200 || frame.tick !== this.telemetry.value?.tick) {

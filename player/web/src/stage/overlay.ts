@@ -1,8 +1,8 @@
 // What floats over the picture in its own pixels: names, impact flashes with their impulse, the pull's handle.
 // Plain DOM, moved by transform each frame; never part of the framework.
 
-import { fixed } from "../ui/format";
-import { initial, markSvg } from "../ui/marks";
+import { fixed } from "../text/format";
+import { initial, markSvg } from "./marks";
 import type { View } from "./view";
 
 const NS = "http://www.w3.org/2000/svg";

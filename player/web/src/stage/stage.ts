@@ -9,7 +9,7 @@ import { FlatView } from "./flat";
 import { Overlay } from "./overlay";
 import type { Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
-import type { Timeline } from "./timeline";
+import type { Timeline } from "../session/timeline";
 import type { AimPicture, House, View } from "./view";
 
 /** Who acts on bodies by pointer. Pixels of the stage. `down` answers whether the pointer is its from now on. */

@@ -10,7 +10,7 @@ import type { SessionClient } from "../session/client";
 import type { ActionKind } from "../wire/messages";
 import type { SessionState } from "../session/state";
 import type { Drawn, Stage } from "../stage/stage";
-import { fixed, group } from "./format";
+import { fixed, group } from "../text/format";
 import { Icon, Ruler, Segmented, useKeys } from "./parts";
 import { expose } from "./probe";
 

@@ -2,7 +2,7 @@
 
 import type { SessionClient } from "../session/client";
 import { client, notice, now, online } from "../app/store";
-import { minutes, plural } from "./format";
+import { minutes, plural } from "../text/format";
 import { Icon } from "./parts";
 
 /** What a server keeps a waiting seat for, unless it says otherwise [s]. */

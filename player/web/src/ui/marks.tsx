@@ -1,36 +1,6 @@
-// A player's mark: colour, shape and initial, always with a line around it.
+// A player's mark as a component.
 
-import { shortName } from "./format";
-
-const SHAPES = [
-  '<circle cx="12" cy="12" r="9"/>',
-  '<rect x="3.5" y="3.5" width="17" height="17" rx="4.5"/>',
-  '<path d="M12 1.8 22.6 20.4H1.4z"/>',
-  '<path d="M12 1.4 22.6 12 12 22.6 1.4 12z"/>',
-  '<path d="M12 3.2 20.8 9.6 17.4 20H6.6L3.2 9.6z"/>',
-  '<path d="M7.4 4h9.2L21.2 12l-4.6 8H7.4L2.8 12z"/>',
-  '<path d="M12 3.1a5 5 0 0 1 8.9 5.2 5 5 0 0 1 0 7.4 5 5 0 0 1-8.9 5.2 5 5 0 0 1-8.9-5.2 5 5 0 0 1 0-7.4A5 5 0 0 1 12 3.1z"/>',
-  '<path d="M8.6 3.4h6.8v5.2h5.2v6.8h-5.2v5.2H8.6v-5.2H3.4V8.6h5.2z"/>',
-] as const;
-
-const BASELINE = [16, 16, 18.2, 16, 16.6, 16, 16, 16] as const;
-
-function escape(text: string): string {
-  return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
-}
-
-export function initial(name: string): string {
-  return [...shortName(name).trim()][0]?.toUpperCase() ?? "?";
-}
-
-/** The mark as text, for what is drawn outside the framework. */
-export function markSvg(mark: number, name: string, size: number): string {
-  return (
-    `<svg class="mark m${mark + 1}" width="${size}" height="${size}" viewBox="0 0 24 24" aria-hidden="true">` +
-    `<g class="mk" style="fill:var(--p${mark + 1})">${SHAPES[mark] ?? SHAPES[0]}</g>` +
-    `<text x="12" y="${BASELINE[mark] ?? 16}">${escape(initial(name))}</text></svg>`
-  );
-}
+import { BASELINE, SHAPES, initial } from "../stage/marks";
 
 export function Mark({ mark, name, size = 26 }: { mark: number; name: string; size?: number }) {
   return (

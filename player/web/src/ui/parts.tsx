@@ -1,12 +1,6 @@
-// The small parts that screens are made of.
+// Small parts that every screen uses: icons, the round trip, the ruler, the row of choices, keys. No state of the page.
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { client, go, leave, me, theme, toggleTheme } from "../app/store";
-import { markOfPlayer, markOfSeat } from "../stage/palette";
-import { Banners } from "./banners";
-import { shortName } from "./format";
-import { Mark } from "./marks";
 
 const PATHS = {
   search: "M7 2.5a4.5 4.5 0 1 1 0 9 4.5 4.5 0 0 1 0-9zM10.5 10.5 14 14",
@@ -28,38 +22,6 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
     <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
       <path d={PATHS[name]} />
     </svg>
-  );
-}
-
-export function Bar({ children, crumb }: { children?: ComponentChildren; crumb?: ComponentChildren }) {
-  const known = me.value;
-  const seat = crumb ? (client.value?.mySeat ?? null) : null;
-  return (
-    <>
-    <header class="bar">
-      <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
-        Skip to content
-      </a>
-      <button class="word" aria-label="Tussle, to the lobbies" onClick={() => (crumb ? leave() : go({ screen: "lobby" }))}>
-        {[..."Tussle"].map((letter) => (
-          <i>{letter}</i>
-        ))}
-      </button>
-      {crumb}
-      <span class="sp" />
-      {children}
-      <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={toggleTheme}>
-        <Icon name="sun" />
-      </button>
-      {known && (
-        <span class="row">
-          <Mark mark={seat === null ? markOfPlayer(known.player) : markOfSeat(seat)} name={known.name} />
-          <b class="wide small">{shortName(known.name)}</b>
-        </span>
-      )}
-    </header>
-    <Banners />
-    </>
   );
 }
 

@@ -7,7 +7,7 @@ import { calm, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
-import { shortName } from "./format";
+import { shortName } from "../text/format";
 
 export function tierWanted(): string | null {
   return new URLSearchParams(location.search).get("tier");
@@ -36,7 +36,7 @@ export function StageView({ client, label, still = false, children, class: extra
       stage = made;
       stops.push(
         effect(() => {
-          made.timeline = client.welcome.value ? client.timeline : null;
+          made.timeline = client.timeline.value;
         }),
         effect(() => made.setTheme(theme.value)),
         effect(() => made.setCalm(calm.value)),

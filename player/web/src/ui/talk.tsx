@@ -2,9 +2,8 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionClient } from "../session/client";
-import { now } from "../app/store";
 import { markOfPlayer, markOfSeat } from "../stage/palette";
-import { group, shortName } from "./format";
+import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
 
@@ -76,10 +75,4 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
       {problem && <p class="small" role="alert" style={{ padding: "0 16px 10px", color: "var(--contact)" }}>{problem}</p>}
     </section>
   );
-}
-
-/** Seconds until a moment of the server's clock; re-read four times a second. */
-export function secondsLeft(client: SessionClient, at: number): number {
-  void now.value;
-  return (at - client.serverNow()) / 1000;
 }

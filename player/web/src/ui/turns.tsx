@@ -6,10 +6,10 @@ import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
 import type { SessionState } from "../session/state";
 import { markOfSeat } from "../stage/palette";
-import { fixed, group, shortName } from "./format";
+import { secondsLeft } from "./countdown";
+import { fixed, group, shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Ruler } from "./parts";
-import { secondsLeft } from "./talk";
 
 export function Clock({ client, state }: { client: SessionClient; state: SessionState }) {
   const mine = state.turnSeat !== null && state.turnSeat === client.mySeat;

@@ -2,7 +2,7 @@
 
 import type { SessionClient } from "../session/client";
 import { markOfPlayer } from "../stage/palette";
-import { group, shortName } from "./format";
+import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
 
 export function Watching({ client }: { client: SessionClient }) {

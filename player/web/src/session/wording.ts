@@ -1,19 +1,10 @@
 // Events in words, in the world's own: mat, body, seat, turn, tick. One row each, or none. Pure.
 
 import type { Event } from "../wire/messages";
-import { fixed, group, ordinal, shortName } from "../ui/format";
+import { fixed, group, ordinal, shortName } from "../text/format";
 import { num, readBlow, readResult, str } from "./events";
 import { ownerOf } from "./curling";
-import type { SessionState } from "./state";
-
-/** A sentence in parts; `strong` parts are measured harm. turn: a heading. */
-export interface LogRow {
-  readonly v: number;
-  readonly tick: number;
-  readonly turn: boolean;
-  readonly seat: number | null;
-  readonly parts: readonly { readonly text: string; readonly strong: boolean }[];
-}
+import type { LogRow, SessionState } from "./state";
 
 /** Below this a touch is not worth a sentence [N s]. */
 const QUIET = 1;

@@ -1,0 +1,89 @@
+// The right column of the lobby: the leaderboard, the lobbies that wait for players, the rules of the chosen mode.
+
+import { leaderboard, me, ratedMode, wantedMode } from "../app/store";
+import { markOfPlayer } from "../stage/palette";
+import { group, plural, shortName } from "../text/format";
+import { Mark } from "../ui/marks";
+import type { SessionView } from "../wire/messages";
+import { modeCard, modeName, sessionTitle } from "./modes";
+
+export function Board() {
+  const rows = leaderboard.value?.slice(0, 8);
+  return (
+    <section class="tile" aria-label="Leaderboard">
+      <header>
+        <h2>Leaderboard, {modeName(ratedMode.value).toLowerCase()}</h2>
+      </header>
+      {rows && rows.length > 0 ? (
+        <ol style={{ paddingBottom: "8px" }}>
+          {rows.map((row, index) => (
+            <li class={row.player === me.value?.player ? "br me" : "br"} key={row.player}>
+              <span class="data mute">{index + 1}</span>
+              <Mark mark={markOfPlayer(row.player)} name={row.name} size={20} />
+              <span>{shortName(row.name)}</span>
+              <span class="data">
+                {group(Math.round(row.value))}
+                {row.provisional && (
+                  <span class="mute" title="Provisional: few sessions so far">
+                    ?
+                  </span>
+                )}
+              </span>
+            </li>
+          ))}
+        </ol>
+      ) : (
+        <p class="small mute" style={{ padding: "0 16px 16px" }}>
+          {rows ? "Nobody is rated yet. Play one to the end." : "Reading…"}
+        </p>
+      )}
+      {rows?.some((row) => row.provisional) && (
+        <p class="small mute" style={{ padding: "0 16px 12px" }}>
+          ? few sessions so far
+        </p>
+      )}
+    </section>
+  );
+}
+
+export function Queue({ waiting }: { waiting: readonly SessionView[] }) {
+  const needing = waiting.filter((one) => one.status === "open");
+  const seats = needing.reduce((sum, one) => sum + one.size - one.seats.length, 0);
+  return (
+    <section class="tile" aria-label="Queue">
+      <header>
+        <h2>Queue</h2>
+        <span class="sp" />
+        <span class="data mute">{seats ? `${seats} free` : ""}</span>
+      </header>
+      <ul style={{ paddingBottom: "8px" }}>
+        {needing.slice(0, 5).map((one) => (
+          <li class="q" key={one.session}>
+            <span>{sessionTitle(one)}</span>
+            <span class="mute">needs {plural(one.size - one.seats.length, "player")}</span>
+          </li>
+        ))}
+        {!needing.length && <li class="q mute">Nobody waits. The next one to ask opens a lobby.</li>}
+      </ul>
+    </section>
+  );
+}
+
+export function Rules() {
+  const { how, rules } = modeCard(wantedMode.value);
+  return (
+    <section class="tile grow" aria-label={how}>
+      <header>
+        <h2>{how}</h2>
+      </header>
+      <ol class="in rules scroll">
+        {rules.map((line, index) => (
+          <li key={line}>
+            <span class="data mute">{index + 1}</span>
+            <span>{line}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

@@ -1,0 +1,101 @@
+// The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
+
+import { busy, join, now, open, search, watch } from "../app/store";
+import { markOfSeat } from "../stage/palette";
+import { group, minutes, shortName } from "../text/format";
+import { Mark } from "../ui/marks";
+import { Icon } from "../ui/parts";
+import type { SessionView } from "../wire/messages";
+import { modeName, sessionTitle } from "./modes";
+
+export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
+  return (
+    <section aria-label={title}>
+      <div class="gh">
+        <h2>{title}</h2>
+        <span class="data mute">{group(list.length)}</span>
+      </div>
+      <ul>
+        {list.map((one) => (
+          <Row key={one.session} view={one} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Row({ view }: { view: SessionView }) {
+  void now.value;
+  const free = view.size - view.seats.length;
+  const over = ["ended", "timed_out", "failed"].includes(view.status);
+  const winner = over ? (view.result?.["winner"] as number | null | undefined) : null;
+  const since = view.started_at || view.opened_at;
+  const age = over ? (view.ended_at - since) / 1000 : (Date.now() - since) / 1000;
+  const members = view.seats.map((seat) => shortName(seat.name)).join(", ");
+  return (
+    <li class="lr" data-session={view.session}>
+      <div class="n">
+        <h3>{sessionTitle(view)}</h3>
+        <span class="small mute">{members || "empty"}</span>
+      </div>
+      <span class="small soft mo">{modeName(view.mode)}</span>
+      <span class="seatrow" aria-label={`${view.seats.length} of ${view.size} seats taken`} role="img">
+        {Array.from({ length: view.size }, (_, seat) => {
+          const taken = view.seats.find((one) => one.seat === seat);
+          return taken ? <Mark key={seat} mark={markOfSeat(seat)} name={taken.name} size={15} /> : <span key={seat} class="fr" />;
+        })}
+      </span>
+      {over ? (
+        <span class={view.status === "failed" ? "tag bad" : "tag end"}>{view.status === "failed" ? "Failed" : typeof winner === "number" ? `${shortName(view.seats.find((seat) => seat.seat === winner)?.name ?? "")} won` : "Ended"}</span>
+      ) : view.status === "open" ? (
+        <span class="tag open">{free === 1 ? "1 seat free" : `${free} free`}</span>
+      ) : view.status === "filled" ? (
+        <span class="tag pause">Getting ready</span>
+      ) : view.status === "paused" ? (
+        <span class="tag pause">Changing server</span>
+      ) : view.status === "starting" ? (
+        <span class="tag pause">Starting</span>
+      ) : (
+        <span class="tag run">{view.round ? `Round ${view.round}` : "Live"}</span>
+      )}
+      <span class="data mute ag">{minutes(Math.max(0, age))}</span>
+      {view.status === "open" ? (
+        <button class="btn main s" onClick={() => void join(view.session)} aria-label={`Join ${sessionTitle(view)}`} aria-busy={busy.value === `join ${view.session}`}>
+          Join
+        </button>
+      ) : over ? (
+        <span />
+      ) : (
+        <button class="btn s" onClick={() => void watch(view.session)} aria-label={`Watch ${sessionTitle(view)}`}>
+          Watch
+        </button>
+      )}
+    </li>
+  );
+}
+
+export function Nothing() {
+  const text = search.value.trim();
+  return text ? (
+    <div class="blank">
+      <Icon name="search" />
+      <h1>No session called “{text}”</h1>
+      <p>Search looks at names, people and codes.</p>
+      <button class="btn" onClick={() => (search.value = "")}>
+        Clear search
+      </button>
+    </div>
+  ) : (
+    <div class="blank">
+      <svg width="104" height="48" viewBox="0 0 104 48" fill="none" stroke="var(--line-strong)" stroke-width="1.5" stroke-dasharray="4 4" aria-hidden="true">
+        <rect x="4" y="4" width="44" height="40" rx="9" />
+        <ellipse cx="78" cy="24" rx="22" ry="20" />
+      </svg>
+      <h1>The mat is empty</h1>
+      <p>Nobody is playing right now. Find a seat, or open a lobby and share its code.</p>
+      <button class="btn" onClick={() => void open()}>
+        New lobby
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,109 @@
+// The first tile of the lobby: the name and its secret, the mode and the seats, a code.
+
+import { useState } from "preact/hooks";
+import { busy, claim, find, join, me, wantedMode, wantedName, wantedPrivate, wantedSize } from "../app/store";
+import { markOfPlayer } from "../stage/palette";
+import { inWords, parseCode, shortName } from "../text/format";
+import { Mark } from "../ui/marks";
+import { Segmented } from "../ui/parts";
+import { MODES, modeCard } from "./modes";
+
+export function PlayTile() {
+  const [code, setCode] = useState("");
+  const [secret, setSecret] = useState<string | null>(null);
+  const [refused, setRefused] = useState("");
+  const known = me.value;
+  const mine = known && shortName(known.name) === wantedName.value.trim();
+  return (
+    <div class="stack">
+      <section class="tile grow" aria-label="Play" style={{ flexShrink: 0 }}>
+        <div class="play scroll">
+          <h1 class="hello">Push, pull, knock off. Nothing ever passes through.</h1>
+          <div class="col">
+            <label class="small soft" for="name">
+              Your name here
+            </label>
+            <div class="field">
+              <input id="name" value={wantedName.value} maxLength={24} placeholder="Guest" autocomplete="nickname" onInput={(event) => (wantedName.value = event.currentTarget.value)} />
+              {known && mine && <Mark mark={markOfPlayer(known.player)} name={known.name} size={24} />}
+            </div>
+            {known && mine && !known.guest ? (
+              <p class="small mute">This name is yours; your secret keeps it.</p>
+            ) : secret === null ? (
+              <p class="small mute">
+                No account needed.{" "}
+                <button class="link" onClick={() => setSecret("")}>
+                  Keep this name with a secret
+                </button>
+              </p>
+            ) : (
+              <form
+                class="row"
+                onSubmit={(event) => {
+                  event.preventDefault();
+                  void claim(secret).then((problem) => (problem === null ? setSecret(null) : setRefused(problem)));
+                }}
+              >
+                <div class={refused ? "field bad" : "field"} style={{ flex: 1 }}>
+                  <input type="password" aria-label="Secret, 6 characters or more" aria-invalid={refused !== ""} aria-describedby={refused ? "refused" : undefined} placeholder="Secret, 6 or more" minLength={6} autocomplete="current-password" value={secret} onInput={(event) => { setSecret(event.currentTarget.value); setRefused(""); }} />
+                </div>
+                <button class="btn main" disabled={secret.length < 6 || !wantedName.value.trim()}>
+                  It’s mine
+                </button>
+              </form>
+            )}
+            {refused && (
+              <p class="small harm" id="refused" role="alert" data-test="refused">
+                {refused}
+              </p>
+            )}
+          </div>
+          <div class="sep" />
+          <div class="col">
+            <span class="small soft">Mode and seats</span>
+            {MODES.length > 1 && <Segmented tight label="Mode" value={wantedMode.value} options={MODES.map((mode) => ({ value: mode.id, text: mode.name }))} onChoose={(mode) => {
+              wantedMode.value = mode;
+              const card = modeCard(mode);
+              if (!card.sizes.includes(wantedSize.value)) wantedSize.value = card.size;
+            }} />}
+            <div class="row">
+              <Segmented label="Seats" value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
+              <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
+            </div>
+            <label class="small soft check">
+              <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
+              New lobbies by code only
+            </label>
+          </div>
+          <button class="btn now l wide" onClick={() => void find()} aria-busy={busy.value === "find"} data-test="find">
+            Find me a seat
+          </button>
+          <div class="sep" />
+          <form
+            class="col"
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (parseCode(code)) void join(code);
+            }}
+          >
+            <label class="small soft" for="code">
+              Have a code?
+            </label>
+            <div class="row">
+              <div class="field code" style={{ flex: 1 }}>
+                <input id="code" placeholder="K7QM 2XPV" autocomplete="off" spellcheck={false} value={code} onInput={(event) => setCode(event.currentTarget.value)} />
+              </div>
+              <button class="btn" disabled={parseCode(code).length !== 8}>
+                Join
+              </button>
+            </div>
+          </form>
+          <span class="sp" />
+          <p class="small mute wide">
+            <span class="kbd">/</span> search &ensp;<span class="kbd">N</span> new lobby
+          </p>
+        </div>
+      </section>
+    </div>
+  );
+}

@@ -1,0 +1,41 @@
+// The bar at the top of every screen, with the banners below it.
+
+import type { ComponentChildren } from "preact";
+import { client, go, leave, me, theme, toggleTheme } from "../app/store";
+import { markOfPlayer, markOfSeat } from "../stage/palette";
+import { shortName } from "../text/format";
+import { Banners } from "./banners";
+import { Mark } from "./marks";
+import { Icon } from "./parts";
+
+export function Bar({ children, crumb }: { children?: ComponentChildren; crumb?: ComponentChildren }) {
+  const known = me.value;
+  const seat = crumb ? (client.value?.mySeat ?? null) : null;
+  return (
+    <>
+    <header class="bar">
+      <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
+        Skip to content
+      </a>
+      <button class="word" aria-label="Tussle, to the lobbies" onClick={() => (crumb ? leave() : go({ screen: "lobby" }))}>
+        {[..."Tussle"].map((letter) => (
+          <i>{letter}</i>
+        ))}
+      </button>
+      {crumb}
+      <span class="sp" />
+      {children}
+      <button class="btn ghost s sq" aria-label={theme.value === "dark" ? "Light theme" : "Dark theme"} onClick={toggleTheme}>
+        <Icon name="sun" />
+      </button>
+      {known && (
+        <span class="row">
+          <Mark mark={seat === null ? markOfPlayer(known.player) : markOfSeat(seat)} name={known.name} />
+          <b class="wide small">{shortName(known.name)}</b>
+        </span>
+      )}
+    </header>
+    <Banners />
+    </>
+  );
+}

@@ -1,0 +1,88 @@
+import { effect } from "@preact/signals";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { SeatTicket } from "../src/wire/api";
+
+const ticket: SeatTicket = { session: "k7qm2xpv", seat: null, role: "observer", ticket: "t", ws_url: "ws://127.0.0.1:9/ws", servers: [], protocol: 1, build: "" };
+const welcome = { session: "k7qm2xpv", player: "p", role: "observer", seat: null, resume: "r", v: 0, tick: 0, dt: 1 / 60, frame_hz: 30, epoch: 1, schema_hash: "", protocol: 1, build: "", server_time: 0, last_id: 0, servers: [] };
+
+/** A double of the browser's WebSocket. A test calls its handlers. */
+class Socket {
+  static readonly OPEN = 1;
+  static made: Socket[] = [];
+  readyState = Socket.OPEN;
+  readonly sent: string[] = [];
+  onopen = (): void => {};
+  onmessage = (_event: { data: string }): void => {};
+  onclose = (_event: { code: number; reason: string }): void => {};
+  readonly url: string;
+
+  constructor(url: string) {
+    this.url = url;
+    Socket.made.push(this);
+  }
+
+  send(data: string): void {
+    this.sent.push(data);
+  }
+
+  close(): void {}
+}
+
+async function connected(over: Partial<SeatTicket> = {}) {
+  Socket.made = [];
+  vi.useFakeTimers();
+  vi.stubGlobal("window", Object.assign(new EventTarget(), { setInterval, setTimeout }));
+  vi.stubGlobal("location", { href: "http://127.0.0.1:8/", protocol: "http:", hostname: "127.0.0.1" });
+  vi.stubGlobal("WebSocket", Socket);
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  const { SessionClient } = await import("../src/session/client");
+  const client = new SessionClient({ ...ticket, ...over }, false);
+  return { client, socket: Socket.made[0]! };
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+describe("SessionClient", () => {
+  it("reports its timeline to a stage that was made before the welcome came", async () => {
+    const { client, socket } = await connected();
+    const seen: boolean[] = [];
+    const stop = effect(() => void seen.push(client.timeline.value !== null));
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    expect(seen).toEqual([false, true]);
+    stop();
+    client.dispose();
+  });
+
+  it("keeps the timeline over a reconnection", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    const before = client.timeline.value;
+    socket.onclose({ code: 1006, reason: "" });
+    expect(client.link.value.kind).toBe("lost");
+    vi.advanceTimersByTime(1000);
+    const second = Socket.made[1]!;
+    second.onopen();
+    second.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    expect(client.link.value.kind).toBe("live");
+    expect(client.timeline.value).toBe(before);
+    client.dispose();
+  });
+
+  it("tries the next server when one does not open, and the address in the close when the session moved", async () => {
+    const { client, socket } = await connected({ servers: ["ws://127.0.0.1:10/ws"] });
+    socket.onclose({ code: 1006, reason: "" });
+    vi.advanceTimersByTime(1000);
+    expect(Socket.made[1]!.url).toBe("ws://127.0.0.1:10/ws");
+    Socket.made[1]!.onopen();
+    Socket.made[1]!.onclose({ code: 4011, reason: "ws://127.0.0.1:11/ws" });
+    vi.advanceTimersByTime(1000);
+    expect(Socket.made[2]!.url).toBe("ws://127.0.0.1:11/ws");
+    client.dispose();
+  });
+});

@@ -1,0 +1,68 @@
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+
+const SRC = resolve(import.meta.dirname, "../src");
+
+/** From the lowest layer up; folders of one layer do not import each other. README.md shows the same order. */
+const LAYERS: readonly (readonly string[])[] = [["wire", "text", "generated"], ["session"], ["stage"], ["app"], ["ui"], ["screens"], ["main.tsx"]];
+
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((name) => /\.tsx?$/.test(name));
+
+/** The files of src that a file imports, types and dynamic imports included. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(SRC, file), "utf8");
+  const found = [...text.matchAll(/(?:\bfrom\s+|\bimport\s+|\bimport\()"(\.[^"]+)"/g)].map((match) => resolve(SRC, dirname(file), match[1]!));
+  return found.map((path) => {
+    const target = ["", ".ts", ".tsx"].map((ending) => path + ending).find((name) => /\.\w+$/.test(name) && existsSync(name));
+    if (!target) throw new Error(`${file} imports ${path}, which does not exist`);
+    return relative(SRC, target);
+  });
+}
+
+const graph = new Map(files.map((file) => [file, importsOf(file)]));
+const folderOf = (file: string): string => file.split(/[\\/]/)[0]!;
+const levelOf = (file: string): number => LAYERS.findIndex((folders) => folders.includes(folderOf(file)));
+
+/** The files of one import cycle, or null. */
+function cycle(imports: ReadonlyMap<string, readonly string[]>): string[] | null {
+  const done = new Set<string>();
+  const visit = (file: string, trail: string[]): string[] | null => {
+    if (trail.includes(file)) return [...trail.slice(trail.indexOf(file)), file];
+    if (done.has(file)) return null;
+    for (const target of imports.get(file) ?? []) {
+      const found = visit(target, [...trail, file]);
+      if (found) return found;
+    }
+    done.add(file);
+    return null;
+  };
+  for (const file of imports.keys()) {
+    const found = visit(file, []);
+    if (found) return found;
+  }
+  return null;
+}
+
+describe("the imports of src", () => {
+  it("are found", () => {
+    expect(files.length).toBeGreaterThan(40);
+    expect(graph.get("main.tsx")).toContain(join("app", "store.ts"));
+  });
+
+  it("have no cycle", () => {
+    expect(cycle(graph)).toBeNull();
+    expect(cycle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
+  });
+
+  it("lead down the layers only", () => {
+    const wrong = [...graph].flatMap(([file, targets]) =>
+      targets.filter((target) => !target.startsWith("style") && folderOf(target) !== folderOf(file) && levelOf(target) >= levelOf(file)).map((target) => `${file} -> ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it("know every folder", () => {
+    expect(files.filter((file) => levelOf(file) < 0)).toEqual([]);
+  });
+});
