@@ -27,11 +27,14 @@ class Operators:
         self._lobbies = lobbies
         self._names = {name.strip().lower() for name in settings.operators.split(",") if name.strip()}
 
-    def role_of(self, player: PlayerInfo) -> Role:
-        """What a player is by themselves: an operator, else a player while in a session, else an observer."""
+    def roles_of(self, player: PlayerInfo) -> frozenset[Role]:
+        """The roles of a logged-in caller: observer, also player while in a session, also operator by name."""
+        roles = {Role.OBSERVER}
+        if player.session:
+            roles.add(Role.PLAYER)
         if not player.guest and player.name.lower() in self._names:
-            return Role.OPERATOR
-        return Role.PLAYER if player.session else Role.OBSERVER
+            roles.add(Role.OPERATOR)
+        return frozenset(roles)
 
     async def pause(self, session: str, by: str) -> None:
         """Stop a run at its next tick; its turn clock stands. Raises NotFound; Conflict ``not_running``."""

@@ -1,10 +1,15 @@
-"""Who may do what: one table of roles and operations. Pure.
+"""The rights table: which role may perform which operation. Pure.
 
-    observer   watches: frames, events, sensors, recordings
-    player     an observer with a seat: acts, chats, readies, leaves
-    operator   an observer of every session who runs the place: pauses, ends, kicks, drains
+    anonymous  a caller without a login: reads public pages and lists
+    observer   a caller with a login, or a connection without a seat: watches, and asks for a seat
+    player     an observer with a seat: acts, chats, leaves
+    operator   an observer of every session who also pauses, ends, kicks and drains
 
-A player who is an operator too has both roles; being one never gives the rights of the other.
+A caller can have several roles. The operator role gives none of a player's rights, and the reverse.
+
+Every HTTP route and every message type names one Operation and asks this table before it runs (server/http/rights.py,
+server/gateway/commands.py, server/live/hub.py). This module must never depend on a session's state: whether a lobby
+has a free seat is the lobby's question, not a right.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ __all__ = ["RIGHTS", "Operation", "Role", "check_right", "may"]
 class Role(StrEnum):
     """What a connection or a caller is."""
 
+    ANONYMOUS = "anonymous"
     OBSERVER = "observer"
     PLAYER = "player"
     OPERATOR = "operator"
@@ -27,14 +33,33 @@ class Role(StrEnum):
 class Operation(StrEnum):
     """What can be asked for."""
 
+    LOGIN = "login"
+    LIST = "list"
+    """Read the sessions, the leaderboard and the catalogue."""
+    INSPECT = "inspect"
+    """Read the server's health, its metrics and the description of its API."""
+    PAGES = "pages"
+    """Load the web client."""
+
+    PROFILE = "profile"
+    FIND = "find"
+    OPEN = "open"
+    JOIN = "join"
+    RELEASE = "release"
+    """Give up the caller's seat in a session over HTTP; does nothing without a seat."""
+    SPRING = "spring"
+    """Begin and read a run of the spring-damper's stream solvers."""
+
     WATCH = "watch"
     SENSOR_INFO = "sensor_info"
     SUBSCRIBE = "subscribe"
+
     ACT = "act"
     CHAT = "chat"
     READY = "ready"
     CHOOSE = "choose"
     LEAVE = "leave"
+
     PAUSE = "pause"
     RESUME = "resume"
     END = "end"
@@ -42,16 +67,28 @@ class Operation(StrEnum):
     DRAIN = "drain"
 
 
+_PUBLIC = frozenset({Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES})
+_SEATING = frozenset(
+    {
+        Operation.PROFILE,
+        Operation.FIND,
+        Operation.OPEN,
+        Operation.JOIN,
+        Operation.RELEASE,
+        Operation.SPRING,
+    }
+)
 _WATCHING = frozenset({Operation.WATCH, Operation.SENSOR_INFO, Operation.SUBSCRIBE})
 _PLAYING = frozenset({Operation.ACT, Operation.CHAT, Operation.READY, Operation.CHOOSE, Operation.LEAVE})
-_RUNNING = frozenset({Operation.PAUSE, Operation.RESUME, Operation.END, Operation.KICK, Operation.DRAIN})
+_OPERATING = frozenset({Operation.PAUSE, Operation.RESUME, Operation.END, Operation.KICK, Operation.DRAIN})
 
 RIGHTS: dict[Role, frozenset[Operation]] = {
-    Role.OBSERVER: _WATCHING,
-    Role.PLAYER: _WATCHING | _PLAYING,
-    Role.OPERATOR: _WATCHING | _RUNNING,
+    Role.ANONYMOUS: _PUBLIC,
+    Role.OBSERVER: _PUBLIC | _SEATING | _WATCHING,
+    Role.PLAYER: _PUBLIC | _SEATING | _WATCHING | _PLAYING,
+    Role.OPERATOR: _PUBLIC | _SEATING | _WATCHING | _OPERATING,
 }
-"""The whole matrix; what is not in it is refused."""
+"""The whole matrix. An operation that is not listed for a role is refused."""
 
 
 def may(role: Role, operation: Operation) -> bool:
@@ -59,7 +96,7 @@ def may(role: Role, operation: Operation) -> bool:
     return operation in RIGHTS[role]
 
 
-def check_right(role: Role, operation: Operation) -> None:
-    """Raises Forbidden."""
-    if not may(role, operation):
-        raise Forbidden(f"{role} may not {operation}")
+def check_right(operation: Operation, *roles: Role) -> None:
+    """Raises Forbidden unless one of the caller's roles has the right."""
+    if not any(operation in RIGHTS[role] for role in roles):
+        raise Forbidden(f"{' and '.join(sorted(roles)) or 'nobody'} may not {operation}")

@@ -15,6 +15,7 @@ from functools import partial
 
 from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.wire.messages import (
     Ack,
     AckData,
@@ -38,7 +39,19 @@ from tussle.server.gateway.sender import Link
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
 
-__all__ = ["Commands"]
+__all__ = ["OPERATIONS", "Commands"]
+
+OPERATIONS: dict[type[ClientMessage], Operation] = {
+    Hello: Operation.WATCH,
+    Ping: Operation.WATCH,
+    Resync: Operation.WATCH,
+    Act: Operation.ACT,
+    Chat: Operation.CHAT,
+    Ready: Operation.READY,
+    Choose: Operation.CHOOSE,
+    Leave: Operation.LEAVE,
+}
+"""The right that each message needs. The gateway asks for Hello's before it welcomes, ``read`` for the others'."""
 
 
 class Commands:
@@ -54,7 +67,7 @@ class Commands:
         self._relays = relays
 
     def read(self, link: Link, data: str | bytes) -> ClientMessage | None:
-        """A message that may be sent now; None: it may not, and the sender was told or is being sent away."""
+        """The next message; None if it is refused: the sender has its error, or the connection is closing."""
         try:
             message = link.core.receive(data, time.monotonic())
         except RateLimited as error:
@@ -64,6 +77,10 @@ class Commands:
             link.refuse(None, error)
             if link.core.fatal:
                 link.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+            return None
+        if not may(Role(link.who.role), OPERATIONS[type(message)]):
+            command = None if isinstance(message, Hello | Ping | Resync) else message.id
+            link.refuse(command, Conflict("observers only watch", code="observer"))
             return None
         self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
         return message
@@ -87,9 +104,7 @@ class Commands:
             case Hello():
                 return False
         seat = link.who.seat
-        if seat is None:
-            link.refuse(message.id, Conflict("observers only watch", code="observer"))
-            return False
+        assert seat is not None, "a player has a seat"
         replies = link.replies
         if not self._begin(link, replies, seat, message) or isinstance(message, Act):
             return False

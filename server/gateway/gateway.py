@@ -35,6 +35,7 @@ from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.roles import Role, check_right
 from tussle.lobby.servers import Servers, socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import schema_hash
@@ -43,7 +44,7 @@ from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
-from tussle.server.gateway.commands import Commands
+from tussle.server.gateway.commands import OPERATIONS, Commands
 from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
 from tussle.server.gateway.sender import Link, absolute, short_reason
@@ -274,6 +275,7 @@ class Gateway:
     async def _bring_in(self, link: Link, audience: Audience, last_v: int | None) -> None:
         """Greet a connection that has its place, and show it everything."""
         socket, who = link.socket, link.who
+        check_right(OPERATIONS[Hello], Role(who.role))
         previous = self._links.get((who.session, who.player))
         self._links[who.session, who.player] = link
         if previous is not None:

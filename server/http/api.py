@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tussle.lobby.accounts import Accounts, PlayerInfo
 from tussle.lobby.errors import (
@@ -35,6 +34,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.lobbies import Lobbies, SeatReservation
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
+from tussle.lobby.roles import Operation
 from tussle.lobby.servers import HolderAddress, socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
@@ -42,6 +42,7 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.openapi import Call, document
 from tussle.server.http.operators import operator_routes
+from tussle.server.http.rights import Rights, public_route
 from tussle.server.http.security import Shield
 from tussle.server.http.springs import Begin, spring_routes
 from tussle.server.http.static import web_routes
@@ -276,13 +277,10 @@ def create_app(backend: Backend) -> Starlette:
             }
         )
 
-    async def me(request: Request) -> Response:
-        return json_response(
-            msgspec.to_builtins(await backend.standings.profile((await player_of(request)).player))
-        )
+    async def me(_: Request, player: PlayerInfo) -> Response:
+        return json_response(msgspec.to_builtins(await backend.standings.profile(player.player)))
 
-    async def find(request: Request) -> Response:
-        player = await player_of(request)
+    async def find(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Find)
         check_size(asked.mode, asked.size)
         check_body(asked.body)
@@ -299,8 +297,7 @@ def create_app(backend: Backend) -> Starlette:
             ),
         )
 
-    async def open_lobby(request: Request) -> Response:
-        player = await player_of(request)
+    async def open_lobby(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Open)
         check_size(asked.mode, asked.size)
         check_body(asked.body)
@@ -320,8 +317,7 @@ def create_app(backend: Backend) -> Starlette:
             ),
         )
 
-    async def join(request: Request) -> Response:
-        player = await player_of(request)
+    async def join(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Join)
         check_body(asked.body)
         return seat_answer(
@@ -335,13 +331,11 @@ def create_app(backend: Backend) -> Starlette:
             ),
         )
 
-    async def observe(request: Request) -> Response:
-        player = await player_of(request)
+    async def observe(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Session)
         return seat_answer(request, await lobbies.observe(player.player, check_token(asked.session)))
 
-    async def leave(request: Request) -> Response:
-        player = await player_of(request)
+    async def leave(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Session)
         await lobbies.leave(player.player, check_token(asked.session))
         return json_response({})
@@ -404,23 +398,24 @@ def create_app(backend: Backend) -> Starlette:
             "application/problem+json",
         )
 
+    rights = Rights(player_of, backend.operators.roles_of)
     routes = [
-        Route("/api/login", login, methods=["POST"]),
-        Route("/api/me", me),
-        Route("/api/find", find, methods=["POST"]),
-        Route("/api/open", open_lobby, methods=["POST"]),
-        Route("/api/join", join, methods=["POST"]),
-        Route("/api/observe", observe, methods=["POST"]),
-        Route("/api/leave", leave, methods=["POST"]),
-        Route("/api/sessions", sessions),
-        Route("/api/sessions/{token}", session),
-        *operator_routes(backend.operators, backend.stop, player_of, read, check_token),
-        *spring_routes(backend.springs, player_of, read),
-        Route("/api/catalogue", catalogue),
-        Route("/api/leaderboard/{mode}", leaderboard),
-        Route("/openapi.json", openapi),
-        Route("/healthz", healthz),
-        Route("/metrics", metrics),
+        public_route("/api/login", Operation.LOGIN, login, methods=["POST"]),
+        rights.route("/api/me", Operation.PROFILE, me),
+        rights.route("/api/find", Operation.FIND, find, methods=["POST"]),
+        rights.route("/api/open", Operation.OPEN, open_lobby, methods=["POST"]),
+        rights.route("/api/join", Operation.JOIN, join, methods=["POST"]),
+        rights.route("/api/observe", Operation.WATCH, observe, methods=["POST"]),
+        rights.route("/api/leave", Operation.RELEASE, leave, methods=["POST"]),
+        public_route("/api/sessions", Operation.LIST, sessions),
+        public_route("/api/sessions/{token}", Operation.LIST, session),
+        *operator_routes(backend.operators, backend.stop, rights, read, check_token),
+        *spring_routes(backend.springs, rights, read),
+        public_route("/api/catalogue", Operation.LIST, catalogue),
+        public_route("/api/leaderboard/{mode}", Operation.LIST, leaderboard),
+        public_route("/openapi.json", Operation.INSPECT, openapi),
+        public_route("/healthz", Operation.INSPECT, healthz),
+        public_route("/metrics", Operation.INSPECT, metrics),
         *web_routes(),
     ]
 

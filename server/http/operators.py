@@ -9,12 +9,12 @@ import msgspec
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
-from tussle.lobby.roles import Operation, check_right
+from tussle.lobby.roles import Operation
+from tussle.server.http.rights import OperationRoute, Rights
 
 __all__ = ["operator_routes"]
 
@@ -28,36 +28,30 @@ class Kick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def operator_routes(
     operators: Operators,
     drain: Callable[[], None],
-    player_of: Callable[[Request], Awaitable[PlayerInfo]],
+    rights: Rights,
     read: Callable[[Request, Any], Awaitable[Any]],
     check_token: Callable[[str], str],
-) -> list[Route]:
+) -> list[OperationRoute]:
     """``drain``: hand the sessions over and stop, as SIGTERM does. The others are those of server/http/api.py."""
 
-    async def allowed(request: Request, operation: Operation) -> str:
-        player = await player_of(request)
-        check_right(operators.role_of(player), operation)
-        log.info("operator_asked", operation=operation, player=player.player)
-        return player.player
-
-    def call(operation: Operation, act: Callable[[str, str], Awaitable[None]]) -> Route:
-        async def handle(request: Request) -> Response:
-            by = await allowed(request, operation)
+    def call(operation: Operation, act: Callable[[str, str], Awaitable[None]]) -> OperationRoute:
+        async def handle(request: Request, player: PlayerInfo) -> Response:
+            _log_call(operation, player)
             token = check_token(request.path_params["token"])
-            await act(token, by)
+            await act(token, player.player)
             log.info("session_operated", operation=operation, token=short(token))
             return Response(b"{}", media_type="application/json")
 
-        return Route(f"/api/sessions/{{token}}/{operation}", handle, methods=["POST"])
+        return rights.route(f"/api/sessions/{{token}}/{operation}", operation, handle, methods=["POST"])
 
-    async def kick(request: Request) -> Response:
-        await allowed(request, Operation.KICK)
+    async def kick(request: Request, player: PlayerInfo) -> Response:
+        _log_call(Operation.KICK, player)
         asked = await read(request, Kick)
         await operators.kick(check_token(request.path_params["token"]), asked.player)
         return Response(b"{}", media_type="application/json")
 
-    async def drained(request: Request) -> Response:
-        await allowed(request, Operation.DRAIN)
+    async def drained(_: Request, player: PlayerInfo) -> Response:
+        _log_call(Operation.DRAIN, player)
         drain()
         return Response(orjson.dumps({"draining": True}), media_type="application/json")
 
@@ -65,6 +59,10 @@ def operator_routes(
         call(Operation.PAUSE, operators.pause),
         call(Operation.RESUME, operators.resume),
         call(Operation.END, operators.end),
-        Route("/api/sessions/{token}/kick", kick, methods=["POST"]),
-        Route("/api/drain", drained, methods=["POST"]),
+        rights.route("/api/sessions/{token}/kick", Operation.KICK, kick, methods=["POST"]),
+        rights.route("/api/drain", Operation.DRAIN, drained, methods=["POST"]),
     ]
+
+
+def _log_call(operation: Operation, player: PlayerInfo) -> None:
+    log.info("operator_asked", operation=operation, player=player.player)

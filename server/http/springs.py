@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.errors import RateLimited
+from tussle.lobby.roles import Operation
 from tussle.lobby.spring_runs import SpringRuns
+from tussle.server.http.rights import OperationRoute, Rights
 from tussle.server.limits import Buckets
 
 __all__ = ["Begin", "spring_routes"]
@@ -38,23 +39,25 @@ class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def spring_routes(
     runs: SpringRuns,
-    player_of: Callable[[Request], Awaitable[PlayerInfo]],
+    rights: Rights,
     read: Callable[[Request, Any], Awaitable[Any]],
-) -> list[Route]:
-    """``player_of``, ``read``: those of server/http/api.py."""
+) -> list[OperationRoute]:
+    """``rights``, ``read``: those of server/http/api.py."""
     begins, looks = _limit(BEGIN_RATE, BEGIN_BURST), _limit(LOOK_RATE, LOOK_BURST)
 
-    async def begin(request: Request) -> Response:
-        player = await player_of(request)
+    async def begin(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Begin)
         begins(request, player, "runs")
         return _answer({"run": await runs.begin(asked.name, asked.x, asked.v)})
 
-    async def look(request: Request) -> Response:
-        looks(request, await player_of(request), "looks")
+    async def look(request: Request, player: PlayerInfo) -> Response:
+        looks(request, player, "looks")
         return _answer(await runs.look(request.path_params["run"], request.query_params.get("after", "")))
 
-    return [Route("/api/springs", begin, methods=["POST"]), Route("/api/springs/{run}", look)]
+    return [
+        rights.route("/api/springs", Operation.SPRING, begin, methods=["POST"]),
+        rights.route("/api/springs/{run}", Operation.SPRING, look),
+    ]
 
 
 def _limit(rate: float, burst: float) -> Callable[[Request, PlayerInfo, str], None]:

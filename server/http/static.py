@@ -18,9 +18,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from tussle.lobby.logs import get_logger
+from tussle.lobby.roles import Operation
+from tussle.server.http.rights import public_route
 
 __all__ = ["DIST", "web_routes"]
 
@@ -63,7 +65,7 @@ def web_routes(dist: Path = DIST) -> list[BaseRoute]:
             raise HTTPException(404, "Not Found")
         return await run_in_threadpool(_answer, dist, request)
 
-    return [Route("/{path:path}", files, methods=["GET", "HEAD"])]
+    return [public_route("/{path:path}", Operation.PAGES, files, methods=["GET", "HEAD"])]
 
 
 def _answer(dist: Path, request: Request) -> Response:

@@ -75,6 +75,16 @@ READ_COUNT = 1000
 SOURCES_EACH = 100
 """Sources that one connection may follow."""
 
+OPERATIONS: dict[type[LiveMessage], Operation] = {
+    LiveHello: Operation.WATCH,
+    LivePing: Operation.WATCH,
+    ListSources: Operation.SENSOR_INFO,
+    ReadInfo: Operation.SENSOR_INFO,
+    Subscribe: Operation.SUBSCRIBE,
+    Unsubscribe: Operation.SUBSCRIBE,
+}
+"""The right that each message needs."""
+
 
 class Socket(Protocol):
     """What is needed of a WebSocket."""
@@ -228,8 +238,9 @@ class LiveHub:
         if message.d.protocol != PROTOCOL:
             raise _VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         player = await self._accounts.authenticate(message.d.login)
-        operator = self._operators.role_of(player) is Role.OPERATOR
+        operator = Role.OPERATOR in self._operators.roles_of(player)
         client = _Client(socket, Role.OPERATOR if operator else Role.OBSERVER)
+        check_right(OPERATIONS[LiveHello], client.role)
         client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, PROTOCOL)))
         return client
 
@@ -261,17 +272,15 @@ class LiveHub:
             client.outbox.reply(Failure(FailureData(error.reason, text, error.field), command))
 
     async def _obey(self, client: _Client, message: LiveMessage) -> None:
+        check_right(OPERATIONS[type(message)], client.role)
         match message:
             case LivePing():
                 client.outbox.reply(LivePong(message.d))
             case ListSources():
-                check_right(client.role, Operation.SENSOR_INFO)
                 client.outbox.reply(Sources(SourcesData(await self._sources()), message.id))
             case ReadInfo():
-                check_right(client.role, Operation.SENSOR_INFO)
                 client.outbox.reply(TellInfo(await self._info(message.d.source), message.id))
             case Subscribe():
-                check_right(client.role, Operation.SUBSCRIBE)
                 await self._follow(client, message)
             case Unsubscribe():
                 await self._unfollow(client, message.d.source)

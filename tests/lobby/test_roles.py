@@ -8,20 +8,30 @@ from tussle.lobby.errors import Forbidden
 from tussle.lobby.roles import Operation, Role, check_right, may
 
 MATRIX = """
-              observer player operator
-watch         yes      yes    yes
-sensor_info   yes      yes    yes
-subscribe     yes      yes    yes
-act           no       yes    no
-chat          no       yes    no
-ready         no       yes    no
-choose        no       yes    no
-leave         no       yes    no
-pause         no       no     yes
-resume        no       no     yes
-end           no       no     yes
-kick          no       no     yes
-drain         no       no     yes
+              anonymous observer player operator
+login         yes       yes      yes    yes
+list          yes       yes      yes    yes
+inspect       yes       yes      yes    yes
+pages         yes       yes      yes    yes
+profile       no        yes      yes    yes
+find          no        yes      yes    yes
+open          no        yes      yes    yes
+join          no        yes      yes    yes
+release       no        yes      yes    yes
+spring        no        yes      yes    yes
+watch         no        yes      yes    yes
+sensor_info   no        yes      yes    yes
+subscribe     no        yes      yes    yes
+act           no        no       yes    no
+chat          no        no       yes    no
+ready         no        no       yes    no
+choose        no        no       yes    no
+leave         no        no       yes    no
+pause         no        no       no     yes
+resume        no        no       no     yes
+end           no        no       no     yes
+kick          no        no       no     yes
+drain         no        no       no     yes
 """
 
 ROWS = [line.split() for line in MATRIX.strip().splitlines()]
@@ -37,10 +47,19 @@ def test_a_role_has_exactly_its_rights(role: Role, operation: Operation, allowed
     """Every cell of the matrix, both ways."""
     assert may(role, operation) is allowed
     if allowed:
-        check_right(role, operation)
+        check_right(operation, role)
     else:
         with pytest.raises(Forbidden, match="may not"):
-            check_right(role, operation)
+            check_right(operation, role)
+
+
+def test_one_of_several_roles_is_enough() -> None:
+    """A player who is also an operator may act and pause; a caller without any role may do nothing."""
+    roles = (Role.OBSERVER, Role.PLAYER, Role.OPERATOR)
+    check_right(Operation.ACT, *roles)
+    check_right(Operation.PAUSE, *roles)
+    with pytest.raises(Forbidden, match="nobody may not login"):
+        check_right(Operation.LOGIN)
 
 
 def test_the_matrix_is_whole() -> None:

@@ -1,0 +1,69 @@
+"""Routes that ask the rights table (lobby/roles.py) before their handler runs.
+
+    Route -> player_of -> roles_of -> check_right -> handler
+
+Every route of the application is an OperationRoute. This module must never decide a right itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.roles import Operation, Role, check_right
+
+__all__ = ["OperationRoute", "Rights", "public_route"]
+
+PublicHandler = Callable[[Request], Awaitable[Response]]
+PlayerHandler = Callable[[Request, PlayerInfo], Awaitable[Response]]
+
+
+class OperationRoute(Route):
+    """A route that performs ``operation``."""
+
+    def __init__(
+        self, path: str, operation: Operation, endpoint: PublicHandler, methods: Sequence[str]
+    ) -> None:
+        super().__init__(path, endpoint, methods=list(methods))
+        self.operation = operation
+
+
+def public_route(
+    path: str, operation: Operation, handler: PublicHandler, *, methods: Sequence[str] = ("GET",)
+) -> OperationRoute:
+    """A route that needs no login."""
+
+    async def handle(request: Request) -> Response:
+        check_right(operation, Role.ANONYMOUS)
+        return await handler(request)
+
+    return OperationRoute(path, operation, handle, methods)
+
+
+class Rights:
+    """Makes the routes that need a login."""
+
+    def __init__(
+        self,
+        player_of: Callable[[Request], Awaitable[PlayerInfo]],
+        roles_of: Callable[[PlayerInfo], frozenset[Role]],
+    ) -> None:
+        """``player_of`` raises AuthError for a request without a valid login."""
+        self._player_of = player_of
+        self._roles_of = roles_of
+
+    def route(
+        self, path: str, operation: Operation, handler: PlayerHandler, *, methods: Sequence[str] = ("GET",)
+    ) -> OperationRoute:
+        """A route whose caller is logged in and has the right; otherwise it raises AuthError or Forbidden."""
+
+        async def handle(request: Request) -> Response:
+            player = await self._player_of(request)
+            check_right(operation, *self._roles_of(player))
+            return await handler(request, player)
+
+        return OperationRoute(path, operation, handle, methods)
