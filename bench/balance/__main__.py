@@ -97,7 +97,7 @@ def play(
         if prove:
             paused = time.thread_time()
             course.proofs += 1
-            course.broken_proofs += not simulation.prove().holds
+            course.broken_proofs += not simulation.check_contact().passed
             outside += time.thread_time() - paused
         course.ticks += advance.ticks_run
         course.unconverged += advance.unconverged

@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene
-from tussle.server.physics.identity import versions
-from tussle.server.physics.model import centres, compile_scene
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.fingerprint import versions
+from tussle.server.physics.model import centres
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control
 from tussle.server.physics.warmup import warm_up
+from tussle.server.physics.world_state import Control
 from tussle.server.simulation.identity import physics_id
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +173,7 @@ def measure(
         iterations += report.iterations
         contacts = max(contacts, report.contacts)
         converged += report.converged
-        broken += not prove(model, state).holds
+        broken += not check_contact(model, state).passed
     told = np.array(times)
     return Row(
         name=name,

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from tussle.lobby.rules.scenes import Body, Scene
-from tussle.server.physics.model import Model, compile_scene
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.model import Model
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Floats, State
+from tussle.server.physics.world_state import Floats, State
 
 __all__ = ["peers"]
 
@@ -46,7 +47,7 @@ def _ours(model: Model, state: State) -> dict[str, Any]:
         start = time.thread_time()
         state, _ = step(model, state)
         spent += time.thread_time() - start
-        broken += not prove(model, state).holds
+        broken += not check_contact(model, state).passed
     return {"engine": "Tussle", "ms": spent / FRAMES * 1e3, "broken": broken, "frames": FRAMES}
 
 
@@ -57,7 +58,7 @@ def _run(name: str, model: Model, state: State, frame: Frames) -> dict[str, Any]
         places, turns = frame()
         spent += time.thread_time() - start
         q = np.concatenate([places[:, None], np.swapaxes(turns, 1, 2)], axis=1).reshape(-1, 3)
-        broken += not prove(model, State(q=q, v=state.v, active=state.active)).holds
+        broken += not check_contact(model, State(q=q, v=state.v, active=state.active)).passed
     return {"engine": name, "ms": spent / FRAMES * 1e3, "broken": broken, "frames": FRAMES}
 
 

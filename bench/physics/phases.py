@@ -24,28 +24,28 @@ import numpy as np
 from bench.physics.__main__ import RESULTS, pile, soft_pile
 from tussle.lobby.rules.scenes import Scene
 from tussle.server.physics import assembly, newton, solver
-from tussle.server.physics.compiled import OPTIONS
-from tussle.server.physics.identity import versions
-from tussle.server.physics.model import compile_scene
+from tussle.server.physics.fingerprint import versions
+from tussle.server.physics.jit import OPTIONS
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.warmup import warm_up
 
 PHASES = {
-    "_find_pairs": "candidates and first distances",
-    "_sort": "islands, sorting",
+    "_find_candidates": "candidates and first distances",
+    "_sort_by_island": "islands, sorting",
     "lay_out": "pattern and elimination order",
     "add_bodies": "bodies: gradients, positive Hessians",
     "add_contacts": "contact rows",
     "add_friction": "friction rows",
     "solve_system": "block Cholesky and triangular solves",
-    "_propose": "volume filter, trial positions",
-    "collision_free": "additive CCD",
+    "_limit_direction": "volume filter, trial positions",
+    "collision_free_step": "additive CCD",
     "body_energy": "line search: energies of bodies",
     "contact_energy": "line search: distances and barriers",
     "friction_energy": "line search: friction",
-    "_report": "report",
+    "_report_contacts": "report",
 }
-OPENED = ("island_direction", "_line_search")
+OPENED = ("find_newton_direction", "_line_search")
 """Functions whose body runs as Python too, because phases are inside."""
 
 
@@ -85,7 +85,7 @@ class Clock:
 
 
 def opened(clock: Clock) -> Callable[..., Any]:
-    """``advance`` as Python, its phases compiled and timed."""
+    """``minimise_potential`` as Python, its phases compiled and timed."""
     names: dict[str, Any] = {}
     for module in (assembly, newton):
         for name, function in vars(module).items():
@@ -94,10 +94,10 @@ def opened(clock: Clock) -> Callable[..., Any]:
             ):
                 names[name] = clock.around(name, function) if name in PHASES else compiled(function)
     names = vars(assembly) | vars(newton) | names
-    for name in (*OPENED, "advance"):
+    for name in (*OPENED, "minimise_potential"):
         source = vars(newton).get(name) or vars(assembly)[name]
         names[name] = FunctionType(source.py_func.__code__, names)
-    return names["advance"]  # type: ignore[no-any-return]
+    return names["minimise_potential"]  # type: ignore[no-any-return]
 
 
 @numba.njit
@@ -113,20 +113,20 @@ def one_island(pairs: Any, vertex_group: Any, lagged: Any, takes_part: Any) -> A
 
 
 def joined() -> Callable[..., Any]:
-    """``advance`` compiled with one island for all."""
+    """``minimise_potential`` compiled with one island for all."""
     names = dict(vars(newton)) | {"label_islands": one_island}
-    for name in ("_sort", "advance"):
+    for name in ("_sort_by_island", "minimise_potential"):
         function = FunctionType(vars(newton)[name].py_func.__code__, names)
         names[name] = numba.njit(**(OPTIONS | {"cache": False}))(function)
-    return names["advance"]  # type: ignore[no-any-return]
+    return names["minimise_potential"]  # type: ignore[no-any-return]
 
 
 def run(
-    scene: Scene, ticks: int, advance: Callable[..., Any], begin: Callable[[], None] = lambda: None
+    scene: Scene, ticks: int, minimise_potential: Callable[..., Any], begin: Callable[[], None] = lambda: None
 ) -> Any:
-    """Step a scene with another ``advance``; ms a step (n,), iterations a step, and the last state."""
+    """Step a scene with another ``minimise_potential``; ms a step (n,), iterations a step, and the last state."""
     model, state = compile_scene(scene)
-    kept, solver.advance = solver.advance, advance
+    kept, solver.minimise_potential = solver.minimise_potential, minimise_potential
     times, iterations = [], 0
     try:
         for tick in range(ticks):
@@ -138,7 +138,7 @@ def run(
                 times.append((time.thread_time() - start) * 1e3)
                 iterations += report.iterations
     finally:
-        solver.advance = kept
+        solver.minimise_potential = kept
     return np.array(times), iterations / len(times), state
 
 
@@ -151,7 +151,7 @@ def phases() -> list[str]:
     }
     told: dict[str, dict[str, float]] = {}
     for name, scene in scenes.items():
-        whole, iterations, state = run(scene, 45, solver.advance)
+        whole, iterations, state = run(scene, 45, solver.minimise_potential)
         clock = Clock()
         _, _, again = run(scene, 45, opened(clock), clock.spent.clear)
         if not np.array_equal(state.q, again.q):
@@ -179,7 +179,7 @@ def islands() -> list[str]:
         ("512 FEM vertices", soft_pile(8, 3), 45),
         ("1000 FEM vertices", soft_pile(8, 4), 45),
     ):
-        apart, _, _ = run(scene, ticks, solver.advance)
+        apart, _, _ = run(scene, ticks, solver.minimise_potential)
         one, _, _ = run(scene, ticks, together)
         figures = [f"{np.median(t):.2f}, {np.percentile(t, 95):.2f}" for t in (apart, one)]
         lines.append(f"| {name} | {figures[0]} | {figures[1]} | {one.mean() / apart.mean():.2f} x |")

@@ -82,7 +82,7 @@ def run(bodies: tuple[str, ...], seconds: float, seed: int = 1) -> Run:
         out.frame_bytes += len(advance.frame)
         if advance.tick % 30 == 0:
             out.states += 1
-            out.broken += not simulation.prove().holds
+            out.broken += not simulation.check_contact().passed
     return out
 
 

@@ -146,7 +146,7 @@ def verify(
         if prove and (here.phase != "moving" or here.tick - proven >= PROOF_TICKS):
             proven = here.tick
             verdict.proofs += 1
-            if not simulation.prove().holds:
+            if not simulation.check_contact().passed:
                 verdict.broken.append(here.tick)
         progress(here.tick, record.last_tick)
     verdict.ticks = here.tick

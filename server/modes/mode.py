@@ -7,7 +7,7 @@
     legal, result, bot                   what may be done; how it ended; what a program would do
 
 A mode is pure: no clock, store, socket or global randomness, so that a replay, a look-ahead and a fork agree
-with the session. Modes and bots import ``server.physics.state`` and ``lobby`` only: a bot process needs no
+with the session. Modes and bots import ``server.physics.world_state`` and ``lobby`` only: a bot process needs no
 solver.
 """
 
@@ -24,7 +24,7 @@ import numpy.typing as npt
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
-from tussle.server.physics.state import Control, Floats
+from tussle.server.physics.world_state import Control, Floats
 
 __all__ = [
     "Action",

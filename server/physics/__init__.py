@@ -1,5 +1,5 @@
 """Deterministic contact physics: affine and elastic bodies in one world in which nothing passes through
 anything.
 
-The public names of the solver. Importing this package imports numba; ``server.physics.state`` costs numpy
+The public names of the solver. Importing this package imports numba; ``server.physics.world_state`` costs numpy
 only."""

@@ -11,34 +11,34 @@ import math
 
 import numpy as np
 
+from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
 from tussle.server.physics.blocks import WIDTH, factorise, order_blocks, solve
-from tussle.server.physics.compiled import inner, part
-from tussle.server.physics.contact import barrier, mollifier, mollify_gradient
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
-from tussle.server.physics.friction import friction_slope
-from tussle.server.physics.springs import spring_slope
-from tussle.server.physics.tables import AFFINE, System
+from tussle.server.physics.friction import friction_derivatives
+from tussle.server.physics.jit import inner, part
+from tussle.server.physics.kernel_arrays import AFFINE, System
+from tussle.server.physics.spring_forces import spring_derivatives
 
-__all__ = ["add_bodies", "add_contacts", "add_friction", "island_direction", "lay_out", "solve_system"]
+__all__ = ["add_bodies", "add_contacts", "add_friction", "find_newton_direction", "lay_out", "solve_system"]
 
 
 @inner
-def island_direction(t, springs, numbers, islands, island, w, c, lag):
+def find_newton_direction(t, springs, params, islands, island, w, c, lag):
     """The projected Newton direction of an island's bodies at the iterate, into w.direction.
 
-    w: Work; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. On the way w.direction holds the
-    gradient.
+    w: Workspace; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. While the system is built,
+    w.direction holds the gradient.
     """
-    system = lay_out(t, springs, numbers, islands, island, w, c, lag)
-    add_bodies(t, springs, numbers, islands, island, w, system)
-    add_contacts(t, numbers, islands, island, w, c, system)
-    add_friction(t, numbers, islands, island, w, lag, system)
+    system = lay_out(t, springs, params, islands, island, w, c, lag)
+    add_bodies(t, springs, params, islands, island, w, system)
+    add_contacts(t, params, islands, island, w, c, system)
+    add_friction(t, params, islands, island, w, lag, system)
     solve_system(t, islands, island, w, system)
 
 
 @part
-def lay_out(t, springs, numbers, islands, island, w, c, lag):
+def lay_out(t, springs, params, islands, island, w, c, lag):
     """The island's empty System: which blocks share an entry, their order, the storage with its fill.
 
     w.local becomes the position of each block, w.direction zero.
@@ -74,8 +74,8 @@ def lay_out(t, springs, numbers, islands, island, w, c, lag):
                             linked[j, i] = i != j
         vertices = c.pairs[:, 1:]
         for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
-            if c.bound[p] < numbers.dhat:
-                count = _gather(
+            if c.bound[p] < params.dhat:
+                count = _gather_nodes(
                     vertices,
                     c.weights,
                     p,
@@ -87,13 +87,13 @@ def lay_out(t, springs, numbers, islands, island, w, c, lag):
                     nodes,
                     coefs,
                 )
-                _link_row(count, nodes, t.node_block, local, linked)
+                _link_nodes(count, nodes, t.node_block, local, linked)
         for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
             p = islands.lag_order[z]
-            count = _gather(
+            count = _gather_nodes(
                 lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
             )
-            _link_row(count, nodes, t.node_block, local, linked)
+            _link_nodes(count, nodes, t.node_block, local, linked)
     place, slot, columns, rows = order_blocks(linked)
     for m in range(first, last):
         body = members[m]
@@ -103,11 +103,11 @@ def lay_out(t, springs, numbers, islands, island, w, c, lag):
 
 
 @part
-def add_bodies(t, springs, numbers, islands, island, w, system):
+def add_bodies(t, springs, params, islands, island, w, system):
     """Add inertia, elasticity and springs of the island's bodies."""
-    q, goal, direction, local = w.q, w.goal, w.direction, w.local
+    q, predicted, direction, local = w.q, w.predicted, w.direction, w.local
     slot, data = system.slot, system.data
-    dt2 = numbers.dt * numbers.dt
+    dt2 = params.dt * params.dt
     f = np.empty((3, 3))
     element = np.empty((WIDTH, WIDTH))
     scratch = new_scratch()
@@ -125,7 +125,7 @@ def add_bodies(t, springs, numbers, islands, island, w, system):
                     if mass != 0.0:
                         for k in range(3):
                             block[3 * i + k, 3 * j + k] += mass
-                            direction[node + i, k] += mass * (q[node + j, k] - goal[node + j, k])
+                            direction[node + i, k] += mass * (q[node + j, k] - predicted[node + j, k])
             affine_gradient(q, node, dt2 * t.stiffness[body], direction)
             affine_hessian(q, node, dt2 * t.stiffness[body], block)
         else:
@@ -137,7 +137,7 @@ def add_bodies(t, springs, numbers, islands, island, w, system):
                 r = 3 * t.node_slot[n]
                 for k in range(3):
                     block[r + k, r + k] += t.node_mass[n]
-                    direction[n, k] += t.node_mass[n] * (q[n, k] - goal[n, k])
+                    direction[n, k] += t.node_mass[n] * (q[n, k] - predicted[n, k])
             for e in range(t.tet_start[body], t.tet_start[body + 1]):
                 tet_derivatives(
                     q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, scratch, direction, element
@@ -150,7 +150,7 @@ def add_bodies(t, springs, numbers, islands, island, w, system):
         for s in range(springs.body.shape[0]):
             if springs.body[s] != body:
                 continue
-            spring_slope(springs, s, q, slope, f)
+            spring_derivatives(springs, s, q, slope, f)
             low, high = springs.start[s], springs.start[s + 1]
             for e in range(low, high):
                 n = springs.nodes[e]
@@ -194,18 +194,18 @@ def _add_element(element, corner_block, corner_row, slot, data):
 
 
 @part
-def add_contacts(t, numbers, islands, island, w, c, system):
+def add_contacts(t, params, islands, island, w, c, system):
     """Add the barriers of the pairs that are nearer than dhat, their Hessians without the curvature of the distance."""
     x, pairs, weights, direction = w.x, c.pairs, c.weights, w.direction
     vertices = pairs[:, 1:]
-    limit = numbers.dhat * numbers.dhat
-    kappa = numbers.kappa
+    limit = params.dhat * params.dhat
+    kappa = params.kappa
     nodes = np.empty(16, np.int64)
     coefs = np.empty(16)
     b33 = np.empty((3, 3))
     r3 = np.empty(3)
     for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
-        if c.bound[p] >= numbers.dhat:
+        if c.bound[p] >= params.dhat:
             continue
         kind, i, j, k, m = pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
         square = 0.0
@@ -224,8 +224,8 @@ def add_contacts(t, numbers, islands, island, w, c, system):
         if kind == EDGE_EDGE:
             scale, change = mollifier(x, t.rest, i, j, k, m)
             if change > 0.0:
-                _mollified(t, pairs, p, x, kappa * value * change, direction)
-        count = _gather(
+                _add_mollifier_gradient(t, pairs, p, x, kappa * value * change, direction)
+        count = _gather_nodes(
             vertices, weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
         )
         pull = 2.0 * first_slope * scale * kappa
@@ -236,11 +236,13 @@ def add_contacts(t, numbers, islands, island, w, c, system):
         for a in range(3):
             for b in range(3):
                 b33[a, b] = stiff * r3[a] * r3[b]
-        _add_row(count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data)
+        _add_outer_product(
+            count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data
+        )
 
 
 @part
-def add_friction(t, numbers, islands, island, w, lag, system):
+def add_friction(t, params, islands, island, w, lag, system):
     """Add the friction of the lagged contacts."""
     x, start, direction = w.x, w.start, w.direction
     nodes = np.empty(16, np.int64)
@@ -259,8 +261,8 @@ def add_friction(t, numbers, islands, island, w, lag, system):
         for a in range(3):
             r3[a] -= along * lag.normals[p, a]
             square += r3[a] * r3[a]
-        _, ratio, curve = friction_slope(math.sqrt(square), numbers.slip)
-        count = _gather(
+        _, ratio, curve = friction_derivatives(math.sqrt(square), params.slip)
+        count = _gather_nodes(
             lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
         )
         force = lag.force[p]
@@ -274,7 +276,9 @@ def add_friction(t, numbers, islands, island, w, lag, system):
                     ratio * ((1.0 if a == b else 0.0) - lag.normals[p, a] * lag.normals[p, b])
                     + bend * r3[a] * r3[b]
                 )
-        _add_row(count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data)
+        _add_outer_product(
+            count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data
+        )
 
 
 @part
@@ -310,14 +314,14 @@ def solve_system(t, islands, island, w, system):
 
 
 @inner
-def _mollified(t, pairs, p, x, factor, gradient):
+def _add_mollifier_gradient(t, pairs, p, x, factor, gradient):
     """Add the gradient of the mollifier of an edge pair, times ``factor``, to the nodes."""
     y = np.empty((4, 3))
     force = np.zeros((4, 3))
     for z in range(4):
         for a in range(3):
             y[z, a] = x[pairs[p, z + 1], a]
-    mollify_gradient(y, 0, 1, 2, 3, factor, force)
+    add_mollifier_gradient(y, 0, 1, 2, 3, factor, force)
     for z in range(4):
         v = pairs[p, z + 1]
         first = t.vertex_node[v]
@@ -331,7 +335,7 @@ def _mollified(t, pairs, p, x, factor, gradient):
 
 
 @inner
-def _gather(vertices, weights, row, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs):
+def _gather_nodes(vertices, weights, row, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs):
     """Express r = sum w_i x_i of one contact in nodes: numbers and coefficients; returns how many (at most
     16)."""
     count = 0
@@ -363,7 +367,7 @@ def _gather(vertices, weights, row, vertex_node, vertex_group, kind, fixed, rest
 
 
 @inner
-def _add_row(count, nodes, coefs, b, node_block, node_slot, place, slot, data):
+def _add_outer_product(count, nodes, coefs, b, node_block, node_slot, place, slot, data):
     """Add the outer product of a row of nodes, with b (3, 3) for each pair, to the lower blocks."""
     for y in range(count):
         i = place[node_block[nodes[y]]]
@@ -381,7 +385,7 @@ def _add_row(count, nodes, coefs, b, node_block, node_slot, place, slot, data):
 
 
 @inner
-def _link_row(count, nodes, node_block, place, linked):
+def _link_nodes(count, nodes, node_block, place, linked):
     for y in range(count):
         for z in range(y):
             i, j = place[node_block[nodes[y]]], place[node_block[nodes[z]]]

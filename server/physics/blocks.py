@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.compiled import kernel
+from tussle.server.physics.jit import kernel
 
 __all__ = ["WIDTH", "factorise", "order_blocks", "solve"]
 

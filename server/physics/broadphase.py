@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tussle.server.physics.compiled import inner
 from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE
+from tussle.server.physics.jit import inner
 
 __all__ = ["candidate_pairs"]
 
 
 @inner
-def _meet(low, high, a, b):
+def _boxes_overlap(low, high, a, b):
     """Whether the boxes of the groups a and b overlap."""
     return (
         low[a, 0] <= high[b, 0]
@@ -30,7 +30,7 @@ def _meet(low, high, a, b):
 
 
 @inner
-def _inside(low, high, first, last, region, axis, names, boxes):
+def _boxes_in_region(low, high, first, last, region, axis, names, boxes):
     """The boxes first..last-1 that meet the region, sorted along ``axis``: numbers into names, corners into boxes.
 
     region: low corner, then high corner, shape (6,). boxes: shape (6, n), the same. Returns how many.
@@ -57,7 +57,7 @@ def _inside(low, high, first, last, region, axis, names, boxes):
 
 
 @inner
-def _grown(rows):
+def _grow(rows):
     """The same rows in an array of twice the room."""
     larger = np.empty((2 * rows.shape[0], rows.shape[1]), np.int64)
     for p in range(rows.shape[0]):
@@ -67,7 +67,7 @@ def _grown(rows):
 
 
 @inner
-def _reach(box, x, others, begin, end, axis, flipped, hits, count):
+def _append_overlaps(box, x, others, begin, end, axis, flipped, hits, count):
     """Append the boxes begin..end-1 of ``others`` that begin inside box x along the axis, and meet it, to the hits."""
     second, third = (axis + 1) % 3, (axis + 2) % 3
     stop = box[axis + 3, x]
@@ -82,7 +82,7 @@ def _reach(box, x, others, begin, end, axis, flipped, hits, count):
             & (low3 <= others[third + 3, y])
         ):
             if count == hits.shape[0]:
-                hits = _grown(hits)
+                hits = _grow(hits)
             hits[count, 0] = y if flipped else x
             hits[count, 1] = x if flipped else y
             count += 1
@@ -90,7 +90,7 @@ def _reach(box, x, others, begin, end, axis, flipped, hits, count):
 
 
 @inner
-def _meetings(near, nears, far, fars, axis, same, hits):
+def _overlapping_pairs(near, nears, far, fars, axis, same, hits):
     """All meetings of two lists of boxes that ascend along the axis, into hits (n, 2); returns hits and how many.
 
     A pair is found from the box that begins first. same: both lists are one, and each pair is told once.
@@ -99,19 +99,19 @@ def _meetings(near, nears, far, fars, axis, same, hits):
     x, y = 0, 0
     while x < nears and y < fars:
         if same:
-            hits, count = _reach(near, x, near, x + 1, nears, axis, False, hits, count)
+            hits, count = _append_overlaps(near, x, near, x + 1, nears, axis, False, hits, count)
             x += 1
         elif near[axis, x] <= far[axis, y]:
-            hits, count = _reach(near, x, far, y, fars, axis, False, hits, count)
+            hits, count = _append_overlaps(near, x, far, y, fars, axis, False, hits, count)
             x += 1
         else:
-            hits, count = _reach(far, y, near, x, nears, axis, True, hits, count)
+            hits, count = _append_overlaps(far, y, near, x, nears, axis, True, hits, count)
             y += 1
     return hits, count
 
 
 @inner
-def _boxes(items, first, last, low, high, item_low, item_high):
+def _set_boxes(items, first, last, low, high, item_low, item_high):
     """Boxes of the primitives first..last-1 from those of their vertices; items: shape (n, corners)."""
     for i in range(first, last):
         for axis in range(3):
@@ -150,7 +150,7 @@ def candidate_pairs(
     group_low, group_high = np.full((groups, 3), np.inf), np.full((groups, 3), -np.inf)
     for g in range(groups):
         if present[g]:
-            _boxes(points, point_start[g], point_start[g + 1], low, high, point_low, point_high)
+            _set_boxes(points, point_start[g], point_start[g + 1], low, high, point_low, point_high)
             for i in range(point_start[g], point_start[g + 1]):
                 for axis in range(3):
                     group_low[g, axis] = min(group_low[g, axis], point_low[i, axis])
@@ -170,14 +170,14 @@ def candidate_pairs(
         for b in range(a, groups):
             if not present[b] or (a == b and not bends[a]) or not (movable[a] or movable[b]):
                 continue
-            if not _meet(group_low, group_high, a, b):
+            if not _boxes_overlap(group_low, group_high, a, b):
                 continue
             for turn in range(2):
                 g = a if turn == 0 else b
                 if not boxed[g]:
                     boxed[g] = True
-                    _boxes(edges, edge_start[g], edge_start[g + 1], low, high, edge_low, edge_high)
-                    _boxes(faces, face_start[g], face_start[g + 1], low, high, face_low, face_high)
+                    _set_boxes(edges, edge_start[g], edge_start[g + 1], low, high, edge_low, edge_high)
+                    _set_boxes(faces, face_start[g], face_start[g + 1], low, high, face_low, face_high)
             axis = 0
             for k in range(3):
                 region[k] = max(group_low[a, k], group_low[b, k])
@@ -196,8 +196,8 @@ def candidate_pairs(
                         face_start[other],
                         face_start[other + 1],
                     )
-                    nears = _inside(point_low, point_high, first, last, region, axis, near, near_box)
-                    fars = _inside(face_low, face_high, second, end, region, axis, far, far_box)
+                    nears = _boxes_in_region(point_low, point_high, first, last, region, axis, near, near_box)
+                    fars = _boxes_in_region(face_low, face_high, second, end, region, axis, far, far_box)
                 else:
                     first, last, second, end = (
                         edge_start[one],
@@ -205,12 +205,12 @@ def candidate_pairs(
                         edge_start[other],
                         edge_start[other + 1],
                     )
-                    nears = _inside(edge_low, edge_high, first, last, region, axis, near, near_box)
+                    nears = _boxes_in_region(edge_low, edge_high, first, last, region, axis, near, near_box)
                     fars = nears
                     if a != b:
-                        fars = _inside(edge_low, edge_high, second, end, region, axis, far, far_box)
+                        fars = _boxes_in_region(edge_low, edge_high, second, end, region, axis, far, far_box)
                 same = a == b and turn == 2
-                hits, met = _meetings(near_box, nears, far_box, fars, axis, same, hits)
+                hits, met = _overlapping_pairs(near_box, nears, far_box, fars, axis, same, hits)
                 for h in range(met):
                     i, j = near[hits[h, 0]], near[hits[h, 1]] if same else far[hits[h, 1]]
                     if a == b and (
@@ -218,7 +218,7 @@ def candidate_pairs(
                     ):
                         continue
                     if count == pairs.shape[0]:
-                        pairs = _grown(pairs)
+                        pairs = _grow(pairs)
                     if turn < 2:
                         pairs[count, 0] = POINT_FACE
                         pairs[count, 1] = points[i, 0]

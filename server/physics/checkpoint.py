@@ -20,7 +20,7 @@ import struct
 import numpy as np
 
 from tussle.lobby.errors import Diverged
-from tussle.server.physics.state import State
+from tussle.server.physics.world_state import State
 
 __all__ = ["decode_state", "encode_state", "state_hash"]
 

@@ -8,7 +8,7 @@ closest points and |r| is the distance; those of the first primitive are >= 0, t
 
 from __future__ import annotations
 
-from tussle.server.physics.compiled import kernel
+from tussle.server.physics.jit import kernel
 
 __all__ = ["EDGE_EDGE", "POINT_FACE", "closest", "pair_travel"]
 

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tussle.server.physics.compiled import inner, kernel
-from tussle.server.physics.state import Floats
+from tussle.server.physics.jit import inner, kernel
+from tussle.server.physics.world_state import Floats
 
 __all__ = [
     "affine_energy",
@@ -28,7 +28,7 @@ __all__ = [
     "tet_energy",
 ]
 
-GENTLE = 0.3
+CLAMP_LIMIT = 0.3
 """How far an element's Hessian may be moved to be positive without its eigenvalues, in units of mu."""
 
 
@@ -128,7 +128,7 @@ def _shape_gradients(inverse, e, shape):
 
 
 @kernel
-def _eigen(a, v):
+def _diagonalise(a, v):
     """Cyclic Jacobi: a, symmetric (3, 3), becomes diagonal; v receives the eigenvectors as columns."""
     for i in range(3):
         for j in range(3):
@@ -207,14 +207,16 @@ def new_scratch():
 
 @kernel
 def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out, block):
-    """Add scale times the gradient of tet_energy to ``out``, shape (nodes, 3), and fill ``block``, shape (12, 12), with
-    scale times a positive Hessian.
+    """Add scale times the gradient of tet_energy to ``out`` and fill ``block`` with scale times the projected Hessian.
 
-    The Hessian is mu dF + c F^-T dF^T F^-T + lambda (F^-T : dF) F^-T with c = mu - lambda ln J, by the spatial
-    gradients F^-T g of the shape functions. It is positive where |c| <= mu s^2, s the smallest singular value of F (the
-    second term has the eigenvalues -c / (s_p s_r) and c / (s_p s_r)); Gershgorin's discs of F^T F bound s^2 from below.
-    A c that lies outside by at most GENTLE mu is moved to that bound: a soft element under its own weight. Otherwise
-    each negative eigenpair is taken back in the basis of the SVD: usually one to three twists of a compressed element.
+    out: shape (nodes, 3). block: shape (12, 12), positive semidefinite. With c = mu - lambda ln J, the second variation
+    of the stress is mu dF + c F^-T dF^T F^-T + lambda (F^-T : dF) F^-T. The second term has the eigenvalues
+    +-c / (s_p s_r) of the singular values s of F, so the Hessian is positive where |c| <= mu min(s)^2. Gershgorin's
+    discs of F^T F give a lower bound on min(s)^2. There are three cases:
+
+    - c is within that bound: the Hessian is exact.
+    - c exceeds it by at most CLAMP_LIMIT * mu (a soft element under its own weight): c is clamped to the bound.
+    - Otherwise the negative eigenvalues are clamped to zero, usually one to three of a compressed element.
     """
     f, shape, spatial, metric = scratch.f, scratch.shape, scratch.spatial, scratch.metric
     volume, mu, lam = scale * volumes[e], mus[e], lams[e]
@@ -241,8 +243,8 @@ def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out
         least = min(least, metric[i, i] - abs(metric[i, a]) - abs(metric[i, b]))
     bound = mu * max(least, 0.0)
     near = min(max(c, -bound), bound)
-    gentle = abs(c - near) <= GENTLE * mu
-    cross = volume * (near if gentle else c)
+    clamped = abs(c - near) <= CLAMP_LIMIT * mu
+    cross = volume * (near if clamped else c)
     for n in range(4):
         for m in range(n + 1):
             dot = shape[n, 0] * shape[m, 0] + shape[n, 1] * shape[m, 1] + shape[n, 2] * shape[m, 2]
@@ -255,12 +257,12 @@ def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out
                         value += volume * mu * dot
                     block[3 * n + i, 3 * m + j] = value
                     block[3 * m + j, 3 * n + i] = value
-    if not gentle:
-        _drop_negative(c, volume, mu, lam, scratch, block)
+    if not clamped:
+        _clamp_negative_eigenvalues(c, volume, mu, lam, scratch, block)
 
 
 @inner
-def _drop_negative(c, volume, mu, lam, scratch, block):
+def _clamp_negative_eigenvalues(c, volume, mu, lam, scratch, block):
     """Take the negative eigenpairs of an element's Hessian back; f, shape and metric of the scratch are its own."""
     f, shape, metric = scratch.f, scratch.shape, scratch.metric
     v, u, basis, mode, row, sigma = (
@@ -271,7 +273,7 @@ def _drop_negative(c, volume, mu, lam, scratch, block):
         scratch.row,
         scratch.sigma,
     )
-    _eigen(metric, v)
+    _diagonalise(metric, v)
     smallest = max(min(metric[0, 0], min(metric[1, 1], metric[2, 2])), 1e-16)
     if abs(c) <= mu * smallest:
         return
@@ -285,7 +287,7 @@ def _drop_negative(c, volume, mu, lam, scratch, block):
             for j in range(3):
                 metric[i, j] = lam / (sigma[i] * sigma[j])
             metric[i, i] += mu + c / (sigma[i] * sigma[i])
-        _eigen(metric, basis)
+        _diagonalise(metric, basis)
         for k in range(3):
             if metric[k, k] < 0.0:
                 for i in range(3):

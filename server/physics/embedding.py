@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tussle.server.physics.geometry import Ints, Mesh
+from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.model import Model
-from tussle.server.physics.state import Floats, State
-from tussle.server.physics.tables import AFFINE
+from tussle.server.physics.world_state import Floats, State
 
 __all__ = ["Embedding", "embed", "embedded_vertices"]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 
-from tussle.server.physics.compiled import kernel
+from tussle.server.physics.jit import kernel
 
-__all__ = ["friction_energy", "friction_slope"]
+__all__ = ["friction_derivatives", "friction_energy"]
 
 
 @kernel
-def friction_slope(y, eps):
+def friction_derivatives(y, eps):
     """f0(y), f1(y)/y and the second derivative f1'(y), for the tangential displacement y >= 0 [m]."""
     if y < eps:
         return (
@@ -45,6 +45,6 @@ def friction_energy(lag, order, begin, end, x, start, eps):
             uz += w * (x[v, 2] - start[v, 2])
         along = ux * lag.normals[r, 0] + uy * lag.normals[r, 1] + uz * lag.normals[r, 2]
         y = math.sqrt(max(0.0, ux * ux + uy * uy + uz * uz - along * along))
-        f0, _, _ = friction_slope(y, eps)
+        f0, _, _ = friction_derivatives(y, eps)
         energy += lag.force[r] * f0
     return energy

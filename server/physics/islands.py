@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tussle.server.physics.compiled import inner
 from tussle.server.physics.distance import POINT_FACE
+from tussle.server.physics.jit import inner
 
 __all__ = ["group_by_island", "label_islands", "second_vertex"]
 

@@ -21,8 +21,8 @@ from tussle.server.physics.geometry import (
     signed_volume,
     unique_edges,
 )
-from tussle.server.physics.state import Floats
-from tussle.server.physics.tables import AFFINE, ELASTIC, Springs, Tables
+from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Springs, Tables
+from tussle.server.physics.world_state import Floats
 
 __all__ = ["Part", "lay_out", "lay_out_springs", "rotation_matrix"]
 

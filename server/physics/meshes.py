@@ -19,7 +19,7 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import Ints, Mesh, boundary_faces, edge_uses, outward, unique_edges
-from tussle.server.physics.state import Floats
+from tussle.server.physics.world_state import Floats
 
 __all__ = ["FORMATS", "load_recipe", "read_mesh", "tetrahedralise", "write_mesh"]
 

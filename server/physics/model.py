@@ -6,28 +6,23 @@ obstacles (static) are not bodies: reports count them together as one last row."
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from tussle.lobby.errors import Refused
-from tussle.lobby.rules.scenes import Body, Rail, Recipe, Scene
-from tussle.server.physics import shapes
-from tussle.server.physics.contact import barrier_force
-from tussle.server.physics.geometry import Ints, Mesh, bounding_radius
-from tussle.server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
-from tussle.server.physics.state import Floats, State
-from tussle.server.physics.tables import AFFINE, Springs, Tables
+from tussle.lobby.rules.scenes import Rail, Scene
+from tussle.server.physics.geometry import Ints
+from tussle.server.physics.kernel_arrays import AFFINE, Springs, Tables
+from tussle.server.physics.world_state import Floats, State
 
 __all__ = [
     "Model",
     "affines",
     "body_vertices",
     "centres",
-    "compile_scene",
     "kinetic_energy",
     "parking",
+    "rail_pose",
     "vertices",
 ]
 
@@ -85,82 +80,6 @@ class Model:
         first, last = self.vertex_offset[body], self.vertex_offset[body + 1]
         faces = self.faces[self.face_offset[body] : self.face_offset[body + 1]] - first
         return self.rest_vertices[first:last], faces
-
-
-def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = None) -> tuple[Model, State]:
-    """Compile a scene and check its start.
-
-    load_mesh: makes the mesh of a recipe of kind "mesh"; without it such recipes are refused, so that no scene from
-    outside reads a file.
-    Raises Refused (bad_scene) naming the bodies if a mesh is broken, open where it must be closed, or
-    inverted, or if bodies intersect, touch or contain one another."""
-    from tussle.server.physics.oracle import refuse_overlaps
-
-    bodies: list[Part] = []
-    obstacles: list[Part] = []
-    for body in scene.bodies:
-        part = make_part(body, _mesh(body, load_mesh))
-        (obstacles if body.kind == "static" else bodies).append(part)
-    tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
-    pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
-    count = len(bodies)
-    moving = int(tables.vertex_start[count])
-    faces = tables.faces[: tables.face_start[count]]
-    gravity = np.zeros((int(tables.node_start[-1]), 3))
-    for number, part in enumerate(bodies):
-        if part.body.kind == "affine":
-            gravity[tables.node_start[number]] = scene.gravity
-        elif part.elastic:
-            gravity[tables.node_start[number] : tables.node_start[number + 1]] = scene.gravity
-    gravity[tables.fixed] = 0.0
-    model = Model(
-        scene=scene,
-        dt=scene.dt,
-        body_ids=tuple(part.body.id for part in bodies),
-        static_ids=tuple(part.body.id for part in obstacles),
-        kinds=tuple(part.body.kind for part in bodies),
-        masses=np.array([part.mass for part in bodies], dtype=np.float64),
-        volumes=np.array([part.volume for part in bodies], dtype=np.float64),
-        bounding_radius=np.array([bounding_radius(part.rest) for part in bodies], dtype=np.float64),
-        friction=tables.friction[:count],
-        damping=np.array([part.body.material.damping for part in bodies], dtype=np.float64),
-        node_offset=tables.node_start,
-        rest_nodes=np.concatenate(
-            [np.zeros((0, 3)), *[p.rest if p.elastic else np.zeros((4, 3)) for p in bodies]]
-        ),
-        vertex_offset=tables.vertex_start[: count + 1],
-        rest_vertices=tables.rest[:moving],
-        faces=faces,
-        face_offset=tables.face_start[: count + 1],
-        static_vertices=tables.world[moving:],
-        static_faces=tables.faces[tables.face_start[count] :] - moving,
-        kappa=scene.dt**2 * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat),
-        gravity=gravity,
-        rails=tuple((n, p.q, p.body.rail) for n, p in enumerate(bodies) if p.body.rail is not None),
-        handles=handles,
-        pins=pins,
-        tables=tables,
-    )
-    q = np.concatenate([np.zeros((0, 3)), *[part.q for part in bodies]])
-    v = np.concatenate([np.zeros((0, 3)), *[part.v for part in bodies]])
-    for number, _, _ in model.rails:
-        rows = slice(model.node_offset[number], model.node_offset[number + 1])
-        q[rows] = rail_pose(model, number, 0.0)
-        v[rows] = 0.0
-    state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
-    refuse_overlaps(model, state)
-    return model, state
-
-
-def _mesh(body: Body, load_mesh: Callable[[Recipe], Mesh] | None) -> Mesh:
-    try:
-        if body.shape.kind != "mesh":
-            return shapes.build(body.shape)
-        if load_mesh is None:
-            raise Refused("mesh files are not read here", code="bad_scene", field="shape.kind")
-        return load_mesh(body.shape)
-    except Refused as error:
-        raise refuse(body, error.message, error.field or "shape") from None
 
 
 def rail_pose(model: Model, body: int, time: float) -> Floats:

@@ -12,18 +12,18 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.assembly import island_direction
+from tussle.server.physics.assembly import find_newton_direction
+from tussle.server.physics.barrier import barrier, contact_energy, measure, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
-from tussle.server.physics.compiled import inner, kernel
-from tussle.server.physics.contact import barrier, contact_energy, measure, mollifier
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.friction import friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
-from tussle.server.physics.motion import collision_free, volume_step
+from tussle.server.physics.jit import inner, kernel
+from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
-from tussle.server.physics.tables import AFFINE, Islands, Lagged, Pairs, Work
+from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
-__all__ = ["advance"]
+__all__ = ["minimise_potential"]
 
 SLACK = 2.0
 """Inflation of the boxes within which iterates may move without new candidates, in units of dhat."""
@@ -59,11 +59,11 @@ def _contact_force(t, pairs, p, x, weights, limit, normal):
 
 
 @inner
-def _lag_contacts(t, pairs, bound, weights, x, numbers):
+def _lag_contacts(t, pairs, bound, weights, x, params):
     """The contacts at x that carry friction."""
     count = 0
     for p in range(pairs.shape[0]):
-        if bound[p] < numbers.dhat:
+        if bound[p] < params.dhat:
             count += 1
     rows = np.empty((count, 4), np.int64)
     lag_weights = np.empty((count, 4))
@@ -72,13 +72,13 @@ def _lag_contacts(t, pairs, bound, weights, x, numbers):
     groups = np.empty((count, 2), np.int64)
     n = 0
     for p in range(pairs.shape[0]):
-        if bound[p] >= numbers.dhat:
+        if bound[p] >= params.dhat:
             continue
         groups[n, 0] = t.vertex_group[pairs[p, 1]]
         groups[n, 1] = t.vertex_group[second_vertex(pairs, p)]
         mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
-        size, scale = _contact_force(t, pairs, p, x, weights, numbers.dhat * numbers.dhat, normals[n])
-        force[n] = mu * numbers.kappa * size * scale
+        size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, normals[n])
+        force[n] = mu * params.kappa * size * scale
         if force[n] <= 0.0:
             continue
         for q in range(4):
@@ -89,19 +89,19 @@ def _lag_contacts(t, pairs, bound, weights, x, numbers):
 
 
 @inner
-def _begin(t, q_start, goal, takes_part):
-    """The work arrays: the iterate at the start of the step, the trial at its goal."""
+def _new_workspace(t, q_start, predicted, takes_part):
+    """The work arrays: the iterate at the start of the step, the trial at the predicted position."""
     q = q_start.copy()
     start = t.world.copy()
     x_trial = t.world.copy()
     for b in range(takes_part.shape[0]):
         place_vertices(t, b, q_start, start)
-        place_vertices(t, b, goal if takes_part[b] else q_start, x_trial)
-    return Work(
+        place_vertices(t, b, predicted if takes_part[b] else q_start, x_trial)
+    return Workspace(
         q=q,
         q_trial=q.copy(),
         direction=np.zeros_like(q),
-        goal=goal,
+        predicted=predicted,
         start=start,
         x=start.copy(),
         x_trial=x_trial,
@@ -113,7 +113,7 @@ def _begin(t, q_start, goal, takes_part):
 
 
 @inner
-def _sweep(t, w, done, slack):
+def _set_swept_boxes(t, w, done, slack):
     """Set the boxes of the bodies that are under way: from the iterate to the trial, inflated by ``slack``
     [m]."""
     for b in range(done.shape[0]):
@@ -125,7 +125,7 @@ def _sweep(t, w, done, slack):
 
 
 @inner
-def _find_pairs(t, w, present, dhat):
+def _find_candidates(t, w, present, dhat):
     """Candidates of the boxes, each inflated by half of dhat, measured at the iterate; not sorted."""
     pairs = candidate_pairs(
         t.points,
@@ -147,7 +147,7 @@ def _find_pairs(t, w, present, dhat):
 
 
 @inner
-def _sort(t, pairs, bound, weights, lag, takes_part):
+def _sort_by_island(t, pairs, bound, weights, lag, takes_part):
     """The islands, and the pairs sorted by them."""
     bodies = takes_part.shape[0]
     label, count = label_islands(pairs, t.vertex_group, lag.groups, takes_part)
@@ -180,7 +180,7 @@ def _sort(t, pairs, bound, weights, lag, takes_part):
 
 
 @inner
-def _join(t, w, islands, done, step_size):
+def _restart_joined_bodies(t, w, islands, done, step_size):
     """Finished bodies that an unfinished one has joined take part again, from a standstill."""
     for i in range(islands.member_start.shape[0] - 1):
         unfinished = False
@@ -201,7 +201,7 @@ def _join(t, w, islands, done, step_size):
 
 
 @inner
-def _move(t, w, b, share):
+def _set_trial(t, w, b, share):
     """Set the trial of a body to the iterate plus ``share`` of the direction."""
     for n in range(t.node_start[b], t.node_start[b + 1]):
         for k in range(3):
@@ -210,7 +210,7 @@ def _move(t, w, b, share):
 
 
 @inner
-def _volume_limit(t, b, q, direction):
+def _inversion_free_step(t, b, q, direction):
     """The largest share of the direction that inverts nothing in a body."""
     first = t.node_start[b]
     rows = np.empty((3, 3))
@@ -226,22 +226,22 @@ def _volume_limit(t, b, q, direction):
                 else:
                     rows[i, k] = q[t.tets[e, i + 1], k] - q[t.tets[e, 0], k]
                     steps[i, k] = direction[t.tets[e, i + 1], k] - direction[t.tets[e, 0], k]
-        share = min(share, volume_step(rows, steps))
+        share = min(share, inversion_free_step(rows, steps))
     return share
 
 
 @inner
-def _propose(t, w, b):
+def _limit_direction(t, w, b):
     """Shorten a body's direction so that nothing inverts, and set its trial and travel.
 
     Returns the largest step of a vertex before the shortening [m], and whether the trial leaves its box.
     """
-    share = _volume_limit(t, b, w.q, w.direction)
+    share = _inversion_free_step(t, b, w.q, w.direction)
     if share < 1.0:
         for n in range(t.node_start[b], t.node_start[b + 1]):
             for k in range(3):
                 w.direction[n, k] *= share
-    _move(t, w, b, 1.0)
+    _set_trial(t, w, b, 1.0)
     largest = 0.0
     if t.kind[b] != AFFINE:
         for n in range(t.node_start[b], t.node_start[b + 1]):
@@ -260,14 +260,14 @@ def _propose(t, w, b):
 
 
 @inner
-def _line_search(t, springs, numbers, islands, i, w, c, lag, energy):
+def _line_search(t, springs, params, islands, i, w, c, lag, energy):
     """Move the trial of an island to where its potential does not rise; returns whether there is such a
     place.
 
     energy: of each island at its iterate, NaN if not known yet; updated.
     """
     begin, end = islands.pair_start[i], islands.pair_start[i + 1]
-    longest = collision_free(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
+    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
     known = not math.isnan(energy[i])
     share = longest if known else 0.0
     moved = known and share == 1.0
@@ -276,11 +276,11 @@ def _line_search(t, springs, numbers, islands, i, w, c, lag, energy):
         trial = 0.0
         for m in range(islands.member_start[i], islands.member_start[i + 1]):
             if not moved:
-                _move(t, w, islands.members[m], share)
-            trial += body_energy(t, springs, islands.members[m], w.q_trial, w.goal, numbers.dt)
+                _set_trial(t, w, islands.members[m], share)
+            trial += body_energy(t, springs, islands.members[m], w.q_trial, w.predicted, params.dt)
         if trial < np.inf:
-            trial += numbers.kappa * contact_energy(
-                c, begin, end, w.x_trial, t.rest, w.travel, share, numbers.dhat
+            trial += params.kappa * contact_energy(
+                c, begin, end, w.x_trial, t.rest, w.travel, share, params.dhat
             )
             trial += friction_energy(
                 lag,
@@ -289,7 +289,7 @@ def _line_search(t, springs, numbers, islands, i, w, c, lag, energy):
                 islands.lag_start[i + 1],
                 w.x_trial,
                 w.start,
-                numbers.slip,
+                params.slip,
             )
         if not known:
             known = True
@@ -306,7 +306,7 @@ def _line_search(t, springs, numbers, islands, i, w, c, lag, energy):
 
 
 @inner
-def _accept(t, islands, i, w, c):
+def _accept_trial(t, islands, i, w, c):
     """Make an island's trial its iterate."""
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
         b = islands.members[m]
@@ -323,23 +323,23 @@ def _accept(t, islands, i, w, c):
 
 
 @inner
-def _report(t, numbers, c, x, bodies, impulses, points):
+def _report_contacts(t, params, c, x, bodies, impulses, points):
     """Fill impulses and points, (bodies + 1, bodies + 1, 3); returns how many contacts, and the smallest
     distance."""
-    limit = numbers.dhat * numbers.dhat
+    limit = params.dhat * params.dhat
     total = np.zeros((bodies + 1, bodies + 1))
     normal = np.empty(3)
     contacts = 0
     nearest = np.inf
     for p in range(c.pairs.shape[0]):
-        if c.bound[p] >= numbers.dhat:
+        if c.bound[p] >= params.dhat:
             continue
         contacts += 1
         nearest = min(nearest, c.bound[p])
         a = min(t.vertex_group[c.pairs[p, 1]], bodies)
         b = min(t.vertex_group[second_vertex(c.pairs, p)], bodies)
         size, scale = _contact_force(t, c.pairs, p, x, c.weights, limit, normal)
-        impulse = numbers.kappa * size * scale / numbers.dt
+        impulse = params.kappa * size * scale / params.dt
         for k in range(3):
             impulses[a, b, k] += impulse * normal[k]
             impulses[b, a, k] -= impulse * normal[k]
@@ -359,8 +359,8 @@ def _report(t, numbers, c, x, bodies, impulses, points):
 
 
 @kernel
-def advance(t, springs, numbers, q_start, goal, active, impulses, points):
-    """Minimise the incremental potential from q_start, shape (nodes, 3), towards the inertial ``goal``.
+def minimise_potential(t, springs, params, q_start, predicted, active, impulses, points):
+    """Minimise the incremental potential from q_start, shape (nodes, 3), towards the position that inertia predicts.
 
     Returns q, iterations, contacts, the smallest distance [m], whether every island converged, elastic energy
     [J]."""
@@ -373,7 +373,7 @@ def advance(t, springs, numbers, q_start, goal, active, impulses, points):
         takes_part[b] = active[b] and t.mobile[b]
         done[b] = not takes_part[b]
     step_size = np.zeros(bodies)
-    w = _begin(t, q_start, goal, takes_part)
+    w = _new_workspace(t, q_start, predicted, takes_part)
     lag = Lagged(
         np.empty((0, 4), np.int64),
         np.empty((0, 4)),
@@ -388,7 +388,7 @@ def advance(t, springs, numbers, q_start, goal, active, impulses, points):
     iterations = 0
     converged = True
     begun = False
-    while iterations < numbers.iterations:
+    while iterations < params.iterations:
         stale = True
         if begun:
             stale = False
@@ -397,22 +397,22 @@ def advance(t, springs, numbers, q_start, goal, active, impulses, points):
                 if done[islands.members[islands.member_start[i]]]:
                     continue
                 running = True
-                island_direction(t, springs, numbers, islands, i, w, c, lag)
+                find_newton_direction(t, springs, params, islands, i, w, c, lag)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
-                    step_size[b], outside = _propose(t, w, b)
+                    step_size[b], outside = _limit_direction(t, w, b)
                     stale = stale or outside
             if not running:
                 break
             iterations += 1
         if stale:
-            _sweep(t, w, done, SLACK * numbers.dhat)
-            pairs, bound, weights = _find_pairs(t, w, present, numbers.dhat)
+            _set_swept_boxes(t, w, done, SLACK * params.dhat)
+            pairs, bound, weights = _find_candidates(t, w, present, params.dhat)
             if not begun:
-                lag = _lag_contacts(t, pairs, bound, weights, w.x, numbers)
-            c, islands = _sort(t, pairs, bound, weights, lag, takes_part)
+                lag = _lag_contacts(t, pairs, bound, weights, w.x, params)
+            c, islands = _sort_by_island(t, pairs, bound, weights, lag, takes_part)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
-            _join(t, w, islands, done, step_size)
+            _restart_joined_bodies(t, w, islands, done, step_size)
             if not begun:
                 begun = True
                 continue
@@ -422,10 +422,10 @@ def advance(t, springs, numbers, q_start, goal, active, impulses, points):
             largest = 0.0
             for m in range(islands.member_start[i], islands.member_start[i + 1]):
                 largest = max(largest, step_size[islands.members[m]])
-            found = _line_search(t, springs, numbers, islands, i, w, c, lag, energy)
+            found = _line_search(t, springs, params, islands, i, w, c, lag, energy)
             if found:
-                _accept(t, islands, i, w, c)
-            small = largest < numbers.tolerance
+                _accept_trial(t, islands, i, w, c)
+            small = largest < params.tolerance
             converged = converged and (found or small)
             for m in range(islands.member_start[i], islands.member_start[i + 1]):
                 done[islands.members[m]] = small or not found
@@ -434,5 +434,5 @@ def advance(t, springs, numbers, q_start, goal, active, impulses, points):
         converged = converged and done[b]
         if active[b]:
             elastic += elastic_energy(t, b, w.q)
-    contacts, nearest = _report(t, numbers, c, w.x, bodies, impulses, points)
+    contacts, nearest = _report_contacts(t, params, c, w.x, bodies, impulses, points)
     return w.q, iterations, contacts, nearest, converged, elastic

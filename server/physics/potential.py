@@ -1,6 +1,6 @@
 """A body's share of the incremental potential: inertia, elasticity and springs; and its vertices, x = W q.
 
-E(q) = 1/2 (q - goal)^T M (q - goal) + dt^2 (elastic + springs) + kappa * barriers + lagged friction, whose
+E(q) = 1/2 (q - predicted)^T M (q - predicted) + dt^2 (elastic + springs) + kappa * barriers + lagged friction, whose
 minimiser is the implicit Euler step (Li et al. 2020, eq. 2), in the generalised coordinates x = W q (Lan et
 al. 2022)."""
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tussle.server.physics.compiled import inner
 from tussle.server.physics.elasticity import affine_energy, tet_energy
-from tussle.server.physics.springs import spring_energy
-from tussle.server.physics.tables import AFFINE
+from tussle.server.physics.jit import inner
+from tussle.server.physics.kernel_arrays import AFFINE
+from tussle.server.physics.spring_forces import spring_energy
 
 __all__ = ["body_energy", "elastic_energy", "place_vertices"]
 
@@ -50,7 +50,7 @@ def elastic_energy(t, body, q):
 
 
 @inner
-def body_energy(t, springs, body, q, goal, dt):
+def body_energy(t, springs, body, q, predicted, dt):
     """Inertia and dt^2 (elastic + springs) of one body: its share of the potential without contact."""
     energy = 0.0
     first = t.node_start[body]
@@ -62,13 +62,13 @@ def body_energy(t, springs, body, q, goal, dt):
                     for k in range(3):
                         energy += (
                             m
-                            * (q[first + i, k] - goal[first + i, k])
-                            * (q[first + j, k] - goal[first + j, k])
+                            * (q[first + i, k] - predicted[first + i, k])
+                            * (q[first + j, k] - predicted[first + j, k])
                         )
     else:
         for n in range(first, t.node_start[body + 1]):
             for k in range(3):
-                offset = q[n, k] - goal[n, k]
+                offset = q[n, k] - predicted[n, k]
                 energy += 0.5 * t.node_mass[n] * offset * offset
     energy += dt * dt * elastic_energy(t, body, q)
     for m in range(springs.body.shape[0]):

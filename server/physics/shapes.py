@@ -23,7 +23,7 @@ from tussle.server.physics.geometry import (
     outward,
     signed_volume,
 )
-from tussle.server.physics.state import Floats
+from tussle.server.physics.world_state import Floats
 
 __all__ = ["KINDS", "build"]
 

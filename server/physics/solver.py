@@ -10,11 +10,11 @@ import math
 import numpy as np
 
 from tussle.lobby.errors import Refused, SolverFailed
-from tussle.server.physics.contact import barrier_force
+from tussle.server.physics.barrier import barrier_force
+from tussle.server.physics.kernel_arrays import AFFINE, SolverParameters, Springs
 from tussle.server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
-from tussle.server.physics.newton import advance
-from tussle.server.physics.state import Control, Floats, State, StepReport
-from tussle.server.physics.tables import AFFINE, Numbers, Springs
+from tussle.server.physics.newton import minimise_potential
+from tussle.server.physics.world_state import Control, Floats, State, StepReport
 
 __all__ = ["step"]
 
@@ -29,7 +29,7 @@ def step(
     Raises Refused (bad_control) if the control names a body or handle that is not there or holds numbers that
     are not finite, and SolverFailed if the step produced numbers that are not finite; the state is unchanged
     in both cases."""
-    _check(model, control)
+    _check_control(model, control)
     h = model.dt if dt is None else dt
     bodies = len(model.body_ids)
     active = state.active
@@ -41,28 +41,28 @@ def step(
             active[body] = False
             q[rows] = parking(model, body)
             v[rows] = 0.0
-    v = _kicked(model, active, q, v, control)
+    v = _apply_velocity_changes(model, active, q, v, control)
     drag = model.damping if control.drag is None else model.damping + control.drag
     v = v * np.repeat(np.exp(-drag * h), np.diff(model.node_offset))[:, None]
-    goal = q + h * v + h * h * model.gravity
+    predicted = q + h * v + h * h * model.gravity
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
-        goal[rows] = rail_pose(model, body, (state.tick + 1) * h)
+        predicted[rows] = rail_pose(model, body, (state.tick + 1) * h)
     parked = np.repeat(~active, np.diff(model.node_offset))
-    goal[parked] = q[parked]
+    predicted[parked] = q[parked]
     scene = model.scene
     kappa = model.kappa
     if h != model.dt:
         kappa = h * h * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat)
-    numbers = Numbers(
+    params = SolverParameters(
         dt=h, dhat=scene.dhat, kappa=kappa, slip=scene.friction_speed * h, tolerance=scene.tolerance * h,
         iterations=scene.max_iterations,
     )  # fmt: skip
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
     springs = _springs(model, q, active, control, h)
-    q_next, iterations, contacts, nearest, converged, elastic = advance(
-        model.tables, springs, numbers, q, goal, active, impulses, points
+    q_next, iterations, contacts, nearest, converged, elastic = minimise_potential(
+        model.tables, springs, params, q, predicted, active, impulses, points
     )
     if not math.isfinite(float(q_next.sum())):
         raise SolverFailed(f"tick {state.tick}: the step is not finite")
@@ -74,7 +74,7 @@ def step(
         min_distance=nearest,
         converged=converged,
         kinetic=float(kinetic_energy(model, after).sum()),
-        gravity=_potential(model, after),
+        gravity=_gravity_energy(model, after),
         elastic=elastic,
         impulses=impulses,
         points=points,
@@ -82,7 +82,7 @@ def step(
     return after, report
 
 
-def _check(model: Model, control: Control) -> None:
+def _check_control(model: Model, control: Control) -> None:
     bodies = len(model.body_ids)
     for body in (*control.velocity_change, *control.remove):
         if not 0 <= body < bodies:
@@ -105,7 +105,9 @@ def _check(model: Model, control: Control) -> None:
             )
 
 
-def _kicked(model: Model, active: np.ndarray, q: Floats, v: Floats, control: Control) -> Floats:
+def _apply_velocity_changes(
+    model: Model, active: np.ndarray, q: Floats, v: Floats, control: Control
+) -> Floats:
     """Velocities after the velocity changes of this tick [m/s], shape (nodes, 3)."""
     if not control.velocity_change:
         return v
@@ -160,7 +162,7 @@ def _springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: f
     )
 
 
-def _potential(model: Model, state: State) -> float:
+def _gravity_energy(model: Model, state: State) -> float:
     """Potential energy of gravity of the bodies in the world [J], zero at the origin."""
     gravity = np.array(model.scene.gravity)
     total = 0.0

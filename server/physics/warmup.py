@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe, Scene
-from tussle.server.physics.model import compile_scene
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control, HandleTarget
+from tussle.server.physics.world_state import Control, HandleTarget
 
 __all__ = ["warm_up"]
 
@@ -42,5 +42,5 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
     pull = HandleTarget(model.body("a"), "top", (1.0, 1.0, 0.0), 100.0, 1.0, 50.0)
     state, _ = step(model, state, Control(handles=(pull,)))
     progress("proving the step", 0.95)
-    assert prove(model, state).holds
+    assert check_contact(model, state).passed
     progress("ready", 1.0)

@@ -22,12 +22,13 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import encode_state, state_hash
-from tussle.server.physics.identity import versions
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
-from tussle.server.physics.model import Model, compile_scene, vertices
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.model import Model, vertices
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control, State, StepReport
+from tussle.server.physics.world_state import Control, State, StepReport
 from tussle.server.simulation.identity import physics_id
 
 __all__ = ["MATERIALS", "Summary", "load_scene", "simulate"]
@@ -156,7 +157,7 @@ def simulate(
             nearest = min(nearest, report.min_distance)
             rows.append(_row(model, tick, report))
             if check or tick == steps:
-                proof = prove(model, state)
+                proof = check_contact(model, state)
                 checked += 1
                 intersections += bool(proof.intersections or proof.contained)
                 inversions += bool(proof.inversions)

@@ -22,7 +22,7 @@ from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.wire.frames import Frame, Topology, encode_frame, encode_topology
 from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
 from tussle.server.modes.registry import get_mode
-from tussle.server.physics.state import Proof
+from tussle.server.physics.world_state import ContactCheck
 
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World
@@ -245,9 +245,9 @@ class Simulation:
             )
         )
 
-    def prove(self) -> Proof:
+    def check_contact(self) -> ContactCheck:
         """An independent check of the present state: no intersection, no inversion, no containment."""
-        return self._world.prove()
+        return self._world.check_contact()
 
     def hash(self) -> bytes:
         """16 bytes of the present state of world and rules together."""

@@ -21,11 +21,12 @@ from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.wire.frames import BodyKind, TopologyBody
 from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state
+from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.layout import rotation_matrix
-from tussle.server.physics.model import Model, affines, body_vertices, compile_scene, parking
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.model import Model, affines, body_vertices, parking
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control, Floats, Proof, State, StepReport
+from tussle.server.physics.world_state import ContactCheck, Control, Floats, State, StepReport
 
 __all__ = ["World"]
 
@@ -87,9 +88,9 @@ class World:
         digest.update(rules)
         return digest.digest()
 
-    def prove(self) -> Proof:
+    def check_contact(self) -> ContactCheck:
         """An independent check of the present state."""
-        return prove(self.model, self.state)
+        return check_contact(self.model, self.state)
 
     def step(self, control: Control | None) -> tuple[World, StepReport]:
         """One tick later; without a control the world stands still for that tick.

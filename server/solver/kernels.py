@@ -17,7 +17,7 @@ __all__ = ["load_kernels"]
 
 def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
     """Have every kernel ready in this process; waits while another one compiles them."""
-    from tussle.server.physics.compiled import CACHE_FOLDER
+    from tussle.server.physics.jit import CACHE_FOLDER
     from tussle.server.physics.warmup import warm_up
 
     # Machine code is kept per place of its sources: another checkout that shares the folder compiles its own.

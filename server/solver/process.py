@@ -91,8 +91,8 @@ class _Worlds:
         holds: bool | None = None
         text = ""
         if prove:
-            proof = world.prove()
-            holds, text = proof.holds, repr(proof)
+            proof = world.check_contact()
+            holds, text = proof.passed, repr(proof)
         return _encode((look.tick, world.checkpoint(), holds, text))
 
 

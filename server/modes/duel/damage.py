@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from tussle.server.modes.mode import View
-from tussle.server.physics.state import Floats
+from tussle.server.physics.world_state import Floats
 
 __all__ = ["DamageRules", "Hit", "OpenBlow", "blow_payload", "extend_blow", "find_hits"]
 

@@ -57,7 +57,7 @@ from tussle.server.modes.mode import (
     View,
 )
 from tussle.server.modes.turn_mode import TurnMode, TurnParams
-from tussle.server.physics.state import Control, Floats
+from tussle.server.physics.world_state import Control, Floats
 
 __all__ = ["Duel"]
 

@@ -35,7 +35,7 @@ from tussle.server.modes.duel.state import (
     Turn,
 )
 from tussle.server.modes.mode import CatalogueBody, Result, Score, Seat, View
-from tussle.server.physics.state import Floats
+from tussle.server.physics.world_state import Floats
 
 __all__ = [
     "ACTION_KINDS",

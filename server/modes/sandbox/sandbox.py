@@ -66,7 +66,7 @@ from tussle.server.modes.sandbox.state import (
     Placed,
     SandboxState,
 )
-from tussle.server.physics.state import Control, HandleTarget
+from tussle.server.physics.world_state import Control, HandleTarget
 
 __all__ = ["Sandbox"]
 

@@ -27,7 +27,7 @@ from tussle.server.modes.sandbox.state import (
     SandboxParams,
     SandboxState,
 )
-from tussle.server.physics.state import Floats
+from tussle.server.physics.world_state import Floats
 
 __all__ = [
     "action_kinds",

@@ -32,7 +32,7 @@ from tussle.server.modes.mode import (
     Standing,
     View,
 )
-from tussle.server.physics.state import Control
+from tussle.server.physics.world_state import Control
 
 __all__ = ["SpringDamper", "SpringDamperState", "SpringParams"]
 

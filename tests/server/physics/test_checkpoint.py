@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tussle.lobby.errors import Diverged
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
-from tussle.server.physics.state import State
+from tussle.server.physics.world_state import State
 
 FLOATS = st.floats(allow_nan=False)
 

@@ -12,9 +12,10 @@ from tests.support.paths import ROOT
 from tests.support.worlds import block, contender, cube, ground, octagon, scene
 from tussle.lobby.rules.scenes import Handle, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
-from tussle.server.physics.model import Model, compile_scene
+from tussle.server.physics.model import Model
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control, HandleTarget, State
+from tussle.server.physics.world_state import Control, HandleTarget, State
 
 TICKS = 60
 

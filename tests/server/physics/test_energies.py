@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tussle.server.physics.contact import barrier, mollifier, mollify_gradient
+from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
 from tussle.server.physics.distance import EDGE_EDGE, POINT_FACE, closest
 from tussle.server.physics.elasticity import (
-    GENTLE,
+    CLAMP_LIMIT,
     affine_energy,
     affine_gradient,
     affine_hessian,
@@ -18,10 +18,10 @@ from tussle.server.physics.elasticity import (
     tet_derivatives,
     tet_energy,
 )
-from tussle.server.physics.friction import friction_slope
-from tussle.server.physics.springs import spring_energy, spring_slope
-from tussle.server.physics.state import Floats
-from tussle.server.physics.tables import Springs
+from tussle.server.physics.friction import friction_derivatives
+from tussle.server.physics.kernel_arrays import Springs
+from tussle.server.physics.spring_forces import spring_derivatives, spring_energy
+from tussle.server.physics.world_state import Floats
 
 STEP = 1e-6
 
@@ -87,7 +87,7 @@ def test_tetrahedron_hessian(seed: int) -> None:
     shape = np.vstack([-inverse[0].sum(axis=0), inverse[0]])
     change = np.linalg.norm(block - numeric, 2)
     moved = np.linalg.norm(np.linalg.inv(deformation), 2) ** 2 * np.linalg.norm(shape, 2) ** 2
-    if change > GENTLE * MU[0] * volume[0] * moved + 1e-5:
+    if change > CLAMP_LIMIT * MU[0] * volume[0] * moved + 1e-5:
         # Taken back per singular mode, hence at least as large as the clamped whole.
         assert np.linalg.eigvalsh(0.5 * (numeric + numeric.T)).min() < -1e-6
         assert np.linalg.eigvalsh(block - numeric).min() > -1e-5
@@ -170,7 +170,7 @@ def test_mollifier() -> None:
     scale, change = mollifier(x, rest, 0, 1, 2, 3)
     assert 0 < scale < 1
     force = np.zeros((4, 3))
-    mollify_gradient(x, 0, 1, 2, 3, change, force)
+    add_mollifier_gradient(x, 0, 1, 2, 3, change, force)
     assert force == pytest.approx(slope(lambda y: mollifier(y, rest, 0, 1, 2, 3)[0], x), rel=1e-4, abs=1e-5)
     assert mollifier(rng.normal(size=(4, 3)), rest, 0, 1, 2, 3)[0] == 1.0
 
@@ -179,9 +179,9 @@ def test_mollifier() -> None:
 def test_friction(y: float) -> None:
     """f1 and its derivative are the slopes of f0; beyond eps the force is constant."""
     eps, h = 1e-3, 1e-9
-    _, ratio, curve = friction_slope(y, eps)
-    force = [friction_slope(y + k * h, eps)[1] * (y + k * h) for k in (-1, 1)]
-    energy = [friction_slope(y + k * h, eps)[0] for k in (-1, 1)]
+    _, ratio, curve = friction_derivatives(y, eps)
+    force = [friction_derivatives(y + k * h, eps)[1] * (y + k * h) for k in (-1, 1)]
+    energy = [friction_derivatives(y + k * h, eps)[0] for k in (-1, 1)]
     assert ratio * y == pytest.approx((energy[1] - energy[0]) / (2 * h), rel=1e-5)
     assert curve == pytest.approx((force[1] - force[0]) / (2 * h), rel=1e-4, abs=1e-3)
     assert ratio * y <= 1.0 + 1e-12
@@ -205,12 +205,12 @@ def test_spring(limit: float) -> None:
 
     def gradient(x: Floats) -> Floats:
         out, hessian = np.empty(3), np.empty((3, 3))
-        spring_slope(springs, 0, x, out, hessian)
+        spring_derivatives(springs, 0, x, out, hessian)
         return np.outer(weights, out)
 
     assert gradient(q) == pytest.approx(slope(lambda x: spring_energy(springs, 0, x), q), rel=1e-6, abs=1e-7)
     out, hessian = np.empty(3), np.empty((3, 3))
-    spring_slope(springs, 0, q, out, hessian)
+    spring_derivatives(springs, 0, q, out, hessian)
     assert np.linalg.norm(out) <= limit * (1 + 1e-12)
     numeric = curvature(gradient, q).reshape(3, 3, 3, 3)[0, :, 0, :] / weights[0] ** 2
     assert hessian == pytest.approx(numeric, rel=1e-5, abs=1e-6)

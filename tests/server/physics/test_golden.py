@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.physics.test_determinism import WORLDS, last_hash
-from tussle.server.physics.identity import versions
+from tussle.server.physics.fingerprint import versions
 
 GOLDEN = Path(__file__).parent / "golden.json"
 

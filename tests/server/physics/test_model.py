@@ -12,12 +12,12 @@ from tussle.server.physics.model import (
     affines,
     body_vertices,
     centres,
-    compile_scene,
     kinetic_energy,
     parking,
     vertices,
 )
-from tussle.server.physics.state import State
+from tussle.server.physics.scene_compiler import compile_scene
+from tussle.server.physics.world_state import State
 
 
 def refusal(scene: Scene) -> str:

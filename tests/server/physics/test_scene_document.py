@@ -6,8 +6,8 @@ import re
 
 from tests.support.paths import ROOT
 from tussle.lobby.rules.scenes import decode_scene
-from tussle.server.physics.model import compile_scene
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.schema import PATH, schema_text
 from tussle.server.physics.shapes import KINDS
 from tussle.server.physics.solver import step
@@ -20,7 +20,7 @@ def test_the_example_runs() -> None:
     model, state = compile_scene(decode_scene(TEXT.split("```json")[1].split("```")[0]))
     for _ in range(30):
         state, report = step(model, state)
-    assert prove(model, state).holds and report.contacts > 0 and (1, "top") in model.handles
+    assert check_contact(model, state).passed and report.contacts > 0 and (1, "top") in model.handles
 
 
 def test_every_shape_is_described() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 
 from tests.support.worlds import random_turn, scene
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
-from tussle.server.physics.model import compile_scene, vertices
-from tussle.server.physics.oracle import prove
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.model import vertices
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.state import Control, HandleTarget, State
+from tussle.server.physics.world_state import Control, HandleTarget, State
 
 STEPS = 1000
 BODIES = 8
@@ -71,8 +72,8 @@ def test_torture() -> None:
             handles = ()
         state, report = step(model, state, Control(velocity_change=kicks, handles=handles))
         capped += not report.converged
-        proof = prove(model, state)
-        assert proof.holds, (tick, proof)
+        proof = check_contact(model, state)
+        assert proof.passed, (tick, proof)
         assert report.min_distance > 0
     assert not escaped(vertices(model, state))
     assert capped < STEPS / 2
@@ -86,7 +87,7 @@ def escaped(places: np.ndarray) -> bool:
 
 def test_every_line_search_segment_is_free() -> None:
     """Steps cut to one iteration move along one segment each: tight-inclusion CCD finds every one of them free."""
-    from tussle.server.physics.oracle import is_path_free
+    from tussle.server.physics.contact_check import is_path_free
 
     rng = np.random.default_rng(5)
     model, state = compile_scene(

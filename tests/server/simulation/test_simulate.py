@@ -18,7 +18,7 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Recipe, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, state_hash
 from tussle.server.physics.meshes import load_recipe, write_mesh
-from tussle.server.physics.model import compile_scene
+from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.shapes import build
 from tussle.server.physics.solver import step
 from tussle.server.simulation.simulate import load_scene, simulate

@@ -64,7 +64,7 @@ def play(spec: SessionSpec, *, ticks: int = 30, prove: bool = False) -> Course:
     while advance.phase != "over":
         if advance.phase == "acting":
             if prove:
-                assert simulation.prove().holds
+                assert simulation.check_contact().passed
             course.inputs.append((advance.tick, decide(spec, advance, course.events)))
             advance = course.take(simulation.advance([course.inputs[-1][1]], ticks))
         else:
@@ -295,7 +295,7 @@ def test_any_course(bodies: list[str], seed: int, course: list[tuple[str, float,
         assert twin.advance([given], 9).hashes == advance.hashes
         if leaver < len(bodies) and advance.phase == "moving" and not advance.standing[leaver].out:
             advance = simulation.advance([Input(leaver, "leave")], 4)
-        assert simulation.prove().holds
+        assert simulation.check_contact().passed
         living = [seat for seat, standing in advance.standing.items() if not standing.out]
         assert (advance.phase == "over") == (len(living) < 2)
         assert all(advance.standing[seat].health > 0 for seat in living)

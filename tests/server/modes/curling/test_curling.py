@@ -105,7 +105,7 @@ def test_guard_rule() -> None:
     assert told["turn_ended"]["undone"]
     assert sheet.simulation.view().positions[0] == pytest.approx(place)
     assert [stone for stone, on in enumerate(sheet.rules.on_sheet) if on] == [0, 1]
-    assert sheet.simulation.prove().holds
+    assert sheet.simulation.check_contact().passed
 
 
 def test_end_is_scored_and_scorer_begins() -> None:
@@ -161,7 +161,7 @@ def test_whole_session(skills: tuple[str, ...]) -> None:
                     brief, sheet.last.seat, skill, None, stream(1, sheet.last.turn, sheet.last.seat)
                 )
                 inputs = [Input(sheet.last.seat, action.kind, 1, action.d)]
-                assert sheet.simulation.prove().holds
+                assert sheet.simulation.check_contact().passed
             sheet.advance(*inputs, ticks=50)
             if restore:
                 sheet.simulation = Simulation.restore(sheet.spec, sheet.simulation.checkpoint())

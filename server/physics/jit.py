@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numba
 
-from tussle.server.physics.identity import kernel_hash
+from tussle.server.physics.fingerprint import kernel_hash
 
 __all__ = ["CACHE_FOLDER", "inner", "kernel", "part"]
 

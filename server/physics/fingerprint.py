@@ -32,7 +32,7 @@ def kernel_hash() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source = path.read_bytes()
-        if b"tussle.server.physics.compiled import" in source or path.name in ("compiled.py", "tables.py"):
+        if b"tussle.server.physics.jit import" in source or path.name in ("jit.py", "kernel_arrays.py"):
             digest.update(path.name.encode() + b"\0" + source + b"\0")
     return digest.hexdigest()
 

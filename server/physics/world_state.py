@@ -1,4 +1,4 @@
-"""What varies by tick, what steers it and what is reported of it: State, Control, StepReport, Proof.
+"""What varies by tick, what steers it and what is reported of it: State, Control, StepReport, ContactCheck.
 
 Plain immutable arrays, no kernels: importing this costs numpy only, so that modes, bots and the wire may use
 it. Generalised coordinates follow Lan et al. 2022 ("Affine body dynamics"): vertices x = W q. An affine body
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Control", "Floats", "HandleTarget", "Proof", "State", "StepReport"]
+__all__ = ["ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -85,7 +85,7 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ContactCheck:
     """An independent check of one state by ipctk: both counts are zero or the state is broken."""
 
     intersections: int
@@ -93,5 +93,5 @@ class Proof:
     contained: tuple[tuple[str, str], ...] = ()
 
     @property
-    def holds(self) -> bool:
+    def passed(self) -> bool:
         return self.intersections == 0 and self.inversions == 0 and not self.contained

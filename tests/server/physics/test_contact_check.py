@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tests.support.worlds import block, cube, ground, scene
-from tussle.server.physics.model import compile_scene
-from tussle.server.physics.oracle import is_path_free, nearest_pair, prove
-from tussle.server.physics.state import State
+from tussle.server.physics.contact_check import check_contact, is_path_free, nearest_pair
+from tussle.server.physics.scene_compiler import compile_scene
+from tussle.server.physics.world_state import State
 
 
 def moved(state: State, rows: slice, by: tuple[float, float, float]) -> State:
@@ -19,16 +19,16 @@ def moved(state: State, rows: slice, by: tuple[float, float, float]) -> State:
 def test_it_sees_an_intersection() -> None:
     """Two overlapping cubes are one intersection, apart they are none."""
     model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
-    assert prove(model, state).holds
-    proof = prove(model, moved(state, slice(4, 5), (0.05, -0.3, 0.02)))
-    assert proof.intersections == 1 and not proof.holds
+    assert check_contact(model, state).passed
+    proof = check_contact(model, moved(state, slice(4, 5), (0.05, -0.3, 0.02)))
+    assert proof.intersections == 1 and not proof.passed
 
 
 def test_it_sees_containment() -> None:
     """A cube wholly inside the ground is told by name."""
     model, state = compile_scene(scene([cube("a", position=(0, 1, 0)), ground(size=20)]))
-    proof = prove(model, moved(state, slice(0, 1), (0, -1.26, 0)))
-    assert proof.contained == (("a", "ground"),) and not proof.holds
+    proof = check_contact(model, moved(state, slice(0, 1), (0, -1.26, 0)))
+    assert proof.contained == (("a", "ground"),) and not proof.passed
 
 
 def test_it_sees_inversions() -> None:
@@ -36,17 +36,17 @@ def test_it_sees_inversions() -> None:
     model, state = compile_scene(scene([cube("a"), block("b", position=(1, 0, 0))]))
     q = state.q.copy()
     q[1] *= -1
-    assert prove(model, State(q=q, v=state.v, active=state.active)).inversions == 1
+    assert check_contact(model, State(q=q, v=state.v, active=state.active)).inversions == 1
     q = state.q.copy()
     q[4] = q[5:].mean(axis=0) + 0.2
-    assert prove(model, State(q=q, v=state.v, active=state.active)).inversions > 0
+    assert check_contact(model, State(q=q, v=state.v, active=state.active)).inversions > 0
 
 
 def test_it_sees_tunnelling() -> None:
     """A body that jumps through another is not on a free path, though both ends are free."""
     model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
     jumped = moved(state, slice(4, 5), (0, -1.0, 0))
-    assert prove(model, jumped).holds
+    assert check_contact(model, jumped).passed
     assert not is_path_free(model, state, jumped)
     assert is_path_free(model, state, moved(state, slice(4, 5), (0, 1.0, 0)))
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tussle.server.physics.geometry import Ints
-from tussle.server.physics.state import Bools, Floats
+from tussle.server.physics.world_state import Bools, Floats
 
 __all__ = [
     "AFFINE",
     "ELASTIC",
     "Islands",
     "Lagged",
-    "Numbers",
     "Pairs",
+    "SolverParameters",
     "Springs",
     "System",
     "Tables",
-    "Work",
+    "Workspace",
 ]
 
 AFFINE = 0
@@ -90,7 +90,7 @@ class Springs(NamedTuple):
     limit: Floats
 
 
-class Numbers(NamedTuple):
+class SolverParameters(NamedTuple):
     """Scalars of a step: dt [s], dhat [m], kappa (barrier stiffness times dt^2), slip (friction_speed * dt)
     [m], tolerance (largest vertex step that counts as converged) [m], most iterations."""
 
@@ -153,17 +153,17 @@ class System(NamedTuple):
     data: Floats
 
 
-class Work(NamedTuple):
+class Workspace(NamedTuple):
     """The iterate of a step and its trial; written in place.
 
-    q, q_trial, direction, goal: (nodes, 3). start, x, x_trial: vertices at the start of the step, of the
+    q, q_trial, direction, predicted: (nodes, 3). start, x, x_trial: vertices at the start of the step, of the
     iterate and of the trial [m], (v, 3). travel (v,): how far the whole direction moves each vertex [m]. low,
     high (v, 3): the box that each vertex may move in without new candidates. local: scratch per block."""
 
     q: Floats
     q_trial: Floats
     direction: Floats
-    goal: Floats
+    predicted: Floats
     start: Floats
     x: Floats
     x_trial: Floats

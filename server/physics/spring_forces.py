@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 
-from tussle.server.physics.compiled import kernel
+from tussle.server.physics.jit import kernel
 
-__all__ = ["spring_energy", "spring_slope"]
+__all__ = ["spring_derivatives", "spring_energy"]
 
 
 @kernel
@@ -31,7 +31,7 @@ def spring_energy(springs, m, q):
 
 
 @kernel
-def spring_slope(springs, m, q, gradient, hessian):
+def spring_derivatives(springs, m, q, gradient, hessian):
     """Gradient (3,) and positive Hessian (3, 3) of spring_energy in the weighted mean of its nodes."""
     square = 0.0
     for axis in range(3):

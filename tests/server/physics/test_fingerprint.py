@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numba
 
-from tussle.server.physics import compiled
-from tussle.server.physics.identity import kernel_hash, source_hash, versions
+from tussle.server.physics import jit
+from tussle.server.physics.fingerprint import kernel_hash, source_hash, versions
 
 
 def test_versions_name_what_a_step_depends_on() -> None:
@@ -19,4 +19,4 @@ def test_machine_code_is_kept_per_version_of_the_sources() -> None:
     """The cache folder carries the hash of the sources, so that no caller runs the old code of its callees."""
     assert kernel_hash() != source_hash()
     assert kernel_hash()[:16] in str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    assert Path(compiled._cache_folder()).is_dir()
+    assert Path(jit._cache_folder()).is_dir()

@@ -3,7 +3,7 @@ inside.
 
 Shares no code with the solver but the layout of vertices. ipctk's ``has_intersections`` tests edges against
 faces over all edges, also those that the solver leaves out; it cannot see full containment, hence the winding
-numbers."""
+params."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ import functools
 import ipctk
 import numpy as np
 
-from tussle.lobby.errors import Refused
 from tussle.server.physics.geometry import Ints, unique_edges
+from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.model import Model, vertices
-from tussle.server.physics.state import Floats, Proof, State
-from tussle.server.physics.tables import AFFINE
+from tussle.server.physics.world_state import ContactCheck, Floats, State
 
-__all__ = ["is_path_free", "nearest_pair", "prove", "refuse_overlaps"]
-
-TOUCH = 1e-6
-"""Share of dhat below which two bodies count as touching at the start: their barrier would be beyond
-float64."""
+__all__ = ["check_contact", "intersecting_pairs", "is_path_free", "nearest_pair"]
 
 ipctk.set_num_threads(1)
 
@@ -48,12 +43,12 @@ def _world(model: Model, state: State) -> Floats:
     return np.asfortranarray(np.concatenate([vertices(model, state), model.static_vertices]))
 
 
-def prove(model: Model, state: State) -> Proof:
+def check_contact(model: Model, state: State) -> ContactCheck:
     """Check one state: intersections, inversions (of tetrahedra and affine maps), bodies inside one
     another."""
     positions = _world(model, state)
     hit = bool(ipctk.has_intersections(_collision_mesh(model), positions))
-    return Proof(
+    return ContactCheck(
         intersections=int(hit), inversions=_inversions(model, state), contained=_contained(model, state)
     )
 
@@ -155,7 +150,7 @@ def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
     return float(np.sqrt(best)), first, second
 
 
-def _intersecting(model: Model, state: State) -> list[tuple[str, str]]:
+def intersecting_pairs(model: Model, state: State) -> list[tuple[str, str]]:
     """Names of the pairs of bodies that intersect, each pair tested alone; for the message of a refusal."""
     positions = np.ascontiguousarray(_world(model, state))
     groups = _cached_groups(model)
@@ -184,20 +179,3 @@ def _intersecting(model: Model, state: State) -> list[tuple[str, str]]:
             if ipctk.has_intersections(mesh, np.asfortranarray(positions[used])):
                 found.append((name, other))
     return found
-
-
-def refuse_overlaps(model: Model, state: State) -> None:
-    """Raises Refused (bad_scene), naming the bodies, unless the state is proven and nothing touches."""
-    proof = prove(model, state)
-    if proof.intersections:
-        pairs = _intersecting(model, state)
-        told = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
-        raise Refused(f"bodies intersect: {told or 'unknown'}", code="bad_scene", field="bodies")
-    if proof.contained:
-        told = "; ".join(f"{a!r} is inside {b!r}" for a, b in proof.contained[:5])
-        raise Refused(f"bodies contain one another: {told}", code="bad_scene", field="bodies")
-    if proof.inversions:
-        raise Refused(f"{proof.inversions} elements are inverted", code="bad_scene", field="bodies")
-    distance, first, second = nearest_pair(model, state)
-    if distance < TOUCH * model.scene.dhat:
-        raise Refused(f"bodies touch: {first!r} and {second!r}", code="bad_scene", field="bodies")

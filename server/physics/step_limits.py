@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.compiled import kernel
 from tussle.server.physics.distance import POINT_FACE, closest, pair_travel
+from tussle.server.physics.jit import kernel
 
-__all__ = ["collision_free", "volume_step"]
+__all__ = ["collision_free_step", "inversion_free_step"]
 
 KEEP = 0.1
 """Share of its distance that a pair keeps at least in one line search."""
@@ -27,7 +27,7 @@ ROUNDS = 200
 
 
 @kernel
-def collision_free(pairs, begin, end, x, target, travel, bound):
+def collision_free_step(pairs, begin, end, x, target, travel, bound):
     """The largest found t <= 1 such that moving x to x + t (target - x) brings no pair below KEEP of its
     distance.
 
@@ -128,7 +128,7 @@ def _first_root(a, b, c, d):
 
 
 @kernel
-def volume_step(rows, steps):
+def inversion_free_step(rows, steps):
     """The largest found t <= 1 at which det(rows + t steps) is above VOLUME_KEEP of its value; both of shape
     (3, 3)."""
     a, b, c = rows[0], rows[1], rows[2]

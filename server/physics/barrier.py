@@ -14,10 +14,10 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.compiled import kernel
 from tussle.server.physics.distance import EDGE_EDGE, closest, pair_travel
+from tussle.server.physics.jit import kernel
 
-__all__ = ["barrier", "barrier_force", "contact_energy", "measure", "mollifier", "mollify_gradient"]
+__all__ = ["add_mollifier_gradient", "barrier", "barrier_force", "contact_energy", "measure", "mollifier"]
 
 PARALLEL = 1e-3
 """Edges count as near-parallel below this squared sine of their angle at rest lengths (Li et al. 2020, eq.
@@ -57,7 +57,7 @@ def mollifier(x, rest, i, j, k, m):
 
 
 @kernel
-def mollify_gradient(x, i, j, k, m, factor, force):
+def add_mollifier_gradient(x, i, j, k, m, factor, force):
     """Add factor * dc/dx to ``force``, shape (n, 3), for c of the mollifier."""
     ux, uy, uz = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
     vx, vy, vz = x[m, 0] - x[k, 0], x[m, 1] - x[k, 1], x[m, 2] - x[k, 2]

@@ -1,0 +1,118 @@
+"""Compile an authored scene into a Model and its first State.
+
+Refuses every scene from which no step can start: a broken mesh, or bodies that intersect, touch or contain one another.
+Runs once per scene; a step never calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tussle.lobby.errors import Refused
+from tussle.lobby.rules.scenes import Body, Recipe, Scene
+from tussle.server.physics import shapes
+from tussle.server.physics.barrier import barrier_force
+from tussle.server.physics.contact_check import check_contact, intersecting_pairs, nearest_pair
+from tussle.server.physics.geometry import Mesh, bounding_radius
+from tussle.server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
+from tussle.server.physics.model import GRAVITY, Model, rail_pose
+from tussle.server.physics.world_state import State
+
+__all__ = ["compile_scene"]
+
+TOUCH = 1e-6
+"""Share of dhat below which two bodies count as touching at the start: their barrier would be beyond
+float64."""
+
+
+def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = None) -> tuple[Model, State]:
+    """Compile a scene and check its start.
+
+    load_mesh: makes the mesh of a recipe of kind "mesh"; without it such recipes are refused, so that no scene from
+    outside reads a file.
+    Raises Refused (bad_scene) naming the bodies if a mesh is broken, open where it must be closed, or
+    inverted, or if bodies intersect, touch or contain one another."""
+    bodies: list[Part] = []
+    obstacles: list[Part] = []
+    for body in scene.bodies:
+        part = make_part(body, _mesh(body, load_mesh))
+        (obstacles if body.kind == "static" else bodies).append(part)
+    tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
+    pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
+    count = len(bodies)
+    moving = int(tables.vertex_start[count])
+    faces = tables.faces[: tables.face_start[count]]
+    gravity = np.zeros((int(tables.node_start[-1]), 3))
+    for number, part in enumerate(bodies):
+        if part.body.kind == "affine":
+            gravity[tables.node_start[number]] = scene.gravity
+        elif part.elastic:
+            gravity[tables.node_start[number] : tables.node_start[number + 1]] = scene.gravity
+    gravity[tables.fixed] = 0.0
+    model = Model(
+        scene=scene,
+        dt=scene.dt,
+        body_ids=tuple(part.body.id for part in bodies),
+        static_ids=tuple(part.body.id for part in obstacles),
+        kinds=tuple(part.body.kind for part in bodies),
+        masses=np.array([part.mass for part in bodies], dtype=np.float64),
+        volumes=np.array([part.volume for part in bodies], dtype=np.float64),
+        bounding_radius=np.array([bounding_radius(part.rest) for part in bodies], dtype=np.float64),
+        friction=tables.friction[:count],
+        damping=np.array([part.body.material.damping for part in bodies], dtype=np.float64),
+        node_offset=tables.node_start,
+        rest_nodes=np.concatenate(
+            [np.zeros((0, 3)), *[p.rest if p.elastic else np.zeros((4, 3)) for p in bodies]]
+        ),
+        vertex_offset=tables.vertex_start[: count + 1],
+        rest_vertices=tables.rest[:moving],
+        faces=faces,
+        face_offset=tables.face_start[: count + 1],
+        static_vertices=tables.world[moving:],
+        static_faces=tables.faces[tables.face_start[count] :] - moving,
+        kappa=scene.dt**2 * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat),
+        gravity=gravity,
+        rails=tuple((n, p.q, p.body.rail) for n, p in enumerate(bodies) if p.body.rail is not None),
+        handles=handles,
+        pins=pins,
+        tables=tables,
+    )
+    q = np.concatenate([np.zeros((0, 3)), *[part.q for part in bodies]])
+    v = np.concatenate([np.zeros((0, 3)), *[part.v for part in bodies]])
+    for number, _, _ in model.rails:
+        rows = slice(model.node_offset[number], model.node_offset[number + 1])
+        q[rows] = rail_pose(model, number, 0.0)
+        v[rows] = 0.0
+    state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
+    refuse_overlaps(model, state)
+    return model, state
+
+
+def _mesh(body: Body, load_mesh: Callable[[Recipe], Mesh] | None) -> Mesh:
+    try:
+        if body.shape.kind != "mesh":
+            return shapes.build(body.shape)
+        if load_mesh is None:
+            raise Refused("mesh files are not read here", code="bad_scene", field="shape.kind")
+        return load_mesh(body.shape)
+    except Refused as error:
+        raise refuse(body, error.message, error.field or "shape") from None
+
+
+def refuse_overlaps(model: Model, state: State) -> None:
+    """Raises Refused (bad_scene), naming the bodies, unless the state is proven and nothing touches."""
+    proof = check_contact(model, state)
+    if proof.intersections:
+        pairs = intersecting_pairs(model, state)
+        told = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
+        raise Refused(f"bodies intersect: {told or 'unknown'}", code="bad_scene", field="bodies")
+    if proof.contained:
+        told = "; ".join(f"{a!r} is inside {b!r}" for a, b in proof.contained[:5])
+        raise Refused(f"bodies contain one another: {told}", code="bad_scene", field="bodies")
+    if proof.inversions:
+        raise Refused(f"{proof.inversions} elements are inverted", code="bad_scene", field="bodies")
+    distance, first, second = nearest_pair(model, state)
+    if distance < TOUCH * model.scene.dhat:
+        raise Refused(f"bodies touch: {first!r} and {second!r}", code="bad_scene", field="bodies")
