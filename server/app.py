@@ -1,9 +1,9 @@
-"""One server, put together: store, lease, solver pool, holder, gateway and HTTP, and the order in which they stop.
+"""The server process: construction of its parts, and the order in which they start and stop.
 
     start:  store -> catalogue -> lease -> pool -> HTTP and WebSocket on one port
     stop:   no new connections -> runs end -> sockets close (4001) -> pool -> lease -> store
 
-Every task lives in ``Server.run``'s task group. This module only connects; it decides nothing about sessions.
+Every task lives in the task group of ``Server.run``. This module must never decide anything about sessions.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from tussle.server.archive.archive import Archive
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import BUILD, Gateway
-from tussle.server.gateway.http_guard import guarded
+from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay import Relays
 from tussle.server.http.api import create_app
-from tussle.server.limits import Places, Proxies
+from tussle.server.limits import ConnectionLimit, Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
@@ -59,13 +59,13 @@ __all__ = ["Server", "serve"]
 log = get_logger("server.app")
 
 DEADLINE_POLL_S = 0.25
-"""Lobby deadlines are met within this, plus the store's answer; the promise is one second."""
+"""Lobby deadlines are met within this time plus one store call; the documented limit is one second."""
 
 CATALOGUE_POLL_S = 30.0
 
 
 class _Http(uvicorn.Server):
-    """uvicorn without its own signal handlers: we decide when to stop."""
+    """uvicorn without its signal handlers; ``Server`` decides when to stop."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -73,7 +73,7 @@ class _Http(uvicorn.Server):
 
 
 class Server:
-    """One server process. ``run`` returns after ``stop`` was called and everything is closed."""
+    """One server. ``run`` returns once ``stop`` has been called and everything is closed."""
 
     def __init__(self, settings: Settings, store: Store, listener: socket.socket) -> None:
         self.settings = settings
@@ -114,11 +114,11 @@ class Server:
             store,
             self.lobbies,
             self.telemetry,
-            on_event=self._on_event,
-            on_change_of_hands=lambda _: self.holder.look_soon(),
-            on_observers=lambda token: self.observers.hint(token),
+            on_event=self._handle_event,
+            on_holder_change=lambda _: self.holder.look_soon(),
+            on_observers=lambda token: self.observers.refresh(token),
             needed=lambda token: self.holder.holds(token),
-            dropped=self._unwatched,
+            on_dropped=self._forget_session,
         )
         self.observers = Observers(self.lobbies, self.audiences)
         self.holder = Holder(backing, self.lobbies, claims, servers, self.pool, self.bodies, self.audiences)
@@ -139,7 +139,7 @@ class Server:
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
 
-    # what the HTTP API asks
+    # what the HTTP API calls
 
     def address(self) -> HolderAddress:
         return self._holder_address
@@ -162,7 +162,7 @@ class Server:
             "draining": self._stop.is_set(),
         }
 
-    # life
+    # start and stop
 
     def stop(self) -> None:
         self._stop.set()
@@ -175,8 +175,8 @@ class Server:
             uvicorn.Config(
                 create_app(self),
                 ws=self.gateway.upgrade,  # type: ignore[arg-type]
-                http=guarded(
-                    Places(self.settings.address_connections), Proxies(self.settings.trusted_proxies)
+                http=http_protocol(
+                    ConnectionLimit(self.settings.address_connections), Proxies(self.settings.trusted_proxies)
                 ),
                 lifespan="off",
                 log_config=None,
@@ -190,7 +190,7 @@ class Server:
             async with asyncio.TaskGroup() as group:
                 keepers = [
                     group.create_task(self.lease.keep(), name="lease"),
-                    group.create_task(self.live.run(), name="live"),
+                    group.create_task(self.live.follow_sources(), name="live"),
                     group.create_task(
                         self.telemetry.readings.keep(
                             self._store, hz=self.settings.telemetry_hz, kept=self.settings.telemetry_kept
@@ -204,7 +204,7 @@ class Server:
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
                 ]
                 starting = group.create_task(self.pool.start(), name="solvers")
-                await self._stopped(starting)
+                await self._wait_for_stop(starting)
                 if starting.done() and starting.exception() is None:
                     await self._serve(http, group)
                 starting.cancel()
@@ -219,10 +219,10 @@ class Server:
 
     async def _serve(self, http: uvicorn.Server, group: asyncio.TaskGroup) -> None:
         serving = group.create_task(http.serve(sockets=[self._listener]), name="http")
-        calm_collector()
+        reduce_garbage_collection()
         self._ready = True
         log.info("server_started", url=self.url, server=self.id, solvers=len(self.pool.solvers))
-        await self._stopped(serving)
+        await self._wait_for_stop(serving)
         log.info("server_stopping", sessions=len(self.holder))
         await self.holder.stop()
         await self.gateway.close()
@@ -230,8 +230,8 @@ class Server:
         http.should_exit = True
         await serving
 
-    async def _stopped(self, serving: asyncio.Task[None]) -> None:
-        """Until we are asked to stop, the lease is lost, or that task is done."""
+    async def _wait_for_stop(self, serving: asyncio.Task[None]) -> None:
+        """Wait until ``stop`` is called, the lease is lost, or the task is done."""
         waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self.lease.lost.wait())]
         await asyncio.wait([*waits, serving], return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -255,27 +255,27 @@ class Server:
     async def _load_catalogue(self) -> None:
         self._bodies = await self._read_catalogue("bodies")
 
-    # what moves through the server
+    # events
 
-    def _on_event(self, token: str, event: Event) -> None:
+    def _handle_event(self, token: str, event: Event) -> None:
         self.holder.events_seen(token, event)
         if event.t in ("starting", "recovered") and event.d.get("holder") != self.id:
-            self.relays.remote(self.audiences.get(token, event.v))  # it is held elsewhere from here on
+            self.relays.remote(self.audiences.get(token, event.v))  # another server holds it now
         if event.t == "seat_connected":
             self.gateway.seat_taken_elsewhere(token, event.d["player"], event.d["conn"], event.v)
 
-    def _unwatched(self, token: str) -> None:
-        """Nobody here has to do with that session any more."""
+    def _forget_session(self, token: str) -> None:
+        """Forget a session that has no viewer and no run on this server."""
         self.gateway.forget(token)
         self.observers.forget(token)
         self.relays.drop(token)
 
 
-def calm_collector() -> None:
-    """Have the garbage collector look at what lasts less often: at its defaults it took a fifth of a busy server.
+def reduce_garbage_collection() -> None:
+    """Have the garbage collector run less often: with its defaults it took a fifth of the time of a busy server.
 
-    What is here at the start is never looked at again. Messages and frames are freed by their counts; only cycles
-    wait, and a closed connection's few are worth waiting for.
+    Objects that exist at the start are never examined again. Messages and frames are freed by reference counting; only
+    cycles wait for the collector, and a closed connection leaves few.
     """
     gc.collect()
     gc.freeze()
@@ -283,8 +283,8 @@ def calm_collector() -> None:
 
 
 UNSENT_BYTES = 65_536
-"""What the kernel takes of one connection ahead of the network. Its own default is megabytes: a slow viewer would be
-shown what was minutes ago, and no backlog would ever be seen here."""
+"""Unsent bytes that the kernel buffers for one connection. Its default is megabytes: a slow viewer would see frames
+that are minutes old, and the server would not notice the backlog."""
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,24 +1,47 @@
-"""How much one address or one player may ask for, and which origins and proxies are believed. Sans-I/O.
+"""Rate limits and connection limits per address or player, and which origins and proxies are trusted. Sans-I/O.
 
-Everything here is bounded: of many keys the one that was quiet for the longest is forgotten, and begins afresh.
+All tables are bounded: beyond KEPT keys the least recently used one is forgotten and starts again with a full bucket.
+This module must never read a clock: the time is an argument.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
-from tussle.server.gateway.protocol import TokenBucket
-
-__all__ = ["Buckets", "Origins", "Places", "Proxies"]
+__all__ = ["ConnectionLimit", "Origins", "Proxies", "RateLimit", "TokenBucket"]
 
 KEPT = 20_000
 
 
-class Buckets:
-    """A token bucket for each key: ``rate`` a second on average, ``burst`` at once."""
+@dataclass(slots=True)
+class TokenBucket:
+    """A token bucket: ``rate`` per second on average, at most ``burst`` at once."""
+
+    rate: float
+    burst: float
+    level: float = field(init=False)
+    at: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.level = self.burst
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Take ``amount`` tokens at time ``now`` [s]. Returns False, and takes nothing, if there are not enough."""
+        level = self.level + (now - self.at) * self.rate if now > self.at else self.level
+        if level > self.burst:
+            level = self.burst
+        self.at = now
+        enough = level >= amount
+        self.level = level - amount if enough else level
+        return enough
+
+
+class RateLimit:
+    """A token bucket per key: ``rate`` per second on average, at most ``burst`` at once."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate = rate
@@ -26,7 +49,7 @@ class Buckets:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, key: str, now: float) -> bool:
-        """Whether one more may pass now."""
+        """Count one request of ``key``; False if it exceeds the limit."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = TokenBucket(self._rate, self._burst)
@@ -37,28 +60,28 @@ class Buckets:
         return bucket.take(now)
 
 
-class Places:
-    """How many things each key has at once, ``limit`` at most."""
+class ConnectionLimit:
+    """The number of open connections per key, at most ``limit``."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._taken: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
 
     def enter(self, key: str) -> bool:
-        """Take a place; True means that ``leave`` is due."""
-        if self._taken[key] >= self._limit:
+        """Count a new connection; False if ``key`` has too many. After True, call ``leave`` when it closes."""
+        if self._open[key] >= self._limit:
             return False
-        self._taken[key] += 1
+        self._open[key] += 1
         return True
 
     def leave(self, key: str) -> None:
-        self._taken[key] -= 1
-        if self._taken[key] <= 0:
-            del self._taken[key]
+        self._open[key] -= 1
+        if self._open[key] <= 0:
+            del self._open[key]
 
 
 class Proxies:
-    """The proxies whose word about a client's address counts. ``text``: addresses and networks, by commas."""
+    """The proxies that are trusted to report a client's address. ``text``: addresses and networks, comma-separated."""
 
     def __init__(self, text: str) -> None:
         self._networks = [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
@@ -71,7 +94,7 @@ class Proxies:
         return any(address in network for network in self._networks)
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
-        """Where a request came from: the last address that no trusted proxy has, else ``peer``."""
+        """The client's address: the last one in the header that is not a trusted proxy, otherwise ``peer``."""
         if forwarded_for is None or not self.trust(peer):
             return peer
         for hop in reversed([part.strip() for part in forwarded_for.split(",")]):
@@ -81,23 +104,28 @@ class Proxies:
 
 
 class Origins:
-    """Which web pages may use the server: its own always, others by name. ``text``: origins by commas, or ``*``."""
+    """The web pages that may use the server: its own, and those of the named origins.
+
+    text: origins, comma-separated, or ``*``.
+    """
 
     def __init__(self, text: str) -> None:
         parts: Iterable[str] = (part.strip().rstrip("/").lower() for part in text.split(","))
         self._named = frozenset(part for part in parts if part)
 
     def named(self, origin: str) -> bool:
-        """Whether the setting lets pages of that origin in."""
+        """Whether the setting names that origin."""
         return "*" in self._named or origin.lower() in self._named
 
-    def allow(self, origin: str | None, host: str | None, kin: Iterable[str] = ()) -> bool:
-        """Whether a browser's page of ``origin`` may open a socket at ``host``. What is no browser sends no origin.
+    def allow(self, origin: str | None, host: str | None, siblings: Iterable[str] = ()) -> bool:
+        """Whether a page of ``origin`` may open a socket at ``host``. Programs that are not browsers send no origin.
 
-        kin: addresses of servers of the same realm; a page of theirs comes here when they are gone.
+        siblings: addresses of servers of the same realm; a page of theirs reconnects to this server when they stop.
         """
         if origin is None or self.named(origin):
             return True
         if bool(host) and urlsplit(origin).netloc.lower() == (host or "").lower():
             return True
-        return any(origin.lower() == "{0.scheme}://{0.netloc}".format(urlsplit(url.lower())) for url in kin)
+        return any(
+            origin.lower() == "{0.scheme}://{0.netloc}".format(urlsplit(url.lower())) for url in siblings
+        )

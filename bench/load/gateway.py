@@ -26,7 +26,7 @@ from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.app import _Http, calm_collector, listen
+from tussle.server.app import _Http, listen, reduce_garbage_collection
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
@@ -153,7 +153,7 @@ class Bench:
             loop.call_later(later, self.beat, run, Pace(1 / hz, now + later))
         async with asyncio.TaskGroup() as group:
             group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
-            calm_collector()
+            reduce_garbage_collection()
             sys.stdout.write("ready\n")
             sys.stdout.flush()
 

@@ -1,10 +1,10 @@
-"""Everyone on this server who watches one session: members and observers, what they missed and what is new.
+"""The viewers of one session on this server: delivery of its events and broadcast of its frames.
 
-    events stream --(hint)--> feed -> deliver, in order of v, once per viewer
-    holder -> frame, made once -> every viewer whose socket is empty enough
+    events stream --(hint)--> follow_stream -> every viewer, in order of v, once each
+    holder -> frame, encoded once -> every viewer whose write buffer has room
 
-Events are reliable: a viewer who cannot keep up is closed with TOO_SLOW. Frames are not: they are skipped for a slow
-viewer, and every frame stands alone. The audience must never hold the session up.
+Events are reliable: a viewer that cannot keep up is closed with TOO_SLOW. Frames are not reliable: a slow viewer misses
+some, and each frame can be shown without the frames before it. The audience must never block the session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.metrics.telemetry import Telemetry
 
-__all__ = ["Audience", "Sink", "Viewer"]
+__all__ = ["Audience", "FrameSink", "Viewer"]
 
 log = get_logger("server.audience")
 
@@ -28,36 +28,39 @@ RETRY_S = 0.25
 
 
 class Viewer(Protocol):
-    """A live connection's sending side. ``v``: newest event that it was sent."""
+    """The sending side of one connection. ``v`` is the newest event that was sent to it."""
 
     v: int
     topology_sent: bool
     frames: Callable[[bytes], object] | None
-    """Sends it a frame; None: too much waits, or it is going. ``Audience.heed`` must be told of each change."""
+    """Writes a frame; None while the write buffer is full or the connection closes.
+
+    Call ``Audience.update_frames`` after each change.
+    """
 
     def write(self, framed: bytes) -> None:
-        """Send or, if too much waits, close with TOO_SLOW. Never blocks."""
+        """Send, or close with TOO_SLOW if too much is unsent. Never blocks."""
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         """Begin the closing handshake. Never blocks."""
 
 
-class Sink(Protocol):
-    """Another server, whose members watch this session through a relay."""
+class FrameSink(Protocol):
+    """Another server that relays this session to its own members."""
 
-    def frame(self, frame: bytes) -> bool:
-        """False: left out, too much waits."""
+    def send_frame(self, frame: bytes) -> bool:
+        """Send a frame; False if it was skipped because too much is unsent."""
 
-    def topology(self, topology: bytes) -> None: ...
+    def send_topology(self, topology: bytes) -> None: ...
 
-    def notify(self, state: str, reason: str, turn_ends_at: int) -> None: ...
+    def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None: ...
 
-    def gone(self) -> None:
-        """The session is not held here any more."""
+    def send_gone(self) -> None:
+        """Report that this server no longer holds the session."""
 
 
 class Audience:
-    """The viewers of one session on this server. ``on_event`` sees each event once, in order."""
+    """The viewers of one session on this server. ``on_event`` is called once for each event, in order."""
 
     def __init__(
         self, token: str, lobbies: Lobbies, telemetry: Telemetry, *, v: int, on_event: Callable[[Event], None]
@@ -67,9 +70,9 @@ class Audience:
         self.viewers: set[Viewer] = set()
         self._frames: dict[Viewer, Callable[[bytes], object]] = {}
         self._fan_out: tuple[Callable[[bytes], object], ...] = ()
-        self.sinks: set[Sink] = set()
+        self.sinks: set[FrameSink] = set()
         self.arriving = 0
-        """Viewers on their way in: as long as there are any, the audience is kept."""
+        """Number of viewers that are connecting; the audience is kept while there are any."""
         self._lobbies = lobbies
         self._telemetry = telemetry
         self._on_event = on_event
@@ -77,7 +80,7 @@ class Audience:
         self._topology: bytes | None = None
         self._frame: bytes | None = None
         self.observers: bytes | None = None
-        """What was last told of who only watches."""
+        """The newest list of observers, as a WebSocket frame."""
 
     @property
     def watched(self) -> bool:
@@ -86,18 +89,18 @@ class Audience:
     # events
 
     def wake(self) -> None:
-        """Something may be new in the stream."""
+        """Have ``follow_stream`` read the stream: it may have new events."""
         self._hint.set()
 
     def offer(self, events: Sequence[Event]) -> None:
-        """Events that this server has just published: delivered at once if they are next, else read in order."""
+        """Deliver events that this server has just published; after a gap, read the stream instead."""
         if events and events[0].v == self.v + 1:
             self._deliver(events)
         elif events and events[-1].v > self.v:
             self._hint.set()
 
-    async def feed(self) -> None:
-        """Read the stream whenever a hint came; runs as long as the audience. A store that is away is asked again."""
+    async def follow_stream(self) -> None:
+        """Read the stream after each ``wake``, until cancelled. Retries every RETRY_S while the store is away."""
         while True:
             await self._hint.wait()
             self._hint.clear()
@@ -107,14 +110,14 @@ class Audience:
                 except Conflict:
                     await self._skip_gap()
             except NotFound:
-                return  # its keys have expired: nothing more will come
+                return  # the keys of the session have expired: no event can follow
             except LobbyError as error:
-                log.warning("feed_waiting", token=short(self.token), error=error.message)
+                log.warning("events_retried", token=short(self.token), error=error.message)
                 await asyncio.sleep(RETRY_S)
                 self._hint.set()
 
     async def _skip_gap(self) -> None:
-        """Events were trimmed before we read them: everyone gets the whole view instead."""
+        """Send the whole view to every viewer: events were trimmed before this server read them."""
         view = await self._lobbies.view(self.token)
         self.v = view.v
         framed = text_frame(encode(SessionMessage(view.v, view)))
@@ -135,17 +138,17 @@ class Audience:
             self._on_event(event)
 
     async def catch_up(self, viewer: Viewer, last_v: int | None) -> None:
-        """Bring a viewer from ``last_v`` (None: from nothing) to now, and keep it there.
+        """Send a viewer everything after ``last_v`` (None: the whole view), then add it to the audience.
 
-        Raises NotFound when the session is gone.
+        Raises NotFound if the session does not exist; the viewer is then not in the audience.
         """
         self.arriving += 1
         try:
-            await self._catch_up(viewer, last_v)
+            await self._send_missed(viewer, last_v)
         finally:
             self.arriving -= 1
 
-    async def _catch_up(self, viewer: Viewer, last_v: int | None) -> None:
+    async def _send_missed(self, viewer: Viewer, last_v: int | None) -> None:
         if last_v is not None:
             viewer.v = last_v
             try:
@@ -153,27 +156,27 @@ class Audience:
             except Conflict:
                 last_v = None
             else:
-                self._send_missed(viewer, missed)
+                self._send_events(viewer, missed)
         if last_v is None:
             view = await self._lobbies.view(self.token)
             viewer.v = view.v
             viewer.write(text_frame(encode(SessionMessage(view.v, view))))
         while viewer.v < self.v:
-            self._send_missed(viewer, await self._lobbies.events(self.token, viewer.v))
-        # No await between here and the comparison above: nothing can be delivered in between.
+            self._send_events(viewer, await self._lobbies.events(self.token, viewer.v))
+        # No await after the comparison above: no event can be delivered before the viewer is added.
         self.viewers.add(viewer)
-        self.heed(viewer)
+        self.update_frames(viewer)
         if viewer.v > self.v:
             self._hint.set()
-        self._show(viewer)
+        self._send_current(viewer)
 
     def leave(self, viewer: Viewer) -> None:
-        """Send the viewer nothing more."""
+        """Remove a viewer: it is sent nothing more."""
         self.viewers.discard(viewer)
-        self.heed(viewer)
+        self.update_frames(viewer)
 
-    def heed(self, viewer: Viewer) -> None:
-        """Whether a viewer can be sent frames has changed. Asked then and not for each frame: that is the hot path."""
+    def update_frames(self, viewer: Viewer) -> None:
+        """Read ``viewer.frames`` again. The broadcast of a frame, which is the hot path, does not check it."""
         if viewer.frames is not None and viewer in self.viewers:
             self._frames[viewer] = viewer.frames
         elif self._frames.pop(viewer, None) is None:
@@ -181,35 +184,35 @@ class Audience:
         self._fan_out = tuple(self._frames.values())
 
     def show_newest(self, viewer: Viewer) -> None:
-        """The viewer has room again: what it missed stands in the newest frame."""
+        """Send the newest frame to a viewer whose write buffer has room again."""
         if viewer in self._frames and self._frame is not None:
             self._frames[viewer](binary_frame(self._frame))
 
     @staticmethod
-    def _send_missed(viewer: Viewer, missed: Iterable[Event]) -> None:
+    def _send_events(viewer: Viewer, missed: Iterable[Event]) -> None:
         for event in missed:
             if event.v > viewer.v:
                 viewer.v = event.v
                 viewer.write(text_frame(encode(event)))
 
     def notify(self, state: Literal["paused", "resumed"], reason: str, turn_ends_at: int = 0) -> None:
-        """Tell everyone how the service fares."""
+        """Send every viewer and every relay a notice that the session was paused or resumed."""
         framed = text_frame(encode(Notice(NoticeData(state, reason, turn_ends_at))))
         for viewer in list(self.viewers):
             viewer.write(framed)
         for sink in list(self.sinks):
-            sink.notify(state, reason, turn_ends_at)
+            sink.send_notice(state, reason, turn_ends_at)
 
     def show_observers(self, framed: bytes) -> None:
-        """Who only watches has changed."""
+        """Send every viewer the new list of observers."""
         self.observers = framed
         for viewer in list(self.viewers):
             viewer.write(framed)
 
-    # the picture
+    # frames
 
     def set_topology(self, topology: bytes) -> None:
-        """The shapes of the bodies changed (or the session began): everyone gets them once."""
+        """Send every viewer the topology of the bodies, unless it has not changed."""
         if topology == self._topology:
             return
         self._topology = topology
@@ -218,10 +221,10 @@ class Audience:
             viewer.topology_sent = True
             viewer.write(framed)
         for sink in list(self.sinks):
-            sink.topology(topology)
+            sink.send_topology(topology)
 
     def show(self, frame: bytes) -> None:
-        """Send a frame to every viewer that has room for it."""
+        """Send a frame to every viewer whose write buffer has room."""
         self._frame = frame
         framed = binary_frame(frame)
         fan_out = self._fan_out
@@ -229,17 +232,17 @@ class Audience:
             send(framed)
         self._telemetry.frames(sent=len(fan_out), skipped=len(self.viewers) - len(fan_out), size=len(frame))
         for sink in list(self.sinks):
-            sink.frame(frame)
+            sink.send_frame(frame)
 
-    def join(self, sink: Sink) -> None:
-        """Another server watches from here on, beginning with how things stand."""
+    def add_sink(self, sink: FrameSink) -> None:
+        """Relay the session to another server, beginning with the current topology and frame."""
         self.sinks.add(sink)
         if self._topology is not None:
-            sink.topology(self._topology)
+            sink.send_topology(self._topology)
         if self._frame is not None:
-            sink.frame(self._frame)
+            sink.send_frame(self._frame)
 
-    def _show(self, viewer: Viewer) -> None:
+    def _send_current(self, viewer: Viewer) -> None:
         if self.observers is not None:
             viewer.write(self.observers)
         if self._topology is not None and not viewer.topology_sent:
@@ -249,18 +252,18 @@ class Audience:
             viewer.write(binary_frame(self._frame))
 
     def resync(self, viewer: Viewer) -> None:
-        """Forget what the viewer was shown; ``catch_up`` sends it all again."""
+        """Remove a viewer, so that ``catch_up`` sends it everything again."""
         viewer.topology_sent = False
         self.leave(viewer)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Send everyone away; the session is not held here any more."""
+        """Close every viewer's connection and release the relays: this server no longer holds the session."""
         for viewer in list(self.viewers):
             viewer.close(code, reason)
         self.dismiss()
 
     def dismiss(self) -> None:
-        """Tell other servers that the session is not held here any more."""
+        """Report to the relays that this server no longer holds the session, and remove them."""
         for sink in list(self.sinks):
-            sink.gone()
+            sink.send_gone()
         self.sinks.clear()

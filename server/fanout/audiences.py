@@ -1,9 +1,9 @@
 """The audiences of one server, and the store's hints that wake them.
 
-    channel of T (v) ----> audience of T reads its events        lifecycle channel ----> the holder looks around
+    channel of session T ----> audience of T reads its events      lifecycle channel ----> holder looks for sessions
 
-An audience lives while somebody here watches its session or it runs here. A lost hint costs time, never an event:
-after every reconnection all audiences read.
+An audience exists while this server has a viewer of its session or runs the session. A lost hint delays an event but
+never loses it: all audiences read their streams after every reconnection. This module must never read events itself.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ __all__ = ["Audiences"]
 log = get_logger("server.audiences")
 
 HOLDER_HINTS = ("starting", "handed_over")
-"""Words on the lifecycle channel that may concern the holder of a session."""
-
+"""Events on the lifecycle channel after which a session may have a new holder."""
 
 OBSERVERS_HINT = "observers"
-"""Payload of a session's channel when not its events but those who watch it have changed."""
+"""Payload on a session's channel that reports a changed list of observers, not a new event."""
 
 
 class Audiences:
-    """``get`` makes an audience when it is first asked for; ``dropped`` is told when one is not needed any more."""
+    """The audiences by session token.
+
+    on_holder_change: called with the token of a session that may have a new holder; "" for any session.
+    needed: whether an audience is kept although nobody watches.
+    on_dropped: called with the token of a session whose audience was dropped.
+    """
 
     def __init__(
         self,
@@ -42,25 +46,25 @@ class Audiences:
         telemetry: Telemetry,
         *,
         on_event: Callable[[str, Event], None],
-        on_change_of_hands: Callable[[str], None],
+        on_holder_change: Callable[[str], None],
         on_observers: Callable[[str], None],
         needed: Callable[[str], bool],
-        dropped: Callable[[str], None],
+        on_dropped: Callable[[str], None],
     ) -> None:
         self._store = store
         self._lobbies = lobbies
         self._telemetry = telemetry
         self._on_event = on_event
-        self._on_change_of_hands = on_change_of_hands
+        self._on_holder_change = on_holder_change
         self._on_observers = on_observers
         self._needed = needed
-        self._dropped = dropped
+        self._on_dropped = on_dropped
         self._audiences: dict[str, tuple[Audience, asyncio.Task[None]]] = {}
         self._channels: dict[str, str] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
 
     def get(self, token: str, v: int) -> Audience:
-        """The audience of a session; ``v``: what has happened when it is new."""
+        """The audience of a session, created if there is none; ``v`` is the newest event that it need not read."""
         if token in self._audiences:
             return self._audiences[token][0]
         audience = Audience(
@@ -70,63 +74,67 @@ class Audiences:
             v=v,
             on_event=lambda event: self._on_event(token, event),
         )
-        feeding = asyncio.create_task(audience.feed(), name=f"feed-{token}")
-        feeding.add_done_callback(lambda task: self._feed_ended(token, task))
-        self._audiences[token] = audience, feeding
+        reading = asyncio.create_task(audience.follow_stream(), name=f"audience-{token}")
+        reading.add_done_callback(lambda task: self._log_failure(token, task))
+        self._audiences[token] = audience, reading
         self._changed.put_nowait(token)
         return audience
 
     def leave(self, audience: Audience, viewer: Viewer) -> None:
+        """Remove a viewer, and the audience if it was the last one."""
         audience.leave(viewer)
         self.drop_unwatched(audience.token)
 
     def drop_unwatched(self, token: str) -> None:
-        """Forget the audience if nobody watches and nobody needs it."""
+        """Drop the audience of a session unless somebody watches it or it is needed."""
         if token not in self._audiences or self._needed(token):
             return
-        audience, feeding = self._audiences[token]
+        audience, reading = self._audiences[token]
         if audience.watched:
             return
         del self._audiences[token]
-        feeding.cancel()
-        self._dropped(token)
+        reading.cancel()
+        self._on_dropped(token)
         self._changed.put_nowait(token)
 
     def show_observers(self, token: str, framed: bytes) -> None:
-        """Tell everyone who watches a session here who else does."""
+        """Send the list of observers to the viewers of a session on this server."""
         if token in self._audiences:
             self._audiences[token][0].show_observers(framed)
 
     def close(self) -> None:
-        for _, feeding in self._audiences.values():
-            feeding.cancel()
+        for _, reading in self._audiences.values():
+            reading.cancel()
 
     async def watch(self) -> None:
-        """Turn hints into wakes, as long as the server lives."""
+        """Wake audiences and the holder when hints arrive, until cancelled."""
         lifecycle = self._store.keys.lifecycle
         async with self._store.wakeups() as hints:
             self._changed.put_nowait("")
-            changing = asyncio.create_task(self._follow(hints), name="audiences-follow")
+            subscribing = asyncio.create_task(self._update_subscriptions(hints), name="subscriptions")
             try:
                 async for channel, payload in hints:
                     if channel == RECONNECTED:
                         for audience, _ in self._audiences.values():
                             audience.wake()
-                        self._on_change_of_hands("")
+                        self._on_holder_change("")
                     elif channel == lifecycle:
                         token, _, word = payload.partition(" ")
                         if word in HOLDER_HINTS:
-                            self._on_change_of_hands(token)
+                            self._on_holder_change(token)
                     elif (token := self._channels.get(channel, "")) in self._audiences:
                         if payload == OBSERVERS_HINT:
                             self._on_observers(token)
                         else:
                             self._audiences[token][0].wake()
             finally:
-                changing.cancel()
+                subscribing.cancel()
 
-    async def _follow(self, hints: Wakeups) -> None:
-        """Follow the audiences with subscriptions, one change at a time; the empty token is the lifecycle."""
+    async def _update_subscriptions(self, hints: Wakeups) -> None:
+        """Subscribe to the channels of new audiences and unsubscribe from dropped ones, one at a time.
+
+        The empty token is the lifecycle channel.
+        """
         while True:
             token = await self._changed.get()
             channel = self._store.keys.wake(token) if token else self._store.keys.lifecycle
@@ -137,11 +145,11 @@ class Audiences:
             self._channels[channel] = token
             try:
                 await hints.add(channel)
-            except StoreError as error:  # it stays wanted; the reconnection wakes everyone
+            except StoreError as error:  # the reconnection subscribes again and wakes every audience
                 log.warning("store_waiting", work="subscribe", error=error.message)
             if token in self._audiences:
-                self._audiences[token][0].wake()  # what was published before we listened
+                self._audiences[token][0].wake()  # events may have been published before the subscription
 
-    def _feed_ended(self, token: str, task: asyncio.Task[None]) -> None:
+    def _log_failure(self, token: str, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            log.error("feed_failed", token=short(token), exc_info=task.exception())
+            log.error("audience_failed", token=short(token), exc_info=task.exception())

@@ -1,10 +1,10 @@
-"""WebSocket frames as bytes, made once and written to every viewer.
+"""WebSocket frames as bytes, encoded once and written to every viewer.
 
     server to client, unmasked, unfragmented (RFC 6455, section 5.2):
     | 0x80 + opcode | length: 7 bits, or 126 + u16, or 127 + u64 (big endian) | payload |
 
-Compression is off, so the same bytes are right for every connection. tests/server/fanout/test_framing.py holds them
-against the websockets library.
+Compression is off, so every connection can be sent the same bytes. tests/server/fanout/test_framing.py compares them
+with those of the websockets library. This module must never be used for frames of a client, which are masked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 
 __all__ = ["binary_frame", "text_frame"]
-
 
 _SHORT, _MIDDLE, _LONG = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
 
@@ -27,9 +26,10 @@ def _frame(opcode: int, payload: bytes) -> bytes:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """``payload`` must be UTF-8."""
+    """A whole text message; ``payload`` must be UTF-8."""
     return _frame(1, payload)
 
 
 def binary_frame(payload: bytes) -> bytes:
+    """A whole binary message."""
     return _frame(2, payload)

@@ -1,11 +1,11 @@
-"""Who only watches a session, on whichever server: kept true in the store for those who are here, told to all who are.
+"""The observers (spectators) of each session: a list in the store, and its broadcast to the viewers on this server.
 
-    watching --.                                        .--> the store: a list with a life, renewed
-               +--> keep: one task, in bounded rounds --+
-    hint ------'    (it says that the list changed)     '--> audience: the names, for everyone here
+    watching ---.                             .--> the store: a list whose entries expire unless renewed
+                +--> keep: one task, rounds --+
+    refresh ----'                             '--> audience: the names, sent to every viewer on this server
 
-No event is numbered for it: of presence only the present counts. A server that dies renews nothing, and its observers
-lapse. This module must never hold a connection up.
+The list is not part of the numbered events: only its current content matters. A server that dies renews nothing, and
+the entries of its observers expire after LIFE_MS. This module must never block a connection.
 """
 
 from __future__ import annotations
@@ -28,59 +28,59 @@ __all__ = ["Observers"]
 log = get_logger("server.observers")
 
 ROUND_S = 0.5
-"""Between two rounds: a crowd that arrives costs one message, not one each."""
+"""Pause between two rounds. Observers that arrive within one round cause one message, not one each."""
 
 RENEW_S = 10.0
 LIFE_MS = 30_000
-"""How long an observer is believed in whose server has not renewed it."""
+"""An observer's entry expires when its server has not renewed it for this long."""
 
 
 class Observers:
-    """A member is a player's id and name with a blank between, as the store has it."""
+    """The observers on this server. A list entry is a player's id and name, separated by a blank, as in the store."""
 
     def __init__(self, lobbies: Lobbies, audiences: Audiences) -> None:
         self._lobbies = lobbies
         self._audiences = audiences
-        self._here: dict[str, Counter[str]] = {}
-        self._gone: dict[str, set[str]] = {}
+        self._present: dict[str, Counter[str]] = {}
+        self._departed: dict[str, set[str]] = {}
         self._changed: set[str] = set()
-        self._look: set[str] = set()
-        self._shown: set[str] = set()
+        self._to_read: set[str] = set()
+        self._nonempty: set[str] = set()
         self._wake = asyncio.Event()
 
     @contextmanager
     def watching(self, session: str, player: str, name: str) -> Iterator[None]:
-        """As long as it lasts, an observer's connection is up here."""
-        member = f"{player} {name}"
-        here = self._here.setdefault(session, Counter())
-        here[member] += 1
-        self._change(session)
+        """List an observer while the context lasts: for the life of its connection."""
+        entry = f"{player} {name}"
+        present = self._present.setdefault(session, Counter())
+        present[entry] += 1
+        self._mark_changed(session)
         try:
             yield
         finally:
-            here = self._here.setdefault(session, Counter())
-            here[member] -= 1
-            if here[member] <= 0:
-                del here[member]
-                self._gone.setdefault(session, set()).add(member)
-                self._change(session)
+            present = self._present.setdefault(session, Counter())
+            present[entry] -= 1
+            if present[entry] <= 0:
+                del present[entry]
+                self._departed.setdefault(session, set()).add(entry)
+                self._mark_changed(session)
 
-    def _change(self, session: str) -> None:
+    def _mark_changed(self, session: str) -> None:
         self._changed.add(session)
         self._wake.set()
 
-    def hint(self, session: str) -> None:
-        """The list may have changed, or somebody here does not know it yet."""
-        self._look.add(session)
+    def refresh(self, session: str) -> None:
+        """Read the list in the next round and send it: it may have changed, or a new viewer has not seen it."""
+        self._to_read.add(session)
         self._wake.set()
 
     def forget(self, session: str) -> None:
-        """Nobody here has to do with that session any more; who went from here is still written."""
-        self._shown.discard(session)
-        self._look.discard(session)
+        """Stop reading the list of a session that nobody on this server watches. Departures are still written."""
+        self._nonempty.discard(session)
+        self._to_read.discard(session)
 
     async def keep(self) -> None:
-        """Write and read what changed, and renew what stands, as long as the server lives."""
+        """Write and read the lists that changed, and renew the entries of this server, until cancelled."""
         renewed = time.monotonic()
         while True:
             try:
@@ -88,50 +88,52 @@ class Observers:
                     await self._wake.wait()
             except TimeoutError:
                 renewed = time.monotonic()
-                self._changed |= self._here.keys()
-                self._look |= self._shown
+                self._changed |= self._present.keys()
+                self._to_read |= self._nonempty
             self._wake.clear()
             for session in list(self._changed):
-                await self._try(session, self._write)
-            for session in list(self._look):
-                await self._try(session, self._tell)
+                await self._attempt(session, self._write_list)
+            for session in list(self._to_read):
+                await self._attempt(session, self._send_list)
             await asyncio.sleep(ROUND_S)
 
-    async def _try(self, session: str, work: Callable[[str], Awaitable[None]]) -> None:
+    async def _attempt(self, session: str, work: Callable[[str], Awaitable[None]]) -> None:
         try:
             await work(session)
-        except NotFound:  # its keys have expired
-            for known in (self._changed, self._look):
+        except NotFound:  # the keys of the session have expired
+            for known in (self._changed, self._to_read):
                 known.discard(session)
-            self._gone.pop(session, None)
-            self._shown.discard(session)
-            if not self._here.get(session):
-                self._here.pop(session, None)
-        except LobbyError as error:  # it stays to be done
+            self._departed.pop(session, None)
+            self._nonempty.discard(session)
+            if not self._present.get(session):
+                self._present.pop(session, None)
+        except LobbyError as error:  # the next round tries again
             log.warning("store_waiting", work="observers", token=short(session), error=error.message)
             self._wake.set()
 
-    async def _write(self, session: str) -> None:
-        here, gone = list(self._here.get(session, ())), self._gone.pop(session, set())
+    async def _write_list(self, session: str) -> None:
+        present, departed = list(self._present.get(session, ())), self._departed.pop(session, set())
         self._changed.discard(session)
         try:
-            await self._lobbies.keep_observers(session, here, sorted(gone.difference(here)), life_ms=LIFE_MS)
+            await self._lobbies.keep_observers(
+                session, present, sorted(departed.difference(present)), life_ms=LIFE_MS
+            )
         except StoreError:
-            self._gone.setdefault(session, set()).update(gone)
+            self._departed.setdefault(session, set()).update(departed)
             self._changed.add(session)
             raise
-        if not self._here.get(session):
-            self._here.pop(session, None)
+        if not self._present.get(session):
+            self._present.pop(session, None)
 
-    async def _tell(self, session: str) -> None:
-        self._look.discard(session)
+    async def _send_list(self, session: str) -> None:
+        self._to_read.discard(session)
         try:
             now = await self._lobbies.observers(session)
         except StoreError:
-            self._look.add(session)
+            self._to_read.add(session)
             raise
         if now.count:
-            self._shown.add(session)
+            self._nonempty.add(session)
         else:
-            self._shown.discard(session)
+            self._nonempty.discard(session)
         self._audiences.show_observers(session, text_frame(encode(ObserversMessage(now))))

@@ -49,7 +49,7 @@ from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
 from tussle.server.gateway.sender import Link, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
-from tussle.server.limits import Origins, Places, Proxies
+from tussle.server.limits import ConnectionLimit, Origins, Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
@@ -68,7 +68,7 @@ OUTBOX_BYTES = 1_048_576
 
 ENDED_PER_COLLECTION = 200
 """Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
-calmed collector (server/app.py) would not look for old ones within days. Found by bench/load/__main__.py soak."""
+collector, as server/app.py sets it, would not examine old ones within days. Found by bench/load/__main__.py soak."""
 
 
 class Gateway:
@@ -103,8 +103,8 @@ class Gateway:
         self._ended = 0
         self._origins = Origins(settings.allowed_origins)
         self._proxies = Proxies(settings.trusted_proxies)
-        self._addresses = Places(settings.address_connections)
-        self._players = Places(settings.player_connections)
+        self._addresses = ConnectionLimit(settings.address_connections)
+        self._players = ConnectionLimit(settings.player_connections)
         # what websockets' ServerConnection asks of its server
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.logger = log
@@ -309,7 +309,7 @@ class Gateway:
         )
         await audience.catch_up(link, last_v)
         if audience.observers is None:
-            self._observers.hint(who.session)
+            self._observers.refresh(who.session)
         if who.holder != self._server_id and who.status not in ENDED:
             self._relays.remote(audience)
         elif who.status == "starting":

@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol with limits on what a client may make us wait for.
+"""uvicorn's HTTP protocol with a limit on connections per address and on the time and size of a request's head.
 
-A request's head must be whole within HEAD_S and HEAD_BYTES, or the connection ends: a thousand clients that send one
-byte a minute hold nothing. Bodies are limited where they are read (http.py), sockets in gateway.py.
+The connection is aborted unless the head is complete within HEAD_S and HEAD_BYTES, so that clients that send one byte a
+minute occupy nothing. The HTTP API limits bodies and server/gateway/gateway.py limits WebSockets. This
+module must never read a body.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tussle.server.limits import Places, Proxies
+from tussle.server.limits import ConnectionLimit, Proxies
 
-__all__ = ["guarded"]
+__all__ = ["http_protocol"]
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536
 
 
-class _Guarded(HttpToolsProtocol):
-    places: ClassVar[Places]
+class _GuardedHttp(HttpToolsProtocol):
+    address_limit: ClassVar[ConnectionLimit]
     proxies: ClassVar[Proxies]
     _address = ""
     _timer: asyncio.TimerHandle | None = None
@@ -33,7 +34,7 @@ class _Guarded(HttpToolsProtocol):
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
         if address and not self.proxies.trust(address):
-            if not self.places.enter(address):
+            if not self.address_limit.enter(address):
                 transport.abort()
                 return
             self._address = address
@@ -46,7 +47,7 @@ class _Guarded(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._had_body = False
         super().data_received(data)
-        if self._in_head and not self._had_body:  # what comes with a body is not all head
+        if self._in_head and not self._had_body:  # data that comes with a body is not all head
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self.transport.abort()
@@ -65,7 +66,7 @@ class _Guarded(HttpToolsProtocol):
         self._in_head, self._head_bytes, self._had_body = True, 0, True
 
     def handle_websocket_upgrade(self) -> None:
-        self._release()  # from here on the gateway counts it
+        self._release()  # the gateway counts the connection from now on
         super().handle_websocket_upgrade()
 
     def _wait_for_head(self) -> None:
@@ -80,10 +81,10 @@ class _Guarded(HttpToolsProtocol):
     def _release(self) -> None:
         self._stop_timer()
         if self._address:
-            self.places.leave(self._address)
+            self.address_limit.leave(self._address)
             self._address = ""
 
 
-def guarded(places: Places, proxies: Proxies) -> type[Any]:
-    """The protocol class for one server."""
-    return type("GuardedHttp", (_Guarded,), {"places": places, "proxies": proxies})
+def http_protocol(address_limit: ConnectionLimit, proxies: Proxies) -> type[Any]:
+    """The protocol class of one server, for uvicorn's ``http`` option."""
+    return type("GuardedHttp", (_GuardedHttp,), {"address_limit": address_limit, "proxies": proxies})

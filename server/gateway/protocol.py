@@ -7,14 +7,14 @@ The time is an argument; the gateway owns the socket. An illegal message changes
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 
 from tussle.lobby.errors import Conflict, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
+from tussle.server.limits import TokenBucket
 
-__all__ = ["Connection", "Phase", "Replies", "TokenBucket"]
+__all__ = ["Connection", "Phase", "Replies"]
 
 MAX_STRIKES = 10
 """Unreadable messages after which a connection is closed with 4004; a valid client sends none."""
@@ -27,29 +27,6 @@ class Phase(Enum):
     AWAITING_HELLO = "awaiting_hello"
     LIVE = "live"
     CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class TokenBucket:
-    """``rate`` per second on average, ``burst`` at once."""
-
-    rate: float
-    burst: float
-    level: float = field(init=False)
-    at: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        self.level = self.burst
-
-    def take(self, now: float, amount: float = 1.0) -> bool:
-        """Whether ``amount`` may pass now; if not, nothing is taken."""
-        level = self.level + (now - self.at) * self.rate if now > self.at else self.level
-        if level > self.burst:
-            level = self.burst
-        self.at = now
-        enough = level >= amount
-        self.level = level - amount if enough else level
-        return enough
 
 
 class Connection:

@@ -328,20 +328,20 @@ class _Sink:
         self._write = write
         self._backlog = backlog
 
-    def frame(self, frame: bytes) -> bool:
-        """False: left out, too much waits."""
+    def send_frame(self, frame: bytes) -> bool:
+        """Send a frame; False if it was skipped because too much is unsent."""
         if self._backlog() > BACKLOG_BYTES:
             return False
         self._write(_encode(("frame", self.token, frame)))
         return True
 
-    def topology(self, topology: bytes) -> None:
+    def send_topology(self, topology: bytes) -> None:
         self._write(_encode(("topology", self.token, topology)))
 
-    def notify(self, state: str, reason: str, turn_ends_at: int) -> None:
+    def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None:
         self._write(_encode(("notice", self.token, state, reason, turn_ends_at)))
 
-    def gone(self) -> None:
+    def send_gone(self) -> None:
         self._write(_encode(("gone", self.token)))
 
 
@@ -385,10 +385,10 @@ async def serve_relay(
                     sink = _Sink(token, write, backlog)
                     watched = await watch(token)
                     if watched is None:
-                        sink.gone()
+                        sink.send_gone()
                     else:
                         sinks[token] = watched, sink
-                        watched.join(sink)
+                        watched.add_sink(sink)
                 case ["unwatch", str(token)] if token in sinks:
                     watched, sink = sinks.pop(token)
                     watched.sinks.discard(sink)

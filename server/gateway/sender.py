@@ -60,7 +60,7 @@ class Link:
 
     def _on_room(self, room: bool) -> None:
         self.frames = self._transport.write if room and self._closing is None else None
-        self._audience.heed(self)
+        self._audience.update_frames(self)
         if self.frames is not None:
             self._audience.show_newest(self)
 

@@ -46,7 +46,7 @@ from tussle.server.http.rights import Rights, public_route
 from tussle.server.http.security import Shield
 from tussle.server.http.springs import Begin, spring_routes
 from tussle.server.http.static import web_routes
-from tussle.server.limits import Buckets
+from tussle.server.limits import RateLimit
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import get_mode
 
@@ -167,7 +167,7 @@ def _problem(error: LobbyError) -> Response:
         "type": f"urn:tussle:error:{error.reason}",
         "title": type(error).__name__,
         "status": error.status,
-        "detail": error.message if isinstance(error, ClientError | StoreError) else "an error on our side",
+        "detail": error.message if isinstance(error, ClientError | StoreError) else "an error of the server",
         "code": error.reason,
     }
     if error.field is not None:
@@ -181,9 +181,9 @@ def _problem(error: LobbyError) -> Response:
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application of one server."""
     settings, lobbies = backend.settings, backend.lobbies
-    logins = Buckets(settings.login_rate, 10 * settings.login_rate)
-    guesses = Buckets(settings.guess_rate, 20 * settings.guess_rate)
-    requests = Buckets(settings.request_rate, 5 * settings.request_rate)
+    logins = RateLimit(settings.login_rate, 10 * settings.login_rate)
+    guesses = RateLimit(settings.guess_rate, 20 * settings.guess_rate)
+    requests = RateLimit(settings.request_rate, 5 * settings.request_rate)
 
     async def read(request: Request, shape: Any) -> Any:
         declared = request.headers.get("content-length", "0")
@@ -391,7 +391,7 @@ def create_app(backend: Backend) -> Starlette:
                 "type": "about:blank",
                 "title": "Internal Server Error",
                 "status": 500,
-                "detail": "an error on our side",
+                "detail": "an error of the server",
                 "code": "server_error",
             },
             500,

@@ -16,7 +16,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tussle.lobby.settings import Settings
-from tussle.server.limits import Buckets, Origins
+from tussle.server.limits import Origins, RateLimit
 
 __all__ = ["SECURITY_HEADERS", "Shield"]
 
@@ -55,7 +55,7 @@ class Shield:
     def __init__(self, app: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
         self._app = app
         self._origins = Origins(settings.allowed_origins)
-        self._requests = Buckets(settings.request_rate, 5 * settings.request_rate)
+        self._requests = RateLimit(settings.request_rate, 5 * settings.request_rate)
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,7 +18,7 @@ from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.server.http.rights import OperationRoute, Rights
-from tussle.server.limits import Buckets
+from tussle.server.limits import RateLimit
 
 __all__ = ["Begin", "spring_routes"]
 
@@ -62,7 +62,7 @@ def spring_routes(
 
 def _limit(rate: float, burst: float) -> Callable[[Request, PlayerInfo, str], None]:
     """Counts a call of a player, and of its address; raises RateLimited when it is one too many."""
-    of_player, from_there = Buckets(rate, burst), Buckets(4 * rate, 4 * burst)
+    of_player, from_there = RateLimit(rate, burst), RateLimit(4 * rate, 4 * burst)
 
     def count(request: Request, player: PlayerInfo, what: str) -> None:
         address, now = request.client.host if request.client else "", time.monotonic()

@@ -1,10 +1,11 @@
-"""Live mode: the readings of sessions and other sources, pushed to whoever asked for them.
+"""Live mode: the readings of sessions and other sources, pushed to the clients that subscribed to them.
 
     telemetry stream --(hint)--> LiveHub: one reader per source --> Outbox of each client --> its socket
 
-Each source that anyone follows is read once per server, however many follow it; when the last one goes, so does the
-subscription to its hints. A client that comes back says how far it got and is given what it missed, or told the gap.
-Live clients are observers or operators; they never touch a session. This module must never write to the store.
+A server reads each source once, whatever the number of its subscribers, and unsubscribes from the hints of a source
+that has none left. A client that reconnects sends the number of its last batch and gets the missed batches, or the
+numbers of those that were trimmed. Live clients are observers or operators and have no effect on a session. This module
+must never write to the store.
 """
 
 from __future__ import annotations
@@ -62,10 +63,10 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo, decode_batch, source_stream
-from tussle.server.gateway.protocol import TokenBucket
+from tussle.server.limits import TokenBucket
 from tussle.server.live.outbox import Outbox
 
-__all__ = ["LiveHub", "Socket"]
+__all__ = ["LiveHub", "LiveSocket"]
 
 log = get_logger("server.live")
 
@@ -73,7 +74,7 @@ HELLO_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 10.0
 READ_COUNT = 1000
 SOURCES_EACH = 100
-"""Sources that one connection may follow."""
+"""Sources that one connection may subscribe to."""
 
 OPERATIONS: dict[type[LiveMessage], Operation] = {
     LiveHello: Operation.WATCH,
@@ -86,45 +87,45 @@ OPERATIONS: dict[type[LiveMessage], Operation] = {
 """The right that each message needs."""
 
 
-class Socket(Protocol):
-    """What is needed of a WebSocket."""
+class LiveSocket(Protocol):
+    """The methods of a WebSocket that the hub calls."""
 
     async def recv(self) -> str | bytes: ...
     async def send(self, message: str) -> None: ...
     async def drained(self) -> None:
-        """Wait while too much of what was sent waits."""
+        """Wait until the write buffer has room."""
 
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
 
 @dataclass(slots=True, eq=False)
-class _Client:
-    socket: Socket
+class _LiveClient:
+    socket: LiveSocket
     role: Role
     outbox: Outbox = field(default_factory=Outbox)
-    follows: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
-class _Tail:
-    """How far a source has been read, and for whom."""
+class _SourceReader:
+    """The read position of one source, and its subscribers. ``n``: number of the newest batch read."""
 
     stream: str
     cursor: str = "0-0"
     n: int = 0
-    clients: set[_Client] = field(default_factory=set)
+    clients: set[_LiveClient] = field(default_factory=set)
 
 
 class LiveHub:
-    """All live clients of one server. ``run`` reads for them, as a task of the server's; ``serve`` is one client."""
+    """All live clients of one server. The server runs ``follow_sources`` as a task; ``serve`` handles one client."""
 
     def __init__(self, store: Store, accounts: Accounts, operators: Operators, settings: Settings) -> None:
         self._store = store
         self._accounts = accounts
         self._settings = settings
         self._operators = operators
-        self._clients: set[_Client] = set()
-        self._tails: dict[str, _Tail] = {}
+        self._clients: set[_LiveClient] = set()
+        self._readers: dict[str, _SourceReader] = {}
         self._by_channel: dict[str, str] = {}
         self._lock = asyncio.Lock()
         self._hints: Wakeups | None = None
@@ -132,69 +133,69 @@ class LiveHub:
     def __len__(self) -> int:
         return len(self._clients)
 
-    def followers(self, source: str) -> int:
-        """How many clients follow a source here."""
-        return len(self._tails[source].clients) if source in self._tails else 0
+    def subscriber_count(self, source: str) -> int:
+        """Number of clients of this server that subscribed to a source."""
+        return len(self._readers[source].clients) if source in self._readers else 0
 
     # reading
 
-    async def run(self) -> None:
-        """Turn hints into batches for the clients, until cancelled."""
+    async def follow_sources(self) -> None:
+        """Read a source after each of its hints and queue the new batches for its subscribers, until cancelled."""
         keys = self._store.keys
         async with self._store.wakeups() as hints:
             self._hints = hints
-            with contextlib.suppress(StoreError):  # they stay wanted, and the next reconnection has them
+            with contextlib.suppress(StoreError):  # the next reconnection subscribes again
                 await hints.add(keys.sources, keys.lifecycle)
             async for channel, payload in hints:
                 try:
                     if channel == RECONNECTED:
-                        for source in list(self._tails):
+                        for source in list(self._readers):
                             await self._read(source)
                     elif channel == keys.sources:
-                        self._tell(SourceAdded(SourceData(payload)))
+                        self._announce(SourceAdded(SourceData(payload)))
                     elif channel == keys.lifecycle:
-                        await self._lifecycle(payload)
+                        await self._handle_lifecycle(payload)
                     elif channel in self._by_channel:
                         await self._read(self._by_channel[channel])
                 except StoreError as error:
                     log.warning("store_waiting", work="live", error=error.message)
 
-    async def _lifecycle(self, payload: str) -> None:
+    async def _handle_lifecycle(self, payload: str) -> None:
         session, _, event = payload.partition(" ")
         if event == "running":
-            self._tell(SourceAdded(SourceData(session)))
+            self._announce(SourceAdded(SourceData(session)))
         elif event in ("ended", "failed"):
             await self._read(session)
-            self._tell(SourceGone(SourceData(session)))
+            self._announce(SourceGone(SourceData(session)))
 
-    def _tell(self, message: SourceAdded | SourceGone) -> None:
+    def _announce(self, message: SourceAdded | SourceGone) -> None:
         for client in self._clients:
             with contextlib.suppress(RateLimited):
                 client.outbox.reply(message)
 
     async def _read(self, source: str) -> None:
-        """Give what is new of a source to its followers."""
+        """Read the new batches of a source and queue them for its subscribers."""
         async with self._lock:
-            tail = self._tails.get(source)
-            while tail is not None:
+            reader = self._readers.get(source)
+            while reader is not None:
                 reply = await self._store.call(
-                    "XREAD", "COUNT", READ_COUNT, "STREAMS", tail.stream, tail.cursor
+                    "XREAD", "COUNT", READ_COUNT, "STREAMS", reader.stream, reader.cursor
                 )
                 rows = reply[0][1] if reply else []
                 batches = _batches(rows)
                 if rows:
-                    tail.cursor = rows[-1][0]
+                    reader.cursor = rows[-1][0]
                 if batches:
-                    tail.n = batches[-1].n
-                for client in tail.clients:
+                    reader.n = batches[-1].n
+                for client in reader.clients:
                     client.outbox.offer(source, batches)
                 if len(rows) < READ_COUNT:
                     return
 
     # one client
 
-    async def serve(self, socket: Socket) -> None:
-        """One connection from its first message on. Exceptions of the socket pass through."""
+    async def serve(self, socket: LiveSocket) -> None:
+        """Handle one connection, from its first message until it closes. Exceptions of the socket propagate."""
         bucket = TokenBucket(self._settings.message_rate, self._settings.message_burst)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
@@ -204,26 +205,26 @@ class LiveHub:
         except LobbyError as error:
             return await socket.close(error.close_code, f"{error.reason}: {error.message}"[:120])
         self._clients.add(client)
-        sending = asyncio.create_task(self._send(client), name="live-send")
+        sending = asyncio.create_task(self._send_outbox(client), name="live-send")
         try:
             while True:
                 data = await socket.recv()
                 if not bucket.take(time.monotonic()):
                     return await socket.close(CloseCode.RATE_LIMITED, "too many messages")
                 try:
-                    await self._take(client, data)
+                    await self._handle_message(client, data)
                 except RateLimited as error:
                     return await socket.close(CloseCode.TOO_SLOW, error.message)
         finally:
             self._clients.discard(client)
-            for source in list(client.follows):
-                await self._unfollow(client, source)
+            for source in list(client.sources):
+                await self._unsubscribe(client, source)
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
 
     async def close(self) -> None:
-        """Tell every client that the server shuts down."""
+        """Close every client with SHUTTING_DOWN."""
         await asyncio.gather(
             *(
                 client.socket.close(CloseCode.SHUTTING_DOWN, "the server shuts down")
@@ -231,21 +232,21 @@ class LiveHub:
             )
         )
 
-    async def _welcome(self, socket: Socket, data: str | bytes) -> _Client:
+    async def _welcome(self, socket: LiveSocket, data: str | bytes) -> _LiveClient:
         message = decode_live(data)
         if not isinstance(message, LiveHello):
-            raise ProtocolError("live comes first, and once", code="hello_expected")
+            raise ProtocolError("the first message must be live", code="hello_expected")
         if message.d.protocol != PROTOCOL:
             raise _VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         player = await self._accounts.authenticate(message.d.login)
         operator = Role.OPERATOR in self._operators.roles_of(player)
-        client = _Client(socket, Role.OPERATOR if operator else Role.OBSERVER)
+        client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER)
         check_right(OPERATIONS[LiveHello], client.role)
         client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, PROTOCOL)))
         return client
 
-    async def _send(self, client: _Client) -> None:
-        """Empty the outbox onto the socket; a client that takes nothing for SEND_TIMEOUT_S is closed."""
+    async def _send_outbox(self, client: _LiveClient) -> None:
+        """Send what the outbox holds. Closes a client that accepts nothing for SEND_TIMEOUT_S."""
         try:
             while True:
                 await client.outbox.ready.wait()
@@ -256,22 +257,22 @@ class LiveHub:
         except TimeoutError:
             await client.socket.close(CloseCode.TOO_SLOW, "too slow")
 
-    async def _take(self, client: _Client, data: str | bytes) -> None:
+    async def _handle_message(self, client: _LiveClient, data: str | bytes) -> None:
         command = 0
         try:
             message = decode_live(data)
             if isinstance(message, LiveHello):
-                raise ProtocolError("live comes first, and once", code="hello_again")
+                raise ProtocolError("live may be sent only once", code="hello_again")
             if not isinstance(message, LivePing):
                 command = message.id
-            await self._obey(client, message)
+            await self._execute(client, message)
         except RateLimited:
             raise
         except LobbyError as error:
-            text = error.message if isinstance(error, ClientError | StoreError) else "an error on our side"
+            text = error.message if isinstance(error, ClientError | StoreError) else "an error of the server"
             client.outbox.reply(Failure(FailureData(error.reason, text, error.field), command))
 
-    async def _obey(self, client: _Client, message: LiveMessage) -> None:
+    async def _execute(self, client: _LiveClient, message: LiveMessage) -> None:
         check_right(OPERATIONS[type(message)], client.role)
         match message:
             case LivePing():
@@ -281,13 +282,13 @@ class LiveHub:
             case ReadInfo():
                 client.outbox.reply(TellInfo(await self._info(message.d.source), message.id))
             case Subscribe():
-                await self._follow(client, message)
+                await self._subscribe(client, message)
             case Unsubscribe():
-                await self._unfollow(client, message.d.source)
+                await self._unsubscribe(client, message.d.source)
                 client.outbox.reply(Unsubscribed(message.d, message.id))
 
     async def _sources(self) -> tuple[str, ...]:
-        """Every source there is: those with a name, then the running sessions."""
+        """The names of all sources: first those in the index of sources, then the running sessions."""
         keys = self._store.keys
         named, running = await self._store.batch([("HKEYS", keys.sources), ("ZRANGE", keys.running, 0, -1)])
         return (*sorted(named), *running)
@@ -298,7 +299,7 @@ class LiveHub:
             text, status = await self._store.call("HMGET", keys.session(source), "sensor_info", "status")
             if status is not None and text is None:
                 raise NotFound(
-                    "this session has measured nothing yet", code="no_readings_yet", field="source"
+                    "this session has published no readings yet", code="no_readings_yet", field="source"
                 )
         else:
             text = await self._store.call("HGET", keys.sources, source)
@@ -312,56 +313,59 @@ class LiveHub:
             return bool(await self._store.call("EXISTS", keys.session(source)))
         return bool(await self._store.call("HEXISTS", keys.sources, source))
 
-    async def _follow(self, client: _Client, message: Subscribe) -> None:
-        """Hints first, then the position, then what was missed: nothing falls between."""
+    async def _subscribe(self, client: _LiveClient, message: Subscribe) -> None:
+        """Subscribe a client. The order is: hints, read position, missed batches; so no batch is lost in between.
+
+        Raises NotFound or ProtocolError; the client is then not subscribed.
+        """
         source, after = message.d.source, message.d.after
         if not await self._exists(source):
             raise NotFound(f"there is no source {source!r}", code="no_such_source", field="source")
-        if len(client.follows) >= SOURCES_EACH:
+        if len(client.sources) >= SOURCES_EACH:
             raise ProtocolError(f"at most {SOURCES_EACH} sources", code="too_many", field="source")
         async with self._lock:
-            tail = self._tails.get(source)
-            if tail is None:
-                tail = await self._begin(source)
-            missed = await self._missed(tail, after)
-            client.follows.add(source)
-            tail.clients.add(client)
-            client.outbox.begin(source, tail.n if after is None or after > tail.n else after)
-            client.outbox.reply(Subscribed(SubscribedData(source, tail.n), message.id))
+            reader = self._readers.get(source)
+            if reader is None:
+                reader = await self._open_reader(source)
+            missed = await self._missed(reader, after)
+            client.sources.add(source)
+            reader.clients.add(client)
+            client.outbox.follow(source, reader.n if after is None or after > reader.n else after)
+            client.outbox.reply(Subscribed(SubscribedData(source, reader.n), message.id))
             client.outbox.offer(source, missed)
 
-    async def _begin(self, source: str) -> _Tail:
-        tail = _Tail(source_stream(self._store.keys, source))
-        channel = self._store.keys.live(tail.stream)
+    async def _open_reader(self, source: str) -> _SourceReader:
+        reader = _SourceReader(source_stream(self._store.keys, source))
+        channel = self._store.keys.live(reader.stream)
         if self._hints is not None:
             await self._hints.add(channel)
-        newest = _newest(await self._store.call("XREVRANGE", tail.stream, "+", "-", "COUNT", 1))
+        newest = _newest(await self._store.call("XREVRANGE", reader.stream, "+", "-", "COUNT", 1))
         if newest is not None:
-            tail.cursor, tail.n = newest
+            reader.cursor, reader.n = newest
         self._by_channel[channel] = source
-        self._tails[source] = tail
-        return tail
+        self._readers[source] = reader
+        return reader
 
-    async def _missed(self, tail: _Tail, after: int | None) -> list[ReadingBatch]:
-        """Batches after + 1 to the tail's position, as far as they are still there."""
-        if after is None or after >= tail.n:
+    async def _missed(self, reader: _SourceReader, after: int | None) -> list[ReadingBatch]:
+        """The batches from after + 1 to the read position that the stream still has."""
+        if after is None or after >= reader.n:
             return []
-        count = min(tail.n - after, READ_COUNT)
+        count = min(reader.n - after, READ_COUNT)
         return _batches(
-            (await self._store.call("XREVRANGE", tail.stream, tail.cursor, "-", "COUNT", count))[::-1]
+            (await self._store.call("XREVRANGE", reader.stream, reader.cursor, "-", "COUNT", count))[::-1]
         )
 
-    async def _unfollow(self, client: _Client, source: str) -> None:
-        client.follows.discard(source)
-        client.outbox.end(source)
+    async def _unsubscribe(self, client: _LiveClient, source: str) -> None:
+        client.sources.discard(source)
+        client.outbox.unfollow(source)
         async with self._lock:
-            tail = self._tails.get(source)
-            if tail is None:
+            reader = self._readers.get(source)
+            if reader is None:
                 return
-            tail.clients.discard(client)
-            if not tail.clients:
-                del self._tails[source]
-                channel = self._store.keys.live(tail.stream)
+            reader.clients.discard(client)
+            if not reader.clients:
+                del self._readers[source]
+                channel = self._store.keys.live(reader.stream)
                 self._by_channel.pop(channel, None)
                 if self._hints is not None:
                     await self._hints.remove(channel)
@@ -381,7 +385,7 @@ def _newest(rows: Sequence[Any]) -> tuple[str, int] | None:
 
 
 def _batches(rows: Sequence[Any]) -> list[ReadingBatch]:
-    """Batches of a stream's entries; an unreadable one is a gap like any other."""
+    """The batches in a stream's entries. An unreadable entry is left out, which makes a gap."""
     found = []
     for row in rows:
         with contextlib.suppress(KeyError, ValueError):

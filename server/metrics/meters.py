@@ -1,6 +1,7 @@
-"""Counters, gauges and histograms for the hot path: Prometheus' own take a lock per change, these are plain numbers.
+"""Counters, gauges and histograms for the hot path.
 
-Only the event loop's thread may change them; a scrape reads them when it comes.
+The metrics of prometheus_client take a lock for each change; these are plain numbers that are read at a scrape. They
+must never be changed from another thread than the event loop's.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ __all__ = ["QuickCounter", "QuickGauge", "QuickHistogram"]
 
 
 class QuickCounter(Collector):
-    """A counter, by one label if ``label`` is given."""
+    """A counter; with ``label``, one count per value of that label."""
 
     def __init__(self, name: str, text: str, label: str = "", *, registry: CollectorRegistry) -> None:
         self._name, self._text, self._label = name, text, label
         self.counts: dict[str, float] = {} if label else {"": 0.0}
         registry.register(self)
 
-    def inc(self, amount: float = 1.0, of: str = "") -> None:
+    def inc(self, amount: float = 1.0, label_value: str = "") -> None:
         counts = self.counts
-        counts[of] = counts.get(of, 0.0) + amount
+        counts[label_value] = counts.get(label_value, 0.0) + amount
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(self._name, self._text, labels=[self._label] if self._label else None)
-        for of, count in list(self.counts.items()):
-            family.add_metric([of] if self._label else [], count)
+        for value, count in list(self.counts.items()):
+            family.add_metric([value] if self._label else [], count)
         yield family
 
 
 class QuickGauge(Collector):
-    """A gauge: set ``value``."""
+    """A gauge; assign ``value``."""
 
     def __init__(self, name: str, text: str, *, registry: CollectorRegistry) -> None:
         self._name, self._text = name, text
@@ -51,7 +52,7 @@ class QuickGauge(Collector):
 
 
 class QuickHistogram(Collector):
-    """A histogram with upper bounds ``buckets``, ascending."""
+    """A histogram; ``buckets`` are the ascending upper bounds."""
 
     def __init__(
         self, name: str, text: str, *, buckets: Sequence[float], registry: CollectorRegistry

@@ -1,10 +1,9 @@
-"""What a session measures of itself, on its telemetry stream: a source like any other (lobby/wire/sensors.py).
+"""The sensors of running sessions, published on their telemetry streams (lobby/wire/sensors.py).
 
-    Run -> watch (adds to a window in memory) ...  every 1 / TELEMETRY_HZ: publish -> telemetry.lua (fenced)
+    Run -> record (adds to a window in memory) ...  every 1 / TELEMETRY_HZ: publish -> telemetry.lua (fenced)
 
-It watches and never stands in the way: ``watch`` only adds numbers, a batch that the store did not take is counted and
-dropped, and a world that stands publishes nothing, since old readings are not news. This module must never be awaited
-by a run.
+``record`` only adds numbers. A batch that the store did not accept is counted and dropped. A session that ran no tick
+since the last batch publishes nothing. This module must never be awaited by a run.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ SENSORS = (
 
 @dataclass(slots=True)
 class _Window:
-    """What one session did since its last batch."""
+    """Sums over one session since its last batch."""
 
     fence: Fence
     since: float
@@ -57,7 +56,7 @@ class _Window:
 
     def readings(self, now: float) -> dict[str, Reading]:
         newest, spent = self.newest, max(now - self.since, 1e-9)
-        standing = [newest.standing[seat] for seat in sorted(newest.standing)]
+        standings = [newest.standing[seat] for seat in sorted(newest.standing)]
         near = math.isfinite(self.min_distance)
         return {
             "tick": float(newest.tick),
@@ -69,13 +68,13 @@ class _Window:
             "tick_rate": self.ticks / spent,
             "input_rate": self.inputs / spent,
             "frame_bytes": float(len(newest.frame)),
-            "score": [one.points for one in standing],
-            "health": [one.health for one in standing],
+            "score": [standing.points for standing in standings],
+            "health": [standing.health for standing in standings],
         }
 
 
 class Readings:
-    """The sensors of all sessions of one server. ``keep`` runs as a task of the server's."""
+    """The sensors of all sessions of one server. The server runs ``keep`` as a task."""
 
     def __init__(self) -> None:
         self.published = 0
@@ -83,8 +82,11 @@ class Readings:
         self._windows: dict[str, _Window] = {}
         self._since: dict[str, float] = {}
 
-    def watch(self, fence: Fence, advance: Advance, seconds: float, inputs: int) -> None:
-        """Note what an advance did; from the run, after every one. Never fails, never waits."""
+    def record(self, fence: Fence, advance: Advance, seconds: float, inputs: int) -> None:
+        """Add one advance to its session's window. The run calls it after every advance. Never fails or blocks.
+
+        seconds: solver time of the advance; inputs: number of inputs that it applied.
+        """
         if not advance.ticks_run:
             return
         now = asyncio.get_running_loop().time()
@@ -103,7 +105,10 @@ class Readings:
         window.inputs += inputs
 
     async def keep(self, store: Store, *, hz: float, kept: int) -> None:
-        """Publish every session's window at that rate, until cancelled. hz 0: never."""
+        """Publish every session's window ``hz`` times a second, until cancelled; hz 0 publishes nothing.
+
+        kept: number of batches that the stream keeps.
+        """
         if hz <= 0:
             return
         info = SensorInfo(source="", kind="session", period_s=1 / hz, sensors=SENSORS)
@@ -131,7 +136,7 @@ class Readings:
                 ],
             )  # fmt: skip
         except (Fenced, ClientError):
-            self.dropped += 1  # it has just ended, or is not ours any more
+            self.dropped += 1  # the session has just ended or has another holder
         except ServerFault as error:
             self.dropped += 1
             log.debug("readings_dropped", token=short(fence.session), error=error.message)

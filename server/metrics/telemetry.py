@@ -1,4 +1,4 @@
-"""What the server measures of itself, for /metrics. Watches; never in the way."""
+"""The metrics of one server, exposed at /metrics. This module must never block or fail its callers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DISTANCE = (1e-6, 1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 1e-2)
 
 
 class Telemetry:
-    """One registry per server, so that several servers fit in one test process."""
+    """The metrics and their registry; each server has its own, so that one test process can run several."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -23,30 +23,32 @@ class Telemetry:
         r = self.registry
         self.connections = Gauge("tussle_connections", "Live WebSocket connections", registry=r)
         self.sessions = Gauge("tussle_sessions", "Sessions that this server runs", registry=r)
-        self.started = Counter("tussle_sessions_started", "Sessions begun", registry=r)
+        self.started = Counter("tussle_sessions_started", "Sessions started", registry=r)
         self.finished = Counter("tussle_sessions_finished", "Sessions ended", ["event"], registry=r)
         self.messages = QuickCounter("tussle_messages", "Messages from clients", "type", registry=r)
         self.refusals = Counter("tussle_refusals", "Messages and requests refused", ["code"], registry=r)
         self.closes = Counter("tussle_closes", "Connections closed by the server", ["code"], registry=r)
-        self.frames_sent = QuickCounter("tussle_frames_sent", "Frames sent, over all viewers", registry=r)
+        self.frames_sent = QuickCounter("tussle_frames_sent", "Frames sent, summed over viewers", registry=r)
         self.frames_skipped = QuickCounter(
-            "tussle_frames_skipped", "Frames withheld from slow viewers", registry=r
+            "tussle_frames_skipped", "Frames skipped for slow viewers", registry=r
         )
         self.frame_bytes = QuickGauge("tussle_frame_bytes", "Size of the newest frame [B]", registry=r)
         self.frame_bytes_sent = QuickCounter(
-            "tussle_frame_bytes_sent", "Bytes of frames sent, over all viewers", registry=r
+            "tussle_frame_bytes_sent", "Bytes of frames sent, summed over viewers", registry=r
         )
         self.ticks = Counter("tussle_ticks", "Ticks simulated", registry=r)
         self.unconverged = Counter(
-            "tussle_ticks_unconverged", "Ticks that the iteration cap ended", registry=r
+            "tussle_ticks_unconverged", "Ticks that ended at the iteration limit", registry=r
         )
         self.tick_seconds = QuickHistogram(
             "tussle_tick_seconds", "Solver time per tick [s]", buckets=LATENCY, registry=r
         )
         self.min_distance = QuickHistogram(
-            "tussle_min_distance_metres", "Smallest gap per advance [m]", buckets=DISTANCE, registry=r
+            "tussle_min_distance_metres", "Smallest distance per advance [m]", buckets=DISTANCE, registry=r
         )
-        self.proofs = Counter("tussle_proofs", "Checkpoints proven by ipctk", ["holds"], registry=r)
+        self.contact_checks = Counter(
+            "tussle_proofs", "Contact checks of checkpoints by ipctk", ["holds"], registry=r
+        )
         self.input_seconds = QuickHistogram(
             "tussle_input_to_frame_seconds",
             "Input admitted to its first frame [s]",
@@ -58,11 +60,13 @@ class Telemetry:
         )
         self.checkpoint_seconds = QuickHistogram(
             "tussle_checkpoint_seconds",
-            "Checkpoint with proof, archive and store call [s]",
+            "Checkpoint with contact check, archive and store call [s]",
             buckets=STORE,
             registry=r,
         )
-        self.recoveries = Counter("tussle_recoveries", "Worlds stood up again", ["exact"], registry=r)
+        self.recoveries = Counter(
+            "tussle_recoveries", "Sessions restored after a failure", ["exact"], registry=r
+        )
         self.recovery_seconds = Histogram(
             "tussle_recovery_seconds",
             "Time that nobody held a recovered session [s]",
@@ -75,6 +79,7 @@ class Telemetry:
         self.lease_age = Gauge("tussle_lease_age_seconds", "Age of the last lease renewal [s]", registry=r)
 
     def frames(self, *, sent: int, skipped: int, size: int) -> None:
+        """Count one broadcast frame of ``size`` bytes: sent to some viewers, skipped for the slow ones."""
         self.frames_sent.inc(sent)
         self.frame_bytes.value = size
         self.frame_bytes_sent.inc(sent * size)

@@ -276,7 +276,7 @@ class Run:
             advance = self._unseen(advance)
         else:
             self._measure(advance, seconds)
-            self._backing.telemetry.readings.watch(self.fence, advance, seconds, len(inputs))
+            self._backing.telemetry.readings.record(self.fence, advance, seconds, len(inputs))
         await self._show(advance, inputs)
 
     async def _wait(self) -> None:
@@ -454,7 +454,7 @@ class Run:
         began = time.monotonic()
         taken = await self._world.checkpoint(tick, prove=self._settings.prove)
         if taken.proof_holds is not None:
-            self._backing.telemetry.proofs.labels(holds=str(taken.proof_holds).lower()).inc()
+            self._backing.telemetry.contact_checks.labels(holds=str(taken.proof_holds).lower()).inc()
             if not taken.proof_holds:
                 raise SolverFailed(f"the contact proof does not hold at tick {taken.tick}: {taken.proof}")
         self._volume.keep(taken.tick, taken.data)

@@ -203,7 +203,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
     from tussle.server.metrics.telemetry import Telemetry
 
     telemetry = Telemetry()
-    telemetry.messages.inc(of="act")
+    telemetry.messages.inc(label_value="act")
     exposed = telemetry.exposition().decode()
     names = set(re.findall(r"tussle_[a-z_]+", (COMPOSE / "grafana" / "tussle.json").read_text()))
     assert len(names) > 10

@@ -1,39 +1,53 @@
-"""Limits and trust, sans-I/O."""
+"""Token buckets, connection limits, origins and proxies."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tussle.server import limits
-from tussle.server.limits import Buckets, Origins, Places, Proxies
+from tussle.server.limits import ConnectionLimit, Origins, Proxies, RateLimit, TokenBucket
 
 
-def test_each_key_has_its_own_bucket() -> None:
-    """One address that asks too much does not cost another anything, and is let in again later."""
-    buckets = Buckets(rate=1.0, burst=2.0)
-    assert [buckets.take("a", 0.0) for _ in range(3)] == [True, True, False]
-    assert buckets.take("b", 0.0)
-    assert buckets.take("a", 1.0)
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 3)), max_size=60))
+def test_a_bucket_limits_rate_and_burst(steps: list[tuple[float, float]]) -> None:
+    """In any time span, at most burst + rate * time is taken."""
+    bucket = TokenBucket(rate=2.0, burst=5.0)
+    now = taken = 0.0
+    for wait, amount in steps:
+        now += wait
+        if bucket.take(now, amount):
+            taken += amount
+        assert taken <= 5.0 + 2.0 * now + 1e-6
 
 
-def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A million addresses cost no more memory than KEPT."""
+def test_each_key_has_a_bucket() -> None:
+    """An address over its limit does not affect another one, and is accepted again later."""
+    rates = RateLimit(rate=1.0, burst=2.0)
+    assert [rates.take("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert rates.take("b", 0.0)
+    assert rates.take("a", 1.0)
+
+
+def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond KEPT keys the oldest one is forgotten."""
     monkeypatch.setattr(limits, "KEPT", 3)
-    buckets = Buckets(rate=0.0, burst=1.0)
-    assert all(buckets.take(key, 0.0) for key in "abcd")
-    assert not buckets.take("d", 0.0)
-    assert buckets.take("a", 0.0)
+    rates = RateLimit(rate=0.0, burst=1.0)
+    assert all(rates.take(key, 0.0) for key in "abcd")
+    assert not rates.take("d", 0.0)
+    assert rates.take("a", 0.0)
 
 
-def test_places_are_given_back() -> None:
-    """At most ``limit`` at once; what nobody holds is not remembered."""
-    places = Places(2)
-    assert [places.enter("a") for _ in range(3)] == [True, True, False]
-    places.leave("a")
-    assert places.enter("a")
-    places.leave("a")
-    places.leave("a")
-    assert not places._taken
+def test_closed_connections_are_not_counted() -> None:
+    """At most ``limit`` connections are open at once; a key without connections uses no memory."""
+    limit = ConnectionLimit(2)
+    assert [limit.enter("a") for _ in range(3)] == [True, True, False]
+    limit.leave("a")
+    assert limit.enter("a")
+    limit.leave("a")
+    limit.leave("a")
+    assert not limit._open
 
 
 @pytest.mark.parametrize(
@@ -56,7 +70,7 @@ def test_places_are_given_back() -> None:
 def test_a_page_may_use_its_own_server_and_named_ones(
     origin: str | None, host: str | None, allowed: bool
 ) -> None:
-    """The same origin, or one that the setting names; programs that send no origin."""
+    """Allowed: the same origin, a named origin, and programs that send no origin."""
     assert Origins("https://friend.example/, https://other.example").allow(origin, host) is allowed
 
 
@@ -70,10 +84,10 @@ def test_a_page_may_use_its_own_server_and_named_ones(
         ("http://one.example:8420.evil.example", False),
     ],
 )
-def test_pages_of_a_server_of_the_same_realm_may_come(origin: str, allowed: bool) -> None:
-    """The page outlives the server that it came from; any other origin stays out."""
-    kin = ["http://one.example:8420", "http://two.example:8420/behind/a/path"]
-    assert Origins("").allow(origin, "three.example:8420", kin) is allowed
+def test_a_page_of_another_server_of_the_realm_is_allowed(origin: str, allowed: bool) -> None:
+    """A page stays open after its server stops and connects to another one; any other origin is refused."""
+    siblings = ["http://one.example:8420", "http://two.example:8420/behind/a/path"]
+    assert Origins("").allow(origin, "three.example:8420", siblings) is allowed
 
 
 @pytest.mark.parametrize(
@@ -88,6 +102,6 @@ def test_pages_of_a_server_of_the_same_realm_may_come(origin: str, allowed: bool
         ("2001:db8::7", "203.0.113.9", "203.0.113.9"),
     ],
 )
-def test_only_a_trusted_proxy_says_who_the_client_is(peer: str, said: str | None, client: str) -> None:
-    """Anyone may write the header; it counts when a proxy of ours brought it, and only its last foreign hop."""
+def test_only_a_trusted_proxy_sets_the_client_address(peer: str, said: str | None, client: str) -> None:
+    """The header counts only if a trusted proxy sent it, and then only its last untrusted hop."""
     assert Proxies("10.0.0.0/8, 2001:db8::/32").client(peer, said) == client

@@ -1,4 +1,4 @@
-"""A server's logs go two ways (row D14): stdout and, by logger name, the store's channels."""
+"""The log lines of a server go to stdout and to one store channel per logger."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 
 
-async def test_subscribe_shows_what_stdout_has(store: Store, realm: str) -> None:
-    """From its start to its end, each line on the channel of its logger, the same as on stdout."""
+async def test_the_channels_have_the_lines_of_stdout(store: Store, realm: str) -> None:
+    """From start to stop, each line on a channel equals one on stdout, and the channel is that of its logger."""
     link = await store.link()
     await link.send("PSUBSCRIBE", f"{store.keys.logs}:*")
     assert (await link.receive(5.0))[0] == "psubscribe"

@@ -1,4 +1,4 @@
-"""The audience of one session: reliable events in order, frames that may be dropped. The store is a list."""
+"""The audience of one session: reliable events in order, frames that may be skipped. A list replaces the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tussle.server.metrics.telemetry import Telemetry
 
 
 class Stream:
-    """What an audience asks of the lobby, from a list; the first ``kept_from`` - 1 events are gone."""
+    """The lobby methods that an audience calls, on a list; the first ``kept_from`` - 1 events are trimmed."""
 
     def __init__(self, count: int = 0, kept_from: int = 1) -> None:
         self.all = [Event(v, "chat", {"n": v}) for v in range(1, count + 1)]
@@ -50,7 +50,7 @@ class Stream:
 
 
 class Seen:
-    """A viewer that keeps what it was sent."""
+    """A viewer that records what it is sent."""
 
     def __init__(self, *, slow: bool = False) -> None:
         self.v = 0
@@ -82,39 +82,39 @@ def audience(stream: Stream, on_event: Any = lambda event: None) -> Audience:
 
 
 async def settled(watched: Audience, v: int) -> None:
-    """Until the audience has read so far: it tells nobody but its viewers."""
+    """Wait until the audience has delivered event ``v``; only its viewers are notified, so this polls."""
     async with asyncio.timeout(5):
         while watched.v < v:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
-async def test_offered_events_come_once_whatever_the_hints_say() -> None:
-    """Offered directly, read from the stream, or both and late: each viewer and the holder see each v once."""
+async def test_each_event_is_delivered_once() -> None:
+    """Each viewer and the callback see each v once, whether it is offered, read from the stream, or both."""
     stream, noticed = Stream(), []
     watched = audience(stream, noticed.append)
     seen = Seen()
     await watched.catch_up(seen, 0)
-    feeding = asyncio.create_task(watched.feed())
+    reading = asyncio.create_task(watched.follow_stream())
     first = stream.grow(3)
     watched.offer(first)
     watched.wake()
     watched.offer(first)
     later = stream.grow(2)
-    watched.offer(later[1:])  # not the next one: it is read in order
+    watched.offer(later[1:])  # not the next event: the stream is read instead
     await settled(watched, 5)
-    feeding.cancel()
-    await asyncio.wait([feeding])
+    reading.cancel()
+    await asyncio.wait([reading])
     assert seen.vs == [1, 2, 3, 4, 5]
     assert [event.v for event in noticed] == [1, 2, 3, 4, 5]
 
 
-async def test_any_course_of_offers_hints_and_comings_is_gap_free() -> None:
-    """By seeded chance: whoever comes with whichever last_v, and whatever is in flight, gets every later v in order."""
+async def test_random_offers_hints_and_arrivals_leave_no_gap() -> None:
+    """In seeded random orders, every viewer gets every v after its last_v, in order."""
     for seed in range(40):
         rng = random.Random(seed)
         stream = Stream(rng.randrange(4))
         watched = audience(stream)
-        feeding = asyncio.create_task(watched.feed())
+        reading = asyncio.create_task(watched.follow_stream())
         viewers: list[tuple[Seen, int]] = []
         coming: list[asyncio.Task[None]] = []
         for _ in range(30):
@@ -136,14 +136,14 @@ async def test_any_course_of_offers_hints_and_comings_is_gap_free() -> None:
         await asyncio.gather(*coming)
         watched.wake()
         await settled(watched, len(stream.all))
-        feeding.cancel()
-        await asyncio.wait([feeding])
+        reading.cancel()
+        await asyncio.wait([reading])
         for seen, last_v in viewers:
             assert seen.vs == list(range(last_v + 1, len(stream.all) + 1)), seed
 
 
-async def test_a_gap_in_the_stream_gives_the_whole_view() -> None:
-    """Who comes from before what is kept, or from a future that the store lost, is sent the view and goes on there."""
+async def test_a_viewer_with_a_gap_gets_the_whole_view() -> None:
+    """A viewer whose last_v was trimmed, or is newer than the store's, gets the view and the events after it."""
     stream = Stream(9, kept_from=5)
     watched = audience(stream)
     for last_v in (2, 50):
@@ -154,13 +154,13 @@ async def test_a_gap_in_the_stream_gives_the_whole_view() -> None:
         assert seen.vs == [len(stream.all) - 1, len(stream.all)]
 
 
-async def test_the_feed_survives_a_gap_and_a_store_that_is_away() -> None:
-    """Everybody gets the view in place of what cannot be read; a store that fails is asked again."""
+async def test_reading_survives_a_gap_and_a_store_failure() -> None:
+    """After a store failure the read is retried; after a gap every viewer gets the view."""
     stream = Stream(2)
     watched = audience(stream)
     seen = Seen()
     await watched.catch_up(seen, 2)
-    feeding = asyncio.create_task(watched.feed())
+    reading = asyncio.create_task(watched.follow_stream())
     stream.grow(4)
     stream.kept_from = 6
     stream.away = 1
@@ -170,13 +170,13 @@ async def test_the_feed_survives_a_gap_and_a_store_that_is_away() -> None:
             await stream.asked.wait()
             stream.asked.clear()
             await asyncio.sleep(0.01)
-    feeding.cancel()
-    await asyncio.wait([feeding])
+    reading.cancel()
+    await asyncio.wait([reading])
     assert [(text["t"], text["v"]) for text in seen.texts] == [("session", 6)]
 
 
 async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
-    """While it has no room nothing is sent to it; then the newest frame, which stands alone. Events go to all."""
+    """A viewer without room gets no frame, and the newest one when it has room again. Events go to all viewers."""
     stream = Stream()
     watched = audience(stream)
     quick, slow = Seen(), Seen(slow=True)
@@ -186,7 +186,7 @@ async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
     watched.show(b"\1zeroth")
     watched.show(b"\1first")
     slow.frames = slow.write
-    watched.heed(slow)
+    watched.update_frames(slow)
     watched.show_newest(slow)
     watched.show(b"\1second")
     watched.offer(stream.grow(1))
@@ -195,8 +195,8 @@ async def test_frames_are_skipped_for_a_slow_viewer_only() -> None:
     assert quick.vs == slow.vs == [1]
 
 
-async def test_a_late_comer_is_shown_the_topology_once_and_the_newest_frame() -> None:
-    """And again after a resync, which forgets what it was shown."""
+async def test_a_late_viewer_gets_the_topology_once_and_the_newest_frame() -> None:
+    """It gets both again after a resync."""
     watched = audience(Stream(3))
     watched.set_topology(b"\2shape")
     watched.show(b"\1old")
@@ -210,18 +210,17 @@ async def test_a_late_comer_is_shown_the_topology_once_and_the_newest_frame() ->
     assert [text["t"] for text in seen.texts] == ["session", "session"]
 
 
-async def test_a_cancelled_feed_ends(store: Store, settings: Settings) -> None:
-    """At whatever point of a store call the cancellation comes, also while the client library connects and swallows
-    it: a feed that went on would be a task that nobody owns."""
+async def test_cancelled_reading_ends(store: Store, settings: Settings) -> None:
+    """Cancellation ends the task at every point of a store call, also where the client library could swallow it."""
     rng = random.Random(1)
     lobbies = Lobbies(store, settings)
     await store.call("HSET", store.keys.session("k7qm2xpv"), "v", 0)
     for _ in range(300):
         watched = Audience("k7qm2xpv", lobbies, Telemetry(), v=0, on_event=lambda event: None)
         watched.wake()
-        feeding = asyncio.create_task(watched.feed())
+        reading = asyncio.create_task(watched.follow_stream())
         for _ in range(rng.randrange(14)):
             await asyncio.sleep(0)
-        feeding.cancel()
-        _, pending = await asyncio.wait([feeding], timeout=2.0)
+        reading.cancel()
+        _, pending = await asyncio.wait([reading], timeout=2.0)
         assert not pending

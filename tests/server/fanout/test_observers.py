@@ -1,4 +1,4 @@
-"""Presence over real sockets: everyone in a session is told who only watches it, from whichever server."""
+"""The list of observers over real sockets and three servers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
 
 
-async def test_who_watches_is_told_to_everyone_on_every_server(store_url: str, realm: str) -> None:
-    """One observer comes through another server, one through the same, both go: members hear it without a number, a
-    late one at once, and the view says the same."""
+async def test_every_viewer_on_every_server_gets_the_observers(store_url: str, realm: str) -> None:
+    """Observers arrive on two servers and leave: each viewer gets the list without a v, a late one at once, and the
+    view has the same count."""
     async with Stack.up(store_url, realm) as stack:
         first, second = await stack.more_servers(2)
         async with Person(first.url) as ada, Person(second.url) as lena, Person(first.url) as tomas:
@@ -28,8 +28,8 @@ async def test_who_watches_is_told_to_everyone_on_every_server(store_url: str, r
                     place = await tomas.ask("/api/observe", session=seat["session"])
                     async with Line.to(place["ws_url"]) as late:
                         await late.hello(ticket=place["ticket"])
-                        for one in (line, watching, late):
-                            await heard(one, ["Lena", "Tomas"])
+                        for viewer in (line, watching, late):
+                            await heard(viewer, ["Lena", "Tomas"])
                         view = await ada.look(seat["session"])
                         assert view["observers"]["count"] == 2
                     await heard(line, ["Lena"])
@@ -38,15 +38,15 @@ async def test_who_watches_is_told_to_everyone_on_every_server(store_url: str, r
 
 
 async def heard(line: Line, names: list[str]) -> None:
-    """That those are the ones who watch; a guest's name has its four characters behind it."""
+    """Wait until the newest list has these names, without the suffix of guests."""
 
     def last() -> dict[str, Any] | None:
-        told = [message["d"] for message in line.messages if message["t"] == "observers"]
-        return told[-1] if told else None
+        lists = [message["d"] for message in line.messages if message["t"] == "observers"]
+        return lists[-1] if lists else None
 
-    def right() -> bool:
+    def matches() -> bool:
         now = last()
         return now is not None and [name.partition("#")[0] for name in now["names"]] == names
 
-    await line.wait(right)
+    await line.wait(matches)
     assert (last() or {})["count"] == len(names)

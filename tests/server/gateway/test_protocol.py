@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tussle.lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Hello, Ping
-from tussle.server.gateway.protocol import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies, TokenBucket
+from tussle.server.gateway.protocol import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
 PING = '{"t":"ping"}'
@@ -85,18 +85,6 @@ def test_no_bytes_raise_anything_but_our_errors(data: str | bytes) -> None:
     live.receive(HELLO, 0.0)
     with contextlib.suppress(LobbyError):
         live.receive(data, 0.0)
-
-
-@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 3)), max_size=60))
-def test_a_bucket_never_gives_more_than_burst_and_rate(steps: list[tuple[float, float]]) -> None:
-    """Over any time, what passed is at most burst + rate * time."""
-    bucket = TokenBucket(rate=2.0, burst=5.0)
-    now = passed = 0.0
-    for wait, amount in steps:
-        now += wait
-        if bucket.take(now, amount):
-            passed += amount
-        assert passed <= 5.0 + 2.0 * now + 1e-6
 
 
 def test_a_repeated_command_gets_its_reply_and_no_second_effect() -> None:

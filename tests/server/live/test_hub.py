@@ -1,4 +1,4 @@
-"""Live mode: what a client is told and pushed, on a real store."""
+"""The live hub on a real store: replies, pushed batches, gaps and refusals."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class FakeSocket:
 async def hub(world: World) -> AsyncIterator[LiveHub]:
     operators = Operators(world.store, world.settings, world.lobbies)
     hub = LiveHub(world.store, world.accounts, operators, world.settings)
-    task = asyncio.create_task(hub.run())
+    task = asyncio.create_task(hub.follow_sources())
     yield hub
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -120,15 +120,15 @@ async def publish(world: World, source: str, value: float, at: str = "2026-11-20
     )
 
 
-async def test_a_client_asks_and_is_pushed_batches_until_it_leaves(hub: LiveHub, world: World) -> None:
-    """E3, E4: log in, sensor info, subscribe, batches in order; afterwards the subscriber and its channel are gone."""
+async def test_a_client_subscribes_and_gets_batches_until_it_leaves(hub: LiveHub, world: World) -> None:
+    """A client logs in, reads the sensor info, subscribes and gets batches in order; its subscription ends with it."""
     await publish(world, "mock", 0.5)
     async with client(hub, world) as socket:
         socket.say("sources", id=7)
         assert (await socket.hear("sources"))["sources"] == ["mock"]
         socket.say("sensor_info", source="mock")
-        told = await socket.hear("sensor_info")
-        assert msgspec.convert(told, SensorInfo) == INFO
+        info = await socket.hear("sensor_info")
+        assert msgspec.convert(info, SensorInfo) == INFO
         socket.say("subscribe", source="mock")
         assert await socket.hear("subscribed") == {"source": "mock", "n": 1}
         for n in (2, 3):
@@ -140,16 +140,16 @@ async def test_a_client_asks_and_is_pushed_batches_until_it_leaves(hub: LiveHub,
                     {"n": n, "timestamp": "2026-11-20T10:00:00.000+00:00", "readings": {"sine": n / 10}}
                 ],
             }
-        assert hub.followers("mock") == 1
-    assert (len(hub), hub.followers("mock")) == (0, 0)
+        assert hub.subscriber_count("mock") == 1
+    assert (len(hub), hub.subscriber_count("mock")) == (0, 0)
     channel = world.store.keys.live(world.store.keys.source("mock"))
     async with asyncio.timeout(5):
         while (await world.store.call("PUBSUB", "NUMSUB", channel))[1]:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
-async def test_what_was_there_before_is_not_sent_as_current(hub: LiveHub, world: World) -> None:
-    """A new subscriber gets nothing until there is something new."""
+async def test_old_batches_are_not_sent_to_a_new_subscriber(hub: LiveHub, world: World) -> None:
+    """A new subscriber gets no batch until a new one is published."""
     await publish(world, "mock", 0.5)
     async with client(hub, world) as socket:
         socket.say("subscribe", source="mock")
@@ -159,8 +159,8 @@ async def test_what_was_there_before_is_not_sent_as_current(hub: LiveHub, world:
         assert socket.sent.empty()
 
 
-async def test_a_client_that_comes_back_is_given_what_it_missed(hub: LiveHub, world: World) -> None:
-    """E8: with ``after`` the missed batches come first, without a gap."""
+async def test_a_client_that_reconnects_gets_the_missed_batches(hub: LiveHub, world: World) -> None:
+    """With ``after`` the missed batches come first, without a gap."""
     for n in range(1, 6):
         await publish(world, "mock", n)
     async with client(hub, world) as socket:
@@ -171,8 +171,8 @@ async def test_a_client_that_comes_back_is_given_what_it_missed(hub: LiveHub, wo
         assert "gap" not in batches
 
 
-async def test_what_was_trimmed_is_stated_as_a_gap(hub: LiveHub, world: World) -> None:
-    """E8: batches that the stream has dropped are named, not skipped over in silence."""
+async def test_trimmed_batches_are_reported_as_a_gap(hub: LiveHub, world: World) -> None:
+    """The reply has the first and last number of the batches that the stream no longer has."""
     for n in range(1, 11):
         await publish(world, "mock", n)
     await world.store.call("XTRIM", world.store.keys.source("mock"), "MAXLEN", 3)
@@ -184,8 +184,8 @@ async def test_what_was_trimmed_is_stated_as_a_gap(hub: LiveHub, world: World) -
         assert [batch["n"] for batch in batches["batches"]] == [8, 9, 10]
 
 
-async def test_a_source_that_comes_late_is_announced(hub: LiveHub, world: World) -> None:
-    """E4: nobody needs to poll for sources; a session is announced when it runs and when it is over."""
+async def test_a_new_source_is_announced(hub: LiveHub, world: World) -> None:
+    """Clients get a message when a source appears, when a session runs and when it ends."""
     async with client(hub, world) as socket:
         socket.say("sensor_info", source="mock")
         assert (await socket.hear("error"))["code"] == "no_such_source"
@@ -198,7 +198,7 @@ async def test_a_source_that_comes_late_is_announced(hub: LiveHub, world: World)
 
 
 async def test_a_sessions_readings_are_fenced(hub: LiveHub, world: World) -> None:
-    """Batches count up from 1 per session; after the end a late one is refused and no key comes back."""
+    """Batches are numbered from 1 per session; a batch after the end is refused and creates no key."""
     fence, _ = await world.running()
     keys, stream = world.store.keys, world.store.keys.telemetry(fence.session)
     arguments = [fence.server, fence.nonce, fence.epoch, keys.live(stream), 100, "2026-11-20T10:00:00+00:00"]
@@ -225,7 +225,7 @@ async def test_a_sessions_readings_are_fenced(hub: LiveHub, world: World) -> Non
 
 
 async def test_a_session_keeps_its_smallest_distance(world: World) -> None:
-    """Whatever its newest readings say, the view has the smallest so far; null counts for nothing."""
+    """The view has the smallest distance of all batches; null is ignored."""
     fence, _ = await world.running()
     keys, stream = world.store.keys, world.store.keys.telemetry(fence.session)
     info = msgspec.json.encode(msgspec.structs.replace(INFO, source=fence.session))
@@ -250,8 +250,10 @@ async def test_a_session_keeps_its_smallest_distance(world: World) -> None:
         ("[]", 4004),
     ],
 )
-async def test_who_does_not_log_in_is_closed(hub: LiveHub, world: World, first: str, code: int) -> None:
-    """The first message is a login that holds, or the connection ends with the documented code."""
+async def test_a_client_without_a_valid_login_is_closed(
+    hub: LiveHub, world: World, first: str, code: int
+) -> None:
+    """If the first message is not a valid login, the connection is closed with the documented code."""
     socket = FakeSocket()
     socket.inbox.put_nowait(first)
     await hub.serve(socket)
@@ -259,8 +261,8 @@ async def test_who_does_not_log_in_is_closed(hub: LiveHub, world: World, first: 
     assert len(hub) == 0
 
 
-async def test_nonsense_is_answered_and_a_flood_is_closed(hub: LiveHub, world: World) -> None:
-    """Bad messages get a coded error; too many of any get 4013."""
+async def test_bad_messages_get_errors_and_a_flood_is_closed(hub: LiveHub, world: World) -> None:
+    """A bad message gets an error with a code; too many messages close the connection with 4013."""
     async with client(hub, world) as socket:
         for text in (
             "{",
@@ -283,10 +285,10 @@ def batch(n: int) -> ReadingBatch:
     return ReadingBatch(n, "2026-11-20T10:00:00+00:00", {"a": 1.0})
 
 
-def test_an_outbox_gives_everything_once_in_order() -> None:
-    """Batches that wait become few messages; one that comes again is left out."""
+def test_an_outbox_delivers_each_batch_once_in_order() -> None:
+    """Queued batches are merged into few messages; a repeated batch is left out."""
     box = Outbox()
-    box.begin("s", 0)
+    box.follow("s", 0)
     for n in range(1, 121):
         box.offer("s", [batch(n)])
     box.offer("s", [batch(119), batch(120)])
@@ -302,10 +304,10 @@ def test_an_outbox_gives_everything_once_in_order() -> None:
     assert box.take() == []
 
 
-def test_an_outbox_says_what_it_dropped() -> None:
-    """A client that is too slow loses the oldest batches and is told which."""
+def test_an_outbox_reports_dropped_batches() -> None:
+    """On overflow the oldest batches are dropped, and the gap has their numbers."""
     box = Outbox()
-    box.begin("s", 0)
+    box.follow("s", 0)
     box.offer("s", [batch(n) for n in range(1, BATCHES_WAIT + 11)])
     first = box.take()[0]
     assert isinstance(first, Batches) and first.d.gap is not None
@@ -313,19 +315,19 @@ def test_an_outbox_says_what_it_dropped() -> None:
 
 
 def test_an_outbox_is_bounded() -> None:
-    """Who asks without reading is refused in the end; a source that was left gives nothing."""
+    """A client that never reads its replies gets RateLimited; a source that is not followed delivers nothing."""
     box = Outbox()
     with pytest.raises(RateLimited):
         for _ in range(10_000):
             box.reply(LivePong(LivePingData(0)))
-    box.begin("s", 0)
-    box.end("s")
+    box.follow("s", 0)
+    box.unfollow("s")
     box.offer("s", [batch(1)])
     assert not any(isinstance(message, Batches) for message in box.take())
 
 
-async def test_a_real_session_is_watched_over_a_real_socket(store_url: str, realm: str) -> None:
-    """E1-E4 and A9: bots play a duel; a live client sees its readings in order, gap-free, until it is over."""
+async def test_a_live_client_sees_a_whole_duel_over_a_socket(store_url: str, realm: str) -> None:
+    """Bots play a duel; a live client gets its readings in order and without gaps until it ends."""
     async with Stack.up(store_url, realm, TELEMETRY_HZ="50") as stack:
         server = await stack.server()
         login = await _login(server.url)

@@ -81,9 +81,9 @@ class Node:
             self.lobbies,
             self.telemetry,
             on_event=lambda token, event: self.holder.events_seen(token, event),
-            on_change_of_hands=lambda _: self.holder.look_soon(),
+            on_holder_change=lambda _: self.holder.look_soon(),
             needed=lambda token: self.holder.holds(token),
-            dropped=lambda _: None,
+            on_dropped=lambda _: None,
             on_observers=lambda *_: None,
         )
         catalogue = bodies()
