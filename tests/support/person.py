@@ -48,8 +48,20 @@ UNREACHABLE = ("net::ERR_CONNECTION", "net::ERR_EMPTY_RESPONSE", "WebSocket conn
 """How the browser itself begins or goes on when nobody answers at an address."""
 
 
+BANNERS = """
+window.__banners = [];
+new MutationObserver(() => {
+  for (const note of document.querySelectorAll(".note[data-test]")) {
+    const name = note.dataset.test;
+    if (window.__banners.at(-1) !== name) window.__banners.push(name);
+  }
+}).observe(document.body, {childList: true, subtree: true, attributes: true});
+"""
+"""Appends each banner that appears to ``window.__banners``: a banner may be too short for Playwright to see."""
+
+
 class Person:
-    """A page with somebody before it, and all that went wrong on it."""
+    """A page with a person in front of it, and the errors of the page."""
 
     def __init__(self, browser: Any, url: str, name: str, **context: Any) -> None:
         self.name = name
@@ -92,6 +104,10 @@ class Person:
 
     def look(self, script: str) -> Any:
         return self.page.evaluate(script)
+
+    def remember_banners(self) -> None:
+        """Record from now on which banners appear, in ``window.__banners``."""
+        self.look(BANNERS)
 
     def until(self, script: str) -> None:
         """Wait for it. (The page's policy forbids what Playwright's own waiting does: eval.)"""

@@ -7,9 +7,11 @@ const welcome = { session: "k7qm2xpv", player: "p", role: "observer", seat: null
 
 /** A double of the browser's WebSocket. A test calls its handlers. */
 class Socket {
+  static readonly CONNECTING = 0;
   static readonly OPEN = 1;
   static made: Socket[] = [];
-  readyState = Socket.OPEN;
+  readyState: number = Socket.OPEN;
+  readonly closed: (number | undefined)[] = [];
   readonly sent: string[] = [];
   onopen = (): void => {};
   onmessage = (_event: { data: string }): void => {};
@@ -25,7 +27,9 @@ class Socket {
     this.sent.push(data);
   }
 
-  close(): void {}
+  close(code?: number): void {
+    this.closed.push(code);
+  }
 }
 
 async function connected(over: Partial<SeatTicket> = {}) {
@@ -83,6 +87,26 @@ describe("SessionClient", () => {
     Socket.made[1]!.onclose({ code: 4011, reason: "ws://127.0.0.1:11/ws" });
     vi.advanceTimersByTime(1000);
     expect(Socket.made[2]!.url).toBe("ws://127.0.0.1:11/ws");
+    client.dispose();
+  });
+
+  it("closes a socket that is still connecting only after it has opened", async () => {
+    const { client, socket } = await connected();
+    socket.readyState = Socket.CONNECTING;
+    client.dispose();
+    vi.advanceTimersByTime(1000);
+    expect(socket.closed).toEqual([]);
+    socket.onopen();
+    expect(socket.closed).toEqual([1000]);
+    expect(socket.sent).toEqual([]);
+  });
+
+  it("loses a socket that is silent for seven seconds", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    vi.advanceTimersByTime(10_000);
+    expect(socket.closed.length).toBe(1);
+    expect(client.link.value.kind).toBe("lost");
     client.dispose();
   });
 });

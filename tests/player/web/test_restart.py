@@ -27,17 +27,6 @@ SLOW_TO_ACT = {
     "LOBBY_TIMEOUT_S": "180",
 }
 
-REMEMBER = """
-window.__banners = [];
-new MutationObserver(() => {
-  for (const note of document.querySelectorAll(".note[data-test]")) {
-    const name = note.dataset.test;
-    if (window.__banners.at(-1) !== name) window.__banners.push(name);
-  }
-}).observe(document.body, {childList: true, subtree: true, attributes: true});
-"""
-"""Banners may be short: the page itself notes which were shown."""
-
 STOOD_UP = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Stood up again'))"
 
 
@@ -87,7 +76,7 @@ def begin(browser: Any, servers: Servers, first: Process) -> tuple[Person, Proce
     bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=first.url))
     mira.ready()
     mira.page.wait_for_selector("[data-test=launch]:enabled")
-    mira.look(REMEMBER)
+    mira.remember_banners()
     return mira, bot
 
 

@@ -166,16 +166,21 @@ function explain(error: unknown): void {
   } else throw error;
 }
 
-/** Log in as whoever the name field says: first as a guest. */
-export async function ensureMe(): Promise<Me> {
+let lastLogin: Promise<unknown> = Promise.resolve();
+
+/** Log in under the name in the field, as a guest at first. Calls wait for each other: one page is one player. */
+export function ensureMe(): Promise<Me> {
+  const login = lastLogin.then(loginIfNeeded);
+  lastLogin = login.catch(() => {});
+  return login;
+}
+
+/** The old token stays in use until the answer is there: other calls run meanwhile. */
+async function loginIfNeeded(): Promise<Me> {
   const name = wantedName.value.trim();
   const known = me.value;
-  if (known && (!name || known.name.split("#")[0] === name)) {
-    api.token = known.token;
-    return known;
-  }
-  api.token = null;
-  return remember(await api.login(name || null), name);
+  if (known && (!name || known.name.split("#")[0] === name)) return known;
+  return remember(await api.login(name || null, null, true), name);
 }
 
 /** asked: the name that was in the field; what was typed since then stays there. */

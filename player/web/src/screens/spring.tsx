@@ -31,7 +31,7 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
     const look = async (): Promise<void> => {
       let done = false;
       try {
-        const seen = await api.lookAtSpring(id, after);
+        const seen = await api.pollSpring(id, after);
         if (stopped) return;
         after = seen.after;
         done = seen.done;
@@ -48,7 +48,7 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
     };
   }, [id]);
   const begin = async (name: string, start: { x: number; v: number }): Promise<void> => {
-    const begun = await api.beginSpring(name, start.x, start.v);
+    const begun = await api.startSpring(name, start.x, start.v);
     setRun(streamed(begun.run, start.x));
   };
   return [run, begin];

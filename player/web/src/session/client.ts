@@ -1,5 +1,5 @@
-// One session as this page lives it: socket, transcript, clock and timeline, and the signals that screens read.
-// Comes back by itself with the resume token, with back-off. The only user of WebSocket.
+// One session as this page sees it: commands go in, signals for the screens come out. It reconnects with the resume token,
+// later after each failure. session/connection.ts has the socket.
 
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
@@ -13,6 +13,7 @@ import type { Outcome } from "../wire/transcript";
 import { Problem } from "../wire/api";
 import type { SeatTicket } from "../wire/api";
 import { Timeline } from "./timeline";
+import { Connection } from "./connection";
 import { num, readBlow } from "./events";
 import type { Blow } from "./events";
 import { withEvent, withView } from "./reducer";
@@ -25,7 +26,7 @@ export type Link =
   | { readonly kind: "lost"; readonly retryAt: number; readonly since: number }
   | { readonly kind: "closed"; readonly reason: "ended" | "left" | "replaced" | "refused" | "version" | "error" };
 
-/** What was caught up on the way back; shown for a few seconds. */
+/** The events that a reconnection caught up on; shown for a few seconds. */
 export interface Back {
   readonly at: number;
   readonly events: number;
@@ -34,7 +35,7 @@ export interface Back {
 export interface Telemetry {
   readonly tick: number;
   readonly gap: number;
-  /** The smallest gap of all pictures that came [m]. */
+  /** The smallest gap of all frames so far [m]. */
   readonly smallest: number;
   readonly contacts: number;
   readonly bytes: number;
@@ -42,12 +43,9 @@ export interface Telemetry {
 
 type Answer = { readonly ok: true; readonly tick: number | null } | { readonly ok: false; readonly error: ErrorData };
 
-/** Until the world has begun [s]. */
+/** Seconds per tick until the world reports its own. */
 const DEFAULT_STEP_S = 1 / 60;
-const PING_MS = 2000;
-/** A socket that is silent for this long is dead: pongs come every PING_MS. */
-const SILENT_MS = 7000;
-/** A round trip that is felt, and how many of them are looked at. */
+/** A round trip that people notice, and how many round trips decide. */
 const SLOW_MS = 250;
 const TRIPS = 5;
 const FIRST_RETRY_MS = 400;
@@ -61,36 +59,29 @@ export class SessionClient {
   readonly welcome: Signal<WelcomeData | null> = signal(null);
   readonly topology: Signal<Topology | null> = signal(null);
   readonly rtt: Signal<number | null> = signal(null);
-  /** Whether the line has been slow for a while. */
+  /** Whether most of the last round trips were slow. */
   readonly slow: Signal<boolean> = signal(false);
   readonly back: Signal<Back | null> = signal(null);
   readonly telemetry: Signal<Telemetry | null> = signal(null);
-  /** Why nothing moves for now, or null. */
+  /** Why the world does not move, or null. */
   readonly paused: Signal<string | null> = signal(null);
   /** Seconds per tick. */
   readonly step: Signal<number> = signal(DEFAULT_STEP_S);
   readonly clock = new ServerClock();
-  /** How many events came one after another, and how many were covered by a whole view instead. */
+  /** How many events were received one by one, and how many a whole view replaced. */
   readonly heard = { events: 0, missed: 0 };
   /** Null before the first welcome. */
   readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
-  /** A new ticket, when the resume token is refused; null: there is no way back. */
+  /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
-  private url: string;
-  /** Where the session was last, then other servers that may take the seat back. */
-  private places: readonly string[];
-  private opened = false;
+  private readonly connection: Connection;
   private transcript: Transcript;
-  private socket: WebSocket | null = null;
   private readonly answers = new Map<number, (answer: Answer) => void>();
-  private pinger = 0;
   private retryTimer = 0;
   private trips: number[] = [];
   private again: () => void = () => this.connect();
   private tries = 0;
-  private heardAt = 0;
-  private beatAt = 0;
   private lostAt = 0;
   private eventsSinceLost = 0;
   private closed = false;
@@ -101,15 +92,26 @@ export class SessionClient {
   private renewed = false;
   private readonly onlineListener = () => this.retryNow();
 
-  /** history: also ask for what happened before. */
+  /** history: also ask for the events before the join. */
   constructor(ticket: SeatTicket, history = true) {
     this.history = history;
     this.waitingHistory = history;
     this.token = ticket.session;
     this.role = ticket.role;
-    this.places = placesOf(ticket);
-    this.url = this.places[0]!;
     this.transcript = new Transcript(ticket.ticket, null, history);
+    this.connection = new Connection(ticket, {
+      opened: () => {
+        this.transcript.opened();
+        this.flush();
+      },
+      text: (data) => this.receiveText(data),
+      binary: (data) => this.receiveBinary(data),
+      beat: () => {
+        this.transcript.ping(Date.now());
+        this.flush();
+      },
+      lost: (code, reason, wasOpen) => this.lost(code, reason, wasOpen),
+    });
     window.addEventListener("online", this.onlineListener);
     this.connect();
   }
@@ -122,7 +124,7 @@ export class SessionClient {
     return this.clock.at(Date.now());
   }
 
-  /** Send a command; settles when the server has answered it, also over a reconnection. */
+  /** Send a command. Settles when the server has answered it; it is repeated after a reconnection. */
   command(kind: string, d?: Record<string, unknown>): Promise<Answer> {
     const id = this.transcript.command(kind, d);
     const answer = new Promise<Answer>((resolve) => this.answers.set(id, resolve));
@@ -130,14 +132,14 @@ export class SessionClient {
     return answer;
   }
 
-  /** Send a command that is out of date in a moment: it is not repeated. */
+  /** Send a command that is soon out of date, such as a drag. It is not repeated; no answer is awaited. */
   fire(kind: string, d?: Record<string, unknown>): void {
     if (this.link.value.kind !== "live") return;
     this.transcript.forget(this.transcript.command(kind, d));
     this.flush();
   }
 
-  /** Give the seat up, or stop watching. */
+  /** Give up the seat, or stop watching, and close. */
   leave(): void {
     if (this.closed) return;
     if (this.role === "player" && this.link.value.kind === "live" && !ENDED.includes(this.state.value.status)) {
@@ -147,15 +149,12 @@ export class SessionClient {
     this.dispose();
   }
 
-  /** Close without giving the seat up. */
+  /** Close and keep the seat. */
   dispose(): void {
     this.closed = true;
     window.removeEventListener("online", this.onlineListener);
-    clearInterval(this.pinger);
     clearTimeout(this.retryTimer);
-    const socket = this.socket;
-    this.socket = null;
-    if (socket && socket.readyState <= WebSocket.OPEN) setTimeout(() => socket.close(1000), 50);
+    this.connection.dispose();
   }
 
   retryNow(): void {
@@ -165,67 +164,25 @@ export class SessionClient {
   }
 
   get address(): string {
-    return this.url;
+    return this.connection.address;
   }
 
-  /** For tests: as if the network went away. */
+  /** For tests: as if the network failed. */
   drop(): void {
-    this.socket?.close(4999);
+    this.connection.drop();
   }
 
-  // -- the socket
+  // -- the connection
 
   private connect(): void {
-    if (this.closed) return;
-    const socket = new WebSocket(this.url);
-    socket.binaryType = "arraybuffer";
-    this.socket = socket;
-    this.opened = false;
-    this.heardAt = this.beatAt = performance.now();
-    socket.onopen = () => {
-      if (socket !== this.socket) return;
-      this.opened = true;
-      this.transcript.opened();
-      this.flush();
-      clearInterval(this.pinger);
-      this.pinger = window.setInterval(() => this.beat(), PING_MS);
-    };
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
-      if (socket !== this.socket) return;
-      this.heardAt = performance.now();
-      if (typeof event.data === "string") this.hearText(event.data);
-      else this.hearBinary(event.data);
-    };
-    socket.onclose = (event) => {
-      if (socket === this.socket) this.lost(event.code, event.reason);
-    };
-  }
-
-  private beat(): void {
-    const now = performance.now();
-    // A page that slept or was busy has heard nothing because it did not listen.
-    if (now - this.beatAt > 2 * PING_MS) this.heardAt = now;
-    this.beatAt = now;
-    if (now - this.heardAt > SILENT_MS) {
-      const socket = this.socket;
-      this.socket = null;
-      socket?.close();
-      this.lost(1006, "");
-      return;
-    }
-    this.transcript.ping(Date.now());
-    this.flush();
+    if (!this.closed) this.connection.connect();
   }
 
   private flush(): void {
-    const socket = this.socket;
-    if (!socket || socket.readyState !== WebSocket.OPEN) return;
-    for (const data of this.transcript.dataToSend()) socket.send(data);
+    if (this.connection.canSend) this.connection.send(this.transcript.dataToSend());
   }
 
-  private lost(code: number, reason: string): void {
-    clearInterval(this.pinger);
-    this.socket = null;
+  private lost(code: number, reason: string, wasOpen: boolean): void {
     if (this.closed) return;
     const next = this.transcript.closed(code);
     const status = this.state.value.status;
@@ -241,12 +198,12 @@ export class SessionClient {
       this.finish(code === CLOSE.REPLACED ? "replaced" : code === CLOSE.VERSION_MISMATCH ? "version" : code === CLOSE.RESUME_REFUSED ? "refused" : "error");
       return;
     }
-    if (next === "move" && /^wss?:/.test(reason)) this.url = sameOrigin(reason);
-    else if (next === "reconnect" && (!this.opened || code === CLOSE.SHUTTING_DOWN)) this.elsewhere();
+    if (next === "move" && /^wss?:/.test(reason)) this.connection.moveTo(reason);
+    else if (next === "reconnect" && (!wasOpen || code === CLOSE.SHUTTING_DOWN)) this.connection.moveOn();
     this.retry(next === "move" ? 0 : next === "back off" ? 2000 : FIRST_RETRY_MS, () => this.connect());
   }
 
-  /** Try again, later each time. */
+  /** Run `again` after a delay, which doubles with each try. */
   private retry(first: number, again: () => void): void {
     if (!this.lostAt) {
       this.lostAt = Date.now();
@@ -259,12 +216,7 @@ export class SessionClient {
     this.retryTimer = window.setTimeout(again, wait);
   }
 
-  /** Any server of the realm takes the seat back: where one does not answer or shuts down, the next is asked. */
-  private elsewhere(): void {
-    this.url = this.places[(this.places.indexOf(this.url) + 1) % this.places.length]!;
-  }
-
-  /** The token is not good any more: a new ticket for the same place is asked for. */
+  /** The resume token was refused: ask for a new ticket of the same seat. */
   private async renew(): Promise<void> {
     this.link.value = { kind: "lost", retryAt: Date.now(), since: this.lostAt || Date.now() };
     let ticket: SeatTicket | null = null;
@@ -282,8 +234,7 @@ export class SessionClient {
       return;
     }
     this.renewed = true;
-    this.places = placesOf(ticket);
-    this.url = this.places[0]!;
+    this.connection.setTicket(ticket);
     this.transcript = new Transcript(ticket.ticket, null, this.history);
     Object.assign(this.heard, { events: 0, missed: 0 });
     this.waitingHistory = this.history;
@@ -293,13 +244,12 @@ export class SessionClient {
 
   private finish(reason: "ended" | "left" | "replaced" | "refused" | "version" | "error"): void {
     this.closed = true;
-    clearInterval(this.pinger);
     this.link.value = { kind: "closed", reason };
   }
 
-  // -- what comes
+  // -- what is received
 
-  private hearText(data: string): void {
+  private receiveText(data: string): void {
     let outcomes: Outcome[];
     try {
       outcomes = this.transcript.receive(data);
@@ -317,7 +267,7 @@ export class SessionClient {
         case "delivered":
           state = withEvent(state, outcome.event);
           this.heard.events++;
-          if (outcome.event.t === "turn_started" || outcome.event.t === "brief") this.learnStep(num(outcome.event.d, "time_sim") / outcome.event.tick);
+          if (outcome.event.t === "turn_started" || outcome.event.t === "brief") this.setStep(num(outcome.event.d, "time_sim") / outcome.event.tick);
           if (this.lostAt) this.eventsSinceLost++;
           if (outcome.event.t === "blow" && !this.waitingHistory) blows.push(readBlow(outcome.event.d, outcome.event.tick));
           break;
@@ -335,9 +285,9 @@ export class SessionClient {
           else console.warn("refused:", outcome.error);
           break;
         case "noticed": {
-          const { state: standing, reason, turn_ends_at } = outcome.notice;
-          this.paused.value = standing === "paused" ? reason || "the service pauses" : null;
-          state = { ...state, ...(standing === "resumed" ? { turnEndsAt: turn_ends_at, pausedAt: 0 } : {}) };
+          const { state: change, reason, turn_ends_at } = outcome.notice;
+          this.paused.value = change === "paused" ? reason || "the service is paused" : null;
+          state = { ...state, ...(change === "resumed" ? { turnEndsAt: turn_ends_at, pausedAt: 0 } : {}) };
           break;
         }
         case "observed":
@@ -347,7 +297,7 @@ export class SessionClient {
           this.clock.ponged(outcome.at, Date.now(), outcome.serverTime);
           this.rtt.value = this.clock.rtt;
           if (this.rtt.value === null) this.transcript.ping(Date.now());
-          this.judge();
+          this.updateSlow();
           break;
       }
     }
@@ -364,15 +314,15 @@ export class SessionClient {
     this.clock.welcomed(Date.now(), welcome.server_time);
     this.transcript.ping(Date.now());
     this.timeline.value ??= new Timeline(welcome.dt || DEFAULT_STEP_S, welcome.frame_hz || 30);
-    this.learnStep(welcome.dt);
-    if (welcome.schema_hash !== SCHEMA_HASH) console.warn("the server draws by another schema; reload the page");
+    this.setStep(welcome.dt);
+    if (welcome.schema_hash !== SCHEMA_HASH) console.warn("the server sends frames of another schema; reload the page");
     this.link.value = { kind: "live" };
-    this.places = [...new Set([this.url, ...welcome.servers.map(sameOrigin)])];
+    this.connection.setServers(welcome.servers);
     if (this.lostAt && !this.waitingHistory) setTimeout(() => this.cameBack(), 250);
   }
 
-  /** Seconds per tick: the welcome of a lobby that waits cannot tell, the first turn or brief can. */
-  private learnStep(dt: number): void {
+  /** Take over the seconds per tick. The welcome of a waiting lobby does not have them; the first turn or brief does. */
+  private setStep(dt: number): void {
     if (!(dt > 0) || !Number.isFinite(dt)) return;
     this.step.value = dt;
     this.timeline.value?.setStep(dt);
@@ -387,8 +337,8 @@ export class SessionClient {
     }, 4000);
   }
 
-  /** One late answer is no slow line, and one quick one does not mend it. */
-  private judge(): void {
+  /** Decide whether the connection is slow; a single slow or quick round trip changes nothing. */
+  private updateSlow(): void {
     this.trips = [...this.trips.slice(1 - TRIPS), this.clock.newest ?? 0];
     const late = this.trips.filter((trip) => trip > SLOW_MS).length;
     if (late >= TRIPS - 1) this.slow.value = true;
@@ -400,7 +350,7 @@ export class SessionClient {
     this.answers.delete(id);
   }
 
-  private hearBinary(data: ArrayBuffer): void {
+  private receiveBinary(data: ArrayBuffer): void {
     try {
       const kind = kindOf(data);
       if (kind === TOPOLOGY) this.topology.value = decodeTopology(data);
@@ -423,23 +373,8 @@ export class SessionClient {
         }
       }
     } catch (error) {
-      if (error instanceof BadFrame) console.warn("unreadable picture:", error.message);
+      if (error instanceof BadFrame) console.warn("unreadable frame:", error.message);
       else throw error;
     }
   }
-}
-
-function placesOf(ticket: SeatTicket): string[] {
-  return [...new Set([ticket.ws_url, ...ticket.servers].map(sameOrigin))];
-}
-
-/** A page from https may only open wss; a page on this host reaches a server that names itself by its loopback. */
-export function sameOrigin(url: string): string {
-  const parsed = new URL(url, location.href);
-  if (location.protocol === "https:") parsed.protocol = "wss:";
-  else if (parsed.protocol === "http:") parsed.protocol = "ws:";
-  if (["127.0.0.1", "localhost", "0.0.0.0", "[::]"].includes(parsed.hostname) && !["127.0.0.1", "localhost"].includes(location.hostname)) {
-    parsed.hostname = location.hostname;
-  }
-  return parsed.toString();
 }

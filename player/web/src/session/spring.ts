@@ -1,6 +1,6 @@
 // The spring-damper as its events and its stream solvers tell it: the steps of the newest run beside the closed form. Pure.
 
-import type { SpringLook } from "../wire/api";
+import type { SpringPoll } from "../wire/api";
 import type { Event } from "../wire/messages";
 import { num, numbers, part } from "./events";
 
@@ -62,7 +62,7 @@ export function streamed(id: string, x: number): Streamed {
   return { ...EMPTY_SPRING, id, after: "", done: false, waitsFor: [], t: [0], x: [x], closed: [x] };
 }
 
-export function withLook(run: Streamed, look: SpringLook): Streamed {
+export function withLook(run: Streamed, look: SpringPoll): Streamed {
   if (look.run !== run.id) return run;
   const closed = look.closed_x.map((value, i) => value ?? look.x[i] ?? 0);
   return {

@@ -1,5 +1,5 @@
-// The stage: one loop that takes moments from the timeline, blends them, draws the picture and what floats over it,
-// and turns pointers into orbiting, or hands them to whoever acts on a body. It knows no framework, no socket.
+// The stage: the loop that samples the timeline, blends two frames and draws the picture and its overlay. It also
+// finds bodies under a pixel. It must never import Preact or use a socket.
 
 import type { Topology, TopologyBody } from "../wire/frames";
 import type { Blow } from "../session/events";
@@ -9,18 +9,10 @@ import { FlatView } from "./flat";
 import { Overlay } from "./overlay";
 import type { Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
+import { Pointers } from "./pointers";
+import type { Hand } from "./pointers";
 import type { Timeline } from "../session/timeline";
 import type { AimPicture, House, View } from "./view";
-
-/** Who acts on bodies by pointer. Pixels of the stage. `down` answers whether the pointer is its from now on. */
-export interface Hand {
-  /** The pointer passes over the stage, not pressed. */
-  hover?(px: number, py: number): void;
-  down(px: number, py: number, touch: boolean): boolean;
-  move(px: number, py: number): void;
-  up(px: number, py: number): void;
-  cancel(): void;
-}
 
 export interface StageSeat {
   readonly seat: number;
@@ -31,10 +23,10 @@ export interface StageSeat {
 
 export interface Drawn {
   aim: AimPicture | null;
-  /** The body that wears the ring. */
+  /** The body that the ring marks. */
   ring: number | null;
   handle: { x: number; y: number; z: number; text: string } | null;
-  /** Held and hovered handles, with a tether to where they are pulled. */
+  /** Held and hovered handles, each with a tether to its target. */
   holds?: readonly Hold[];
 }
 
@@ -49,13 +41,13 @@ export class Stage {
   timeline: Timeline | null = null;
   topology: Topology | null = null;
   hand: Hand | null = null;
-  /** What else to draw now; asked every frame. */
+  /** What else to draw; called every frame. */
   draw: () => Drawn = () => ({ aim: null, ring: null, handle: null });
   onTier: (tier: string) => void = () => {};
-  /** Time in a frame [ms], over the last second or so: all of it, and our part before the renderer's. */
+  /** Mean time of a frame [ms]: all of its JavaScript, and the part before the renderer. */
   frameMs = 0;
   workMs = 0;
-  /** The last frames, two numbers each: all of it, our part [ms]. For measuring. */
+  /** The last frames, two numbers each [ms]: all of it, the part before the renderer. For measuring. */
   readonly spent = new Float32Array(2 * 256);
   private spentAt = 0;
   fps = 0;
@@ -73,8 +65,6 @@ export class Stage {
   private hidden = false;
   private readonly resizer: ResizeObserver;
   private readonly stop = new AbortController();
-  private pointers = new Map<number, { x: number; y: number }>();
-  private handPointer: number | null = null;
   private mode: "dark" | "light" = "dark";
   private readonly still: boolean;
 
@@ -89,7 +79,7 @@ export class Stage {
     this.resizer = new ResizeObserver(() => this.measure());
     this.resizer.observe(host);
     this.measure();
-    if (!still) this.listen();
+    if (!still) new Pointers(this, this.stop.signal);
     this.raf = requestAnimationFrame((at) => this.frame(at));
   }
 
@@ -148,7 +138,7 @@ export class Stage {
     this.dirty = true;
   }
 
-  /** A contact: flashes when the picture comes to its tick. */
+  /** Flash at a contact once the picture has reached its tick. */
   blow(blow: Blow): void {
     this.pendingBlows.push(blow);
     if (this.pendingBlows.length > 16) this.pendingBlows.shift();
@@ -163,7 +153,7 @@ export class Stage {
     this.dirty = true;
   }
 
-  /** A moving body's centre and pixel radius now; null when it is not there. */
+  /** The centre [m] and the pixel radius of a moving body; null when it is not active. */
   whereIs(body: number): { x: number; y: number; z: number; px: number; py: number; radius: number } | null {
     if (!this.active[body] || 12 * body + 12 > this.rows.length) return null;
     const [x, y, z] = [this.rows[12 * body]!, this.rows[12 * body + 1]!, this.rows[12 * body + 2]!];
@@ -173,7 +163,7 @@ export class Stage {
     return { x, y, z, px: at.x, py: at.y, radius: Math.hypot(side.x - at.x, side.y - at.y) };
   }
 
-  /** The body of a seat that has one; of several the first. */
+  /** The first body of a seat, or null. */
   bodyOf(seat: number): number | null {
     return this.bodiesOfSeat.get(seat)?.[0] ?? null;
   }
@@ -183,7 +173,7 @@ export class Stage {
     this.dirty = true;
   }
 
-  /** Where a handle of a body is now: "centre" or "v3". Null when it is not there. */
+  /** Where a handle of a body is [m]: "centre" or a vertex such as "v3". Null when the body is not active. */
   handleAt(body: string, handle: string): [number, number, number] | null {
     const moving = this.moving();
     const index = moving.findIndex((one) => one.id === body);
@@ -197,7 +187,7 @@ export class Stage {
     return [0, 1, 2].map((k) => r[o + k]! + x * r[o + 3 + k]! + y * r[o + 6 + k]! + z * r[o + 9 + k]!) as [number, number, number];
   }
 
-  /** The handle under a pixel: of the foremost body there, the nearest vertex that looks this way. */
+  /** The handle under a pixel: of the foremost body at that pixel, the nearest vertex on its front. */
   pick(px: number, py: number, slack: number): { body: string; handle: string; at: [number, number, number] } | null {
     let best: { body: string; handle: string; at: [number, number, number] } | null = null;
     let front = Infinity;
@@ -225,7 +215,7 @@ export class Stage {
     return this.movingBodies;
   }
 
-  /** Every moving body that is there, in pixels: for tests and for the keyboard. */
+  /** Every active moving body, in metres and in pixels. */
   places(): { id: string; seat: number | null; px: number; py: number; x: number; y: number; z: number }[] {
     const moving = this.topology?.bodies.filter((body) => body.kind !== "static") ?? [];
     return moving.flatMap((body, index) => {
@@ -278,10 +268,10 @@ export class Stage {
     this.spent[this.spentAt + 1] = work;
     this.spentAt = (this.spentAt + 2) % this.spent.length;
     this.frameMs = this.frameMs ? this.frameMs * 0.95 + spent * 0.05 : spent;
-    this.judge(interval);
+    this.chooseTier(interval);
   }
 
-  /** Bring `rows` to the moment to draw; whether it changed. */
+  /** Set `rows` to the moment to draw. Returns whether they changed. */
   private blend(now: number): boolean {
     const moment = this.timeline?.sample(now);
     if (!moment || !this.topology || moment.before.version !== this.topology.version) return false;
@@ -301,7 +291,7 @@ export class Stage {
     return true;
   }
 
-  /** Frames with elastic bodies: affine rows are blended, of an elastic body the centre is kept. */
+  /** For frames with elastic bodies: blend the rows of affine bodies; of an elastic body keep only its centre. */
   private blendMixed(a: Float32Array, b: Float32Array, t: number, counts: readonly number[], active: readonly boolean[]): void {
     let at = 0;
     counts.forEach((count, body) => {
@@ -349,9 +339,9 @@ export class Stage {
   }
   private sizes = new Map<number, number>();
 
-  /** Step down a tier when frames stay slow for a window. */
-  private judge(interval: number): void {
-    // Pictures are only drawn while something moves: only the time between neighbours counts.
+  /** Take the next plainer tier when frames were slow for a whole window. */
+  private chooseTier(interval: number): void {
+    // The loop draws only while something moves, so only intervals between consecutive frames count.
     const window = this.window;
     if (window.running && interval < 1 && !document.hidden) {
       window.frames++;
@@ -398,83 +388,6 @@ export class Stage {
     this.view.resize(box.width, box.height);
     // A canvas is empty after its size changed: fill it before the browser shows it.
     if (this.topology) this.view.render(0);
-    this.dirty = true;
-  }
-
-  // -- pointers
-
-  private listen(): void {
-    const host = this.host;
-    const options = { signal: this.stop.signal };
-    host.addEventListener("pointerdown", (event) => this.pointerDown(event), options);
-    host.addEventListener("pointermove", (event) => this.pointerMove(event), options);
-    for (const name of ["pointerup", "pointercancel", "lostpointercapture"] as const) {
-      host.addEventListener(name, (event) => this.pointerUp(event, name !== "pointerup"), options);
-    }
-    host.addEventListener(
-      "wheel",
-      (event) => {
-        event.preventDefault();
-        this.view.zoom(Math.exp(event.deltaY * 0.001));
-        this.dirty = true;
-      },
-      { ...options, passive: false },
-    );
-    host.addEventListener("contextmenu", (event) => event.preventDefault(), options);
-  }
-
-  private local(event: PointerEvent): { x: number; y: number } {
-    const box = this.host.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  }
-
-  private pointerDown(event: PointerEvent): void {
-    if (event.target instanceof Element && event.target.closest("button")) return;
-    const at = this.local(event);
-    this.pointers.set(event.pointerId, at);
-    this.host.setPointerCapture(event.pointerId);
-    if (this.pointers.size > 1 && this.handPointer !== null) {
-      this.hand?.cancel();
-      this.handPointer = null;
-    } else if (this.pointers.size === 1 && event.button === 0 && this.hand?.down(at.x, at.y, event.pointerType === "touch")) {
-      this.handPointer = event.pointerId;
-    }
-    this.dirty = true;
-  }
-
-  private pointerMove(event: PointerEvent): void {
-    const before = this.pointers.get(event.pointerId);
-    const at = this.local(event);
-    if (!before) {
-      if (event.pointerType === "mouse") this.hand?.hover?.(at.x, at.y);
-      return;
-    }
-    const [dx, dy] = [at.x - before.x, at.y - before.y];
-    if (this.handPointer === event.pointerId) this.hand?.move(at.x, at.y);
-    else if (this.pointers.size === 1) {
-      if (event.shiftKey || event.buttons & 2) this.view.pan(dx, dy);
-      else this.view.orbit(dx, dy);
-    } else if (this.pointers.size === 2) {
-      const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
-      if (other) {
-        const was = Math.hypot(before.x - other.x, before.y - other.y);
-        const is = Math.hypot(at.x - other.x, at.y - other.y);
-        if (was > 1 && is > 1) this.view.zoom(was / is);
-        this.view.pan(dx / 2, dy / 2);
-      }
-    }
-    this.pointers.set(event.pointerId, at);
-    this.dirty = true;
-  }
-
-  private pointerUp(event: PointerEvent, cancelled: boolean): void {
-    if (!this.pointers.delete(event.pointerId)) return;
-    if (this.handPointer === event.pointerId) {
-      this.handPointer = null;
-      const at = this.local(event);
-      if (cancelled) this.hand?.cancel();
-      else this.hand?.up(at.x, at.y);
-    }
     this.dirty = true;
   }
 }

@@ -1,9 +1,9 @@
-// The HTTP calls, typed. Errors are problem documents: programs read `code`.
+// The HTTP calls, typed. An error answer is a problem document (RFC 9457); its `code` is for programs.
 
 import type { SessionView } from "./messages";
 
 export class Problem extends Error {
-  /** Whether the same call may succeed in a while: nobody answered, or the store was away. */
+  /** Whether the same call may succeed later: no server answered, or the store was away. */
   get passing(): boolean {
     return this.status === 0 || this.status >= 500 || this.status === 429;
   }
@@ -70,8 +70,8 @@ export interface LeaderboardRow {
   played: number;
 }
 
-/** A run of the two stream solvers, as one look finds it: columns of the steps that are new. */
-export interface SpringLook {
+/** A run of the two stream solvers: columns of the steps that are new since the last poll. */
+export interface SpringPoll {
   run: string;
   name: string;
   x0: number;
@@ -89,9 +89,9 @@ export interface SpringLook {
 export class Api {
   token: string | null = null;
 
-  private async call<T>(path: string, body?: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+  private async call<T>(path: string, body?: Record<string, unknown>, anonymous = false): Promise<T> {
     const headers: Record<string, string> = {};
-    if (this.token) headers["authorization"] = `Bearer ${this.token}`;
+    if (this.token && !anonymous) headers["authorization"] = `Bearer ${this.token}`;
     if (body) headers["content-type"] = "application/json";
     let response: Response;
     try {
@@ -99,7 +99,7 @@ export class Api {
         method: body ? "POST" : "GET",
         headers,
         ...(body ? { body: JSON.stringify(body) } : {}),
-        signal: signal ?? AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(10_000),
       });
     } catch {
       throw new Problem("offline", "The server does not answer.", 0, null);
@@ -113,13 +113,14 @@ export class Api {
     }
     if (!response.ok) {
       const problem = (answer ?? {}) as { code?: string; detail?: string; field?: string };
-      throw new Problem(problem.code ?? "http", problem.detail ?? `The server said ${response.status}.`, response.status, problem.field ?? null);
+      throw new Problem(problem.code ?? "http", problem.detail ?? `The server answered ${response.status}.`, response.status, problem.field ?? null);
     }
     return answer as T;
   }
 
-  login(name: string | null, secret: string | null = null): Promise<LoginAnswer> {
-    return this.call("/api/login", { ...(name ? { name } : {}), ...(secret ? { secret } : {}) });
+  /** Log in. anonymous: as a new guest; else a secret claims the name for the player who is logged in. */
+  login(name: string | null, secret: string | null = null, anonymous = false): Promise<LoginAnswer> {
+    return this.call("/api/login", { ...(name ? { name } : {}), ...(secret ? { secret } : {}) }, anonymous);
   }
 
   me(): Promise<Profile> {
@@ -167,11 +168,11 @@ export class Api {
     return (await this.call<{ rows: LeaderboardRow[] }>(`/api/leaderboard/${encodeURIComponent(mode)}`)).rows;
   }
 
-  beginSpring(name: string, x: number, v: number): Promise<{ run: string }> {
+  startSpring(name: string, x: number, v: number): Promise<{ run: string }> {
     return this.call("/api/springs", { name, x, v });
   }
 
-  lookAtSpring(run: string, after: string): Promise<SpringLook> {
+  pollSpring(run: string, after: string): Promise<SpringPoll> {
     return this.call(`/api/springs/${encodeURIComponent(run)}?after=${encodeURIComponent(after)}`);
   }
 }

@@ -1,0 +1,143 @@
+// The socket of one session: its addresses, its heartbeat, its end. The only user of WebSocket. It must never read a message.
+
+import type { SeatTicket } from "../wire/api";
+
+const PING_MS = 2000;
+/** A socket that is silent for this long counts as lost: pongs come every PING_MS. */
+const SILENT_MS = 7000;
+/** Lets a last message leave before the close [ms]. */
+const LINGER_MS = 50;
+
+/** What the connection reports. `lost` is called once per socket, also when it never opened. */
+export interface ConnectionHandlers {
+  opened(): void;
+  text(data: string): void;
+  binary(data: ArrayBuffer): void;
+  /** It is time to send a ping. */
+  beat(): void;
+  lost(code: number, reason: string, wasOpen: boolean): void;
+}
+
+export class Connection {
+  /** The address of the current or the next socket. */
+  address: string;
+  private addresses: readonly string[];
+  private socket: WebSocket | null = null;
+  private wasOpen = false;
+  private pinger = 0;
+  private heardAt = 0;
+  private beatAt = 0;
+  private readonly handlers: ConnectionHandlers;
+
+  constructor(ticket: SeatTicket, handlers: ConnectionHandlers) {
+    this.addresses = addressesOf(ticket);
+    this.address = this.addresses[0]!;
+    this.handlers = handlers;
+  }
+
+  /** Use the addresses of a new ticket from the next socket on. */
+  setTicket(ticket: SeatTicket): void {
+    this.addresses = addressesOf(ticket);
+    this.address = this.addresses[0]!;
+  }
+
+  /** Other servers that take the seat too, from the welcome. */
+  setServers(servers: readonly string[]): void {
+    this.addresses = [...new Set([this.address, ...servers.map(reachable)])];
+  }
+
+  /** Connect to that address the next time. */
+  moveTo(url: string): void {
+    this.address = reachable(url);
+  }
+
+  /** Connect to the next known address the next time: any server of the realm takes the seat back. */
+  moveOn(): void {
+    this.address = this.addresses[(this.addresses.indexOf(this.address) + 1) % this.addresses.length]!;
+  }
+
+  connect(): void {
+    const socket = new WebSocket(this.address);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    this.wasOpen = false;
+    this.heardAt = this.beatAt = performance.now();
+    socket.onopen = () => {
+      if (socket !== this.socket) return;
+      this.wasOpen = true;
+      this.handlers.opened();
+      clearInterval(this.pinger);
+      this.pinger = window.setInterval(() => this.beat(), PING_MS);
+    };
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      if (socket !== this.socket) return;
+      this.heardAt = performance.now();
+      if (typeof event.data === "string") this.handlers.text(event.data);
+      else this.handlers.binary(event.data);
+    };
+    socket.onclose = (event) => {
+      if (socket === this.socket) this.end(event.code, event.reason);
+    };
+  }
+
+  /** Whether the socket is open. */
+  get canSend(): boolean {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Send messages in order. */
+  send(messages: readonly string[]): void {
+    for (const data of messages) this.socket?.send(data);
+  }
+
+  /** For tests: as if the network failed. */
+  drop(): void {
+    this.socket?.close(4999);
+  }
+
+  /** Close for good; no handler is called any more. */
+  dispose(): void {
+    clearInterval(this.pinger);
+    const socket = this.socket;
+    this.socket = null;
+    if (!socket) return;
+    // The browser logs a failure when a socket is closed that is still connecting.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close(1000);
+    else if (socket.readyState === WebSocket.OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
+  }
+
+  private beat(): void {
+    const now = performance.now();
+    // A page that slept or was busy received nothing because it did not run.
+    if (now - this.beatAt > 2 * PING_MS) this.heardAt = now;
+    this.beatAt = now;
+    if (now - this.heardAt > SILENT_MS) {
+      const socket = this.socket;
+      this.end(1006, "");
+      socket?.close();
+      return;
+    }
+    this.handlers.beat();
+  }
+
+  private end(code: number, reason: string): void {
+    clearInterval(this.pinger);
+    this.socket = null;
+    this.handlers.lost(code, reason, this.wasOpen);
+  }
+}
+
+function addressesOf(ticket: SeatTicket): string[] {
+  return [...new Set([ticket.ws_url, ...ticket.servers].map(reachable))];
+}
+
+/** The address as this page can open it: wss from https; the page's host for a server that names its loopback. */
+export function reachable(url: string): string {
+  const parsed = new URL(url, location.href);
+  if (location.protocol === "https:") parsed.protocol = "wss:";
+  else if (parsed.protocol === "http:") parsed.protocol = "ws:";
+  if (["127.0.0.1", "localhost", "0.0.0.0", "[::]"].includes(parsed.hostname) && !["127.0.0.1", "localhost"].includes(location.hostname)) {
+    parsed.hostname = location.hostname;
+  }
+  return parsed.toString();
+}
