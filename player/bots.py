@@ -28,7 +28,6 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.wire.messages import Event
 from tussle.player.backoff import Backoff
 from tussle.player.client import Client, Join
 from tussle.player.connection import SessionConnection
@@ -283,7 +282,7 @@ async def _play_session(connection: SessionConnection, party: Party, tally: Tall
             case _:
                 pass
         waiting = waiting and event.t != "turn_started" and event.d.get("status") != "running"
-        brief = _brief_of(event, seat)
+        brief = connection.my_turn(event)
         if event.t == "turn_ended" or (event.t == "action" and event.d.get("seat") == seat):
             unanswered = None
         elif event.t == "recovered":  # what we said in between may have reached nobody
@@ -297,18 +296,6 @@ async def _play_session(connection: SessionConnection, party: Party, tally: Tall
             continue
         acted = (event.epoch, moment)
         await _act(connection, party, tally, decide, brief, seat)
-
-
-def _brief_of(event: Event, seat: int | None) -> Mapping[str, Any] | None:
-    """What this seat may act on now, if this event says so: its own turn, or in modes without turns a ``brief``."""
-    if event.t == "brief":
-        return event.d
-    if event.t == "turn_started" and event.d.get("seat") == seat:
-        return event.d
-    if event.t == "session" and event.d["status"] == "running" and event.d["turn_seat"] == seat:
-        brief: Mapping[str, Any] | None = event.d["brief"]
-        return brief
-    return None
 
 
 async def _act(

@@ -1,14 +1,14 @@
 """The Python client: everything that a browser can do, over the same HTTP and WebSocket.
 
     async with Client("http://127.0.0.1:8420") as client:
-        await client.login("ada", "a secret of hers")
+        await client.login("ada", "her secret")
         join = await client.find(mode="duel", size=2)
         async with client.connect(join) as connection:
             async for event in connection:
                 ...
 
-Every call raises the LobbyError that the server raised, or Disconnected when there was no answer. It knows
-no rule of any mode and prints nothing.
+Every call raises the LobbyError that the server reports, or Disconnected when there is no answer. This module must
+never depend on the rules of a mode, and never print.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ import msgspec
 
 from tussle.lobby.errors import LobbyError, ProtocolError
 from tussle.lobby.rules.spring import SpringRun
+from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.transcript import Disconnected, error_of
 
-__all__ = ["Client", "Join", "LeaderboardRow", "Login", "Me"]
+__all__ = ["Client", "Join", "Login", "Me"]
 
 
 T = TypeVar("T")
 
 
 class Login(msgspec.Struct, frozen=True):
-    """Who this client is now. ``token`` is a secret."""
+    """The answer to a login. ``token`` is a secret, valid for ``expires_s`` seconds."""
 
     player: str
     name: str
@@ -44,8 +45,8 @@ class Login(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """A place in a session and the way to it. ``ticket`` is a secret, good once and for some seconds; ``servers`` are
-    other addresses that take it, should the first one not answer."""
+    """A seat, or an observer's place, in a session. ``ticket`` is a secret that works once, for some seconds, at
+    ``ws_url``; ``servers`` are other addresses that accept it."""
 
     session: str
     role: Literal["player", "observer"]
@@ -58,6 +59,8 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Me(msgspec.Struct, frozen=True):
+    """The account of the player who is logged in. ``rating`` is by mode; ``session`` is where the player has a seat."""
+
     player: str
     name: str
     kind: str = "person"
@@ -66,14 +69,6 @@ class Me(msgspec.Struct, frozen=True):
     rating: dict[str, float] = {}
     played: int = 0
     won: int = 0
-
-
-class LeaderboardRow(msgspec.Struct, frozen=True):
-    player: str
-    name: str
-    value: float
-    provisional: bool = False
-    played: int = 0
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -96,9 +91,10 @@ class _Problem(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """One player at one server. Obliges the caller to ``aclose`` it, or to use it as an async context.
+    """One player at one server. Close it with ``aclose``, or use it as an async context manager.
 
-    timeout_s bounds each call. ``token``: a login token that is already there, instead of ``login``.
+    ``timeout_s`` bounds each call [s]. ``token``: a login token from an earlier login, instead of ``login``. ``rng``
+    decides the delays of reconnections; ``transport`` replaces the network in tests.
     """
 
     def __init__(
@@ -131,10 +127,10 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the HTTP connections; seats and sessions stay."""
+        """Close the HTTP connections. Seats are kept."""
         await self._http.aclose()
 
-    # -- who -----------------------------------------------------------------------------------
+    # -- account -------------------------------------------------------------------------------
 
     async def login(
         self,
@@ -144,14 +140,18 @@ class Client:
         kind: Literal["person", "bot"] = "person",
         skill: str | None = None,
     ) -> Login:
-        """Log in: with a name and its secret (the first to give one owns the name), or without as a guest.
-        Raises AuthError for a taken name without its secret. ``skill``: how a bot plays, for the record."""
+        """Log in; later calls are made as this player.
+
+        With a name and a secret: the first login creates the account. With a name only, or with nothing: a guest.
+        ``skill`` records how a bot plays. Raises AuthError if the name belongs to an account with another secret.
+        """
         body = {"name": name, "secret": secret, "kind": kind, "skill": skill}
         login = await self._post("/api/login", Login, body)
         self.me, self.token = login, login.token
         return login
 
     async def whoami(self) -> Me:
+        """The account that is logged in. Raises AuthError without a valid login."""
         return await self._get("/api/me", Me)
 
     # -- seats ---------------------------------------------------------------------------------
@@ -159,8 +159,10 @@ class Client:
     async def find(
         self, *, mode: str = "duel", size: int = 2, body: str | None = None, ready: bool = True
     ) -> Join:
-        """A seat in the oldest open lobby of that mode and size, or in a new one. Raises Conflict for a
-        player who is in a session already."""
+        """Take a seat in the oldest open lobby of that mode and size, or open one.
+
+        Raises Conflict if the player is in a session already.
+        """
         return await self._post("/api/find", Join, {"mode": mode, "size": size, "body": body, "ready": ready})
 
     async def open(
@@ -174,31 +176,34 @@ class Client:
         scene: str | None = None,
         params: dict[str, Any] | None = None,
     ) -> Join:
-        """The first seat of a new lobby. A private one is found by its token only."""
+        """Open a lobby and take its first seat. Only its token leads to a private lobby."""
         body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
         return await self._post("/api/open", Join, {**body_of, "scene": scene, "params": params})
 
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
-        """A seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
+        """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
         return await self._post("/api/join", Join, {"session": session, "body": body, "ready": ready})
 
     async def observe(self, session: str) -> Join:
-        """A place among those who watch. Raises NotFound."""
+        """Become an observer of that session. Raises NotFound."""
         return await self._post("/api/observe", Join, {"session": session})
 
     async def leave(self, session: str) -> None:
-        """Give up the seat, without a socket."""
+        """Give up the seat in that session."""
         await self._request("POST", "/api/leave", {"session": session})
 
     def connect(self, join: Join, *, give_up_s: float = 60.0, history: bool = False) -> SessionConnection:
-        """The connection of a seat, to be entered with ``async with``. It reconnects by itself, for ``give_up_s``
-        without success. ``history``: begin with every event since the first, not with the whole view."""
+        """The connection for a join; enter it with ``async with``.
+
+        It reconnects by itself, and gives up after ``give_up_s`` seconds without a connection. ``history``: begin with
+        every event since the first, instead of the whole view.
+        """
 
         async def renew() -> tuple[str, str]:
             path = "/api/observe" if join.role == "observer" else "/api/join"
-            for place in ("", *map(_http_address, join.servers)):
+            for address in ("", *map(_http_address, join.servers)):
                 try:
-                    again = await self._post(place + path, Join, {"session": join.session})
+                    again = await self._post(address + path, Join, {"session": join.session})
                 except Disconnected as error:
                     unreachable = error
                 else:
@@ -215,44 +220,47 @@ class Client:
             rng=self._rng,
         )
 
-    # -- looking -------------------------------------------------------------------------------
+    # -- lists ---------------------------------------------------------------------------------
 
     async def sessions(
         self, *, mode: str | None = None, status: str | None = None, search: str | None = None
     ) -> list[SessionView]:
+        """The open and running sessions that match. ``search``: a part of a token or a player's name."""
         asked = {"mode": mode, "status": status, "search": search}
         params = {name: value for name, value in asked.items() if value}
         return (await self._get("/api/sessions", _Sessions, params)).sessions
 
     async def session(self, session: str) -> SessionView:
-        """Raises NotFound, also for one whose keys have expired."""
+        """One session. Raises NotFound, also after its keys have expired."""
         return await self._get(f"/api/sessions/{session}", SessionView)
 
     async def catalogue(self) -> dict[str, Any]:
+        """The catalogue: bodies, materials, scenes and modes, by id."""
         return await self._get("/api/catalogue", dict[str, Any])
 
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
+        """The best players of a mode, best first."""
         return (await self._get(f"/api/leaderboard/{mode}", _Rows)).rows
 
-    # -- the two stream solvers of the spring-damper ---------------------------------------------
+    # -- spring-damper -------------------------------------------------------------------------
 
     async def begin_spring(self, name: str, *, x: float = 0.0, v: float = 1.0) -> str:
-        """Begin a run at x [m], v [m/s]; what ``look_at_spring`` calls it. It waits for solvers that are not up."""
+        """Begin a run at x [m], v [m/s]; returns its id. It waits until the two stream solvers are running."""
         return (await self._post("/api/springs", _Run, {"name": name, "x": x, "v": v})).run
 
     async def look_at_spring(self, run: str, after: str = "") -> SpringRun:
-        """The steps after that entry, beside the closed form. Raises NotFound."""
+        """The steps of a run after the entry ``after``, beside the closed form. Raises NotFound."""
         return await self._get(f"/api/springs/{run}", SpringRun, {"after": after})
 
     async def healthy(self) -> bool:
-        """Whether the server is there and takes players."""
+        """Whether the server answers and accepts players."""
         try:
             await self._request("GET", "/healthz")
         except LobbyError:
             return False
         return True
 
-    # -- inside --------------------------------------------------------------------------------
+    # -- internals -----------------------------------------------------------------------------
 
     async def _get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
         return _decode(await self._request("GET", path, params=params), kind)
@@ -287,7 +295,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
-        raise ProtocolError(f"the server's answer is not what its protocol says: {error}") from None
+        raise ProtocolError(f"the server's answer does not follow the protocol: {error}") from None
 
 
 def _problem(response: httpx.Response) -> LobbyError:
@@ -295,7 +303,10 @@ def _problem(response: httpx.Response) -> LobbyError:
         problem = msgspec.json.decode(response.content, type=_Problem)
     except msgspec.DecodeError:
         problem = _Problem(title=response.reason_phrase)
-    told = problem.detail or problem.title or f"HTTP {response.status_code}"
+    message = problem.detail or problem.title or f"HTTP {response.status_code}"
     return error_of(
-        problem.code or f"http_{response.status_code}", told, field=problem.field, status=response.status_code
+        problem.code or f"http_{response.status_code}",
+        message,
+        field=problem.field,
+        status=response.status_code,
     )

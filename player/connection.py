@@ -1,14 +1,13 @@
-"""A seat in a session over WebSocket: a thin layer of sockets and waiting around a Transcript.
+"""A connection to one session over WebSocket: sockets and waiting around a Transcript.
 
     async with client.connect(join) as connection:
         async for event in connection:
-            if event.t == "turn_started" and event.d["seat"] == connection.seat:
+            if connection.my_turn(event):
                 await connection.act("launch", azimuth=30.0, elevation=0.0, power=1.0)
 
-One task, owned by the ``async with``, keeps the connection: it connects, says hello, reads, and after a
-close does what the table in docs/protocol.md says. A call that waits for an answer goes on waiting over a
-reconnection. This module must never judge the rules of a mode, and never decode a frame that nobody looks
-at.
+One task, owned by the ``async with``, keeps the connection: it connects, sends hello, reads, and after a close acts by
+the table of close codes in docs/protocol.md. A call that waits for an answer keeps waiting during a reconnection. This
+module must never check the rules of a mode, and never decode a frame that nobody reads.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
@@ -52,29 +51,28 @@ if TYPE_CHECKING:
 __all__ = ["Renew", "SessionConnection", "is_loopback"]
 
 Renew = Callable[[], Awaitable[tuple[str, str]]]
-"""Another ticket for the same place, and the address to show it at. Raises LobbyError."""
+"""Gets another ticket for the same seat, and the WebSocket address that accepts it. Raises LobbyError."""
 
 EVENTS_KEPT = 4096
-"""Events that wait for a slow reader. When more come they are given up for one whole view: see __aiter__."""
+"""Events that wait for a slow reader. When there are more, all are dropped and the whole view is requested: see
+__aiter__."""
 
 COMMANDS_PENDING = 64
-"""Commands that may wait for their answer at once; the server remembers as many replies."""
+"""Commands that may wait for their answers at once; the server keeps as many replies."""
 
 STABLE_S = 3.0
-"""A connection that lived this long was a good one: the next trouble starts from the shortest delay.
-Without it a server that welcomes and closes at once would be called ten times a second."""
+"""A connection that lasted this long resets the back-off [s]. Without this limit a server that sends a welcome and
+closes at once would be called ten times a second."""
 
 _FRAME_KIND, _TOPOLOGY_KIND = 1, 2
 _EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
 
 
 class SessionConnection:
-    """Obliges the caller to enter it (``async with``), which connects or raises, and to read its events: an
-    unread event is kept, up to EVENTS_KEPT.
+    """One client's connection to a session. Enter it with ``async with``, which connects or raises Disconnected.
 
-    view: the session as of the last whole view; events since then are not worked into it. notice: the newest word on
-    how the service fares, since the newest welcome.
-    servers: other addresses that take the ticket, for when the first one does not answer.
+    Read its events: unread ones are kept, up to EVENTS_KEPT. ``reconnections`` counts reconnections, ``rtt_s`` is the
+    newest round-trip time [s], ``notice`` the newest notice since the newest welcome, ``error`` why the client gave up.
     """
 
     def __init__(
@@ -141,69 +139,75 @@ class SessionConnection:
     ) -> None:
         if self._keeper is not None:
             self._keeper.cancel()
-        # The body's own error is the caller's: the group is only told of cancellation, which it must know of.
+        # The task group must see a cancellation. Any other error of the body goes to the caller unchanged.
         passed = error if isinstance(error, asyncio.CancelledError) else None
         await self._group.__aexit__(type(passed) if passed else None, passed, trace if passed else None)
 
-    # -- what is known ---------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
-        """Whether the server would hear a command now. A command in between waits for the reconnection."""
+        """Whether the connection is open. A command sent while it is not waits for the reconnection."""
         return self._transcript.live
 
     @property
     def closed(self) -> bool:
-        """Whether it is over: left, ended or given up (then ``error`` says why)."""
+        """Whether the connection is over: left, ended, or given up (then ``error`` is the reason)."""
         return self._keeper is not None and self._keeper.done()
 
     @property
     def welcome(self) -> WelcomeData:
+        """The newest welcome message."""
         assert self._transcript.welcome is not None, "not entered"
         return self._transcript.welcome
 
     @property
     def view(self) -> SessionView | None:
+        """The session as of the last whole view; later events are not applied to it."""
         return self._transcript.view
 
     @property
     def observers(self) -> ObserversData:
-        """Who only watches: how many, and the first of their names."""
+        """How many observers there are, and the first of their names."""
         return self._transcript.observers
 
     @property
     def session(self) -> str:
+        """The session's token."""
         return self.welcome.session
 
     @property
     def seat(self) -> int | None:
+        """This player's seat; None for an observer."""
         return self.welcome.seat
 
     @property
     def v(self) -> int:
+        """Number of the newest event that was delivered or is covered by a view."""
         return self._transcript.v
 
     @property
     def epoch(self) -> int:
+        """The fencing token of the session's newest owner that was seen."""
         return self._transcript.epoch
 
     @property
     def resume_token(self) -> str | None:
-        """What another process needs to take this seat over."""
+        """The token with which another process can take over this seat. A secret."""
         return self._transcript.resume
 
     def store_ms(self) -> float:
-        """The store's clock now [ms], as far as this client can tell: what deadlines (``ends_at``) are in."""
+        """Estimate of the store's clock now [ms since 1970]. Deadlines such as ``ends_at`` are in it."""
         return time.time() * 1000 + self._store_ahead_ms
 
     @property
     def last_id(self) -> int:
-        """Number of the newest command of this seat."""
+        """Id of the newest command of this seat."""
         return self._transcript.last_id
 
     @property
     def frame(self) -> Frame | None:
-        """The newest frame, decoded when first looked at."""
+        """The newest frame, decoded when it is first read. None before the first."""
         if self._frame is None and self._frame_bytes is not None:
             from tussle.lobby.wire.frames import decode_frame
 
@@ -212,49 +216,76 @@ class SessionConnection:
 
     @property
     def topology(self) -> Topology | None:
-        """The meshes that the frames move; None until they came."""
+        """The meshes that the frames move. None before they have arrived."""
         if self._topology is None and self._topology_bytes is not None:
             from tussle.lobby.wire.frames import decode_topology
 
             self._topology = decode_topology(self._topology_bytes)
         return self._topology
 
-    # -- what is heard ---------------------------------------------------------------------------
+    def my_turn(self, event: Event) -> Mapping[str, Any] | None:
+        """What this seat may act on, if ``event`` says that it may act now; else None.
+
+        That is the payload of this seat's ``turn_started``, of a ``brief`` in modes without turns, or the brief of a
+        whole view that comes during this seat's turn. A view may repeat a turn that was acted on already.
+        """
+        if self.seat is None:
+            return None
+        if event.t == "brief" or (event.t == "turn_started" and event.d.get("seat") == self.seat):
+            return event.d
+        if event.t == "session" and event.d["status"] == "running" and event.d["turn_seat"] == self.seat:
+            brief: Mapping[str, Any] | None = event.d["brief"]
+            return brief
+        return None
+
+    # -- events and frames -----------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """The session's events in the order of ``v``, each once, over reconnections. Ends when the
-        connection is over on purpose; raises Disconnected when it was given up.
+        """The session's events in the order of ``v``, each once, across reconnections.
 
-        An event of type ``session`` stands for a whole view (``connection.view`` has it): ``d["missed"]``
-        is None, or [first, last] of the events that can no longer be had.
+        Ends when the connection was closed by the session's end or by leaving; raises Disconnected when the client
+        gave up. An event of type ``session`` carries a whole view (also in ``connection.view``): its ``d["missed"]``
+        is None, or [first, last] of the events that are lost.
         """
-        while True:
-            while self._events:
-                yield self._events.popleft()
+        while (event := await self.next_event()) is not None:
+            yield event
+
+    async def next_event(self) -> Event | None:
+        """The next event; None when the connection is over. Raises Disconnected when the client gave up."""
+        while not self._events:
             if self.closed:
                 if self.error is not None:
                     raise self.error
-                return
+                return None
             self._changed.clear()
             await self._changed.wait()
+        return self._events.popleft()
+
+    async def wait_for(self, *types: str) -> Event:
+        """Return the next event of a type in ``types``; skip others. Raises Disconnected if the session ends first."""
+        async for event in self:
+            if event.t in types:
+                return event
+        raise Disconnected(f"the session ended before {' or '.join(types)}")
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """Frames as they come, the newest only: a slow reader skips. Ends with the connection."""
-        last: Frame | None = None
-        while True:
-            frame = self.frame
-            if frame is not None and frame is not last:
-                last = frame
-                yield frame
-                continue
+        """Frames as they arrive, always the newest: a slow reader skips. Ends with the connection."""
+        frame: Frame | None = None
+        while (frame := await self.next_frame(frame)) is not None:
+            yield frame
+
+    async def next_frame(self, after: Frame | None = None) -> Frame | None:
+        """The newest frame, once it is another one than ``after``; None when the connection is over."""
+        while (frame := self.frame) is None or frame is after:
             if self.closed:
-                return
+                return None
             self._framed.clear()
             await self._framed.wait()
+        return frame
 
     async def notices(self) -> AsyncIterator[NoticeData]:
-        """How the service fares, the newest only: ``paused`` while the store is away and nothing steps, ``resumed``
-        when it goes on, with the turn's new end. ``notice`` has it too. Ends with the connection."""
+        """Notices of the service, always the newest: ``paused`` while the store does not answer and the session does
+        not step, ``resumed`` with the turn's new deadline. Also in ``notice``. Ends with the connection."""
         last: NoticeData | None = None
         while not self.closed:
             self._noticed.clear()
@@ -264,17 +295,22 @@ class SessionConnection:
                 continue
             await self._noticed.wait()
 
-    # -- what is said ----------------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------------------
 
     async def act(self, kind: str, /, **numbers: Any) -> int | None:
-        """Act in the world; returns the first tick that the input acts in. Raises what the server answers
-        (NotYourTurn, Refused with its field, ...) or Disconnected; after Disconnected it may have acted."""
+        """Act in the world; returns the first tick that the input acts in.
+
+        Raises the server's error (NotYourTurn, Refused with its ``field``, ...) or Disconnected. After Disconnected the
+        action may have happened.
+        """
         return await self._command("act", {"kind": kind, "d": numbers})
 
     async def chat(self, text: str) -> None:
+        """Say something to all members."""
         await self._command("chat", {"text": text})
 
     async def ready(self, ready: bool = True) -> None:
+        """Declare whether this seat is ready; the session starts when all are."""
         await self._command("ready", {"ready": ready})
 
     async def choose(self, body: str) -> None:
@@ -282,18 +318,18 @@ class SessionConnection:
         await self._command("choose", {"body": body})
 
     async def leave(self) -> None:
-        """Give up the seat. The server closes the connection; there is no way back."""
+        """Give up the seat; the server closes the connection. A later join is a new seat."""
         with contextlib.suppress(Disconnected):
             await self._command("leave", None)
 
     async def resync(self) -> None:
-        """Ask for the whole view; it comes as an event of type ``session``."""
+        """Request the whole view; it arrives as an event of type ``session``."""
         self._transcript.request_resync()
         await self._flush()
 
     async def ping(self) -> float:
-        """The round trip to the server and back [s]; also kept in ``rtt_s``. Raises Disconnected, and
-        TimeoutError when no answer comes."""
+        """The round-trip time to the server [s]; also kept in ``rtt_s``. Raises Disconnected, and TimeoutError if
+        there is no answer."""
         if not self.connected:
             raise Disconnected("not connected now")
         at = time.monotonic()
@@ -317,8 +353,7 @@ class SessionConnection:
         self._answers[number] = future
         try:
             await self._flush()
-            # The keeper ends every wait when it gives up; the timeout is for a server that takes and never
-            # answers.
+            # The keeper ends every wait when it gives up; the timeout is for a server that never answers.
             async with asyncio.timeout(self._give_up_s + self._answer_timeout_s):
                 return await future
         except TimeoutError:
@@ -331,8 +366,8 @@ class SessionConnection:
         socket = self._socket
         if socket is None:
             return
-        # One at a time: commands must arrive in the order of their ids. A closed socket is the keeper's to
-        # notice; what is pending is said again on the next one.
+        # One sender at a time: commands must arrive in the order of their ids. The keeper detects a closed socket
+        # and repeats the pending commands on the next one.
         async with self._sending:
             for data in self._transcript.data_to_send():
                 with contextlib.suppress(ConnectionClosed):
@@ -361,13 +396,15 @@ class SessionConnection:
                     case Next.STOP:
                         return
                     case Next.GIVE_UP if code == CloseCode.RESUME_REFUSED and self._may_renew():
-                        pass  # the ticket has lapsed on the way
+                        pass  # the ticket has expired: get another
                     case Next.GIVE_UP:
                         self.error = Disconnected(_sentence(code, reason), close=code)
                         return
                     case Next.MOVE if reason.startswith(("ws://", "wss://", "/")):
                         self.url = urljoin(self.url, reason)
-                        self._ticket_spent = self._ticket_spent and welcomed  # who was sent on still has it
+                        self._ticket_spent = (
+                            self._ticket_spent and welcomed
+                        )  # a redirect before the welcome does not use the ticket
                     case Next.BACK_OFF:
                         at_least_s = 1.0
                     case _:
@@ -382,7 +419,7 @@ class SessionConnection:
             self._finish()
 
     async def _serve(self) -> tuple[int, str]:
-        """One connection from open to close: its close code and reason."""
+        """Run one connection from open to close; returns its close code and reason."""
         try:
             await self._renew_ticket()
         except Disconnected as error:
@@ -411,8 +448,7 @@ class SessionConnection:
                 self._ticket_spent = True
                 await self._flush()
                 while True:
-                    # Only the welcome is waited for under a clock: later the protocol's own pings find a
-                    # dead line.
+                    # Only the welcome has a timeout: later the WebSocket's pings detect a dead connection.
                     async with asyncio.timeout(None if self.connected else self._answer_timeout_s):
                         data = await socket.recv()
                     if isinstance(data, bytes):
@@ -422,10 +458,10 @@ class SessionConnection:
                         self._take(outcome)
                     await self._flush()
             except ConnectionClosed as closed:
-                said = closed.rcvd
-                return (said.code, said.reason) if said else (1006, "the line went dead")
+                received = closed.rcvd
+                return (received.code, received.reason) if received else (1006, "the connection was lost")
             except TimeoutError:
-                return CloseCode.ERROR, "no welcome came"
+                return CloseCode.ERROR, "no welcome message"
             except ProtocolError as error:
                 await socket.close(CloseCode.BAD_MESSAGE, error.message[:100])
                 return CloseCode.ERROR, error.message
@@ -433,14 +469,13 @@ class SessionConnection:
                 self._socket = None
 
     def _try_elsewhere(self) -> None:
-        """Any server of the realm can say where the session is now: take another of those that we were told of."""
+        """Choose another known address: any server of the realm knows where the session is."""
         others = [url for url in self._known if url != self.url]
         if others:
             self.url = self._rng.choice(others)
 
     async def _renew_ticket(self) -> None:
-        """Observers have no resume token, and nobody has one before the first welcome: they need a new
-        ticket."""
+        """Get a new ticket if the old one is used and there is no resume token (observers, or before a welcome)."""
         if self._ticket_spent and self._transcript.resume is None and self._renew is not None:
             try:
                 self._transcript.ticket, self.url = await self._renew()
@@ -452,7 +487,7 @@ class SessionConnection:
             self._ticket_spent, self._renewed = False, True
 
     def _may_renew(self) -> bool:
-        """Whether another ticket may be asked for after one was refused: once between two welcomes."""
+        """Whether a refused ticket may be replaced: once between two welcomes."""
         return self._renew is not None and self._transcript.resume is None and not self._renewed
 
     def _binary(self, data: bytes) -> None:
@@ -516,14 +551,14 @@ class SessionConnection:
                 answer.set_exception(error)
         self._welcomed.set()
         loop = asyncio.get_running_loop()
-        # After this task is done, so that readers who wake up find ``closed`` true.
+        # Wake the readers after this task is done, so that they find ``closed`` true.
         loop.call_soon(self._changed.set)
         loop.call_soon(self._framed.set)
         loop.call_soon(self._noticed.set)
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own, where no proxy can help."""
+    """Whether the address is on this machine, so that no proxy is used."""
     return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 

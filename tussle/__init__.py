@@ -1,7 +1,15 @@
 """Tussle: a multiplayer lobby and session server for shared soft-body physics.
 
-The public API. Names are loaded when they are first used (PEP 562), so that ``import tussle`` costs nothing and
-``import tussle.lobby`` loads no client.
+    import tussle
+
+    with tussle.connect("http://127.0.0.1:8420") as client:     # blocking, for scripts and notebooks
+        with client.find(mode="duel", size=2) as session:
+            for event in session: ...
+
+    async with tussle.Client("http://127.0.0.1:8420") as client: ...     # the same, for asyncio
+
+The names of ``__all__`` are the public API. Each is loaded when it is first used (PEP 562), so ``import tussle`` loads
+nothing else, and ``import tussle.lobby`` loads no client.
 
 In a checkout the packages lie beside this folder (``server/``, ``lobby/``, ...); an installed wheel has them inside.
 Both are imported by one name, ``tussle.server``: in a checkout the parent folder is a second place to look for
@@ -10,7 +18,96 @@ submodules. The file ``.checkout`` marks a checkout; it is not part of the wheel
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tussle.lobby.errors import (
+        AuthError,
+        ClientError,
+        CloseCode,
+        Conflict,
+        Forbidden,
+        LobbyError,
+        LobbyFull,
+        NotFound,
+        NotYourTurn,
+        ProtocolError,
+        RateLimited,
+        Refused,
+        ServerFault,
+        SolverFailed,
+        StoreError,
+    )
+    from tussle.lobby.standings import LeaderboardRow
+    from tussle.lobby.wire.frames import Frame, Topology
+    from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
+    from tussle.player.blocking import BlockingClient, BlockingSession, connect
+    from tussle.player.client import Client, Join, Login, Me
+    from tussle.player.connection import SessionConnection
+    from tussle.player.live_client import follow, list_sources
+    from tussle.player.transcript import Disconnected
+
+__all__ = [
+    "AuthError",
+    "BlockingClient",
+    "BlockingSession",
+    "Client",
+    "ClientError",
+    "CloseCode",
+    "Conflict",
+    "Disconnected",
+    "Event",
+    "Forbidden",
+    "Frame",
+    "Join",
+    "LeaderboardRow",
+    "LobbyError",
+    "LobbyFull",
+    "Login",
+    "Me",
+    "NotFound",
+    "NotYourTurn",
+    "NoticeData",
+    "ObserversData",
+    "ProtocolError",
+    "RateLimited",
+    "Refused",
+    "SeatView",
+    "ServerFault",
+    "SessionConnection",
+    "SessionView",
+    "SolverFailed",
+    "StoreError",
+    "Topology",
+    "connect",
+    "follow",
+    "list_sources",
+]
+
+_MODULES = {
+    "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
+    "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
+    "SessionConnection": "player.connection", "Disconnected": "player.transcript",
+    "follow": "player.live_client", "list_sources": "player.live_client",
+    "Event": "lobby.wire.messages", "SessionView": "lobby.wire.messages", "SeatView": "lobby.wire.messages",
+    "ObserversData": "lobby.wire.messages", "NoticeData": "lobby.wire.messages",
+    "Frame": "lobby.wire.frames", "Topology": "lobby.wire.frames", "LeaderboardRow": "lobby.standings",
+}  # fmt: skip
+"""Where a public name is defined; names that are not listed are errors, in lobby.errors."""
 
 if (Path(__file__).parent / ".checkout").is_file():
     __path__.append(str(Path(__file__).resolve().parent.parent))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tussle' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tussle.{_MODULES.get(name, 'lobby.errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -338,7 +338,7 @@ async def test_a_server_that_never_welcomes_is_given_up() -> None:
     async with Stage() as stage:
         stage.deaf = True
         connection = SessionConnection(stage.ws_url, ticket="x", give_up_s=0.3, answer_timeout_s=0.1)
-        with pytest.raises(Disconnected, match="no welcome came"):
+        with pytest.raises(Disconnected, match="no welcome message"):
             async with connection:
                 pass
 

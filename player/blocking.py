@@ -1,0 +1,470 @@
+"""The blocking client, for scripts and notebooks: the asynchronous client behind a background event loop.
+
+    with tussle.connect("http://127.0.0.1:8420") as client:
+        with client.find(mode="duel", size=2) as session:
+            for event in session:
+                if session.my_turn(event):
+                    session.act("launch", azimuth=0.0, elevation=10.0, power=1.0)
+
+Each client owns one thread, which runs the loop. A call hands a coroutine to the loop and waits for its result, so it
+works where another event loop runs already. This module must never repeat what player/client.py does, and never leave
+a thread behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import CancelledError
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from tussle.lobby.standings import LeaderboardRow
+from tussle.lobby.wire.messages import Event, ObserversData, SessionView
+from tussle.player.client import Client, Join, Login, Me
+from tussle.player.connection import SessionConnection
+from tussle.player.transcript import Disconnected
+
+if TYPE_CHECKING:
+    from tussle.lobby.wire.frames import Frame, Topology
+
+__all__ = ["BlockingClient", "BlockingSession", "connect"]
+
+T = TypeVar("T")
+
+CLOSE_S = 5.0
+"""Time that closing a connection may take before it is cancelled [s]."""
+
+
+def connect(
+    url: str = "http://127.0.0.1:8420",
+    name: str | None = None,
+    secret: str | None = None,
+    *,
+    token: str | None = None,
+    timeout_s: float = 30.0,
+) -> BlockingClient:
+    """Connect to a server and log in; returns the client, which is a context manager.
+
+    Without a name the player is a guest. The first login with a name and a secret creates the account. ``token`` is a
+    login token from an earlier login, used instead of a name. ``timeout_s`` bounds each call [s]. Raises AuthError for
+    a wrong secret and Disconnected if the server does not answer; then nothing is left open.
+    """
+    client = BlockingClient(url, token=token, timeout_s=timeout_s)
+    try:
+        if token is None:
+            client.login(name, secret)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+class BlockingClient:
+    """One player at one server. Close it, or use it as a context manager; that closes its sessions too.
+
+    Each call raises the LobbyError that the server reports, Disconnected when there is no answer, and TimeoutError
+    after ``timeout_s`` seconds. Ctrl-C during a call cancels the call; the client can still be used. The methods may
+    be called from several threads.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8420", *, token: str | None = None, timeout_s: float = 30.0
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._loop = _LoopThread()
+        self._sessions: weakref.WeakSet[BlockingSession] = weakref.WeakSet()
+        try:
+            self._client = self._loop.run(_make(url, token, timeout_s), "the start of the client", timeout_s)
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the sessions' connections, the HTTP connections and the thread. Seats are kept: see ``leave``."""
+        if self._loop.closed:
+            return
+        try:
+            for session in list(self._sessions):
+                session.close()
+            self._loop.run(self._client.aclose(), "the close of the client", CLOSE_S)
+        except TimeoutError:
+            pass  # the loop's end cancels what is left
+        finally:
+            self._loop.close()
+
+    @property
+    def server_url(self) -> str:
+        """The server's address."""
+        return self._client.server_url
+
+    @property
+    def token(self) -> str | None:
+        """The login token, a secret; None before a login."""
+        return self._client.token
+
+    @property
+    def me(self) -> Login | None:
+        """The answer to the login; None before one."""
+        return self._client.me
+
+    # -- account -------------------------------------------------------------------------------------
+
+    def login(
+        self,
+        name: str | None = None,
+        secret: str | None = None,
+        *,
+        kind: Literal["person", "bot"] = "person",
+        skill: str | None = None,
+    ) -> Login:
+        """Log in as another player; see ``Client.login``."""
+        return self._call(self._client.login(name, secret, kind=kind, skill=skill), "the login")
+
+    def whoami(self) -> Me:
+        """The account: name, rating, and the session that the player is in."""
+        return self._call(self._client.whoami(), "the account")
+
+    # -- seats ---------------------------------------------------------------------------------------
+
+    def find(
+        self, *, mode: str = "duel", size: int = 2, body: str | None = None, ready: bool = True
+    ) -> BlockingSession:
+        """Take a seat in the oldest open lobby of that mode and size, or open one, and connect to it.
+
+        Raises Conflict if the player is in a session already.
+        """
+        return self._enter(self._client.find(mode=mode, size=size, body=body, ready=ready), "a seat")
+
+    def open(
+        self,
+        *,
+        mode: str = "duel",
+        size: int = 2,
+        body: str | None = None,
+        ready: bool | None = None,
+        private: bool | None = None,
+        scene: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> BlockingSession:
+        """Open a lobby, take its first seat and connect to it. Only its token leads to a private lobby."""
+        opening = self._client.open(
+            mode=mode, size=size, body=body, ready=ready, private=private, scene=scene, params=params
+        )
+        return self._enter(opening, "a new lobby")
+
+    def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> BlockingSession:
+        """Take a seat in that lobby and connect to it. Raises NotFound, LobbyFull, Conflict."""
+        return self._enter(self._client.join(session, body=body, ready=ready), f"a seat in {session}")
+
+    def observe(self, session: str, *, history: bool = False) -> BlockingSession:
+        """Connect to a session as an observer. ``history``: begin with its first event. Raises NotFound."""
+        return self._enter(self._client.observe(session), f"a place in {session}", history=history)
+
+    def leave(self, session: str) -> None:
+        """Give up the seat in that session."""
+        self._call(self._client.leave(session), f"the end of the seat in {session}")
+
+    # -- lists ---------------------------------------------------------------------------------------
+
+    def sessions(
+        self, *, mode: str | None = None, status: str | None = None, search: str | None = None
+    ) -> list[SessionView]:
+        """The open and running sessions that match."""
+        listing = self._client.sessions(mode=mode, status=status, search=search)
+        return self._call(listing, "the list of sessions")
+
+    def session(self, session: str) -> SessionView:
+        """One session. Raises NotFound, also after its keys have expired."""
+        return self._call(self._client.session(session), f"the view of {session}")
+
+    def catalogue(self) -> dict[str, Any]:
+        """The catalogue: bodies, materials, scenes and modes, by id."""
+        return self._call(self._client.catalogue(), "the catalogue")
+
+    def leaderboard(self, mode: str) -> list[LeaderboardRow]:
+        """The best players of a mode, best first."""
+        return self._call(self._client.leaderboard(mode), f"the leaderboard of {mode}")
+
+    def healthy(self) -> bool:
+        """Whether the server answers and accepts players."""
+        return self._call(self._client.healthy(), "the server's health")
+
+    # -- internals -----------------------------------------------------------------------------------
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:
+        return self._loop.run(coroutine, what, self._timeout_s)
+
+    def _enter(
+        self, joining: Coroutine[Any, Any, Join], what: str, *, history: bool = False
+    ) -> BlockingSession:
+        join = self._call(joining, what)
+        session = BlockingSession(self._loop, self._client, join, self._timeout_s, history=history)
+        self._sessions.add(session)
+        return session
+
+
+class BlockingSession:
+    """A connected session. ``BlockingClient`` makes it. Iterate it for the session's events, each once, in order.
+
+    Close it, or use it as a context manager. Closing keeps the seat: ``leave`` gives it up. The connection
+    reconnects by itself; a call waits during a reconnection.
+    """
+
+    def __init__(
+        self, loop: _LoopThread, client: Client, join: Join, timeout_s: float, *, history: bool
+    ) -> None:
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self._connection, self._held, self._closing = loop.run(
+            _hold_open(client, join, history), f"the connection to {join.session}", timeout_s
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the seat is kept. Closing twice is allowed."""
+        if self._loop.closed:
+            return
+        with contextlib.suppress(TimeoutError):
+            self._loop.run(_release(self._held, self._closing), "the close of the connection", CLOSE_S)
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> str:
+        """The session's token: other players join with it."""
+        return self._connection.session
+
+    @property
+    def seat(self) -> int | None:
+        """This player's seat; None for an observer."""
+        return self._connection.seat
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open now."""
+        return self._connection.connected
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is over and does not come back."""
+        return self._connection.closed
+
+    @property
+    def view(self) -> SessionView | None:
+        """The session as of the last whole view; later events are not applied to it."""
+        return self._connection.view
+
+    @property
+    def observers(self) -> ObserversData:
+        """How many observers there are, and the first of their names."""
+        return self._connection.observers
+
+    @property
+    def frame(self) -> Frame | None:
+        """The newest frame: positions of all vertices at a tick. None before the first."""
+        return self._on_loop(lambda: self._connection.frame)
+
+    @property
+    def topology(self) -> Topology | None:
+        """The meshes that the frames move. None before they have arrived."""
+        return self._on_loop(lambda: self._connection.topology)
+
+    def my_turn(self, event: Event) -> Mapping[str, Any] | None:
+        """What this seat may act on, if ``event`` says that it may act now; else None."""
+        return self._connection.my_turn(event)
+
+    # -- events and frames ---------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Event]:
+        """The events, without a timeout. Ends with the session; raises Disconnected when the client gives up."""
+        return self.events()
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """The events. Raises TimeoutError if one takes longer than ``timeout_s``; a new iterator continues."""
+        while (event := self.next_event(timeout_s)) is not None:
+            yield event
+
+    def next_event(self, timeout_s: float | None = None) -> Event | None:
+        """The next event; None when the session has ended. Raises TimeoutError and Disconnected."""
+        return self._loop.run(self._connection.next_event(), self._naming("the next event"), timeout_s)
+
+    def wait_for(self, *types: str, timeout_s: float | None = None) -> Event:
+        """Skip events until one of a type in ``types``, and return it.
+
+        Raises TimeoutError after ``timeout_s`` in all, and Disconnected if the session ends first.
+        """
+        names = " or ".join(types)
+        return self._loop.run(self._connection.wait_for(*types), self._naming(names), timeout_s)
+
+    def frames(self, timeout_s: float | None = None) -> Iterator[Frame]:
+        """Frames as they arrive, always the newest: a slow reader skips. Ends with the connection."""
+        frame: Frame | None = None
+        while (frame := self._next_frame(frame, timeout_s)) is not None:
+            yield frame
+
+    def _next_frame(self, after: Frame | None, timeout_s: float | None) -> Frame | None:
+        return self._loop.run(self._connection.next_frame(after), self._naming("the next frame"), timeout_s)
+
+    # -- commands ------------------------------------------------------------------------------------
+
+    def act(self, kind: str, /, **numbers: Any) -> int | None:
+        """Act in the world; returns the first tick that the input acts in.
+
+        Raises NotYourTurn, Refused (its ``field`` names the number) and other errors of the server. After Disconnected
+        or TimeoutError the action may have happened.
+        """
+        return self._call(self._connection.act(kind, **numbers), f"the answer to {kind}")
+
+    def chat(self, text: str) -> None:
+        """Say something to all members."""
+        self._call(self._connection.chat(text), "the answer to chat")
+
+    def ready(self, ready: bool = True) -> None:
+        """Declare whether this seat is ready; the session starts when all are."""
+        self._call(self._connection.ready(ready), "the answer to ready")
+
+    def choose(self, body: str) -> None:
+        """Choose a body while the lobby waits."""
+        self._call(self._connection.choose(body), "the answer to choose")
+
+    def leave(self) -> None:
+        """Give up the seat; the connection closes and does not come back."""
+        self._call(self._connection.leave(), "the answer to leave")
+
+    def ping(self) -> float:
+        """The round-trip time to the server [s]."""
+        return self._call(self._connection.ping(), "the answer to a ping")
+
+    # -- internals -----------------------------------------------------------------------------------
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:
+        return self._loop.run(coroutine, self._naming(what), self._timeout_s)
+
+    def _naming(self, what: str) -> str:
+        return f"{what} in session {self._connection.session}"
+
+    def _on_loop(self, read: Callable[[], T]) -> T:
+        async def call() -> T:
+            return read()
+
+        return self._call(call(), "the state")
+
+
+class _LoopThread:
+    """One event loop in one thread. A forgotten one is closed by the garbage collector, or at exit."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=_run_loop, args=(self._loop,), name="tussle-client", daemon=True
+        )
+        self._thread.start()
+        self.close = weakref.finalize(self, _stop_loop, self._loop, self._thread)
+
+    @property
+    def closed(self) -> bool:
+        return not self.close.alive
+
+    def run(self, coroutine: Coroutine[Any, Any, T], what: str, timeout_s: float | None) -> T:
+        """Run a coroutine in the loop and wait for its result.
+
+        Raises TimeoutError, with ``what`` in its message, after ``timeout_s``. The limit is kept in the loop, so that
+        a result is returned or still to come, never lost. An exception here (Ctrl-C) cancels the coroutine.
+        """
+        if self.closed or threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("the client is closed" if self.closed else "called from the client's own loop")
+        future = asyncio.run_coroutine_threadsafe(_limited(coroutine, what, timeout_s), self._loop)
+        try:
+            return future.result()
+        except BaseException as error:
+            future.cancel()
+            if self.closed and isinstance(error, CancelledError):
+                raise Disconnected(f"the client was closed during {what}") from None
+            raise
+
+
+async def _limited(coroutine: Coroutine[Any, Any, T], what: str, timeout_s: float | None) -> T:
+    limit = asyncio.timeout(timeout_s)
+    try:
+        async with limit:
+            return await coroutine
+    except TimeoutError:
+        if limit.expired():
+            raise TimeoutError(f"waited {timeout_s:g} s for {what}") from None
+        raise
+
+
+async def _make(url: str, token: str | None, timeout_s: float) -> Client:
+    return Client(url, token=token, timeout_s=timeout_s)
+
+
+async def _hold_open(
+    client: Client, join: Join, history: bool
+) -> tuple[SessionConnection, asyncio.Task[None], asyncio.Event]:
+    """Open a connection in a new task: the task that enters a task group must also leave it."""
+    connection = client.connect(join, history=history)
+    opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    closing = asyncio.Event()
+
+    async def hold() -> None:
+        try:
+            async with connection:
+                opened.set_result(None)
+                await closing.wait()
+        except Exception as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+
+    task = asyncio.create_task(hold(), name="blocking-session")
+    try:
+        await opened
+    except BaseException:
+        task.cancel()
+        raise
+    return connection, task, closing
+
+
+async def _release(task: asyncio.Task[None], closing: asyncio.Event) -> None:
+    closing.set()
+    await task
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    with contextlib.suppress(RuntimeError):  # closed already
+        loop.call_soon_threadsafe(loop.stop)
+    if thread is not threading.current_thread():
+        thread.join(CLOSE_S)

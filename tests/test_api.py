@@ -1,0 +1,53 @@
+"""The public API of the package ``tussle``: what it offers, and that importing it is cheap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tussle
+
+HEAVY = ("httpx", "websockets", "redis", "numpy", "numba", "ipctk", "scipy", "meshio")
+
+
+def loaded(code: str) -> set[str]:
+    """Which of HEAVY a fresh interpreter has loaded after ``code``."""
+    script = f"{code}\nimport sys; print(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("module", ["tussle", "tussle.lobby", "tussle.lobby.errors", "tussle.lobby.settings"])
+def test_importing_the_package_loads_no_client(module: str) -> None:
+    assert loaded(f"import {module}, sys\nassert 'tussle.player.client' not in sys.modules") == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import tussle; tussle.Client", "import tussle; tussle.connect; tussle.Event; tussle.Disconnected"],
+)
+def test_the_client_loads_no_store_and_no_physics(code: str) -> None:
+    assert loaded(code) <= {"httpx", "websockets"}
+
+
+def test_the_bots_load_no_physics() -> None:
+    code = "import runpy, sys; sys.argv = ['player', '--help']\n"
+    code += "try: runpy.run_module('tussle.player', run_name='__main__')\n"
+    assert not loaded(f"{code}except SystemExit: pass") & {"numba", "ipctk", "scipy", "meshio", "redis"}
+    rules = "import numpy as np\nfrom tussle.player.bots import decide_by_mode\n"
+    rules += "decide_by_mode('duel', 'sharp', np.random.default_rng(1))"
+    assert not loaded(rules) & {"numba", "ipctk", "scipy", "meshio", "redis"}
+
+
+@pytest.mark.parametrize("name", tussle.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert name in dir(tussle)
+    value = getattr(tussle, name)
+    assert value.__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        _ = tussle.Clinet
