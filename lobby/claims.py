@@ -15,12 +15,13 @@ from typing import Any
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo
+from tussle.lobby.session_scripts import status_argument
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 
 __all__ = ["Claims", "Recovered", "Unheld"]
 
-CLAIMABLE = ",starting,running,paused,"
+CLAIMABLE = status_argument((Status.STARTING, Status.RUNNING, Status.PAUSED))
 PAGE = 1000
 """Sessions of an index that are asked about at once."""
 
@@ -93,6 +94,15 @@ class Claims:
                 keys.servers,
             ],
             [unheld.holder.id, unheld.holder.nonce, holder.id, holder.nonce, holder.url, CLAIMABLE],
+        )
+        return bool(reply[1] == "1")
+
+    async def rehome(self, session: str, old: HolderAddress, new: HolderAddress) -> bool:
+        """Give a waiting lobby whose holder is dead a new one. Returns False if ``old`` lives or is not its holder."""
+        reply = await self._store.run(
+            "rehome",
+            [self._keys.session(session), self._keys.server(old.id)],
+            [old.id, old.nonce, new.id, new.nonce, new.url],
         )
         return bool(reply[1] == "1")
 

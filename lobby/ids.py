@@ -1,7 +1,7 @@
-"""Names that are drawn by chance: session tokens, player ids, secrets. Nothing else makes identifiers.
+"""Random identifiers: session tokens, player ids, server ids, secrets. Nothing else makes identifiers.
 
-A session token is a public address that people type: 8 characters without look-alikes. Tickets, login and resume
-tokens are secrets: 256 bits, and the store sees only their SHA-256.
+A session token is a public address that people type: 8 characters without look-alikes. Tickets, login tokens and
+resume tokens are secrets of 256 bits. The store keeps only their SHA-256.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import re
 import secrets
 
 __all__ = [
+    "format_ticket",
     "is_session_token",
     "new_player_id",
     "new_secret",
     "new_server_id",
     "new_session_token",
+    "parse_ticket",
     "secret_hash",
 ]
 
@@ -28,26 +30,43 @@ def _draw(length: int) -> str:
 
 
 def new_session_token() -> str:
-    """30^8 = 6.6e11 addresses."""
+    """One of 30^8 = 6.6e11 tokens."""
     return _draw(8)
 
 
 def is_session_token(text: str) -> bool:
+    """Whether a text has the form of a session token."""
     return TOKEN.match(text) is not None
 
 
 def new_player_id() -> str:
+    """One of 30^11 ids."""
     return "p" + _draw(11)
 
 
 def new_server_id() -> str:
+    """One of 30^7 ids."""
     return "s" + _draw(7)
 
 
 def new_secret() -> str:
+    """256 random bits as URL-safe text."""
     return secrets.token_urlsafe(32)
 
 
 def secret_hash(secret: str) -> str:
-    """What is stored of a secret. A plain hash is enough for 256 random bits; people's secrets go through argon2."""
+    """The stored form of a secret. A plain hash is enough for 256 random bits; secrets of people go through argon2."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def format_ticket(session: str, player: str, secret: str) -> str:
+    """The text of a ticket. A resume token has the same form."""
+    return f"{session}.{player}.{secret}"
+
+
+def parse_ticket(text: str) -> tuple[str, str, str] | None:
+    """Session, player and secret of a ticket or resume token; None for any other text."""
+    parts = text.split(".")
+    if len(parts) != 3 or not is_session_token(parts[0]) or not all(parts):
+        return None
+    return parts[0], parts[1], parts[2]

@@ -11,10 +11,11 @@ from typing import Literal
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.errors import NotFound
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.roles import Role
+from tussle.lobby.seating import Seating
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.store import Store
+from tussle.lobby.views import Views
 
 __all__ = ["Operators"]
 
@@ -22,9 +23,10 @@ __all__ = ["Operators"]
 class Operators:
     """The operators of a realm and what they do. Every method raises StoreError."""
 
-    def __init__(self, store: Store, settings: Settings, lobbies: Lobbies) -> None:
-        self._store = store
-        self._lobbies = lobbies
+    def __init__(self, scripts: SessionScripts, settings: Settings, seating: Seating) -> None:
+        self._scripts = scripts
+        self._seating = seating
+        self._views = Views(scripts.store)
         self._names = {name.strip().lower() for name in settings.operators.split(",") if name.strip()}
 
     def roles_of(self, player: PlayerInfo) -> frozenset[Role]:
@@ -47,27 +49,22 @@ class Operators:
     async def end(self, session: str, by: str) -> None:
         """End a session: a run without a result, also one that is being set up, as soon as it stands; a waiting lobby
         by sending everybody away. Raises NotFound; Conflict ``not_running`` when it ended meanwhile."""
-        view = await self._lobbies.view(session)
+        view = await self._views.view(session)
         if view.status in ("starting", "running", "paused"):
             await self._operate(session, "end", by)
         else:
             for seat in view.seats:
-                await self._lobbies.leave(seat.player, session)
+                await self._seating.leave(seat.player, session)
 
     async def kick(self, session: str, player: str) -> None:
         """Take a member's seat away, as if they had left. Raises NotFound when they have none."""
-        view = await self._lobbies.view(session)
+        view = await self._views.view(session)
         if player not in {seat.player for seat in view.seats}:
             raise NotFound(f"{player!r} has no seat there", code="not_member", field="player")
-        await self._lobbies.leave(player, session)
+        await self._seating.leave(player, session)
 
     async def _operate(self, session: str, operation: Literal["pause", "resume", "end"], by: str) -> None:
-        keys = self._store.keys
-        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
-        if mode is None:
+        shape = await self._scripts.find_shape(session)
+        if shape is None:
             raise NotFound("there is no such session", code="no_such_session", field="session")
-        await self._store.run(
-            "operate",
-            keys.for_scripts(session, mode, int(size)),
-            [session, keys.wake(session), keys.lifecycle, operation, by],
-        )
+        await self._scripts.run("operate", session, [], [operation, by], shape=shape)

@@ -9,7 +9,7 @@ finds its own traces. This module must never look into a state, a specification 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ import msgspec
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
 from tussle.lobby.servers import HolderAddress
+from tussle.lobby.session_scripts import status_argument
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
@@ -156,7 +157,7 @@ class Runs:
         reply = await self._store.run(
             "take_up",
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
-            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, _between_commas(allowed)],
+            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, status_argument(allowed)],
         )
         _, epoch, mode, size, scene, params, events_tick, *seats = reply
         fence = Fence(
@@ -341,7 +342,7 @@ class Runs:
                 [*(keys.session_player(session, p) for p in members), *(keys.player(p) for p in members)],
                 [
                     tick, event.value, reason, "" if result is None else msgspec.json.encode(result),
-                    _between_commas(sources), len(members), *members,
+                    status_argument(sources), len(members), *members,
                     *_tick_args(events, fields or {}, {p: (seats or {}).get(p, {}) for p in members}),
                 ],
             )  # fmt: skip
@@ -378,11 +379,6 @@ class Runs:
 
 
 _MEMBER_FIELDS = ("name", "kind", "skill", "body", "left", "last_id")
-
-
-def _between_commas(statuses: Iterable[Status]) -> str:
-    """As scripts look for one of them: ',running,paused,'."""
-    return "," + "".join(f"{status.value}," for status in sorted(statuses))
 
 
 def _text(value: Any) -> Argument:

@@ -12,7 +12,7 @@ import msgspec
 
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
-from tussle.lobby.servers import socket_address
+from tussle.lobby.servers import HolderAddress, socket_address
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event, ObserversData, SeatView, SessionView
 
@@ -49,8 +49,30 @@ class Views:
             raise NotFound(f"there is no session {session}", field="session")
         return found[session][0]
 
+    async def holder_of(self, session: str) -> tuple[HolderAddress, str]:
+        """The server that holds a session, and the session's status. Raises NotFound."""
+        key = self._store.keys.session(session)
+        server, nonce, url, status = await self._store.call(
+            "HMGET", key, "holder", "holder_nonce", "holder_url", "status"
+        )
+        if status is None:
+            raise NotFound(f"there is no session {session[:16]}", field="session")
+        return HolderAddress(server or "", nonce or "", url or ""), status
+
+    async def newest_v(self, session: str) -> int:
+        """The v of the newest event; 0 if the session does not exist."""
+        return int(await self._store.call("HGET", self._store.keys.session(session), "v") or 0)
+
+    async def dt_of(self, session: str) -> float:
+        """The length of a session's tick [s]; 0 before it runs."""
+        return float(await self._store.call("HGET", self._store.keys.session(session), "dt") or 0)
+
+    async def now_ms(self) -> int:
+        """The store's clock [ms]."""
+        return await self._store.now_ms()
+
     async def sessions(
-        self, mode: str | None, status: str | None, limit: int, search: str
+        self, mode: str | None = None, status: str | None = None, limit: int = 50, search: str = ""
     ) -> list[SessionView]:
         """Public sessions: those that wait, the oldest first, then those that run, the newest first; or those of one
         status. ``search`` looks in the token, the mode and the names. Raises Refused for an unknown status."""
@@ -68,7 +90,7 @@ class Views:
             wanted.append(view)
         return wanted[:limit]
 
-    async def events(self, session: str, after_v: int, limit: int | None) -> list[Event]:
+    async def events(self, session: str, after_v: int, limit: int | None = None) -> list[Event]:
         """Events with a greater v, in order. Raises NotFound; Conflict ``gap`` when some are no longer kept, or when
         ``after_v`` is ahead of the store (it lost its newest writes): the reader takes the whole view instead."""
         keys = self._store.keys

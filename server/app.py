@@ -23,18 +23,22 @@ import uvicorn
 
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.claims import Claims
+from tussle.lobby.connections import Connections
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.ids import new_secret, new_server_id
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
+from tussle.lobby.timers import Timers
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive.archive import Archive
 from tussle.server.fanout.audiences import Audiences
@@ -80,7 +84,10 @@ class Server:
         self.build = BUILD
         self.telemetry = Telemetry()
         self.accounts = Accounts(store, settings)
-        self.lobbies = Lobbies(store, settings)
+        scripts = SessionScripts(store)
+        self.seating = Seating(scripts, settings)
+        self.views = Views(store)
+        self._timers = Timers(scripts, self.seating)
         self.standings = Standings(store)
         self.springs = SpringRuns(store, settings)
         host, port = listener.getsockname()[:2]
@@ -108,11 +115,12 @@ class Server:
             telemetry=self.telemetry,
         )
         claims = Claims(store)
+        connections = Connections(scripts, settings)
         archive = Archive(settings.archive_url or str((settings.data_dir / "archive").resolve()))
         backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, archive)
         self.audiences = Audiences(
             store,
-            self.lobbies,
+            self.views,
             self.telemetry,
             on_event=self._handle_event,
             on_holder_change=lambda _: self.holder.look_soon(),
@@ -120,12 +128,14 @@ class Server:
             needed=lambda token: self.holder.holds(token),
             on_dropped=self._forget_session,
         )
-        self.observers = Observers(self.lobbies, self.audiences)
-        self.holder = Holder(backing, self.lobbies, claims, servers, self.pool, self.bodies, self.audiences)
-        self.relays = Relays(self.lobbies, servers, self.holder)
+        self.observers = Observers(connections, self.views, self.audiences)
+        self.holder = Holder(backing, self.views, claims, servers, self.pool, self.bodies, self.audiences)
+        self.relays = Relays(self.views, servers, self.holder)
         self.gateway = Gateway(
             settings,
-            self.lobbies,
+            connections,
+            self.seating,
+            self.views,
             self.holder,
             self.telemetry,
             self.id,
@@ -135,7 +145,7 @@ class Server:
             self.observers,
         )
 
-        self.operators = Operators(store, settings, self.lobbies)
+        self.operators = Operators(scripts, settings, self.seating)
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
 
@@ -246,7 +256,7 @@ class Server:
                 log.warning("store_waiting", work=work.__name__, error=error.message)
 
     async def _run_due(self) -> None:
-        await self.lobbies.run_due()
+        await self._timers.run_due()
 
     async def _read_catalogue(self, kind: str) -> dict[str, Any]:
         flat = await self._store.call("HGETALL", self._store.keys.catalogue(kind))

@@ -19,12 +19,17 @@ import pytest
 from argon2 import PasswordHasher
 
 from tussle.lobby.accounts import Accounts, Login
-from tussle.lobby.lobbies import Connected, HolderAddress, Lobbies, SeatReservation
+from tussle.lobby.claims import Claims
+from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.runs import Fence, Member, Runs
-from tussle.lobby.servers import Servers
+from tussle.lobby.seating import Seating, SeatReservation
+from tussle.lobby.servers import HolderAddress, Servers
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
 from tussle.lobby.store.store import Script, Store, load_scripts
+from tussle.lobby.timers import Timers
+from tussle.lobby.views import Views
 
 GUARD = """
 local declared = {}
@@ -134,7 +139,12 @@ class World:
     def __post_init__(self) -> None:
         hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.accounts = Accounts(self.store, self.settings, hasher=hasher)
-        self.lobbies = Lobbies(self.store, self.settings)
+        self.scripts = SessionScripts(self.store)
+        self.seating = Seating(self.scripts, self.settings)
+        self.connections = Connections(self.scripts, self.settings)
+        self.timers = Timers(self.scripts, self.seating)
+        self.views = Views(self.store)
+        self.claims = Claims(self.store)
         self.runs = Runs(self.store)
         self.servers = Servers(self.store)
 
@@ -150,10 +160,10 @@ class World:
         )
 
     async def find(self, player: str, size: int = 2, mode: str = "duel") -> SeatReservation:
-        return await self.lobbies.find(player, mode, size, holder=self.holder, bodies=BODIES)
+        return await self.seating.find(player, mode, size, holder=self.holder, bodies=BODIES)
 
     async def enter(self, seat: SeatReservation) -> Connected:
-        return await self.lobbies.connect(
+        return await self.connections.connect(
             ticket=seat.ticket, conn=f"c{next(self.names)}", server=self.holder.id
         )
 
@@ -204,7 +214,7 @@ class World:
         return status
 
     async def events(self, session: str) -> list[str]:
-        return [event.t for event in await self.lobbies.events(session, 0)]
+        return [event.t for event in await self.views.events(session, 0)]
 
     async def lifecycle(self, session: str | None = None) -> list[str]:
         """The events of the lifecycle stream, of one session or of all."""

@@ -22,15 +22,18 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+from tussle.lobby.claims import Claims
 from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
+from tussle.lobby.session_scripts import SessionScripts, status_argument
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
+from tussle.lobby.timers import Timers
 from tussle.worker.cleanup import Cleanup, Hook, no_hook
 from tussle.worker.stopping import wait_for_stop
 
@@ -64,7 +67,9 @@ class Sweep:
         self._keys = store.keys
         self._settings = settings
         self._cleanup = cleanup
-        self._lobbies = Lobbies(store, settings)
+        scripts = SessionScripts(store)
+        self._timers = Timers(scripts, Seating(scripts, settings))
+        self._claims = Claims(store)
         self._servers = Servers(store)
         self._clock = clock
         self._missing: dict[tuple[str, str], float] = {}
@@ -87,7 +92,7 @@ class Sweep:
     async def run_pass(self) -> Counter[str]:
         """Run one pass. Returns the number of repairs of each kind, without zeros. Raises StoreError."""
         repaired: Counter[str] = Counter()
-        repaired["timers"] += await self._lobbies.run_due()
+        repaired["timers"] += await self._timers.run_due()
         repaired.update(await self._repair_holders())
         repaired.update(await self._clean_up_ended())
         repaired.update(await self._forget_expired())
@@ -105,8 +110,8 @@ class Sweep:
     async def _keep_timers(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await self._lobbies.run_due()
-                due = await self._lobbies.next_due()
+                await self._timers.run_due()
+                due = await self._timers.next_due()
                 wait = TIMERS_S if due is None else (due - await self._store.now_ms()) / 1000
             except StoreError as error:
                 log.warning("timers_waiting", error=error.message)
@@ -149,7 +154,7 @@ class Sweep:
             if not alive:
                 return ""
             least = min(alive, key=lambda server: (server.sessions, server.id))
-            moved = await self._lobbies.rehome(token, holder, HolderAddress(least.id, least.nonce, least.url))
+            moved = await self._claims.rehome(token, holder, HolderAddress(least.id, least.nonce, least.url))
             return "rehomed" if moved else ""
         missing_s = self._clock() - self._missing[holder.id, holder.nonce]
         if missing_s < self._settings.abandon_s:
@@ -161,7 +166,7 @@ class Sweep:
 
     async def _fail(self, token: str, holder: HolderAddress) -> bool:
         keys = self._keys
-        sources = "," + "".join(f"{status}," for status in sorted(SOURCES[LifecycleEvent.FAILED]))
+        sources = status_argument(SOURCES[LifecycleEvent.FAILED])
         for _ in range(TRIES):
             mode, size = await self._store.call("HMGET", keys.session(token), "mode", "size")
             if mode is None:

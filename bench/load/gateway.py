@@ -21,10 +21,12 @@ import uvicorn
 import uvloop
 
 from tussle.lobby import logs
-from tussle.lobby.lobbies import Connected, Lobbies
+from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.app import _Http, listen, reduce_garbage_collection
 from tussle.server.fanout.audience import Audience
@@ -82,7 +84,7 @@ class Bench:
         self.runs: dict[str, Run] = {}
         for session in range(sessions):
             audience = Audience(
-                str(session), cast(Lobbies, self), self.telemetry, v=0, on_event=lambda event: None
+                str(session), cast(Views, self), self.telemetry, v=0, on_event=lambda event: None
             )
             self.audiences[str(session)] = audience
             self.runs[str(session)] = Run(seats, frame_bytes, audience, self.telemetry)
@@ -91,12 +93,13 @@ class Bench:
             leave=lambda audience, viewer: audience.leave(viewer),
         )
         self.gateway = Gateway(
-            self.settings, cast(Lobbies, self), cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
+            self.settings, cast(Connections, self), cast(Seating, self), cast(Views, self),
+            cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(hint=lambda session: None)),
         )  # fmt: skip
 
-    # of the lobbies
+    # of connections, seating and views
     async def connect(self, *, ticket: str | None, resume: str | None, conn: str, server: str) -> Connected:
         session, _, seat = (ticket or "").partition(".")
         return Connected(

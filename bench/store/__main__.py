@@ -28,10 +28,12 @@ from pathlib import Path
 import uvloop
 
 from tussle.lobby.accounts import Accounts
-from tussle.lobby.lobbies import HolderAddress, Lobbies
+from tussle.lobby.connections import Connections
 from tussle.lobby.logs import configure
 from tussle.lobby.runs import Fence, Runs
-from tussle.lobby.servers import Servers
+from tussle.lobby.seating import Seating
+from tussle.lobby.servers import HolderAddress, Servers
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
 from tussle.lobby.store.store import Store
@@ -68,14 +70,17 @@ async def _client(
 ) -> tuple[list[tuple[str, str]], float, float]:
     store = await Store.connect(url, realm)
     patient = Settings(redis_url=url, realm=realm, ticket_ttl_s=600, lobby_timeout_s=600)
-    lobbies = Lobbies(store, patient)
+    scripts = SessionScripts(store)
+    seating, connections = Seating(scripts, patient), Connections(scripts, patient)
     await asyncio.sleep(max(0.0, start - time.time()))
     began = time.perf_counter()
     seats = await asyncio.gather(
-        *(lobbies.find(player, "duel", 2, holder=HOLDER, bodies=BODIES) for player in players)
+        *(seating.find(player, "duel", 2, holder=HOLDER, bodies=BODIES) for player in players)
     )
     found = time.perf_counter()
-    await asyncio.gather(*(lobbies.connect(ticket=seat.ticket, conn=secrets.token_hex(4)) for seat in seats))
+    await asyncio.gather(
+        *(connections.connect(ticket=seat.ticket, conn=secrets.token_hex(4)) for seat in seats)
+    )
     connected = time.perf_counter()
     await store.close()
     return [(seat.session, seat.ticket) for seat in seats], found - began, connected - found

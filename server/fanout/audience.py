@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
 from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage, encode
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.metrics.telemetry import Telemetry
@@ -63,7 +63,7 @@ class Audience:
     """The viewers of one session on this server. ``on_event`` is called once for each event, in order."""
 
     def __init__(
-        self, token: str, lobbies: Lobbies, telemetry: Telemetry, *, v: int, on_event: Callable[[Event], None]
+        self, token: str, views: Views, telemetry: Telemetry, *, v: int, on_event: Callable[[Event], None]
     ) -> None:
         self.token = token
         self.v = v
@@ -73,7 +73,7 @@ class Audience:
         self.sinks: set[FrameSink] = set()
         self.arriving = 0
         """Number of viewers that are connecting; the audience is kept while there are any."""
-        self._lobbies = lobbies
+        self._views = views
         self._telemetry = telemetry
         self._on_event = on_event
         self._hint = asyncio.Event()
@@ -106,7 +106,7 @@ class Audience:
             self._hint.clear()
             try:
                 try:
-                    self._deliver(await self._lobbies.events(self.token, self.v))
+                    self._deliver(await self._views.events(self.token, self.v))
                 except Conflict:
                     await self._skip_gap()
             except NotFound:
@@ -118,7 +118,7 @@ class Audience:
 
     async def _skip_gap(self) -> None:
         """Send the whole view to every viewer: events were trimmed before this server read them."""
-        view = await self._lobbies.view(self.token)
+        view = await self._views.view(self.token)
         self.v = view.v
         framed = text_frame(encode(SessionMessage(view.v, view)))
         for viewer in list(self.viewers):
@@ -152,17 +152,17 @@ class Audience:
         if last_v is not None:
             viewer.v = last_v
             try:
-                missed = await self._lobbies.events(self.token, last_v)
+                missed = await self._views.events(self.token, last_v)
             except Conflict:
                 last_v = None
             else:
                 self._send_events(viewer, missed)
         if last_v is None:
-            view = await self._lobbies.view(self.token)
+            view = await self._views.view(self.token)
             viewer.v = view.v
             viewer.write(text_frame(encode(SessionMessage(view.v, view))))
         while viewer.v < self.v:
-            self._send_events(viewer, await self._lobbies.events(self.token, viewer.v))
+            self._send_events(viewer, await self._views.events(self.token, viewer.v))
         # No await after the comparison above: no event can be delivered before the viewer is added.
         self.viewers.add(viewer)
         self.update_frames(viewer)

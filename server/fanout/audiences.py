@@ -12,10 +12,10 @@ import asyncio
 from collections.abc import Callable
 
 from tussle.lobby.errors import StoreError
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience, Viewer
 from tussle.server.metrics.telemetry import Telemetry
@@ -42,7 +42,7 @@ class Audiences:
     def __init__(
         self,
         store: Store,
-        lobbies: Lobbies,
+        views: Views,
         telemetry: Telemetry,
         *,
         on_event: Callable[[str, Event], None],
@@ -52,7 +52,7 @@ class Audiences:
         on_dropped: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._lobbies = lobbies
+        self._views = views
         self._telemetry = telemetry
         self._on_event = on_event
         self._on_holder_change = on_holder_change
@@ -69,7 +69,7 @@ class Audiences:
             return self._audiences[token][0]
         audience = Audience(
             token,
-            self._lobbies,
+            self._views,
             self._telemetry,
             v=v,
             on_event=lambda event: self._on_event(token, event),

@@ -16,9 +16,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from tussle.lobby.connections import Connections
 from tussle.lobby.errors import LobbyError, NotFound, StoreError
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import ObserversMessage, encode
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import text_frame
@@ -38,8 +39,9 @@ LIFE_MS = 30_000
 class Observers:
     """The observers on this server. A list entry is a player's id and name, separated by a blank, as in the store."""
 
-    def __init__(self, lobbies: Lobbies, audiences: Audiences) -> None:
-        self._lobbies = lobbies
+    def __init__(self, connections: Connections, views: Views, audiences: Audiences) -> None:
+        self._connections = connections
+        self._views = views
         self._audiences = audiences
         self._present: dict[str, Counter[str]] = {}
         self._departed: dict[str, set[str]] = {}
@@ -115,7 +117,7 @@ class Observers:
         present, departed = list(self._present.get(session, ())), self._departed.pop(session, set())
         self._changed.discard(session)
         try:
-            await self._lobbies.keep_observers(
+            await self._connections.keep_observers(
                 session, present, sorted(departed.difference(present)), life_ms=LIFE_MS
             )
         except StoreError:
@@ -128,7 +130,7 @@ class Observers:
     async def _send_list(self, session: str) -> None:
         self._to_read.discard(session)
         try:
-            now = await self._lobbies.observers(session)
+            now = await self._views.observers(session)
         except StoreError:
             self._to_read.add(session)
             raise

@@ -14,8 +14,9 @@ import time
 from functools import partial
 
 from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.roles import Operation, Role, may
+from tussle.lobby.seating import Seating
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import (
     Ack,
     AckData,
@@ -58,9 +59,16 @@ class Commands:
     """The commands of all connections of one server."""
 
     def __init__(
-        self, lobbies: Lobbies, holder: Holder, telemetry: Telemetry, audiences: Audiences, relays: Relays
+        self,
+        seating: Seating,
+        views: Views,
+        holder: Holder,
+        telemetry: Telemetry,
+        audiences: Audiences,
+        relays: Relays,
     ) -> None:
-        self._lobbies = lobbies
+        self._seating = seating
+        self._views = views
         self._holder = holder
         self._telemetry = telemetry
         self._audiences = audiences
@@ -95,7 +103,7 @@ class Commands:
         """Obey one message; True ends the connection."""
         match message:
             case Ping():
-                link.reply(Pong(PongData(message.d.at, await self._lobbies.now_ms())))
+                link.reply(Pong(PongData(message.d.at, await self._views.now_ms())))
                 return False
             case Resync():
                 audience.resync(link)
@@ -146,15 +154,15 @@ class Commands:
         session, player = link.who.session, link.who.player
         match message:
             case Chat():
-                await self._lobbies.chat(player, session, message.id, message.d.text)
+                await self._seating.chat(player, session, message.id, message.d.text)
             case Ready():
-                await self._lobbies.set_ready(player, session, message.d.ready)
+                await self._seating.set_ready(player, session, message.d.ready)
             case Choose():
                 if message.d.body not in self._holder.bodies():
                     raise Conflict(f"there is no body {message.d.body!r}", code="unknown_body", field="body")
-                await self._lobbies.choose_body(player, session, message.d.body)
+                await self._seating.choose_body(player, session, message.d.body)
             case Leave():
-                await self._lobbies.leave(player, session)
+                await self._seating.leave(player, session)
 
     def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
         """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""

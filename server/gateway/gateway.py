@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from tussle.lobby.connections import Connections
 from tussle.lobby.errors import (
     AuthError,
     CloseCode,
@@ -33,11 +34,12 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.roles import Role, check_right
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers, socket_address
 from tussle.lobby.settings import Settings
+from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
 from tussle.server.fanout.audience import Audience
@@ -77,7 +79,9 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        lobbies: Lobbies,
+        connections: Connections,
+        seating: Seating,
+        views: Views,
         holder: Holder,
         telemetry: Telemetry,
         server_id: str,
@@ -87,7 +91,8 @@ class Gateway:
         observers: Observers,
     ) -> None:
         self._settings = settings
-        self._lobbies = lobbies
+        self._connections = connections
+        self._views = views
         self._holder = holder
         self._telemetry = telemetry
         self._server_id = server_id
@@ -95,7 +100,7 @@ class Gateway:
         self._relays = relays
         self._servers = servers
         self._observers = observers
-        self._commands = Commands(lobbies, holder, telemetry, audiences, relays)
+        self._commands = Commands(seating, views, holder, telemetry, audiences, relays)
         self._replies: dict[tuple[str, int], Replies] = {}
         self._links: dict[tuple[str, str], Link] = {}
         self._serving = True
@@ -201,8 +206,8 @@ class Gateway:
 
     async def _watch_for_relay(self, session: str) -> Audience | None:
         try:
-            at, _ = await self._lobbies.holder_of(session)
-            v = await self._lobbies.newest_v(session)
+            at, _ = await self._views.holder_of(session)
+            v = await self._views.newest_v(session)
         except LobbyError:
             return None
         return self._audiences.get(session, v) if at.id == self._server_id else None
@@ -256,7 +261,7 @@ class Gateway:
         if (hello.ticket is None) == (hello.resume is None):
             raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
         await self._check_place((hello.ticket or hello.resume or "").split(".")[0])
-        who = await self._lobbies.connect(
+        who = await self._connections.connect(
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
         audience = self._audiences.get(who.session, who.v)
@@ -295,13 +300,13 @@ class Gateway:
                     resume=who.resume,
                     v=who.v,
                     tick=who.tick,
-                    dt=self._holder.dt_of(who.session) or await self._lobbies.dt_of(who.session),
+                    dt=self._holder.dt_of(who.session) or await self._views.dt_of(who.session),
                     frame_hz=self._settings.frame_hz,
                     epoch=who.epoch,
                     schema_hash=schema_hash(),
                     protocol=PROTOCOL,
                     build=BUILD,
-                    server_time=await self._lobbies.now_ms(),
+                    server_time=await self._views.now_ms(),
                     last_id=last_id,
                     servers=tuple(absolute(socket, socket_address(url)) for url in self._holder.neighbours),
                 )
@@ -321,7 +326,7 @@ class Gateway:
         shared address, or while its holder is dead, we serve it from here. Raises Moved."""
         if self._holder.holds(session) or not is_session_token(session):
             return
-        at, status = await self._lobbies.holder_of(session)
+        at, status = await self._views.holder_of(session)
         ours = self._holder.address
         if at.id == ours.id or at.url == ours.url or status in ENDED:
             return
@@ -353,7 +358,7 @@ class Gateway:
             del self._links[who.session, who.player]
             if who.seat is not None and self._serving:
                 try:
-                    await self._lobbies.disconnect(who.session, who.player, who.conn)
+                    await self._connections.disconnect(who.session, who.player, who.conn)
                 except LobbyError as error:
                     log.warning("disconnect_not_recorded", code=error.reason)
 

@@ -28,9 +28,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
+from tussle.lobby.views import Views
 from tussle.server.fanout.audience import Audience
 from tussle.server.sessions.core import Answer
 from tussle.server.sessions.holder import Holder
@@ -238,8 +238,8 @@ class _Link:
 class Relays:
     """Our relays to other servers, one for each, opened when first needed."""
 
-    def __init__(self, lobbies: Lobbies, servers: Servers, holder: Holder) -> None:
-        self._lobbies = lobbies
+    def __init__(self, views: Views, servers: Servers, holder: Holder) -> None:
+        self._views = views
         self._servers = servers
         self._holder = holder
         self._links: dict[str, tuple[_Link, asyncio.Task[None]]] = {}
@@ -271,7 +271,7 @@ class Relays:
 
         Raises Conflict ``over``, ``waiting`` or ``ours``, NotFound, StoreError when it cannot be reached.
         """
-        at, status = await self._lobbies.holder_of(token)
+        at, status = await self._views.holder_of(token)
         if status in ENDED:
             raise Conflict("the session is over", code="over")
         if status in (Status.OPEN, Status.FILLED):

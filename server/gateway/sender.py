@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from tussle.lobby.connections import Connected
 from tussle.lobby.errors import CloseCode, LobbyError
-from tussle.lobby.lobbies import Connected
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame

@@ -31,14 +31,15 @@ from tussle.lobby.errors import (
     StoreError,
 )
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.lobbies import Lobbies, SeatReservation
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation
+from tussle.lobby.seating import Seating, SeatReservation
 from tussle.lobby.servers import HolderAddress, socket_address
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.openapi import Call, document
 from tussle.server.http.operators import operator_routes
@@ -102,7 +103,8 @@ class Backend(Protocol):
 
     settings: Settings
     accounts: Accounts
-    lobbies: Lobbies
+    seating: Seating
+    views: Views
     operators: Operators
     springs: SpringRuns
     standings: Standings
@@ -286,7 +288,7 @@ def create_app(backend: Backend) -> Starlette:
         check_body(asked.body)
         return seat_answer(
             request,
-            await lobbies.find(
+            await seating.find(
                 player.player,
                 asked.mode,
                 asked.size,
@@ -303,7 +305,7 @@ def create_app(backend: Backend) -> Starlette:
         check_body(asked.body)
         return seat_answer(
             request,
-            await lobbies.open(
+            await seating.open(
                 player.player,
                 asked.mode,
                 asked.size,
@@ -322,7 +324,7 @@ def create_app(backend: Backend) -> Starlette:
         check_body(asked.body)
         return seat_answer(
             request,
-            await lobbies.join(
+            await seating.join(
                 player.player,
                 check_token(asked.session),
                 body=asked.body,
@@ -333,22 +335,22 @@ def create_app(backend: Backend) -> Starlette:
 
     async def observe(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Session)
-        return seat_answer(request, await lobbies.observe(player.player, check_token(asked.session)))
+        return seat_answer(request, await seating.observe(player.player, check_token(asked.session)))
 
     async def leave(request: Request, player: PlayerInfo) -> Response:
         asked = await read(request, Session)
-        await lobbies.leave(player.player, check_token(asked.session))
+        await seating.leave(player.player, check_token(asked.session))
         return json_response({})
 
     async def sessions(request: Request) -> Response:
         query = request.query_params
-        views = await lobbies.list(
+        views = await backend.views.sessions(
             mode=query.get("mode"), status=query.get("status"), limit=200, search=query.get("search", "")
         )
         return json_response({"sessions": views})
 
     async def session(request: Request) -> Response:
-        return json_response(await lobbies.view(check_token(request.path_params["token"])))
+        return json_response(await backend.views.view(check_token(request.path_params["token"])))
 
     async def catalogue(_: Request) -> Response:
         return json_response(await backend.catalogue())

@@ -20,10 +20,10 @@ import msgspec
 from tussle.lobby.claims import Claims, Unheld
 from tussle.lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
 from tussle.lobby.lifecycle import LifecycleEvent, Status
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -46,7 +46,7 @@ class Holder:
     def __init__(
         self,
         backing: Backing,
-        lobbies: Lobbies,
+        views: Views,
         claims: Claims,
         servers: Servers,
         pool: Pool,
@@ -56,7 +56,7 @@ class Holder:
         self.runs: dict[str, Run] = {}
         self._backing = backing
         self._settings = backing.settings
-        self._lobbies = lobbies
+        self._views = views
         self._claims = claims
         self._servers = servers
         self._pool = pool
@@ -141,7 +141,7 @@ class Holder:
         runs, lease = self._backing.runs, self._backing.lease
         try:
             resumed = await runs.resume(token, self.address)
-            v = (await self._lobbies.view(token)).v
+            v = (await self._views.view(token)).v
             spec = await lease.insist(lambda: runs.load_spec(token))
         except LobbyError as error:
             log.warning("session_not_resumed", token=short(token), code=error.reason, error=error.message)
@@ -194,7 +194,7 @@ class Holder:
     async def _send_away(self, token: str, audience: Audience) -> None:
         """Tell the members where their session is now."""
         try:
-            url = (await self._lobbies.view(token)).ws_url
+            url = (await self._views.view(token)).ws_url
         except LobbyError:
             url = ""
         audience.close(CloseCode.MOVED, url)
@@ -251,7 +251,7 @@ class Holder:
             if status != Status.STARTING:
                 self.resume(token)
             elif not self.holds(token):
-                self.begin(token, await self._lobbies.newest_v(token))
+                self.begin(token, await self._views.newest_v(token))
         now = time.monotonic()
         self._unheld_since = {one.session: self._unheld_since.get(one.session, now) for one in unheld}
         for one in unheld:
@@ -276,13 +276,13 @@ class Holder:
 
     async def _claim(self, one: Unheld) -> None:
         if one.status in (Status.OPEN, Status.FILLED):
-            await self._lobbies.rehome(one.session, one.holder, self.address)
+            await self._claims.rehome(one.session, one.holder, self.address)
             return
         if not await self._claims.claim(one, self.address):
             return
         log.info("session_claimed", token=short(one.session), status=one.status, of=one.holder.id)
         if one.status == Status.STARTING:
-            self.begin(one.session, (await self._lobbies.view(one.session)).v)
+            self.begin(one.session, (await self._views.view(one.session)).v)
         else:
             self.resume(one.session)
 

@@ -65,7 +65,7 @@ async def begun_turn(world: World, fence: Fence, length_ms: int = 20_000) -> int
 
 async def operate(world: World, session: str, what: Literal["pause", "resume"]) -> int:
     """An operator does that; the store's time just before [ms]."""
-    operators, before = Operators(world.store, world.settings, world.lobbies), await world.store.now_ms()
+    operators, before = Operators(world.scripts, world.settings, world.seating), await world.store.now_ms()
     await (operators.pause if what == "pause" else operators.resume)(session, "boss")
     return before
 
@@ -138,7 +138,7 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     resumed = await world.runs.resume(fence.session, OTHER)
     before = await world.store.now_ms()
     recovered = await claims.recovered(resumed.fence, 7, exact=True, ticks_again=0)
-    [stored] = await world.lobbies.events(fence.session, recovered.event.v - 1)
+    [stored] = await world.views.events(fence.session, recovered.event.v - 1)
     assert stored == recovered.event  # whoever reads it from the stream hears the same, its tick too
     after = await world.store.now_ms()
     assert before + 5_000 <= recovered.turn_ends_at <= after + 5_000
@@ -240,7 +240,7 @@ async def test_a_boot_that_takes_its_lease_again_leaves_its_last_renewal(world: 
 async def test_an_end_may_be_asked_for_before_the_run(world: World) -> None:
     """A session that is being set up takes the order for later; a pause of it is refused, and changes nothing."""
     session, _ = await world.starting()
-    operators = Operators(world.store, world.settings, world.lobbies)
+    operators = Operators(world.scripts, world.settings, world.seating)
     with pytest.raises(Conflict) as refused:
         await operators.pause(session, "boss")
     assert refused.value.reason == "not_running"
@@ -446,7 +446,7 @@ class Interleaved(RuleBasedStateMachine):
     def events_have_no_gap_and_epochs_never_fall(self) -> None:
         if not hasattr(self, "session"):
             return
-        events = self.run(self.world.lobbies.events(self.session, 0))
+        events = self.run(self.world.views.events(self.session, 0))
         assert [event.v for event in events] == list(range(1, len(events) + 1))
         assert len(events) >= self.model.events
         self.model.events = len(events)

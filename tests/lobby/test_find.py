@@ -9,7 +9,9 @@ from collections import Counter
 import pytest
 
 from tests.conftest import BODIES, World
-from tussle.lobby.lobbies import HolderAddress, Lobbies
+from tussle.lobby.seating import Seating
+from tussle.lobby.servers import HolderAddress
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.store.store import Store
 
 
@@ -17,7 +19,7 @@ from tussle.lobby.store.store import Store
 async def test_200_concurrent_finds(world: World, stores: list[Store], size: int) -> None:
     """200 players find at once over three clients: every lobby is full, of distinct players, and none is left over."""
     players = await world.players(200)
-    servers = [Lobbies(store, world.settings) for store in stores]
+    servers = [Seating(SessionScripts(store), world.settings) for store in stores]
     holders = [HolderAddress(f"s{i}", "boot", f"http://{i}") for i in range(3)]
     for holder in holders:
         await world.servers.register(holder.id + "x", holder.nonce, holder.url, "p", 60_000)
@@ -31,7 +33,7 @@ async def test_200_concurrent_finds(world: World, stores: list[Store], size: int
     lobbies = Counter(seat.session for seat in seats)
     assert len(lobbies) == 200 // size and set(lobbies.values()) == {size}
     for session in lobbies:
-        view = await world.lobbies.view(session)
+        view = await world.views.view(session)
         assert view.status == "filled"
         assert [seat.seat for seat in view.seats] == list(range(size))
         assert len({seat.player for seat in view.seats}) == size
@@ -42,7 +44,7 @@ async def test_200_concurrent_finds(world: World, stores: list[Store], size: int
 async def test_finds_among_leavers(world: World, stores: list[Store]) -> None:
     """While others leave and come back, nobody is lost: at the end at most one lobby is not full."""
     players = await world.players(40)
-    servers = [Lobbies(store, world.settings) for store in stores]
+    servers = [Seating(SessionScripts(store), world.settings) for store in stores]
     rng = random.Random(7)
 
     async def wander(i: int, player: str, leaves: int) -> str:
@@ -55,7 +57,7 @@ async def test_finds_among_leavers(world: World, stores: list[Store]) -> None:
     sessions = await asyncio.gather(*(wander(i, p, rng.randrange(4)) for i, p in enumerate(players)))
     sizes = Counter()
     for session in set(sessions):
-        view = await world.lobbies.view(session)
+        view = await world.views.view(session)
         assert view.status in ("open", "filled") and len({seat.player for seat in view.seats}) == len(
             view.seats
         )
@@ -70,5 +72,5 @@ async def test_a_repeated_find_seats_once(world: World) -> None:
     [player] = await world.players(1)
     seats = await asyncio.gather(*(world.find(player) for _ in range(10)))
     assert len({seat.session for seat in seats}) == 1
-    assert len((await world.lobbies.view(seats[0].session)).seats) == 1
+    assert len((await world.views.view(seats[0].session)).seats) == 1
     assert len({seat.ticket for seat in seats}) == 10

@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 )
 
 from tests.conftest import HOLDER, World, connected
+from tussle.lobby.connections import Connected
 from tussle.lobby.errors import Conflict, LobbyFull
 from tussle.lobby.lifecycle import ENDED, LifecycleEvent, Status, advance
-from tussle.lobby.lobbies import Connected
 from tussle.lobby.runs import Fence
 from tussle.lobby.settings import Settings
 from tussle.worker.cleanup import Cleanup
@@ -153,7 +153,7 @@ class LobbyMachine(RuleBasedStateMachine):
     )
     def open(self, who: int, size: int, ready: bool, private: bool) -> None:
         player = self.players[who]
-        opening = self.world.lobbies.open(player, "duel", size, holder=HOLDER, ready=ready, private=private)
+        opening = self.world.seating.open(player, "duel", size, holder=HOLDER, ready=ready, private=private)
         if self.where(player):
             with pytest.raises(Conflict, match="leave it first"):
                 self.do(opening)
@@ -162,14 +162,14 @@ class LobbyMachine(RuleBasedStateMachine):
         self.added(seat.session, Lobby(size, private, player, 0), player, ready)
 
     def added(self, token: str, lobby: Lobby, player: str, ready: bool) -> None:
-        lobby.opened_at = self.do(self.world.lobbies.view(token)).opened_at
+        lobby.opened_at = self.do(self.world.views.view(token)).opened_at
         lobby.take(player, ready)
         self.lobbies[token] = lobby
 
     @rule(who=st.integers(0, PLAYERS - 1), size=st.sampled_from(SIZES), ready=st.booleans())
     def find(self, who: int, size: int, ready: bool) -> None:
         player, bound = self.players[who], self.where(self.players[who])
-        finding = self.world.lobbies.find(player, "duel", size, holder=HOLDER, ready=ready)
+        finding = self.world.seating.find(player, "duel", size, holder=HOLDER, ready=ready)
         if bound is not None:
             lobby = self.lobbies[bound]
             others = [one for one in self.lobbies.values() if one.status is S.OPEN and one.size == size]
@@ -200,7 +200,7 @@ class LobbyMachine(RuleBasedStateMachine):
         player = self.players[who]
         token = list(self.lobbies)[pick % len(self.lobbies)]
         lobby = self.lobbies[token]
-        joining = self.world.lobbies.join(player, token, ready=ready)
+        joining = self.world.seating.join(player, token, ready=ready)
         has_left = any(member.player == player and member.left for member in lobby.seats.values())
         if lobby.status in ENDED or has_left:
             with pytest.raises(Conflict):
@@ -222,7 +222,7 @@ class LobbyMachine(RuleBasedStateMachine):
         if token is None:
             return
         for _ in range(1 + again):
-            self.do(self.world.lobbies.leave(player, token))
+            self.do(self.world.seating.leave(player, token))
         lobby = self.lobbies[token]
         seat = lobby.seat_of(player)
         assert seat is not None
@@ -242,10 +242,10 @@ class LobbyMachine(RuleBasedStateMachine):
         member = lobby.seats[seat]
         conn = f"c{next(self.world.names)}"
         if member.connection is not None and not by_ticket:
-            connecting = self.world.lobbies.connect(resume=member.connection.resume, conn=conn)
+            connecting = self.world.connections.connect(resume=member.connection.resume, conn=conn)
         else:
-            ticket = self.do(self.world.lobbies.join(player, token)).ticket
-            connecting = self.world.lobbies.connect(ticket=ticket, conn=conn)
+            ticket = self.do(self.world.seating.join(player, token)).ticket
+            connecting = self.world.connections.connect(ticket=ticket, conn=conn)
         now = self.do(connecting)
         assert (now.seat, now.player, now.session) == (seat, player, token)
         before = member.connection.conn if member.connection is not None and member.connected else ""
@@ -262,7 +262,7 @@ class LobbyMachine(RuleBasedStateMachine):
         lobby = self.lobbies[token]
         member = lobby.seats[lobby.seat_of(player) or 0]
         conn = "another" if stale or member.connection is None else member.connection.conn
-        self.do(self.world.lobbies.disconnect(token, player, conn))
+        self.do(self.world.connections.disconnect(token, player, conn))
         if conn != "another":
             member.connected = False
 
@@ -272,7 +272,7 @@ class LobbyMachine(RuleBasedStateMachine):
         if token is None:
             return
         lobby = self.lobbies[token]
-        setting = self.world.lobbies.set_ready(player, token, ready)
+        setting = self.world.seating.set_ready(player, token, ready)
         if not lobby.waiting:
             with pytest.raises(Conflict):
                 self.do(setting)
@@ -320,8 +320,8 @@ class LobbyMachine(RuleBasedStateMachine):
         lobby = self.lobbies[token]
         timer = f"seat:{token}:{lobby.seats[seat].player}"
         self.do(self.world.store.call("ZADD", self.world.store.keys.deadlines, "XX", 1, timer))
-        assert self.do(self.world.lobbies.run_due(1)) == 1
-        assert self.do(self.world.lobbies.run_due(1)) == 0
+        assert self.do(self.world.timers.run_due(1)) == 1
+        assert self.do(self.world.timers.run_due(1)) == 0
         lobby.drop(seat)
 
     @rule(pick=st.integers(0, 20))
@@ -332,7 +332,7 @@ class LobbyMachine(RuleBasedStateMachine):
             return
         lobby = self.lobbies[token]
         self.do(self.world.store.call("ZADD", self.world.store.keys.deadlines, "XX", 1, f"lobby:{token}"))
-        assert self.do(self.world.lobbies.run_due(1)) == 1
+        assert self.do(self.world.timers.run_due(1)) == 1
         lobby.status = S.FAILED if lobby.status is S.STARTING else S.TIMED_OUT
 
     # the run

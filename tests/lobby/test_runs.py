@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import HOLDER, World
 from tussle.lobby.errors import Conflict, Fenced, NotFound
 from tussle.lobby.lifecycle import LifecycleEvent
-from tussle.lobby.lobbies import HolderAddress
 from tussle.lobby.runs import Fence
+from tussle.lobby.servers import HolderAddress
 
 
 def stale(fence: Fence) -> list[Fence]:
@@ -164,13 +164,13 @@ async def test_a_tick_is_published_once(world: World) -> None:
         first.turn_ends_at,
         first.turn_ends_at,
     ]
-    assert list(first.events) == await world.lobbies.events(fence.session, first.first_v - 1)
+    assert list(first.events) == await world.views.events(fence.session, first.first_v - 1)
     for other in ([], [(7, "other", {})]):
         again = await world.runs.publish(fence, 7, other, {"round": 99}, {}, deadline_ms=9000)
         assert again == replace(first, duplicate=True)
     old = await world.runs.publish(fence, 5, [(5, "late", {})])
     assert old.duplicate and old.events == ()
-    view = await world.lobbies.view(fence.session)
+    view = await world.views.view(fence.session)
     assert (view.round, view.turn, view.turn_seat, view.tick, view.brief) == (1, 2, 1, 7, {"seat": 1})
     assert view.turn_ends_at == first.turn_ends_at
     assert [(seat.health, seat.score, seat.out) for seat in view.seats] == [
@@ -182,7 +182,7 @@ async def test_a_tick_is_published_once(world: World) -> None:
 async def test_a_tick_without_events(world: World) -> None:
     """Fields alone are published too; v does not move."""
     fence, _ = await world.running()
-    before = (await world.lobbies.view(fence.session)).v
+    before = (await world.views.view(fence.session)).v
     published = await world.runs.publish(fence, 4, [], {"tick": 4})
     assert (published.events, published.first_v, published.last_v) == ((), 0, before)
     assert (await world.runs.publish(fence, 4, [])).events == ()
@@ -194,14 +194,14 @@ async def test_v_has_no_gap_under_concurrency(world: World) -> None:
 
     async def talk(player: str) -> None:
         for id in range(1, 21):
-            await world.lobbies.chat(player, fence.session, id, "x")
+            await world.seating.chat(player, fence.session, id, "x")
 
     async def play() -> None:
         for tick in range(1, 21):
             await world.runs.publish(fence, tick, [(tick, "blow", {}), (tick, "blow", {})])
 
     await asyncio.gather(talk(players[0]), talk(players[1]), play())
-    events = await world.lobbies.events(fence.session, 0)
+    events = await world.views.events(fence.session, 0)
     assert [event.v for event in events] == list(range(1, len(events) + 1))
     assert (
         sum(event.t == "blow" for event in events) == 40 and sum(event.t == "chat" for event in events) == 40
@@ -219,7 +219,7 @@ async def test_checkpoints(world: World) -> None:
     kept = await world.runs.load_checkpoint(fence.session)
     assert kept is not None
     assert (kept.tick, kept.data, kept.journal, kept.epoch) == (10, data, "9-2", 1)
-    assert (await world.lobbies.view(fence.session)).tick == 10
+    assert (await world.views.view(fence.session)).tick == 10
 
 
 @pytest.mark.parametrize("event", [LifecycleEvent.ENDED, LifecycleEvent.FAILED])
@@ -234,7 +234,7 @@ async def test_the_end(world: World, event: LifecycleEvent) -> None:
     assert [published.t for published in first.events] == ["out", event.value]
     again = await world.runs.finish(fence, 9, last, result, event=event, reason="why")
     assert again == replace(first, duplicate=True)
-    view = await world.lobbies.view(fence.session)
+    view = await world.views.view(fence.session)
     assert (view.status, view.reason, view.tick, view.round, view.result) == (
         event.value,
         "why",
@@ -275,7 +275,7 @@ async def test_failing_before_the_start(world: World) -> None:
 async def test_an_end_does_not_free_a_player_who_went_elsewhere(world: World) -> None:
     """One who left the run and waits in another lobby stays bound to that one."""
     fence, players = await world.running()
-    await world.lobbies.leave(players[0], fence.session)
+    await world.seating.leave(players[0], fence.session)
     elsewhere = await world.find(players[0])
     await world.runs.finish(fence, 1, [], None)
     assert (await world.hash(world.store.keys.player(players[0])))["session"] == elsewhere.session

@@ -14,7 +14,6 @@ import pytest
 from tests.conftest import World, until
 from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import GROUP, Cleanup
 
@@ -88,9 +87,9 @@ async def test_other_ends_are_cleaned_too(world: World) -> None:
     """A lobby that timed out and a run that failed expire, without an award."""
     [alone] = await world.players(1)
     lobby = await world.find(alone)
-    await world.lobbies.run_due(10**15)
+    await world.timers.run_due(10**15)
     session, _ = await world.starting()
-    await world.lobbies.run_due(10**15)
+    await world.timers.run_due(10**15)
     worker = cleanup(world)
     await worker.group.ensure()
     await worker.drain()
@@ -125,15 +124,15 @@ async def test_nothing_leaks(world: World) -> None:
     """When the end of life has come, no key of any session is left, whatever the sessions went through."""
     world = replace(world, settings=replace(world.settings, expiry_s=1))
     fence, players = await world.running(3)
-    await world.lobbies.leave(players[1], fence.session)
-    await world.lobbies.chat(players[0], fence.session, 1, "hello")
+    await world.seating.leave(players[1], fence.session)
+    await world.seating.chat(players[0], fence.session, 1, "hello")
     await world.runs.journal(fence, 1, [b"{}"])
     await world.runs.publish(fence, 1, [(1, "blow", {})], seats={players[0]: {"health": 1}})
     await world.runs.checkpoint(fence, 1, b"x")
     await world.runs.finish(fence, 2, [], world.result(players, {}))
     [alone] = await world.players(1)
     left = await world.find(alone)
-    await world.lobbies.leave(alone, left.session)
+    await world.seating.leave(alone, left.session)
     worker = cleanup(world)
     await worker.group.ensure()
     await worker.drain()
@@ -266,7 +265,6 @@ async def test_the_process(world: World) -> None:
 async def test_without_a_worker_nothing_is_lost(world: World) -> None:
     """With no worker at all sessions end, players are free, and the keys wait."""
     session, players = await world.ended()
-    assert isinstance(world.lobbies, Lobbies)
     assert (await world.find(players[0])).session != session
     assert await world.store.call("TTL", world.store.keys.session(session)) == -1
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
-from tussle.lobby.lobbies import HolderAddress
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.worker.cleanup import GROUP, Cleanup
 from tussle.worker.sweep import Sweep
@@ -70,7 +70,7 @@ async def test_a_run_that_nobody_claims_fails(world: World, sweep: Sweep, clock:
     clock.now += 1.0
     assert (await sweep.run_pass())["holder_lost"] == 1
     assert "holder_lost" not in await sweep.run_pass()
-    view = await world.lobbies.view(fence.session)
+    view = await world.views.view(fence.session)
     assert (view.status, view.reason) == ("failed", "holder_lost")
     assert (await world.find(players[0])).session != fence.session
     assert (await world.lifecycle(fence.session)).count("failed") == 1
@@ -104,7 +104,7 @@ async def test_a_waiting_lobby_gets_the_least_busy_server(world: World, sweep: S
     assert not await sweep.run_pass()
     clock.now += 1.5
     assert (await sweep.run_pass())["rehomed"] == 1
-    assert (await world.lobbies.holder_of(seat.session))[0].id == "s3"
+    assert (await world.views.holder_of(seat.session))[0].id == "s3"
     assert await world.status(seat.session) == "open"
 
 
@@ -124,7 +124,7 @@ async def test_timers_are_kept(world: World) -> None:
         group.create_task(sweep.run(stop))
         await until(timed_out)
         stop.set()
-    view = await world.lobbies.view(seat.session)
+    view = await world.views.view(seat.session)
     assert view.ended_at - view.opened_at < 1300
 
 
@@ -213,7 +213,7 @@ async def test_sweeps_at_once(world: World, clock: Clock) -> None:
     ended = [await world.ended() for _ in range(4)]
     fence, _ = await world.running()
     players = await world.players(2)
-    lobby = await world.lobbies.open(
+    lobby = await world.seating.open(
         players[0], "duel", 2, holder=HolderAddress("s9", "x", "u"), bodies=BODIES
     )
     await lose(world)
@@ -232,5 +232,5 @@ async def test_sweeps_at_once(world: World, clock: Clock) -> None:
     )
     for _, members in ended:
         assert (await world.hash(world.store.keys.player(members[0])))["played"] == "1"
-    assert (await world.lobbies.holder_of(lobby.session))[0].id == "s2"
+    assert (await world.views.holder_of(lobby.session))[0].id == "s2"
     assert await world.status(fence.session) == "failed"

@@ -45,7 +45,7 @@ async def test_a_script_that_the_store_forgot_is_sent_again(world: World) -> Non
     name = "chat"
     assert world.store._scripts[name].sha != load_scripts()[name].sha
     session, players = await world.starting()
-    await world.lobbies.chat(players[0], session, 1, "once")
+    await world.seating.chat(players[0], session, 1, "once")
     assert (await world.events(session)).count("chat") == 1
 
 
@@ -140,10 +140,10 @@ async def test_an_unknown_refusal_is_our_fault(world: World, monkeypatch: pytest
     session, players = await world.starting()
     monkeypatch.delitem(REFUSALS, "not_open")
     with pytest.raises(StoreError, match="unknown code"):
-        await world.lobbies.set_ready(players[0], session, False)
+        await world.seating.set_ready(players[0], session, False)
     monkeypatch.setitem(REFUSALS, "not_open", Conflict)
     with pytest.raises(Conflict):
-        await world.lobbies.set_ready(players[0], session, False)
+        await world.seating.set_ready(players[0], session, False)
 
 
 async def test_hints_arrive_for_the_wanted_channels(store: Store) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import CloseCode, Conflict, StoreError
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
@@ -77,8 +77,8 @@ class Seen:
 
 
 def audience(stream: Stream, on_event: Any = lambda event: None) -> Audience:
-    lobbies: Any = stream
-    return Audience("k7qm2xpv", lobbies, Telemetry(), v=len(stream.all), on_event=on_event)
+    views: Any = stream
+    return Audience("k7qm2xpv", views, Telemetry(), v=len(stream.all), on_event=on_event)
 
 
 async def settled(watched: Audience, v: int) -> None:
@@ -213,10 +213,10 @@ async def test_a_late_viewer_gets_the_topology_once_and_the_newest_frame() -> No
 async def test_cancelled_reading_ends(store: Store, settings: Settings) -> None:
     """Cancellation ends the task at every point of a store call, also where the client library could swallow it."""
     rng = random.Random(1)
-    lobbies = Lobbies(store, settings)
+    views = Views(store)
     await store.call("HSET", store.keys.session("k7qm2xpv"), "v", 0)
     for _ in range(300):
-        watched = Audience("k7qm2xpv", lobbies, Telemetry(), v=0, on_event=lambda event: None)
+        watched = Audience("k7qm2xpv", views, Telemetry(), v=0, on_event=lambda event: None)
         watched.wake()
         reading = asyncio.create_task(watched.follow_stream())
         for _ in range(rng.randrange(14)):

@@ -18,8 +18,9 @@ import pytest
 from tests.conftest import connected
 from tests.support.stack import Stack
 from tests.support.stranger import Duel, Line, Person, duel
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.operators import Operators
+from tussle.lobby.seating import Seating
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import PROTOCOL
@@ -286,7 +287,8 @@ async def test_an_input_under_way_is_answered_on_the_line_that_asks_again(site: 
     is acknowledged there once the session goes on, and happens once."""
     async with duel(site.url) as game, connected(site.store_url, site.realm) as (store,):
         settings = Settings(redis_url=site.store_url, realm=site.realm)
-        operators = Operators(store, settings, Lobbies(store, settings))
+        scripts = SessionScripts(store)
+        operators = Operators(scripts, settings, Seating(scripts, settings))
         acting, other, _ = await game.turn()
         await operators.pause(game.session, "boss")
         await other.until("session_paused")

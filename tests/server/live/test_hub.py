@@ -73,7 +73,7 @@ class FakeSocket:
 
 @pytest.fixture
 async def hub(world: World) -> AsyncIterator[LiveHub]:
-    operators = Operators(world.store, world.settings, world.lobbies)
+    operators = Operators(world.scripts, world.settings, world.seating)
     hub = LiveHub(world.store, world.accounts, operators, world.settings)
     task = asyncio.create_task(hub.follow_sources())
     yield hub
@@ -236,7 +236,7 @@ async def test_a_session_keeps_its_smallest_distance(world: World) -> None:
         await world.store.run(
             "telemetry", [keys.session(fence.session), stream], [*arguments, readings, info]
         )
-        seen.append((await world.lobbies.view(fence.session)).min_distance)
+        seen.append((await world.views.view(fence.session)).min_distance)
     assert seen == [None, 0.25, 1.5e-6, 1.5e-6, 1.5e-6, 1.25e-6]
 
 

@@ -24,12 +24,12 @@ from tests.conftest import World, connected, until
 from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, LobbyError
-from tussle.lobby.lobbies import Lobbies
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.views import Views
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.fanout.audiences import Audiences
@@ -63,7 +63,7 @@ class Node:
         self.pool = pool
         self.telemetry = Telemetry()
         self.servers = Servers(store)
-        self.lobbies = Lobbies(store, settings)
+        self.views = Views(store)
         self.lease = Lease(
             self.servers,
             address,
@@ -78,7 +78,7 @@ class Node:
         self.backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
         self.audiences = Audiences(
             store,
-            self.lobbies,
+            self.views,
             self.telemetry,
             on_event=lambda token, event: self.holder.events_seen(token, event),
             on_holder_change=lambda _: self.holder.look_soon(),
@@ -88,7 +88,7 @@ class Node:
         )
         catalogue = bodies()
         self.holder = Holder(
-            self.backing, self.lobbies, claims, self.servers, pool, lambda: catalogue, self.audiences
+            self.backing, self.views, claims, self.servers, pool, lambda: catalogue, self.audiences
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -151,7 +151,7 @@ class Site:
 
     @property
     def operators(self) -> Operators:
-        return Operators(self.world.store, self.settings, self.world.lobbies)
+        return Operators(self.world.scripts, self.settings, self.world.seating)
 
     async def node(self, name: str, *, watching: bool = True, nonce: str = "") -> Node:
         """One more server, each on the next pool."""
@@ -166,7 +166,7 @@ class Site:
         """A duel that runs on that node, with a turn that waits."""
         self.world.holder = node.address
         token, _ = await self.world.starting()
-        node.holder.begin(token, await self.world.lobbies.newest_v(token))
+        node.holder.begin(token, await self.world.views.newest_v(token))
         run = await node.run(token)
         assert run.core.phase == "acting"
         return token, run
@@ -176,7 +176,7 @@ class Site:
         found: list[dict[str, Any]] = []
 
         async def happened() -> bool:
-            found[:] = [dict(e.d) for e in await self.world.lobbies.events(token, 0) if e.t == kind]
+            found[:] = [dict(e.d) for e in await self.world.views.events(token, 0) if e.t == kind]
             return len(found) >= count
 
         await until(happened, 120.0)
@@ -309,7 +309,7 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
         await (site.operators.pause if order == "pause" else site.operators.end)(args[0].session, "boss")
         audience = node.audiences.get(args[0].session, 0)
         kind = "session_paused" if order == "pause" else "end_asked"
-        asked = [e.v for e in await site.world.lobbies.events(args[0].session, 0) if e.t == kind]
+        asked = [e.v for e in await site.world.views.events(args[0].session, 0) if e.t == kind]
 
         async def heard() -> bool:
             return audience.v >= asked[0]
@@ -322,7 +322,7 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
     runs.running = running_and_operated  # type: ignore[method-assign]
     site.world.holder = node.address
     token, _ = await site.world.starting()
-    node.holder.begin(token, await site.world.lobbies.newest_v(token))
+    node.holder.begin(token, await site.world.views.newest_v(token))
     if order == "end":
         assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
         return
@@ -330,11 +330,11 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
     waiting = admitted(run, run.core.seat or 0, 1)
     left = await site.left_ms(token)
     assert left > 0
-    assert (await site.world.lobbies.view(token)).status == "paused"
-    events = await site.world.lobbies.newest_v(token)
+    assert (await site.world.views.view(token)).status == "paused"
+    events = await site.world.views.newest_v(token)
     await site.operators.resume(token, "boss")
     await waiting
-    assert await site.world.lobbies.newest_v(token) > events
+    assert await site.world.views.newest_v(token) > events
 
 
 async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
@@ -349,7 +349,7 @@ async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
     run = await two.run(token)
     recovered = await site.said(token, "recovered")
     assert recovered["exact"] is True
-    assert (await site.world.lobbies.view(token)).status == "paused"
+    assert (await site.world.views.view(token)).status == "paused"
     assert left <= await site.left_ms(token) <= left + LEASE_MS  # the dead were alive when they last renewed
     waiting = admitted(run, run.core.seat or 0, 1)
     before = await site.world.store.now_ms()
@@ -357,7 +357,7 @@ async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
     await site.operators.resume(token, "boss")
     await waiting
     await site.said(token, "turn_started", 2)
-    assert (await site.world.lobbies.view(token)).turn_ends_at >= before
+    assert (await site.world.views.view(token)).turn_ends_at >= before
     assert await site.left_ms(token) == -1
 
 
@@ -376,7 +376,7 @@ async def test_a_sleeper_lets_go_of_a_session_that_is_paused(site: Site) -> None
     await one.gone(token)
     one.nothing_left(token)
     assert two.holder.holds(token)
-    assert (await site.world.lobbies.view(token)).status == "paused"
+    assert (await site.world.views.view(token)).status == "paused"
     assert left <= await site.left_ms(token) <= left + LEASE_MS
 
 
@@ -429,7 +429,7 @@ async def test_a_boot_claims_the_sessions_of_the_one_before_at_once(site: Site) 
     await again.holder.look_around()
     assert again.holder.holds(token)
     run = await again.run(token)
-    view = await site.world.lobbies.view(token)
+    view = await site.world.views.view(token)
     assert run.core.deadline is not None
     assert view.turn_ends_at - await site.world.store.now_ms() > 0
     await acted(run, 1)
@@ -472,7 +472,7 @@ async def test_draining_waits_for_a_world_that_is_being_set_up(site: Site) -> No
     runs.running = stopped_before  # type: ignore[method-assign]
     site.world.holder = one.address
     token, _ = await site.world.starting()
-    one.holder.begin(token, await site.world.lobbies.newest_v(token))
+    one.holder.begin(token, await site.world.views.newest_v(token))
     run = await two.run(token)
     await stopping[0]
     assert (await site.said(token, "recovered"))["ticks_again"] == 0
@@ -486,8 +486,8 @@ async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: S
     token, run = await site.duel(one)
     seat = run.core.seat or 0
     two = await site.node("two", watching=False)
-    relays = Relays(two.lobbies, two.servers, two.holder)
-    audience = two.audiences.get(token, await two.lobbies.newest_v(token))
+    relays = Relays(two.views, two.servers, two.holder)
+    audience = two.audiences.get(token, await two.views.newest_v(token))
     await one.holder.stop()
     assert not two.holder.holds(token)
     remote = relays.remote(audience)

@@ -22,8 +22,9 @@ from tests.support.stack import Stack
 from tests.worker.conftest import free_port
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.ids import new_server_id
-from tussle.lobby.lobbies import Lobbies
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.consumer_group import Entry, trim_acknowledged
 from tussle.lobby.store.store import Store
@@ -82,7 +83,7 @@ async def open_session(store: Store) -> tuple[str, str]:
     """A lobby with one player in it: (session, player)."""
     made = Settings.read({})
     player = (await Accounts(store, made).login(name="ada", secret=None, kind="person", bearer=None)).player
-    seat = await Lobbies(store, made).open(
+    seat = await Seating(SessionScripts(store), made).open(
         player, "duel", 2, holder=HolderAddress(new_server_id(), "nonce", "http://127.0.0.1:1")
     )
     return seat.session, player
@@ -112,7 +113,7 @@ async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Pat
     )
     await add_steps(store, 1, 40)
     async with running(Storage(store, settings(), ParquetSink(tmp_path))):
-        await Lobbies(store, Settings.read({})).leave(player, session)
+        await Seating(SessionScripts(store), Settings.read({})).leave(player, session)
         await store.call("XADD", store.keys.positions, "*", "name", "bad", "in", "{}", "out", "{")
         entries = sum(
             [

@@ -1,0 +1,388 @@
+"""Seats: find or open a lobby, take a seat in it, choose a body, get ready, leave.
+
+    find / open / join -> SeatReservation with a ticket -> (lobby/connections.py) -> all ready -> starting
+         `-> leave
+
+Any server may do this for any lobby. Each change is one script, exact under concurrency and safe to repeat. This module
+must never keep state that a decision depends on: what it remembers only saves round trips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import msgspec
+
+from tussle.lobby.claims import Claims
+from tussle.lobby.errors import Conflict, LobbyFull, Refused
+from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
+from tussle.lobby.servers import HolderAddress
+from tussle.lobby.session_scripts import SessionScripts, Shape
+from tussle.lobby.settings import Settings
+from tussle.lobby.views import Views
+
+__all__ = ["SeatReservation", "SeatRole", "Seating"]
+
+SeatRole = Literal["player", "observer"]
+
+FIND_TRIES = 256
+
+PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
+"""Limits of a lobby's mode parameters. Every list of sessions carries them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeatReservation:
+    """A place in a session and the ticket for it. The ticket works for one connection within TICKET_TTL_S.
+
+    ``seat`` is None for an observer.
+    """
+
+    session: str
+    seat: int | None
+    role: SeatRole
+    ticket: str
+    holder_url: str
+    holder_id: str
+    holder_nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Applicant:
+    """A player who wants a seat. Without a ``body``, the script chooses one of ``bodies``."""
+
+    player: str
+    body: str
+    bodies: Sequence[str]
+    ready: bool
+
+    def wishes(self, session: str) -> bytes:
+        """The bodies as JSON, in an order that depends on the player and the session only: a retry gets the same."""
+
+        def draw(body: str) -> bytes:
+            return hashlib.sha256(f"{session}:{self.player}:{body}".encode()).digest()
+
+        return msgspec.json.encode(sorted(self.bodies, key=draw))
+
+
+@dataclass(frozen=True, slots=True)
+class _LobbyPlan:
+    """A lobby to open."""
+
+    mode: str
+    size: int
+    holder: HolderAddress
+    private: bool = False
+    scene: str = ""
+    params: bytes = b"{}"
+
+
+class Seating:
+    """The seats of every lobby of a realm."""
+
+    def __init__(self, scripts: SessionScripts, settings: Settings) -> None:
+        self._scripts = scripts
+        self._store = scripts.store
+        self._keys = scripts.keys
+        self._views = Views(scripts.store)
+        self._claims = Claims(scripts.store)
+        self._ticket_ms = round(settings.ticket_ttl_s * 1000)
+        self._lobby_ms = round(settings.lobby_timeout_s * 1000)
+        self._max_seats = settings.max_seats
+        self._finding: dict[Shape, asyncio.Lock] = {}
+        self._oldest: dict[Shape, str] = {}
+
+    async def open(
+        self,
+        player: str,
+        mode: str,
+        size: int,
+        *,
+        holder: HolderAddress,
+        body: str = "",
+        bodies: Sequence[str] = (),
+        ready: bool = True,
+        private: bool = False,
+        scene: str = "",
+        params: Mapping[str, Any] | None = None,
+    ) -> SeatReservation:
+        """Open a lobby with the player as its host.
+
+        A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
+        one that no other seat has. Raises Refused for a bad size or bad params, AuthError for an unknown player,
+        Conflict ``in_session``.
+        """
+        self._check_size(size)
+        plan = _LobbyPlan(mode, size, holder, private, scene, _encode_params(params or {}))
+        applicant = _Applicant(player, body, bodies, ready)
+        while True:
+            try:
+                opened = await self._open(applicant, plan, if_none=False)
+            except Conflict as error:
+                if error.reason == "in_session" and await self._resolve_binding(player, None) is None:
+                    continue
+                raise
+            assert isinstance(opened, SeatReservation)
+            return opened
+
+    async def find(
+        self,
+        player: str,
+        mode: str,
+        size: int,
+        *,
+        holder: HolderAddress,
+        body: str = "",
+        bodies: Sequence[str] = (),
+        ready: bool = True,
+    ) -> SeatReservation:
+        """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none.
+
+        Exact under any concurrency. A player who already waits in such a lobby gets a new ticket for it. Raises as
+        ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES tries.
+        """
+        self._check_size(size)
+        shape = (mode, size)
+        plan = _LobbyPlan(mode, size, holder)
+        applicant = _Applicant(player, body, bodies, ready)
+        lock = self._finding.setdefault(shape, asyncio.Lock())
+        async with lock:  # saves tries within this process; the scripts make it exact
+            candidate = self._oldest.pop(shape, None)  # from the last reply; the script checks it
+            for _ in range(FIND_TRIES):
+                try:
+                    if candidate is None:
+                        candidate = await self._oldest_open(shape)
+                    if candidate:
+                        seat, candidate = await self._seat(applicant, candidate, shape, only_oldest=True)
+                        if seat is None:
+                            continue
+                        self._oldest[shape] = candidate or ""
+                        return await self._with_live_holder(seat, holder)
+                    opened = await self._open(applicant, plan, if_none=True)
+                    if isinstance(opened, SeatReservation):
+                        self._oldest[shape] = opened.session if size > 1 else ""
+                        return opened
+                    candidate = opened
+                except Conflict as error:
+                    candidate = None
+                    if error.reason == "ended":
+                        continue
+                    if error.reason != "in_session":
+                        raise
+                    found = await self._resolve_binding(player, shape)
+                    if found is not None:
+                        return await self._with_live_holder(found, holder)
+        raise Conflict("too many players look for a lobby at once; try again", code="crowded")
+
+    async def join(
+        self, player: str, session: str, *, body: str = "", bodies: Sequence[str] = (), ready: bool = True
+    ) -> SeatReservation:
+        """Take a seat in that lobby. A member gets a new ticket for the seat it has, at any stage of the session.
+
+        Raises NotFound, LobbyFull, AuthError for an unknown player, Conflict ``in_session``, ``left`` or ``ended``.
+        """
+        shape = await self._scripts.shape(session)
+        applicant = _Applicant(player, body, bodies, ready)
+        for _ in range(2):
+            try:
+                seat, _ = await self._seat(applicant, session, shape)
+            except Conflict as error:
+                if error.reason != "in_session":
+                    raise
+                await self._resolve_binding(player, None)
+                continue
+            if seat is None:
+                raise LobbyFull("this lobby is full", field="session")
+            return seat
+        raise Conflict("you are in another session", code="in_session")
+
+    async def observe(self, player: str, session: str) -> SeatReservation:
+        """A ticket to observe a session. Raises NotFound."""
+        secret = new_secret()
+        ticket_key = self._keys.ticket(secret_hash(secret))
+        reply = await self._scripts.run("observe", session, [ticket_key], [player, self._ticket_ms])
+        _, server, nonce, url = reply
+        return SeatReservation(
+            session, None, "observer", format_ticket(session, player, secret), url, server, nonce
+        )
+
+    async def leave(self, player: str, session: str) -> None:
+        """Give the seat up: it is free at once in a lobby, and a forfeit in a run.
+
+        Leaving twice, or leaving a session that does not exist, changes nothing.
+        """
+        await self.unseat(player, session, "left")
+
+    async def unseat(self, player: str, session: str, reason: str, *, due_at: int | None = None) -> int:
+        """Free the player's seat for ``reason``. With ``due_at`` [ms], only if the seat's deadline was before that.
+
+        Returns 1, or 0 if there was nothing to do.
+        """
+        shape = await self._scripts.find_shape(session)
+        if shape is None:
+            await self._release(player, session)
+            return 0
+        keys = [self._keys.player(player), self._keys.session_player(session, player)]
+        args = [player, reason, "" if due_at is None else due_at]
+        reply = await self._scripts.run("unseat", session, keys, args, shape=shape)
+        return int(reply[1])
+
+    async def choose_body(self, player: str, session: str, body: str) -> None:
+        """Choose the body of a seat while the lobby waits. Raises NotFound; Conflict ``not_member`` or ``not_open``."""
+        keys = [self._keys.session_player(session, player)]
+        await self._scripts.run("choose_body", session, keys, [player, body])
+
+    async def set_ready(self, player: str, session: str, ready: bool) -> None:
+        """Say whether a member is ready. The session starts when every seat is taken, connected and ready.
+
+        Raises NotFound; Conflict ``not_member`` or ``not_open``.
+        """
+        keys = [self._keys.session_player(session, player)]
+        await self._scripts.run("set_ready", session, keys, [player, int(ready)])
+
+    async def chat(self, player: str, session: str, id: int, text: str) -> None:
+        """Append a line of chat to the session's events. A command ``id`` that was used already has no effect.
+
+        Raises NotFound; Conflict ``not_member`` or ``ended``.
+        """
+        keys = self._keys
+        await self._store.run(
+            "chat",
+            [keys.session(session), keys.events(session), keys.session_player(session, player)],
+            [keys.wake(session), player, id, text],
+        )
+
+    def _check_size(self, size: int) -> None:
+        if not 1 <= size <= self._max_seats:
+            raise Refused(f"a lobby has 1 to {self._max_seats} seats", code="bad_size", field="size")
+
+    async def _oldest_open(self, shape: Shape) -> str:
+        """The token of the oldest open lobby of that shape, or ''."""
+        waiting = await self._store.call("ZRANGE", self._keys.open_lobbies(*shape), 0, 0)
+        return waiting[0] if waiting else ""
+
+    async def _open(self, host: _Applicant, plan: _LobbyPlan, *, if_none: bool) -> SeatReservation | str:
+        """Open a lobby under a token that is free. With ``if_none``, the token of an open one if there is one."""
+        while True:
+            session, secret = new_session_token(), new_secret()
+            try:
+                reply = await self._scripts.run(
+                    "open",
+                    session,
+                    self._player_keys(session, host.player, secret),
+                    [
+                        host.player, plan.mode, plan.size, plan.scene, plan.params, int(plan.private),
+                        plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
+                        host.body, host.wishes(session), int(host.ready), self._ticket_ms, int(if_none),
+                    ],
+                    shape=(plan.mode, plan.size),
+                )  # fmt: skip
+            except Conflict as error:
+                if error.reason == "token_taken":
+                    continue
+                raise
+            if reply[0] == "TAKEN":
+                return str(reply[1])
+            ticket = format_ticket(session, host.player, secret)
+            holder = plan.holder
+            return SeatReservation(
+                session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce
+            )
+
+    async def _seat(
+        self, applicant: _Applicant, session: str, shape: Shape, *, only_oldest: bool = False
+    ) -> tuple[SeatReservation | None, str | None]:
+        """Seat a player: (reservation, None if the lobby is full or not the oldest; the next candidate).
+
+        The next candidate is the oldest open lobby of that shape, '' if there is none, None if it is not known.
+        Raises Conflict ``ended`` for a lobby that has ended or is past its deadline.
+        """
+        secret = new_secret()
+        reply = await self._scripts.run(
+            "seat",
+            session,
+            self._player_keys(session, applicant.player, secret),
+            [
+                applicant.player, applicant.body, applicant.wishes(session), int(applicant.ready),
+                self._ticket_ms, int(only_oldest),
+            ],
+            shape=shape,
+        )  # fmt: skip
+        match reply:
+            case ["OK", seat, server, nonce, url, oldest]:
+                ticket = format_ticket(session, applicant.player, secret)
+                return SeatReservation(session, int(seat), "player", ticket, url, server, nonce), oldest
+            case ["OTHER", oldest]:
+                return None, oldest
+            case ["GONE"]:
+                raise Conflict("this lobby has ended", code="ended")
+        return None, None
+
+    async def _resolve_binding(self, player: str, shape: Shape | None) -> SeatReservation | None:
+        """What to do when a script answers that the player is in a session.
+
+        A new ticket if that session is a waiting lobby of this shape. None if the session is over; the player is free
+        then. Raises Conflict ``in_session`` otherwise.
+        """
+        session = await self._store.call("HGET", self._keys.player(player), "session")
+        if not session:
+            return None
+        if await self._release(player, session):
+            return None
+        if shape is not None and await self._scripts.find_shape(session) == shape:
+            status = await self._store.call("HGET", self._keys.session(session), "status")
+            if status in ("open", "filled"):
+                return await self.join(player, session)
+        raise Conflict(f"you are in session {session}; leave it first", code="in_session")
+
+    async def _release(self, player: str, session: str) -> bool:
+        """Unbind a player from a session that has ended, does not exist, or does not have the player as a member."""
+        keys = self._keys
+        reply = await self._store.run(
+            "release_player",
+            [
+                keys.player(player),
+                keys.session(session),
+                keys.session_players(session),
+                keys.session_player(session, player),
+            ],
+            [session, player],
+        )
+        return bool(reply[1] == "1")
+
+    async def _with_live_holder(self, seat: SeatReservation, holder: HolderAddress) -> SeatReservation:
+        """The reservation with a holder that is alive. ``holder`` takes the lobby if its own holder is dead."""
+        if (seat.holder_id, seat.holder_nonce) == (holder.id, holder.nonce):
+            return seat
+        if await self._store.call("HGET", self._keys.server(seat.holder_id), "nonce") == seat.holder_nonce:
+            return seat
+        dead = HolderAddress(seat.holder_id, seat.holder_nonce, seat.holder_url)
+        await self._claims.rehome(seat.session, dead, holder)
+        now, _ = await self._views.holder_of(seat.session)
+        return replace(seat, holder_id=now.id, holder_nonce=now.nonce, holder_url=now.url)
+
+    def _player_keys(self, session: str, player: str, secret: str) -> list[str]:
+        keys = self._keys
+        return [keys.player(player), keys.session_player(session, player), keys.ticket(secret_hash(secret))]
+
+
+def _encode_params(params: Mapping[str, Any]) -> bytes:
+    """The parameters as JSON. Raises Refused (bad_params) if they are too large or nested too deeply."""
+    nested: list[Any] = [params]
+    for _ in range(PARAMS_DEPTH):
+        nested = [
+            inner
+            for value in nested
+            if isinstance(value, Mapping | list)
+            for inner in (value.values() if isinstance(value, Mapping) else value)
+        ]
+    encoded = b"" if nested else msgspec.json.encode(params)
+    if nested or len(encoded) > PARAMS_BYTES:
+        raise Refused(
+            f"params may have {PARAMS_BYTES} bytes, {PARAMS_DEPTH} deep", code="bad_params", field="params"
+        )
+    return encoded
