@@ -1,15 +1,19 @@
-"""Lobbies on real stores (rows D2, D3): seats, tickets, connections, timers, hand-over."""
+"""Seats on real stores: find, open, join, choose, ready, leave."""
 
 from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
 
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World
 from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused
+from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
-
-LATER = 10**15
-"""A time at which every deadline has passed [ms]."""
+from tussle.lobby.session_scripts import SessionScripts
+from tussle.lobby.store.store import Store
 
 
 async def test_a_whole_set_up(world: World) -> None:
@@ -154,144 +158,6 @@ async def test_ready_starts_the_session(world: World) -> None:
         await world.seating.set_ready(stranger, session, True)
 
 
-async def test_a_ticket_works_once_and_for_its_player(world: World) -> None:
-    """A used, foreign or forged ticket is refused, and nothing happened."""
-    first, second = await world.players(2)
-    seat, other = await world.find(first), await world.find(second)
-    await world.enter(seat)
-    session, _, secret = other.ticket.split(".")
-    for ticket in (
-        seat.ticket,
-        f"{session}.{first}.{secret}",
-        f"{session}.{second}.forged",
-        "x",
-        "a.b.c",
-        "",
-    ):
-        with pytest.raises(AuthError) as refused:
-            await world.connections.connect(ticket=ticket, conn="c9")
-        assert refused.value.reason in ("ticket_refused", "resume_refused")
-    assert (await world.events(session)).count("seat_connected") == 1
-
-
-async def test_a_resume_token_rotates(world: World) -> None:
-    """Each connection gets a new one; the one it came with stays valid until the new one is used, older ones never."""
-    session, players = await world.starting()
-    first = await world.connections.connect(
-        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
-    )
-    second = await world.connections.connect(resume=first.resume, conn="b")
-    assert second.replaced_conn == "a"
-    lost = await world.connections.connect(resume=first.resume, conn="c", new_resume="chosen")
-    assert lost.resume == f"{session}.{players[0]}.chosen", "the answer with the second token was lost"
-    with pytest.raises(AuthError) as refused:
-        await world.connections.connect(resume=second.resume, conn="d")
-    assert refused.value.reason == "resume_refused"
-    third = await world.connections.connect(resume=lost.resume, conn="e")
-    with pytest.raises(AuthError):
-        await world.connections.connect(resume=first.resume, conn="f")
-    assert (await world.connections.connect(resume=third.resume, conn="g")).replaced_conn == "e"
-    stored = str(await world.hash(world.store.keys.session_player(session, players[0])))
-    assert "chosen" not in stored and str(third.resume).rpartition(".")[2] not in stored
-
-
-async def test_a_ticket_voids_resume_tokens(world: World) -> None:
-    """Whoever logs in again takes the seat; tokens of earlier connections no longer do."""
-    session, players = await world.starting()
-    first = await world.connections.connect(
-        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
-    )
-    await world.connections.connect(ticket=(await world.seating.join(players[0], session)).ticket, conn="b")
-    with pytest.raises(AuthError):
-        await world.connections.connect(resume=first.resume, conn="c")
-
-
-async def test_only_the_newest_connection_disconnects(world: World) -> None:
-    """A replaced connection that closes late does not take the seat offline; repeating does nothing more."""
-    first, second = await world.players(2)
-    seat = await world.find(first)
-    await world.find(second)
-    old = await world.enter(seat)
-    new = await world.connections.connect(resume=old.resume, conn="new")
-    assert new.replaced_conn == old.conn
-    await world.connections.disconnect(seat.session, first, old.conn)
-    assert (await world.views.view(seat.session)).seats[0].connected
-    for _ in range(2):
-        await world.connections.disconnect(seat.session, first, "new")
-    assert not (await world.views.view(seat.session)).seats[0].connected
-    assert (await world.events(seat.session)).count("seat_disconnected") == 1
-
-
-async def test_a_lobby_times_out(world: World) -> None:
-    """At its deadline the lobby ends as timed_out, once, and everybody is free; before, nothing happens."""
-    players = await world.players(3)
-    seats = [await world.find(player, size=4) for player in players]
-    for seat in seats:
-        await world.enter(seat)
-    session = seats[0].session
-    due = await world.timers.next_due()
-    assert due == (await world.views.view(session)).opened_at + 60_000
-    assert await world.timers.run_due(due - 1) == 0
-    assert await world.timers.run_due(due) == 1
-    assert await world.timers.run_due(due) == 0
-    view = await world.views.view(session)
-    assert (view.status, view.reason) == ("timed_out", "nobody_came") and view.ended_at > 0
-    assert await world.lifecycle(session) == ["opened", "timed_out"]
-    assert (await world.events(session))[-1] == "timed_out"
-    assert await world.timers.next_due() is None
-    assert (await world.find(players[0])).session != session
-    with pytest.raises(Conflict) as refused:
-        await world.seating.join(players[1], session)
-    assert refused.value.reason == "ended"
-
-
-async def test_a_lobby_that_is_overdue_takes_nobody(world: World) -> None:
-    """Between its deadline and the timer that executes it, a lobby is not found any more."""
-    first, second = await world.players(2)
-    seat = await world.find(first)
-    await world.store.call("ZADD", world.store.keys.deadlines, 1, f"lobby:{seat.session}")
-    assert (await world.find(second)).session != seat.session
-
-
-async def test_a_full_lobby_that_is_not_ready_times_out(world: World) -> None:
-    """Full is not started: somebody who never connects does not hold the others for ever."""
-    first, second = await world.players(2)
-    seat = await world.find(first)
-    await world.enter(seat)
-    await world.find(second)
-    await world.store.call("ZREM", world.store.keys.deadlines, f"seat:{seat.session}:{second}")
-    assert await world.timers.run_due(LATER) == 1
-    assert (await world.views.view(seat.session)).reason == "not_ready"
-
-
-async def test_a_session_that_never_begins_fails(world: World) -> None:
-    """If its holder does not run it in time, a starting session ends as failed and frees its players."""
-    session, players = await world.starting()
-    assert await world.timers.run_due(LATER) == 1
-    view = await world.views.view(session)
-    assert (view.status, view.reason) == ("failed", "not_started")
-    assert (await world.find(players[0])).session != session
-
-
-async def test_a_seat_is_kept_for_a_while(world: World) -> None:
-    """Who never connects, or stays away, loses the seat; the lobby is open again and the next one finds it."""
-    first, second, third = await world.players(3)
-    seat = await world.find(first)
-    connected = await world.enter(seat)
-    await world.find(second)
-    reserved = await world.timers.next_due()
-    assert reserved is not None
-    assert await world.timers.run_due(reserved) == 1
-    assert (await world.events(seat.session))[-2:] == ["seat_left", "reopened"]
-    assert (await world.find(third)).session == seat.session
-    assert await world.lifecycle(seat.session) == ["opened", "filled", "reopened", "filled"]
-    await world.connections.disconnect(seat.session, first, connected.conn)
-    back = await world.connections.connect(resume=connected.resume, conn="back")
-    assert back.seat == 0
-    deadlines = await world.store.call("ZRANGE", world.store.keys.deadlines, 0, -1)
-    assert f"seat:{seat.session}:{first}" not in deadlines
-
-
 async def test_the_next_seat_becomes_host(world: World) -> None:
     """The host's role goes round to the next occupied seat; the last one to leave ends the lobby."""
     players = await world.players(3)
@@ -311,20 +177,6 @@ async def test_the_next_seat_becomes_host(world: World) -> None:
     assert await world.lifecycle(opened.session) == ["opened", "filled", "reopened", "ended"]
     again = await world.find(players[0])
     assert again.session != opened.session
-
-
-async def test_a_leaver_s_tokens_are_void(world: World) -> None:
-    """Neither ticket nor resume token of one who left opens the seat again."""
-    first, second = await world.players(2)
-    seat = await world.find(first)
-    await world.find(second)
-    connected = await world.enter(seat)
-    fresh = await world.seating.join(first, seat.session)
-    await world.seating.leave(first, seat.session)
-    with pytest.raises(Conflict):
-        await world.connections.connect(ticket=fresh.ticket, conn="x")
-    with pytest.raises(Conflict):
-        await world.connections.connect(resume=connected.resume, conn="x")
 
 
 async def test_leaving_a_run(world: World) -> None:
@@ -367,28 +219,6 @@ async def test_observers_only_watch(world: World) -> None:
         await world.enter(seat)
 
 
-async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
-    """Members may come back to see the result; no key is written, the resume token stays as it is."""
-    session, players = await world.starting()
-    first = await world.connections.connect(
-        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
-    )
-    fence, _ = await world.begin(session)
-    await world.runs.running(fence, 0, b"")
-    await world.runs.finish(fence, 1, [], None)
-    before = await world.hash(world.store.keys.session_player(session, players[0]))
-    events = await world.events(session)
-    for _ in range(2):
-        back = await world.connections.connect(resume=first.resume, conn="late")
-        assert (back.status, back.resume) == ("ended", first.resume)
-    await world.connections.disconnect(session, players[0], "a")
-    await world.seating.leave(players[0], session)
-    with pytest.raises(Conflict):
-        await world.seating.chat(players[0], session, 9, "gg")
-    assert await world.hash(world.store.keys.session_player(session, players[0])) == before
-    assert await world.events(session) == events
-
-
 async def test_chat_is_said_once_per_command(world: World) -> None:
     """A repeated command id has no second effect; a connection learns the last id its seat used."""
     session, players = await world.starting()
@@ -428,36 +258,62 @@ async def test_a_binding_to_a_session_that_is_gone_is_released(world: World) -> 
     await world.seating.open(second, "duel", 2, holder=HOLDER)
 
 
-async def test_a_gap_is_told(world: World) -> None:
-    """Trimmed events, and a reader that is ahead of the store, raise a gap; otherwise the tail is complete."""
-    session, players = await world.starting()
-    for id in range(1, 41):
-        await world.seating.chat(players[0], session, id, "x")
-    newest = (await world.views.events(session, 0))[-1].v
-    assert [event.v for event in await world.views.events(session, 10, 5)] == [11, 12, 13, 14, 15]
-    assert await world.views.events(session, newest) == []
-    await world.store.call("XTRIM", world.store.keys.events(session), "MINID", "20-0")
-    assert [event.v for event in await world.views.events(session, 19)] == list(range(20, newest + 1))
-    for after in (0, 18, newest + 1):
-        with pytest.raises(Conflict) as refused:
-            await world.views.events(session, after)
-        assert refused.value.reason == "gap"
+@pytest.mark.parametrize("size", [2, 4])
+async def test_200_concurrent_finds(world: World, stores: list[Store], size: int) -> None:
+    """200 players find at once over three clients: every lobby is full, of distinct players, and none is left over."""
+    players = await world.players(200)
+    servers = [Seating(SessionScripts(store), world.settings) for store in stores]
+    holders = [HolderAddress(f"s{i}", "boot", f"http://{i}") for i in range(3)]
+    for holder in holders:
+        await world.servers.register(holder.id + "x", holder.nonce, holder.url, "p", 60_000)
+    random.Random(size).shuffle(players)
+    seats = await asyncio.gather(
+        *(
+            servers[i % 3].find(player, "duel", size, holder=holders[i % 3], bodies=BODIES)
+            for i, player in enumerate(players)
+        )
+    )
+    lobbies = Counter(seat.session for seat in seats)
+    assert len(lobbies) == 200 // size and set(lobbies.values()) == {size}
+    for session in lobbies:
+        view = await world.views.view(session)
+        assert view.status == "filled"
+        assert [seat.seat for seat in view.seats] == list(range(size))
+        assert len({seat.player for seat in view.seats}) == size
+        assert len({seat.body for seat in view.seats}) == size
+    assert not await world.store.call("ZCARD", world.store.keys.open_lobbies("duel", size))
 
 
-async def test_the_list(world: World) -> None:
-    """Waiting ones first, then running ones; by mode, status and search."""
-    fence, _ = await world.running()
-    host, other = await world.players(2)
-    waiting = await world.seating.open(host, "curling", 4, holder=HOLDER)
-    ended, _ = await world.ended()
-    everything = await world.views.sessions()
-    assert [view.session for view in everything] == [waiting.session, fence.session]
-    assert [view.session for view in await world.views.sessions(mode="duel")] == [fence.session]
-    assert [view.session for view in await world.views.sessions(status="ended")] == [ended]
-    assert [view.session for view in await world.views.sessions(status="running")] == [fence.session]
-    assert [view.session for view in await world.views.sessions(status="open")] == [waiting.session]
-    assert [view.session for view in await world.views.sessions(search=host[-4:].upper())] == [
-        waiting.session
-    ]
-    assert [view.session for view in await world.views.sessions(limit=1)] == [waiting.session]
-    assert other
+async def test_finds_among_leavers(world: World, stores: list[Store]) -> None:
+    """While others leave and come back, nobody is lost: at the end at most one lobby is not full."""
+    players = await world.players(40)
+    servers = [Seating(SessionScripts(store), world.settings) for store in stores]
+    rng = random.Random(7)
+
+    async def wander(i: int, player: str, leaves: int) -> str:
+        lobbies = servers[i % 3]
+        for _ in range(leaves):
+            seat = await lobbies.find(player, "duel", 3, holder=world.holder)
+            await lobbies.leave(player, seat.session)
+        return (await lobbies.find(player, "duel", 3, holder=world.holder)).session
+
+    sessions = await asyncio.gather(*(wander(i, p, rng.randrange(4)) for i, p in enumerate(players)))
+    sizes = Counter()
+    for session in set(sessions):
+        view = await world.views.view(session)
+        assert view.status in ("open", "filled") and len({seat.player for seat in view.seats}) == len(
+            view.seats
+        )
+        sizes[len(view.seats)] += 1
+    assert sum(size * count for size, count in sizes.items()) == 40
+    waiting = await world.store.call("ZRANGE", world.store.keys.open_lobbies("duel", 3), 0, -1)
+    assert len(waiting) == sum(count for size, count in sizes.items() if size < 3)
+
+
+async def test_a_repeated_find_seats_once(world: World) -> None:
+    """One player who asks ten times at once, as after lost answers, has one seat."""
+    [player] = await world.players(1)
+    seats = await asyncio.gather(*(world.find(player) for _ in range(10)))
+    assert len({seat.session for seat in seats}) == 1
+    assert len((await world.views.view(seats[0].session)).seats) == 1
+    assert len({seat.ticket for seat in seats}) == 10

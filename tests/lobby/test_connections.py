@@ -1,0 +1,170 @@
+"""Connections on real stores: tickets, resume tokens, the list of observers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import World, until
+from tussle.lobby.errors import AuthError, Conflict, NotFound
+from tussle.lobby.views import OBSERVERS_NAMED
+from tussle.lobby.wire.messages import ObserversData
+
+LONG_MS = 60_000
+
+
+async def test_a_ticket_works_once_and_for_its_player(world: World) -> None:
+    """A used, foreign or forged ticket is refused, and nothing happened."""
+    first, second = await world.players(2)
+    seat, other = await world.find(first), await world.find(second)
+    await world.enter(seat)
+    session, _, secret = other.ticket.split(".")
+    for ticket in (
+        seat.ticket,
+        f"{session}.{first}.{secret}",
+        f"{session}.{second}.forged",
+        "x",
+        "a.b.c",
+        "",
+    ):
+        with pytest.raises(AuthError) as refused:
+            await world.connections.connect(ticket=ticket, conn="c9")
+        assert refused.value.reason in ("ticket_refused", "resume_refused")
+    assert (await world.events(session)).count("seat_connected") == 1
+
+
+async def test_a_resume_token_rotates(world: World) -> None:
+    """Each connection gets a new one; the one it came with stays valid until the new one is used, older ones never."""
+    session, players = await world.starting()
+    first = await world.connections.connect(
+        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
+    )
+    second = await world.connections.connect(resume=first.resume, conn="b")
+    assert second.replaced_conn == "a"
+    lost = await world.connections.connect(resume=first.resume, conn="c", new_resume="chosen")
+    assert lost.resume == f"{session}.{players[0]}.chosen", "the answer with the second token was lost"
+    with pytest.raises(AuthError) as refused:
+        await world.connections.connect(resume=second.resume, conn="d")
+    assert refused.value.reason == "resume_refused"
+    third = await world.connections.connect(resume=lost.resume, conn="e")
+    with pytest.raises(AuthError):
+        await world.connections.connect(resume=first.resume, conn="f")
+    assert (await world.connections.connect(resume=third.resume, conn="g")).replaced_conn == "e"
+    stored = str(await world.hash(world.store.keys.session_player(session, players[0])))
+    assert "chosen" not in stored and str(third.resume).rpartition(".")[2] not in stored
+
+
+async def test_a_ticket_voids_resume_tokens(world: World) -> None:
+    """Whoever logs in again takes the seat; tokens of earlier connections no longer do."""
+    session, players = await world.starting()
+    first = await world.connections.connect(
+        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
+    )
+    await world.connections.connect(ticket=(await world.seating.join(players[0], session)).ticket, conn="b")
+    with pytest.raises(AuthError):
+        await world.connections.connect(resume=first.resume, conn="c")
+
+
+async def test_only_the_newest_connection_disconnects(world: World) -> None:
+    """A replaced connection that closes late does not take the seat offline; repeating does nothing more."""
+    first, second = await world.players(2)
+    seat = await world.find(first)
+    await world.find(second)
+    old = await world.enter(seat)
+    new = await world.connections.connect(resume=old.resume, conn="new")
+    assert new.replaced_conn == old.conn
+    await world.connections.disconnect(seat.session, first, old.conn)
+    assert (await world.views.view(seat.session)).seats[0].connected
+    for _ in range(2):
+        await world.connections.disconnect(seat.session, first, "new")
+    assert not (await world.views.view(seat.session)).seats[0].connected
+    assert (await world.events(seat.session)).count("seat_disconnected") == 1
+
+
+async def test_a_leaver_s_tokens_are_void(world: World) -> None:
+    """Neither ticket nor resume token of one who left opens the seat again."""
+    first, second = await world.players(2)
+    seat = await world.find(first)
+    await world.find(second)
+    connected = await world.enter(seat)
+    fresh = await world.seating.join(first, seat.session)
+    await world.seating.leave(first, seat.session)
+    with pytest.raises(Conflict):
+        await world.connections.connect(ticket=fresh.ticket, conn="x")
+    with pytest.raises(Conflict):
+        await world.connections.connect(resume=connected.resume, conn="x")
+
+
+async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
+    """Members may come back to see the result; no key is written, the resume token stays as it is."""
+    session, players = await world.starting()
+    first = await world.connections.connect(
+        ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
+    )
+    fence, _ = await world.begin(session)
+    await world.runs.running(fence, 0, b"")
+    await world.runs.finish(fence, 1, [], None)
+    before = await world.hash(world.store.keys.session_player(session, players[0]))
+    events = await world.events(session)
+    for _ in range(2):
+        back = await world.connections.connect(resume=first.resume, conn="late")
+        assert (back.status, back.resume) == ("ended", first.resume)
+    await world.connections.disconnect(session, players[0], "a")
+    await world.seating.leave(players[0], session)
+    with pytest.raises(Conflict):
+        await world.seating.chat(players[0], session, 9, "gg")
+    assert await world.hash(world.store.keys.session_player(session, players[0])) == before
+    assert await world.events(session) == events
+
+
+async def lobby(world: World) -> str:
+    (host,) = await world.players(1)
+    return (await world.seating.open(host, "duel", 2, holder=world.holder)).session
+
+
+async def test_the_list_is_kept_by_several_servers(world: World) -> None:
+    """Each adds and strikes out its own; only a change is told as one; a view and a list of sessions have it too."""
+    keep, session = world.connections.keep_observers, await lobby(world)
+    assert await keep(session, ["p1 Lena#k3v7", "p2 Tomas of old"], [], life_ms=LONG_MS)
+    assert not await keep(session, ["p1 Lena#k3v7", "p2 Tomas of old"], [], life_ms=LONG_MS)
+    assert await keep(session, ["p3 Ada"], [], life_ms=LONG_MS)
+    assert await keep(session, [], ["p1 Lena#k3v7"], life_ms=LONG_MS)
+    expected = ObserversData(2, ("Ada", "Tomas of old"))
+    assert await world.views.observers(session) == expected
+    assert (await world.views.view(session)).observers == expected
+    (listed,) = await world.views.sessions(limit=10)
+    assert listed.observers == expected
+
+
+async def test_who_is_not_renewed_lapses(world: World) -> None:
+    """A server died with its observers: the next one to renew its own strikes them out and says that the list changed;
+    where nobody renews, the whole list goes."""
+    keep, session = world.connections.keep_observers, await lobby(world)
+    await keep(session, ["p1 Lena"], [], life_ms=1)
+    await keep(session, ["p2 Tomas"], [], life_ms=LONG_MS)
+
+    async def lapsed() -> bool:
+        await keep(session, ["p2 Tomas"], [], life_ms=LONG_MS)
+        return (await world.views.observers(session)).names == ("Tomas",)
+
+    await until(lapsed)
+    await keep(session, [], [], life_ms=1)
+
+    async def nobody() -> bool:
+        return await world.views.observers(session) == ObserversData()
+
+    await until(nobody)
+
+
+async def test_a_crowd_is_counted_and_its_first_are_named(world: World) -> None:
+    session = await lobby(world)
+    crowd = [f"p{number} Guest {number}" for number in range(100)]
+    await world.connections.keep_observers(session, crowd, [], life_ms=LONG_MS)
+    seen = await world.views.observers(session)
+    assert (seen.count, len(seen.names)) == (100, OBSERVERS_NAMED)
+
+
+async def test_of_what_is_gone_nothing_is_written(world: World) -> None:
+    """A late renewal does not bring back a key of a session whose keys have expired."""
+    with pytest.raises(NotFound):
+        await world.connections.keep_observers("k7qm2xpv", ["p1 Lena"], [], life_ms=LONG_MS)
+    assert await world.store.call("EXISTS", world.store.keys.observers("k7qm2xpv")) == 0
