@@ -33,7 +33,8 @@ def make_app(roles: frozenset[Role]) -> Starlette:
     backend = SimpleNamespace(
         settings=Settings(),
         accounts=Accounts(),
-        lobbies=None,
+        seating=None,
+        views=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),
         springs=None,
         standings=None,
