@@ -182,7 +182,7 @@ def _problem(error: LobbyError) -> Response:
 
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application of one server."""
-    settings, lobbies = backend.settings, backend.lobbies
+    settings, seating = backend.settings, backend.seating
     logins = RateLimit(settings.login_rate, 10 * settings.login_rate)
     guesses = RateLimit(settings.guess_rate, 20 * settings.guess_rate)
     requests = RateLimit(settings.request_rate, 5 * settings.request_rate)
