@@ -1,10 +1,10 @@
-"""Sessions that change hands: found unheld, claimed, handed over, stood up again.
+"""Sessions that change their holder: found unheld, claimed, handed over, restored.
 
     holder dies -> (lease ends) -> claim by any server -> resume -> replay -> recovered
     holder drains ------------------> hand_over -> resume ------------> recovered
 
-Who may claim what, and when, is the server's to decide; here each change is one fenced script. This module must
-never look into a state or an input.
+The server decides what it claims and when. Each change is one fenced script. This module must never read a state or an
+input.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Claims", "Recovered", "Unheld"]
 
 CLAIMABLE = status_argument((Status.STARTING, Status.RUNNING, Status.PAUSED))
 PAGE = 1000
-"""Sessions of an index that are asked about at once."""
+"""Sessions of an index that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unheld:
-    """A session whose holder has no lease. ``physics_id``: of the server that ran it last."""
+    """A session whose holder has no lease. ``physics_id``: that of the server which ran it last."""
 
     session: str
     status: str
@@ -38,7 +38,8 @@ class Unheld:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """``turn_ends_at``: ms of the store's clock, 0 without a turn. ``gap_ms``: how long nobody held the session."""
+    """A session that runs again. ``turn_ends_at``: ms of the store's clock, 0 without a turn. ``gap_ms``: how long it
+    had no holder."""
 
     event: Event
     turn_ends_at: int
@@ -46,7 +47,7 @@ class Recovered:
 
 
 class Claims:
-    """The changes of hands of a realm."""
+    """The changes of holder in a realm."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,8 +56,10 @@ class Claims:
     async def look(
         self, alive: list[ServerInfo], holder: HolderAddress
     ) -> tuple[list[Unheld], list[tuple[str, str]]]:
-        """Sessions that nobody holds; and (token, status) of those past their lobby that are ``holder``'s by the
-        store's word."""
+        """Read the holder of every session.
+
+        Returns the sessions without a live holder, and (token, status) of those that ``holder`` runs or should run.
+        """
         keys = self._keys
         fields = ("status", "holder", "holder_nonce", "holder_url", "physics_id")
         tokens: list[str] = []
@@ -83,7 +86,7 @@ class Claims:
         return unheld, ours
 
     async def claim(self, unheld: Unheld, holder: HolderAddress) -> bool:
-        """Take a session over. False: somebody else has, or its holder lives. Raises Fenced without a lease."""
+        """Take a session over. False: another server did, or its holder lives. Raises Fenced without a lease."""
         keys = self._keys
         reply = await self._store.run(
             "claim",
@@ -107,7 +110,7 @@ class Claims:
         return bool(reply[1] == "1")
 
     async def hand_over(self, fence: Fence, to: HolderAddress) -> bool:
-        """Give a running session away. False: ``to`` has no lease, and we still hold it. Raises Fenced."""
+        """Hand a running session over. False: ``to`` has no lease, and the holder stays the same. Raises Fenced."""
         keys = self._keys
         reply = await self._store.run(
             "hand_over",
@@ -119,9 +122,11 @@ class Claims:
     async def recovered(
         self, fence: Fence, tick: int, *, exact: bool, ticks_again: int, inputs_lost: int = 0
     ) -> Recovered:
-        """The world stands at ``tick``: the turn clock goes on. When that is not ``exact``, what the journal has of
-        later ticks is forgotten, and what happens from this tick on is public again. Repeating it changes nothing.
-        Raises Fenced."""
+        """Mark the session as restored at ``tick`` and resume its turn clock.
+
+        If the restore is not ``exact``, journal entries of later ticks are removed and events from this tick on may be
+        published again. Repeating the call changes nothing. Raises Fenced.
+        """
         keys, session = self._keys, fence.session
         reply = await self._store.run(
             "recovered",

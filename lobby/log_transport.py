@@ -1,10 +1,10 @@
-"""The second way that logs take: the store's pub/sub, one channel per logger name.
+"""Publishes log lines on the store, one channel for each logger name.
 
     logging -> emit (bounded, never waits) -> run (a task) -> PUBLISH {main}:logs:server.run '{"event": ...}'
 
-Every long-running process that has a store enters ``published`` around its work; it is on with LOG_PUBLISH=1. A log
-line is worth less than what it tells of: when the store is away or slow the oldest waiting lines are dropped, and their
-number is published as soon as it goes again. This module must never log.
+Every long-running process with a store runs inside ``published``, which has an effect with LOG_PUBLISH=1. Logging must
+not slow a process down: while the store is away or slow the oldest waiting lines are dropped, and their number is
+published when the store is back. This module must never log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tussle.lobby.store.store import Store
 __all__ = ["LogTransport", "published"]
 
 LINES_WAIT = 2_000
-"""Lines that wait for the store; the oldest go first."""
+"""Limit of the lines that wait for the store. The oldest are dropped first."""
 
 AT_ONCE = 100
 RETRY_S = 0.5

@@ -36,7 +36,7 @@ _JSON: list[structlog.typing.Processor] = [
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object per record, ours or the standard library's."""
+    """Formats a record of structlog or of the standard library as one JSON object."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_JSON],
@@ -52,7 +52,7 @@ def _pretty_formatter() -> logging.Formatter:
 
 
 def configure(settings: Settings, *, process: str) -> None:
-    """Send everything, the standard library's records too, to stdout in the chosen format."""
+    """Send all records, those of the standard library included, to stdout in the format of LOG_FORMAT."""
     pretty = settings.log_format == "pretty" or (settings.log_format == "auto" and sys.stdout.isatty())
     level = LEVELS[settings.log_level]
     structlog.configure(

@@ -1,8 +1,8 @@
 """The servers that are alive, and the lease that each of them keeps.
 
-A lease is a hash with a life of some seconds, renewed thrice in it. It names one boot (``nonce``) of one server; all
-sessions of that boot are held through it. This module must never decide what a lost lease means: the holder and the
-sweep do.
+A lease is a hash that expires after some seconds; its server renews it three times in that period. It names one boot
+(``nonce``) of one server and covers all sessions of that boot. This module must never decide what follows from a lost
+lease: the holder and the sweep do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def socket_address(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HolderAddress:
-    """One boot of a server, as a session remembers it."""
+    """One boot of a server, as stored in the sessions that it holds."""
 
     id: str
     nonce: str
@@ -37,7 +37,7 @@ class HolderAddress:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A server whose lease is good. ``sessions``: how many it ran at its last renewal."""
+    """A server with a valid lease. ``sessions``: the number that it ran at its last renewal."""
 
     id: str
     nonce: str
@@ -56,45 +56,45 @@ class Servers:
     async def register(
         self, server: str, nonce: str, url: str, physics_id: str, px: int, *, internal_url: str = ""
     ) -> None:
-        """Take the lease for ``px`` ms; repeating it as the same boot is a success.
+        """Take the lease for ``px`` ms. The same boot may repeat it.
 
-        Raises Fenced ``server_id_taken`` while another boot has it.
+        Raises Fenced ``server_id_taken`` while another boot has the lease.
         """
         await self._store.run(
             "register", self._keys(server), [server, nonce, url, physics_id, px, internal_url or url]
         )
 
     async def renew(self, server: str, nonce: str, px: int, sessions: int = 0) -> bool:
-        """Renew the lease. False: it is lost, and another may hold our sessions."""
+        """Renew the lease. Returns False if it is lost; another server may then hold the sessions."""
         return bool(
             (await self._store.run("renew", self._keys(server), [server, nonce, px, sessions]))[1] == "1"
         )
 
     async def release(self, server: str, nonce: str) -> None:
-        """Give the lease back; one that is not ours is left alone."""
+        """Give the lease back. The lease of another boot is not changed."""
         await self._store.run("release", [self._store.keys.server(server)], [nonce])
 
     async def issue_relay_ticket(self, server: str) -> str:
-        """A secret that opens one relay to another server, once and soon."""
+        """A secret that opens one relay to another server. It works once, for RELAY_TICKET_MS."""
         ticket = new_secret()
         key = self._store.keys.ticket(secret_hash(ticket))
         await self._store.call("SET", key, f"relay:{server}", "PX", RELAY_TICKET_MS)
         return ticket
 
     async def redeem_relay_ticket(self, ticket: str) -> str:
-        """The server that a relay comes from. Raises AuthError."""
+        """The id of the server that opened a relay. Raises AuthError."""
         said = await self._store.call("GETDEL", self._store.keys.ticket(secret_hash(ticket)))
         if said is None or not str(said).startswith("relay:"):
-            raise AuthError("this relay ticket is used, too old or none of ours", code="ticket_refused")
+            raise AuthError("this relay ticket is used, expired or unknown", code="ticket_refused")
         return str(said).removeprefix("relay:")
 
     async def get(self, server: str) -> ServerInfo | None:
-        """The server of that name, while its lease is good."""
+        """The server of that id, or None without a valid lease."""
         fields = await self._store.call("HMGET", self._store.keys.server(server), *_FIELDS)
         return _info(server, fields)
 
     async def alive(self) -> list[ServerInfo]:
-        """Every server whose lease is good, by name."""
+        """Every server with a valid lease, in order of their ids."""
         boots = [
             _boot(member) for member in await self._store.call("ZRANGE", self._store.keys.servers, 0, -1)
         ]
@@ -110,8 +110,10 @@ class Servers:
         return sorted(living, key=lambda info: info.id)
 
     async def forget_silent(self, kept: Container[tuple[str, str]]) -> None:
-        """Forget boots that have been silent for long, but those (id, nonce) that are ``kept``: of them the last
-        renewal says since when nobody holds their sessions."""
+        """Remove boots whose last renewal is FORGET_MS old, except the (id, nonce) in ``kept``.
+
+        Boots that still hold sessions are kept: their last renewal is the start of the time without a holder.
+        """
         servers = self._store.keys.servers
         flat = await self._store.call("ZRANGE", servers, 0, -1, "WITHSCORES")
         renewed = {member: float(at) for member, at in zip(flat[::2], flat[1::2], strict=True)}
@@ -128,7 +130,7 @@ _FIELDS = ("nonce", "url", "sessions", "physics_id", "internal_url")
 
 
 def _boot(member: str) -> tuple[str, str]:
-    """(id, nonce) of a member of the servers."""
+    """(id, nonce) of a member of the servers zset."""
     name, _, nonce = member.rpartition(":")
     return name, nonce
 

@@ -1,8 +1,8 @@
-"""Runs of the spring-damper over its two stream solvers (docs/streams.md): begin one, look how far it is.
+"""Runs of the spring-damper over its two stream solvers (docs/streams.md): begin a run, read its progress.
 
     begin -> XADD positions (the trigger)     `worker velocity` <-> `worker position`     look -> what they have written
 
-Whoever begins a run needs no solver to be up: the trigger waits on the stream. This module must never step anything.
+A run may begin before the solvers start: its trigger waits on the stream. This module must never compute a step.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ START_MAX = 1e6
 """Largest start, in m and m/s."""
 
 LOOK_COUNT = 500
-"""Entries of the stream that one look reads, those of other runs among them."""
+"""Entries of the stream that one ``look`` reads, entries of other runs included."""
 
 _ENTRY = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
 
 class SpringRuns:
-    """The two streams of one realm, for those who begin runs and follow them."""
+    """The runs of one realm."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._kept = settings.spring_kept
 
     async def begin(self, name: str, x: float, v: float) -> str:
-        """Begin a run at x [m], v [m/s]; its name for ``look``. Raises Refused; nothing is written then."""
+        """Begin a run at x [m], v [m/s]. Returns its id for ``look``. Raises Refused; nothing is written then."""
         if not (1 <= len(name) <= 64 and name.isprintable()):
             raise Refused("a name has 1 to 64 characters", code="bad_name", field="name")
         for field, value in (("x", x), ("v", v)):
@@ -52,8 +52,10 @@ class SpringRuns:
         )  # fmt: skip
 
     async def look(self, run: str, after: str = "") -> SpringRun:
-        """The steps after the entry ``after`` ("": from the beginning). Raises Refused for what is no entry's id,
-        NotFound for a run that nobody began, or whose trigger is no longer kept."""
+        """The steps after the entry ``after`` ("": from the beginning).
+
+        Raises Refused for a malformed id; NotFound for an unknown run or one whose trigger was trimmed.
+        """
         for field, text in (("run", run), ("after", after)):
             if text and not _is_entry(text):
                 raise Refused(f"{field} must be the id of an entry", code="bad_run", field=field)
@@ -93,7 +95,7 @@ class SpringRuns:
         )
 
     async def _absent(self) -> tuple[str, ...]:
-        """The solvers that are not up."""
+        """The solvers that do not run."""
         keys = self._store.keys
         solvers = ("velocity", "position")
         up = await self._store.batch([("EXISTS", keys.spring_solver(solver)) for solver in solvers])
@@ -110,7 +112,7 @@ def _fields(row: Any) -> dict[str, str]:
 
 
 def _step(row: Any, run: str) -> SpringState | None:
-    """The step of that run in an entry; None for another run's, and for what is no step."""
+    """The step in an entry; None for an entry of another run or a malformed one."""
     try:
         state = decode_state(_fields(row)["out"])
     except (KeyError, ValueError):

@@ -1,6 +1,6 @@
-"""Reading sessions: one of them, a list, the tail of its events. Never writes.
+"""Reads sessions: one, a list, the newest events. This module must never write.
 
-A view is read in one transaction, so that it is true at one instant: ``v`` is the newest event that it includes.
+A view is read in one transaction, so it is consistent. Its ``v`` is the newest event that it includes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Views"]
 
 EVENTS_AT_ONCE = 1000
 SESSIONS_SCANNED = 500
-"""Tokens of an index that a filtered list looks at, at most."""
+"""Limit of the sessions of an index that a list reads."""
 
 READ_TRIES = 8
 
 OBSERVERS_NAMED = 12
-"""Of a crowd only so many are named."""
+"""Limit of the observers whose names a view has. All are counted."""
 
 WAITING = (Status.OPEN, Status.FILLED)
 
@@ -37,13 +37,13 @@ _FIELDS = (
 
 
 class Views:
-    """Sessions as anyone may see them."""
+    """The sessions of a realm, as every player may see them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def view(self, session: str) -> SessionView:
-        """Raises NotFound."""
+        """The whole view of a session. Raises NotFound."""
         found = await self._read([session])
         if session not in found:
             raise NotFound(f"there is no session {session}", field="session")
@@ -74,8 +74,10 @@ class Views:
     async def sessions(
         self, mode: str | None = None, status: str | None = None, limit: int = 50, search: str = ""
     ) -> list[SessionView]:
-        """Public sessions: those that wait, the oldest first, then those that run, the newest first; or those of one
-        status. ``search`` looks in the token, the mode and the names. Raises Refused for an unknown status."""
+        """Public sessions: waiting ones, oldest first, then running ones, newest first; or those of one status.
+
+        ``search`` matches the token, the mode and the names of the players. Raises Refused for an unknown status.
+        """
         tokens = await self._tokens(status)
         found = await self._read(tokens)
         wanted = []
@@ -91,8 +93,11 @@ class Views:
         return wanted[:limit]
 
     async def events(self, session: str, after_v: int, limit: int | None = None) -> list[Event]:
-        """Events with a greater v, in order. Raises NotFound; Conflict ``gap`` when some are no longer kept, or when
-        ``after_v`` is ahead of the store (it lost its newest writes): the reader takes the whole view instead."""
+        """Events with a v greater than ``after_v``, in order, at most ``limit``.
+
+        Raises NotFound. Raises Conflict ``gap`` if some of them were trimmed, or if ``after_v`` is ahead of the store
+        because the store lost its newest writes. The reader then needs the whole view.
+        """
         keys = self._store.keys
         events: list[Event] = []
         while limit is None or len(events) < limit:
@@ -115,7 +120,7 @@ class Views:
         return events
 
     async def observers(self, session: str) -> ObserversData:
-        """Who only watches; of a session that is not there, nobody."""
+        """The observers of a session; none if the session does not exist."""
         count, members = await self._store.batch(_ask_observers(self._store.keys.observers(session)))
         return _observers(count, members)
 
@@ -159,7 +164,7 @@ class Views:
                 seats = _pairs(next(replies))
                 observers = _observers(next(replies), next(replies))
                 members = {player: _pairs(next(replies)) for player in seats_of[token].values()}
-                if seats != seats_of[token]:  # somebody came or left in between
+                if seats != seats_of[token]:  # a player joined or left between the two reads
                     seats_of[token] = seats
                     again.append(token)
                 elif fields["status"] is not None:

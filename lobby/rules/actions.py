@@ -1,8 +1,9 @@
-"""What a seat may do, as data: the same description draws the UI, bounds a bot and checks a message.
+"""The legal actions of a seat, as data. The client draws its controls from them, a bot plans within them, and the
+server checks messages against them.
 
 A mode answers ``legal`` with an ActionSpec; the server checks every action against it before it is journaled,
-so that the simulation only sees actions of the right shape. Rules that need the world (is that body yours? is
-there space?) stay in the mode. This module must never import numpy or a mode.
+so the simulation only gets actions of the right form. Rules that depend on the world, such as the owner of a body, are
+checked by the mode. This module must never import numpy or a mode.
 """
 
 from __future__ import annotations

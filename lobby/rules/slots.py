@@ -1,11 +1,11 @@
-"""The slot policy: who holds which handle, until which tick, and who waits. Pure, frozen, without a clock.
+"""The slot policy: which seat holds which handle, until which tick, and which seats wait. Pure, immutable, no clock.
 
     grab --> a slot is free and the handle too --> lease until tick + lease_ticks --> renew on every move
         `-> all slots taken -------------------> queue, first come first served     `-> release, leave, expire
 
-A lease is the right of one seat to one handle of one body; one seat has at most one. Time is the tick, so
-that a replay and a restored session grant and expire alike. This module must never know a body's shape or a
-socket.
+A lease is the right of one seat to one handle of one body; one seat has at most one. Time is the
+tick, so a replay and a restored session grant and expire leases at the same ticks. This module must
+never know a body's shape or a socket.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ class Slots(msgspec.Struct, frozen=True):
         return tuple(lease.seat for lease in self.leases if lease.body == body)
 
     def place(self, seat: int) -> int | None:
-        """The seat's place in the queue, from 1."""
+        """The seat's place in the queue, from 1; None if it does not wait."""
         return next((place for place, wait in enumerate(self.queue, 1) if wait.seat == seat), None)
 
     def grab(self, seat: int, body: str, handle: str, tick: int) -> Slots:
-        """A lease if a slot is free, else a place in the queue (a seat that waits already changes its wish
-        and keeps its place).
+        """Grant a lease if a slot is free, else append the seat to the queue. A seat that already waits keeps its
+        place and waits for the new handle.
 
-        Raises Refused, unchanged: ``slot_held`` if the seat has a lease, ``handle_taken`` if another has the
-        handle.
+        Raises Refused ``slot_held`` if the seat has a lease, ``handle_taken`` if another seat holds the handle; the
+        slots are unchanged.
         """
         if self.of_seat(seat) is not None:
             raise Refused("you hold a handle already: release it first", code="slot_held", field="handle")
@@ -78,7 +78,7 @@ class Slots(msgspec.Struct, frozen=True):
         return self._granted(wish, tick)
 
     def renew(self, seat: int, tick: int) -> Slots:
-        """The seat's lease begins anew. Raises Refused (no_slot) for a seat without one."""
+        """Restart the seat's lease at ``tick``. Raises Refused (no_slot) for a seat without one."""
         if self.of_seat(seat) is None:
             raise Refused("you hold no handle", code="no_slot", field="seat")
         leases = tuple(
@@ -88,7 +88,7 @@ class Slots(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, leases=leases)
 
     def release(self, seat: int) -> Slots:
-        """Without the seat's lease and its place in the queue; nothing to give up is no error."""
+        """Remove the seat's lease and its place in the queue, if it has them."""
         return msgspec.structs.replace(
             self,
             leases=tuple(lease for lease in self.leases if lease.seat != seat),
@@ -96,7 +96,7 @@ class Slots(msgspec.Struct, frozen=True):
         )
 
     def drop_body(self, body: str) -> Slots:
-        """Without the leases of a body and the wishes for it."""
+        """Remove the leases of a body and the queue entries for it."""
         return msgspec.structs.replace(
             self,
             leases=tuple(lease for lease in self.leases if lease.body != body),
@@ -104,9 +104,11 @@ class Slots(msgspec.Struct, frozen=True):
         )
 
     def settle(self, tick: int) -> tuple[Slots, tuple[HandleLease, ...], tuple[HandleLease, ...]]:
-        """At the end of a tick: (slots, leases that ended, leases that the queue got).
+        """End expired leases and serve the queue, at the end of a tick.
 
-        The queue is served in order; a seat whose handle is taken is passed over and keeps its place.
+        Returns (slots, leases that ended, leases granted from the queue).
+
+        The queue is served in order; a seat whose handle is taken keeps its place and is tried again later.
         """
         ended = tuple(lease for lease in self.leases if lease.until < tick)
         if not ended and not (self.queue and len(self.leases) < self.capacity):

@@ -1,10 +1,10 @@
-"""The spring-damper: its two explicit half-steps, and what they must come to. Pure: no store, no clock.
+"""The spring-damper: its two explicit half-steps and its closed form. Pure: no store, no clock.
 
     m x'' + d x' + k x = 0,  d = 2 m omega zeta,  omega = sqrt(k / m)
     velocity:  v1 = v0 + (h/m) (-k x0 - d v0),  t1 = t0 + h        (semi-implicit Euler,
     position:  x1 = x0 + h v1                                       first order in h)
 
-The arithmetic is written in one order and never rearranged: two runs agree to the last bit.
+The order of the arithmetic must not change: two runs agree to the last bit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Spring", "SpringRun", "SpringState", "decode_state", "encode_state"]
 
 
 class SpringState(msgspec.Struct, frozen=True):
-    """Position [m], velocity [m/s], time [s]; n: steps done; run: the entry that triggered it, "" in a trigger."""
+    """Position [m], velocity [m/s], time [s]; n: steps done; run: the id of its trigger entry, "" in the trigger."""
 
     x: float
     v: float
@@ -30,12 +30,12 @@ class SpringState(msgspec.Struct, frozen=True):
 
 
 class SpringRun(msgspec.Struct, frozen=True):
-    """A run as one look finds it: the steps since the look before, and how far it is.
+    """The progress of a run: the steps since the previous request, and how far it is.
 
-    run: the id of its trigger. x0 [m], v0 [m/s]: where it begins. cycles: steps that it is to have, None before its
+    run: the id of its trigger. x0 [m], v0 [m/s]: where it begins. cycles: total number of steps, None before the
     first one. n, t [s], x [m], v [m/s]: the steps, one column each; closed_x, closed_v: the scheme's closed form at
-    each, None where it does not oscillate. after: for the next look. waits_for: solvers that it needs and that are not
-    up.
+    each, None where it does not oscillate. after: argument of the next request. waits_for: solvers that it needs and
+    that do not run.
     """
 
     run: str
@@ -62,7 +62,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def decode_state(text: str) -> SpringState:
-    """A state from its JSON; fields that we do not know are ignored. Raises ValueError."""
+    """A state from its JSON; unknown fields are ignored. Raises ValueError."""
     state = _decoder.decode(text)
     if not all(math.isfinite(value) for value in (state.x, state.v, state.t)) or state.n < 0:
         raise ValueError("a state must be finite, and its n not negative")
@@ -72,13 +72,13 @@ def decode_state(text: str) -> SpringState:
 
 
 def encode_state(state: SpringState) -> str:
-    """JSON with the shortest digits that give the same floats back."""
+    """JSON with the fewest digits that restore the same floats."""
     return _encoder.encode(state).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Spring:
-    """m [kg], k [N/m], zeta [1], h [s], and how many steps a trigger is worth."""
+    """m [kg], k [N/m], zeta [1], h [s]; cycles: steps of one run."""
 
     m: float = 1.0
     k: float = 1.0
@@ -115,7 +115,7 @@ class Spring:
         return SpringState(x=state.x + self.h * state.v, v=state.v, t=state.t, n=state.n, run=state.run)
 
     def closed_form(self, x0: float, v0: float, n: int) -> tuple[float, float]:
-        """(x_n, v_n) of the scheme itself, without stepping: features.md B.
+        """(x_n, v_n) of the scheme itself, without stepping.
 
         The recurrence x_{n+1} = (2 - h d/m - h^2 k/m) x_n - (1 - h d/m) x_{n-1} has the roots r e^{+-i th}. Valid
         while it oscillates: r > 0 and |cos th| < 1. Raises ValueError otherwise.

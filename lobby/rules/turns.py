@@ -1,8 +1,8 @@
-"""The turn policy: whose turn it is, which round, who was silent, who is out. Pure, frozen, without a clock.
+"""The turn policy: whose turn it is, the round, skipped turns, eliminated seats. Pure, immutable, without a clock.
 
     order   0 . 1 . 2 . 3        turn: counts all turns from 0
                 ^                 round: counts passes over the order from 1; a living seat acts once in each
-                position          skips: silences in a row, per seat
+                position          skips: turns skipped in a row, per seat
 
 Deadlines are the server's: it arms one on each ``turn_started`` event and admits a ``skip`` when it passes.
 This module must never know a body, a socket or a time.
@@ -19,14 +19,13 @@ from tussle.lobby.errors import Conflict
 __all__ = ["SKIPS_TO_LEAVE", "TurnOrder"]
 
 SKIPS_TO_LEAVE = 3
-"""Silences in a row after which a seat counts as gone (game.md, section 2)."""
+"""Turns skipped in a row after which a seat counts as gone."""
 
 
 class TurnOrder(msgspec.Struct, frozen=True):
     """Seats in acting order. ``living`` and ``skips`` run parallel to ``order``.
 
-    A seat that goes out in its own turn stays ``current`` until ``end_turn``: the turn it began is still its
-    own.
+    A seat that is eliminated in its own turn stays ``current`` until ``end_turn``.
     """
 
     order: tuple[int, ...]
@@ -38,8 +37,8 @@ class TurnOrder(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, seats: Iterable[int]) -> TurnOrder:
-        """The opening order: the first seat's turn of round 1. Raises ValueError for no seats or a doubled
-        one."""
+        """The opening order: the first seat's turn of round 1. Raises ValueError for no seats or a repeated
+        seat."""
         order = tuple(seats)
         if not order or len(set(order)) != len(order):
             raise ValueError(f"not an order of distinct seats: {order}")
@@ -61,7 +60,7 @@ class TurnOrder(msgspec.Struct, frozen=True):
         return self.skips[self._index(seat)]
 
     def end_turn(self, *, skipped: bool = False) -> TurnOrder:
-        """The order after the current seat's turn. Raises Conflict, unchanged, when no seat lives."""
+        """The order after the current seat's turn. Raises Conflict if no seat is left; the order is unchanged."""
         count = len(self.order)
         skips = list(self.skips)
         skips[self.position] = skips[self.position] + 1 if skipped else 0
@@ -81,7 +80,7 @@ class TurnOrder(msgspec.Struct, frozen=True):
     def reorder(self, order: Iterable[int]) -> TurnOrder:
         """The same seats, turn and round in another order, from its first living seat.
 
-        Raises ValueError for other seats, and Conflict when no seat lives.
+        Raises ValueError for other seats, and Conflict if no seat is left.
         """
         seats = tuple(order)
         if sorted(seats) != sorted(self.order):
@@ -98,7 +97,7 @@ class TurnOrder(msgspec.Struct, frozen=True):
         )
 
     def eliminate(self, seat: int) -> TurnOrder:
-        """The order without a seat; to eliminate twice changes nothing. Raises KeyError for an unknown
+        """The order without a seat; eliminating it twice changes nothing. Raises KeyError for an unknown
         seat."""
         index = self._index(seat)
         living = (*self.living[:index], False, *self.living[index + 1 :])

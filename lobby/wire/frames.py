@@ -1,13 +1,13 @@
-"""The binary messages for eyes: frames (lossy views of a tick) and the topology (meshes, once per viewer).
+"""The binary messages that a client draws: frames (lossy views of a tick) and the topology (meshes, once per client).
 
 All numbers are little endian; every array begins at a multiple of 4 bytes from the start of its message.
 
     frame    0  u8   kind = 1
-             1  u8   flags: 1 half precision, 2 keyframe (stands alone; today every frame does), 4 row table
+             1  u8   flags: 1 half precision, 2 keyframe (needs no earlier frame; every frame is one today), 4 row table
              2  u16  n, bodies of the topology that move
-             4  u32  epoch of the holder; drop frames of an older one
+             4  u32  epoch of the holder; clients drop frames of an older one
              8  u32  tick
-            12  f32  least distance of two surfaces in this tick [m], inf when nothing is near
+            12  f32  least distance of two surfaces in this tick [m], inf when none are near
             16  u16  contacts, saturated
             18  u8   s, seats
             19  u8   0
@@ -27,13 +27,12 @@ All numbers are little endian; every array begins at a multiple of 4 bytes from 
              .  zeros up to a multiple of 4, then per body in order: rest vertices f32 (v, 3), faces (f, 3)
                 as u16, or u32 when "wide", zero-padded to 4
 
-Moving bodies come first and in the frames' order; a static body's vertices are world positions. This module
-must never know a mode or a solver.
+Moving bodies come first, in the order of the frames. The vertices of a static body are world positions. A change of
+either layout changes SCHEMA_HASH. This module must never know a mode or a solver.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,11 +60,15 @@ __all__ = [
 FRAME = 1
 TOPOLOGY = 2
 
+SCHEMA_HASH = "ae84e3f76023fc05"
+"""Identifies the two layouts. A client that has another value must not decode these messages. The value is arbitrary:
+choose a new one whenever a layout changes, and run player/web/generate.py."""
+
 _HALF, _KEYFRAME, _TABLE = 1, 2, 4
 _HEAD = struct.Struct("<BBHIIfHBBHH")
 _TOPOLOGY_HEAD = struct.Struct("<BBHI")
 _AFFINE_ROWS = 4
-_MAX_MESH = 1 << 24  # vertices or faces of one body; a larger count is a forged head
+_MAX_MESH = 1 << 24  # vertices or faces of one body; a larger count is refused
 
 BodyKind = Literal["affine", "elastic", "static", "rail"]
 
@@ -75,11 +78,11 @@ Rows = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One tick, for eyes.
+    """One tick as a client draws it.
 
-    rows: of all moving bodies, those of inactive ones NaN after decoding, shape (sum of row counts, 3).
-    active: shape (n,), bool. row_counts: rows per body; None when all are affine (4). acks: last applied
-    input id per seat.
+    rows: all moving bodies, shape (sum of row counts, 3); rows of inactive bodies are NaN after decoding.
+    active: shape (n,), bool. row_counts: rows of each body; None when all bodies are affine (4 rows). acks: the id of
+    the last applied input of each seat. min_distance [m].
     """
 
     tick: int
@@ -97,7 +100,7 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class TopologyBody:
     """One body's mesh. vertices: rest positions [m] (world positions if static), shape (v, 3), float32.
-    faces: shape (f, 3), outward by the right-hand rule. seat: its owner, None for nobody. body: its catalogue
+    faces: shape (f, 3), outward by the right-hand rule. seat: the owner, or None. body: its catalogue
     id."""
 
     id: str
@@ -110,7 +113,7 @@ class TopologyBody:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All meshes of a scene; ``version`` grows when bodies come or go."""
+    """All meshes of a scene; ``version`` grows when bodies are added or removed."""
 
     bodies: tuple[TopologyBody, ...] = field(default_factory=tuple)
     version: int = 0
@@ -135,13 +138,12 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 
 def schema_hash() -> str:
-    """A short hash of the layouts above: client and server that differ in it must not talk binary."""
-    return hashlib.blake2b((__doc__ or "").encode(), digest_size=8).hexdigest()
+    """The identifier of the two layouts, as the welcome and each topology carry it."""
+    return SCHEMA_HASH
 
 
 def encode_frame(frame: Frame, *, half: bool = False) -> bytes:
-    """The frame's bytes; about 10 microseconds for six affine bodies. Rows of inactive bodies are not
-    sent."""
+    """Encode a frame, without the rows of inactive bodies. About 10 microseconds for six affine bodies."""
     active = frame.active
     count = active.shape[0]
     flags = (_HALF if half else 0) | (_KEYFRAME if frame.keyframe else 0)
@@ -175,7 +177,7 @@ def encode_frame(frame: Frame, *, half: bool = False) -> bytes:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """Raises ProtocolError for bytes that ``encode_frame`` cannot have made."""
+    """Decode a frame. Raises ProtocolError for bytes that ``encode_frame`` does not produce."""
     if len(data) < _HEAD.size:
         raise ProtocolError("a frame is shorter than its head")
     kind, flags, count, epoch, tick, distance, contacts, seats, zero, version, zeros = _HEAD.unpack_from(data)
@@ -190,7 +192,7 @@ def decode_frame(data: bytes) -> Frame:
     acks = struct.unpack_from(f"<{seats}I", data, _HEAD.size)
     bits = np.unpackbits(np.frombuffer(data, np.uint8, 4 * words, at), bitorder="little")
     if bits[count:].any():
-        raise ProtocolError("a frame marks bodies that it does not have")
+        raise ProtocolError("a frame marks bodies beyond its count as active")
     active = bits[:count].astype(np.bool_)
     counts: npt.NDArray[np.int64]
     if flags & _TABLE:
@@ -223,7 +225,7 @@ def decode_frame(data: bytes) -> Frame:
 
 
 def encode_topology(topology: Topology) -> bytes:
-    """The topology's bytes: sent once to each viewer, and again only when ``version`` changed."""
+    """Encode a topology. It is sent once to each client, and again when ``version`` changes."""
     heads: list[_BodyHead] = []
     arrays: list[bytes] = []
     for body in topology.bodies:
@@ -246,7 +248,8 @@ def encode_topology(topology: Topology) -> bytes:
 
 
 def decode_topology(data: bytes) -> Topology:
-    """Raises ProtocolError for bytes that ``encode_topology`` cannot have made, or of another schema."""
+    """Decode a topology. Raises ProtocolError for bytes that ``encode_topology`` does not produce, and with code
+    ``schema_mismatch`` for another schema."""
     if len(data) < _TOPOLOGY_HEAD.size:
         raise ProtocolError("a topology is shorter than its head")
     kind, zero, version, length = _TOPOLOGY_HEAD.unpack_from(data)
@@ -263,7 +266,7 @@ def decode_topology(data: bytes) -> Topology:
     for body in head.bodies:
         width = 4 if body.wide else 2
         if not (0 <= body.vertices <= _MAX_MESH and 0 <= body.faces <= _MAX_MESH):
-            raise ProtocolError("a topology's head counts what cannot be")
+            raise ProtocolError("a topology's head has a count that is out of range")
         faces_at = at + 12 * body.vertices
         end = faces_at + _ceil4(3 * width * body.faces)
         if end > len(data):
@@ -271,7 +274,7 @@ def decode_topology(data: bytes) -> Topology:
         vertices = np.frombuffer(data, "<f4", 3 * body.vertices, at).reshape(-1, 3).astype(np.float32)
         faces = np.frombuffer(data, "<u4" if body.wide else "<u2", 3 * body.faces, faces_at)
         if faces.size and int(faces.max()) >= body.vertices:
-            raise ProtocolError("a face names a vertex that is not there")
+            raise ProtocolError("a face names a vertex that does not exist")
         if not np.isfinite(vertices).all():
             raise ProtocolError("a topology holds numbers that are not positions")
         bodies.append(

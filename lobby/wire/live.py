@@ -1,10 +1,10 @@
-"""The messages of live mode, the WebSocket ``/live``: ask for sources, be pushed their batches. docs/protocol.md, 7.
+"""The messages of live mode, the WebSocket ``/live``: list sources, subscribe, receive their batches.
 
     client: live (first), then sources, sensor_info, subscribe, unsubscribe, ping
     server: live, sources, sensor_info, subscribed, unsubscribed, batches, source_added, source_gone, pong, error
 
-JSON ``{"t": type, "id": n, "d": {...}}`` as on the session's socket; ``id`` comes back with the answer. This module
-must never import a socket.
+JSON ``{"t": type, "id": n, "d": {...}}`` as on the session's socket; ``id`` is returned with the answer.
+docs/protocol.md describes live mode. This module must never import a socket.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class SourceData(_LivePart, frozen=True):
 
 
 class SubscribeData(_LivePart, frozen=True):
-    """``after``: the n of the newest batch that the client has; what it missed comes first. Absent: from now on."""
+    """``after``: the n of the newest batch that the client has; the batches that it missed are sent first. Absent: only
+    new batches are sent."""
 
     source: Name
     after: Count | None = None
@@ -137,7 +138,7 @@ class TellInfo(_Message, frozen=True, tag="sensor_info"):
 
 
 class SubscribedData(_LivePart, frozen=True):
-    """``n``: of the newest batch that there was before; 0: none yet."""
+    """``n``: the number of the newest batch when the subscription began; 0 if there was none."""
 
     source: str
     n: int
@@ -154,7 +155,7 @@ class Unsubscribed(_Message, frozen=True, tag="unsubscribed"):
 
 
 class Gap(_LivePart, frozen=True):
-    """Batches ``first`` to ``last`` will not come: the stream had dropped them, or the client was too slow."""
+    """Batches ``first`` to ``last`` are not sent: the stream no longer has them, or the client was too slow."""
 
     first: int
     last: int
@@ -167,19 +168,19 @@ class BatchesData(_LivePart, frozen=True, omit_defaults=True):
 
 
 class Batches(_Message, frozen=True, tag="batches"):
-    """In order of n, each once. ``gap`` lies before the first of them."""
+    """Batches in order of n, each once. ``gap`` is the range that is missing before the first of them."""
 
     d: BatchesData
 
 
 class SourceAdded(_Message, frozen=True, tag="source_added"):
-    """A source that came, or whose sensors changed: ask for its sensor_info."""
+    """A source that is new or whose sensors changed. The client asks for its sensor_info."""
 
     d: SourceData
 
 
 class SourceGone(_Message, frozen=True, tag="source_gone"):
-    """A session that ended: nothing more comes of it."""
+    """A session that ended. It publishes no more batches."""
 
     d: SourceData
 
@@ -227,4 +228,5 @@ def decode_live(data: bytes | str) -> LiveMessage:
 
 
 def encode_live(message: LiveReply) -> str:
+    """The message as JSON text."""
     return _encoder.encode(message).decode()

@@ -1,4 +1,4 @@
-"""The control messages of the WebSocket: one definition, from which the decoder, the docs and TypeScript follow.
+"""The control messages of the WebSocket. The decoder and the TypeScript types are made from these definitions.
 
 Client to server: ``{"t": type, "id": n, "d": {...}}``. ``id`` counts up per seat, from 1; a command that is repeated
 with its id has its effect once and gets the same acknowledgement again. Server to client: ``{"t": type, "v": n,
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 PROTOCOL = 1
-"""Raised when a client of the old number could not go on; a mismatch closes with 4012."""
+"""Incremented when older clients cannot work with the server. A mismatch closes the connection with 4012."""
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -68,7 +68,7 @@ class HelloData(_Part, frozen=True):
 
 
 class ActData(_Part, frozen=True):
-    """An input of the mode. Which kinds and numbers are legal, the ``legal`` part of ``turn_started`` says."""
+    """An input of the mode. ``legal`` in ``turn_started`` lists the kinds and numbers that are allowed."""
 
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
     d: dict[
@@ -93,7 +93,7 @@ class ChooseData(_Part, frozen=True):
 
 
 class PingData(_Part, frozen=True):
-    """``at`` comes back untouched: the client's clock, in its own units."""
+    """``at`` is returned unchanged in the pong: the client's clock, in its own units."""
 
     at: float = 0.0
 
@@ -109,8 +109,8 @@ class Hello(_Command, frozen=True, tag="hello"):
 
 
 class Act(_Command, frozen=True, tag="act"):
-    """An input to the world. ``ack`` false: one of a stream, such as a drag; the frames say which is the newest that
-    they have, so it is answered only when it is refused."""
+    """An input to the world. With ``ack`` false the server answers only if it refuses the input; frames carry the id of
+    the last applied input. Meant for streams of inputs, such as a drag."""
 
     id: Id
     d: ActData
@@ -168,16 +168,16 @@ class SeatView(_Part, frozen=True):
 
 
 class ObserversData(_Part, frozen=True):
-    """Who only watches: how many, and the names of the first of them."""
+    """The observers of a session: their number, and the names of the first ones."""
 
     count: int = 0
     names: tuple[str, ...] = ()
 
 
 class SessionView(_Part, frozen=True):
-    """A session as anyone may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
+    """A session as every player may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
     ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them;
-    ``min_distance`` [m] is the smallest so far, as of its newest readings."""
+    ``min_distance`` [m] is the smallest distance so far, as of the newest readings."""
 
     session: str
     status: str
@@ -206,8 +206,8 @@ class SessionView(_Part, frozen=True):
 
 
 class WelcomeData(_Part, frozen=True):
-    """``role`` is player or observer; ``resume`` is the token to come back with (it changes at every welcome);
-    ``servers`` are other addresses where a client may come back when this server does not answer."""
+    """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
+    ``servers`` are addresses to reconnect to when this server does not answer."""
 
     session: str
     player: str
@@ -239,7 +239,7 @@ class SessionMessage(_Command, frozen=True, tag="session"):
 
 
 class AckData(_Part, frozen=True):
-    """``tick`` is the first tick that the input acts in; absent for commands that are no input."""
+    """``tick`` is the first tick that the input acts in; absent for commands that are not inputs."""
 
     tick: int | None = None
 
@@ -272,7 +272,7 @@ class Pong(_Command, frozen=True, tag="pong"):
 
 
 class NoticeData(_Part, frozen=True):
-    """The session is paused (nothing steps, the turn clock stands) or goes on; ``turn_ends_at`` is new then."""
+    """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time."""
 
     state: Literal["paused", "resumed"]
     reason: str
@@ -280,13 +280,13 @@ class NoticeData(_Part, frozen=True):
 
 
 class Notice(_Command, frozen=True, tag="notice"):
-    """Something about the service, not the session: not numbered, not repeated."""
+    """News of the service, not an event of the session: not numbered and not repeated."""
 
     d: NoticeData
 
 
 class ObserversMessage(_Command, frozen=True, tag="observers"):
-    """Who only watches now: not numbered, sent again whenever it changes."""
+    """The observers now. Not numbered; sent again when they change."""
 
     d: ObserversData
 

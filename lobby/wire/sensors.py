@@ -1,10 +1,10 @@
-"""Sources of readings: what every live feed looks like, whoever makes it and whoever reads it.
+"""Sources of readings: the form of every stream of sensor values.
 
     sensor_info  {source, kind, period_s, sensors: [{name, unit, meaning}], since}
     batch        {n, timestamp, readings: {sensor: number | [number | null, ...] | null}}
 
-``n`` counts a source's batches from 1 without a gap; timestamps are UTC, ISO 8601. A list is one number per seat. A
-batch is published once, when it is new: nobody sends the last one again because there is no newer.
+``n`` counts a source's batches from 1 without a gap; timestamps are UTC, ISO 8601. A list holds one number for each
+seat. A batch is published once, when it is new. It is not sent again when no newer one exists.
 """
 
 from __future__ import annotations
@@ -63,5 +63,5 @@ def now_utc() -> str:
 
 
 def source_stream(keys: Keys, source: str) -> str:
-    """The stream of a source: a session's telemetry for a session token, else the source's own."""
+    """The key of a source's stream: the telemetry of a session for a session token, else a stream of that name."""
     return keys.telemetry(source) if is_session_token(source) else keys.source(source)

@@ -16,12 +16,12 @@ export interface Ack {
   d: AckData;
 }
 
-/** `tick` is the first tick that the input acts in; absent for commands that are no input. */
+/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. */
 export interface AckData {
   tick: number | null;
 }
 
-/** An input to the world. `ack` false: one of a stream, such as a drag; the frames say which is the newest that they have, so it is answered only when it is refused. */
+/** An input to the world. With `ack` false the server answers only if it refuses the input; frames carry the id of the last applied input. Meant for streams of inputs, such as a drag. */
 export interface Act {
   t: "act";
   id: number;
@@ -29,7 +29,7 @@ export interface Act {
   ack?: boolean;
 }
 
-/** An input of the mode. Which kinds and numbers are legal, the `legal` part of `turn_started` says. */
+/** An input of the mode. `legal` in `turn_started` lists the kinds and numbers that are allowed. */
 export interface ActData {
   kind: string;
   d?: Record<string, number | string | boolean | number[]>;
@@ -122,26 +122,26 @@ export interface Leave {
   id: number;
 }
 
-/** Something about the service, not the session: not numbered, not repeated. */
+/** News of the service, not an event of the session: not numbered and not repeated. */
 export interface Notice {
   t: "notice";
   d: NoticeData;
 }
 
-/** The session is paused (nothing steps, the turn clock stands) or goes on; `turn_ends_at` is new then. */
+/** The session was paused (no ticks, the turn clock stops) or resumed; `turn_ends_at` is then the new time. */
 export interface NoticeData {
   state: "paused" | "resumed";
   reason: string;
   turn_ends_at: number;
 }
 
-/** Who only watches: how many, and the names of the first of them. */
+/** The observers of a session: their number, and the names of the first ones. */
 export interface ObserversData {
   count: number;
   names: string[];
 }
 
-/** Who only watches now: not numbered, sent again whenever it changes. */
+/** The observers now. Not numbered; sent again when they change. */
 export interface ObserversMessage {
   t: "observers";
   d: ObserversData;
@@ -152,7 +152,7 @@ export interface Ping {
   d?: PingData;
 }
 
-/** `at` comes back untouched: the client's clock, in its own units. */
+/** `at` is returned unchanged in the pong: the client's clock, in its own units. */
 export interface PingData {
   at?: number;
 }
@@ -202,7 +202,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as anyone may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest so far, as of its newest readings. */
+/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. */
 export interface SessionView {
   session: string;
   status: string;
@@ -235,7 +235,7 @@ export interface Welcome {
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token to come back with (it changes at every welcome); `servers` are other addresses where a client may come back when this server does not answer. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. */
 export interface WelcomeData {
   session: string;
   player: string;
