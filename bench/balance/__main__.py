@@ -3,7 +3,7 @@
     python -m bench.balance [--pairs 8] [--processes 1] [--out bench/balance/results.md]
 
 Every body meets every other, sides alternating, played by equal aimers; then skills against one another, four
-and six seats, and the oracle after every tick of a sample. All duels follow from seeds: a second run repeats
+and six seats, and the contact check after every tick of a sample. All duels follow from seeds: a second run repeats
 them. Intervals are 95 %. Costs are CPU time of one core of this machine.
 """
 
@@ -42,8 +42,7 @@ Job = tuple[tuple[str, ...], tuple[str, ...], int, bool]
 
 @dataclass(slots=True)
 class Course:
-    """What one duel came to. ``lead``: shares of health after each turn; ``proofs``: states that the oracle
-    saw."""
+    """What one duel came to. ``lead``: shares of health after each turn; ``proofs``: states that were checked."""
 
     bodies: tuple[str, ...]
     winner: int | None
@@ -69,7 +68,7 @@ def play(
     prove: bool = False,
     look: Callable[[Simulation], Look] | None = None,
 ) -> Course:
-    """One duel between bots; ``prove`` asks the oracle after every tick (the time for it is not counted)."""
+    """One duel between bots; ``prove`` checks contact after every tick (the time for it is not counted)."""
     seats = tuple(
         Seat(seat, f"p{seat}", f"n{seat}", "bot", skill, body)
         for seat, (body, skill) in enumerate(zip(bodies, skills, strict=True))
@@ -245,11 +244,11 @@ def against(run: Runner, one: str, other: str, count: int, seed: int) -> str:
 
 
 def proven(run: Runner, count: int) -> str:
-    """The independent oracle after every tick."""
+    """The contact check after every tick."""
     courses = run(drawn(count, 2, ["good"], 31, prove=True) + drawn(count // 3, 4, ["good"], 32, prove=True))
     states = sum(course.proofs for course in courses)
     return (
-        f"| states that the oracle refuses, every tick of {len(courses)} duels | {states} | "
+        f"| states that fail the contact check, every tick of {len(courses)} duels | {states} | "
         f"{sum(course.broken_proofs for course in courses)} |"
     )
 

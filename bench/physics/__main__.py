@@ -4,7 +4,7 @@
 
 Prints one table per part and writes bench/physics/<machine>.json, .md and .svg. Times are of the processor as
 this thread used it (time.thread_time), so that a shared machine counts less; the wall clock is given beside it. Every
-state is judged by the same oracle (ipctk), outside the time.
+state passes through the contact check (ipctk), outside the measured time.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def soft_pile(count: int, cells: int, *, dt: float = 1 / 30, seed: int = 0) -> S
 
 
 def duel(count: int, seed: int) -> tuple[Scene, list[str]]:
-    """Catalogue bodies on the Octagon, as in the game."""
+    """Catalogue bodies on the Octagon, as in a duel session."""
     rng = np.random.default_rng(seed)
     names = [str(n) for n in rng.choice(sorted(CATALOGUE), count, replace=False)]
     shape = Recipe("platform", {"sides": 8, "radius": 1.8, "depth": 0.3, "bottom_scale": 0.9})
@@ -157,7 +157,7 @@ def duel(count: int, seed: int) -> tuple[Scene, list[str]]:
 def measure(
     name: str, scene: Scene, ticks: int, control: Callable[[int, Any], Control], *, skip: int = 3
 ) -> Row:
-    """Step a scene and judge every state."""
+    """Step a scene and check every state."""
     model, state = compile_scene(scene)
     times, walls_, iterations, contacts, converged, broken = [], [], 0, 0, 0, 0
     touching = np.zeros(len(model.body_ids), dtype=bool)
@@ -229,7 +229,7 @@ def duels() -> Iterator[Row]:
 
 
 def _player(count: int, names: list[str], seed: int) -> Callable[[int, Any], Control]:
-    """Each 120 ticks another body is launched at its neighbour, with the drags of the game."""
+    """Each 120 ticks another body is launched at its neighbour, with the drags of the duel mode."""
     rng = np.random.default_rng(seed)
 
     def control(tick: int, world: Any) -> Control:

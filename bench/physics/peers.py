@@ -1,7 +1,7 @@
-"""The pile of cubes in other engines, where they are installed, judged by the same oracle.
+"""The pile of cubes in other engines, where they are installed, checked by the same contact check.
 
 Each engine gets the cubes of a scene as boxes of the same size, mass and place, and the same walls; after every frame
-the places of its boxes are written into one of our states, which the oracle proves or not.
+the places of its boxes are written into one of our states, which the contact check passes or refuses.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Frames = Callable[[], tuple[Floats, Floats]]
 
 
 def peers(scene: Scene) -> Iterator[dict[str, Any]]:
-    """Ours, then every peer that is installed."""
+    """Tussle, then every other engine that is installed."""
     model, state = compile_scene(scene)
-    yield _ours(model, state)
+    yield _tussle(model, state)
     for name, package, make in (
         ("MuJoCo rigid", "mujoco", _mujoco),
         ("PyBullet rigid", "pybullet", _pybullet),
@@ -41,7 +41,7 @@ def peers(scene: Scene) -> Iterator[dict[str, Any]]:
             yield _run(name, model, state, make(scene))
 
 
-def _ours(model: Model, state: State) -> dict[str, Any]:
+def _tussle(model: Model, state: State) -> dict[str, Any]:
     spent, broken = 0.0, 0
     for _ in range(FRAMES):
         start = time.thread_time()

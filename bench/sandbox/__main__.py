@@ -1,9 +1,9 @@
-"""A live sandbox, flat out: eight bots drag, bodies come and go, the oracle looks at every second's state.
+"""A live sandbox, flat out: eight bots drag, bodies come and go, the contact check runs once a second.
 
     python -m bench.sandbox [--minutes 5] [--out bench/sandbox/results.md]
 
 Times are CPU time of one core, so that other work on the machine does not count; the real-time factor is
-simulated time over that of the ticks, without the oracle's and the bots'. Elastic worlds run a third as long.
+simulated time over that of the ticks, without the contact check and the bots. Elastic worlds run a third as long.
 """
 
 from __future__ import annotations
@@ -101,17 +101,17 @@ def main() -> None:
         f"{platform.machine()}, one of {multiprocessing.cpu_count()} shared cores, CPU time. Tick 1/30 s.",
         "",
         "| world | ticks | CPU ms a tick: median / p95 / max | real-time factor | ticks at the iteration cap | "
-        "least distance [m] | frame [bytes] | leases, spawns, returns | states proven | refused by the oracle |",
+        "least distance [m] | frame [bytes] | leases, spawns, returns | states checked | failed the contact check |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, bodies in WORLDS.items():
-        told = run(bodies, 60.0 * options.minutes / (3 if "elastic" in name else 1))
-        ms = 1e3 * np.array(told.times)
+        result = run(bodies, 60.0 * options.minutes / (3 if "elastic" in name else 1))
+        ms = 1e3 * np.array(result.times)
         lines.append(
             f"| {name} | {len(ms)} | {np.median(ms):.2f} / {np.percentile(ms, 95):.2f} / {ms.max():.1f} | "
-            f"{len(ms) * told.dt / sum(told.times):.1f} | {told.unconverged} | {told.min_distance:.1e} | "
-            f"{told.frame_bytes / len(ms):.0f} | {told.events['slot_granted']}, {told.events['spawned']}, "
-            f"{told.events['returned']} | {told.states} | {told.broken} |"
+            f"{len(ms) * result.dt / sum(result.times):.1f} | {result.unconverged} | {result.min_distance:.1e} | "
+            f"{result.frame_bytes / len(ms):.0f} | {result.events['slot_granted']}, {result.events['spawned']}, "
+            f"{result.events['returned']} | {result.states} | {result.broken} |"
         )
         print(lines[-1], flush=True)  # noqa: T201 a script's output
     options.out.write_text("\n".join([*lines, ""]))

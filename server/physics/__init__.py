@@ -1,5 +1,5 @@
-"""Deterministic contact physics: affine and elastic bodies in one world in which nothing passes through
-anything.
+"""Deterministic contact physics: affine and elastic bodies in one world, free of intersections at every step.
 
-The public names of the solver. Importing this package imports numba; ``server.physics.world_state`` costs numpy
-only."""
+Modules are flat. ``scene_compiler`` makes a Model and a State of a scene, ``solver`` steps them, ``contact_check``
+checks a state with ipctk. Most modules import numba. ``world_state`` imports numpy only.
+"""

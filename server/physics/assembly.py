@@ -1,7 +1,9 @@
-"""The projected Newton direction of one island, and the linear system that it takes.
+"""The projected Newton direction of one island, and the linear system that gives it.
 
-The Hessian of the incremental potential (potential.py), each term's made positive by itself: inertia, elasticity and
-springs per body, then barriers and lagged friction per contact, in blocks of four nodes (blocks.py)."""
+The Hessian of the incremental potential (server/physics/potential.py) is the sum of its terms, each projected to be
+positive semidefinite on its own: inertia, elasticity and springs per body, then barriers and lagged friction per
+contact, in blocks of four nodes (server/physics/blocks.py).
+"""
 
 # mypy: allow-untyped-defs
 
@@ -16,7 +18,7 @@ from tussle.server.physics.blocks import WIDTH, factorise, order_blocks, solve
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
 from tussle.server.physics.friction import friction_derivatives
-from tussle.server.physics.jit import inner, part
+from tussle.server.physics.jit import inlined, inner
 from tussle.server.physics.kernel_arrays import AFFINE, System
 from tussle.server.physics.spring_forces import spring_derivatives
 
@@ -37,11 +39,12 @@ def find_newton_direction(t, springs, params, islands, island, w, c, lag):
     solve_system(t, islands, island, w, system)
 
 
-@part
+@inlined
 def lay_out(t, springs, params, islands, island, w, c, lag):
-    """The island's empty System: which blocks share an entry, their order, the storage with its fill.
+    """Return the empty System of an island: which blocks share an entry, their elimination order, and storage with its
+    fill.
 
-    w.local becomes the position of each block, w.direction zero.
+    w.local becomes the position of each block in that order, w.direction zero.
     """
     local, members = w.local, islands.members
     first, last = islands.member_start[island], islands.member_start[island + 1]
@@ -102,9 +105,9 @@ def lay_out(t, springs, params, islands, island, w, c, lag):
     return System(slot, columns, rows, np.zeros((n + rows.shape[0], WIDTH, WIDTH)))
 
 
-@part
+@inlined
 def add_bodies(t, springs, params, islands, island, w, system):
-    """Add inertia, elasticity and springs of the island's bodies."""
+    """Add inertia, elasticity and springs of the bodies of the island."""
     q, predicted, direction, local = w.q, w.predicted, w.direction, w.local
     slot, data = system.slot, system.data
     dt2 = params.dt * params.dt
@@ -174,7 +177,9 @@ def add_bodies(t, springs, params, islands, island, w, system):
 
 @inner
 def _add_element(element, corner_block, corner_row, slot, data):
-    """Add the symmetric (12, 12) of a tetrahedron to the lower blocks; a corner of block -1 is held."""
+    """Add the symmetric (12, 12) matrix of a tetrahedron to the lower blocks. A corner of block -1 is fixed and left
+    out.
+    """
     for y in range(4):
         for z in range(y + 1):
             # The later of two blocks has the row; in one block both orders of two corners have an entry.
@@ -193,9 +198,9 @@ def _add_element(element, corner_block, corner_row, slot, data):
                         data[at, s + a, r + k] += element[3 * row + k, 3 * col + a]
 
 
-@part
+@inlined
 def add_contacts(t, params, islands, island, w, c, system):
-    """Add the barriers of the pairs that are nearer than dhat, their Hessians without the curvature of the distance."""
+    """Add the barriers of the pairs that are nearer than dhat. The Hessian omits the curvature of the distance."""
     x, pairs, weights, direction = w.x, c.pairs, c.weights, w.direction
     vertices = pairs[:, 1:]
     limit = params.dhat * params.dhat
@@ -241,7 +246,7 @@ def add_contacts(t, params, islands, island, w, c, system):
         )
 
 
-@part
+@inlined
 def add_friction(t, params, islands, island, w, lag, system):
     """Add the friction of the lagged contacts."""
     x, start, direction = w.x, w.start, w.direction
@@ -261,7 +266,7 @@ def add_friction(t, params, islands, island, w, lag, system):
         for a in range(3):
             r3[a] -= along * lag.normals[p, a]
             square += r3[a] * r3[a]
-        _, ratio, curve = friction_derivatives(math.sqrt(square), params.slip)
+        _, ratio, curve = friction_derivatives(math.sqrt(square), params.friction_eps)
         count = _gather_nodes(
             lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
         )
@@ -281,7 +286,7 @@ def add_friction(t, params, islands, island, w, lag, system):
         )
 
 
-@part
+@inlined
 def solve_system(t, islands, island, w, system):
     """Turn the gradient in w.direction into the Newton direction.
 
@@ -315,7 +320,7 @@ def solve_system(t, islands, island, w, system):
 
 @inner
 def _add_mollifier_gradient(t, pairs, p, x, factor, gradient):
-    """Add the gradient of the mollifier of an edge pair, times ``factor``, to the nodes."""
+    """Add ``factor`` times the gradient of the mollifier of an edge pair to the gradient of the nodes."""
     y = np.empty((4, 3))
     force = np.zeros((4, 3))
     for z in range(4):
@@ -336,8 +341,9 @@ def _add_mollifier_gradient(t, pairs, p, x, factor, gradient):
 
 @inner
 def _gather_nodes(vertices, weights, row, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs):
-    """Express r = sum w_i x_i of one contact in nodes: numbers and coefficients; returns how many (at most
-    16)."""
+    """Express r = sum w_i x_i of one contact in nodes: write their numbers and coefficients, return how many (at most
+    16).
+    """
     count = 0
     for z in range(4):
         v, w = vertices[row, z], weights[row, z]
@@ -386,6 +392,7 @@ def _add_outer_product(count, nodes, coefs, b, node_block, node_slot, place, slo
 
 @inner
 def _link_nodes(count, nodes, node_block, place, linked):
+    """Mark the blocks of all pairs of the nodes as linked."""
     for y in range(count):
         for z in range(y):
             i, j = place[node_block[nodes[y]]], place[node_block[nodes[z]]]

@@ -1,10 +1,10 @@
-"""The barrier: its value and derivatives, the mollifier of near-parallel edges, and the sums over candidate
-pairs.
+"""The barrier: its value and derivatives, the mollifier of nearly parallel edges, and sums over candidate pairs.
 
-Li et al. 2020, "Incremental Potential Contact", with the barrier as a function of the squared distance s =
-d^2 and D = dhat^2: b(s) = -(s - D)^2 ln(s / D), which is C2, zero from dhat on and infinite at zero (eq. 6).
-The Hessian keeps the term along the normal only (Gauss-Newton): it is positive without an eigendecomposition,
-and the line search still measures the true energy, so the guarantee does not depend on it."""
+Li et al. 2020, "Incremental Potential Contact", with the barrier as a function of the squared distance s = d^2 and D =
+dhat^2: b(s) = -(s - D)^2 ln(s / D). It is C2, zero from dhat on, and infinite at zero distance. The Hessian keeps the
+term along the normal only (Gauss-Newton), so it is positive without an eigendecomposition. The line search measures
+the exact energy, so the guarantee of no intersection does not depend on the Hessian.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -17,16 +17,22 @@ import numpy as np
 from tussle.server.physics.distance import EDGE_EDGE, closest, pair_travel
 from tussle.server.physics.jit import kernel
 
-__all__ = ["add_mollifier_gradient", "barrier", "barrier_force", "contact_energy", "measure", "mollifier"]
+__all__ = [
+    "add_mollifier_gradient",
+    "barrier",
+    "barrier_force",
+    "contact_energy",
+    "measure_distances",
+    "mollifier",
+]
 
 PARALLEL = 1e-3
-"""Edges count as near-parallel below this squared sine of their angle at rest lengths (Li et al. 2020, eq.
-24)."""
+"""Edges are nearly parallel below this squared sine of their angle, at rest lengths (Li et al. 2020, section 6)."""
 
 
 @kernel
 def barrier(s, limit):
-    """b, db/ds and d2b/ds2 at the squared distance s [m^2] for limit = dhat^2."""
+    """Return b, db/ds and d2b/ds2 at the squared distance s [m^2] for limit = dhat^2."""
     log = math.log(s / limit)
     gap = s - limit
     ratio = gap / s
@@ -34,15 +40,18 @@ def barrier(s, limit):
 
 
 def barrier_force(distance: float, dhat: float) -> float:
-    """|db/dd| at a distance [m]: what divides a force to give the barrier's stiffness."""
+    """Return |db/dd| at a distance [m]. A force divided by it is a barrier stiffness."""
     _, slope, _ = barrier(distance * distance, dhat * dhat)
     return abs(2.0 * distance * float(slope))
 
 
 @kernel
 def mollifier(x, rest, i, j, k, m):
-    """m and dm/dc for the edge pair (i, j), (k, m), c = |u x v|^2; 1 and 0 unless the edges are nearly
-    parallel."""
+    """Return m and dm/dc for the edge pair (i, j), (k, m) with c = |u x v|^2; 1 and 0 unless the edges are nearly
+    parallel.
+
+    Without it the gradient of the distance jumps where two edges become parallel.
+    """
     ux, uy, uz = x[j, 0] - x[i, 0], x[j, 1] - x[i, 1], x[j, 2] - x[i, 2]
     vx, vy, vz = x[m, 0] - x[k, 0], x[m, 1] - x[k, 1], x[m, 2] - x[k, 2]
     px, py, pz = rest[j, 0] - rest[i, 0], rest[j, 1] - rest[i, 1], rest[j, 2] - rest[i, 2]
@@ -76,8 +85,11 @@ def add_mollifier_gradient(x, i, j, k, m, factor, force):
 
 
 @kernel
-def measure(pairs, x, dhat, bound, weights):
-    """Fill ``bound`` with the distances [m] of pairs at x, and ``weights`` with their closest points."""
+def measure_distances(pairs, x, dhat, bound, weights):
+    """Fill ``bound`` with the distances of the pairs at x [m], and ``weights`` with those of their closest points.
+
+    A distance from dhat on is written as at least dhat.
+    """
     limit = dhat * dhat
     for p in range(pairs.shape[0]):
         s, w0, w1, w2, w3 = closest(x, pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4])
@@ -90,10 +102,11 @@ def measure(pairs, x, dhat, bound, weights):
 
 @kernel
 def contact_energy(c, begin, end, x, rest, travel, share, dhat):
-    """Sum of the mollified barriers of the pairs begin..end-1 at x, for stiffness 1; inf if a pair touches.
+    """Return the sum of the mollified barriers of the pairs begin..end-1 at x, for stiffness 1; inf if a pair touches.
 
-    c: Pairs, whose bounds hold before each vertex moved by share * travel [m]; pairs that cannot have come
-    within dhat since are not measured. The new bounds and weights receive what is measured."""
+    c: Pairs; its bounds hold at the iterate, from which each vertex has moved by share * travel [m]. A pair that
+    cannot have come within dhat is not measured. new_bound and new_weights receive the measured distances and weights.
+    """
     energy = 0.0
     limit = dhat * dhat
     for p in range(begin, end):

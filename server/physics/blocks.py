@@ -1,9 +1,10 @@
 """A sparse symmetric matrix of 12 x 12 blocks, and its Cholesky factorisation.
 
-Every unknown belongs to a block of four nodes: an affine body is one block, an elastic body is cut into
-groups of four neighbouring nodes. Blocks make both kinds of body one problem, and turn the factorisation into
-products of small dense matrices (George and Liu 1981, "Computer Solution of Large Sparse Positive Definite
-Systems": minimum degree order, then the fill of the elimination)."""
+Every unknown belongs to a block of four nodes. An affine body is one block; an elastic body is cut into groups of four
+neighbouring nodes. Blocks make both kinds of body one problem, and the factorisation becomes products of small dense
+matrices. Minimum-degree order and elimination fill: George and Liu 1981, "Computer Solution of Large Sparse Positive
+Definite Systems".
+"""
 
 # mypy: allow-untyped-defs
 
@@ -23,12 +24,12 @@ WIDTH = 12
 
 @kernel
 def order_blocks(linked):
-    """Minimum-degree order and fill of a symmetric pattern.
+    """Return the minimum-degree order and the fill of a symmetric pattern: place, slot, columns, rows.
 
-    linked: which blocks share an entry, shape (n, n), bool; it is consumed. Returns place (n,): the position
-    of each block in the elimination; slot (n, n): number of the stored block at (row, column) by position,
-    row >= column, or -1; columns: first entry of each column, shape (n + 1,); and rows: the positions below
-    the diagonal, by column."""
+    linked: which blocks share an entry, shape (n, n), bool; it is overwritten. place (n,): position of each block in
+    the elimination. slot (n, n): number of the stored block at (row, column) by position, row >= column, or -1.
+    columns (n + 1,): first entry of each column. rows: positions below the diagonal, by column.
+    """
     n = linked.shape[0]
     place = np.full(n, -1, np.int64)
     at = np.empty(n, np.int64)
@@ -85,7 +86,7 @@ def order_blocks(linked):
 
 @kernel
 def _factor_diagonal(a):
-    """Cholesky of one block in place, lower; a pivot that rounding made negative becomes tiny."""
+    """Factorise one block in place (lower Cholesky). A pivot that rounding made negative becomes tiny."""
     for j in range(WIDTH):
         pivot = math.sqrt(max(a[j, j], 1e-12))
         a[j, j] = pivot
@@ -99,7 +100,7 @@ def _factor_diagonal(a):
 
 @kernel
 def _solve_panel(diagonal, panel):
-    """Overwrite a transposed column (12, 12 m) of A with that of L: L_ik^T = L_kk^-1 A_ik^T, all i at once."""
+    """Overwrite a transposed column (12, 12 m) of A with that of L: L_ik^T = L_kk^-1 A_ik^T, for all i."""
     length = panel.shape[1]
     for c in range(WIDTH):
         inverse = 1.0 / diagonal[c, c]
@@ -113,7 +114,9 @@ def _solve_panel(diagonal, panel):
 
 @kernel
 def _multiply_panel(left, panel, length, out):
-    """out = left @ panel[:, :length], a block (12, 12) times a panel, all twelve terms in one pass over the panel."""
+    """Set out = left @ panel[:, :length], a block (12, 12) times a panel, with all twelve terms in one pass over the
+    panel.
+    """
     for r in range(WIDTH):
         a, b, c, d, e, f = left[r, 0], left[r, 1], left[r, 2], left[r, 3], left[r, 4], left[r, 5]
         g, h, i, j, k, m = left[r, 6], left[r, 7], left[r, 8], left[r, 9], left[r, 10], left[r, 11]
@@ -128,7 +131,7 @@ def _multiply_panel(left, panel, length, out):
 def factorise(data, slot, columns, rows):
     """Overwrite the blocks, shape (m, 12, 12), with those of the lower Cholesky factor (right-looking).
 
-    The blocks below a diagonal one are gathered into a panel, so that the loops are long enough to be vectorised.
+    The blocks below a diagonal block are gathered into a panel, so that the loops are long enough to vectorise.
     """
     n = slot.shape[0]
     most = 0
@@ -163,7 +166,7 @@ def factorise(data, slot, columns, rows):
 
 @kernel
 def solve(data, slot, columns, rows, b):
-    """Overwrite b, shape (n, 12), by position, with the solution of L L^T x = b."""
+    """Overwrite b, shape (n, 12), ordered by position, with the solution of L L^T x = b."""
     n = slot.shape[0]
     for k in range(n):
         diagonal = data[slot[k, k]]

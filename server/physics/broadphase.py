@@ -1,8 +1,8 @@
-"""Which primitives may come near: swept boxes of bodies, then of points, edges and faces inside their
-overlap.
+"""Broad phase: candidate pairs from swept boxes of groups, then of points, edges and faces inside their overlap.
 
-Candidates are built once per step over inflated boxes; as long as every vertex stays inside its own box they
-are complete, so the solver rebuilds them exactly when an iterate leaves them."""
+Candidates are built once per step from inflated boxes. They are complete as long as every vertex stays in its own box;
+the solver rebuilds them when an iterate leaves its box.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -18,7 +18,7 @@ __all__ = ["candidate_pairs"]
 
 @inner
 def _boxes_overlap(low, high, a, b):
-    """Whether the boxes of the groups a and b overlap."""
+    """Return whether the boxes of the groups a and b overlap."""
     return (
         low[a, 0] <= high[b, 0]
         and low[b, 0] <= high[a, 0]
@@ -31,9 +31,9 @@ def _boxes_overlap(low, high, a, b):
 
 @inner
 def _boxes_in_region(low, high, first, last, region, axis, names, boxes):
-    """The boxes first..last-1 that meet the region, sorted along ``axis``: numbers into names, corners into boxes.
+    """Collect the boxes first..last-1 that overlap the region, sorted along ``axis``. Returns how many.
 
-    region: low corner, then high corner, shape (6,). boxes: shape (6, n), the same. Returns how many.
+    region: low corner, then high corner, shape (6,). names receives their numbers, boxes (6, n) their corners.
     """
     count = 0
     for i in range(first, last):
@@ -58,7 +58,7 @@ def _boxes_in_region(low, high, first, last, region, axis, names, boxes):
 
 @inner
 def _grow(rows):
-    """The same rows in an array of twice the room."""
+    """Return the same rows in an array of twice the length."""
     larger = np.empty((2 * rows.shape[0], rows.shape[1]), np.int64)
     for p in range(rows.shape[0]):
         for k in range(rows.shape[1]):
@@ -68,7 +68,7 @@ def _grow(rows):
 
 @inner
 def _append_overlaps(box, x, others, begin, end, axis, flipped, hits, count):
-    """Append the boxes begin..end-1 of ``others`` that begin inside box x along the axis, and meet it, to the hits."""
+    """Append to the hits the boxes begin..end-1 of ``others`` that begin inside box x along the axis and overlap it."""
     second, third = (axis + 1) % 3, (axis + 2) % 3
     stop = box[axis + 3, x]
     low2, high2, low3, high3 = box[second, x], box[second + 3, x], box[third, x], box[third + 3, x]
@@ -91,9 +91,10 @@ def _append_overlaps(box, x, others, begin, end, axis, flipped, hits, count):
 
 @inner
 def _overlapping_pairs(near, nears, far, fars, axis, same, hits):
-    """All meetings of two lists of boxes that ascend along the axis, into hits (n, 2); returns hits and how many.
+    """Find all overlaps of two lists of boxes that ascend along the axis (sweep and prune). Returns hits (n, 2) and
+    how many.
 
-    A pair is found from the box that begins first. same: both lists are one, and each pair is told once.
+    A pair is found from the box that begins first. same: both lists are the same list, and each pair is reported once.
     """
     count = 0
     x, y = 0, 0
@@ -112,7 +113,7 @@ def _overlapping_pairs(near, nears, far, fars, axis, same, hits):
 
 @inner
 def _set_boxes(items, first, last, low, high, item_low, item_high):
-    """Boxes of the primitives first..last-1 from those of their vertices; items: shape (n, corners)."""
+    """Set the boxes of the primitives first..last-1 from those of their vertices; items: shape (n, corners)."""
     for i in range(first, last):
         for axis in range(3):
             below, above = np.inf, -np.inf
@@ -125,7 +126,7 @@ def _set_boxes(items, first, last, low, high, item_low, item_high):
 
 @inner
 def _share_vertex(first, i, second, j):
-    """Whether two primitives have a vertex in common."""
+    """Return whether two primitives have a vertex in common."""
     for a in range(first.shape[1]):
         for b in range(second.shape[1]):
             if first[i, a] == second[j, b]:
@@ -137,12 +138,13 @@ def _share_vertex(first, i, second, j):
 def candidate_pairs(
     points, point_start, edges, edge_start, faces, face_start, low, high, movable, bends, present
 ):
-    """All pairs of primitives of different bodies (of one body if it bends) whose boxes meet; shape (n, 5).
+    """Return all pairs of primitives of different bodies (of one body if it bends) whose boxes overlap; shape (n, 5).
 
-    low, high: swept boxes of the vertices [m], already inflated so that two boxes that miss each other are
-    farther apart than dhat, shape (vertices, 3). points: vertices that take part, shape (k, 1); *_start:
-    ranges per group. movable, bends, present: per group; pairs of two groups that are not movable are
-    skipped, and groups that are not present."""
+    low, high: swept boxes of the vertices [m], shape (vertices, 3), inflated so that two boxes which do not overlap
+    are farther apart than dhat. points: vertices that take part in contact, shape (k, 1). *_start: ranges per group.
+    movable, bends, present: per group. Pairs of two groups that are not movable are left out, and so are groups that
+    are not present.
+    """
     groups = point_start.shape[0] - 1
     point_low, point_high = np.empty((points.shape[0], 3)), np.empty((points.shape[0], 3))
     edge_low, edge_high = np.empty((edges.shape[0], 3)), np.empty((edges.shape[0], 3))

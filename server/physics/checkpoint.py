@@ -1,6 +1,6 @@
-"""A state as bytes, exactly, and its hash: what checkpoints store and replays compare.
+"""The exact bytes of a state and their hash. Checkpoints store the bytes, replays compare the hash.
 
-Little-endian, no padding; n nodes, b bodies:
+Little-endian, without padding; n nodes, b bodies:
 
     offset          size      field
     0               4         magic "TSS1" (the digit is the version)
@@ -29,14 +29,14 @@ MAGIC = b"TSS1"
 
 
 def encode_state(state: State) -> bytes:
-    """The exact bytes of a state; equal states give equal bytes."""
+    """Return the exact bytes of a state. Equal states give equal bytes."""
     head = HEAD.pack(MAGIC, state.tick, len(state.q), len(state.active))
     q, v = (np.ascontiguousarray(a, dtype="<f8").tobytes() for a in (state.q, state.v))
     return head + q + v + state.active.astype(np.uint8).tobytes()
 
 
 def decode_state(data: bytes) -> State:
-    """The state that was encoded. Raises Diverged (bad_checkpoint) if the bytes are not a whole state."""
+    """Return the state of these bytes. Raises Diverged (bad_checkpoint) if they are not one whole state."""
     if len(data) < HEAD.size:
         raise Diverged("a checkpoint is cut short", code="bad_checkpoint")
     magic, tick, nodes, bodies = HEAD.unpack_from(data)
@@ -51,5 +51,5 @@ def decode_state(data: bytes) -> State:
 
 
 def state_hash(state: State) -> str:
-    """SHA-256 of the exact bytes, in hex: equal if and only if the states are."""
+    """Return the SHA-256 of the exact bytes, in hex."""
     return hashlib.sha256(encode_state(state)).hexdigest()

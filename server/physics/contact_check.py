@@ -1,9 +1,9 @@
-"""The independent judge: ipctk says whether a state intersects, and winding numbers whether anything is
-inside.
+"""The independent contact check: ipctk tests a state for intersections, winding numbers test for containment.
 
-Shares no code with the solver but the layout of vertices. ipctk's ``has_intersections`` tests edges against
-faces over all edges, also those that the solver leaves out; it cannot see full containment, hence the winding
-params."""
+Shares no code with the solver except the layout of vertices, so that a fault of the solver cannot hide itself. ipctk's
+``has_intersections`` tests all edges against all faces, also those that the solver leaves out. It does not find a body
+that is wholly inside another; the winding numbers do.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ ipctk.set_num_threads(1)
 
 @functools.lru_cache(maxsize=16)
 def _collision_mesh(model: Model) -> ipctk.CollisionMesh:
-    """The whole world for ipctk: pairs within an affine body, and of two obstacles, are excluded."""
+    """Return the whole world as ipctk's mesh.
+
+    Pairs within one affine body and pairs of two obstacles cannot collide.
+    """
     t = model.tables
     count = len(model.body_ids)
     patches = np.where(t.vertex_group < count, t.vertex_group, count).astype(np.int32)
@@ -44,8 +47,7 @@ def _world(model: Model, state: State) -> Floats:
 
 
 def check_contact(model: Model, state: State) -> ContactCheck:
-    """Check one state: intersections, inversions (of tetrahedra and affine maps), bodies inside one
-    another."""
+    """Check one state for intersections, inversions (of tetrahedra and affine maps) and bodies inside one another."""
     positions = _world(model, state)
     hit = bool(ipctk.has_intersections(_collision_mesh(model), positions))
     return ContactCheck(
@@ -54,11 +56,11 @@ def check_contact(model: Model, state: State) -> ContactCheck:
 
 
 def is_path_free(model: Model, before: State, after: State) -> bool:
-    """Whether the straight path of every vertex between two states is free of collision, by tight-inclusion
-    CCD.
+    """Return whether the straight path of every vertex between two states is free of collision (tight-inclusion CCD).
 
-    Conservative: False may be a false alarm, True is a proof. The chord between two ticks is not a path that
-    the solver promises to be free; its line-search segments are."""
+    Conservative: False may be a false positive, True is certain. The solver guarantees this for each segment of its
+    line searches, not for the chord between two ticks.
+    """
     ccd = ipctk.TightInclusionCCD(1e-6, 10_000_000, 0.99)
     mesh = _collision_mesh(model)
     return bool(
@@ -67,6 +69,7 @@ def is_path_free(model: Model, before: State, after: State) -> bool:
 
 
 def _inversions(model: Model, state: State) -> int:
+    """Return the number of inverted tetrahedra and affine maps."""
     t = model.tables
     corners = state.q[t.tets]
     wrong = int((np.linalg.det(corners[:, 1:] - corners[:, :1]) <= 0.0).sum())
@@ -77,8 +80,9 @@ def _inversions(model: Model, state: State) -> int:
 
 
 def _groups(model: Model) -> list[tuple[str, slice, Ints, bool]]:
-    """Name, rows of the world's vertices, faces in the world's numbering, and whether it is closed; per
-    group."""
+    """Return for each group its name, its rows of the world's vertices, its faces in that numbering, and whether it is
+    closed.
+    """
     t = model.tables
     out = []
     for group, name in enumerate((*model.body_ids, *model.static_ids)):
@@ -93,7 +97,7 @@ _cached_groups = functools.lru_cache(maxsize=16)(_groups)
 
 
 def winding_number(point: Floats, corners: Floats) -> float:
-    """How often a closed surface, corners (m, 3, 3), winds about a point: 1 inside, 0 outside.
+    """Return how often a closed surface, corners [m] of shape (m, 3, 3), winds about a point: 1 inside, 0 outside.
 
     Van Oosterom and Strackee 1983, "The solid angle of a plane triangle", eq. 8.
     """
@@ -107,7 +111,7 @@ def winding_number(point: Floats, corners: Floats) -> float:
 
 
 def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:
-    """Pairs (inner, outer) of a body, or obstacle, whose first vertex lies inside another closed surface."""
+    """Return pairs (inner, outer) of names: the first vertex of inner lies inside the closed surface outer."""
     positions = np.ascontiguousarray(_world(model, state))
     groups = _cached_groups(model)
     lows = np.array([positions[rows].min(axis=0) for _, rows, _, _ in groups])
@@ -128,8 +132,10 @@ def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:
 
 
 def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
-    """The smallest distance [m] within dhat between two bodies that may touch, and their names; (inf, "",
-    "")."""
+    """Return the smallest distance [m] within dhat of two bodies that may collide, and their names.
+
+    Returns (inf, "", "") if no two are within dhat.
+    """
     mesh = _collision_mesh(model)
     positions = _world(model, state)
     candidates = ipctk.Candidates()
@@ -151,7 +157,10 @@ def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
 
 
 def intersecting_pairs(model: Model, state: State) -> list[tuple[str, str]]:
-    """Names of the pairs of bodies that intersect, each pair tested alone; for the message of a refusal."""
+    """Return the names of the pairs of bodies that intersect. Each pair is tested alone.
+
+    Slower than check_contact; scene_compiler uses it to name the bodies of a refused scene.
+    """
     positions = np.ascontiguousarray(_world(model, state))
     groups = _cached_groups(model)
     count = len(model.body_ids)

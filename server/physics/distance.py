@@ -1,8 +1,9 @@
-"""Closest points of the two kinds of primitive pairs, and the motion bounds that additive CCD needs.
+"""Closest points of the two kinds of primitive pairs, and the bound on their motion that additive CCD needs.
 
-A pair is five integers: its kind, then four vertices. POINT_FACE: vertex, then the corners of a triangle.
-EDGE_EDGE: the ends of one edge, then of the other. Weights w are signed so that r = sum w_i x_i joins the
-closest points and |r| is the distance; those of the first primitive are >= 0, those of the second <= 0."""
+A pair is five integers: its kind, then four vertices. POINT_FACE: a vertex, then the corners of a triangle. EDGE_EDGE:
+the ends of one edge, then of the other. The weights w have signs such that r = sum w_i x_i joins the closest points,
+and |r| is the distance. Weights of the first primitive are >= 0, those of the second <= 0.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -18,8 +19,10 @@ EDGE_EDGE = 1
 
 @kernel
 def _point_face(x, p, a, b, c):
-    """Weights of the closest point of triangle (a, b, c) to vertex p (Ericson, Real-Time Collision Detection,
-    5.1.5)."""
+    """Return the weights of the point of triangle (a, b, c) that is closest to vertex p.
+
+    Ericson 2004, "Real-Time Collision Detection", section 5.1.5.
+    """
     abx, aby, abz = x[b, 0] - x[a, 0], x[b, 1] - x[a, 1], x[b, 2] - x[a, 2]
     acx, acy, acz = x[c, 0] - x[a, 0], x[c, 1] - x[a, 1], x[c, 2] - x[a, 2]
     apx, apy, apz = x[p, 0] - x[a, 0], x[p, 1] - x[a, 1], x[p, 2] - x[a, 2]
@@ -55,7 +58,10 @@ def _point_face(x, p, a, b, c):
 
 @kernel
 def _edge_edge(x, a, b, c, d):
-    """Parameters s, t of the closest points a + s (b - a) and c + t (d - c) (Ericson, 5.1.9)."""
+    """Return the parameters s, t of the closest points a + s (b - a) and c + t (d - c) of two edges.
+
+    Ericson 2004, "Real-Time Collision Detection", section 5.1.9.
+    """
     ux, uy, uz = x[b, 0] - x[a, 0], x[b, 1] - x[a, 1], x[b, 2] - x[a, 2]
     vx, vy, vz = x[d, 0] - x[c, 0], x[d, 1] - x[c, 1], x[d, 2] - x[c, 2]
     rx, ry, rz = x[a, 0] - x[c, 0], x[a, 1] - x[c, 1], x[a, 2] - x[c, 2]
@@ -80,7 +86,7 @@ def _edge_edge(x, a, b, c, d):
 
 @kernel
 def closest(x, kind, i, j, k, m):
-    """Squared distance [m^2] and the four weights of a pair; x: positions [m], shape (n, 3)."""
+    """Return the squared distance [m^2] and the four weights of a pair; x: positions [m], shape (n, 3)."""
     if kind == POINT_FACE:
         a, b, c = _point_face(x, i, j, k, m)
         w0, w1, w2, w3 = 1.0, -a, -b, -c
@@ -95,8 +101,9 @@ def closest(x, kind, i, j, k, m):
 
 @kernel
 def pair_travel(travel, kind, i, j, k, m):
-    """How far a pair's distance can have shrunk at most [m], from the distance each vertex moved, shape
-    (n,)."""
+    """Return how far the distance of a pair can have shrunk at most [m]; travel: how far each vertex moved [m], shape
+    (n,).
+    """
     if kind == POINT_FACE:
         return travel[i] + max(travel[j], max(travel[k], travel[m]))
     return max(travel[i], travel[j]) + max(travel[k], travel[m])

@@ -1,11 +1,14 @@
-"""Elastic energies, their gradients and their positive Hessians: affine bodies and tetrahedra.
+"""Elastic energies, their gradients and projected Hessians: affine bodies and tetrahedra.
 
-Affine bodies: Lan et al. 2022, "Affine body dynamics", eq. 7: stiffness * volume * |A A^T - I|^2, written
-here with the columns q1, q2, q3 of A (the rows 1-3 of its nodes). Tetrahedra: neo-Hookean with a logarithmic
-barrier against inversion, psi = mu/2 (|F|^2 - 3) - mu ln J + lambda/2 (ln J)^2 (Bonet and Wood 2008, eq.
-6.28), infinite at J = 0. The plain "stable" neo-Hookean permits inversion and must not take its place. Its
-eigenpairs are those of isotropic energies in the basis of the SVD (Smith, de Goes, Kim 2019, "Analytic
-eigensystems"); negative ones are dropped."""
+Affine bodies: the orthogonality energy of Lan et al. 2022, "Affine body dynamics": stiffness * volume * |A A^T - I|^2,
+written with the columns q1, q2, q3 of A (rows 1 to 3 of the nodes).
+
+Tetrahedra: neo-Hookean with a logarithmic barrier against inversion, psi = mu/2 (|F|^2 - 3) - mu ln J + lambda/2 (ln
+J)^2 (Bonet and Wood 2008, eq. 6.28), infinite at J = 0. The stable neo-Hookean energy of Smith et al. 2018 permits
+inversion and must not replace it. The eigenpairs of the Hessian are those of isotropic energies in the basis of the
+SVD (Smith, de Goes and Kim 2019, "Analytic eigensystems for isotropic distortion energies"); negative eigenvalues are
+clamped to zero.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -29,12 +32,16 @@ __all__ = [
 ]
 
 CLAMP_LIMIT = 0.3
-"""How far an element's Hessian may be moved to be positive without its eigenvalues, in units of mu."""
+"""How far the coefficient c of an element may be clamped to make its Hessian positive, in units of mu; see
+tet_derivatives.
+
+A larger change takes the eigendecomposition.
+"""
 
 
 @kernel
 def affine_energy(q, start, stiffness):
-    """Energy [J] of the affine body whose nodes start at row ``start`` of q; stiffness in Pa m^3."""
+    """Return the energy [J] of the affine body whose nodes start at row ``start`` of q; stiffness in Pa m^3."""
     energy = 0.0
     for i in range(3):
         for j in range(3):
@@ -59,10 +66,11 @@ def affine_gradient(q, start, stiffness, out):
 
 @kernel
 def affine_hessian(q, start, stiffness, block):
-    """Add a positive approximation of the Hessian of affine_energy to ``block``, shape (12, 12).
+    """Add a positive semidefinite approximation of the Hessian of affine_energy to ``block``, shape (12, 12).
 
-    Gauss-Newton: the squared gradients of the defects, and the second derivative of a stretched column
-    (defect > 0)."""
+    Gauss-Newton: the outer products of the gradients of the defects, and the second derivative where a column is
+    stretched (defect > 0).
+    """
     row = np.empty(9)
     for i in range(3):
         for j in range(i, 3):
@@ -84,7 +92,7 @@ def affine_hessian(q, start, stiffness, block):
 
 @kernel
 def _deformation(q, tets, e, inverse, f):
-    """Fill f, shape (3, 3), with the deformation gradient of tetrahedron e and return its determinant."""
+    """Fill f, shape (3, 3), with the deformation gradient of tetrahedron e. Returns its determinant."""
     a, b, c, d = tets[e, 0], tets[e, 1], tets[e, 2], tets[e, 3]
     for i in range(3):
         x = q[b, i] - q[a, i]
@@ -101,10 +109,9 @@ def _deformation(q, tets, e, inverse, f):
 
 @kernel
 def tet_energy(q, tets, e, inverse, volume, mu, lam, f):
-    """Energy [J] of tetrahedron e; inf if inverted. f: scratch, shape (3, 3).
+    """Return the energy [J] of tetrahedron e, inf if it is inverted. f: scratch, shape (3, 3).
 
-    All arrays but q are the model's, with a row for each tetrahedron: arrays and a number, because to cut a row out of
-    an array would cost as much as the arithmetic.
+    Takes whole arrays and the number of a row: cutting a row out of an array costs as much as the arithmetic.
     """
     det = _deformation(q, tets, e, inverse, f)
     if det <= 0.0:
@@ -119,7 +126,7 @@ def tet_energy(q, tets, e, inverse, volume, mu, lam, f):
 
 @kernel
 def _shape_gradients(inverse, e, shape):
-    """Gradients of the four linear shape functions in rest space, into ``shape`` (4, 3)."""
+    """Write the gradients of the four linear shape functions in rest space [1/m] into ``shape`` (4, 3)."""
     for j in range(3):
         shape[1, j] = inverse[e, 0, j]
         shape[2, j] = inverse[e, 1, j]
@@ -129,7 +136,7 @@ def _shape_gradients(inverse, e, shape):
 
 @kernel
 def _diagonalise(a, v):
-    """Cyclic Jacobi: a, symmetric (3, 3), becomes diagonal; v receives the eigenvectors as columns."""
+    """Diagonalise a, symmetric (3, 3), in place by cyclic Jacobi rotations; v receives the eigenvectors as columns."""
     for i in range(3):
         for j in range(3):
             v[i, j] = 1.0 if i == j else 0.0
@@ -161,7 +168,7 @@ def _diagonalise(a, v):
 
 @kernel
 def _add_mode(eigenvalue, mode, shape, row, block):
-    """Add eigenvalue g g^T to ``block`` (12, 12), g the pull-back of the 3x3 mode to the corners."""
+    """Add eigenvalue * g g^T to ``block`` (12, 12); g is the 3x3 mode pulled back to the corners."""
     for v in range(4):
         for i in range(3):
             row[3 * v + i] = mode[i, 0] * shape[v, 0] + mode[i, 1] * shape[v, 1] + mode[i, 2] * shape[v, 2]
@@ -172,8 +179,10 @@ def _add_mode(eigenvalue, mode, shape, row, block):
 
 
 class Scratch(NamedTuple):
-    """Room for one tetrahedron's Hessian, made once: f, metric, v, u, basis, mode (3, 3); shape, spatial (4, 3);
-    row (12,); sigma (3,)."""
+    """Scratch arrays for the Hessian of one tetrahedron, allocated once.
+
+    f, metric, v, u, basis, mode (3, 3); shape, spatial (4, 3); row (12,); sigma (3,).
+    """
 
     f: Floats
     shape: Floats
@@ -189,7 +198,7 @@ class Scratch(NamedTuple):
 
 @kernel
 def new_scratch():
-    """Scratch for tet_derivatives."""
+    """Return Scratch for tet_derivatives."""
     square = np.empty((6, 3, 3))
     return Scratch(
         f=square[0],
@@ -242,9 +251,9 @@ def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out
         a, b = (i + 1) % 3, (i + 2) % 3
         least = min(least, metric[i, i] - abs(metric[i, a]) - abs(metric[i, b]))
     bound = mu * max(least, 0.0)
-    near = min(max(c, -bound), bound)
-    clamped = abs(c - near) <= CLAMP_LIMIT * mu
-    cross = volume * (near if clamped else c)
+    nearest = min(max(c, -bound), bound)
+    clamped = abs(c - nearest) <= CLAMP_LIMIT * mu
+    cross = volume * (nearest if clamped else c)
     for n in range(4):
         for m in range(n + 1):
             dot = shape[n, 0] * shape[m, 0] + shape[n, 1] * shape[m, 1] + shape[n, 2] * shape[m, 2]
@@ -263,7 +272,7 @@ def tet_derivatives(q, tets, e, inverse, volumes, mus, lams, scale, scratch, out
 
 @inner
 def _clamp_negative_eigenvalues(c, volume, mu, lam, scratch, block):
-    """Take the negative eigenpairs of an element's Hessian back; f, shape and metric of the scratch are its own."""
+    """Add to ``block`` what clamps its negative eigenvalues to zero. Reads f, shape and metric of the scratch."""
     f, shape, metric = scratch.f, scratch.shape, scratch.metric
     v, u, basis, mode, row, sigma = (
         scratch.v,

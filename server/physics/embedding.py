@@ -1,7 +1,7 @@
-"""A fine surface that a coarse body carries: for display only, it takes no part in contact.
+"""A fine surface that moves with a coarse body. It is for display only and takes no part in contact.
 
-Each vertex of the surface is written once in the coordinates of the tetrahedron that holds it, or of the nearest one
-(barycentric coordinates, which may be negative just outside); a state then moves it by one weighted sum.
+Each vertex of the surface is expressed once in the coordinates of the tetrahedron that contains it, or of the nearest
+one (barycentric coordinates, which may be negative just outside). A state then moves it by one weighted sum.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Embedding", "embed", "embedded_vertices"]
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """nodes (n, 4): rows of State.q; weights (n, 4); faces (m, 3): triangles of the surface."""
+    """nodes (n, 4): rows of State.q. weights (n, 4). faces (m, 3): triangles of the surface."""
 
     nodes: Ints
     weights: Floats
@@ -28,7 +28,10 @@ class Embedding:
 
 
 def embed(model: Model, body: int, surface: Mesh) -> Embedding:
-    """Embed a surface, given in the coordinates of the body's mesh about its centre of mass [m], in a body."""
+    """Embed a surface in a body.
+
+    surface: vertices in the coordinates of the body's mesh relative to its centre of mass [m].
+    """
     points = surface.vertices
     first = int(model.node_offset[body])
     if model.tables.kind[body] == AFFINE:
@@ -50,5 +53,5 @@ def embed(model: Model, body: int, surface: Mesh) -> Embedding:
 
 
 def embedded_vertices(embedding: Embedding, state: State) -> Floats:
-    """World positions of the embedded surface [m], shape (n, 3)."""
+    """Return the world positions of the embedded surface [m], shape (n, 3)."""
     return np.asarray(np.einsum("nk,nkj->nj", embedding.weights, state.q[embedding.nodes]))

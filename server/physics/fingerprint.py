@@ -1,5 +1,7 @@
-"""Hashes of the sources of this package, and the versions of what it runs on: for the cache of machine code and for
-benchmarks. The id of a whole simulation is in server/simulation/identity.py. Reads files once, when first asked.
+"""Hashes of the physics sources, and the versions of what they run on.
+
+The cache of machine code and the benchmarks use them. The id of a whole simulation is made in
+server/simulation/identity.py. Files are read once, at the first call.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ LIBRARIES = ("ipctk", "llvmlite", "numba", "numpy", "scipy")
 
 @functools.cache
 def source_hash() -> str:
-    """SHA-256 over the names and bytes of the modules of this package, in hex."""
+    """Return the SHA-256 over the names and bytes of the modules of this package, in hex."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -28,7 +30,9 @@ def source_hash() -> str:
 
 @functools.cache
 def kernel_hash() -> str:
-    """The same over the modules that become machine code, and those whose constants and tuples they use."""
+    """Return the same hash over the modules that are compiled to machine code, and those whose constants and tuples
+    they use.
+    """
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source = path.read_bytes()
@@ -39,7 +43,7 @@ def kernel_hash() -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """The Python, the libraries and the processor that the result of a step depends on."""
+    """Return the versions of Python, the libraries and the processor that the result of a step depends on."""
     features = llvmlite.binding.get_host_cpu_features().flatten()
     return {
         "python": platform.python_version(),

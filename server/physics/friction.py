@@ -1,9 +1,11 @@
-"""Smoothed Coulomb friction on contacts lagged from the start of the step.
+"""Smoothed Coulomb friction with lagged normal forces.
 
-Li et al. 2020, section 5: the potential lambda mu f0(|u|) of the tangential displacement u since the start of
-the step, with f0' = f1 rising from 0 to 1 over eps = friction_speed * dt (eq. 15-18). With normals and forces
-lagged the potential is an energy, so that the line search can descend it; a body on a slope then creeps at
-less than friction_speed instead of sticking."""
+Li et al. 2020, section 5: the potential mu * lambda * f0(|u|) of the tangential displacement u since the start of the
+step. f0' = f1 rises smoothly from 0 to 1 over eps = eps_v * dt. The smoothing speed eps_v [m/s] (``friction_speed`` of
+a scene) separates static from sliding friction. Normals and normal forces lambda are lagged: they are those of the
+start of the step. This makes friction an energy that the line search can descend. The price is that a body on a slope
+creeps at less than eps_v where it should stick.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -18,7 +20,7 @@ __all__ = ["friction_derivatives", "friction_energy"]
 
 @kernel
 def friction_derivatives(y, eps):
-    """f0(y), f1(y)/y and the second derivative f1'(y), for the tangential displacement y >= 0 [m]."""
+    """Return f0(y), f1(y) / y and f1'(y) for the tangential displacement y >= 0 [m]."""
     if y < eps:
         return (
             y * y / eps * (1.0 - y / (3.0 * eps)) + eps / 3.0,
@@ -30,9 +32,9 @@ def friction_derivatives(y, eps):
 
 @kernel
 def friction_energy(lag, order, begin, end, x, start, eps):
-    """Sum of force * f0(|u|) over the lagged contacts order[begin:end].
+    """Return the sum of force * f0(|u|) over the lagged contacts order[begin:end].
 
-    lag: Lagged; start: positions at the beginning of the step [m], shape (v, 3).
+    lag: Lagged. start: positions at the start of the step [m], shape (v, 3).
     """
     energy = 0.0
     for place in range(begin, end):

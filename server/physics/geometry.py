@@ -1,7 +1,7 @@
 """Meshes and what follows from them alone: edges, orientation, volume, mass moments.
 
-Plain numpy on closed triangle surfaces and tetrahedra, used when a scene is compiled; nothing here runs in a
-step."""
+Plain numpy on closed triangle surfaces and tetrahedra, used when a scene is compiled. A step never calls this module.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ __all__ = [
 Ints = npt.NDArray[np.int64]
 
 FLAT = 1e-9
-"""Sine of the dihedral angle up to which an edge counts as flat. A larger value would drop edges that may
-touch."""
+"""The sine of the dihedral angle up to which an edge is flat. A larger value would drop edges that may touch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """A surface, and the solid below it if there is one.
+    """A surface, and the tetrahedra inside it if there are any.
 
-    vertices: positions [m], shape (n, 3). faces: triangles, outward by the right-hand rule, shape (m, 3).
-    tetrahedra: positively oriented, shape (t, 4), or None for a surface alone.
-    closed: whether the faces bound a volume; an open sheet can only be an obstacle.
+    vertices: positions [m], shape (n, 3). faces: triangles, outward by the right-hand rule, shape (m, 3). tetrahedra:
+    positively oriented, shape (t, 4), or None for a surface alone. closed: whether the faces bound a volume; an open
+    sheet can only be an obstacle.
     """
 
     vertices: Floats
@@ -48,38 +47,40 @@ class Mesh:
 
 
 def unique_edges(faces: Ints) -> Ints:
-    """The edges of a surface, each once with its smaller vertex first, sorted; shape (e, 2)."""
+    """Return the edges of a surface, sorted, each once with its smaller vertex first; shape (e, 2)."""
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
 def signed_volume(vertices: Floats, faces: Ints) -> float:
-    """The volume [m^3] a closed surface bounds by the divergence theorem; negative if its faces point
-    inwards."""
+    """Return the volume [m^3] inside a closed surface (divergence theorem); negative if its faces point inwards."""
     a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6.0)
 
 
 def outward(vertices: Floats, faces: Ints) -> Ints:
-    """The same closed surface with its faces pointing outwards."""
+    """Return the faces of a closed surface, oriented outwards, shape (m, 3)."""
     return faces if signed_volume(vertices, faces) > 0 else np.ascontiguousarray(faces[:, ::-1])
 
 
 def edge_uses(faces: Ints) -> tuple[Ints, Ints]:
-    """Directed edges of all faces and how often each is used; a closed manifold uses each once, and its
-    reverse."""
+    """Return the directed edges of all faces, shape (e, 2), and how often each is used, shape (e,).
+
+    A closed manifold uses each directed edge once, and its reverse once.
+    """
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges, counts = np.unique(directed, axis=0, return_counts=True)
     return edges, counts
 
 
 def affine_moments(vertices: Floats, faces: Ints, density: float) -> Floats:
-    """Integral of density * w w^T with w = (1, X) over the solid inside a closed surface, shape (4, 4).
+    """Return the integral of density * w w^T with w = (1, X) over the solid inside a closed surface, shape (4, 4).
 
-    Entry (0, 0) is the mass [kg], the rest of row 0 the first and the lower block the second moments: the
-    mass matrix of an affine body (Lan et al. 2022, "Affine body dynamics", eq. 5). Sum over the tetrahedra
-    (0, a, b, c), where the integral of w w^T over a tetrahedron of volume V is V/20 (s s^T + sum p p^T), s
-    the sum of its corners."""
+    The mass matrix of an affine body (Lan et al. 2022, "Affine body dynamics"). Entry (0, 0) is the mass [kg], the
+    rest of row 0 the first moments [kg m], the lower block the second moments [kg m^2]. Sum over the tetrahedra (0, a,
+    b, c): the integral of w w^T over a tetrahedron of volume V is V/20 (s s^T + sum p p^T), where p are its corners
+    and s their sum.
+    """
     corners = np.zeros((len(faces), 4, 4))
     corners[:, :, 0] = 1.0
     corners[:, 1:, 1:] = vertices[faces]
@@ -92,12 +93,12 @@ def affine_moments(vertices: Floats, faces: Ints, density: float) -> Floats:
 
 
 def bounding_radius(vertices: Floats) -> float:
-    """Largest distance of a vertex from the origin of its frame [m]."""
+    """Return the largest distance of a vertex from the origin of its frame [m]."""
     return float(np.sqrt((vertices**2).sum(axis=1).max()))
 
 
 def boundary_faces(tetrahedra: Ints) -> Ints:
-    """The outward triangles that belong to one tetrahedron only, shape (m, 3)."""
+    """Return the outward triangles that belong to one tetrahedron only, shape (m, 3)."""
     sides = np.concatenate(
         [
             tetrahedra[:, [1, 2, 3]],
@@ -111,13 +112,13 @@ def boundary_faces(tetrahedra: Ints) -> Ints:
 
 
 def contact_features(mesh: Mesh) -> tuple[Ints, Ints]:
-    """The edges and the vertices of a surface that keeps its shape (up to an affine map) that can touch
-    anything.
+    """Return the edges (e, 2) and vertices (k,) of a surface that can touch anything. Only for bodies that do not
+    bend.
 
-    A straight edge that reaches the interior of a flat or reflex edge has reached one of the adjacent faces
-    with its end, or a convex edge, before; so only convex edges take part in edge-edge contact, and only
-    their ends in vertex-face contact. Edges with other than two faces (the rim of a sheet) stay. Affine maps
-    keep convexity. Not for bodies that bend. Returns edges (e, 2) and vertex indices (k,)."""
+    A straight edge that reaches the interior of a flat or reflex edge has first reached an adjacent face with its end,
+    or a convex edge. So only convex edges take part in edge-edge contact, and only their ends in vertex-face contact.
+    Edges with a number of faces other than two (the rim of a sheet) stay. Affine maps keep convexity.
+    """
     normals = np.cross(
         mesh.vertices[mesh.faces[:, 1]] - mesh.vertices[mesh.faces[:, 0]],
         mesh.vertices[mesh.faces[:, 2]] - mesh.vertices[mesh.faces[:, 0]],

@@ -1,7 +1,8 @@
-"""Contact islands: bodies that some candidate pair, or a lagged contact, connects.
+"""Contact islands: bodies that are connected by candidate pairs or lagged contacts.
 
-Islands share no unknowns and no energy, so that each has its own Newton iterations and step length: one
-collision does not slow every body. Obstacles and fixed bodies connect nothing."""
+Islands share no unknowns and no energy. Each has its own Newton iterations and step length, so that one collision does
+not slow down every body. Obstacles and fixed bodies connect nothing.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -17,12 +18,13 @@ __all__ = ["group_by_island", "label_islands", "second_vertex"]
 
 @inner
 def second_vertex(pairs, p):
-    """A vertex of the second primitive of pair p."""
+    """Return a vertex of the second primitive of pair p."""
     return pairs[p, 2] if pairs[p, 0] == POINT_FACE else pairs[p, 3]
 
 
 @inner
 def _root(parent, i):
+    """Return the root of i in the union-find forest, and halve the path to it."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -31,10 +33,11 @@ def _root(parent, i):
 
 @inner
 def label_islands(pairs, vertex_group, lagged, takes_part):
-    """Island of each body, shape (bodies,), numbered by their smallest body; -1 for bodies that take no part.
+    """Return the island of each body, shape (bodies,), and the number of islands.
 
-    lagged: pairs of groups (m, 2) joined by lagged friction. takes_part: per body. Also returns how many
-    there are."""
+    Islands are numbered by their smallest body; a body that does not take part has -1. lagged: pairs of groups (m, 2)
+    that lagged friction joins. takes_part: per body.
+    """
     bodies = takes_part.shape[0]
     parent = np.arange(bodies)
     for p in range(pairs.shape[0] + lagged.shape[0]):
@@ -62,7 +65,7 @@ def label_islands(pairs, vertex_group, lagged, takes_part):
 
 @inner
 def group_by_island(keys, count):
-    """Stable order of items by their island, and the range of each; items with key -1 are left out."""
+    """Return the stable order of items by island, and the range of each island; items with key -1 are left out."""
     start = np.zeros(count + 1, np.int64)
     for i in range(keys.shape[0]):
         if keys[i] >= 0:

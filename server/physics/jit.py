@@ -1,10 +1,10 @@
-"""The one way a function becomes machine code: numba, cached on disk, one thread, sums in the order they are written.
+"""The decorators that compile a function to machine code with numba: cached on disk, one thread.
 
-Of numba's ``fastmath`` only ``contract`` is on (a product and a sum in one rounding, decided when compiling): nothing
-is reassociated, so that equal machine code gives equal bits.
+Floating-point sums run in the order in which they are written. Of numba's ``fastmath`` only ``contract`` is on: the
+compiler may round a product and a sum once. Nothing is reassociated, so equal machine code gives equal bits.
 
-The cache is a folder per version of the sources, in ``NUMBA_CACHE_DIR`` or beside the modules: numba itself notices a
-change only in the file of the very function, and would go on running a caller with the old code of its callees.
+The cache is one folder per version of the sources, in ``NUMBA_CACHE_DIR`` or beside the modules. numba itself notices
+a change only in the file of the compiled function, and would keep a caller that contains the old code of its callees.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numba
 
 from tussle.server.physics.fingerprint import kernel_hash
 
-__all__ = ["CACHE_FOLDER", "inner", "kernel", "part"]
+__all__ = ["CACHE_FOLDER", "inlined", "inner", "kernel"]
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def _cache_folder() -> Path:
-    """Where the machine code of these sources is kept; the first of the usual places that can be written to."""
+    """Return the folder for the machine code of these sources: the first of the usual places that can be written."""
     name = f"tussle-kernels-{kernel_hash()[:16]}"
     places = [Path(__file__).parent / "__pycache__", Path.home() / ".cache", Path(tempfile.gettempdir())]
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
@@ -41,6 +41,7 @@ def _cache_folder() -> Path:
 
 
 CACHE_FOLDER = _cache_folder()
+"""Where numba keeps the machine code of these sources."""
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 
 
@@ -50,12 +51,12 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for a function that only other kernels call, without an entry from Python."""
+    """Compile a function that only other kernels call; it has no entry from Python."""
     options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast("Callable[..., Any]", numba.njit(**options)(function))
 
 
-def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A piece of one kernel, a function for its reader only: its code is put where it is called."""
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function like ``inner``, and put its code where it is called."""
     options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return cast("Callable[..., Any]", numba.njit(**options)(function))

@@ -1,8 +1,9 @@
-"""The arrays of a compiled scene as the kernels see them. No logic.
+"""The arrays that the kernels read and write, as named tuples. No logic.
 
-Groups are the bodies (things with unknowns, in scene order), then the obstacles (things that never move);
-vertices, points, edges and faces are stored group after group. Named tuples, because numba passes them
-without a copy."""
+Groups are the bodies (with unknowns, in scene order), then the obstacles (which never move). Vertices, points, edges
+and faces are stored group after group. ``*_start`` arrays hold the range of each group or body. Named tuples, because
+numba passes them without a copy.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +32,16 @@ ELASTIC = 1
 class Tables(NamedTuple):
     """Constant arrays of a model; n nodes, b bodies, g groups, v vertices, t tetrahedra.
 
-    kind (b,): AFFINE or ELASTIC. mobile (g,): has unknowns that are not all fixed. bends (g,): may touch
-    itself. friction (g,): Coulomb's mu. node_start (b + 1,), vertex_start (g + 1,), point_start, edge_start,
-    face_start (g + 1,), tet_start (b + 1,), block_start (b + 1,), link_start (b + 1,): ranges. fixed (n,):
-    nodes that are held. vertex_node (v,): its node, or the first of four, or -1. vertex_group (v,). rest (v,
-    3): material coordinates [m]. world (v, 3): positions of the obstacles, zero elsewhere [m]. points:
-    vertices that take part in contact. edges (e, 2), faces (f, 3): of vertices. mass (b, 4, 4): of affine
-    bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine bodies [Pa m^3]. tets (t, 4):
-    nodes. inverse (t, 3, 3): of the rest edges [1/m]. volume (t,) [m^3]. mu, lam (t,): Lame parameters [Pa].
-    node_block, node_slot (n,): block of four nodes and place in it. links (l, 2): pairs of blocks that share
-    a tetrahedron."""
+    kind (b,): AFFINE or ELASTIC. mobile (g,): has unknowns that are not all fixed. bends (g,): may touch itself.
+    friction (g,): Coulomb's mu. node_start, tet_start, block_start, link_start (b + 1,) and vertex_start, point_start,
+    edge_start, face_start (g + 1,): ranges. fixed (n,): pinned nodes. vertex_node (v,): the node of a vertex, or the
+    first of four, or -1 for an obstacle. vertex_group (v,). rest (v, 3): material coordinates [m]. world (v, 3):
+    positions of the obstacles [m], zero elsewhere. points: vertices that take part in contact. edges (e, 2), faces (f,
+    3): vertices. mass (b, 4, 4): of affine bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine
+    bodies [Pa m^3]. tets (t, 4): nodes. inverse (t, 3, 3): inverse of the rest edges [1/m]. volume (t,) [m^3]. mu, lam
+    (t,): Lame parameters [Pa]. node_block, node_slot (n,): block of four nodes, and place in it. links (l, 2): pairs
+    of blocks that share a tetrahedron.
+    """
 
     kind: Ints
     mobile: Bools
@@ -76,10 +77,12 @@ class Tables(NamedTuple):
 
 
 class Springs(NamedTuple):
-    """Springs from weighted nodes of one body to a point: pins and handles of one tick; m springs.
+    """Springs from the weighted mean of nodes of one body to a point: the pins, and the handles of one tick; m
+    springs.
 
-    body (m,). start (m + 1,): range of nodes and weights. target (m, 3) [m]. stiffness (m,) [N/m]. limit
-    (m,): the largest force [N], inf for pins."""
+    body (m,). start (m + 1,): range of nodes and weights. target (m, 3) [m]. stiffness (m,) [N/m]. limit (m,): largest
+    force [N], inf for pins.
+    """
 
     body: Ints
     start: Ints
@@ -91,23 +94,28 @@ class Springs(NamedTuple):
 
 
 class SolverParameters(NamedTuple):
-    """Scalars of a step: dt [s], dhat [m], kappa (barrier stiffness times dt^2), slip (friction_speed * dt)
-    [m], tolerance (largest vertex step that counts as converged) [m], most iterations."""
+    """Scalars of a step.
+
+    dt [s]. dhat [m]: distance below which the barrier acts. kappa: barrier stiffness times dt^2. friction_eps [m]:
+    eps_v * dt, the displacement in one step below which friction is smoothed. tolerance [m]: a step has converged when
+    the Newton direction moves no vertex farther. iterations: the iteration limit.
+    """
 
     dt: float
     dhat: float
     kappa: float
-    slip: float
+    friction_eps: float
     tolerance: float
     iterations: int
 
 
 class Pairs(NamedTuple):
-    """Candidate pairs, sorted by island, and what is known of them; p pairs.
+    """Candidate pairs, sorted by island, and their distances; p pairs.
 
-    pairs (p, 5): kind and vertices. bound (p,): their distance at the iterate [m] where it is below dhat,
-    else a lower bound on it that is not. weights (p, 4): of the closest points, valid where the bound is
-    below dhat. new_bound and new_weights: the same at the trial."""
+    pairs (p, 5): kind and vertices. bound (p,): the distance at the iterate [m] if it is below dhat, else a lower
+    bound on it that is at least dhat. weights (p, 4): of the closest points, valid where the bound is below dhat.
+    new_bound and new_weights: the same at the trial position.
+    """
 
     pairs: Ints
     bound: Floats
@@ -117,10 +125,10 @@ class Pairs(NamedTuple):
 
 
 class Lagged(NamedTuple):
-    """Contacts of the start of the step, which carry friction; c contacts.
+    """Lagged friction: the contacts at the start of the step; c contacts.
 
-    rows (c, 4): vertices. weights (c, 4). normals (c, 3), towards the first primitive. force (c,): mu lambda.
-    groups (c, 2): the two groups in contact.
+    rows (c, 4): vertices. weights (c, 4). normals (c, 3): towards the first primitive. force (c,): mu times the normal
+    force, times dt^2. groups (c, 2): the two groups in contact.
     """
 
     rows: Ints
@@ -131,8 +139,7 @@ class Lagged(NamedTuple):
 
 
 class Islands(NamedTuple):
-    """Ranges per island: bodies (members[member_start[i]:...]), pairs, and lagged contacts (through
-    lag_order)."""
+    """Ranges per island: bodies (members[member_start[i]:...]), pairs, and lagged contacts (through lag_order)."""
 
     members: Ints
     member_start: Ints
@@ -142,9 +149,9 @@ class Islands(NamedTuple):
 
 
 class System(NamedTuple):
-    """The linear system of one island: its pattern in elimination order, and its blocks; n blocks, m of them stored.
+    """The linear system of one island: n blocks by elimination order, m of them stored.
 
-    slot (n, n), columns (n + 1,), rows: as order_blocks gives them. data (m, 12, 12): the stored blocks.
+    slot (n, n), columns (n + 1,), rows: the pattern, as order_blocks returns it. data (m, 12, 12): the stored blocks.
     """
 
     slot: Ints
@@ -154,11 +161,13 @@ class System(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """The iterate of a step and its trial; written in place.
+    """The iterate of a step and its trial position; written in place.
 
-    q, q_trial, direction, predicted: (nodes, 3). start, x, x_trial: vertices at the start of the step, of the
-    iterate and of the trial [m], (v, 3). travel (v,): how far the whole direction moves each vertex [m]. low,
-    high (v, 3): the box that each vertex may move in without new candidates. local: scratch per block."""
+    q, q_trial, direction (nodes, 3): generalised positions and Newton direction. predicted (nodes, 3): the position
+    that inertia predicts, the minimiser without elasticity and contact. start, x, x_trial (v, 3): vertices at the
+    start of the step, at the iterate and at the trial [m]. travel (v,): how far the whole direction moves each vertex
+    [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. local: scratch, one per block.
+    """
 
     q: Floats
     q_trial: Floats

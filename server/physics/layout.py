@@ -1,7 +1,8 @@
-"""How meshes become the arrays of the kernels: numbering of nodes, vertices, blocks; masses; rest shapes.
+"""From meshes to the arrays of the kernels: numbering of nodes, vertices and blocks; masses; rest shapes.
 
-Called once per scene. Affine bodies and rails own four nodes, elastic bodies one per mesh vertex, in the
-mesh's order."""
+Called once per scene. Affine bodies and rails own four nodes. Elastic bodies own one node per mesh vertex, in the
+order of the mesh.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +28,27 @@ from tussle.server.physics.world_state import Floats
 __all__ = ["Part", "lay_out", "lay_out_springs", "rotation_matrix"]
 
 RAIL_MASS = 1e5
-"""Mass of a rail in the step, in units of the scene's contact mass. Contact pushes a rail off its course by
-about dhat / RAIL_MASS; much more would cost the linear solve its digits."""
+"""The mass of a rail in a step, in units of the scene's contact mass.
+
+Contact pushes a rail off its course by about dhat / RAIL_MASS. A much larger value costs the linear solve its
+precision.
+"""
 PIN_STIFFNESS = 1e4
-"""Stiffness of a pin of an affine body in units of its mass / dt^2: it gives way by g dt^2 /
-PIN_STIFFNESS."""
+"""The stiffness of a pin of an affine body, in units of its mass / dt^2. The pin gives way by g dt^2 / PIN_STIFFNESS.
+"""
 NODES_PER_BLOCK = 4
+"""Nodes in a block of the linear system (server/physics/blocks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One body or obstacle with its mesh and what follows from it.
 
-    rest: vertices of the mesh about the centre of mass (bodies) or as they are (obstacles) [m], (n, 3).
-    nodes: initial generalised positions [m] and velocities [m/s]. surface: mesh vertices that are vertices
-    here, (v,)."""
+    rest (n, 3): mesh vertices relative to the centre of mass (bodies) or in place (obstacles) [m]. mass [kg]. volume
+    [m^3]. moments (4, 4): mass matrix of an affine body. q, v: initial generalised positions [m] and velocities [m/s].
+    surface (v,): the mesh vertices that are on the surface. faces, edges, points: in the numbering of ``surface``.
+    fixed: pinned nodes.
+    """
 
     body: Body
     mesh: Mesh
@@ -59,14 +66,15 @@ class Part:
 
     @property
     def elastic(self) -> bool:
+        """Whether the body is made of tetrahedra."""
         return self.body.kind == "elastic"
 
 
 def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Floats:
-    """The matrix of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero."""
+    """Return the matrix of a quaternion (w, x, y, z), normalised first. Raises ValueError if it is zero."""
     norm = float(np.linalg.norm(quaternion))
     if not 0.0 < norm < np.inf:
-        raise ValueError("its rotation is no quaternion")
+        raise ValueError("its rotation is not a quaternion")
     w, x, y, z = np.array(quaternion) / norm
     return np.array(
         [
@@ -78,12 +86,14 @@ def rotation_matrix(quaternion: tuple[float, float, float, float]) -> Floats:
 
 
 def refuse(body: Body, message: str, field: str = "bodies") -> Refused:
+    """Return the Refused (bad_scene) that names a body."""
     return Refused(f"body {body.id!r}: {message}", code="bad_scene", field=field)
 
 
 def make_part(body: Body, mesh: Mesh) -> Part:
-    """Place one body in the world. Raises Refused (bad_scene) naming it when its mesh cannot be what it
-    should be."""
+    """Place one body in the world. Raises Refused (bad_scene), which names the body, if its mesh does not suit its
+    kind.
+    """
     try:
         turn = rotation_matrix(body.rotation)
     except ValueError as error:
@@ -153,6 +163,7 @@ def make_part(body: Body, mesh: Mesh) -> Part:
 
 
 def _require_solid(body: Body, mesh: Mesh) -> None:
+    """Raise Refused (bad_scene) unless the surface is closed and oriented outwards."""
     _, uses = edge_uses(mesh.faces)
     if not mesh.closed or not len(uses) or uses.max() > 1:
         raise refuse(body, "its surface is not closed, so it has no inside", "shape")
@@ -190,12 +201,12 @@ def _elastic_part(body: Body, mesh: Mesh, turn: Floats, position: Floats) -> Par
 
 
 def _starts(counts: list[int]) -> Ints:
+    """Return the ranges of consecutive items of these counts, shape (len(counts) + 1,)."""
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def _group_nodes(rest: Floats) -> Ints:
-    """Blocks of four neighbouring nodes by recursive bisection along the widest axis; block of each node,
-    (n,)."""
+    """Return the block of each node, (n,): four neighbours each, by recursive bisection along the widest axis."""
     block = np.zeros(len(rest), dtype=np.int64)
     stack = [np.arange(len(rest))]
     leaves: list[Ints] = []
@@ -215,7 +226,7 @@ def _group_nodes(rest: Floats) -> Ints:
 
 
 def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -> Tables:
-    """The tables of the kernels."""
+    """Return the tables of the kernels. contact_mass [kg]: of the scene."""
     parts = [*bodies, *obstacles]
     node_start = _starts([len(part.q) for part in bodies])
     vertex_start = _starts([len(part.surface) for part in parts])
@@ -318,14 +329,14 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
 
 
 def _join(parts: list[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
-    """Concatenate, contiguous and of one type, so that every model compiles to the same machine code."""
+    """Concatenate to one contiguous array of one type, so that every model compiles to the same machine code."""
     return np.ascontiguousarray(np.concatenate([np.zeros(empty), *parts])).astype(dtype)
 
 
 def lay_out_springs(
     bodies: list[Part], node_start: Ints, dt: float
 ) -> tuple[Springs, dict[tuple[int, str], tuple[Ints, Floats]]]:
-    """Pins of affine bodies as stiff springs, and the nodes and weights of every handle."""
+    """Return the pins of affine bodies as stiff springs, and the nodes and weights of every handle by (body, name)."""
     handles: dict[tuple[int, str], tuple[Ints, Floats]] = {}
     body, start, nodes, weights, target, stiffness = [], [0], [], [], [], []
     for number, part in enumerate(bodies):
@@ -355,7 +366,7 @@ def lay_out_springs(
 
 
 def _mean(part: Part, first: int, vertices: tuple[int, ...]) -> tuple[Ints, Floats]:
-    """Nodes and weights of the mean of some mesh vertices of a body."""
+    """Return the nodes and weights of the mean of some mesh vertices of a body."""
     chosen = np.unique(np.array(vertices, dtype=np.int64))
     if part.elastic:
         return first + chosen, np.full(len(chosen), 1.0 / len(chosen))

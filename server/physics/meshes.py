@@ -1,7 +1,7 @@
 """Mesh files: read by meshio, cleaned, checked, and filled with tetrahedra.
 
-Every file that cannot become a body is refused with one clear line. Nothing here runs in a step. The tetrahedraliser
-(fTetWild) gives another mesh each time it is run, so a session never calls it: its result is a file of its own.
+A file that cannot become a body is refused with one clear line. A step never calls this module. The tetrahedraliser
+(fTetWild) gives another mesh at each run, so a session never calls it: its result is written to a mesh file.
 """
 
 from __future__ import annotations
@@ -24,28 +24,34 @@ from tussle.server.physics.world_state import Floats
 __all__ = ["FORMATS", "load_recipe", "read_mesh", "tetrahedralise", "write_mesh"]
 
 FORMATS = (".vtk", ".vtu", ".msh", ".obj", ".stl", ".ply")
-"""File endings that are read."""
+"""File name endings that can be read."""
 MOST_VERTICES = 200_000
-"""Larger meshes are refused: a step of them would take minutes."""
+"""Larger meshes are refused: one step of them would take minutes."""
 
 
 def _bad(path: Path, message: str) -> Refused:
+    """Return the Refused (bad_mesh) that names the file."""
     return Refused(f"{path.name}: {message}", code="bad_mesh", field="mesh")
 
 
 def load_recipe(recipe: Recipe, *, folder: Path = Path()) -> Mesh:
-    """The mesh of a recipe of kind "mesh" with params {"path": file}, relative to ``folder``. Raises Refused."""
+    """Return the mesh of a recipe of kind "mesh" with params {"path": file}, relative to ``folder``.
+
+    Raises Refused (bad_mesh).
+    """
     path = recipe.params.get("path")
     if not isinstance(path, str) or set(recipe.params) != {"path"}:
-        raise Refused('a mesh recipe has the one parameter "path"', code="bad_mesh", field="shape.params")
+        raise Refused(
+            'a mesh recipe has exactly one parameter, "path"', code="bad_mesh", field="shape.params"
+        )
     return read_mesh(folder / path)
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read one mesh file: tetrahedra where it has some, else a triangle surface; lengths as they are.
+    """Read one mesh file: tetrahedra if it has any, else a triangle surface. Lengths are not scaled.
 
     Equal vertices are merged, unused ones dropped, quadrilaterals split, faces and tetrahedra oriented. Raises Refused
-    (bad_mesh) for what cannot be read or is broken: see ``_check_surface``.
+    (bad_mesh) if the file cannot be read or its mesh is broken: not a manifold, flat, or intersecting itself.
     """
     points, cells = _read(path)
     tets = cells.get("tetra", np.zeros((0, 4), dtype=np.int64))
@@ -66,20 +72,21 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def _read(path: Path) -> tuple[Floats, dict[str, Ints]]:
+    """Return the points [m], shape (n, 3), and the cells by kind. Raises Refused (bad_mesh)."""
     if path.suffix.lower() not in FORMATS:
         raise _bad(path, f"unknown ending {path.suffix!r}; {', '.join(FORMATS)} are read")
     if not path.is_file():
-        raise _bad(path, "there is no such file")
+        raise _bad(path, "no such file")
     noise = io.StringIO()
     try:
-        # meshio prints, and ends the process, where others raise.
+        # meshio prints to stdout, and calls sys.exit on some errors.
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise), np.errstate(all="ignore"):
             found: Any = meshio.read(path)
         points = np.asarray(found.points, dtype=np.float64)
         cells: dict[str, list[Ints]] = {}
         for block in found.cells:
             cells.setdefault(block.type, []).append(np.asarray(block.data, dtype=np.int64))
-    except (SystemExit, Exception) as error:  # noqa: BLE001 - a reader of foreign files may raise anything
+    except (SystemExit, Exception) as error:  # noqa: BLE001 - meshio may raise anything
         reason = " ".join(str(error).split())
         raise _bad(
             path, f"it cannot be read{f': {reason[:120]}' if reason and reason != '1' else ''}"
@@ -89,18 +96,18 @@ def _read(path: Path) -> tuple[Floats, dict[str, Ints]]:
     if points.shape[1] == 2:
         raise _bad(path, "it is flat: its points have two coordinates")
     if len(points) > MOST_VERTICES:
-        raise _bad(path, f"it has {len(points)} points; at most {MOST_VERTICES} are taken")
+        raise _bad(path, f"it has {len(points)} points; at most {MOST_VERTICES} are accepted")
     if not np.isfinite(points).all():
         raise _bad(path, "a coordinate is not a finite number")
     joined = {kind: np.concatenate(blocks) for kind, blocks in cells.items()}
     for data in joined.values():
         if data.size and not 0 <= data.min() <= data.max() < len(points):
-            raise _bad(path, "a cell names a point that is not there")
+            raise _bad(path, "a cell names a point that does not exist")
     return points, joined
 
 
 def _merge(points: Floats, cells: list[Ints]) -> tuple[Floats, list[Ints]]:
-    """Merge equal points and drop those that no cell uses; cells with a repeated corner are dropped too."""
+    """Merge equal points, drop unused ones, and drop cells with a repeated corner."""
     _, first, same = np.unique(points, axis=0, return_index=True, return_inverse=True)
     cells = [first[same.reshape(-1)[c]] for c in cells]
     cells = [c[(np.diff(np.sort(c, axis=1), axis=1) > 0).all(axis=1)] for c in cells]
@@ -113,6 +120,7 @@ def _merge(points: Floats, cells: list[Ints]) -> tuple[Floats, list[Ints]]:
 
 
 def _solid_of(path: Path, points: Floats, tets: Ints) -> Mesh:
+    """Return the mesh of tetrahedra, oriented. Raises Refused (bad_mesh) if it is not a sound solid."""
     if not len(tets):
         raise _bad(path, "all of its tetrahedra are degenerate")
     corners = points[tets]
@@ -130,7 +138,9 @@ def _solid_of(path: Path, points: Floats, tets: Ints) -> Mesh:
 
 
 def _check_surface(path: Path, points: Floats, faces: Ints) -> Mesh:
-    """A closed, oriented surface without self-intersections, or an open sheet; else Refused."""
+    """Return a closed, oriented surface without self-intersections, or an open sheet. Raises Refused (bad_mesh)
+    otherwise.
+    """
     if not len(faces):
         raise _bad(path, "all of its triangles are degenerate")
     _, first = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
@@ -142,7 +152,9 @@ def _check_surface(path: Path, points: Floats, faces: Ints) -> Mesh:
 
 
 def _oriented(path: Path, faces: Ints) -> Ints:
-    """The faces, turned so that neighbours agree. Raises Refused where an edge has more than two, or none can agree."""
+    """Return the faces, turned so that neighbours agree. Raises Refused if an edge has more than two, or none can
+    agree.
+    """
     sides: dict[tuple[int, int], list[tuple[int, bool]]] = {}
     for number, face in enumerate(faces.tolist()):
         for k in range(3):
@@ -153,9 +165,9 @@ def _oriented(path: Path, faces: Ints) -> Ints:
     neighbours: list[list[tuple[int, bool]]] = [[] for _ in faces]
     for users in sides.values():
         if len(users) == 2:
-            (one, forth), (other, back) = users
-            neighbours[one].append((other, forth == back))
-            neighbours[other].append((one, forth == back))
+            (one, up), (other, up_too) = users
+            neighbours[one].append((other, up == up_too))
+            neighbours[other].append((one, up == up_too))
     turned: list[bool | None] = [None] * len(faces)
     for seed in range(len(faces)):
         if turned[seed] is not None:
@@ -176,6 +188,7 @@ def _oriented(path: Path, faces: Ints) -> Ints:
 
 
 def _refuse_self_intersection(path: Path, points: Floats, faces: Ints) -> None:
+    """Raise Refused (bad_mesh) if the surface intersects itself."""
     edges = np.asfortranarray(unique_edges(faces).astype(np.int32))
     mesh = ipctk.CollisionMesh(np.asfortranarray(points), edges, np.asfortranarray(faces.astype(np.int32)))
     if ipctk.has_intersections(mesh, np.asfortranarray(points)):
@@ -183,10 +196,10 @@ def _refuse_self_intersection(path: Path, points: Floats, faces: Ints) -> None:
 
 
 def tetrahedralise(mesh: Mesh, *, edge_length: float = 0.2) -> Mesh:
-    """Fill a closed surface with tetrahedra of about ``edge_length`` (share of the diagonal of its box).
+    """Fill a closed surface with tetrahedra of about ``edge_length``, a fraction of the diagonal of its bounding box.
 
-    By fTetWild (Hu et al. 2020, "Fast tetrahedral meshing in the wild"): robust, keeps the surface within 1e-3 of the
-    diagonal, not deterministic. Raises Refused (bad_mesh) if the surface is open or nothing comes back.
+    Uses fTetWild (Hu et al. 2020, "Fast tetrahedral meshing in the wild"): robust, keeps the surface within 1e-3 of
+    the diagonal, not deterministic. Raises Refused (bad_mesh) if the surface is open or the result is empty.
     """
     if not mesh.closed:
         raise Refused("an open surface has no inside to fill", code="bad_mesh", field="mesh")
@@ -198,7 +211,7 @@ def tetrahedralise(mesh: Mesh, *, edge_length: float = 0.2) -> Mesh:
             "a wheel exists, or use a mesh that has tetrahedra",
             code="no_tetrahedra",
         ) from None
-    # fTetWild drops a file of its own into the working directory.
+    # fTetWild writes a file into the working directory.
     with tempfile.TemporaryDirectory(prefix="tussle-") as folder, contextlib.chdir(folder):
         points, tets = pytetwild.tetrahedralize(  # type: ignore[attr-defined]
             np.ascontiguousarray(mesh.vertices),
@@ -214,6 +227,6 @@ def tetrahedralise(mesh: Mesh, *, edge_length: float = 0.2) -> Mesh:
 
 
 def write_mesh(mesh: Mesh, path: Path) -> None:
-    """Write a mesh so that ``read_mesh`` gives it back (VTU)."""
+    """Write a mesh so that ``read_mesh`` returns it (VTU)."""
     cells = [("tetra", mesh.tetrahedra)] if mesh.tetrahedra is not None else [("triangle", mesh.faces)]
     meshio.Mesh(mesh.vertices, cells).write(path)

@@ -1,8 +1,8 @@
-"""The compiled scene: every array that a step needs and none that it changes.
+"""The compiled scene: every array that a step reads and none that it changes.
 
-``compile_scene`` turns an authored scene into a Model and its first State, and refuses scenes that no step
-could start from. Bodies are everything with unknowns (affine, elastic, rail), numbered in scene order;
-obstacles (static) are not bodies: reports count them together as one last row."""
+Bodies are everything with unknowns (affine, elastic, rail), numbered in scene order. Obstacles are static and have no
+number: reports count them together as the last row. ``scene_compiler`` makes the Model.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +27,24 @@ __all__ = [
 ]
 
 GRAVITY = 9.81
-"""What sizes the barrier's stiffness [m/s^2], also where the scene's own gravity differs."""
+"""The acceleration [m/s^2] that sets the barrier stiffness, also where the gravity of the scene differs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """An immutable world; b bodies, n nodes, v vertices of bodies. Compared and hashed by identity.
 
-    body_ids (b,), static_ids: names. kinds (b,): "affine", "elastic" or "rail". masses (b,) [kg]. volumes
-    (b,) [m^3]. bounding_radius (b,): farthest vertex from the centre of mass at rest [m]. friction (b,):
-    Coulomb's mu. damping (b,) [1/s]. node_offset (b + 1,): rows of State.q of each body. rest_nodes (n, 3):
-    elastic nodes about the centre of mass [m]. vertex_offset (b + 1,): rows of ``vertices``. rest_vertices
-    (v, 3): about the centre of mass [m]. faces (f, 3): outward triangles of all bodies, numbered as
-    ``vertices``. face_offset (b + 1,). static_vertices (s, 3) [m], static_faces, numbered from zero. kappa:
-    barrier stiffness times dt^2. gravity (n, 3): acceleration of each node [m/s^2]. handles: (body, name) ->
-    nodes and weights of the mean of its vertices."""
+    body_ids (b,), static_ids: names. kinds (b,): "affine", "elastic" or "rail". masses (b,) [kg]. volumes (b,) [m^3].
+    bounding_radius (b,): largest distance of a vertex from the centre of mass at rest [m]. friction (b,): Coulomb's
+    mu. damping (b,) [1/s]. node_offset (b + 1,): range of rows of State.q of each body. rest_nodes (n, 3): elastic
+    nodes relative to the centre of mass [m]. vertex_offset (b + 1,): range of rows of ``vertices``. rest_vertices (v,
+    3): relative to the centre of mass [m]. faces (f, 3): outward triangles of all bodies, in the numbering of
+    ``vertices``. face_offset (b + 1,): range of faces. static_vertices (s, 3) [m] and static_faces: obstacles,
+    numbered from zero. kappa: barrier stiffness times dt^2. gravity (n, 3): acceleration of each node [m/s^2]. rails:
+    body, nodes at rest [m], shape (4, 3), and prescribed motion. handles: (body, name) -> nodes and weights whose
+    weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies. tables: the arrays of the
+    kernels.
+    """
 
     scene: Scene
     dt: float
@@ -69,21 +72,27 @@ class Model:
     tables: Tables
 
     def body(self, name: str) -> int:
-        """The number of a body. Raises KeyError if no body has this name."""
+        """Return the number of a body. Raises KeyError if no body has this name."""
         try:
             return self.body_ids.index(name)
         except ValueError:
             raise KeyError(name) from None
 
     def surface(self, body: int) -> tuple[Floats, Ints]:
-        """Rest vertices (n, 3) about the centre of mass and faces (m, 3) of one body, numbered from zero."""
+        """Return the surface of one body: rest vertices (n, 3) relative to the centre of mass [m], and faces (m, 3).
+
+        Faces are numbered from zero.
+        """
         first, last = self.vertex_offset[body], self.vertex_offset[body + 1]
         faces = self.faces[self.face_offset[body] : self.face_offset[body + 1]] - first
         return self.rest_vertices[first:last], faces
 
 
 def rail_pose(model: Model, body: int, time: float) -> Floats:
-    """Where the rail body is to be at a time [s]: its four nodes [m], shape (4, 3)."""
+    """Return the prescribed nodes of a rail body at a time [s]: positions [m], shape (4, 3).
+
+    Raises KeyError if the body is not a rail.
+    """
     for number, nodes, rail in model.rails:
         if number == body:
             axis = np.array(rail.axis) / np.linalg.norm(rail.axis)
@@ -98,8 +107,10 @@ def rail_pose(model: Model, body: int, time: float) -> Floats:
 
 
 def parking(model: Model, body: int) -> Floats:
-    """Where a removed body is kept: its nodes in the rest shape [m], far below the world and apart from the
-    others."""
+    """Return where a removed body is kept: its nodes in the rest shape [m], far below the world.
+
+    Each body has a place that touches no other.
+    """
     rows = slice(int(model.node_offset[body]), int(model.node_offset[body + 1]))
     place = np.array([100.0 + 2.5 * float(model.bounding_radius[: body + 1].sum()), -50.0, 0.0])
     if model.tables.kind[body] == AFFINE:
@@ -108,8 +119,10 @@ def parking(model: Model, body: int) -> Floats:
 
 
 def vertices(model: Model, state: State) -> Floats:
-    """World positions of the vertices of all bodies [m], shape (v, 3); removed bodies are where they are
-    parked."""
+    """Return the world positions of the vertices of all bodies [m], shape (v, 3).
+
+    Removed bodies are at their parking place.
+    """
     out = state.q[model.tables.vertex_node[: len(model.rest_vertices)]]
     for body, kind in enumerate(model.tables.kind):
         if kind == AFFINE:
@@ -120,7 +133,7 @@ def vertices(model: Model, state: State) -> Floats:
 
 
 def body_vertices(model: Model, state: State, body: int) -> Floats:
-    """World positions of the vertices of one body [m], shape (n, 3)."""
+    """Return the world positions of the vertices of one body [m], shape (n, 3)."""
     rows = slice(model.vertex_offset[body], model.vertex_offset[body + 1])
     if model.tables.kind[body] == AFFINE:
         first = model.node_offset[body]
@@ -129,7 +142,7 @@ def body_vertices(model: Model, state: State, body: int) -> Floats:
 
 
 def centres(model: Model, state: State) -> Floats:
-    """Centres of mass [m], shape (b, 3)."""
+    """Return the centres of mass [m], shape (b, 3)."""
     out = state.q[model.node_offset[:-1]]
     for body, kind in enumerate(model.kinds):
         if kind == "elastic":
@@ -140,8 +153,11 @@ def centres(model: Model, state: State) -> Floats:
 
 
 def affines(model: Model, state: State) -> Floats:
-    """The map x = A X + c of each body from rest to world, [A | c], shape (b, 3, 4); for elastic bodies the
-    best fit by mass. A is a rotation up to the small stretch that contact leaves."""
+    """Return the map x = A X + c of each body from rest to world, [A | c], shape (b, 3, 4).
+
+    For an elastic body it is the best fit, weighted by mass. For an affine body A is a rotation, up to the small
+    stretch that contact causes.
+    """
     out = np.empty((len(model.body_ids), 3, 4))
     out[:, :, 3] = centres(model, state)
     for body, kind in enumerate(model.kinds):
@@ -156,7 +172,7 @@ def affines(model: Model, state: State) -> Floats:
 
 
 def kinetic_energy(model: Model, state: State) -> Floats:
-    """Kinetic energy of each body [J], shape (b,); zero for rails and removed bodies."""
+    """Return the kinetic energy of each body [J], shape (b,); zero for rails and removed bodies."""
     out = np.zeros(len(model.body_ids))
     for body, kind in enumerate(model.kinds):
         rows = slice(model.node_offset[body], model.node_offset[body + 1])

@@ -1,8 +1,11 @@
-"""One implicit step of a whole world in one compiled function: candidates, islands, Newton, line search,
+"""One implicit step of a whole world in one compiled function: candidates, islands, Newton's method, line search,
 report.
 
-Every accepted iterate is free of intersection and inversion, because a line search goes no further than
-additive CCD and the volume filter allow. Nothing here depends on time, threads or earlier steps."""
+Every accepted iterate is free of intersections and inversions: a line search goes no farther than additive CCD and the
+inversion filter allow. The result depends on the arguments only, never on time, threads or earlier steps.
+
+The outline of Li et al. 2020, "Incremental Potential Contact", algorithm 1, applied per island.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -13,7 +16,7 @@ import math
 import numpy as np
 
 from tussle.server.physics.assembly import find_newton_direction
-from tussle.server.physics.barrier import barrier, contact_energy, measure, mollifier
+from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.friction import friction_energy
@@ -25,16 +28,17 @@ from tussle.server.physics.step_limits import collision_free_step, inversion_fre
 
 __all__ = ["minimise_potential"]
 
-SLACK = 2.0
-"""Inflation of the boxes within which iterates may move without new candidates, in units of dhat."""
-BACKTRACKS = 12
-"""Most halvings of a line search."""
+BOX_MARGIN = 2.0
+"""How far the boxes of the candidates are inflated, in units of dhat. A trial outside its box needs new candidates."""
+MAX_HALVINGS = 12
+"""The most halvings of a line search."""
 
 
 @inner
 def _contact_force(t, pairs, p, x, weights, limit, normal):
-    """|db/dd| and the mollifier of one pair; its unit normal, towards the first primitive, into
-    ``normal``."""
+    """Return |db/dd| and the mollifier of one pair, and write its unit normal, towards the first primitive, into
+    ``normal``.
+    """
     i, j, k, m = pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
     square = 0.0
     for a in range(3):
@@ -60,7 +64,7 @@ def _contact_force(t, pairs, p, x, weights, limit, normal):
 
 @inner
 def _lag_contacts(t, pairs, bound, weights, x, params):
-    """The contacts at x that carry friction."""
+    """Return the contacts at x that carry friction in this step, as Lagged."""
     count = 0
     for p in range(pairs.shape[0]):
         if bound[p] < params.dhat:
@@ -90,7 +94,7 @@ def _lag_contacts(t, pairs, bound, weights, x, params):
 
 @inner
 def _new_workspace(t, q_start, predicted, takes_part):
-    """The work arrays: the iterate at the start of the step, the trial at the predicted position."""
+    """Return a Workspace: the iterate at the start of the step, the trial at the predicted position."""
     q = q_start.copy()
     start = t.world.copy()
     x_trial = t.world.copy()
@@ -113,20 +117,21 @@ def _new_workspace(t, q_start, predicted, takes_part):
 
 
 @inner
-def _set_swept_boxes(t, w, done, slack):
-    """Set the boxes of the bodies that are under way: from the iterate to the trial, inflated by ``slack``
-    [m]."""
+def _set_swept_boxes(t, w, done, margin):
+    """Set the boxes of the unfinished bodies: from the iterate to the trial, inflated by ``margin`` [m]."""
     for b in range(done.shape[0]):
         if not done[b]:
             for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
                 for k in range(3):
-                    w.low[v, k] = min(w.x[v, k], w.x_trial[v, k]) - slack
-                    w.high[v, k] = max(w.x[v, k], w.x_trial[v, k]) + slack
+                    w.low[v, k] = min(w.x[v, k], w.x_trial[v, k]) - margin
+                    w.high[v, k] = max(w.x[v, k], w.x_trial[v, k]) + margin
 
 
 @inner
 def _find_candidates(t, w, present, dhat):
-    """Candidates of the boxes, each inflated by half of dhat, measured at the iterate; not sorted."""
+    """Return the candidates of the boxes, each inflated by half of dhat, with bounds and weights at the iterate; not
+    sorted.
+    """
     pairs = candidate_pairs(
         t.points,
         t.point_start,
@@ -142,13 +147,13 @@ def _find_candidates(t, w, present, dhat):
     )
     bound = np.empty(pairs.shape[0])
     weights = np.empty((pairs.shape[0], 4))
-    measure(pairs, w.x, dhat, bound, weights)
+    measure_distances(pairs, w.x, dhat, bound, weights)
     return pairs, bound, weights
 
 
 @inner
 def _sort_by_island(t, pairs, bound, weights, lag, takes_part):
-    """The islands, and the pairs sorted by them."""
+    """Return the candidates sorted by island, as Pairs, and the Islands."""
     bodies = takes_part.shape[0]
     label, count = label_islands(pairs, t.vertex_group, lag.groups, takes_part)
     keys = np.empty(pairs.shape[0], np.int64)
@@ -181,7 +186,9 @@ def _sort_by_island(t, pairs, bound, weights, lag, takes_part):
 
 @inner
 def _restart_joined_bodies(t, w, islands, done, step_size):
-    """Finished bodies that an unfinished one has joined take part again, from a standstill."""
+    """Let finished bodies take part again if an unfinished body has joined their island. Their direction starts at
+    zero.
+    """
     for i in range(islands.member_start.shape[0] - 1):
         unfinished = False
         for m in range(islands.member_start[i], islands.member_start[i + 1]):
@@ -202,7 +209,7 @@ def _restart_joined_bodies(t, w, islands, done, step_size):
 
 @inner
 def _set_trial(t, w, b, share):
-    """Set the trial of a body to the iterate plus ``share`` of the direction."""
+    """Set the trial position of a body to the iterate plus ``share`` of the direction."""
     for n in range(t.node_start[b], t.node_start[b + 1]):
         for k in range(3):
             w.q_trial[n, k] = w.q[n, k] + share * w.direction[n, k]
@@ -211,7 +218,7 @@ def _set_trial(t, w, b, share):
 
 @inner
 def _inversion_free_step(t, b, q, direction):
-    """The largest share of the direction that inverts nothing in a body."""
+    """Return the largest step in (0, 1] along the direction that inverts nothing in a body."""
     first = t.node_start[b]
     rows = np.empty((3, 3))
     steps = np.empty((3, 3))
@@ -232,9 +239,9 @@ def _inversion_free_step(t, b, q, direction):
 
 @inner
 def _limit_direction(t, w, b):
-    """Shorten a body's direction so that nothing inverts, and set its trial and travel.
+    """Shorten the direction of a body so that nothing inverts, and set its trial position and travel.
 
-    Returns the largest step of a vertex before the shortening [m], and whether the trial leaves its box.
+    Returns the largest displacement of a vertex before the shortening [m], and whether the trial leaves its box.
     """
     share = _inversion_free_step(t, b, w.q, w.direction)
     if share < 1.0:
@@ -261,10 +268,11 @@ def _limit_direction(t, w, b):
 
 @inner
 def _line_search(t, springs, params, islands, i, w, c, lag, energy):
-    """Move the trial of an island to where its potential does not rise; returns whether there is such a
-    place.
+    """Find a trial position of an island, free of collision, at which its potential does not rise. Returns whether
+    there is one.
 
-    energy: of each island at its iterate, NaN if not known yet; updated.
+    energy: the potential of each island at its iterate, NaN if not known yet; updated. Backtracks by halving from the
+    largest collision-free step.
     """
     begin, end = islands.pair_start[i], islands.pair_start[i + 1]
     longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
@@ -272,7 +280,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
     share = longest if known else 0.0
     moved = known and share == 1.0
     backtracks = 0
-    while backtracks < BACKTRACKS:
+    while backtracks < MAX_HALVINGS:
         trial = 0.0
         for m in range(islands.member_start[i], islands.member_start[i + 1]):
             if not moved:
@@ -289,7 +297,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
                 islands.lag_start[i + 1],
                 w.x_trial,
                 w.start,
-                params.slip,
+                params.friction_eps,
             )
         if not known:
             known = True
@@ -307,7 +315,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
 
 @inner
 def _accept_trial(t, islands, i, w, c):
-    """Make an island's trial its iterate."""
+    """Make the trial position of an island its iterate."""
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
         b = islands.members[m]
         for n in range(t.node_start[b], t.node_start[b + 1]):
@@ -324,8 +332,10 @@ def _accept_trial(t, islands, i, w, c):
 
 @inner
 def _report_contacts(t, params, c, x, bodies, impulses, points):
-    """Fill impulses and points, (bodies + 1, bodies + 1, 3); returns how many contacts, and the smallest
-    distance."""
+    """Fill impulses [N s] and points [m], both (bodies + 1, bodies + 1, 3).
+
+    Returns the number of contacts and the smallest distance [m].
+    """
     limit = params.dhat * params.dhat
     total = np.zeros((bodies + 1, bodies + 1))
     normal = np.empty(3)
@@ -360,10 +370,11 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
 
 @kernel
 def minimise_potential(t, springs, params, q_start, predicted, active, impulses, points):
-    """Minimise the incremental potential from q_start, shape (nodes, 3), towards the position that inertia predicts.
+    """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
-    Returns q, iterations, contacts, the smallest distance [m], whether every island converged, elastic energy
-    [J]."""
+    Starting at the last positions is the warm start. Returns q, iterations, contacts, the smallest distance [m],
+    whether every island converged, and the elastic energy [J]. Fills impulses and points.
+    """
     bodies = t.kind.shape[0]
     present = np.ones(t.mobile.shape[0], np.bool_)
     takes_part = np.zeros(bodies, np.bool_)
@@ -406,7 +417,7 @@ def minimise_potential(t, springs, params, q_start, predicted, active, impulses,
                 break
             iterations += 1
         if stale:
-            _set_swept_boxes(t, w, done, SLACK * params.dhat)
+            _set_swept_boxes(t, w, done, BOX_MARGIN * params.dhat)
             pairs, bound, weights = _find_candidates(t, w, present, params.dhat)
             if not begun:
                 lag = _lag_contacts(t, pairs, bound, weights, w.x, params)

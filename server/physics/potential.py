@@ -1,8 +1,8 @@
-"""A body's share of the incremental potential: inertia, elasticity and springs; and its vertices, x = W q.
+"""The terms of the incremental potential that belong to one body, and its vertices, x = W q.
 
-E(q) = 1/2 (q - predicted)^T M (q - predicted) + dt^2 (elastic + springs) + kappa * barriers + lagged friction, whose
-minimiser is the implicit Euler step (Li et al. 2020, eq. 2), in the generalised coordinates x = W q (Lan et
-al. 2022)."""
+E(q) = 1/2 (q - predicted)^T M (q - predicted) + dt^2 (elastic + springs) + kappa * barriers + lagged friction. Its
+minimiser is the implicit Euler step (Li et al. 2020), in the generalised coordinates x = W q (Lan et al. 2022).
+"""
 
 # mypy: allow-untyped-defs
 
@@ -39,7 +39,7 @@ def place_vertices(t, body, q, x):
 
 @inner
 def elastic_energy(t, body, q):
-    """Elastic energy of one body [J]; inf if a tetrahedron is inverted."""
+    """Return the elastic energy of one body [J]; inf if a tetrahedron is inverted."""
     if t.kind[body] == AFFINE:
         return affine_energy(q, t.node_start[body], t.stiffness[body])
     f = np.empty((3, 3))
@@ -51,7 +51,7 @@ def elastic_energy(t, body, q):
 
 @inner
 def body_energy(t, springs, body, q, predicted, dt):
-    """Inertia and dt^2 (elastic + springs) of one body: its share of the potential without contact."""
+    """Return the inertia and dt^2 (elastic + springs) of one body: its potential without contact."""
     energy = 0.0
     first = t.node_start[body]
     if t.kind[body] == AFFINE:

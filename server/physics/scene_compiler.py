@@ -23,17 +23,18 @@ from tussle.server.physics.world_state import State
 __all__ = ["compile_scene"]
 
 TOUCH = 1e-6
-"""Share of dhat below which two bodies count as touching at the start: their barrier would be beyond
-float64."""
+"""Two bodies touch if their distance is below this fraction of dhat: their barrier would exceed float64."""
 
 
 def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = None) -> tuple[Model, State]:
     """Compile a scene and check its start.
 
-    load_mesh: makes the mesh of a recipe of kind "mesh"; without it such recipes are refused, so that no scene from
-    outside reads a file.
-    Raises Refused (bad_scene) naming the bodies if a mesh is broken, open where it must be closed, or
-    inverted, or if bodies intersect, touch or contain one another."""
+    load_mesh: makes the mesh of a recipe of kind "mesh". Without it such recipes are refused, so that a scene from a
+    client never reads a file.
+
+    Raises Refused (bad_scene), which names the bodies, if a mesh is broken, open where it must be closed, or inverted,
+    or if bodies intersect, touch or contain one another.
+    """
     bodies: list[Part] = []
     obstacles: list[Part] = []
     for body in scene.bodies:
@@ -91,28 +92,29 @@ def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = 
 
 
 def _mesh(body: Body, load_mesh: Callable[[Recipe], Mesh] | None) -> Mesh:
+    """Return the mesh of a body. Raises Refused (bad_scene), which names the body."""
     try:
         if body.shape.kind != "mesh":
             return shapes.build(body.shape)
         if load_mesh is None:
-            raise Refused("mesh files are not read here", code="bad_scene", field="shape.kind")
+            raise Refused("mesh files are not read from scenes", code="bad_scene", field="shape.kind")
         return load_mesh(body.shape)
     except Refused as error:
         raise refuse(body, error.message, error.field or "shape") from None
 
 
 def refuse_overlaps(model: Model, state: State) -> None:
-    """Raises Refused (bad_scene), naming the bodies, unless the state is proven and nothing touches."""
-    proof = check_contact(model, state)
-    if proof.intersections:
+    """Raise Refused (bad_scene), which names the bodies, if the state fails the contact check or two bodies touch."""
+    check = check_contact(model, state)
+    if check.intersections:
         pairs = intersecting_pairs(model, state)
-        told = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
-        raise Refused(f"bodies intersect: {told or 'unknown'}", code="bad_scene", field="bodies")
-    if proof.contained:
-        told = "; ".join(f"{a!r} is inside {b!r}" for a, b in proof.contained[:5])
-        raise Refused(f"bodies contain one another: {told}", code="bad_scene", field="bodies")
-    if proof.inversions:
-        raise Refused(f"{proof.inversions} elements are inverted", code="bad_scene", field="bodies")
+        pairs_text = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
+        raise Refused(f"bodies intersect: {pairs_text or 'unknown'}", code="bad_scene", field="bodies")
+    if check.contained:
+        pairs_text = "; ".join(f"{a!r} is inside {b!r}" for a, b in check.contained[:5])
+        raise Refused(f"bodies contain one another: {pairs_text}", code="bad_scene", field="bodies")
+    if check.inversions:
+        raise Refused(f"{check.inversions} elements are inverted", code="bad_scene", field="bodies")
     distance, first, second = nearest_pair(model, state)
     if distance < TOUCH * model.scene.dhat:
         raise Refused(f"bodies touch: {first!r} and {second!r}", code="bad_scene", field="bodies")

@@ -1,4 +1,4 @@
-"""``python -m server.physics.schema``: write the JSON Schema of scenes to docs/scene.schema.json."""
+"""``python -m tussle.server.physics.schema`` writes the JSON Schema of scenes to docs/scene.schema.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATH = Path(__file__).resolve().parents[2] / "docs" / "scene.schema.json"
 
 
 def schema_text() -> str:
-    """The schema as it is published."""
+    """Return the schema as it is published."""
     return json.dumps(scene_schema(), indent=1, sort_keys=True) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""Procedural bodies: a recipe (kind and parameters, as in catalogue.json "shapes") becomes a mesh.
+"""Procedural bodies: a recipe (kind and parameters, as in catalogue/catalogue.json) becomes a mesh.
 
-Pure functions of their parameters; metres, y up. Solids are centred on their centroid, obstacles have their
-top at y = 0. A recipe never reads a file; that is for server.physics.meshes."""
+Pure functions of their parameters; metres, y up. Solids are centred on their centroid. Obstacles have their top at y =
+0. A recipe never reads a file; server/physics/meshes.py does.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +34,10 @@ Surface = tuple[Any, Any]
 
 
 def build(recipe: Recipe) -> Mesh:
-    """The mesh of a recipe. Raises Refused (bad_scene) for an unknown kind, wrong parameters or a degenerate
-    result."""
+    """Return the mesh of a recipe.
+
+    Raises Refused (bad_scene) for an unknown kind, wrong parameters or a degenerate result.
+    """
     maker = KINDS.get(recipe.kind)
     if maker is None:
         raise Refused(f"no shape is called {recipe.kind!r}", code="bad_scene", field="shape.kind")
@@ -52,7 +55,7 @@ def build(recipe: Recipe) -> Mesh:
 
 
 def _solid(surface: Surface) -> Mesh:
-    """A closed surface, oriented outwards and centred on its centroid."""
+    """Return a closed surface, oriented outwards and centred on its centroid. Raises ValueError if it is not one."""
     vertices = np.array(surface[0], dtype=np.float64).reshape(-1, 3)
     if not np.isfinite(vertices).all():
         raise ValueError("a vertex is not finite")
@@ -67,21 +70,20 @@ def _solid(surface: Surface) -> Mesh:
 
 
 def _obstacle(surface: Surface, *, closed: bool = True) -> Mesh:
-    """A surface left where its maker put it."""
+    """Return a surface whose vertices are not moved."""
     vertices = np.array(surface[0], dtype=np.float64)
     faces = np.array(surface[1], dtype=np.int64)
     return Mesh(vertices, outward(vertices, faces) if closed else faces, closed=closed)
 
 
 def _ring(count: int, radius: float, *, phase: float = 0.0) -> list[Point]:
-    """Points of a regular polygon in the plane (x, z)."""
+    """Return the points of a regular polygon in the plane (x, z)."""
     angles = [phase + 2 * math.pi * k / count for k in range(count)]
     return [(radius * math.cos(a), radius * math.sin(a)) for a in angles]
 
 
 def _lathe(profile: Sequence[Point], segments: int) -> Surface:
-    """A profile of (radius, y), bottom to top, revolved about y; radius 0 closes an end, else a fan caps
-    it."""
+    """Revolve a profile of (radius, y), bottom to top, about y. Radius 0 closes an end; otherwise a fan caps it."""
     vertices: list[tuple[float, float, float]] = []
     rows: list[list[int]] = []
     for radius, y in profile:
@@ -112,8 +114,7 @@ def _lathe(profile: Sequence[Point], segments: int) -> Surface:
 
 
 def _prism(outline: Sequence[Point], height: float, *, kernel: Point = (0.0, 0.0)) -> Surface:
-    """An outline in (x, z) that is star-shaped seen from ``kernel``, extruded along y; caps fan from the
-    kernel."""
+    """Extrude an outline in (x, z), star-shaped seen from ``kernel``, along y. The caps fan out from the kernel."""
     n = len(outline)
     vertices = [(x, y, z) for y in (-height / 2, height / 2) for x, z in outline]
     vertices += [(kernel[0], y, kernel[1]) for y in (-height / 2, height / 2)]
@@ -125,7 +126,7 @@ def _prism(outline: Sequence[Point], height: float, *, kernel: Point = (0.0, 0.0
 
 
 def _strip(outer: Sequence[Point], inner: Sequence[Point], height: float, *, closed: bool) -> Surface:
-    """The region between two curves in (x, z), extruded along y: a ring, or an arc with two end faces."""
+    """Extrude the region between two curves in (x, z) along y: a ring, or an arc with two end faces."""
     n = len(outer)
     top = 2 * n
     vertices = [(x, y, z) for y in (-height / 2, height / 2) for x, z in [*outer, *inner]]
@@ -144,7 +145,7 @@ def _strip(outer: Sequence[Point], inner: Sequence[Point], height: float, *, clo
 
 
 def _icosphere(level: int) -> tuple[Floats, Ints]:
-    """The unit icosahedron with each triangle split in four ``level`` times."""
+    """Return the unit icosahedron with each triangle split in four ``level`` times."""
     t = (1 + math.sqrt(5)) / 2
     corners = [[-1, t, 0], [1, t, 0], [-1, -t, 0], [1, -t, 0], [0, -1, t], [0, 1, t], [0, -1, -t], [0, 1, -t]]
     corners += [[t, 0, -1], [t, 0, 1], [-t, 0, -1], [-t, 0, 1]]
@@ -172,6 +173,7 @@ def _icosphere(level: int) -> tuple[Floats, Ints]:
 
 
 def _box_surface(size: Sequence[float]) -> Surface:
+    """Return the vertices and faces of a cuboid about the origin."""
     a, b, c = (float(s) / 2 for s in size)
     vertices = [(x, y, z) for x in (-a, a) for y in (-b, b) for z in (-c, c)]
     faces = [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1)]
@@ -276,19 +278,18 @@ def tetra(R: float) -> Mesh:
 
 
 DUCK = ((0.55, 0.75, 0.0, 0.75, 9.0), (0.95, 0.35, 0.0, 0.35, 40.0), (-0.9, 0.35, 0.0, 0.4, 12.0))
-"""Lobes of the blob: direction, height over the radius, sharpness; a head, a beak and a tail."""
+"""Lobes of the blob, (axis x, y, z, height, sharpness): a head, a beak and a tail."""
 
 
 def blob(radius: float, level: int = 2, lobes: Sequence[Sequence[float]] = DUCK) -> Mesh:
-    """A sphere swollen along lobes, r(d) = radius (1 + sum a exp(k (d.n - 1))): by default a duck of a
-    kind."""
+    """A sphere swollen along lobes, r(d) = radius (1 + sum a exp(k (d.n - 1))). The default lobes make a duck."""
     directions, faces = _icosphere(level)
     reach = radius * _swelling(directions, lobes)
     return _solid((directions * reach[:, None] * np.array([1.0, 0.85, 0.8]), faces))
 
 
 def _swelling(directions: Floats, lobes: Sequence[Sequence[float]]) -> Floats:
-    """1 + sum a exp(k (d.n - 1)) for unit directions d, shape (n, 3); a lobe is (axis x, y, z, height a, k)."""
+    """Return 1 + sum a exp(k (d.n - 1)) for unit directions d, shape (n, 3); a lobe is (axis x, y, z, height a, k)."""
     reach = np.ones(len(directions))
     for x, y, z, height, sharpness in lobes:
         axis = np.array([x, y, z]) / math.sqrt(x * x + y * y + z * z)
@@ -297,8 +298,7 @@ def _swelling(directions: Floats, lobes: Sequence[Sequence[float]]) -> Floats:
 
 
 def block(size: Sequence[float], cells: Sequence[int]) -> Mesh:
-    """A cuboid of tetrahedra: six to a cell, by the permutations of the axes (Kuhn), ``cells`` along x, y,
-    z."""
+    """A cuboid of tetrahedra: six to a cell (Kuhn's subdivision), ``cells`` along x, y, z."""
     counts = np.array(cells, dtype=np.int64)
     if len(counts) != 3 or counts.min() < 1:
         raise ValueError("cells are three positive numbers")
@@ -318,7 +318,7 @@ def block(size: Sequence[float], cells: Sequence[int]) -> Mesh:
 
 
 def ball(radius: float, cells: int = 4, lobes: Sequence[Sequence[float]] = ()) -> Mesh:
-    """A ball of tetrahedra: a block of ``cells`` a side, each shell of cubes drawn to a sphere; swollen along lobes."""
+    """A ball of tetrahedra: a block of ``cells`` a side, each shell mapped to a sphere; swollen along lobes."""
     cube = block([2.0, 2.0, 2.0], [int(cells)] * 3)
     points = cube.vertices
     norms = np.linalg.norm(points, axis=1)
@@ -334,8 +334,7 @@ def ball(radius: float, cells: int = 4, lobes: Sequence[Sequence[float]] = ()) -
 
 
 def platform(sides: int, radius: float, depth: float, bottom_scale: float = 1.0) -> Mesh:
-    """A regular slab with its top at y = 0: the Octagon. Its caps fan from vertex 0, so all of them are
-    flat."""
+    """A regular slab with its top at y = 0, such as the Octagon. Its caps fan out from vertex 0, so they stay flat."""
     n = int(sides)
     top = _ring(n, radius, phase=math.pi / n)
     vertices = [(x, 0.0, z) for x, z in top] + [(x * bottom_scale, -depth, z * bottom_scale) for x, z in top]
@@ -353,8 +352,7 @@ def slab(size: Sequence[float]) -> Mesh:
 
 
 def bowl(radius: float, n: int = 14, rings: int = 5, reach: float = 0.95) -> Mesh:
-    """An open sheet: the lower part of a sphere resting on y = 0, up to ``reach`` quarters of its
-    meridian."""
+    """An open sheet: the lower part of a sphere resting on y = 0, up to ``reach`` quarters of its meridian."""
     vertices = [(0.0, 0.0, 0.0)]
     for i in range(1, rings + 1):
         a = math.pi / 2 * reach * i / rings
@@ -391,4 +389,4 @@ KINDS: dict[str, Callable[..., Mesh]] = {
         *(platform, slab, bowl),
     )
 }
-"""Every shape by the name a recipe gives it."""
+"""The function of every shape, by the name that a recipe gives it."""

@@ -1,7 +1,8 @@
-"""One tick: ``step(model, state, control)`` gives the next state and a report. Pure and bit-identical.
+"""One tick: ``step(model, state, control)`` returns the next state and a report.
 
-Nothing is kept between calls: equal arguments give equal results, bit for bit, in any process on the same
-kind of machine. Arguments are never changed."""
+A pure function. Nothing is kept between calls and no argument is changed: equal arguments give equal results, bit for
+bit, in any process with the same physics id.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +20,18 @@ from tussle.server.physics.world_state import Control, Floats, State, StepReport
 __all__ = ["step"]
 
 STILL = Control()
+"""A control without inputs."""
 
 
 def step(
     model: Model, state: State, control: Control = STILL, dt: float | None = None
 ) -> tuple[State, StepReport]:
-    """Advance one tick of ``dt`` [s] (the scene's, if not given) and report it.
+    """Advance one tick of ``dt`` [s] (the scene's by default) and return the next state and its report.
 
-    Raises Refused (bad_control) if the control names a body or handle that is not there or holds numbers that
-    are not finite, and SolverFailed if the step produced numbers that are not finite; the state is unchanged
-    in both cases."""
+    Raises Refused (bad_control) if the control names a body or handle that does not exist or holds a number that is
+    not finite. Raises SolverFailed if the step produced a number that is not finite. ``state`` is unchanged in both
+    cases.
+    """
     _check_control(model, control)
     h = model.dt if dt is None else dt
     bodies = len(model.body_ids)
@@ -55,12 +58,12 @@ def step(
     if h != model.dt:
         kappa = h * h * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat)
     params = SolverParameters(
-        dt=h, dhat=scene.dhat, kappa=kappa, slip=scene.friction_speed * h, tolerance=scene.tolerance * h,
+        dt=h, dhat=scene.dhat, kappa=kappa, friction_eps=scene.friction_speed * h, tolerance=scene.tolerance * h,
         iterations=scene.max_iterations,
     )  # fmt: skip
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
-    springs = _springs(model, q, active, control, h)
+    springs = _collect_springs(model, q, active, control, h)
     q_next, iterations, contacts, nearest, converged, elastic = minimise_potential(
         model.tables, springs, params, q, predicted, active, impulses, points
     )
@@ -83,10 +86,11 @@ def step(
 
 
 def _check_control(model: Model, control: Control) -> None:
+    """Raise Refused (bad_control) if a step cannot apply the control."""
     bodies = len(model.body_ids)
     for body in (*control.velocity_change, *control.remove):
         if not 0 <= body < bodies:
-            raise Refused(f"there is no body {body}", code="bad_control", field="body")
+            raise Refused(f"body {body} does not exist", code="bad_control", field="body")
     for linear, angular in control.velocity_change.values():
         if not all(map(math.isfinite, (*linear, *angular))):
             raise Refused("a velocity change is not finite", code="bad_control", field="velocity_change")
@@ -108,7 +112,7 @@ def _check_control(model: Model, control: Control) -> None:
 def _apply_velocity_changes(
     model: Model, active: np.ndarray, q: Floats, v: Floats, control: Control
 ) -> Floats:
-    """Velocities after the velocity changes of this tick [m/s], shape (nodes, 3)."""
+    """Return the velocities after the velocity changes of this tick [m/s], shape (nodes, 3)."""
     if not control.velocity_change:
         return v
     v = v.copy()
@@ -129,32 +133,35 @@ def _apply_velocity_changes(
     return v
 
 
-def _springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: float) -> Springs:
-    """Pins and this tick's handles.
+def _collect_springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: float) -> Springs:
+    """Return the pins and the handles of this tick as springs.
 
-    A handle's spring and damper are one spring: k/2 |m - t|^2 + c/(2h) |m - m_n|^2 is, up to a constant, that
-    of stiffness k + c/h towards the weighted mean of the target and where the handle is now."""
+    A handle's spring and damper are one spring: k/2 |m - t|^2 + c/(2h) |m - m_n|^2 is, up to a constant, a spring of
+    stiffness k + c/h towards the weighted mean of the target t and the handle's position m_n at the start of the tick.
+    """
     targets = [target for target in control.handles if active[target.body]]
     if not targets:
         return model.pins
     pins = model.pins
-    nodes, weights, aims, stiffness = [pins.nodes], [pins.weights], [pins.target], list(pins.stiffness)
+    nodes, weights, points, stiffness = [pins.nodes], [pins.weights], [pins.target], list(pins.stiffness)
     start = list(pins.start)
     for target in targets:
         rows, shares = model.handles[target.body, target.handle]
         total = target.stiffness + target.damping / h
-        here = shares @ q[rows]
+        position = shares @ q[rows]
         nodes.append(rows)
         weights.append(shares)
         start.append(start[-1] + len(rows))
         stiffness.append(total)
-        aims.append(((target.stiffness * np.array(target.target) + target.damping / h * here) / total)[None])
+        points.append(
+            ((target.stiffness * np.array(target.target) + target.damping / h * position) / total)[None]
+        )
     return Springs(
         body=np.concatenate([pins.body, np.array([target.body for target in targets], dtype=np.int64)]),
         start=np.array(start, dtype=np.int64),
         nodes=np.concatenate(nodes),
         weights=np.concatenate(weights),
-        target=np.ascontiguousarray(np.concatenate(aims)),
+        target=np.ascontiguousarray(np.concatenate(points)),
         stiffness=np.array(stiffness, dtype=np.float64),
         limit=np.concatenate(
             [pins.limit, np.array([target.force_limit for target in targets], dtype=np.float64)]
@@ -163,7 +170,7 @@ def _springs(model: Model, q: Floats, active: np.ndarray, control: Control, h: f
 
 
 def _gravity_energy(model: Model, state: State) -> float:
-    """Potential energy of gravity of the bodies in the world [J], zero at the origin."""
+    """Return the gravitational potential energy of the active bodies [J], zero at the origin."""
     gravity = np.array(model.scene.gravity)
     total = 0.0
     for body, kind in enumerate(model.kinds):

@@ -1,6 +1,6 @@
-"""Springs whose force is limited: quadratic up to the limit, linear beyond (Huber's function).
+"""Springs with a limited force: a quadratic energy up to the limit, linear beyond it (Huber's function).
 
-A handle can therefore never pull harder than its limit, however far its target is; a pin has no limit.
+A handle therefore never pulls harder than its limit, however far its target is. A pin has no limit.
 """
 
 # mypy: allow-untyped-defs
@@ -16,7 +16,7 @@ __all__ = ["spring_derivatives", "spring_energy"]
 
 @kernel
 def spring_energy(springs, m, q):
-    """Energy [J] of spring m at the nodes q."""
+    """Return the energy [J] of spring m at the nodes q."""
     square = 0.0
     for axis in range(3):
         offset = -springs.target[m, axis]
@@ -32,7 +32,9 @@ def spring_energy(springs, m, q):
 
 @kernel
 def spring_derivatives(springs, m, q, gradient, hessian):
-    """Gradient (3,) and positive Hessian (3, 3) of spring_energy in the weighted mean of its nodes."""
+    """Fill gradient (3,) and the positive semidefinite hessian (3, 3) of spring_energy in the weighted mean of its
+    nodes.
+    """
     square = 0.0
     for axis in range(3):
         offset = -springs.target[m, axis]

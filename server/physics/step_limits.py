@@ -1,9 +1,10 @@
-"""How far a trial step may go: additive continuous collision detection, and the inversion filter.
+"""The largest step of a line search: additive continuous collision detection (CCD), and the inversion filter.
 
-Additive CCD (Li, Kaufman, Jiang 2021, "Codimensional Incremental Potential Contact", algorithm 1): advance by
-the distance divided by the fastest approach, again and again; conservative by construction, no root finding,
-and each pair keeps a fraction KEEP of its distance. The inversion filter keeps the sign of every volume: of
-tetrahedra, and of the affine map of an affine body."""
+Additive CCD (Li, Kaufman and Jiang 2021, "Codimensional Incremental Potential Contact", algorithm 1) advances by the
+distance divided by the fastest approach until the time of impact is near. It is conservative and needs no root
+finding. Each pair keeps a fraction DISTANCE_KEEP of its distance. The inversion filter keeps the sign of every volume:
+of tetrahedra, and of the affine map of an affine body.
+"""
 
 # mypy: allow-untyped-defs
 
@@ -18,20 +19,20 @@ from tussle.server.physics.jit import kernel
 
 __all__ = ["collision_free_step", "inversion_free_step"]
 
-KEEP = 0.1
-"""Share of its distance that a pair keeps at least in one line search."""
+DISTANCE_KEEP = 0.1
+"""The fraction of its distance that a pair keeps at least in one line search."""
 VOLUME_KEEP = 0.1
-"""Share of its volume that a tetrahedron keeps at least in one line search."""
-ROUNDS = 200
-"""Most advances of one pair; where they end is still free of collision, only short."""
+"""The fraction of its volume that a tetrahedron keeps at least in one line search."""
+MAX_ADVANCES = 200
+"""The most advances of one pair. A pair that reaches it has a shorter step, which is still free of collision."""
 
 
 @kernel
 def collision_free_step(pairs, begin, end, x, target, travel, bound):
-    """The largest found t <= 1 such that moving x to x + t (target - x) brings no pair below KEEP of its
-    distance.
+    """Return a step t in [0, 1] at which x + t (target - x) has no pair below DISTANCE_KEEP of its distance.
 
-    travel: |target - x| of each vertex [m]; bound: lower bounds on the pairs' distances at x [m].
+    travel: |target - x| of each vertex [m]. bound: lower bounds on the distances of the pairs at x [m]. t is a lower
+    bound on the time of impact (toi) of all pairs begin..end-1.
     """
     end_t = 1.0
     y = np.empty((4, 3))
@@ -39,7 +40,7 @@ def collision_free_step(pairs, begin, end, x, target, travel, bound):
     norm = np.empty(4)
     for p in range(begin, end):
         kind, i, j, k, m = pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
-        if pair_travel(travel, kind, i, j, k, m) * end_t <= (1.0 - KEEP) * bound[p]:
+        if pair_travel(travel, kind, i, j, k, m) * end_t <= (1.0 - DISTANCE_KEEP) * bound[p]:
             continue
         for axis in range(3):
             mean = 0.0
@@ -60,10 +61,10 @@ def collision_free_step(pairs, begin, end, x, target, travel, bound):
             continue
         s, _, _, _, _ = closest(y, kind, 0, 1, 2, 3)
         distance = math.sqrt(s)
-        keep = KEEP * distance
+        keep = DISTANCE_KEEP * distance
         t = 0.0
-        advance = (1.0 - KEEP) * distance / speed
-        for _ in range(ROUNDS):
+        advance = (1.0 - DISTANCE_KEEP) * distance / speed
+        for _ in range(MAX_ADVANCES):
             if t + advance >= end_t:
                 t = end_t
                 break
@@ -84,6 +85,7 @@ def collision_free_step(pairs, begin, end, x, target, travel, bound):
 
 @kernel
 def _det(a, b, c):
+    """Return the determinant of the matrix with the rows a, b, c."""
     return (
         a[0] * (b[1] * c[2] - b[2] * c[1])
         - a[1] * (b[0] * c[2] - b[2] * c[0])
@@ -93,10 +95,10 @@ def _det(a, b, c):
 
 @kernel
 def _first_root(a, b, c, d):
-    """The smallest t in (0, 1] where a t^3 + b t^2 + c t + d is not positive any more, from below; 1 if there
-    is none.
+    """Return the smallest t in (0, 1] from which a t^3 + b t^2 + c t + d, with d > 0, is not positive; 1 if there is
+    none.
 
-    d > 0. The interval is cut at the extrema, and a bracketed root found by bisection from its safe side.
+    The interval is cut at the extrema. A bracketed root is found by bisection, and its lower side returned.
     """
     if abs(a) + abs(b) + abs(c) < d:
         return 1.0
@@ -129,8 +131,7 @@ def _first_root(a, b, c, d):
 
 @kernel
 def inversion_free_step(rows, steps):
-    """The largest found t <= 1 at which det(rows + t steps) is above VOLUME_KEEP of its value; both of shape
-    (3, 3)."""
+    """Return a step t in (0, 1] at which det(rows + t steps) is above VOLUME_KEEP of its value; both (3, 3)."""
     a, b, c = rows[0], rows[1], rows[2]
     u, v, w = steps[0], steps[1], steps[2]
     volume = _det(a, b, c)

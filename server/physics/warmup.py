@@ -1,8 +1,8 @@
-"""Compile every kernel once, before sessions need them: in one process, with progress.
+"""Compile every kernel once, in one process, before sessions need them.
 
-Compilation is cached on disk (``NUMBA_CACHE_DIR``, or beside the sources), so later processes load it in
-about a second. Two processes that compile at once take twice as long each: warm up first, then start the
-pool."""
+The machine code is cached on disk (``NUMBA_CACHE_DIR``, or beside the sources), so later processes load it in about a
+second. Two processes that compile at once take twice as long each: warm up first, then start the pool.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["warm_up"]
 
 
 def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
-    """Compile, or load, all kernels by taking one step of a small world of every kind of body.
+    """Compile or load all kernels by one step of a small world with every kind of body.
 
-    ``progress`` is called with a stage and the share done, 0 to 1.
+    ``progress`` is called with a stage and the fraction done, 0 to 1.
     """
     stone = Material(density=500.0)
     cube = Recipe("box", {"size": [0.3, 0.3, 0.3]})
@@ -41,6 +41,6 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
     progress("compiling the step", 0.05)
     pull = HandleTarget(model.body("a"), "top", (1.0, 1.0, 0.0), 100.0, 1.0, 50.0)
     state, _ = step(model, state, Control(handles=(pull,)))
-    progress("proving the step", 0.95)
+    progress("checking the step", 0.95)
     assert check_contact(model, state).passed
     progress("ready", 1.0)

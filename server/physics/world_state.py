@@ -1,9 +1,12 @@
-"""What varies by tick, what steers it and what is reported of it: State, Control, StepReport, ContactCheck.
+"""What changes with each tick, what controls it, and what a step reports.
 
-Plain immutable arrays, no kernels: importing this costs numpy only, so that modes, bots and the wire may use
-it. Generalised coordinates follow Lan et al. 2022 ("Affine body dynamics"): vertices x = W q. An affine body
-owns four rows of ``q``: its centre c, then the three rows of A^T, so that x = c + X_1 q_1 + X_2 q_2 + X_3 q_3
-for a rest point X; an elastic body owns one row per vertex."""
+Plain immutable arrays without kernels. This module imports numpy only, so that modes, bots and the wire can use it. It
+must never import numba.
+
+Generalised coordinates follow Lan et al. 2022, "Affine body dynamics": vertices are x = W q. An affine body owns four
+rows of ``q``: its centre c, then the three rows of A^T, so that x = c + X_1 q_1 + X_2 q_2 + X_3 q_3 for a rest point
+X. An elastic body owns one row per vertex.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,11 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole dynamic state; two equal states step to equal states, bit for bit.
+    """The whole dynamic state. Equal states step to equal states, bit for bit.
 
-    q: generalised positions [m], shape (nodes, 3). v: generalised velocities [m/s], shape (nodes, 3). active:
-    which bodies take part, shape (bodies,). tick: steps since the start; the simulation time is tick * dt.
+    q: generalised positions [m], shape (nodes, 3), float64. v: generalised velocities [m/s], shape (nodes, 3),
+    float64. active: which bodies take part, shape (bodies,), bool. tick: steps since the start; simulation time is
+    tick * dt.
     """
 
     q: Floats
@@ -34,8 +38,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class HandleTarget:
-    """A spring from the mean position of a handle's vertices to ``target`` [m], shape (3,), of ``stiffness``
-    [N/m] and ``damping`` [N s/m], whose force never exceeds ``force_limit`` [N]."""
+    """A damped spring from the mean position of a handle's vertices to ``target``.
+
+    target [m], shape (3,). stiffness [N/m]. damping [N s/m]. force_limit [N]: the force never exceeds it.
+    """
 
     body: int
     handle: str
@@ -47,11 +53,11 @@ class HandleTarget:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """All admitted inputs of one tick, applied in this order: removals, velocity changes, drag, handles.
+    """All admitted inputs of one tick. A step applies them in this order: removals, velocity changes, drag, handles.
 
-    velocity_change: body -> (dv [m/s], shape (3,); dw [rad/s], shape (3,)) given in one tick.
-    drag: extra damping per body [1/s], shape (bodies,); velocities times exp(-drag * dt).
-    remove: bodies that leave the world now. halt: set every velocity to zero after the step.
+    velocity_change: body -> (dv [m/s], shape (3,); dw [rad/s], shape (3,)), added once. drag: extra damping per body
+    [1/s], shape (bodies,); velocities are multiplied by exp(-drag * dt). remove: bodies that leave the world. halt:
+    set every velocity to zero after the step.
     """
 
     velocity_change: dict[int, tuple[tuple[float, float, float], tuple[float, float, float]]] = field(
@@ -65,13 +71,14 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step did.
+    """The result of one step.
 
-    impulses: barrier impulse on body i from body j [N s], shape (bodies + 1, bodies + 1, 3); the last row and
-    column are everything static. points: impulse-weighted contact points [m], same shape (NaN where no
-    contact). min_distance: smallest distance between two primitives that may collide [m], inf if none is
-    within reach. energies [J]: kinetic, gravity, elastic. converged: False when the iteration cap ended the
-    step."""
+    iterations: Newton iterations of the whole step. contacts: pairs nearer than dhat. min_distance: smallest distance
+    of two primitives that may collide [m], inf if none is near. converged: False if the iteration limit ended the
+    step. kinetic, gravity, elastic: energies [J]. impulses: barrier impulse on body i from body j [N s], shape (bodies
+    + 1, bodies + 1, 3); the last row and column are all obstacles together. points: contact points weighted by impulse
+    [m], same shape, NaN where there is no contact.
+    """
 
     iterations: int
     contacts: int
@@ -86,7 +93,11 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class ContactCheck:
-    """An independent check of one state by ipctk: both counts are zero or the state is broken."""
+    """The result of an independent check of one state by ipctk.
+
+    intersections: 1 if any surfaces intersect, else 0. inversions: inverted tetrahedra and affine maps. contained:
+    pairs (inner, outer) of names where one body lies inside another.
+    """
 
     intersections: int
     inversions: int
@@ -94,4 +105,5 @@ class ContactCheck:
 
     @property
     def passed(self) -> bool:
+        """Whether the state has no intersection, inversion or contained body."""
         return self.intersections == 0 and self.inversions == 0 and not self.contained

@@ -1,4 +1,4 @@
-"""States survive as bytes, exactly."""
+"""A state survives encoding and decoding exactly."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def test_round_trip(bodies: int, nodes: int, tick: int, data: st.DataObject) -> 
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:10], lambda b: b[:-1], lambda b: b + b"x", lambda b: b"TSS9" + b[4:]]
 )
-def test_damage_is_told(damage) -> None:  # type: ignore[no-untyped-def]
-    """Bytes that are not a whole state are refused."""
+def test_damaged_bytes_are_refused(damage) -> None:  # type: ignore[no-untyped-def]
+    """Bytes that are not one whole state raise Diverged."""
     state = State(q=np.ones((2, 3)), v=np.zeros((2, 3)), active=np.ones(1, dtype=bool))
     with pytest.raises(Diverged):
         decode_state(damage(encode_state(state)))
 
 
 def test_one_bit_changes_the_hash() -> None:
-    """The hash tells states apart that differ in the last bit of one number."""
+    """States that differ in the last bit of one number have different hashes."""
     q = np.ones((2, 3))
     state = State(q=q, v=np.zeros((2, 3)), active=np.ones(1, dtype=bool))
     other = q.copy()

@@ -1,4 +1,4 @@
-"""The oracle sees what the solver must never produce."""
+"""The contact check finds what the solver must never produce."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ def moved(state: State, rows: slice, by: tuple[float, float, float]) -> State:
     return State(q=q, v=state.v, active=state.active, tick=state.tick)
 
 
-def test_it_sees_an_intersection() -> None:
+def test_it_finds_an_intersection() -> None:
     """Two overlapping cubes are one intersection, apart they are none."""
     model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
     assert check_contact(model, state).passed
-    proof = check_contact(model, moved(state, slice(4, 5), (0.05, -0.3, 0.02)))
-    assert proof.intersections == 1 and not proof.passed
+    check = check_contact(model, moved(state, slice(4, 5), (0.05, -0.3, 0.02)))
+    assert check.intersections == 1 and not check.passed
 
 
-def test_it_sees_containment() -> None:
-    """A cube wholly inside the ground is told by name."""
+def test_it_finds_containment() -> None:
+    """A cube wholly inside the ground is reported by name."""
     model, state = compile_scene(scene([cube("a", position=(0, 1, 0)), ground(size=20)]))
-    proof = check_contact(model, moved(state, slice(0, 1), (0, -1.26, 0)))
-    assert proof.contained == (("a", "ground"),) and not proof.passed
+    check = check_contact(model, moved(state, slice(0, 1), (0, -1.26, 0)))
+    assert check.contained == (("a", "ground"),) and not check.passed
 
 
-def test_it_sees_inversions() -> None:
+def test_it_finds_inversions() -> None:
     """A mirrored affine body and a collapsed tetrahedron are inversions."""
     model, state = compile_scene(scene([cube("a"), block("b", position=(1, 0, 0))]))
     q = state.q.copy()
@@ -42,8 +42,8 @@ def test_it_sees_inversions() -> None:
     assert check_contact(model, State(q=q, v=state.v, active=state.active)).inversions > 0
 
 
-def test_it_sees_tunnelling() -> None:
-    """A body that jumps through another is not on a free path, though both ends are free."""
+def test_it_finds_tunnelling() -> None:
+    """A body that jumps through another has no free path, although both end states are free."""
     model, state = compile_scene(scene([cube("a"), cube("b", position=(0, 0.5, 0))]))
     jumped = moved(state, slice(4, 5), (0, -1.0, 0))
     assert check_contact(model, jumped).passed

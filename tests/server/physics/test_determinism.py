@@ -74,8 +74,7 @@ def test_same_process(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(WORLDS))
 def test_from_a_checkpoint(name: str) -> None:
-    """A run that goes on from the bytes of a state in a newly compiled model agrees with the one that never
-    stopped."""
+    """A run restored from the bytes of a state, in a newly compiled model, agrees with the uninterrupted run."""
     model, state = compile_scene(WORLDS[name]())
     whole = hashes(name, model, state, range(TICKS))
     for tick in range(TICKS // 2):
@@ -90,10 +89,10 @@ def test_fresh_process(name: str) -> None:
     """Another process agrees at the last tick."""
     program = f"from tests.server.physics import test_determinism as t; print(t.last_hash({name!r}))"
     root = ROOT
-    told = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == last_hash(name)
+    assert finished.stdout.strip() == last_hash(name)
 
 
 def last_hash(name: str) -> str:
@@ -101,7 +100,7 @@ def last_hash(name: str) -> str:
 
 
 def test_branches_do_not_disturb_each_other() -> None:
-    """A look-ahead from a state leaves the run that goes on from it unchanged."""
+    """Stepping ahead from a state does not change another run from the same state."""
     model, state = compile_scene(melee())
     alone = hashes("melee", model, state, range(20))
     for tick in range(10):

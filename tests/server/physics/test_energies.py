@@ -77,8 +77,8 @@ def test_tetrahedron_gradient(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(16))
 def test_tetrahedron_hessian(seed: int) -> None:
-    """The neo-Hookean Hessian is positive: exact where that is positive, else moved a little (a soft bend), else exact
-    less its negative eigenpairs."""
+    """The neo-Hookean Hessian is positive: exact where that is positive, else slightly clamped, else with its negative
+    eigenvalues clamped to zero."""
     q, inverse, volume = tetrahedron(seed, 0.02 if seed < 8 else 0.2)
     block = tet_slopes(q, inverse, volume)[1]
     numeric = curvature(lambda x: tet_slopes(x, inverse, volume)[0], q)
@@ -88,7 +88,7 @@ def test_tetrahedron_hessian(seed: int) -> None:
     change = np.linalg.norm(block - numeric, 2)
     moved = np.linalg.norm(np.linalg.inv(deformation), 2) ** 2 * np.linalg.norm(shape, 2) ** 2
     if change > CLAMP_LIMIT * MU[0] * volume[0] * moved + 1e-5:
-        # Taken back per singular mode, hence at least as large as the clamped whole.
+        # Eigenvalues are clamped per singular mode, so the result is at least the clamped whole.
         assert np.linalg.eigvalsh(0.5 * (numeric + numeric.T)).min() < -1e-6
         assert np.linalg.eigvalsh(block - numeric).min() > -1e-5
 

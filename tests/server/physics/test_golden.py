@@ -1,7 +1,7 @@
 """The golden hash: on one kind of machine, these sources always give this state.
 
-A change of the solver changes it, and its author writes down the new one: run this file as a program. Across
-processors and library versions nothing is promised, so the hash is kept per machine, and skipped on others.
+A change of the solver's arithmetic changes the hash: run this file as a program to record the new one. Hashes may
+differ between processors and library versions, so they are kept per machine and the test is skipped on other machines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def machine() -> str:
 
 @pytest.mark.parametrize("name", sorted(WORLDS))
 def test_golden_hash(name: str) -> None:
-    """The last state of each world is, to the bit, the one that was written down."""
+    """The last state of each world equals the recorded one, bit for bit."""
     known = json.loads(GOLDEN.read_text()).get(machine())
     if known is None:
         pytest.skip("no golden hash for this processor and these versions")
@@ -32,6 +32,9 @@ def test_golden_hash(name: str) -> None:
 
 
 if __name__ == "__main__":
-    told = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
-    told[machine()] = {"versions": versions(), "hashes": {name: last_hash(name) for name in sorted(WORLDS)}}
-    GOLDEN.write_text(json.dumps(told, indent=1) + "\n")
+    recorded = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    recorded[machine()] = {
+        "versions": versions(),
+        "hashes": {name: last_hash(name) for name in sorted(WORLDS)},
+    }
+    GOLDEN.write_text(json.dumps(recorded, indent=1) + "\n")

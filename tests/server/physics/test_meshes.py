@@ -1,4 +1,4 @@
-"""Mesh files become bodies, and broken ones one clear line."""
+"""Mesh files become bodies; a broken file is refused with one clear line."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_tetrahedra(tmp_path: Path, ending: str) -> None:
 
 
 def test_inverted_tetrahedra_are_turned(tmp_path: Path) -> None:
-    """A file that numbers its tetrahedra the other way round is read all the same."""
+    """A file that orders its tetrahedra the other way round is read correctly."""
     assert BLOCK.tetrahedra is not None
     path = write(tmp_path / "block.vtu", BLOCK.vertices, [("tetra", BLOCK.tetrahedra[:, [1, 0, 2, 3]])])
     assert signed_volume(BLOCK.vertices, read_mesh(path).faces) == pytest.approx(1.0)
@@ -144,8 +144,10 @@ def test_broken_files(
     """Each broken file is refused with its name and one line, and nothing is printed."""
     with pytest.raises(Refused) as caught:
         read_mesh(make(tmp_path))
-    told = str(caught.value)
-    assert caught.value.reason == "bad_mesh" and word in told and "\n" not in told and len(told) < 250
+    message = str(caught.value)
+    assert (
+        caught.value.reason == "bad_mesh" and word in message and "\n" not in message and len(message) < 250
+    )
     assert capsys.readouterr() == ("", "")
 
 
@@ -173,7 +175,7 @@ def test_scenes_from_outside_read_no_files() -> None:
 
 
 def test_tetrahedralisation(tmp_path: Path) -> None:
-    """A closed surface is filled with tetrahedra, which a file of their own keeps exactly."""
+    """A closed surface is filled with tetrahedra, which a mesh file keeps exactly."""
     filled = tetrahedralise(TORUS, edge_length=0.3)
     assert filled.tetrahedra is not None
     assert signed_volume(filled.vertices, filled.faces) == pytest.approx(

@@ -28,7 +28,7 @@ def refusal(scene: Scene) -> str:
 
 
 def test_bodies_and_obstacles() -> None:
-    """Bodies are numbered in scene order without the obstacles, wherever those stand in the list."""
+    """Bodies are numbered in scene order, without the obstacles."""
     model, state = compile_scene(
         scene([cube("one", position=(0, 2, 0)), octagon(), cube("two", position=(1, 2, 0))])
     )
@@ -91,8 +91,8 @@ def test_parking_places_are_apart() -> None:
 
 def test_overlap_is_refused() -> None:
     """Bodies that intersect are named."""
-    told = refusal(scene([cube("a", position=(0, 1, 0)), cube("b", position=(0.2, 1.1, 0)), cube("c")]))
-    assert "'a' and 'b'" in told and "'c'" not in told
+    message = refusal(scene([cube("a", position=(0, 1, 0)), cube("b", position=(0.2, 1.1, 0)), cube("c")]))
+    assert "'a' and 'b'" in message and "'c'" not in message
 
 
 def test_overlap_with_an_obstacle_is_refused() -> None:
@@ -109,7 +109,7 @@ def test_containment_is_refused() -> None:
     )
 
 
-def test_a_ring_around_is_not_containment() -> None:
+def test_a_body_in_a_ring_is_not_contained() -> None:
     """A body in the hole of a torus is outside it."""
     ring = Body("ring", Recipe("torus", {"n": 12, "m": 6, "R": 0.3, "r": 0.05}), STONE)
     compile_scene(scene([ring, Body("pea", Recipe("sphere", {"radius": 0.05}), STONE)]))
@@ -132,6 +132,6 @@ def test_touching_is_refused() -> None:
     ],
 )
 def test_broken_bodies_are_named(body: Body, word: str) -> None:
-    """What cannot be a body is refused with its name and the reason."""
-    told = refusal(scene([body]))
-    assert "'x'" in told and word in told
+    """A scene that cannot compile is refused with the name of the body and the reason."""
+    message = refusal(scene([body]))
+    assert "'x'" in message and word in message

@@ -1,4 +1,4 @@
-"""The reference of scenes is true: its example runs, its shapes are those that there are, its schema is current."""
+"""docs/scenes.md is current: its example runs, it lists every shape, and its schema is published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_example_runs() -> None:
 
 
 def test_every_shape_is_described() -> None:
-    """The table of shapes names every recipe, and no other but mesh."""
+    """The table of shapes names every recipe, and mesh, and nothing else."""
     table = TEXT.split("## Shapes")[1]
     named = {
         word
@@ -35,5 +35,5 @@ def test_every_shape_is_described() -> None:
 
 
 def test_the_published_schema_is_current() -> None:
-    """docs/scene.schema.json is what ``python -m server.physics.schema`` writes."""
+    """docs/scene.schema.json is what ``python -m tussle.server.physics.schema`` writes."""
     assert PATH.read_text() == schema_text()

@@ -1,4 +1,4 @@
-"""Recipes become the meshes that the catalogue promises."""
+"""Recipes become the meshes that the catalogue describes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_closed_and_outward(kind: str) -> None:
 
 
 def test_every_kind_is_tested() -> None:
-    """No shape is missing from these tests but the bowl, which is open."""
+    """These tests cover every shape except the bowl, which is open."""
     assert set(KINDS) - set(SOLIDS) == {"bowl"}
 
 
@@ -105,7 +105,7 @@ def test_ball_is_round() -> None:
         Recipe("star", {"n": 0, "R": 1, "r": 1, "h": 1}),
     ],
 )
-def test_nonsense_is_refused(recipe: Recipe) -> None:
+def test_invalid_recipes_are_refused(recipe: Recipe) -> None:
     """A recipe that makes no solid is refused with a code and a sentence."""
     with pytest.raises(Refused) as caught:
         build(recipe)
