@@ -1,7 +1,7 @@
-"""Somebody before a page of the web client, in Debian's Chromium: what the browser tests act and look through.
+"""A person at a page of the web client in Chromium, for the browser tests.
 
-Screenshots are kept in data/screenshots (SCREENSHOTS). Without Chromium and the built client the tests are skipped,
-loudly, unless CI is set.
+Screenshots are kept in data/screenshots (SCREENSHOTS). Without Chromium or the built client the tests are skipped
+with a reason; with CI set they run and fail.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ in_browser = [
 WAIT_MS = 60_000
 
 UNREACHABLE = ("net::ERR_CONNECTION", "net::ERR_EMPTY_RESPONSE", "WebSocket connection to")
-"""How the browser itself begins or goes on when nobody answers at an address."""
+"""Parts of the browser's own console errors when a server does not answer."""
 
 
 BANNERS = """
@@ -67,7 +67,7 @@ class Person:
         self.name = name
         self.wrong: list[str] = []
         self.outages = False
-        """Servers are away on purpose: what the browser says about that is no fault of the page."""
+        """Servers are down on purpose: network errors that the browser logs are allowed."""
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
@@ -110,14 +110,14 @@ class Person:
         self.look(BANNERS)
 
     def until(self, script: str) -> None:
-        """Wait for it. (The page's policy forbids what Playwright's own waiting does: eval.)"""
+        """Wait until the expression is true. Playwright's own wait needs eval, which the page's policy forbids."""
         end = time.monotonic() + WAIT_MS / 1000
         while not self.look(script):
             assert time.monotonic() < end, f"never came true: {script}"
             self.page.wait_for_timeout(100)
 
     def pull(self, fraction: float = 1.0) -> bool:
-        """Pull back from one's own body, away from the nearest foe, and let go."""
+        """Pull back from the own body, away from an opponent, and release. False when there is nothing to aim at."""
         seat = self.look("window.__test.state().turnSeat")
         places = self.look("window.__test.places()")
         mine = [place for place in places if place["seat"] == seat]
@@ -159,7 +159,7 @@ class Person:
 
 
 def serious(page: Any) -> list[str]:
-    """What axe-core calls serious or critical."""
+    """The violations that axe-core rates serious or critical."""
     page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

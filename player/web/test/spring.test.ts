@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EMPTY_SPRING, path, streamed, withLook, withSpringEvent } from "../src/session/spring";
+import { EMPTY_SPRING, path, streamed, withPoll, withSpringEvent } from "../src/session/spring";
 import type { Event } from "../src/wire/messages";
 
 const event = (t: string, d: Record<string, unknown>): Event => ({ t, d, v: 1, tick: 0, epoch: 1 }) as Event;
@@ -22,13 +22,13 @@ describe("the spring-damper's events", () => {
 
   it("of the stream solvers come look by look, after the wait", () => {
     const look = { run: "7-0", name: "web", x0: 0.5, v0: 0, after: "7-0", cycles: null, n: [], t: [], x: [], closed_x: [], done: false, waits_for: ["velocity"] };
-    let run = withLook(streamed("7-0", 0.5), look);
+    let run = withPoll(streamed("7-0", 0.5), look);
     expect(run).toMatchObject({ n: 0, x: [0.5], waitsFor: ["velocity"], done: false });
-    run = withLook(run, { ...look, after: "9-0", cycles: 2, n: [1], t: [0.1], x: [0.4], closed_x: [0.4], waits_for: [] });
-    run = withLook(run, { ...look, after: "9-4", cycles: 2, n: [2], t: [0.2], x: [0.3], closed_x: [0.25], waits_for: [], done: true });
+    run = withPoll(run, { ...look, after: "9-0", cycles: 2, n: [1], t: [0.1], x: [0.4], closed_x: [0.4], waits_for: [] });
+    run = withPoll(run, { ...look, after: "9-4", cycles: 2, n: [2], t: [0.2], x: [0.3], closed_x: [0.25], waits_for: [], done: true });
     expect(run).toMatchObject({ n: 2, cycles: 2, t: [0, 0.1, 0.2], x: [0.5, 0.4, 0.3], after: "9-4", waitsFor: [], done: true });
     expect(run.error).toBeCloseTo(0.05, 12);
-    expect(withLook(run, { ...look, run: "8-0" })).toBe(run);
+    expect(withPoll(run, { ...look, run: "8-0" })).toBe(run);
   });
 
   it("become a path with up as up", () => {

@@ -57,12 +57,12 @@ describe("the reducer", () => {
     expect(state.seats.map((seat) => seat.connected)).toEqual([false, false]);
   });
 
-  it("lets the clock stand while an operator has it paused", () => {
+  it("stops the turn clock while an operator has paused the session", () => {
     const state = play([...running, ["session_paused", { at: 3000, by: "po" }], ["session_resumed", { at: 4500, by: "po" }]]);
     expect([state.status, state.turnEndsAt, state.pausedAt]).toEqual(["running", 6500, 0]);
   });
 
-  it("takes the turn's new end from whoever stood the session up again", () => {
+  it("takes the turn's new end from the server that restored the session", () => {
     const state = play([...running, ["recovered", { exact: true, tick: 40, turn_ends_at: 9000 }]]);
     expect(state.turnEndsAt).toBe(9000);
     expect(state.log.at(-1)?.parts[0]?.text).toContain("nothing was lost");
@@ -74,7 +74,7 @@ describe("the reducer", () => {
     expect(order(state).map((seat) => seat.seat)).toEqual([1, 0]);
   });
 
-  it("takes damage off at the blow and says so, harm first for whom it was meant", () => {
+  it("takes damage off at the blow and logs the target's damage first", () => {
     const state = play([
       ...running,
       ["action", { seat: 1, kind: "launch", impulse_Ns: 42 }, 41],
@@ -120,7 +120,7 @@ describe("the reducer", () => {
     expect(after.log.length).toBe(state.log.length);
   });
 
-  it("passes over what it does not know", () => {
+  it("ignores events that it does not know", () => {
     const state = play([["sandstorm", { strength: 3 }]]);
     expect(state.v).toBe(1);
     expect(state.log).toEqual([]);

@@ -26,7 +26,7 @@ beforeEach(() => {
 });
 
 describe("the login", () => {
-  it("is made once, however many ask at the same time", async () => {
+  it("is made once for calls at the same time", async () => {
     const { ensureMe } = await import("../src/app/store");
     const both = Promise.all([ensureMe(), ensureMe()]);
     await settled();

@@ -51,7 +51,7 @@ describe("Timeline", () => {
     expect(behind).toBeLessThan(5);
   });
 
-  it("stands at the newest frame when the world waits, and moves again from there without a jump", () => {
+  it("stops at the newest frame when none arrive, and continues without a jump", () => {
     const timeline = new Timeline(DT, 30);
     play(timeline, 2, () => 0);
     for (let i = 0; i < 120; i++) timeline.sample(2 + i / 60);
@@ -69,7 +69,7 @@ describe("Timeline", () => {
     expect(drawn.at(-1)!).toBeGreaterThan(165);
   });
 
-  it("drops what comes late and what an old owner shows", () => {
+  it("drops late frames and frames of an older epoch", () => {
     const timeline = new Timeline(DT, 30);
     timeline.push(frame(10, 2), 0);
     timeline.push(frame(8, 2), 0);

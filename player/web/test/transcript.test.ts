@@ -19,7 +19,7 @@ function joined(): Transcript {
 }
 
 describe("Transcript", () => {
-  it("says hello with the ticket, and with the resume token and the newest v when it comes back", () => {
+  it("sends hello with the ticket, and after a reconnection with the resume token and the newest v", () => {
     const transcript = new Transcript("ticket");
     transcript.opened();
     expect(sent(transcript)[0]).toMatchObject({ t: "hello", d: { ticket: "ticket", last_v: null } });
@@ -31,7 +31,7 @@ describe("Transcript", () => {
     expect(sent(transcript)[0]).toMatchObject({ t: "hello", d: { ticket: null, resume: "r1", last_v: 4 } });
   });
 
-  it("asks for the history when it is told to, and for the view after it", () => {
+  it("asks for the history on request, and for the view after it", () => {
     const transcript = new Transcript("ticket", null, true);
     transcript.opened();
     expect(sent(transcript)[0]).toMatchObject({ d: { last_v: 0 } });
@@ -48,7 +48,7 @@ describe("Transcript", () => {
     expect(seen(transcript.receive(event(5)))).toEqual([5]);
   });
 
-  it("holds what follows a hole, asks once, and states what it missed", () => {
+  it("holds events after a gap, asks for a resync once, and reports the gap", () => {
     const transcript = joined();
     expect(transcript.receive(event(6))).toEqual([]);
     expect(transcript.receive(event(7))).toEqual([]);
@@ -58,13 +58,13 @@ describe("Transcript", () => {
     expect(seen(outcomes)).toEqual(["synced", 6, 7]);
   });
 
-  it("closes the hole when the missing event comes late", () => {
+  it("closes the gap when the missing event comes late", () => {
     const transcript = joined();
     transcript.receive(event(5));
     expect(seen(transcript.receive(event(4)))).toEqual([4, 5]);
   });
 
-  it("does not hear an old owner after a newer one; epoch 0 is nobody's", () => {
+  it("drops events of an older epoch; epoch 0 is always accepted", () => {
     const transcript = joined();
     expect(seen(transcript.receive(event(4, 2)))).toEqual([4]);
     expect(seen(transcript.receive(event(5, 1)))).toEqual([]);
@@ -85,7 +85,7 @@ describe("Transcript", () => {
     expect(transcript.command("leave")).toBe(6);
   });
 
-  it("keeps frames from taking the world back", () => {
+  it("admits no frame older than the newest", () => {
     const transcript = joined();
     expect(transcript.admitFrame(1, 10)).toBe(true);
     expect(transcript.admitFrame(1, 8)).toBe(false);
@@ -106,7 +106,7 @@ describe("Transcript", () => {
     expect(joined().receive(JSON.stringify({ t: "notice", d: notice }))).toEqual([{ kind: "noticed", notice }]);
   });
 
-  it("refuses what no server sends and passes over what it does not know", () => {
+  it("refuses what no server sends and ignores events that it does not know", () => {
     const transcript = joined();
     expect(() => transcript.receive("{")).toThrow(BadMessage);
     expect(() => transcript.receive('{"t":"session","d":{}}')).toThrow(BadMessage);

@@ -1,5 +1,5 @@
-"""The web client in a real browser against real processes: played by pointer, keys and touch, watched, cut off, checked
-for accessibility."""
+"""The web client in a real browser against real processes: pointer, keys, touch, observers, lost connections,
+accessibility."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_lost_connection_comes_back_to_the_seat(person: Any) -> None:
 
 
 def test_a_reload_keeps_the_seat(person: Any) -> None:
-    """The page is loaded anew in a waiting lobby: the same seat, the same chat."""
+    """After a reload in a waiting lobby the page has the same seat and the same chat."""
     mira = person("Mira")
     mira.go()
     mira.page.fill("#name", "Mira")
@@ -244,9 +244,9 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     mira.page.click("[data-test=leave]")
 
 
-def test_a_button_begins_a_run_of_the_spring_damper(person: Any) -> None:
-    """B3, B7: opened from the lobby, begun by the button, plotted live on top of its closed form: the session's own
-    run, and that of the two solver processes over streams."""
+def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
+    """The button starts a run in the session and one of the two solver processes over streams; both are plotted on top
+    of the closed form."""
     ada = person("Ada")
     ada.go("/?tier=C")
     ada.page.fill("#name", "Ada")
@@ -318,7 +318,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     mira.shoot("curling")
     kei.shoot("curling-phone")
     board = "(({curling, seats}) => JSON.stringify([curling.scored, seats.map((seat) => seat.score)]))"
-    told = [one.look(f"{board}(window.__test.state())") for one in (mira, kei)]
-    assert told[0] == told[1]
+    boards = [one.look(f"{board}(window.__test.state())") for one in (mira, kei)]
+    assert boards[0] == boards[1]
     mira.page.click("[data-test=leave]")
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")

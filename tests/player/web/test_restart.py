@@ -1,5 +1,4 @@
-"""Servers that end, die and come back under a running duel, seen from the page: the banner shows, the seat is taken
-back, nothing is missed, play goes on."""
+"""Servers end, die and restart during a duel: the page shows the banner, keeps the seat, misses no event, goes on."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ SLOW_TO_ACT = {
     "LOBBY_TIMEOUT_S": "180",
 }
 
-STOOD_UP = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Stood up again'))"
+RESTORED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Restored'))"
 
 
 class Servers:
@@ -81,7 +80,7 @@ def begin(browser: Any, servers: Servers, first: Process) -> tuple[Person, Proce
 
 
 def finish(servers: Servers, mira: Person, bot: Process, name: str) -> None:
-    """What every outage must leave behind: both banners were shown, every event came once, the duel is played out."""
+    """Check after an outage: both banners were shown, every event came once, the duel is played to its end."""
     mira.until("window.__banners.includes('lost') && window.__banners.includes('back')")
     mira.page.wait_for_selector("[data-test=launch]:enabled")
     mira.shoot(name)
@@ -103,7 +102,7 @@ def test_another_server_takes_over(browser: Any, servers: Servers, end: str) -> 
     else:
         servers.do(first.kill())
     mira.until("window.__test.link().kind === 'live'")
-    mira.until(STOOD_UP)
+    mira.until(RESTORED)
     assert mira.look("window.__test.link().url").startswith(second.url.replace("http", "ws"))
     assert mira.look("window.__test.seat()") == seat
     finish(servers, mira, bot, f"after-{end.lower()}")

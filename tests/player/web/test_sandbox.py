@@ -63,10 +63,10 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
     log = kei.page.inner_text("[data-test=log]")
     for said in (
         "put Jelly",
-        "The world stands still",
-        "Remembered as it is",
+        "The world is paused",
+        "The state is remembered",
         "Gravity is 0.0",
-        "Everything as it was",
+        "Everything is back",
     ):
         assert said in log
     for one in (mira, kei):

@@ -1,11 +1,11 @@
-// The live list: asked about once a second while the lobby is looked at, rarer when nobody looks; at once for a search.
+// Polls the lists of the lobby: once a second while the page is visible, not while it is hidden; soon after a search changes.
 
 import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const LIST_MS = 1000;
 const ENDED_EVERY = 3;
 const BOARD_EVERY = 8;
-/** Between the last key of a search and its question. */
+/** Between the last key of a search and its request. */
 const TYPING_MS = 150;
 
 /** Poll until the returned function is called. */
@@ -38,7 +38,7 @@ export function poll(): () => void {
     }
     timer = window.setTimeout(() => void step(), LIST_MS);
   };
-  /** The next question now, and not later. */
+  /** Poll after that wait instead of at the next interval. */
   const soon = (wait: number): void => {
     clearTimeout(timer);
     timer = window.setTimeout(() => void step(), wait);

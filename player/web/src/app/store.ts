@@ -1,4 +1,4 @@
-// What the whole page knows: who I am, where I am, what is going on. One store of signals, and the acts on it.
+// The state of the page as signals: the player, the route, the session, the lists; and the actions that change it.
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { Api, Problem } from "../wire/api";
@@ -41,12 +41,12 @@ export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 /** Round trip of the list's polling, where no session's own is measured [ms]. */
 export const pollRtt = signal<number | null>(null);
 
-/** What the server calls someone who gave no name. */
+/** The name that the server gives a guest without one. */
 const GUEST = "guest";
 const known = me.value?.name.split("#")[0] ?? "";
 export const wantedName = signal(known === GUEST ? "" : known);
 export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
-/** The mode whose leaderboard is shown: where nobody wins there is none. */
+/** The mode whose leaderboard is shown. Modes without a winner have none. */
 export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curling" : "duel"));
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** A new lobby that is not listed: joined by its code only. */
@@ -57,7 +57,7 @@ export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matc
 export const chosenTheme = signal<"dark" | "light" | null>(load("tussle.theme"));
 export const theme = computed(() => chosenTheme.value ?? (systemDark.value ? "dark" : "light"));
 export const calm = signal(matchMedia("(prefers-reduced-motion: reduce)").matches);
-/** A clock for texts that count [ms]; four times a second. */
+/** The time for texts that count [ms]; set four times a second. */
 export const now = signal(Date.now());
 
 api.token = me.value?.token ?? null;
@@ -83,7 +83,7 @@ function readRoute(): Route {
   return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
 }
 
-/** Wire what the browser tells into the store. Called once. */
+/** Connect the store to the browser and load what it needs. Called once. */
 export function start(): void {
   addEventListener("hashchange", () => {
     route.value = readRoute();
@@ -113,7 +113,7 @@ async function loadBodies(): Promise<void> {
   }
 }
 
-/** A reload in the middle of a session takes the seat back. */
+/** Return to the seat after a reload in the middle of a session. */
 async function resume(): Promise<void> {
   try {
     if (!me.value) await ensureMe(); // guest first
@@ -183,7 +183,7 @@ async function loginIfNeeded(): Promise<Me> {
   return remember(await api.login(name || null, null, true), name);
 }
 
-/** asked: the name that was in the field; what was typed since then stays there. */
+/** asked: the name that was in the field when the call began. A name typed since then stays. */
 function remember(answer: { player: string; name: string; token: string; guest: boolean }, asked: string): Me {
   const made = { player: answer.player, name: answer.name, token: answer.token, guest: answer.guest };
   me.value = made;
@@ -194,7 +194,7 @@ function remember(answer: { player: string; name: string; token: string; guest: 
   return made;
 }
 
-/** Keep the name with a secret, or log in as its owner. Answers null, or why it is not theirs. */
+/** Claim the name with a secret, or log in as its owner. Returns null, or why that was refused. */
 export async function claim(secret: string): Promise<string | null> {
   const done = await doing("claim", async () => {
     try {
@@ -214,7 +214,7 @@ function sentence(text: string): string {
   return `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`;
 }
 
-/** Run an act that takes a while; errors become a notice. */
+/** Run one action at a time; errors become a notice. */
 async function doing<T>(name: string, act: () => Promise<T>): Promise<T | null> {
   if (busy.value) return null;
   busy.value = name;
@@ -239,7 +239,7 @@ async function doing<T>(name: string, act: () => Promise<T>): Promise<T | null> 
 }
 
 async function enter(ticket: SeatTicket): Promise<void> {
-  // A sandbox has no history worth telling: a second of it says all, and an hour of it is long.
+  // A sandbox needs no history: its brief of each second has all, and an hour of events is long.
   const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
   client.value?.dispose();
   const made = new SessionClient(ticket, mode !== "sandbox");
@@ -278,7 +278,7 @@ export function join(text: string): Promise<unknown> {
     try {
       await enter(await api.join(token));
     } catch (error) {
-      // The last seat was taken in this moment, or given up before.
+      // The last seat was taken meanwhile, or this player has left before.
       if (error instanceof Problem && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
         tell("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
         await enter(await api.observe(token));
@@ -294,7 +294,7 @@ export function watch(token: string): Promise<unknown> {
   });
 }
 
-/** Leave the session for the lobby; giving up the seat if there is one. */
+/** Go to the lobby, and give up the seat if there is one. */
 export function leave(): void {
   const current = client.value;
   batch(() => {
@@ -305,7 +305,7 @@ export function leave(): void {
   if (current?.role === "player") void api.leave(current.token).catch(() => {});
 }
 
-/** Once more with whoever comes: everyone who asks for it is seated in the same lobby. */
+/** Find a seat in the same mode again. All who ask at the same time get the same lobby. */
 export function rematch(mode: string, size: number, body: string | null): Promise<unknown> {
   return doing("find", async () => {
     await ensureMe();

@@ -63,7 +63,7 @@ export function Queue({ waiting }: { waiting: readonly SessionView[] }) {
             <span class="mute">needs {plural(one.size - one.seats.length, "player")}</span>
           </li>
         ))}
-        {!needing.length && <li class="q mute">Nobody waits. The next one to ask opens a lobby.</li>}
+        {!needing.length && <li class="q mute">Nobody is waiting. The next search opens a lobby.</li>}
       </ul>
     </section>
   );

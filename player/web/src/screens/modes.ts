@@ -1,22 +1,22 @@
-// The modes that people choose from here: their names, sizes, and how each goes in a few lines.
+// The modes: names, sizes, and the rules in a few lines.
 
 import { shortName } from "../text/format";
 
 interface ModeCard {
   readonly name: string;
-  /** Over the rules. */
+  /** The heading of the rules. */
   readonly how: string;
-  /** As it stands on a narrow button. */
+  /** The name on a narrow button. */
   readonly short: string;
   readonly sizes: readonly number[];
   /** The size that is chosen with the mode. */
   readonly size: number;
-  /** What a seat is called there. */
+  /** Follows the number of seats, as in "two on the mat". */
   readonly on: string;
-  /** Whether one plays as a body that one chooses. */
+  /** Whether each player chooses a body. */
   readonly bodies: boolean;
   readonly rules: readonly string[];
-  /** What a waiting lobby says of it, beside what the host chose. */
+  /** Facts for the waiting lobby, beside the parameters that the host chose. */
   readonly facts: readonly (readonly [string, string])[];
 }
 
@@ -101,7 +101,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
 
 export const MODES: readonly { readonly id: string; readonly name: string }[] = Object.entries(CARDS).map(([id, card]) => ({ id, name: card.short }));
 
-/** What is known of a mode; of one that another server brought, little. */
+/** The card of a mode. A mode that this client does not know gets an empty one. */
 export function modeCard(mode: string): ModeCard {
   return CARDS[mode] ?? { ...CARDS["duel"]!, name: mode, how: "", short: mode, rules: [], facts: [] };
 }

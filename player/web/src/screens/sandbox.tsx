@@ -22,9 +22,9 @@ import { expose } from "../ui/probe";
 
 type Point = readonly [number, number, number];
 
-/** Between two targets of a drag [ms]: 30 a second is what the server takes. */
+/** Between two targets of a drag [ms]: the server takes 30 a second. */
 const MOVE_MS = 34;
-/** A held target is told again this often, so that a hand that rests keeps its lease [ms]. */
+/** A target that does not move is sent again this often, so that the seat keeps its lease [ms]. */
 const KEEP_MS = 2500;
 const LONG_PRESS_MS = 180;
 
@@ -116,7 +116,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   );
 }
 
-// -- hands on bodies
+// -- dragging
 
 function useHands(client: SessionClient, stage: { current: Stage | null }): (made: Stage | null) => void {
   return useMemo(() => {
@@ -124,17 +124,17 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
     let hovered: { body: string; handle: string } | null = null;
     let sent = 0;
     let timer = 0;
-    const tellTarget = (force: boolean) => {
+    const sendTarget = (force: boolean) => {
       clearTimeout(timer);
       if (!held) return;
       const wait = MOVE_MS - (performance.now() - sent);
       if (wait > 0 && !force) {
-        timer = window.setTimeout(() => tellTarget(true), wait);
+        timer = window.setTimeout(() => sendTarget(true), wait);
         return;
       }
       sent = performance.now();
       client.fire("act", { kind: "move", d: { target: [...held.target] } });
-      timer = window.setTimeout(() => tellTarget(true), KEEP_MS);
+      timer = window.setTimeout(() => sendTarget(true), KEEP_MS);
     };
     const letGo = () => {
       clearTimeout(timer);
@@ -168,7 +168,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
               if (!answer.ok) {
                 tell("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
                 held = null;
-              } else tellTarget(true);
+              } else sendTarget(true);
             });
           };
           if (touch) window.setTimeout(grab, LONG_PRESS_MS);
@@ -180,7 +180,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
           const at = made.view.beside(px, py, held.depth);
           if (!at) return;
           held.target = [at[0], Math.max(0.05, at[1]), at[2]];
-          tellTarget(false);
+          sendTarget(false);
           made.touch();
         },
         up: letGo,
@@ -219,7 +219,7 @@ function Palette({ client, box, stage, onSpawn, disabled }: { client: SessionCli
   const offered = box.catalogue.length ? box.catalogue : list.map((body) => body.id);
   const images = portraits(offered, PROP, theme.value).value;
   const spawn = (body: string) => {
-    // Somewhere over the middle that is free as far as one can see from here.
+    // A random place over the middle with room around it, by the last frame.
     const places = stage.current?.places() ?? [];
     let best: number[] = [0, 1.2, 0];
     let room = -1;
@@ -303,7 +303,7 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
           <b class="good">{told ? gap(told.gap) : "–"}</b>
         </div>
         <Spark list={list} value={(one) => scaled(one.gap)} colour="var(--ok)" />
-        <p class="small mute">The floor is zero; the line has never met it.</p>
+        <p class="small mute">The floor is zero. The line never reaches it.</p>
       </div>
       <div class="meter row small mute">
         <span class="data" data-test="tick">tick {told ? group(told.tick) : "–"}</span>

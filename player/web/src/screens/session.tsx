@@ -1,4 +1,4 @@
-// One session: the door, the waiting lobby, the duel, or why it is over. The URL names it; the client lives it.
+// One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
 import { useEffect, useState } from "preact/hooks";
 import { api, client as current, go, join, leave, now, online, wantedName, watch } from "../app/store";
@@ -63,7 +63,7 @@ function Live({ client }: { client: SessionClient }) {
         <main class="desk" id="main" tabIndex={-1}>
           <div class="tile blank">
             <h1>Taking your seat</h1>
-            <p>The server is asked for the session.</p>
+            <p>Waiting for the server.</p>
           </div>
         </main>
       ) : state.phase === "lobby" && ["timed_out", "ended", "failed"].includes(state.status) ? (
@@ -100,8 +100,8 @@ function Closed({ state, seats, size }: { state: string; seats: number; size: nu
 
 const REASONS: Record<string, [string, string]> = {
   left: ["You left", "Your seat is free."],
-  replaced: ["Playing on in another window", "This seat was taken up again somewhere else."],
-  refused: ["The seat is gone", "It was not taken up again in time."],
+  replaced: ["Playing in another window", "Another window or device uses this seat now."],
+  refused: ["The seat is gone", "The seat was not taken back in time."],
   version: ["This page is older than the server", "Reload it to go on."],
   error: ["The connection was closed", "The server and this page did not understand each other."],
 };
@@ -133,7 +133,7 @@ function Stopped({ reason, token }: { reason: string; token: string }) {
   );
 }
 
-/** A link was followed: who is in, and a way in. */
+/** The page behind a link: who is in the session, and how to join or watch. */
 function Door({ token }: { token: string }) {
   const [view, setView] = useState<SessionView | "missing" | null>(null);
   useEffect(() => {

@@ -4,7 +4,7 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { api, tell } from "../app/store";
 import type { SessionClient } from "../session/client";
-import { path, streamed, withLook } from "../session/spring";
+import { path, streamed, withPoll } from "../session/spring";
 import type { Streamed } from "../session/spring";
 import { fixed } from "../text/format";
 import { StageView } from "../ui/stageview";
@@ -16,8 +16,8 @@ const WIDTH = 800;
 const HEIGHT = 240;
 /** Of the largest start that the form offers, in m and m/s. */
 const REACH = 2;
-/** Between two looks at the streams [ms]. */
-const LOOK_MS = 250;
+/** Between two polls of the streams [ms]. */
+const POLL_MS = 250;
 
 /** The newest run that was begun over the streams here, followed to its end. */
 function useStreams(): [Streamed | null, (name: string, start: { x: number; v: number }) => Promise<void>] {
@@ -35,11 +35,11 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
         if (stopped) return;
         after = seen.after;
         done = seen.done;
-        setRun((now) => now && withLook(now, seen));
+        setRun((now) => now && withPoll(now, seen));
       } catch {
         // the server is away: the next look goes on where this one would have
       }
-      if (!stopped && !done) timer = window.setTimeout(() => void look(), LOOK_MS);
+      if (!stopped && !done) timer = window.setTimeout(() => void look(), POLL_MS);
     };
     void look();
     return () => {

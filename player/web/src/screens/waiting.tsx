@@ -98,7 +98,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
   );
 }
 
-/** What the host chose, or the mode's own where the host left it. */
+/** The parameters that the host chose, with the mode's defaults. */
 function chosen(mode: string, params: Data): (readonly [string, string])[] {
   if (mode === "duel") {
     return [

@@ -1,4 +1,4 @@
-// What lies on the sheet and how the ends were scored. A pure reducer beside state.ts.
+// The state of a curling session: the sheet, the stones thrown, the ends scored. A pure reducer, called by reducer.ts.
 
 import type { Event } from "../wire/messages";
 import { maybe, num, numbers, part } from "./events";
@@ -25,7 +25,7 @@ export interface Curling {
   readonly end: number;
   /** The number of the stone whose turn it is. */
   readonly stone: number | null;
-  /** Whether this throw may drive no other's stone off. */
+  /** Whether this throw must not drive another player's stone off. */
   readonly guarded: boolean;
   /** Stones that each seat has thrown in this end. */
   readonly thrown: readonly number[];
@@ -60,7 +60,7 @@ export function withCurlingEvent(curling: Curling, event: Event): Curling {
   }
 }
 
-/** A turn begins; its brief says all that is needed, also to who came late. */
+/** The state at the start of a turn. The brief is complete, so that a client that joins late needs no earlier event. */
 export function withTurn(curling: Curling, d: Data): Curling {
   const stone = num(d, "stone");
   const told = { ...curling, house: curling.house ?? house(d), end: num(d, "end", 1), stone, guarded: part(d, "rules")["guarded"] === true };
@@ -73,7 +73,7 @@ function withThrown(curling: Curling, stone: number, more: number): Curling {
   return { ...curling, thrown };
 }
 
-/** What each seat made of each end: a row per seat, null where nothing. */
+/** The points of each seat in each end: a row per seat, null for none. */
 export function table(curling: Curling, seats: readonly number[]): (number | null)[][] {
   return seats.map((seat) => curling.scored.map((end) => (end.seat === seat ? end.points : null)));
 }

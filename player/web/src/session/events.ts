@@ -1,5 +1,5 @@
-// What the events of lobby and duel carry (server/modes/duel/report.py), read from `unknown` with defaults: an
-// event that lacks a part is poorer, never an exception.
+// Reads the fields of events (server/modes/duel/report.py) from `unknown` with defaults. A missing field is never an
+// exception.
 
 import type { ActionKind } from "../wire/messages";
 

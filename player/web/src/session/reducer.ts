@@ -13,7 +13,7 @@ import { describe } from "./wording";
 const LOG_KEPT = 400;
 const CHAT_KEPT = 200;
 
-/** The state after a whole view: it corrects what events have built, and keeps log and chat. */
+/** The state after a whole view. It replaces what events have built and keeps the log and the chat. */
 export function withView(state: SessionState, view: SessionView): SessionState {
   const brief = view.brief ? readBrief(view.brief) : null;
   const before = new Map(state.seats.map((seat) => [seat.player, seat]));

@@ -1,4 +1,4 @@
-// What is in a sandbox: bodies, who holds which handle, the host's switches. A pure reducer beside state.ts; the
+// The state of a sandbox: bodies, leases of handles, the host's switches. A pure reducer, called by reducer.ts. The
 // `brief` of each second corrects what the events have built.
 
 import type { Event } from "../wire/messages";

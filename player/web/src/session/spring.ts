@@ -1,4 +1,4 @@
-// The spring-damper as its events and its stream solvers tell it: the steps of the newest run beside the closed form. Pure.
+// The state of the spring-damper: the newest run of the session and of the stream solvers, beside the closed form. Pure.
 
 import type { SpringPoll } from "../wire/api";
 import type { Event } from "../wire/messages";
@@ -47,14 +47,14 @@ export function withSpringEvent(spring: Spring, event: Event): Spring {
   }
 }
 
-/** A run of the two solver processes that meet over streams, as far as it is known. */
+/** A run of the two solver processes over streams, as far as it was polled. */
 export interface Streamed extends Spring {
   /** The id of its trigger, "" before it is known. */
   readonly id: string;
-  /** Where the next look goes on. */
+  /** The stream id after which the next poll reads. */
   readonly after: string;
   readonly done: boolean;
-  /** Solvers that it needs and that are not up. */
+  /** Solvers that the run needs and that do not run. */
   readonly waitsFor: readonly string[];
 }
 
@@ -62,7 +62,7 @@ export function streamed(id: string, x: number): Streamed {
   return { ...EMPTY_SPRING, id, after: "", done: false, waitsFor: [], t: [0], x: [x], closed: [x] };
 }
 
-export function withLook(run: Streamed, look: SpringPoll): Streamed {
+export function withPoll(run: Streamed, look: SpringPoll): Streamed {
   if (look.run !== run.id) return run;
   const closed = look.closed_x.map((value, i) => value ?? look.x[i] ?? 0);
   return {

@@ -43,7 +43,7 @@ export interface ChatRow {
   readonly text: string;
 }
 
-/** settling: before the first turn. moving: a turn's action runs. */
+/** settling: before the first turn. moving: the action of a turn runs. */
 export type Phase = "lobby" | "settling" | "acting" | "moving" | "over";
 
 export interface SessionState {
@@ -54,9 +54,9 @@ export interface SessionState {
   readonly host: string;
   readonly seats: readonly Seat[];
   readonly openedAt: number;
-  /** When a waiting lobby closes by itself [ms]; 0: not told. */
+  /** When a waiting lobby closes by itself [ms]; 0: unknown. */
   readonly closesAt: number;
-  /** What the host chose for the mode. */
+  /** The parameters that the host chose for the mode. */
   readonly params: Data;
   readonly startedAt: number;
   readonly v: number;
@@ -66,7 +66,7 @@ export interface SessionState {
   readonly turnSeat: number | null;
   readonly turnEndsAt: number;
   readonly turnTotalS: number;
-  /** Since when an operator has it paused [ms]; 0: it is not. */
+  /** When an operator paused it [ms]; 0: not paused. */
   readonly pausedAt: number;
   readonly brief: Brief | null;
   readonly phase: Phase;
@@ -77,7 +77,7 @@ export interface SessionState {
   readonly curling: Curling;
   readonly log: readonly LogRow[];
   readonly chat: readonly ChatRow[];
-  /** Who only watches. */
+  /** The observers. */
   readonly observers: ObserversData;
 }
 
@@ -112,7 +112,7 @@ export const EMPTY: SessionState = {
   observers: { count: 0, names: [] },
 };
 
-/** The living seats from the one to move on, in turn order. */
+/** The seats that are not out, in turn order, from the seat whose turn it is. */
 export function order(state: SessionState): Seat[] {
   const living = state.seats.filter((seat) => !seat.out);
   const first = living.findIndex((seat) => seat.seat === state.turnSeat);

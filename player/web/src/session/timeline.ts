@@ -1,11 +1,11 @@
-// Which moment to draw: frames by tick, played a little behind their arrival, so that late ones are not missed.
-// Interpolates, never predicts; pure, the time is an argument.
+// The jitter buffer: plays frames by tick a little behind their arrival, so that late ones are not missed.
+// Interpolates, never extrapolates. Pure: the time is an argument.
 //
 //     frames  |---|---|---|---|        newest
 //     play            ^ head: newest - delay, at a speed within 5 % of real time
 //
-// The world waits between turns: nothing arrives, the head reaches the newest frame and stands; when the world
-// moves again the head first lets the delay build up.
+// Between turns no frame arrives: the head reaches the newest frame and stops. When frames come again the head
+// waits until the delay is there.
 
 import type { Frame } from "../wire/frames";
 

@@ -1,4 +1,4 @@
-// Events in words, in the world's own: mat, body, seat, turn, tick. One row each, or none. Pure.
+// Turns an event into one line of the log, or none. Pure.
 
 import type { Event } from "../wire/messages";
 import { fixed, group, ordinal, shortName } from "../text/format";
@@ -89,21 +89,21 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "returned":
       return row(`${title(str(d, "id"))} was off the mat and is back`);
     case "freeze":
-      return row(d["frozen"] === true ? "The world stands still" : "The world moves on");
+      return row(d["frozen"] === true ? "The world is paused" : "The world runs again");
     case "gravity":
       return row(`Gravity is ${fixed(num(d, "strength"), 1)} m/s²`);
     case "mark":
-      return row("Remembered as it is");
+      return row("The state is remembered");
     case "undo":
-      return row("Back to what was remembered");
+      return row("Back to the remembered state");
     case "reset":
-      return row("Everything as it was at first");
+      return row("Everything is back at the start");
     case "session_paused":
       return row("Paused by an operator");
     case "session_resumed":
       return row("The session goes on");
     case "recovered":
-      return row(d["exact"] === false ? `Stood up again from tick ${group(num(d, "tick"))}: the server had changed` : "Stood up again: nothing was lost");
+      return row(d["exact"] === false ? `Restored from tick ${group(num(d, "tick"))} by another build of the server` : "Restored: nothing was lost");
     case "joined":
       return row(`${name(seat)} came in`);
     case "left":

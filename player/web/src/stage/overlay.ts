@@ -1,5 +1,5 @@
-// What floats over the picture in its own pixels: names, impact flashes with their impulse, the pull's handle.
-// Plain DOM, moved by transform each frame; never part of the framework.
+// Drawn over the picture in pixels: names, impact flashes with their impulse, the pull's handle. Plain DOM, moved by
+// transform each frame, without Preact.
 
 import { fixed } from "../text/format";
 import { initial, markSvg } from "./marks";
@@ -159,7 +159,7 @@ export class Overlay {
         flash.rays.setAttribute("d", d);
         flash.rays.setAttribute("opacity", String(1 - t * t));
       } else flash.rays.setAttribute("d", "");
-      // Labels of blows at one place stand below one another.
+      // Labels of blows at one place are drawn below one another.
       let y = at.y + size + 18;
       for (const [x0, y0] of labels) if (Math.abs(at.x - x0) < 76 && Math.abs(y - y0) < 28) y = y0 + 28;
       labels.push([at.x, y]);

@@ -1,4 +1,4 @@
-// What the stage's loop needs of a picture, in three dimensions or flat. Positions in metres, pixels of the stage.
+// The interface of a picture, in three dimensions or flat. Positions in metres, pixels of the stage.
 
 import type { Topology } from "../wire/frames";
 import type { Point } from "./outline";

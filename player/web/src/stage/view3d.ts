@@ -38,7 +38,7 @@ export class View3D implements View {
   private readonly ray = new THREE.Raycaster();
   private readonly disposables: { dispose(): void }[] = [];
 
-  /** Raises where there is no WebGL 2. */
+  /** Throws where there is no WebGL 2. */
   constructor(tier: Tier, still = false) {
     this.tier = tier;
     this.camera = new Camera(still);

@@ -1,5 +1,5 @@
-// Aiming one's own body in one's own turn: by pulling back from it, by keys, or by the ruler. The same aim is drawn on
-// the mat, read in numbers and sent.
+// The aim of your own body in your turn, by a pull, by keys or by the ruler. The same aim is drawn on the mat, shown in
+// numbers and sent.
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -32,7 +32,7 @@ export interface Act {
   onStage(stage: Stage | null): void;
 }
 
-/** body: the number of the body that the seat aims now, or null. */
+/** body: returns the number of the body that the seat aims, or null. */
 export function useAim(client: SessionClient, state: SessionState, seat: number | null, body: (stage: Stage) => number | null): Act {
   const stage = useRef<Stage | null>(null);
   const aim = useMemo(() => signal<Aim>({ kind: "launch", azimuth: 0, elevation: 0, power: 0.66, spin: 0 }), [client]);

@@ -1,11 +1,11 @@
-// Lines that take a row and push: the connection, what was refused. Errors and the turn are announced at once.
+// Banners below the bar: the state of the connection, and notices. Screen readers announce them at once.
 
 import type { SessionClient } from "../session/client";
 import { client, notice, now, online } from "../app/store";
 import { minutes, plural } from "../text/format";
 import { Icon } from "./parts";
 
-/** What a server keeps a waiting seat for, unless it says otherwise [s]. */
+/** How long a server keeps a seat of a waiting lobby by default [s]. */
 const SEAT_KEPT_S = 15;
 
 export function Banners() {
@@ -46,7 +46,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note signal" data-test="lost">
         <span class="sp">
           <b>Connection lost.</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
-          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. While the server itself is away, the turn clock stands.")}
+          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. While the server itself is away, the turn clock is stopped.")}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
           Try now
@@ -65,14 +65,14 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
-  const paused = session.paused.value ?? (state.status === "paused" ? "an operator has stopped it for now" : null);
+  const paused = session.paused.value ?? (state.status === "paused" ? "an operator has paused it" : null);
   if (paused) {
     return (
       <div class="note wash" data-test="paused">
         <Icon name="warn" />
         <span>
           <b>The session is paused.</b> {paused[0]?.toUpperCase()}
-          {paused.slice(1)}. The turn clock stands.
+          {paused.slice(1)}. The turn clock is stopped.
         </span>
       </div>
     );

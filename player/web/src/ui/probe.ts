@@ -1,4 +1,4 @@
-// What the browser tests look at: what a person before the page would see and measure.
+// Exposes to the browser tests what a person in front of the page can see and measure.
 
 import type { SessionClient } from "../session/client";
 import type { Stage } from "../stage/stage";

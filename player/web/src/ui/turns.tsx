@@ -1,4 +1,4 @@
-// What the modes that are played in turns have in common: the turn's clock, who is next, the end.
+// Shared by the modes that are played in turns: the turn's clock, the next turns, the result.
 
 import { useEffect, useState } from "preact/hooks";
 import { busy, leave, now, rematch } from "../app/store";

@@ -1,4 +1,4 @@
-// Who only watches: a row of names, or nothing when nobody does.
+// The observers of a session: their names, or nothing when there are none.
 
 import type { SessionClient } from "../session/client";
 import { markOfPlayer } from "../stage/palette";

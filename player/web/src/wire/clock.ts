@@ -23,7 +23,7 @@ export class ServerClock {
     return this.trips.length > 1 ? Math.min(...this.trips) : null;
   }
 
-  /** A pong came at `now` (our clock) for a ping sent at `sent`; the server's clock stood at `serverTime`. */
+  /** A pong for a ping sent at `sent` came at `now` (both this page's clock); `serverTime` is the server's clock. */
   ponged(sent: number, now: number, serverTime: number): void {
     const rtt = Math.max(0, now - sent);
     this.trips = [...this.trips.slice(1 - SHOWN), rtt];
@@ -31,12 +31,12 @@ export class ServerClock {
     if (this.samples.length > KEPT) this.samples.shift();
   }
 
-  /** A first guess, until a pong comes: the server's clock when the welcome was written. */
+  /** A first estimate until a pong comes: the server's clock when it wrote the welcome. */
   welcomed(now: number, serverTime: number): void {
     if (!this.samples.length) this.samples.push({ rtt: 1e6, offset: serverTime - now });
   }
 
-  /** The server's time [ms] at our time `now`. */
+  /** The server's time [ms] when this page's clock is `now`. */
   at(now: number): number {
     let best: Sample | null = null;
     for (const sample of this.samples) if (!best || sample.rtt <= best.rtt) best = sample;

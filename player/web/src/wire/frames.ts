@@ -1,5 +1,5 @@
-// The binary messages for eyes: the TypeScript side of lobby/wire/frames.py, which draws the layout.
-// tests/vectors/frames.json is decoded by both. Must never know a mode or a renderer.
+// Decodes the binary messages; lobby/wire/frames.py draws their layout. Both decode tests/vectors/frames.json. It must
+// never import a mode or a renderer.
 
 import { SCHEMA_HASH } from "./messages";
 
@@ -49,7 +49,7 @@ export function kindOf(data: ArrayBuffer): number {
   return data.byteLength ? new DataView(data).getUint8(0) : 0;
 }
 
-/** Raises BadFrame for bytes that the server cannot have made. */
+/** Throws BadFrame for bytes that are not a frame. */
 export function decodeFrame(data: ArrayBuffer): Frame {
   if (data.byteLength < HEAD) throw new BadFrame("a frame is shorter than its head");
   const view = new DataView(data);
@@ -128,7 +128,7 @@ interface BodyHead {
   body?: string;
 }
 
-/** Raises BadFrame for bytes that the server cannot have made, or of another schema. */
+/** Throws BadFrame for bytes that are not a topology of this schema. */
 export function decodeTopology(data: ArrayBuffer): Topology {
   if (data.byteLength < 8) throw new BadFrame("a topology is shorter than its head");
   const view = new DataView(data);

@@ -1,12 +1,12 @@
-// All that one client knows of one session, over any number of connections; sans-I/O, the twin of
-// player/transcript.py. Events come out once and in the order of v; a hole is stated, not papered over; an old
-// owner of the session is not heard once a newer one spoke; a command is repeated under its id until it is
-// answered. It must never open a socket or read a clock.
+// One client's protocol state for one session, over any number of connections. Sans-I/O, the twin of
+// player/transcript.py. Events are delivered once and in the order of v. A gap is reported. Events and frames of an
+// older epoch are dropped. A command is repeated under its id until it is answered. It must never open a socket or
+// read a clock.
 
 import { CLOSE, PROTOCOL } from "./messages";
 import type { ErrorData, Event, HelloData, NoticeData, ObserversData, SessionView, WelcomeData } from "./messages";
 
-/** Events kept behind a hole until the whole view comes; more are dropped, which the view makes good. */
+/** Events kept behind a gap until the whole view comes. More are dropped; the view covers them. */
 const HELD_EVENTS = 256;
 
 export type Next = "stop" | "give up" | "reconnect" | "back off" | "resync" | "move";
@@ -35,7 +35,7 @@ const AFTER_CLOSE: Record<number, Next> = {
   [CLOSE.TOO_SLOW]: "resync",
 };
 
-/** What a client does after a connection has closed; a code not in the table means a lost line. */
+/** What a client does after a close code. A code that is not in the table means a lost connection. */
 export function afterClose(code: number): Next {
   return AFTER_CLOSE[code] ?? "reconnect";
 }
@@ -76,7 +76,7 @@ export class Transcript {
     this.history = history;
   }
 
-  // -- what to say
+  // -- sending
 
   /** A socket is open: say hello. Obliges the caller to send `dataToSend`. */
   opened(): void {
@@ -103,7 +103,7 @@ export class Transcript {
     return id;
   }
 
-  /** Nobody waits for that command any more: do not repeat it. It may still have its effect. */
+  /** Do not repeat that command any more. It may still take effect. */
   forget(id: number): void {
     this.pendingCommands.delete(id);
   }
@@ -131,9 +131,9 @@ export class Transcript {
     return [...this.pendingCommands.keys()];
   }
 
-  // -- what was heard
+  // -- receiving
 
-  /** What one text message means, in order. Raises BadMessage for what no server sends; nothing changed. */
+  /** The outcomes of one text message, in order. Throws BadMessage for an illegal message; the state is unchanged. */
   receive(data: string): Outcome[] {
     let message: Envelope;
     try {
@@ -169,7 +169,7 @@ export class Transcript {
     }
   }
 
-  /** Whether a frame is newer than all that were admitted. A newer epoch may take the tick back. */
+  /** Whether a frame is newer than all admitted ones; if so it is admitted. A newer epoch may have a lower tick. */
   admitFrame(epoch: number, tick: number): boolean {
     if (epoch < this.epoch || (epoch === this.epoch && tick < this.tick)) return false;
     this.epoch = epoch;
@@ -242,7 +242,7 @@ export class Transcript {
     return outcomes;
   }
 
-  /** Whether an owner says so that a newer one has replaced. Epoch 0 is no owner: any server may write it. */
+  /** Whether the event is of an older epoch than the newest. Epoch 0 has no holder: any server may write it. */
   private stale(event: Event): boolean {
     return event.epoch > 0 && event.epoch < this.eventEpoch;
   }
