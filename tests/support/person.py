@@ -102,24 +102,24 @@ class Person:
     def can_act(self) -> bool:
         return bool(self.page.locator("[data-test=launch]:enabled").count())
 
-    def look(self, script: str) -> Any:
+    def evaluate(self, script: str) -> Any:
         return self.page.evaluate(script)
 
     def remember_banners(self) -> None:
         """Record from now on which banners appear, in ``window.__banners``."""
-        self.look(BANNERS)
+        self.evaluate(BANNERS)
 
     def until(self, script: str) -> None:
         """Wait until the expression is true. Playwright's own wait needs eval, which the page's policy forbids."""
         end = time.monotonic() + WAIT_MS / 1000
-        while not self.look(script):
+        while not self.evaluate(script):
             assert time.monotonic() < end, f"never came true: {script}"
             self.page.wait_for_timeout(100)
 
     def pull(self, fraction: float = 1.0) -> bool:
         """Pull back from the own body, away from an opponent, and release. False when there is nothing to aim at."""
-        seat = self.look("window.__test.state().turnSeat")
-        places = self.look("window.__test.places()")
+        seat = self.evaluate("window.__test.state().turnSeat")
+        places = self.evaluate("window.__test.places()")
         mine = [place for place in places if place["seat"] == seat]
         foes = [place for place in places if place["seat"] != seat]
         box = self.page.locator("[data-test=stage]").bounding_box()

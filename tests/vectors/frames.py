@@ -1,4 +1,4 @@
-"""Frames and topologies with what they say, for every decoder: ``python -m tests.vectors.frames`` writes frames.json.
+"""Encoded frames and topologies with their content: ``python -m tests.vectors.frames`` writes frames.json.
 
 tests/player/web/test_generated.py checks that the file is current, player/web/test/frames.test.ts decodes it.
 """
@@ -119,7 +119,7 @@ def _frame(name: str, frame: Frame, half: bool) -> dict[str, Any]:
 
 
 def _broken(good: bytes) -> list[dict[str, str]]:
-    """Bytes that no encoder makes: every decoder refuses them."""
+    """Bytes that every decoder must refuse."""
     nan = np.array([np.nan], dtype="<f4").tobytes()
     cases = {
         "empty": b"",

@@ -1,4 +1,4 @@
-// What a frame with many bodies costs our JavaScript: the client's own stage, fed as a server would. See bench/web/__main__.py.
+// Measures the JavaScript of a frame with many bodies: the client's stage, fed at a server's rate. See bench/web/__main__.py.
 
 import meshes from "../src/generated/bodies.json";
 import { Stage } from "../src/stage/stage";

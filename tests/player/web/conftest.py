@@ -1,4 +1,4 @@
-"""Bots that play, a browser, and people in it."""
+"""A running stack with bots, a browser, and persons in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_S = 400.0  # a cold start compiles the kernels
 
 @pytest.fixture(scope="package")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``tussle up`` with bots that play, on a port of its own; or what runs already at TUSSLE_URL."""
+    """The address of ``tussle up`` with bots on a free port, or TUSSLE_URL."""
     if os.environ.get("TUSSLE_URL"):
         yield os.environ["TUSSLE_URL"]
         return
@@ -94,7 +94,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def person(browser: Any, url: str) -> Iterator[Any]:
-    """Makes people; at the end none of them may have an error in the console."""
+    """Makes persons. At the end a console error of any of them fails the test."""
     made: list[Person] = []
 
     def make(name: str, **context: Any) -> Person:

@@ -61,7 +61,7 @@ def test_two_people_play_each_other(person: Any) -> None:
     ada.play(280, kei)
     kei.page.wait_for_selector("[data-test=over]")
     lena.page.wait_for_selector("[data-test=over]")
-    ends = [one.look("JSON.stringify(window.__test.state().result.places)") for one in (ada, kei, lena)]
+    ends = [one.evaluate("JSON.stringify(window.__test.state().result.places)") for one in (ada, kei, lena)]
     assert ends[0] == ends[1] == ends[2]
     assert lena.page.locator("[data-test=launch]").count() == 0
     assert "Sorry in advance" in ada.page.inner_text("[data-test=chat]")
@@ -75,12 +75,12 @@ def test_a_lost_connection_comes_back_to_the_seat(person: Any) -> None:
     mira.until("window.__test && window.__test.state().phase === 'acting'")
     mira.remember_banners()
     for count in (1, 2):
-        mira.look("window.__test.drop()")
+        mira.evaluate("window.__test.drop()")
         mira.until(f"window.__banners.filter((name) => name === 'lost').length >= {count}")
         mira.until(f"window.__banners.filter((name) => name === 'back').length >= {count}")
     mira.shoot("back")
     mira.play()
-    versions = mira.look("window.__test.state().log.map((row) => row.v)")
+    versions = mira.evaluate("window.__test.state().log.map((row) => row.v)")
     assert versions == sorted(set(versions))
     mira.until("window.__test.state().status === 'ended'")
 
@@ -113,7 +113,7 @@ def test_keyboard_only(person: Any) -> None:
 
     def reach(script: str) -> None:
         for _ in range(60):
-            if mira.look(
+            if mira.evaluate(
                 f"(() => {{ const at = document.activeElement; return Boolean(at && ({script})); }})()"
             ):
                 return
@@ -136,7 +136,7 @@ def test_keyboard_only(person: Any) -> None:
     press("ArrowUp")
     mira.page.wait_for_timeout(300)
     assert mira.page.inner_text("[data-test=bearing]") != before
-    assert mira.look("window.__test.tier()") == "D"
+    assert mira.evaluate("window.__test.tier()") == "D"
     mira.shoot("keyboard")
     press("Enter")
     mira.until(LAUNCHED)
@@ -150,11 +150,11 @@ def test_a_phone(person: Any) -> None:
     )
     mira.find_seat()
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert mira.look(overflow) <= 0
+    assert mira.evaluate(overflow) <= 0
     mira.shoot("phone-waiting")
     mira.ready()
     mira.page.wait_for_selector("[data-test=launch]:enabled")
-    assert mira.look(overflow) <= 0
+    assert mira.evaluate(overflow) <= 0
     mira.page.wait_for_timeout(500)
     mira.shoot("phone-duel")
     mira.page.locator("[data-test=launch]").scroll_into_view_if_needed()
@@ -162,7 +162,7 @@ def test_a_phone(person: Any) -> None:
     mira.until(LAUNCHED)
     mira.page.click("[data-test=leave]")
     mira.page.wait_for_selector(".dock")
-    assert mira.look(overflow) <= 0
+    assert mira.evaluate(overflow) <= 0
     mira.shoot("phone-lobby")
 
 
@@ -181,7 +181,9 @@ def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: in
         mira.page.wait_for_timeout(600)
         mira.shoot(f"{screen}-{scheme}-{width}")
         assert serious(mira.page) == []
-        assert mira.look("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        assert (
+            mira.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        )
 
     mira.go()
     mira.page.wait_for_selector("[data-session]")
@@ -220,7 +222,7 @@ def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
         one.page.wait_for_selector("[data-test=palette]")
         one.until("Boolean(window.__test) && window.__test.places().length > 0")
     mira.page.wait_for_timeout(2000)
-    place = mira.look("window.__test.places()")[0]
+    place = mira.evaluate("window.__test.places()")[0]
     box = mira.page.locator("[data-test=stage]").bounding_box()
     x, y = box["x"] + place["px"], box["y"] + place["py"]
     mouse = mira.page.mouse
@@ -259,7 +261,7 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
     ada.until(
         "Boolean(window.__test) && window.__test.state().spring.run >= 2 && window.__test.state().spring.n >= 20"
     )
-    assert ada.look("window.__test.state().spring.error") < 1e-9
+    assert ada.evaluate("window.__test.state().spring.error") < 1e-9
     ada.page.wait_for_selector("[data-test=streams]:has-text('step 1000 of 1000')")
     assert float(ada.page.inner_text("[data-test=streams-error]").removesuffix(" m")) < 1e-9
     for path, least in (("steps", 20), ("closed", 1000), ("streamed", 1000)):
@@ -299,7 +301,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     mira.page.keyboard.press("Enter")
     mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira slid a stone'))")
     kei.page.wait_for_selector("[data-test=launch]:enabled")
-    stone = kei.look("window.__test.places().find((one) => one.seat === 1)")
+    stone = kei.evaluate("window.__test.places().find((one) => one.seat === 1)")
     box = kei.page.locator("[data-test=stage]").bounding_box()
     kei.page.mouse.move(box["x"] + stone["px"], box["y"] + stone["py"])
     kei.page.mouse.down()
@@ -308,7 +310,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     kei.page.mouse.up()
     kei.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Kei slid a stone'))")
     end = time.monotonic() + 150
-    while mira.look("window.__test.state().curling.scored.length") < 1:
+    while mira.evaluate("window.__test.state().curling.scored.length") < 1:
         assert time.monotonic() < end, "the first end was not scored"
         for one in (mira, kei):
             if one.can_act:
@@ -318,7 +320,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     mira.shoot("curling")
     kei.shoot("curling-phone")
     board = "(({curling, seats}) => JSON.stringify([curling.scored, seats.map((seat) => seat.score)]))"
-    boards = [one.look(f"{board}(window.__test.state())") for one in (mira, kei)]
+    boards = [one.evaluate(f"{board}(window.__test.state())") for one in (mira, kei)]
     assert boards[0] == boards[1]
     mira.page.click("[data-test=leave]")
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")

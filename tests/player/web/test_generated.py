@@ -1,4 +1,4 @@
-"""What is generated from Python for the web client is current."""
+"""The files that Python generates for the web client are current."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEB = ROOT / "player" / "web"
 
 
 def test_message_types_are_current() -> None:
-    """src/wire/messages.ts says what lobby/wire/messages.py says; else: python player/web/generate.py."""
+    """src/wire/messages.ts matches lobby/wire/messages.py; else: python player/web/generate.py."""
     done = subprocess.run([sys.executable, str(WEB / "generate.py"), "--check"], check=False)
     assert done.returncode == 0, "run: python player/web/generate.py"
 
@@ -55,7 +55,7 @@ def test_python_decodes_the_vectors() -> None:
     "case", json.loads(vectors.TARGET.read_text())["broken"], ids=lambda case: case["name"]
 )
 def test_python_refuses_the_broken_vectors(case: dict[str, str]) -> None:
-    """What is not a frame is refused."""
+    """The decoder refuses each broken vector."""
     with pytest.raises(ProtocolError):
         decode_frame(base64.b64decode(case["data"]))
 

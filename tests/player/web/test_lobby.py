@@ -32,13 +32,13 @@ def test_a_guest_keeps_its_name_with_a_secret(person: Any) -> None:
     ada, elsewhere = person("Ada"), person("Ada", **PHONE, color_scheme="dark")
     ada.go()
     ada.page.wait_for_selector("text=No account needed")
-    guest = ada.look("JSON.parse(localStorage.getItem('tussle.me')).player")
+    guest = ada.evaluate("JSON.parse(localStorage.getItem('tussle.me')).player")
     ada.page.fill("#name", name)
     ada.page.click("text=Keep this name with a secret")
     ada.page.fill("[type=password]", "a secret of hers")
     ada.page.keyboard.press("Enter")
     ada.page.wait_for_selector("text=This name is yours")
-    assert ada.look("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
+    assert ada.evaluate("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
     elsewhere.go()
     elsewhere.page.fill("#name", name)
     elsewhere.page.click("text=Keep this name with a secret")
@@ -54,7 +54,7 @@ def test_a_guest_keeps_its_name_with_a_secret(person: Any) -> None:
     elsewhere.page.wait_for_selector("text=This name is yours")
     elsewhere.page.reload()
     elsewhere.page.wait_for_selector("text=This name is yours")
-    assert elsewhere.look("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
+    assert elsewhere.evaluate("JSON.parse(localStorage.getItem('tussle.me')).player") == guest
     assert elsewhere.page.input_value("#name") == name
 
 
@@ -101,7 +101,7 @@ def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: An
     token = open_lobby(ada)
     ada.page.click("button:has-text('Copy link')")
     ada.page.wait_for_selector("button:has-text('Copied')")
-    link = ada.look("navigator.clipboard.readText()")
+    link = ada.evaluate("navigator.clipboard.readText()")
     assert link == f"{ada.url}/#/s/{token}"
     kei.page.goto(link)
     kei.page.fill("[data-test=door] input", "Kei")

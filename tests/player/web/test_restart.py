@@ -30,7 +30,7 @@ RESTORED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith
 
 
 class Servers:
-    """Real processes, from a test that is not asynchronous: a Stack on an event loop of its own thread."""
+    """Server processes for synchronous tests: a Stack on an event loop in a thread."""
 
     def __init__(self, store_url: str) -> None:
         self._loop = asyncio.new_event_loop()
@@ -53,7 +53,7 @@ class Servers:
 
 @pytest.fixture(scope="module")
 def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One store is enough here: what is tested is the page."""
+    """One store for all tests of this module."""
     with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("restart")), binary=valkey) as store:
         yield store.url
 
@@ -68,7 +68,7 @@ def servers(store_url: str) -> Iterator[Servers]:
 
 
 def begin(browser: Any, servers: Servers, first: Process) -> tuple[Person, Process]:
-    """A page of the first server, in the middle of a duel with a bot that this server holds; and the bot."""
+    """A person in a duel with a bot, which the first server holds; and the bot."""
     mira = Person(browser, first.url, "Mira")
     mira.outages = True
     mira.find_seat()
@@ -86,7 +86,10 @@ def finish(servers: Servers, mira: Person, bot: Process, name: str) -> None:
     mira.shoot(name)
     mira.play(120)
     mira.until("window.__test.state().status === 'ended'")
-    assert mira.look("window.__test.heard()") == {"events": mira.look("window.__test.state().v"), "missed": 0}
+    assert mira.evaluate("window.__test.heard()") == {
+        "events": mira.evaluate("window.__test.state().v"),
+        "missed": 0,
+    }
     mira.close()
     assert servers.do(bot.wait(60.0)) == 0, bot.output
 
@@ -96,15 +99,15 @@ def test_another_server_takes_over(browser: Any, servers: Servers, end: str) -> 
     """The page's own server drains, or is killed: the page goes on at the other one, with the same seat."""
     first, second = servers.do(servers.stack.more_servers(2))
     mira, bot = begin(browser, servers, first)
-    seat = mira.look("window.__test.state().seats.find((one) => one.name.startsWith('Mira')).seat")
+    seat = mira.evaluate("window.__test.state().seats.find((one) => one.name.startsWith('Mira')).seat")
     if end == "SIGTERM":
         assert servers.do(first.end()) == 0
     else:
         servers.do(first.kill())
     mira.until("window.__test.link().kind === 'live'")
     mira.until(RESTORED)
-    assert mira.look("window.__test.link().url").startswith(second.url.replace("http", "ws"))
-    assert mira.look("window.__test.seat()") == seat
+    assert mira.evaluate("window.__test.link().url").startswith(second.url.replace("http", "ws"))
+    assert mira.evaluate("window.__test.seat()") == seat
     finish(servers, mira, bot, f"after-{end.lower()}")
 
 

@@ -32,7 +32,7 @@ def test_the_host_rules_the_box_and_everyone_fills_it(person: Any) -> None:
     has no host's buttons."""
     mira, kei = person("Mira"), person("Kei")
     enter(mira, kei)
-    first = kei.look(f"{BOX}.bodies.length")
+    first = kei.evaluate(f"{BOX}.bodies.length")
     kei.page.click("[data-test=palette] button:has-text('Jelly')")
     mira.until(f"{BOX}.bodies.some((one) => one.body === 'jelly')")
     mira.page.locator("[data-test=stage]").focus()
@@ -78,11 +78,11 @@ def test_a_finger_drags_a_body_on_a_phone(person: Any) -> None:
     mira, kei = person("Mira"), person("Kei", **PHONE, color_scheme="light")
     enter(mira, kei)
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert kei.look(overflow) <= 0
+    assert kei.evaluate(overflow) <= 0
     assert serious(kei.page) == []
     kei.page.locator("[data-test=stage]").scroll_into_view_if_needed()
     kei.page.wait_for_timeout(1500)  # the bodies come to rest
-    place = kei.look("window.__test.places()")[0]
+    place = kei.evaluate("window.__test.places()")[0]
     box = kei.page.locator("[data-test=stage]").bounding_box()
     x, y = box["x"] + place["px"], box["y"] + place["py"]
     finger = kei.context.new_cdp_session(kei.page)

@@ -140,11 +140,11 @@ export function go(to: Route): void {
   route.value = to;
 }
 
-export function tell(kind: Notice["kind"], title: string, text: string): void {
-  const told = { kind, title, text, at: Date.now() };
-  notice.value = told;
+export function notify(kind: Notice["kind"], title: string, text: string): void {
+  const made = { kind, title, text, at: Date.now() };
+  notice.value = made;
   setTimeout(() => {
-    if (notice.value === told) notice.value = null;
+    if (notice.value === made) notice.value = null;
   }, 8000);
 }
 
@@ -162,7 +162,7 @@ function explain(error: unknown): void {
       offline: ["The server does not answer.", "Is the network there?"],
     };
     const [title, text] = said[error.code] ?? ["That did not work.", sentence(error.message)];
-    tell("bad", title, text);
+    notify("bad", title, text);
   } else throw error;
 }
 
@@ -196,7 +196,7 @@ function remember(answer: { player: string; name: string; token: string; guest: 
 
 /** Claim the name with a secret, or log in as its owner. Returns null, or why that was refused. */
 export async function claim(secret: string): Promise<string | null> {
-  const done = await doing("claim", async () => {
+  const done = await exclusive("claim", async () => {
     try {
       const name = wantedName.value.trim();
       remember(await api.login(name, secret), name);
@@ -204,7 +204,7 @@ export async function claim(secret: string): Promise<string | null> {
       if (error instanceof Problem && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
       throw error;
     }
-    tell("ok", `${me.value?.name ?? ""} is yours.`, "Log in with the same secret on another device.");
+    notify("ok", `${me.value?.name ?? ""} is yours.`, "Log in with the same secret on another device.");
     return "";
   });
   return done === "" ? null : (done ?? "");
@@ -215,7 +215,7 @@ function sentence(text: string): string {
 }
 
 /** Run one action at a time; errors become a notice. */
-async function doing<T>(name: string, act: () => Promise<T>): Promise<T | null> {
+async function exclusive<T>(name: string, act: () => Promise<T>): Promise<T | null> {
   if (busy.value) return null;
   busy.value = name;
   try {
@@ -251,27 +251,27 @@ async function enter(ticket: SeatTicket): Promise<void> {
 }
 
 export function find(): Promise<unknown> {
-  return doing("find", async () => {
+  return exclusive("find", async () => {
     await ensureMe();
     await enter(await api.find(wantedMode.value, wantedSize.value, wantedBody.value, false));
   });
 }
 
 export function open(): Promise<unknown> {
-  return doing("open", async () => {
+  return exclusive("open", async () => {
     await ensureMe();
     await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value));
   });
 }
 
 export function join(text: string): Promise<unknown> {
-  return doing(`join ${text}`, async () => {
+  return exclusive(`join ${text}`, async () => {
     await ensureMe();
     const token = parseCode(text);
     const view = await api.session(token);
     const seated = view.seats.some((seat) => seat.player === me.value?.player);
     if (!seated && view.status !== "open" && !ENDED.includes(view.status)) {
-      tell("wash", "All seats are taken.", "You are watching.");
+      notify("wash", "All seats are taken.", "You are watching.");
       await enter(await api.observe(token));
       return;
     }
@@ -280,7 +280,7 @@ export function join(text: string): Promise<unknown> {
     } catch (error) {
       // The last seat was taken meanwhile, or this player has left before.
       if (error instanceof Problem && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
-        tell("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
+        notify("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
         await enter(await api.observe(token));
       } else throw error;
     }
@@ -288,7 +288,7 @@ export function join(text: string): Promise<unknown> {
 }
 
 export function watch(token: string): Promise<unknown> {
-  return doing(`watch ${token}`, async () => {
+  return exclusive(`watch ${token}`, async () => {
     await ensureMe();
     await enter(await api.observe(token));
   });
@@ -307,7 +307,7 @@ export function leave(): void {
 
 /** Find a seat in the same mode again. All who ask at the same time get the same lobby. */
 export function rematch(mode: string, size: number, body: string | null): Promise<unknown> {
-  return doing("find", async () => {
+  return exclusive("find", async () => {
     await ensureMe();
     await enter(await api.find(mode, size, body, false));
   });

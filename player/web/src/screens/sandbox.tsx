@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { bodies, now, tell, theme } from "../app/store";
+import { bodies, now, notify, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
 import type { Lease, Sandbox } from "../session/sandbox";
 import type { SessionState } from "../session/state";
@@ -38,7 +38,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const onStage = useHands(client, stage);
   const act = (kind: string, d: Record<string, unknown> = {}) =>
     void client.command("act", { kind, d }).then((answer) => {
-      if (!answer.ok) tell("bad", "Not done.", `${answer.error.message}.`);
+      if (!answer.ok) notify("bad", "Not done.", `${answer.error.message}.`);
     });
   const toggleWire = () => {
     setWire(!wire);
@@ -55,7 +55,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const refusal = box.refusal;
   useEffect(() => {
     if (!refusal || refusal.seat !== seat) return;
-    tell("bad", refusal.code === "would_touch" ? "There is no room there." : "Not done.", refusal.code === "would_touch" ? "Try again: it comes down somewhere else." : `${refusal.message}.`);
+    notify("bad", refusal.code === "would_touch" ? "There is no room there." : "Not done.", refusal.code === "would_touch" ? "Try again: it comes down somewhere else." : `${refusal.message}.`);
   }, [refusal?.v]);
   return (
     <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
@@ -166,7 +166,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
             if (held?.body !== found.body) return;
             void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
               if (!answer.ok) {
-                tell("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
+                notify("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
                 held = null;
               } else sendTarget(true);
             });
@@ -271,12 +271,12 @@ const SPAN_MS = 10_000;
 
 function Live({ client, state }: { client: SessionClient; state: SessionState }) {
   const samples = useMemo(() => signal<readonly Sample[]>([]), [client]);
-  const told = client.telemetry.value;
+  const telemetry = client.telemetry.value;
   useEffect(() => {
-    if (!told) return;
+    if (!telemetry) return;
     const at = performance.now();
-    samples.value = [...samples.value.filter((one) => at - one.at < SPAN_MS), { at, gap: told.gap, contacts: told.contacts }];
-  }, [told]);
+    samples.value = [...samples.value.filter((one) => at - one.at < SPAN_MS), { at, gap: telemetry.gap, contacts: telemetry.contacts }];
+  }, [telemetry]);
   const list = samples.value;
   const most = Math.max(10, ...list.map((one) => one.contacts));
   const floor = 1e-6;
@@ -292,23 +292,23 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
         <div class="row small soft">
           Contacts
           <span class="sp" />
-          <b>{told ? group(told.contacts) : "–"}</b>
+          <b>{telemetry ? group(telemetry.contacts) : "–"}</b>
         </div>
         <Spark list={list} value={(one) => one.contacts / most} colour="var(--signal-ink)" />
       </div>
       <div class="meter">
         <div class="row small soft">
-          Gap, smallest so far {told ? gap(told.smallest) : "–"}
+          Gap, smallest so far {telemetry ? gap(telemetry.smallest) : "–"}
           <span class="sp" />
-          <b class="good">{told ? gap(told.gap) : "–"}</b>
+          <b class="good">{telemetry ? gap(telemetry.gap) : "–"}</b>
         </div>
         <Spark list={list} value={(one) => scaled(one.gap)} colour="var(--ok)" />
         <p class="small mute">The floor is zero. The line never reaches it.</p>
       </div>
       <div class="meter row small mute">
-        <span class="data" data-test="tick">tick {told ? group(told.tick) : "–"}</span>
+        <span class="data" data-test="tick">tick {telemetry ? group(telemetry.tick) : "–"}</span>
         <span class="sp" />
-        <span class="data">{told ? `${fixed(told.bytes / 1024, 1)} kB/frame` : ""}</span>
+        <span class="data">{telemetry ? `${fixed(telemetry.bytes / 1024, 1)} kB/frame` : ""}</span>
         {state.box.frozen && <span class="tag pause">Paused</span>}
       </div>
     </section>

@@ -2,7 +2,7 @@
 // processes that meet over streams. Both are plotted as they go, on top of the closed form.
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { api, tell } from "../app/store";
+import { api, notify } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { path, streamed, withPoll } from "../session/spring";
 import type { Streamed } from "../session/spring";
@@ -64,9 +64,9 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
   }, [client]);
   const trigger = () => {
     void client.command("act", { kind: "trigger", d: start }).then((answer) => {
-      if (!answer.ok) tell("bad", "Not done.", `${answer.error.message}.`);
+      if (!answer.ok) notify("bad", "Not done.", `${answer.error.message}.`);
     });
-    begin(client.token, start).catch((error: unknown) => tell("bad", "The stream solvers were not started.", error instanceof Error ? error.message : ""));
+    begin(client.token, start).catch((error: unknown) => notify("bad", "The stream solvers were not started.", error instanceof Error ? error.message : ""));
   };
   const last = spring.t.length - 1;
   const shown = [...spring.x, ...(streams?.x ?? [])];

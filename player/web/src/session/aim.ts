@@ -1,4 +1,4 @@
-// The aim of one's own turn: pure arithmetic between pulls, keys and the action that is sent. Degrees, metres.
+// The aim in a turn: pure arithmetic from pulls and keys to the action that is sent. Degrees, metres.
 
 import type { ActionKind } from "../wire/messages";
 import type { Brief } from "./events";
@@ -54,9 +54,9 @@ export function pulled(aim: Aim, dx: number, dz: number, full: number, kind?: Ac
   return { ...aim, azimuth, power: full > 0 ? Math.min(1, (PULL * Math.hypot(dx, dz)) / full) : aim.power };
 }
 
-/** The aim after a key, or null if the key is none of its. shift: fine. */
+/** The aim after a key, or null for a key that does not aim. shift: fine steps. */
 export function nudged(aim: Aim, key: string, shift: boolean, full: number, kind?: ActionKind): Aim | null {
-  // Of a narrow fan of bearings a key takes a fortieth.
+  // In a narrow fan of bearings a key turns by a fortieth of it.
   const turn = isFan(kind) ? (shift ? 0.1 : 0.5) : shift ? 0.2 : 2;
   const rise = takes(kind, "spin") ? 0 : shift ? 1 : 5;
   const spin = takes(kind, "spin") ? (shift ? 0.1 : 0.5) : 0;
@@ -80,7 +80,7 @@ export function nudged(aim: Aim, key: string, shift: boolean, full: number, kind
   }
 }
 
-/** What is sent: the fields that the kind takes, within its bounds. */
+/** The action to send: the fields that the kind takes, within their bounds. */
 export function toAction(aim: Aim, kinds: readonly ActionKind[]): { kind: string; d: Record<string, number> } {
   const kind = kinds.find((one) => one.kind === aim.kind);
   const values: Record<string, number> = { azimuth: bearing(aim.azimuth, kind), elevation: aim.elevation, power: aim.power, spin: aim.spin };
@@ -93,13 +93,13 @@ export function toAction(aim: Aim, kinds: readonly ActionKind[]): { kind: string
   return { kind: aim.kind, d };
 }
 
-/** Whether the kind only takes bearings to both sides of one direction. */
+/** Whether the kind takes only the bearings of a fan around one direction. */
 function isFan(kind: ActionKind | undefined): boolean {
   const field = kind?.fields?.["azimuth"];
   return typeof field?.low === "number" && typeof field.high === "number" && field.high - field.low < 360;
 }
 
-/** A bearing as it is said and sent: -180 to 180 in a fan, else 0 to 360. */
+/** A bearing as it is shown and sent: -180 to 180 in a fan, else 0 to 360. */
 export function bearing(degrees: number, kind: ActionKind | undefined): number {
   const round = wrap(degrees);
   return isFan(kind) && round > 180 ? round - 360 : round;

@@ -35,8 +35,8 @@ export interface Curling {
 export const EMPTY_CURLING: Curling = { house: null, stones: 4, ends: 3, end: 1, stone: null, guarded: false, thrown: [], scored: [] };
 
 const house = (d: Data): House | null => {
-  const told = part(d, "house");
-  return "x" in told ? { x: num(told, "x"), rings: numbers(told, "rings") } : null;
+  const data = part(d, "house");
+  return "x" in data ? { x: num(data, "x"), rings: numbers(data, "rings") } : null;
 };
 
 /** The seat that a stone belongs to. */
@@ -63,8 +63,8 @@ export function withCurlingEvent(curling: Curling, event: Event): Curling {
 /** The state at the start of a turn. The brief is complete, so that a client that joins late needs no earlier event. */
 export function withTurn(curling: Curling, d: Data): Curling {
   const stone = num(d, "stone");
-  const told = { ...curling, house: curling.house ?? house(d), end: num(d, "end", 1), stone, guarded: part(d, "rules")["guarded"] === true };
-  return withThrown(told, stone, 0);
+  const next = { ...curling, house: curling.house ?? house(d), end: num(d, "end", 1), stone, guarded: part(d, "rules")["guarded"] === true };
+  return withThrown(next, stone, 0);
 }
 
 function withThrown(curling: Curling, stone: number, more: number): Curling {

@@ -13,7 +13,7 @@ const KEPT = 64;
 /** Frames between the head and the newest one. */
 const DELAY = 2.5;
 const SPEED = 0.05;
-/** Seconds behind which there is no catching up: jump. */
+/** More than this behind the newest frame, the head jumps [s]. */
 const JUMP = 0.75;
 
 export interface Moment {
@@ -57,7 +57,7 @@ export class Timeline {
     return this.frames.length;
   }
 
-  /** A frame came at `now` [s]. Frames of an older epoch, a past tick or another topology than newer ones fall out. */
+  /** Add a frame that came at `now` [s]. Late frames and those of an older epoch are dropped; a new epoch or topology starts over. */
   push(frame: Frame, now: number): void {
     const newest = this.newest;
     const fresh = !newest || frame.epoch !== newest.epoch || frame.version !== newest.version || frame.rows.length !== newest.rows.length;
@@ -78,7 +78,7 @@ export class Timeline {
       return;
     }
     if (this.head >= newest.tick) {
-      // The world stood; it moves again: stand a little longer, then play on.
+      // Frames come again after a pause: wait until the delay is there, then play on.
       this.head = newest.tick;
       this.heldUntil = now + DELAY * this.interval * this.dt - (frame.tick - newest.tick) * this.dt;
       this.at = now;

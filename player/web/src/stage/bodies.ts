@@ -1,5 +1,5 @@
-// The soft bodies: one instanced mesh per shape, 12 numbers per body and frame straight into the instance matrix.
-// Normals by the inverse transpose, as bodies shear. Elastic bodies: their own vertices, every frame.
+// The meshes of the bodies. Affine bodies: one instanced mesh per shape, the 12 numbers of a body are its instance
+// matrix; normals by the inverse transpose, as bodies shear. Elastic bodies: one mesh each, vertices set every frame.
 
 import * as THREE from "three";
 import type { Topology, TopologyBody } from "../wire/frames";

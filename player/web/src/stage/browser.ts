@@ -1,8 +1,8 @@
-// What this browser can draw with.
+// Reports what this browser can draw with.
 
 let software: boolean | null = null;
 
-/** No graphics card: begin with the plainest tier. */
+/** Whether WebGL runs without a graphics card. */
 export function drawsInSoftware(): boolean {
   if (software !== null) return software;
   const gl = document.createElement("canvas").getContext("webgl2");

@@ -10,7 +10,7 @@ const AIR = 1.04;
 /** Half of the most that the home view shows [m]. */
 const FRAMED = 2.3;
 
-/** A mat is looked at along its length where the camera can then be so much nearer. */
+/** The camera looks along the length of a mat when that brings it nearer by this factor. */
 const ALONG = 0.9;
 
 interface Pose {
@@ -27,11 +27,12 @@ export class Camera {
   private pitch = PITCH;
   private distance = 8;
   private corners: readonly Point[] = [];
-  private goal: Pose | null = null;
+  /** The pose that the camera glides to. */
+  private destination: Pose | null = null;
   private moved = false;
   private readonly close: boolean;
 
-  /** close: a picture for looking, the mat may be cut; else all of it is in view. */
+  /** close: a still picture that may cut the mat off; else the whole mat is in view. */
   constructor(close = false) {
     this.close = close;
   }
@@ -55,18 +56,18 @@ export class Camera {
   /** Back to where the whole mat is in view. */
   home(glide: boolean): void {
     this.moved = false;
-    const goal = this.framed();
-    if (glide) this.goal = goal;
+    const framed = this.framed();
+    if (glide) this.destination = framed;
     else {
-      Object.assign(this, { yaw: goal.yaw, pitch: goal.pitch, distance: goal.distance });
-      this.target.copy(goal.target);
+      Object.assign(this, { yaw: framed.yaw, pitch: framed.pitch, distance: framed.distance });
+      this.target.copy(framed.target);
       this.place();
     }
   }
 
   orbit(dx: number, dy: number): void {
     this.moved = true;
-    this.goal = null;
+    this.destination = null;
     this.yaw -= dx * 0.006;
     this.pitch = Math.max(0.12, Math.min(1.5, this.pitch + dy * 0.005));
     this.place();
@@ -74,14 +75,14 @@ export class Camera {
 
   zoom(factor: number): void {
     this.moved = true;
-    this.goal = null;
+    this.destination = null;
     this.distance = Math.max(1.2, Math.min(30, this.distance * factor));
     this.place();
   }
 
   pan(dx: number, dy: number, height: number): void {
     this.moved = true;
-    this.goal = null;
+    this.destination = null;
     const scale = (2 * this.distance * Math.tan((LENS * Math.PI) / 360)) / height;
     const right = new THREE.Vector3(Math.cos(this.yaw), 0, -Math.sin(this.yaw));
     const away = new THREE.Vector3(-Math.sin(this.yaw), 0, -Math.cos(this.yaw));
@@ -90,15 +91,15 @@ export class Camera {
     this.place();
   }
 
-  /** Glide on; whether the picture changed. */
+  /** Glide towards the target pose. Returns whether the picture changed. */
   step(seconds: number): boolean {
-    if (!this.goal) return false;
+    if (!this.destination) return false;
     const k = 1 - Math.exp(-9 * seconds);
-    this.yaw += (this.goal.yaw - this.yaw) * k;
-    this.pitch += (this.goal.pitch - this.pitch) * k;
-    this.distance += (this.goal.distance - this.distance) * k;
-    this.target.lerp(this.goal.target, k);
-    if (Math.abs(this.goal.distance - this.distance) < 1e-3 && Math.abs(this.goal.yaw - this.yaw) < 1e-3) this.goal = null;
+    this.yaw += (this.destination.yaw - this.yaw) * k;
+    this.pitch += (this.destination.pitch - this.pitch) * k;
+    this.distance += (this.destination.distance - this.distance) * k;
+    this.target.lerp(this.destination.target, k);
+    if (Math.abs(this.destination.distance - this.distance) < 1e-3 && Math.abs(this.destination.yaw - this.yaw) < 1e-3) this.destination = null;
     this.place();
     return true;
   }

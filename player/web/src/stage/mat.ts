@@ -1,5 +1,5 @@
 // The arena as a cutting mat printed to scale: a 0.5 m grid, a tick every 10 cm along every edge, numbers in metres
-// where the grid's lines meet the rim. Off the mat is out: the slab's edge shows the drop.
+// where the grid's lines meet the rim. The edge of the slab shows where bodies fall off.
 
 import * as THREE from "three";
 import type { TopologyBody } from "../wire/frames";
@@ -41,7 +41,7 @@ export class Mat {
     surface.position.y = top + 0.0005;
     surface.receiveShadow = true;
 
-    // The slab's own mesh below, so that what is seen is what is fallen off; a lip above it catches the light.
+    // The mesh of the slab itself, so that the visible edge is the edge that bodies fall off.
     const slab = new THREE.BufferGeometry();
     slab.setAttribute("position", new THREE.BufferAttribute(body.vertices.slice(), 3));
     slab.setIndex(new THREE.BufferAttribute(body.faces.slice(), 1));

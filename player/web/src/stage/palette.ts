@@ -2,7 +2,7 @@
 
 export const PLAYER_COLOURS = ["#F58220", "#8ED6FF", "#D63A2B", "#F6F1E4", "#A487FF", "#C6DB4A", "#3B62E8", "#34C2A0"] as const;
 
-/** Marks in the order in which they are given out: red and cobalt, the darkest on the mat, last. */
+/** Marks in the order of seats. Red and cobalt, the darkest on the mat, come last. */
 const GIVEN = [0, 1, 4, 3, 5, 7, 2, 6] as const;
 
 /** The mark (0 to 7: colour and shape) of a seat. */
@@ -10,14 +10,14 @@ export function markOfSeat(seat: number): number {
   return GIVEN[((seat % 8) + 8) % 8]!;
 }
 
-/** The mark of someone without a seat: always the same for the same player. */
+/** The mark of a player without a seat: always the same for one player. */
 export function markOfPlayer(player: string): number {
   let hash = 0;
   for (const char of player) hash = (hash * 31 + char.charCodeAt(0)) >>> 0;
   return GIVEN[hash % 6]!;
 }
 
-/** What nobody owns: stone, oak, slate; never a player's colour. */
+/** The colours of bodies without a seat: stone, oak, slate; never a player's colour. */
 export const PROP = "#8FA39B";
 const PROPS = [PROP, "#B9A88C", "#9FB0BC", "#C7C2B4"] as const;
 

@@ -1,4 +1,4 @@
-// Draws bodies on nothing, one after another, with the stage's own material and light.
+// Draws pictures of bodies on a transparent ground, one after another, with the material and light of the stage.
 
 import * as THREE from "three";
 import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
@@ -16,7 +16,7 @@ export async function draw(ids: readonly string[], colour: string, theme: "dark"
   const world = WORLD[theme];
   const canvas = document.createElement("canvas");
   const renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true, preserveDrawingBuffer: true });
-  // Without a graphics card a picture of full finish takes a second: plainer and smaller ones do.
+  // Without a graphics card a picture with all effects takes a second, so it is drawn plainer and smaller.
   const plain = drawsInSoftware();
   renderer.setSize(plain ? WIDTH / 2 : WIDTH, plain ? HEIGHT / 2 : HEIGHT, false);
   renderer.toneMapping = THREE.NeutralToneMapping;

@@ -49,7 +49,7 @@ export interface View {
   /** Elastic bodies' vertices between two frames. */
   elastic(a: Float32Array, b: Float32Array, t: number, active: readonly boolean[]): void;
   update(poses: Poses, aim: AimPicture | null, ring: number | null): void;
-  /** Draw; whether anything may still be moving by itself (a gliding camera). */
+  /** Draw. Returns whether the camera is still gliding. */
   render(seconds: number): boolean;
   resize(width: number, height: number): void;
   screen(x: number, y: number, z: number): ScreenPoint;
@@ -61,7 +61,7 @@ export interface View {
   pan(dx: number, dy: number): void;
   zoom(factor: number): void;
   home(glide: boolean): void;
-  /** A slower machine: the next plainer tier. Returns its name, or null when there is none. */
+  /** Switch to the next plainer tier. Returns its name, or null when there is none. */
   plainer(): string | null;
   dispose(): void;
 }

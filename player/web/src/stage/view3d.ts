@@ -1,4 +1,4 @@
-// The stage in three dimensions. One renderer, three tiers: A shadows and full silicone, B blobs only, C plain.
+// The picture in three dimensions. Tiers: A has shadows and the full material, B contact shadows only, C plain materials.
 
 import * as THREE from "three";
 import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";

@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { tell } from "../app/store";
+import { notify } from "../app/store";
 import { bearing, firstAim, fullSpeed, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
 import type { Aim } from "../session/aim";
 import type { SessionClient } from "../session/client";
@@ -61,7 +61,7 @@ export function useAim(client: SessionClient, state: SessionState, seat: number 
       if (answer.ok) setSent({ tick: answer.tick });
       else {
         setSent(null);
-        tell("bad", "Not sent.", `${answer.error.message}.`);
+        notify("bad", "Not sent.", `${answer.error.message}.`);
       }
     });
   };

@@ -10,7 +10,7 @@ const SEAT_KEPT_S = 15;
 
 export function Banners() {
   const current = client.value;
-  const told = notice.value;
+  const shown = notice.value;
   return (
     <div class="notes" role="status" aria-live="assertive">
       {!current && !online.value && (
@@ -21,11 +21,11 @@ export function Banners() {
         </div>
       )}
       {current && <LinkBanner client={current} />}
-      {told && (
-        <div class={`note ${told.kind}`}>
-          <Icon name={told.kind === "ok" ? "check" : "warn"} />
+      {shown && (
+        <div class={`note ${shown.kind}`}>
+          <Icon name={shown.kind === "ok" ? "check" : "warn"} />
           <span class="sp">
-            <b>{told.title}</b> {told.text}
+            <b>{shown.title}</b> {shown.text}
           </span>
           <button class="btn ghost s sq" aria-label="Close this line" onClick={() => (notice.value = null)}>
             <Icon name="cross" />

@@ -4,7 +4,7 @@ import type { SessionClient } from "../session/client";
 import { gap, group } from "../text/format";
 
 export function Measures({ client }: { client: SessionClient }) {
-  const told = client.telemetry.value;
+  const telemetry = client.telemetry.value;
   const hz = Math.round(1 / client.step.value);
   return (
     <section class="tile grow wide" aria-label="Measures">
@@ -12,16 +12,16 @@ export function Measures({ client }: { client: SessionClient }) {
       <div class="in">
         <dl class="kv">
           <dt>Tick</dt>
-          <dd data-test="tick">{told ? group(told.tick) : "–"}</dd>
+          <dd data-test="tick">{telemetry ? group(telemetry.tick) : "–"}</dd>
           <dt>Step</dt>
           <dd>1/{hz} s</dd>
           <dt>Contacts</dt>
-          <dd>{told ? group(told.contacts) : "–"}</dd>
+          <dd>{telemetry ? group(telemetry.contacts) : "–"}</dd>
           <dt>Gap</dt>
-          <dd>{told ? gap(told.gap) : "–"}</dd>
+          <dd>{telemetry ? gap(telemetry.gap) : "–"}</dd>
           <dt>Smallest so far</dt>
           <dd class="good" data-test="smallest">
-            {told ? gap(told.smallest) : "–"}
+            {telemetry ? gap(telemetry.smallest) : "–"}
           </dd>
         </dl>
         <p class="small mute">The gap has never been zero.</p>

@@ -7,7 +7,7 @@ export type Images = ReadonlyMap<string, string>;
 
 const cache = new Map<string, Signal<Images>>();
 
-/** Body id to an image's address; fills up while they are drawn, stays empty where there is no WebGL. */
+/** Body id to image address. Fills while the pictures are drawn; stays empty without WebGL. */
 export function portraits(ids: readonly string[], colour: string, theme: "dark" | "light"): Signal<Images> {
   const key = `${colour} ${theme} ${ids.join()}`;
   let made = cache.get(key);

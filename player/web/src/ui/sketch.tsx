@@ -1,4 +1,4 @@
-// What a mode looks like, drawn on a piece of its mat: for the lobbies in which nothing is to be chosen.
+// A sketch of a mode, for waiting lobbies in which there is no body to choose.
 
 import type { ComponentChildren } from "preact";
 

@@ -1,4 +1,4 @@
-// The stage inside the framework: made once, fed by signals, disposed with its element.
+// The stage as a component: made once per client, updated by signals, disposed with its element.
 
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";

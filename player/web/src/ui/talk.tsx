@@ -1,4 +1,4 @@
-// The log in words and the chat, both polite live regions.
+// The log and the chat, both polite live regions.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionClient } from "../session/client";
