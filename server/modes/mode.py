@@ -1,21 +1,22 @@
-"""What a mode is: the types that the simulation and every mode share. Data and one protocol, no rules.
+"""The interface of a mode, and the types that the simulation and every mode share.
 
-    setup   -> (Scene, state, events)    the bodies, and where the rules stand before the first tick
-    apply   -> (state, effect, events)   one admitted input
-    plan    -> Control                   what steers the coming tick: drag, handles
-    on_tick -> (state, effect, events)   what the tick meant: damage, outs, the end of a turn
-    legal, result, bot                   what may be done; how it ended; what a program would do
+    setup   -> (state, events)           the state before the first tick
+    scene   -> Scene                     the bodies
+    apply   -> (state, effect, events)   takes one admitted input
+    plan    -> Control                   steers the coming tick: drag, handles
+    on_tick -> (state, effect, events)   reads what a tick did: damage, outs, the end of a turn
+    legal, result, bot                   the legal actions, the result, the choice of a bot
 
-A mode is pure: no clock, store, socket or global randomness, so that a replay, a look-ahead and a fork agree
-with the session. Modes and bots import ``server.physics.world_state`` and ``lobby`` only: a bot process needs no
-solver.
+A mode is pure: it uses no clock, store, socket or global randomness, so that a replay, a look-ahead and a fork agree
+with the session. Modes import only server/physics/world_state.py and lobby/, so that a bot process loads no solver. This
+module must never contain the rules of a mode.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,9 +31,9 @@ __all__ = [
     "Action",
     "CatalogueBody",
     "Effect",
-    "Event",
     "Look",
     "Mode",
+    "ModeEvent",
     "Outcome",
     "Phase",
     "Result",
@@ -40,15 +41,19 @@ __all__ = [
     "Seat",
     "Standing",
     "View",
+    "convert_params",
+    "describe_seat",
     "stream",
 ]
 
+Params = TypeVar("Params", bound=msgspec.Struct)
+
 Phase = Literal["acting", "moving", "over"]
-"""acting: the world stands and waits for one seat. moving: it runs. over: nothing runs any more."""
+"""acting: the world is at rest and waits for one seat. moving: the world runs. over: the session has its result."""
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """One player's place in a session, as the simulation sees it. ``body``: a catalogue id."""
+    """The place of one player in a session. ``body``: a catalogue id."""
 
     seat: int
     player: str
@@ -59,7 +64,7 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class CatalogueBody(msgspec.Struct, frozen=True):
-    """One entry of catalogue.json (units there). ``computed`` holds what follows from the mesh."""
+    """One entry of catalogue/catalogue.json, which states the units. ``computed``: quantities of the mesh."""
 
     id: str
     name: str
@@ -81,8 +86,8 @@ class CatalogueBody(msgspec.Struct, frozen=True):
         return self.computed["mass"]
 
 
-class Event(msgspec.Struct, frozen=True):
-    """Something that happened, for people, bots and streams; the simulation adds tick and time_sim."""
+class ModeEvent(msgspec.Struct, frozen=True):
+    """An event of a session, for people, bots and streams. The simulation adds ``tick`` and ``time_sim`` to ``d``."""
 
     type: str
     d: dict[str, Any]
@@ -91,7 +96,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Score(msgspec.Struct, frozen=True):
-    """What a finished session is worth to one seat: ``place`` 1 is best, ties share; ``xp`` experience
+    """The score of one seat in a finished session. ``place``: 1 is best, tied seats share one. ``xp``: experience
     points."""
 
     place: int
@@ -100,7 +105,7 @@ class Score(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """How a session ended. places: seat -> place; winner: None for a draw."""
+    """How a session ended. ``places``: seat -> place. ``winner``: a seat, None for a draw."""
 
     places: dict[int, int]
     winner: int | None
@@ -109,7 +114,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What anyone may see of one seat while it plays; the server keeps it in the store, for redis-cli."""
+    """The public state of one seat while it plays. The server keeps it in the store."""
 
     health: float
     points: float
@@ -117,8 +122,8 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """What a bot decided: the kind and the arguments of an input. ``candidates``: how many a planner
-    weighed."""
+    """The choice of a bot: the kind and the arguments of an input. ``candidates``: how many actions a planner
+    compared."""
 
     kind: str
     d: dict[str, Any] = {}
@@ -126,7 +131,7 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a look-ahead found after an action came to rest, one value per seat of the brief's arrays."""
+    """The result of a look-ahead, after the world came to rest. One value per seat."""
 
     health: list[float]
     alive: list[bool]
@@ -134,7 +139,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 Look = Callable[[Action], Outcome]
-"""The same solver on a copy of the world; budgeted in calls, never in seconds."""
+"""Runs an action on a copy of the world with the session's solver. The budget is a number of calls, never a time."""
 
 
 def _no_grip(body: int, handle: str) -> Vector:
@@ -143,7 +148,7 @@ def _no_grip(body: int, handle: str) -> Vector:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The world at one tick, read only; n bodies that can move, in the model's order.
+    """The world at one tick, read only: n bodies that can move, in the order of the scene.
 
     positions, velocities: centres [m] and [m/s], shape (n, 3). rows, rates: images of the local axes and
     their rates [1/s], shape (n, 3, 3), local axis first. masses [kg], shape (n,). moments: second moments of
@@ -175,13 +180,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a mode does to the world beyond the Control of its plan.
+    """A change of the world by a mode, beside the Control of its plan.
 
-    push: body -> (dv [m/s], dw [rad/s]), given before the coming tick. remove: bodies that leave now. place:
-    body -> (position [m], rotation): bodies put there now, at rest. halt: all velocities become zero now.
-    rebuild: the mode's scene has other bodies now; the other fields count those of before. mark: remember
-    world and rules as they are after this effect. undo: go back to the mark (there is one from the start),
-    the rules by the mode's ``undone``.
+    push: body -> (dv [m/s], dw [rad/s]), added before the coming tick. remove: bodies that leave now. place: body ->
+    (position [m], rotation), bodies that are moved there now, at rest. halt: all velocities become zero now. rebuild:
+    the scene has other bodies now; the body numbers of the other fields are those of the old scene. mark: save the
+    world and the state, after this effect. undo: go back to the last mark; the first mark is the start. ``Mode.undone``
+    gives the state after an undo.
     """
 
     push: Mapping[int, tuple[Vector, Vector]] = field(default_factory=dict)
@@ -194,11 +199,12 @@ class Effect:
 
 
 class Mode(Protocol):
-    """The rules of one session: built from (params, seats, catalogue), which never change; what changes is a
-    state, the mode's own frozen Struct, msgpack-able and hashed every tick.
+    """The rules of one session. An instance holds what never changes: parameters, seats and catalogue. All that varies
+    is in a state of ``state_type``, a frozen Struct that msgpack can encode; its bytes are hashed every tick.
 
-    ``seats``: fewest and most seats; ``seat_count``: of this session. Functions that refuse raise ``Refused``
-    and change nothing. The last three have an answer for modes that inherit from this class.
+    ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function that
+    refuses raises ``Refused`` and changes nothing. A class that inherits from this one may leave out ``undone``,
+    ``recall`` and ``bot``.
     """
 
     name: ClassVar[str]
@@ -211,73 +217,95 @@ class Mode(Protocol):
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        """Raises Refused for parameters, seats or bodies that cannot be played."""
+        """Raises Refused for parameters, seats or bodies that the mode does not take."""
 
-    def setup(self, seed: int) -> tuple[Any, list[Event]]:
-        """The state before the first tick and the ``set_up`` event."""
+    def setup(self, seed: int) -> tuple[Any, list[ModeEvent]]:
+        """Return the state before the first tick and the first events; ``set_up`` is one of them."""
 
     def scene(self, state: Any, seed: int) -> Scene:
-        """The scene: bodies, obstacles, constants. It changes only where an effect says ``rebuild``."""
+        """Return the scene: bodies, obstacles, constants. It changes only after an effect with ``rebuild``."""
 
     def owners(self, state: Any) -> list[tuple[int | None, str]]:
-        """Of each body of the scene, in order: the seat that owns it, and its catalogue id."""
+        """Return, for each body of the scene in order, the seat that owns it and its catalogue id."""
 
     def phase(self, state: Any) -> Phase:
-        """Whether the world waits, runs or is done with."""
+        """Return whether the world waits, runs or is over."""
 
     def actor(self, state: Any) -> int | None:
-        """The seat whose turn it is; None without turns."""
+        """Return the seat whose turn it is; None in a mode without turns."""
 
     def clock(self, state: Any) -> tuple[int, int]:
-        """(round, turn), as the events carry them."""
+        """Return (round, turn), which every event carries."""
 
     def deadline_s(self, state: Any) -> float | None:
-        """The time that the present turn is given; None without turns."""
+        """Return the time limit of the present turn [s]; None in a mode without turns."""
 
     def legal(self, state: Any, view: View, seat: int) -> ActionSpec:
-        """What that seat may do now; no kinds when nothing."""
+        """Return what the seat may do now; no kinds if it may do nothing."""
 
     def apply(
         self, state: Any, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[Any, Effect, list[Event]]:
-        """Take one input before the coming tick. Raises Refused with code and field."""
+    ) -> tuple[Any, Effect, list[ModeEvent]]:
+        """Take one input before the coming tick. Raises Refused with a code and the field at fault."""
 
     def plan(self, state: Any, view: View) -> Control | None:
-        """What steers the coming tick; None: the world stands still, only time goes on."""
+        """Return what steers the coming tick. None: the tick moves no body, only time advances."""
 
-    def on_tick(self, state: Any, before: View, view: View) -> tuple[Any, Effect, list[Event]]:
-        """Read what a tick did; ``before`` is the world that it began from, pushes included."""
+    def on_tick(self, state: Any, before: View, view: View) -> tuple[Any, Effect, list[ModeEvent]]:
+        """Read what a tick did. ``before``: the world at the beginning of the tick, after pushes."""
 
     def standing(self, state: Any) -> dict[int, Standing]:
-        """Every seat's, at any time."""
+        """Return the public state of every seat. It may be called at any time."""
 
     def result(self, state: Any) -> Result | None:
-        """The result, in phase "over"."""
+        """Return the result in phase "over", else None."""
 
     def undone(self, state: Any, marked: Any) -> Any:
-        """The state after an undo: the marked one, but for what an undo does not bring back. Only modes whose
-        effects undo have one."""
-        raise Refused(f"a {self.name} has nothing to undo", code="bad_action", field="kind")
+        """Return the state after an undo: the marked state, with what an undo keeps. Only a mode that returns effects
+        with ``undo`` needs it."""
+        raise Refused(f"the mode {self.name} has no undo", code="bad_action", field="kind")
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[Any, list[Floats | None]]:
-        """The state that a ``turn_started`` payload tells, and the four rows of each body, None for those
-        that are out. Raises Refused (bad_brief) if it is not one of this session, or nobody looks ahead in
-        the mode."""
-        raise Refused(f"nobody looks ahead in a {self.name}", code="bad_brief")
+        """Return the state that a ``turn_started`` payload describes, and for each body its four rows (centre and
+        images of the axes), or None if it is out. Raises Refused (bad_brief) for a payload of another form, and in a
+        mode without look-ahead."""
+        raise Refused(f"the mode {self.name} has no look-ahead", code="bad_brief")
 
     @staticmethod
     def bot(
         brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
     ) -> Action:
-        """The action of a program of that skill, from the public ``turn_started`` payload alone; kind "": it
-        only watches."""
+        """Return the action of a bot of that skill, from the public ``turn_started`` payload alone. An action of kind
+        "" does nothing; a mode without bots always returns it."""
         return Action(kind="")
+
+    def event(self, state: Any, type_: str, d: dict[str, Any]) -> ModeEvent:
+        """Return an event at the present round and turn."""
+        return ModeEvent(type_, d, *self.clock(state))
+
+
+def convert_params(mode: str, params: Mapping[str, Any], type_: type[Params]) -> Params:
+    """Return the parameters of a session as ``type_``. Raises Refused (bad_params)."""
+    try:
+        return msgspec.convert(dict(params), type_)
+    except msgspec.ValidationError as error:
+        raise Refused(f"not parameters of {mode}: {error}", code="bad_params", field="params") from None
+
+
+def describe_seat(seat: Seat) -> dict[str, Any]:
+    """Return a seat as the ``set_up`` event carries it."""
+    return {
+        "seat": seat.seat,
+        "player": seat.player,
+        "name": seat.name,
+        "kind": seat.kind,
+        "skill": seat.skill,
+    }
 
 
 def stream(seed: int, turn: int, seat: int) -> np.random.Generator:
-    """The random numbers of (session seed, turn, seat): a counter-based generator, so that a look-ahead, a
-    replay and a remote bot draw the same ones. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
-    3"."""
+    """Return the random generator of (session seed, turn, seat). It is counter-based, so that a look-ahead, a replay
+    and a remote bot draw the same numbers. Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"."""
     key = np.array(
         [seed & 0xFFFFFFFFFFFFFFFF, ((turn & 0xFFFFFFFF) << 32) | (seat & 0xFFFFFFFF)], dtype=np.uint64
     )

@@ -1,10 +1,10 @@
-"""Modes from outside of the package: the Python files that the setting MODES names.
+"""Modes outside of the package: the Python files that the setting MODES names.
 
-    MODES=putt.py,rules/tag  ->  find_sources -> their files, for physics_id
-                             ->  load_modes   -> name -> class; a file says which classes by MODES = (Putt,)
+    MODES=putt.py,rules/tag  ->  find_sources -> the files, for physics_id
+                             ->  load_modes   -> name -> class; each file lists its classes in MODES = (Putt,)
 
-Rules are code: they are loaded once per process, and a file that cannot be used stops the process with one line. This
-module must never change what a mode of the package is.
+The files are loaded once per process. A file that cannot be used stops the process with one line. This module must
+never replace a mode of the package.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from tussle.server.modes.mode import Mode
 __all__ = ["find_sources", "load_modes"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
-_FUNCTIONS = tuple(name for name, _ in inspect.getmembers(Mode, inspect.isfunction) if name[0] != "_")
+_FUNCTIONS = tuple(
+    name for name, _ in inspect.getmembers(Mode, inspect.isfunction) if name[0] != "_" and name != "event"
+)
 
 
 def find_sources(setting: str) -> list[Path]:
-    """The files of the modes that the setting names, of a folder all modules in it. Raises BadSetting."""
+    """Return the files that the setting names, and all Python files of its folders. Raises BadSetting."""
     found: list[Path] = []
     for path in _paths(setting):
         found += sorted(path.glob("**/*.py")) if path.is_dir() else [path]
@@ -38,17 +40,18 @@ def find_sources(setting: str) -> list[Path]:
 
 
 def load_modes(setting: str, taken: Iterable[str]) -> dict[str, type[Mode]]:
-    """The modes that the setting names. Raises BadSetting for what is no mode or has a name that is ``taken``."""
+    """Return the modes that the setting names. Raises BadSetting for an object that is not a mode, and for a name in
+    ``taken``."""
     modes: dict[str, type[Mode]] = {}
     taken = set(taken)
     for path in _paths(setting):
         named = getattr(_load(path), "MODES", None)
         if not isinstance(named, (tuple, list)) or not named:
-            raise BadSetting(f"MODES={path}: must say MODES = (YourMode,)")
+            raise BadSetting(f"MODES={path}: must define MODES = (YourMode,)")
         for mode in named:
             _check(path, mode)
             if mode.name in taken:
-                raise BadSetting(f"MODES={path}: there is a mode called {mode.name!r} already")
+                raise BadSetting(f"MODES={path}: a mode called {mode.name!r} exists already")
             taken.add(mode.name)
             modes[mode.name] = mode
     return modes
@@ -58,12 +61,12 @@ def _paths(setting: str) -> list[Path]:
     paths = [Path(word.strip()).resolve() for word in setting.split(",") if word.strip()]
     for path in paths:
         if not ((path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()):
-            raise BadSetting(f"MODES={path}: neither a file .py nor a folder with an __init__.py")
+            raise BadSetting(f"MODES={path}: neither a .py file nor a folder with an __init__.py")
     return paths
 
 
 def _load(path: Path) -> ModuleType:
-    """Import a file, or a folder as a package, under a name of its own."""
+    """Import a file, or a folder as a package, as the module tussle_modes_NAME."""
     folder = path.is_dir()
     spec = importlib.util.spec_from_file_location(
         f"tussle_modes_{path.stem}",
@@ -72,7 +75,7 @@ def _load(path: Path) -> ModuleType:
     )
     assert spec is not None and spec.loader is not None, path
     if spec.name in sys.modules:
-        raise BadSetting(f"MODES={path}: another one is called {path.stem!r} too")
+        raise BadSetting(f"MODES={path}: another file is called {path.stem!r} too")
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -83,9 +86,9 @@ def _load(path: Path) -> ModuleType:
 
 
 def _check(path: Path, mode: Any) -> None:
-    """What can be told before a session is played."""
+    """Check what can be checked before a session starts. Raises BadSetting."""
     if not inspect.isclass(mode):
-        raise BadSetting(f"MODES={path}: {mode!r} is no class")
+        raise BadSetting(f"MODES={path}: {mode!r} is not a class")
     given = {name: getattr(mode, name, None) for name in Mode.__annotations__}
     sound = {
         "name": isinstance(given["name"], str) and _NAME.fullmatch(given["name"]),

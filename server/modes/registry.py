@@ -1,5 +1,5 @@
-"""The modes by name: the rules that a session can have, ours and those of the setting MODES. Importing them loads
-numpy, never a solver.
+"""The modes by name: those of the package and those of the setting MODES. Importing this module must never load a
+solver.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["all_modes", "get_mode", "outside_sources"]
 
 @cache
 def all_modes() -> dict[str, type[Mode]]:
-    """Every mode by its name, the same in all processes of a server. Raises BadSetting for what MODES names."""
-    ours: dict[str, type[Mode]] = {mode.name: mode for mode in (Duel, Curling, Sandbox, SpringDamper)}
-    return ours | load_modes(Settings.read().modes, ours)
+    """Return every mode by its name. Raises BadSetting if a file of the setting MODES cannot be used."""
+    built_in: dict[str, type[Mode]] = {mode.name: mode for mode in (Duel, Curling, Sandbox, SpringDamper)}
+    return built_in | load_modes(Settings.read().modes, built_in)
 
 
 def get_mode(name: str) -> type[Mode]:
-    """The mode of that name. Raises Refused (unknown_mode)."""
+    """Return the mode of that name. Raises Refused (unknown_mode)."""
     try:
         return all_modes()[name]
     except KeyError:
@@ -35,5 +35,5 @@ def get_mode(name: str) -> type[Mode]:
 
 
 def outside_sources() -> list[Path]:
-    """The files of the modes that are not of this package. Raises BadSetting."""
+    """Return the files of the modes outside of the package. Raises BadSetting."""
     return find_sources(Settings.read().modes)

@@ -20,7 +20,17 @@ import msgspec
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.rules.actions import ActionSpec
 from tussle.lobby.wire.frames import Frame, Topology, encode_frame, encode_topology
-from tussle.server.modes.mode import CatalogueBody, Effect, Event, Mode, Phase, Result, Seat, Standing, View
+from tussle.server.modes.mode import (
+    CatalogueBody,
+    Effect,
+    Mode,
+    ModeEvent,
+    Phase,
+    Result,
+    Seat,
+    Standing,
+    View,
+)
 from tussle.server.modes.registry import get_mode
 from tussle.server.physics.world_state import ContactCheck
 
@@ -272,7 +282,7 @@ class Simulation:
             turn_round, turn = self.mode.clock(self.rules)
             told = {"code": error.reason, "field": error.field, "message": error.message}
             d = {"seat": given.seat, "id": given.id, "kind": given.kind, **told}
-            events, effect = [Event("refused", d, turn_round, turn)], Effect()
+            events, effect = [ModeEvent("refused", d, turn_round, turn)], Effect()
         self._affect(effect)
         if given.id:
             self._acks = (*self._acks[: given.seat], given.id, *self._acks[given.seat + 1 :])
@@ -308,7 +318,7 @@ class Simulation:
         if effect.mark:
             self._mark = self._world, self.rules
 
-    def _stamped(self, event: Event, tick: int) -> tuple[int, str, dict[str, Any]]:
+    def _stamped(self, event: ModeEvent, tick: int) -> tuple[int, str, dict[str, Any]]:
         time_sim = tick * self._world.model.dt
         clock = {"tick": tick, "time_sim": time_sim, "round": event.round, "turn": event.turn}
         return tick, event.type, {**clock, **event.d}

@@ -1,5 +1,7 @@
-"""The curling bot: draws to the button, or takes out the foe's stone that lies best. It sees the brief
-only."""
+"""The bot of curling: it draws to the button, or takes out the best stone of a foe.
+
+It must never use what its brief, the payload of ``turn_started``, does not contain.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,17 @@ from tussle.server.modes.mode import Action
 __all__ = ["SKILLS", "decide"]
 
 SKILLS = {"random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0}
-"""Skill -> sigma, as in the duel: here a twelfth of it in azimuth [degrees] and a quarter of it, in percent,
-in speed."""
+"""Skill -> sigma of the errors: a twelfth of it in azimuth [degrees] and a quarter of it, in percent, in speed."""
 
 _EXTRA = 1.5  # m that a take-out would slide on behind its aim
-_LOSS = 1.035  # measured: a stone stops that much short of v^2 / (2 mu g)
-_WIDTH = 0.53  # m between two centres that pass one another
+_LOSS = 1.035  # measured: v^2 / (2 mu g) over the distance that a stone really slides
+_WIDTH = 0.53  # m between two centres that pass without contact
 _SPREAD = (0.0, 0.2, 0.4, 0.6, 0.8)  # m from the button, of places to draw to
 
 
 def decide(brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Generator) -> Action:
-    """Take the foe's best stone out if the way to it is free, else draw to the free place nearest to the
-    button, else open the way at full speed. Raises ValueError for an unknown skill."""
+    """Return the action of the bot. It takes out the best stone of a foe if the way to it is free, else draws to the
+    free place nearest to the button, else clears the way at full speed. Raises ValueError for an unknown skill."""
     name = skill.partition(":")[0]
     if name not in SKILLS:
         raise ValueError(f"no skill is called {skill!r}")
@@ -46,7 +47,7 @@ def decide(brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Gener
 
 
 def _aim(brief: Mapping[str, Any], seat: int) -> tuple[float, float, float]:
-    """Where to (x, z) and how much farther than that [m]."""
+    """The target (x, z), and the extra distance beyond it [m]."""
     house, radius = brief["house"]["x"], brief["house"]["rings"][-1]
     stones = [(stone["position"][0], stone["position"][2]) for stone in brief["stones"]]
     away = [math.hypot(x - house, z) for x, z in stones]
@@ -65,7 +66,7 @@ def _aim(brief: Mapping[str, Any], seat: int) -> tuple[float, float, float]:
 
 
 def _is_free(place: tuple[float, float], stones: list[tuple[float, float]]) -> bool:
-    """Whether a stone slides from the launch line to a place without touching another."""
+    """Whether a stone can slide from the launch line to a place without touching another one."""
     way = math.hypot(*place)
     along = place[0] / way, place[1] / way
     for x, z in stones:

@@ -1,10 +1,10 @@
-"""Curling (game.md, 9): stones slide down a sheet in turn; the nearest to the button count.
+"""Curling: the seats slide stones down a sheet in turns. The stones nearest to the button score.
 
     settling -> acting -> moving -> acting -> ... -> end scored -> ... -> over
 
-Stone k of the i-th seat is body i * stones + k; it is out of the world until its turn, and after it was lost.
-One CurlingState holds all that varies. Angles in degrees; the sheet runs along +x from the launch line. It
-must never draw a random number.
+An end is over when each seat has thrown all of its stones. Stone k of seat i is body i * stones + k. It is out of the
+world until it is thrown, and after it is lost. Angles in degrees. The sheet runs along +x from the launch line. This
+mode must never draw a random number.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
+from tussle.lobby.rules.actions import ActionField, ActionKind, check_action
 from tussle.lobby.rules.scenes import Body, Material, Quaternion, Recipe, Scene, Vector
-from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.curling import bot as curling_bot
 from tussle.server.modes.curling.state import (
     DHAT,
@@ -31,8 +31,6 @@ from tussle.server.modes.curling.state import (
     LAUNCH,
     LIMIT_S,
     OFF_BELOW_Y,
-    REST_SPEED,
-    REST_TICKS,
     RINGS,
     SHEET,
     SHEET_CENTRE,
@@ -49,15 +47,16 @@ from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
-    Event,
     Look,
+    ModeEvent,
     Result,
     Score,
     Seat,
     Standing,
     View,
+    describe_seat,
 )
-from tussle.server.modes.turn_mode import TurnMode, TurnParams
+from tussle.server.modes.turn_mode import REST_TICKS, TurnMode, TurnParams, base_xp, count_quiet, find_winner
 from tussle.server.physics.world_state import Control, Floats
 
 __all__ = ["Curling"]
@@ -86,6 +85,7 @@ class Curling(TurnMode):
     seats: ClassVar[tuple[int, int]] = (2, 4)
     state_type: ClassVar[type[msgspec.Struct]] = CurlingState
     params_type: ClassVar[type[TurnParams]] = CurlingParams
+    action_kinds: ClassVar[tuple[ActionKind, ...]] = _KINDS
     params: CurlingParams
 
     def __init__(
@@ -98,7 +98,7 @@ class Curling(TurnMode):
 
     # Set-up
 
-    def setup(self, seed: int) -> tuple[CurlingState, list[Event]]:
+    def setup(self, seed: int) -> tuple[CurlingState, list[ModeEvent]]:
         state = CurlingState(
             stage="settling",
             order=TurnOrder.of(range(self.seat_count)),
@@ -112,21 +112,12 @@ class Curling(TurnMode):
             "params": msgspec.to_builtins(self.params),
             "sheet": {"size": list(SHEET), "centre": SHEET_CENTRE},
             "house": {"x": HOUSE, "rings": list(RINGS)},
-            "seats": [
-                {
-                    "seat": seat.seat,
-                    "player": seat.player,
-                    "name": seat.name,
-                    "kind": seat.kind,
-                    "skill": seat.skill,
-                }
-                for seat in self.players
-            ],
+            "seats": [describe_seat(seat) for seat in self.players],
         }
-        return state, [_tell(state, "set_up", payload)]
+        return state, [self.event(state, "set_up", payload)]
 
     def scene(self, state: CurlingState, seed: int) -> Scene:
-        """All stones stand on the sheet; the first tick takes them off it."""
+        """Return the sheet with all stones on it; the first tick removes them."""
         stones = tuple(
             Body(
                 id=f"stone-{number // self.params.stones}-{number % self.params.stones}",
@@ -151,17 +142,13 @@ class Curling(TurnMode):
     def _owner(self, stone: int) -> int:
         return stone // self.params.stones
 
-    # Where the rules stand
+    # Queries
 
     def standing(self, state: CurlingState) -> dict[int, Standing]:
         return {
             seat: Standing(health=0.0, points=float(points), out=not state.order.lives(seat))
             for seat, points in enumerate(state.points)
         }
-
-    def legal(self, state: CurlingState, view: View, seat: int) -> ActionSpec:
-        acts = state.stage == "acting" and seat == state.order.current
-        return ActionSpec(seat=seat, kinds=_KINDS if acts else ())
 
     def _stone(self, state: CurlingState) -> int:
         """The stone of the present turn."""
@@ -171,35 +158,37 @@ class Curling(TurnMode):
 
     def apply(
         self, state: CurlingState, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[CurlingState, Effect, list[Event]]:
+    ) -> tuple[CurlingState, Effect, list[ModeEvent]]:
         self.check_turn(state, seat, kind)
         if kind == "leave":
             return self._leave(state, seat)
         stone = self._stone(state)
         if kind == "skip":
-            events = [_tell(state, "action", {"seat": seat, "kind": kind, "stone": stone, "timed_out": True})]
+            events = [
+                self.event(state, "action", {"seat": seat, "kind": kind, "stone": stone, "timed_out": True})
+            ]
             state = self._lost(msgspec.structs.replace(state, stage="moving", skipped=True), [stone])
-            if state.order.skips_of(seat) + 1 >= SKIPS_TO_LEAVE:
+            if self._is_last_skip(state, seat):
                 state, _, more = self._leave(state, seat)
                 events += more
             return state, Effect(remove=(stone,)), events
         d = check_action(self.legal(state, view, seat), kind, d)
         azimuth, speed = math.radians(d["azimuth"]), SPEED * d["power"]
         push = (speed * math.cos(azimuth), 0.0, speed * math.sin(azimuth)), (0.0, d["spin"], 0.0)
-        told = {"seat": seat, "kind": kind, "stone": stone, "timed_out": False, **d}
+        payload = {"seat": seat, "kind": kind, "stone": stone, "timed_out": False, **d}
         state = msgspec.structs.replace(state, stage="moving")
-        return state, Effect(push={stone: push}), [_tell(state, "action", told)]
+        return state, Effect(push={stone: push}), [self.event(state, "action", payload)]
 
-    def _leave(self, state: CurlingState, seat: int) -> tuple[CurlingState, Effect, list[Event]]:
-        """The seat's stones stay where they are; a stone that waits to be thrown goes."""
+    def _leave(self, state: CurlingState, seat: int) -> tuple[CurlingState, Effect, list[ModeEvent]]:
+        """Take a seat out. Its thrown stones stay where they are; a stone that waits to be thrown is removed."""
         place = len(state.order.living_seats)
-        told = _tell(state, "out", {"seat": seat, "cause": "forfeit", "place": place})
+        out = self.event(state, "out", {"seat": seat, "cause": "forfeit", "place": place})
         thrown = state.stage == "moving" or seat != state.order.current
         remove = () if thrown else (self._stone(state),)
         state = msgspec.structs.replace(
             self._lost(state, remove), order=state.order.eliminate(seat), left=(*state.left, seat)
         )
-        return state, Effect(remove=remove), [told]
+        return state, Effect(remove=remove), [out]
 
     @staticmethod
     def _lost(state: CurlingState, stones: Sequence[int]) -> CurlingState:
@@ -217,16 +206,16 @@ class Curling(TurnMode):
 
     def on_tick(
         self, state: CurlingState, before: View, view: View
-    ) -> tuple[CurlingState, Effect, list[Event]]:
+    ) -> tuple[CurlingState, Effect, list[ModeEvent]]:
         if state.stage == "settling":
             state, stone, events = self._begin_turn(state, view, ())
             others = tuple(other for other in range(self.stone_count) if other != stone)
             return state, Effect(remove=others, place={stone: (LAUNCH, _UPRIGHT)}, halt=True), events
-        if state.stage == "acting":  # a tick that only let a seat leave; the world still waits
-            if state.order.lives(state.order.current) and len(state.order.living_seats) > 1:
+        if state.stage == "acting":  # the tick only takes out a seat that left; the world still waits
+            if self._keeps_waiting(state):
                 return state, Effect(halt=True), []
             return self._end_turn(state, view, [], [])
-        state, events = self._tell_blows(state, before, view)
+        state, events = self._find_blows(state, before, view)
         off = [
             stone for stone, on in enumerate(state.on_sheet) if on and view.positions[stone, 1] < OFF_BELOW_Y
         ]
@@ -234,18 +223,19 @@ class Curling(TurnMode):
             actor = state.order.current
             driven = tuple(stone for stone in off if self._owner(stone) != actor)
             state = msgspec.structs.replace(self._lost(state, off), driven_off=state.driven_off + driven)
-            events += [_tell(state, "stone_lost", {"stone": stone, "cause": "off"}) for stone in off]
-        on = [stone for stone, there in enumerate(state.on_sheet) if there]
-        speed = max(np.abs(view.velocities[on]).max(initial=0.0), np.abs(view.rates[on]).max(initial=0.0))
+            events += [self.event(state, "stone_lost", {"stone": stone, "cause": "off"}) for stone in off]
+        on = [stone for stone, present in enumerate(state.on_sheet) if present]
         state = msgspec.structs.replace(
-            state, ticks=state.ticks + 1, quiet=state.quiet + 1 if speed < REST_SPEED else 0
+            state, ticks=state.ticks + 1, quiet=count_quiet(state.quiet, view.velocities[on], view.rates[on])
         )
         if state.quiet < REST_TICKS and state.ticks < round(LIMIT_S / view.dt):
             return state, Effect(remove=tuple(off)), events
         return self._end_turn(state, view, off, events)
 
-    def _tell_blows(self, state: CurlingState, before: View, view: View) -> tuple[CurlingState, list[Event]]:
-        """A blow is told when it begins; it does no damage."""
+    def _find_blows(
+        self, state: CurlingState, before: View, view: View
+    ) -> tuple[CurlingState, list[ModeEvent]]:
+        """Return an event for each blow that begins in this tick. Blows do no damage."""
         if not view.impulses[: self.stone_count, : self.stone_count].any():
             return (msgspec.structs.replace(state, struck=()), []) if state.struck else (state, [])
         none = (False,) * self.stone_count
@@ -253,7 +243,7 @@ class Curling(TurnMode):
         drag = self._drag(state, view.dt)
         hits = find_hits(DamageRules(), before, view, drag, toughness, none, None)
         events = [
-            _tell(
+            self.event(
                 state,
                 "blow",
                 {
@@ -272,7 +262,7 @@ class Curling(TurnMode):
     # Turns and ends
 
     def _lying(self, state: CurlingState, view: View) -> tuple[Lying, ...]:
-        """Where the stones on the sheet are; the rotation by the image of the local x axis."""
+        """The places of the stones on the sheet. The yaw is that of the image of the local x axis."""
         return tuple(
             Lying(
                 stone,
@@ -289,8 +279,8 @@ class Curling(TurnMode):
 
     def _begin_turn(
         self, state: CurlingState, view: View, lying: tuple[Lying, ...]
-    ) -> tuple[CurlingState, int, list[Event]]:
-        """The next stone comes to the launch line: its number."""
+    ) -> tuple[CurlingState, int, list[ModeEvent]]:
+        """Begin a turn with the next stone; return its number too."""
         stone = self._stone(state)
         state = msgspec.structs.replace(
             state,
@@ -319,18 +309,19 @@ class Curling(TurnMode):
             "house": {"x": HOUSE, "rings": list(RINGS)},
             "rules": {"speed": SPEED, "friction": FRICTION, "gravity": 9.81, "guarded": self._guarded(state)},
         }
-        return state, stone, [_tell(state, "turn_started", payload)]
+        return state, stone, [self.event(state, "turn_started", payload)]
 
     def _guarded(self, state: CurlingState) -> bool:
-        """Whether this throw is one of the first of its end, which may drive no other's stone off."""
+        """Whether this throw is one of the first GUARDED of its end, which must not drive a stone of another seat
+        off."""
         rounds = state.order.round - state.first_round
         return rounds * len(state.order.order) + state.order.position < GUARDED
 
     def _end_turn(
-        self, state: CurlingState, view: View, off: Sequence[int], events: list[Event]
-    ) -> tuple[CurlingState, Effect, list[Event]]:
-        """Undo what the guard rule forbids, take short stones off, score the end; then the next turn, or the
-        result."""
+        self, state: CurlingState, view: View, off: Sequence[int], events: list[ModeEvent]
+    ) -> tuple[CurlingState, Effect, list[ModeEvent]]:
+        """End the turn: undo a throw that the guard rule forbids, remove short stones, and score the end if it is over.
+        Then begin the next turn, or give the result."""
         undone = bool(state.driven_off) and self._guarded(state)
         place: Placing = {}
         if undone:
@@ -342,7 +333,9 @@ class Curling(TurnMode):
             short = [
                 stone for stone, on in enumerate(state.on_sheet) if on and view.positions[stone, 0] < SHORT_OF
             ]
-            events = events + [_tell(state, "stone_lost", {"stone": one, "cause": "short"}) for one in short]
+            events = events + [
+                self.event(state, "stone_lost", {"stone": one, "cause": "short"}) for one in short
+            ]
             state = self._lost(state, short)
         ended = {
             "seat": state.order.current,
@@ -351,14 +344,14 @@ class Curling(TurnMode):
             "on_sheet": [stone for stone, on in enumerate(state.on_sheet) if on],
             "discarded_energy_J": view.kinetic,
         }
-        events = [*events, _tell(state, "turn_ended", ended)]
+        events = [*events, self.event(state, "turn_ended", ended)]
         lying = state.lying if undone else self._lying(state, view)
         over = len(state.order.living_seats) < 2
         if not over:
             order = state.order.end_turn(skipped=state.skipped)
             if order.round - state.first_round >= self.params.stones:
-                state, order, told = self._score(state, lying, order)
-                events.append(told)
+                state, order, scored = self._score(state, lying, order)
+                events.append(scored)
                 lying, place = (), {}
                 over = self._decided(state)
             if not over:
@@ -369,15 +362,15 @@ class Curling(TurnMode):
         if over:
             result = self._rank(state)
             state = msgspec.structs.replace(state, stage="over", result=result)
-            events.append(_tell(state, "result", self._result_payload(state, result, view.tick)))
+            events.append(self.event(state, "result", self._result_payload(state, result, view.tick)))
         remove = tuple(stone for stone, on in enumerate(state.on_sheet) if not on)
         return state, Effect(remove=remove, place=place, halt=True), events
 
     def _score(
         self, state: CurlingState, lying: Sequence[Lying], order: TurnOrder
-    ) -> tuple[CurlingState, TurnOrder, Event]:
-        """Count the end and clear the sheet. Who scored begins the next end: the last stone is the
-        others'."""
+    ) -> tuple[CurlingState, TurnOrder, ModeEvent]:
+        """Score the end and clear the sheet. The seat that scored begins the next end, so that another seat has the
+        last stone."""
         end = score_end([(self._owner(one.stone), one.position[0], one.position[2]) for one in lying])
         points = list(state.points)
         seats = list(order.order)
@@ -385,8 +378,8 @@ class Curling(TurnMode):
             points[end.seat] += end.points
             first = seats.index(end.seat)
             seats = seats[first:] + seats[:first]
-        told = {"end": len(state.ends) + 1, "seat": end.seat, "points": end.points, "total": points}
-        event = _tell(state, "end_scored", told)
+        payload = {"end": len(state.ends) + 1, "seat": end.seat, "points": end.points, "total": points}
+        event = self.event(state, "end_scored", payload)
         state = msgspec.structs.replace(
             state,
             points=tuple(points),
@@ -397,29 +390,27 @@ class Curling(TurnMode):
         return state, order.reorder(seats), event
 
     def _decided(self, state: CurlingState) -> bool:
-        """After the last end; one end more if the best are equal, then it is a draw."""
+        """Whether the result is decided: after the last end, or after one extra end if the best seats were equal."""
         played = len(state.ends)
         best = max(state.points[seat] for seat in state.order.living_seats)
         equal = sum(state.points[seat] == best for seat in state.order.living_seats) > 1
         return played > self.params.ends or (played == self.params.ends and not equal)
 
     def _rank(self, state: CurlingState) -> Result:
-        """Places by points; seats that left come last, in the order of leaving."""
+        """The result: places by points. Seats that left come last; the first to leave is the last."""
         living = state.order.living_seats
         places = {
             seat: 1 + sum(state.points[other] > state.points[seat] for other in living) for seat in living
         }
         for number, seat in enumerate(state.left):
             places[seat] = self.seat_count - number
-        first = [seat for seat, place in places.items() if place == 1]
         scores = {}
         for seat in range(self.seat_count):
-            outlasted = sum(places[other] > places[seat] for other in range(self.seat_count))
-            xp = 0 if seat in state.left else 10 + 15 * outlasted + 5 * state.points[seat]
+            xp = 0 if seat in state.left else base_xp(places, seat) + 5 * state.points[seat]
             scores[seat] = Score(place=places[seat], points=float(state.points[seat]), xp=xp)
         return Result(
             places=dict(sorted(places.items())),
-            winner=first[0] if len(first) == 1 else None,
+            winner=find_winner(places),
             cause="points" if len(living) > 1 else "last_standing",
             scores=scores,
         )
@@ -441,10 +432,6 @@ class Curling(TurnMode):
         brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
     ) -> Action:
         return curling_bot.decide(brief, seat, skill, rng)
-
-
-def _tell(state: CurlingState, type_: str, d: dict[str, Any]) -> Event:
-    return Event(type_, d, state.order.round, state.order.turn)
 
 
 def _yawed(yaw: float) -> Quaternion:

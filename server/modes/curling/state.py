@@ -1,7 +1,5 @@
-"""What varies in a curling, its constants, and how an end is scored. Plain frozen data; it must never know
-whose turn it is.
-
-Numbers are game.md's, section 9; those that it leaves open are marked.
+"""The state of curling, its constants, and the score of an end. The state is plain frozen data, which is hashed every
+tick; it must never contain an array or a rule.
 """
 
 from __future__ import annotations
@@ -28,8 +26,6 @@ __all__ = [
     "LIMIT_S",
     "OFF_BELOW_Y",
     "REACH",
-    "REST_SPEED",
-    "REST_TICKS",
     "RINGS",
     "SHEET",
     "SHEET_CENTRE",
@@ -44,19 +40,18 @@ __all__ = [
 ]
 
 SHEET = (8.0, 0.3, 2.0)  # m
-SHEET_CENTRE = 3.6  # m, of the sheet along x; the launch line is x = 0, 0.4 from the near edge (open)
+SHEET_CENTRE = 3.6  # m, of the sheet along x; the launch line is x = 0, 0.4 m from the near edge
 FRICTION = 0.1
 HOUSE = 6.5  # m from the launch line
 RINGS = (0.2, 0.6, 1.0)
 REACH = 1.0  # m; farther stones do not count
 SPEED = 4.2  # m/s at full power
-GUARDED = 3  # throws of an end whose hits are undone when they drive another's stone off
+GUARDED = 3  # first throws of an end that are undone when they drive a stone of another seat off
 SHORT_OF = (
-    1.0  # m; a stone that rests nearer to the launch line is taken off: the next one starts there (open)
+    1.0  # m; a stone that rests nearer to the launch line is removed: it would be in the way of the next one
 )
 OFF_BELOW_Y = -0.1
 LATE_DRAG, LATE_AFTER_S, LIMIT_S = 6.0, 4.0, 6.0
-REST_SPEED, REST_TICKS = 0.08, 6
 DHAT = 0.01
 
 STONE = CatalogueBody(
@@ -69,21 +64,21 @@ STONE = CatalogueBody(
     friction=FRICTION,
     computed={"vertices": 30, "mass": 18.83, "bounding_radius": 0.262, "rest_height": 0.08},
 )
-"""The catalogue's quern, slippery."""
+"""The quern of the catalogue, with less friction."""
 
 LAUNCH: Vector = (0.0, STONE.computed["rest_height"] + 0.9 * DHAT, 0.0)
-"""Where a stone is thrown from: about the height at which it would rest."""
+"""The start of a stone, at about the height at which it rests."""
 
 
 class CurlingParams(TurnParams, frozen=True):
-    """What a host may choose."""
+    """The parameters of curling. ``stones``: of each seat."""
 
     ends: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
     stones: int = 4
 
 
 class Lying(msgspec.Struct, frozen=True):
-    """A stone on the sheet at the beginning of a turn: its number, place [m] and turn about y [rad]."""
+    """A stone on the sheet at the beginning of a turn: its number, its place [m] and its angle about y [rad]."""
 
     stone: int
     position: Vector
@@ -91,15 +86,16 @@ class Lying(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """How an end was scored. ``seat``: None when no stone counts."""
+    """The score of an end. ``seat``: None if no stone counts."""
 
     seat: int | None
     points: int
 
 
 class CurlingState(msgspec.Struct, frozen=True):
-    """All that varies. on_sheet: by stone. first_round: of the present end. lying: as the turn began.
-    driven_off: others' stones lost in this turn. struck: pairs in a blow at the last tick."""
+    """All that varies. on_sheet: by stone. first_round: of the present end. lying: stones at the beginning of the turn.
+    driven_off: stones of other seats that were lost in this turn. struck: pairs in a blow at the last tick. left: seats
+    in the order of leaving."""
 
     stage: Stage
     order: TurnOrder
@@ -118,7 +114,7 @@ class CurlingState(msgspec.Struct, frozen=True):
 
 
 def score_end(stones: Sequence[tuple[int, float, float]]) -> End:
-    """The score of an end from (seat, x, z) of each stone on the sheet [m].
+    """Return the score of an end. stones: (seat, x, z) of each stone on the sheet [m].
 
     The nearest stone's seat gets a point for each stone nearer than any other seat's nearest, within REACH.
     """

@@ -1,8 +1,8 @@
-"""The duel's bots: ``random``, ``aimer`` with four skills and ``planner``. They see the public brief only.
+"""The bots of the duel: ``random``, ``aimer`` with four skills, and ``planner``.
 
-The brief is the payload of ``turn_started``. A planner is also given ``look``, which runs an action to rest
-on a copy of the world; its budget is counted in looks, never in seconds, so that it decides alike on any
-machine.
+They decide from the brief, the public payload of ``turn_started``. A planner also gets ``look``, which runs an
+action to rest on a copy of the world. Its budget is a number of calls, so that it decides alike on any machine. A
+bot must never use what its brief does not contain.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ __all__ = ["SKILLS", "decide"]
 GRAVITY = 9.81
 
 SKILLS: dict[str, float] = {"novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0}
-"""Skill -> sigma: azimuth error [degrees], half of it in elevation, and percent of power lost (game.md,
-5)."""
+"""Skill -> sigma of an aimer's errors: azimuth [degrees], half of it in elevation, and percent of power lost."""
 
 _PLANNER_SIGMA = 2.0
 _PLANNER_LOOKS = 12
@@ -31,9 +30,9 @@ _WEAK, _WEAK_NEARER = 40.0, 0.4
 def decide(
     brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
 ) -> Action:
-    """The action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA" or "planner" / "planner:LOOKS".
+    """Return the action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA", "planner" or "planner:LOOKS".
 
-    Raises ValueError for an unknown skill; a planner without ``look`` plays as "sharp".
+    A planner without ``look`` plays as "sharp". Raises ValueError for an unknown skill.
     """
     name, _, number = skill.partition(":")
     if name == "random":
@@ -56,7 +55,7 @@ def _random(rng: np.random.Generator) -> Action:
 
 
 def _action(kind: str, azimuth: float, elevation: float, power: float, *, candidates: int = 1) -> Action:
-    """Only the arguments that the kind takes, wrapped and clipped to what is legal."""
+    """An action with the arguments that its kind takes, wrapped and clipped to the legal range."""
     given = {
         "azimuth": (azimuth + 180.0) % 360.0 - 180.0,
         "elevation": min(max(elevation, 0.0), 60.0),
@@ -81,7 +80,8 @@ def _aimed(
     elevation: float | None = None,
     kind: str = "launch",
 ) -> Action:
-    """The shot at a foe (the nearest; weak ones seem nearer) with the errors of ``sigma``."""
+    """A shot at a foe, by default the nearest (one with little health counts as nearer), with the errors of
+    ``sigma``."""
     x, _, z = brief["positions"][seat]
 
     def distance(other: int) -> float:
@@ -103,13 +103,13 @@ def _aimed(
 
 
 def _ballistic(speed: float, distance: float) -> float:
-    """The low elevation [degrees] that flies so far; 45 when it is out of range."""
+    """The low elevation [degrees] of a flight over that distance; 45 if it is out of range."""
     ratio = GRAVITY * distance / max(speed * speed, 1e-9)
     return 45.0 if ratio >= 1.0 else math.degrees(0.5 * math.asin(ratio))
 
 
 def _planner(brief: Mapping[str, Any], seat: int, looks: int, look: Look, rng: np.random.Generator) -> Action:
-    """The best of ``looks`` candidates: the exact aim first, then varied foes, angles, powers and spins."""
+    """The best of ``looks`` candidates: first the exact aim, then varied foes, angles, powers and spins."""
     foes = _foes(brief, seat)
     best: tuple[float, Action] | None = None
     for index in range(max(1, looks)):
@@ -138,7 +138,7 @@ def _planner(brief: Mapping[str, Any], seat: int, looks: int, look: Look, rng: n
 
 
 def _value(brief: Mapping[str, Any], seat: int, outcome: Outcome) -> float:
-    """What an outcome is worth to the seat (game.md, 5): losses, outs and who stands near the rim."""
+    """The value of an outcome to the seat: health lost, seats out, and bodies near the rim."""
     value = 0.0
     radius = brief["rules"]["arena_radius"]
     for other, lives in enumerate(brief["alive"]):

@@ -1,15 +1,14 @@
-"""The duel's damage: which contact impulses are blows, what they cost, and the record of each blow.
+"""The damage of the duel: which contact impulses are blows, their damage, and the record of each blow.
 
-Per pair and tick (game.md, section 3), all in N s:
+For each pair of bodies and each tick, in N s:
 
     J   the sum of barrier impulses between the two bodies, as the solver reports it
-    J'  = min(J, momentum really exchanged, 1.2 m_red v_rel + m_red g h)      the credit bound
-    a blow iff J' > 2 g h min(m_i, m_j)                                       the gate: no damage by leaning
+    J'  = min(J, momentum exchanged, 1.2 m_red v_rel + m_red g h)             the credited impulse
+    a blow iff J' > 2 g h min(m_i, m_j)                                       the gate: leaning does no damage
     damage = J' * face * (0.35 for the actor) * (0.6 braced) / toughness      points
 
-The gate is laid on the credited impulse, not on J: a badly converged tick may report a hundred times the
-impulse that two leaning bodies exchange. Pure functions; what they keep of a blow is frozen, for the
-checkpoint. It must never decide who is out.
+The gate tests the credited impulse and not J, because a tick that converged badly may report a hundred times the
+impulse that two leaning bodies exchange. This module must never decide who is out.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Bound = Literal["none", "momentum", "collision"]
 
 
 class DamageRules(msgspec.Struct, frozen=True):
-    """Tuned by simulation (game.md, 6); balance of the catalogue holds for these values only."""
+    """Constants tuned by simulated duels. The bodies of the catalogue are balanced for these values only."""
 
     gate: float = 2.0
     collision_bound: float = 1.2
@@ -44,7 +43,8 @@ class DamageRules(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One gated pair in one tick. faces: the face factors of a and b. damages: points, to a and b."""
+    """A pair that passed the gate in one tick. faces: the face factors of a and b. damages: points of health, to a
+    and b."""
 
     a: int
     b: int
@@ -60,7 +60,7 @@ class Hit:
 
 
 class OpenBlow(msgspec.Struct, frozen=True):
-    """A blow that may go on in the next tick; sums are weighted by credited impulse where they are means."""
+    """A blow that may continue in the next tick. ``normal`` and ``point`` are sums weighted by the credited impulse."""
 
     a: int
     b: int
@@ -92,9 +92,9 @@ def find_hits(
     braced: Sequence[bool],
     actor: int | None,
 ) -> list[Hit]:
-    """The blows of one tick, pairs in ascending order.
+    """Return the hits of one tick, pairs in ascending order.
 
-    before: the world that the tick began from, pushes included, drag not. drag [1/s], shape (n,).
+    before: the world at the beginning of the tick, after pushes and before drag. drag [1/s], shape (n,).
     """
     count = len(view.masses)
     impulses = view.impulses[:count, :count]
@@ -111,7 +111,7 @@ def find_hits(
 def extend_blow(
     blow: OpenBlow | None, hit: Hit, view: View, braced: Sequence[bool], depth: int | None
 ) -> OpenBlow:
-    """The blow with one more tick; without one, a new blow."""
+    """Return the blow with one more tick; a new blow if ``blow`` is None."""
     force = hit.barrier / view.dt
     if blow is None:
         return OpenBlow(
@@ -153,7 +153,7 @@ def extend_blow(
 
 
 def blow_payload(blow: OpenBlow) -> dict[str, Any]:
-    """The ``blow`` event (game.md, 8). normal: direction of the impulse on a. Speeds in m/s and rad/s."""
+    """Return the payload of a ``blow`` event. normal: the direction of the impulse on a. Speeds in m/s and rad/s."""
     length = math.hypot(*blow.normal) or 1.0
     return {
         "a": blow.a,
@@ -180,8 +180,8 @@ def blow_payload(blow: OpenBlow) -> dict[str, Any]:
 
 
 def _momentum_changes(before: View, view: View, drag: Floats) -> Floats:
-    """m (v_after - v_before exp(-d h)) + m g h y: what contacts gave each body in the tick [N s], shape (n,
-    3)."""
+    """The momentum that contacts gave each body in the tick, m (v_after - v_before exp(-d h)) + m g h y [N s],
+    shape (n, 3)."""
     decay = np.exp(-drag * view.dt)[:, None]
     change = view.masses[:, None] * (view.velocities - before.velocities * decay)
     change[:, 1] += view.masses * (GRAVITY * view.dt)
@@ -199,8 +199,8 @@ def _pair_hit(
     braced: Sequence[bool],
     actor: int | None,
 ) -> Hit | None:
-    """``exchanged``: momentum changes less all contact impulses, so that adding a pair's own gives its
-    share."""
+    """The hit of one pair, or None. ``exchanged``: momentum changes less all contact impulses [N s], shape (n, 3);
+    the sum with the pair's own impulse is the momentum that the pair exchanged."""
     masses, impulse = view.masses, view.impulses[a, b]
     barrier = float(np.linalg.norm(impulse))
     momentum = max(

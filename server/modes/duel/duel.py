@@ -1,9 +1,8 @@
-"""The duel (game.md, 1 to 4): each seat owns a body on the Octagon, launches it at the others, the last one
-wins.
+"""The duel: each seat owns a body on the Octagon and launches it at the others. The last seat that is in wins.
 
-One DuelState holds all that varies. Body i of the scene belongs to the i-th seat. Angles in degrees:
-azimuth from +x towards +z, elevation from the ground up. It must never draw a random
-number after the set-up.
+A seat is out when its body falls off the Octagon or has no health left. Blows cost health
+(server/modes/duel/damage.py). Body i of the scene belongs to seat i. Angles in degrees: azimuth from +x towards +z,
+elevation from the ground up. This mode must never draw a random number after the set-up.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.actions import ActionSpec, check_action
+from tussle.lobby.rules.actions import ActionKind, check_action
 from tussle.lobby.rules.scenes import Scene
-from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
+from tussle.lobby.rules.turns import TurnOrder
 from tussle.server.modes.duel import bot as duel_bot
 from tussle.server.modes.duel.damage import DamageRules, Hit, find_hits
 from tussle.server.modes.duel.moves import build_scene, find_target, push, push_energy
-from tussle.server.modes.duel.outs import close_blows, find_outs, take_hits, take_out, tell
+from tussle.server.modes.duel.outs import close_blows, find_outs, take_hits, take_out
 from tussle.server.modes.duel.report import (
     ACTION_KINDS,
     first_turn,
@@ -40,8 +39,6 @@ from tussle.server.modes.duel.state import (
     LATE_AFTER_S,
     LATE_DRAG,
     LIMIT_S,
-    REST_SPEED,
-    REST_TICKS,
     SETTLE_DRAG,
     DuelParams,
     DuelState,
@@ -50,13 +47,13 @@ from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
-    Event,
     Look,
+    ModeEvent,
     Seat,
     Standing,
     View,
 )
-from tussle.server.modes.turn_mode import TurnMode, TurnParams
+from tussle.server.modes.turn_mode import REST_TICKS, TurnMode, TurnParams, count_quiet
 from tussle.server.physics.world_state import Control, Floats
 
 __all__ = ["Duel"]
@@ -70,6 +67,7 @@ class Duel(TurnMode):
     seats: ClassVar[tuple[int, int]] = (2, 6)
     state_type: ClassVar[type[msgspec.Struct]] = DuelState
     params_type: ClassVar[type[TurnParams]] = DuelParams
+    action_kinds: ClassVar[tuple[ActionKind, ...]] = ACTION_KINDS
     params: DuelParams
 
     def __init__(
@@ -87,7 +85,7 @@ class Duel(TurnMode):
 
     # Set-up
 
-    def setup(self, seed: int) -> tuple[DuelState, list[Event]]:
+    def setup(self, seed: int) -> tuple[DuelState, list[ModeEvent]]:
         state = DuelState(
             stage="settling",
             order=TurnOrder.of(range(self.seat_count)),
@@ -97,7 +95,7 @@ class Duel(TurnMode):
             damage=(0.0,) * (self.seat_count * self.seat_count),
         )
         payload = set_up_payload(self.name, self.version, seed, self.params, self.players, self.bodies)
-        return state, [tell(state, "set_up", payload)]
+        return state, [self.event(state, "set_up", payload)]
 
     def scene(self, state: DuelState, seed: int) -> Scene:
         return build_scene(seed, self.bodies)
@@ -105,7 +103,7 @@ class Duel(TurnMode):
     def owners(self, state: DuelState) -> list[tuple[int | None, str]]:
         return [(seat.seat, seat.body) for seat in self.players]
 
-    # Where the rules stand
+    # Queries
 
     def standing(self, state: DuelState) -> dict[int, Standing]:
         n = len(state.health)
@@ -119,16 +117,11 @@ class Duel(TurnMode):
             for seat in range(n)
         }
 
-    def legal(self, state: DuelState, view: View, seat: int) -> ActionSpec:
-        if state.stage != "acting" or seat != state.order.current:
-            return ActionSpec(seat=seat, kinds=())
-        return ActionSpec(seat=seat, kinds=ACTION_KINDS)
-
     # Inputs
 
     def apply(
         self, state: DuelState, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[DuelState, Effect, list[Event]]:
+    ) -> tuple[DuelState, Effect, list[ModeEvent]]:
         self.check_turn(state, seat, kind)
         if kind == "leave":
             return self._leave(state, view, seat)
@@ -148,7 +141,7 @@ class Duel(TurnMode):
             ),
         )
         events = [
-            tell(
+            self.event(
                 state,
                 "action",
                 {
@@ -164,15 +157,15 @@ class Duel(TurnMode):
                 },
             )
         ]
-        if kind == "skip" and state.order.skips_of(seat) + 1 >= SKIPS_TO_LEAVE:
+        if kind == "skip" and self._is_last_skip(state, seat):
             state, effect, more = self._leave(state, view, seat)
             return state, effect, events + more
         if kind in ("brace", "skip"):
             return state, Effect(), events
         return state, Effect(push={seat: (velocity, spin)}), events
 
-    def _leave(self, state: DuelState, view: View, seat: int) -> tuple[DuelState, Effect, list[Event]]:
-        state, events = take_out(state, view, [(seat, "forfeit")], view.tick + 1)
+    def _leave(self, state: DuelState, view: View, seat: int) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        state, events = take_out(self, state, view, [(seat, "forfeit")], view.tick + 1)
         return state, Effect(remove=(seat,)), events
 
     # Ticks
@@ -192,13 +185,15 @@ class Duel(TurnMode):
             drag += BRACE_DRAG * np.array(state.braced)
         return drag
 
-    def on_tick(self, state: DuelState, before: View, view: View) -> tuple[DuelState, Effect, list[Event]]:
+    def on_tick(
+        self, state: DuelState, before: View, view: View
+    ) -> tuple[DuelState, Effect, list[ModeEvent]]:
         ground = view.impulses[: self.seat_count, self.seat_count]
         touching = tuple(bool(pushed) for pushed in np.any(ground, axis=1))
-        if state.stage == "acting":  # a tick that only took a seat away; the world still waits
+        if state.stage == "acting":  # the tick only takes out a seat that left; the world still waits
             state = msgspec.structs.replace(state, touching=touching)
             return self._after_leave(state, view)
-        events: list[Event] = []
+        events: list[ModeEvent] = []
         removed: tuple[int, ...] = ()
         if state.stage == "moving":
             hits: list[Hit] = []
@@ -208,19 +203,18 @@ class Duel(TurnMode):
                     self.rules, before, view, drag, self.toughness, state.braced, state.order.current
                 )
             if hits or state.blows:
-                state, events = take_hits(state, view, hits)
-            state, removed, more = find_outs(state, view)
+                state, events = take_hits(self, state, view, hits)
+            state, removed, more = find_outs(self, state, view)
             events += more
-        velocities, rates = view.velocities, view.rates  # those of bodies that went out earlier are zero
+        velocities, rates = view.velocities, view.rates  # zero for bodies that went out in an earlier tick
         if removed:
             living = list(state.order.living_seats)
             velocities, rates = velocities[living], rates[living]
-        speed = max(np.abs(velocities).max(initial=0.0), np.abs(rates).max(initial=0.0))
         turn = state.turn
         state = msgspec.structs.replace(
             state,
             touching=touching,
-            quiet=state.quiet + 1 if speed < REST_SPEED else 0,
+            quiet=count_quiet(state.quiet, velocities, rates),
             turn=msgspec.structs.replace(
                 turn,
                 ticks=turn.ticks + 1,
@@ -240,8 +234,8 @@ class Duel(TurnMode):
             events += more
         return state, Effect(remove=removed, halt=True), events
 
-    def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[Event]]:
-        if state.order.lives(state.order.current) and len(state.order.living_seats) > 1:
+    def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
+        if self._keeps_waiting(state):
             return state, Effect(halt=True), []
         state = msgspec.structs.replace(
             state, turn=msgspec.structs.replace(state.turn, ticks=1, start_tick=view.tick - 1)
@@ -251,7 +245,7 @@ class Duel(TurnMode):
 
     # Turns
 
-    def _begin_turn(self, state: DuelState, view: View) -> tuple[DuelState, list[Event]]:
+    def _begin_turn(self, state: DuelState, view: View) -> tuple[DuelState, list[ModeEvent]]:
         turn = first_turn(
             state.order.current,
             view.positions[: self.seat_count],
@@ -261,24 +255,23 @@ class Duel(TurnMode):
         state = msgspec.structs.replace(state, stage="acting", quiet=0, turn=turn)
         actions = self.legal(state, view, state.order.current)
         payload = turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
-        return state, [tell(state, "turn_started", payload)]
+        return state, [self.event(state, "turn_started", payload)]
 
-    def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[Event]]:
-        """Close the turn; then the result, or the next turn."""
-        state, events = close_blows(state, range(self.seat_count))
-        events.append(tell(state, "turn_ended", turn_ended_payload(state, view, at_rest=at_rest)))
+    def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[ModeEvent]]:
+        """End the turn; then begin the next turn, or give the result."""
+        state, events = close_blows(self, state, range(self.seat_count))
+        events.append(self.event(state, "turn_ended", turn_ended_payload(state, view, at_rest=at_rest)))
         if len(state.order.living_seats) > 1:
             order = state.order.end_turn(skipped=state.turn.skipped)
             if order.round <= self.params.rounds:
                 state, more = self._begin_turn(msgspec.structs.replace(state, order=order), view)
                 return state, events + more
         result = rank(state, self.bodies)
-        events.append(tell(state, "result", result_payload(state, result, view.tick)))
+        events.append(self.event(state, "result", result_payload(state, result, view.tick)))
         return msgspec.structs.replace(state, stage="over", result=result), events
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[DuelState, list[Floats | None]]:
-        """Damage dealt, blows and outs of earlier turns are not in a brief; all that decides the future
-        is."""
+        """The brief does not contain damage dealt, blows and outs of earlier turns. They do not affect later ticks."""
         return recall(brief, self.seat_count)
 
     @staticmethod

@@ -1,5 +1,5 @@
-"""What an action does to a body, and where the bodies of a duel begin. Pure functions of rules and geometry.
-It must never change a state.
+"""The effect of an action on a body, and the scene of a duel. Pure functions of rules and geometry. This module must
+never change a state.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ _NOBODY = -1
 
 
 def opening_scale(turn: int) -> float:
-    """The launch speed's factor: the opening turn is slower, or the first mover would win 57 % (game.md,
-    6)."""
+    """Return the factor of the launch speed. The opening turn is slower: in simulated duels at full speed the first
+    mover won 57 %."""
     return OPENING_SPEED if turn == 0 else 1.0
 
 
 def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
-    """The Octagon with the bodies evenly on a circle, turned by the seed, just above the ground."""
+    """Return the Octagon with the bodies evenly on a circle, just above the ground. The seed turns circle and
+    bodies."""
     rng = stream(seed, 0, _NOBODY)
     phase = rng.uniform(0.0, 2.0 * math.pi)
     bodies = []
@@ -75,7 +76,7 @@ def build_scene(seed: int, catalogue: Sequence[CatalogueBody]) -> Scene:
 
 
 def push(body: CatalogueBody, turn: int, kind: str, d: Mapping[str, Any]) -> tuple[Vector, Vector]:
-    """The velocity change [m/s] and spin [rad/s] of an action."""
+    """Return the velocity change [m/s] and the spin [rad/s] of an action."""
     if kind in ("brace", "skip"):
         return (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)
     speed = body.speed * opening_scale(turn) * d["power"]
@@ -88,7 +89,8 @@ def push(body: CatalogueBody, turn: int, kind: str, d: Mapping[str, Any]) -> tup
 
 
 def find_target(state: DuelState, view: View, seat: int, azimuth: float | None) -> int | None:
-    """The living foe nearest to the direction of the action."""
+    """Return the seat of the foe nearest to the direction of the action [degrees]; None without a direction or a
+    foe."""
     if azimuth is None:
         return None
     foes = [other for other in state.order.living_seats if other != seat]
@@ -101,7 +103,7 @@ def find_target(state: DuelState, view: View, seat: int, azimuth: float | None) 
 
 
 def push_energy(view: View, seat: int, velocity: Vector, spin: Vector) -> float:
-    """Kinetic energy that a push gives to a body at rest [J]."""
+    """Return the kinetic energy that a push gives to a body at rest [J]."""
     energy = 0.5 * float(view.masses[seat]) * math.hypot(*velocity) ** 2
     if any(spin):
         rates = np.cross(np.array(spin), view.rows[seat])

@@ -1,29 +1,27 @@
-"""Who is hurt and who is out: hits become damage and blows, and seats leave. State in, state and events out.
-It must never begin or end a turn.
+"""Damage and outs of the duel: hits become damage and blows, and seats go out.
+
+Each function takes a state and returns the new state and its events. ``mode`` gives the round and the turn of the
+events. This module must never begin or end a turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Any
 
 import msgspec
 
 from tussle.server.modes.duel.damage import Hit, OpenBlow, blow_payload, extend_blow
 from tussle.server.modes.duel.report import out_payload
 from tussle.server.modes.duel.state import OUT_BELOW_Y, UNTOUCHED, Cause, DuelState, Out
-from tussle.server.modes.mode import Event, View
+from tussle.server.modes.mode import Mode, ModeEvent, View
 
-__all__ = ["close_blows", "find_outs", "take_hits", "take_out", "tell"]
-
-
-def tell(state: DuelState, type_: str, d: dict[str, Any]) -> Event:
-    """An event at the present round and turn."""
-    return Event(type_, d, state.order.round, state.order.turn)
+__all__ = ["close_blows", "find_outs", "take_hits", "take_out"]
 
 
-def take_hits(state: DuelState, view: View, hits: Sequence[Hit]) -> tuple[DuelState, list[Event]]:
-    """Lay damage and prolong, begin and end blows."""
+def take_hits(
+    mode: Mode, state: DuelState, view: View, hits: Sequence[Hit]
+) -> tuple[DuelState, list[ModeEvent]]:
+    """Apply the damage of hits, and begin, extend and end blows."""
     actor = state.order.current
     health, dealt = list(state.health), list(state.damage)
     suffered, depth = list(state.turn.damage), list(state.turn.depth)
@@ -39,7 +37,7 @@ def take_hits(state: DuelState, view: View, hits: Sequence[Hit]) -> tuple[DuelSt
             depth[seat] = min(depth[seat], nearest + 1)
         chain = nearest if nearest < UNTOUCHED else None
         kept.append(extend_blow(going.pop((hit.a, hit.b), None), hit, view, state.braced, chain))
-    ended = [tell(state, "blow", blow_payload(blow)) for blow in going.values()]
+    ended = [mode.event(state, "blow", blow_payload(blow)) for blow in going.values()]
     state = msgspec.structs.replace(
         state,
         health=tuple(health),
@@ -51,8 +49,9 @@ def take_hits(state: DuelState, view: View, hits: Sequence[Hit]) -> tuple[DuelSt
     return state, ended
 
 
-def find_outs(state: DuelState, view: View) -> tuple[DuelState, tuple[int, ...], list[Event]]:
-    """Seats that fell or broke in this tick; the last blow is the actor's."""
+def find_outs(mode: Mode, state: DuelState, view: View) -> tuple[DuelState, tuple[int, ...], list[ModeEvent]]:
+    """Take out the seats that fell or broke in this tick. When the actor breaks in the same tick as another seat goes
+    out, it stays in with 1 point of health."""
     living = state.order.living_seats
     fallen = [seat for seat in living if view.positions[seat, 1] < OUT_BELOW_Y]
     broken = [seat for seat in living if seat not in fallen and state.health[seat] <= 0.0]
@@ -67,23 +66,23 @@ def find_outs(state: DuelState, view: View) -> tuple[DuelState, tuple[int, ...],
     outs: list[tuple[int, Cause]] = [(seat, "fallen") for seat in fallen]
     outs += [(seat, "broken") for seat in broken]
     gone = {seat for seat, _ in outs}
-    state, events = close_blows(state, gone)
-    state, more = take_out(state, view, outs, view.tick)
+    state, events = close_blows(mode, state, gone)
+    state, more = take_out(mode, state, view, outs, view.tick)
     return state, tuple(seat for seat, _ in outs), events + more
 
 
-def close_blows(state: DuelState, seats: Container[int]) -> tuple[DuelState, list[Event]]:
-    """Tell the open blows of these seats: they cannot go on."""
+def close_blows(mode: Mode, state: DuelState, seats: Container[int]) -> tuple[DuelState, list[ModeEvent]]:
+    """End the open blows of these seats."""
     closed = [blow for blow in state.blows if blow.a in seats or blow.b in seats]
     kept = tuple(blow for blow in state.blows if blow not in closed)
     state = msgspec.structs.replace(state, blows=kept, blow_count=state.blow_count + len(closed))
-    return state, [tell(state, "blow", blow_payload(blow)) for blow in closed]
+    return state, [mode.event(state, "blow", blow_payload(blow)) for blow in closed]
 
 
 def take_out(
-    state: DuelState, view: View, outs: Sequence[tuple[int, Cause]], tick: int
-) -> tuple[DuelState, list[Event]]:
-    """Seats that go in one tick share the place after those that remain."""
+    mode: Mode, state: DuelState, view: View, outs: Sequence[tuple[int, Cause]], tick: int
+) -> tuple[DuelState, list[ModeEvent]]:
+    """Take seats out. Seats that go out in one tick share a place: the next one after the seats that remain."""
     order = state.order
     for seat, _ in outs:
         order = order.eliminate(seat)
@@ -93,6 +92,6 @@ def take_out(
         Out(seat=seat, cause=cause, by=None if cause == "forfeit" else actor, tick=tick, place=place)
         for seat, cause in outs
     ]
-    events = [tell(state, "out", out_payload(out, view, state.health[out.seat])) for out in records]
+    events = [mode.event(state, "out", out_payload(out, view, state.health[out.seat])) for out in records]
     earlier = [msgspec.structs.replace(out, place=place) if out.tick == tick else out for out in state.outs]
     return msgspec.structs.replace(state, order=order, outs=(*earlier, *records)), events

@@ -1,6 +1,6 @@
-"""What a duel tells: the payloads of its events (game.md, 8) and its result, from frozen state and view.
+"""The payloads of the duel's events, and its result. Functions of a state and a view.
 
-Everything a bot, a viewer or an analyst needs is in these; it must never change the course of a duel.
+The payloads contain all that a bot, a viewer or an analyst needs. This module must never change the course of a duel.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from tussle.server.modes.duel.state import (
     Out,
     Turn,
 )
-from tussle.server.modes.mode import CatalogueBody, Result, Score, Seat, View
+from tussle.server.modes.mode import CatalogueBody, Result, Score, Seat, View, describe_seat
+from tussle.server.modes.turn_mode import base_xp, find_winner
 from tussle.server.physics.world_state import Floats
 
 __all__ = [
@@ -77,7 +78,7 @@ def set_up_payload(
     seats: Sequence[Seat],
     bodies: Sequence[CatalogueBody],
 ) -> dict[str, Any]:
-    """Who plays with what, and where."""
+    """Return the payload of ``set_up``: the seats, their bodies and the arena."""
     return {
         "mode": name,
         "rules_version": version,
@@ -92,23 +93,14 @@ def set_up_payload(
             "bottom_scale": ARENA_BOTTOM,
         },
         "seats": [
-            {
-                "seat": seat.seat,
-                "player": seat.player,
-                "name": seat.name,
-                "kind": seat.kind,
-                "skill": seat.skill,
-                "body": body.id,
-                "mass": body.mass,
-                "health": float(body.health),
-            }
+            {**describe_seat(seat), "body": body.id, "mass": body.mass, "health": float(body.health)}
             for seat, body in zip(seats, bodies, strict=True)
         ],
     }
 
 
 def _catalogue_hash(bodies: Sequence[CatalogueBody]) -> str:
-    """A short hash of the bodies that play: the balance of a duel holds for equal ones only."""
+    """A short hash of the bodies that play. Duels are comparable only if it is equal."""
     data = msgspec.json.encode(bodies, order="sorted")
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
@@ -120,9 +112,9 @@ def turn_started_payload(
     actions: ActionSpec,
     deadline_s: float | None,
 ) -> dict[str, Any]:
-    """The public brief: all that a bot of any process needs to decide. Arrays run over the seats.
+    """Return the payload of ``turn_started``, from which every bot decides. Arrays run over the seats.
 
-    orientations: the images of the local axes, 3 x 3 numbers; the first one is the soft face. speeds: at full
+    orientations: the images of the local axes, 3 x 3 numbers; the first axis points to the soft face. speeds: at full
     power in this turn [m/s].
     """
     count = len(bodies)
@@ -159,7 +151,8 @@ def turn_started_payload(
 
 
 def recall(brief: Mapping[str, Any], count: int) -> tuple[DuelState, list[Floats | None]]:
-    """The state and poses that ``turn_started_payload`` told. Raises Refused (bad_brief)."""
+    """Return the state and the poses that a ``turn_started`` payload of ``count`` seats describes. Raises Refused
+    (bad_brief)."""
     try:
         seat, alive = int(brief["seat"]), [bool(lives) for lives in brief["alive"]]
         poses = np.concatenate(
@@ -170,7 +163,7 @@ def recall(brief: Mapping[str, Any], count: int) -> tuple[DuelState, list[Floats
             1,
         )
         if poses.shape != (count, 4, 3) or not 0 <= seat < count or not np.isfinite(poses).all():
-            raise ValueError(f"it is not of {count} seats")
+            raise ValueError(f"its arrays do not describe {count} seats")
         state = DuelState(
             stage="acting",
             order=TurnOrder(
@@ -203,7 +196,7 @@ def recall(brief: Mapping[str, Any], count: int) -> tuple[DuelState, list[Floats
 
 
 def first_turn(seat: int, positions: Floats, rows: Floats, energy: float = 0.0) -> Turn:
-    """The sums of a turn that begins; arrays over all seats."""
+    """Return the sums of a turn that begins. Arrays run over all seats."""
     count = len(positions)
     return Turn(
         positions=tuple(positions.ravel().tolist()),
@@ -215,7 +208,7 @@ def first_turn(seat: int, positions: Floats, rows: Floats, energy: float = 0.0) 
 
 
 def turn_ended_payload(state: DuelState, view: View, *, at_rest: bool) -> dict[str, Any]:
-    """What the turn did; distances in m, angles in degrees, energies in J."""
+    """Return the payload of ``turn_ended``. Distances in m, angles in degrees, energies in J."""
     turn = state.turn
     count = len(state.health)
     moved = np.linalg.norm(view.positions[:count] - np.array(turn.positions).reshape(-1, 3), axis=1)
@@ -239,7 +232,7 @@ def turn_ended_payload(state: DuelState, view: View, *, at_rest: bool) -> dict[s
 
 
 def out_payload(out: Out, view: View, health: float) -> dict[str, Any]:
-    """Who went out, why and where."""
+    """Return the payload of ``out``."""
     return {
         "seat": out.seat,
         "cause": out.cause,
@@ -251,8 +244,8 @@ def out_payload(out: Out, view: View, health: float) -> dict[str, Any]:
 
 
 def rank(state: DuelState, bodies: Sequence[CatalogueBody]) -> Result:
-    """Places by the order of going out, from the end; those that remain by their share of health, where a gap
-    under 5 % of full health to the group's best is a tie."""
+    """Return the result. Seats that went out are placed by the order of going out, the last one best. The remaining
+    seats are placed by their share of health; a gap of less than 5 % to the best of a group is a tie."""
     places = {out.seat: out.place for out in state.outs}
     living = state.order.living_seats
     shares = {seat: state.health[seat] / bodies[seat].health for seat in living}
@@ -261,27 +254,25 @@ def rank(state: DuelState, bodies: Sequence[CatalogueBody]) -> Result:
         if best - shares[seat] >= DRAW_GAP:
             best, place = shares[seat], index + 1
         places[seat] = place
-    first = [seat for seat, place in places.items() if place == min(places.values())]
     cause = "rounds" if len(living) > 1 else "last_standing" if living else "nobody_left"
     count = len(bodies)
     forfeits = {out.seat for out in state.outs if out.cause == "forfeit"}
     scores = {}
     for seat in range(count):
         dealt = sum(state.damage[seat * count + other] for other in range(count) if other != seat)
-        outlasted = sum(places[other] > places[seat] for other in range(count))
         ring_outs = sum(out.cause == "fallen" and out.by == seat != out.seat for out in state.outs)
-        xp = 0 if seat in forfeits else int(10 + 15 * outlasted + dealt / 20.0 + 5 * ring_outs)
+        xp = 0 if seat in forfeits else int(base_xp(places, seat) + dealt / 20.0 + 5 * ring_outs)
         scores[seat] = Score(place=places[seat], points=dealt, xp=xp)
     return Result(
         places=dict(sorted(places.items())),
-        winner=first[0] if len(first) == 1 else None,
+        winner=find_winner(places),
         cause=cause,
         scores=scores,
     )
 
 
 def result_payload(state: DuelState, result: Result, tick: int) -> dict[str, Any]:
-    """The end of the duel; lists run over the seats."""
+    """Return the payload of ``result``. Lists run over the seats."""
     count = len(state.health)
     causes = [out.cause for out in state.outs]
     return {
@@ -300,7 +291,7 @@ def result_payload(state: DuelState, result: Result, tick: int) -> dict[str, Any
 
 
 def _distance_to_rim(positions: Floats) -> Floats:
-    """From each centre to the nearest side of the Octagon, over ground [m], negative outside; shape (n,)."""
+    """The horizontal distance of each centre to the nearest side of the Octagon [m], negative outside; shape (n,)."""
     angles = 2.0 * math.pi * np.arange(ARENA_SIDES) / ARENA_SIDES
     normals = np.stack([np.cos(angles), np.sin(angles)])
     inner = ARENA_RADIUS * math.cos(math.pi / ARENA_SIDES)

@@ -1,7 +1,7 @@
-"""What varies in a duel, and its constants. Plain frozen data, hashed every tick; it must never hold an array
-or a rule.
+"""The state of a duel, and its constants. The state is plain frozen data, which is hashed every tick; it must never
+contain an array or a rule.
 
-Tuned values (game.md, 6): the catalogue's balance holds for these only.
+The constants are tuned by simulated duels. The bodies of the catalogue are balanced for these values only.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ __all__ = [
     "LIMIT_S",
     "OPENING_SPEED",
     "OUT_BELOW_Y",
-    "REST_SPEED",
-    "REST_TICKS",
     "SETTLE_DRAG",
     "SPAWN_RADIUS",
     "SPIN_RATE",
@@ -56,7 +54,6 @@ DHAT = 0.01
 AIR_DRAG = 0.1  # 1/s
 LATE_DRAG, LATE_AFTER_S = 6.0, 1.6
 SETTLE_DRAG = BRACE_DRAG = 4.0
-REST_SPEED, REST_TICKS = 0.08, 6
 LIMIT_S = 4.0
 
 ELEVATION_MAX = 60.0
@@ -66,20 +63,20 @@ OPENING_SPEED = 0.8
 DRAW_GAP = 0.05
 
 UNTOUCHED = 99
-"""The chain depth of a body that nothing of this turn has reached."""
+"""The chain depth of a body that no blow of this turn has reached."""
 
 
 Cause = Literal["fallen", "broken", "forfeit"]
 
 
 class DuelParams(TurnParams, frozen=True):
-    """What a host may choose."""
+    """The parameters of a duel. ``rounds``: after the last one the duel ends."""
 
     rounds: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 15
 
 
 class Out(msgspec.Struct, frozen=True):
-    """How a seat went out. ``by``: the actor of that turn, or None. ``place`` 1 is best."""
+    """How a seat went out. ``by``: the seat whose turn it was, or None. ``place``: 1 is best."""
 
     seat: int
     cause: Cause
@@ -89,8 +86,8 @@ class Out(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """The running sums of one turn. Arrays are flat: positions and rows at its start, damage per seat in
-    it."""
+    """The running sums of one turn. ``positions`` and ``axes``: flat arrays of the bodies at its start. ``damage``:
+    suffered in it, per seat."""
 
     start_tick: int = 0
     ticks: int = 0
@@ -106,7 +103,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class DuelState(msgspec.Struct, frozen=True):
-    """All that varies. Tuples run over the seats; ``damage`` is the matrix dealt[by][to], flat."""
+    """All that varies. Tuples run over the seats. ``damage``: the flat matrix dealt[by][to]."""
 
     stage: Stage
     order: TurnOrder

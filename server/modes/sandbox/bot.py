@@ -1,6 +1,8 @@
-"""The sandbox's bot: takes a free handle, drags its body over another or anywhere, lets go, and again.
+"""The bot of the sandbox: it takes a free handle, drags the body over another body or anywhere, lets go, and begins
+again.
 
-It decides on each ``brief`` event, from its payload alone. An action of kind "" means: nothing this time.
+It decides at each ``brief`` event, and it must never use what the payload does not contain. An action of kind "" does
+nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from tussle.server.modes.mode import Action
 
 __all__ = ["decide"]
 
-_RELEASE = 0.25  # chance of letting go at a decision
-_ABOVE = 0.25  # m, between a dragged body and the one that it is to be stacked on
+_RELEASE = 0.25  # probability of letting go at a decision
+_ABOVE = 0.25  # m, between a dragged body and the body below it
 
 
 def decide(brief: Mapping[str, Any], seat: int, rng: np.random.Generator) -> Action:
-    """Grab, move or release."""
+    """Return a grab, a move or a release."""
     bodies = brief["bodies"]
     mine = next((slot for slot in brief["slots"] if slot["seat"] == seat), None)
     if mine is None:

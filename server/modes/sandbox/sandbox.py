@@ -1,19 +1,18 @@
-"""The sandbox (game.md, 10): a box of bodies that up to sixteen members drag about together, in real time.
+"""The sandbox: a box of bodies that up to sixteen members drag together, in real time.
 
-    grab -> a lease of one handle, or the queue -> move, move, ... -> release | 10 s of silence | leave
-    spawn, remove: the scene is compiled anew, all other bodies stay as they are
+    grab -> a lease of one handle, or the queue -> move, move, ... -> release | no move for 10 s | leave
+    spawn, remove: the scene is compiled again, the other bodies keep their state
     host (the lowest seat that is in): freeze, gravity, mark and undo, reset
 
-Nobody wins. It is a policy of slots: several seats act at once, and an input that the rules refuse is told as
-an event ``refused`` instead of failing the others of its tick. One SandboxState holds all that varies. It
-must never let one member's mistake cost another an input.
+Nobody wins. Several seats act at once. An input that the rules refuse becomes an event ``refused``; the other inputs of
+the tick take effect. This mode must never let the error of one member cost another one an input.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -26,15 +25,12 @@ from tussle.server.modes.mode import (
     Action,
     CatalogueBody,
     Effect,
-    Event,
     Look,
-    Mode,
-    Phase,
-    Result,
-    Score,
+    ModeEvent,
     Seat,
     Standing,
     View,
+    describe_seat,
 )
 from tussle.server.modes.sandbox import bot as sandbox_bot
 from tussle.server.modes.sandbox.scene import (
@@ -64,8 +60,10 @@ from tussle.server.modes.sandbox.state import (
     VERTICES_MAX,
     Grip,
     Placed,
+    SandboxParams,
     SandboxState,
 )
+from tussle.server.modes.slot_mode import SlotMode, set_member
 from tussle.server.physics.world_state import Control, HandleTarget
 
 __all__ = ["Sandbox"]
@@ -73,21 +71,21 @@ __all__ = ["Sandbox"]
 HOST_KINDS = ("freeze", "gravity", "mark", "undo", "reset")
 
 
-class Sandbox(Mode):
-    """The rules, for the members and bodies of one session."""
+class Sandbox(SlotMode):
+    """The rules, for the members and bodies of one session. Bodies have no owner."""
 
     name: ClassVar[str] = "sandbox"
     version: ClassVar[int] = 1
-    policy: ClassVar[Literal["turns", "slots"]] = "slots"
     seats: ClassVar[tuple[int, int]] = (1, MEMBERS_MAX)
     state_type: ClassVar[type[msgspec.Struct]] = SandboxState
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        self.params = check_params(params)
+        self.params = self._convert_params(params, SandboxParams)
+        check_params(self.params)
         if not seats or len({seat.seat for seat in seats}) < len(seats):
-            raise Refused("a sandbox begins with a member", code="bad_seats", field="seats")
+            raise Refused("a sandbox needs a member, and each seat once", code="bad_seats", field="seats")
         if not all(0 <= seat.seat < MEMBERS_MAX for seat in seats):
             raise Refused(f"a sandbox has {MEMBERS_MAX} seats", code="bad_seats", field="seats")
         self.members = tuple(seats)
@@ -104,7 +102,7 @@ class Sandbox(Mode):
 
     # Set-up
 
-    def setup(self, seed: int) -> tuple[SandboxState, list[Event]]:
+    def setup(self, seed: int) -> tuple[SandboxState, list[ModeEvent]]:
         members = {seat.seat for seat in self.members}
         state = SandboxState(
             bodies=first_bodies(self.params, self.catalogue, self.first),
@@ -121,18 +119,12 @@ class Sandbox(Mode):
             "box": self._box(),
             "catalogue": sorted(self.catalogue),
             "bodies": [{"id": body.id, "body": body.body} for body in state.bodies],
-            "seats": [
-                {
-                    "seat": seat.seat,
-                    "player": seat.player,
-                    "name": seat.name,
-                    "kind": seat.kind,
-                    "skill": seat.skill,
-                }
-                for seat in self.members
-            ],
+            "seats": [describe_seat(seat) for seat in self.members],
         }
-        return state, [_event("set_up", payload), _event("brief", self._brief(state, None))]
+        return state, [
+            self.event(state, "set_up", payload),
+            self.event(state, "brief", self._brief(state, None)),
+        ]
 
     def scene(self, state: SandboxState, seed: int) -> Scene:
         return build_scene(state, self.params.side, self.catalogue)
@@ -140,36 +132,21 @@ class Sandbox(Mode):
     def owners(self, state: SandboxState) -> list[tuple[int | None, str]]:
         return [(None, placed.body) for placed in state.bodies]
 
-    # Where the rules stand
-
-    def phase(self, state: SandboxState) -> Phase:
-        return "moving" if state.result is None else "over"
-
-    def actor(self, state: SandboxState) -> int | None:
-        return None
-
-    def clock(self, state: SandboxState) -> tuple[int, int]:
-        return 0, 0
-
-    def deadline_s(self, state: SandboxState) -> float | None:
-        return None
-
-    def result(self, state: SandboxState) -> Result | None:
-        return state.result
+    # Queries
 
     def standing(self, state: SandboxState) -> dict[int, Standing]:
         seats = {seat.seat for seat in self.members} | set(_present(state))
         return {seat: Standing(health=0.0, points=0.0, out=not state.members[seat]) for seat in sorted(seats)}
 
     def legal(self, state: SandboxState, view: View, seat: int) -> ActionSpec:
-        """The same for every seat; that only the host may freeze is for ``apply`` to say."""
+        """Return the same actions for every seat. ``apply`` refuses the host's actions to other seats."""
         return ActionSpec(seat=seat, kinds=self._kinds)
 
     # Inputs
 
     def apply(
         self, state: SandboxState, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[SandboxState, Effect, list[Event]]:
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         if kind == "join":
             return self._set_member(state, seat, True)
         if not state.members[seat]:
@@ -194,7 +171,7 @@ class Sandbox(Mode):
         if kind == "release":
             lease = state.slots.of_seat(seat)
             state = msgspec.structs.replace(state, slots=state.slots.release(seat))
-            state, events = _let_go(state, [lease] if lease else [], "released")
+            state, events = self._drop_grips(state, [lease] if lease else [], "released")
             return state, Effect(), events
         if kind == "spawn":
             return self._spawn(state, view, seat, d["body"], d["position"])
@@ -202,29 +179,23 @@ class Sandbox(Mode):
 
     def _set_member(
         self, state: SandboxState, seat: int, present: bool
-    ) -> tuple[SandboxState, Effect, list[Event]]:
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         if present and state.members[seat]:
             raise Refused("that seat is in the sandbox already", code="seat_taken", field="seat")
-        members = (*state.members[:seat], present, *state.members[seat + 1 :])
+        members = set_member(state.members, seat, present)
         lease = state.slots.of_seat(seat)
         state = msgspec.structs.replace(state, members=members, slots=state.slots.release(seat))
-        state, events = _let_go(state, [lease] if lease else [], "left")
-        events.append(_event("joined" if present else "left", {"seat": seat}))
+        state, events = self._drop_grips(state, [lease] if lease else [], "left")
+        events.append(self.event(state, "joined" if present else "left", {"seat": seat}))
         if any(members):
             return state, Effect(), events
-        seats = [one.seat for one in self.members]
-        result = Result(
-            places=dict.fromkeys(seats, 1),
-            winner=None,
-            cause="empty",
-            scores={one: Score(place=1, points=0.0, xp=0) for one in seats},
-        )
-        events.append(_event("result", {"cause": "empty", "winner": None, "places": [1] * len(seats)}))
+        result, payload = self._tie("empty")
+        events.append(self.event(state, "result", payload))
         return msgspec.structs.replace(state, result=result), Effect(halt=True), events
 
     def _grab(
         self, state: SandboxState, view: View, seat: int, body: str, handle: str
-    ) -> tuple[SandboxState, Effect, list[Event]]:
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         index = self._index(state, body)
         try:
             view.grip(index, handle)
@@ -235,72 +206,80 @@ class Sandbox(Mode):
         lease = slots.of_seat(seat)
         if lease is None:
             waiting = {"seat": seat, "body": body, "handle": handle, "place": slots.place(seat)}
-            return state, Effect(), [_event("slot_queued", waiting)]
-        state, events = self._take_hold(state, view, [lease])
+            return state, Effect(), [self.event(state, "slot_queued", waiting)]
+        state, events = self._add_grips(state, view, [lease])
         return state, Effect(), events
 
-    def _take_hold(
+    def _add_grips(
         self, state: SandboxState, view: View, leases: Iterable[HandleLease]
-    ) -> tuple[SandboxState, list[Event]]:
-        """Grips for new leases, at rest where their handles are."""
+    ) -> tuple[SandboxState, list[ModeEvent]]:
+        """Add grips for new leases; each one begins at the place of its handle."""
         grips, events = list(state.grips), []
         for lease in leases:
             here = view.grip(self._index(state, lease.body), lease.handle)
             grips.append(Grip(lease.seat, lease.body, lease.handle, cursor=here, aim=here))
-            events.append(_event("slot_granted", msgspec.to_builtins(lease)))
+            events.append(self.event(state, "slot_granted", msgspec.to_builtins(lease)))
         return msgspec.structs.replace(state, grips=tuple(grips)), events
 
     def _spawn(
         self, state: SandboxState, view: View, seat: int, body: str, position: Sequence[float]
-    ) -> tuple[SandboxState, Effect, list[Event]]:
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         ids = [placed.body for placed in state.bodies] + [body]
         if len(ids) > BODIES_MAX or vertex_count(self.catalogue, ids) > VERTICES_MAX:
-            raise Refused("there are too many bodies already", code="too_many_bodies", field="body")
+            raise Refused(
+                "there are too many bodies or vertices already", code="too_many_bodies", field="body"
+            )
         radius = reach_of(self.catalogue[body])
         x, y, z = position
         half = self.params.side / 2
         if not (abs(x) <= half and abs(z) <= half and radius + DHAT <= y <= self.params.height):
             raise Refused("that place is not in the box", code="outside", field="position")
         if not is_free(view, np.array(position), radius, but=None):
-            raise Refused("it would touch another body there", code="would_touch", field="position")
+            raise Refused("it would touch another body", code="would_touch", field="position")
         placed = Placed(id=f"{body}-{state.serial}", body=body, position=(x, y, z))
         state = msgspec.structs.replace(state, bodies=(*state.bodies, placed), serial=state.serial + 1)
-        told = {"seat": seat, "id": placed.id, "body": body, "position": [x, y, z]}
-        return state, Effect(rebuild=True), [_event("spawned", told)]
+        payload = {"seat": seat, "id": placed.id, "body": body, "position": [x, y, z]}
+        return state, Effect(rebuild=True), [self.event(state, "spawned", payload)]
 
-    def _remove(self, state: SandboxState, seat: int, body: str) -> tuple[SandboxState, Effect, list[Event]]:
+    def _remove(
+        self, state: SandboxState, seat: int, body: str
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         self._index(state, body)
         if any(holder != seat for holder in state.slots.holders(body)):
-            raise Refused(f"somebody holds {body}", code="body_locked", field="body")
+            raise Refused(f"another seat holds {body}", code="body_locked", field="body")
         gone = [lease for lease in state.slots.leases if lease.body == body]
         state = msgspec.structs.replace(
             state,
             bodies=tuple(placed for placed in state.bodies if placed.id != body),
             slots=state.slots.drop_body(body),
         )
-        state, events = _let_go(state, gone, "removed")
-        return state, Effect(rebuild=True), [*events, _event("removed", {"seat": seat, "id": body})]
+        state, events = self._drop_grips(state, gone, "removed")
+        return (
+            state,
+            Effect(rebuild=True),
+            [*events, self.event(state, "removed", {"seat": seat, "id": body})],
+        )
 
     def _host(
         self, state: SandboxState, kind: str, d: Mapping[str, Any]
-    ) -> tuple[SandboxState, Effect, list[Event]]:
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         if kind == "freeze":
             frozen = d["state"] == "on"
             return (
                 msgspec.structs.replace(state, frozen=frozen),
                 Effect(),
-                [_event("freeze", {"frozen": frozen})],
+                [self.event(state, "freeze", {"frozen": frozen})],
             )
         if kind == "gravity":
             state = msgspec.structs.replace(state, gravity=d["strength"])
-            return state, Effect(rebuild=True), [_event("gravity", {"strength": d["strength"]})]
+            return state, Effect(rebuild=True), [self.event(state, "gravity", {"strength": d["strength"]})]
         if kind == "mark":
-            return state, Effect(mark=True), [_event("mark", {})]
+            return state, Effect(mark=True), [self.event(state, "mark", {})]
         gone = state.slots.leases
         slots = msgspec.structs.replace(state.slots, leases=(), queue=())
         if kind == "undo":
-            state, events = _let_go(msgspec.structs.replace(state, slots=slots), gone, "undo")
-            return state, Effect(undo=True), [*events, _event("undo", {})]
+            state, events = self._drop_grips(msgspec.structs.replace(state, slots=slots), gone, "undo")
+            return state, Effect(undo=True), [*events, self.event(state, "undo", {})]
         first = first_bodies(self.params, self.catalogue, self.first, state.serial)
         state = msgspec.structs.replace(
             state,
@@ -310,8 +289,8 @@ class Sandbox(Mode):
             frozen=False,
             serial=state.serial + len(first),
         )
-        state, events = _let_go(state, gone, "reset")
-        return state, Effect(rebuild=True), [*events, _event("reset", {})]
+        state, events = self._drop_grips(state, gone, "reset")
+        return state, Effect(rebuild=True), [*events, self.event(state, "reset", {})]
 
     # Ticks
 
@@ -337,14 +316,14 @@ class Sandbox(Mode):
 
     def on_tick(
         self, state: SandboxState, before: View, view: View
-    ) -> tuple[SandboxState, Effect, list[Event]]:
-        events: list[Event] = []
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
+        events: list[ModeEvent] = []
         effect = Effect()
         slots, ended, granted = state.slots.settle(view.tick)
         if ended or granted:
             state = msgspec.structs.replace(state, slots=slots)
-            state, events = _let_go(state, ended, "expired")
-            state, more = self._take_hold(state, view, granted)
+            state, events = self._drop_grips(state, ended, "expired")
+            state, more = self._add_grips(state, view, granted)
             events += more
         if state.grips:
             grips = tuple(_followed(grip, AIM_SPEED * view.dt) for grip in state.grips)
@@ -356,40 +335,39 @@ class Sandbox(Mode):
             state, effect, more = self._return_strays(state, view, outside.tolist())
             events += more
         if view.tick % round(self.params.brief_s / DT) == 0:
-            events.append(_event("brief", self._brief(state, view)))
+            events.append(self.event(state, "brief", self._brief(state, view)))
         return state, effect, events
 
     def _return_strays(
         self, state: SandboxState, view: View, outside: Sequence[bool]
-    ) -> tuple[SandboxState, Effect, list[Event]]:
-        """Bodies that were out of the box for a second go back to their spawn place, or above it if that is
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
+        """Move a body that was out of the box for OUTSIDE_S back to its spawn place, or above it if the place is
         taken."""
         limit = round(OUTSIDE_S / DT)
         bodies: list[Placed] = []
         places: dict[int, tuple[Vector, Quaternion]] = {}
-        events: list[Event] = []
+        events: list[ModeEvent] = []
         positions = view.positions.copy()
         for number, placed in enumerate(state.bodies):
             ticks = placed.outside + 1 if outside[number] else 0
-            if ticks >= limit and not places:  # one a tick: two must not be put on one place
+            if ticks >= limit and not places:  # one per tick, so that two bodies do not get one place
                 radius = float(view.radii[number])
                 spot = np.array(placed.position)
                 while not is_free(view, spot, radius, but=number):
                     spot[1] += radius
                 positions[number] = spot
                 places[number] = ((float(spot[0]), float(spot[1]), float(spot[2])), placed.rotation)
-                events.append(_event("returned", {"id": placed.id, "position": spot.tolist()}))
+                events.append(self.event(state, "returned", {"id": placed.id, "position": spot.tolist()}))
                 gone = [lease for lease in state.slots.leases if lease.body == placed.id]
                 state = msgspec.structs.replace(state, slots=state.slots.drop_body(placed.id))
-                state, more = _let_go(state, gone, "returned")
+                state, more = self._drop_grips(state, gone, "returned")
                 events += more
                 ticks = 0
             bodies.append(msgspec.structs.replace(placed, outside=ticks))
         return msgspec.structs.replace(state, bodies=tuple(bodies)), Effect(place=places), events
 
     def undone(self, state: SandboxState, marked: SandboxState) -> SandboxState:
-        """Bodies and gravity as marked; who is in and the numbers of bodies go on, and nobody holds
-        anything."""
+        """Return the marked bodies and gravity. Members and body numbers are kept; nobody holds a handle."""
         return msgspec.structs.replace(
             state, bodies=marked.bodies, gravity=marked.gravity, slots=state.slots, grips=()
         )
@@ -400,10 +378,28 @@ class Sandbox(Mode):
     ) -> Action:
         return sandbox_bot.decide(brief, seat, rng)
 
+    def _drop_grips(
+        self, state: SandboxState, leases: Iterable[HandleLease], cause: str
+    ) -> tuple[SandboxState, list[ModeEvent]]:
+        """Remove the grips of leases that have ended, with an event for each."""
+        gone = {lease.seat: lease for lease in leases}
+        if not gone:
+            return state, []
+        grips = tuple(grip for grip in state.grips if grip.seat not in gone)
+        events = [
+            self.event(
+                state,
+                "slot_freed",
+                {"seat": seat, "body": lease.body, "handle": lease.handle, "cause": cause},
+            )
+            for seat, lease in gone.items()
+        ]
+        return msgspec.structs.replace(state, grips=grips), events
+
     # Data
 
     def _brief(self, state: SandboxState, view: View | None) -> dict[str, Any]:
-        """What a bot decides on, each second: who holds what, and where all is."""
+        """The payload of ``brief``, from which bots decide: slots, members and the places of the bodies."""
         return {
             "box": self._box(),
             "bodies": [
@@ -435,27 +431,8 @@ class Sandbox(Mode):
         raise Refused(f"there is no body {body!r}", code="unknown_body", field="body")
 
 
-def _event(kind: str, d: dict[str, Any]) -> Event:
-    return Event(kind, d, round=0, turn=0)
-
-
 def _present(state: SandboxState) -> list[int]:
     return [seat for seat, present in enumerate(state.members) if present]
-
-
-def _let_go(
-    state: SandboxState, leases: Iterable[HandleLease], cause: str
-) -> tuple[SandboxState, list[Event]]:
-    """Without the grips of leases that have ended, and the events that say so."""
-    gone = {lease.seat: lease for lease in leases}
-    if not gone:
-        return state, []
-    grips = tuple(grip for grip in state.grips if grip.seat not in gone)
-    events = [
-        _event("slot_freed", {"seat": seat, "body": lease.body, "handle": lease.handle, "cause": cause})
-        for seat, lease in gone.items()
-    ]
-    return msgspec.structs.replace(state, grips=grips), events
 
 
 def _followed(grip: Grip, step: float) -> Grip:

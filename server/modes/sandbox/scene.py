@@ -1,14 +1,12 @@
-"""What there is in a sandbox: its parameters, actions, bodies and places. Pure functions of data and
-geometry. It must never change a state.
+"""The parameters, actions, bodies and places of a sandbox. Pure functions of data and geometry. This module must never
+change a state.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
@@ -44,28 +42,21 @@ __all__ = [
 Catalogue = Mapping[str, CatalogueBody]
 
 
-def check_params(params: Mapping[str, Any]) -> SandboxParams:
-    """Raises Refused (bad_params) for what no sandbox can be."""
-    try:
-        # A server gives every mode its turn clock.
-        own = {name: value for name, value in params.items() if name not in ("turn_s", "bot_turn_s")}
-        p = msgspec.convert(own, SandboxParams)
-    except msgspec.ValidationError as error:
-        raise Refused(f"not parameters of a sandbox: {error}", code="bad_params", field="params") from None
+def check_params(p: SandboxParams) -> None:
+    """Raises Refused (bad_params) for a parameter out of its range."""
     if not (2 <= p.side <= 20 and 1 <= p.height <= 20 and 0 <= p.gravity <= GRAVITY_MAX):
         raise Refused("the box or its gravity is out of range", code="bad_params", field="params")
     if not (1 <= p.slots <= MEMBERS_MAX and 1 <= p.lease_s <= 600 and 0.1 <= p.brief_s <= 60):
         raise Refused("slots, lease_s or brief_s is out of range", code="bad_params", field="params")
-    return p
 
 
 def action_kinds(params: SandboxParams, catalogue: Catalogue) -> tuple[ActionKind, ...]:
-    """All that a member may do; the host's too."""
+    """Return all actions, those of the host included."""
     reach = max(params.side / 2, params.height)
     place = ActionField("vector", low=-reach, high=reach, unit="m")
     return (
         ActionKind("grab", {"body": ActionField("name"), "handle": ActionField("name")}, "Take a handle."),
-        ActionKind("move", {"target": place}, "Pull it there."),
+        ActionKind("move", {"target": place}, "Pull it to a place."),
         ActionKind("release", {}, "Let go, or leave the queue."),
         ActionKind(
             "spawn",
@@ -81,16 +72,16 @@ def action_kinds(params: SandboxParams, catalogue: Catalogue) -> tuple[ActionKin
             {"strength": ActionField(low=0.0, high=GRAVITY_MAX, unit="m/s^2")},
             "Host: set gravity.",
         ),
-        ActionKind("mark", {}, "Host: remember everything as it is."),
-        ActionKind("undo", {}, "Host: back to what was last remembered."),
-        ActionKind("reset", {}, "Host: everything as it was at first."),
+        ActionKind("mark", {}, "Host: save the world."),
+        ActionKind("undo", {}, "Host: go back to what was last saved."),
+        ActionKind("reset", {}, "Host: go back to the start."),
     )
 
 
 def first_bodies(
     params: SandboxParams, catalogue: Catalogue, bodies: Sequence[str], serial: int = 0
 ) -> tuple[Placed, ...]:
-    """On rings around the middle, apart from one another and above the floor."""
+    """Return the first bodies, placed on rings around the middle, apart from one another and above the floor."""
     placed = []
     for number, body in enumerate(bodies):
         ring, place = divmod(number, 8)
@@ -103,7 +94,7 @@ def first_bodies(
 
 
 def build_scene(state: SandboxState, side: float, catalogue: Catalogue) -> Scene:
-    """The floor, half a metre wider than the box on each side, and the bodies at their spawn places."""
+    """Return the floor, half a metre wider than the box on each side, and the bodies at their spawn places."""
     side = side + 1.0
     floor = Body(
         id="floor",
@@ -134,8 +125,8 @@ def _scene_body(placed: Placed, catalogue: Catalogue) -> Body:
 
 
 def handles_of(body: CatalogueBody) -> tuple[Handle, ...]:
-    """What can be grabbed: "centre" (all vertices) and "v0", "v1", ...: each vertex of an affine body, the
-    eight corners of an elastic block (a single vertex would be drawn out like a thread)."""
+    """Return the handles of a body: "centre" (all vertices) and "v0", "v1", ...: each vertex of an affine body, the
+    eight corners of an elastic block (a pull at a single vertex would stretch it to a thread)."""
     count = int(body.computed["vertices"])
     centre = Handle("centre", tuple(range(count)))
     if body.id not in SOFT_BODIES:
@@ -148,16 +139,17 @@ def handles_of(body: CatalogueBody) -> tuple[Handle, ...]:
 
 
 def reach_of(body: CatalogueBody) -> float:
-    """A radius that surely holds the body [m]; the catalogue's is rounded to a millimetre."""
+    """Return a radius that contains the body [m]; the radius of the catalogue is rounded to a millimetre."""
     return body.computed["bounding_radius"] + 1e-3
 
 
 def vertex_count(catalogue: Catalogue, bodies: Iterable[str]) -> int:
+    """Return the number of vertices of the bodies."""
     return sum(int(catalogue[body].computed["vertices"]) for body in bodies)
 
 
 def clamp_target(params: SandboxParams, target: Sequence[float]) -> Vector:
-    """The target, kept MARGIN inside the box."""
+    """Return the target [m], moved to MARGIN inside the box."""
     reach = params.side / 2 - MARGIN
     x, y, z = target
     return (
@@ -168,7 +160,7 @@ def clamp_target(params: SandboxParams, target: Sequence[float]) -> Vector:
 
 
 def is_free(view: View, place: Floats, radius: float, *, but: int | None) -> bool:
-    """Whether a ball of that radius touches no other body's bounding ball."""
+    """Return whether a ball of that radius touches no bounding ball of a body, that of ``but`` excepted."""
     gaps = np.linalg.norm(view.positions - place, axis=1) - view.radii - radius
     if but is not None:
         gaps[but] = math.inf

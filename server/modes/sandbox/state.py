@@ -1,7 +1,5 @@
-"""What varies in a sandbox, and its constants. Plain frozen data, hashed every tick; it must never hold an
-array or a rule.
-
-Numbers are game.md's, section 10, unless said otherwise.
+"""The state of a sandbox, and its constants. The state is plain frozen data, which is hashed every tick; it must never
+contain an array or a rule.
 """
 
 from __future__ import annotations
@@ -41,10 +39,10 @@ BODIES_MAX = 24
 FIRST_BODIES = 6
 VERTICES_MAX = 1200
 
-STIFFNESS, FORCE = 40.0, 60.0  # of a handle's spring, per kg: N/m and most N
+STIFFNESS, FORCE = 40.0, 60.0  # of the spring of a handle, per kg: stiffness [N/m], largest force [N]
 DAMPING = 2.0 * STIFFNESS**0.5  # critical, N s/m per kg
 AIM_SPEED = 3.0  # m/s
-MARGIN = 0.05  # m, of targets within the box
+MARGIN = 0.05  # m, between a target and the box
 OUTSIDE_S = 1.0
 DRAG = 0.2  # 1/s
 FLOOR_DEPTH = 0.3
@@ -64,14 +62,13 @@ SOFT_BODIES = {
         computed={"vertices": 64, "mass": 16.0, "bounding_radius": 0.347, "rest_height": 0.2},
     ),
 }
-"""Elastic bodies beside the catalogue's affine ones, in the catalogue's terms; ``block`` is meshed into
-tetrahedra."""
+"""Elastic bodies beside the affine ones of the catalogue. A ``block`` is meshed into tetrahedra."""
 
 
 class SandboxParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a host may choose. side, height [m]: of the box. bodies: catalogue ids that are there from the
-    start; none: up to six of the catalogue. slots: most leases at once. brief_s: between two ``brief``
-    events."""
+    """The parameters of a sandbox. side, height [m]: of the box. bodies: catalogue ids of the first bodies; none: up to
+    six bodies of the catalogue. slots: most leases at once. lease_s: lifetime of a lease without a move [s]. brief_s:
+    between two ``brief`` events [s]. gravity [m/s^2]."""
 
     side: float = 6.0
     height: float = 4.0
@@ -83,8 +80,7 @@ class SandboxParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """One body: its scene id, its catalogue id and its spawn place. outside: ticks in a row out of the
-    box."""
+    """One body: its scene id, its catalogue id and its spawn place [m]. outside: ticks in a row out of the box."""
 
     id: str
     body: str
@@ -94,8 +90,8 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Grip(msgspec.Struct, frozen=True):
-    """A held handle: ``cursor`` is where its seat wants it, ``aim`` where the spring pulls, following the
-    cursor at AIM_SPEED [m]."""
+    """A held handle. ``cursor``: the target of its seat [m]. ``aim``: the end of the spring [m], which follows the
+    cursor at AIM_SPEED."""
 
     seat: int
     body: str
@@ -105,7 +101,7 @@ class Grip(msgspec.Struct, frozen=True):
 
 
 class SandboxState(msgspec.Struct, frozen=True):
-    """All that varies. members: by seat, who is in. serial: number of the next body. grips: one per lease."""
+    """All that varies. members: by seat, whether it is in. serial: number of the next body. grips: one per lease."""
 
     bodies: tuple[Placed, ...]
     members: tuple[bool, ...]

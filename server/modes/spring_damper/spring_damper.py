@@ -1,18 +1,17 @@
-"""The spring-damper as a session: one mass on a spring, stepped by the scheme of lobby/rules/spring.py, one step a
-tick.
+"""The spring-damper as a session: one mass on a spring, one step of the scheme of lobby/rules/spring.py per tick.
 
-    set_up -> steps, steps, ... -> run_ended -> result        trigger: begin again, from anywhere, at any time
+    set_up -> steps, steps, ... -> run_ended -> result        trigger: begin a new run, at any time and place
 
-The same numbers as the two stream solvers, to the last bit; every step is told beside the closed form of the
-scheme, for a plot. The world shows the mass on its way; nothing touches anything and no contact is solved.
-Watched, journaled, replayed like any other session.
+The numbers are those of the two stream solvers (worker/spring/solvers.py), bit for bit. The events give each step
+beside the closed form of the scheme, for a plot. The world shows the mass; it has no contact. This mode must never
+change a number of the scheme.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -23,22 +22,21 @@ from tussle.lobby.rules.spring import Spring, SpringState
 from tussle.server.modes.mode import (
     CatalogueBody,
     Effect,
-    Event,
-    Mode,
-    Phase,
+    ModeEvent,
     Result,
-    Score,
     Seat,
     Standing,
     View,
+    describe_seat,
 )
+from tussle.server.modes.slot_mode import SlotMode, set_member
 from tussle.server.physics.world_state import Control
 
 __all__ = ["SpringDamper", "SpringDamperState", "SpringParams"]
 
 SEATS_MAX = 16
 SHOWN_M = 2.5
-"""The mass is shown within this distance of the middle; larger swings are scaled down, for the eye only."""
+"""The mass is shown within this distance of the middle; larger swings are scaled down, in the view only."""
 
 HEIGHT_M = 0.6
 EDGE_M = 0.4
@@ -46,8 +44,8 @@ START_MAX = 1e6
 
 
 class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """m [kg], k [N/m], zeta [1], h [s], cycles: of the scheme. x [m], v [m/s]: where the first run begins.
-    report: steps per ``steps`` event."""
+    """m [kg], k [N/m], zeta [1], h [s], cycles: of the scheme. x [m], v [m/s]: the start of the first run. report:
+    steps per ``steps`` event."""
 
     m: float = 1.0
     k: float = 1.0
@@ -60,8 +58,7 @@ class SpringParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpringDamperState(msgspec.Struct, frozen=True):
-    """All that varies. x0, v0: where this run began. told: n of the newest step that was told. rows: steps
-    since."""
+    """All that varies. x0, v0: the start of this run. rows: steps that no ``steps`` event has given yet."""
 
     x0: float
     v0: float
@@ -75,32 +72,25 @@ class SpringDamperState(msgspec.Struct, frozen=True):
     result: Result | None = None
 
 
-class SpringDamper(Mode):
-    """The rules, for one mass and its watchers."""
+class SpringDamper(SlotMode):
+    """The rules, for one mass and its members."""
 
     name: ClassVar[str] = "spring-damper"
     version: ClassVar[int] = 1
-    policy: ClassVar[Literal["turns", "slots"]] = "slots"
     seats: ClassVar[tuple[int, int]] = (1, SEATS_MAX)
     state_type: ClassVar[type[msgspec.Struct]] = SpringDamperState
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
-        own = {name: value for name, value in params.items() if name not in ("turn_s", "bot_turn_s")}
-        try:
-            self.params = p = msgspec.convert(own, SpringParams)
-        except msgspec.ValidationError as error:
-            raise Refused(
-                f"not parameters of a spring-damper: {error}", code="bad_params", field="params"
-            ) from None
+        self.params = p = self._convert_params(params, SpringParams)
         numbers = (p.m, p.k, p.zeta, p.h, p.x, p.v)
         if not all(math.isfinite(number) for number in numbers) or min(p.m, p.k, p.h) <= 0 or p.zeta < 0:
             raise Refused("m, k and h must be positive, zeta not negative", code="bad_params", field="params")
         if not (1e-4 <= p.h <= 0.1 and 1 <= p.cycles <= 100_000 and 1 <= p.report <= 100):
             raise Refused("h, cycles or report is out of range", code="bad_params", field="params")
         if max(abs(p.x), abs(p.v)) > START_MAX:
-            raise Refused("that start is too far away", code="bad_params", field="params")
+            raise Refused("the start is out of range", code="bad_params", field="params")
         self.spring = Spring(m=p.m, k=p.k, zeta=p.zeta, h=p.h, cycles=p.cycles)
         try:
             self.spring.closed_form(1.0, 0.0, 1)
@@ -112,11 +102,13 @@ class SpringDamper(Mode):
         self.seat_count = SEATS_MAX
         reach = ActionField(low=-START_MAX, high=START_MAX, unit="m", default=0.0)
         speed = ActionField(low=-START_MAX, high=START_MAX, unit="m/s", default=1.0)
-        self._kinds = (ActionKind("trigger", {"x": reach, "v": speed}, "Begin a new run there."),)
+        self._kinds = (
+            ActionKind("trigger", {"x": reach, "v": speed}, "Begin a new run at that position and velocity."),
+        )
 
     # Set-up
 
-    def setup(self, seed: int) -> tuple[SpringDamperState, list[Event]]:
+    def setup(self, seed: int) -> tuple[SpringDamperState, list[ModeEvent]]:
         p = self.params
         seated = {seat.seat for seat in self.members}
         state = SpringDamperState(
@@ -129,12 +121,9 @@ class SpringDamper(Mode):
             "params": msgspec.to_builtins(p),
             "d": self.spring.d,
             "omega": self.spring.omega,
-            "seats": [
-                {"seat": s.seat, "player": s.player, "name": s.name, "kind": s.kind, "skill": s.skill}
-                for s in self.members
-            ],
+            "seats": [describe_seat(seat) for seat in self.members],
         }
-        return state, [_event("set_up", state, payload), _triggered(state, None)]
+        return state, [self.event(state, "set_up", payload), self._triggered(state, None)]
 
     def scene(self, state: SpringDamperState, seed: int) -> Scene:
         size = [EDGE_M, EDGE_M, EDGE_M]
@@ -156,22 +145,10 @@ class SpringDamper(Mode):
     def owners(self, state: SpringDamperState) -> list[tuple[int | None, str]]:
         return [(None, "mass")]
 
-    # Where the rules stand
-
-    def phase(self, state: SpringDamperState) -> Phase:
-        return "moving" if state.result is None else "over"
-
-    def actor(self, state: SpringDamperState) -> int | None:
-        return None
+    # Queries
 
     def clock(self, state: SpringDamperState) -> tuple[int, int]:
         return state.run, 0
-
-    def deadline_s(self, state: SpringDamperState) -> float | None:
-        return None
-
-    def result(self, state: SpringDamperState) -> Result | None:
-        return state.result
 
     def standing(self, state: SpringDamperState) -> dict[int, Standing]:
         return {
@@ -186,30 +163,30 @@ class SpringDamper(Mode):
 
     def apply(
         self, state: SpringDamperState, view: View, seat: int, kind: str, d: Mapping[str, Any]
-    ) -> tuple[SpringDamperState, Effect, list[Event]]:
+    ) -> tuple[SpringDamperState, Effect, list[ModeEvent]]:
         if kind in ("join", "leave"):
-            members = (*state.members[:seat], kind == "join", *state.members[seat + 1 :])
+            members = set_member(state.members, seat, kind == "join")
             state = msgspec.structs.replace(state, members=members)
-            told = [_event("joined" if kind == "join" else "left", state, {"seat": seat})]
+            events = [self.event(state, "joined" if kind == "join" else "left", {"seat": seat})]
             if any(members):
-                return state, Effect(), told
+                return state, Effect(), events
             state, ended = self._end(state, "empty")
-            return state, Effect(), [*told, *ended]
+            return state, Effect(), [*events, *ended]
         if not state.members[seat]:
             raise Refused("that seat is not in the session", code="seat_out", field="seat")
         d = check_action(self.legal(state, view, seat), kind, d)
-        state, events = self._tell(state)
+        state, events = self._report_steps(state)
         state = msgspec.structs.replace(
             state, x0=d["x"], v0=d["v"], x=d["x"], v=d["v"], t=0.0, n=0, run=state.run + 1
         )
-        return state, Effect(place=self._place(state)), [*events, _triggered(state, seat)]
+        return state, Effect(place=self._place(state)), [*events, self._triggered(state, seat)]
 
     def plan(self, state: SpringDamperState, view: View) -> Control | None:
         return None
 
     def on_tick(
         self, state: SpringDamperState, before: View, view: View
-    ) -> tuple[SpringDamperState, Effect, list[Event]]:
+    ) -> tuple[SpringDamperState, Effect, list[ModeEvent]]:
         half = self.spring.step_velocity(SpringState(x=state.x, v=state.v, t=state.t, n=state.n))
         assert half is not None, "a session is over when its cycles are"
         after = self.spring.step_position(half)
@@ -218,49 +195,38 @@ class SpringDamper(Mode):
         state = msgspec.structs.replace(
             state, x=after.x, v=after.v, t=after.t, n=after.n, rows=(*state.rows, row)
         )
-        events: list[Event] = []
+        events: list[ModeEvent] = []
         if len(state.rows) >= self.params.report or state.n >= self.spring.cycles:
-            state, events = self._tell(state)
+            state, events = self._report_steps(state)
         if state.n >= self.spring.cycles:
             state, ended = self._end(state, "done")
             events += ended
         return state, Effect(place=self._place(state)), events
 
-    def _tell(self, state: SpringDamperState) -> tuple[SpringDamperState, list[Event]]:
-        """The steps that were not told yet, beside the closed form."""
+    def _report_steps(self, state: SpringDamperState) -> tuple[SpringDamperState, list[ModeEvent]]:
+        """Empty the rows into a ``steps`` event, beside the closed form."""
         if not state.rows:
             return state, []
         n, t, x, v = (list(column) for column in zip(*state.rows, strict=True))
         closed = [self.spring.closed_form(state.x0, state.v0, i)[0] for i, _, _, _ in state.rows]
-        told = _event("steps", state, {"run": state.run, "n": n, "t": t, "x": x, "v": v, "closed": closed})
-        return msgspec.structs.replace(state, rows=()), [told]
+        steps = {"run": state.run, "n": n, "t": t, "x": x, "v": v, "closed": closed}
+        return msgspec.structs.replace(state, rows=()), [self.event(state, "steps", steps)]
 
-    def _end(self, state: SpringDamperState, cause: str) -> tuple[SpringDamperState, list[Event]]:
-        state, events = self._tell(state)
+    def _end(self, state: SpringDamperState, cause: str) -> tuple[SpringDamperState, list[ModeEvent]]:
+        state, events = self._report_steps(state)
         closed = self.spring.closed_form(state.x0, state.v0, state.n)[0]
-        told = {"run": state.run, "n": state.n, "t": state.t, "x": state.x, "v": state.v, "closed": closed}
-        events.append(_event("run_ended", state, {**told, "error": abs(state.x - closed)}))
-        seats = [seat.seat for seat in self.members]
-        result = Result(
-            places=dict.fromkeys(seats, 1),
-            winner=None,
-            cause=cause,
-            scores={seat: Score(place=1, points=0.0, xp=0) for seat in seats},
-        )
-        ended = {"cause": cause, "winner": None, "places": [1] * len(seats)}
-        return msgspec.structs.replace(state, result=result), [*events, _event("result", state, ended)]
+        last = {"run": state.run, "n": state.n, "t": state.t, "x": state.x, "v": state.v, "closed": closed}
+        events.append(self.event(state, "run_ended", {**last, "error": abs(state.x - closed)}))
+        result, payload = self._tie(cause)
+        return msgspec.structs.replace(state, result=result), [*events, self.event(state, "result", payload)]
 
     def _place(self, state: SpringDamperState) -> dict[int, Any]:
-        """Where the mass is shown."""
+        """The place at which the mass is shown."""
         swing = math.hypot(state.x0, state.v0 / self.spring.omega)
         scale = 1.0 if swing <= SHOWN_M else SHOWN_M / swing
         x = min(max(state.x * scale, -SHOWN_M), SHOWN_M)
         return {0: ((x, HEIGHT_M, 0.0), (1.0, 0.0, 0.0, 0.0))}
 
-
-def _event(kind: str, state: SpringDamperState, d: dict[str, Any]) -> Event:
-    return Event(kind, d, round=state.run, turn=0)
-
-
-def _triggered(state: SpringDamperState, seat: int | None) -> Event:
-    return _event("triggered", state, {"run": state.run, "seat": seat, "x": state.x0, "v": state.v0})
+    def _triggered(self, state: SpringDamperState, seat: int | None) -> ModeEvent:
+        payload = {"run": state.run, "seat": seat, "x": state.x0, "v": state.v0}
+        return self.event(state, "triggered", payload)

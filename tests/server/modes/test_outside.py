@@ -61,17 +61,17 @@ def test_files_and_folders_are_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("none.py", None, "neither a file"),
-        ("rules.txt", "MODES = ()", "neither a file"),
-        ("empty.py", "", "must say MODES"),
-        ("nothing.py", "MODES = ()", "must say MODES"),
+        ("none.py", None, "neither a .py file"),
+        ("rules.txt", "MODES = ()", "neither a .py file"),
+        ("empty.py", "", "must define MODES"),
+        ("nothing.py", "MODES = ()", "must define MODES"),
         ("broken.py", "import this is not Python", "SyntaxError"),
         ("missing.py", "import there_is_no_such_module", "ModuleNotFoundError"),
-        ("number.py", "MODES = (7,)", "is no class"),
+        ("number.py", "MODES = (7,)", "is not a class"),
         ("half.py", "class Half:\n    name = 'half'\n\n\nMODES = (Half,)", "version, policy, seats, state_type, act"),
         ("shout.py", MODE.format(name="No Name!", line=""), "has no usable name"),
         ("one_seat.py", MODE.format(name="one", line="seats = 1"), "has no usable seats"),
-        ("taken.py", MODE.format(name="duel", line=""), "called 'duel' already"),
+        ("taken.py", MODE.format(name="duel", line=""), "called 'duel' exists already"),
     ],
 )  # fmt: skip
 def test_what_is_no_mode_is_refused(tmp_path: Path, name: str, text: str | None, said: str) -> None:
@@ -87,7 +87,7 @@ def test_what_is_no_mode_is_refused(tmp_path: Path, name: str, text: str | None,
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     """The second would silently be the first."""
     first, second = write(tmp_path / "a" / "rules.py"), write(tmp_path / "b" / "rules.py", name="second")
-    with pytest.raises(BadSetting, match="another one is called 'rules'"):
+    with pytest.raises(BadSetting, match="another file is called 'rules'"):
         load_modes(f"{first},{second}", [])
 
 
@@ -128,5 +128,5 @@ def test_a_process_says_at_once_that_it_cannot_use_a_file(tmp_path: Path, comman
     )  # fmt: skip
     assert told.returncode == 2, told.stderr
     assert told.stderr.strip().splitlines() == [
-        f"tussle: MODES={tmp_path / 'none.py'}: neither a file .py nor a folder with an __init__.py"
+        f"tussle: MODES={tmp_path / 'none.py'}: neither a .py file nor a folder with an __init__.py"
     ]

@@ -12,7 +12,7 @@ from tests.support.paths import BODIES
 from tussle.lobby.errors import Refused
 from tussle.server.modes.duel.duel import Duel
 from tussle.server.modes.duel.state import DuelState
-from tussle.server.modes.mode import CatalogueBody, Effect, Event, Seat, View
+from tussle.server.modes.mode import CatalogueBody, Effect, ModeEvent, Seat, View
 from tussle.server.modes.registry import get_mode
 
 CATALOGUE = {name: msgspec.convert(body, CatalogueBody) for name, body in BODIES.items()}
@@ -104,7 +104,7 @@ class World:
         self.impulses[:] = 0
         return effect
 
-    def named(self, name: str) -> list[Event]:
+    def named(self, name: str) -> list[ModeEvent]:
         return [event for event in self.events if event.type == name]
 
 
