@@ -1,4 +1,4 @@
-"""The tutorial, done as it says: its blocks make a mode, which is tried, played, stored and verified."""
+"""The tutorial, followed literally: its blocks make a mode, which is tried, played, killed and verified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"
 
 
 def write(name: str, folder: Path) -> Path:
-    """The file that the page's blocks of that name make, in their order."""
+    """Write the file that the blocks of that name make, in their order, and return its path."""
     blocks = re.findall(rf"<!-- file: {name} -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert blocks
     path = folder / name
@@ -28,8 +28,8 @@ def write(name: str, folder: Path) -> Path:
     return path
 
 
-async def ask(*command: str | Path, **environment: str) -> str:
-    """What a process of ours says; it must end well."""
+async def run_python(*command: str | Path, **environment: str) -> str:
+    """Run the interpreter and return its standard output. The exit code must be 0."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels"), **os.environ, **environment},
@@ -39,19 +39,38 @@ async def ask(*command: str | Path, **environment: str) -> str:
     return out.decode()
 
 
+def test_the_tutorial_uses_the_public_api_only() -> None:
+    """All names of Tussle come from tussle.modes and tussle.mode_testing."""
+    modules = set(re.findall(r"^(?:from|import) (\w[\w.]*)", PAGE.read_text(), re.MULTILINE))
+    assert {name for name in modules if name.split(".")[0] == "tussle"} == {
+        "tussle.modes",
+        "tussle.mode_testing",
+    }
+    assert not {name.split(".")[0] for name in modules} & {"lobby", "server", "player", "worker", "cli"}
+
+
+@pytest.mark.parametrize("module", ["tussle.modes", "tussle.mode_testing"])
+async def test_the_public_api_of_modes_loads_no_solver(module: str) -> None:
+    """Every public name can be imported, and neither numba, scipy nor ipctk is loaded."""
+    code = (
+        f"import sys; from {module} import *; print(sorted({{'numba', 'scipy', 'ipctk'}} & set(sys.modules)))"
+    )
+    assert await run_python("-c", code) == "[]\n"
+
+
 @pytest.mark.timeout(600)  # a cold cache compiles the solver first
 async def test_the_mode_is_the_same_bit_for_bit(tmp_path: Path) -> None:
-    """The script of section 7: two runs agree, every state is proven, the sharp bot beats the random one."""
+    """The script of section 7: two runs agree, nothing intersects, the sharp bot beats the random bot."""
     modes, script = write("putt.py", tmp_path), write("try_putt.py", tmp_path)
-    told = await ask(script, MODES=str(modes), PYTHONPATH=str(ROOT))
-    assert re.fullmatch(r"\d+ ticks; winner: 0 distances: \[.*\]\n", told), told
+    output = await run_python(script, MODES=str(modes), PYTHONPATH=str(ROOT))
+    assert re.fullmatch(r"\d+ ticks; winner: 0 distances: \[.*\]\n", output), output
 
 
 @pytest.mark.timeout(600)
 async def test_the_mode_is_played_survives_and_is_verified(
     store_url: str, realm: str, store: Store, tmp_path: Path
 ) -> None:
-    """The commands of section 8 on real processes; the process that steps the session is killed in mid-play."""
+    """The commands of section 8 on real processes. The solver process is killed while the session runs."""
     modes = {"MODES": str(write("putt.py", tmp_path))}
     async with Stack.up(store_url, realm, SIM_SPEED="1", **modes) as stack:
         server = await stack.server()
@@ -72,7 +91,7 @@ async def test_the_mode_is_played_survives_and_is_verified(
         assert (mode, status) == ("putt", "ended")
         assert sorted(json.loads(result)["places"]) == ["0", "1", "2"]
         verify = ("-c", "from tussle.cli.main import main; main()", "verify", token, "--json")
-        told = json.loads(await ask(*verify, DATA_DIR=str(stack.data_dir), **modes))
-    assert told["holds"]
-    assert told["ended"]
-    assert not told["differences"]
+        output = json.loads(await run_python(*verify, DATA_DIR=str(stack.data_dir), **modes))
+    assert output["holds"]
+    assert output["ended"]
+    assert not output["differences"]

@@ -8,8 +8,8 @@
     legal, result, bot                   the legal actions, the result, the choice of a bot
 
 A mode is pure: it uses no clock, store, socket or global randomness, so that a replay, a look-ahead and a fork agree
-with the session. Modes import only server/physics/world_state.py and lobby/, so that a bot process loads no solver. This
-module must never contain the rules of a mode.
+with the session. Modes import only server/physics/world_state.py and lobby/, so that a bot process loads no solver.
+This module must never contain the rules of a mode.
 """
 
 from __future__ import annotations

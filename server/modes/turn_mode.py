@@ -105,13 +105,13 @@ class TurnMode(Mode):
         if kind != "leave" and (state.stage != "acting" or seat != state.order.current):
             raise Refused("it is not your turn", code="not_your_turn", field="seat")
 
-    def _is_last_skip(self, state: TurnState, seat: int) -> bool:
-        """Whether the seat is out if it skips this turn: after SKIPS_TO_LEAVE skips in a row."""
+    def is_last_skip(self, state: TurnState, seat: int) -> bool:
+        """Return whether the seat is out if it skips this turn: after SKIPS_TO_LEAVE skips in a row."""
         return state.order.skips_of(seat) + 1 >= SKIPS_TO_LEAVE
 
-    def _keeps_waiting(self, state: TurnState) -> bool:
-        """Whether the turn of the current seat goes on after a seat has left: the current seat is in, and so is a
-        second one."""
+    def keeps_waiting(self, state: TurnState) -> bool:
+        """Return whether the turn of the current seat goes on after a seat has left: the current seat is in, and so
+        is a second one."""
         return state.order.lives(state.order.current) and len(state.order.living_seats) > 1
 
 

@@ -168,7 +168,7 @@ class Curling(TurnMode):
                 self.event(state, "action", {"seat": seat, "kind": kind, "stone": stone, "timed_out": True})
             ]
             state = self._lost(msgspec.structs.replace(state, stage="moving", skipped=True), [stone])
-            if self._is_last_skip(state, seat):
+            if self.is_last_skip(state, seat):
                 state, _, more = self._leave(state, seat)
                 events += more
             return state, Effect(remove=(stone,)), events
@@ -212,7 +212,7 @@ class Curling(TurnMode):
             others = tuple(other for other in range(self.stone_count) if other != stone)
             return state, Effect(remove=others, place={stone: (LAUNCH, _UPRIGHT)}, halt=True), events
         if state.stage == "acting":  # the tick only takes out a seat that left; the world still waits
-            if self._keeps_waiting(state):
+            if self.keeps_waiting(state):
                 return state, Effect(halt=True), []
             return self._end_turn(state, view, [], [])
         state, events = self._find_blows(state, before, view)

@@ -157,7 +157,7 @@ class Duel(TurnMode):
                 },
             )
         ]
-        if kind == "skip" and self._is_last_skip(state, seat):
+        if kind == "skip" and self.is_last_skip(state, seat):
             state, effect, more = self._leave(state, view, seat)
             return state, effect, events + more
         if kind in ("brace", "skip"):
@@ -235,7 +235,7 @@ class Duel(TurnMode):
         return state, Effect(remove=removed, halt=True), events
 
     def _after_leave(self, state: DuelState, view: View) -> tuple[DuelState, Effect, list[ModeEvent]]:
-        if self._keeps_waiting(state):
+        if self.keeps_waiting(state):
             return state, Effect(halt=True), []
         state = msgspec.structs.replace(
             state, turn=msgspec.structs.replace(state.turn, ticks=1, start_tick=view.tick - 1)
