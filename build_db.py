@@ -1,9 +1,10 @@
-"""``python build_db.py [--from PATH | pull PATH|URL]``: fill the store's catalogue.
+"""``python build_db.py [--from PATH | pull PATH|URL]``: fill the catalogue in the store.
 
     catalogue.json -> read and checked as a whole -> one script -> catalogue:bodies | materials | scenes
 
-Seeding twice changes nothing; entries that the file no longer has vanish; readers see the old catalogue or the new
-one, never a part. A file that is broken changes nothing. This module must never build a mesh: a body is a recipe.
+Seeding the same file again changes nothing. Entries that the file no longer has are deleted. Readers see the old
+catalogue or the new one, never a mixture. A broken file changes nothing. This module must never build a mesh: a body is
+a recipe.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from tussle.lobby.errors import LobbyError, Refused
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["KINDS", "Summary", "catalogue_path", "fetch", "main", "parse_catalogue", "read_catalogue", "seed"]
+__all__ = [
+    "KINDS",
+    "SeedSummary",
+    "catalogue_path",
+    "download",
+    "main",
+    "parse_catalogue",
+    "read_catalogue",
+    "seed",
+]
 
 KINDS = ("bodies", "materials", "scenes")
 
@@ -31,7 +41,7 @@ SHIPPED = Path(__file__).resolve().parent / "catalogue" / "catalogue.json"
 
 PULL_BYTES = 10_000_000
 PULL_S = 30.0
-"""What is larger, or takes longer, is no catalogue."""
+"""The largest size [bytes] and the longest time [s] of a download."""
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -39,7 +49,7 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class _Body(msgspec.Struct):
-    """What every body must have; more is kept as it is."""
+    """The fields that every body must have. Other fields are kept unchanged."""
 
     id: Id
     name: Annotated[str, msgspec.Meta(min_length=1)]
@@ -67,8 +77,9 @@ class _Catalogue(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What seeding did. ``counts``: entries per kind now. ``changes``: (kind, added | changed | removed, id)."""
+class SeedSummary:
+    """The effect of seeding. ``counts``: entries per kind afterwards. ``changes``: (kind, added | changed | removed,
+    id)."""
 
     counts: Mapping[str, int]
     changes: Sequence[tuple[str, str, str]]
@@ -82,14 +93,15 @@ class Summary:
 
 
 def catalogue_path(settings: Settings, chosen: str | None = None) -> Path:
-    """The file to seed from: ``chosen``, CATALOGUE, or the one that ships; for a folder its catalogue.json."""
+    """Return the file to seed from: ``chosen``, else the setting CATALOGUE, else the file of the package. A folder
+    means its catalogue.json."""
     text = chosen or settings.catalogue
     path = Path(text) if text else SHIPPED
     return path / "catalogue.json" if path.is_dir() else path
 
 
 def read_catalogue(path: Path) -> dict[str, dict[str, bytes]]:
-    """kind -> id -> canonical JSON. An arena is a scene. Raises Refused ``bad_catalogue``."""
+    """Return kind -> id -> canonical JSON of a file. An arena is a scene. Raises Refused (bad_catalogue)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -97,8 +109,9 @@ def read_catalogue(path: Path) -> dict[str, dict[str, bytes]]:
     return parse_catalogue(data, str(path))
 
 
-def fetch(url: str) -> bytes:
-    """A catalogue.json over HTTP. Raises Refused ``bad_catalogue``, also when it is too large or too slow."""
+def download(url: str) -> bytes:
+    """Return a catalogue.json over HTTP. Raises Refused (bad_catalogue), also when it is larger than PULL_BYTES or
+    takes longer than PULL_S."""
     import httpx  # only a pull needs it
 
     deadline = time.monotonic() + PULL_S
@@ -113,13 +126,14 @@ def fetch(url: str) -> bytes:
                         f"{url}: more than {PULL_BYTES} bytes or {PULL_S:g} s", code="bad_catalogue"
                     )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        told = str(error).partition("\n")[0]
-        raise Refused(f"{url}: {told}", code="bad_catalogue") from None
+        reason = str(error).partition("\n")[0]
+        raise Refused(f"{url}: {reason}", code="bad_catalogue") from None
     return bytes(data)
 
 
 def parse_catalogue(data: bytes, path: str) -> dict[str, dict[str, bytes]]:
-    """As ``read_catalogue``, of bytes that came from ``path``."""
+    """Return kind -> id -> canonical JSON of ``data``. ``path``: its origin, for errors. Raises Refused
+    (bad_catalogue)."""
     try:
         checked = msgspec.json.decode(data, type=_Catalogue)
         plain = msgspec.json.decode(data)
@@ -145,13 +159,14 @@ def parse_catalogue(data: bytes, path: str) -> dict[str, dict[str, bytes]]:
     return entries
 
 
-async def seed(store: Store, source: Path | Settings | str) -> Summary:
-    """Make the store's catalogue that of a file, of the file that the settings mean, or of an http(s) address.
+async def seed(store: Store, source: Path | Settings | str) -> SeedSummary:
+    """Replace the catalogue in the store, and return what changed.
 
-    Raises Refused (nothing was changed) and StoreError.
+    source: a file, the settings that name one, or an http(s) address. Raises Refused, and then nothing has changed, and
+    StoreError.
     """
     if isinstance(source, str):
-        catalogue = parse_catalogue(await asyncio.to_thread(fetch, source), source)
+        catalogue = parse_catalogue(await asyncio.to_thread(download, source), source)
     else:
         catalogue = read_catalogue(catalogue_path(source) if isinstance(source, Settings) else source)
     args: list[str | bytes | int] = []
@@ -161,13 +176,13 @@ async def seed(store: Store, source: Path | Settings | str) -> Summary:
             args += [id, document]
     reply = await store.run("seed", [store.keys.catalogue(kind) for kind in catalogue], args)
     flat = [str(part) for part in reply[1:]]
-    return Summary(
+    return SeedSummary(
         {kind: len(documents) for kind, documents in catalogue.items()},
         list(zip(flat[::3], flat[1::3], flat[2::3], strict=True)),
     )
 
 
-async def _seed_once(settings: Settings, path: Path | str) -> Summary:
+async def _seed_once(settings: Settings, path: Path | str) -> SeedSummary:
     store = await Store.connect(settings.redis_url, settings.realm)
     try:
         return await seed(store, path)
@@ -176,7 +191,7 @@ async def _seed_once(settings: Settings, path: Path | str) -> Summary:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or 2 with one line that says why nothing was changed."""
+    """Run the command and return its exit code: 0, or 2 with one line on stderr if nothing was changed."""
     parser = argparse.ArgumentParser(prog="build_db.py", description="Fill the catalogue in the store.")
     parser.add_argument("--from", dest="path", metavar="PATH", help="a catalogue.json, or a folder with one")
     commands = parser.add_subparsers(dest="command")

@@ -1,4 +1,4 @@
-"""Seeding the catalogue (row D10): idempotent, complete or not at all, without a moment of emptiness."""
+"""Seeding the catalogue: repeatable, as a whole or not at all, and never empty in between."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def held(store: Store) -> dict[str, dict[str, Any]]:
 
 
 async def test_two_runs_same_content(world: World) -> None:
-    """The second run changes nothing and says so; what is stored is what the file says, by id."""
+    """The second run changes nothing and reports so; the store has the entries of the file, by id."""
     first = await seed(world.store, SHIPPED)
     stored = await held(world.store)
     again = await seed(world.store, world.settings)
@@ -48,8 +48,8 @@ async def test_two_runs_same_content(world: World) -> None:
     assert "octagon" in stored["scenes"]
 
 
-async def test_what_changed_is_said(world: World, tmp_path: Path) -> None:
-    """A changed, a new and a vanished entry are told; the vanished one is gone."""
+async def test_changes_are_reported(world: World, tmp_path: Path) -> None:
+    """A changed, an added and a removed entry are reported; the removed entry is gone from the store."""
     await seed(world.store, SHIPPED)
     catalogue = document()
     gone = catalogue["bodies"].pop(0)["id"]
@@ -57,8 +57,8 @@ async def test_what_changed_is_said(world: World, tmp_path: Path) -> None:
     changed = catalogue["bodies"][0]["id"]
     catalogue["materials"] = [*catalogue["materials"], {"id": "basalt", "density": 700, "stiffness": 1e7}]
     summary = await seed(world.store, write(tmp_path, catalogue))
-    told = {change for change in summary.changes if change[0] == "bodies" or change[2] == "basalt"}
-    assert told == {
+    reported = {change for change in summary.changes if change[0] == "bodies" or change[2] == "basalt"}
+    assert reported == {
         ("bodies", "changed", changed),
         ("materials", "added", "basalt"),
         ("bodies", "removed", gone),
@@ -68,8 +68,8 @@ async def test_what_changed_is_said(world: World, tmp_path: Path) -> None:
     assert f"removed bodies {gone}" in str(summary)
 
 
-async def test_there_is_no_empty_window(world: World, tmp_path: Path) -> None:
-    """Whoever reads while the catalogue is replaced again and again sees one of the two, whole."""
+async def test_readers_never_see_a_part(world: World, tmp_path: Path) -> None:
+    """A reader sees one of the two catalogues, complete, while they replace each other."""
     small = document()
     small["bodies"] = small["bodies"][:3]
     paths = [SHIPPED, write(tmp_path, small)]
@@ -113,7 +113,7 @@ def broken() -> list[tuple[str, object]]:
 async def test_a_broken_file_changes_nothing(
     world: World, tmp_path: Path, name: str, catalogue: object
 ) -> None:
-    """Whatever is wrong with the file: it is refused as a whole, and the store is as before."""
+    """A broken file is refused as a whole, and the store is unchanged."""
     await seed(world.store, SHIPPED)
     before = await held(world.store)
     with pytest.raises(Refused) as refused:
@@ -123,7 +123,7 @@ async def test_a_broken_file_changes_nothing(
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    """A path where nothing is is named."""
+    """The error names the path of a missing file."""
     with pytest.raises(Refused, match=str(tmp_path)):
         read_catalogue(tmp_path / "none.json")
 
@@ -131,7 +131,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 async def test_the_command(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It seeds what it is told to, prints what changed, and ends with 2 and one line where it cannot."""
+    """It seeds the chosen file, prints the changes, and exits with 2 and one line on an error."""
     monkeypatch.setenv("REDIS_URL", world.settings.redis_url)
     monkeypatch.setenv("REALM", world.settings.realm)
     run = asyncio.to_thread

@@ -1,4 +1,4 @@
-"""``build_db.py pull`` (row D10): the catalogue from a folder or an address, whole or not at all."""
+"""``build_db.py pull``: the catalogue from a folder or an address, as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tussle.lobby.errors import Refused
 
 
 class Pages(BaseHTTPRequestHandler):
-    """Serves what the test put there."""
+    """Serves the pages that a test has set."""
 
     pages: ClassVar[dict[str, bytes]] = {}
 
@@ -45,7 +45,7 @@ def site() -> Iterator[str]:
 
 
 async def test_a_catalogue_is_pulled_from_an_address(world: World, site: str) -> None:
-    """The same content as from the file; then only what changed is told."""
+    """The content equals that of the file; a second pull reports only the change."""
     catalogue = json.loads(SHIPPED.read_text())
     Pages.pages["/catalogue.json"] = SHIPPED.read_bytes()
     await seed(world.store, SHIPPED)
@@ -60,7 +60,7 @@ async def test_a_catalogue_is_pulled_from_an_address(world: World, site: str) ->
 
 @pytest.mark.parametrize("page", [None, b"{", b"{}", b"[" * 100_000])
 async def test_a_broken_page_changes_nothing(world: World, site: str, page: bytes | None) -> None:
-    """Missing, broken or foreign content is refused, and the old catalogue stays."""
+    """Missing or broken content is refused, and the old catalogue stays."""
     await seed(world.store, SHIPPED)
     if page is not None:
         Pages.pages["/catalogue.json"] = page
@@ -69,8 +69,10 @@ async def test_a_broken_page_changes_nothing(world: World, site: str, page: byte
     assert (await seed(world.store, SHIPPED)).changes == []
 
 
-async def test_what_is_too_large_is_refused(world: World, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page without an end does not fill the memory."""
+async def test_a_page_that_is_too_large_is_refused(
+    world: World, site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size of a download is bounded."""
     monkeypatch.setattr(build_db, "PULL_BYTES", 1000)
     Pages.pages["/catalogue.json"] = SHIPPED.read_bytes()
     with pytest.raises(Refused, match="bytes"):
@@ -85,7 +87,7 @@ def test_the_command_pulls(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """``python build_db.py pull PATH`` and ``pull URL``; a bad one ends with one line and code 2."""
+    """``python build_db.py pull PATH`` and ``pull URL`` work; an error exits with 2 and one line."""
     monkeypatch.setenv("REDIS_URL", store_url)
     monkeypatch.setenv("REALM", realm)
     (tmp_path / "catalogue.json").write_bytes(SHIPPED.read_bytes())

@@ -1,4 +1,4 @@
-"""The README's query (row F6): real duels, stored by a real worker, asked as written."""
+"""The query of the README, run as written over a duel that a storage worker has stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ README = ROOT / "README.md"
 
 
 def queries() -> list[str]:
-    """The statements of the README's SQL block."""
+    """The statements of the SQL block in the README."""
     (block,) = re.findall(r"<!-- query: .*?-->\n```sql\n(.*?)```", README.read_text(), re.DOTALL)
     return [statement.strip() for statement in block.split(";") if statement.strip()]
 
@@ -26,7 +26,7 @@ def queries() -> list[str]:
 async def test_the_readmes_query_runs_as_written(
     store_url: str, realm: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wins by skill, the histogram of impulses and the smallest gap, from two bots' duel."""
+    """Wins by skill, the histogram of impulses and the smallest gap, from a duel of two bots."""
     lake = tmp_path / "data" / "lake"
     async with Stack.up(
         store_url, realm, SIM_SPEED="0", STORAGE_URL=str(lake), STORAGE_FLUSH_S="0.05"

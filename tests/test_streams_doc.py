@@ -1,4 +1,4 @@
-"""docs/streams.md against what runs: fields, types, channels, and the lines to watch each."""
+"""docs/streams.md is correct: fields, types, channels, and the command lines."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def run_until(solvers: list[StreamSolver], store: Store, count: int) -> No
     await asyncio.gather(*tasks)
 
 
-async def everything(world: World) -> str:
-    """Let each stream be written by what writes it; the session's token."""
+async def write_all(world: World) -> str:
+    """Write to each stream by its real writer; return the token of the session."""
     store, keys = world.store, world.store.keys
     fence, players = await world.running()
     given = Input(seat=0, kind="launch", id=1, d={"power": 0.5})
@@ -97,14 +97,14 @@ async def everything(world: World) -> str:
 
 
 def real(name: str, world: World, session: str) -> str:
-    """A name of the page as it is in this test's realm."""
+    """A name of the page in the realm of this test."""
     named = name.replace("{main}", f"{{{world.store.keys.realm}}}").replace("NAME", "host")
     return re.sub(r":T\b", f":{session}", named)
 
 
 async def test_the_streams_have_the_documented_fields(world: World) -> None:
-    """Each stream of the page exists, and each of its entries has just those fields, of those types."""
-    session = await everything(world)
+    """Each stream of the page exists, and each entry has exactly the documented fields, of the documented types."""
+    session = await write_all(world)
     streams = documented()
     assert len(streams) == 7
     for name, fields in streams.items():
@@ -120,7 +120,7 @@ async def test_the_streams_have_the_documented_fields(world: World) -> None:
 
 
 async def test_the_channels_are_all_on_the_page(world: World) -> None:
-    """Whatever is published while all of this runs has its row, with a payload of the stated form."""
+    """Each channel that is published to has a row, and its payload has the documented form."""
     rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", PAGE.split("## Channels")[1], re.MULTILINE)
     realm = f"{{{world.store.keys.realm}}}"
     patterns = {
@@ -135,7 +135,7 @@ async def test_the_channels_are_all_on_the_page(world: World) -> None:
     link = await world.store.link()
     await link.send("PSUBSCRIBE", f"{realm}*")
     await link.receive(5.0)
-    await everything(world)
+    await write_all(world)
     seen = set()
     while (reply := await link.receive(0.2)) is not None:
         (name,) = [name for pattern, name in patterns.items() if pattern.fullmatch(reply[2])] or [
@@ -152,17 +152,17 @@ async def test_the_channels_are_all_on_the_page(world: World) -> None:
     assert seen == expected
 
 
-def test_the_sensors_of_a_session_are_those_that_were_asked_for() -> None:
-    """Issue: energy, contacts, minimum distance, iterations, step time, input rate, per-player scores."""
+def test_the_sensors_of_a_session() -> None:
+    """Energy, contacts, minimum distance, iterations, step time, input rate and scores are measured."""
     names = {sensor.name for sensor in SENSORS}
     assert {"energy", "contacts", "min_distance", "iterations", "step_time", "input_rate", "score"} <= names
 
 
 async def test_the_lines_of_the_page_run_as_written(world: World) -> None:
-    """Every redis-cli line, in a realm of this test's own."""
+    """Every redis-cli line, in the realm of this test."""
     if shutil.which("redis-cli") is None:
-        pytest.skip("NO redis-cli on PATH: the page's lines were not tried (apt-get install redis-tools)")
-    session = await everything(world)
+        pytest.skip("NO redis-cli on PATH: the lines of the page were not run (apt-get install redis-tools)")
+    session = await write_all(world)
     port = world.store.url.rsplit(":", 1)[1].split("/")[0]
     for line in lines():
         words = shlex.split(real(line, world, session))

@@ -1,4 +1,4 @@
-"""docs/events.md against what the modes really tell."""
+"""docs/events.md lists the events of the modes, with their fields."""
 
 import re
 
@@ -18,7 +18,7 @@ EVERYWHERE = {"tick", "time_sim", "round", "turn"}
 
 
 def documented(mode: str) -> dict[str, set[str]]:
-    """Event -> fields, from the table of a mode; a row without an event goes on with the one above."""
+    """Event -> fields, from the table of a mode; a row without an event continues the row above."""
     section = DOCUMENT.split(f"\n## {mode}\n")[1].split("\n## ")[0]
     fields: dict[str, set[str]] = {}
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""What importing the modes costs a bot's process."""
+"""Importing the modes loads no solver."""
 
 import subprocess
 import sys
@@ -10,5 +10,5 @@ def test_no_solver() -> None:
         "import sys, tussle.server.modes.registry, tussle.server.simulation.simulation; "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'ipctk', 'scipy', 'meshio'}))"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Modes from outside of the package: what the setting MODES may name, and what is refused at once."""
+"""Modes outside of the package: what the setting MODES may name, and what is refused at the start."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def write(path: Path, name: str = "other", line: str = "version = 1") -> Path:
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """What a test loaded is no module of the next one."""
+def unloaded() -> Iterator[None]:
+    """Unload the modules that a test has loaded."""
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -46,7 +46,7 @@ def forgotten() -> Iterator[None]:
 
 
 def test_files_and_folders_are_loaded(tmp_path: Path) -> None:
-    """A file is a module; a folder is a package whose modules import one another."""
+    """A file is a module. A folder is a package whose modules can import one another."""
     single = write(tmp_path / "single.py")
     folder = write(tmp_path / "whole" / "rules.py", name="whole").parent
     (folder / "__init__.py").write_text("from .rules import MODES\n")
@@ -74,8 +74,10 @@ def test_files_and_folders_are_loaded(tmp_path: Path) -> None:
         ("taken.py", MODE.format(name="duel", line=""), "called 'duel' exists already"),
     ],
 )  # fmt: skip
-def test_what_is_no_mode_is_refused(tmp_path: Path, name: str, text: str | None, said: str) -> None:
-    """One line that names the file and what is wrong with it; nothing stays loaded."""
+def test_an_object_that_is_not_a_mode_is_refused(
+    tmp_path: Path, name: str, text: str | None, said: str
+) -> None:
+    """The error is one line with the file and the cause; no module stays loaded."""
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
@@ -85,14 +87,14 @@ def test_what_is_no_mode_is_refused(tmp_path: Path, name: str, text: str | None,
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    """The second would silently be the first."""
+    """Else the second file would silently be the first one."""
     first, second = write(tmp_path / "a" / "rules.py"), write(tmp_path / "b" / "rules.py", name="second")
     with pytest.raises(BadSetting, match="another file is called 'rules'"):
         load_modes(f"{first},{second}", [])
 
 
-def test_a_mode_that_says_nothing_of_bots_has_one_that_watches() -> None:
-    """So do undo and look-ahead have an answer: a refusal, never a wrong state."""
+def test_a_mode_without_a_bot_has_one_that_does_nothing() -> None:
+    """A class that inherits from Mode may leave ``bot`` out."""
 
     class Plain(Mode):
         name = "plain"
@@ -101,16 +103,16 @@ def test_a_mode_that_says_nothing_of_bots_has_one_that_watches() -> None:
 
 
 def physics_id(setting: str) -> str:
-    """As a process with that setting computes it."""
-    told = subprocess.run(
+    """The physics id in a process with that setting."""
+    done = subprocess.run(
         [sys.executable, "-c", "from tussle.server.simulation.identity import physics_id; print(physics_id())"],
         env={**os.environ, "MODES": setting}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return told.stdout.strip()
+    return done.stdout.strip()
 
 
-def test_the_physics_is_named_after_the_modes_too(tmp_path: Path) -> None:
-    """Servers with other rules, or another version of them, do not take each other's sessions for their own."""
+def test_the_physics_id_depends_on_the_modes(tmp_path: Path) -> None:
+    """Servers with different rules, or different versions of them, have different physics ids."""
     path = write(tmp_path / "rules.py")
     first = physics_id(str(path))
     assert first == physics_id(str(path))
@@ -119,14 +121,14 @@ def test_the_physics_is_named_after_the_modes_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("-m", "tussle.server"), ("-m", "tussle.player", "--mode", "other")])
-def test_a_process_says_at_once_that_it_cannot_use_a_file(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """Exit code 2 and one line, before anything is opened."""
-    told = subprocess.run(
+def test_a_process_refuses_a_missing_file_at_the_start(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Exit code 2 and one line, before any port or connection is opened."""
+    done = subprocess.run(
         [sys.executable, *command],
         env={**os.environ, "MODES": str(tmp_path / "none.py"), "REDIS_URL": "redis://127.0.0.1:1/0"},
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
-    assert told.returncode == 2, told.stderr
-    assert told.stderr.strip().splitlines() == [
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip().splitlines() == [
         f"tussle: MODES={tmp_path / 'none.py'}: neither a .py file nor a folder with an __init__.py"
     ]
