@@ -63,7 +63,7 @@ def play_with_bots(
     )
     simulation, advance = Simulation.start(spec)
     hashes, events, brief = list(advance.hashes), list(advance.events), dict[str, Any]()
-    holds = simulation.check_contact().holds
+    holds = simulation.check_contact().passed
     while advance.phase != "over":
         brief = next((d for _, type_, d in reversed(advance.events) if type_ == "turn_started"), brief)
         inputs = []
@@ -74,5 +74,5 @@ def play_with_bots(
         advance = simulation.advance(inputs, TICKS_AT_ONCE)
         hashes += advance.hashes
         events += advance.events
-        holds = holds and simulation.check_contact().holds
+        holds = holds and simulation.check_contact().passed
     return Playthrough(hashes, events, events[-1][2], holds)
