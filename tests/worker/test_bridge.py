@@ -1,4 +1,4 @@
-"""The older wire form: BSON, zlib, base64, every bit kept."""
+"""The older wire format: BSON, zlib, base64; every bit is kept."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_points_follow_their_bodies() -> None:
 
 
 async def test_a_session_is_bridged(store_url: str, realm: str, store: Store) -> None:
-    """A5: a consumer of the old channel gets the mesh, then updates whose points stay above the void."""
+    """A consumer of the old channel gets the mesh, then updates whose points stay above the void."""
     async with Stack.up(store_url, realm, BRIDGE_CHANNEL=f"{realm}-updates") as stack:
         server = await stack.server()
         link = await store.link()

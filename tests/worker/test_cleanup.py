@@ -1,4 +1,4 @@
-"""Cleaning up (rows D7, D8, D13): at least once, effect once, whoever dies when."""
+"""Cleaning up: handled at least once, with one effect, whichever process dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every worker process has in common: its logs on the store's channels (row D14), its end, its exit code."""
+"""What every worker process has in common: its logs on the channels of the store, its end and its exit code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def heard(store: Store, stack: Stack, part: str, channel: str, event: str)
 
 @pytest.mark.parametrize("part", sorted(PROCESSES))
 async def test_every_worker_logs_to_both_transports(store: Store, realm: str, part: str) -> None:
-    """D14: stdout and, with LOG_PUBLISH=1, the store's channel of the logger's name carry the same lines."""
+    """Stdout and, with LOG_PUBLISH=1, the store's channel of the logger's name carry the same lines."""
     stack = Stack.up(store.url, realm, LOG_PUBLISH="1")
     logger, event = FIRST[part]
     try:

@@ -1,4 +1,4 @@
-"""Sources that are no session: the mock, this machine, a CSV file and a log that grow."""
+"""Sources other than sessions: the mock, this machine, a CSV file and a log that grow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_csv_file_is_read_as_it_grows(tmp_path: Path) -> None:
 
 
 def test_a_log_is_counted_from_now_on(tmp_path: Path) -> None:
-    """Lines, bytes and errors since the last look; nothing new is nothing said."""
+    """Lines, bytes and errors since the last look; nothing new gives no reading."""
     path = tmp_path / "app.log"
     path.write_text("old\n")
     source = LogTail(path)
@@ -106,7 +106,7 @@ async def entries(store: Store, count: int) -> list[dict[str, Any]]:
 
 
 async def test_a_source_process_publishes_and_leaves(store_url: str, realm: str, store: Store) -> None:
-    """E8: batches {n, timestamp, readings} in UTC, n without a gap over a kill -9; off the list after a clean end."""
+    """Batches {n, timestamp, readings} in UTC, n without a gap over a kill -9; off the list after a clean end."""
     stack = Stack.up(store_url, realm, SOURCE="mock", SOURCE_HZ="100")
     try:
         process = await stack.start("worker", "source", "source")
@@ -126,7 +126,7 @@ async def test_a_source_process_publishes_and_leaves(store_url: str, realm: str,
 
 
 async def test_readings_are_not_repeated(store: Store, tmp_path: Path) -> None:
-    """A file in which nothing happens is a source that says nothing."""
+    """A file that does not change gives no readings."""
     path = tmp_path / "rig.csv"
     path.write_text("a\n1\n2\n")
     source = SourceProcess(store, Settings.read({}, source=f"csv:{path}", source_hz=200))

@@ -1,4 +1,4 @@
-"""The sweep: what no event told is repaired, by any number of sweeps, once."""
+"""The sweep: each repair happens once, with any number of sweeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tussle.worker.sweep import Sweep
 
 
 class Clock:
-    """A clock that goes when told."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -76,9 +76,11 @@ async def test_a_run_that_nobody_claims_fails(world: World, sweep: Sweep, clock:
     assert (await world.lifecycle(fence.session)).count("failed") == 1
 
 
-async def test_a_holder_that_comes_back_is_forgiven(world: World, sweep: Sweep, clock: Clock) -> None:
-    """A store that was restarted has no leases at first; servers that renew them lose nothing, and the patience begins
-    anew."""
+async def test_a_holder_that_renews_again_keeps_its_sessions(
+    world: World, sweep: Sweep, clock: Clock
+) -> None:
+    """A store that was restarted has no leases at first; servers that renew them lose nothing, and the
+    waiting time begins again."""
     fence, _ = await world.running()
     await lose(world)
     await sweep.run_pass()

@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 from tussle.lobby.rules.spring import Spring
 from tussle.lobby.store.store import Store
 
-FEATURE_B3 = 'XADD {main}:positions * name mymodel in \'{"x":0,"v":1,"t":0.0}\' out \'{"x":0,"v":1,"t":0.0}\''
+TRIGGER = 'XADD {main}:positions * name mymodel in \'{"x":0,"v":1,"t":0.0}\' out \'{"x":0,"v":1,"t":0.0}\''
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def marched(cycles: int, x: float = 0.0, v: float = 1.0) -> list[tuple[int, floa
 
 
 async def test_a_thousand_steps_agree_with_the_closed_form(stream_store: Store, stack: Stack) -> None:
-    """B1: two processes, one step per message; 1000 velocities, 1001 positions, 1e-9; then the groups are gone."""
+    """Two processes, one step per message; 1000 velocities, 1001 positions, 1e-9; then the groups are gone."""
     run = await trigger(stream_store)
     for name in ("velocity", "position"):
         await stack.start("worker", name, name, SPRING_CYCLES="1000")
@@ -97,7 +97,7 @@ async def test_a_thousand_steps_agree_with_the_closed_form(stream_store: Store, 
 async def test_the_start_order_does_not_matter(
     stream_store: Store, stack: Stack, order: tuple[str, ...]
 ) -> None:
-    """B4: solvers before or after the trigger, in either order."""
+    """Solvers before or after the trigger, in either order."""
     run = ""
     for what in order:
         if what == "trigger":
@@ -121,7 +121,7 @@ async def _group_up(store: Store, solver: str) -> None:
 
 @pytest.mark.parametrize("victim", ["velocity", "position"])
 async def test_a_killed_solver_changes_nothing(stream_store: Store, stack: Stack, victim: str) -> None:
-    """B5: kill -9 of a solver, three times in one run; the result is the same to the last bit, nothing is twice."""
+    """kill -9 of a solver, three times in one run; the result is the same to the last bit, nothing is twice."""
     processes = {name: await stack.start("worker", name, name) for name in ("velocity", "position")}
     run = await trigger(stream_store)
     for count in (40, 130, 220):
@@ -156,7 +156,7 @@ async def test_a_stopped_replica_is_replaced_and_writes_nothing_late(
 
 
 async def test_models_triggers_and_replicas_run_side_by_side(stream_store: Store, stack: Stack) -> None:
-    """B5: two models, two triggers of each, two replicas of each solver; every run is complete, once."""
+    """Two models, two triggers of each, two replicas of each solver; every run is complete, once."""
     for name in ("velocity", "position") * 2:
         await stack.start("worker", name, name)
     starts = [("one", 0.0, 1.0), ("one", 0.5, 0.0), ("two", -1.0, 0.25), ("two", 0.0, 1.0)]
@@ -170,7 +170,7 @@ async def test_models_triggers_and_replicas_run_side_by_side(stream_store: Store
                 assert series(rows, name, run) == marched(300, x, v)
 
 
-async def test_a_group_made_anew_repeats_nothing(stream_store: Store, stack: Stack) -> None:
+async def test_a_group_that_is_created_again_repeats_nothing(stream_store: Store, stack: Stack) -> None:
     """A clean exit removes the group; the next solver reads from the beginning and writes no step a second time."""
     run = await trigger(stream_store)
     first = [
@@ -189,7 +189,7 @@ async def test_a_group_made_anew_repeats_nothing(stream_store: Store, stack: Sta
 
 
 async def test_an_idle_solver_ends_and_takes_its_group_along(stream_store: Store, stack: Stack) -> None:
-    """B4: SPRING_IDLE_S ends a solver with exit code 0; XINFO GROUPS is clean."""
+    """SPRING_IDLE_S ends a solver with exit code 0; XINFO GROUPS is clean."""
     run = await trigger(stream_store)
     started = [
         await stack.start("worker", name, name, SPRING_CYCLES="20", SPRING_IDLE_S="1")
@@ -202,7 +202,7 @@ async def test_an_idle_solver_ends_and_takes_its_group_along(stream_store: Store
         assert await stream_store.call("XINFO", "GROUPS", stream) == []
 
 
-async def test_unreadable_and_trimmed_entries_stop_nobody(stream_store: Store, stack: Stack) -> None:
+async def test_unreadable_and_trimmed_entries_stop_no_solver(stream_store: Store, stack: Stack) -> None:
     """Nonsense on the stream is passed over with a warning; an entry trimmed while pending is forgotten."""
     store, positions = stream_store, stream_store.keys.positions
     await store.call("XGROUP", "CREATE", positions, "velocity", "0", "MKSTREAM")
@@ -239,7 +239,7 @@ async def test_a_solver_waits_for_its_store() -> None:
 
 
 async def test_the_trigger_of_the_documentation_works_as_written(stream_store_url: str) -> None:
-    """B3: the XADD line of features.md, typed into redis-cli, in the default realm."""
+    """The XADD line of docs/streams.md, typed into redis-cli, in the default realm."""
     if shutil.which("redis-cli") is None:
         pytest.skip(
             "NO redis-cli on PATH: the documented trigger was not tried (apt-get install redis-tools)"
@@ -251,7 +251,7 @@ async def test_the_trigger_of_the_documentation_works_as_written(stream_store_ur
             await stack.start("worker", name, name)
         port = stream_store_url.rsplit(":", 1)[1]
         typed = await asyncio.create_subprocess_exec(
-            "redis-cli", "-p", port, *shlex.split(FEATURE_B3), stdout=asyncio.subprocess.PIPE
+            "redis-cli", "-p", port, *shlex.split(TRIGGER), stdout=asyncio.subprocess.PIPE
         )  # fmt: skip
         run = (await typed.communicate())[0].decode().strip()
         await reached(store, 26)

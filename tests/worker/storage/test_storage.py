@@ -43,7 +43,7 @@ def settings(**more: Any) -> Settings:
 def query(
     root: Path, table: str, columns: str = "count(*), count(DISTINCT id)", tail: str = ""
 ) -> list[tuple[Any, ...]]:
-    """Rows of a table; nothing stored yet is no rows."""
+    """The rows of a table; none if nothing is stored yet."""
     if not list((root / table).rglob("[!.]*.parquet")):
         return []
     with duckdb.connect() as lake:
@@ -52,7 +52,7 @@ def query(
 
 
 async def stored(store: Store, count: int, timeout_s: float = 30.0) -> None:
-    """Until the storage worker says that it stored that many; it says so at every beat."""
+    """Wait until the storage worker reports that many entries."""
     async with asyncio.timeout(timeout_s):
         while int(await store.call("HGET", store.keys.storage, "stored") or 0) < count:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -148,7 +148,7 @@ async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Pat
 
 
 async def test_kill_9_loses_and_repeats_nothing(stream_store: Store, tmp_path: Path) -> None:
-    """B6: a storage process killed again and again while entries come; then rows = XLEN, each once."""
+    """A storage process killed again and again while entries come; then rows = XLEN, each once."""
     stack = Stack.up(
         stream_store.url,
         stream_store.keys.realm,
@@ -182,7 +182,7 @@ async def test_kill_9_loses_and_repeats_nothing(stream_store: Store, tmp_path: P
 
 
 class Flaky:
-    """A sink that is away until told otherwise."""
+    """A sink that is unavailable until a test changes it."""
 
     name = "flaky"
 
@@ -224,7 +224,7 @@ async def test_a_sink_that_is_away_costs_only_what_was_trimmed(stream_store: Sto
 
 
 async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store, tmp_path: Path) -> None:
-    """Replicas stand by; when the writer leaves, another goes on from the files, without a gap or a repetition."""
+    """When the writer leaves, another replica continues from the files, without a gap or a repetition."""
     first, second = (Storage(stream_store, settings(), ParquetSink(tmp_path)) for _ in range(2))
     async with running(first):
         await add_steps(stream_store, 1, 10)
@@ -319,7 +319,7 @@ async def test_an_address_that_is_no_sink_is_refused(stream_store: Store) -> Non
 
 @pytest.fixture(scope="module")
 def influx() -> Iterator[str]:
-    """The address of a real InfluxDB of its own."""
+    """The address of a separate, real InfluxDB."""
     binary = shutil.which("influxd")
     if binary is None:
         pytest.skip(
@@ -354,7 +354,7 @@ async def influx_counts(http: httpx.AsyncClient, measurement: str, field: str) -
 
 
 async def test_influxdb_gets_every_row_once(stream_store: Store, influx: str) -> None:
-    """B6: against a real InfluxDB, with kill -9 between: points = rows, and the numbers are the same."""
+    """Against a real InfluxDB, with kill -9 between: points = rows, and the numbers are the same."""
     store = stream_store
     session, _ = await open_session(store)
     await add_telemetry(store, session, 7)

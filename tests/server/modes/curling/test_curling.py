@@ -20,7 +20,7 @@ def make_spec(*skills: str, seed: int = 1, **params: Any) -> SessionSpec:
 
 
 class Sheet:
-    """A curling and all that it told."""
+    """A curling session and all of its events."""
 
     def __init__(self, *skills: str, **options: Any) -> None:
         self.spec = make_spec(*(skills or ("good", "good")), **options)
@@ -40,7 +40,9 @@ class Sheet:
         """A throw of the seat whose turn it is, to rest; the events of it."""
         assert self.last.seat is not None
         d = {"power": power, "azimuth": azimuth, "spin": spin}
-        return [(name, told) for _, name, told in self.advance(Input(self.last.seat, "launch", 1, d)).events]
+        return [
+            (name, found) for _, name, found in self.advance(Input(self.last.seat, "launch", 1, d)).events
+        ]
 
     @property
     def rules(self) -> CurlingState:
@@ -88,10 +90,10 @@ def test_stopping_distance() -> None:
 def test_lost_stones() -> None:
     """A stone that leaves the sheet is lost, and so is one that stops short of the first metre."""
     sheet = Sheet()
-    told = sheet.throw(1.0)
-    assert ("stone_lost", "off") in [(name, d.get("cause")) for name, d in told]
-    told = sheet.throw(0.2)
-    assert ("stone_lost", "short") in [(name, d.get("cause")) for name, d in told]
+    found = sheet.throw(1.0)
+    assert ("stone_lost", "off") in [(name, d.get("cause")) for name, d in found]
+    found = sheet.throw(0.2)
+    assert ("stone_lost", "short") in [(name, d.get("cause")) for name, d in found]
     assert sheet.rules.on_sheet.count(True) == 1
 
 
@@ -101,8 +103,8 @@ def test_guard_rule() -> None:
     sheet = Sheet()
     sheet.throw(0.84, azimuth=8.5)
     place = sheet.simulation.view().positions[0].copy()
-    told = dict(sheet.throw(1.0, azimuth=7.5))
-    assert told["turn_ended"]["undone"]
+    found = dict(sheet.throw(1.0, azimuth=7.5))
+    assert found["turn_ended"]["undone"]
     assert sheet.simulation.view().positions[0] == pytest.approx(place)
     assert [stone for stone, on in enumerate(sheet.rules.on_sheet) if on] == [0, 1]
     assert sheet.simulation.check_contact().passed
@@ -113,8 +115,8 @@ def test_end_is_scored_and_scorer_begins() -> None:
     other's."""
     sheet = Sheet(stones=1)
     sheet.throw(0.2)
-    told = dict(sheet.throw(0.855))
-    assert (told["end_scored"]["seat"], told["end_scored"]["points"]) == (1, 1)
+    found = dict(sheet.throw(0.855))
+    assert (found["end_scored"]["seat"], found["end_scored"]["points"]) == (1, 1)
     assert sheet.rules.points == (0, 1)
     assert (sheet.last.seat, sheet.rules.order.order) == (1, (1, 0))
     assert sheet.rules.on_sheet.count(True) == 1
@@ -132,7 +134,7 @@ def test_draw_after_one_more_end() -> None:
 
 
 def test_skip_and_leave() -> None:
-    """Silence loses the stone, three in a row the seat; with one seat left it has won."""
+    """A skip loses the stone, three in a row the seat; the last seat wins."""
     sheet = Sheet("good", "good", "good")
     sheet.advance(Input(0, "skip"))
     assert (sheet.last.seat, sheet.rules.on_sheet.count(True)) == (1, 1)

@@ -1,4 +1,4 @@
-"""The duel's rules against game.md, driven by hand-made views: no solver runs here."""
+"""The rules of the duel, driven by views that the tests make; no solver runs."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def make_duel(*bodies: str, kinds: Sequence[Literal["person", "bot"]] = (), **pa
 
 
 class World:
-    """A duel whose physics is what the test says: positions, velocities and impulses by assignment."""
+    """A duel whose positions, velocities and impulses are assigned by the test."""
 
     def __init__(self, duel: Duel) -> None:
         self.duel = duel
@@ -119,7 +119,7 @@ def launch(world: World) -> Effect:
 
 
 def test_setup_spawns_evenly() -> None:
-    """Bodies stand evenly on a circle of 1.116 m, just above the ground, turned by the seed."""
+    """Bodies are placed evenly on a circle of 1.116 m, just above the ground, turned by the seed."""
     duel = make_duel("cobble", "marl", "crux")
     state, events = duel.setup(3)
     scene = duel.scene(state, 3)
@@ -248,7 +248,7 @@ def test_drag() -> None:
 
 
 def test_time_limit_discards_energy() -> None:
-    """A turn ends after 4.0 s at the latest, and tells the kinetic energy that is discarded."""
+    """A turn ends after 4.0 s at the latest, and reports the discarded kinetic energy."""
     world = opened()
     launch(world)
     world.velocities[:] = 1.0
@@ -316,8 +316,8 @@ def test_credit_bound() -> None:
     assert 133 - world.state.health[1] == pytest.approx(reduced * (1.2 * 1.0 + 9.81 * DT))
 
 
-def test_blow_is_told_once() -> None:
-    """Contiguous gated ticks of a pair are one blow, told when they end, with sums and bounds."""
+def test_a_blow_is_one_event() -> None:
+    """Contiguous gated ticks of a pair are one blow, reported when they end, with sums and bounds."""
     world = opened()
     launch(world)
     world.hit(0, 1, 30.0, along=(0, 0, 1))
@@ -333,7 +333,7 @@ def test_blow_is_told_once() -> None:
 
 
 def test_chain() -> None:
-    """Damage down a chain is credited to the actor, and tells its depth."""
+    """Damage down a chain is credited to the actor, and the event has its depth."""
     world = opened("cobble", "quern", "marl")
     launch(world)
     world.hit(0, 1, 30.0, along=(0, 0, 1))
@@ -386,7 +386,7 @@ def test_actor_breaks_alone() -> None:
 
 
 def test_leave_out_of_turn() -> None:
-    """A seat that leaves in another's turn is out at the next tick; the turn goes on, not announced anew."""
+    """A seat that leaves in another's turn is out at the next tick; the turn goes on, and is not announced again."""
     world = opened("cobble", "quern", "marl")
     effect = world.act("leave", 1)
     assert effect.remove == (1,)
@@ -429,7 +429,7 @@ def test_leave_while_moving() -> None:
 
 
 def test_three_skips_leave() -> None:
-    """Three silences in a row are a forfeit; an action in between begins the count anew."""
+    """Three skips in a row are a forfeit; an action in between begins the count again."""
     world = opened()
     for turn in range(4):
         world.act("brace" if turn % 2 else "skip")

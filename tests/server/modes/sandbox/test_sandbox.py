@@ -20,7 +20,7 @@ PAIR = ("cobble", "marl")
 
 
 class Box:
-    """A sandbox and all that it told; seats act by ``act``."""
+    """A sandbox and all of its events; seats act by ``act``."""
 
     def __init__(self, *bodies: str, members: int = 3, **params: Any) -> None:
         seats = tuple(Seat(seat, f"p{seat}", f"n{seat}", "bot") for seat in range(members))
@@ -42,10 +42,10 @@ class Box:
 
     def refused(self, seat: int, kind: str, **d: Any) -> str:
         """The code with which an input is refused."""
-        ((name, told),) = self.act(seat, kind, **d)
+        ((name, found),) = self.act(seat, kind, **d)
         assert name == "refused"
-        assert (told["seat"], told["id"], told["kind"]) == (seat, 7, kind)
-        return str(told["code"])
+        assert (found["seat"], found["id"], found["kind"]) == (seat, 7, kind)
+        return str(found["code"])
 
     def position(self, body: int) -> np.ndarray[Any, Any]:
         position: np.ndarray[Any, Any] = self.simulation.view().positions[body].copy()
@@ -116,7 +116,7 @@ def test_two_on_one_body() -> None:
     ],
 )
 def test_refused_is_an_event(kind: str, d: dict[str, Any], code: str) -> None:
-    """What the rules forbid is told to all as ``refused``; the tick runs all the same."""
+    """A forbidden input becomes an event ``refused``; the tick runs nevertheless."""
     assert Box().refused(1, kind, **d) == code
 
 
@@ -131,7 +131,7 @@ def test_one_bad_input_spares_the_others() -> None:
 
 
 def test_lease_expires_and_queue_moves_up() -> None:
-    """Silence frees a handle after lease_s; who waited longest gets the slot; a move renews."""
+    """A handle without moves is freed after lease_s; the longest waiting seat gets the slot; a move renews."""
     box = Box(slots=1, lease_s=1.0)
     box.act(0, "grab", body="cobble-0", handle="v0")
     assert box.act(1, "grab", body="marl-1", handle="v0") == [
@@ -140,8 +140,8 @@ def test_lease_expires_and_queue_moves_up() -> None:
     box.run(20)
     box.act(0, "move", target=[0.0, 1.0, 0.0])
     box.run(30)
-    told = [(name, d["seat"]) for _, name, d in box.run(2).events if name.startswith("slot")]
-    assert told == [("slot_freed", 0), ("slot_granted", 1)]
+    found = [(name, d["seat"]) for _, name, d in box.run(2).events if name.startswith("slot")]
+    assert found == [("slot_freed", 0), ("slot_granted", 1)]
 
 
 def test_leave_frees_and_hands_over() -> None:
@@ -229,8 +229,8 @@ def test_stray_returns() -> None:
     box.act(0, "release")
     box.simulation._affect(Effect(push={0: ((6.0, 0.0, 0.0), (0.0, 0.0, 0.0))}))
     box.run(90)
-    (told,) = [d for _, name, d in box.events if name == "returned"]
-    assert told["id"] == "marl-0"
+    (found,) = [d for _, name, d in box.events if name == "returned"]
+    assert found["id"] == "marl-0"
     assert np.linalg.norm(box.position(0)[[0, 2]] - home[[0, 2]]) < 0.1
     assert box.simulation.check_contact().passed
 

@@ -57,7 +57,7 @@ def marched(spring: Spring, x: float, v: float) -> list[tuple[int, float, float,
 
 
 def test_a_session_makes_the_same_steps_as_the_streams() -> None:
-    """B7: a thousand steps, the two solvers' bits, each beside the closed form within 1e-9; then it ends."""
+    """A thousand steps, the two solvers' bits, each beside the closed form within 1e-9; then it ends."""
     simulation, first = Simulation.start(make_spec())
     events, _ = run(simulation, 2000)
     assert steps(events) == marched(Spring(), 0.0, 1.0)
@@ -85,7 +85,7 @@ def test_a_checkpoint_goes_on_with_the_same_bits() -> None:
 
 
 def test_anyone_may_trigger_a_new_run() -> None:
-    """The input ``trigger`` begins again elsewhere; what was not told of the old run is told first."""
+    """The input ``trigger`` begins again elsewhere; the remaining steps of the old run are reported first."""
     simulation, _ = Simulation.start(make_spec(cycles=50))
     before, _ = run(simulation, 13)
     events, _ = run(simulation, 500, Input(1, "trigger", 3, {"x": 0.5, "v": -2.0}))
@@ -104,7 +104,7 @@ def test_the_mass_is_seen_to_move() -> None:
 
 
 def test_it_is_over_when_everybody_has_left() -> None:
-    """The last one turns the light off."""
+    """When the last member leaves, the session ends with the cause empty."""
     simulation, _ = Simulation.start(make_spec())
     run(simulation, 5, Input(0, "leave"))
     assert simulation.look().phase == "moving"
@@ -133,12 +133,12 @@ def test_what_cannot_swing_is_refused(params: dict[str, Any]) -> None:
 
 
 def test_every_field_is_documented() -> None:
-    """Each event's fields are those of docs/events.md, no more and no fewer, and each event is told."""
+    """Each event's fields are those of docs/events.md, no more and no fewer, and each event occurs."""
     simulation, first = Simulation.start(make_spec(cycles=20))
     events, _ = run(simulation, 3, Input(1, "leave"))
     more, _ = run(simulation, 100, Input(1, "join"))
-    told = [(name, set(d)) for _, name, d in [*first.events, *events, *more]]
+    found = [(name, set(d)) for _, name, d in [*first.events, *events, *more]]
     fields = documented("Spring-damper")
-    assert {name for name, _ in told} == set(fields)
-    for name, keys in told:
+    assert {name for name, _ in found} == set(fields)
+    for name, keys in found:
         assert keys - {"state_hash"} == fields[name] | EVERYWHERE, name
