@@ -71,16 +71,16 @@ def curling_events() -> list[tuple[str, set[str]]]:
     return [(name, set(d)) for _, name, d in sheet.events]
 
 
-TOLD = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_events}
+COURSES = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_events}
 
 
-@pytest.mark.parametrize("mode", TOLD)
+@pytest.mark.parametrize("mode", COURSES)
 def test_every_field_is_documented(mode: str) -> None:
-    """Each event's fields are those of the document, no more and no fewer, and each event is told."""
-    told = TOLD[mode]()
+    """Each event's fields are those of the document, no more and no fewer, and each event occurs."""
+    found = COURSES[mode]()
     fields = documented(mode)
-    assert {name for name, _ in told} == set(fields)
-    for name, keys in told:
+    assert {name for name, _ in found} == set(fields)
+    for name, keys in found:
         if name in ("freeze", "gravity", "mark", "undo", "reset"):
             assert keys - EVERYWHERE <= fields[name]
         else:
