@@ -14,16 +14,11 @@ from tussle.lobby.errors import AuthError
 from tussle.lobby.ids import new_secret, secret_hash
 from tussle.lobby.store.store import Store
 
-__all__ = ["HolderAddress", "ServerInfo", "Servers", "socket_address"]
+__all__ = ["HolderAddress", "ServerInfo", "Servers"]
 
 
 RELAY_TICKET_MS = 10_000
 FORGET_MS = 600_000
-
-
-def socket_address(url: str) -> str:
-    """The WebSocket address of the server at ``url`` (http or https); '' for none."""
-    return url.replace("http", "ws", 1) + "/ws" if url else ""
 
 
 @dataclass(frozen=True, slots=True)

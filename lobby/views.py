@@ -10,9 +10,10 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
-from tussle.lobby.servers import HolderAddress, socket_address
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event, ObserversData, SeatView, SessionView
 

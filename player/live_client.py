@@ -24,6 +24,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import CloseCode
 from tussle.lobby.wire.live import (
     Batches,
@@ -142,7 +143,7 @@ async def list_sources(server_url: str, token: str) -> list[SensorInfo]:
 
 def _open(server_url: str) -> open_socket:
     return open_socket(
-        server_url.replace("http", "ws", 1) + "/live",
+        socket_address(server_url, "/live"),
         open_timeout=OPEN_S,
         close_timeout=2,
         compression=None,

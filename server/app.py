@@ -22,6 +22,7 @@ import orjson
 import uvicorn
 
 from tussle.lobby.accounts import Accounts
+from tussle.lobby.addresses import local_url
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
 from tussle.lobby.errors import LobbyError
@@ -91,9 +92,8 @@ class Server:
         self.standings = Standings(store)
         self.springs = SpringRuns(store, settings)
         host, port = listener.getsockname()[:2]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         public = settings.public_url.replace("{hostname}", socket.gethostname()).rstrip("/")
-        local = f"http://{shown}:{port}"
+        local = local_url(host, port)
         self.url = public or local
         self.id = settings.server_id or new_server_id()
         self._holder_address = HolderAddress(self.id, new_secret()[:16], self.url)

@@ -27,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
 
+from tussle.lobby.addresses import host_port
 from tussle.lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
 from tussle.lobby.store.keys import Keys
 
@@ -373,8 +374,8 @@ def _at(url: str, host: str, port: int) -> str:
     """The same address at another node."""
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
-    shown = f"[{host}]" if ":" in host else host
-    return parts._replace(netloc=f"{user}@{shown}:{port}" if user else f"{shown}:{port}").geturl()
+    shown = host_port(host, port)
+    return parts._replace(netloc=f"{user}@{shown}" if user else shown).geturl()
 
 
 async def _read(connection: AbstractConnection) -> Reply:

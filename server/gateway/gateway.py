@@ -24,6 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.connections import Connections
 from tussle.lobby.errors import (
     AuthError,
@@ -37,7 +38,7 @@ from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.roles import Role, check_right
 from tussle.lobby.seating import Seating
-from tussle.lobby.servers import Servers, socket_address
+from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash

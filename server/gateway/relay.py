@@ -26,6 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
 from tussle.lobby.lifecycle import ENDED, Status
 from tussle.lobby.logs import get_logger
@@ -295,7 +296,7 @@ class Relays:
 
     async def _open(self, url: str) -> _Link:
         ticket = await self._servers.issue_relay_ticket(self._holder.address.id)
-        address = url.replace("http", "ws", 1) + RELAY_PATH
+        address = socket_address(url, RELAY_PATH)
         try:
             socket = await connect(
                 address,

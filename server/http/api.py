@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import Accounts, PlayerInfo
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import (
     AuthError,
     ClientError,
@@ -35,7 +36,7 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation
 from tussle.lobby.seating import Seating, SeatReservation
-from tussle.lobby.servers import HolderAddress, socket_address
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings

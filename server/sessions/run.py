@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 import orjson
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
 from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
-from tussle.lobby.servers import HolderAddress, socket_address
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.fanout.audience import Audience
