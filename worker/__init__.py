@@ -1,1 +1,1 @@
-"""Processes that consume streams of the store: cleanup and sweep (the others follow). They never serve a client."""
+"""Processes that consume the streams of the store. A worker must never serve a client."""
