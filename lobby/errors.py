@@ -14,6 +14,7 @@
     |   `-- RateLimited
     `-- ServerFault          ours: logged with its trace, told with its code only
         |-- StoreError       the store did not answer or answered nonsense
+        |   `-- ScriptError  a script of ours has a fault; repeating the call does not help
         |-- Fenced           another owner holds this; stop at once
         |-- SolverFailed     a solver process died, hung or could not step
         `-- Diverged         a replay does not reproduce its record
@@ -43,6 +44,7 @@ __all__ = [
     "ProtocolError",
     "RateLimited",
     "Refused",
+    "ScriptError",
     "ServerFault",
     "SolverFailed",
     "StoreError",
@@ -150,6 +152,11 @@ class ServerFault(LobbyError):
 class StoreError(ServerFault):
     code = "store_unavailable"
     status = 503
+
+
+class ScriptError(StoreError):
+    code = "script_error"
+    status = 500
 
 
 class Fenced(ServerFault):

@@ -54,7 +54,7 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
-from tussle.server.sessions.run import Backing
+from tussle.server.sessions.run import SessionContext
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.packages import missing_packages
 from tussle.server.solver.pool import Pool
@@ -117,7 +117,7 @@ class Server:
         claims = Claims(store)
         connections = Connections(scripts, settings)
         archive = Archive(settings.archive_url or str((settings.data_dir / "archive").resolve()))
-        backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, archive)
+        context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, archive)
         self.audiences = Audiences(
             store,
             self.views,
@@ -129,7 +129,7 @@ class Server:
             on_dropped=self._forget_session,
         )
         self.observers = Observers(connections, self.views, self.audiences)
-        self.holder = Holder(backing, self.views, claims, servers, self.pool, self.bodies, self.audiences)
+        self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.views, servers, self.holder)
         self.gateway = Gateway(
             settings,

@@ -25,10 +25,28 @@ from urllib.parse import urlsplit
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    ClusterError,
+    MovedError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from tussle.lobby.addresses import host_port
-from tussle.lobby.errors import AuthError, Conflict, Fenced, LobbyError, LobbyFull, NotFound, StoreError
+from tussle.lobby.errors import (
+    AuthError,
+    Conflict,
+    Fenced,
+    LobbyError,
+    LobbyFull,
+    NotFound,
+    ScriptError,
+    StoreError,
+)
 from tussle.lobby.store.keys import Keys
 
 if TYPE_CHECKING:
@@ -265,7 +283,8 @@ class Store:
         """Run a script; its reply after the leading "OK" or word.
 
         Raises the error of REFUSALS when the script refuses: nothing was changed. Raises StoreError when the store
-        did not answer: the script may have run.
+        did not answer: the script may have run. Raises ScriptError when the script itself failed: what it wrote
+        before the fault is kept.
         """
         script = self._scripts[script_name]
         tail = (len(keys), *keys, *args)
@@ -274,11 +293,11 @@ class Store:
             reply = (await self._exchange([("EVAL", script.text, *tail)]))[0]
         answer = _checked(_plain(reply))
         if not isinstance(answer, list) or not answer:
-            raise StoreError(f"script {script_name} answered {answer!r}")
+            raise ScriptError(f"script {script_name} answered {answer!r}")
         if answer[0] == "ERR":
             kind = REFUSALS.get(answer[1])
             if kind is None:
-                raise StoreError(f"script {script_name} refused with an unknown code {answer[1]!r}")
+                raise ScriptError(f"script {script_name} refused with an unknown code {answer[1]!r}")
             raise kind(answer[2], code=answer[1])
         return answer
 
@@ -385,8 +404,21 @@ async def _read(connection: AbstractConnection) -> Reply:
         return error
 
 
+SCRIPT_FAULT = re.compile(r"user_script|running script|compiling script|from Lua script|script:")
+NOT_NOW = re.compile(
+    r"\b(ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY|TRYAGAIN|UNKILLABLE)\b"
+    r"|[Oo]ut of memory"
+)
+"""A store in a state that passes; a script meets it too, and the call may be repeated."""
+
+
 def _checked(reply: Reply) -> Reply:
+    """The reply. Raises ScriptError for the fault of a script, StoreError for any other error."""
     if isinstance(reply, RedisError):
+        text = str(reply)
+        lasting = not isinstance(reply, (ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError))
+        if lasting and SCRIPT_FAULT.search(text) and not NOT_NOW.search(text):
+            raise ScriptError(f"a script failed: {text}") from reply
         raise StoreError(f"the store refused: {reply}") from reply
     return reply
 

@@ -1,7 +1,7 @@
 """What outlives a session's keys: its specification, every input, a hash of every tick, some checkpoints.
 
     ARCHIVE_URL/T/manifest-<epoch>.json      written when a server takes the session
-    ARCHIVE_URL/T/<epoch>.parts              length (u32, little endian) + msgpack of Part, again and again
+    ARCHIVE_URL/T/<epoch>.parts              length (u32, little endian) + msgpack of ArchivePart, again and again
     ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, and whether all is there
 
 Any file system that fsspec knows will do; one that cannot append has one file per part, ``<epoch>-<number>.parts``.
@@ -35,7 +35,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.server.simulation.identity import origin
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 
-__all__ = ["Archive", "End", "Manifest", "Part", "Volume"]
+__all__ = ["Archive", "ArchiveEnd", "ArchivePart", "Manifest", "Volume"]
 
 log = get_logger("server.archive")
 
@@ -64,7 +64,7 @@ class Manifest(msgspec.Struct, frozen=True):
     at: float
 
 
-class Part(msgspec.Struct, frozen=True):
+class ArchivePart(msgspec.Struct, frozen=True):
     """Some ticks of one holder. inputs: (tick, input) in the order applied. hashes: first tick and 16 bytes for
     each tick from there on, in runs. checkpoints: (tick, exact state)."""
 
@@ -76,7 +76,7 @@ class Part(msgspec.Struct, frozen=True):
     checkpoints: list[tuple[int, bytes]]
 
 
-class End(msgspec.Struct, frozen=True):
+class ArchiveEnd(msgspec.Struct, frozen=True):
     """The last tick of a session that ended. ``whole``: everything that its last holder had to record is there."""
 
     tick: int
@@ -108,7 +108,7 @@ class Archive:
             raise NotFound(f"the archive has no session {session}", code="not_archived")
         return [self._read_json(name, Manifest) for name in names]
 
-    def parts(self, session: str) -> Iterator[Part]:
+    def parts(self, session: str) -> Iterator[ArchivePart]:
         """In the order of epochs and numbers. Raises ProtocolError for a damaged one."""
         for name in self._names(session):
             if not name.endswith(".parts"):
@@ -118,13 +118,13 @@ class Archive:
                 size = int.from_bytes(data[at : at + 4], "little")
                 if at + 4 + size > len(data):
                     break  # cut off by a crash
-                yield _decode(name, data[at + 4 : at + 4 + size], Part, json=False)
+                yield _decode(name, data[at + 4 : at + 4 + size], ArchivePart, json=False)
                 at += 4 + size
 
-    def end(self, session: str) -> End | None:
+    def end(self, session: str) -> ArchiveEnd | None:
         """How a session ended; None for one that did not, or whose end could not be written."""
         path = f"{self._root}/{session}/end.json"
-        end: End | None = self._read_json(path, End) if self._fs.exists(path) else None
+        end: ArchiveEnd | None = self._read_json(path, ArchiveEnd) if self._fs.exists(path) else None
         return end
 
     def write(self, session: str, name: str, data: bytes) -> None:
@@ -186,7 +186,7 @@ def _decode(path: str, data: bytes, kind: Any, *, json: bool) -> Any:
 class _Write:
     """A write under way. ``done``: an error, or what the work returned."""
 
-    part: Part | None
+    part: ArchivePart | None
     tick: int
     done: asyncio.Future[Any]
     slow: bool = False
@@ -214,7 +214,7 @@ class Volume:
         self._write: _Write | None = None
         self._flushing = asyncio.Lock()
 
-    async def begin(self, spec: SessionSpec, physics: str) -> None:
+    async def write_manifest(self, spec: SessionSpec, physics: str) -> None:
         """Write the manifest of this claim."""
         manifest = Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time())
         self._files.append((f"manifest-{self._epoch:06d}.json", msgspec.json.encode(manifest)))
@@ -258,7 +258,7 @@ class Volume:
         whole = not self._given_up and not self._lacking
         if not whole:
             log.error("archive_not_whole", token=short(self._session), tick=tick)
-        self._files.append(("end.json", msgspec.json.encode(End(tick, whole))))
+        self._files.append(("end.json", msgspec.json.encode(ArchiveEnd(tick, whole))))
         await self.flush()
 
     @property
@@ -275,7 +275,7 @@ class Volume:
             return True
         if not (self._inputs or self._hashes or self._checkpoints):
             return False
-        part = Part(SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints)
+        part = ArchivePart(SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints)
         self._inputs, self._hashes, self._checkpoints = [], [], []
         data = msgspec.msgpack.encode(part)
         done = _in_thread(archive.append, session, self._epoch, self._number, self._size, data)

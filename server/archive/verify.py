@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tussle.lobby.errors import Refused
-from tussle.server.archive.archive import Archive, Manifest, Part
+from tussle.server.archive.archive import Archive, ArchivePart, Manifest
 from tussle.server.simulation.identity import origin, physics_id
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
@@ -111,11 +111,11 @@ def load_record(archive: Archive, session: str) -> Record:
     )
 
 
-def _first_tick(part: Part) -> int:
+def _first_tick(part: ArchivePart) -> int:
     return min((first for first, _ in part.hashes), default=sys.maxsize)
 
 
-def _last_tick(part: Part) -> int:
+def _last_tick(part: ArchivePart) -> int:
     return max((first + len(run) // HASH_BYTES - 1 for first, run in part.hashes), default=0)
 
 

@@ -1,7 +1,7 @@
 """What the messages of a client do: read, once each, obeyed or refused.
 
     bytes -> read -> ping, resync -----------------> answered here
-                  -> act ----------> Run.admit ----> acknowledged when journaled, if asked for
+                  -> act ----------> Run.accept_input -> acknowledged when journaled, if asked for
                   -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
 
 A command has an id: one that comes again gets its reply again and has no second effect (``Replies``). Errors become
@@ -171,7 +171,7 @@ class Commands:
         run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
         answer = partial(self._answer, link, replies, message)
         try:
-            run.admit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
+            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
         except LobbyError as error:
             answer(error)
 

@@ -319,7 +319,7 @@ class Gateway:
         if who.holder != self._server_id and who.status not in ENDED:
             self._relays.remote(audience)
         elif who.status == "starting":
-            self._holder.begin(who.session, who.v)
+            self._holder.start_session(who.session, who.v)
         log.info("member_connected", role=who.role, player=who.player, token=short(who.session))
 
     async def _check_place(self, session: str) -> None:

@@ -80,8 +80,10 @@ class RemoteRun:
         self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """As Run.admit, only that refusals come as answers. Raises Conflict when the session is over."""
+    def accept_input(
+        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
+    ) -> None:
+        """As Run.accept_input, only that refusals come as answers. Raises Conflict when the session is over."""
         if self.over:
             raise Conflict("the session is over", code="not_running")
         pending = _Pending(seat, command, kind, d, at, answer)
@@ -147,7 +149,7 @@ class RemoteRun:
         # All in one go, so that none that comes meanwhile, and is admitted at once, overtakes them.
         for number, p in list(self._pending.items()):
             try:
-                run.admit(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
+                run.accept_input(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
             except LobbyError as error:
                 answer(number, error)
         if waiting:
@@ -279,7 +281,7 @@ class Relays:
             raise Conflict("the session has not begun", code="waiting")
         if at.id == self._holder.address.id:
             if status != Status.STARTING:
-                self._holder.resume(token)  # if it was given to us just now
+                self._holder.restore_session(token)  # if it was given to us just now
             raise Conflict("the session is ours", code="ours")
         async with self._opening.setdefault(at.id, asyncio.Lock()):
             known = self._links.get(at.id)
@@ -372,7 +374,7 @@ async def serve_relay(
             write(_encode(("gone", token)))
             return
         try:
-            run.admit(seat, command, kind, d, time.monotonic(), partial(answer, number))
+            run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number))
         except LobbyError as error:
             answer(number, error)
 

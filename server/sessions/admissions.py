@@ -1,6 +1,6 @@
 """The inputs of one run between their coming and their first frame: who waits for which, and what came twice.
 
-admit -> [core] -> journaled (answered, remembered) -> shown            release: whoever still waits is told
+admit -> [core] -> journaled (answered, remembered) -> shown            release: whoever still waits is outcome
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class _Admitted(msgspec.Struct):
     answers: tuple[Answer, ...]
     tick: int | None = None
 
-    def tell(self, told: int | LobbyError | None) -> None:
+    def answer(self, outcome: int | LobbyError | None) -> None:
         """Whoever waits, once."""
         answers, self.answers = self.answers, ()
         for answer in answers:
-            answer(told)
+            answer(outcome)
 
 
 class Admissions:
@@ -43,8 +43,8 @@ class Admissions:
         self._wake = wake
         self._admitted: dict[tuple[int, int], _Admitted] = {}
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Take an input that came at ``at``. Raises as SessionCore.admit; ``answer`` is not told then."""
+    def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
+        """Take an input that came at ``at``. Raises as SessionCore.admit; ``answer`` is not outcome then."""
         key = seat, command
         waiting = self._admitted.get(key)
         # Sent again: before it was answered, or after it was journaled, perhaps by an earlier holder.
@@ -59,7 +59,7 @@ class Admissions:
             self._wake()
 
     def remember(self, given: Input, tick: int) -> None:
-        """An input is in the journal: whoever sends it again is told its tick."""
+        """An input is in the journal: whoever sends it again is outcome its tick."""
         self.acknowledged[given.seat, given.id] = tick
         if len(self.acknowledged) > REMEMBERED:
             for key in list(self.acknowledged)[: REMEMBERED // 2]:
@@ -71,15 +71,15 @@ class Admissions:
         admitted = self._admitted.get((given.seat, given.id))
         if admitted is not None:
             admitted.tick = tick
-            admitted.tell(tick)
+            admitted.answer(tick)
 
     def shown(self, given: Input) -> float | None:
         """The first frame that has it is out: when it came, or None if it did not come to this server."""
         admitted = self._admitted.pop((given.seat, given.id), None)
         return None if admitted is None else admitted.at
 
-    def release(self, told: LobbyError | None) -> None:
+    def release(self, outcome: LobbyError | None) -> None:
         """Nothing more is journaled here."""
         waiting, self._admitted = self._admitted, {}
         for admitted in waiting.values():
-            admitted.tell(told)
+            admitted.answer(outcome)

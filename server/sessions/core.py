@@ -16,7 +16,7 @@ from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.server.modes.mode import Phase, Result
 from tussle.server.simulation.simulation import Advance, Input
 
-__all__ = ["Answer", "Batch", "SessionCore"]
+__all__ = ["Answer", "InputBatch", "SessionCore"]
 
 Answer = Callable[[int | LobbyError | None], None]
 """Told once what became of an input: the tick that it acts in, when it is journaled; the error that it is refused with;
@@ -26,7 +26,7 @@ MAX_PENDING = 256
 """Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""
 
 
-class Batch(msgspec.Struct, frozen=True):
+class InputBatch(msgspec.Struct, frozen=True):
     """The inputs of tick ``tick``, in the order in which they are journaled and applied."""
 
     tick: int
@@ -113,16 +113,16 @@ class SessionCore:
         """Whether nothing is to be done until an input comes or the deadline passes."""
         return self.phase == "acting" and not self._pending and not self._leaving
 
-    def batch(self) -> Batch:
+    def batch(self) -> InputBatch:
         """Close the inputs of the coming tick."""
         if not self._pending and not self._leaving:
-            return Batch(self.tick + 1, ())
+            return InputBatch(self.tick + 1, ())
         inputs, self._pending = self._pending, []
         deciding = {item.seat for item in inputs}
         waiting = [seat for seat in self._leaving if seat in deciding]
         leaving = [seat for seat in self._leaving if seat not in deciding and seat not in self._out]
         self._leaving = waiting
-        return Batch(self.tick + 1, (*inputs, *(Input(seat=seat, kind="leave") for seat in leaving)))
+        return InputBatch(self.tick + 1, (*inputs, *(Input(seat=seat, kind="leave") for seat in leaving)))
 
     def took(self, advance: Advance, now: float) -> None:
         """Follow the solver: where the world stands after ``advance``; a new turn starts its clock at ``now``."""
@@ -139,7 +139,7 @@ class SessionCore:
         elif advance.phase != "acting":
             self.deadline = None
 
-    def resume(self, advance: Advance, now: float, left_s: float | None) -> None:
+    def restore(self, advance: Advance, now: float, left_s: float | None) -> None:
         """Stand where a recovered world stands, with ``left_s`` seconds left on the turn clock."""
         self.took(advance, now)
         self.deadline = None if left_s is None else now + left_s

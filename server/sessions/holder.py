@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.claims import Claims, Unheld
-from tussle.lobby.errors import CloseCode, Fenced, LobbyError, SolverFailed, StoreError
+from tussle.lobby.errors import CloseCode, Fenced, LobbyError, ScriptError, SolverFailed, StoreError
 from tussle.lobby.lifecycle import LifecycleEvent, Status
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
@@ -27,7 +27,7 @@ from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.sessions.run import OPERATIONS, Backing, Run, make_spec
+from tussle.server.sessions.run import OPERATIONS, Run, SessionContext, make_spec
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import SessionSpec
 from tussle.server.solver.pool import Pool
@@ -45,7 +45,7 @@ class Holder:
 
     def __init__(
         self,
-        backing: Backing,
+        context: SessionContext,
         views: Views,
         claims: Claims,
         servers: Servers,
@@ -54,8 +54,8 @@ class Holder:
         audiences: Audiences,
     ) -> None:
         self.runs: dict[str, Run] = {}
-        self._backing = backing
-        self._settings = backing.settings
+        self._context = context
+        self._settings = context.settings
         self._views = views
         self._claims = claims
         self._servers = servers
@@ -65,7 +65,7 @@ class Holder:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._unheld_since: dict[str, float] = {}
         self._stopping = False
-        self._heirs: dict[HolderAddress, int] = {}
+        self._handover_targets: dict[HolderAddress, int] = {}
         self._forgot = time.monotonic()
         self._look = asyncio.Event()
         self.neighbours: list[str] = []
@@ -90,35 +90,35 @@ class Holder:
 
     @property
     def address(self) -> HolderAddress:
-        return self._backing.lease.holder
+        return self._context.lease.holder
 
     # beginning
 
-    def begin(self, token: str, v: int) -> None:
+    def start_session(self, token: str, v: int) -> None:
         """Run a session whose status is starting; a second call changes nothing."""
-        self._spawn(token, lambda: self._begin(token, v))
+        self._spawn(token, lambda: self._start(token, v))
 
-    def resume(self, token: str) -> None:
+    def restore_session(self, token: str) -> None:
         """Stand a session up again that is ours by the store's word; a second call changes nothing."""
-        self._spawn(token, lambda: self._resume(token))
+        self._spawn(token, lambda: self._restore(token))
 
     def _spawn(self, token: str, work: Callable[[], Any]) -> None:
         if token in self._tasks or self._stopping:
             return
         task = asyncio.create_task(work(), name=f"run-{token}")
         self._tasks[token] = task
-        self._backing.telemetry.sessions.set(len(self._tasks))
+        self._context.telemetry.sessions.set(len(self._tasks))
         task.add_done_callback(lambda _: self._ended(token))
 
     def _ended(self, token: str) -> None:
         self._tasks.pop(token, None)
         self.runs.pop(token, None)
-        self._backing.telemetry.sessions.set(len(self._tasks))
+        self._context.telemetry.sessions.set(len(self._tasks))
         self._audiences.drop_unwatched(token)
 
-    async def _begin(self, token: str, v: int) -> None:
+    async def _start(self, token: str, v: int) -> None:
         try:
-            fence, members = await self._backing.runs.begin(token, self.address)
+            fence, members = await self._context.runs.begin(token, self.address)
         except LobbyError as error:
             log.warning("session_not_begun", token=short(token), code=error.reason, error=error.message)
             return
@@ -128,21 +128,21 @@ class Holder:
         except LobbyError as error:
             await self._refuse(fence, error, audience)
             return
-        run = Run(fence, members, spec, self._pool, audience, self._backing)
+        run = Run(fence, members, spec, self._pool, audience, self._context)
 
-        async def set_up() -> None:
-            await run.open()
-            self._backing.telemetry.started.inc()
+        async def start() -> None:
+            await run.start()
+            self._context.telemetry.started.inc()
             log.info("session_started", token=short(token), mode=fence.mode, seats=len(members))
 
-        await self._hold(run, audience, set_up)
+        await self._run_to_end(run, audience, start)
 
-    async def _resume(self, token: str) -> None:
-        runs, lease = self._backing.runs, self._backing.lease
+    async def _restore(self, token: str) -> None:
+        runs, lease = self._context.runs, self._context.lease
         try:
             resumed = await runs.resume(token, self.address)
             v = (await self._views.view(token)).v
-            spec = await lease.insist(lambda: runs.load_spec(token))
+            spec = await lease.retry(lambda: runs.load_spec(token))
         except LobbyError as error:
             log.warning("session_not_resumed", token=short(token), code=error.reason, error=error.message)
             return
@@ -156,32 +156,37 @@ class Holder:
             msgspec.json.decode(spec, type=SessionSpec),
             self._pool,
             audience,
-            self._backing,
+            self._context,
         )
-        await self._hold(run, audience, lambda: run.resume(resumed.events_tick))
+        await self._run_to_end(run, audience, lambda: run.restore(resumed.events_tick))
 
-    async def _hold(self, run: Run, audience: Audience, stand_up: Callable[[], Awaitable[None]]) -> None:
+    async def _run_to_end(self, run: Run, audience: Audience, set_up: Callable[[], Awaitable[None]]) -> None:
         """Stand a run up and drive it; whatever happens, the session ends in a way that says so."""
-        token, runs, lease = run.token, self._backing.runs, self._backing.lease
+        token, runs, lease = run.token, self._context.runs, self._context.lease
         try:
-            await stand_up()
+            await set_up()
             self.runs[token] = run
             # What came before the run was known here did not reach it: members who left, what operators asked for.
             places = [(member.seat, member.player) for member in run.members]
-            for member in await lease.insist(lambda: runs.members(token, places)):
+            for member in await lease.retry(lambda: runs.members(token, places)):
                 if member.left:
                     run.leave(member.seat)
-            run.heed(await lease.insist(lambda: runs.orders(token)))
+            run.apply_orders(await lease.retry(lambda: runs.orders(token)))
             if self._stopping:
-                self._drain(run)
+                self._hand_over(run)
             await run.drive()
         except Fenced as error:
             log.error("session_lost", token=short(token), error=error.message)
             await self._send_away(token, audience)
-        except StoreError as error:  # it is ours still, by the store's word: the next look stands it up again
+        except ScriptError as error:  # a bug: a restored run would fail again
+            log.exception("session_failed", token=short(token), code=error.reason, error=error.message)
+            await self._fail(run, error.reason)
+        except (
+            StoreError
+        ) as error:  # the store still names this server as holder: the next look restores the session
             log.error("session_interrupted", token=short(token), error=error.message)
         except LobbyError as error:
-            log.exception("session_failed", token=short(token))
+            log.exception("session_failed", token=short(token), code=error.reason, error=error.message)
             await self._fail(run, error.reason)
         except Exception:
             log.exception("session_failed", token=short(token))
@@ -210,14 +215,14 @@ class Holder:
         """End a session of which no run can be made."""
         log.error("session_failed", token=short(fence.session), code=error.reason, error=error.message)
         try:
-            published = await self._backing.runs.finish(
+            published = await self._context.runs.finish(
                 fence, 0, [], None, event=LifecycleEvent.FAILED, reason=error.reason
             )
         except LobbyError as refusal:
             log.error("session_not_ended", token=short(fence.session), error=refusal.message)
         else:
             audience.offer(published.events)
-            self._backing.telemetry.finished.labels(event="failed").inc()
+            self._context.telemetry.finished.labels(event="failed").inc()
 
     # changes of hands
 
@@ -240,7 +245,7 @@ class Holder:
 
     async def look_around(self) -> None:
         """Find sessions that nobody holds and claim them; stand up those that are ours. Raises StoreError."""
-        lease = self._backing.lease
+        lease = self._context.lease
         if self._stopping or not lease.held():
             return
         alive = await self._servers.alive()
@@ -249,9 +254,9 @@ class Holder:
         unheld, ours = await self._claims.look(alive, self.address)
         for token, status in ours:
             if status != Status.STARTING:
-                self.resume(token)
+                self.restore_session(token)
             elif not self.holds(token):
-                self.begin(token, await self._views.newest_v(token))
+                self.start_session(token, await self._views.newest_v(token))
         now = time.monotonic()
         self._unheld_since = {one.session: self._unheld_since.get(one.session, now) for one in unheld}
         for one in unheld:
@@ -266,7 +271,7 @@ class Holder:
     def _may_claim(self, one: Unheld, alive: Sequence[ServerInfo], waited_s: float) -> bool:
         """The silence of others counts only while our lease is steady; an earlier boot of ours is dead for certain.
         The same physics claims at once; another only when nobody with the same has for a while."""
-        if one.holder.id != self.address.id and not self._backing.lease.steady():
+        if one.holder.id != self.address.id and not self._context.lease.steady():
             return False
         if one.physics_id in ("", physics_id()):
             return True
@@ -282,9 +287,9 @@ class Holder:
             return
         log.info("session_claimed", token=short(one.session), status=one.status, of=one.holder.id)
         if one.status == Status.STARTING:
-            self.begin(one.session, (await self._views.view(one.session)).v)
+            self.start_session(one.session, (await self._views.view(one.session)).v)
         else:
-            self.resume(one.session)
+            self.restore_session(one.session)
 
     # the end of the server
 
@@ -293,33 +298,37 @@ class Holder:
         Without another server they stay as they are in the store, for whoever comes next. Bounded by GRACE_S."""
         self._stopping = True
         try:
-            heirs = [info for info in await self._servers.alive() if info.id != self.address.id]
+            targets = [info for info in await self._servers.alive() if info.id != self.address.id]
         except StoreError:
-            heirs = []
-        self._heirs = {HolderAddress(info.id, info.nonce, info.url): info.sessions for info in heirs}
+            targets = []
+        self._handover_targets = {
+            HolderAddress(info.id, info.nonce, info.url): info.sessions for info in targets
+        }
         for run in list(self.runs.values()):
-            self._drain(run)
-        if heirs and self._tasks:
+            self._hand_over(run)
+        if targets and self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
         for task in list(self._tasks.values()):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
 
-    def _drain(self, run: Run) -> None:
+    def _hand_over(self, run: Run) -> None:
         """Have a run go to the server with the fewest sessions, if there is one."""
-        if self._heirs:
-            heir = min(self._heirs, key=lambda address: (self._heirs[address], address.id))
-            self._heirs[heir] += 1
-            run.drain(heir)
+        if self._handover_targets:
+            target = min(
+                self._handover_targets, key=lambda address: (self._handover_targets[address], address.id)
+            )
+            self._handover_targets[target] += 1
+            run.hand_over_to(target)
 
     def events_seen(self, token: str, event: Event) -> None:
         """What the set-up stage or a member's leaving means for a run."""
         if event.t == "starting" and event.d.get("holder") == self.address.id:
-            self.begin(token, event.v)
+            self.start_session(token, event.v)
         elif event.t == "recovered" and token in self.runs and event.epoch > self.runs[token].fence.epoch:
-            self.runs[token].doubt()
+            self.runs[token].recheck_lease()
         elif event.t == "seat_left" and event.epoch > 0 and token in self.runs:
             self.runs[token].leave(int(event.d["seat"]))
         elif event.t in OPERATIONS and token in self.runs:
-            self.runs[token].obey(event.t)
+            self.runs[token].apply_operation(event.t)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tussle.lobby.errors import Fenced, StoreError
+from tussle.lobby.errors import Fenced, ScriptError, StoreError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.server.metrics.telemetry import Telemetry
@@ -26,7 +26,10 @@ log = get_logger("server.lease")
 T = TypeVar("T")
 
 RETRY_S = 0.1
-"""Pause between two tries of a store call that must not be skipped."""
+"""Pause between two tries of a store call that must not be skipped [s]."""
+
+SCRIPT_TRIES = 3
+"""Failures of a script in a row after which its call is given up: the script has a fault."""
 
 
 class Lease:
@@ -56,10 +59,10 @@ class Lease:
         self._sent = float("-inf")
         self._steady_since = float("inf")
         self._counted = float("-inf")
-        self.doubts = 0
+        self.lapses = 0
         """How often a renewal came too late: after each, every run asks whether it is still ours."""
         self.away_s = 0.0
-        """For how long we might not act, over all doubts: for so long every turn clock stood, seen or not [s]."""
+        """For how long we might not act, over all lapses: for so long every turn clock stood, seen or not [s]."""
 
     def age(self) -> float:
         """Seconds since the last acknowledged renewal was sent."""
@@ -75,13 +78,24 @@ class Lease:
                 raise Fenced("the lease of this server is lost")
             await asyncio.sleep(self._period_ms / 12_000)
 
-    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a store call, which is the same however often it runs, until it answers. Raises Fenced when the
-        session or the lease is lost."""
+    async def retry(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a store call until the store answers, and return the answer. The call must be idempotent.
+
+        Raises Fenced when the session or the lease is lost, and ScriptError when the script failed SCRIPT_TRIES times
+        in a row. It is then certain that the call was not applied: a repeat of an applied call succeeds.
+        """
+        faults = 0
         while True:
             try:
                 return await call()
+            except ScriptError as error:
+                faults += 1
+                log.error("script_failed", attempt=faults, code=error.reason, error=error.message)
+                if faults >= SCRIPT_TRIES:
+                    raise
+                await asyncio.sleep(RETRY_S)
             except StoreError as error:
+                faults = 0
                 log.warning("store_waiting", error=error.message)
                 await asyncio.sleep(RETRY_S)
                 if self.lost.is_set():
@@ -143,10 +157,10 @@ class Lease:
                 return
             log.warning("lease_taken_again", server=self.holder.id)
         now = self._clock()
-        doubtful_from = max(self._sent + self._period_ms / 1000 * 2 / 3, self._counted)
-        if now >= doubtful_from:
-            self.doubts += 1
-            self.away_s += now - doubtful_from
+        lapsed_from = max(self._sent + self._period_ms / 1000 * 2 / 3, self._counted)
+        if now >= lapsed_from:
+            self.lapses += 1
+            self.away_s += now - lapsed_from
             self._counted = now
         self._sent = sent
         self._steady_since = min(self._steady_since, sent)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["LANE_S", "Pace"]
+__all__ = ["ALIGNMENT_S", "Pace"]
 
-LANE_S = 1 / 240
+ALIGNMENT_S = 1 / 240
 """Divides the periods of 30, 60 and 120 frames a second. Seconds of the monotonic clock."""
 
 
@@ -26,11 +26,11 @@ class Pace:
         self.period = period
         self.dilation = 1.0
         """Wall time per simulated time of the newest step; 1 is real time."""
-        self.begin(now)
+        self.restart(now)
 
-    def begin(self, now: float) -> None:
+    def restart(self, now: float) -> None:
         """The first step is taken now."""
-        self._due = _lane(now)
+        self._due = _aligned(now)
         self._late = 0.0
 
     def stepped(self, now: float) -> float:
@@ -41,11 +41,11 @@ class Pace:
             self.dilation, self._late = 1.0, 0.0
             return max(0.0, self._due - now)
         self.dilation = (self.period + now - self._due - self._late) / self.period
-        self._due = max(self._due, _lane(now))
+        self._due = max(self._due, _aligned(now))
         self._late = now - self._due
         return 0.0
 
 
-def _lane(at: float) -> float:
+def _aligned(at: float) -> float:
     """The newest beginning of a lane that is not after ``at``."""
-    return math.floor(at / LANE_S) * LANE_S
+    return math.floor(at / ALIGNMENT_S) * ALIGNMENT_S

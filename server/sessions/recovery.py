@@ -24,12 +24,12 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive.archive import Volume
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.sessions.core import Batch
+from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.pool import Checkpoint, Pool, Solver
+from tussle.server.solver.pool import Pool, Solver, WorldCheckpoint
 
-__all__ = ["DurableWorld", "Rebuilt"]
+__all__ = ["DurableWorld", "RebuiltWorld"]
 
 log = get_logger("server.durable")
 
@@ -46,7 +46,7 @@ LOSSES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuiltWorld:
     """Where a world stands again. ``here`` has the events of every tick that was computed again, ``ticks_again`` of
     them. ``inputs``: all that the journal has, with their ticks, and ``lost`` more, that another physics could not
     take."""
@@ -85,31 +85,31 @@ class DurableWorld:
         self._failures = 0
         self._losses = 0
 
-    async def open(self) -> Advance:
+    async def build(self) -> Advance:
         """Set the world up, from its specification to its first turn. Raises Refused, SolverFailed."""
 
         async def open_there(solver: Solver) -> Advance:
-            return await solver.open(self.spec, epoch=self._fence.epoch)
+            return await solver.open_world(self.spec, epoch=self._fence.epoch)
 
-        first = await self._survive(open_there)
+        first = await self._run_in_some_solver(open_there)
         self._volume.record(first, [])
         return first
 
-    async def restore(self, until: int, *, exact: bool = True) -> Rebuilt:
+    async def rebuild(self, until: int, *, exact: bool = True) -> RebuiltWorld:
         """The world at tick ``until`` or, when an input is newer, at the input's: from the newest checkpoint and the
         journal behind it. Not ``exact``: of another physics, and there it stops where an input does not fit any more.
 
         Raises SolverFailed; Diverged when the journal does not fit the checkpoint; Fenced.
         """
-        return await self._survive(lambda solver: self._restore(solver, until, exact=exact))
+        return await self._run_in_some_solver(lambda solver: self._rebuild(solver, until, exact=exact))
 
-    async def _restore(self, solver: Solver, until: int, *, exact: bool) -> Rebuilt:
-        kept = await self._lease.insist(lambda: self._runs.load_checkpoint(self._token))
+    async def _rebuild(self, solver: Solver, until: int, *, exact: bool) -> RebuiltWorld:
+        kept = await self._lease.retry(lambda: self._runs.load_checkpoint(self._token))
         if kept is None:
             raise SolverFailed("the session has no checkpoint")
-        entries = await self._lease.insist(lambda: self._runs.read_journal(self._token))
+        entries = await self._lease.retry(lambda: self._runs.read_journal(self._token))
         inputs = [(tick, msgspec.json.decode(entry, type=Input)) for tick, _, entry in entries]
-        here = await solver.restore(self.spec, kept.data, epoch=self._fence.epoch)
+        here = await solver.restore_world(self.spec, kept.data, epoch=self._fence.epoch)
         events: list[TickEvent] = []
         lost = 0
         for tick, group in groupby((i for i in inputs if i[0] > kept.tick), key=lambda given: given[0]):
@@ -127,9 +127,9 @@ class DurableWorld:
         if not lost:
             here = await self._replay(solver, here, until, events)
         self._checkpoint_tick = kept.tick
-        look = await solver.look(self._token)
+        look = await solver.look_at_world(self._token)
         held = entries[: len(entries) - lost]
-        return Rebuilt(
+        return RebuiltWorld(
             msgspec.structs.replace(look, events=events),
             here.tick - kept.tick,
             tuple(inputs[: len(inputs) - lost]),
@@ -145,64 +145,64 @@ class DurableWorld:
     async def _step(
         self, solver: Solver, inputs: list[Input], ticks: int, events: list[TickEvent]
     ) -> Advance:
-        advance, _ = await solver.advance(self._token, inputs, ticks)
+        advance, _ = await solver.step_world(self._token, inputs, ticks)
         events += advance.events
         self._volume.record(advance, inputs)
         return advance
 
-    async def advance(self, batch: Batch, ticks: int) -> tuple[Advance, float | None]:
+    async def compute(self, batch: InputBatch, ticks: int) -> tuple[Advance, float | None]:
         """Run a journaled batch and up to ``ticks`` ticks; also the seconds that the solver took, or None when it
         failed and the world was rebuilt: then the advance goes only as far as it must, and its events begin at the
         newest checkpoint. Raises SolverFailed at the second failure from one checkpoint, Diverged, Fenced."""
         inputs = list(batch.inputs)
         try:
-            advance, seconds = await self._there().advance(self._token, inputs, ticks)
+            advance, seconds = await self._require_solver().step_world(self._token, inputs, ticks)
         except SolverFailed as error:
-            self._fail(error)
-            return (await self.restore(batch.tick if inputs else batch.tick - 1)).here, None
+            self._count_failure(error)
+            return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None
         self._volume.record(advance, inputs)
         return advance, seconds
 
-    async def checkpoint(self, tick: int, *, prove: bool) -> Checkpoint:
+    async def take_checkpoint(self, tick: int, *, prove: bool) -> WorldCheckpoint:
         """The exact state at ``tick``, where the world stands. Raises as ``advance``."""
         while True:
             try:
-                return await self._there().checkpoint(self._token, prove=prove)
+                return await self._require_solver().checkpoint_world(self._token, prove=prove)
             except SolverFailed as error:
-                self._fail(error)
+                self._count_failure(error)
             if self._checkpoint_tick < 0:
-                await self.open()
+                await self.build()
             else:
-                await self.restore(tick)
+                await self.rebuild(tick)
 
-    def kept(self, tick: int) -> None:
+    def checkpoint_saved(self, tick: int) -> None:
         """A checkpoint is in the store: failures before it count no longer."""
         if tick > self._checkpoint_tick:
             self._checkpoint_tick = tick
             self._failures = self._losses = 0
 
-    async def forget(self) -> None:
+    async def drop(self) -> None:
         """Give the world up; nothing of it is left in any process."""
         if self._solver is not None:
             solver, self._solver = self._solver, None
-            await solver.forget(self._token)
+            await solver.drop_world(self._token)
 
-    def _there(self) -> Solver:
+    def _require_solver(self) -> Solver:
         if self._solver is None:
             raise SolverFailed("the world was given up")
         return self._solver
 
-    async def _survive(self, work: Callable[[Solver], Awaitable[T]]) -> T:
+    async def _run_in_some_solver(self, work: Callable[[Solver], Awaitable[T]]) -> T:
         """Make the world in the process with the most room, and in another one when that fails."""
         while True:
-            await self.forget()
+            await self.drop()
             self._solver = self._pool.place()
             try:
                 return await work(self._solver)
             except SolverFailed as error:
-                self._fail(error)
+                self._count_failure(error)
 
-    def _fail(self, error: SolverFailed) -> None:
+    def _count_failure(self, error: SolverFailed) -> None:
         """Count a failure; raise it when it is one too many."""
         log.error("solver_failed", token=short(self._token), code=error.reason, error=error.message)
         if error.reason == "solver_lost":

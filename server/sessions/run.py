@@ -34,7 +34,7 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.admissions import Admissions
-from tussle.server.sessions.core import Answer, Batch, SessionCore
+from tussle.server.sessions.core import Answer, InputBatch, SessionCore
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
 from tussle.server.sessions.recovery import DurableWorld
@@ -42,7 +42,7 @@ from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
 
-__all__ = ["OPERATIONS", "Backing", "Run", "make_spec"]
+__all__ = ["OPERATIONS", "Run", "SessionContext", "make_spec"]
 
 log = get_logger("server.run")
 
@@ -57,7 +57,7 @@ LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Backing:
+class SessionContext:
     """What every run of a server stands on."""
 
     settings: Settings
@@ -79,7 +79,7 @@ class Run:
         spec: SessionSpec,
         pool: Pool,
         audience: Audience,
-        backing: Backing,
+        context: SessionContext,
     ) -> None:
         self.token = fence.session
         self.fence = fence
@@ -88,110 +88,112 @@ class Run:
         self.core = SessionCore(member.seat for member in members)
         self.dt = 0.0
         self._audience = audience
-        self._backing = backing
-        self._lease = backing.lease
-        self._settings = backing.settings
-        self._volume: Volume = backing.archive.volume(self.token, fence.epoch)
+        self._context = context
+        self._lease = context.lease
+        self._settings = context.settings
+        self._volume: Volume = context.archive.volume(self.token, fence.epoch)
         self._world = DurableWorld(
             fence, spec, pool, self._volume,
-            runs=backing.runs, lease=backing.lease, telemetry=backing.telemetry,
+            runs=context.runs, lease=context.lease, telemetry=context.telemetry,
         )  # fmt: skip
         self._wake = asyncio.Event()
         self.admissions = Admissions(self.core, self._wake.set)
         self._journal_id = ""
-        self._doubts = backing.lease.doubts
-        self._away_s = backing.lease.away_s
+        self._lapses_seen = context.lease.lapses
+        self._away_s = context.lease.away_s
         self._last_ids: dict[int, int] = {}
         self._published_tick = -1
-        self._heir: HolderAddress | None = None
-        self._standing = False
-        self._stood = False
+        self._handover_target: HolderAddress | None = None
+        self._paused = False
+        self._clock_stopped = False
         self._ending = False
         self._over = False
 
     # what the gateway and the holder ask
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
+    def accept_input(
+        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
+    ) -> None:
         """As Admissions.admit."""
-        self.admissions.admit(seat, command, kind, d, at, answer)
+        self.admissions.queue(seat, command, kind, d, at, answer)
 
     def leave(self, seat: int) -> None:
         """The seat was given up: its forfeit joins the coming batch."""
         self.core.leave(seat)
         self._wake.set()
 
-    def doubt(self) -> None:
+    def recheck_lease(self) -> None:
         """Somebody else seems to hold the session: ask the store before anything else is done."""
-        self._doubts = -1
+        self._lapses_seen = -1
         self._wake.set()
 
-    def drain(self, heir: HolderAddress) -> None:
+    def hand_over_to(self, target: HolderAddress) -> None:
         """Give the session to ``heir`` at the next tick boundary."""
-        self._heir = heir
+        self._handover_target = target
         self._wake.set()
 
-    def obey(self, operation: str) -> None:
+    def apply_operation(self, operation: str) -> None:
         """What an operator asked for (OPERATIONS), done at the next tick boundary; repeating it changes nothing."""
         if operation == "end_asked":
             self._ending = True
         else:
-            self._standing = operation == "session_paused"
-            self._stood = True
+            self._paused = operation == "session_paused"
+            self._clock_stopped = True
         self._wake.set()
 
-    def heed(self, orders: Orders) -> None:
+    def apply_orders(self, orders: Orders) -> None:
         """What operators want, by the store's word."""
         self._ending = self._ending or orders.end
-        self._stood = self._stood or orders.paused
-        self._standing = orders.paused
+        self._clock_stopped = self._clock_stopped or orders.paused
+        self._paused = orders.paused
         self._wake.set()
 
     # beginning
 
-    async def open(self) -> None:
+    async def start(self) -> None:
         """Set up the world of a session that is starting. Raises Refused, SolverFailed, Fenced."""
-        first = await self._world.open()
+        first = await self._world.build()
         self.dt = first.dt
-        await self._volume.begin(self.spec, physics_id())
-        await self._checkpoint(first.tick)
-        started = await self._lease.insist(
-            lambda: self._backing.runs.running(self.fence, first.tick, msgspec.json.encode(self.spec))
+        await self._volume.write_manifest(self.spec, physics_id())
+        await self._save_checkpoint(first.tick)
+        started = await self._lease.retry(
+            lambda: self._context.runs.running(self.fence, first.tick, msgspec.json.encode(self.spec))
         )
         self._audience.offer(started.events)
         await self._show(first, [])
         self._forfeit_leavers(first)
 
-    async def resume(self, events_tick: int) -> None:
+    async def restore(self, events_tick: int) -> None:
         """Stand a claimed session up again: checkpoint, then the journal, to the tick that was last made public. With
         another physics than its last holder's, inputs that do not fit any more are lost, and everyone is told.
 
         Raises SolverFailed, Diverged when the journal does not fit the checkpoint, Fenced.
         """
-        runs, insist = self._backing.runs, self._lease.insist
-        exact = (await insist(lambda: runs.physics_of(self.token))) == physics_id()
-        await self._volume.begin(self.spec, physics_id())
-        rebuilt = await self._world.restore(events_tick, exact=exact)
+        runs, retry = self._context.runs, self._lease.retry
+        exact = (await retry(lambda: runs.physics_of(self.token))) == physics_id()
+        await self._volume.write_manifest(self.spec, physics_id())
+        rebuilt = await self._world.rebuild(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, given in rebuilt.inputs:
             self._count(given)
             self.admissions.remember(given, tick)
-        recovered = await insist(
-            lambda: self._backing.claims.recovered(
+        recovered = await retry(
+            lambda: self._context.claims.recovered(
                 self.fence, here.tick, exact=exact, ticks_again=again, inputs_lost=rebuilt.lost
             )
         )
         self._audience.offer([recovered.event])
         self.dt, self._published_tick = here.dt, events_tick
-        clock = TurnClock(recovered.turn_ends_at, await insist(runs.now_ms))
+        clock = TurnClock(recovered.turn_ends_at, await retry(runs.now_ms))
         left_s = clock.left_s if clock.ends_at and here.phase == "acting" else None
-        self.core.resume(here, time.monotonic(), left_s)
-        await self._show(self._unseen(here) if exact else await self._retold(here), [])
+        self.core.restore(here, time.monotonic(), left_s)
+        await self._show(self._new_events(here) if exact else await self._diverged_events(here), [])
         if not exact:
             self._published_tick = min(self._published_tick, here.tick)
-            await self._checkpoint(here.tick)  # ours from here on
+            await self._save_checkpoint(here.tick)  # ours from here on
         self._forfeit_leavers(here)
-        self._backing.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
-        self._backing.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
+        self._context.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
+        self._context.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
             "session_recovered", token=short(self.token), tick=here.tick, exact=exact, ticks_again=again,
             inputs_lost=rebuilt.lost, gap_ms=recovered.gap_ms, epoch=self.fence.epoch,
@@ -202,20 +204,20 @@ class Run:
             if member.left and not here.standing[member.seat].out:
                 self.core.leave(member.seat)
 
-    def _unseen(self, rebuilt: Advance) -> Advance:
+    def _new_events(self, rebuilt: Advance) -> Advance:
         """Without the events that are public already."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
         return msgspec.structs.replace(rebuilt, events=events)
 
-    async def _retold(self, rebuilt: Advance) -> Advance:
+    async def _diverged_events(self, rebuilt: Advance) -> Advance:
         """What is new of a world that is not the one that was public: what stands of that stands, but the turn that
         waits now is told again, for it may be another."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
         if rebuilt.phase == "acting" and not any(kind == "turn_started" for _, kind, _ in events):
             turns: list[TickEvent | None] = [event for event in rebuilt.events if event[1] == "turn_started"]
             if not turns:
-                runs, tick = self._backing.runs, rebuilt.tick
-                turns = [await self._lease.insist(lambda: runs.last_turn(self.token, tick))]
+                runs, tick = self._context.runs, rebuilt.tick
+                turns = [await self._lease.retry(lambda: runs.last_turn(self.token, tick))]
             if turns[-1] is not None:
                 events.append((turns[-1][0], turns[-1][1], dict(turns[-1][2])))
         return msgspec.structs.replace(rebuilt, events=events)
@@ -232,52 +234,52 @@ class Run:
         checkpointed = time.monotonic()
         pace = Pace(interval, checkpointed)
         while not core.over:
-            if self._heir is not None and await self._hand_over(self._heir):
+            if self._handover_target is not None and await self._hand_over(self._handover_target):
                 return
             if self._ending:
                 await self._end_early()
                 return
-            if self._standing:
-                await self._hold()
-                await self._stand()
-                pace.begin(time.monotonic())
+            if self._paused:
+                await self._require_lease()
+                await self._wait_while_paused()
+                pace.restart(time.monotonic())
                 continue
-            if self._stood:
-                self._stood = False
+            if self._clock_stopped:
+                self._clock_stopped = False
                 await self._start_clock()
-            await self._hold()
+            await self._require_lease()
             core.expire(time.monotonic())
             if core.waits():
                 await self._wait()
-                pace.begin(time.monotonic())
+                pace.restart(time.monotonic())
                 continue
             batch = core.batch()
-            await self._advance(batch, ticks)
+            await self._run_batch(batch, ticks)
             now = time.monotonic()
             if core.over:
                 return
             if core.phase == "acting" or now - checkpointed > settings.checkpoint_s:
-                await self._checkpoint(core.tick)
+                await self._save_checkpoint(core.tick)
                 checkpointed = now = time.monotonic()
             rest = pace.stepped(now)
             if core.phase != "moving":
                 continue  # nothing to keep pace with: the next input is taken at once
-            self._backing.telemetry.dilation.value = pace.dilation
+            self._context.telemetry.dilation.value = pace.dilation
             if rest > 0.0:
                 await asyncio.sleep(rest)
 
-    async def _advance(self, batch: Batch, ticks: int) -> None:
+    async def _run_batch(self, batch: InputBatch, ticks: int) -> None:
         """Journal a batch, run it, make it public."""
         inputs = list(batch.inputs)
         if inputs:
             await self._journal(batch)
-        await self._hold()
-        advance, seconds = await self._world.advance(batch, ticks)
+        await self._require_lease()
+        advance, seconds = await self._world.compute(batch, ticks)
         if seconds is None:
-            advance = self._unseen(advance)
+            advance = self._new_events(advance)
         else:
             self._measure(advance, seconds)
-            self._backing.telemetry.readings.record(self.fence, advance, seconds, len(inputs))
+            self._context.telemetry.readings.record(self.fence, advance, seconds, len(inputs))
         await self._show(advance, inputs)
 
     async def _wait(self) -> None:
@@ -293,23 +295,26 @@ class Run:
             return
         self._wake.clear()
 
-    async def _stand(self) -> None:
+    async def _wait_while_paused(self) -> None:
         """Paused by an operator: nothing steps, the turn clock stands, inputs wait. Until that is over, or there is
         something else to be done first."""
         began = time.monotonic()
-        self._stood = True
+        self._clock_stopped = True
         self._audience.notify("paused", "an operator has paused the session")
         log.info("session_paused", token=short(self.token), tick=self.core.tick)
         while (
-            self._standing and not self._ending and self._heir is None and self._lease.doubts == self._doubts
+            self._paused
+            and not self._ending
+            and self._handover_target is None
+            and self._lease.lapses == self._lapses_seen
         ):
             self._wake.clear()
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
-                self.heed(await self._lease.insist(lambda: self._backing.runs.orders(self.token)))
-        if not self._standing:
+                self.apply_orders(await self._lease.retry(lambda: self._context.runs.orders(self.token)))
+        if not self._paused:
             log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
     async def _end_early(self) -> None:
@@ -326,28 +331,28 @@ class Run:
         await self._volume.flush()
 
     async def _close(self, tick: int, event: LifecycleEvent, reason: str) -> None:
-        published = await self._lease.insist(
-            lambda: self._backing.runs.finish(self.fence, tick, [], None, event=event, reason=reason)
+        published = await self._lease.retry(
+            lambda: self._context.runs.finish(self.fence, tick, [], None, event=event, reason=reason)
         )
         self._over = True
         self._audience.offer(published.events)
-        self._backing.telemetry.finished.labels(event=event.value).inc()
+        self._context.telemetry.finished.labels(event=event.value).inc()
 
-    async def _hold(self) -> None:
+    async def _require_lease(self) -> None:
         """Go on only with a fresh lease. While it is doubtful the session is paused and its turn clock stands. After a
         doubt, even one that has passed unseen, the store is asked whether the session is still ours. Raises Fenced."""
         lease = self._lease
-        if lease.held() and lease.doubts == self._doubts:
+        if lease.held() and lease.lapses == self._lapses_seen:
             return
         if not lease.held():
             self._audience.notify("paused", "the store is away")
             log.warning("session_paused", token=short(self.token), tick=self.core.tick)
             await lease.ready()
-        doubts, away_s = lease.doubts, lease.away_s - self._away_s
+        lapses, away_s = lease.lapses, lease.away_s - self._away_s
         self.core.extend(away_s)
         # No checkpoint here: the world may be ahead of what is public.
-        await self._start_clock(said=away_s > 0 and not self._stood)
-        self._doubts = doubts
+        await self._start_clock(said=away_s > 0 and not self._clock_stopped)
+        self._lapses_seen = lapses
         log.info("session_resumed", token=short(self.token), after_s=round(away_s, 3))
 
     async def _start_clock(self, *, said: bool = False) -> None:
@@ -357,17 +362,17 @@ class Run:
         self._away_s = self._lease.away_s
         if said and core.deadline is not None:
             left_ms = round((core.deadline - time.monotonic()) * 1000)
-        clock = await self._lease.insist(lambda: self._backing.runs.start_clock(self.fence, left_ms))
+        clock = await self._lease.retry(lambda: self._context.runs.start_clock(self.fence, left_ms))
         core.arm(time.monotonic() + clock.left_s)
-        if not self._standing:
+        if not self._paused:
             self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
 
-    async def _journal(self, batch: Batch) -> None:
+    async def _journal(self, batch: InputBatch) -> None:
         """Write the batch, then acknowledge its inputs: from here on they are never lost."""
         began = time.monotonic()
         entries = [msgspec.json.encode(item) for item in batch.inputs]
-        await self._lease.insist(lambda: self._backing.runs.journal(self.fence, batch.tick, entries))
-        self._backing.telemetry.journal_seconds.observe(time.monotonic() - began)
+        await self._lease.retry(lambda: self._context.runs.journal(self.fence, batch.tick, entries))
+        self._context.telemetry.journal_seconds.observe(time.monotonic() - began)
         self._journal_id = f"{batch.tick}-{len(entries)}"
         for item in batch.inputs:
             self._count(item)
@@ -378,14 +383,14 @@ class Run:
 
     async def _show(self, advance: Advance, inputs: list[Input]) -> None:
         """Make an advance public: its frame straight to the sockets, its events through the store."""
-        await self._hold()
+        await self._require_lease()
         if advance.topology is not None:
             self._audience.set_topology(advance.topology)
         self._audience.show(advance.frame)
         for item in inputs:
             came = self.admissions.shown(item)
             if came is not None:
-                self._backing.telemetry.input_seconds.observe(time.monotonic() - came)
+                self._context.telemetry.input_seconds.observe(time.monotonic() - came)
         if advance.phase == "over":
             await self._finish(advance)
         elif advance.events:
@@ -403,8 +408,8 @@ class Run:
         deadline_ms = (
             None if brief is None or advance.deadline_s is None else round(advance.deadline_s * 1000)
         )
-        published = await self._lease.insist(
-            lambda: self._backing.runs.publish(
+        published = await self._lease.retry(
+            lambda: self._context.runs.publish(
                 self.fence, advance.tick, advance.events, fields, self._seat_fields(advance), deadline_ms
             )
         )
@@ -432,8 +437,8 @@ class Run:
         document["players"] = {str(member.seat): member.player for member in self.members}
         await self._volume.flush()
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
-        published = await self._lease.insist(
-            lambda: self._backing.runs.finish(
+        published = await self._lease.retry(
+            lambda: self._context.runs.finish(
                 self.fence,
                 advance.tick,
                 advance.events,
@@ -446,22 +451,22 @@ class Run:
         )
         self._over = True
         self._audience.offer(published.events)
-        self._backing.telemetry.finished.labels(event="ended").inc()
+        self._context.telemetry.finished.labels(event="ended").inc()
         await self._volume.end(advance.tick)
         log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
 
-    async def _checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
+    async def _save_checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
         """Keep the exact state. Raises SolverFailed if ipctk finds that it is broken."""
         began = time.monotonic()
-        taken = await self._world.checkpoint(tick, prove=self._settings.prove)
+        taken = await self._world.take_checkpoint(tick, prove=self._settings.prove)
         if taken.proof_holds is not None:
-            self._backing.telemetry.contact_checks.labels(holds=str(taken.proof_holds).lower()).inc()
+            self._context.telemetry.contact_checks.labels(holds=str(taken.proof_holds).lower()).inc()
             if not taken.proof_holds:
                 raise SolverFailed(f"the contact proof does not hold at tick {taken.tick}: {taken.proof}")
         self._volume.keep(taken.tick, taken.data)
         archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
-        await self._lease.insist(
-            lambda: self._backing.runs.checkpoint(
+        await self._lease.retry(
+            lambda: self._context.runs.checkpoint(
                 self.fence,
                 taken.tick,
                 taken.data,
@@ -470,29 +475,29 @@ class Run:
             )
         )
         if archived >= taken.tick:
-            await self._lease.insist(lambda: self._backing.runs.trim_journal(self.fence, taken.tick))
-        self._world.kept(taken.tick)
-        self._backing.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
+            await self._lease.retry(lambda: self._context.runs.trim_journal(self.fence, taken.tick))
+        self._world.checkpoint_saved(taken.tick)
+        self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
 
-    async def _hand_over(self, heir: HolderAddress) -> bool:
+    async def _hand_over(self, target: HolderAddress) -> bool:
         """Give the session away between two ticks. False: the heir is gone, we go on."""
-        self._heir = None
-        await self._checkpoint(self.core.tick)
+        self._handover_target = None
+        await self._save_checkpoint(self.core.tick)
         await self._volume.flush()
-        if not await self._lease.insist(lambda: self._backing.claims.hand_over(self.fence, heir)):
+        if not await self._lease.retry(lambda: self._context.claims.hand_over(self.fence, target)):
             return False
-        log.info("session_handed_over", token=short(self.token), tick=self.core.tick, to=heir.id)
-        self._audience.close(CloseCode.MOVED, socket_address(heir.url))
+        log.info("session_handed_over", token=short(self.token), tick=self.core.tick, to=target.id)
+        self._audience.close(CloseCode.MOVED, socket_address(target.url))
         return True
 
     async def release(self) -> None:
         """Give up what the run has: its world, and the inputs that still wait. They are refused when the session is
         over, else dropped: a client sends unanswered ones again."""
         self.admissions.release(Conflict("the session is over", code="not_running") if self._over else None)
-        await self._world.forget()
+        await self._world.drop()
 
     def _measure(self, advance: Advance, seconds: float) -> None:
-        telemetry = self._backing.telemetry
+        telemetry = self._context.telemetry
         telemetry.ticks.inc(advance.ticks_run)
         telemetry.unconverged.inc(advance.unconverged)
         if advance.ticks_run:

@@ -147,7 +147,7 @@ class Simulation:
         self._acks = acks
         self._mark = world, rules
         self._topology: tuple[int, bytes] | None = None
-        self._told_version = world.version
+        self._sent_version = world.version
 
     @classmethod
     def start(cls, spec: SessionSpec, *, epoch: int = 0) -> tuple[Simulation, Advance]:
@@ -160,7 +160,7 @@ class Simulation:
         if mode.policy == "turns":
             while mode.phase(simulation.rules) == "moving":
                 simulation._tick(tally)
-        return simulation, simulation._advance(tally, topology=True)
+        return simulation, simulation._report(tally, topology=True)
 
     @classmethod
     def restore(cls, spec: SessionSpec, checkpoint: bytes, *, epoch: int = 0) -> Simulation:
@@ -231,11 +231,11 @@ class Simulation:
         except BaseException:
             self._world, self.rules, self._acks, self._mark = before
             raise
-        return self._advance(tally, topology=False)
+        return self._report(tally, topology=False)
 
     def look(self) -> Advance:
         """Where the world stands, with frame and topology; nothing runs."""
-        return self._advance(_Tally(), topology=True)
+        return self._report(_Tally(), topology=True)
 
     def checkpoint(self) -> bytes:
         """The exact state, for ``restore`` with the same spec."""
@@ -323,7 +323,7 @@ class Simulation:
         clock = {"tick": tick, "time_sim": time_sim, "round": event.round, "turn": event.turn}
         return tick, event.type, {**clock, **event.d}
 
-    def _advance(self, tally: _Tally, *, topology: bool) -> Advance:
+    def _report(self, tally: _Tally, *, topology: bool) -> Advance:
         mode, rules, world = self.mode, self.rules, self._world
         phase, actor = mode.phase(rules), mode.actor(rules)
         turn_round, turn = mode.clock(rules)
@@ -339,8 +339,8 @@ class Simulation:
             version=world.version,
             row_counts=row_counts,
         )
-        topology = topology or world.version != self._told_version
-        self._told_version = world.version
+        topology = topology or world.version != self._sent_version
+        self._sent_version = world.version
         return Advance(
             tick=world.state.tick,
             dt=world.model.dt,
@@ -350,7 +350,7 @@ class Simulation:
             events=tally.events,
             phase=phase,
             seat=actor,
-            actions=self._legal(phase, actor),
+            actions=self._legal_actions(phase, actor),
             deadline_s=mode.deadline_s(rules),
             round=turn_round,
             turn=turn,
@@ -364,7 +364,7 @@ class Simulation:
             energy=tally.energy,
         )
 
-    def _legal(self, phase: Phase, actor: int | None) -> ActionSpec | None:
+    def _legal_actions(self, phase: Phase, actor: int | None) -> ActionSpec | None:
         if self.mode.policy == "slots":
             return self.mode.legal(self.rules, self._world.view(), 0) if phase == "moving" else None
         if phase != "acting" or actor is None:

@@ -26,7 +26,7 @@ from tussle.lobby.logs import get_logger
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
 
-__all__ = ["Checkpoint", "Pool", "Solver"]
+__all__ = ["Pool", "Solver", "WorldCheckpoint"]
 
 log = get_logger("server.pool")
 
@@ -39,7 +39,7 @@ START_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class WorldCheckpoint:
     """The exact state at a tick, and what ipctk found in it (None: not asked)."""
 
     tick: int
@@ -90,22 +90,22 @@ class Solver:
                 await self._spawn()
 
     async def _spawn(self) -> None:
-        ours, theirs = socket.socketpair()
+        local, remote = socket.socketpair()
         try:
-            ours.setblocking(False)
+            local.setblocking(False)
             one_thread = dict.fromkeys(
                 ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
             )
             process = await asyncio.create_subprocess_exec(
-                *module_command("server.solver.process", str(theirs.fileno())),
-                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
+                *module_command("server.solver.process", str(remote.fileno())),
+                pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
             )  # fmt: skip
         except BaseException:
-            ours.close()
+            local.close()
             raise
         finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_FRAME)
+            remote.close()
+        reader, writer = await asyncio.open_connection(sock=local, limit=MAX_FRAME)
         self._process = _Process(process, reader, writer)
         self._reading = asyncio.create_task(self._read(self._process), name=f"solver-{self.index}")
         try:
@@ -209,31 +209,31 @@ class Solver:
             raise SolverFailed("the solver process died", code="solver_lost")
         return await self._call(op, body, session=session, number=number)
 
-    async def open(self, spec: SessionSpec, *, epoch: int) -> Advance:
+    async def open_world(self, spec: SessionSpec, *, epoch: int) -> Advance:
         """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
         return await self._make("open", _encode(spec), spec.session, epoch)
 
-    async def restore(self, spec: SessionSpec, checkpoint: bytes, *, epoch: int) -> Advance:
+    async def restore_world(self, spec: SessionSpec, checkpoint: bytes, *, epoch: int) -> Advance:
         """Build a session's world from a checkpoint; the answer is its look, with no tick run."""
         return await self._make("restore", _encode((spec, checkpoint)), spec.session, epoch)
 
-    async def advance(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
+    async def step_world(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
         """Run up to ``ticks`` ticks; also the seconds that the process spent on it."""
         reply = await self._ask("advance", session, _encode(inputs), ticks)
         return _decode_advance(reply.body), reply.seconds
 
-    async def look(self, session: str) -> Advance:
+    async def look_at_world(self, session: str) -> Advance:
         """Where the world stands, with frame and topology; nothing runs."""
         return _decode_advance((await self._ask("look", session)).body)
 
-    async def checkpoint(self, session: str, *, prove: bool) -> Checkpoint:
+    async def checkpoint_world(self, session: str, *, prove: bool) -> WorldCheckpoint:
         reply = await self._ask("checkpoint", session, number=int(prove))
         tick, data, holds, proof = msgspec.msgpack.decode(
             reply.body, type=tuple[int, bytes, bool | None, str]
         )
-        return Checkpoint(tick, data, holds, proof)
+        return WorldCheckpoint(tick, data, holds, proof)
 
-    async def forget(self, session: str) -> None:
+    async def drop_world(self, session: str) -> None:
         """Drop a session's world; a dead process has forgotten already."""
         self.sessions.discard(session)
         if self._process is not None and session in self._process.worlds:

@@ -50,7 +50,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_inputs = msgspec.msgpack.Decoder(list[Input]).decode
 
 
-class _Worlds:
+class SolverProcess:
     """The sessions of this process."""
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ class _Worlds:
 
 def serve(connection: socket.socket) -> None:
     """Answer requests in order until the other end closes."""
-    worlds = _Worlds()
+    worlds = SolverProcess()
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
         request = msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)

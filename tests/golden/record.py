@@ -86,7 +86,7 @@ async def _record(archive: Archive, name: str) -> int:
     """Play and archive one session; its last tick."""
     spec, play = GOLDEN[name]
     volume = archive.volume(name, 1)
-    await volume.begin(spec, physics_id())
+    await volume.write_manifest(spec, physics_id())
     simulation, here = Simulation.start(spec)
     volume.record(here, [])
     brief: dict[str, Any] = {}

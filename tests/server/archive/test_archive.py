@@ -54,7 +54,7 @@ def archive(tmp_path: Path) -> Archive:
 async def test_what_is_flushed_is_there_at_once(archive: Archive) -> None:
     """Part by part, in the order recorded, with the end; and the archive is whole."""
     volume = archive.volume(TOKEN, 1)
-    await volume.begin(spec(), "physics-1")
+    await volume.write_manifest(spec(), "physics-1")
     volume.record(ticks(1, 5), [Input(0, "launch", 1)])
     assert await volume.flush() == 5
     assert recorded(archive) == list(range(1, 6))
@@ -72,7 +72,7 @@ from tests.server.archive.test_archive import *
 async def main():
     archive = Archive(sys.argv[1])
     volume = archive.volume(TOKEN, 1)
-    await volume.begin(spec(), "physics-1")
+    await volume.write_manifest(spec(), "physics-1")
     volume.record(ticks(1, 50), [])
     assert await volume.flush() == 50
     path = Path(sys.argv[1]) / TOKEN / "000001.parts"
@@ -144,7 +144,7 @@ async def test_a_file_system_that_hangs_holds_nobody_up(
     everything is there."""
     monkeypatch.setattr(module, "PATIENCE_S", 0.2)
     volume = hanging.volume(TOKEN, 1)
-    await volume.begin(spec(), "physics-1")
+    await volume.write_manifest(spec(), "physics-1")
     volume.record(ticks(1, 5), [])
     assert await flushed(volume) == -1
     volume.record(ticks(6, 5), [])
@@ -173,7 +173,7 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
         archive.PATIENCE_S = 0.1
         async def main():
             volume = Hanging(sys.argv[1]).volume(TOKEN, 1)
-            await volume.begin(spec(), "physics-1")
+            await volume.write_manifest(spec(), "physics-1")
             volume.record(ticks(1, 5), [])
             assert await volume.flush() == -1
         asyncio.run(main())
@@ -191,7 +191,7 @@ async def test_what_is_given_up_is_said(hanging: Hanging, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "PATIENCE_S", 0.1)
     monkeypatch.setattr(module, "WAITING_BYTES", 1000)
     volume = hanging.volume(TOKEN, 1)
-    await volume.begin(spec(), "physics-1")
+    await volume.write_manifest(spec(), "physics-1")
     volume.record(ticks(1, 5), [])
     await flushed(volume)
     volume.record(ticks(6, 500), [])
@@ -207,12 +207,12 @@ async def test_what_is_given_up_is_said(hanging: Hanging, monkeypatch: pytest.Mo
 async def test_another_physics_counts_from_where_it_took_over(archive: Archive) -> None:
     """What the holder before it recorded of those ticks is another world's."""
     first = archive.volume(TOKEN, 1)
-    await first.begin(spec(), "physics-1")
+    await first.write_manifest(spec(), "physics-1")
     first.record(ticks(1, 10), [])
     first.record(ticks(11, 5), [Input(0, "launch", 1)])
     await first.flush()
     second = archive.volume(TOKEN, 2)
-    await second.begin(spec(), "physics-2")
+    await second.write_manifest(spec(), "physics-2")
     other = ticks(11, 3)
     second.record(other, [Input(0, "skip")])
     await second.flush()

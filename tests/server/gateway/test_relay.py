@@ -204,7 +204,7 @@ async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
             self.asked: list[tuple[int, Answer]] = []
             self.number = 0
 
-        def admit(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
+        def accept_input(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
             if command == 3:
                 raise Conflict("full", code="too_many_inputs")
             self.asked.append((command, answer))
@@ -223,7 +223,7 @@ async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
     told: list[Any] = []
     remote = RemoteRun("k7qm2xpv", ours, ours)
     for command in range(1, 5):
-        remote.admit(0, command, "move", {}, 0.0, told.append)
+        remote.accept_input(0, command, "move", {}, 0.0, told.append)
     async with asyncio.timeout(5):
         while len(ours.asked) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)

@@ -36,8 +36,8 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay import Relays, RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
-from tussle.server.sessions.lease import Lease
-from tussle.server.sessions.run import Backing, Run
+from tussle.server.sessions.lease import SCRIPT_TRIES, Lease
+from tussle.server.sessions.run import Run, SessionContext
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Input
 from tussle.server.solver.pool import Pool
@@ -75,7 +75,7 @@ class Node:
         )
         self.archive = Archive(str(settings.data_dir / "archive"))
         claims = Claims(store)
-        self.backing = Backing(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
+        self.context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
         self.audiences = Audiences(
             store,
             self.views,
@@ -88,7 +88,7 @@ class Node:
         )
         catalogue = bodies()
         self.holder = Holder(
-            self.backing, self.views, claims, self.servers, pool, lambda: catalogue, self.audiences
+            self.context, self.views, claims, self.servers, pool, lambda: catalogue, self.audiences
         )
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -166,7 +166,7 @@ class Site:
         """A duel that runs on that node, with a turn that waits."""
         self.world.holder = node.address
         token, _ = await self.world.starting()
-        node.holder.begin(token, await self.world.views.newest_v(token))
+        node.holder.start_session(token, await self.world.views.newest_v(token))
         run = await node.run(token)
         assert run.core.phase == "acting"
         return token, run
@@ -187,7 +187,7 @@ class Site:
         await self.operators.pause(token, "boss")
 
         async def stands() -> bool:
-            return run._standing
+            return run._paused
 
         await until(stands)
 
@@ -215,7 +215,7 @@ def admitted(run: Run | RemoteRun, seat: int, number: int) -> asyncio.Future[int
         else:
             future.set_exception(told)
 
-    run.admit(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer)
+    run.accept_input(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer)
     return future
 
 
@@ -302,7 +302,7 @@ async def keep_killing(node: Node) -> None:
 async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, order: str) -> None:
     """The session runs by the store's word, but its run is not known here yet, when the order comes."""
     node = await site.node("one", watching=False)
-    runs, running = node.backing.runs, node.backing.runs.running
+    runs, running = node.context.runs, node.context.runs.running
 
     async def running_and_operated(*args: Any) -> Any:
         answer = await running(*args)
@@ -322,7 +322,7 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
     runs.running = running_and_operated  # type: ignore[method-assign]
     site.world.holder = node.address
     token, _ = await site.world.starting()
-    node.holder.begin(token, await site.world.views.newest_v(token))
+    node.holder.start_session(token, await site.world.views.newest_v(token))
     if order == "end":
         assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
         return
@@ -338,8 +338,8 @@ async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, 
 
 
 async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
-    """Its holder dies while an operator has it paused: the heir holds it paused, with the turn's rest; then it goes on
-    and the turn has that rest."""
+    """Its holder dies while an operator has it paused. The next holder keeps it paused. After the
+    resume the turn has the time that it had left."""
     one, two = await site.node("one"), await site.node("two")
     token, run = await site.duel(one)
     await site.paused(token, run)
@@ -385,14 +385,14 @@ async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site)
     one = await site.node("one")
     token, run = await site.duel(one)
     await site.paused(token, run)
-    left, doubts = await site.left_ms(token), one.lease.doubts
+    left, lapses = await site.left_ms(token), one.lease.lapses
     one.tasks[0].cancel()
 
     async def doubtful() -> bool:
         return not one.lease.held()
 
     async def noticed() -> bool:
-        return run._doubts > doubts
+        return run._lapses_seen > lapses
 
     await until(doubtful)
     run.core.arm(time.monotonic() - 100.0)  # the pause has been long
@@ -458,21 +458,21 @@ async def test_draining_hands_over_what_runs_and_what_is_paused(site: Site) -> N
 async def test_draining_waits_for_a_world_that_is_being_set_up(site: Site) -> None:
     """Asked to stop in the middle of it: it stands, is handed over, and plays on elsewhere."""
     one, two = await site.node("one", watching=False), await site.node("two")
-    runs, running = one.backing.runs, one.backing.runs.running
+    runs, running = one.context.runs, one.context.runs.running
     stopping: list[asyncio.Task[None]] = []
 
     async def stopped_before(*args: Any) -> Any:
         stopping.append(asyncio.create_task(one.holder.stop()))
-        await until(heir_chosen)
+        await until(target_chosen)
         return await running(*args)
 
-    async def heir_chosen() -> bool:
-        return bool(one.holder._heirs)
+    async def target_chosen() -> bool:
+        return bool(one.holder._handover_targets)
 
     runs.running = stopped_before  # type: ignore[method-assign]
     site.world.holder = one.address
     token, _ = await site.world.starting()
-    one.holder.begin(token, await site.world.views.newest_v(token))
+    one.holder.start_session(token, await site.world.views.newest_v(token))
     run = await two.run(token)
     await stopping[0]
     assert (await site.said(token, "recovered"))["ticks_again"] == 0
@@ -493,7 +493,7 @@ async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: S
     remote = relays.remote(audience)
     async with asyncio.timeout(60):
         tick = await admitted(remote, seat, 1)
-    stored = await two.backing.runs.read_journal(token)
+    stored = await two.context.runs.read_journal(token)
     assert [entry[0] for entry in stored] == [tick]
     assert json.loads(stored[0][2])["kind"] == "launch"
     await relays.close()
@@ -505,7 +505,7 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
     [solver] = node.pool.solvers
     pid = solver.pid
     assert pid is not None
-    checkpoint, killed = solver.checkpoint, []
+    checkpoint, killed = solver.checkpoint_world, []
 
     async def killed_before(session: str, *, prove: bool) -> Any:
         if not killed:
@@ -513,11 +513,11 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
             os.kill(pid, signal.SIGKILL)
         return await checkpoint(session, prove=prove)
 
-    solver.checkpoint = killed_before  # type: ignore[method-assign]
+    solver.checkpoint_world = killed_before  # type: ignore[method-assign]
     try:
         token, run = await site.duel(node)
     finally:
-        del solver.checkpoint  # type: ignore[method-assign]
+        del solver.checkpoint_world  # type: ignore[method-assign]
     assert killed and solver.pid != pid
     await acted(run, 1)
     await site.said(token, "turn_started", 2)
@@ -535,7 +535,7 @@ async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> No
     node = await site.node("one")
     token, run = await site.duel(node)
     [solver] = node.pool.solvers
-    kept = await run._world.checkpoint(run.core.tick, prove=False)
+    kept = await run._world.take_checkpoint(run.core.tick, prove=False)
     for _ in range(3):
         pid = solver.pid
         assert pid is not None
@@ -545,7 +545,7 @@ async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> No
             return solver.pid != pid
 
         await until(gone)
-        again = await run._world.checkpoint(run.core.tick, prove=False)
+        again = await run._world.take_checkpoint(run.core.tick, prove=False)
         assert (again.tick, again.data) == (kept.tick, kept.data)
     await acted(run, 1)
     await site.said(token, "turn_started", 2)
@@ -563,10 +563,10 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
     await site.paused(token, run)
     # What was computed there: the second turn lay later, and its input falls where our world does not wait.
     misfit = Input(seat=run.core.seat or 0, kind="launch", id=1, d=dict(LAUNCH))
-    await one.backing.runs.journal(fence, tick + 7, [json.dumps(
+    await one.context.runs.journal(fence, tick + 7, [json.dumps(
         {"seat": misfit.seat, "kind": misfit.kind, "id": misfit.id, "d": misfit.d}
     ).encode()])  # fmt: skip
-    await one.backing.runs.publish(fence, tick + 9, [(tick + 9, "blow", {"n": 1})])
+    await one.context.runs.publish(fence, tick + 9, [(tick + 9, "blow", {"n": 1})])
     store = site.world.store
     await one.die()
     await store.call("HSET", store.keys.session(token), "physics_id", "another")
@@ -576,14 +576,14 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
     two = await site.node("two", watching=False)
     assert await Claims(store).claim(unheld[0], two.address)
     await two.holder.look_around()
-    heir = await two.run(token)
+    target = await two.run(token)
     recovered = await site.said(token, "recovered")
     assert (recovered["exact"], recovered["inputs_lost"], recovered["tick"]) == (False, 1, tick)
-    assert (heir.core.phase, heir.core.tick) == ("acting", tick)
-    assert [entry[0] for entry in await two.backing.runs.read_journal(token)] == [1 + fence_tick(run, first)]
+    assert (target.core.phase, target.core.tick) == ("acting", tick)
+    assert [entry[0] for entry in await two.context.runs.read_journal(token)] == [1 + fence_tick(run, first)]
     again = await site.said(token, "turn_started", 3)
-    assert again["seat"] == heir.core.seat == misfit.seat
-    assert await acted(heir, 1) == tick + 1
+    assert again["seat"] == target.core.seat == misfit.seat
+    assert await acted(target, 1) == tick + 1
     await site.said(token, "turn_started", 4)
     assert await site.world.status(token) == "running"
 
@@ -598,7 +598,30 @@ async def test_an_exact_takeover_does_not_guess(site: Site) -> None:
     another world than was public."""
     one = await site.node("one")
     token, run = await site.duel(one)
-    await one.backing.runs.journal(run.fence, run.core.tick + 5, [b'{"seat": 0, "kind": "launch", "id": 1}'])
+    await one.context.runs.journal(run.fence, run.core.tick + 5, [b'{"seat": 0, "kind": "launch", "id": 1}'])
     await one.die()
     await site.node("two")
     assert (await site.said(token, "failed"))["reason"] == "diverged"
+
+
+async def test_a_session_whose_script_is_broken_fails_loudly(site: Site) -> None:
+    """The journal script has a fault: the session ends as failed with the code, its input is dropped, and nothing
+    repeats for ever."""
+    node = await site.node("one")
+    token, run = await site.duel(node)
+    calls = 0
+
+    async def broken(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        raise ScriptError("a script failed: user_script:3: attempt to index a nil value")
+
+    node.context.runs.journal = broken  # type: ignore[method-assign, assignment]
+    waiting = admitted(run, run.core.seat or 0, 1)
+    assert (await site.said(token, "failed"))["reason"] == "script_error"
+    with pytest.raises(Conflict):
+        await waiting
+    await node.gone(token)
+    node.nothing_left(token)
+    assert calls == SCRIPT_TRIES
+    assert await site.world.status(token) == "failed"

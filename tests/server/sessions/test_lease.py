@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import World
-from tussle.lobby.errors import Fenced, StoreError
+from tussle.lobby.errors import Fenced, ScriptError, StoreError
 from tussle.lobby.servers import HolderAddress
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.sessions.lease import Lease
+from tussle.server.sessions.lease import SCRIPT_TRIES, Lease
 
 PERIOD_MS = 300
 
@@ -127,10 +127,10 @@ async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
     await held.acquire()
     clock.now += 0.1
     await held._renew(clock.now)
-    assert (held.doubts, held.away_s) == (0, 0.0)
+    assert (held.lapses, held.away_s) == (0, 0.0)
     clock.now += 5.2
     await held._renew(clock.now)
-    assert held.doubts == 1
+    assert held.lapses == 1
     assert held.away_s == pytest.approx(5.0)
     clock.now += 0.1
     await held._renew(clock.now)
@@ -178,3 +178,43 @@ async def test_a_name_that_another_took_is_lost_for_ever() -> None:
     assert not held.held()
     with pytest.raises(Fenced):
         await held.ready()
+
+
+async def test_a_retry_waits_for_a_store_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the store does not answer, the call is repeated until it does."""
+    monkeypatch.setattr("tussle.server.sessions.lease.RETRY_S", 0.0)
+    answers: list[Any] = [StoreError("away")] * 10 + [ScriptError("once"), StoreError("away"), "done"]
+
+    async def call() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await lease(Registry(), Clock()).retry(call) == "done"
+
+
+async def test_a_retry_ends_at_a_broken_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that fails several times in a row has a fault: the error reaches the caller, who ends the session."""
+    monkeypatch.setattr("tussle.server.sessions.lease.RETRY_S", 0.0)
+    calls = 0
+
+    async def call() -> None:
+        nonlocal calls
+        calls += 1
+        raise ScriptError("a script failed")
+
+    with pytest.raises(ScriptError):
+        await lease(Registry(), Clock()).retry(call)
+    assert calls == SCRIPT_TRIES
+
+
+async def test_the_store_names_a_broken_script(world: World) -> None:
+    """A fault of a script is a ScriptError; a command that the store refuses is a StoreError and no more."""
+    with pytest.raises(ScriptError, match="nil value"):
+        await world.store.call("EVAL", "local t; return t.x", 0)
+    with pytest.raises(ScriptError):
+        await world.store.call("EVAL", "return redis.call('HGET', KEYS[1])", 1, world.store.keys.prefix + "x")
+    with pytest.raises(StoreError) as refused:
+        await world.store.call("HGET", "x")
+    assert refused.value.reason == "store_unavailable"

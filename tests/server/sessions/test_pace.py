@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tussle.server.sessions.pace import LANE_S, Pace
+from tussle.server.sessions.pace import ALIGNMENT_S, Pace
 
 PERIODS = (1 / 30, 1 / 60, 1 / 120)
 starts = st.floats(0.0, 1e6)
@@ -23,7 +23,7 @@ def test_steps_in_time_are_a_period_apart(start: float, period: float) -> None:
         now += pace.stepped(now)
         begun.append(now)
         assert pace.dilation == 1.0
-    assert period - LANE_S - 1e-9 < begun[1] - begun[0] <= period + 1e-9
+    assert period - ALIGNMENT_S - 1e-9 < begun[1] - begun[0] <= period + 1e-9
     assert [b - a for a, b in pairwise(begun[1:])] == pytest.approx([period] * 19)
 
 
@@ -36,7 +36,7 @@ def test_whenever_a_session_begins_it_steps_where_a_lane_does(
     for step in range(1, 5):
         now = start + took
         start = now + pace.stepped(now)
-        assert start / LANE_S == pytest.approx(round(start / LANE_S), abs=1e-3), step
+        assert start / ALIGNMENT_S == pytest.approx(round(start / ALIGNMENT_S), abs=1e-3), step
 
 
 def test_what_is_late_dilates_and_hurries_nothing() -> None:
@@ -57,7 +57,7 @@ def test_what_is_late_dilates_and_hurries_nothing() -> None:
         now += 0.001
         now += pace.stepped(now)
         assert pace.dilation == 1.0
-        assert steps * period <= now - began + LANE_S + period
+        assert steps * period <= now - began + ALIGNMENT_S + period
 
 
 @pytest.mark.parametrize("hz", [30, 60, 120, 240])
@@ -85,6 +85,6 @@ def test_after_a_pause_nothing_is_caught_up() -> None:
     """A session that waited for a person for a minute begins anew."""
     pace = Pace(1 / 60, 10.0)
     pace.stepped(10.0)
-    pace.begin(70.0)
+    pace.restart(70.0)
     assert 0.0 < pace.stepped(70.0) <= 1 / 60
     assert pace.dilation == 1.0

@@ -52,10 +52,10 @@ async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
     """The hashes of one launch until rest."""
     assert first.seat is not None
     given = Input(first.seat, "launch", 1, {"azimuth": 20.0, "elevation": 10.0, "power": 0.6})
-    advance, _ = await solver.advance(session, [given], 16)
+    advance, _ = await solver.step_world(session, [given], 16)
     hashes = list(advance.hashes)
     while advance.phase == "moving":
-        advance, _ = await solver.advance(session, [], 16)
+        advance, _ = await solver.step_world(session, [], 16)
         hashes += advance.hashes
     return hashes
 
@@ -64,9 +64,9 @@ async def test_two_processes_compute_the_same(pool: Pool) -> None:
     """The same specification and input: the same hashes in both, tick by tick."""
     runs = []
     for solver in pool.solvers:
-        first = await solver.open(spec(), epoch=1)
+        first = await solver.open_world(spec(), epoch=1)
         runs.append(await turn(solver, "k7qm2xpv", first))
-        await solver.forget("k7qm2xpv")
+        await solver.drop_world("k7qm2xpv")
     assert runs[0] == runs[1]
     assert len(runs[0]) > 10
 
@@ -74,71 +74,71 @@ async def test_two_processes_compute_the_same(pool: Pool) -> None:
 async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
     """A checkpoint of one process, proven free of contact, goes on in the other with the same hashes."""
     one, other = pool.solvers
-    first = await one.open(spec(), epoch=1)
-    kept = await one.checkpoint("k7qm2xpv", prove=True)
+    first = await one.open_world(spec(), epoch=1)
+    kept = await one.checkpoint_world("k7qm2xpv", prove=True)
     assert kept.proof_holds is True
-    there = await other.restore(spec(), kept.data, epoch=2)
+    there = await other.restore_world(spec(), kept.data, epoch=2)
     assert (there.tick, there.seat) == (first.tick, first.seat)
     assert await turn(one, "k7qm2xpv", first) == await turn(other, "k7qm2xpv", there)
     for solver in pool.solvers:
-        await solver.forget("k7qm2xpv")
+        await solver.drop_world("k7qm2xpv")
 
 
 async def test_a_refusal_is_the_callers_and_harms_no_other_world(pool: Pool) -> None:
     """A specification that cannot be run, an input that the rules refuse, a session that is not there."""
     solver = pool.solvers[0]
-    first = await solver.open(spec(), epoch=1)
+    first = await solver.open_world(spec(), epoch=1)
     bad = spec("aaaaaaaa")
     with pytest.raises(Refused):
-        await solver.open(SessionSpec(bad.session, bad.mode, bad.seats, {}, bad.seed), epoch=1)
+        await solver.open_world(SessionSpec(bad.session, bad.mode, bad.seats, {}, bad.seed), epoch=1)
     with pytest.raises(Refused):
-        await solver.advance("k7qm2xpv", [Input(1 - (first.seat or 0), "launch", 1, {})], 1)
+        await solver.step_world("k7qm2xpv", [Input(1 - (first.seat or 0), "launch", 1, {})], 1)
     with pytest.raises(SolverFailed):
-        await solver.advance("nosuchone", [], 1)
+        await solver.step_world("nosuchone", [], 1)
     assert await turn(solver, "k7qm2xpv", first)
-    await solver.forget("k7qm2xpv")
-    await solver.forget("aaaaaaaa")
+    await solver.drop_world("k7qm2xpv")
+    await solver.drop_world("aaaaaaaa")
 
 
 async def test_a_process_that_dies_fails_its_calls_and_is_replaced(pool: Pool) -> None:
     """kill -9 while it computes: the call that waits raises SolverFailed; the next call meets a fresh process."""
     solver = pool.solvers[0]
-    await solver.open(spec(), epoch=1)
+    await solver.open_world(spec(), epoch=1)
     before = solver.pid
     assert before is not None
     os.kill(before, signal.SIGSTOP)
-    waiting = asyncio.create_task(solver.look("k7qm2xpv"))
+    waiting = asyncio.create_task(solver.look_at_world("k7qm2xpv"))
     await asyncio.sleep(0)
     os.kill(before, signal.SIGKILL)
     with pytest.raises(SolverFailed):
         await waiting
-    await solver.forget("k7qm2xpv")
-    assert (await solver.open(spec(), epoch=2)).phase == "acting"
+    await solver.drop_world("k7qm2xpv")
+    assert (await solver.open_world(spec(), epoch=2)).phase == "acting"
     assert solver.pid not in (None, before)
-    await solver.forget("k7qm2xpv")
+    await solver.drop_world("k7qm2xpv")
 
 
 async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
     """One that does not answer in time (here: stopped) is killed and replaced. Only the call that it hung in is to
     blame; the one behind it, of another session, is told that its world was lost."""
     hanging = Solver(7, timeout_s=60.0)
-    await hanging.open(spec("aaaaaaaa"), epoch=1)
-    await hanging.open(spec("bbbbbbbb"), epoch=1)
+    await hanging.open_world(spec("aaaaaaaa"), epoch=1)
+    await hanging.open_world(spec("bbbbbbbb"), epoch=1)
     pid = hanging.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     hanging._timeout_s = 0.5
-    guilty = asyncio.create_task(hanging.look("aaaaaaaa"))
+    guilty = asyncio.create_task(hanging.look_at_world("aaaaaaaa"))
     await asyncio.sleep(0)
     hanging._timeout_s = 0.1  # its own time would be over first
-    behind = asyncio.create_task(hanging.look("bbbbbbbb"))
+    behind = asyncio.create_task(hanging.look_at_world("bbbbbbbb"))
     with pytest.raises(SolverFailed, match="in time") as hung:
         await guilty
     with pytest.raises(SolverFailed) as lost:
         await behind
     assert (hung.value.reason, lost.value.reason) == ("solver_failed", "solver_lost")
     with pytest.raises(SolverFailed) as gone:
-        await hanging.look("bbbbbbbb")
+        await hanging.look_at_world("bbbbbbbb")
     assert gone.value.reason == "solver_lost"
     await until(lambda: not alive(pid), "the end of the process that hung", 5.0)
     await hanging.close()
@@ -147,18 +147,18 @@ async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
 async def test_a_busy_process_is_not_taken_for_a_hung_one(pool: Pool) -> None:
     """Calls wait in line for longer than any of them may take: the time of each runs from its own turn."""
     busy = Solver(8, timeout_s=60.0)
-    first = await busy.open(spec(), epoch=1)
+    first = await busy.open_world(spec(), epoch=1)
     began = asyncio.get_running_loop().time()
-    await busy.advance(
+    await busy.step_world(
         "k7qm2xpv",
         [Input(first.seat or 0, "launch", 1, {"azimuth": 20.0, "elevation": 0.0, "power": 0.6})],
         1,
     )
-    await busy.checkpoint("k7qm2xpv", prove=True)
+    await busy.checkpoint_world("k7qm2xpv", prove=True)
     alone_s = asyncio.get_running_loop().time() - began
     busy._timeout_s = 10 * alone_s + 0.5
     count = int(20 * busy._timeout_s / alone_s / 10)
-    answers = await asyncio.gather(*(busy.checkpoint("k7qm2xpv", prove=True) for _ in range(count)))
+    answers = await asyncio.gather(*(busy.checkpoint_world("k7qm2xpv", prove=True) for _ in range(count)))
     assert len({answer.data for answer in answers}) == 1
     await busy.close()
 
