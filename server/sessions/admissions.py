@@ -1,6 +1,6 @@
-"""The inputs of one run between their coming and their first frame: who waits for which, and what came twice.
+"""The inputs of one run from arrival to their first frame. Answers clients, and recognises what comes twice.
 
-admit -> [core] -> journaled (answered, remembered) -> shown            release: whoever still waits is outcome
+admit -> [core] -> journaled (answered, remembered) -> shown            release: answers what still waits
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tussle.server.simulation.simulation import Input
 __all__ = ["Admissions"]
 
 REMEMBERED = 4096
-"""Inputs whose ticks are remembered, for clients that send them again; older ones are halved away."""
+"""Inputs whose ticks are remembered, for clients that send them again. Beyond it the older half is dropped."""
 
 
 class _Admitted(msgspec.Struct):
@@ -28,7 +28,7 @@ class _Admitted(msgspec.Struct):
     tick: int | None = None
 
     def answer(self, outcome: int | LobbyError | None) -> None:
-        """Whoever waits, once."""
+        """Answer everyone who waits, once."""
         answers, self.answers = self.answers, ()
         for answer in answers:
             answer(outcome)
@@ -44,7 +44,7 @@ class Admissions:
         self._admitted: dict[tuple[int, int], _Admitted] = {}
 
     def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Take an input that came at ``at``. Raises as SessionCore.admit; ``answer`` is not outcome then."""
+        """Give an input that came at ``at`` to the core. Raises as SessionCore.admit; ``answer`` is not called then."""
         key = seat, command
         waiting = self._admitted.get(key)
         # Sent again: before it was answered, or after it was journaled, perhaps by an earlier holder.
@@ -59,14 +59,14 @@ class Admissions:
             self._wake()
 
     def remember(self, given: Input, tick: int) -> None:
-        """An input is in the journal: whoever sends it again is outcome its tick."""
+        """Record the tick of a journaled input: the answer if it is sent again."""
         self.acknowledged[given.seat, given.id] = tick
         if len(self.acknowledged) > REMEMBERED:
             for key in list(self.acknowledged)[: REMEMBERED // 2]:
                 del self.acknowledged[key]
 
     def journaled(self, given: Input, tick: int) -> None:
-        """An input has just been written: it is acknowledged."""
+        """Acknowledge an input that has just been written to the journal."""
         self.remember(given, tick)
         admitted = self._admitted.get((given.seat, given.id))
         if admitted is not None:
@@ -74,12 +74,12 @@ class Admissions:
             admitted.answer(tick)
 
     def shown(self, given: Input) -> float | None:
-        """The first frame that has it is out: when it came, or None if it did not come to this server."""
+        """Forget an input whose first frame has been sent. Returns when it came, None if another server received it."""
         admitted = self._admitted.pop((given.seat, given.id), None)
         return None if admitted is None else admitted.at
 
     def release(self, outcome: LobbyError | None) -> None:
-        """Nothing more is journaled here."""
+        """Answer all inputs that still wait: nothing more is journaled here."""
         waiting, self._admitted = self._admitted, {}
         for admitted in waiting.values():
             admitted.answer(outcome)

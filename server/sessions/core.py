@@ -19,8 +19,8 @@ from tussle.server.simulation.simulation import Advance, Input
 __all__ = ["Answer", "InputBatch", "SessionCore"]
 
 Answer = Callable[[int | LobbyError | None], None]
-"""Told once what became of an input: the tick that it acts in, when it is journaled; the error that it is refused with;
-None: the session went elsewhere, where it may be sent again. It must not raise."""
+"""Called once per input: with its tick when it is journaled, with the error that refuses it, or with None when the
+session has moved to another server and the input may be sent again there. It must not raise."""
 
 MAX_PENDING = 256
 """Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""
@@ -125,7 +125,7 @@ class SessionCore:
         return InputBatch(self.tick + 1, (*inputs, *(Input(seat=seat, kind="leave") for seat in leaving)))
 
     def took(self, advance: Advance, now: float) -> None:
-        """Follow the solver: where the world stands after ``advance``; a new turn starts its clock at ``now``."""
+        """Take over the state after ``advance``; a new turn starts its clock at ``now``."""
         self.tick = advance.tick
         self.phase = advance.phase
         self.seat = advance.seat
@@ -140,16 +140,16 @@ class SessionCore:
             self.deadline = None
 
     def restore(self, advance: Advance, now: float, left_s: float | None) -> None:
-        """Stand where a recovered world stands, with ``left_s`` seconds left on the turn clock."""
+        """Take over the state of a restored world, with ``left_s`` seconds left on the turn clock."""
         self.took(advance, now)
         self.deadline = None if left_s is None else now + left_s
 
     def arm(self, deadline: float) -> None:
-        """The turn clock stood, and goes on: the turn ends then."""
+        """Restart the turn clock after a pause: the turn ends at ``deadline``."""
         if self.deadline is not None:
             self.deadline = deadline
 
     def extend(self, seconds: float) -> None:
-        """The session was paused that long: the turn clock stood."""
+        """Move the deadline by the time for which the session was paused."""
         if self.deadline is not None:
             self.deadline += seconds

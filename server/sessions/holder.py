@@ -99,7 +99,7 @@ class Holder:
         self._spawn(token, lambda: self._start(token, v))
 
     def restore_session(self, token: str) -> None:
-        """Stand a session up again that is ours by the store's word; a second call changes nothing."""
+        """Restore a session that the store assigns to this server; a second call changes nothing."""
         self._spawn(token, lambda: self._restore(token))
 
     def _spawn(self, token: str, work: Callable[[], Any]) -> None:
@@ -161,7 +161,7 @@ class Holder:
         await self._run_to_end(run, audience, lambda: run.restore(resumed.events_tick))
 
     async def _run_to_end(self, run: Run, audience: Audience, set_up: Callable[[], Awaitable[None]]) -> None:
-        """Stand a run up and drive it; whatever happens, the session ends in a way that says so."""
+        """Set a run up and drive it. Every outcome is logged, and a failure ends the session."""
         token, runs, lease = run.token, self._context.runs, self._context.lease
         try:
             await set_up()
@@ -231,7 +231,7 @@ class Holder:
         self._look.set()
 
     async def watch(self) -> None:
-        """Look around thrice in a lease's life, and at once when asked to; as long as the server lives."""
+        """Look around three times per lease period, and at once when asked to, until cancelled."""
         period_s = self._settings.lease_ms / 3000
         while True:
             with suppress(TimeoutError):
@@ -244,7 +244,7 @@ class Holder:
                 log.warning("store_waiting", work="look_around", error=error.message)
 
     async def look_around(self) -> None:
-        """Find sessions that nobody holds and claim them; stand up those that are ours. Raises StoreError."""
+        """Claim sessions without a holder; restore those that the store assigns to this server. Raises StoreError."""
         lease = self._context.lease
         if self._stopping or not lease.held():
             return
@@ -294,8 +294,8 @@ class Holder:
     # the end of the server
 
     async def stop(self) -> None:
-        """Give every session to another server, at a tick boundary; one that is being stood up as soon as it stands.
-        Without another server they stay as they are in the store, for whoever comes next. Bounded by GRACE_S."""
+        """Hand every session over to another server, at a tick boundary; a session that is being restored, once it
+        is restored. Without another server they stay in the store until one starts. Bounded by GRACE_S."""
         self._stopping = True
         try:
             targets = [info for info in await self._servers.alive() if info.id != self.address.id]

@@ -1,10 +1,10 @@
 """The server's lease: the one heartbeat that covers all of its sessions, and the check before every effect.
 
     sent ........ 2/3 period ........ period
-     |   held        |   doubtful: stop   |  the store has let go: others may claim
+     |   held        |   lapsed: stop     |  expired in the store: other servers may claim
 
-The age counts from when a renewal was sent, on our own monotonic clock, so that a process that was stopped and woken
-finds itself too old before it can do harm. It must never be consulted by the simulation.
+The age counts from when a renewal was sent, on the monotonic clock of this process. A process that was stopped and
+woken therefore finds its lease lapsed before it acts. It must never be consulted by the simulation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SCRIPT_TRIES = 3
 
 
 class Lease:
-    """Kept by one task. ``check`` before every step and send; ``lost`` is set when another took our name."""
+    """Renewed by one task. Check ``held`` before every step and send. ``lost``: another boot took the id."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Lease:
         self._steady_since = float("inf")
         self._counted = float("-inf")
         self.lapses = 0
-        """How often a renewal came too late: after each, every run asks whether it is still ours."""
+        """How often a renewal came too late. After each, every run asks the store if this server still holds it."""
         self.away_s = 0.0
-        """For how long we might not act, over all lapses: for so long every turn clock stood, seen or not [s]."""
+        """Total time of all lapses [s]. Every turn clock is stopped for that time."""
 
     def age(self) -> float:
         """Seconds since the last acknowledged renewal was sent."""
@@ -72,7 +72,7 @@ class Lease:
         return not self.lost.is_set() and self.age() < self._period_ms / 1000 * 2 / 3
 
     async def ready(self) -> None:
-        """Wait until we may act. Raises Fenced when we never may again."""
+        """Wait until the lease is held. Raises Fenced when it is lost for good."""
         while not self.held():
             if self.lost.is_set():
                 raise Fenced("the lease of this server is lost")
@@ -133,7 +133,7 @@ class Lease:
         )
 
     async def keep(self) -> None:
-        """Renew thrice a period until cancelled or lost. A store that is away is tried again and again."""
+        """Renew three times a period until cancelled or lost. A store that is away is tried again and again."""
         while not self.lost.is_set():
             await asyncio.sleep(self._period_ms / 3000)
             sent = self._clock()

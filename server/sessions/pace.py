@@ -1,10 +1,10 @@
-"""When the sessions of a server step: each in its own period, and many of them together.
+"""When the sessions of a server step. Tick alignment: sessions step at common times, so that one wake serves many.
 
-    lanes of 1/240 s:  |  a d  |   b   |  c e  |       |  a d  |   b   | ...      (60 steps a second: four lanes)
+    boundaries every 1/240 s:  |  a d  |   b   |  c e  |       |  a d  |   b   | ...      (60 steps a second)
 
-Most of what a small frame costs is not the frame but the waking for it: of this process, of the network, of those at
-the other ends (bench/load/peers.md). So a period begins where a lane does, which moves it once by less than a
-lane and costs no input any time. Sans-I/O: the time is an argument.
+Most of the cost of a small frame is the wake of this process, of the network and of the peers (bench/load/peers.md).
+A period therefore begins at a boundary. This moves it once, by less than 1/240 s, and delays no input. Sans-I/O: the
+time is an argument.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import math
 __all__ = ["ALIGNMENT_S", "Pace"]
 
 ALIGNMENT_S = 1 / 240
-"""Divides the periods of 30, 60 and 120 frames a second. Seconds of the monotonic clock."""
+"""Time between two boundaries [s]. It divides the periods of 30, 60 and 120 frames a second."""
 
 
 class Pace:
-    """The due times of one session, ``period`` seconds apart; 0: as fast as it can. All times in seconds."""
+    """The due times of one session, ``period`` seconds apart; with period 0 a step is always due. Monotonic
+    times [s]."""
 
     __slots__ = ("_due", "_late", "dilation", "period")
 
@@ -34,8 +35,8 @@ class Pace:
         self._late = 0.0
 
     def stepped(self, now: float) -> float:
-        """A step has been taken; the time until the next is due. One that is late makes simulated time pass more
-        slowly: nothing is skipped, and nothing hurried that is later than a lane."""
+        """Record a step; return the time until the next one is due. A late step makes simulated time pass more slowly:
+        no step is skipped, and a delay of more than one boundary is not caught up."""
         self._due += self.period
         if self._due > now or not self.period:
             self.dilation, self._late = 1.0, 0.0
@@ -47,5 +48,5 @@ class Pace:
 
 
 def _aligned(at: float) -> float:
-    """The newest beginning of a lane that is not after ``at``."""
+    """The newest boundary that is not after ``at``."""
     return math.floor(at / ALIGNMENT_S) * ALIGNMENT_S

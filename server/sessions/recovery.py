@@ -1,11 +1,11 @@
 """The world of one session in a solver process, which it outlives.
 
-    open | restore --> advance, checkpoint, ... --> forget
+    build | rebuild --> compute, take_checkpoint, ... --> drop
                          |  SolverFailed
                          '--> newest checkpoint + journal -> the same tick, in another process
 
-A failure of this world's own is counted: the second from one checkpoint ends the session. That it went with a process
-in which another world hung or died is not its failure, and it moves on, however often.
+A failure of the world itself is counted: the second from one checkpoint ends the session. When the process is lost
+because of another world, the world moves to another process; LOSSES bounds that too.
 Whatever it computes it records in the session's volume of the archive. It must never journal, publish or send: what
 becomes public, and when, is the run's to decide.
 """
@@ -47,7 +47,7 @@ LOSSES = 8
 
 @dataclass(frozen=True, slots=True)
 class RebuiltWorld:
-    """Where a world stands again. ``here`` has the events of every tick that was computed again, ``ticks_again`` of
+    """A world that was restored. ``here`` has the events of every tick that was computed again, ``ticks_again`` of
     them. ``inputs``: all that the journal has, with their ticks, and ``lost`` more, that another physics could not
     take."""
 
@@ -59,7 +59,7 @@ class RebuiltWorld:
 
 
 class DurableWorld:
-    """Made for one claim of a session; ``open`` or ``restore`` it first."""
+    """Made for one claim of a session; ``build`` or ``rebuild`` it first."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class DurableWorld:
         return advance, seconds
 
     async def take_checkpoint(self, tick: int, *, prove: bool) -> WorldCheckpoint:
-        """The exact state at ``tick``, where the world stands. Raises as ``advance``."""
+        """The exact state at ``tick``, the present tick of the world. Raises as ``compute``."""
         while True:
             try:
                 return await self._require_solver().checkpoint_world(self._token, prove=prove)

@@ -1,6 +1,6 @@
 """One running session, from its first tick to its last, on this server.
 
-    core.batch -> journal (fenced) -> acknowledge -> world.advance -> show the frame, publish the events (fenced)
+    core.batch -> journal (fenced) -> acknowledge -> world.compute -> show the frame, publish the events (fenced)
          ^                                                |
          '------------------ core.took <------------------'
 
@@ -50,15 +50,15 @@ FLAT_OUT_TICKS = 8
 """Ticks per advance when SIM_SPEED is 0: fewer round trips, no viewer is waiting for each frame."""
 
 OPERATIONS = ("session_paused", "session_resumed", "end_asked")
-"""Events with which an operator tells the holder what to do."""
+"""Events that carry an operator's order to the holder."""
 
 LOOK_S = 1.0
-"""A paused run looks this often whether it still is, beside being told."""
+"""A paused run asks the store this often whether it is still paused [s], in case an event is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionContext:
-    """What every run of a server stands on."""
+    """The services that every run of a server uses."""
 
     settings: Settings
     runs: Runs
@@ -69,8 +69,8 @@ class SessionContext:
 
 
 class Run:
-    """One session that this server holds. ``open`` or ``resume`` it, then ``drive`` runs it to its end; ``release`` it
-    whatever happened."""
+    """One session that this server holds. ``start`` or ``restore`` it, then ``drive`` runs it to its end. Always
+    ``release`` it."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Run:
     def accept_input(
         self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
     ) -> None:
-        """As Admissions.admit."""
+        """Queue a player's input. Raises as Admissions.queue."""
         self.admissions.queue(seat, command, kind, d, at, answer)
 
     def leave(self, seat: int) -> None:
@@ -123,17 +123,17 @@ class Run:
         self._wake.set()
 
     def recheck_lease(self) -> None:
-        """Somebody else seems to hold the session: ask the store before anything else is done."""
+        """Another server seems to hold the session: ask the store before the next step."""
         self._lapses_seen = -1
         self._wake.set()
 
     def hand_over_to(self, target: HolderAddress) -> None:
-        """Give the session to ``heir`` at the next tick boundary."""
+        """Hand the session over to ``target`` at the next tick boundary."""
         self._handover_target = target
         self._wake.set()
 
     def apply_operation(self, operation: str) -> None:
-        """What an operator asked for (OPERATIONS), done at the next tick boundary; repeating it changes nothing."""
+        """Apply an operator's order (OPERATIONS) at the next tick boundary. Repeating it changes nothing."""
         if operation == "end_asked":
             self._ending = True
         else:
@@ -142,7 +142,7 @@ class Run:
         self._wake.set()
 
     def apply_orders(self, orders: Orders) -> None:
-        """What operators want, by the store's word."""
+        """Apply the operators' orders as the store has them."""
         self._ending = self._ending or orders.end
         self._clock_stopped = self._clock_stopped or orders.paused
         self._paused = orders.paused
@@ -164,8 +164,8 @@ class Run:
         self._forfeit_leavers(first)
 
     async def restore(self, events_tick: int) -> None:
-        """Stand a claimed session up again: checkpoint, then the journal, to the tick that was last made public. With
-        another physics than its last holder's, inputs that do not fit any more are lost, and everyone is told.
+        """Restore a claimed session: checkpoint, then the journal, to the tick that was last made public. With
+        another physics than its last holder's, inputs that no longer fit are lost; ``recovered`` reports how many.
 
         Raises SolverFailed, Diverged when the journal does not fit the checkpoint, Fenced.
         """
@@ -210,8 +210,8 @@ class Run:
         return msgspec.structs.replace(rebuilt, events=events)
 
     async def _diverged_events(self, rebuilt: Advance) -> Advance:
-        """What is new of a world that is not the one that was public: what stands of that stands, but the turn that
-        waits now is told again, for it may be another."""
+        """The events to publish of a world that differs from the published one. Published events are kept. The turn
+        that waits now is published again, since it may be another."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
         if rebuilt.phase == "acting" and not any(kind == "turn_started" for _, kind, _ in events):
             turns: list[TickEvent | None] = [event for event in rebuilt.events if event[1] == "turn_started"]
@@ -296,8 +296,8 @@ class Run:
         self._wake.clear()
 
     async def _wait_while_paused(self) -> None:
-        """Paused by an operator: nothing steps, the turn clock stands, inputs wait. Until that is over, or there is
-        something else to be done first."""
+        """Wait while an operator has the session paused: nothing steps, the turn clock is stopped, inputs wait. Also
+        returns when the session must end, be handed over or check its lease."""
         began = time.monotonic()
         self._clock_stopped = True
         self._audience.notify("paused", "an operator has paused the session")
@@ -339,8 +339,8 @@ class Run:
         self._context.telemetry.finished.labels(event=event.value).inc()
 
     async def _require_lease(self) -> None:
-        """Go on only with a fresh lease. While it is doubtful the session is paused and its turn clock stands. After a
-        doubt, even one that has passed unseen, the store is asked whether the session is still ours. Raises Fenced."""
+        """Go on only while the lease is held. While it has lapsed the session is paused and its turn clock is stopped.
+        After every lapse the store is asked whether this server still holds the session. Raises Fenced."""
         lease = self._lease
         if lease.held() and lease.lapses == self._lapses_seen:
             return
@@ -480,7 +480,7 @@ class Run:
         self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
 
     async def _hand_over(self, target: HolderAddress) -> bool:
-        """Give the session away between two ticks. False: the heir is gone, we go on."""
+        """Give the session away between two ticks. False: the target is gone, and the run goes on."""
         self._handover_target = None
         await self._save_checkpoint(self.core.tick)
         await self._volume.flush()
