@@ -23,7 +23,7 @@ import pytest_asyncio
 from tests.conftest import World, connected, until
 from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.claims import Claims
-from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.errors import Conflict, LobbyError, ScriptError
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
 from tussle.lobby.servers import HolderAddress, Servers
