@@ -46,7 +46,7 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
-from tussle.server.gateway.relay import Relays
+from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
 from tussle.server.limits import ConnectionLimit, Proxies
 from tussle.server.live.hub import LiveHub

@@ -32,7 +32,8 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
     "websockets": {
         "server.gateway.gateway",
-        "server.gateway.relay",
+        "server.gateway.relay_client",
+        "server.gateway.relay_server",
         "server.gateway.socket",
         "player.connection",
         "player.live_client",

@@ -33,7 +33,7 @@ from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import Gateway
-from tussle.server.gateway.relay import Relays
+from tussle.server.gateway.relay_client import Relays
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore

@@ -1,11 +1,11 @@
-"""What the messages of a client do: read, once each, obeyed or refused.
+"""The messages of a client: decoded, executed once each, answered.
 
-    bytes -> read -> ping, resync -----------------> answered here
-                  -> act ----------> Run.accept_input -> acknowledged when journaled, if asked for
+    bytes -> read -> ping, resync -----------------> answered at once
+                  -> act ----------> Run.accept_input -> acknowledged when journaled, if requested
                   -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
 
-A command has an id: one that comes again gets its reply again and has no second effect (``Replies``). Errors become
-replies here and nowhere else.
+A command has an id. A repeated command gets its reply again and has no second effect (``Replies``). This module turns
+errors into replies; no other module may.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from tussle.lobby.wire.messages import (
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.protocol import Replies
-from tussle.server.gateway.relay import Relays
-from tussle.server.gateway.sender import Link
+from tussle.server.gateway.relay_client import Relays
+from tussle.server.gateway.sender import Sender
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
 
@@ -74,84 +74,83 @@ class Commands:
         self._audiences = audiences
         self._relays = relays
 
-    def read(self, link: Link, data: str | bytes) -> ClientMessage | None:
+    def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
         try:
-            message = link.core.receive(data, time.monotonic())
+            message = sender.core.receive(data, time.monotonic())
         except RateLimited as error:
-            link.close(error.close_code, error.message)
+            sender.close(error.close_code, error.message)
             return None
         except ProtocolError as error:
-            link.refuse(None, error)
-            if link.core.fatal:
-                link.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+            sender.refuse(None, error)
+            if sender.core.fatal:
+                sender.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
             return None
-        if not may(Role(link.who.role), OPERATIONS[type(message)]):
+        if not may(Role(sender.who.role), OPERATIONS[type(message)]):
             command = None if isinstance(message, Hello | Ping | Resync) else message.id
-            link.refuse(command, Conflict("observers only watch", code="observer"))
+            sender.refuse(command, Conflict("observers only watch", code="observer"))
             return None
         self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
         return message
 
-    def quick(self, link: Link, replies: Replies, seat: int, text: bytes) -> None:
-        """An input that took the short way; everything is as on the longer one."""
-        message = self.read(link, text.decode("utf-8", "replace"))
+    def handle_input(self, sender: Sender, replies: Replies, seat: int, text: bytes) -> None:
+        """Handle an input that the socket passed directly (server/gateway/socket.py), as ``handle`` would."""
+        message = self.read(sender, text.decode("utf-8", "replace"))
         if isinstance(message, Act):
-            self._begin(link, replies, seat, message)
+            self._register(sender, replies, seat, message)
 
-    async def take(self, link: Link, audience: Audience, message: ClientMessage) -> bool:
-        """Obey one message; True ends the connection."""
+    async def handle(self, sender: Sender, audience: Audience, message: ClientMessage) -> bool:
+        """Execute one message. Returns True if the connection has ended."""
         match message:
             case Ping():
-                link.reply(Pong(PongData(message.d.at, await self._views.now_ms())))
+                sender.reply(Pong(PongData(message.d.at, await self._views.now_ms())))
                 return False
             case Resync():
-                audience.resync(link)
-                await audience.catch_up(link, None)
+                audience.resync(sender)
+                await audience.catch_up(sender, None)
                 return False
             case Hello():
                 return False
-        seat = link.who.seat
+        seat = sender.who.seat
         assert seat is not None, "a player has a seat"
-        replies = link.replies
-        if not self._begin(link, replies, seat, message) or isinstance(message, Act):
+        replies = sender.replies
+        if not self._register(sender, replies, seat, message) or isinstance(message, Act):
             return False
         try:
-            await self._command(link, message)
+            await self._execute(sender, message)
         except LobbyError as error:
-            replies.finish(message.id, link.refuse(message.id, error))
+            replies.finish(message.id, sender.refuse(message.id, error))
             return False
-        replies.finish(message.id, link.reply(Ack(message.id)))
+        replies.finish(message.id, sender.reply(Ack(message.id)))
         if isinstance(message, Leave):
-            link.close(CloseCode.LEFT, "left")
-            await link.closed()
+            sender.close(CloseCode.LEFT, "left")
+            await sender.closed()
             return True
         return False
 
-    def _begin(
-        self, link: Link, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
+    def _register(
+        self, sender: Sender, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
     ) -> bool:
-        """Whether a command is still to be obeyed: it is new, and no input, which is admitted here at once."""
+        """Register a command by its id. Returns True if it is new and not an input; an input is submitted at once."""
         try:
             known = replies.begin(message.id)
         except ClientError as error:
-            link.refuse(message.id, error)
+            sender.refuse(message.id, error)
             return False
         if known is not True:
             if isinstance(known, bytes):
-                link.write(known)
+                sender.write(known)
             elif isinstance(message, Act) and message.ack:
-                self._act(
-                    link, replies, seat, message
-                )  # under way, for a connection that may be gone: tell this one
+                # Under way for a connection that may have closed: this one gets the reply.
+                self._submit_input(sender, replies, seat, message)
             return False
         if isinstance(message, Act):
-            self._act(link, replies, seat, message)
+            self._submit_input(sender, replies, seat, message)
             return False
         return True
 
-    async def _command(self, link: Link, message: Chat | Ready | Choose | Leave) -> None:
-        session, player = link.who.session, link.who.player
+    async def _execute(self, sender: Sender, message: Chat | Ready | Choose | Leave) -> None:
+        session, player = sender.who.session, sender.who.player
         match message:
             case Chat():
                 await self._seating.chat(player, session, message.id, message.d.text)
@@ -164,21 +163,27 @@ class Commands:
             case Leave():
                 await self._seating.leave(player, session)
 
-    def _act(self, link: Link, replies: Replies, seat: int, message: Act) -> None:
-        """Admit an input; its acknowledgement follows when it is journaled, while the connection reads on."""
-        session = link.who.session
-        # Where it runs is asked of the store, if it must be: it may be on its way here, or to another server.
-        run = self._holder.runs.get(session) or self._relays.remote(self._audiences.get(session, link.who.v))
-        answer = partial(self._answer, link, replies, message)
+    def _submit_input(self, sender: Sender, replies: Replies, seat: int, message: Act) -> None:
+        """Submit an input to the session, local or remote. The reply follows when it is journaled."""
+        session = sender.who.session
+        # Without a local run the relay finds the holder, which may be this server in a moment.
+        run = self._holder.runs.get(session)
+        if run is not None:
+            submit = run.accept_input
+        else:
+            submit = self._relays.remote(self._audiences.get(session, sender.who.v)).submit
+        answer = partial(self._reply_to_input, sender, replies, message)
         try:
-            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
+            submit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
         except LobbyError as error:
             answer(error)
 
-    def _answer(self, link: Link, replies: Replies, message: Act, told: int | LobbyError | None) -> None:
-        if told is None:  # the session went elsewhere: the client sends it again, there or here
+    def _reply_to_input(
+        self, sender: Sender, replies: Replies, message: Act, result: int | LobbyError | None
+    ) -> None:
+        if result is None:  # the session was handed over: the client sends the input again
             replies.lose(message.id)
-        elif isinstance(told, LobbyError):
-            replies.finish(message.id, link.refuse(message.id, told))
+        elif isinstance(result, LobbyError):
+            replies.finish(message.id, sender.refuse(message.id, result))
         elif message.ack:
-            replies.finish(message.id, link.reply(Ack(message.id, AckData(told))))
+            replies.finish(message.id, sender.reply(Ack(message.id, AckData(result))))

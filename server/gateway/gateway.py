@@ -1,12 +1,12 @@
-"""The WebSocket side of a server: connections from their upgrade to their end.
+"""The WebSocket side of a server: connections from their upgrade to their close.
 
     uvicorn's upgrade -> Socket -> hello -> its place in an audience -> commands.py, message by message -> goodbye
-                                                                        link.py <- audience, replies
+                                                                        sender.py <- audience, replies
 
 uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
-WebSocket share one port at the cost of raw websockets. It leans on three semi-internal names of websockets
+WebSocket share one port at the cost of raw websockets. It depends on three semi-internal names of websockets
 (``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/gateway/test_gateway.py
-holds the contract. Errors become closes here, replies in commands.py, and neither elsewhere.
+tests the contract. This module turns errors into closes; server/gateway/commands.py turns them into replies.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import OPERATIONS, Commands
 from tussle.server.gateway.protocol import Connection, Replies
-from tussle.server.gateway.relay import RELAY_PATH, Relays, serve_relay
-from tussle.server.gateway.sender import Link, absolute, short_reason
+from tussle.server.gateway.relay_client import Relays
+from tussle.server.gateway.relay_messages import RELAY_PATH
+from tussle.server.gateway.relay_server import serve_relay
+from tussle.server.gateway.sender import Sender, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.limits import ConnectionLimit, Origins, Proxies
 from tussle.server.live.hub import LiveHub
@@ -67,7 +69,7 @@ LIVE_PATH = "/live"
 HELLO_TIMEOUT_S = 5.0
 PING_INTERVAL_S = 20.0
 OUTBOX_BYTES = 1_048_576
-"""Bytes that may wait for a slow client before it is closed with TOO_SLOW."""
+"""Unsent bytes of a slow client above which it is closed with TOO_SLOW."""
 
 ENDED_PER_COLLECTION = 200
 """Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
@@ -103,7 +105,7 @@ class Gateway:
         self._observers = observers
         self._commands = Commands(seating, views, holder, telemetry, audiences, relays)
         self._replies: dict[tuple[str, int], Replies] = {}
-        self._links: dict[tuple[str, str], Link] = {}
+        self._senders: dict[tuple[str, str], Sender] = {}
         self._serving = True
         self.live: LiveHub | None = None
         self._ended = 0
@@ -111,7 +113,7 @@ class Gateway:
         self._proxies = Proxies(settings.trusted_proxies)
         self._addresses = ConnectionLimit(settings.address_connections)
         self._players = ConnectionLimit(settings.player_connections)
-        # what websockets' ServerConnection asks of its server
+        # what ServerConnection of websockets reads from its server
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.logger = log
 
@@ -121,7 +123,7 @@ class Gateway:
         return self._serving
 
     async def handler(self, socket: Socket) -> None:
-        """One connection, from its handshake to its end. No exception leaves it."""
+        """Handle one connection, from its handshake to its close. Raises nothing but CancelledError."""
         task = asyncio.current_task()
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
@@ -152,7 +154,7 @@ class Gateway:
                 self.handler_tasks.discard(task)
 
     def _check_request(self, socket: Socket, request: Request) -> Response | None:
-        """Few paths are sockets; everything else is HTTP's."""
+        """Refuse unknown paths, foreign origins, and addresses with too many connections."""
         path = request.path.partition("?")[0]
         if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
             return socket.respond(404, "no such socket\n")
@@ -160,7 +162,7 @@ class Gateway:
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
-        if path != RELAY_PATH:  # a relay is another server's, and has a ticket
+        if path != RELAY_PATH:  # a relay belongs to another server and has a ticket
             peer = socket.remote_address
             address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
             if not self._addresses.enter(address):
@@ -170,7 +172,7 @@ class Gateway:
         return None
 
     def upgrade(self, **_: Any) -> Socket:
-        """The protocol for one upgraded socket. Permessage-deflate stays off: frames are made once for all."""
+        """The protocol for one upgraded socket. Permessage-deflate is off: a frame is encoded once for all viewers."""
         return Socket(
             self,
             max_size=self._settings.max_message_bytes,
@@ -181,7 +183,7 @@ class Gateway:
         )
 
     async def _serve_relay(self, socket: ServerConnection) -> None:
-        """Another server of the realm, with the members of our sessions that came to it."""
+        """Handle a relay from another server of the realm."""
         request = socket.request
         scheme, _, ticket = (request.headers.get("authorization", "") if request else "").partition(" ")
         try:
@@ -221,77 +223,77 @@ class Gateway:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = core.receive(await socket.recv(), time.monotonic())
             assert isinstance(hello, Hello)
-            link, audience = await self._welcome(socket, core, hello)
+            sender, audience = await self._welcome(socket, core, hello)
         except TimeoutError:
             await self._close(socket, CloseCode.BAD_MESSAGE, "no hello in time")
             return
         except LobbyError as error:
-            told = (
+            reason = (
                 absolute(socket, error.message)
                 if isinstance(error, Moved)
                 else f"{error.reason}: {error.message}"
             )
-            await self._close(socket, error.close_code, told)
+            await self._close(socket, error.close_code, reason)
             return
-        with structlog.contextvars.bound_contextvars(token=short(link.who.session), seat=link.who.seat):
-            who = link.who
+        with structlog.contextvars.bound_contextvars(token=short(sender.who.session), seat=sender.who.seat):
+            who = sender.who
             entered = self._players.enter(who.player)
             try:
                 if not entered:
                     await self._close(socket, CloseCode.RATE_LIMITED, "too many sockets of this player")
                 elif who.seat is None:
                     with self._observers.watching(who.session, who.player, who.name):
-                        await self._listen(link, audience)
+                        await self._listen(sender, audience)
                 else:
-                    await self._listen(link, audience)
+                    await self._listen(sender, audience)
             finally:
                 if entered:
                     self._players.leave(who.player)
                 core.close()
-                self._audiences.leave(audience, link)
-                await self._goodbye(link)
+                self._audiences.leave(audience, sender)
+                await self._disconnect(sender)
 
     async def _close(self, socket: ServerConnection, code: CloseCode, reason: str) -> None:
         self._telemetry.closes.labels(code=str(int(code))).inc()
         await socket.close(code, short_reason(reason))
 
-    async def _welcome(self, socket: Socket, core: Connection, message: Hello) -> tuple[Link, Audience]:
+    async def _welcome(self, socket: Socket, core: Connection, message: Hello) -> tuple[Sender, Audience]:
         hello = message.d
         if hello.protocol != PROTOCOL:
             raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         if (hello.ticket is None) == (hello.resume is None):
             raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
-        await self._check_place((hello.ticket or hello.resume or "").split(".")[0])
+        await self._redirect_to_holder((hello.ticket or hello.resume or "").split(".")[0])
         who = await self._connections.connect(
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
         audience = self._audiences.get(who.session, who.v)
-        link = Link(socket, who, core, audience, OUTBOX_BYTES, self._telemetry)
+        sender = Sender(socket, who, core, audience, OUTBOX_BYTES, self._telemetry)
         audience.arriving += 1
         try:
-            await self._bring_in(link, audience, hello.last_v)
+            await self._send_welcome(sender, audience, hello.last_v)
         except BaseException:
-            self._audiences.leave(audience, link)
-            await self._goodbye(link)
+            self._audiences.leave(audience, sender)
+            await self._disconnect(sender)
             raise
         finally:
             audience.arriving -= 1
-        return link, audience
+        return sender, audience
 
-    async def _bring_in(self, link: Link, audience: Audience, last_v: int | None) -> None:
-        """Greet a connection that has its place, and show it everything."""
-        socket, who = link.socket, link.who
+    async def _send_welcome(self, sender: Sender, audience: Audience, last_v: int | None) -> None:
+        """Send the welcome and everything after ``last_v``, and close the seat's older connection."""
+        socket, who = sender.socket, sender.who
         check_right(OPERATIONS[Hello], Role(who.role))
-        previous = self._links.get((who.session, who.player))
-        self._links[who.session, who.player] = link
+        previous = self._senders.get((who.session, who.player))
+        self._senders[who.session, who.player] = sender
         if previous is not None:
             previous.close(CloseCode.REPLACED, "this seat has a newer connection")
         if who.seat is not None:
-            link.replies = self._replies.setdefault((who.session, who.seat), Replies(who.last_id))
-            last_id = max(link.replies.last_id, who.last_id)
+            sender.replies = self._replies.setdefault((who.session, who.seat), Replies(who.last_id))
+            last_id = max(sender.replies.last_id, who.last_id)
         else:
             last_id = 0
-        link.reply(
+        sender.reply(
             Welcome(
                 WelcomeData(
                     session=who.session,
@@ -313,7 +315,7 @@ class Gateway:
                 )
             )
         )
-        await audience.catch_up(link, last_v)
+        await audience.catch_up(sender, last_v)
         if audience.observers is None:
             self._observers.refresh(who.session)
         if who.holder != self._server_id and who.status not in ENDED:
@@ -322,9 +324,11 @@ class Gateway:
             self._holder.start_session(who.session, who.v)
         log.info("member_connected", role=who.role, player=who.player, token=short(who.session))
 
-    async def _check_place(self, session: str) -> None:
-        """A session that runs elsewhere is served there, if the client can tell the two servers apart; behind one
-        shared address, or while its holder is dead, we serve it from here. Raises Moved."""
+    async def _redirect_to_holder(self, session: str) -> None:
+        """Redirect a client to the living holder of its session, unless both servers share one public address.
+
+        Raises Moved with the holder's address.
+        """
         if self._holder.holds(session) or not is_session_token(session):
             return
         at, status = await self._views.holder_of(session)
@@ -335,28 +339,28 @@ class Gateway:
         if living is not None and living.nonce == at.nonce:
             raise Moved(socket_address(at.url))
 
-    async def _listen(self, link: Link, audience: Audience) -> None:
-        link.socket.done()  # the hello
-        seat = link.who.seat
+    async def _listen(self, sender: Sender, audience: Audience) -> None:
+        sender.socket.done()  # the hello
+        seat = sender.who.seat
         if seat is not None:
-            # The connection that this one replaced may have been the last that anyone knew of, and forgotten.
-            link.replies = replies = self._replies.setdefault((link.who.session, seat), link.replies)
-            if link.socket.open and not link.ending:
-                link.socket.quick = partial(self._commands.quick, link, replies, seat)
-        async for data in link.socket:
-            message = self._commands.read(link, data)
-            if message is not None and await self._commands.take(link, audience, message):
+            # The replaced connection may have been the session's last one here, and its replies forgotten.
+            sender.replies = replies = self._replies.setdefault((sender.who.session, seat), sender.replies)
+            if sender.socket.open and not sender.ending:
+                sender.socket.quick = partial(self._commands.handle_input, sender, replies, seat)
+        async for data in sender.socket:
+            message = self._commands.read(sender, data)
+            if message is not None and await self._commands.handle(sender, audience, message):
                 return
-            if link.ending:
+            if sender.ending:
                 break
-            link.socket.done()
-        await link.closed()
+            sender.socket.done()
+        await sender.closed()
 
-    async def _goodbye(self, link: Link) -> None:
-        """The socket is gone: the store learns it, unless a newer connection has the seat already."""
-        who = link.who
-        if self._links.get((who.session, who.player)) is link:
-            del self._links[who.session, who.player]
+    async def _disconnect(self, sender: Sender) -> None:
+        """Record in the store that the connection is closed, unless a newer one has the seat."""
+        who = sender.who
+        if self._senders.get((who.session, who.player)) is sender:
+            del self._senders[who.session, who.player]
             if who.seat is not None and self._serving:
                 try:
                     await self._connections.disconnect(who.session, who.player, who.conn)
@@ -364,23 +368,23 @@ class Gateway:
                     log.warning("disconnect_not_recorded", code=error.reason)
 
     def seat_taken_elsewhere(self, session: str, player: str, conn: str, v: int) -> None:
-        """A seat has a newer connection, on whichever server: ours, if it is older, is closed."""
-        link = self._links.get((session, player))
-        if link is not None and link.who.conn != conn and link.who.v < v:
-            link.close(CloseCode.REPLACED, "this seat has a newer connection")
+        """Close the connection of a seat that has a newer one on any server."""
+        sender = self._senders.get((session, player))
+        if sender is not None and sender.who.conn != conn and sender.who.v < v:
+            sender.close(CloseCode.REPLACED, "this seat has a newer connection")
 
     # the end of the server, and of sessions
 
     def forget(self, session: str) -> None:
-        """Nobody of a session is here any more: forget its replies."""
+        """Forget the replies of a session that has no viewer on this server."""
         for key in [key for key in self._replies if key[0] == session]:
             del self._replies[key]
 
     async def close(self) -> None:
         """Close every connection with SHUTTING_DOWN and wait for the handlers, five seconds at most."""
         self._serving = False
-        for link in list(self._links.values()):
-            link.close(CloseCode.SHUTTING_DOWN, "the server shuts down")
+        for sender in list(self._senders.values()):
+            sender.close(CloseCode.SHUTTING_DOWN, "the server shuts down")
         if self.live is not None:
             await self.live.close()
         tasks = list(self.handler_tasks)

@@ -1,8 +1,10 @@
-"""The sending side of one connection that has said hello: everything that goes to a client goes through its Link.
+"""The sending side of one connection after its hello: every message to a client is written by its Sender.
 
 audience (frames, events) ----+
-commands (replies, errors) ---+--> Link --> transport        too much waits -> closed with TOO_SLOW
-gateway (welcome, goodbye) ---+
+commands (replies, errors) ---+--> Sender --> transport      too much unsent -> closed with TOO_SLOW
+gateway (welcome, close) -----+
+
+This module must never wait for a client.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from tussle.server.gateway.protocol import Connection, Replies
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.metrics.telemetry import Telemetry
 
-__all__ = ["Link", "absolute", "short_reason"]
+__all__ = ["Sender", "absolute", "short_reason"]
 
 
-class Link:
-    """One connection's sending side, once it has said hello. Satisfies ``audience.Viewer``."""
+class Sender:
+    """The sending side of one connection. Implements ``Viewer`` of server/fanout/audience.py."""
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Link:
         self._on_room(socket.room)
 
     def write(self, framed: bytes) -> None:
-        """Whole frames only, straight to the transport: they keep their order and never interleave."""
+        """Write a whole WebSocket frame to the transport, or close with TOO_SLOW if too much is unsent."""
         if not self.socket.open or self._closing is not None:
             return
         if self._transport.get_write_buffer_size() > self._limit:
@@ -65,7 +67,7 @@ class Link:
             self._audience.show_newest(self)
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
-        """Begin the closing handshake; False: it has begun already."""
+        """Begin the closing handshake. Returns False if it has begun before."""
         if self._closing is not None:
             return False
         self._telemetry.closes.labels(code=str(int(code))).inc()
@@ -95,7 +97,7 @@ class Link:
 
 
 def absolute(socket: Socket, address: str) -> str:
-    """An address that is a path behind the proxy that the client came through, as that client can use it."""
+    """``address`` with the scheme and host of the client's request, if it is only a path behind a proxy."""
     if not address.startswith("/") or socket.request is None:
         return address
     headers = socket.request.headers
@@ -104,5 +106,5 @@ def absolute(socket: Socket, address: str) -> str:
 
 
 def short_reason(text: str) -> str:
-    """As much of a sentence as fits into a close frame: 123 bytes."""
+    """The part of a sentence that fits into a close frame, which holds 123 bytes."""
     return text.encode()[:120].decode("utf-8", "ignore")

@@ -1,13 +1,13 @@
-"""A WebSocket connection whose inputs take the short way: from the bytes to the gateway in one call.
+"""A WebSocket connection that passes inputs from the received bytes to the gateway in one call.
 
     bytes -> whole frames -+- one text message that begins like an input, nothing waiting -> ``quick`` (at once)
                            '- everything else: websockets (control frames, fragments, errors) -> recv() (a task)
 
     transport's water marks, state of the protocol ----------------------------------> ``on_room`` (frames or none)
 
-websockets parses with generators, queues and wakes a task for each message: right for commands, and dear for a drag
-that sends a hundred inputs a second. The order of a client's messages is kept: while one of them waits for its turn in
-``recv``, inputs wait behind it. What is not exactly one whole, final, masked text frame is left to the library.
+websockets parses with generators, queues and wakes a task for each message, which is expensive for a drag that sends a
+hundred inputs a second. A client's messages stay in order: while one of them is queued for ``recv``, inputs are queued
+behind it. Everything that is not exactly one whole, final, masked text frame goes to the library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from websockets.server import ServerProtocol
 __all__ = ["FRAME_BACKLOG", "Socket", "header"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
-"""What JSON encoders write at the head of an input. One that is written otherwise only takes the longer way."""
+"""The first bytes of an input, as JSON encoders write them. Other encodings are handled by the library."""
 
 TEXT = 0x81
 """First byte of a text message that is whole in its frame."""
@@ -37,11 +37,11 @@ HEAD = 6
 NEVER = 2**62
 
 FRAME_BACKLOG = 65_536
-"""Bytes in a socket's write buffer above which it is given no frame, until most of them have gone."""
+"""Bytes in a write buffer above which the socket gets no frame, until most of them are sent."""
 
 
 class _Protocol(ServerProtocol):
-    """Says when the connection stops being open."""
+    """Calls ``on_end`` when the connection is not open any more."""
 
     on_end: Callable[[], None] | None = None
 
@@ -58,7 +58,7 @@ class Socket(ServerConnection):
     ``on_room`` is told each time that frames may be written (True) or may not (False): too much waits, or it ends."""
 
     address: str | None = None
-    """Where it came from, once it counts as one of that address."""
+    """The client's address, once the connection limit counts it."""
 
     quick: Callable[[bytes], None] | None = None
     on_room: Callable[[bool], None] | None = None
@@ -74,7 +74,7 @@ class Socket(ServerConnection):
         self._largest = max_size + HEAD + 2
 
     def done(self) -> None:
-        """A message from ``recv`` has had its effect: inputs need not wait behind it any more."""
+        """Report that a message from ``recv`` was executed, so that inputs need not wait for it."""
         self._waiting -= 1
 
     @property

@@ -2,17 +2,20 @@
 
     GET /openapi.json     for people, code generators and the fuzzer (tests/security/test_http_fuzz.py)
 
-This module must never describe what server/http/api.py does not check: a body's schema is the Struct itself.
+The entries come from the same table as the routes (server/http/endpoints.py). This module must never describe a schema
+that the server does not check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-__all__ = ["Call", "document"]
+from tussle.server.http.endpoints import Endpoint
+
+__all__ = ["document"]
 
 PROBLEM = {
     "type": "object",
@@ -28,20 +31,9 @@ PROBLEM = {
 }
 
 
-class Call(msgspec.Struct, frozen=True):
-    """One operation. ``body``: the Struct of its JSON; ``open``: needs no login; ``query``: names and meanings."""
-
-    method: str
-    path: str
-    summary: str
-    body: type | None = None
-    open: bool = False
-    query: Mapping[str, str] = {}
-    errors: tuple[int, ...] = ()
-
-
-def document(calls: list[Call], *, version: str) -> dict[str, Any]:
-    """The whole document."""
+def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
+    """The document of all endpoints that have a summary."""
+    calls = [endpoint for endpoint in endpoints if endpoint.summary]
     bodies = [call.body for call in calls if call.body is not None]
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
@@ -58,12 +50,12 @@ def document(calls: list[Call], *, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(call: Call) -> dict[str, Any]:
+def _operation(call: Endpoint) -> dict[str, Any]:
     name = call.path.strip("/").replace("api/", "").replace("/", "_").replace("{", "").replace("}", "")
     operation: dict[str, Any] = {
         "operationId": f"{call.method.lower()}_{name}",
         "summary": call.summary,
-        "security": [] if call.open else [{"login": []}],
+        "security": [] if call.public else [{"login": []}],
         "responses": {"200": {"description": "done"}},
     }
     parameters = [
@@ -78,7 +70,7 @@ def _operation(call: Call) -> dict[str, Any]:
     if parameters:
         operation["parameters"] = parameters
     errors = set(call.errors) | {429, 503}
-    if not call.open:
+    if not call.public:
         errors |= {401}
     if call.body is not None:
         errors |= {400, 403}

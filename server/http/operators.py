@@ -1,12 +1,9 @@
-"""The HTTP calls of operators: pause, resume, end, kick and drain. Thin: who asks, may they, do it."""
+"""The HTTP calls of operators: pause, resume, end, kick and drain. They must never be in the OpenAPI document."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-import msgspec
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,53 +11,56 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation
-from tussle.server.http.rights import OperationRoute, Rights
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, StrictRequest, check_token
+from tussle.server.http.responses import json_response
 
-__all__ = ["operator_routes"]
+__all__ = ["KickRequest", "operator_endpoints"]
 
 log = get_logger("server.operations")
 
 
-class Kick(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KickRequest(StrictRequest, frozen=True):
+    """The player to remove from the session."""
+
     player: str
 
 
-def operator_routes(
-    operators: Operators,
-    drain: Callable[[], None],
-    rights: Rights,
-    read: Callable[[Request, Any], Awaitable[Any]],
-    check_token: Callable[[str], str],
-) -> list[OperationRoute]:
-    """``drain``: hand the sessions over and stop, as SIGTERM does. The others are those of server/http/api.py."""
+def operator_endpoints(operators: Operators, drain: Callable[[], None], requests: Requests) -> list[Endpoint]:
+    """The calls of operators. ``drain`` hands the sessions over and stops the server, as SIGTERM does."""
 
-    def call(operation: Operation, act: Callable[[str, str], Awaitable[None]]) -> OperationRoute:
-        async def handle(request: Request, player: PlayerInfo) -> Response:
+    def session_call(operation: Operation, change: Callable[[str, str], Awaitable[None]]) -> Endpoint:
+        async def change_session(request: Request, player: PlayerInfo) -> Response:
             _log_call(operation, player)
             token = check_token(request.path_params["token"])
-            await act(token, player.player)
+            await change(token, player.player)
             log.info("session_operated", operation=operation, token=short(token))
-            return Response(b"{}", media_type="application/json")
+            return json_response({})
 
-        return rights.route(f"/api/sessions/{{token}}/{operation}", operation, handle, methods=["POST"])
+        return Endpoint(
+            method="POST",
+            path=f"/api/sessions/{{token}}/{operation}",
+            operation=operation,
+            handler=change_session,
+        )
 
     async def kick(request: Request, player: PlayerInfo) -> Response:
         _log_call(Operation.KICK, player)
-        asked = await read(request, Kick)
-        await operators.kick(check_token(request.path_params["token"]), asked.player)
-        return Response(b"{}", media_type="application/json")
+        body = await requests.decode(request, KickRequest)
+        await operators.kick(check_token(request.path_params["token"]), body.player)
+        return json_response({})
 
-    async def drained(_: Request, player: PlayerInfo) -> Response:
+    async def start_drain(_: Request, player: PlayerInfo) -> Response:
         _log_call(Operation.DRAIN, player)
         drain()
-        return Response(orjson.dumps({"draining": True}), media_type="application/json")
+        return json_response({"draining": True})
 
     return [
-        call(Operation.PAUSE, operators.pause),
-        call(Operation.RESUME, operators.resume),
-        call(Operation.END, operators.end),
-        rights.route("/api/sessions/{token}/kick", Operation.KICK, kick, methods=["POST"]),
-        rights.route("/api/drain", Operation.DRAIN, drained, methods=["POST"]),
+        session_call(Operation.PAUSE, operators.pause),
+        session_call(Operation.RESUME, operators.resume),
+        session_call(Operation.END, operators.end),
+        Endpoint(method="POST", path="/api/sessions/{token}/kick", operation=Operation.KICK, handler=kick),
+        Endpoint(method="POST", path="/api/drain", operation=Operation.DRAIN, handler=start_drain),
     ]
 
 

@@ -1,10 +1,10 @@
-"""What stands before every HTTP request: how many an address may send, which pages may ask, what a browser is told.
+"""The security middleware: rate limit per address, check of the origin, security headers of every response.
 
-    request -> rate of its address -> origin -> the application -> security headers
+    request -> rate limit of its address -> origin -> the application -> security headers
 
-The web client needs scripts, styles and sockets of its own origin only; anything else that gets into a page is dead
-there. Tokens travel in the Authorization header and never in a cookie or a URL: a foreign page has nothing to ride on.
-This module must never look into a body.
+The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. Tokens
+are sent in the Authorization header and never in a cookie or a URL, so that a foreign page cannot use them. This module
+must never read a body.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import orjson
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tussle.lobby.settings import Settings
+from tussle.server.http.responses import problem_response
 from tussle.server.limits import Origins, RateLimit
 
-__all__ = ["SECURITY_HEADERS", "Shield"]
+__all__ = ["SECURITY_HEADERS", "SecurityMiddleware"]
 
 CONTENT_POLICY = "; ".join(
     (
@@ -34,7 +35,7 @@ CONTENT_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Sockets may lead to other servers of the realm, so their scheme is allowed and not their host."""
+"""A WebSocket may connect to any server of the realm, so the policy names schemes and not hosts."""
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", CONTENT_POLICY.encode()),
@@ -49,14 +50,14 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 UNLIMITED = ("/healthz", "/metrics")
 
 
-class Shield:
-    """ASGI middleware. ``refused`` counts what it turned away, by code."""
+class SecurityMiddleware:
+    """ASGI middleware. ``count_refusal`` is called with the code of each refused request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, count_refusal: Callable[[str], None]) -> None:
         self._app = app
         self._origins = Origins(settings.allowed_origins)
         self._requests = RateLimit(settings.request_rate, 5 * settings.request_rate)
-        self._refused = refused
+        self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,46 +77,44 @@ class Shield:
             ]
             extra.remove((b"cross-origin-resource-policy", b"same-origin"))
             if scope["method"] == "OPTIONS":
-                await _answer(send, 204, b"", extra)
+                await _respond(
+                    Response(status_code=204, headers={"cache-control": "no-store"}),
+                    scope,
+                    receive,
+                    send,
+                    extra,
+                )
                 return
         address = scope["client"][0] if scope.get("client") else ""
         if scope["path"] not in UNLIMITED and not self._requests.take(address, time.monotonic()):
-            self._refused("rate_limited")
-            await _problem(send, 429, "rate_limited", "too many requests from this address", extra)
+            refusal = _problem(429, "rate_limited", "too many requests from this address")
+            self._count_refusal("rate_limited")
+            await _respond(refusal, scope, receive, send, extra)
             return
         if scope["method"] not in ("GET", "HEAD") and not self._origins.allow(origin, host):
-            self._refused("origin_refused")
-            await _problem(send, 403, "origin_refused", "pages of this origin may not use this server", extra)
+            refusal = _problem(403, "origin_refused", "pages of this origin may not use this server")
+            self._count_refusal("origin_refused")
+            await _respond(refusal, scope, receive, send, extra)
             return
 
-        async def shielded(message: Message) -> None:
+        async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = {name.lower() for name, _ in message["headers"]}
+                present = {name.lower() for name, _ in message["headers"]}
                 message = {
                     **message,
-                    "headers": [*message["headers"], *((n, v) for n, v in extra if n not in own)],
+                    "headers": [*message["headers"], *((n, v) for n, v in extra if n not in present)],
                 }
             await send(message)
 
-        await self._app(scope, receive, shielded)
+        await self._app(scope, receive, send_secured)
 
 
-async def _problem(
-    send: Send, status: int, code: str, detail: str, headers: list[tuple[bytes, bytes]]
+def _problem(status: int, code: str, detail: str) -> Response:
+    return problem_response(status, code, detail, title=code, kind=f"urn:tussle:error:{code}")
+
+
+async def _respond(
+    response: Response, scope: Scope, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
 ) -> None:
-    document = {
-        "type": f"urn:tussle:error:{code}",
-        "title": code,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
-    await _answer(
-        send, status, orjson.dumps(document), [*headers, (b"content-type", b"application/problem+json")]
-    )
-
-
-async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    headers = [*headers, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    response.raw_headers.extend(headers)
+    await response(scope, receive, send)

@@ -1,15 +1,12 @@
-"""The HTTP calls of the spring-damper over its two stream solvers: begin a run, look how far it is. Thin.
+"""The HTTP calls of the spring-damper's two stream solvers: start a run, read its progress.
 
-This module must never step anything, nor wait for a solver: a run that waits is told as one that waits.
+This module must never compute a step or wait for a solver; a run without a solver is reported as waiting.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,62 +14,72 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
 from tussle.lobby.spring_runs import SpringRuns
-from tussle.server.http.rights import OperationRoute, Rights
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, StrictRequest, client_address
+from tussle.server.http.responses import json_response
 from tussle.server.limits import RateLimit
 
-__all__ = ["Begin", "spring_routes"]
+__all__ = ["SpringRequest", "SpringRoutes"]
 
-BEGIN_RATE, BEGIN_BURST = 0.5, 5.0
-"""Runs that one player may begin a second, and at once: each is thousands of entries. One address: four times that."""
+START_RATE, START_BURST = 0.5, 5.0
+"""Runs that one player may start per second, and at once: each is thousands of entries. An address: four times that."""
 
-LOOK_RATE, LOOK_BURST = 10.0, 30.0
-"""Looks of one player a second, and at once: each reads and reckons hundreds of steps. One address: four times that."""
+READ_RATE, READ_BURST = 10.0, 30.0
+"""Reads of one player per second, and at once: each computes hundreds of steps. An address: four times that."""
 
 
-class Begin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """x [m], v [m/s]: where the run begins."""
+class SpringRequest(StrictRequest, frozen=True):
+    """A new run; x [m] and v [m/s] are its initial state."""
 
     name: str = "web"
     x: float = 0.0
     v: float = 1.0
 
 
-def spring_routes(
-    runs: SpringRuns,
-    rights: Rights,
-    read: Callable[[Request, Any], Awaitable[Any]],
-) -> list[OperationRoute]:
-    """``rights``, ``read``: those of server/http/api.py."""
-    begins, looks = _limit(BEGIN_RATE, BEGIN_BURST), _limit(LOOK_RATE, LOOK_BURST)
+class SpringRoutes:
+    """The calls about runs of the stream solvers."""
 
-    async def begin(request: Request, player: PlayerInfo) -> Response:
-        asked = await read(request, Begin)
-        begins(request, player, "runs")
-        return _answer({"run": await runs.begin(asked.name, asked.x, asked.v)})
+    def __init__(self, runs: SpringRuns, requests: Requests) -> None:
+        self._runs = runs
+        self._requests = requests
+        self._starts = _PairLimit(START_RATE, START_BURST)
+        self._reads = _PairLimit(READ_RATE, READ_BURST)
 
-    async def look(request: Request, player: PlayerInfo) -> Response:
-        looks(request, player, "looks")
-        return _answer(await runs.look(request.path_params["run"], request.query_params.get("after", "")))
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="POST", path="/api/springs", operation=Operation.SPRING, handler=self.start_run,
+                body=SpringRequest, summary="Start a run of the spring-damper's two stream solvers", errors=(422,),
+            ),
+            Endpoint(
+                path="/api/springs/{run}", operation=Operation.SPRING, handler=self.read_run,
+                summary="The steps of a run, beside the closed form", errors=(404, 422),
+                query={"after": "id of the last entry in the previous answer"},
+            ),
+        ]  # fmt: skip
 
-    return [
-        rights.route("/api/springs", Operation.SPRING, begin, methods=["POST"]),
-        rights.route("/api/springs/{run}", Operation.SPRING, look),
-    ]
+    async def start_run(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, SpringRequest)
+        self._starts.count(request, player, "runs")
+        return json_response({"run": await self._runs.begin(body.name, body.x, body.v)})
+
+    async def read_run(self, request: Request, player: PlayerInfo) -> Response:
+        self._reads.count(request, player, "looks")
+        after = request.query_params.get("after", "")
+        return json_response(await self._runs.look(request.path_params["run"], after))
 
 
-def _limit(rate: float, burst: float) -> Callable[[Request, PlayerInfo, str], None]:
-    """Counts a call of a player, and of its address; raises RateLimited when it is one too many."""
-    of_player, from_there = RateLimit(rate, burst), RateLimit(4 * rate, 4 * burst)
+class _PairLimit:
+    """A rate limit per player, and one of four times that per address."""
 
-    def count(request: Request, player: PlayerInfo, what: str) -> None:
-        address, now = request.client.host if request.client else "", time.monotonic()
-        if not (of_player.take(player.player, now) and from_there.take(address, now)):
+    def __init__(self, rate: float, burst: float) -> None:
+        self._by_player = RateLimit(rate, burst)
+        self._by_address = RateLimit(4 * rate, 4 * burst)
+
+    def count(self, request: Request, player: PlayerInfo, what: str) -> None:
+        """Count one request. Raises RateLimited if it exceeds a limit."""
+        now = time.monotonic()
+        if not (
+            self._by_player.take(player.player, now) and self._by_address.take(client_address(request), now)
+        ):
             raise RateLimited(f"too many {what} of this player, or from this address")
-
-    return count
-
-
-def _answer(value: Any) -> Response:
-    return Response(
-        msgspec.json.encode(value), media_type="application/json", headers={"cache-control": "no-store"}
-    )

@@ -1,11 +1,11 @@
-"""The web client's files, on the server's own port: player/web/dist, or a page that says how to build it.
+"""The files of the web client in player/web/dist, or a page that says how to build them.
 
-    /                  index.html, asked again every time (ETag)
-    /assets/NAME-HASH  kept for a year: another content has another name
-    /anything          index.html, so that a typed address works
+    /                  index.html, revalidated at each request (ETag)
+    /assets/NAME-HASH  cached for a year; a changed file has a new name
+    /anything          index.html, so that every address of the client works
 
-Files that have a .br or .gz beside them are sent so to whoever takes it. It must never serve a path outside dist,
-nor stand before a route of the API: it comes last.
+A .br or .gz file next to a file is sent to clients that accept its encoding. This module must never serve a path
+outside dist, and its route must be the last one. server/http/security.py adds the Content-Security-Policy.
 """
 
 from __future__ import annotations
@@ -37,16 +37,7 @@ NOT_BUILT = """Tussle runs here, but its web client has not been built.
 The API and the WebSocket work: see docs/protocol.md, or `tussle watch`.
 """
 
-HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-        "connect-src 'self' ws: wss:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-}
-# `connect-src ws:` because a join may answer with another server's address.
+HEADERS = {"referrer-policy": "same-origin"}
 
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 FOREVER = "public, max-age=31536000, immutable"
@@ -56,7 +47,7 @@ mimetypes.add_type("text/javascript", ".js")
 
 
 def web_routes(dist: Path = DIST) -> list[BaseRoute]:
-    """The routes of the client, to be put after all others."""
+    """The routes of the client, which must come after all other routes."""
     if not (dist / "index.html").is_file():
         log.warning("web_client_not_built", build="python player/web/build.py")
 
@@ -75,7 +66,7 @@ def _answer(dist: Path, request: Request) -> Response:
     asked = request.path_params["path"]
     path = _inside(dist, asked)
     if path is None:
-        if asked.startswith("assets/"):  # a file of an older build: never answer with HTML
+        if asked.startswith("assets/"):  # a file of an older build, for which HTML would be wrong
             return PlainTextResponse("Not found\n", 404, headers={"cache-control": "no-store"})
         path = index
     headers = dict(HEADERS)
@@ -98,7 +89,7 @@ def _answer(dist: Path, request: Request) -> Response:
 
 
 def _inside(dist: Path, asked: str) -> Path | None:
-    """The file of that name in dist; None when there is none, or it is not ours to show."""
+    """The file of that name in dist; None if it does not exist or may not be served."""
     if not asked or asked.endswith((".br", ".gz")) or any(part.startswith(".") for part in asked.split("/")):
         return None
     path = (dist / asked).resolve()

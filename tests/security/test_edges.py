@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.support.stack import Stack
-from tussle.server.gateway.relay import RELAY_PATH
+from tussle.server.gateway.relay_messages import RELAY_PATH
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

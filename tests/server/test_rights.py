@@ -16,7 +16,8 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
 from tussle.server.gateway.commands import OPERATIONS as SOCKET_OPERATIONS
-from tussle.server.http.api import Backend, create_app
+from tussle.server.http.api import create_app
+from tussle.server.http.backend import Backend
 from tussle.server.http.rights import OperationRoute
 from tussle.server.live.hub import OPERATIONS as LIVE_OPERATIONS
 

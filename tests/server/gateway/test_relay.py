@@ -23,7 +23,7 @@ from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
-from tussle.server.gateway.relay import RemoteRun
+from tussle.server.gateway.relay_client import RemoteRun
 from tussle.server.modes.mode import stream
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.core import Answer
@@ -216,14 +216,14 @@ async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
             self.number += 1
             return self.number
 
-        async def link_to(self, token: str) -> None:
+        async def connect_to_holder(self, token: str) -> None:
             raise Conflict("it is here", code="ours")
 
     ours: Any = Ours()
     told: list[Any] = []
     remote = RemoteRun("k7qm2xpv", ours, ours)
     for command in range(1, 5):
-        remote.accept_input(0, command, "move", {}, 0.0, told.append)
+        remote.submit(0, command, "move", {}, 0.0, told.append)
     async with asyncio.timeout(5):
         while len(ours.asked) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)

@@ -33,7 +33,7 @@ from tussle.lobby.views import Views
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.gateway.relay import Relays, RemoteRun
+from tussle.server.gateway.relay_client import Relays, RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import SCRIPT_TRIES, Lease

@@ -1,29 +1,19 @@
-"""Members who came to another server than the one that holds their session: one WebSocket per pair of servers.
+"""The members' end of a relay: sessions that another server holds, and the connections to those servers.
 
-    client -> gateway (here) -> RemoteRun -> Relay === /relay ===> RelayPeer -> Run (there)
-    client <- audience (here) <- frames, topology, notices <====== sink of the audience (there)
-
-Events do not come this way: every server reads them from the stream. Messages are msgpack arrays, first their word.
-An input that was not answered is asked again of whoever holds the session next; its id makes that harmless. A relay
-is opened with a ticket from the store, so that only servers of the realm can.
-
-    here -> there: ["watch", T] ["unwatch", T] ["act", n, T, seat, id, kind, d]
-    there -> here: ["frame", T, bytes] ["topology", T, bytes] ["notice", T, state, reason, turn_ends_at]
-                   ["taken", n, tick] ["refused", n, code, message, field] ["gone", T]
+server/gateway/relay_messages.py has the picture. This module must never answer an input itself unless the session has
+no holder: only the holder knows whether an input was admitted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.addresses import socket_address
@@ -33,31 +23,25 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
 from tussle.lobby.views import Views
 from tussle.server.fanout.audience import Audience
+from tussle.server.gateway.relay_messages import RELAY_PATH, decode_relay, encode_relay
 from tussle.server.sessions.core import Answer
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.run import Run
 
-__all__ = ["RELAY_PATH", "Relays", "RemoteRun", "serve_relay"]
+__all__ = ["Relays", "RemoteRun"]
 
 log = get_logger("server.relay")
 
-RELAY_PATH = "/relay"
 RETRY_S = 0.1
 OPEN_TIMEOUT_S = 3.0
-BACKLOG_BYTES = 4 * 2**20
-"""Bytes that may wait on a relay before frames are left out."""
-
 GIVE_UP_S = 30.0
-"""An input that no holder has answered for so long is refused."""
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Any]).decode
+"""An input that no holder has answered within this time is refused."""
 
 _ERRORS: dict[str, type[ClientError]] = {"not_your_turn": NotYourTurn}
 
 
-class _Pending:
-    """An input on its way to the holder."""
+class _PendingInput:
+    """An input that the holder has not answered yet."""
 
     __slots__ = ("answer", "command", "d", "kind", "seat", "since")
 
@@ -69,37 +53,37 @@ class _Pending:
 
 
 class RemoteRun:
-    """A session that does not run here, or not yet, as our members see it. Follows it when it changes hands."""
+    """A session that another server holds, for the members on this server. Follows it from holder to holder."""
 
     def __init__(self, token: str, audience: Audience, relays: Relays) -> None:
         self.token = token
         self.audience = audience
         self._relays = relays
-        self._pending: dict[int, _Pending] = {}
-        self._link: _Link | None = None
+        self._pending: dict[int, _PendingInput] = {}
+        self._connection: RelayConnection | None = None
         self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
-    def accept_input(
+    def submit(
         self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
     ) -> None:
-        """As Run.accept_input, only that refusals come as answers. Raises Conflict when the session is over."""
+        """Send an input to the holder; ``answer`` gets the tick or error. Raises Conflict if the session is over."""
         if self.over:
             raise Conflict("the session is over", code="not_running")
-        pending = _Pending(seat, command, kind, d, at, answer)
+        pending = _PendingInput(seat, command, kind, d, at, answer)
         number = self._relays.next_number()
         self._pending[number] = pending
-        if self._link is not None:
-            self._link.send("act", number, self.token, seat, command, kind, d)
+        if self._connection is not None:
+            self._connection.send("act", number, self.token, seat, command, kind, d)
 
     async def _follow(self) -> None:
-        """Watch the session at its holder, and at the next one when that is gone, until it is over or ours."""
+        """Watch the session at its holder, and then at the next one, until it ends or this server holds it."""
         while True:
             try:
-                link = await self._relays.link_to(self.token)
+                connection = await self._relays.connect_to_holder(self.token)
             except LobbyError as error:
                 if error.reason == "ours":
-                    await self._ask_ourselves()
+                    await self._submit_locally()
                     if not self._pending:
                         return
                 if error.reason in ("over", "not_found"):
@@ -112,13 +96,15 @@ class RemoteRun:
                 self._refuse_old()
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._link = link
-            link.watchers[self.token] = self
-            link.send("watch", self.token)
+            self._connection = connection
+            connection.watchers[self.token] = self
+            connection.send("watch", self.token)
             for number, pending in self._pending.items():
-                link.send("act", number, self.token, pending.seat, pending.command, pending.kind, pending.d)
-            await link.gone(self.token)
-            self._link = None
+                connection.send(
+                    "act", number, self.token, pending.seat, pending.command, pending.kind, pending.d
+                )
+            await connection.wait_until_gone(self.token)
+            self._connection = None
             self._refuse_old()
             await asyncio.sleep(RETRY_S)
 
@@ -131,22 +117,22 @@ class RemoteRun:
         for number in list(self._pending):
             self.answer(number, Conflict(why, code="not_running"))
 
-    async def _ask_ourselves(self) -> None:
-        """The session came to this server: its run, once it stands, answers what still waits."""
+    async def _submit_locally(self) -> None:
+        """Submit the unanswered inputs to the run on this server, which now holds the session."""
         run = self._relays.own_run(self.token)
         if run is None:
             return
         waiting = set(self._pending)
         answered = asyncio.Event()
 
-        def answer(number: int, told: int | LobbyError | None) -> None:
-            if told is not None:
-                self.answer(number, told)
+        def answer(number: int, result: int | LobbyError | None) -> None:
+            if result is not None:
+                self.answer(number, result)
             waiting.discard(number)
             if not waiting:
                 answered.set()
 
-        # All in one go, so that none that comes meanwhile, and is admitted at once, overtakes them.
+        # Without an await in between, so that no newer input is admitted before them.
         for number, p in list(self._pending.items()):
             try:
                 run.accept_input(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
@@ -165,16 +151,16 @@ class RemoteRun:
 
     def close(self) -> None:
         self.task.cancel()
-        if self._link is not None:
-            self._link.watchers.pop(self.token, None)
-            self._link.send("unwatch", self.token)
+        if self._connection is not None:
+            self._connection.watchers.pop(self.token, None)
+            self._connection.send("unwatch", self.token)
         waiting, self._pending = self._pending, {}
         for pending in waiting.values():
             pending.answer(None)
 
 
-class _Link:
-    """Our end of the WebSocket to one other server."""
+class RelayConnection:
+    """The WebSocket to one other server. ``watchers``: the sessions that are watched there."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.watchers: dict[str, RemoteRun] = {}
@@ -184,23 +170,24 @@ class _Link:
         self.closed = False
 
     def send(self, *message: Any) -> None:
-        """In order, by one task; bounded by what our own members may send."""
+        """Queue a message; one task sends them in order. The rate limits of the members bound the queue."""
         if not self.closed:
-            self._outbox.put_nowait(_encode(message))
+            self._outbox.put_nowait(encode_relay(*message))
 
-    async def gone(self, token: str) -> None:
-        """Wait until that session is not to be had here any more."""
+    async def wait_until_gone(self, token: str) -> None:
+        """Wait until that server no longer holds the session or the connection is closed."""
         event = self._gone.setdefault(token, asyncio.Event())
         if not self.closed:
             await event.wait()
         self._gone.pop(token, None)
         self.watchers.pop(token, None)
 
-    async def run(self) -> None:
+    async def receive(self) -> None:
+        """Handle messages until the connection closes."""
         sending = asyncio.create_task(self._send(), name="relay-send")
         try:
             async for data in self._socket:
-                self._take(_decode(data if isinstance(data, bytes) else data.encode()))
+                self._handle(decode_relay(data))
         except (ConnectionClosed, msgspec.MsgspecError):
             pass
         finally:
@@ -215,7 +202,7 @@ class _Link:
             while True:
                 await self._socket.send(await self._outbox.get())
 
-    def _take(self, message: list[Any]) -> None:
+    def _handle(self, message: list[Any]) -> None:
         match message:
             case ["frame", str(token), bytes(frame)] if token in self.watchers:
                 self.watchers[token].audience.show(frame)
@@ -239,13 +226,13 @@ class _Link:
 
 
 class Relays:
-    """Our relays to other servers, one for each, opened when first needed."""
+    """The relays of this server, at most one to each other server, opened at the first use."""
 
     def __init__(self, views: Views, servers: Servers, holder: Holder) -> None:
         self._views = views
         self._servers = servers
         self._holder = holder
-        self._links: dict[str, tuple[_Link, asyncio.Task[None]]] = {}
+        self._connections: dict[str, tuple[RelayConnection, asyncio.Task[None]]] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._remotes: dict[str, RemoteRun] = {}
         self._number = 0
@@ -255,7 +242,7 @@ class Relays:
         return self._number
 
     def remote(self, audience: Audience) -> RemoteRun:
-        """The session of an audience here, at its holder, which may be this server in a moment."""
+        """The remote run of an audience's session, created if there is none."""
         remote = self._remotes.get(audience.token)
         if remote is None or (remote.task.done() and not remote.over):
             remote = self._remotes[audience.token] = RemoteRun(audience.token, audience, self)
@@ -265,14 +252,15 @@ class Relays:
         return self._holder.runs.get(token)
 
     def drop(self, token: str) -> None:
-        """Nobody here watches that session any more."""
+        """Close the remote run of a session that nobody on this server watches."""
         if token in self._remotes:
             self._remotes.pop(token).close()
 
-    async def link_to(self, token: str) -> _Link:
-        """The relay to the server that holds a session now.
+    async def connect_to_holder(self, token: str) -> RelayConnection:
+        """The connection to the server that holds a session.
 
-        Raises Conflict ``over``, ``waiting`` or ``ours``, NotFound, StoreError when it cannot be reached.
+        Raises Conflict with code ``over``, ``waiting`` or ``ours`` (this server holds it), NotFound if the session
+        does not exist, and StoreError if the holder cannot be reached.
         """
         at, status = await self._views.holder_of(token)
         if status in ENDED:
@@ -281,22 +269,22 @@ class Relays:
             raise Conflict("the session has not begun", code="waiting")
         if at.id == self._holder.address.id:
             if status != Status.STARTING:
-                self._holder.restore_session(token)  # if it was given to us just now
-            raise Conflict("the session is ours", code="ours")
+                self._holder.restore_session(token)  # it may have been handed over to this server just now
+            raise Conflict("this server holds the session", code="ours")
         async with self._opening.setdefault(at.id, asyncio.Lock()):
-            known = self._links.get(at.id)
+            known = self._connections.get(at.id)
             if known is not None and not known[0].closed:
                 return known[0]
             info = await self._servers.get(at.id)
             if info is None or info.nonce != at.nonce:
                 raise StoreError(f"server {at.id} has no lease", code="unheld")
-            link = await self._open(info.internal_url)
-            task = asyncio.create_task(link.run(), name=f"relay-{at.id}")
-            self._links[at.id] = link, task
+            connection = await self._open(info.internal_url)
+            task = asyncio.create_task(connection.receive(), name=f"relay-{at.id}")
+            self._connections[at.id] = connection, task
             log.info("relay_opened", to=at.id)
-            return link
+            return connection
 
-    async def _open(self, url: str) -> _Link:
+    async def _open(self, url: str) -> RelayConnection:
         ticket = await self._servers.issue_relay_ticket(self._holder.address.id)
         address = socket_address(url, RELAY_PATH)
         try:
@@ -311,98 +299,13 @@ class Relays:
             )
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
             raise StoreError(f"{address} cannot be reached: {error}", code="unreachable") from None
-        return _Link(socket)
+        return RelayConnection(socket)
 
     async def close(self) -> None:
         for token in list(self._remotes):
             self.drop(token)
-        tasks = [task for _, task in self._links.values()]
+        tasks = [task for _, task in self._connections.values()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=2.0)
-
-
-class _Sink:
-    """What one audience here sends to another server."""
-
-    def __init__(self, token: str, write: Callable[[bytes], None], backlog: Callable[[], int]) -> None:
-        self.token = token
-        self._write = write
-        self._backlog = backlog
-
-    def send_frame(self, frame: bytes) -> bool:
-        """Send a frame; False if it was skipped because too much is unsent."""
-        if self._backlog() > BACKLOG_BYTES:
-            return False
-        self._write(_encode(("frame", self.token, frame)))
-        return True
-
-    def send_topology(self, topology: bytes) -> None:
-        self._write(_encode(("topology", self.token, topology)))
-
-    def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None:
-        self._write(_encode(("notice", self.token, state, reason, turn_ends_at)))
-
-    def send_gone(self) -> None:
-        self._write(_encode(("gone", self.token)))
-
-
-async def serve_relay(
-    socket: ServerConnection,
-    write: Callable[[bytes], None],
-    backlog: Callable[[], int],
-    holder: Holder,
-    watch: Callable[[str], Awaitable[Audience | None]],
-    unwatched: Callable[[str], None],
-) -> None:
-    """The holder's end of a relay: until the other server closes it."""
-    sinks: dict[str, tuple[Audience, _Sink]] = {}
-
-    def answer(number: int, told: int | LobbyError | None) -> None:
-        """None: it is asked again of the next holder."""
-        if isinstance(told, int):
-            write(_encode(("taken", number, told)))
-        elif told is not None:
-            write(_encode(("refused", number, told.reason, told.message, told.field)))
-
-    def act(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
-        run = holder.runs.get(token)
-        if (
-            run is None
-        ):  # it is being stood up, has just been given to us, or is not ours: ask the store, and again
-            write(_encode(("gone", token)))
-            return
-        try:
-            run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number))
-        except LobbyError as error:
-            answer(number, error)
-
-    try:
-        async for data in socket:
-            match _decode(data if isinstance(data, bytes) else data.encode()):
-                case ["watch", str(token)]:
-                    if token in sinks:  # asked again: one sink, or every frame would go twice
-                        before, old = sinks.pop(token)
-                        before.sinks.discard(old)
-                    sink = _Sink(token, write, backlog)
-                    watched = await watch(token)
-                    if watched is None:
-                        sink.send_gone()
-                    else:
-                        sinks[token] = watched, sink
-                        watched.add_sink(sink)
-                case ["unwatch", str(token)] if token in sinks:
-                    watched, sink = sinks.pop(token)
-                    watched.sinks.discard(sink)
-                    unwatched(token)
-                case ["act", int(number), str(token), int(seat), int(command), str(kind), dict(d)]:
-                    act(number, token, seat, command, kind, d)
-                case unknown:
-                    log.warning("relay_misunderstood", word=str(unknown[:1]))
-    except (ConnectionClosed, msgspec.MsgspecError):
-        log.info("relay_closed")
-    finally:
-        for token, (watched, sink) in sinks.items():
-            watched.sinks.discard(sink)
-            unwatched(token)

@@ -1,0 +1,116 @@
+"""The holder's end of a relay: inputs from the members of another server, frames and notices to them.
+
+server/gateway/relay_messages.py has the picture. This module must never block the session: frames are skipped while the
+relay has more than BACKLOG_BYTES unsent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.logs import get_logger
+from tussle.server.fanout.audience import Audience
+from tussle.server.gateway.relay_messages import decode_relay, encode_relay
+from tussle.server.sessions.holder import Holder
+
+__all__ = ["serve_relay"]
+
+log = get_logger("server.relay")
+
+BACKLOG_BYTES = 4 * 2**20
+"""Unsent bytes on a relay above which frames are skipped."""
+
+
+class RelaySink:
+    """Sends what the audience of one session gets to another server."""
+
+    def __init__(self, token: str, write: Callable[[bytes], None], backlog: Callable[[], int]) -> None:
+        self.token = token
+        self._write = write
+        self._backlog = backlog
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Send a frame; False if it was skipped because too much is unsent."""
+        if self._backlog() > BACKLOG_BYTES:
+            return False
+        self._write(encode_relay("frame", self.token, frame))
+        return True
+
+    def send_topology(self, topology: bytes) -> None:
+        self._write(encode_relay("topology", self.token, topology))
+
+    def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None:
+        self._write(encode_relay("notice", self.token, state, reason, turn_ends_at))
+
+    def send_gone(self) -> None:
+        self._write(encode_relay("gone", self.token))
+
+
+async def serve_relay(
+    socket: ServerConnection,
+    write: Callable[[bytes], None],
+    backlog: Callable[[], int],
+    holder: Holder,
+    watch: Callable[[str], Awaitable[Audience | None]],
+    unwatched: Callable[[str], None],
+) -> None:
+    """Handle one relay until the other server closes it.
+
+    write, backlog: send a message; the number of unsent bytes. watch: the audience of a session that this server holds,
+    otherwise None. unwatched: called for a session that the relay no longer watches.
+    """
+    sinks: dict[str, tuple[Audience, RelaySink]] = {}
+
+    def answer(number: int, result: int | LobbyError | None) -> None:
+        """Send the result of an input. None sends nothing: the other server sends the input to the next holder."""
+        if isinstance(result, int):
+            write(encode_relay("taken", number, result))
+        elif result is not None:
+            write(encode_relay("refused", number, result.reason, result.message, result.field))
+
+    def submit(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
+        run = holder.runs.get(token)
+        if run is None:  # not restored yet, or held elsewhere: the other server asks the store again
+            write(encode_relay("gone", token))
+            return
+        try:
+            run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number))
+        except LobbyError as error:
+            answer(number, error)
+
+    try:
+        async for data in socket:
+            match decode_relay(data):
+                case ["watch", str(token)]:
+                    if token in sinks:  # a second sink would send every frame twice
+                        before, old = sinks.pop(token)
+                        before.sinks.discard(old)
+                    sink = RelaySink(token, write, backlog)
+                    watched = await watch(token)
+                    if watched is None:
+                        sink.send_gone()
+                    else:
+                        sinks[token] = watched, sink
+                        watched.add_sink(sink)
+                case ["unwatch", str(token)] if token in sinks:
+                    watched, sink = sinks.pop(token)
+                    watched.sinks.discard(sink)
+                    unwatched(token)
+                case ["act", int(number), str(token), int(seat), int(command), str(kind), dict(d)]:
+                    submit(number, token, seat, command, kind, d)
+                case unknown:
+                    log.warning("relay_message_unknown", word=str(unknown[:1]))
+    except (ConnectionClosed, msgspec.MsgspecError):
+        log.info("relay_closed")
+    finally:
+        for token, (watched, sink) in sinks.items():
+            watched.sinks.discard(sink)
+            unwatched(token)

@@ -1,0 +1,85 @@
+"""The HTTP calls about players: log in, the player's profile, leaderboards. This module must never log a secret."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import RateLimited
+from tussle.lobby.roles import Operation
+from tussle.server.http.backend import Backend
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, StrictRequest, bearer_of, client_address
+from tussle.server.http.responses import json_response
+from tussle.server.limits import RateLimit
+from tussle.server.modes.registry import get_mode
+
+__all__ = ["AccountRoutes", "LoginRequest"]
+
+
+class LoginRequest(StrictRequest, frozen=True):
+    """Without a secret: a guest. With a secret: the player of that name, created at the first login."""
+
+    name: str | None = None
+    secret: str | None = None
+    kind: Literal["person", "bot"] = "person"
+    skill: Annotated[str, msgspec.Meta(max_length=24)] = ""
+
+
+class AccountRoutes:
+    """The calls about players."""
+
+    def __init__(self, backend: Backend, requests: Requests) -> None:
+        settings = backend.settings
+        self._backend = backend
+        self._requests = requests
+        self._logins = RateLimit(settings.login_rate, 10 * settings.login_rate)
+        self._guesses = RateLimit(settings.guess_rate, 20 * settings.guess_rate)
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="POST", path="/api/login", operation=Operation.LOGIN, public=self.login, body=LoginRequest,
+                summary="Log in as a guest, or by name and secret", errors=(401, 409, 422),
+            ),
+            Endpoint(
+                path="/api/me", operation=Operation.PROFILE, handler=self.show_profile,
+                summary="The profile of the player who is logged in",
+            ),
+            Endpoint(
+                path="/api/leaderboard/{mode}", operation=Operation.LIST, public=self.show_leaderboard,
+                summary="Standings of a mode", errors=(404, 422),
+            ),
+        ]  # fmt: skip
+
+    async def login(self, request: Request) -> Response:
+        """Log in. Raises RateLimited for an address, or for a name whose secret is tried too often."""
+        if not self._logins.take(client_address(request), time.monotonic()):
+            raise RateLimited("too many logins from this address")
+        body = await self._requests.decode(request, LoginRequest)
+        if body.secret is not None and not self._guesses.take((body.name or "").lower(), time.monotonic()):
+            raise RateLimited("too many logins with a secret for this name")
+        login = await self._backend.accounts.login(
+            name=body.name, secret=body.secret, kind=body.kind, bearer=bearer_of(request), skill=body.skill
+        )
+        return json_response(
+            {
+                "player": login.player,
+                "name": login.name,
+                "token": login.token,
+                "expires_s": login.expires_s,
+                "guest": login.guest,
+            }
+        )
+
+    async def show_profile(self, _: Request, player: PlayerInfo) -> Response:
+        return json_response(await self._backend.standings.profile(player.player))
+
+    async def show_leaderboard(self, request: Request) -> Response:
+        mode = get_mode(request.path_params["mode"]).name
+        return json_response({"mode": mode, "rows": await self._backend.standings.leaderboard(mode)})

@@ -1,0 +1,50 @@
+"""What the HTTP API calls on its server. This module must never import the part of the server that runs sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tussle.lobby.accounts import Accounts
+from tussle.lobby.operators import Operators
+from tussle.lobby.seating import Seating
+from tussle.lobby.servers import HolderAddress
+from tussle.lobby.settings import Settings
+from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.standings import Standings
+from tussle.lobby.views import Views
+from tussle.server.metrics.telemetry import Telemetry
+
+__all__ = ["Backend"]
+
+
+class Backend(Protocol):
+    """The parts of a server; server/app.py implements it."""
+
+    settings: Settings
+    accounts: Accounts
+    seating: Seating
+    views: Views
+    operators: Operators
+    springs: SpringRuns
+    standings: Standings
+    telemetry: Telemetry
+    build: str
+
+    def address(self) -> HolderAddress:
+        """This server, as the holder of a session that starts here."""
+
+    def neighbours(self) -> Sequence[str]:
+        """Addresses of the other living servers of the realm."""
+
+    def bodies(self) -> dict[str, dict[str, Any]]:
+        """The bodies of the catalogue, by name."""
+
+    async def catalogue(self) -> dict[str, dict[str, Any]]:
+        """Bodies, materials and scenes, read from the store."""
+
+    def health(self) -> dict[str, Any]:
+        """The content of /healthz; ``ok`` is false while the server starts, drains or has lost its lease."""
+
+    def stop(self) -> None:
+        """Hand the sessions over and stop, as SIGTERM does."""

@@ -1,0 +1,188 @@
+"""The HTTP calls that reserve or give up a seat: find, open, join, observe, leave.
+
+A reservation is a ticket; the client takes the seat over the WebSocket. This module must never seat a player itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.addresses import socket_address
+from tussle.lobby.errors import Refused
+from tussle.lobby.roles import Operation
+from tussle.lobby.seating import SeatReservation
+from tussle.lobby.wire.messages import PROTOCOL
+from tussle.server.http.backend import Backend
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, StrictRequest, check_token
+from tussle.server.http.responses import json_response
+from tussle.server.modes.registry import get_mode
+
+__all__ = ["FindRequest", "JoinRequest", "LobbyRoutes", "OpenRequest", "SessionRequest"]
+
+Name = Annotated[str, msgspec.Meta(max_length=48)]
+
+ALTERNATES = 3
+"""Maximum number of other servers' addresses in a reservation."""
+
+ERRORS = (404, 409, 422)
+
+
+class FindRequest(StrictRequest, frozen=True):
+    """A seat in the oldest open lobby of that mode and size, or in a new one."""
+
+    mode: Name = "duel"
+    size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    body: Name = ""
+    ready: bool = True
+
+
+class OpenRequest(StrictRequest, frozen=True):
+    """A new lobby."""
+
+    mode: Name = "duel"
+    size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    body: Name = ""
+    ready: bool = False
+    private: bool = False
+    scene: str = ""
+    params: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class JoinRequest(StrictRequest, frozen=True):
+    """A seat in that lobby."""
+
+    session: str
+    body: Name = ""
+    ready: bool = False
+
+
+class SessionRequest(StrictRequest, frozen=True):
+    """The session that a call is about."""
+
+    session: str
+
+
+class LobbyRoutes:
+    """The calls about seats."""
+
+    def __init__(self, backend: Backend, requests: Requests) -> None:
+        self._backend = backend
+        self._requests = requests
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="POST", path="/api/find", operation=Operation.FIND, handler=self.find, body=FindRequest,
+                summary="A seat in an open lobby, or in a new one", errors=ERRORS,
+            ),
+            Endpoint(
+                method="POST", path="/api/open", operation=Operation.OPEN, handler=self.open, body=OpenRequest,
+                summary="Open a lobby and reserve its seat 0", errors=ERRORS,
+            ),
+            Endpoint(
+                method="POST", path="/api/join", operation=Operation.JOIN, handler=self.join, body=JoinRequest,
+                summary="A seat in that lobby, or a new ticket for the player's seat", errors=ERRORS,
+            ),
+            Endpoint(
+                method="POST", path="/api/observe", operation=Operation.WATCH, handler=self.observe,
+                body=SessionRequest, summary="A ticket to watch that session", errors=ERRORS,
+            ),
+            Endpoint(
+                method="POST", path="/api/leave", operation=Operation.RELEASE, handler=self.leave,
+                body=SessionRequest, summary="Give up the player's seat", errors=ERRORS,
+            ),
+        ]  # fmt: skip
+
+    async def find(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, FindRequest)
+        self._check_size(body.mode, body.size)
+        self._check_body(body.body)
+        reservation = await self._backend.seating.find(
+            player.player,
+            body.mode,
+            body.size,
+            body=body.body,
+            bodies=sorted(self._backend.bodies()),
+            ready=body.ready,
+            holder=self._backend.address(),
+        )
+        return self._reservation_response(request, reservation)
+
+    async def open(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, OpenRequest)
+        self._check_size(body.mode, body.size)
+        self._check_body(body.body)
+        reservation = await self._backend.seating.open(
+            player.player,
+            body.mode,
+            body.size,
+            body=body.body,
+            bodies=sorted(self._backend.bodies()),
+            ready=body.ready,
+            private=body.private,
+            holder=self._backend.address(),
+            scene=body.scene,
+            params=body.params,
+        )
+        return self._reservation_response(request, reservation)
+
+    async def join(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, JoinRequest)
+        self._check_body(body.body)
+        reservation = await self._backend.seating.join(
+            player.player,
+            check_token(body.session),
+            body=body.body,
+            bodies=sorted(self._backend.bodies()),
+            ready=body.ready,
+        )
+        return self._reservation_response(request, reservation)
+
+    async def observe(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, SessionRequest)
+        reservation = await self._backend.seating.observe(player.player, check_token(body.session))
+        return self._reservation_response(request, reservation)
+
+    async def leave(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, SessionRequest)
+        await self._backend.seating.leave(player.player, check_token(body.session))
+        return json_response({})
+
+    def _check_size(self, mode: str, size: int) -> None:
+        low, high = get_mode(mode).seats
+        high = min(high, self._backend.settings.max_seats)
+        if not low <= size <= high:
+            raise Refused(f"{mode} takes {low} to {high} seats", code="bad_size", field="size")
+
+    def _check_body(self, body: str) -> None:
+        if body and body not in self._backend.bodies():
+            raise Refused(
+                f"there is no body {body!r}; GET /api/catalogue lists them", code="unknown_body", field="body"
+            )
+
+    def _reservation_response(self, request: Request, seat: SeatReservation) -> Response:
+        def socket_of(url: str) -> str:
+            if url.startswith("/"):  # a path behind the proxy that the client came through
+                url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"
+            return socket_address(url)
+
+        servers = (self._backend.address().url, *self._backend.neighbours())
+        alternates = [url for url in servers if url != seat.holder_url][:ALTERNATES]
+        return json_response(
+            {
+                "session": seat.session,
+                "seat": seat.seat,
+                "role": seat.role,
+                "ticket": seat.ticket,
+                "ws_url": socket_of(seat.holder_url),
+                "servers": [socket_of(url) for url in alternates],
+                "protocol": PROTOCOL,
+                "build": self._backend.build,
+            }
+        )

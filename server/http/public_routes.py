@@ -1,0 +1,70 @@
+"""The HTTP calls that only read and need no login: sessions, the catalogue, health and metrics."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tussle.lobby.roles import Operation
+from tussle.server.http.backend import Backend
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import check_token
+from tussle.server.http.responses import json_response
+
+__all__ = ["PublicRoutes"]
+
+SESSIONS = 200
+"""Maximum number of sessions in one list."""
+
+
+class PublicRoutes:
+    """The calls that need no login."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                path="/api/sessions", operation=Operation.LIST, public=self.list_sessions, errors=(404, 422),
+                summary="Sessions that are open, running or ended",
+                query={"mode": "only of this mode", "status": "only in this status", "search": "in tokens and names"},
+            ),
+            Endpoint(
+                path="/api/sessions/{token}", operation=Operation.LIST, public=self.show_session,
+                summary="One session", errors=(404,),
+            ),
+            Endpoint(
+                path="/api/catalogue", operation=Operation.LIST, public=self.show_catalogue,
+                summary="Bodies, materials and scenes",
+            ),
+            Endpoint(
+                path="/healthz", operation=Operation.INSPECT, public=self.show_health,
+                summary="Whether this server accepts sessions",
+            ),
+            Endpoint(
+                path="/metrics", operation=Operation.INSPECT, public=self.show_metrics,
+                summary="Metrics in the Prometheus text format",
+            ),
+        ]  # fmt: skip
+
+    async def list_sessions(self, request: Request) -> Response:
+        query = request.query_params
+        views = await self._backend.views.sessions(
+            mode=query.get("mode"), status=query.get("status"), limit=SESSIONS, search=query.get("search", "")
+        )
+        return json_response({"sessions": views})
+
+    async def show_session(self, request: Request) -> Response:
+        return json_response(await self._backend.views.view(check_token(request.path_params["token"])))
+
+    async def show_catalogue(self, _: Request) -> Response:
+        return json_response(await self._backend.catalogue())
+
+    async def show_health(self, _: Request) -> Response:
+        health = self._backend.health()
+        return json_response(health, 200 if health["ok"] else 503)
+
+    async def show_metrics(self, _: Request) -> Response:
+        text = self._backend.telemetry.exposition()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

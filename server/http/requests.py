@@ -1,0 +1,89 @@
+"""Decoding and authentication of requests. This module must never change any state but that of the rate limits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from tussle.lobby.accounts import Accounts, PlayerInfo
+from tussle.lobby.errors import AuthError, NotFound, ProtocolError, RateLimited
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.settings import Settings
+from tussle.server.limits import RateLimit
+
+__all__ = ["Requests", "StrictRequest", "bearer_of", "check_token", "client_address"]
+
+Shape = TypeVar("Shape")
+
+BODY_S = 10.0
+"""The time in which the body of a request must arrive."""
+
+
+class StrictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON body of a request; a field that is not declared is refused."""
+
+
+class Requests:
+    """Reads the requests of one server within its limits."""
+
+    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+        self._max_body_bytes = settings.max_body_bytes
+        self._accounts = accounts
+        self._rate = RateLimit(settings.request_rate, 5 * settings.request_rate)
+
+    async def decode(self, request: Request, shape: type[Shape]) -> Shape:
+        """The body as ``shape``. Raises ProtocolError if it is too large, too slow or not valid."""
+        try:
+            return msgspec.json.decode(await self._read_body(request) or b"{}", type=shape)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(str(error), code="bad_request") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise ProtocolError("the body is not JSON", code="bad_json") from None
+
+    async def _read_body(self, request: Request) -> bytes:
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > self._max_body_bytes:
+            raise ProtocolError("the request is too large", code="too_large")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > self._max_body_bytes:
+                        raise ProtocolError("the request is too large", code="too_large")
+        except TimeoutError:
+            raise ProtocolError("the body did not arrive in time", code="too_slow") from None
+        except ClientDisconnect:
+            raise ProtocolError("the request was cut off", code="bad_request") from None
+        return bytes(body)
+
+    async def authenticate(self, request: Request) -> PlayerInfo:
+        """The player whose login the request has. Raises AuthError or RateLimited."""
+        token = bearer_of(request)
+        if token is None:
+            raise AuthError("log in first: POST /api/login gives a token", code="login_required")
+        player = await self._accounts.authenticate(token)
+        if not self._rate.take(player.player, time.monotonic()):
+            raise RateLimited("too many requests of this player")
+        return player
+
+
+def bearer_of(request: Request) -> str | None:
+    """The bearer token in the Authorization header."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def client_address(request: Request) -> str:
+    """The client's address; "" if it is not known."""
+    return request.client.host if request.client else ""
+
+
+def check_token(token: str) -> str:
+    """``token`` itself. Raises NotFound if it does not have the form of a session token."""
+    if not is_session_token(token):
+        raise NotFound(f"{token[:16]!r} is not a session token", code="no_such_session", field="session")
+    return token

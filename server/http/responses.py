@@ -1,0 +1,59 @@
+"""JSON responses and problem documents (RFC 9457).
+
+An error response must never be made by anything but ``problem_response``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+from starlette.responses import Response
+
+from tussle.lobby.errors import ClientError, LobbyError, StoreError
+
+__all__ = ["error_response", "json_response", "problem_response"]
+
+
+def json_response(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
+    """A response that is not cached. Structs are encoded as objects."""
+    return Response(
+        orjson.dumps(value, default=msgspec.to_builtins),
+        status,
+        media_type=media_type,
+        headers={"cache-control": "no-store"},
+    )
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    title: str = "",
+    kind: str = "about:blank",
+    field: str | None = None,
+) -> Response:
+    """A problem document. ``code`` is for programs; ``field`` names the invalid field; an empty title is ``detail``."""
+    document: dict[str, Any] = {
+        "type": kind, "title": title or detail, "status": status, "detail": detail, "code": code
+    }  # fmt: skip
+    if field is not None:
+        document["field"] = field
+    response = json_response(document, status, "application/problem+json")
+    if status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+def error_response(error: LobbyError) -> Response:
+    """The problem document of an error. Only errors of a client or of the store are described in ``detail``."""
+    return problem_response(
+        error.status,
+        error.reason,
+        error.message if isinstance(error, ClientError | StoreError) else "an error of the server",
+        title=type(error).__name__,
+        kind=f"urn:tussle:error:{error.reason}",
+        field=error.field,
+    )
