@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
