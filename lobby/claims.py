@@ -12,16 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tussle.lobby.lifecycle import Status
+from tussle.lobby.lifecycle import HELD
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo
-from tussle.lobby.session_scripts import status_argument
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event
 
 __all__ = ["Claims", "Recovered", "Unheld"]
 
-CLAIMABLE = status_argument((Status.STARTING, Status.RUNNING, Status.PAUSED))
 PAGE = 1000
 """Sessions of an index that are read at once."""
 
@@ -77,7 +75,7 @@ class Claims:
             if status is None:
                 continue
             if (server, nonce) == (holder.id, holder.nonce):
-                if status in (Status.STARTING, Status.RUNNING, Status.PAUSED):
+                if status in HELD:
                     ours.append((token, status))
             elif (server, nonce) not in living:
                 unheld.append(
@@ -96,7 +94,7 @@ class Claims:
                 keys.server(holder.id),
                 keys.servers,
             ],
-            [unheld.holder.id, unheld.holder.nonce, holder.id, holder.nonce, holder.url, CLAIMABLE],
+            [unheld.holder.id, unheld.holder.nonce, holder.id, holder.nonce, holder.url],
         )
         return bool(reply[1] == "1")
 

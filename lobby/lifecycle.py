@@ -6,7 +6,8 @@
      v        v          v           v          v
     timed_out            failed      ended | failed
 
-An illegal transition changes nothing: the scripts compare the stored status with SOURCES before they write.
+An illegal transition changes nothing. The
+Lua scripts run on this table: lobby/store/scripting.py writes it into each script that reads or changes a status.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ from enum import StrEnum
 
 from tussle.lobby.errors import Conflict
 
-__all__ = ["ENDED", "SOURCES", "TRANSITIONS", "LifecycleEvent", "Status", "advance"]
+__all__ = [
+    "ENDED",
+    "HELD",
+    "LIVE",
+    "SETTING_UP",
+    "SOURCES",
+    "TRANSITIONS",
+    "WAITING",
+    "LifecycleEvent",
+    "Status",
+    "advance",
+]
 
 
 class Status(StrEnum):
-    """What ``session:T`` says in its field ``status``."""
+    """The field ``status`` of ``session:T``."""
 
     OPEN = "open"
     FILLED = "filled"
@@ -32,7 +44,7 @@ class Status(StrEnum):
 
 
 class LifecycleEvent(StrEnum):
-    """What the lifecycle stream says in its field ``event``."""
+    """The field ``event`` of an entry of the lifecycle stream."""
 
     OPENED = "opened"
     FILLED = "filled"
@@ -68,13 +80,25 @@ TRANSITIONS: dict[tuple[Status, LifecycleEvent], Status] = {
     (S.PAUSED, E.FAILED): S.FAILED,
 }
 
+WAITING = frozenset({S.OPEN, S.FILLED})
+"""Statuses of a lobby: seats can be taken, left and readied."""
+
+SETTING_UP = WAITING | {S.STARTING}
+"""Statuses of the sessions in the index ``sessions:waiting``."""
+
+LIVE = frozenset({S.RUNNING, S.PAUSED})
+"""Statuses of a session whose world exists; those in the index ``sessions:running``."""
+
+HELD = LIVE | {S.STARTING}
+"""Statuses in which the holder may write, and in which another server may claim the session."""
+
 ENDED = frozenset({S.ENDED, S.TIMED_OUT, S.FAILED})
-"""Statuses after which the scripts refuse every write but the worker's."""
+"""Final statuses. The scripts refuse every write except the worker's."""
 
 SOURCES: dict[LifecycleEvent, frozenset[Status]] = {
     event: frozenset(source for (source, cause) in TRANSITIONS if cause is event) for event in LifecycleEvent
 }
-"""From which statuses an event may happen; passed to the scripts as arguments."""
+"""The statuses in which each event is legal."""
 
 
 def advance(status: Status, event: LifecycleEvent) -> Status:

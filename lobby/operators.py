@@ -11,6 +11,7 @@ from typing import Literal
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.errors import NotFound
+from tussle.lobby.lifecycle import HELD
 from tussle.lobby.roles import Role
 from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
@@ -50,7 +51,7 @@ class Operators:
         """End a session: a run without a result, also one that is being set up, as soon as it stands; a waiting lobby
         by sending everybody away. Raises NotFound; Conflict ``not_running`` when it ended meanwhile."""
         view = await self._views.view(session)
-        if view.status in ("starting", "running", "paused"):
+        if view.status in HELD:
             await self._operate(session, "end", by)
         else:
             for seat in view.seats:

@@ -16,9 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from tussle.lobby.errors import StoreError
-from tussle.lobby.lifecycle import SOURCES, LifecycleEvent, Status
+from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.servers import HolderAddress
-from tussle.lobby.session_scripts import status_argument
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
@@ -144,20 +143,22 @@ class Runs:
 
         Raises NotFound; Conflict ``not_starting``; Fenced when the session or the lease is another's.
         """
-        taken = await self._take_up(session, holder, Status.STARTING)
+        taken = await self._take_up(session, holder, "begin")
         return taken.fence, taken.members
 
     async def resume(self, session: str, holder: HolderAddress) -> Resumed:
         """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
-        return await self._take_up(session, holder, Status.RUNNING, Status.PAUSED)
+        return await self._take_up(session, holder, "resume")
 
-    async def _take_up(self, session: str, holder: HolderAddress, *allowed: Status) -> Resumed:
+    async def _take_up(
+        self, session: str, holder: HolderAddress, step: Literal["begin", "resume"]
+    ) -> Resumed:
         keys = self._keys
         mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
         reply = await self._store.run(
             "take_up",
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
-            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, status_argument(allowed)],
+            [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, step],
         )
         _, epoch, mode, size, scene, params, events_tick, *seats = reply
         fence = Fence(
@@ -331,9 +332,6 @@ class Runs:
         if event not in (LifecycleEvent.ENDED, LifecycleEvent.FAILED):
             raise ValueError(f"a run does not end as {event}")
         keys, session = self._keys, fence.session
-        sources = SOURCES[event]
-        if event is LifecycleEvent.ENDED:  # a lobby that ends has no holder to say so
-            sources -= SOURCES[LifecycleEvent.TIMED_OUT]
         for _ in range(FINISH_TRIES):
             members = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
             reply = await self._run(
@@ -342,7 +340,7 @@ class Runs:
                 [*(keys.session_player(session, p) for p in members), *(keys.player(p) for p in members)],
                 [
                     tick, event.value, reason, "" if result is None else msgspec.json.encode(result),
-                    status_argument(sources), len(members), *members,
+                    len(members), *members,
                     *_tick_args(events, fields or {}, {p: (seats or {}).get(p, {}) for p in members}),
                 ],
             )  # fmt: skip

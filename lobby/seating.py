@@ -20,6 +20,7 @@ import msgspec
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, LobbyFull, Refused
 from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
+from tussle.lobby.lifecycle import WAITING
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.session_scripts import SessionScripts, Shape
 from tussle.lobby.settings import Settings
@@ -335,7 +336,7 @@ class Seating:
             return None
         if shape is not None and await self._scripts.find_shape(session) == shape:
             status = await self._store.call("HGET", self._keys.session(session), "status")
-            if status in ("open", "filled"):
+            if status in WAITING:
                 return await self.join(player, session)
         raise Conflict(f"you are in session {session}; leave it first", code="in_session")
 

@@ -7,15 +7,14 @@ remembers them and each script needs one round trip. It must never cache anythin
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tussle.lobby.errors import NotFound
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.lifecycle import Status
 from tussle.lobby.store.store import Argument, Store
 
-__all__ = ["SessionScripts", "Shape", "status_argument"]
+__all__ = ["SessionScripts", "Shape"]
 
 Shape = tuple[str, int]
 """(mode, size) of a lobby."""
@@ -68,8 +67,3 @@ class SessionScripts:
         return await self.store.run(
             script, [*self.keys.for_scripts(session, mode, size), *keys], [*channels, *args]
         )
-
-
-def status_argument(statuses: Iterable[Status]) -> str:
-    """A set of statuses as a script's argument: ``,paused,running,``. The script looks for ``,status,`` in it."""
-    return "," + "".join(f"{status}," for status in sorted(statuses))

@@ -12,7 +12,7 @@ import msgspec
 
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
-from tussle.lobby.lifecycle import ENDED, Status
+from tussle.lobby.lifecycle import ENDED, LIVE, WAITING, Status
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event, ObserversData, SeatView, SessionView
@@ -27,8 +27,6 @@ READ_TRIES = 8
 
 OBSERVERS_NAMED = 12
 """Limit of the observers whose names a view has. All are counted."""
-
-WAITING = (Status.OPEN, Status.FILLED)
 
 _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
@@ -139,7 +137,7 @@ class Views:
             raise Refused(f"no such status: {status}", code="bad_status", field="status") from None
         if wanted in ENDED:
             return list(await self._store.call("ZRANGE", keys.ended, 0, last, "REV"))
-        if wanted in (Status.RUNNING, Status.PAUSED):
+        if wanted in LIVE:
             return list(await self._store.call("ZRANGE", keys.running, 0, last, "REV"))
         return list(await self._store.call("ZRANGE", keys.lobbies, 0, last))
 

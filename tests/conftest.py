@@ -27,7 +27,8 @@ from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary
-from tussle.lobby.store.store import Script, Store, load_scripts
+from tussle.lobby.store.scripting import Script, load_scripts
+from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
 from tussle.lobby.views import Views
 

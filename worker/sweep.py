@@ -25,11 +25,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
-from tussle.lobby.lifecycle import ENDED, SOURCES, LifecycleEvent, Status
+from tussle.lobby.lifecycle import ENDED, WAITING
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
-from tussle.lobby.session_scripts import SessionScripts, status_argument
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
@@ -150,7 +150,7 @@ class Sweep:
     async def _unhold(
         self, token: str, status: str, holder: HolderAddress, alive: Sequence[ServerInfo]
     ) -> str:
-        if status in (Status.OPEN, Status.FILLED):
+        if status in WAITING:
             if not alive:
                 return ""
             least = min(alive, key=lambda server: (server.sessions, server.id))
@@ -166,7 +166,6 @@ class Sweep:
 
     async def _fail(self, token: str, holder: HolderAddress) -> bool:
         keys = self._keys
-        sources = status_argument(SOURCES[LifecycleEvent.FAILED])
         for _ in range(TRIES):
             mode, size = await self._store.call("HMGET", keys.session(token), "mode", "size")
             if mode is None:
@@ -186,7 +185,6 @@ class Sweep:
                     holder.id,
                     holder.nonce,
                     "holder_lost",
-                    sources,
                     *members,
                 ],
             )

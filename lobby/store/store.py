@@ -13,12 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -48,11 +44,12 @@ from tussle.lobby.errors import (
     StoreError,
 )
 from tussle.lobby.store.keys import Keys
+from tussle.lobby.store.scripting import load_scripts
 
 if TYPE_CHECKING:
     from tussle.lobby.store.wakeups import Wakeups
 
-__all__ = ["REFUSALS", "SCHEMA", "Link", "Script", "Store", "load_scripts"]
+__all__ = ["REFUSALS", "SCHEMA", "Link", "Store"]
 
 SCHEMA = 1
 """The number of the stored layout, in ``meta``. Raised with a migration, never without."""
@@ -86,43 +83,6 @@ REFUSALS: dict[str, type[LobbyError]] = {
     "unknown_player": AuthError,
 }
 """What each refusal of a script is, for its caller. The only place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script with its parts written out, and the digest that the store knows it by."""
-
-    name: str
-    text: str
-    sha: str
-
-    @classmethod
-    def of(cls, name: str, text: str) -> Self:
-        return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
-
-
-@cache
-def load_scripts() -> dict[str, Script]:
-    """Every script of lobby/store/scripts; ``--@include part`` is replaced by parts/part.lua, once."""
-    folder = Path(__file__).with_name("scripts")
-
-    def expand(text: str, seen: set[str]) -> str:
-        def part(match: re.Match[str]) -> str:
-            name = match[1]
-            if name in seen:
-                return ""
-            seen.add(name)
-            return expand((folder / "parts" / f"{name}.lua").read_text(), seen)
-
-        return INCLUDE.sub(part, text)
-
-    return {
-        path.stem: Script.of(path.stem, expand(path.read_text(), set()))
-        for path in sorted(folder.glob("*.lua"))
-    }
 
 
 class Link:
@@ -180,18 +140,31 @@ class Store:
             raise StoreError(f"not an address of a store: {shown}: {error}", code="bad_address") from None
 
     @classmethod
-    async def connect(cls, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> Self:
-        """Connect and check version and schema. Raises StoreError with code ``store_unavailable``, ``store_too_old``
-        or ``schema_mismatch``; nothing is left open then."""
+    async def connect(
+        cls,
+        url: str,
+        realm: str,
+        *,
+        timeout_s: float = 5.0,
+        connections: int = 32,
+        check_schema: bool = True,
+    ) -> Self:
+        """Connect and check the version and, except for a migration, the schema.
+
+        Raises StoreError with code ``store_unavailable``, ``store_too_old`` or ``schema_mismatch``; no connection is
+        left open then.
+        """
         store = cls(url, realm, timeout_s=timeout_s, connections=connections)
         try:
-            await store._check()
+            await store._check_version()
+            if check_schema:
+                await store._check_schema()
         except BaseException:
             await store.close()
             raise
         return store
 
-    async def _check(self) -> None:
+    async def _check_version(self) -> None:
         info = str(await self.call("INFO", "server"))
         if "cluster_enabled:1" in str(await self.call("INFO", "cluster")):
             self._cluster = {self.url}
@@ -202,6 +175,8 @@ class Store:
             raise StoreError(
                 f"the store has version {found}; Redis 7, Valkey or newer is needed", code="store_too_old"
             )
+
+    async def _check_schema(self) -> None:
         await self.call("HSETNX", self.keys.meta, "schema", SCHEMA)
         schema = int(await self.call("HGET", self.keys.meta, "schema"))
         if schema != SCHEMA:

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
-from tussle.lobby.lifecycle import ENDED, Status
+from tussle.lobby.lifecycle import ENDED, WAITING, Status
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
 from tussle.lobby.views import Views
@@ -265,7 +265,7 @@ class Relays:
         at, status = await self._views.holder_of(token)
         if status in ENDED:
             raise Conflict("the session is over", code="over")
-        if status in (Status.OPEN, Status.FILLED):
+        if status in WAITING:
             raise Conflict("the session has not begun", code="waiting")
         if at.id == self._holder.address.id:
             if status != Status.STARTING:

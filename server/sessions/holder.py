@@ -19,7 +19,7 @@ import msgspec
 
 from tussle.lobby.claims import Claims, Unheld
 from tussle.lobby.errors import CloseCode, Fenced, LobbyError, ScriptError, SolverFailed, StoreError
-from tussle.lobby.lifecycle import LifecycleEvent, Status
+from tussle.lobby.lifecycle import WAITING, LifecycleEvent, Status
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
@@ -280,7 +280,7 @@ class Holder:
         )
 
     async def _claim(self, one: Unheld) -> None:
-        if one.status in (Status.OPEN, Status.FILLED):
+        if one.status in WAITING:
             await self._claims.rehome(one.session, one.holder, self.address)
             return
         if not await self._claims.claim(one, self.address):

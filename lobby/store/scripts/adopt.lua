@@ -1,3 +1,4 @@
+--@include lifecycle
 -- A session that no index knows: back on the index of its status; or, when only parts of it are left, an end of
 -- life for them.
 --
@@ -12,11 +13,11 @@ if redis.call('ZSCORE', waiting_key, token) or redis.call('ZSCORE', running_key,
 end
 local about = redis.call('HMGET', session_key, 'status', 'opened_at', 'started_at', 'ended_at')
 local status = about[1]
-if status == 'open' or status == 'filled' or status == 'starting' then
+if SETTING_UP[status] then
     redis.call('ZADD', waiting_key, about[2], token)
     return {'OK', 'indexed'}
 end
-if status == 'running' or status == 'paused' then
+if LIVE[status] then
     redis.call('ZADD', running_key, about[3], token)
     return {'OK', 'indexed'}
 end

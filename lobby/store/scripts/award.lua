@@ -1,3 +1,4 @@
+--@include lifecycle
 -- Gives the players of an ended session their experience and ratings, once.
 --
 -- KEYS 1 session, 2 leaderboard of its mode, 3.. player of each
@@ -6,7 +7,7 @@
 -- Returns {OK, 1} | {OK, 0}: was done before, or nothing to do | {RETRY}: a rating is another by now
 local session_key, leaderboard_key = KEYS[1], KEYS[2]
 local about = redis.call('HMGET', session_key, 'status', 'awarded')
-if about[1] ~= 'ended' or about[2] then
+if about[1] ~= STATUS.ENDED or about[2] then
     return {'OK', '0'}
 end
 local mode = ARGV[1]

@@ -1,4 +1,5 @@
 --@include events
+--@include lifecycle
 -- Appends a line of chat, once per command id.
 --
 -- KEYS 1 session, 2 session events, 3 session player
@@ -10,7 +11,7 @@ local status = about[1]
 if not status then
     return refuse('not_found', 'no such session')
 end
-if status == 'ended' or status == 'timed_out' or status == 'failed' then
+if ENDED[status] then
     return refuse('ended', 'the session has ended')
 end
 local member = redis.call('HMGET', member_key, 'seat', 'name', 'left', 'chat_id')

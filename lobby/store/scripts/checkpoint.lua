@@ -6,7 +6,7 @@
 --      7.. name, value of further fields of the session
 -- Returns {OK, 1} | {OK, 0}: a newer one stands | ERR fenced
 local session_key, checkpoint_key = KEYS[1], KEYS[2]
-local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',starting,running,paused,')
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], HELD)
 if refusal then
     return refusal
 end

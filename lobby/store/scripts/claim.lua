@@ -1,9 +1,10 @@
 --@include turn_clock
+--@include lifecycle
 -- A session whose holder is dead gets another one. Its turn clock stands as of when it was last held, until the world
 -- stands again.
 --
 -- KEYS 1 session, 2 lease of the old holder, 3 lease of the new one, 4 servers
--- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url, 6 statuses that may be claimed, between commas
+-- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url
 -- Returns {OK, 1} | {OK, 0}: it is over, was claimed by another, or the old holder lives
 --      | ERR fenced: the new holder has no lease
 local session_key, old_lease, new_lease, servers_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -11,7 +12,7 @@ if redis.call('HGET', new_lease, 'nonce') ~= ARGV[4] then
     return refuse('fenced', 'the lease of this server is gone')
 end
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
-if not about[1] or not string.find(ARGV[6], ',' .. about[1] .. ',', 1, true)
+if not HELD[about[1]]
     or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] or redis.call('HGET', old_lease, 'nonce') == ARGV[2] then
     return {'OK', '0'}
 end

@@ -1,4 +1,5 @@
 --@include seating
+--@include lifecycle
 -- A connection takes up a place, by a ticket (used once) or by a resume token (which rotates). The session starts
 -- here if everyone else was ready. After the end it only answers.
 --
@@ -47,7 +48,7 @@ else
     if member[10] and tonumber(member[10]) > tonumber(last_id) then
         last_id = member[10]
     end
-    if status ~= 'ended' and status ~= 'timed_out' and status ~= 'failed' then
+    if not ENDED[status] then
         if member[5] == '1' and member[6] ~= ARGV[6] then
             replaced = member[6] or ''
         end
@@ -55,7 +56,7 @@ else
             'resume_before', before)
         rotated = '1'
         redis.call('ZREM', deadlines_key, seat_timer(player))
-        if status == 'open' or status == 'filled' then
+        if WAITING[status] then
             await_member(member_key, player)
         end
         emit('seat_connected', {seat = tonumber(seat), player = player, conn = ARGV[6]})

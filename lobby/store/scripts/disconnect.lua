@@ -1,4 +1,5 @@
 --@include seating
+--@include lifecycle
 -- A connection is gone. Does nothing if the seat has a newer one. In a waiting lobby the seat is kept for a while.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 session player
@@ -8,12 +9,12 @@ local member_key = KEYS[13]
 local player = ARGV[4]
 local status = redis.call('HGET', session_key, 'status')
 local member = redis.call('HMGET', member_key, 'seat', 'conn', 'connected', 'left')
-if not status or status == 'ended' or status == 'timed_out' or status == 'failed'
+if not status or ENDED[status]
     or member[2] ~= ARGV[5] or member[3] ~= '1' or member[4] == '1' then
     return {'OK', '0'}
 end
 redis.call('HSET', member_key, 'connected', '0')
-if status == 'open' or status == 'filled' then
+if WAITING[status] then
     await_member(member_key, player)
     redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[6])), seat_timer(player))
 end

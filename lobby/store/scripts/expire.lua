@@ -1,4 +1,5 @@
 --@include session
+--@include lifecycle
 -- Sets the end of life of every key of a session that is over, and cleans the indexes. Repeating it changes nothing.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13.. every key that it may own
@@ -6,7 +7,7 @@
 -- Returns {OK, 1} | {OK, 0}: it is gone, or not over | {RETRY}: other members than those
 local about = redis.call('HMGET', session_key, 'status', 'ended_at')
 local status = about[1]
-if status ~= 'ended' and status ~= 'timed_out' and status ~= 'failed' then
+if not ENDED[status] then
     return {'OK', '0'}
 end
 if redis.call('SCARD', players_key) ~= #ARGV - 4 then

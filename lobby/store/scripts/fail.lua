@@ -2,20 +2,17 @@
 -- A run whose holder is gone for good ends as failed. For the sweep.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 lease of the holder, 14.. player of each member
--- ARGV 1-3 the session, 4 holder, 5 its nonce, 6 reason, 7 statuses that failed may come from, between commas,
---      8.. players of the members
+-- ARGV 1-3 the session, 4 holder, 5 its nonce, 6 reason, 7.. players of the members
 -- Returns {OK, 1} | {OK, 0}: it is over, or somebody holds it | {RETRY}: other members than those
 local lease_key = KEYS[13]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
-if not about[1] or not string.find(ARGV[7], ',' .. about[1] .. ',', 1, true)
+if not status_after(about[1], EVENT.FAILED)
     or about[2] ~= ARGV[4] or about[3] ~= ARGV[5] or redis.call('HGET', lease_key, 'nonce') == ARGV[5] then
     return {'OK', '0'}
 end
-if not free_members(14, 8) then
+if not free_members(14, 7) then
     return {'RETRY'}
 end
 local at = now_ms()
-close_session('failed', ARGV[6], at)
-emit('failed', {at = at, reason = ARGV[6]})
-announce('failed', at)
+close_session(about[1], EVENT.FAILED, ARGV[6], at)
 return {'OK', '1'}

@@ -6,7 +6,7 @@
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 new holder, 5 its nonce, 6 its url, 7 session token
 -- Returns {OK, 1} | {OK, 0}: the new holder has no lease; nothing changed | ERR fenced
 local session_key, lease_key, lifecycle_key = KEYS[1], KEYS[2], KEYS[3]
-local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end

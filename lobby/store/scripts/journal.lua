@@ -6,7 +6,7 @@
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 tick, 5 number of the first entry, 6.. entries
 -- Returns {OK, entries written} | ERR fenced, journal_differs
 local session_key, journal_key = KEYS[1], KEYS[2]
-local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end

@@ -27,7 +27,7 @@ if ARGV[18] == '1' then
 end
 
 local at = now_ms()
-redis.call('HSET', session_key, 'status', 'open', 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
+redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
     'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
     'round', '0', 'turn', '0', 'events_tick', '-1')
@@ -36,7 +36,7 @@ if ARGV[9] == '0' then
     redis.call('ZADD', open_key, whole(at), token)
 end
 redis.call('ZADD', deadlines_key, whole(at + tonumber(ARGV[13])), lobby_timer())
-announce('opened', at)
+announce(EVENT.OPENED, at)
 local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
 return {'OK', whole(seat)}

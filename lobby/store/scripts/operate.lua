@@ -11,26 +11,27 @@ local status = redis.call('HGET', session_key, 'status')
 if not status then
     return refuse('not_found', 'no such session')
 end
-local running = status == 'running'
-if not running and status ~= 'paused' and not (status == 'starting' and ARGV[4] == 'end') then
+if not LIVE[status] and not (status == STATUS.STARTING and ARGV[4] == 'end') then
     return refuse('not_running', 'the session is ' .. status)
 end
 local at = now_ms()
 if ARGV[4] == 'pause' then
+    local paused = status_after(status, EVENT.PAUSED)
+    if not paused then
+        return {'OK', '0'}
+    end
+    redis.call('HSET', session_key, 'status', paused)
+    stop_turn(session_key, at)
+    emit('session_paused', {at = at, by = ARGV[5]})
+    announce(EVENT.PAUSED, at)
+elseif ARGV[4] == 'resume' then
+    local running = status_after(status, EVENT.RUNNING)
     if not running then
         return {'OK', '0'}
     end
-    redis.call('HSET', session_key, 'status', 'paused')
-    stop_turn(session_key, at)
-    emit('session_paused', {at = at, by = ARGV[5]})
-    announce('paused', at)
-elseif ARGV[4] == 'resume' then
-    if running then
-        return {'OK', '0'}
-    end
-    redis.call('HSET', session_key, 'status', 'running')
+    redis.call('HSET', session_key, 'status', running)
     emit('session_resumed', {at = at, by = ARGV[5]})
-    announce('running', at)
+    announce(EVENT.RUNNING, at)
 else
     redis.call('HSET', session_key, 'end_asked', '1')
     emit('end_asked', {at = at, by = ARGV[5]})

@@ -7,7 +7,7 @@
 -- Returns {OK, first v, last v, turn_ends_at, 0} | the same with 1: that tick was published before, nothing changed
 --      | ERR fenced
 local session_key, events_key = KEYS[1], KEYS[2]
-local refusal = check_fence(session_key, ARGV[2], ARGV[3], ARGV[4], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[2], ARGV[3], ARGV[4], LIVE)
 if refusal then
     return refusal
 end

@@ -10,7 +10,7 @@
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 1 if exact else 0, 9 ticks computed again, 10 inputs lost
 -- Returns {OK, v of the event, turn_ends_at, ms since it was last held} | ERR fenced
 local journal_key, tick = KEYS[13], tonumber(ARGV[7])
-local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], LIVE)
 if refusal then
     return refusal
 end

@@ -1,3 +1,4 @@
+--@include lifecycle
 -- A waiting lobby whose holder is gone gets another one.
 --
 -- KEYS 1 session, 2 lease of the old holder
@@ -5,7 +6,7 @@
 -- Returns {OK, 1} | {OK, 0}: it waits no longer, was rehomed by another, or the old holder lives
 local session_key, lease_key = KEYS[1], KEYS[2]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
-if (about[1] ~= 'open' and about[1] ~= 'filled') or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] then
+if not WAITING[about[1]] or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] then
     return {'OK', '0'}
 end
 if redis.call('HGET', lease_key, 'nonce') == ARGV[2] then

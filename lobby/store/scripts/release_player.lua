@@ -1,3 +1,4 @@
+--@include lifecycle
 -- Unbinds a player from a session that is over, gone or no longer has it.
 --
 -- KEYS 1 player, 2 session, 3 session players, 4 session player
@@ -8,7 +9,7 @@ if redis.call('HGET', player_key, 'session') ~= ARGV[1] then
     return {'OK', '0'}
 end
 local status = redis.call('HGET', session_key, 'status')
-local over = not status or status == 'ended' or status == 'timed_out' or status == 'failed'
+local over = not status or ENDED[status]
 local member = redis.call('SISMEMBER', players_key, ARGV[2]) == 1
     and redis.call('HGET', member_key, 'left') ~= '1'
 if member and not over then

@@ -5,20 +5,23 @@
 -- KEYS 1-12 the session (parts/session.lua)
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 specification (bytes)
 -- Returns {OK, v of the event, started_at} | ERR fenced
-local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], ',starting,running,')
+local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], HELD)
 if refusal then
     return refusal
 end
 local about = redis.call('HMGET', session_key, 'status', 'running_v', 'started_at')
-if about[1] == 'running' then
+if about[1] == STATUS.RUNNING then
     return {'OK', about[2], about[3]}
 end
+if about[1] ~= STATUS.STARTING then
+    return refuse('fenced', 'the session is ' .. about[1])
+end
 local at = now_ms()
-redis.call('HSET', session_key, 'status', 'running', 'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])
+redis.call('HSET', session_key, 'status', status_after(about[1], EVENT.RUNNING), 'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])
 redis.call('ZREM', waiting_key, token)
 redis.call('ZREM', deadlines_key, lobby_timer())
 redis.call('ZADD', running_key, whole(at), token)
-local v = emit('running', {at = at})
+local v = emit(EVENT.RUNNING, {at = at})
 redis.call('HSET', session_key, 'running_v', whole(v))
-announce('running', at)
+announce(EVENT.RUNNING, at)
 return {'OK', whole(v), whole(at)}

@@ -32,7 +32,7 @@ end
 if redis.call('HEXISTS', player_key, 'kind') == 0 then
     return refuse('unknown_player', 'no such player')
 end
-if status == 'ended' or status == 'timed_out' or status == 'failed' then
+if ENDED[status] then
     redis.call('ZREM', open_key, token)
     return refuse('ended', 'the session has ended')
 end
@@ -41,7 +41,7 @@ if redis.call('SISMEMBER', players_key, player) == 1 then
     if member[2] == '1' then
         return refuse('left', 'you have left this session')
     end
-    if member[3] ~= '1' and (status == 'open' or status == 'filled') then
+    if member[3] ~= '1' and WAITING[status] then
         redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[8])), seat_timer(player))
     end
     return seated(member[1])
@@ -51,11 +51,11 @@ if bound then
     return refuse('in_session', bound)
 end
 local due = redis.call('ZSCORE', deadlines_key, lobby_timer())
-if status == 'open' and (not due or tonumber(due) <= now_ms()) then
+if status == STATUS.OPEN and (not due or tonumber(due) <= now_ms()) then
     redis.call('ZREM', open_key, token)
     return {'GONE'}
 end
-if status ~= 'open' or redis.call('HLEN', seats_key) >= tonumber(about[2]) then
+if status ~= STATUS.OPEN or redis.call('HLEN', seats_key) >= tonumber(about[2]) then
     redis.call('ZREM', open_key, token)
     return {'FULL'}
 end

@@ -6,7 +6,7 @@
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 what the holder knows to be left of the turn [ms], or '' if it does not
 -- Returns {OK, turn_ends_at, the time now} | ERR fenced
 local session_key = KEYS[1]
-local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end

@@ -3,19 +3,19 @@
 -- earlier claim is void.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 lease of the server
--- ARGV 1-3 the session, 4 server, 5 its nonce, 6 statuses that it may be in, between commas
+-- ARGV 1-3 the session, 4 server, 5 its nonce, 6 'begin': the session is starting, or 'resume': it is live
 -- Returns {OK, epoch, mode, size, scene, params, events_tick, seat, player, seat, player, ...}
---      | ERR not_found, not_starting (only that is allowed), not_running, fenced
+--      | ERR not_found, not_starting ('begin'), not_running ('resume'), fenced
 local lease_key = KEYS[13]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'mode', 'size', 'scene', 'params',
     'events_tick')
 if not about[1] then
     return refuse('not_found', 'no such session')
 end
-if not string.find(ARGV[6], ',' .. about[1] .. ',', 1, true) then
-    if ARGV[6] == ',starting,' then
-        return refuse('not_starting', 'the session is ' .. about[1])
-    end
+if ARGV[6] == 'begin' and about[1] ~= STATUS.STARTING then
+    return refuse('not_starting', 'the session is ' .. about[1])
+end
+if ARGV[6] == 'resume' and not LIVE[about[1]] then
     return refuse('not_running', 'the session is ' .. about[1])
 end
 if about[2] ~= ARGV[4] or about[3] ~= ARGV[5] then

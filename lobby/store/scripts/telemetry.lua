@@ -6,7 +6,7 @@
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 live channel, 5 batches kept, 6 timestamp, 7 readings (JSON), 8 sensor_info (JSON)
 -- Returns {OK, n} | ERR fenced
 local session_key, telemetry_key = KEYS[1], KEYS[2]
-local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], ',running,paused,')
+local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end

@@ -10,13 +10,13 @@ if not due or tonumber(due) > tonumber(ARGV[4]) then
 end
 local status = redis.call('HGET', session_key, 'status')
 local event, reason = nil, nil
-if status == 'open' or status == 'filled' then
-    event, reason = 'timed_out', 'nobody_came'
-    if status == 'filled' then
+if WAITING[status] then
+    event, reason = EVENT.TIMED_OUT, 'nobody_came'
+    if status == STATUS.FILLED then
         reason = 'not_ready'
     end
-elseif status == 'starting' then
-    event, reason = 'failed', 'not_started'
+elseif status == STATUS.STARTING then
+    event, reason = EVENT.FAILED, 'not_started'
 else
     redis.call('ZREM', deadlines_key, lobby_timer())
     return {'OK', ''}
@@ -25,7 +25,5 @@ if not free_members(13, 5) then
     return {'RETRY'}
 end
 local at = now_ms()
-close_session(event, reason, at)
-emit(event, {at = at, reason = reason})
-announce(event, at)
+close_session(status, event, reason, at)
 return {'OK', event}

@@ -4,7 +4,7 @@
 -- KEYS 1 session, 2 journal
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 first tick to keep
 -- Returns {OK, entries removed} | ERR fenced
-local refusal = check_fence(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ',starting,running,paused,')
+local refusal = check_fence(KEYS[1], ARGV[1], ARGV[2], ARGV[3], HELD)
 if refusal then
     return refusal
 end

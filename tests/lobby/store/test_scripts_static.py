@@ -13,8 +13,10 @@ import pytest
 
 from tests.support.paths import ROOT
 from tussle import lobby
+from tussle.lobby import lifecycle
 from tussle.lobby.lifecycle import TRANSITIONS, LifecycleEvent, Status
-from tussle.lobby.store.store import REFUSALS, load_scripts
+from tussle.lobby.store.scripting import load_scripts
+from tussle.lobby.store.store import REFUSALS
 
 FOLDER = Path(lobby.__file__ or "").parent / "store" / "scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
@@ -164,15 +166,52 @@ def test_every_refusal_is_in_the_table() -> None:
     assert used <= set(REFUSALS), used - set(REFUSALS)
 
 
-def test_lifecycle_words_in_scripts() -> None:
-    """Every event that a script announces is one of the lifecycle, every status that it sets is one of the table."""
-    text = "".join(code(path.read_text()) for path in FOLDER.rglob("*.lua"))
-    assert set(re.findall(r"announce\('(\w+)'", text)) <= {event.value for event in LifecycleEvent}
-    statuses = set(re.findall(r"'HSET', session_key, 'status', '(\w+)'", text)) | set(
-        re.findall(r"close_session\('(\w+)'", text)
-    )
-    assert statuses <= {status.value for status in Status}
-    assert {source for source, _ in TRANSITIONS} <= set(Status)
+STATUSES = "|".join(status.value for status in Status)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.lua")), ids=lambda path: path.stem)
+def test_no_script_spells_a_status(path: Path) -> None:
+    """Statuses and lifecycle events come from lobby/lifecycle.py; an error code may share the word."""
+    text = re.sub(r"refuse\('\w+'", "", code(path.read_text()))
+    assert re.findall(rf"',?(?:{STATUSES}),?'", text) == [], path
+    assert not re.findall(r"announce\('", text), "an event that is spelled"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_uses_the_lifecycle_includes_it(name: str) -> None:
+    """Each name of the generated part is defined before its first use."""
+    text = code(load_scripts()[name].text)
+    for word in (
+        "STATUS",
+        "EVENT",
+        "WAITING",
+        "SETTING_UP",
+        "HELD",
+        "LIVE",
+        "ENDED",
+        "TRANSITIONS",
+        "status_after",
+    ):
+        uses = [match.start() for match in re.finditer(rf"(?<![.\w']){word}\b(?! = ')", text)]
+        if uses:
+            definition = re.search(rf"^local (?:function )?{word}\b", text, re.MULTILINE)
+            assert definition is not None and definition.start() < uses[0], word
+
+
+def test_lua_has_the_transitions_of_python() -> None:
+    """The generated table, read back, is TRANSITIONS; the sets have the members that they have in Python."""
+    text = load_scripts()["unseat"].text
+    table = text[text.index("local TRANSITIONS = {") : text.index("local function status_after")]
+    found = {
+        (Status(source), LifecycleEvent(event)): Status(target)
+        for source, row in re.findall(r"(\w+) = \{([^{}]*)\}", table)
+        for event, target in re.findall(r"(\w+) = '(\w+)'", row)
+    }
+    assert found == TRANSITIONS
+    for name, members in (("WAITING", lifecycle.WAITING), ("HELD", lifecycle.HELD)):
+        line = re.search(rf"^local {name} = \{{(.*)\}}$", text, re.MULTILINE)
+        assert line is not None
+        assert {Status(word) for word in re.findall(r"(\w+) = true", line[1])} == members
 
 
 def test_keys_are_spelled_in_keys_only() -> None:

@@ -10,7 +10,8 @@ from tests.conftest import World
 from tussle.lobby.errors import Conflict, StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
-from tussle.lobby.store.store import REFUSALS, SCHEMA, Store, load_scripts
+from tussle.lobby.store.scripting import load_scripts
+from tussle.lobby.store.store import REFUSALS, SCHEMA, Store
 from tussle.lobby.store.wakeups import RECONNECTED
 
 

@@ -1,7 +1,8 @@
 --@include events
+--@include lifecycle
 -- The fence: only the server that holds a session, in its present claim, may write as its holder.
 
--- nil, or a refusal. allowed: statuses between commas, as in ',running,paused,'.
+-- nil, or a refusal. allowed: a set of statuses (LIVE, HELD); nil for any.
 local function check_fence(session_key, server, nonce, epoch, allowed)
     local stored = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'epoch')
     if not stored[1] then
@@ -10,7 +11,7 @@ local function check_fence(session_key, server, nonce, epoch, allowed)
     if stored[2] ~= server or stored[3] ~= nonce or stored[4] ~= epoch then
         return refuse('fenced', 'another server holds the session')
     end
-    if not string.find(allowed, ',' .. stored[1] .. ',', 1, true) then
+    if allowed and not allowed[stored[1]] then
         return refuse('fenced', 'the session is ' .. stored[1])
     end
     return nil

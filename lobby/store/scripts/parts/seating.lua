@@ -7,21 +7,22 @@ local function issue_ticket(ticket_key, player, seat, role, ttl_ms)
         cjson.encode({session = token, player = player, seat = seat, role = role}), 'PX', ttl_ms)
 end
 
--- filled -> starting, once nobody is awaited any more. Returns whether it happened.
+-- Starts the session once no member is awaited. Returns whether it happened.
 local function start_if_ready()
-    if redis.call('HGET', session_key, 'status') ~= 'filled' or redis.call('SCARD', awaited_key) > 0 then
+    local starting = status_after(redis.call('HGET', session_key, 'status'), EVENT.STARTING)
+    if not starting or redis.call('SCARD', awaited_key) > 0 then
         return false
     end
     local about = redis.call('HMGET', session_key, 'size', 'timeout_ms', 'holder')
     local at = now_ms()
-    redis.call('HSET', session_key, 'status', 'starting', 'starting_at', whole(at))
+    redis.call('HSET', session_key, 'status', starting, 'starting_at', whole(at))
     redis.call('DEL', order_key)
     for seat = 0, tonumber(about[1]) - 1 do
         redis.call('RPUSH', order_key, redis.call('HGET', seats_key, whole(seat)))
     end
     redis.call('ZADD', deadlines_key, whole(at + tonumber(about[2])), lobby_timer())
-    emit('starting', {at = at, holder = about[3]})
-    announce('starting', at)
+    emit(EVENT.STARTING, {at = at, holder = about[3]})
+    announce(EVENT.STARTING, at)
     return true
 end
 
@@ -76,10 +77,10 @@ local function take_seat(player_key, member_key, player, body, wishes, ready, re
     emit('seat_taken', {seat = seat, player = player, name = who[1] or '', kind = who[2] or 'person',
         body = body, ready = ready == '1'})
     if redis.call('HLEN', seats_key) == size then
-        redis.call('HSET', session_key, 'status', 'filled')
+        redis.call('HSET', session_key, 'status', status_after(STATUS.OPEN, EVENT.FILLED))
         redis.call('ZREM', open_key, token)
-        emit('filled', {size = size})
-        announce('filled', at)
+        emit(EVENT.FILLED, {size = size})
+        announce(EVENT.FILLED, at)
     end
     return seat
 end

@@ -1,4 +1,5 @@
 --@include events
+--@include lifecycle
 -- What every script on a whole session shares.
 --
 -- KEYS 1 session, 2 session players, 3 seats, 4 awaited, 5 order, 6 session events, 7 waiting index,
@@ -41,14 +42,18 @@ local function free_player(player_key)
     end
 end
 
--- Moves the session to its last status. The caller has freed the players.
-local function close_session(status, reason, at)
-    redis.call('HSET', session_key, 'status', status, 'reason', reason, 'ended_at', whole(at), 'turn_ends_at', '0')
+-- Ends the session by an event that is legal in its status, appends the event and announces it. The caller has freed
+-- the players. Returns the v of the event.
+local function close_session(status, event, reason, at)
+    redis.call('HSET', session_key, 'status', status_after(status, event), 'reason', reason, 'ended_at', whole(at), 'turn_ends_at', '0')
     redis.call('ZREM', waiting_key, token)
     redis.call('ZREM', open_key, token)
     redis.call('ZREM', running_key, token)
     redis.call('ZREM', deadlines_key, lobby_timer())
     redis.call('ZADD', ended_key, whole(at), token)
+    local v = emit(event, {at = at, reason = reason})
+    announce(event, at)
+    return v
 end
 
 -- Frees members whose player keys are KEYS[first] and on, ids in ARGV[first_id] and on. False: they are not the

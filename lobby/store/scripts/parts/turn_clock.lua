@@ -1,4 +1,5 @@
 --@include clock
+--@include lifecycle
 -- The turn clock of a session. While it runs, turn_ends_at says when the turn ends; while it stands (the session is
 -- paused, or nobody has stood its world up yet) turn_left_ms says what is left of it.
 
@@ -6,7 +7,7 @@
 local function begin_turn(session_key, at, length_ms)
     local ends_at = at + tonumber(length_ms)
     redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at))
-    if redis.call('HGET', session_key, 'status') == 'paused' then
+    if redis.call('HGET', session_key, 'status') == STATUS.PAUSED then
         redis.call('HSET', session_key, 'turn_left_ms', length_ms)
     else
         redis.call('HDEL', session_key, 'turn_left_ms')
@@ -38,7 +39,7 @@ local function start_turn(session_key, at)
     end
     local ends_at = whole(at + tonumber(clock[3]))
     redis.call('HSET', session_key, 'turn_ends_at', ends_at)
-    if clock[1] ~= 'paused' then
+    if clock[1] ~= STATUS.PAUSED then
         redis.call('HDEL', session_key, 'turn_left_ms')
     end
     return ends_at
