@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "spring": ("tussle.cli.spring", "Begin a run of the spring-damper and follow it."),
     "redis": ("tussle.cli.redis", "Look into the store, without redis-cli."),
     "seed": ("tussle.cli.processes", "Fill the catalogue (build_db.py)."),
+    "migrate": ("tussle.cli.migrate", "Upgrade the stored data to this version."),
     "verify": ("tussle.cli.verify", "Simulate an archived session again and compare every tick."),
     "simulate": ("tussle.cli.simulate", "Simulate a mesh file, without a lobby."),
 }

@@ -1,0 +1,42 @@
+"""``tussle migrate``: upgrade the stored layout of a realm to the one of this version."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from tussle.lobby.errors import StoreError
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.migrations import migrate
+from tussle.lobby.store.store import SCHEMA, Store
+
+__all__ = ["command"]
+
+
+@click.command(name="migrate")
+@click.option("--store", "url", help="The store's address. Default: REDIS_URL.")
+def command(url: str | None) -> None:
+    """Upgrade the stored data to this version. Stop all servers and workers first; back up (docs/howto/back-up.md).
+
+    A run that was interrupted is continued by running it again.
+    """
+    settings = Settings.read()
+    address = url or settings.redis_url
+    if not address:
+        raise click.ClickException("name the store: --store redis://..., or REDIS_URL")
+    try:
+        steps = asyncio.run(_migrate(address, settings.realm))
+    except StoreError as error:
+        raise click.ClickException(error.message) from None
+    for step in steps:
+        click.echo(f"schema {step} -> {step + 1}")
+    click.echo(f"realm {settings.realm} has schema {SCHEMA}")
+
+
+async def _migrate(url: str, realm: str) -> list[int]:
+    store = await Store.connect(url, realm, check_schema=False)
+    try:
+        return await migrate(store)
+    finally:
+        await store.close()
