@@ -1,8 +1,9 @@
-"""Real stores for all tests: the wheel's Valkey, and Debian's Redis 7 where it is installed. Nothing is ever flushed:
-each test has a realm of its own, in a store that only this run of the tests uses.
+"""Fixtures of all tests: a Valkey from the wheel, and a system Redis >= 7 where it is installed.
 
-Every script runs with a guard in front of it that refuses keys that were not declared and arguments that are no text,
-as Dragonfly and a cluster would: the whole suite proves the rules of notes/infrastructure.md.
+Each test uses a separate realm in a store that only this test run uses; no test may flush it.
+
+Every Lua script runs behind a guard that refuses undeclared keys and arguments that are not strings, as Dragonfly and
+a Redis Cluster do.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ local redis = {call = function(command, ...)
     end
     for i = 1, select('#', ...) do
         if type((select(i, ...))) ~= 'string' then
-            error('argument ' .. i .. ' of ' .. command .. ' is no text')
+            error('argument ' .. i .. ' of ' .. command .. ' is not a string')
         end
     end
     return real.call(command, ...)
@@ -52,7 +53,7 @@ end}
 
 
 def guarded_scripts() -> dict[str, Script]:
-    """Every script, with the guard in front of it."""
+    """Return every script with the guard in front of it."""
     return {name: Script.of(name, GUARD + script.text) for name, script in load_scripts().items()}
 
 
@@ -64,7 +65,7 @@ def valkey() -> Binary:
 
 @pytest.fixture(scope="session")
 def redis_7() -> Binary:
-    """A redis-server >= 7 from PATH; skips where there is none."""
+    """A redis-server >= 7 from PATH. Skips without one."""
     found = find_binary()
     if found.kind != "redis":
         pytest.skip("no redis-server >= 7 on PATH: this half of the suite did not run")
@@ -73,7 +74,7 @@ def redis_7() -> Binary:
 
 @pytest.fixture(scope="session", params=["valkey", "redis_7"])
 def store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running store, once for each kind."""
+    """The address of a running store; one per kind and test run."""
     binary = request.getfixturevalue(request.param)
     with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("store")), binary=binary) as store:
         yield store.url
@@ -86,7 +87,7 @@ def realm() -> str:
 
 
 async def until(check: Callable[[], Awaitable[object]], timeout_s: float = 30.0) -> None:
-    """Wait for what another process does, which nothing here can announce: look again and again, not for ever."""
+    """Poll ``check`` until it returns a true value. For effects of other processes, which send no notification."""
     async with asyncio.timeout(timeout_s):
         while not await check():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -94,7 +95,7 @@ async def until(check: Callable[[], Awaitable[object]], timeout_s: float = 30.0)
 
 @contextlib.asynccontextmanager
 async def connected(url: str, realm: str, count: int = 1) -> AsyncIterator[list[Store]]:
-    """Clients of one realm whose scripts are guarded."""
+    """Connect ``count`` clients of one realm, with guarded scripts."""
     async with contextlib.AsyncExitStack() as stack:
         stores = []
         for _ in range(count):
@@ -106,14 +107,14 @@ async def connected(url: str, realm: str, count: int = 1) -> AsyncIterator[list[
 
 @pytest.fixture
 async def store(store_url: str, realm: str) -> AsyncIterator[Store]:
-    """A connection to a realm of this test's own."""
+    """A connection to the realm of this test."""
     async with connected(store_url, realm) as stores:
         yield stores[0]
 
 
 @pytest.fixture
 async def stores(store_url: str, realm: str) -> AsyncIterator[list[Store]]:
-    """Three more clients of the realm."""
+    """Three more clients of the same realm."""
     async with connected(store_url, realm, 3) as stores:
         yield stores
 
@@ -130,7 +131,7 @@ BODIES = ("cobble", "marl", "halo", "crux")
 
 @dataclass
 class World:
-    """The verbs of the lobby on one store, with short cuts through the stages of a session."""
+    """The objects of the lobby on one store, and shortcuts to sessions in each status."""
 
     store: Store
     settings: Settings
@@ -169,7 +170,7 @@ class World:
         )
 
     async def starting(self, size: int = 2) -> tuple[str, list[str]]:
-        """A session whose members are all there; and the members."""
+        """Return a session that is starting, with all members connected, and its players."""
         players = await self.players(size)
         seats = [await self.find(player, size) for player in players]
         for seat in seats:
@@ -177,7 +178,7 @@ class World:
         return seats[0].session, players
 
     async def running(self, size: int = 2) -> tuple[Fence, list[str]]:
-        """A session that this holder runs; and its members."""
+        """Return the fence of a session that HOLDER runs, and its players."""
         await self.register()
         session, players = await self.starting(size)
         fence, _ = await self.begin(session)
@@ -188,7 +189,7 @@ class World:
         return await self.runs.begin(session, self.holder)
 
     async def ended(self, places: Mapping[int, int] | None = None, size: int = 2) -> tuple[str, list[str]]:
-        """A session that has ended; and its members."""
+        """Return a session that has ended, and its players."""
         fence, players = await self.running(size)
         await self.runs.finish(fence, 1, [], self.result(players, places or {}))
         return fence.session, players
@@ -218,13 +219,13 @@ class World:
         return [event.t for event in await self.views.events(session, 0)]
 
     async def lifecycle(self, session: str | None = None) -> list[str]:
-        """The events of the lifecycle stream, of one session or of all."""
+        """Return the events of the lifecycle stream, of one session or of all."""
         entries = await self.store.call("XRANGE", self.store.keys.lifecycle, "-", "+")
         found = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in entries]
         return [entry["event"] for entry in found if session in (None, entry["session"])]
 
     async def keys(self) -> set[str]:
-        """Every key of the realm, by SCAN."""
+        """Return every key of the realm, by SCAN."""
         found: set[str] = set()
         cursor = "0"
         while True:
@@ -238,7 +239,7 @@ class World:
 
 @pytest.fixture
 async def world(store: Store, settings: Settings) -> World:
-    """The verbs of the lobby in a realm of this test's own, with one server registered."""
+    """The lobby in the realm of this test, with one registered server."""
     world = World(store, settings)
     await world.register()
     return world

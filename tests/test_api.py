@@ -1,4 +1,4 @@
-"""The public API of the package ``tussle``: what it offers, and that importing it is cheap."""
+"""The public API of the package ``tussle``, and which modules its import loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEAVY = ("httpx", "websockets", "redis", "numpy", "numba", "ipctk", "scipy", "me
 
 
 def loaded(code: str) -> set[str]:
-    """Which of HEAVY a fresh interpreter has loaded after ``code``."""
+    """Return the modules of HEAVY that a new interpreter has loaded after ``code``."""
     script = f"{code}\nimport sys; print(*[name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
@@ -42,7 +42,7 @@ def test_the_bots_load_no_physics() -> None:
 
 
 @pytest.mark.parametrize("name", tussle.__all__)
-def test_every_public_name_is_there(name: str) -> None:
+def test_every_public_name_exists(name: str) -> None:
     assert name in dir(tussle)
     value = getattr(tussle, name)
     assert value.__name__ == name

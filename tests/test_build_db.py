@@ -1,4 +1,4 @@
-"""Seeding the catalogue: repeatable, as a whole or not at all, and never empty in between."""
+"""Seeding the catalogue: repeatable and atomic."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_changes_are_reported(world: World, tmp_path: Path) -> None:
     assert f"removed bodies {gone}" in str(summary)
 
 
-async def test_readers_never_see_a_part(world: World, tmp_path: Path) -> None:
+async def test_readers_see_a_whole_catalogue(world: World, tmp_path: Path) -> None:
     """A reader sees one of the two catalogues, complete, while they replace each other."""
     small = document()
     small["bodies"] = small["bodies"][:3]

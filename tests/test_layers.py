@@ -24,7 +24,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
     "player.planner": {"server.modes", "server.physics", "server.simulation", "server.solver.packages"},
-    # Observers of a session, through the client like everyone else.
+    # The bridge observes sessions with the client.
     "worker.bridge": {"player.client"},
 }
 
@@ -69,7 +69,7 @@ MODULES = modules()
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
-    """lobby imports nothing of ours; server, worker, player and build_db import lobby; cli imports all."""
+    """lobby imports no other package of Tussle; server, worker, player and build_db import lobby; cli imports all."""
     package = name.split(".")[0]
     for imported in imports_of(MODULES[name]):
         top = imported.split(".")[0]
@@ -83,17 +83,17 @@ def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
-def test_a_library_has_its_only_importer(library: str) -> None:
-    """redis, websockets and the physics libraries are each behind one door."""
+def test_only_listed_modules_import_a_library(library: str) -> None:
+    """redis, websockets and the physics libraries are imported only by the modules of ONLY_IMPORTER."""
     for name, path in MODULES.items():
         if any(imported.split(".")[0] == library for imported in imports_of(path)):
-            assert any(name == door or name.startswith(door + ".") for door in ONLY_IMPORTER[library]), (
-                f"{name} imports {library}"
-            )
+            assert any(
+                name == allowed or name.startswith(allowed + ".") for allowed in ONLY_IMPORTER[library]
+            ), f"{name} imports {library}"
 
 
-def test_physics_knows_no_clock_and_no_world_outside() -> None:
-    """server.physics, the modes and the simulation import no clock, loop, store or log."""
+def test_physics_imports_no_clock_store_or_log() -> None:
+    """server/physics, the modes and the simulation import no clock, event loop, store or log."""
     for name, path in MODULES.items():
         if name.startswith(("server.physics.", "server.modes", "server.simulation")):
             banned = {imported.split(".")[0] for imported in imports_of(path)} & PHYSICS_BANNED
@@ -101,7 +101,7 @@ def test_physics_knows_no_clock_and_no_world_outside() -> None:
 
 
 def test_every_test_folder_is_a_package() -> None:
-    """Without __init__.py, tests/server would shadow server."""
+    """Every test folder has an __init__.py, so that equal module names do not collide."""
     for folder in [ROOT / "tests", *(path for path in (ROOT / "tests").rglob("*") if path.is_dir())]:
         if folder.name != "__pycache__" and list(folder.glob("*.py")):
             assert (folder / "__init__.py").exists(), folder

@@ -1,4 +1,4 @@
-"""What runs, and what is reported, where a package of the solver has no wheel."""
+"""Platforms without wheels of the solver's packages: what works, and the error of what does not."""
 
 from __future__ import annotations
 

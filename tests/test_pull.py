@@ -1,4 +1,4 @@
-"""``build_db.py pull``: the catalogue from a folder or an address, as a whole or not at all."""
+"""``build_db.py pull`` reads the catalogue from a folder or an address, atomically."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def run_until(solvers: list[StreamSolver], store: Store, count: int) -> No
 
 
 async def write_all(world: World) -> str:
-    """Write to each stream by its real writer; return the token of the session."""
+    """Write to each stream with its real writer; return the token of the session."""
     store, keys = world.store, world.store.keys
     fence, players = await world.running()
     given = Input(seat=0, kind="launch", id=1, d={"power": 0.5})
@@ -97,7 +97,7 @@ async def write_all(world: World) -> str:
 
 
 def real(name: str, world: World, session: str) -> str:
-    """A name of the page in the realm of this test."""
+    """Return the name of the page's stream in the realm of this test."""
     named = name.replace("{main}", f"{{{world.store.keys.realm}}}").replace("NAME", "host")
     return re.sub(r":T\b", f":{session}", named)
 

@@ -1,4 +1,4 @@
-"""The tutorial, followed literally: its blocks make a mode, which is tried, played, killed and verified."""
+"""The tutorial, followed literally: its code blocks are a mode, which is run, played and verified."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "tutorial" / "your-first-mode.md"
 
 
 def write(name: str, folder: Path) -> Path:
-    """Write the file that the blocks of that name make, in their order, and return its path."""
+    """Write the file that the blocks of this name form in order, and return its path."""
     blocks = re.findall(rf"<!-- file: {name} -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert blocks
     path = folder / name

@@ -30,7 +30,7 @@ def world(centres: list[tuple[float, float]], active: list[bool]) -> tuple[Topol
 
 
 def test_a_circle_is_round_and_centred() -> None:
-    """The arena touches all four sides alike: braille dots are square."""
+    """The arena has the same margin on all four sides, because braille dots are square."""
     canvas = Canvas(40, 20, 1.8)
     draw_world(canvas, Topology((octagon(),)), None, [])
     lines = canvas.text().plain.split("\n")
@@ -39,7 +39,7 @@ def test_a_circle_is_round_and_centred() -> None:
     assert any(line[0] != " " for line in lines) and any(line[39] != " " for line in lines)
 
 
-def test_bodies_stand_where_they_are_with_their_initials() -> None:
+def test_bodies_are_drawn_in_place_with_their_initials() -> None:
     """x grows to the right, z grows downward."""
     canvas = Canvas(40, 20, 2.0)
     topology, frame = world([(1.0, 0.0), (0.0, -1.0)], [True, True])
@@ -57,7 +57,7 @@ def test_a_body_that_is_out_is_not_drawn() -> None:
     assert "A" in text and "O" not in text
 
 
-def test_what_lies_beyond_the_edge_is_left_out() -> None:
+def test_a_point_beyond_the_edge_is_not_drawn() -> None:
     canvas = Canvas(10, 5, 1.0)
     canvas.line((-50.0, 0.0), (50.0, 0.0), "#FFFFFF")
     canvas.label((9.0, 9.0), "X", Style())

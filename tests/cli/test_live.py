@@ -1,4 +1,4 @@
-"""``tussle live`` as a user runs it (rows E2, E3, E8): what there is, then batches as they come, each once."""
+"""``tussle live`` as a user runs it: the list of sources, then each new batch once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
 
 
 async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]:
-    """Its exit code and all that it printed."""
+    """Run the command; return its exit code and output."""
     environ = {"DATA_DIR": str(folder), "SERVER_URL": stack.url, "COLUMNS": "100"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from tussle.cli.main import main; main()", *arguments, cwd=ROOT, env=environ,
@@ -35,7 +35,7 @@ async def tussle(stack: Stack, folder: Path, *arguments: str) -> tuple[int, str]
 
 
 async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_path: Path) -> None:
-    """Choose from the list, then be pushed batches in order, as text or JSON; an unknown source is one line."""
+    """The command lists sources, prints batches in order as text or JSON, and refuses an unknown source in one line."""
     async with Stack.up(store.url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
         await stack.server()
         code, output = await tussle(stack, tmp_path, "live")
@@ -62,8 +62,8 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
         assert (code, output) == (1, "Error: there is no source 'nothing'\n")
 
 
-def test_a_gap_is_said_and_units_are_shown() -> None:
-    """Batches that cannot be had are counted and named; lists and missing readings have words."""
+def test_a_gap_and_units_are_shown() -> None:
+    """Batches that no longer exist are counted and named; lists and missing readings are readable."""
     feed = Feed("k7qm2xpv")
     feed.info = SensorInfo(
         "k7qm2xpv", "session", 0.1, (Sensor("energy", "J", "all of it"), Sensor("score", "1", "", True))

@@ -1,4 +1,4 @@
-"""The command's frame: quick to start, one line for what cannot be."""
+"""The command ``tussle``: its help, its start time, and its errors of one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tussle.lobby.settings import Settings
 
 
 def test_help_names_every_command_and_imports_none() -> None:
-    """``tussle --help`` must stay quick: it imports click and little else."""
+    """``tussle --help`` lists every command and imports no heavy library."""
     script = (
         "import sys; from click.testing import CliRunner; from tussle.cli.main import main;"
         "print(CliRunner().invoke(main, ['--help']).output);"
@@ -63,8 +63,8 @@ def test_a_port_in_use_is_one_line() -> None:
     assert free_port_or("127.0.0.1", 0) > 0
 
 
-def test_commands_find_what_is_up_here(tmp_path: Path) -> None:
-    """The order is: option, setting, running `tussle up`, default."""
+def test_commands_find_a_running_tussle_up(tmp_path: Path) -> None:
+    """The server's address comes from the option, else the setting, else a running `tussle up`, else the default."""
     settings = Settings.read({}, data_dir=tmp_path)
     assert server_of(settings, None) == settings.server_url
     assert store_of(settings, None) == ""

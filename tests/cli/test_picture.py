@@ -1,4 +1,4 @@
-"""What the terminal knows of a session, and the words it finds for it."""
+"""The terminal's model of a session, and the lines that it prints for events."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def duel() -> Picture:
 
 
 def hear(picture: Picture, kind: str, d: dict[str, Any], *, tick: int = 7) -> str | None:
-    """Apply one event; the line that it added to the log."""
+    """Apply one event and return the line that it added to the log."""
     before = len(picture.log)
     picture.apply(Event(v=picture.v + 1, t=kind, d=d, tick=tick, epoch=1))
     return picture.log[-1].text if len(picture.log) > before else None
@@ -68,12 +68,12 @@ def turn(seat: int, **more: Any) -> dict[str, Any]:
         ("something_new", {"strange": [1, 2]}, None),
     ],
 )  # fmt: skip
-def test_each_event_has_plain_words(kind: str, d: dict[str, Any], words: str | None) -> None:
+def test_each_event_has_a_line(kind: str, d: dict[str, Any], words: str | None) -> None:
     assert hear(duel(), kind, d) == words
 
 
-def test_health_follows_blows_and_is_corrected_by_the_turns_end() -> None:
-    """Between the events of a turn the bar is an estimate; the turn's end says the truth."""
+def test_health_follows_blows_and_is_corrected_at_the_end_of_the_turn() -> None:
+    """During a turn health is an estimate from blows; `turn_ended` replaces it by the exact value."""
     picture = duel()
     hear(picture, "turn_started", turn(0))
     assert picture.players[1].health == 100.0
@@ -85,14 +85,14 @@ def test_health_follows_blows_and_is_corrected_by_the_turns_end() -> None:
     assert picture.players[1].lost == 0.0
 
 
-def test_whoever_acts_comes_first() -> None:
+def test_the_actor_is_named_first() -> None:
     picture = duel()
     hear(picture, "turn_started", turn(1))
     blow = {"a": 0, "b": 1, "impulse_credited_Ns": 30.6, "damage_a": 14.0, "damage_b": 15.0}
     assert hear(picture, "blow", blow) == "Otto touched Ada, 30.6 N·s. Otto −15, Ada −14"
 
 
-def test_a_turn_begins_waits_and_moves() -> None:
+def test_the_phases_of_a_turn() -> None:
     picture = duel()
     hear(picture, "turn_started", turn(1, positions=[[0.0, 0.2, 0.0], [0.5, 0.2, -0.5]]))
     assert (picture.turn_seat, picture.acting) == (1, True)
@@ -103,7 +103,7 @@ def test_a_turn_begins_waits_and_moves() -> None:
     assert picture.aim is None
 
 
-def test_members_come_and_go_while_the_lobby_waits() -> None:
+def test_members_join_and_leave_a_waiting_lobby() -> None:
     picture = Picture()
     hear(picture, "seat_taken", {"seat": 0, "player": "pa", "name": "Ada", "kind": "bot", "body": "cobble"})
     hear(picture, "seat_taken", {"seat": 1, "player": "pb", "name": "Otto", "kind": "bot"})
@@ -125,14 +125,14 @@ def test_an_out_player_keeps_its_place_on_the_list() -> None:
     assert picture.status == "ended"
 
 
-def test_equal_initials_are_told_apart() -> None:
-    """Two players with one first letter take the next of theirs; colours and shapes differ."""
+def test_equal_initials_are_distinguished() -> None:
+    """Of two players with one first letter the second uses its next letter; colours and shapes differ."""
     marks = marks_of(["Ada", "Anouk", "Ana", "", "Otto"])
     assert [mark.initial for mark in marks] == ["A", "N", "2", "?", "O"]
     assert len({mark.colour for mark in marks}) == len({mark.shape for mark in marks}) == 5
 
 
-def test_guests_lose_their_letters_unless_they_are_needed() -> None:
+def test_guest_suffixes_are_shown_only_for_equal_names() -> None:
     assert short_names(["Ada#k3v7", "Otto#22ab"]) == ["Ada", "Otto"]
     assert short_names(["Ada#k3v7", "Ada#22ab"]) == ["Ada#k3v7", "Ada#22ab"]
     assert short_names(["Ada#k3v7", "Ada"]) == ["Ada#k3v7", "Ada"]
@@ -148,7 +148,7 @@ def test_numbers_read_well_and_a_gap_is_never_zero() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.24, 0.5, 0.999, 1.0, 2.0, -1.0])
 def test_a_bar_always_has_its_width(share: float) -> None:
-    """Whatever the share, full and empty part fill the width; only zero is empty."""
+    """For every share the full and the empty part fill the width; only zero has no full part."""
     full, rest = bar(share, 10)
     assert len(full) + len(rest) == 10
     assert (full == "") == (share <= 0)

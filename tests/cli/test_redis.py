@@ -1,4 +1,4 @@
-"""The small redis-cli prints what redis-cli prints."""
+"""``tussle redis`` prints what redis-cli prints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_replies_look_as_in_redis_cli(reply: Any, text: str) -> None:
         ([b"0", [b"k1", b"k2"]], b"0\nk1\nk2"),
     ],
 )
-def test_replies_into_a_pipe_are_bare(reply: Any, bare: bytes) -> None:
+def test_replies_into_a_pipe_are_unformatted(reply: Any, bare: bytes) -> None:
     assert bare_reply(reply) == bare
 
 

@@ -1,4 +1,4 @@
-"""The table of sessions."""
+"""The table of ``tussle sessions``."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def view(status: str, **changes: object) -> SessionView:
     return msgspec.structs.replace(ModelSession(status=status).view(), opened_at=90_000, **changes)
 
 
-def test_a_row_says_what_a_session_is_and_who_plays() -> None:
-    """Status by shape and word; the winner is named; times are ages."""
+def test_a_row_has_status_mode_and_players() -> None:
+    """A row has the status as shape and word, the winner, and times as ages."""
     text = table(
         view("open", closes_at=142_000),
         view("running", started_at=40_000, round=3, tick=1482, turn_seat=1),
@@ -45,7 +45,7 @@ def test_a_narrow_terminal_gets_fewer_columns() -> None:
     assert all(len(line) <= 70 for line in text.splitlines())
 
 
-def test_an_empty_hall_says_what_to_do() -> None:
+def test_an_empty_table_suggests_a_command() -> None:
     assert "tussle bots" in table()
 
 

@@ -10,7 +10,7 @@ from tussle.cli.main import main
 
 
 def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:
-    """But one that was there stays, and the reason is one line."""
+    """A refused mesh is reported in one line; an existing output folder is kept, a new one is removed."""
     mesh, made, mine = tmp_path / "open.obj", tmp_path / "made", tmp_path / "mine"
     mesh.write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     mine.mkdir()

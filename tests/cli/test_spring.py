@@ -1,4 +1,4 @@
-"""``tussle spring`` as a user runs it, with real solvers: before they are up, and to the end."""
+"""``tussle spring`` as a user runs it, with real solvers that start after it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ async def tussle(store: Store, tmp_path: Path, *arguments: str) -> asyncio.subpr
     )  # fmt: skip
 
 
-async def test_it_begins_a_run_waits_for_the_solvers_and_shows_the_end(store: Store, tmp_path: Path) -> None:
-    """B3: begun with no solver up it says what it waits for; once they are there it ends at the closed form."""
+async def test_a_run_waits_for_the_solvers_and_is_followed_to_its_end(store: Store, tmp_path: Path) -> None:
+    """Without solvers the command prints what it waits for; with them the run ends at the closed form."""
     command = await tussle(store, tmp_path, "spring", "mine", "--x", "0.5", "--v", "0")
     assert command.stdout is not None
     stack = Stack.up(store.url, store.keys.realm, SPRING_CYCLES="200")
@@ -45,8 +45,8 @@ async def test_it_begins_a_run_waits_for_the_solvers_and_shows_the_end(store: St
     assert await store.call("XLEN", store.keys.positions) == 201
 
 
-async def test_it_can_only_begin(store: Store, tmp_path: Path) -> None:
-    """--no-follow writes the trigger and ends; a start out of range is one line, and nothing is written."""
+async def test_no_follow_only_starts_the_run(store: Store, tmp_path: Path) -> None:
+    """--no-follow writes the trigger and ends; a start out of range is refused in one line and not written."""
     refused = await tussle(store, tmp_path, "spring", "--v", "1e9")
     assert refused.stdout is not None
     assert (await refused.stdout.read()).decode() == "Error: v must be within 1e+06\n"
@@ -58,8 +58,8 @@ async def test_it_can_only_begin(store: Store, tmp_path: Path) -> None:
     assert flat[1] == "cli" and flat[3] == flat[5] == '{"x":0.0,"v":1.0,"t":0.0}'
 
 
-async def test_it_says_when_nothing_more_will_come(store: Store, tmp_path: Path) -> None:
-    """A run whose numbers overflow does not end; following it stops with an error."""
+async def test_an_unstable_run_ends_with_an_error(store: Store, tmp_path: Path) -> None:
+    """The numbers of an unstable run overflow; the command that follows it ends with an error."""
     async with Stack.up(store.url, store.keys.realm, SPRING_CYCLES="1000", SPRING_H="1000000") as stack:
         for solver in ("velocity", "position"):
             await stack.worker(solver)

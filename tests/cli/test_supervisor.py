@@ -1,4 +1,4 @@
-"""The supervisor with real children: none is left behind, none dies unnoticed."""
+"""The supervisor with real child processes: it stops all of them and reports each that dies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def until_ready(supervisor: Supervisor) -> None:
 
 
 async def test_children_stop_newest_first(tmp_path: Path) -> None:
-    """Leaving the block asks each in turn, and waits for it."""
+    """Leaving the block sends SIGTERM to each child in turn, the newest first, and waits for it."""
     said = tmp_path / "said"
     async with Supervisor(tmp_path / "logs") as supervisor:
         for name in ("store", "server", "bots"):
@@ -67,15 +67,15 @@ async def test_children_stop_newest_first(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in pids)
 
 
-async def test_a_child_that_will_not_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
+async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     async with Supervisor(tmp_path) as supervisor:
         child = await supervisor.start("deaf", [sys.executable, "-c", STUBBORN], grace_s=0.1)
         await until_ready(supervisor)
     assert child.process.returncode == -signal.SIGKILL
 
 
-async def test_a_child_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> None:
-    """The others are stopped by the same way out."""
+async def test_the_death_of_a_child_is_reported_with_its_last_lines(tmp_path: Path) -> None:
+    """ChildDied names the child, its exit code and its last lines; the other children are stopped."""
     with pytest.raises(ChildDied, match="server ended unexpectedly with exit code 3") as caught:
         async with Supervisor(tmp_path) as supervisor:
             other = await supervisor.start("store", [sys.executable, "-c", STUBBORN], grace_s=0.1)
@@ -86,14 +86,14 @@ async def test_a_child_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> 
     assert not alive(other.pid)
 
 
-async def test_a_child_may_end_when_that_is_expected(tmp_path: Path) -> None:
+async def test_an_expected_end_is_not_an_error(tmp_path: Path) -> None:
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start("bots", [sys.executable, "-c", ""], expected=True)
         await supervisor.first_death()
 
 
 def test_a_killed_supervisor_leaves_no_process(tmp_path: Path) -> None:
-    """kill -9 of the parent: the guard stops the children, newest first."""
+    """After kill -9 of the parent the guard process stops the children, the newest first."""
     said = tmp_path / "said"
     command = [sys.executable, "-c", PARENT, str(tmp_path / "logs"), ORDERLY, str(said)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:

@@ -1,4 +1,4 @@
-"""``tussle up`` as a user runs it: real processes, a real store, real duels; nothing is left behind."""
+"""``tussle up`` as a user runs it: real processes, store and duels. No process may remain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TUSSLE = [sys.executable, "-c", "from tussle.cli.main import main; main()"]
 
 
 def environ(data_dir: Path) -> dict[str, str]:
-    """Quick duels; only what a process needs of the outer environment."""
+    """Return the environment of a process: quick duels, and little of the outer environment."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "NUMBA_CACHE_DIR", "LANG") if key in os.environ}
     quick = {"SIM_SPEED": "0", "BOT_THINK_S": "0", "SOLVERS": "1", "DATA_DIR": str(data_dir)}
     return {**kept, **quick, "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
@@ -39,7 +39,7 @@ def tussle(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class Up:
-    """A running ``tussle up`` and what it has printed."""
+    """A running ``tussle up`` and its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -59,7 +59,7 @@ class Up:
             self._more.notify_all()
 
     def until(self, pattern: str) -> str:
-        """The first line that matches, waited for; an assertion error when the output ends without it."""
+        """Wait for the first matching line and return it. Raises AssertionError when the output ends without one."""
 
         def found() -> str | None:
             return next(
@@ -94,8 +94,8 @@ def up(data_dir: Path, *arguments: str) -> Iterator[Up]:
 
 
 def family(data_dir: Path) -> set[int]:
-    """Every process that has this data folder in its environment, and the store, which works in it (and writes its
-    title over its environment)."""
+    """Return the processes with this data folder in their environment, and the store, found by its working
+    directory because its title overwrites its environment."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -111,8 +111,8 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="coun
 
 
 @linux
-def test_it_ends_by_itself_after_so_many_sessions(tmp_path: Path) -> None:
-    """The address, one line per duel, one summary line, exit code 0, no process and no announcement left."""
+def test_it_ends_after_a_number_of_sessions(tmp_path: Path) -> None:
+    """It prints the address, a line per duel and a summary, and exits with 0; no process or announcement remains."""
     with up(tmp_path, "--bots", "2", "--matches", "2") as running:
         assert running.until(r"http://127\.0\.0\.1:\d+")
         assert running.until("redis-cli -p|redis SCAN")
@@ -128,8 +128,8 @@ def test_it_ends_by_itself_after_so_many_sessions(tmp_path: Path) -> None:
 
 
 @linux
-def test_it_can_be_looked_into_and_stopped(tmp_path: Path) -> None:
-    """The other commands find it by its data folder; SIGTERM stops everything in order, with exit code 0."""
+def test_other_commands_find_it_and_sigterm_stops_it(tmp_path: Path) -> None:
+    """Other commands find it by its data folder; SIGTERM stops all processes in order, with exit code 0."""
     with up(tmp_path, "--bots", "2") as running:
         running.until("Logs")
         running.until(" beat | drew")
@@ -159,8 +159,8 @@ def test_it_can_be_looked_into_and_stopped(tmp_path: Path) -> None:
 
 @linux
 @pytest.mark.parametrize("victim", ["server", "worker", "player"])
-def test_a_child_that_dies_stops_everything_and_is_told(tmp_path: Path, victim: str) -> None:
-    """kill -9 of one child: its name and last lines, exit code 1, and no process left."""
+def test_the_death_of_a_child_stops_everything_and_is_reported(tmp_path: Path, victim: str) -> None:
+    """After kill -9 of a child it prints its name and last lines and exits with 1; no process remains."""
     with up(tmp_path, "--bots", "2") as running:
         running.until("Logs")
         running.until(" beat | drew")
@@ -180,7 +180,7 @@ def test_a_child_that_dies_stops_everything_and_is_told(tmp_path: Path, victim: 
 
 
 @linux
-def test_a_store_that_dies_stops_everything_and_is_told(tmp_path: Path) -> None:
+def test_the_death_of_the_store_stops_everything_and_is_reported(tmp_path: Path) -> None:
     with up(tmp_path, "--bots", "2") as running:
         running.until("Logs")
         for pid in family(tmp_path):
@@ -193,7 +193,7 @@ def test_a_store_that_dies_stops_everything_and_is_told(tmp_path: Path) -> None:
 
 @linux
 def test_a_killed_tussle_leaves_no_process(tmp_path: Path) -> None:
-    """kill -9 of the parent: store, server, solvers, worker and bots are gone soon after."""
+    """After kill -9 of the parent the store, server, solvers, worker and bots end within seconds."""
     with up(tmp_path, "--bots", "2") as running:
         running.until("Logs")
         running.process.kill()

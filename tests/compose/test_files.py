@@ -1,4 +1,4 @@
-"""The compose files, read as they stand: what must always hold of them, whether or not an engine is here."""
+"""Properties of the compose files, read from their text or from `docker compose config`. No container is started."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ NOT_PASSED_ON = {
     "redis_url", "host", "port", "server_id", "data_dir", "store_port", "server_url", "bots", "log_format",
     "store_fsync", "public_url", "internal_url", "trusted_proxies",
 }  # fmt: skip
-"""Settings that the compose file sets itself, where they matter."""
+"""Settings that the compose file sets itself and does not pass on from .env."""
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The whole file as docker compose understands it, with every profile."""
+    """Return the configuration that `docker compose config` makes of the file, with every profile."""
     if shutil.which("docker") is None:
-        pytest.skip("!! NO DOCKER CLIENT HERE: the compose file was NOT read by docker compose")
+        pytest.skip("!! NO DOCKER CLIENT: the compose file was NOT read by docker compose")
     if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("!! NO DOCKER COMPOSE HERE: the compose file was NOT read by docker compose")
+        pytest.skip("!! NO DOCKER COMPOSE: the compose file was NOT read by docker compose")
     env = tmp_path_factory.mktemp("env") / ".env"
     subprocess.run([COMPOSE / "make-env.sh", env], check=True, capture_output=True)
     files = ["--env-file", str(env), "-f", str(COMPOSE / "docker-compose.yml")]
@@ -43,14 +43,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_setting_can_be_given() -> None:
-    """Each setting of Tussle is passed on from .env, or set by the file itself: none is forgotten."""
+    """Each setting of Tussle is passed on from .env or set by the file itself."""
     passed = set(re.findall(r"^  ([A-Z_]+): \$\{\1:-\}$", TEXT, re.MULTILINE))
     wanted = {item.name.upper() for item in fields(Settings) if item.name not in NOT_PASSED_ON}
     assert passed == wanted, "\n".join(f"  {name}: ${{{name}:-}}" for name in sorted(wanted - passed))
 
 
-def test_no_image_is_the_latest() -> None:
-    """An image is named with a version, in the files and in the Dockerfile."""
+def test_every_image_has_a_version() -> None:
+    """Each image of the compose files and of the Dockerfile has a tag, and the tag is not `latest`."""
     texts = [
         TEXT,
         *(path.read_text() for path in COMPOSE.glob("*.yml")),
@@ -66,14 +66,14 @@ def test_no_image_is_the_latest() -> None:
 
 
 def test_no_password_has_a_default() -> None:
-    """A stack without an .env does not start: nobody runs with a known password."""
+    """A stack without an .env does not start, so no stack runs with a known password."""
     for name in ("STORE_PASSWORD", "STORE_SERVER_PASSWORD", "STORE_WORKER_PASSWORD", "STORE_SEED_PASSWORD"):
         assert f"${{{name}:?" in TEXT
         assert not re.search(rf"\$\{{{name}:-.", TEXT)
 
 
 def test_make_env_writes_fresh_passwords_and_keeps_old_ones(tmp_path: Path) -> None:
-    """Each is new and long, the file is the owner's alone, and a second call changes nothing."""
+    """Passwords are random and long, only the owner can read the file, and a second call changes nothing."""
     files = [tmp_path / "a.env", tmp_path / "b.env"]
     for file in files:
         shown = subprocess.run(
@@ -88,8 +88,8 @@ def test_make_env_writes_fresh_passwords_and_keeps_old_ones(tmp_path: Path) -> N
     assert files[0].read_text() == first
 
 
-def test_the_image_is_small_in_rights() -> None:
-    """Not root, a health check, and nothing that only newer builders know."""
+def test_the_image_has_few_rights() -> None:
+    """The image runs as a normal user, has a health check, and builds without BuildKit's syntax."""
     text = (COMPOSE / "Dockerfile").read_text()
     last = text.rpartition("FROM ")[2]
     assert re.search(r"^USER 10001", last, re.MULTILINE)
@@ -100,7 +100,7 @@ def test_the_image_is_small_in_rights() -> None:
 
 
 def test_each_service_is_bounded(config: dict[str, Any]) -> None:
-    """Limits, log rotation, no new privileges, a health check from file or image, and time to stop."""
+    """Each service has a memory limit, log rotation, no new privileges, a restart policy and a health check."""
     for name, service in config["services"].items():
         one_shot = name in ("build_db", "kernels")
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
@@ -116,8 +116,8 @@ def test_each_service_is_bounded(config: dict[str, Any]) -> None:
             assert service["healthcheck"]["test"], name
 
 
-def test_the_store_is_behind_the_servers(config: dict[str, Any]) -> None:
-    """Bots and the proxy have no way to the store, and the store no way out and no port."""
+def test_only_servers_and_workers_reach_the_store(config: dict[str, Any]) -> None:
+    """Bots and the proxy share no network with the store; its network is internal and publishes no port."""
     services = config["services"]
     assert set(services["player"]["networks"]) == {"edge"}
     assert "store" not in services["nginx"]["networks"]
@@ -131,14 +131,14 @@ def test_the_store_is_behind_the_servers(config: dict[str, Any]) -> None:
 
 
 def test_replicas_can_be_scaled(config: dict[str, Any]) -> None:
-    """Nothing that two replicas would quarrel about: names and host ports."""
+    """Scaled services have no container name and no host port, which two replicas could not share."""
     for name in ("server", "worker", "player"):
         assert "container_name" not in config["services"][name]
         assert "ports" not in config["services"][name]
 
 
-def test_the_container_with_everything_has_one_address_inside_and_outside(config: dict[str, Any]) -> None:
-    """Its bots are told the address that people are told: another port outside would shut them out."""
+def test_the_embedded_container_has_one_port_inside_and_outside(config: dict[str, Any]) -> None:
+    """Its bots connect to PUBLIC_URL like everyone else, so the published port equals the inner one."""
     embedded = config["services"]["embedded"]
     (port,) = embedded["ports"]
     assert str(port["target"]) == str(port["published"]) == embedded["environment"]["PORT"]
@@ -146,13 +146,13 @@ def test_the_container_with_everything_has_one_address_inside_and_outside(config
 
 
 def test_servers_have_time_to_hand_over(config: dict[str, Any]) -> None:
-    """The grace period is longer than what the server takes for itself."""
+    """Compose waits longer for a stopped server than GRACE_S."""
     assert config["services"]["server"]["stop_grace_period"] == "20s"
     assert Settings().grace_s < 20
 
 
 def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
-    """Names are asked at each request; sockets outlive the ping interval; only replicas can be named, only for /ws."""
+    """Names are resolved per request, sockets outlive the ping interval, and /at/ leads only to /ws of a replica."""
     text = (COMPOSE / "nginx" / "tussle.conf").read_text()
     for conf in ("nginx.conf", "nginx-tls.conf"):
         assert "resolver 127.0.0.11 valid=1s" in (COMPOSE / "nginx" / conf).read_text()
@@ -176,16 +176,16 @@ def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
 
 
 def test_the_proxy_logs_no_query_and_no_header() -> None:
-    """A log line has the path alone: what a client put behind a question mark by mistake is not kept."""
+    """A log line has the path only, so a secret in a query or header is not logged."""
     for conf in ("nginx.conf", "nginx-tls.conf"):
         (line,) = re.findall(r"log_format plain '(.*)';", (COMPOSE / "nginx" / conf).read_text())
         assert "$uri" in line
-        for told in ("$request ", "$request_uri", "$args", "$query_string", "$http_", "$cookie_"):
-            assert told not in line, (conf, told)
+        for variable in ("$request ", "$request_uri", "$args", "$query_string", "$http_", "$cookie_"):
+            assert variable not in line, (conf, variable)
 
 
 def test_the_store_file_names_no_password(tmp_path: Path) -> None:
-    """store.sh writes digests, one user for each role, and no role but the default may administer."""
+    """store.sh writes password digests and one user per role; only `default` may administer."""
     text = (COMPOSE / "store.sh").read_text()
     assert "sha256sum" in text
     assert re.findall(r"^user (\w+) on #\$\(digest", text, re.MULTILINE) == [
@@ -198,8 +198,8 @@ def test_the_store_file_names_no_password(tmp_path: Path) -> None:
     assert 'safe="+@all -@admin -@dangerous' in text
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
-    """Every name in the dashboard's questions is one that a server exposes."""
+def test_the_dashboard_queries_existing_metrics() -> None:
+    """A server exposes every metric that the dashboard queries."""
     from tussle.server.metrics.telemetry import Telemetry
 
     telemetry = Telemetry()
@@ -211,8 +211,8 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
         assert re.search(rf"^(# TYPE )?{re.sub('_(total|bucket)$', '', name)}", exposed, re.MULTILINE), name
 
 
-def test_every_file_that_is_mounted_is_there() -> None:
-    """What the compose files mount from this folder exists (but for the certificates, which are yours)."""
+def test_every_mounted_file_exists() -> None:
+    """Each file that the compose files mount from this folder exists, except the user's certificates."""
     for path in COMPOSE.glob("*.yml"):
         for mounted in re.findall(r"[\s\"](\./[\w./-]+):/", path.read_text()):
             if mounted != "./certs":

@@ -1,4 +1,4 @@
-"""The store's users of compose/store.sh, each at its own work: nothing that it needs is forbidden, and much else is."""
+"""The store users of compose/store.sh: each role may do its work, and is refused what it does not need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES = ("server", "worker", "seed", "reader")
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """The addresses of a store for each role."""
+    """Builds the store address of each role."""
 
     store_url: str
     names: dict[str, str]
@@ -32,9 +32,9 @@ class Users:
 
 @pytest.fixture
 async def users(store: Store, store_url: str, realm: str, tmp_path: Path) -> AsyncIterator[Users]:
-    """The roles of that script, for this test's realm, under names of its own."""
+    """Create the script's users for the realm of this test, under unique names."""
     passwords = {f"STORE_{role.upper()}_PASSWORD": f"password-of-{role}" for role in ROLES}
-    subprocess.run(  # noqa: ASYNC221 - a moment
+    subprocess.run(  # noqa: ASYNC221 - takes milliseconds
         ["sh", SCRIPT, "users", tmp_path / "users.acl"],
         env={"PATH": "/usr/bin:/bin", "REDISCLI_AUTH": "x", "REALM": realm, **passwords},
         check=True, timeout=30,
@@ -51,7 +51,7 @@ async def users(store: Store, store_url: str, realm: str, tmp_path: Path) -> Asy
 
 
 async def denied(store: Store, users: Users) -> list[str]:
-    """What the store refused those users since it began."""
+    """List the commands that the store refused these users, from its ACL log."""
     entries = await store.call("ACL", "LOG", 1000)
     records = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in entries]
     return [
@@ -63,7 +63,7 @@ async def denied(store: Store, users: Users) -> list[str]:
 
 @pytest.mark.timeout(300)
 async def test_every_role_can_do_its_work(store: Store, users: Users, realm: str, tmp_path: Path) -> None:
-    """Catalogue, play, logs, awards, expiry, storage, springs, a source, the sweep: the store refuses nothing."""
+    """Seeding, play, logs, awards, expiry, storage, springs, sources and the sweep run without a refused command."""
     settings = {
         "SIM_SPEED": "0",
         "LOG_PUBLISH": "true",
@@ -116,10 +116,10 @@ async def test_every_role_can_do_its_work(store: Store, users: Users, realm: str
         ("reader", ("HGETALL", "player:x")),
     ],
 )
-async def test_a_role_may_not_do_anothers_work(
+async def test_a_role_is_refused_the_keys_of_another(
     users: Users, realm: str, role: str, command: tuple[str, ...]
 ) -> None:
-    """Logins, tickets and names are the servers', the catalogue is the seeder's; readers change nothing."""
+    """Workers cannot read logins, tickets and names; seeders cannot read players; readers cannot write."""
     connection = Store(users.url(role), realm, timeout_s=5.0, connections=1)
     try:
         name, key, *rest = command
@@ -130,7 +130,7 @@ async def test_a_role_may_not_do_anothers_work(
 
 
 async def test_a_reader_reads_what_is_public(users: Users, store: Store, realm: str) -> None:
-    """Lists, events and the state of the store, for dashboards and consumers of events."""
+    """A reader can read lists, events and the state of the store."""
     connection = Store(users.url("reader"), realm, timeout_s=5.0, connections=1)
     keys = connection.keys
     try:
@@ -144,8 +144,8 @@ async def test_a_reader_reads_what_is_public(users: Users, store: Store, realm: 
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_no_role_administers_or_leaves_its_realm(users: Users, realm: str, role: str) -> None:
-    """No flushing, no configuration, no other users; and no key of another realm."""
+async def test_no_role_may_administer_or_use_another_realm(users: Users, realm: str, role: str) -> None:
+    """Flushing, configuration, user management and keys of another realm are refused."""
     connection = Store(users.url(role), realm, timeout_s=5.0, connections=1)
     try:
         for command in (

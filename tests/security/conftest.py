@@ -1,3 +1,3 @@
-"""The security tests use the same real server as the gateway's."""
+"""The security tests use the real server of the gateway's tests."""
 
 from tests.server.conftest import site as site

@@ -1,4 +1,4 @@
-"""What is in a request's body: how much of it, how deep, and in how many pieces it comes."""
+"""Limits of request bodies: size, nesting, and arrival in pieces."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def nested(depth: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for _ in range(depth):
-        told = {"a": [told]}
-    return told
+        params = {"a": [params]}
+    return params
 
 
 @pytest.mark.parametrize("params", [nested(150), nested(4), {"a": "x" * 5000}, {"a": [0] * 3000}])
-async def test_a_lobby_may_not_say_more_than_a_list_can_show(site: Stack, params: dict[str, Any]) -> None:
-    """Deep or long ``params`` are refused, no lobby is opened, and the list of sessions is as it was."""
+async def test_large_params_of_a_lobby_are_refused(site: Stack, params: dict[str, Any]) -> None:
+    """Deep or long ``params`` are refused, and no lobby is opened."""
     async with Person(site.url) as ada, httpx.AsyncClient(trust_env=False) as http:
         await ada.login()
         answer = await ada.post("/api/open", {"params": params})
@@ -37,8 +37,8 @@ async def test_a_lobby_may_not_say_more_than_a_list_can_show(site: Stack, params
 
 
 @pytest.mark.parametrize("size", [70_000, 300_000, 1_000_000])
-async def test_a_long_body_that_comes_with_its_head_is_answered(site: Stack, size: int) -> None:
-    """Up to the limit of a body, in as few pieces as the network makes of it; the connection goes on."""
+async def test_a_long_body_in_one_piece_with_its_head_is_answered(site: Stack, size: int) -> None:
+    """A body up to the limit, sent together with its head, is answered, and the connection stays open."""
     parts = urlsplit(site.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=4 * size)
     body = json.dumps({"name": "x" * size}).encode()

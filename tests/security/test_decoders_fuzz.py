@@ -1,4 +1,4 @@
-"""Whatever bytes come, the decoders answer with a value or with their own error: never with another."""
+"""For arbitrary bytes the decoders return a value or raise their documented error, never another one."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ messages = st.fixed_dictionaries(
 
 
 def example_bytes() -> list[bytes]:
-    """Real frames and topologies, to be cut and changed."""
+    """Return encoded frames and topologies, which the tests damage."""
     return [value for value in vars(frames).values() if isinstance(value, bytes)] or [b"\x01" * 64]
 
 
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200), messages.map(json.dumps)))
 def test_a_client_message_decodes_or_is_refused(data: bytes | str) -> None:
-    """No input makes the decoder raise anything but ProtocolError."""
+    """Every input is decoded or raises ProtocolError."""
     with contextlib.suppress(ProtocolError):
         decode_client(data)
 
 
 @given(st.integers(1, 5000))
 def test_deep_json_is_refused(depth: int) -> None:
-    """Nesting costs no stack."""
+    """Deeply nested JSON is refused without a RecursionError."""
     with contextlib.suppress(ProtocolError):
         decode_client('{"t":"act","id":1,"d":{"kind":"x","d":' + "[" * depth + "]" * depth + "}}")
 
@@ -55,10 +55,8 @@ def test_deep_json_is_refused(depth: int) -> None:
     st.lists(st.one_of(messages.map(json.dumps), st.binary(max_size=50)), max_size=60),
     st.lists(st.floats(0, 1), max_size=60),
 )
-def test_a_connection_is_live_only_after_hello_and_ends_at_its_limits(
-    sent: list[Any], pauses: list[float]
-) -> None:
-    """The core's promises, under anything: hello first and once, strikes are counted, only its own errors."""
+def test_a_connection_requires_hello_and_enforces_its_limits(sent: list[Any], pauses: list[float]) -> None:
+    """For any messages: hello comes first and once, bad messages are counted, and only documented errors are raised."""
     core, now = Connection(Settings()), 0.0
     for index, data in enumerate(sent):
         now += pauses[index] if index < len(pauses) else 0.0
@@ -79,7 +77,7 @@ def test_a_connection_is_live_only_after_hello_and_ends_at_its_limits(
 
 @given(st.lists(st.tuples(st.integers(1, 200), st.booleans()), max_size=300))
 def test_a_command_has_its_effect_once(commands: list[tuple[int, bool]]) -> None:
-    """Whatever ids come in whatever order: no id begins twice, and the memory stays bounded."""
+    """For ids in any order no command begins twice, and memory stays bounded."""
     replies, begun = Replies(), set()
     for command, finishes in commands:
         try:
@@ -97,15 +95,15 @@ def test_a_command_has_its_effect_once(commands: list[tuple[int, bool]]) -> None
 
 
 @given(st.binary(max_size=600), st.sampled_from([decode_frame, decode_topology]))
-def test_picture_decoders_refuse_what_is_not_one(data: bytes, decode: Any) -> None:
-    """Random bytes are refused with ValueError or ProtocolError; nothing is read past their end."""
+def test_frame_decoders_refuse_random_bytes(data: bytes, decode: Any) -> None:
+    """Random bytes raise ValueError or ProtocolError; no read passes their end."""
     with contextlib.suppress(LobbyError, ValueError):
         decode(data)
 
 
 @given(st.data())
-def test_picture_decoders_survive_damage(data: st.DataObject) -> None:
-    """A real picture with flipped, missing or additional bytes gives a value or the same errors."""
+def test_frame_decoders_survive_damage(data: st.DataObject) -> None:
+    """A frame with flipped, missing or additional bytes gives a value or the same errors."""
     whole = bytearray(data.draw(st.sampled_from(example_bytes())))
     for _ in range(data.draw(st.integers(0, 4))):
         if whole:
@@ -117,8 +115,8 @@ def test_picture_decoders_survive_damage(data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=70_000))
-def test_framing_says_the_length_that_it_has(payload: bytes) -> None:
-    """Header and payload, nothing else."""
+def test_a_websocket_header_has_the_length_of_its_payload(payload: bytes) -> None:
+    """An encoded message is the header, with the payload's length, and the payload."""
     for framed in (text_frame(payload), binary_frame(payload)):
         assert framed.endswith(payload)
         assert len(framed) - len(payload) in (2, 4, 10)

@@ -1,4 +1,4 @@
-"""The edges of a real server: origins, rates, slow and idle clients, headers, and what is said about secrets."""
+"""A real server at its limits: origins, rates, connections, headers, and secrets in logs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 
 async def handshake(site: Stack, *headers: str, path: str = "/ws") -> str:
-    """The first line of the answer to a WebSocket handshake."""
+    """Return the first line of the answer to a WebSocket handshake."""
     port = int(site.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     key = base64.b64encode(os.urandom(16)).decode()
@@ -41,8 +41,8 @@ async def handshake(site: Stack, *headers: str, path: str = "/ws") -> str:
     return answer
 
 
-async def test_a_socket_is_for_pages_of_this_origin_and_named_ones(site: Stack) -> None:
-    """A foreign page cannot even open a socket; programs, which send no origin, can."""
+async def test_a_socket_requires_an_allowed_origin(site: Stack) -> None:
+    """A page of another origin cannot open a socket; a program, which sends no origin, can."""
     host = site.url.removeprefix("http://")
     assert "101" in await handshake(site)
     assert "101" in await handshake(site, f"Origin: http://{host}")
@@ -53,7 +53,7 @@ async def test_a_socket_is_for_pages_of_this_origin_and_named_ones(site: Stack) 
 
 
 async def test_a_relay_needs_another_servers_ticket(site: Stack) -> None:
-    """Who calls itself a server without a ticket from the store is closed with 4003 before it has said anything."""
+    """A relay without a server ticket from the store is closed with 4003 before any message."""
     url = site.url.replace("http://", "ws://") + RELAY_PATH
     for headers in ({}, {"authorization": "Bearer made-up"}, {"authorization": "Basic made-up"}):
         async with connect(url, additional_headers=headers, proxy=None) as socket, asyncio.timeout(10):
@@ -61,8 +61,8 @@ async def test_a_relay_needs_another_servers_ticket(site: Stack) -> None:
             assert socket.close_code == 4003, headers
 
 
-async def test_a_foreign_page_cannot_post_and_a_named_one_is_told_so(site: Stack) -> None:
-    """403 for strangers; CORS headers for those that the setting names, and for nobody else."""
+async def test_only_allowed_origins_may_post_and_get_cors_headers(site: Stack) -> None:
+    """Unknown origins get 403; only origins of ALLOWED_ORIGINS get CORS headers."""
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         evil = await http.post("/api/find", json={}, headers={"origin": "https://evil.example"})
         assert (evil.status_code, evil.json()["code"]) == (403, "origin_refused")
@@ -73,7 +73,7 @@ async def test_a_foreign_page_cannot_post_and_a_named_one_is_told_so(site: Stack
 
 
 async def test_every_answer_has_the_security_headers(site: Stack) -> None:
-    """Pages, API and errors alike."""
+    """Pages, API answers and errors have the security headers."""
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         for path in ("/", "/api/sessions", "/api/nothing", "/healthz", "/api/me"):
             headers = (await http.get(path)).headers
@@ -86,8 +86,8 @@ async def test_every_answer_has_the_security_headers(site: Stack) -> None:
             assert "server" not in headers
 
 
-async def test_secrets_are_guessed_slowly(site: Stack) -> None:
-    """For one name some tries pass, then none for a while; other names are not concerned."""
+async def test_guesses_of_a_secret_are_limited_per_name(site: Stack) -> None:
+    """After some failed logins a name is rate limited; other names are not."""
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         tries = [
             await http.post("/api/login", json={"name": "victim", "secret": f"guess {n}!"}) for n in range(3)
@@ -95,8 +95,8 @@ async def test_secrets_are_guessed_slowly(site: Stack) -> None:
         assert [tried.status_code for tried in tries] == [200, 401, 429]
 
 
-async def test_a_head_that_does_not_end_is_cut_off(site: Stack) -> None:
-    """Too many bytes of head end the connection at once, whatever they are."""
+async def test_a_too_long_head_is_refused(site: Stack) -> None:
+    """A request head beyond the limit ends the connection at once."""
     port = int(site.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
@@ -112,7 +112,7 @@ async def test_a_head_that_does_not_end_is_cut_off(site: Stack) -> None:
 
 
 async def test_connections_of_one_address_are_limited(site: Stack) -> None:
-    """The one beyond ADDRESS_CONNECTIONS is turned away, and there is room again when others have gone."""
+    """A connection beyond ADDRESS_CONNECTIONS is refused; when others close, one is accepted again."""
     port = int(site.url.rpartition(":")[2])
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(45)]
     everyone = reading = {asyncio.ensure_future(reader.read(1)) for reader, _ in held}
@@ -136,7 +136,7 @@ async def test_connections_of_one_address_are_limited(site: Stack) -> None:
 
 
 async def test_logins_of_one_address_are_limited_and_no_secret_is_logged(site: Stack) -> None:
-    """A burst passes, then 429; tokens and secrets are in no log line."""
+    """After a burst logins get 429; no log line has a token or a secret."""
     secret = "correct horse battery staple"
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         tokens = []

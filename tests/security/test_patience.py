@@ -1,6 +1,6 @@
-"""How long and how much a real server bears: slow and silent clients, too many sockets, too many requests.
+"""Timeouts and limits of a real server: slow and silent clients, too many sockets, too many requests.
 
-What is waited for here is the server's own patience, so the tests of time run at once, on one store.
+The tests wait for the server's timeouts, so they run concurrently, on one store.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 ENVIRONMENT = {"PLAYER_CONNECTIONS": "2", "REQUEST_RATE": "10", "LOGIN_RATE": "1000"}
 
 HEAD_S, BODY_S, PING_S = 10.0, 10.0, 40.0
-"""What SECURITY.md promises: a head, a body, and the answer to a ping that was sent after 20 s."""
+"""The timeouts [s] of SECURITY.md: a head, a body, and the answer to a ping that is sent after 20 s."""
 
 LATE_S = 20.0
-"""What a busy machine may take longer."""
+"""Tolerance for a busy machine [s]."""
 
 
 @pytest.fixture(scope="module")
 def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One store: none of this depends on its kind."""
+    """One store is enough: these limits do not depend on its kind."""
     with EmbeddedStore(Settings(data_dir=tmp_path_factory.mktemp("patience")), binary=valkey) as store:
         yield store.url
 
@@ -43,7 +43,7 @@ async def dial(site: Stack) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def drip_head(site: Stack) -> float:
-    """A header that never ends, byte by byte; the seconds until the server has had enough."""
+    """Send an endless header byte by byte; return the time until the server closes [s]."""
     reader, writer = await dial(site)
     began = time.monotonic()
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -61,7 +61,7 @@ async def drip_head(site: Stack) -> float:
 
 
 async def keep_body(site: Stack) -> tuple[float, bytes]:
-    """A body that is announced and not sent; the seconds until the answer, and the answer."""
+    """Announce a body and do not send it; return the time until the answer [s], and the answer."""
     reader, writer = await dial(site)
     began = time.monotonic()
     writer.write(
@@ -76,7 +76,7 @@ async def keep_body(site: Stack) -> tuple[float, bytes]:
 
 
 async def fall_silent(site: Stack, ticket: str) -> float:
-    """A member who says hello and then answers no ping; the seconds until the server hangs up."""
+    """Join as a member and answer no ping; return the time until the server closes [s]."""
     reader, writer = await dial(site)
     began = time.monotonic()
     key = base64.b64encode(os.urandom(16))
@@ -98,8 +98,8 @@ async def fall_silent(site: Stack, ticket: str) -> float:
 
 
 @pytest.mark.timeout(150)
-async def test_the_slow_and_the_silent_are_let_go(site: Stack) -> None:
-    """A head and a body have ten seconds, an open socket must answer pings; others are served meanwhile."""
+async def test_slow_and_silent_clients_are_disconnected(site: Stack) -> None:
+    """A head and a body time out after 10 s, a socket without pongs is closed, and other clients are served."""
     async with Person(site.url) as ada:
         await ada.login()
         seat = await ada.ask("/api/open", private=True)
@@ -110,12 +110,12 @@ async def test_the_slow_and_the_silent_are_let_go(site: Stack) -> None:
         assert body > BODY_S * 0.9
         assert b" 400 " in answer.split(b"\r\n")[0]
         assert json.loads(answer[answer.index(b"{") :])["code"] == "too_slow"
-        assert silence > PING_S / 4  # not at once: it is a member like any other until then
+        assert silence > PING_S / 4  # a member until the ping is overdue
         assert (await ada.get("/healthz")).status_code == 200
 
 
-async def test_a_player_has_so_many_sockets_and_not_more(site: Stack) -> None:
-    """The one beyond PLAYER_CONNECTIONS is closed with 4013, and there is room again when another has gone."""
+async def test_sockets_of_one_player_are_limited(site: Stack) -> None:
+    """A socket beyond PLAYER_CONNECTIONS is closed with 4013; when another closes, one is accepted again."""
     async with Person(site.url) as eve:
         await eve.login()
         tokens = []
@@ -132,7 +132,7 @@ async def test_a_player_has_so_many_sockets_and_not_more(site: Stack) -> None:
                 assert (await third.end())[0] == 4013
             assert first.closed is second.closed is None
         async with asyncio.timeout(30):
-            while True:  # until the server has seen that the two are gone
+            while True:  # until the server has noticed that the two are closed
                 again = await eve.ask("/api/observe", session=tokens[2])
                 async with Line.to(again["ws_url"]) as line:
                     await line.say("hello", {"protocol": 1, "ticket": again["ticket"]})
@@ -143,8 +143,8 @@ async def test_a_player_has_so_many_sockets_and_not_more(site: Stack) -> None:
                         return
 
 
-async def test_an_address_asks_so_often_and_not_more(site: Stack) -> None:
-    """Beyond REQUEST_RATE 429 with a code, for that address; health is always told, and time forgives."""
+async def test_requests_of_one_address_are_limited(site: Stack) -> None:
+    """Beyond REQUEST_RATE an address gets 429 with a code, except for /healthz, until its tokens are refilled."""
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         async with asyncio.timeout(60):
             while (refused := await http.get("/api/sessions")).status_code == 200:

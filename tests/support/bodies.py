@@ -1,6 +1,6 @@
 """The catalogue's meshes for the web client's portraits: ``python -m tests.support.bodies`` writes them.
 
-The world's own meshes come with the topology; these only show a body before it is on a mat. A test checks that the
+A session sends its meshes in the topology. These meshes show a body outside of a session. A test checks that the
 file is current.
 """
 
@@ -17,7 +17,7 @@ TARGET = ROOT / "player" / "web" / "src" / "generated" / "bodies.json"
 
 
 def build() -> str:
-    """The whole file: body id to [vertices, faces], flat, vertices rounded to 0.1 mm."""
+    """Return the file's text: body id -> [vertices, faces], both flat, vertices rounded to 0.1 mm."""
     catalogue = json.loads((ROOT / "catalogue" / "catalogue.json").read_text())
     meshes = {}
     shapes = {body["id"]: Recipe(kind=body["kind"], params=body["params"]) for body in catalogue["bodies"]}

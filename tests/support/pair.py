@@ -1,6 +1,7 @@
-"""A server's side of one session, sans-I/O, for tests: the truth to hold a client's transcript against.
+"""The server's side of one session, sans-I/O: a reference that tests compare a client's transcript with.
 
-It follows lobby.messages and nothing of ours in server/, so that client and server are judged apart.
+It uses the message types of lobby/wire/messages.py and must not import server/, so that client and server are tested
+independently.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tussle.lobby.wire.messages import (
 
 @dataclass
 class ModelSession:
-    """One session with one seat that we look at. ``effects``: ids of the commands that had their effect."""
+    """One session, of which one seat is a client. ``effects``: ids of the commands that took effect."""
 
     seat: int | None = 0
     events: list[Event] = field(default_factory=list)
@@ -51,7 +52,7 @@ class ModelSession:
     hellos: list[Hello] = field(default_factory=list)
     refuse: set[str] = field(default_factory=set)
     tickets: set[str] | None = None
-    """Those that are good; None: all."""
+    """The tickets that are accepted; None: all."""
     status: str = "running"
 
     @property
@@ -86,7 +87,7 @@ class ModelSession:
         )
 
     def answer(self, data: bytes | str) -> list[bytes]:
-        """What the server says to one message."""
+        """Return the server's answers to one message."""
         message = decode_client(data)
         match message:
             case Hello(d=d):

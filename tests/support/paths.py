@@ -1,4 +1,4 @@
-"""Where the checkout's files are, for tests that read documents, start programs or need the catalogue."""
+"""Paths of the checkout, for tests that read documents, start programs or need the catalogue."""
 
 from __future__ import annotations
 

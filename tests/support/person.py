@@ -1,7 +1,7 @@
-"""A person at a page of the web client in Chromium, for the browser tests.
+"""Drives a page of the web client in Chromium like a person, for the browser tests.
 
 Screenshots are kept in data/screenshots (SCREENSHOTS). Without Chromium or the built client the tests are skipped
-with a reason; with CI set they run and fail.
+with a reason; with CI set they fail.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ in_browser = [
         bool(MISSING) and not os.environ.get("CI"), reason="BROWSER TESTS NOT RUN: no " + ", ".join(MISSING)
     ),
 ]
-"""What every module of browser tests is marked with."""
+"""The marks of every module of browser tests."""
 
 WAIT_MS = 60_000
 
 UNREACHABLE = ("net::ERR_CONNECTION", "net::ERR_EMPTY_RESPONSE", "WebSocket connection to")
-"""Parts of the browser's own console errors when a server does not answer."""
+"""Substrings of the console errors that the browser itself logs when a server does not answer."""
 
 
 BANNERS = """
@@ -57,17 +57,17 @@ new MutationObserver(() => {
   }
 }).observe(document.body, {childList: true, subtree: true, attributes: true});
 """
-"""Appends each banner that appears to ``window.__banners``: a banner may be too short for Playwright to see."""
+"""Appends each banner that appears to ``window.__banners``. Playwright can miss a banner that is shown briefly."""
 
 
 class Person:
-    """A page with a person in front of it, and the errors of the page."""
+    """A page, the actions of a person on it, and the errors in its console."""
 
     def __init__(self, browser: Any, url: str, name: str, **context: Any) -> None:
         self.name = name
         self.wrong: list[str] = []
         self.outages = False
-        """Servers are down on purpose: network errors that the browser logs are allowed."""
+        """Whether the browser may log network errors, because the test stops servers."""
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
@@ -106,7 +106,7 @@ class Person:
         return self.page.evaluate(script)
 
     def remember_banners(self) -> None:
-        """Record from now on which banners appear, in ``window.__banners``."""
+        """Record the banners that appear from now on in ``window.__banners``."""
         self.evaluate(BANNERS)
 
     def until(self, script: str) -> None:
@@ -117,7 +117,7 @@ class Person:
             self.page.wait_for_timeout(100)
 
     def pull(self, fraction: float = 1.0) -> bool:
-        """Pull back from the own body, away from an opponent, and release. False when there is nothing to aim at."""
+        """Pull back from the own body, away from an opponent, and release. Return False without a target."""
         seat = self.evaluate("window.__test.state().turnSeat")
         places = self.evaluate("window.__test.places()")
         mine = [place for place in places if place["seat"] == seat]
@@ -137,7 +137,7 @@ class Person:
         return True
 
     def play(self, seconds: float = 240, *others: Person) -> None:
-        """Act in every turn, by pointer and by key in turn, until the duel is over."""
+        """Act in every turn until the duel is over, by pointer and by key alternately."""
         end = time.monotonic() + seconds
         turn = 0
         while not self.over and time.monotonic() < end:
@@ -159,7 +159,7 @@ class Person:
 
 
 def serious(page: Any) -> list[str]:
-    """The violations that axe-core rates serious or critical."""
+    """Return the violations that axe-core rates serious or critical."""
     page.evaluate((WEB / "node_modules" / "axe-core" / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [

@@ -1,7 +1,6 @@
-"""Tussle as its users run it: a real store and real server, worker and bot processes on loopback.
+"""Starts Tussle as its users run it: a store, and server, worker and bot processes on loopback.
 
-Used by the tests of the whole and by bench/. Everything that was started is ended by ``close``, which also says
-whether anything ended badly.
+Used by tests/whole and bench/. ``close`` ends every process that was started and raises if one ended badly.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import httpx
 from tests.support.paths import ROOT
 
 START_S = 600.0
-"""A cold start compiles the kernels."""
+"""Long, because a first start compiles the kernels."""
 
 POLL_S = 0.05
 
@@ -39,7 +38,7 @@ def free_port() -> int:
 
 
 def children(pid: int) -> list[int]:
-    """Process ids of all living descendants."""
+    """Return the process ids of all living descendants."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
     ).stdout
@@ -57,7 +56,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether that process runs; one that only waits to be reaped does not."""
+    """Whether the process runs. A zombie does not."""
     stat = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -65,9 +64,9 @@ def alive(pid: int) -> bool:
 
 
 async def until(there: Callable[[], Any], what: str, ceiling_s: float = 30.0) -> Any:
-    """Ask a process or a file again and again, for they tell nobody; the first true value.
+    """Poll ``there`` and return its first true value. For processes and files, which send no notification.
 
-    Raises AssertionError after ``ceiling_s``. What a socket or the store can tell is awaited there instead.
+    Raises AssertionError after ``ceiling_s``. To wait for the store or a socket, read that instead.
     """
     deadline = asyncio.get_running_loop().time() + ceiling_s
     while not (found := there()):
@@ -78,7 +77,7 @@ async def until(there: Callable[[], Any], what: str, ceiling_s: float = 30.0) ->
 
 @dataclass(slots=True)
 class Process:
-    """One of ours. ``output`` is its log so far."""
+    """A process of Tussle. ``output`` is its log so far."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -91,11 +90,11 @@ class Process:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Its log, every line parsed. Raises ValueError for a line that is not JSON."""
+        """Return all lines of the log, parsed. Raises ValueError for a line that is not JSON."""
         return [json.loads(line) for line in self.output.splitlines()]
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """Its log lines of that event; a line that is being written is not there yet."""
+        """Return the complete log lines of an event, parsed."""
         found = []
         for line in self.output.splitlines():
             with contextlib.suppress(ValueError):
@@ -117,13 +116,13 @@ class Process:
             self.process.send_signal(number)
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL and wait for the end."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
 
     async def end(self, timeout_s: float = 30.0) -> int:
-        """SIGTERM, and its exit code. Raises TimeoutError (after SIGKILL) when it does not end."""
+        """Send SIGTERM and return the exit code. Raises TimeoutError, after SIGKILL, when the process does not end."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         return await self.wait(timeout_s)
@@ -139,7 +138,7 @@ class Process:
 
 @dataclass(slots=True)
 class Stack:
-    """``async with Stack.up(store_url, realm, SIM_SPEED="0") as stack: await stack.server()``"""
+    """The processes of one realm: ``async with Stack.up(url, realm, SIM_SPEED="0") as stack: await stack.server()``."""
 
     store_url: str
     realm: str
@@ -176,7 +175,7 @@ class Stack:
     async def start(
         self, program: str, name: str, *arguments: str, wait: bool = False, **environment: str
     ) -> Process:
-        """Start a process of ours: a module (``-m``) or a script of the root."""
+        """Start a process: a module (``-m``) or a script of the root."""
         log = Path(self.folder.name) / f"{len(self.processes)}-{name}.log"
         command = (
             [sys.executable, str(ROOT / program)]
@@ -210,11 +209,11 @@ class Stack:
         return started
 
     async def server(self, **environment: str) -> Process:
-        """One more server, ready to take clients."""
+        """Start a server and wait until it accepts clients."""
         return (await self.more_servers(1, **environment))[0]
 
     async def more_servers(self, count: int, **environment: str) -> list[Process]:
-        """Servers that start together, all ready."""
+        """Start servers together and wait until all accept clients."""
         started = []
         for _ in range(count):
             port = free_port()
@@ -225,7 +224,7 @@ class Stack:
         return started
 
     async def again(self, gone: Process) -> Process:
-        """A server at the address of one that has ended, ready to take clients."""
+        """Start a server at the address of one that has ended, and wait until it accepts clients."""
         server = await self.start("server", "server", PORT=gone.url.rpartition(":")[2])
         server.url = gone.url
         await self._ready(server)
@@ -244,15 +243,14 @@ class Stack:
         return await self.start("worker", "worker", *arguments, **environment)
 
     async def bots(self, count: int, matches: int, *arguments: str, **environment: str) -> Process:
-        """Bots against the first server, or against SERVER_URL."""
+        """Start bots that use the first server, or SERVER_URL."""
         where = {"SERVER_URL": self.url, **environment}
         return await self.start(
             "player", "bots", "--count", str(count), "--matches", str(matches), *arguments, **where
         )
 
     async def close(self) -> None:
-        """End what still runs, newest first: bots, workers, servers. Raises AssertionError for one that ends badly
-        or leaves children behind."""
+        """End the running processes, newest first. Raises AssertionError if one fails or leaves children behind."""
         complaints = []
         try:
             for process in reversed(self.processes):

@@ -1,5 +1,4 @@
-"""A real WebSocket server on a free port that speaks for a ModelSession, and can be cut, stopped and
-started."""
+"""A WebSocket server on a free port that serves a ModelSession. A test can cut, stop and start it."""
 
 from __future__ import annotations
 
@@ -15,8 +14,7 @@ from tussle.lobby.wire.messages import Event, Hello, Leave, decode_client, encod
 
 
 class Stage:
-    """Obliges the test to use it as an async context. ``met`` is set at every hello, ``heard`` at every
-    message."""
+    """The server, as an async context. ``met`` is set at every hello, ``heard`` at every message."""
 
     def __init__(self, session: ModelSession | None = None) -> None:
         self.session = session or ModelSession()
@@ -63,7 +61,7 @@ class Stage:
                 await socket.send(data, text=text)
 
     async def cut(self, code: int, reason: str = "") -> None:
-        """Close every connection; 1006 drops them without a word."""
+        """Close every connection with ``code``; 1006 aborts them without a close frame."""
         self.met.clear()
         for socket in list(self._sockets):
             if code == 1006:

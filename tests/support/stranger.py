@@ -1,6 +1,6 @@
-"""A client written from docs/protocol.md alone: JSON over HTTP and one WebSocket. Nothing of ours is imported here.
+"""A client written from docs/protocol.md only: JSON over HTTP and one WebSocket. It must not import Tussle.
 
-It says what it is told to say, also what no proper client says, and keeps everything that it hears.
+A test decides each message that it sends, also invalid ones. It keeps every message that it receives.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from websockets.exceptions import ConnectionClosed
 Message = dict[str, Any]
 
 CEILING_S = 30.0
-"""No wait is longer; a test that meets it has failed."""
+"""The longest wait [s]; a test that reaches it fails."""
 
 FRAME, TOPOLOGY = 1, 2
-"""First byte of a binary message."""
+"""The first byte of a binary message."""
 
 
 class Person:
-    """Somebody at one server, over HTTP. ``async with Person(url) as ada: await ada.login()``"""
+    """A player of one server, over HTTP: ``async with Person(url) as ada: await ada.login()``."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -41,7 +41,7 @@ class Person:
         await self.http.aclose()
 
     async def post(self, path: str, body: Message | None = None) -> httpx.Response:
-        """The answer, whatever it is."""
+        """Return the response, with any status."""
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         return await self.http.post(path, json=body or {}, headers=headers)
 
@@ -50,7 +50,7 @@ class Person:
         return await self.http.get(path, headers=headers)
 
     async def ask(self, path: str, **body: Any) -> Message:
-        """The answer to a request that must not be refused."""
+        """Return the answer to a request. Raises AssertionError if it is refused."""
         answer = await self.post(path, body)
         assert answer.status_code == 200, answer.text
         document: Message = answer.json()
@@ -62,7 +62,7 @@ class Person:
         return self
 
     async def look(self, session: str) -> Message:
-        """The view of a session."""
+        """Return the view of a session."""
         answer = await self.get(f"/api/sessions/{session}")
         assert answer.status_code == 200, answer.text
         view: Message = answer.json()
@@ -70,14 +70,14 @@ class Person:
 
 
 class Line:
-    """One WebSocket and all that came over it: ``messages`` (text), ``binary``, and ``closed`` at the end."""
+    """One WebSocket and all that it received: ``messages`` (text), ``binary``, and ``closed`` at the end."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.messages: list[Message] = []
         self.binary: list[bytes] = []
         self.arrivals: list[float] = []
-        """When each of ``binary`` came [s]."""
+        """Arrival times of ``binary`` [s]."""
         self.closed: tuple[int, str] | None = None
         self.resume: str | None = None
         self.seat: int | None = None
@@ -89,7 +89,7 @@ class Line:
     @classmethod
     @contextlib.asynccontextmanager
     async def to(cls, url: str) -> AsyncIterator[Self]:
-        """A line that is open and has said nothing yet. It is cut off at the end, without a closing handshake."""
+        """Open a socket and send nothing. Leaving the block aborts it without a closing handshake."""
         socket = await connect(url, compression=None, max_size=None, proxy=None, ping_interval=None)
         line = cls(socket)
         try:
@@ -98,7 +98,7 @@ class Line:
             await line.cut()
 
     async def cut(self) -> None:
-        """Gone without a word, like a process that was killed."""
+        """Abort the connection, as the death of a process does."""
         self.socket.transport.abort()
         await self._reader
 
@@ -119,7 +119,7 @@ class Line:
             async with self._news:
                 self._news.notify_all()
 
-    # saying
+    # sending
 
     async def say(self, t: str, d: Message | None = None, id: int | None = None) -> None:
         message: Message = {"t": t}
@@ -130,31 +130,31 @@ class Line:
         await self.send(json.dumps(message))
 
     async def send(self, data: str | bytes) -> None:
-        """As it is; a line that is closed already takes nothing."""
+        """Send the data unchanged. Does nothing when the socket is closed."""
         with contextlib.suppress(ConnectionClosed):
             await self.socket.send(data)
 
     async def hello(self, **d: Any) -> Message:
-        """Say hello with a ticket or resume token; the welcome."""
+        """Send hello with a ticket or resume token and return the welcome."""
         await self.say("hello", {"protocol": 1, **d})
         welcome = (await self.until("welcome"))["d"]
         self.resume, self.seat, self.last_id = welcome["resume"], welcome["seat"], welcome["last_id"]
         return dict(welcome)
 
     async def command(self, t: str, d: Message | None = None) -> Message:
-        """A command with the next id; its answer."""
+        """Send a command with the next id and return its answer."""
         self.last_id += 1
         await self.say(t, d, self.last_id)
         return await self.answer(self.last_id)
 
     async def act(self, kind: str = "launch", **numbers: Any) -> Message:
-        """Act and wait for the answer."""
+        """Send an ``act`` and return its answer."""
         return await self.command("act", {"kind": kind, "d": numbers})
 
-    # hearing
+    # receiving
 
     async def wait(self, there: Callable[[], Any], ceiling_s: float = CEILING_S) -> Any:
-        """Until ``there()`` is true; its value. Raises AssertionError when it takes too long or the line closes."""
+        """Wait until ``there()`` is true and return its value. Raises AssertionError on timeout or close."""
         try:
             async with asyncio.timeout(ceiling_s), self._news:
                 while not (found := there()):
@@ -165,7 +165,7 @@ class Line:
         return found
 
     async def until(self, *kinds: str, ceiling_s: float = CEILING_S, **fields: Any) -> Message:
-        """The next message of one of these types whose ``d`` has these values; what was before it is passed over."""
+        """Return the next message of one of these types whose ``d`` has these values. Skips messages before it."""
 
         def found() -> Message | None:
             while self._read_up_to < len(self.messages):
@@ -179,27 +179,27 @@ class Line:
         return message
 
     async def answer(self, id: int) -> Message:
-        """The ack or error of a command."""
+        """Return the ack or error of a command."""
         message: Message = await self.wait(
             lambda: next((m for m in self.messages if m.get("id") == id and m["t"] in ("ack", "error")), None)
         )
         return message
 
     async def end(self, ceiling_s: float = CEILING_S) -> tuple[int, str]:
-        """Code and reason of the server's close."""
+        """Wait for the server's close; return code and reason."""
         async with asyncio.timeout(ceiling_s):
             await asyncio.shield(self._reader)
         assert self.closed is not None
         return self.closed
 
-    # what was heard
+    # what was received
 
     def kinds(self) -> list[str]:
         return [message["t"] for message in self.messages]
 
     @property
     def events(self) -> list[Message]:
-        """What has a ``v`` and is an event."""
+        """Return the received events: messages with a ``v``, except ``session``."""
         return [message for message in self.messages if "v" in message and message["t"] != "session"]
 
     @property
@@ -216,7 +216,7 @@ class Line:
 
 
 class Duel:
-    """Two persons in a private duel of their own, both connected and past ``running``."""
+    """Two persons in a private duel, both connected, after ``running``."""
 
     def __init__(self, persons: tuple[Person, Person], lines: tuple[Line, Line], session: str) -> None:
         self.persons = persons
@@ -224,7 +224,7 @@ class Duel:
         self.session = session
 
     async def turn(self) -> tuple[Line, Line, Message]:
-        """The line whose turn it is, the other, and the turn_started, once both have heard it."""
+        """Return the line of the acting seat, the other line and the turn_started, once both have received it."""
         started = await self.lines[0].until("turn_started")
         await self.lines[1].until("turn_started", turn=started["d"]["turn"])
         acting = next(line for line in self.lines if line.seat == started["d"]["seat"])
@@ -234,7 +234,7 @@ class Duel:
 
 @contextlib.asynccontextmanager
 async def duel(url: str, *, body: str = "", **params: Any) -> AsyncIterator[Duel]:
-    """A duel that has begun and whose first turn nobody has read yet."""
+    """Open a duel that runs; its first turn_started is still unread."""
     async with Person(url) as ada, Person(url) as otto:
         for person in (ada, otto):
             await person.login()

@@ -1,4 +1,4 @@
-"""Who watches sessions for the tests of the whole: what every client is promised is checked here, in one place."""
+"""Observers and players for tests/whole. They check what every client is guaranteed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAST = ("ended", "failed", "timed_out")
 
 
 class Witness:
-    """An observer over reconnections, with every event that it was told of. ``final`` is set at the last one."""
+    """An observer that reconnects and keeps every event. ``final`` is set at the last event of the session."""
 
     def __init__(self, connection: SessionConnection) -> None:
         self.connection = connection
@@ -56,11 +56,13 @@ class Witness:
         return sum(event.t == kind for event in self.events)
 
     async def until(self, kind: str, count: int = 1, ceiling_s: float = 60.0) -> Event:
-        """The ``count``-th event of that type."""
+        """Wait for the ``count``-th event of a type and return it."""
         try:
             async with asyncio.timeout(ceiling_s), self._news:
                 while self.count(kind) < count:
-                    assert not self._watching.done(), f"the witness was sent away: {self._watching}"
+                    assert not self._watching.done(), (
+                        f"the connection of the observer ended: {self._watching}"
+                    )
                     await self._news.wait()
         except TimeoutError:
             heard = [event.t for event in self.events[-12:]]
@@ -68,7 +70,7 @@ class Witness:
         return [event for event in self.events if event.t == kind][count - 1]
 
     def assert_whole(self) -> None:
-        """What every observer is promised: no gap, no repetition, no step back, each turn once, one end."""
+        """Assert that events have no gap, repetition or decreasing tick, each turn occurs once, and one end."""
         vs = [event.v for event in self.events]
         assert vs == list(range(vs[0], vs[0] + len(vs)))
         owned = [event for event in self.events if event.epoch]
@@ -83,7 +85,7 @@ class Witness:
 
 
 async def fight(line: Line, seed: int = 0) -> None:
-    """Play a stranger's seat to the end of its session, with the mode's own bot."""
+    """Play a seat to the end of its session with the mode's bot."""
     rng, rules = np.random.default_rng(seed), get_mode("duel")
     while True:
         event = await line.until("turn_started", *LAST)
@@ -101,7 +103,7 @@ async def sessions(url: str, status: str) -> list[dict[str, Any]]:
 
 
 async def running(url: str, count: int = 1, ceiling_s: float = CEILING_S) -> list[dict[str, Any]]:
-    """The sessions that run, once there are so many."""
+    """Wait until at least ``count`` sessions run and return them."""
     async with asyncio.timeout(ceiling_s):
         while len(found := await sessions(url, "running")) < count:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
@@ -109,7 +111,7 @@ async def running(url: str, count: int = 1, ceiling_s: float = CEILING_S) -> lis
 
 
 async def verified(stack: Stack, session: str) -> Verdict:
-    """The session simulated again from its archive. Raises AssertionError unless every tick was reproduced."""
+    """Re-simulate a session from its archive. Raises AssertionError unless every tick was reproduced."""
 
     def again() -> Verdict:
         return verify(load_record(Archive(str(stack.data_dir / "archive")), session), prove=False)
@@ -129,7 +131,7 @@ async def store_of(stack: Stack) -> AsyncIterator[Store]:
 
 
 async def keys_of(store: Store, pattern: str = "*") -> set[str]:
-    """Every key of the realm whose name goes on like that."""
+    """Return the keys of the realm whose names match the pattern."""
     found: set[str] = set()
     cursor = "0"
     while True:
@@ -140,7 +142,7 @@ async def keys_of(store: Store, pattern: str = "*") -> set[str]:
 
 
 async def asked(there: Any, what: str, ceiling_s: float = CEILING_S) -> Any:
-    """Ask the store or a server again and again; the first true answer."""
+    """Poll ``there`` and return its first true answer."""
     try:
         async with asyncio.timeout(ceiling_s):
             while not (answer := await there()):  # noqa: ASYNC110

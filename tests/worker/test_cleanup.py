@@ -1,4 +1,4 @@
-"""Cleaning up: handled at least once, with one effect, whichever process dies."""
+"""Cleanup of ended sessions: handled at least once, with one effect, whichever process dies."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def world(world: World) -> World:
-    """A world whose sessions live ten minutes after their end, and whose dead workers are noticed at once."""
+    """A realm whose keys expire ten minutes after the end, and whose entries may be claimed after 50 ms."""
     return replace(world, settings=replace(world.settings, expiry_s=600, claim_idle_s=0.05))
 
 
@@ -52,7 +52,7 @@ async def pending(world: World) -> int:
 
 
 async def assert_cleaned(world: World, session: str, players: list[str]) -> None:
-    """Every key of the session ends with it, the indexes do not know it, each player was awarded once."""
+    """Assert that each key of the session expires, no index has it, and each player was awarded once."""
     keys = world.store.keys
     session_keys = [key for key in await world.keys() if f"session:{session}" in key]
     assert session_keys
@@ -83,8 +83,8 @@ async def test_an_ended_session_is_cleaned(world: World) -> None:
     assert float(first["mu.duel"]) > 25 > float(second["mu.duel"])
 
 
-async def test_other_ends_are_cleaned_too(world: World) -> None:
-    """A lobby that timed out and a run that failed expire, without an award."""
+async def test_failed_and_timed_out_sessions_are_cleaned(world: World) -> None:
+    """A lobby that timed out and a run that failed expire without an award."""
     [alone] = await world.players(1)
     lobby = await world.find(alone)
     await world.timers.run_due(10**15)
@@ -98,8 +98,8 @@ async def test_other_ends_are_cleaned_too(world: World) -> None:
     assert "played" not in await world.hash(world.store.keys.player(alone))
 
 
-async def test_a_running_session_is_left_alone(world: World) -> None:
-    """Nothing of a session that is not over gets an end of life, even if somebody asks for it."""
+async def test_a_running_session_is_not_cleaned(world: World) -> None:
+    """A request to clean a session that has not ended sets no expiry."""
     fence, _ = await world.running()
     worker = cleanup(world)
     assert not await worker.handle(fence.session)
@@ -109,7 +109,7 @@ async def test_a_running_session_is_left_alone(world: World) -> None:
 
 
 async def test_handling_twice_changes_nothing(world: World) -> None:
-    """The second time, each script finds its own traces: same end of life, same experience."""
+    """Cleaning a session twice leaves expiry and experience as after the first time."""
     session, players = await world.ended()
     worker = cleanup(world)
     await worker.handle(session)
@@ -120,8 +120,8 @@ async def test_handling_twice_changes_nothing(world: World) -> None:
     assert await world.store.call("PEXPIRETIME", world.store.keys.session(session)) == at
 
 
-async def test_nothing_leaks(world: World) -> None:
-    """When the end of life has come, no key of any session is left, whatever the sessions went through."""
+async def test_no_key_remains_after_the_expiry(world: World) -> None:
+    """After the expiry no key of any session remains, however the session ended."""
     world = replace(world, settings=replace(world.settings, expiry_s=1))
     fence, players = await world.running(3)
     await world.seating.leave(players[1], fence.session)
@@ -143,8 +143,8 @@ async def test_nothing_leaks(world: World) -> None:
     await until(nothing_left)
 
 
-async def test_a_malformed_result_is_no_reason_to_stop(world: World) -> None:
-    """A result that cannot be read costs the award, not the cleaning."""
+async def test_a_malformed_result_is_cleaned_without_an_award(world: World) -> None:
+    """A session with an unreadable result expires, and its players get no award."""
     fence, players = await world.running()
     await world.runs.finish(fence, 1, [], {"places": "nonsense"})
     worker = cleanup(world)
@@ -153,8 +153,8 @@ async def test_a_malformed_result_is_no_reason_to_stop(world: World) -> None:
     assert "played" not in await world.hash(world.store.keys.player(players[0]))
 
 
-async def test_a_forgotten_guest_is_not_brought_back(world: World) -> None:
-    """An award for a player that no longer exists writes nothing, the others get theirs."""
+async def test_an_award_does_not_recreate_an_expired_guest(world: World) -> None:
+    """An award for a player that no longer exists writes nothing; the other players are awarded."""
     session, players = await world.ended()
     await world.store.call("DEL", world.store.keys.player(players[1]))
     await cleanup(world).handle(session)
@@ -163,7 +163,7 @@ async def test_a_forgotten_guest_is_not_brought_back(world: World) -> None:
 
 
 async def test_a_rating_that_changed_meanwhile_is_read_again(world: World) -> None:
-    """Two sessions of one player that are awarded at once both count, neither overwrites the other's rating."""
+    """Two concurrent awards of one player both count; neither overwrites the rating of the other."""
     first, players = await world.ended()
     again = [await world.find(player) for player in players]
     for seat in again:
@@ -183,7 +183,7 @@ async def test_a_rating_that_changed_meanwhile_is_read_again(world: World) -> No
 
 
 async def test_three_workers_share_the_work(world: World, stores: list[Store]) -> None:
-    """Each session is handled, each effect happens once, however many workers there are and however they are woken."""
+    """Three workers handle every session, and each effect happens once."""
     handled: Counter[str] = Counter()
 
     async def count(point: str, session: str) -> None:
@@ -222,9 +222,8 @@ async def spawn(world: World, *arguments: str) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_worker_that_is_killed(world: World, point: str) -> None:
-    """kill -9 before the script, between the scripts, before the acknowledgement or after it: another worker finishes,
-    and everything happened once."""
+async def test_a_killed_worker_is_replaced(world: World, point: str) -> None:
+    """After kill -9 before, between or after the scripts another worker finishes, and each effect happens once."""
     session, players = await world.ended()
     victim = await spawn(world, "-c", VICTIM, point)
     async with asyncio.timeout(30):
@@ -239,8 +238,8 @@ async def test_a_worker_that_is_killed(world: World, point: str) -> None:
     assert (await world.lifecycle(session)).count("ended") == 1
 
 
-async def test_the_process(world: World) -> None:
-    """``python -m worker`` cleans what ended before it started and what ends later; SIGTERM ends it with 0."""
+async def test_the_process_cleans_until_sigterm(world: World) -> None:
+    """``python -m worker`` cleans sessions that ended before and after its start; SIGTERM ends it with exit code 0."""
     before, players_before = await world.ended()
     process = await spawn(world, "-P", "-m", "tussle.worker")
     keys = world.store.keys
@@ -262,15 +261,17 @@ async def test_the_process(world: World) -> None:
     assert await world.store.call("XINFO", "CONSUMERS", keys.lifecycle, GROUP) == []
 
 
-async def test_without_a_worker_nothing_is_lost(world: World) -> None:
-    """With no worker at all sessions end, players are free, and the keys wait."""
+async def test_without_a_worker_the_keys_wait(world: World) -> None:
+    """Without a worker sessions end, their players are free, and their keys stay."""
     session, players = await world.ended()
     assert (await world.find(players[0])).session != session
     assert await world.store.call("TTL", world.store.keys.session(session)) == -1
 
 
-async def test_a_store_that_is_away_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker outlives the store's absence and goes on with the entry that it had."""
+async def test_a_worker_retries_while_the_store_is_unavailable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker survives an unavailable store and continues with the entry that it had read."""
     session, players = await world.ended()
     failures = iter([True, True])
 

@@ -1,4 +1,4 @@
-"""What every worker process has in common: its logs on the channels of the store, its end and its exit code."""
+"""All worker processes: their logs on the store's channels, their end and their exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIRST = {
 
 
 async def heard(store: Store, stack: Stack, part: str, channel: str, event: str) -> None:
-    """Start a worker; SUBSCRIBE to the channel of its logger shows that event, as its stdout does; then end it."""
+    """Start a worker, wait for ``event`` on the channel of its logger and on stdout, then end the worker."""
     link = await store.link()
     await link.send("SUBSCRIBE", channel)
     assert (await link.receive(5.0))[0] == "subscribe"
@@ -49,7 +49,7 @@ async def heard(store: Store, stack: Stack, part: str, channel: str, event: str)
 
 @pytest.mark.parametrize("part", sorted(PROCESSES))
 async def test_every_worker_logs_to_both_transports(store: Store, realm: str, part: str) -> None:
-    """Stdout and, with LOG_PUBLISH=1, the store's channel of the logger's name carry the same lines."""
+    """With LOG_PUBLISH=1 stdout and the store's channel of the logger carry the same lines."""
     stack = Stack.up(store.url, realm, LOG_PUBLISH="1")
     logger, event = FIRST[part]
     try:
@@ -59,8 +59,8 @@ async def test_every_worker_logs_to_both_transports(store: Store, realm: str, pa
 
 
 @pytest.mark.parametrize("part", ["all", "velocity"])
-def test_settings_that_cannot_be_used_are_one_line(part: str) -> None:
-    """No store, a bad number, an address that is none: exit code 2, one line, no traceback."""
+def test_an_unusable_setting_is_reported_in_one_line(part: str) -> None:
+    """A missing store, a bad number or a bad address ends the process with exit code 2 and one line."""
     for environ, said in (
         ({}, "REDIS_URL is not set"),
         ({"REDIS_URL": "redis://127.0.0.1:1", "EXPIRY_S": "soon"}, "EXPIRY_S=soon"),

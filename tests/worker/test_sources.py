@@ -1,4 +1,4 @@
-"""Sources other than sessions: the mock, this machine, a CSV file and a log that grow."""
+"""Sources other than sessions: the mock, the host, a growing CSV file, a growing log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tussle.worker.sources import (
 
 
 def test_the_mock_is_the_same_each_time() -> None:
-    """Three sensors, reproducible."""
+    """The mock has three sensors with reproducible readings."""
     first, second = MockSource(), MockSource()
     for n in range(1, 5):
         (one,) = first.read_new()
@@ -34,7 +34,7 @@ def test_the_mock_is_the_same_each_time() -> None:
 
 
 def test_the_host_is_measured(tmp_path: Path) -> None:
-    """Memory and CPU share come from /proc; without it there is the load alone."""
+    """Memory and CPU share are read from /proc; without it only the load is measured."""
     source = HostMetrics()
     first, second = source.read_new()[0], source.read_new()[0]
     assert set(second) <= {sensor.name for sensor in source.sensors}
@@ -48,7 +48,7 @@ def test_the_host_is_measured(tmp_path: Path) -> None:
 
 
 def test_a_csv_file_is_read_as_it_grows(tmp_path: Path) -> None:
-    """Whole rows only, numbers only, each once; a file that is begun again is read again."""
+    """Each complete row is read once, its numbers only; a replaced file is read from its beginning."""
     path = tmp_path / "bench.csv"
     source = CsvTail(path)
     with pytest.raises(OSError):
@@ -64,8 +64,8 @@ def test_a_csv_file_is_read_as_it_grows(tmp_path: Path) -> None:
     assert source.read_new() == [{"time": 9.0, "force": 9.0}]
 
 
-def test_a_log_is_counted_from_now_on(tmp_path: Path) -> None:
-    """Lines, bytes and errors since the last look; nothing new gives no reading."""
+def test_a_log_is_counted_from_the_start_of_the_source(tmp_path: Path) -> None:
+    """A reading has lines, bytes and errors since the previous one; an unchanged log gives none."""
     path = tmp_path / "app.log"
     path.write_text("old\n")
     source = LogTail(path)
@@ -78,13 +78,13 @@ def test_a_log_is_counted_from_now_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["nothing", "csv", "csv:", "mock:x"])
 def test_an_unknown_source_is_refused(source: str) -> None:
-    """A bad SOURCE stops the process with a line that names it."""
+    """An unusable SOURCE raises BadSetting with its name."""
     with pytest.raises(BadSetting, match="SOURCE"):
         make_source(Settings.read({}, source=source))
 
 
 def test_a_name_must_not_look_like_a_session() -> None:
-    """Else its stream would be taken for a session's telemetry."""
+    """A SOURCE_NAME of the form of a session token is refused, because clients could not tell the two apart."""
     with pytest.raises(BadSetting, match="SOURCE_NAME"):
         make_source(Settings.read({}, source="mock", source_name="k7qm2xpv"))
     made: tuple[str, Source] = make_source(Settings.read({}, source="csv:/data/rig.csv"))
@@ -92,7 +92,7 @@ def test_a_name_must_not_look_like_a_session() -> None:
 
 
 async def entries(store: Store, count: int) -> list[dict[str, Any]]:
-    """The first batches of the mock's stream, waited for by the stream itself."""
+    """Wait with XREAD for the first ``count`` batches of the mock, and return them."""
     stream = store.keys.source("mock")
     found: list[dict[str, Any]] = []
     last = "0-0"
@@ -105,8 +105,8 @@ async def entries(store: Store, count: int) -> list[dict[str, Any]]:
     return found
 
 
-async def test_a_source_process_publishes_and_leaves(store_url: str, realm: str, store: Store) -> None:
-    """Batches {n, timestamp, readings} in UTC, n without a gap over a kill -9; off the list after a clean end."""
+async def test_a_source_process_publishes_without_a_gap(store_url: str, realm: str, store: Store) -> None:
+    """n has no gap over a kill -9, timestamps are UTC, and a clean end removes the source from the list."""
     stack = Stack.up(store_url, realm, SOURCE="mock", SOURCE_HZ="100")
     try:
         process = await stack.start("worker", "source", "source")
@@ -126,7 +126,7 @@ async def test_a_source_process_publishes_and_leaves(store_url: str, realm: str,
 
 
 async def test_readings_are_not_repeated(store: Store, tmp_path: Path) -> None:
-    """A file that does not change gives no readings."""
+    """An unchanged file gives no readings."""
     path = tmp_path / "rig.csv"
     path.write_text("a\n1\n2\n")
     source = SourceProcess(store, Settings.read({}, source=f"csv:{path}", source_hz=200))

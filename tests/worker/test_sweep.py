@@ -1,4 +1,4 @@
-"""The sweep: each repair happens once, with any number of sweeps."""
+"""The sweep. Each repair happens once, with any number of concurrent sweeps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Clock:
 
 @pytest.fixture
 def world(world: World) -> World:
-    """Leases of a second, runs abandoned after ten, ends of life after ten minutes, no patience with dead workers."""
+    """A realm with leases of 1 s, runs that fail after 10 s without a holder, and expiry after 10 minutes."""
     return replace(
         world,
         settings=replace(world.settings, lease_ms=1000, abandon_s=10.0, expiry_s=600, claim_idle_s=0.05),
@@ -45,12 +45,12 @@ def sweep(world: World, clock: Clock) -> Sweep:
 
 
 async def lose(world: World, holder: HolderAddress = HOLDER) -> None:
-    """The lease of a server has ended."""
+    """End the lease of a server."""
     await world.store.call("DEL", world.store.keys.server(holder.id))
 
 
-async def test_nothing_to_do(world: World, sweep: Sweep) -> None:
-    """A world in order is left as it is."""
+async def test_a_consistent_store_is_unchanged(world: World, sweep: Sweep) -> None:
+    """A sweep of a consistent store changes no key."""
     fence, _ = await world.running()
     [alone] = await world.players(1)
     await world.find(alone)
@@ -61,7 +61,7 @@ async def test_nothing_to_do(world: World, sweep: Sweep) -> None:
 
 
 async def test_a_run_that_nobody_claims_fails(world: World, sweep: Sweep, clock: Clock) -> None:
-    """Only when its holder has been gone for ABANDON_S: then it ends as failed, once, and its players are free."""
+    """A run whose holder is gone for ABANDON_S ends as failed, once, and its players are free."""
     fence, players = await world.running()
     await lose(world)
     for _ in range(9):
@@ -79,8 +79,7 @@ async def test_a_run_that_nobody_claims_fails(world: World, sweep: Sweep, clock:
 async def test_a_holder_that_renews_again_keeps_its_sessions(
     world: World, sweep: Sweep, clock: Clock
 ) -> None:
-    """A store that was restarted has no leases at first; servers that renew them lose nothing, and the
-    waiting time begins again."""
+    """A server that renews an ended lease keeps its sessions, and ABANDON_S begins again."""
     fence, _ = await world.running()
     await lose(world)
     await sweep.run_pass()
@@ -96,7 +95,7 @@ async def test_a_holder_that_renews_again_keeps_its_sessions(
 
 
 async def test_a_waiting_lobby_gets_the_least_busy_server(world: World, sweep: Sweep, clock: Clock) -> None:
-    """A lobby whose holder is gone is given to the living server with the fewest sessions."""
+    """A lobby whose holder is gone is assigned to the living server with the fewest sessions."""
     [player] = await world.players(1)
     seat = await world.find(player)
     for name, sessions in [("s2", 5), ("s3", 1)]:
@@ -110,8 +109,8 @@ async def test_a_waiting_lobby_gets_the_least_busy_server(world: World, sweep: S
     assert await world.status(seat.session) == "open"
 
 
-async def test_timers_are_kept(world: World) -> None:
-    """A worker executes the deadlines of lobbies within a second of their time, without any server."""
+async def test_timers_fire_without_a_server(world: World) -> None:
+    """A worker executes the deadlines of lobbies within a second, without any server."""
     world = replace(world, settings=replace(world.settings, lobby_timeout_s=0.3, sweep_s=60.0))
     world.__post_init__()
     [player] = await world.players(1)
@@ -131,7 +130,7 @@ async def test_timers_are_kept(world: World) -> None:
 
 
 async def test_a_missed_end_is_cleaned(world: World, sweep: Sweep) -> None:
-    """A session that ended and whose lifecycle entry was lost is awarded and expires nevertheless."""
+    """An ended session whose lifecycle entry was lost is awarded and expires."""
     session, players = await world.ended()
     await world.store.call("DEL", world.store.keys.lifecycle)
     await world.store.call("HINCRBY", world.store.keys.session(session), "ended_at", -1000)
@@ -142,8 +141,8 @@ async def test_a_missed_end_is_cleaned(world: World, sweep: Sweep) -> None:
     assert (await world.hash(world.store.keys.player(players[0])))["played"] == "1"
 
 
-async def test_a_session_whose_keys_are_gone_is_forgotten(world: World, sweep: Sweep) -> None:
-    """The lifecycle says ``expired`` once, when the keys are gone, and no index knows the session any more."""
+async def test_a_session_without_keys_leaves_the_indexes(world: World, sweep: Sweep) -> None:
+    """When a session's keys are gone, ``expired`` is appended once and every index drops the session."""
     session, _ = await world.ended()
     fence, _ = await world.running()
     for token in (session, fence.session):
@@ -157,8 +156,8 @@ async def test_a_session_whose_keys_are_gone_is_forgotten(world: World, sweep: S
         assert (await world.lifecycle(token))[-1] == "expired"
 
 
-async def test_orphans(world: World, sweep: Sweep) -> None:
-    """A session that no index knows is indexed again by its status; parts without a session get an end of life."""
+async def test_orphans_are_indexed_or_expire(world: World, sweep: Sweep) -> None:
+    """A session that is missing in the indexes is indexed by its status; keys without a session get an expiry."""
     keys = world.store.keys
     fence, _ = await world.running()
     ended, _ = await world.ended()
@@ -169,7 +168,7 @@ async def test_orphans(world: World, sweep: Sweep) -> None:
     await world.store.call("HSET", stray[1], "seat", "0")
     await world.store.batch([("XADD", key, "1-1", "a", "b") for key in (stray[0], stray[2])])
     repaired: Counter[str] = Counter()
-    for _ in range(500):  # each pass looks at a part of the store, which other tests have filled
+    for _ in range(500):  # a pass scans a part of the store, which has keys of other tests
         repaired += await sweep.run_pass()
         if repaired["indexed"] == 3 and -1 not in [await world.store.call("TTL", key) for key in stray]:
             break
@@ -181,21 +180,21 @@ async def test_orphans(world: World, sweep: Sweep) -> None:
     assert await world.store.call("TTL", keys.session(fence.session)) == -1
 
 
-async def test_a_leaderboard_forgets_guests_with_them(world: World, sweep: Sweep) -> None:
-    """A player that no longer exists is not ranked."""
+async def test_an_expired_guest_leaves_the_leaderboard(world: World, sweep: Sweep) -> None:
+    """The sweep removes players that no longer exist from the leaderboard."""
     session, players = await world.ended()
     await Cleanup(world.store, world.settings).handle(session)
     await world.store.call("DEL", world.store.keys.player(players[0]))
     board, passes = world.store.keys.leaderboard("duel"), 0
     while players[0] in await world.store.call("ZRANGE", board, 0, -1):
         passes += 1
-        assert passes < 500  # each pass looks at a part of the store, which other tests have filled
+        assert passes < 500  # a pass scans a part of the store, which has keys of other tests
         await sweep.run_pass()
     assert await world.store.call("ZRANGE", board, 0, -1) == [players[1]]
 
 
 async def test_a_trimmed_entry_is_not_handled(world: World) -> None:
-    """An entry that was pending when the stream lost it is no reason to stop."""
+    """A pending entry that was trimmed from the stream is dropped without an error."""
     await world.ended()
     worker = Cleanup(world.store, world.settings)
     other = ConsumerGroup(world.store, world.store.keys.lifecycle, GROUP, "dead", claim_idle_s=60)
@@ -210,8 +209,8 @@ async def test_a_trimmed_entry_is_not_handled(world: World) -> None:
     assert await worker.group.claim(0) == []
 
 
-async def test_sweeps_at_once(world: World, clock: Clock) -> None:
-    """Three sweeps and three workers over a messy world agree: each thing is done once."""
+async def test_concurrent_sweeps(world: World, clock: Clock) -> None:
+    """Three concurrent sweeps and workers repair everything once."""
     ended = [await world.ended() for _ in range(4)]
     fence, _ = await world.running()
     players = await world.players(2)

@@ -1,4 +1,4 @@
-"""docs/events.md lists the events of the modes, with their fields."""
+"""docs/events.md lists the events of the modes and their fields."""
 
 import re
 
@@ -18,7 +18,7 @@ EVERYWHERE = {"tick", "time_sim", "round", "turn"}
 
 
 def documented(mode: str) -> dict[str, set[str]]:
-    """Event -> fields, from the table of a mode; a row without an event continues the row above."""
+    """Return event -> fields from the table of a mode; a row without an event continues the row above."""
     section = DOCUMENT.split(f"\n## {mode}\n")[1].split("\n## ")[0]
     fields: dict[str, set[str]] = {}
     names: list[str] = []
@@ -76,7 +76,7 @@ COURSES = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_ev
 
 @pytest.mark.parametrize("mode", COURSES)
 def test_every_field_is_documented(mode: str) -> None:
-    """Each event's fields are those of the document, no more and no fewer, and each event occurs."""
+    """Each documented event occurs and has exactly the documented fields."""
     found = COURSES[mode]()
     fields = documented(mode)
     assert {name for name, _ in found} == set(fields)

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 
-def test_no_solver() -> None:
-    """Neither the modes nor the simulation's types load numba, scipy or ipctk."""
+def test_the_modes_import_no_solver() -> None:
+    """Importing the modes and the simulation's types does not load numba, scipy or ipctk."""
     code = (
         "import sys, tussle.server.modes.registry, tussle.server.simulation.simulation; "
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'numba', 'ipctk', 'scipy', 'meshio'}))"

@@ -1,4 +1,4 @@
-"""Modes outside of the package: what the setting MODES may name, and what is refused at the start."""
+"""Modes outside of the package: what MODES may name, and what a process refuses at its start."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def unloaded() -> Iterator[None]:
 
 
 def test_files_and_folders_are_loaded(tmp_path: Path) -> None:
-    """A file is a module. A folder is a package whose modules can import one another."""
+    """MODES can name a file (a module) or a folder (a package whose modules import one another)."""
     single = write(tmp_path / "single.py")
     folder = write(tmp_path / "whole" / "rules.py", name="whole").parent
     (folder / "__init__.py").write_text("from .rules import MODES\n")
@@ -87,14 +87,14 @@ def test_an_object_that_is_not_a_mode_is_refused(
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Else the second file would silently be the first one."""
+    """Two files that would have the same module name are refused."""
     first, second = write(tmp_path / "a" / "rules.py"), write(tmp_path / "b" / "rules.py", name="second")
     with pytest.raises(BadSetting, match="another file is called 'rules'"):
         load_modes(f"{first},{second}", [])
 
 
-def test_a_mode_without_a_bot_has_one_that_does_nothing() -> None:
-    """A class that inherits from Mode may leave ``bot`` out."""
+def test_the_default_bot_does_nothing() -> None:
+    """A class that inherits from Mode need not define ``bot``."""
 
     class Plain(Mode):
         name = "plain"
@@ -103,7 +103,7 @@ def test_a_mode_without_a_bot_has_one_that_does_nothing() -> None:
 
 
 def physics_id(setting: str) -> str:
-    """The physics id in a process with that setting."""
+    """Return the physics id that a process with this MODES computes."""
     done = subprocess.run(
         [sys.executable, "-c", "from tussle.server.simulation.identity import physics_id; print(physics_id())"],
         env={**os.environ, "MODES": setting}, capture_output=True, text=True, check=True,

@@ -1,4 +1,4 @@
-"""The spring-damper as its users run it: solver processes, a real store, kill -9."""
+"""The spring-damper's solver processes on a real store, under kill -9."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def states(store: Store, stream: str) -> list[tuple[str, dict[str, Any], d
 
 
 async def reached(store: Store, count: int, stream: str | None = None, timeout_s: float = 40.0) -> None:
-    """Until the positions have that many entries: woken by the stream itself."""
+    """Wait with XREAD until the positions have ``count`` entries."""
     stream = stream or store.keys.positions
     last = "0-0"
     seen = 0
@@ -62,7 +62,7 @@ def series(
 
 
 def marched(cycles: int, x: float = 0.0, v: float = 1.0) -> list[tuple[int, float, float, float]]:
-    """What one process would get, bit for bit."""
+    """Return the steps that a single process computes; the solvers must match them bit for bit."""
     spring, t, found = Spring(cycles=cycles), 0.0, []
     for n in range(1, cycles + 1):
         v = v + (spring.h / spring.m) * (-spring.k * x - spring.d * v)
@@ -73,7 +73,7 @@ def marched(cycles: int, x: float = 0.0, v: float = 1.0) -> list[tuple[int, floa
 
 
 async def test_a_thousand_steps_agree_with_the_closed_form(stream_store: Store, stack: Stack) -> None:
-    """Two processes, one step per message; 1000 velocities, 1001 positions, 1e-9; then the groups are gone."""
+    """Two solvers write 1000 velocities and 1001 positions within 1e-9 of the closed form, then remove their groups."""
     run = await trigger(stream_store)
     for name in ("velocity", "position"):
         await stack.start("worker", name, name, SPRING_CYCLES="1000")
@@ -97,14 +97,14 @@ async def test_a_thousand_steps_agree_with_the_closed_form(stream_store: Store, 
 async def test_the_start_order_does_not_matter(
     stream_store: Store, stack: Stack, order: tuple[str, ...]
 ) -> None:
-    """Solvers before or after the trigger, in either order."""
+    """Solvers and trigger may start in any order."""
     run = ""
     for what in order:
         if what == "trigger":
             run = await trigger(stream_store)
         else:
             await stack.start("worker", what, what, SPRING_CYCLES="50")
-            if order.index(what) == 0:  # it is up and waiting before the next one comes
+            if order.index(what) == 0:  # the first one waits on its stream before the next starts
                 await _group_up(stream_store, what)
     await reached(stream_store, 51)
     assert series(await states(stream_store, stream_store.keys.positions), "mymodel", run) == marched(50)
@@ -113,7 +113,7 @@ async def test_the_start_order_does_not_matter(
 async def _group_up(store: Store, solver: str) -> None:
     stream = store.keys.positions if solver == "velocity" else store.keys.velocities
     async with asyncio.timeout(20):
-        while (  # noqa: ASYNC110 - the store has no hint for a new group
+        while (  # noqa: ASYNC110 - the store does not announce a new group
             not await store.call("EXISTS", stream) or not await store.call("XINFO", "GROUPS", stream)
         ):
             await asyncio.sleep(0)
@@ -121,7 +121,7 @@ async def _group_up(store: Store, solver: str) -> None:
 
 @pytest.mark.parametrize("victim", ["velocity", "position"])
 async def test_a_killed_solver_changes_nothing(stream_store: Store, stack: Stack, victim: str) -> None:
-    """kill -9 of a solver, three times in one run; the result is the same to the last bit, nothing is twice."""
+    """After three kill -9 of a solver in one run the result is bit-equal and no step is written twice."""
     processes = {name: await stack.start("worker", name, name) for name in ("velocity", "position")}
     run = await trigger(stream_store)
     for count in (40, 130, 220):
@@ -138,10 +138,10 @@ async def test_a_killed_solver_changes_nothing(stream_store: Store, stack: Stack
     assert [state["n"] for _, _, state in velocities] == list(range(1, 301))
 
 
-async def test_a_stopped_replica_is_replaced_and_writes_nothing_late(
+async def test_a_suspended_replica_is_replaced_and_writes_no_late_step(
     stream_store: Store, stack: Stack
 ) -> None:
-    """A frozen replica's entry is claimed by another; when it wakes, its step is known already."""
+    """Another replica claims the entry of a suspended one, whose late step is then refused."""
     await stack.start("worker", "position", "position")
     replicas = [await stack.start("worker", f"velocity{i}", "velocity") for i in range(2)]
     run = await trigger(stream_store)
@@ -156,7 +156,7 @@ async def test_a_stopped_replica_is_replaced_and_writes_nothing_late(
 
 
 async def test_models_triggers_and_replicas_run_side_by_side(stream_store: Store, stack: Stack) -> None:
-    """Two models, two triggers of each, two replicas of each solver; every run is complete, once."""
+    """With two models, two triggers each and two replicas of each solver, every run is complete, without duplicates."""
     for name in ("velocity", "position") * 2:
         await stack.start("worker", name, name)
     starts = [("one", 0.0, 1.0), ("one", 0.5, 0.0), ("two", -1.0, 0.25), ("two", 0.0, 1.0)]
@@ -171,7 +171,7 @@ async def test_models_triggers_and_replicas_run_side_by_side(stream_store: Store
 
 
 async def test_a_group_that_is_created_again_repeats_nothing(stream_store: Store, stack: Stack) -> None:
-    """A clean exit removes the group; the next solver reads from the beginning and writes no step a second time."""
+    """A clean exit removes the group; the next solver reads from the beginning and writes no step twice."""
     run = await trigger(stream_store)
     first = [
         await stack.start("worker", name, name, SPRING_CYCLES="100") for name in ("velocity", "position")
@@ -188,8 +188,8 @@ async def test_a_group_that_is_created_again_repeats_nothing(stream_store: Store
     assert series(rows, "mymodel", run) == series(rows, "again", again) == marched(100)
 
 
-async def test_an_idle_solver_ends_and_takes_its_group_along(stream_store: Store, stack: Stack) -> None:
-    """SPRING_IDLE_S ends a solver with exit code 0; XINFO GROUPS is clean."""
+async def test_an_idle_solver_ends_and_removes_its_group(stream_store: Store, stack: Stack) -> None:
+    """SPRING_IDLE_S ends a solver with exit code 0, and XINFO GROUPS no longer lists its group."""
     run = await trigger(stream_store)
     started = [
         await stack.start("worker", name, name, SPRING_CYCLES="20", SPRING_IDLE_S="1")
@@ -202,8 +202,8 @@ async def test_an_idle_solver_ends_and_takes_its_group_along(stream_store: Store
         assert await stream_store.call("XINFO", "GROUPS", stream) == []
 
 
-async def test_unreadable_and_trimmed_entries_stop_no_solver(stream_store: Store, stack: Stack) -> None:
-    """Nonsense on the stream is passed over with a warning; an entry trimmed while pending is forgotten."""
+async def test_a_solver_skips_unreadable_and_trimmed_entries(stream_store: Store, stack: Stack) -> None:
+    """An unreadable entry is skipped with a warning; an entry trimmed while pending is dropped."""
     store, positions = stream_store, stream_store.keys.positions
     await store.call("XGROUP", "CREATE", positions, "velocity", "0", "MKSTREAM")
     lost = await trigger(store, "lost")
@@ -225,7 +225,7 @@ async def test_unreadable_and_trimmed_entries_stop_no_solver(stream_store: Store
 
 
 async def test_a_solver_waits_for_its_store() -> None:
-    """Start order holds for the store as well: a solver that comes first waits, and ends on SIGTERM."""
+    """A solver that starts before its store waits for it, and ends on SIGTERM."""
     stack = Stack.up("redis://127.0.0.1:1", "nowhere")
     try:
         process = await stack.start("worker", "velocity", "velocity")
@@ -239,7 +239,7 @@ async def test_a_solver_waits_for_its_store() -> None:
 
 
 async def test_the_trigger_of_the_documentation_works_as_written(stream_store_url: str) -> None:
-    """The XADD line of docs/streams.md, typed into redis-cli, in the default realm."""
+    """The XADD line of docs/streams.md works in redis-cli, in the default realm."""
     if shutil.which("redis-cli") is None:
         pytest.skip(
             "NO redis-cli on PATH: the documented trigger was not tried (apt-get install redis-tools)"

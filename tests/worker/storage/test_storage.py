@@ -1,4 +1,4 @@
-"""The storage worker on real streams: every entry once, whatever is killed."""
+"""The storage worker on real streams. Each entry is stored once, whichever process is killed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def settings(**more: Any) -> Settings:
 def query(
     root: Path, table: str, columns: str = "count(*), count(DISTINCT id)", tail: str = ""
 ) -> list[tuple[Any, ...]]:
-    """The rows of a table; none if nothing is stored yet."""
+    """Return the rows of a table, [] if nothing is stored yet."""
     if not list((root / table).rglob("[!.]*.parquet")):
         return []
     with duckdb.connect() as lake:
@@ -52,7 +52,7 @@ def query(
 
 
 async def stored(store: Store, count: int, timeout_s: float = 30.0) -> None:
-    """Wait until the storage worker reports that many entries."""
+    """Wait until the storage worker reports ``count`` stored entries."""
     async with asyncio.timeout(timeout_s):
         while int(await store.call("HGET", store.keys.storage, "stored") or 0) < count:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def add_steps(store: Store, first: int, count: int) -> None:
 
 
 async def open_session(store: Store) -> tuple[str, str]:
-    """A lobby with one player in it: (session, player)."""
+    """Open a lobby with one player; return (session, player)."""
     made = Settings.read({})
     player = (await Accounts(store, made).login(name="ada", secret=None, kind="person", bearer=None)).player
     seat = await Seating(SessionScripts(store), made).open(
@@ -99,7 +99,7 @@ async def add_telemetry(store: Store, session: str, count: int) -> None:
 
 
 async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Path) -> None:
-    """Lifecycle, events, inputs, telemetry, sources and the spring-damper: rows = entries, filed by day and session."""
+    """Each stream's table has one row per entry, partitioned by day and session."""
     store = stream_store
     session, player = await open_session(store)
     await store.call(
@@ -148,7 +148,7 @@ async def test_every_stream_becomes_its_table(stream_store: Store, tmp_path: Pat
 
 
 async def test_kill_9_loses_and_repeats_nothing(stream_store: Store, tmp_path: Path) -> None:
-    """A storage process killed again and again while entries come; then rows = XLEN, each once."""
+    """A storage process is killed repeatedly while entries arrive; afterwards rows = XLEN, without duplicates."""
     stack = Stack.up(
         stream_store.url,
         stream_store.keys.realm,
@@ -207,8 +207,8 @@ class Flaky:
         return Position(entries[-1].id, after.count + len(entries))
 
 
-async def test_a_sink_that_is_away_costs_only_what_was_trimmed(stream_store: Store) -> None:
-    """While the sink is away entries wait in the stream; those trimmed meanwhile are counted, the others stored."""
+async def test_an_unavailable_sink_loses_only_trimmed_entries(stream_store: Store) -> None:
+    """While the sink is unavailable entries wait in the stream; trimmed ones count as lost, the rest is stored."""
     sink = Flaky()
     storage = Storage(stream_store, settings(), sink)
     async with running(storage):
@@ -224,7 +224,7 @@ async def test_a_sink_that_is_away_costs_only_what_was_trimmed(stream_store: Sto
 
 
 async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store, tmp_path: Path) -> None:
-    """When the writer leaves, another replica continues from the files, without a gap or a repetition."""
+    """When the writer ends, another replica continues from the files without a gap or a duplicate."""
     first, second = (Storage(stream_store, settings(), ParquetSink(tmp_path)) for _ in range(2))
     async with running(first):
         await add_steps(stream_store, 1, 10)
@@ -239,7 +239,7 @@ async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store
 
 
 async def test_the_lifecycle_is_not_trimmed_before_it_is_stored(stream_store: Store, tmp_path: Path) -> None:
-    """The sweep trims what all groups have done with; storage is one of them, also while it is down."""
+    """The sweep trims only entries that all groups acknowledged, also the storage group while no worker runs."""
     store, lifecycle = stream_store, stream_store.keys.lifecycle
     async with running(Storage(store, settings(), ParquetSink(tmp_path))):
         await open_session(store)
@@ -260,7 +260,7 @@ def parts(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("gone", [0, 3, 5])
 async def test_a_merge_that_was_killed_is_finished(tmp_path: Path, gone: int) -> None:
-    """With the merged file whole and none, some or all parts deleted, the next writer ends with each row once."""
+    """After a kill between merge and deletion of the parts, the next writer ends with each row once."""
     sink, feed, position = ParquetSink(tmp_path), Feed("positions", "positions"), Position()
     await sink.open()
     out = '{"x":1,"v":2,"t":3}'
@@ -280,8 +280,8 @@ async def test_a_merge_that_was_killed_is_finished(tmp_path: Path, gone: int) ->
     assert await again.position(feed) == position == Position("1795183709055-2", 15)
 
 
-async def test_small_parts_are_merged_as_they_come(tmp_path: Path) -> None:
-    """After PARTS_MERGED writes a folder has one file, and the position is still the newest entry's."""
+async def test_small_parts_are_merged(tmp_path: Path) -> None:
+    """After PARTS_MERGED writes a folder has one file, and the stored position is that of the newest entry."""
     sink, feed, position = ParquetSink(tmp_path), Feed("positions", "positions"), Position()
     await sink.open()
     out = '{"x":1,"v":2,"t":3}'
@@ -295,7 +295,7 @@ async def test_small_parts_are_merged_as_they_come(tmp_path: Path) -> None:
 
 
 async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None:
-    """A writer that was replaced without knowing it is refused by the file system."""
+    """The file system refuses a writer that was replaced and does not know it: part names are never reused."""
     old, new, feed = ParquetSink(tmp_path), ParquetSink(tmp_path), Feed("positions", "positions")
     entry = Entry("1795183709051-0", {"name": "m", "in": '{"x":1,"v":2,"t":3}', "out": '{"x":1,"v":2,"t":3}'})
     await new.write(feed, Position(), [entry])
@@ -305,13 +305,13 @@ async def test_two_writers_cannot_store_the_same_entries(tmp_path: Path) -> None
 
 
 def test_a_point_is_written_in_line_protocol() -> None:
-    """Escapes and types as InfluxDB reads them; an empty tag is left out."""
+    """Line protocol has InfluxDB's escapes and types, and omits empty tags."""
     made = line("a b", {"k,1": "x=y z", "none": ""}, {"i": 3, "f": 0.5, "s": 'say "a\\b"', "b": True}, 12)
     assert made == r'a\ b,k\,1=x\=y\ z i=3i,f=0.5,s="say \"a\\b\"",b=true 12'
 
 
-async def test_an_address_that_is_no_sink_is_refused(stream_store: Store) -> None:
-    """STORAGE_URL of an unknown kind, or without a database, stops the worker at start."""
+async def test_an_unknown_storage_url_is_refused(stream_store: Store) -> None:
+    """A STORAGE_URL of an unknown kind or without a database stops the worker at its start."""
     for url in ("s3://bucket", "influx+http://127.0.0.1:8086"):
         with pytest.raises(BadSetting, match="STORAGE_URL"):
             make_sink(stream_store, Settings.read({}, storage_url=url))
@@ -319,7 +319,7 @@ async def test_an_address_that_is_no_sink_is_refused(stream_store: Store) -> Non
 
 @pytest.fixture(scope="module")
 def influx() -> Iterator[str]:
-    """The address of a separate, real InfluxDB."""
+    """Start a separate InfluxDB and yield its address."""
     binary = shutil.which("influxd")
     if binary is None:
         pytest.skip(
@@ -354,7 +354,7 @@ async def influx_counts(http: httpx.AsyncClient, measurement: str, field: str) -
 
 
 async def test_influxdb_gets_every_row_once(stream_store: Store, influx: str) -> None:
-    """Against a real InfluxDB, with kill -9 between: points = rows, and the numbers are the same."""
+    """A real InfluxDB has one point per entry with equal numbers, also after a kill -9 of the worker."""
     store = stream_store
     session, _ = await open_session(store)
     await add_telemetry(store, session, 7)
@@ -375,7 +375,7 @@ async def test_influxdb_gets_every_row_once(stream_store: Store, influx: str) ->
             await process.kill()
             await store.call(
                 "DEL", store.keys.storage, store.keys.stored("influx")
-            )  # the write happened, its note did not
+            )  # as after a kill between the write and the stored position
             await add_steps(store, 201, 100)
             await stack.start("worker", "storage", "storage")
             await stored(store, 300)

@@ -1,4 +1,4 @@
-"""Curling: scoring by table, turns and ends on the real solver."""
+"""Curling: scoring by a table of cases; turns and ends on the real solver."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def make_spec(*skills: str, seed: int = 1, **params: Any) -> SessionSpec:
 
 
 class Sheet:
-    """A curling session and all of its events."""
+    """Runs a curling session and collects its events."""
 
     def __init__(self, *skills: str, **options: Any) -> None:
         self.spec = make_spec(*(skills or ("good", "good")), **options)
@@ -37,7 +37,7 @@ class Sheet:
     def throw(
         self, power: float, azimuth: float = 0.0, spin: float = 0.0
     ) -> list[tuple[str, dict[str, Any]]]:
-        """A throw of the seat whose turn it is, to rest; the events of it."""
+        """Throw for the seat whose turn it is, run until rest, and return the events."""
         assert self.last.seat is not None
         d = {"power": power, "azimuth": azimuth, "spin": spin}
         return [
@@ -63,12 +63,12 @@ class Sheet:
     ],
 )
 def test_score(stones: list[tuple[int, float, float]], end: End) -> None:
-    """The nearest stone's seat gets a point for each stone nearer than any other's, within a metre."""
+    """The seat of the nearest stone scores one point per stone that is nearer than the other seats' nearest."""
     assert score_end(stones) == end
 
 
-def test_only_the_actors_stone_is_there() -> None:
-    """At first one stone waits on the launch line; the others are not in the world yet."""
+def test_the_world_has_only_the_actors_stone() -> None:
+    """At first one stone is on the launch line; the other stones are not in the world."""
     sheet = Sheet()
     assert decode_frame(sheet.last.frame).active.tolist() == [True] + [False] * 7
     assert (sheet.last.phase, sheet.last.seat) == ("acting", 0)
@@ -77,7 +77,7 @@ def test_only_the_actors_stone_is_there() -> None:
 
 
 def test_stopping_distance() -> None:
-    """A stone slides v^2 / (2 mu g), within five percent; seats throw in turn."""
+    """A stone slides v^2 / (2 mu g) within five percent, and the seats alternate."""
     sheet = Sheet()
     sheet.throw(0.85)
     way = (4.2 * 0.85) ** 2 / (2 * 0.1 * 9.81)
@@ -88,7 +88,7 @@ def test_stopping_distance() -> None:
 
 
 def test_lost_stones() -> None:
-    """A stone that leaves the sheet is lost, and so is one that stops short of the first metre."""
+    """A stone that leaves the sheet or stops within the first metre is lost."""
     sheet = Sheet()
     found = sheet.throw(1.0)
     assert ("stone_lost", "off") in [(name, d.get("cause")) for name, d in found]
@@ -98,8 +98,7 @@ def test_lost_stones() -> None:
 
 
 def test_guard_rule() -> None:
-    """One of the first throws of an end that drives another's stone off is undone: that stone is back, the
-    thrown one is gone."""
+    """An early throw that drives an opponent's stone off is undone: that stone returns, the thrown one is removed."""
     sheet = Sheet()
     sheet.throw(0.84, azimuth=8.5)
     place = sheet.simulation.view().positions[0].copy()
@@ -111,8 +110,7 @@ def test_guard_rule() -> None:
 
 
 def test_end_is_scored_and_scorer_begins() -> None:
-    """After all stones the end counts, the sheet is empty, and who scored throws first: the last stone is the
-    other's."""
+    """After the last stone the end is scored and the sheet is cleared; the scoring seat begins the next end."""
     sheet = Sheet(stones=1)
     sheet.throw(0.2)
     found = dict(sheet.throw(0.855))
@@ -123,7 +121,7 @@ def test_end_is_scored_and_scorer_begins() -> None:
 
 
 def test_draw_after_one_more_end() -> None:
-    """Equal points after the last end: one end more, then a draw."""
+    """Equal points after the last end add one end; if they are still equal, the session is a draw."""
     sheet = Sheet(stones=1, ends=1)
     for _ in range(4):
         assert sheet.last.phase == "acting"
@@ -134,7 +132,7 @@ def test_draw_after_one_more_end() -> None:
 
 
 def test_skip_and_leave() -> None:
-    """A skip loses the stone, three in a row the seat; the last seat wins."""
+    """A skip loses the stone, three skips in a row lose the seat, and the last seat wins."""
     sheet = Sheet("good", "good", "good")
     sheet.advance(Input(0, "skip"))
     assert (sheet.last.seat, sheet.rules.on_sheet.count(True)) == (1, 1)
@@ -148,8 +146,7 @@ def test_skip_and_leave() -> None:
 
 @pytest.mark.parametrize("skills", [("sharp", "novice"), ("good", "good", "fair")])
 def test_whole_session(skills: tuple[str, ...]) -> None:
-    """Bots play to a result; the oracle holds after each throw, and a world restored in mid-throw goes the
-    same way."""
+    """Bots play to a result; each throw passes the contact check; a world restored in mid-throw continues equally."""
 
     def course(restore: bool) -> Sheet:
         sheet = Sheet(*skills, stones=2, ends=2)
@@ -187,14 +184,14 @@ def test_whole_session(skills: tuple[str, ...]) -> None:
     ],
 )
 def test_bad_spec(skills: tuple[str, ...], params: dict[str, Any], code: str) -> None:
-    """Seats and parameters that cannot be played are refused."""
+    """An unusable number of seats or parameter is refused with its code."""
     with pytest.raises(Refused) as caught:
         Simulation.start(make_spec(*skills, **params))
     assert caught.value.reason == code
 
 
-def test_refused() -> None:
-    """Out of turn, out of range: refused with code and field."""
+def test_an_illegal_throw_is_refused() -> None:
+    """A throw out of turn or out of range is refused with code and field."""
     sheet = Sheet()
     for given, code in (
         (Input(1, "launch", 1, {"power": 0.5, "azimuth": 0.0}), "not_your_turn"),

@@ -1,4 +1,4 @@
-"""The duel's bots, on briefs written by hand."""
+"""The duel's bots, on `turn_started` events written by hand."""
 
 import math
 from typing import Any
@@ -26,23 +26,23 @@ def brief(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("skill", ["random", *SKILLS, "aimer:0.5", "planner"])
-def test_legal(skill: str) -> None:
-    """Whatever a bot decides passes the check that the server makes."""
+def test_every_decision_is_legal(skill: str) -> None:
+    """Every action of a bot passes the server's check of actions."""
     spec = ActionSpec(0, ACTION_KINDS)
     for turn in range(200):
         action = Duel.bot(brief(), 0, skill, None, stream(1, turn, 0))
         assert check_action(spec, action.kind, action.d) == action.d
 
 
-def test_same_stream_same_action() -> None:
-    """A bot's action follows from seed, turn and seat alone."""
+def test_equal_random_streams_give_equal_actions() -> None:
+    """A bot's action depends on seed, turn and seat only."""
     one, two, other = (Duel.bot(brief(), 0, "good", None, stream(5, turn, 0)) for turn in (3, 3, 4))
     assert one == two
     assert one != other
 
 
 def test_aims_at_the_nearest() -> None:
-    """An aimer without error shoots at the nearest living foe at the low ballistic elevation, full power."""
+    """Without an error an aimer shoots at the nearest living foe, at the low ballistic elevation, with full power."""
     action = Duel.bot(brief(), 0, "aimer:0.0", None, stream(1, 0, 0))
     distance = math.hypot(1.0, 1.4)
     assert action.d["azimuth"] == pytest.approx(math.degrees(math.atan2(1.4, -1.0)))
@@ -51,7 +51,7 @@ def test_aims_at_the_nearest() -> None:
 
 
 def test_prefers_the_weak_and_the_living() -> None:
-    """Foes under 40 points seem 0.4 m nearer; the dead are no foes."""
+    """A foe under 40 points counts as 0.4 m nearer; a seat that is out is not a foe."""
     weak = Duel.bot(brief(health=[140.0, 39.0, 140.0]), 0, "aimer:0.0", None, stream(1, 0, 0))
     assert abs(weak.d["azimuth"]) == pytest.approx(180.0)
     alive = Duel.bot(brief(alive=[True, True, False]), 0, "aimer:0.0", None, stream(1, 0, 0))
@@ -59,8 +59,8 @@ def test_prefers_the_weak_and_the_living() -> None:
 
 
 @pytest.mark.parametrize(("skill", "sigma"), SKILLS.items())
-def test_errors(skill: str, sigma: float) -> None:
-    """A skill is the standard deviation of its azimuth error."""
+def test_azimuth_error(skill: str, sigma: float) -> None:
+    """Each skill has the documented standard deviation of its azimuth error."""
     exact = Duel.bot(brief(), 0, "aimer:0.0", None, stream(1, 0, 0)).d["azimuth"]
     angles = [Duel.bot(brief(), 0, skill, None, stream(2, turn, 0)).d["azimuth"] for turn in range(400)]
     errors = (np.array(angles) - exact + 180.0) % 360.0 - 180.0
@@ -68,7 +68,7 @@ def test_errors(skill: str, sigma: float) -> None:
 
 
 def test_planner_takes_the_best_look() -> None:
-    """A planner looks as often as it may and plays the candidate that it valued most, nearly."""
+    """A planner uses all of its looks and plays the candidate of the highest value, with its aiming error."""
     looked: list[Action] = []
 
     def look(action: Action) -> Outcome:
@@ -86,7 +86,7 @@ def test_planner_takes_the_best_look() -> None:
 
 
 def test_planner_values_outs() -> None:
-    """To push a foe out is worth more than any damage; to go out oneself is worth less than nothing."""
+    """Pushing a foe out has a higher value than any damage; going out has a negative value."""
     outcomes = [
         Outcome([140.0, 60.0, 140.0], [True, True, True], brief()["positions"]),
         Outcome([140.0, 140.0, 140.0], [True, False, True], brief()["positions"]),
@@ -103,6 +103,6 @@ def test_planner_values_outs() -> None:
 
 
 def test_unknown_skill() -> None:
-    """A skill that does not exist is an error, not a guess."""
+    """An unknown skill raises an error."""
     with pytest.raises(ValueError, match="grandmaster"):
         Duel.bot(brief(), 0, "grandmaster", None, stream(1, 0, 0))

@@ -1,4 +1,4 @@
-"""The rules of the duel, driven by views that the tests make; no solver runs."""
+"""The rules of the duel, on views that the tests construct. No solver runs."""
 
 import math
 from collections.abc import Sequence
@@ -84,14 +84,14 @@ class World:
         return effect
 
     def rest(self) -> None:
-        """Tick without motion until the rules stop."""
+        """Tick without motion until the turn ends."""
         self.velocities[:] = 0
         self.impulses[:] = 0
         while self.duel.phase(self.state) == "moving":
             self.tick()
 
     def hit(self, a: int, b: int, impulse: float, *, along: Sequence[float] = (1, 0, 0)) -> Effect:
-        """One tick in which ``a`` receives an impulse from ``b``, as momentum too, from a fast approach."""
+        """Run one tick in which ``b`` approaches fast and gives ``a`` an impulse and the matching momentum."""
         direction = np.array(along, dtype=float)
         self.velocities[a], self.velocities[b] = -5 * direction, 5 * direction
         before = self.view()
@@ -119,7 +119,7 @@ def launch(world: World) -> Effect:
 
 
 def test_setup_spawns_evenly() -> None:
-    """Bodies are placed evenly on a circle of 1.116 m, just above the ground, turned by the seed."""
+    """Bodies are spread evenly on a circle of radius 1.116 m above the ground, rotated by the seed."""
     duel = make_duel("cobble", "marl", "crux")
     state, events = duel.setup(3)
     scene = duel.scene(state, 3)
@@ -137,7 +137,7 @@ def test_setup_spawns_evenly() -> None:
 
 
 def test_settles_then_first_turn() -> None:
-    """After six quiet ticks the world halts and the first turn is announced with everything a bot needs."""
+    """After six quiet ticks the world halts and `turn_started` is sent with all fields that a bot needs."""
     world = World(make_duel("cobble", "quern"))
     effects = [world.tick() for _ in range(6)]
     assert [effect.halt for effect in effects] == [False] * 5 + [True]
@@ -168,8 +168,7 @@ def test_deadline(kind: Literal["person", "bot"], seconds: float) -> None:
     ],
 )
 def test_push(kind: str, d: dict[str, Any], speed: float, rise: float, turn: float) -> None:
-    """Each kind gives its speed along (azimuth from +x to +z, elevation); the opening turn four fifths of
-    it."""
+    """Each kind gives its launch speed along (azimuth from +x to +z, elevation), four fifths of it in turn one."""
     opening = opened()
     dv, dw = opening.act(kind, **d).push[0]
     assert math.hypot(*dv) == pytest.approx(0.8 * speed)
@@ -186,7 +185,7 @@ def test_push(kind: str, d: dict[str, Any], speed: float, rise: float, turn: flo
 
 
 def test_brace_and_skip_move_nothing() -> None:
-    """Bracing protects until the own next action; a skip does not protect, and takes an old brace away."""
+    """A brace lasts until the seat's next action; a skip does not brace, and ends an earlier brace."""
     world = opened()
     assert not world.act("brace").push
     world.rest()
@@ -209,8 +208,8 @@ def test_brace_and_skip_move_nothing() -> None:
         (0, "launch", {"azimuth": 0.0, "elevation": 61.0, "power": 1.0}, "out_of_range", "elevation"),
     ],
 )
-def test_refused(seat: int, kind: str, d: dict[str, Any], code: str, field: str) -> None:
-    """What the rules forbid is refused with code and field, and the state is what it was."""
+def test_an_illegal_action_is_refused(seat: int, kind: str, d: dict[str, Any], code: str, field: str) -> None:
+    """A forbidden action is refused with code and field, and the state is unchanged."""
     world = opened()
     was = world.state
     with pytest.raises(Refused) as caught:
@@ -220,7 +219,7 @@ def test_refused(seat: int, kind: str, d: dict[str, Any], code: str, field: str)
 
 
 def test_one_action_per_turn() -> None:
-    """While the world moves nobody acts, not even the actor again."""
+    """While the world moves, every action is refused."""
     world = opened()
     launch(world)
     for seat in (0, 1):
@@ -229,7 +228,7 @@ def test_one_action_per_turn() -> None:
 
 
 def test_drag() -> None:
-    """0.1 in the air, the body's rolling on the ground, more while braced, and growing after 1.6 s."""
+    """Drag is 0.1 in the air, the body's rolling drag on the ground, larger while braced, and grows after 1.6 s."""
     world = opened("cobble", "marl")
     launch(world)
     drag = world.duel.plan(world.state, world.view()).drag
@@ -248,7 +247,7 @@ def test_drag() -> None:
 
 
 def test_time_limit_discards_energy() -> None:
-    """A turn ends after 4.0 s at the latest, and reports the discarded kinetic energy."""
+    """A turn ends after at most 4.0 s and reports the discarded kinetic energy."""
     world = opened()
     launch(world)
     world.velocities[:] = 1.0
@@ -264,7 +263,7 @@ def test_time_limit_discards_energy() -> None:
     [((-1, 0, 0), 1.6, 0.4), ((1, 0, 0), 0.4, 1.6), ((0, 0, 1), 1.0, 1.0)],
 )
 def test_face(along: tuple[int, int, int], share_a: float, share_b: float) -> None:
-    """A blow costs 1.6 on the soft face (local +x), 0.4 on the back, 1 on the side; the actor pays 0.35."""
+    """Damage has the factor 1.6 on the soft face (local +x), 0.4 on the back, 1 on the side, and 0.35 for the actor."""
     world = opened()
     launch(world)
     world.hit(0, 1, 30.0, along=along)
@@ -283,8 +282,8 @@ def test_braced_damage() -> None:
     assert 146 - world.state.health[0] == pytest.approx(30 * 0.6)
 
 
-def test_gate() -> None:
-    """An impulse under twice the lighter body's weight does no damage: leaning is free."""
+def test_a_small_impulse_does_no_damage() -> None:
+    """An impulse per tick below twice the weight of the lighter body does no damage."""
     world = opened()
     launch(world)
     gate = 2 * 9.81 * DT * 15.72
@@ -295,8 +294,7 @@ def test_gate() -> None:
 
 
 def test_credit_bound() -> None:
-    """A barrier sum without the momentum to show for it counts as the momentum; without speed, as a
-    collision's."""
+    """The credited impulse is bounded by the change of momentum and by that of a collision at the approach speed."""
     world = opened()
     launch(world)
     before = world.view()
@@ -317,7 +315,7 @@ def test_credit_bound() -> None:
 
 
 def test_a_blow_is_one_event() -> None:
-    """Contiguous gated ticks of a pair are one blow, reported when they end, with sums and bounds."""
+    """Contiguous ticks of contact of a pair are one `blow` event, sent when they end, with sums and bounds."""
     world = opened()
     launch(world)
     world.hit(0, 1, 30.0, along=(0, 0, 1))
@@ -332,8 +330,8 @@ def test_a_blow_is_one_event() -> None:
     assert blow.d["normal"] == pytest.approx([0, 0, 1])
 
 
-def test_chain() -> None:
-    """Damage down a chain is credited to the actor, and the event has its depth."""
+def test_chain_damage_is_credited_to_the_actor() -> None:
+    """Damage that a struck body does to a third one is credited to the actor; the event has the chain depth."""
     world = opened("cobble", "quern", "marl")
     launch(world)
     world.hit(0, 1, 30.0, along=(0, 0, 1))
@@ -346,7 +344,7 @@ def test_chain() -> None:
 
 
 def test_fallen() -> None:
-    """A body whose centre is below -0.35 m is out at that tick, and alone the other has won."""
+    """A body whose centre is below -0.35 m is out at that tick, and the last seat wins."""
     world = opened()
     launch(world)
     world.positions[1, 1] = -0.36
@@ -363,7 +361,7 @@ def test_fallen() -> None:
 
 
 def test_last_blow_is_the_actors() -> None:
-    """A blow that would break actor and opponent in one tick leaves the actor with one point, and the win."""
+    """When a blow would break actor and opponent in one tick, the actor keeps one point and wins."""
     world = opened()
     launch(world)
     world.state = msgspec.structs.replace(world.state, health=(1.0, 1.0))
@@ -375,7 +373,7 @@ def test_last_blow_is_the_actors() -> None:
 
 
 def test_actor_breaks_alone() -> None:
-    """An actor that breaks itself alone is out."""
+    """An actor that breaks only itself is out."""
     world = opened()
     launch(world)
     world.state = msgspec.structs.replace(world.state, health=(1.0, 133.0))
@@ -386,7 +384,7 @@ def test_actor_breaks_alone() -> None:
 
 
 def test_leave_out_of_turn() -> None:
-    """A seat that leaves in another's turn is out at the next tick; the turn goes on, and is not announced again."""
+    """A seat that leaves in another seat's turn is out at the next tick; that turn continues and is announced once."""
     world = opened("cobble", "quern", "marl")
     effect = world.act("leave", 1)
     assert effect.remove == (1,)
@@ -402,8 +400,7 @@ def test_leave_out_of_turn() -> None:
 
 
 def test_leave_in_turn() -> None:
-    """An actor that leaves passes its turn at once; with one left the duel is over, and forfeit earns
-    nothing."""
+    """When the actor leaves, its turn ends at once; with one seat left the duel ends, and the forfeit earns nothing."""
     world = opened("cobble", "quern", "marl")
     world.act("leave", 0)
     world.tick()
@@ -418,7 +415,7 @@ def test_leave_in_turn() -> None:
 
 
 def test_leave_while_moving() -> None:
-    """A seat may leave while the world moves; an actor's blow after its leave still counts as its own."""
+    """A seat may leave while the world moves; a later blow of an actor that left is still credited to it."""
     world = opened("cobble", "quern", "marl")
     launch(world)
     world.act("leave", 0)
@@ -429,7 +426,7 @@ def test_leave_while_moving() -> None:
 
 
 def test_three_skips_leave() -> None:
-    """Three skips in a row are a forfeit; an action in between begins the count again."""
+    """Three skips in a row are a forfeit; an action resets the count."""
     world = opened()
     for turn in range(4):
         world.act("brace" if turn % 2 else "skip")
@@ -453,7 +450,7 @@ def test_three_skips_leave() -> None:
     ],
 )
 def test_rounds_end(health: tuple[float, float], places: dict[int, int], winner: int | None) -> None:
-    """After the last round the larger share of health wins; a gap under 5 % of full health is a draw."""
+    """After the last round the larger share of health wins; a difference under 5 % of full health is a draw."""
     world = opened(rounds=2)
     world.state = msgspec.structs.replace(world.state, health=health)
     for _ in range(4):
@@ -466,7 +463,7 @@ def test_rounds_end(health: tuple[float, float], places: dict[int, int], winner:
 
 
 def test_state_survives_encoding() -> None:
-    """The state goes through msgpack unchanged, in the middle of a blow too."""
+    """The state survives msgpack unchanged, also during a blow."""
     world = opened()
     launch(world)
     world.hit(0, 1, 30.0)
@@ -485,14 +482,14 @@ def test_state_survives_encoding() -> None:
     ],
 )
 def test_bad_duel(bodies: list[str], params: dict[str, Any], code: str) -> None:
-    """Seats, bodies and parameters that cannot be played are refused."""
+    """An unusable number of seats, body or parameter is refused with its code."""
     with pytest.raises(Refused) as caught:
         make_duel(*bodies, **params)
     assert caught.value.reason == code
 
 
 def test_registry() -> None:
-    """A mode is found by its name, and an unknown one is refused."""
+    """The registry finds a mode by its name and refuses an unknown name."""
     assert get_mode("duel") is Duel
     with pytest.raises(Refused):
         get_mode("chess")

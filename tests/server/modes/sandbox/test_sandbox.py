@@ -1,4 +1,4 @@
-"""The sandbox on the real solver: leases, dragging, spawning, and a crowd of dragging bots."""
+"""The sandbox on the real solver: leases, dragging, spawning, and many dragging bots."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ PAIR = ("cobble", "marl")
 
 
 class Box:
-    """A sandbox and all of its events; seats act by ``act``."""
+    """Runs a sandbox and collects its events."""
 
     def __init__(self, *bodies: str, members: int = 3, **params: Any) -> None:
         seats = tuple(Seat(seat, f"p{seat}", f"n{seat}", "bot") for seat in range(members))
@@ -37,11 +37,11 @@ class Box:
         return self.last
 
     def act(self, seat: int, kind: str, **d: Any) -> list[tuple[str, dict[str, Any]]]:
-        """One input and its tick; the events of it."""
+        """Apply one input, run its tick and return the events."""
         return [(name, d) for _, name, d in self.run(1, Input(seat, kind, 7, d)).events if name != "brief"]
 
     def refused(self, seat: int, kind: str, **d: Any) -> str:
-        """The code with which an input is refused."""
+        """Return the code with which the input is refused."""
         ((name, found),) = self.act(seat, kind, **d)
         assert name == "refused"
         assert (found["seat"], found["id"], found["kind"]) == (seat, 7, kind)
@@ -53,7 +53,7 @@ class Box:
 
 
 def test_runs_without_inputs() -> None:
-    """Time goes on by itself, at 1/30 s, and bodies come to rest on the floor."""
+    """Without inputs the world runs at ticks of 1/30 s, and bodies come to rest on the floor."""
     box = Box()
     assert (box.last.phase, box.last.actions is not None, box.last.deadline_s) == ("moving", True, None)
     last = box.run(60)
@@ -63,7 +63,7 @@ def test_runs_without_inputs() -> None:
 
 
 def test_drag() -> None:
-    """A held handle follows its cursor no faster than 3 m/s, and the body hangs a bit below it."""
+    """A held handle follows its cursor at up to 3 m/s, and the body hangs slightly below it."""
     box = Box()
     box.run(30)
     ((name, lease),) = box.act(0, "grab", body="cobble-0", handle="centre")
@@ -82,7 +82,7 @@ def test_drag() -> None:
 
 
 def test_force_is_limited() -> None:
-    """A light body does not press a way through the floor, however far below the cursor is."""
+    """A light body does not pass through the floor, however far below the cursor is."""
     box = Box()
     box.run(30)
     box.act(0, "grab", body="cobble-0", handle="v0")
@@ -91,8 +91,8 @@ def test_force_is_limited() -> None:
     assert box.simulation.check_contact().passed
 
 
-def test_two_on_one_body() -> None:
-    """Two members may pull on two handles of one body, never on the same one, and nobody on two."""
+def test_two_members_hold_one_body() -> None:
+    """Two members may hold two handles of one body; a handle has one holder, and a member holds one handle."""
     box = Box()
     box.act(0, "grab", body="cobble-0", handle="v0")
     assert box.refused(1, "grab", body="cobble-0", handle="v0") == "handle_taken"
@@ -115,13 +115,13 @@ def test_two_on_one_body() -> None:
         ("spawn", {"body": "boulder", "position": [0, 1, 0]}, "out_of_range"),
     ],
 )
-def test_refused_is_an_event(kind: str, d: dict[str, Any], code: str) -> None:
-    """A forbidden input becomes an event ``refused``; the tick runs nevertheless."""
+def test_a_refused_input_is_an_event(kind: str, d: dict[str, Any], code: str) -> None:
+    """A forbidden input becomes an event ``refused``, and its tick runs."""
     assert Box().refused(1, kind, **d) == code
 
 
-def test_one_bad_input_spares_the_others() -> None:
-    """In one tick's batch the refused input changes nothing and the others count."""
+def test_a_refused_input_does_not_affect_its_batch() -> None:
+    """In the batch of a tick a refused input changes nothing; the other inputs take effect."""
     box = Box()
     good = Input(0, "grab", 1, {"body": "cobble-0", "handle": "v0"})
     bad = Input(1, "move", 1, {"target": [0.0, 1.0, 0.0]})
@@ -131,7 +131,7 @@ def test_one_bad_input_spares_the_others() -> None:
 
 
 def test_lease_expires_and_queue_moves_up() -> None:
-    """A handle without moves is freed after lease_s; the longest waiting seat gets the slot; a move renews."""
+    """A handle that is not moved for lease_s is freed for the longest waiting seat; a move renews the lease."""
     box = Box(slots=1, lease_s=1.0)
     box.act(0, "grab", body="cobble-0", handle="v0")
     assert box.act(1, "grab", body="marl-1", handle="v0") == [
@@ -144,8 +144,8 @@ def test_lease_expires_and_queue_moves_up() -> None:
     assert found == [("slot_freed", 0), ("slot_granted", 1)]
 
 
-def test_leave_frees_and_hands_over() -> None:
-    """Who leaves lets go; the lowest seat that is in is the host; with nobody left it is over."""
+def test_leaving_frees_the_handle_and_passes_the_host_role() -> None:
+    """A leaving seat releases its handle; the lowest remaining seat is the host; without members the session ends."""
     box = Box()
     box.act(0, "grab", body="cobble-0", handle="v0")
     assert [name for name, _ in box.act(0, "leave")] == ["slot_freed", "left"]
@@ -161,7 +161,7 @@ def test_leave_frees_and_hands_over() -> None:
 
 
 def test_freeze_stops_the_world() -> None:
-    """While frozen ticks count and nothing moves; then all goes on as it was."""
+    """While frozen, ticks count and nothing moves; afterwards the motion continues unchanged."""
     box = Box()
     box.run(2)
     box.act(0, "freeze", state="on")
@@ -175,8 +175,8 @@ def test_freeze_stops_the_world() -> None:
     assert not np.array_equal(box.position(0), view.positions[0])
 
 
-def test_spawn_keeps_the_others() -> None:
-    """A new body comes without touching anyone's state; topology and frame change their version together."""
+def test_spawn_keeps_the_other_bodies() -> None:
+    """A spawn leaves the state of other bodies unchanged; topology and frame change their version together."""
     box, twin = Box(), Box()
     box.run(10)
     twin.run(10)
@@ -195,7 +195,7 @@ def test_spawn_keeps_the_others() -> None:
 
 
 def test_spawn_refused_where_it_would_touch() -> None:
-    """There must be space for the body, and no more than 24 of them."""
+    """A spawn needs free space, and a sandbox has at most 24 bodies."""
     box = Box()
     x, _, z = box.position(0)
     assert box.refused(0, "spawn", body="cobble", position=[float(x), 0.4, float(z)]) == "would_touch"
@@ -207,7 +207,7 @@ def test_spawn_refused_where_it_would_touch() -> None:
 
 
 def test_remove() -> None:
-    """A body is removed unless somebody else holds it; the last one too."""
+    """A body can be removed, also the last one, unless another member holds it."""
     box = Box()
     box.act(0, "grab", body="cobble-0", handle="v0")
     assert box.refused(1, "remove", body="cobble-0") == "body_locked"
@@ -219,8 +219,8 @@ def test_remove() -> None:
     box.run(5)
 
 
-def test_stray_returns() -> None:
-    """A body that fell off the floor is back at its spawn place after a second outside, and free."""
+def test_a_body_outside_of_the_box_returns() -> None:
+    """A body that was outside of the box for a second returns to its spawn place, held by no member."""
     box = Box("marl", "cobble")
     home = box.position(0)
     box.act(0, "grab", body="marl-0", handle="centre")
@@ -236,7 +236,7 @@ def test_stray_returns() -> None:
 
 
 def test_gravity_and_reset() -> None:
-    """The host sets gravity, and puts everything back."""
+    """The host can set gravity and reset the sandbox."""
     box = Box()
     box.act(0, "gravity", strength=0.0)
     height = box.position(0)[1]
@@ -251,8 +251,8 @@ def test_gravity_and_reset() -> None:
 
 
 def test_mark_and_undo() -> None:
-    """The host goes back to what was marked, bit for bit, bodies and gravity too; who is in stays in, nobody
-    holds anything, and a restored world remembers the mark."""
+    """Undo restores the marked bodies and gravity bit for bit, keeps the members and frees all handles; a
+    checkpoint contains the mark."""
     box = Box()
     box.run(5)
     marked = box.simulation.view()
@@ -275,7 +275,7 @@ def test_mark_and_undo() -> None:
 
 
 def test_undo_to_the_start() -> None:
-    """Without a mark an undo goes back to the start; only the host may."""
+    """Without a mark, undo restores the start; only the host may undo."""
     box = Box()
     start = box.position(0)
     box.run(40)
@@ -285,7 +285,7 @@ def test_undo_to_the_start() -> None:
 
 
 def test_elastic_body() -> None:
-    """An elastic body is dragged like the others; its frame has a row per surface vertex."""
+    """An elastic body can be dragged; its frame has a row per surface vertex."""
     box = Box("jelly", "cobble")
     box.act(0, "grab", body="jelly-0", handle="v0")
     box.act(0, "move", target=[0.0, 1.5, 0.0])
@@ -301,8 +301,7 @@ def test_elastic_body() -> None:
     "bodies", [("cobble", "rafter", "marl", "halo", "drumlin", "crux"), ("jelly", "quern")]
 )
 def test_crowd_of_bots(bodies: tuple[str, ...]) -> None:
-    """Eight dragging bots, with bodies coming and going: the oracle holds, and a restored world goes the same
-    way."""
+    """With eight dragging bots and spawns the contact check passes, and a restored world continues equally."""
 
     def course(restore: bool) -> list[bytes]:
         box = Box(*bodies, members=8, brief_s=0.3)
@@ -346,7 +345,7 @@ def test_crowd_of_bots(bodies: tuple[str, ...]) -> None:
     ],
 )
 def test_bad_params(params: dict[str, Any], code: str) -> None:
-    """Parameters that cannot be played are refused."""
+    """An unusable parameter is refused with its code."""
     with pytest.raises(Refused) as caught:
         Box(**params) if "bodies" not in params else Box(*params["bodies"])
     assert caught.value.reason == code
@@ -373,9 +372,9 @@ INPUTS = st.one_of(
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(INPUTS, st.integers(1, 8)), max_size=25))
-def test_any_course(course: list[tuple[tuple[int, str, dict[str, Any]], int]]) -> None:
-    """Under any inputs of any members nothing intersects, leases and grips agree, and a world restored at
-    each step goes the same way."""
+def test_random_inputs(course: list[tuple[tuple[int, str, dict[str, Any]], int]]) -> None:
+    """For random inputs nothing intersects, leases agree with held handles, and a world restored at each step
+    continues equally."""
     box = Box("cobble", "marl", "jelly", lease_s=1.0, slots=2)
     for number, ((seat, kind, d), ticks) in enumerate(course, 1):
         if box.last.phase == "over":

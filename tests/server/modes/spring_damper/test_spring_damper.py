@@ -1,4 +1,4 @@
-"""The spring-damper as a session: the stream solvers' numbers, on the session's machinery."""
+"""The spring-damper as a session. It computes the same steps as the stream solvers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_spec(**params: Any) -> SessionSpec:
 def run(
     simulation: Simulation, ticks: int, *inputs: Input, at_once: int = 7
 ) -> tuple[list[Any], list[bytes]]:
-    """Events and hashes of so many ticks, or to the end."""
+    """Return events and hashes of ``ticks`` ticks, or of all until the end."""
     events: list[Any] = []
     hashes: list[bytes] = []
     given = list(inputs)
@@ -57,7 +57,7 @@ def marched(spring: Spring, x: float, v: float) -> list[tuple[int, float, float,
 
 
 def test_a_session_makes_the_same_steps_as_the_streams() -> None:
-    """A thousand steps, the two solvers' bits, each beside the closed form within 1e-9; then it ends."""
+    """A session makes 1000 steps with the solvers' bits, each within 1e-9 of the closed form, and ends."""
     simulation, first = Simulation.start(make_spec())
     events, _ = run(simulation, 2000)
     assert steps(events) == marched(Spring(), 0.0, 1.0)
@@ -72,8 +72,8 @@ def test_a_session_makes_the_same_steps_as_the_streams() -> None:
     assert [kind for _, kind, _ in first.events] == ["set_up", "triggered"]
 
 
-def test_a_checkpoint_goes_on_with_the_same_bits() -> None:
-    """However ticks are grouped, and from a checkpoint in mid-run, every hash is the same."""
+def test_a_restored_session_has_the_same_hashes() -> None:
+    """Hashes depend neither on how ticks are grouped nor on a restore in mid-run."""
     whole, _ = Simulation.start(make_spec(cycles=120))
     _, hashes = run(whole, 500)
     parts, _ = Simulation.start(make_spec(cycles=120))
@@ -84,8 +84,8 @@ def test_a_checkpoint_goes_on_with_the_same_bits() -> None:
     assert steps(events)[-1][0] == 120
 
 
-def test_anyone_may_trigger_a_new_run() -> None:
-    """The input ``trigger`` begins again elsewhere; the remaining steps of the old run are reported first."""
+def test_any_member_may_trigger_a_new_run() -> None:
+    """The input ``trigger`` begins a new run; the unreported steps of the old run are published first."""
     simulation, _ = Simulation.start(make_spec(cycles=50))
     before, _ = run(simulation, 13)
     events, _ = run(simulation, 500, Input(1, "trigger", 3, {"x": 0.5, "v": -2.0}))
@@ -94,8 +94,8 @@ def test_anyone_may_trigger_a_new_run() -> None:
     assert steps(events)[3:] == marched(Spring(cycles=50), 0.5, -2.0)
 
 
-def test_the_mass_is_seen_to_move() -> None:
-    """A frame shows the mass where x is."""
+def test_a_frame_has_the_position_of_the_mass() -> None:
+    """The frame's body is at x."""
     simulation, _ = Simulation.start(make_spec(x=1.0, v=0.0))
     advance = simulation.advance([], 10)
     x = marched(Spring(), 1.0, 0.0)[9][2]
@@ -125,15 +125,15 @@ def test_it_is_over_when_everybody_has_left() -> None:
         {"colour": 1},
     ],
 )
-def test_what_cannot_swing_is_refused(params: dict[str, Any]) -> None:
-    """Bad parameters are refused when the session begins, with a code."""
+def test_bad_parameters_are_refused(params: dict[str, Any]) -> None:
+    """A bad parameter is refused with a code when the session is created."""
     with pytest.raises(Refused) as refused:
         Simulation.start(make_spec(**params))
     assert refused.value.reason == "bad_params"
 
 
 def test_every_field_is_documented() -> None:
-    """Each event's fields are those of docs/events.md, no more and no fewer, and each event occurs."""
+    """Each event of docs/events.md occurs and has exactly the documented fields."""
     simulation, first = Simulation.start(make_spec(cycles=20))
     events, _ = run(simulation, 3, Input(1, "leave"))
     more, _ = run(simulation, 100, Input(1, "join"))
