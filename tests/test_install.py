@@ -1,0 +1,112 @@
+"""An installed wheel: what is in it, and that it runs without a checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+CLASHING = ("server.py", "player.py", "lobby.py", "cli.py", "worker.py", "build_db.py")
+
+
+def built_wheel(folder: Path) -> Path:
+    """The wheel of this checkout, built without a network. Skips without hatchling."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    if "hatchling" in done.stderr:
+        pytest.skip("hatchling is not installed")
+    assert done.returncode == 0, done.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    """Only `tussle` and its metadata, with the web client, the catalogue and the scripts of the store."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"tussle"}
+    for path in (
+        "py.typed",
+        "catalogue/catalogue.json",
+        "player/web/dist/index.html",
+        "server/app.py",
+        "build_db.py",
+    ):
+        assert f"tussle/{path}" in names
+    assert len([name for name in names if name.endswith(".lua")]) == len(
+        list((ROOT / "lobby").rglob("*.lua"))
+    )
+    for part in ("/tests/", "node_modules", ".checkout", "/web/src/", "__pycache__", "/bench/"):
+        assert not [name for name in names if part in name], part
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # a cold cache compiles the solver first
+def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tmp_path: Path) -> None:
+    """`tussle up --matches 1` in a folder whose server.py, player.py, ... would raise when they are imported."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
+    paths = {"base": str(venv), "platbase": str(venv)}
+    site = Path(sysconfig.get_path("purelib", vars=paths))
+    zipfile.ZipFile(wheel).extractall(site)
+    (site / "packages.pth").write_text(
+        sysconfig.get_path("purelib") + "\n"
+    )  # third-party packages of this environment
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for name in CLASHING:
+        (folder / name).write_text("raise RuntimeError('the wrong module was imported')\n")
+    cache = os.environ.get("NUMBA_CACHE_DIR", str(Path(sys.prefix) / "kernels"))
+    environment = {"PATH": os.environ["PATH"], "NUMBA_CACHE_DIR": cache, "SIM_SPEED": "0", "BOT_THINK_S": "0"}
+    python = str(venv / "bin" / "python")
+    where = subprocess.run(
+        [python, "-P", "-c", "import tussle.server; print(tussle.server.__file__)"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert where.startswith(str(venv))
+    done = subprocess.run(
+        [python, "-P", "-m", "tussle", "up", "--matches", "1", "--bots", "2", "--port", "0"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 session finished" in done.stdout
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "server"], ["-m", "worker", "--help"], ["-m", "player", "--help"], ["build_db.py", "--help"]],
+)
+def test_the_programs_of_the_checkout_start(command: list[str]) -> None:
+    """`python -m server` and the rest run from the checkout's folder; a server without a store says what is missing."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "REDIS_URL")}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if command[-1] == "--help":
+        assert done.returncode == 0, done.stderr
+        assert "sage:" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert done.stderr == "tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n"
