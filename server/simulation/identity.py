@@ -89,14 +89,19 @@ def _find_source(name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    """The dotted name of every import. ``from a import b`` yields ``a`` and ``a.b``: b may be a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """The dotted name of every import, except under ``if TYPE_CHECKING``, where nothing is imported at run time.
+    ``from a import b`` yields ``a`` and ``a.b``: b may be a module."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from _imports(ast.Module(body=node.orelse, type_ignores=[]))
+        elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from _imports(node)
 
 
 def cpu_features() -> str:
