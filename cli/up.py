@@ -27,6 +27,7 @@ import click
 from tussle.cli.guard import alive
 from tussle.cli.running import Running, announced
 from tussle.cli.supervisor import ChildDied, Supervisor
+from tussle.lobby.addresses import local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
@@ -142,8 +143,7 @@ class Up:
     async def _live(
         self, supervisor: Supervisor, redis_url: str, store: EmbeddedStore | None, port: int
     ) -> None:
-        shown = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host
-        server_url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        server_url = local_url(self.settings.host, port)
         environ = child_environment() | {
             "REDIS_URL": redis_url,
             "PORT": str(port),
@@ -164,7 +164,7 @@ class Up:
                     group.create_task(self._until_the_store_dies(store))
                 if self.settings.bots:  # they wait for the server; what takes time is their own start
                     await supervisor.start("bots", self._bots(), environ=environ)
-                await self._until_ready(shown, port)
+                await self._until_ready(local_host(self.settings.host), port)
                 worker = module_command("worker")
                 await supervisor.start("worker", worker, environ=environ, stop_last=True)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts

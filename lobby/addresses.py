@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["host_port", "local_url", "socket_address"]
+__all__ = ["host_port", "local_host", "local_url", "socket_address"]
 
 WILDCARDS = ("0.0.0.0", "::", "")
 """Hosts that a server listens on and no client can connect to."""
@@ -13,9 +13,14 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
+def local_host(host: str) -> str:
+    """The host by which clients of the same machine reach a server that listens on ``host``."""
+    return "127.0.0.1" if host in WILDCARDS else host
+
+
 def local_url(host: str, port: int) -> str:
     """The HTTP address, for clients of the same machine, of a server that listens on ``host``."""
-    return f"http://{host_port('127.0.0.1' if host in WILDCARDS else host, port)}"
+    return f"http://{host_port(local_host(host), port)}"
 
 
 def socket_address(url: str, path: str = "/ws") -> str:
