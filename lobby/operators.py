@@ -15,7 +15,7 @@ from tussle.lobby.lifecycle import HELD
 from tussle.lobby.roles import Role
 from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.settings import Settings
+from tussle.lobby.settings import Settings, split_list
 from tussle.lobby.views import Views
 
 __all__ = ["Operators"]
@@ -28,7 +28,7 @@ class Operators:
         self._scripts = scripts
         self._seating = seating
         self._views = Views(scripts.store)
-        self._names = {name.strip().lower() for name in settings.operators.split(",") if name.strip()}
+        self._names = {name.lower() for name in split_list(settings.operators)}
 
     def roles_of(self, player: PlayerInfo) -> frozenset[Role]:
         """The roles of a logged-in caller: observer, also player while in a session, also operator by name."""

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["BOT_SKILLS", "BadSetting", "Settings", "example"]
+__all__ = ["BOT_SKILLS", "BadSetting", "Settings", "example", "split_list"]
 
 BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner")
 
 
 class BadSetting(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a comma-separated setting, without surrounding spaces and without empty parts."""
+    return [part for word in text.split(",") if (part := word.strip())]
 
 
 def setting(
@@ -46,7 +51,6 @@ class Settings:
     data_dir: Path = setting(Path("data"), "where the embedded store and the caches live")
 
     archive_url: str = setting("", "where sessions are archived, any fsspec URL; empty: DATA_DIR/archive")
-    archive_days: float = setting(30.0, "days that an archived session is kept", low=0)
 
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
@@ -67,7 +71,7 @@ class Settings:
         10.0, "a session whose physics no living server has is claimed after this", low=0
     )
     lease_ms: int = setting(
-        1500, "life of a server's lease in the store, renewed thrice in it", low=300, high=60_000
+        1500, "life of a server's lease in the store, renewed three times in it", low=300, high=60_000
     )
     max_sessions: int = setting(200, "sessions that one server holds at once", low=1)
     grace_s: float = setting(10.0, "time to finish after SIGTERM", low=0)
@@ -101,9 +105,6 @@ class Settings:
     max_message_bytes: int = setting(8192, "largest message from a client", low=256)
     message_rate: float = setting(60.0, "messages per second that a client may send", low=1)
     message_burst: int = setting(120, "messages that it may send at once", low=1)
-    outbox_messages: int = setting(
-        512, "control messages that wait for a slow client before it is closed", low=8
-    )
     message_bytes_rate: float = setting(
         0.0, "bytes per second that a client may send on average; 0: 4096 x MESSAGE_RATE", low=0
     )
@@ -146,7 +147,7 @@ class Settings:
     source: str = setting("host", "what `worker source` reads: host, mock, csv:PATH, log:PATH")
     source_name: str = setting("", "its name; empty: from SOURCE")
     source_hz: float = setting(1.0, "batches per second that it publishes", low=0.01, high=1000)
-    operators: str = setting("", "names of the players who run the place, with commas")
+    operators: str = setting("", "names of the players who are operators, comma separated")
 
     lifecycle_kept: int = setting(
         100_000, "lifecycle entries that wait for a group that does not come, about", low=1000
@@ -232,7 +233,7 @@ def _parse(name: str, kind: str, text: str) -> Any:
 def example() -> str:
     """The text of ``.env.example``: every setting with its meaning, its range and its default.
 
-    ``python -m lobby.settings > .env.example`` writes it anew.
+    ``python -m tussle.lobby.settings > .env.example`` writes the file.
     """
     lines = ["# Every setting of Tussle with its default. An empty value means the default.", ""]
     for item in fields(Settings):

@@ -84,6 +84,7 @@ class Server:
         self.settings = settings
         self.build = BUILD
         self.telemetry = Telemetry()
+        self._proxies = Proxies(settings.trusted_proxies)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
@@ -133,6 +134,7 @@ class Server:
         self.relays = Relays(self.views, servers, self.holder)
         self.gateway = Gateway(
             settings,
+            self._proxies,
             connections,
             self.seating,
             self.views,
@@ -185,15 +187,13 @@ class Server:
             uvicorn.Config(
                 create_app(self),
                 ws=self.gateway.upgrade,  # type: ignore[arg-type]
-                http=http_protocol(
-                    ConnectionLimit(self.settings.address_connections), Proxies(self.settings.trusted_proxies)
-                ),
+                http=http_protocol(ConnectionLimit(self.settings.address_connections), self._proxies),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=2,
                 server_header=False,
-                forwarded_allow_ips=self.settings.trusted_proxies,
+                forwarded_allow_ips=self._proxies.hosts(),
             )
         )
         try:
@@ -335,6 +335,7 @@ def main() -> int:
 
     try:
         settings = Settings.read()
+        Proxies(settings.trusted_proxies)
         all_modes()
     except BadSetting as error:
         sys.stderr.write(f"tussle: {error}\n")

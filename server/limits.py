@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
+
+from tussle.lobby.settings import BadSetting, split_list
 
 __all__ = ["ConnectionLimit", "Origins", "Proxies", "RateLimit", "TokenBucket"]
 
 KEPT = 20_000
+
+MAPPED = "::ffff:"
+"""Prefix of an IPv4-mapped IPv6 address."""
 
 
 @dataclass(slots=True)
@@ -81,17 +86,31 @@ class ConnectionLimit:
 
 
 class Proxies:
-    """The proxies that are trusted to report a client's address. ``text``: addresses and networks, comma-separated."""
+    """The proxies that are trusted to report a client's address.
+
+    An IPv4-mapped IPv6 address (``::ffff:10.0.0.1``) and its IPv4 address are the same address.
+    """
 
     def __init__(self, text: str) -> None:
-        self._networks = [ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()]
+        """``text``: TRUSTED_PROXIES, addresses and networks, comma-separated. Raises BadSetting."""
+        self._networks = [_parse_network(part) for part in split_list(text)]
 
     def trust(self, peer: str) -> bool:
+        """Whether ``peer`` is the address of a trusted proxy; False for text that is not an address."""
         try:
-            address = ip_address(peer)
+            address = _unmapped(ip_address(peer))
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+    def hosts(self) -> list[str]:
+        """The networks as text, IPv4 networks in IPv4-mapped form too, for a library that compares plainly."""
+        mapped = [
+            f"{MAPPED}{network.network_address}/{network.prefixlen + 96}"
+            for network in self._networks
+            if isinstance(network, IPv4Network)
+        ]
+        return [*map(str, self._networks), *mapped]
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """The client's address: the last one in the header that is not a trusted proxy, otherwise ``peer``."""
@@ -103,6 +122,22 @@ class Proxies:
         return peer
 
 
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
+
+
+def _parse_network(text: str) -> IPv4Network | IPv6Network:
+    """The network, in IPv4 form if it is IPv4-mapped. Raises BadSetting."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise BadSetting(f"TRUSTED_PROXIES={text}: not an address or a network") from None
+    first = _unmapped(network.network_address)
+    if isinstance(first, IPv4Address) and network.version == 6 and network.prefixlen >= 96:
+        return IPv4Network((first, network.prefixlen - 96))
+    return network
+
+
 class Origins:
     """The web pages that may use the server: its own, and those of the named origins.
 
@@ -110,8 +145,7 @@ class Origins:
     """
 
     def __init__(self, text: str) -> None:
-        parts: Iterable[str] = (part.strip().rstrip("/").lower() for part in text.split(","))
-        self._named = frozenset(part for part in parts if part)
+        self._named = frozenset(part.rstrip("/").lower() for part in split_list(text))
 
     def named(self, origin: str) -> bool:
         """Whether the setting names that origin."""

@@ -34,6 +34,7 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay_client import Relays
+from tussle.server.limits import Proxies
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore
@@ -93,7 +94,7 @@ class Bench:
             leave=lambda audience, viewer: audience.leave(viewer),
         )
         self.gateway = Gateway(
-            self.settings, cast(Connections, self), cast(Seating, self), cast(Views, self),
+            self.settings, Proxies(""), cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(hint=lambda session: None)),

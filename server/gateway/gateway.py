@@ -82,6 +82,7 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
+        proxies: Proxies,
         connections: Connections,
         seating: Seating,
         views: Views,
@@ -110,7 +111,7 @@ class Gateway:
         self.live: LiveHub | None = None
         self._ended = 0
         self._origins = Origins(settings.allowed_origins)
-        self._proxies = Proxies(settings.trusted_proxies)
+        self._proxies = proxies
         self._addresses = ConnectionLimit(settings.address_connections)
         self._players = ConnectionLimit(settings.player_connections)
         # what ServerConnection of websockets reads from its server

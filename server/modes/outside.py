@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.settings import BadSetting
+from tussle.lobby.settings import BadSetting, split_list
 from tussle.server.modes.mode import Mode
 
 __all__ = ["find_sources", "load_modes"]
@@ -58,7 +58,7 @@ def load_modes(setting: str, taken: Iterable[str]) -> dict[str, type[Mode]]:
 
 
 def _paths(setting: str) -> list[Path]:
-    paths = [Path(word.strip()).resolve() for word in setting.split(",") if word.strip()]
+    paths = [Path(word).resolve() for word in split_list(setting)]
     for path in paths:
         if not ((path.suffix == ".py" and path.is_file()) or (path / "__init__.py").is_file()):
             raise BadSetting(f"MODES={path}: neither a .py file nor a folder with an __init__.py")

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 
 from tests.support.paths import ROOT
-from tussle.lobby.settings import BadSetting, Settings, example
+from tussle.lobby.settings import BadSetting, Settings, example, split_list
 
 NAMES = [item.name for item in fields(Settings)]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("", []), (" , ,", []), ("a", ["a"]), (" a b , c,", ["a b", "c"]), ("a,a", ["a", "a"])],
+)
+def test_a_list_is_comma_separated(text: str, parts: list[str]) -> None:
+    """Surrounding spaces and empty parts are dropped; order and inner spaces are kept."""
+    assert split_list(text) == parts
 
 
 def read_example() -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tussle.lobby.settings import BadSetting
 from tussle.server import limits
 from tussle.server.limits import ConnectionLimit, Origins, Proxies, RateLimit, TokenBucket
 
@@ -105,3 +108,37 @@ def test_a_page_of_another_server_of_the_realm_is_allowed(origin: str, allowed: 
 def test_only_a_trusted_proxy_sets_the_client_address(peer: str, said: str | None, client: str) -> None:
     """The header counts only if a trusted proxy sent it, and then only its last untrusted hop."""
     assert Proxies("10.0.0.0/8, 2001:db8::/32").client(peer, said) == client
+
+
+@pytest.mark.parametrize(
+    ("setting", "peer", "trusted"),
+    [
+        ("10.0.0.0/8", "10.0.0.1", True),
+        ("10.0.0.0/8", "::ffff:10.0.0.1", True),
+        ("10.0.0.0/8", "::ffff:a00:1", True),
+        ("10.0.0.0/8", "::ffff:11.0.0.1", False),
+        ("10.0.0.0/8", "::10.0.0.1", False),
+        ("10.0.0.5/8", "10.0.0.1", True),
+        ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.0/104", "10.0.0.1", True),
+        ("::ffff:10.0.0.0/104", "::ffff:10.0.0.1", True),
+        ("::ffff:10.0.0.0/104", "11.0.0.1", False),
+        ("::/0", "2001:db8::7", True),
+        ("2001:db8::/32", "2001:db8::7%eth0", True),
+        ("2001:db8::/32", "10.0.0.1", False),
+        ("", "127.0.0.1", False),
+    ],
+)
+def test_a_mapped_peer_is_its_ipv4_address(setting: str, peer: str, trusted: bool) -> None:
+    """Proxies and the server's HTTP library agree, for IPv4, IPv6 and IPv4-mapped peers and networks."""
+    proxies = Proxies(setting)
+    assert proxies.trust(peer) is trusted
+    plain = any(ip_address(peer) in ip_network(host) for host in proxies.hosts())
+    assert plain is trusted
+
+
+@pytest.mark.parametrize("setting", ["nonsense", "10.0.0.0/33", "10.0.0.0/8, *", "proxy.example"])
+def test_a_bad_proxy_is_a_bad_setting(setting: str) -> None:
+    """One line names the setting and the part that cannot be used."""
+    with pytest.raises(BadSetting, match=r"^TRUSTED_PROXIES=[^,]*: not an address or a network$"):
+        Proxies(setting)
