@@ -41,6 +41,7 @@ class Operation(StrEnum):
     PAGES = "pages"
     """Load the web client."""
 
+    LOGOUT = "logout"
     PROFILE = "profile"
     FIND = "find"
     OPEN = "open"
@@ -70,6 +71,7 @@ class Operation(StrEnum):
 _PUBLIC = frozenset({Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES})
 _SEATING = frozenset(
     {
+        Operation.LOGOUT,
         Operation.PROFILE,
         Operation.FIND,
         Operation.OPEN,

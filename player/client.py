@@ -150,6 +150,11 @@ class Client:
         self.me, self.token = login, login.token
         return login
 
+    async def logout(self) -> None:
+        """Delete the login token. Seats and open connections stay. Raises AuthError without a valid login."""
+        await self._request("POST", "/api/logout")
+        self.me, self.token = None, None
+
     async def whoami(self) -> Me:
         """The account that is logged in. Raises AuthError without a valid login."""
         return await self._get("/api/me", Me)

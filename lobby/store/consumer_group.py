@@ -130,11 +130,6 @@ class ConsumerGroup:
         if entries:
             await self._store.call("XACK", self.stream, self.name, *(entry.id for entry in entries))
 
-    async def consumers(self) -> dict[str, tuple[int, int]]:
-        """Return (pending entries, idle time [ms]) of each consumer of the group."""
-        rows = [_named(flat) for flat in await self._store.call("XINFO", "CONSUMERS", self.stream, self.name)]
-        return {row["name"]: (int(row["pending"]), int(row["idle"])) for row in rows}
-
     async def remove_dead_consumers(self) -> int:
         """Delete the consumers that hold no entry and are idle for ``dead_s``; return how many."""
         reply = await self._store.run("leave_group", [self.stream], [self.name, "", self._dead_ms, 0])

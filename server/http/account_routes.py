@@ -1,4 +1,4 @@
-"""The HTTP calls about players: log in, the player's profile, leaderboards. This module must never log a secret."""
+"""The HTTP calls about players: log in and out, the player's profile, leaderboards. This module must never log a secret."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ class AccountRoutes:
                 summary="Log in as a guest, or by name and secret", errors=(401, 409, 422),
             ),
             Endpoint(
+                method="POST", path="/api/logout", operation=Operation.LOGOUT, handler=self.logout,
+                summary="Delete the login token of the request",
+            ),
+            Endpoint(
                 path="/api/me", operation=Operation.PROFILE, handler=self.show_profile,
                 summary="The profile of the player who is logged in",
             ),
@@ -76,6 +80,10 @@ class AccountRoutes:
                 "guest": login.guest,
             }
         )
+
+    async def logout(self, request: Request, _: PlayerInfo) -> Response:
+        await self._backend.accounts.logout(bearer_of(request) or "")
+        return json_response({})
 
     async def show_profile(self, _: Request, player: PlayerInfo) -> Response:
         return json_response(await self._backend.standings.profile(player.player))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person, duel
+from tussle.lobby.errors import AuthError
+from tussle.player.client import Client
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60", "MAX_BODY_BYTES": "4096"}
 
@@ -80,13 +83,30 @@ async def test_a_guest_may_become_somebody(ada: Person) -> None:
     assert not login["guest"]
 
 
+async def test_a_logout_deletes_one_token(site: Stack) -> None:
+    """The token of the request is refused afterwards, other tokens of the player are valid, the seat stays."""
+    name = f"Rosa {secrets.token_hex(3)}"
+    async with Client(site.url) as one, Client(site.url) as two:
+        login = await one.login(name, "a secret of hers")
+        assert (await two.login(name, "a secret of hers")).player == login.player
+        seat = await one.open()
+        await one.logout()
+        assert (one.me, one.token) == (None, None)
+        async with Client(site.url, token=login.token) as late:
+            for call in (late.whoami, late.logout):
+                with pytest.raises(AuthError):
+                    await call()
+        assert (await two.whoami()).session == seat.session
+        await two.leave(seat.session)
+
+
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Basic abc", "nonsense"])
 async def test_who_is_not_logged_in_is_told_to(site: Stack, authorization: str) -> None:
     """Every call on a seat and /api/me: 401 with login_required and a challenge."""
     async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
         headers = {"authorization": authorization} if authorization else {}
         answers = [await http.get("/api/me", headers=headers)]
-        for path in ("find", "open", "join", "observe", "leave"):
+        for path in ("find", "open", "join", "observe", "leave", "logout"):
             answers.append(await http.post(f"/api/{path}", json={}, headers=headers))
         for answer in answers:
             assert_problem(answer, 401, "login_required")
