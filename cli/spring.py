@@ -80,7 +80,7 @@ async def _follow(runs: SpringRuns, run: str) -> int:
     """Show its steps until the last; the exit code."""
     console = Console()
     swing, worst, steps = 0.0, 0.0, 0
-    seen = await runs.look(run)
+    seen = await runs.read(run)
     last = seen
     reported: tuple[str, ...] = ()
     moved = time.monotonic()
@@ -111,7 +111,7 @@ async def _follow(runs: SpringRuns, run: str) -> int:
                 )
             if not seen.n:
                 await asyncio.sleep(LOOK_S)
-            seen = await runs.look(run, seen.after)
+            seen = await runs.read(run, seen.after)
     agrees = worst <= AGREES * max(swing, 1.0)
     console.print(_table(last))
     console.print(

@@ -1,8 +1,8 @@
 """Players and their logins: guests, names with a secret, bearer tokens.
 
-A guest wears a name that nobody can register (``ada#k3v7``) and is forgotten when it is not used for a while. A
-registered name belongs to whoever knows its secret. Tokens are random, stored as hashes, and live LOGIN_TTL_S from
-their last use. This module must never log or store a secret.
+A guest has a name that cannot be registered (``ada#k3v7``), and its record expires LOGIN_TTL_S after its last use. A
+registered name has a secret, which logs that player in. Tokens are random, stored as hashes, and expire LOGIN_TTL_S
+after their last use. This module must never log a secret, nor store one in clear.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HASHERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A player, as its client learns it. ``token`` is the bearer token, shown once."""
+    """The answer to a login. ``token`` is the bearer token, which only this answer contains."""
 
     player: str
     name: str
@@ -44,7 +44,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class PlayerInfo:
-    """Who a token belongs to; ``session``: the one that the player is in, or ''."""
+    """The player of a token. ``session``: the session that the player is in, or ''."""
 
     player: str
     name: str
@@ -54,7 +54,7 @@ class PlayerInfo:
 
 
 def clean_name(name: str) -> str:
-    """The name as it is kept. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
+    """The name as it is stored. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
     name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
     bad = "#" in name or not name.isprintable() or "  " in name
     if len(name) not in NAME_LENGTH or bad:
@@ -80,22 +80,24 @@ class Accounts:
         *,
         skill: str = "",
     ) -> Login:
-        """Find or make a player and log it in.
+        """Find or create a player and log it in.
 
-        Without a secret: a guest (the one of ``bearer``, if given). With name and secret: the player of that name,
-        made if there is none; with a guest's ``bearer``, that guest takes the name and keeps what it earned.
-        Raises AuthError ``name_taken`` for a name that belongs to somebody else, AuthError ``unauthorized`` for a
-        bearer that is not valid, Refused ``bad_name`` or ``bad_secret``.
+        Without a secret: a guest, with ``bearer`` the player of that token. With name and secret: the player of that
+        name, created if the name is free; with a guest's ``bearer``, the guest gets the name and keeps its experience.
+        Raises AuthError ``name_taken`` for a name with another secret, AuthError ``unauthorized`` for a bearer that is
+        not valid, Refused ``bad_name`` or ``bad_secret``.
         """
         caller = await self.authenticate(bearer) if bearer else None
         if secret is None:
             if name is not None:
                 name = clean_name(name)
                 if await self._store.call("HEXISTS", self._store.keys.players_by_name, name.casefold()):
-                    raise AuthError(
-                        "this name belongs to somebody; log in with its secret", code="name_taken"
-                    )
-            return await self._again(caller) if caller else await self._guest(name or GUEST_NAME, kind, skill)
+                    raise AuthError("this name is registered; log in with its secret", code="name_taken")
+            return (
+                await self._log_in_again(caller)
+                if caller
+                else await self._guest(name or GUEST_NAME, kind, skill)
+            )
         if name is None:
             raise Refused("a secret needs a name", code="bad_name", field="name")
         if len(secret) not in SECRET_LENGTH:
@@ -107,21 +109,21 @@ class Accounts:
         return known
 
     async def authenticate(self, token: str) -> PlayerInfo:
-        """The player of a bearer token, whose life is renewed. Raises AuthError."""
+        """The player of a bearer token; renews the token. Raises AuthError."""
         keys = self._store.keys
         player = await self._store.call("GETEX", keys.login(secret_hash(token)), "EX", self._ttl_s)
         if player is None:
-            raise AuthError("this login is not valid or too old")
+            raise AuthError("this login token is not valid or has expired")
         key = keys.player(player)
         name, kind, session, guest = await self._store.call("HMGET", key, "name", "kind", "session", "guest")
         if kind is None:
-            raise AuthError("this player is forgotten")
+            raise AuthError("this guest has expired")
         if guest == "1":
             await self._store.call("EXPIRE", key, self._ttl_s)
         return PlayerInfo(player, name, kind, session or "", guest == "1")
 
     async def logout(self, token: str) -> None:
-        """Forget a bearer token; an unknown one is ignored."""
+        """Delete a bearer token; an unknown one is ignored."""
         await self._store.call("DEL", self._store.keys.login(secret_hash(token)))
 
     async def _guest(self, name: str, kind: Kind, skill: str) -> Login:
@@ -139,7 +141,7 @@ class Accounts:
                 continue  # 30^11 ids: practically never
             return Login(player, shown, token, self._ttl_s, True)
 
-    async def _again(self, caller: PlayerInfo) -> Login:
+    async def _log_in_again(self, caller: PlayerInfo) -> Login:
         return await self._issue(caller.player, caller.name, caller.guest)
 
     async def _issue(self, player: str, name: str, guest: bool) -> Login:
@@ -148,7 +150,7 @@ class Accounts:
         return Login(player, name, token, self._ttl_s, guest)
 
     async def _verify(self, name: str, secret: str) -> Login | None:
-        """Log a registered player in; None when nobody has the name. Raises AuthError for another secret."""
+        """Log a registered player in. Returns None for a free name. Raises AuthError for another secret."""
         keys = self._store.keys
         player = await self._store.call("HGET", keys.players_by_name, name.casefold())
         if player is None:
@@ -159,7 +161,7 @@ class Accounts:
         try:
             await self._hash(self._hasher.verify, stored, secret)
         except (VerificationError, InvalidHashError):
-            raise AuthError("this name belongs to somebody else", code="name_taken") from None
+            raise AuthError("this name is registered with another secret", code="name_taken") from None
         return await self._issue(player, shown, False)
 
     async def _claim(
@@ -177,7 +179,7 @@ class Accounts:
                 [name.casefold(), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
             )
         except AuthError:
-            # Somebody was faster. With the same secret it is the same player.
+            # Another call registered the name first. With the same secret it is the same player.
             known = await self._verify(name, secret)
             if known is None:
                 raise

@@ -12,7 +12,7 @@
     |   |   `-- Moved        another server holds the session; the message is its address
     |   |-- Refused          a well-formed action that the mode's rules forbid
     |   `-- RateLimited
-    `-- ServerFault          ours: logged with its trace, told with its code only
+    `-- ServerFault          a fault of the server: logged with its trace, sent as its code only
         |-- StoreError       the store did not answer or answered nonsense
         |   `-- ScriptError  a script of ours has a fault; repeating the call does not help
         |-- Fenced           another owner holds this; stop at once
@@ -144,7 +144,7 @@ class RateLimited(ClientError):
 
 
 class ServerFault(LobbyError):
-    """Our fault. The caller is told the code, never the trace."""
+    """A fault of the server. The caller gets the code, never the trace."""
 
     code = "server_error"
 

@@ -1,10 +1,10 @@
-"""Publishes log lines on the store, one channel for each logger name.
+"""Publishes log lines in the store, one channel per logger name.
 
     logging -> emit (bounded, never waits) -> run (a task) -> PUBLISH {main}:logs:server.run '{"event": ...}'
 
-Every long-running process with a store runs inside ``published``, which has an effect with LOG_PUBLISH=1. Logging must
-not slow a process down: while the store is away or slow the oldest waiting lines are dropped, and their number is
-published when the store is back. This module must never log.
+Every long-running process with a store runs inside ``published``, which has an effect with LOG_PUBLISH=1. Logging does
+not slow a process down: while the store is unreachable or slow, the oldest waiting lines are dropped, and their number
+is published when the store answers again. This module must never log.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tussle.lobby.store.store import Store
 __all__ = ["LogTransport", "published"]
 
 LINES_WAIT = 2_000
-"""Limit of the lines that wait for the store. The oldest are dropped first."""
+"""Lines that may wait for the store. Beyond it the oldest are dropped."""
 
 AT_ONCE = 100
 RETRY_S = 0.5
@@ -34,19 +34,19 @@ END_S = 1.0
 
 
 def published(store: Store, settings: Settings) -> AbstractAsyncContextManager[object]:
-    """``async with published(store, settings):`` what is logged meanwhile is published too, if LOG_PUBLISH says so."""
+    """A context that publishes the lines logged inside it if LOG_PUBLISH is set, and does nothing otherwise."""
     return LogTransport(store) if settings.log_publish else contextlib.nullcontext()
 
 
 class LogTransport(logging.Handler):
-    """``async with LogTransport(store):`` publishes everything that is logged meanwhile."""
+    """Publishes the lines that are logged inside ``async with``. ``dropped``: lines lost and not yet reported."""
 
     def __init__(self, store: Store) -> None:
         super().__init__()
         self.dropped = 0
         self._store = store
         self._waiting: deque[tuple[str, str]] = deque()
-        self._something = asyncio.Event()
+        self._has_lines = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self.setFormatter(json_formatter())
@@ -57,7 +57,7 @@ class LogTransport(logging.Handler):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening; lines that wait are published if the store takes them within a second."""
+        """Remove the handler. Waiting lines are published if the store accepts them within END_S."""
         logging.getLogger().removeHandler(self)
         try:
             async with asyncio.timeout(END_S):
@@ -70,39 +70,35 @@ class LogTransport(logging.Handler):
             await asyncio.wait([self._task])
 
     def emit(self, record: logging.LogRecord) -> None:
-        """From any thread; never waits for anything but the formatting."""
+        """Format and queue a record. Callable from any thread; does not wait for the store."""
         if len(self._waiting) >= LINES_WAIT:
             self._waiting.popleft()
             self.dropped += 1
         self._waiting.append((record.name, self.format(record)))
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._something.set)
+            self._loop.call_soon_threadsafe(self._has_lines.set)
 
     async def _run(self) -> None:
         while True:
-            await self._something.wait()
-            self._something.clear()
+            await self._has_lines.wait()
+            self._has_lines.clear()
             try:
                 while self._waiting:
                     await self._publish()
             except StoreError:
                 await asyncio.sleep(RETRY_S)
-                self._something.set()
+                self._has_lines.set()
 
     async def _publish(self) -> None:
-        """One round trip's worth. Raises StoreError; the lines then wait on."""
-        some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        """Publish up to AT_ONCE lines in one round trip. Raises StoreError; then the lines wait again."""
+        lines = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         dropped = self.dropped
-        lines = [(name, line) for name, line in some]
-        if dropped:
-            lines.insert(
-                0,
-                ("lobby.log_transport", orjson.dumps({"event": "lines_dropped", "count": dropped}).decode()),
-            )
+        report = orjson.dumps({"event": "lines_dropped", "count": dropped}).decode()
+        reports = [("lobby.log_transport", report)] if dropped else []
         prefix = self._store.keys.logs
         try:
-            await self._store.batch([("PUBLISH", f"{prefix}:{name}", line) for name, line in lines])
+            await self._store.batch([("PUBLISH", f"{prefix}:{name}", line) for name, line in reports + lines])
         except StoreError:
-            self._waiting.extendleft(reversed(some))
+            self._waiting.extendleft(reversed(lines))
             raise
         self.dropped -= dropped

@@ -1,6 +1,6 @@
-"""Structured logs: past-tense events with fields. JSON lines, or readable on a terminal. Never a secret.
+"""Structured logs: events in the past tense with fields, as JSON lines or as text for a terminal.
 
-Logging is not messaging: nothing in Tussle reads a log to decide anything.
+No part of Tussle reads a log to decide anything. A log must never contain a secret.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _JSON: list[structlog.typing.Processor] = [
 
 
 def json_formatter() -> logging.Formatter:
-    """Formats a record of structlog or of the standard library as one JSON object."""
+    """A formatter that writes a record, of structlog or of the standard library, as one JSON object."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_JSON],
@@ -88,9 +88,10 @@ def configure(settings: Settings, *, process: str) -> None:
 
 
 def get_logger(name: str) -> Any:
+    """The structured logger of that name."""
     return structlog.stdlib.get_logger(name)
 
 
 def short(token: str) -> str:
-    """A session token as logs show it."""
+    """The first four characters of a session token, for logs."""
     return token[:4]

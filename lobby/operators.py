@@ -1,8 +1,8 @@
-"""What an operator may do to sessions: pause, resume, end, kick. Any server may run it; the holder obeys the events.
+"""The operators' calls on sessions: pause, resume, end, kick. Any server may run them.
 
     POST .../pause -> operate.lua -> status paused, event session_paused -> the holder stops at a tick boundary
 
-Who is an operator: a player with a name of their own (no guest) that is in OPERATORS.
+An operator is a registered player (not a guest) whose name is in OPERATORS.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Operators"]
 
 
 class Operators:
-    """The operators of a realm and what they do. Every method raises StoreError."""
+    """The operators of a realm and their calls. Every coroutine may raise StoreError."""
 
     def __init__(self, scripts: SessionScripts, settings: Settings, seating: Seating) -> None:
         self._scripts = scripts
@@ -31,7 +31,7 @@ class Operators:
         self._names = {name.lower() for name in split_list(settings.operators)}
 
     def roles_of(self, player: PlayerInfo) -> frozenset[Role]:
-        """The roles of a logged-in caller: observer, also player while in a session, also operator by name."""
+        """The roles of a logged-in caller: always observer, player while in a session, operator by name."""
         roles = {Role.OBSERVER}
         if player.session:
             roles.add(Role.PLAYER)
@@ -40,16 +40,16 @@ class Operators:
         return frozenset(roles)
 
     async def pause(self, session: str, by: str) -> None:
-        """Stop a run at its next tick; its turn clock stands. Raises NotFound; Conflict ``not_running``."""
+        """Pause a run at its next tick, with its turn clock. Raises NotFound; Conflict ``not_running``."""
         await self._operate(session, "pause", by)
 
     async def resume(self, session: str, by: str) -> None:
-        """Let a paused run go on. Raises as ``pause``."""
+        """Resume a paused run. Raises as ``pause``."""
         await self._operate(session, "resume", by)
 
     async def end(self, session: str, by: str) -> None:
-        """End a session: a run without a result, also one that is being set up, as soon as it stands; a waiting lobby
-        by sending everybody away. Raises NotFound; Conflict ``not_running`` when it ended meanwhile."""
+        """End a session. A run ends without a result; a starting one ends once its world is built. In a waiting lobby
+        every seat is given up, which ends it. Raises NotFound; Conflict ``not_running`` if it ended meanwhile."""
         view = await self._views.view(session)
         if view.status in HELD:
             await self._operate(session, "end", by)
@@ -58,10 +58,10 @@ class Operators:
                 await self._seating.leave(seat.player, session)
 
     async def kick(self, session: str, player: str) -> None:
-        """Take a member's seat away, as if they had left. Raises NotFound when they have none."""
+        """Give up the seat of a player, as ``Seating.leave`` does. Raises NotFound for a player without a seat."""
         view = await self._views.view(session)
         if player not in {seat.player for seat in view.seats}:
-            raise NotFound(f"{player!r} has no seat there", code="not_member", field="player")
+            raise NotFound(f"{player!r} has no seat in {session}", code="not_member", field="player")
         await self._seating.leave(player, session)
 
     async def _operate(self, session: str, operation: Literal["pause", "resume", "end"], by: str) -> None:

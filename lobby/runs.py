@@ -1,10 +1,10 @@
-"""What the holder of a session does with it in the store: claim, journal, publish, checkpoint, finish.
+"""The store calls of the server that holds a session: claim, journal, publish, checkpoint, finish.
 
-    begin -> running -> (journal -> publish)* , checkpoint now and then -> finish
+    begin -> running -> (journal -> publish)* with a checkpoint at intervals -> finish
 
-Every script compares the fence (server id, boot nonce, epoch) and the status with what is stored, and refuses with
-Fenced: a holder that lost its session harms nothing. Every call may be repeated after a StoreError; the second one
-finds its own traces. This module must never look into a state, a specification or an event's data.
+Every script compares the fence (server id, boot nonce, epoch) and the status with the stored ones. A holder that lost
+its session gets Fenced and changes nothing. A call can be repeated after a StoreError: if the first call took effect,
+the second one changes nothing. This module must never look into a state, a specification or an event's data.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 TickEvent = tuple[int, str, Mapping[str, Any]]
-"""(tick, type, data) of something that happened in the world."""
+"""(tick, type, data) of an event of the world."""
 
 FIRST_ENTRY = 1
 """Number of a tick's first journal entry: the id 0-0 does not exist in a stream."""
@@ -43,15 +43,15 @@ FIRST_ENTRY = 1
 FINISH_TRIES = 4
 
 EVENTS_PAGE = 500
-"""Events that are read at once when one is looked for."""
+"""Events that ``last_turn`` reads at once."""
 
 JOURNAL_TICKS = 3600
-"""Ticks whose inputs stay in the journal although they are archived: a client may still ask whether one was taken."""
+"""Archived inputs stay in the journal for so many ticks: a client may still ask whether an input was admitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """One claim of one session. ``mode``, ``size``, ``scene`` and ``params`` never change."""
+    """One claim of one session. ``mode``, ``size``, ``scene`` and ``params`` are fixed when the session is opened."""
 
     session: str
     server: str
@@ -65,7 +65,7 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One seat when the run was claimed. ``left``: its player has left already, admit the forfeit."""
+    """A seat at the time of the claim. ``left``: its player has left; the run admits the forfeit."""
 
     seat: int
     player: str
@@ -79,7 +79,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A new fence of a session and its members; events up to ``events_tick`` are public already."""
+    """A new fence of a session and its members. The events of ticks up to ``events_tick`` are published."""
 
     fence: Fence
     members: tuple[Member, ...]
@@ -88,9 +88,9 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What became public. ``duplicate``: it had been before, and nothing changed; ``events`` are those of then.
+    """The published events. ``duplicate``: the tick was published before; ``events`` are the earlier ones.
 
-    ``first_v`` is 0 where a tick had no events. ``turn_ends_at``: ms of the store's clock, or 0.
+    ``first_v`` is 0 for a tick without events. ``turn_ends_at``: ms of the store's clock, or 0.
     """
 
     events: tuple[Event, ...]
@@ -102,7 +102,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What operators have asked of a run: that it stands, that it ends."""
+    """Requests of operators to a run. ``paused``: do not step. ``end``: finish without a result."""
 
     paused: bool
     end: bool
@@ -131,7 +131,7 @@ class StoredCheckpoint:
 
 
 class Runs:
-    """The holder's side of every session of a realm."""
+    """The sessions of a realm, as their holders write them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -139,15 +139,15 @@ class Runs:
         self._views = Views(store)
 
     async def begin(self, session: str, holder: HolderAddress) -> tuple[Fence, tuple[Member, ...]]:
-        """Claim a session that is starting: its epoch goes up, earlier fences are void.
+        """Claim a session that is starting. Its epoch increases, so earlier fences are refused.
 
-        Raises NotFound; Conflict ``not_starting``; Fenced when the session or the lease is another's.
+        Raises NotFound; Conflict ``not_starting``; Fenced if another server holds the session or the lease ended.
         """
         taken = await self._take_up(session, holder, "begin")
         return taken.fence, taken.members
 
     async def resume(self, session: str, holder: HolderAddress) -> Resumed:
-        """Fence a running session that is ours. Raises NotFound, Conflict ``not_running``, Fenced."""
+        """A new fence for a running session of ``holder``. Raises NotFound, Conflict ``not_running``, Fenced."""
         return await self._take_up(session, holder, "resume")
 
     async def _take_up(
@@ -168,7 +168,7 @@ class Runs:
         return Resumed(fence, await self.members(session, places), int(events_tick))
 
     async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
-        """The world stands at its first tick. ``spec`` is kept for whoever recovers the session. Raises Fenced."""
+        """Mark the session as running; the world is at ``tick``. ``spec`` is stored for a recovery. Raises Fenced."""
         reply = await self._run("running", fence, [], [tick, spec])
         v, at = int(reply[1]), int(reply[2])
         return Published((Event(v, "running", {"at": at}, tick, fence.epoch),), v, v)
@@ -176,9 +176,10 @@ class Runs:
     async def journal(
         self, fence: Fence, tick: int, entries: Sequence[bytes], first_n: int = FIRST_ENTRY
     ) -> int:
-        """Write a tick's inputs, before they act: ids ``tick-n``, n from ``first_n``. How many were new.
+        """Write a tick's inputs before the tick is computed, with ids ``tick-n``, n from ``first_n``.
 
-        Raises Fenced, also (``journal_differs``) when other inputs stand in their place; nothing is written then.
+        Returns how many entries were new. Raises Fenced, with code ``journal_differs`` if the journal has other inputs
+        under these ids; then nothing is written.
         """
         if not entries:
             return 0
@@ -190,7 +191,7 @@ class Runs:
         return int(reply[1])
 
     async def read_journal(self, session: str, after: str = "") -> list[tuple[int, int, bytes]]:
-        """(tick, n, entry) after the entry with that id, in order: what is replayed on a checkpoint."""
+        """The entries (tick, n, entry) after the id ``after``, in order. A recovery replays them on a checkpoint."""
         reply = await self._store.call(
             "XRANGE", self._keys.journal(session), f"({after}" if after else "-", "+", raw=True
         )
@@ -201,23 +202,23 @@ class Runs:
         return entries
 
     async def trim_journal(self, fence: Fence, tick: int) -> None:
-        """Forget inputs long before ``tick``: the archive has them. Raises Fenced."""
+        """Delete the inputs older than JOURNAL_TICKS before ``tick``; the archive has them. Raises Fenced."""
         before = max(0, tick - JOURNAL_TICKS)
         if before:
             keys = [self._keys.session(fence.session), self._keys.journal(fence.session)]
             await self._store.run("trim_journal", keys, [fence.server, fence.nonce, fence.epoch, before])
 
     async def physics_of(self, session: str) -> str:
-        """The physics id of the server that wrote the newest checkpoint."""
+        """The physics id of the server that wrote the newest checkpoint, or ''."""
         return str(await self._store.call("HGET", self._keys.session(session), "physics_id") or "")
 
     async def orders(self, session: str) -> Orders:
-        """What operators want of the run now."""
+        """The present requests of operators."""
         status, end = await self._store.call("HMGET", self._keys.session(session), "status", "end_asked")
         return Orders(paused=status == "paused", end=end == "1")
 
     async def last_turn(self, session: str, tick: int) -> TickEvent | None:
-        """The newest turn that was public at ``tick``, as its mode told it."""
+        """The newest ``turn_started`` event up to ``tick``, without the ``ends_at`` that ``publish`` adds."""
         events, newest = self._keys.events(session), "+"
         while True:
             page = await self._store.call("XREVRANGE", events, newest, "-", "COUNT", EVENTS_PAGE)
@@ -235,8 +236,11 @@ class Runs:
             newest = f"({page[-1][0]}"
 
     async def start_clock(self, fence: Fence, left_ms: int | None = None) -> TurnClock:
-        """Go on: the turn clock does too, with ``left_ms`` of the turn if that is known, unless the session is paused.
-        So a holder also learns whether the session is still its own. Raises Fenced."""
+        """Start the turn clock again, unless the session is paused.
+
+        ``left_ms``: remaining time of the turn; None: the stored one. Raises Fenced: this is also how a holder that was
+        away finds out that it lost the session.
+        """
         left = "" if left_ms is None else str(max(0, left_ms))
         args: list[Argument] = [fence.server, fence.nonce, fence.epoch, left]
         reply = await self._store.run("start_clock", [self._keys.session(fence.session)], args)
@@ -255,10 +259,10 @@ class Runs:
         seats: Mapping[str, Mapping[str, Any]] | None = None,
         deadline_ms: int | None = None,
     ) -> Published:
-        """Make a tick public, once: its events in order, fields of the session, fields of players by their ids.
+        """Publish a tick, once: its events in order, fields of the session, fields of players by player id.
 
-        ``deadline_ms``: the turn that begins here ends so much later; ``turn_ends_at`` is set, and a
-        ``turn_started`` among the events gets it as ``ends_at``. Raises Fenced.
+        ``deadline_ms``: length of the turn that begins at this tick. It sets ``turn_ends_at``, which is also added to
+        ``turn_started`` events as ``ends_at``. Raises Fenced.
         """
         keys, session = self._keys, fence.session
         seats = seats or {}
@@ -288,7 +292,7 @@ class Runs:
         journal_offset: str = "",
         fields: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Keep the exact state of a tick. False: a newer one of this claim is kept already. Raises Fenced."""
+        """Store the exact state of a tick. Returns False if this claim has stored a newer one. Raises Fenced."""
         reply = await self._store.run(
             "checkpoint",
             [self._keys.session(fence.session), self._keys.checkpoint(fence.session)],
@@ -300,7 +304,7 @@ class Runs:
         return bool(reply[1] == "1")
 
     async def load_checkpoint(self, session: str) -> StoredCheckpoint | None:
-        """The newest checkpoint."""
+        """The newest checkpoint, or None."""
         tick, data, journal, epoch = await self._store.call(
             "HMGET", self._keys.checkpoint(session), "tick", "data", "journal", "epoch", raw=True
         )
@@ -309,7 +313,7 @@ class Runs:
         return StoredCheckpoint(int(tick), bytes(data), journal.decode(), int(epoch))
 
     async def load_spec(self, session: str) -> bytes | None:
-        """What ``running`` was given."""
+        """The ``spec`` that ``running`` stored, or None."""
         spec = await self._store.call("HGET", self._keys.session(session), "spec", raw=True)
         return None if spec is None else bytes(spec)
 
@@ -325,9 +329,9 @@ class Runs:
         fields: Mapping[str, Any] | None = None,
         seats: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Published:
-        """End the run as ENDED or FAILED: publish the last tick, store the result, free every player. Raises Fenced.
+        """End the run as ENDED or FAILED: publish the last tick, store the result, release all players. Raises Fenced.
 
-        The last event published is ``ended`` or ``failed`` itself.
+        The last published event is ``ended`` or ``failed``.
         """
         if event not in (LifecycleEvent.ENDED, LifecycleEvent.FAILED):
             raise ValueError(f"a run does not end as {event}")
@@ -348,7 +352,7 @@ class Runs:
                 continue
             first_v, last_v, again = (int(part) for part in reply[1:])
             return Published(await self._tail(session, first_v, last_v), first_v, last_v, 0, bool(again))
-        raise StoreError(f"the members of {session} change while it ends")
+        raise StoreError(f"the members of {session} changed in each of {FINISH_TRIES} tries to end it")
 
     async def _run(self, script: str, fence: Fence, keys: list[str], args: Sequence[Argument]) -> list[Any]:
         session = fence.session
@@ -403,7 +407,7 @@ def _tick_args(
 def _numbered(
     events: Sequence[TickEvent], first_v: int, epoch: int, ends_at: int | None
 ) -> tuple[Event, ...]:
-    """The events as the script has written them."""
+    """The events as the script wrote them."""
     return tuple(
         Event(
             first_v + i,

@@ -1,8 +1,8 @@
-"""Runs of the spring-damper over its two stream solvers (docs/streams.md): begin a run, read its progress.
+"""Runs of the spring-damper on its two stream solvers (docs/streams.md): begin a run, read its steps.
 
-    begin -> XADD positions (the trigger)     `worker velocity` <-> `worker position`     look -> what they have written
+    begin -> XADD positions (the trigger)     `worker velocity` <-> `worker position`     read -> their steps
 
-A run may begin before the solvers start: its trigger waits on the stream. This module must never compute a step.
+A run can begin before the solvers start: its trigger stays on the stream. This module must never compute a step.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tussle.lobby.store.store import Store
 __all__ = ["SpringRuns"]
 
 START_MAX = 1e6
-"""Largest start, in m and m/s."""
+"""Largest absolute value of a start position [m] and velocity [m/s]."""
 
-LOOK_COUNT = 500
-"""Entries of the stream that one ``look`` reads, entries of other runs included."""
+READ_COUNT = 500
+"""Entries of the stream that one ``read`` takes, those of other runs included."""
 
 _ENTRY = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
 
@@ -37,7 +37,7 @@ class SpringRuns:
         self._kept = settings.spring_kept
 
     async def begin(self, name: str, x: float, v: float) -> str:
-        """Begin a run at x [m], v [m/s]. Returns its id for ``look``. Raises Refused; nothing is written then."""
+        """Begin a run at x [m], v [m/s]. Returns its id for ``read``. Raises Refused; then nothing is written."""
         if not (1 <= len(name) <= 64 and name.isprintable()):
             raise Refused("a name has 1 to 64 characters", code="bad_name", field="name")
         for field, value in (("x", x), ("v", v)):
@@ -51,8 +51,8 @@ class SpringRuns:
             )
         )  # fmt: skip
 
-    async def look(self, run: str, after: str = "") -> SpringRun:
-        """The steps after the entry ``after`` ("": from the beginning).
+    async def read(self, run: str, after: str = "") -> SpringRun:
+        """The steps after the entry ``after`` ('': from the beginning), at most READ_COUNT.
 
         Raises Refused for a malformed id; NotFound for an unknown run or one whose trigger was trimmed.
         """
@@ -60,10 +60,10 @@ class SpringRuns:
             if text and not _is_entry(text):
                 raise Refused(f"{field} must be the id of an entry", code="bad_run", field=field)
         keys = self._store.keys
-        trigger, rows, told = await self._store.batch(
+        trigger, rows, parameters = await self._store.batch(
             [
                 ("XRANGE", keys.positions, run, run),
-                ("XRANGE", keys.positions, f"({after or run}", "+", "COUNT", LOOK_COUNT),
+                ("XRANGE", keys.positions, f"({after or run}", "+", "COUNT", READ_COUNT),
                 ("HMGET", keys.spring_run(run), "spring", "positions"),
             ],
             atomic=True,
@@ -73,10 +73,10 @@ class SpringRuns:
             name, start = fields["name"], decode_state(fields["out"])
         except (IndexError, KeyError, ValueError):
             raise NotFound(f"there is no run {run}", code="no_such_run", field="run") from None
-        spring = None if told[0] is None else msgspec.json.decode(told[0], type=Spring)
+        spring = None if parameters[0] is None else msgspec.json.decode(parameters[0], type=Spring)
         steps = [step for row in rows if (step := _step(row, run)) is not None]
         closed = [_closed(spring, start, step.n) for step in steps]
-        done = spring is not None and int(told[1] or 0) >= spring.cycles
+        done = spring is not None and int(parameters[1] or 0) >= spring.cycles
         return SpringRun(
             run=run,
             name=name,
@@ -90,16 +90,16 @@ class SpringRuns:
             v=tuple(step.v for step in steps),
             closed_x=tuple(x for x, _ in closed),
             closed_v=tuple(v for _, v in closed),
-            done=done and len(rows) < LOOK_COUNT,
+            done=done and len(rows) < READ_COUNT,
             waits_for=() if done or rows else await self._absent(),
         )
 
     async def _absent(self) -> tuple[str, ...]:
-        """The solvers that do not run."""
+        """The solvers that are not running."""
         keys = self._store.keys
         solvers = ("velocity", "position")
         up = await self._store.batch([("EXISTS", keys.spring_solver(solver)) for solver in solvers])
-        return tuple(solver for solver, there in zip(solvers, up, strict=True) if not there)
+        return tuple(solver for solver, runs in zip(solvers, up, strict=True) if not runs)
 
 
 def _is_entry(text: str) -> bool:
@@ -125,5 +125,5 @@ def _closed(spring: Spring | None, start: SpringState, n: int) -> tuple[float | 
         return None, None
     try:
         return spring.closed_form(start.x, start.v, n)
-    except ValueError:  # it does not oscillate
+    except ValueError:  # these parameters do not oscillate
         return None, None

@@ -1,4 +1,7 @@
-"""What players have earned: experience, ratings, leaderboards. Read only; the worker writes them, from ``ended``."""
+"""Experience, ratings and leaderboards of players.
+
+worker/awards.py writes them when a session ends. This module must never write.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["LeaderboardRow", "Profile", "Standings"]
 
 PROVISIONAL_SIGMA = 4.0
-"""A rating less certain than this is shown as provisional (game.md, 7)."""
+"""A rating whose sigma is greater than this is provisional."""
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """A player as the player sees it. ``rating`` [points] per mode played."""
+    """A player's own record. ``rating`` [points]: per mode played."""
 
     player: str
     name: str
@@ -31,6 +34,8 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class LeaderboardRow(msgspec.Struct, frozen=True):
+    """One player of a leaderboard. ``value``: the rating [points]."""
+
     player: str
     name: str
     value: float
@@ -39,13 +44,13 @@ class LeaderboardRow(msgspec.Struct, frozen=True):
 
 
 class Standings:
-    """The ladders of a realm."""
+    """The profiles and leaderboards of a realm."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def profile(self, player: str) -> Profile:
-        """Raises NotFound."""
+        """The profile of a player. Raises NotFound."""
         flat = await self._store.call("HGETALL", self._store.keys.player(player))
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         if "name" not in fields:
@@ -67,7 +72,7 @@ class Standings:
         )
 
     async def leaderboard(self, mode: str, limit: int = 50) -> list[LeaderboardRow]:
-        """The best of a mode, the greatest value first."""
+        """The best players of a mode, at most ``limit``, the greatest value first."""
         keys = self._store.keys
         flat = await self._store.call("ZREVRANGE", keys.leaderboard(mode), 0, limit - 1, "WITHSCORES")
         players = list(zip(flat[::2], (float(score) for score in flat[1::2]), strict=True))

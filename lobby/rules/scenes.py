@@ -1,7 +1,7 @@
-"""The scene: the authored, versioned description that physics compiles. Documents only, no geometry.
+"""The scene: the versioned document that describes a world. server/physics compiles it.
 
 A scene is JSON of schema ``tussle-scene/1``. Everything is SI (m, kg, s, N, Pa), y up, right-handed. This module
-validates shape and ranges; whether the bodies overlap is for physics to say. It must never import numpy.
+validates types and ranges; physics checks whether bodies overlap. It must never import numpy or compute geometry.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class Material(_Document, frozen=True):
-    """What a body is made of. ``stiffness`` is Young's modulus [Pa], for an affine body the modulus of its
-    orthogonality energy; ``friction`` is Coulomb's mu, combined over a pair as the geometric mean; ``damping``
-    [1/s] multiplies velocities by exp(-damping*dt) each tick."""
+    """The material of a body. ``density`` is in kg/m^3; ``stiffness`` [Pa] is Young's modulus, for an affine body the
+    modulus of its orthogonality energy; ``friction`` is Coulomb's mu, combined over a pair as the geometric mean;
+    ``damping`` [1/s] multiplies velocities by exp(-damping*dt) each tick."""
 
     density: Positive
     stiffness: Positive = 1e6
@@ -57,7 +57,7 @@ class Recipe(_Document, frozen=True):
 
 
 class Pin(_Document, frozen=True):
-    """Vertices of a body held where the scene puts them. ``vertices`` empty: all of them."""
+    """Vertices of a body that keep their position. ``vertices`` empty: all of them."""
 
     vertices: tuple[int, ...] = ()
 
@@ -71,7 +71,7 @@ class Handle(_Document, frozen=True):
 
 class Rail(_Document, frozen=True):
     """The prescribed motion of an obstacle: p(t) = position + amplitude * sin(2 pi frequency t + phase), plus a
-    constant spin about ``axis`` [rad/s]. Only bodies of kind "rail" have one."""
+    constant spin [rad/s] about ``axis``. Bodies of kind "rail" have one, other bodies have none."""
 
     amplitude: Vector = (0.0, 0.0, 0.0)
     frequency: NonNegative = 0.0
@@ -81,7 +81,7 @@ class Rail(_Document, frozen=True):
 
 
 class Body(_Document, frozen=True):
-    """One thing in the world. ``kind``: affine (12 degrees of freedom), elastic (tetrahedra), static, rail."""
+    """One body of the world. ``kind``: affine (12 degrees of freedom), elastic (tetrahedra), static, rail."""
 
     id: Name
     shape: Recipe
@@ -99,7 +99,7 @@ class Body(_Document, frozen=True):
 class Scene(_Document, frozen=True):
     """``dhat`` [m] is the distance at which the barrier begins; ``friction_speed`` [m/s] is eps_v, below which
     friction counts as static; ``contact_mass`` [kg] sizes the barrier's stiffness (its force at dhat/2 carries that
-    mass); ``tolerance`` [m/s] is the largest vertex step of Newton that counts as converged, divided by dt."""
+    mass); ``tolerance`` [m/s]: Newton has converged when its largest vertex step, divided by dt, is at most this."""
 
     bodies: Annotated[tuple[Body, ...], msgspec.Meta(min_length=1, max_length=512)]
     schema: Literal["tussle-scene/1"] = "tussle-scene/1"
@@ -114,7 +114,7 @@ class Scene(_Document, frozen=True):
 
 
 def decode_scene(document: bytes | str) -> Scene:
-    """Parse and validate. Raises Refused with code ``bad_scene`` and the path of the offending field."""
+    """Parse and validate a document. Raises Refused with code ``bad_scene``; the message names the field."""
     try:
         scene = msgspec.json.decode(document, type=Scene)
     except msgspec.MsgspecError as error:
@@ -126,7 +126,7 @@ def decode_scene(document: bytes | str) -> Scene:
         seen.add(body.id)
         if (body.rail is not None) != (body.kind == "rail"):
             raise Refused(
-                f"body {body.id!r}: a rail belongs to kind 'rail' and only there",
+                f"body {body.id!r}: kind 'rail' needs a rail, and no other kind has one",
                 code="bad_scene",
                 field="rail",
             )
@@ -134,7 +134,7 @@ def decode_scene(document: bytes | str) -> Scene:
 
 
 def encode_scene(scene: Scene) -> bytes:
-    """Canonical JSON: equal scenes give equal bytes, so that a hash of them is a hash of the scene."""
+    """Canonical JSON: equal scenes give equal bytes, so their hash identifies the scene."""
     return msgspec.json.encode(scene, order="sorted")
 
 

@@ -66,7 +66,7 @@ class SpringRoutes:
     async def read_run(self, request: Request, player: PlayerInfo) -> Response:
         self._reads.count(request, player, "looks")
         after = request.query_params.get("after", "")
-        return json_response(await self._runs.look(request.path_params["run"], after))
+        return json_response(await self._runs.read(request.path_params["run"], after))
 
 
 class _PairLimit:

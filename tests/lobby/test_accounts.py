@@ -1,4 +1,4 @@
-"""Players and logins (row D1): nobody can take another's identity."""
+"""Players and logins: a client cannot take the identity of another player."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_same_credentials_same_player(world: World) -> None:
 
 @pytest.mark.parametrize("secret", ["wrong-secret", None])
 async def test_a_taken_name_needs_its_secret(world: World, secret: str | None) -> None:
-    """Without the secret, or with another, a name that belongs to somebody is refused."""
+    """A registered name is refused without its secret and with another secret."""
     await world.accounts.login("ada", "engine-1843")
     with pytest.raises(AuthError) as refused:
         await world.accounts.login("ADA", secret)
@@ -30,7 +30,7 @@ async def test_a_taken_name_needs_its_secret(world: World, secret: str | None) -
 
 
 async def test_one_name_is_claimed_once(world: World) -> None:
-    """Many who claim a name at once with the same secret are one player; with other secrets one wins."""
+    """Concurrent claims of a name with one secret give one player. With different secrets exactly one succeeds."""
     same = await asyncio.gather(*(world.accounts.login("ada", "engine-1843") for _ in range(10)))
     assert len({login.player for login in same}) == 1
     logins = await asyncio.gather(
@@ -40,8 +40,8 @@ async def test_one_name_is_claimed_once(world: World) -> None:
     assert all(isinstance(login, AuthError) for login in logins if isinstance(login, BaseException))
 
 
-async def test_a_guest_wears_a_name_nobody_can_register(world: World) -> None:
-    """A guest's shown name ends in '#' and a part of its id, which no registered name may have."""
+async def test_a_guest_has_a_name_that_cannot_be_registered(world: World) -> None:
+    """A guest's name ends in '#' and a part of its id; a registered name must not contain '#'."""
     guest = await world.accounts.login("ada")
     assert guest.guest and guest.name == f"ada#{guest.player[-4:]}"
     assert (await world.accounts.login()).name.startswith("guest#")
@@ -50,7 +50,7 @@ async def test_a_guest_wears_a_name_nobody_can_register(world: World) -> None:
 
 
 async def test_a_guest_takes_a_name(world: World) -> None:
-    """A guest that claims a name stays the same player, keeps what it earned, and is not forgotten any more."""
+    """A guest that claims a name stays the same player, keeps its experience and does not expire any more."""
     guest = await world.accounts.login("ada", kind="bot", skill="fair")
     key = world.store.keys.player(guest.player)
     await world.store.call("HSET", key, "xp", "70")
@@ -66,7 +66,7 @@ async def test_a_guest_takes_a_name(world: World) -> None:
 
 
 async def test_a_guest_comes_back_by_its_token(world: World) -> None:
-    """A bearer without a secret is the same guest with one more token; an invalid one is refused."""
+    """A login with a guest's token and no secret gives the same guest another token; an invalid token is refused."""
     guest = await world.accounts.login()
     again = await world.accounts.login(bearer=guest.token)
     assert (again.player, again.name, again.guest) == (guest.player, guest.name, True)
@@ -74,8 +74,8 @@ async def test_a_guest_comes_back_by_its_token(world: World) -> None:
         await world.accounts.login(bearer="nonsense")
 
 
-async def test_a_token_is_stored_as_a_hash_and_lives_from_its_last_use(world: World) -> None:
-    """The store never sees a token or a secret; use renews the life of token and guest; logout ends it."""
+async def test_a_token_is_stored_as_a_hash_and_renewed_by_use(world: World) -> None:
+    """The store has neither tokens nor secrets in clear. Use renews token and guest; logout deletes the token."""
     login = await world.accounts.login("ada", "engine-1843")
     guest = await world.accounts.login()
     for one in (login, guest):
@@ -96,8 +96,8 @@ async def test_a_token_is_stored_as_a_hash_and_lives_from_its_last_use(world: Wo
         await world.accounts.authenticate(login.token)
 
 
-async def test_a_forgotten_guest_is_not_authenticated(world: World) -> None:
-    """A token whose guest is forgotten is refused and does not bring it back."""
+async def test_an_expired_guest_is_not_authenticated(world: World) -> None:
+    """The token of an expired guest is refused and does not create the guest again."""
     guest = await world.accounts.login()
     await world.store.call("DEL", world.store.keys.player(guest.player))
     with pytest.raises(AuthError):
@@ -109,26 +109,26 @@ async def test_a_forgotten_guest_is_not_authenticated(world: World) -> None:
     "name", ["a", "x" * 25, "a#b", "tab\there", "two  spaces", "\u202etrick", "", "   ", "a\x00b"]
 )
 def test_bad_names(name: str) -> None:
-    """Too short, too long, with '#', or with what does not print."""
+    """Too short, too long, with '#', or with characters that are not printable."""
     with pytest.raises(Refused) as refused:
         clean_name(name)
     assert (refused.value.reason, refused.value.field) == ("bad_name", "name")
 
 
 def test_names_are_normalised() -> None:
-    """Compatible forms are one name, outer spaces are dropped."""
+    """Unicode compatibility forms are one name; outer spaces are dropped."""
     assert clean_name(" \uff21da ") == "Ada"
 
 
 @pytest.mark.parametrize("secret", ["short", "x" * 201])
 async def test_bad_secrets(world: World, secret: str) -> None:
-    """Six to two hundred characters."""
+    """A secret has 6 to 200 characters."""
     with pytest.raises(Refused) as refused:
         await world.accounts.login("ada", secret)
     assert refused.value.reason == "bad_secret"
 
 
 async def test_a_secret_needs_a_name(world: World) -> None:
-    """Nobody is found by a secret alone."""
+    """A login with a secret and no name is refused."""
     with pytest.raises(Refused):
         await world.accounts.login(secret="engine-1843")

@@ -1,8 +1,8 @@
-"""Sessions that change hands: by table, and as a machine that interleaves two servers in any order.
+"""Claims and handovers of sessions: single cases, and a state machine that interleaves two servers in any order.
 
-The machine's servers die, come back, claim, resume, hand over, journal, publish and finish, each with whatever fence
-it last had. After every step: the journal holds every acknowledged input exactly once, in order; the events have no
-gap; the epoch never falls; and whatever a stale fence tried has changed nothing.
+The machine's servers die, come back, claim, resume, hand over, journal, publish and finish, each with the last fence
+that it got. After every step: the journal has every acknowledged input exactly once, in order; the events have no gap;
+the epoch never decreases; calls with a stale fence have changed nothing.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ async def lose_lease(world: World, holder: HolderAddress) -> None:
 
 
 async def last_held(world: World, holder: HolderAddress, at: int) -> None:
-    """It renewed last at that time [ms], and is dead."""
+    """Make ``holder`` dead, with its last renewal at time ``at`` [ms]."""
     await world.store.call("ZADD", world.store.keys.servers, at, f"{holder.id}:{holder.nonce}")
     await lose_lease(world, holder)
 
 
-async def handed_to(world: World, session: str, heir: HolderAddress) -> Fence:
-    """The heir has found the session unheld, claimed it and taken it up."""
+async def take_over(world: World, session: str, server: HolderAddress) -> Fence:
+    """``server`` finds the session without a holder, claims it and resumes it."""
     claims = Claims(world.store)
-    unheld, _ = await claims.look(await world.servers.alive(), heir)
-    assert [await claims.claim(one, heir) for one in unheld] == [True]
-    return (await world.runs.resume(session, heir)).fence
+    unheld, _ = await claims.look(await world.servers.alive(), server)
+    assert [await claims.claim(one, server) for one in unheld] == [True]
+    return (await world.runs.resume(session, server)).fence
 
 
 async def begun_turn(world: World, fence: Fence, length_ms: int = 20_000) -> int:
-    """A turn has begun; when it ends [ms]."""
+    """Begin a turn; returns when it ends [ms]."""
     published = await world.runs.publish(fence, 1, [(1, "turn_started", {"seat": 0})], deadline_ms=length_ms)
     return published.turn_ends_at
 
 
 async def operate(world: World, session: str, what: Literal["pause", "resume"]) -> int:
-    """An operator does that; the store's time just before [ms]."""
+    """Pause or resume as an operator; returns the store's time before the call [ms]."""
     operators, before = Operators(world.scripts, world.settings, world.seating), await world.store.now_ms()
     await (operators.pause if what == "pause" else operators.resume)(session, "boss")
     return before
 
 
 async def claimed(world: World) -> tuple[Fence, Resumed]:
-    """A running session of HOLDER, which died; OTHER has claimed and resumed it."""
+    """The fence of HOLDER, which died, and the claim of OTHER, which resumed the session."""
     fence, _ = await world.running()
     claims = Claims(world.store)
     await world.register(OTHER)
@@ -83,7 +83,7 @@ async def claimed(world: World) -> tuple[Fence, Resumed]:
 
 
 async def test_a_dead_holders_session_is_claimed_once(world: World) -> None:
-    """Its fences are void, the new one writes; a second claim finds nothing to do."""
+    """The old fence is refused and the new one writes. A second look finds no session without a holder."""
     old, resumed = await claimed(world)
     new = resumed.fence
     assert new.epoch > old.epoch
@@ -102,20 +102,20 @@ async def test_a_dead_holders_session_is_claimed_once(world: World) -> None:
 
 
 async def test_a_living_holder_keeps_its_session(world: World) -> None:
-    """Neither a claim nor a look finds anything, however late the caller's knowledge is."""
+    """A claim by a server that saw the holder dead is refused once the holder has renewed its lease."""
     fence, _ = await world.running()
     claims = Claims(world.store)
     await world.register(OTHER)
     await lose_lease(world, HOLDER)
     unheld, _ = await claims.look(await world.servers.alive(), OTHER)
-    await world.register()  # it was only slow
+    await world.register()  # it was slow, not dead
     assert not await claims.claim(unheld[0], OTHER)
     assert await world.runs.journal(fence, 5, [b"{}"]) == 1
     assert (await claims.look(await world.servers.alive(), OTHER))[0] == []
 
 
 async def test_a_server_without_a_lease_claims_nothing(world: World) -> None:
-    """It is fenced before it can harm."""
+    """Its claim raises Fenced."""
     await world.running()
     claims = Claims(world.store)
     await lose_lease(world, HOLDER)
@@ -124,14 +124,14 @@ async def test_a_server_without_a_lease_claims_nothing(world: World) -> None:
         await claims.claim(unheld[0], OTHER)
 
 
-async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
-    """What was left of the turn when the holder last renewed is left when the world stands again."""
+async def test_the_turn_clock_stops_without_a_holder(world: World) -> None:
+    """After a takeover the turn has the time that it had at the last renewal of the dead holder."""
     fence, _ = await world.running()
     keys, claims = world.store.keys, Claims(world.store)
     await world.runs.publish(fence, 1, [(1, "turn_started", {"seat": 0})], deadline_ms=20_000)
     ends_at = int(await world.store.call("HGET", keys.session(fence.session), "turn_ends_at"))
     await world.register(OTHER)
-    # It renewed last five seconds before the turn would have ended, and has been gone for a while.
+    # The holder renewed last five seconds before the end of the turn.
     await last_held(world, HOLDER, ends_at - 5_000)
     unheld, _ = await claims.look(await world.servers.alive(), OTHER)
     assert await claims.claim(unheld[0], OTHER)
@@ -139,7 +139,7 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     before = await world.store.now_ms()
     recovered = await claims.recovered(resumed.fence, 7, exact=True, ticks_again=0)
     [stored] = await world.views.events(fence.session, recovered.event.v - 1)
-    assert stored == recovered.event  # whoever reads it from the stream hears the same, its tick too
+    assert stored == recovered.event  # the stream has the same event, with the same tick
     after = await world.store.now_ms()
     assert before + 5_000 <= recovered.turn_ends_at <= after + 5_000
     again = await claims.recovered(resumed.fence, 7, exact=True, ticks_again=0)
@@ -147,20 +147,20 @@ async def test_the_turn_clock_stands_while_nobody_holds(world: World) -> None:
     assert (await world.events(fence.session)).count("recovered") == 1
 
 
-async def test_a_paused_turn_keeps_its_rest_over_a_takeover(world: World) -> None:
-    """The holder renewed for long after the pause, and died; so did its heir. What the operator left is left."""
+async def test_a_paused_turn_keeps_its_time_over_takeovers(world: World) -> None:
+    """Holders that renew during the pause and die, twice, do not change the remaining time of the turn."""
     fence, _ = await world.running()
     ends_at = await begun_turn(world, fence)
     paused_at = await operate(world, fence.session, "pause")
     await world.register(OTHER)
     await last_held(world, HOLDER, ends_at - 1_000)
-    second = await handed_to(world, fence.session, OTHER)
-    stood = await Claims(world.store).recovered(second, 1, exact=True, ticks_again=0)
+    second = await take_over(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(second, 1, exact=True, ticks_again=0)
     assert (await world.runs.orders(fence.session)).paused
     third = HolderAddress("s3", "boot-1", "http://three:8420")
     await world.register(third)
-    await last_held(world, OTHER, stood.turn_ends_at - 2_000)
-    last = await handed_to(world, fence.session, third)
+    await last_held(world, OTHER, recovered.turn_ends_at - 2_000)
+    last = await take_over(world, fence.session, third)
     await Claims(world.store).recovered(last, 1, exact=True, ticks_again=0)
     await operate(world, fence.session, "resume")
     clock = await world.runs.start_clock(last)
@@ -169,8 +169,8 @@ async def test_a_paused_turn_keeps_its_rest_over_a_takeover(world: World) -> Non
     assert running_on.ends_at == clock.ends_at
 
 
-async def test_a_pause_of_what_nobody_holds_takes_nothing(world: World) -> None:
-    """The holder was dead already when the operator paused: the turn had stood since it was last held."""
+async def test_a_pause_without_a_holder_takes_no_time(world: World) -> None:
+    """A pause after the holder's death: the turn clock stopped at the holder's last renewal."""
     fence, _ = await world.running()
     await begun_turn(world, fence)
     clock = await world.runs.start_clock(fence, 10_000)
@@ -178,14 +178,14 @@ async def test_a_pause_of_what_nobody_holds_takes_nothing(world: World) -> None:
     await operate(world, fence.session, "pause")
     await operate(world, fence.session, "resume")
     await world.register(OTHER)
-    heir = await handed_to(world, fence.session, OTHER)
-    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    fence = await take_over(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(fence, 1, exact=True, ticks_again=0)
     left = recovered.turn_ends_at - await world.store.now_ms()
     assert 14_000 <= left <= 15_000
 
 
-async def test_a_turn_that_begins_in_a_pause_begins_with_all_its_time(world: World) -> None:
-    """The tick in which the pause came ended a turn: the next one stands from its beginning."""
+async def test_a_turn_that_begins_during_a_pause_has_all_its_time(world: World) -> None:
+    """If the tick of the pause ends a turn, the clock of the next turn starts on resume."""
     fence, _ = await world.running()
     await operate(world, fence.session, "pause")
     await begun_turn(world, fence, 7_000)
@@ -194,8 +194,8 @@ async def test_a_turn_that_begins_in_a_pause_begins_with_all_its_time(world: Wor
     assert clock.ends_at - clock.now == 7_000
 
 
-async def test_a_holder_that_was_away_says_what_is_left(world: World) -> None:
-    """It knows better than the store for how long the clock stood; while the session is paused it stands on."""
+async def test_a_holder_that_was_away_sets_the_remaining_time(world: World) -> None:
+    """``start_clock`` with a remaining time overrides the stored one; during a pause it does not start the clock."""
     fence, _ = await world.running()
     await begun_turn(world, fence)
     clock = await world.runs.start_clock(fence, 12_345)
@@ -209,8 +209,8 @@ async def test_a_holder_that_was_away_says_what_is_left(world: World) -> None:
         await world.runs.start_clock(replace(fence, epoch=fence.epoch + 1))
 
 
-async def test_a_boot_under_the_same_name_keeps_the_turns_of_the_one_before(world: World) -> None:
-    """The name is taken again, and renewed: the old boot's last renewal still says since when nobody holds."""
+async def test_a_new_boot_keeps_the_remaining_time_of_the_old_one(world: World) -> None:
+    """A new boot under the same id renews; the turn clock still stopped at the last renewal of the old boot."""
     fence, _ = await world.running()
     ends_at = await begun_turn(world, fence)
     await last_held(world, HOLDER, ends_at - 9_000)
@@ -218,27 +218,27 @@ async def test_a_boot_under_the_same_name_keeps_the_turns_of_the_one_before(worl
     await world.register(again)
     assert await world.servers.renew(again.id, again.nonce, 60_000)
     await world.servers.forget_silent({(HOLDER.id, HOLDER.nonce)})
-    heir = await handed_to(world, fence.session, again)
-    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    fence = await take_over(world, fence.session, again)
+    recovered = await Claims(world.store).recovered(fence, 1, exact=True, ticks_again=0)
     left = recovered.turn_ends_at - await world.store.now_ms()
     assert 8_000 <= left <= 9_000
 
 
-async def test_a_boot_that_takes_its_lease_again_leaves_its_last_renewal(world: World) -> None:
-    """Until it renews: it may die before its runs have said what their clocks had left."""
+async def test_a_boot_that_registers_again_keeps_its_last_renewal(world: World) -> None:
+    """It may die before its runs start their clocks: registering alone does not move the last renewal."""
     fence, _ = await world.running()
     ends_at = await begun_turn(world, fence)
     await last_held(world, HOLDER, ends_at - 9_000)
     await world.register(HOLDER)
     await lose_lease(world, HOLDER)
     await world.register(OTHER)
-    heir = await handed_to(world, fence.session, OTHER)
-    recovered = await Claims(world.store).recovered(heir, 1, exact=True, ticks_again=0)
+    fence = await take_over(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(fence, 1, exact=True, ticks_again=0)
     assert recovered.turn_ends_at - await world.store.now_ms() >= 8_000
 
 
-async def test_an_end_may_be_asked_for_before_the_run(world: World) -> None:
-    """A session that is being set up takes the order for later; a pause of it is refused, and changes nothing."""
+async def test_an_end_before_the_run_is_stored(world: World) -> None:
+    """A starting session stores a request to end; a pause is refused and changes nothing."""
     session, _ = await world.starting()
     operators = Operators(world.scripts, world.settings, world.seating)
     with pytest.raises(Conflict) as refused:
@@ -250,11 +250,11 @@ async def test_an_end_may_be_asked_for_before_the_run(world: World) -> None:
     assert await world.status(session) == "starting"
 
 
-async def test_a_session_is_handed_over_between_the_living(world: World) -> None:
-    """The giver is fenced at once; without an heir nothing changes."""
+async def test_a_session_is_handed_over_to_a_living_server(world: World) -> None:
+    """The old fence is refused at once. A handover to a target without a lease changes nothing."""
     fence, _ = await world.running()
     claims = Claims(world.store)
-    assert not await claims.hand_over(fence, OTHER)  # it has no lease
+    assert not await claims.hand_over(fence, OTHER)  # the target has no lease
     assert await world.runs.journal(fence, 3, [b"{}"]) == 1
     await world.register(OTHER)
     assert await claims.hand_over(fence, OTHER)
@@ -266,7 +266,7 @@ async def test_a_session_is_handed_over_between_the_living(world: World) -> None
 
 
 async def test_a_starting_session_of_a_dead_server_is_begun_by_another(world: World) -> None:
-    """It was never set up: the claimant begins it as its own."""
+    """The session has no world yet: the server that claims it begins it."""
     session, _ = await world.starting()
     claims = Claims(world.store)
     await world.register(OTHER)
@@ -280,7 +280,7 @@ async def test_a_starting_session_of_a_dead_server_is_begun_by_another(world: Wo
 
 @dataclass
 class Model:
-    """What must be true of the session, whoever did what."""
+    """The expected journal, epoch and number of events, and whether the session has ended."""
 
     journal: list[tuple[int, bytes]] = field(default_factory=list)
     epoch: int = 0
@@ -321,7 +321,7 @@ class Interleaved(RuleBasedStateMachine):
         self.runner.close()
 
     def _holds(self, server: str) -> bool:
-        """By the store's word: the fence that it last got is the present claim."""
+        """Whether the server's last fence is the present claim in the store."""
         fence = self.fences[server]
         if fence is None:
             return False
@@ -340,7 +340,7 @@ class Interleaved(RuleBasedStateMachine):
 
     @rule(server=servers)
     def come_back(self, server: HolderAddress) -> None:
-        """The same boot again: it was stopped, or the store was."""
+        """The same boot registers again, as after it or the store was stopped."""
         self.run(self.world.register(server))
         self.alive[server.id] = True
 
@@ -365,27 +365,27 @@ class Interleaved(RuleBasedStateMachine):
             return
         assert self.alive[server.id]
         self.fences[server.id] = resumed.fence
-        # What a holder does: it goes on behind the newest input and the newest public tick.
+        # A holder continues after the newest input and the newest published tick.
         newest = max((tick for tick, _ in self.model.journal), default=0)
         self.tick = max(self.tick, newest, resumed.events_tick)
 
-    @rule(giver=servers, heir=servers)
-    def hand_over(self, giver: HolderAddress, heir: HolderAddress) -> None:
+    @rule(giver=servers, receiver=servers)
+    def hand_over(self, giver: HolderAddress, receiver: HolderAddress) -> None:
         fence = self.fences[giver.id]
-        if fence is None or giver == heir:
+        if fence is None or giver == receiver:
             return
         holds = self._holds(giver.id)
         try:
-            given = self.run(self.claims.hand_over(fence, heir))
+            given = self.run(self.claims.hand_over(fence, receiver))
         except Fenced:
             assert not holds
             return
         assert holds
-        assert given == self.alive[heir.id]
+        assert given == self.alive[receiver.id]
 
     @rule(server=servers, count=st.integers(1, 3), twice=st.booleans())
     def journal(self, server: HolderAddress, count: int, twice: bool) -> None:
-        """Inputs of the coming tick; ``twice``: the reply was lost and the call is repeated."""
+        """Journal the inputs of the next tick. ``twice``: repeat the call, as after a lost reply."""
         fence = self.fences[server.id]
         if fence is None:
             return
@@ -436,14 +436,14 @@ class Interleaved(RuleBasedStateMachine):
         self.model.over = True
 
     @invariant()
-    def every_acknowledged_input_is_there_once(self) -> None:
+    def every_acknowledged_input_is_journaled_once(self) -> None:
         if not hasattr(self, "session"):
             return
         stored = self.run(self.world.runs.read_journal(self.session))
         assert [(tick, entry) for tick, _, entry in stored] == self.model.journal
 
     @invariant()
-    def events_have_no_gap_and_epochs_never_fall(self) -> None:
+    def events_have_no_gap_and_epochs_never_decrease(self) -> None:
         if not hasattr(self, "session"):
             return
         events = self.run(self.world.views.events(self.session, 0))
@@ -458,7 +458,7 @@ class Interleaved(RuleBasedStateMachine):
 
 
 def test_two_servers_interleaved(store_url: str) -> None:
-    """Whatever order two servers act in, nothing acknowledged is lost, doubled or written by a stale owner."""
+    """In any order of the servers' calls, acknowledged inputs are not lost, not doubled and not from a stale holder."""
     machine = type("Machine", (Interleaved,), {"url": store_url})
     run_state_machine_as_test(
         machine,

@@ -13,7 +13,7 @@ LONG_MS = 60_000
 
 
 async def test_a_ticket_works_once_and_for_its_player(world: World) -> None:
-    """A used, foreign or forged ticket is refused, and nothing happened."""
+    """A used, foreign, forged or malformed ticket is refused and changes nothing."""
     first, second = await world.players(2)
     seat, other = await world.find(first), await world.find(second)
     await world.enter(seat)
@@ -33,7 +33,7 @@ async def test_a_ticket_works_once_and_for_its_player(world: World) -> None:
 
 
 async def test_a_resume_token_rotates(world: World) -> None:
-    """Each connection gets a new one; the one it came with stays valid until the new one is used, older ones never."""
+    """Each connection gets a new token. The token it used is valid until the new one is used, older ones are not."""
     session, players = await world.starting()
     first = await world.connections.connect(
         ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
@@ -54,7 +54,7 @@ async def test_a_resume_token_rotates(world: World) -> None:
 
 
 async def test_a_ticket_voids_resume_tokens(world: World) -> None:
-    """Whoever logs in again takes the seat; tokens of earlier connections no longer do."""
+    """A connection with a new ticket takes the seat; resume tokens of earlier connections are refused."""
     session, players = await world.starting()
     first = await world.connections.connect(
         ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
@@ -65,7 +65,7 @@ async def test_a_ticket_voids_resume_tokens(world: World) -> None:
 
 
 async def test_only_the_newest_connection_disconnects(world: World) -> None:
-    """A replaced connection that closes late does not take the seat offline; repeating does nothing more."""
+    """A replaced connection that closes late does not disconnect the seat. A repeated call changes nothing."""
     first, second = await world.players(2)
     seat = await world.find(first)
     await world.find(second)
@@ -80,8 +80,8 @@ async def test_only_the_newest_connection_disconnects(world: World) -> None:
     assert (await world.events(seat.session)).count("seat_disconnected") == 1
 
 
-async def test_a_leaver_s_tokens_are_void(world: World) -> None:
-    """Neither ticket nor resume token of one who left opens the seat again."""
+async def test_leaving_voids_tickets_and_tokens(world: World) -> None:
+    """Tickets and resume tokens of a player who left are refused."""
     first, second = await world.players(2)
     seat = await world.find(first)
     await world.find(second)
@@ -95,7 +95,7 @@ async def test_a_leaver_s_tokens_are_void(world: World) -> None:
 
 
 async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
-    """Members may come back to see the result; no key is written, the resume token stays as it is."""
+    """Members can connect to see the result; no key is written and the resume token does not change."""
     session, players = await world.starting()
     first = await world.connections.connect(
         ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
@@ -122,7 +122,7 @@ async def lobby(world: World) -> str:
 
 
 async def test_the_list_is_kept_by_several_servers(world: World) -> None:
-    """Each adds and strikes out its own; only a change is told as one; a view and a list of sessions have it too."""
+    """Each server adds and removes its own observers. The call reports only a change. Views and lists contain them."""
     keep, session = world.connections.keep_observers, await lobby(world)
     assert await keep(session, ["p1 Lena#k3v7", "p2 Tomas of old"], [], life_ms=LONG_MS)
     assert not await keep(session, ["p1 Lena#k3v7", "p2 Tomas of old"], [], life_ms=LONG_MS)
@@ -135,9 +135,9 @@ async def test_the_list_is_kept_by_several_servers(world: World) -> None:
     assert listed.observers == expected
 
 
-async def test_who_is_not_renewed_lapses(world: World) -> None:
-    """A server died with its observers: the next one to renew its own strikes them out and says that the list changed;
-    where nobody renews, the whole list goes."""
+async def test_observers_that_are_not_renewed_expire(world: World) -> None:
+    """After a server's death the next renewal of another server removes the dead one's observers and reports a change.
+    Without any renewal the whole list expires."""
     keep, session = world.connections.keep_observers, await lobby(world)
     await keep(session, ["p1 Lena"], [], life_ms=1)
     await keep(session, ["p2 Tomas"], [], life_ms=LONG_MS)
@@ -156,6 +156,7 @@ async def test_who_is_not_renewed_lapses(world: World) -> None:
 
 
 async def test_a_crowd_is_counted_and_its_first_are_named(world: World) -> None:
+    """The count is exact; at most OBSERVERS_NAMED names are listed."""
     session = await lobby(world)
     crowd = [f"p{number} Guest {number}" for number in range(100)]
     await world.connections.keep_observers(session, crowd, [], life_ms=LONG_MS)
@@ -163,8 +164,8 @@ async def test_a_crowd_is_counted_and_its_first_are_named(world: World) -> None:
     assert (seen.count, len(seen.names)) == (100, OBSERVERS_NAMED)
 
 
-async def test_of_what_is_gone_nothing_is_written(world: World) -> None:
-    """A late renewal does not bring back a key of a session whose keys have expired."""
+async def test_an_expired_session_has_no_list(world: World) -> None:
+    """A late renewal does not create a key of a session whose keys have expired."""
     with pytest.raises(NotFound):
         await world.connections.keep_observers("k7qm2xpv", ["p1 Lena"], [], life_ms=LONG_MS)
     assert await world.store.call("EXISTS", world.store.keys.observers("k7qm2xpv")) == 0

@@ -13,13 +13,13 @@ ROOT = Path(tussle.__file__).resolve().parent.parent
 
 
 def test_the_parents_package_comes_first() -> None:
-    """The folder of the parent's package is in front of PYTHONPATH, once; no empty entry names the working folder."""
+    """PYTHONPATH begins with the folder of the parent's package, once, and has no empty entry (the working folder)."""
     given = {"PYTHONPATH": os.pathsep.join(["/elsewhere", "", str(ROOT)]), "KEPT": "1"}
     assert child_environment(given) == {"PYTHONPATH": os.pathsep.join([str(ROOT), "/elsewhere"]), "KEPT": "1"}
 
 
 def test_a_child_imports_nothing_from_its_working_folder(tmp_path: Path) -> None:
-    """A folder with a tussle.py of its own does not change what a child imports."""
+    """A module named tussle in the working folder does not change what a child imports."""
     (tmp_path / "tussle.py").write_text("raise RuntimeError('the wrong module')")
     command = module_command("lobby.launch")
     assert command[1:] == ["-P", "-m", "tussle.lobby.launch"]

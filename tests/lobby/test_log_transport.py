@@ -1,4 +1,4 @@
-"""The log transport: every line on the channel of its logger, and never a wait."""
+"""The log transport: every line is published on the channel of its logger, and logging never waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tussle.lobby.store.store import Link, Store
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """Leave the loggers of the tests alone."""
+    """Restore the root logger after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -50,7 +50,7 @@ async def listening(store: Store) -> Any:
 
 
 async def test_lines_are_published_by_logger_name(store: Store) -> None:
-    """D14: SUBSCRIBE shows structured lines on the channel of their logger, the standard library's too."""
+    """A subscriber gets structured lines on the channel of their logger, those of the standard library too."""
     configure(Settings.read({}, log_level="info"), process="test")
     async with listening(store) as link, LogTransport(store):
         get_logger("server.run").info("seat_taken", seat=1)
@@ -68,8 +68,10 @@ async def test_lines_are_published_by_logger_name(store: Store) -> None:
     assert (other, second["event"], second["level"]) == (f"{store.keys.logs}:other", "plain words", "warning")
 
 
-async def test_a_store_that_is_away_blocks_nobody(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines wait, bounded; the oldest are dropped and their number is told when the store is back."""
+async def test_an_unreachable_store_does_not_block_logging(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bounded number of lines waits. The oldest are dropped, and their number is published when the store is back."""
     configure(Settings.read({}), process="test")
     monkeypatch.setattr(log_transport, "LINES_WAIT", 50)
     monkeypatch.setattr(log_transport, "RETRY_S", 0.01)
@@ -93,7 +95,7 @@ async def test_a_store_that_is_away_blocks_nobody(store: Store, monkeypatch: pyt
 
 
 async def test_the_last_lines_are_published_at_the_end(store: Store) -> None:
-    """What was logged just before the end still goes out."""
+    """Lines that wait at the end are published before the transport closes."""
     configure(Settings.read({}), process="test")
     async with listening(store) as link:
         async with LogTransport(store):

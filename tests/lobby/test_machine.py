@@ -1,7 +1,7 @@
-"""The scripts against a simple model of lobbies: any course of joins, leaves, losses, timers, runs and ends.
+"""The scripts against a simple model of lobbies: any sequence of joins, leaves, disconnections, timers, runs and ends.
 
-After every step the whole store is compared with the model: statuses, seats, host, flags, who is where, every index,
-the timers, the events without a gap, and the lifecycle as a path through lobby/lifecycle.py's table.
+After every step the whole store is compared with the model: statuses, seats, host, flags, the session of each player,
+every index, the timers, the events without a gap, and the lifecycle as a path through the table of lobby/lifecycle.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tussle.worker.cleanup import Cleanup
 PLAYERS = 5
 SIZES = (1, 2, 3)
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "12"))
-"""More by hand: MACHINE_EXAMPLES=500."""
+"""The environment variable sets a longer run: MACHINE_EXAMPLES=500."""
 
 S = Status
 T = TypeVar("T")
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 @dataclass
 class Member:
-    """What the model knows of a seat."""
+    """A seat in the model."""
 
     player: str
     ready: bool
@@ -57,7 +57,7 @@ class Member:
 
 @dataclass
 class Lobby:
-    """What the model knows of a session."""
+    """A session in the model."""
 
     size: int
     private: bool
@@ -78,7 +78,7 @@ class Lobby:
         return self.status in (S.OPEN, S.FILLED)
 
     def settle(self) -> None:
-        """Full, startable or open again, after seats or flags changed."""
+        """Set the status after seats or flags changed: filled, starting or open again."""
         if self.waiting:
             self.status = S.FILLED if len(self.seats) == self.size else S.OPEN
             if self.status is S.FILLED and all(m.ready and m.connected for m in self.seats.values()):
@@ -96,8 +96,8 @@ class Lobby:
             self.status = S.ENDED
             return
         if self.host == player:
-            heirs = ((seat + step) % self.size for step in range(1, self.size))
-            self.host = next(self.seats[heir].player for heir in heirs if heir in self.seats)
+            following = ((seat + step) % self.size for step in range(1, self.size))
+            self.host = next(self.seats[at].player for at in following if at in self.seats)
         self.settle()
 
 
@@ -172,14 +172,12 @@ class LobbyMachine(RuleBasedStateMachine):
         finding = self.world.seating.find(player, "duel", size, holder=HOLDER, ready=ready)
         if bound is not None:
             lobby = self.lobbies[bound]
-            others = [one for one in self.lobbies.values() if one.status is S.OPEN and one.size == size]
             if lobby.waiting and lobby.size == size:
                 seat = self.do(finding)
                 assert (seat.session, seat.seat) == (bound, lobby.seat_of(player))
             else:
                 with pytest.raises(Conflict, match="leave it first"):
                     self.do(finding)
-                assert others is not None
             return
         open_ones = [
             (lobby.opened_at, token)
@@ -282,8 +280,8 @@ class LobbyMachine(RuleBasedStateMachine):
         lobby.settle()
 
     @rule(pick=st.integers(0, 20), then=st.sampled_from(["", "run", "end", "fail"]))
-    def everybody_is_there(self, pick: int, then: str) -> None:
-        """A short cut to where runs are: free players fill a lobby, all connect, all are ready; then it runs."""
+    def fill_and_start(self, pick: int, then: str) -> None:
+        """A short path to a run: free players fill a lobby, all connect and are ready, and then it runs."""
         token = self.some(pick, S.OPEN, S.FILLED)
         if token is None:
             return
@@ -305,8 +303,8 @@ class LobbyMachine(RuleBasedStateMachine):
     # timers
 
     @rule(pick=st.integers(0, 20))
-    def a_seat_s_timer(self, pick: int) -> None:
-        """One absent member's reservation passes, and nothing else."""
+    def expire_reservation(self, pick: int) -> None:
+        """The reservation of one member who is not connected expires."""
         absent = [
             (token, seat)
             for token, lobby in self.lobbies.items()
@@ -325,8 +323,8 @@ class LobbyMachine(RuleBasedStateMachine):
         lobby.drop(seat)
 
     @rule(pick=st.integers(0, 20))
-    def a_lobby_s_timer(self, pick: int) -> None:
-        """One lobby's time is over: it times out, or fails if its holder never ran it."""
+    def expire_lobby(self, pick: int) -> None:
+        """The deadline of one lobby passes: it times out, or fails if it is starting and its holder never ran it."""
         token = self.some(pick, S.OPEN, S.FILLED, S.STARTING)
         if token is None:
             return
@@ -382,7 +380,7 @@ class LobbyMachine(RuleBasedStateMachine):
 
     @rule()
     def clean(self) -> None:
-        """A worker comes by."""
+        """A worker cleans up all ended sessions."""
         worker = Cleanup(self.world.store, self.world.settings)
         self.do(worker.group.ensure())
         self.do(worker.drain())
@@ -392,12 +390,12 @@ class LobbyMachine(RuleBasedStateMachine):
     # the comparison
 
     @invariant()
-    def the_store_is_as_the_model(self) -> None:
+    def the_store_equals_the_model(self) -> None:
         if hasattr(self, "players"):
             self.do(self.compare())
 
     async def compare(self) -> None:
-        """Two round trips: what the model names, and the indexes."""
+        """Compare in two round trips: the keys of players and sessions, then the indexes."""
         keys = self.world.store.keys
         tokens = list(self.lobbies)
         commands: list[tuple[Any, ...]] = [
@@ -481,8 +479,8 @@ class LobbyMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-def test_any_course_of_events(store_url: str) -> None:
-    """Whatever players, timers, holders and workers do in whatever order: store and model agree after every step."""
+def test_any_sequence_of_events(store_url: str) -> None:
+    """For any order of the calls of players, timers, holders and workers, store and model agree after every step."""
     run_state_machine_as_test(
         lambda: LobbyMachine(store_url),
         settings=settings(

@@ -1,4 +1,4 @@
-"""The matrix of roles and operations."""
+"""The rights of each role, as a table that is independent of lobby/roles.py."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CELLS = [
 
 @pytest.mark.parametrize(("role", "operation", "allowed"), CELLS)
 def test_a_role_has_exactly_its_rights(role: Role, operation: Operation, allowed: bool) -> None:
-    """Every cell of the matrix, both ways."""
+    """Every cell of the table, for ``may`` and for ``check_right``."""
     assert may(role, operation) is allowed
     if allowed:
         check_right(operation, role)
@@ -63,6 +63,6 @@ def test_one_of_several_roles_is_enough() -> None:
         check_right(Operation.LOGIN)
 
 
-def test_the_matrix_is_whole() -> None:
-    """No role and no operation is missing from it."""
+def test_the_table_is_complete() -> None:
+    """It has every role and every operation."""
     assert {(role, operation) for role, operation, _ in CELLS} == {(r, o) for r in Role for o in Operation}

@@ -1,4 +1,4 @@
-"""The holder's side: fences, journal before effect, events once, checkpoints, the end (rows D4, D5)."""
+"""The calls of a holder: fences, the journal, events that are published once, checkpoints, the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stale(fence: Fence) -> list[Fence]:
 
 
 async def test_a_claim(world: World) -> None:
-    """The holder gets epoch and members; a second claim voids the first; others and early ones are refused."""
+    """A claim returns epoch and members. A second claim voids the first. Other servers and open lobbies are refused."""
     session, players = await world.starting()
     fence, members = await world.begin(session)
     assert (fence.epoch, fence.mode, fence.size, fence.params) == (1, "duel", 2, {})
@@ -50,8 +50,8 @@ async def test_a_claim(world: World) -> None:
     assert refused.value.reason == "not_starting"
 
 
-async def test_running_is_told_once(world: World) -> None:
-    """START reaches the stream once, however often the holder says it."""
+async def test_running_is_published_once(world: World) -> None:
+    """Repeated calls of ``running`` publish one event and keep the first specification."""
     fence, _ = await world.running()
     first = await world.runs.running(fence, 0, b"other")
     assert [event.t for event in first.events] == ["running"]
@@ -63,7 +63,7 @@ async def test_running_is_told_once(world: World) -> None:
 
 
 async def test_every_stale_fence_is_refused(world: World) -> None:
-    """No write of an older claim, another boot or another server has any effect, before and after the end."""
+    """Writes of an older claim, another boot or another server change nothing, before and after the end."""
     fence, _ = await world.running()
 
     async def everything(by: Fence) -> None:
@@ -77,15 +77,15 @@ async def test_every_stale_fence_is_refused(world: World) -> None:
             with pytest.raises(Fenced):
                 await attempt
 
-    async def picture() -> list[object]:
+    async def dump() -> list[object]:
         return [await world.store.call("DUMP", key, raw=True) for key in sorted(await world.keys())]
 
-    before = await picture()
+    before = await dump()
     for by in stale(fence):
         await everything(by)
-    assert await picture() == before
+    assert await dump() == before
     await world.runs.finish(fence, 1, [], None)
-    ended = await picture()
+    ended = await dump()
     for by in stale(fence):
         await everything(by)
     for late in (
@@ -96,11 +96,11 @@ async def test_every_stale_fence_is_refused(world: World) -> None:
     ):
         with pytest.raises(Fenced):
             await late
-    assert await picture() == ended
+    assert await dump() == ended
 
 
 async def test_a_late_write_recreates_nothing(world: World) -> None:
-    """After the keys of a session are gone, no write of its holder brings one back."""
+    """Once the keys of a session have expired, no write of its holder creates one."""
     fence, _ = await world.running()
     session_keys = {key for key in await world.keys() if fence.session in key}
     await world.store.call("DEL", *session_keys)
@@ -116,7 +116,7 @@ async def test_a_late_write_recreates_nothing(world: World) -> None:
 
 
 async def test_the_journal_is_idempotent(world: World) -> None:
-    """The same entries at the same place are a success, others are refused, in any part of a batch."""
+    """Writing the same entries again succeeds; other entries under the same ids are refused, in any part of a batch."""
     fence, _ = await world.running()
     runs = world.runs
     assert await runs.journal(fence, 0, [b'{"seat":0}']) == 1
@@ -142,7 +142,7 @@ async def test_the_journal_is_idempotent(world: World) -> None:
 
 
 async def test_concurrent_writes_of_one_batch(world: World) -> None:
-    """A holder that retries while its first try is still under way writes each entry once."""
+    """Concurrent retries of one call write each entry once."""
     fence, _ = await world.running()
     written = await asyncio.gather(*(world.runs.journal(fence, 5, [b"a", b"b", b"c"]) for _ in range(20)))
     assert sum(written) == 3
@@ -150,7 +150,7 @@ async def test_concurrent_writes_of_one_batch(world: World) -> None:
 
 
 async def test_a_tick_is_published_once(world: World) -> None:
-    """A repetition answers with what was published then, and changes nothing."""
+    """A repeated call returns the events of the first one and changes nothing."""
     fence, players = await world.running()
     events = [(7, "blow", {"a": 0}), (7, "turn_started", {"seat": 1}), (7, "turn_started", {})]
     fields = {"round": 1, "turn": 2, "turn_seat": 1, "tick": 7, "brief": '{"seat":1}'}
@@ -180,7 +180,7 @@ async def test_a_tick_is_published_once(world: World) -> None:
 
 
 async def test_a_tick_without_events(world: World) -> None:
-    """Fields alone are published too; v does not move."""
+    """Fields without events are published; v does not change."""
     fence, _ = await world.running()
     before = (await world.views.view(fence.session)).v
     published = await world.runs.publish(fence, 4, [], {"tick": 4})
@@ -189,7 +189,7 @@ async def test_a_tick_without_events(world: World) -> None:
 
 
 async def test_v_has_no_gap_under_concurrency(world: World) -> None:
-    """Chat of members and the holder's events share one count without a gap, in the order of the stream."""
+    """Chat lines and the holder's events share one numbering without a gap, in the order of the stream."""
     fence, players = await world.running()
 
     async def talk(player: str) -> None:
@@ -210,7 +210,7 @@ async def test_v_has_no_gap_under_concurrency(world: World) -> None:
 
 
 async def test_checkpoints(world: World) -> None:
-    """The newest one is kept, exact to the byte, with the journal's offset; an older tick does not replace it."""
+    """The newest checkpoint is stored byte for byte with its journal offset; an older tick does not replace it."""
     fence, _ = await world.running()
     assert await world.runs.load_checkpoint(fence.session) is None
     data = bytes(range(256)) * 100
@@ -224,7 +224,7 @@ async def test_checkpoints(world: World) -> None:
 
 @pytest.mark.parametrize("event", [LifecycleEvent.ENDED, LifecycleEvent.FAILED])
 async def test_the_end(world: World, event: LifecycleEvent) -> None:
-    """COMPLETE reaches the stream once, with result and last events; everybody is free; repeating changes nothing."""
+    """The end is published once, with result and last events, and releases the players; repeating is harmless."""
     fence, players = await world.running()
     result = world.result(players, {}) if event is LifecycleEvent.ENDED else None
     last = [(9, "out", {"seat": 1})]
@@ -260,7 +260,7 @@ async def test_the_last_tick_is_published_once(world: World) -> None:
 
 
 async def test_failing_before_the_start(world: World) -> None:
-    """A run that cannot be set up ends as failed; it cannot end as ended."""
+    """A starting session can end as failed and not as ended."""
     session, players = await world.starting()
     fence, _ = await world.begin(session)
     with pytest.raises(Fenced):
@@ -272,8 +272,8 @@ async def test_failing_before_the_start(world: World) -> None:
     assert (await world.find(players[0])).session != session
 
 
-async def test_an_end_does_not_free_a_player_who_went_elsewhere(world: World) -> None:
-    """One who left the run and waits in another lobby stays bound to that one."""
+async def test_an_end_keeps_a_player_s_seat_in_another_lobby(world: World) -> None:
+    """A player who left the run and waits in another lobby stays in that lobby."""
     fence, players = await world.running()
     await world.seating.leave(players[0], fence.session)
     elsewhere = await world.find(players[0])

@@ -17,7 +17,7 @@ from tussle.lobby.store.store import Store
 
 
 async def test_a_whole_set_up(world: World) -> None:
-    """Two find each other, connect, and the session starts: events and lifecycle tell it, without a gap in v."""
+    """Two players find a lobby and connect, and the session starts. Events and lifecycle record it, v has no gap."""
     first, second = await world.players(2)
     seat = await world.find(first)
     other = await world.find(second)
@@ -33,13 +33,13 @@ async def test_a_whole_set_up(world: World) -> None:
     assert events[-1].d["holder"] == HOLDER.id
     assert two.v == len(events)
     assert await world.lifecycle(seat.session) == ["opened", "filled", "starting"]
-    assert await world.timers.next_due() is not None, "a run that never begins has a deadline too"
+    assert await world.timers.next_due() is not None, "a starting session has a deadline too"
     order = await world.store.call("LRANGE", world.store.keys.order(seat.session), 0, -1)
     assert order == [first, second]
 
 
 async def test_open_lobbies_fill_oldest_first(world: World) -> None:
-    """A finder is seated in the oldest open lobby of its mode and size, never in another's."""
+    """``find`` seats a player in the oldest open lobby of its mode and size, and in no other lobby."""
     players = await world.players(7)
     lobbies = [
         (await world.seating.open(player, mode, size, holder=HOLDER)).session
@@ -53,7 +53,7 @@ async def test_open_lobbies_fill_oldest_first(world: World) -> None:
 
 
 async def test_a_private_lobby_is_joined_by_its_token_only(world: World) -> None:
-    """Nobody finds it or sees it in the list; whoever knows the token joins."""
+    """``find`` and the list do not return a private lobby; a player with its token joins it."""
     host, guest, finder = await world.players(3)
     opened = await world.seating.open(host, "duel", 2, holder=HOLDER, private=True, params={"turn_s": 5})
     assert (await world.find(finder)).session != opened.session
@@ -64,7 +64,7 @@ async def test_a_private_lobby_is_joined_by_its_token_only(world: World) -> None
 
 
 async def test_a_player_is_in_one_session(world: World) -> None:
-    """Opening or joining another is refused; finding what one waits in already gives a new ticket for it."""
+    """Opening or joining another session is refused. Finding or joining the same one gives a new ticket."""
     first, second = await world.players(2)
     seat = await world.find(first)
     other = await world.seating.open(second, "duel", 2, holder=HOLDER)
@@ -85,7 +85,7 @@ async def test_a_player_is_in_one_session(world: World) -> None:
 
 
 async def test_a_full_lobby_is_full(world: World) -> None:
-    """A third player is refused; a member is not."""
+    """A full lobby refuses a new player and gives a member a new ticket."""
     session, players = await world.starting()
     [third] = await world.players(1)
     with pytest.raises(LobbyFull):
@@ -93,8 +93,8 @@ async def test_a_full_lobby_is_full(world: World) -> None:
     assert (await world.seating.join(players[1], session)).seat == 1
 
 
-async def test_what_is_not_there(world: World) -> None:
-    """Unknown sessions and players, and bad sizes, are said to be so."""
+async def test_unknown_sessions_and_players(world: World) -> None:
+    """Unknown sessions raise NotFound, unknown players AuthError, bad sizes Refused; leaving twice is allowed."""
     [player] = await world.players(1)
     for attempt in (
         world.seating.join(player, "22222222"),
@@ -117,8 +117,8 @@ async def test_what_is_not_there(world: World) -> None:
     await world.connections.disconnect("22222222", player, "c1")
 
 
-async def test_bodies_are_distinct_where_nobody_chose(world: World) -> None:
-    """Each player without a choice gets a body that no seat has, always the same one; a choice is kept."""
+async def test_bodies_are_distinct_without_a_choice(world: World) -> None:
+    """A player who chose no body gets one that no other seat has. Two players can choose the same body."""
     players = await world.players(4)
     opened = await world.seating.open(players[0], "duel", 4, holder=HOLDER, body="marl")
     for player in players[1:]:
@@ -132,7 +132,7 @@ async def test_bodies_are_distinct_where_nobody_chose(world: World) -> None:
 
 
 async def test_ready_starts_the_session(world: World) -> None:
-    """Everybody seated and connected is not enough; the last one to be ready starts it, and nobody changes then."""
+    """A full, connected lobby waits until all players are ready. Then it starts, and seats cannot change any more."""
     first, second = await world.players(2)
     seats = [
         await world.seating.find(player, "duel", 2, holder=HOLDER, ready=False) for player in (first, second)
@@ -159,7 +159,7 @@ async def test_ready_starts_the_session(world: World) -> None:
 
 
 async def test_the_next_seat_becomes_host(world: World) -> None:
-    """The host's role goes round to the next occupied seat; the last one to leave ends the lobby."""
+    """When the host leaves, the next occupied seat is host. When the last player leaves, the lobby ends."""
     players = await world.players(3)
     opened = await world.seating.open(players[0], "duel", 3, holder=HOLDER)
     for player in players[1:]:
@@ -180,7 +180,7 @@ async def test_the_next_seat_becomes_host(world: World) -> None:
 
 
 async def test_leaving_a_run(world: World) -> None:
-    """The seat stays as left, the player is free at once and cannot come back; the holder reads the event."""
+    """The seat is marked as left, with one event. The player is free at once and cannot come back."""
     fence, players = await world.running()
     await world.seating.leave(players[1], fence.session)
     await world.seating.leave(players[1], fence.session)
@@ -194,7 +194,7 @@ async def test_leaving_a_run(world: World) -> None:
 
 
 async def test_leaving_before_the_run_begins(world: World) -> None:
-    """One who leaves while the session starts is told to the holder with the members."""
+    """The members that a claim returns say who left while the session was starting."""
     session, players = await world.starting()
     await world.seating.leave(players[0], session)
     _, members = await world.begin(session)
@@ -203,7 +203,7 @@ async def test_leaving_before_the_run_begins(world: World) -> None:
 
 
 async def test_observers_only_watch(world: World) -> None:
-    """An observer takes no seat and no resume token, in any stage, the end included."""
+    """An observer gets no seat and no resume token, also after the end; its ticket works once."""
     session, _ = await world.ended()
     [watcher] = await world.players(1)
     seat = await world.seating.observe(watcher, session)
@@ -220,7 +220,7 @@ async def test_observers_only_watch(world: World) -> None:
 
 
 async def test_chat_is_said_once_per_command(world: World) -> None:
-    """A repeated command id has no second effect; a connection learns the last id its seat used."""
+    """A repeated command id has no second effect. A connection returns the last id of its seat."""
     session, players = await world.starting()
     for id, text in [(3, "hello"), (3, "hello"), (2, "late"), (4, 'quo"te \u00e9 \U0001f600 \\')]:
         await world.seating.chat(players[0], session, id, text)
@@ -234,20 +234,20 @@ async def test_chat_is_said_once_per_command(world: World) -> None:
         await world.seating.chat(stranger, session, 1, "hello")
 
 
-async def test_a_lobby_whose_holder_died_gets_the_finder_s(world: World) -> None:
-    """A player is never sent to a server that is gone while the lobby waits."""
+async def test_a_lobby_of_a_dead_holder_gets_a_living_one(world: World) -> None:
+    """``find`` replaces the dead holder of a waiting lobby with the server that runs it."""
     dead = HolderAddress("s2", "boot-x", "http://gone:1")
     first, second = await world.players(2)
     opened = await world.seating.open(first, "duel", 2, holder=dead)
     seat = await world.find(second)
     assert (seat.session, seat.holder_id, seat.holder_url) == (opened.session, HOLDER.id, HOLDER.url)
     assert not await world.claims.rehome(opened.session, dead, HolderAddress("s3", "n", "u")), (
-        "it has a living one"
+        "the lobby has a living holder"
     )
 
 
-async def test_a_binding_to_a_session_that_is_gone_is_released(world: World) -> None:
-    """A player who is bound to keys that no longer exist is not locked out."""
+async def test_a_player_of_an_expired_session_is_free(world: World) -> None:
+    """A player whose session has no keys any more can find, join and open lobbies."""
     first, second = await world.players(2)
     await world.store.call("HSET", world.store.keys.player(first), "session", "gggggggg")
     await world.store.call("HSET", world.store.keys.player(second), "session", "gggggggg")
@@ -260,7 +260,7 @@ async def test_a_binding_to_a_session_that_is_gone_is_released(world: World) -> 
 
 @pytest.mark.parametrize("size", [2, 4])
 async def test_200_concurrent_finds(world: World, stores: list[Store], size: int) -> None:
-    """200 players find at once over three clients: every lobby is full, of distinct players, and none is left over."""
+    """200 concurrent calls over three stores: every lobby is full, its players are distinct, no lobby is open."""
     players = await world.players(200)
     servers = [Seating(SessionScripts(store), world.settings) for store in stores]
     holders = [HolderAddress(f"s{i}", "boot", f"http://{i}") for i in range(3)]
@@ -285,7 +285,7 @@ async def test_200_concurrent_finds(world: World, stores: list[Store], size: int
 
 
 async def test_finds_among_leavers(world: World, stores: list[Store]) -> None:
-    """While others leave and come back, nobody is lost: at the end at most one lobby is not full."""
+    """Players find and leave concurrently: at the end each has one seat and every partial lobby is indexed."""
     players = await world.players(40)
     servers = [Seating(SessionScripts(store), world.settings) for store in stores]
     rng = random.Random(7)
@@ -311,7 +311,7 @@ async def test_finds_among_leavers(world: World, stores: list[Store]) -> None:
 
 
 async def test_a_repeated_find_seats_once(world: World) -> None:
-    """One player who asks ten times at once, as after lost answers, has one seat."""
+    """Ten concurrent calls of one player give one seat and ten tickets."""
     [player] = await world.players(1)
     seats = await asyncio.gather(*(world.find(player) for _ in range(10)))
     assert len({seat.session for seat in seats}) == 1

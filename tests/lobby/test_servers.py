@@ -1,4 +1,4 @@
-"""Leases: one boot of a server at a time."""
+"""Leases of servers: a server id belongs to one boot at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tussle.lobby.errors import Fenced
 
 
 async def test_a_lease_is_renewed_by_its_boot_only(world: World) -> None:
-    """Renewing works for the boot that has it; another boot, or one whose lease ended, is told so."""
+    """``renew`` returns True for the boot with the lease, False for another boot and after the lease ended."""
     assert await world.servers.renew("s1", "boot-1", 60_000, 3)
     assert not await world.servers.renew("s1", "boot-2", 60_000, 3)
     [info] = await world.servers.alive()
@@ -20,7 +20,7 @@ async def test_a_lease_is_renewed_by_its_boot_only(world: World) -> None:
 
 
 async def test_a_name_belongs_to_one_boot(world: World) -> None:
-    """A second boot of that name waits until the lease has ended; the same boot may register again."""
+    """Another boot cannot register the id before the lease is released; the same boot can register again."""
     await world.servers.register("s1", "boot-1", "http://one:8420", "physics-1", 60_000)
     with pytest.raises(Fenced) as refused:
         await world.servers.register("s1", "boot-2", "http://two:8420", "physics-1", 60_000)
@@ -33,7 +33,7 @@ async def test_a_name_belongs_to_one_boot(world: World) -> None:
 
 
 async def test_a_lease_ends_by_itself(world: World) -> None:
-    """A server that does not renew is not alive; its last renewal stays known for a while, then it is forgotten."""
+    """A server that does not renew is not alive. Its last renewal is kept until ``forget_silent`` drops an old one."""
     await world.servers.register("s2", "boot-1", "http://two:8420", "physics-1", 60_000)
     assert [info.id for info in await world.servers.alive()] == ["s1", "s2"]
     await world.store.call("PEXPIRE", world.store.keys.server("s2"), 1)

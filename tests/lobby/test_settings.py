@@ -1,4 +1,4 @@
-"""Settings (row D12): every one has a default, an environment variable, and a line in .env.example."""
+"""Settings: each has a default, an environment variable and a line in .env.example."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_example() -> dict[str, str]:
 
 
 def test_the_example_is_current() -> None:
-    """If this fails: python -m lobby.settings > .env.example"""
+    """If this fails: python -m tussle.lobby.settings > .env.example"""
     assert (ROOT / ".env.example").read_text() == example()
 
 
@@ -41,13 +41,13 @@ def test_each_setting_is_in_the_example_with_its_default(name: str) -> None:
 
 
 def test_the_example_has_nothing_else() -> None:
-    """No line names a setting that there is not."""
+    """Every line names a setting."""
     assert sorted(read_example()) == sorted(name.upper() for name in NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_setting_has_a_meaning(name: str) -> None:
-    """A setting says what it does, and its default is allowed."""
+    """A setting has a description, and its default is a valid value."""
     [item] = [item for item in fields(Settings) if item.name == name]
     assert item.metadata["meaning"]
     Settings.read({}, **{name: getattr(Settings(), name)})
@@ -66,7 +66,7 @@ def test_each_setting_has_a_meaning(name: str) -> None:
     ],
 )
 def test_the_environment_is_read(variable: str, text: str, name: str, value: Any) -> None:
-    """Values are parsed by type; an empty one is the default."""
+    """Values are parsed by type; an empty value means the default."""
     assert getattr(Settings.read({variable: text, "UNKNOWN": "x"}), name) == value
 
 
@@ -78,6 +78,6 @@ def test_the_environment_is_read(variable: str, text: str, name: str, value: Any
     ],
 )  # fmt: skip
 def test_a_bad_value_is_named(variable: str, text: str) -> None:
-    """A value that cannot be used stops the process with one line that names it."""
+    """A bad value raises BadSetting, whose message names the variable."""
     with pytest.raises(BadSetting, match=variable):
         Settings.read({variable: text})

@@ -12,7 +12,7 @@ LATER = 10**15
 
 
 async def test_a_lobby_times_out(world: World) -> None:
-    """At its deadline the lobby ends as timed_out, once, and everybody is free; before, nothing happens."""
+    """At its deadline, and not before, a lobby ends as timed_out, once, and its players are free."""
     players = await world.players(3)
     seats = [await world.find(player, size=4) for player in players]
     for seat in seats:
@@ -35,7 +35,7 @@ async def test_a_lobby_times_out(world: World) -> None:
 
 
 async def test_a_lobby_that_is_overdue_takes_nobody(world: World) -> None:
-    """Between its deadline and the timer that executes it, a lobby is not found any more."""
+    """Between its deadline and its end by the timer, ``find`` does not return a lobby."""
     first, second = await world.players(2)
     seat = await world.find(first)
     await world.store.call("ZADD", world.store.keys.deadlines, 1, f"lobby:{seat.session}")
@@ -43,7 +43,7 @@ async def test_a_lobby_that_is_overdue_takes_nobody(world: World) -> None:
 
 
 async def test_a_full_lobby_that_is_not_ready_times_out(world: World) -> None:
-    """Full is not started: somebody who never connects does not hold the others for ever."""
+    """A full lobby with a player who never connects ends at its deadline as not_ready."""
     first, second = await world.players(2)
     seat = await world.find(first)
     await world.enter(seat)
@@ -54,7 +54,7 @@ async def test_a_full_lobby_that_is_not_ready_times_out(world: World) -> None:
 
 
 async def test_a_session_that_never_begins_fails(world: World) -> None:
-    """If its holder does not run it in time, a starting session ends as failed and frees its players."""
+    """A starting session that its holder does not run in time ends as failed and releases its players."""
     session, players = await world.starting()
     assert await world.timers.run_due(LATER) == 1
     view = await world.views.view(session)
@@ -62,8 +62,8 @@ async def test_a_session_that_never_begins_fails(world: World) -> None:
     assert (await world.find(players[0])).session != session
 
 
-async def test_a_seat_is_kept_for_a_while(world: World) -> None:
-    """Who never connects, or stays away, loses the seat; the lobby is open again and the next one finds it."""
+async def test_a_seat_is_reserved_for_a_while(world: World) -> None:
+    """A player who does not connect in time loses the seat, and the lobby reopens. One who reconnects keeps it."""
     first, second, third = await world.players(3)
     seat = await world.find(first)
     connected = await world.enter(seat)

@@ -1,8 +1,9 @@
-"""The turn clock of a session as a machine: two servers, an operator and time, in any order, on a real store.
+"""The turn clock of a session as a state machine: two servers, an operator and time, in any order, on a real store.
 
-Servers die, come back as the same boot or as another one under their name, claim and stand up; the operator pauses and
-lets go on. Time passes in strides that no test runs for: every time in the store is moved back. After every step the
-store knows what is left of the turn: all of it but the time in which a living holder ran it.
+Servers die, come back as the same boot or as a new boot with the same id, claim and restore the session; the operator
+pauses and resumes it. Time passes in large strides: the machine moves all times in the store back instead of waiting.
+After every step the remaining time in the store is the length of the turn minus the time in which a living holder ran
+it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tussle.lobby.settings import Settings
 T = TypeVar("T")
 
 STRIDE_MS = 1_000_000
-"""Time passes by this; what the test itself takes is nothing beside it."""
+"""Unit of time of the machine, much longer than a run of the test takes."""
 
 LENGTH_MS = 50 * STRIDE_MS
 NAMES = st.sampled_from(["s1", "s2"])
@@ -44,7 +45,7 @@ NAMES = st.sampled_from(["s1", "s2"])
 
 @dataclass
 class Boot:
-    """A server as it is now. ``fence``: its newest claim of the session, if it has stood it up."""
+    """The present boot of a server. ``fence``: its newest claim, once it has restored the session."""
 
     address: HolderAddress
     alive: bool = True
@@ -52,7 +53,7 @@ class Boot:
 
 
 class TurnClock(RuleBasedStateMachine):
-    """``rest_ms`` is the model. ``url`` is set by the test."""
+    """``rest_ms`` is the model: the remaining time of the turn. ``url`` is set by the test."""
 
     url = ""
 
@@ -80,7 +81,7 @@ class TurnClock(RuleBasedStateMachine):
         self.holder = self.boots["s1"]
         self.paused = False
         self.going = True
-        """The holder runs the turn: it has stood the world up, and gone on after whatever held it."""
+        """The holder has restored the session and started its clock after the last interruption."""
         self.turn()
 
     def teardown(self) -> None:
@@ -94,11 +95,11 @@ class TurnClock(RuleBasedStateMachine):
     def member(self, boot: Boot) -> str:
         return f"{boot.address.id}:{boot.address.nonce}"
 
-    # what happens
+    # the steps
 
     @rule(strides=st.integers(1, 3))
     def time_passes(self, strides: int) -> None:
-        """The living have heard of everything and renew."""
+        """The holder continues if it is alive, then time passes and living servers renew their leases."""
         self.go_on()
         if self.runs:
             self.rest_ms = max(0, self.rest_ms - strides * STRIDE_MS)
@@ -126,7 +127,7 @@ class TurnClock(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def come_back(self, name: str) -> None:
-        """The same boot: it was stopped, or cut off. Its run has not gone on yet, and it may die before that."""
+        """The same boot registers again after it was stopped or cut off. It may die before its run continues."""
         boot = self.boots[name]
         if not boot.alive:
             self.run(self.world.register(boot.address))
@@ -134,7 +135,7 @@ class TurnClock(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def start_again(self, name: str) -> None:
-        """Another boot, under the same name."""
+        """A new boot with the same id."""
         old = self.boots[name]
         if old.alive:
             return
@@ -157,14 +158,14 @@ class TurnClock(RuleBasedStateMachine):
 
     @rule()
     def go_on(self) -> None:
-        """The holder, if it lives, stands up what it claimed, or goes on with what it had."""
+        """A living holder restores the session that it claimed, or continues its own."""
         boot = self.holder
         if not boot.alive or self.going:
             return
         if boot.fence is None:
             boot.fence = self.run(self.world.runs.resume(self.session, boot.address)).fence
             self.run(self.claims.recovered(boot.fence, 1, exact=True, ticks_again=0))
-        else:  # it was away, and knows for how long
+        else:  # it was away, and knows the remaining time
             self.run(self.world.runs.start_clock(boot.fence, self.rest_ms))
         self.going = True
 
@@ -175,7 +176,7 @@ class TurnClock(RuleBasedStateMachine):
         self.paused = True
 
     @rule()
-    def let_go_on(self) -> None:
+    def resume(self) -> None:
         self.run(self.operators.resume(self.session, "boss"))
         if self.paused:
             self.paused = False
@@ -185,7 +186,7 @@ class TurnClock(RuleBasedStateMachine):
     @precondition(lambda self: self.holder.alive and self.going)
     @rule()
     def turn(self) -> None:
-        """The next turn begins; also in the tick in which a pause came."""
+        """The next turn begins, possibly in the tick of a pause."""
         tick = next(self.numbers)
         assert self.holder.fence is not None
         self.run(
@@ -195,20 +196,20 @@ class TurnClock(RuleBasedStateMachine):
         )
         self.rest_ms = LENGTH_MS
 
-    # what is true then
+    # the comparison
 
     @invariant()
-    def the_store_knows_the_rest(self) -> None:
+    def the_store_has_the_remaining_time(self) -> None:
         if not hasattr(self, "rest_ms"):
             return
         left, ends_at = self.run(self.store.call("HMGET", self.key, "turn_left_ms", "turn_ends_at"))
         now = self.run(self.store.now_ms())
         if self.runs:
-            assert left is None, "the clock stands, and nobody knows why"
+            assert left is None, "the clock is stopped without a pause"
             rest = int(ends_at) - now
         elif self.holder.alive and self.going:
             rest = int(left)
-        else:  # what a claim would find
+        else:  # the values that a claim would read
             last = float(
                 self.run(self.store.call("ZSCORE", self.store.keys.servers, self.member(self.holder)))
             )
@@ -216,8 +217,8 @@ class TurnClock(RuleBasedStateMachine):
         assert abs(max(0, rest) - self.rest_ms) < STRIDE_MS / 2, (rest / STRIDE_MS, self.rest_ms / STRIDE_MS)
 
 
-def test_a_turn_has_all_its_time_but_what_it_ran(store_url: str) -> None:
-    """Whatever order servers, operator and time act in."""
+def test_a_turn_uses_time_only_while_it_runs(store_url: str) -> None:
+    """For any order of the steps of servers, operator and time."""
     machine = type("Machine", (TurnClock,), {"url": store_url})
     run_state_machine_as_test(
         machine,

@@ -1,4 +1,4 @@
-"""Reading sessions: events, lists."""
+"""Views of sessions: events and lists."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.conftest import HOLDER, World
 from tussle.lobby.errors import Conflict
 
 
-async def test_a_gap_is_told(world: World) -> None:
-    """Trimmed events, and a reader that is ahead of the store, raise a gap; otherwise the tail is complete."""
+async def test_a_gap_is_reported(world: World) -> None:
+    """Trimmed events and a v beyond the newest raise Conflict ``gap``; otherwise the tail is complete."""
     session, players = await world.starting()
     for id in range(1, 41):
         await world.seating.chat(players[0], session, id, "x")
@@ -25,7 +25,7 @@ async def test_a_gap_is_told(world: World) -> None:
 
 
 async def test_the_list(world: World) -> None:
-    """Waiting ones first, then running ones; by mode, status and search."""
+    """Waiting sessions come first, then running ones; mode, status and search select."""
     fence, _ = await world.running()
     host, other = await world.players(2)
     waiting = await world.seating.open(host, "curling", 4, holder=HOLDER)

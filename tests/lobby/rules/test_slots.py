@@ -7,7 +7,7 @@ from tussle.lobby.rules.slots import Slots
 
 
 def test_grab_and_renew() -> None:
-    """A lease ends lease_ticks after the last renewal, and its handle is free again."""
+    """A lease ends ``lease_ticks`` after the last renewal; then its handle is free."""
     slots = Slots(capacity=2, lease_ticks=10).grab(0, "a", "v0", 100)
     slots = slots.renew(0, 105)
     assert slots.settle(115)[1] == ()
@@ -17,7 +17,7 @@ def test_grab_and_renew() -> None:
 
 
 def test_two_on_one_body() -> None:
-    """Two seats may hold two handles of one body, never the same handle; one seat never two."""
+    """Two seats can hold two handles of one body, but not the same handle; one seat cannot hold two."""
     slots = Slots(capacity=4, lease_ticks=10).grab(0, "a", "v0", 0).grab(1, "a", "v1", 0)
     assert slots.holders("a") == (0, 1)
     with pytest.raises(Refused) as taken:
@@ -28,7 +28,7 @@ def test_two_on_one_body() -> None:
 
 
 def test_queue_in_order() -> None:
-    """With all slots taken the rest wait, and the first whose handle is free is served first."""
+    """With all slots taken, seats wait in order; the first one whose handle is free gets the next slot."""
     slots = Slots(capacity=1, lease_ticks=10).grab(0, "a", "v0", 0)
     slots = slots.grab(1, "a", "v1", 1).grab(2, "b", "v0", 2).grab(1, "b", "v2", 3)
     assert (slots.place(1), slots.place(2)) == (1, 2)
@@ -41,21 +41,21 @@ def test_queue_in_order() -> None:
 
 
 def test_nobody_jumps_the_queue() -> None:
-    """While others wait, a newcomer waits too, even if a slot has just come free."""
+    """While seats wait, a new one waits behind them, also if a slot is free."""
     slots = Slots(capacity=1, lease_ticks=10).grab(0, "a", "v0", 0).grab(1, "a", "v1", 1).release(0)
     slots = slots.grab(2, "b", "v0", 2)
     assert slots.place(2) == 2
 
 
 def test_no_slot_to_renew() -> None:
-    """To move without a lease is refused."""
+    """A renewal without a lease is refused."""
     with pytest.raises(Refused) as caught:
         Slots(capacity=1, lease_ticks=10).renew(0, 1)
     assert caught.value.reason == "no_slot"
 
 
 def test_body_goes() -> None:
-    """With a body go its leases and the wishes for it."""
+    """Dropping a body removes its leases and the seats that wait for it."""
     slots = Slots(capacity=1, lease_ticks=10).grab(0, "a", "v0", 0).grab(1, "a", "v1", 0).drop_body("a")
     assert (slots.leases, slots.queue) == ((), ())
 
@@ -64,7 +64,7 @@ SEATS, BODIES, HANDLES = st.integers(0, 5), st.sampled_from("ab"), st.sampled_fr
 
 
 class SlotsMachine(RuleBasedStateMachine):
-    """Any course of grabs, moves, releases and ticks."""
+    """Any sequence of grabs, moves, releases, dropped bodies and ticks."""
 
     def __init__(self) -> None:
         super().__init__()

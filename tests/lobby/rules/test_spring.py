@@ -23,7 +23,7 @@ def march(spring: Spring, x0: float = 0.0, v0: float = 1.0) -> list[SpringState]
 
 
 def test_the_first_steps_are_the_documented_ones() -> None:
-    """x1, v1, x2 and the state after 1000 steps are those of features.md B."""
+    """x1, v1, x2 and the state after 1000 steps equal the documented values."""
     states = march(Spring())
     assert states[1].x == pytest.approx(0.0998, abs=1e-15)
     assert states[1].v == pytest.approx(0.998, abs=1e-15)
@@ -47,7 +47,7 @@ def test_the_first_steps_are_the_documented_ones() -> None:
 def test_the_closed_form_follows_every_setting(
     m: float, k: float, zeta: float, h: float, cycles: int
 ) -> None:
-    """m, k, zeta, h and the number of cycles each change the march and the closed form alike."""
+    """The steps equal the closed form for every choice of m, k, zeta, h and the number of cycles."""
     settings = Settings.read({}, spring_m=m, spring_k=k, spring_zeta=zeta, spring_h=h, spring_cycles=cycles)
     spring = Spring.of(settings)
     states = march(spring, 0.3, -0.7)
@@ -59,8 +59,9 @@ def test_the_closed_form_follows_every_setting(
 
 
 def test_the_error_halves_with_the_step() -> None:
-    """The largest error against the exact solution over 20 s is of first order in h (from x0 = 0 the first-order term
-    is only that of the small damping, and the second order shows: there it falls even faster)."""
+    """The largest error against the exact solution over 20 s is of first order in h.
+
+    The test starts at x0 = 1: from x0 = 0 the first-order term is only that of the small damping."""
     errors = []
     for cycles in (400, 800, 1600, 3200):
         spring = Spring(h=20.0 / cycles, cycles=cycles)
@@ -73,8 +74,8 @@ def test_the_error_halves_with_the_step() -> None:
         assert coarse / fine == pytest.approx(2.0, rel=0.05)
 
 
-def test_what_does_not_oscillate_has_no_closed_form() -> None:
-    """An over-large step and too strong a damping are refused, not answered wrongly."""
+def test_parameters_without_oscillation_have_no_closed_form() -> None:
+    """Too large a step and too strong a damping raise ValueError."""
     with pytest.raises(ValueError, match="oscillate"):
         Spring(h=3.0).closed_form(0.0, 1.0, 5)
     with pytest.raises(ValueError, match="oscillate"):
@@ -88,7 +89,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(x=finite, v=finite, t=finite, n=st.integers(0, 10**9))
 def test_a_state_survives_its_text(x: float, v: float, t: float, n: int) -> None:
-    """JSON gives back every bit of every float."""
+    """Encoding and decoding keep every bit of every float."""
     state = SpringState(x=x, v=v, t=t, n=n, run="1-0")
     back = decode_state(encode_state(state))
     assert back == state
@@ -96,7 +97,7 @@ def test_a_state_survives_its_text(x: float, v: float, t: float, n: int) -> None
 
 
 def test_a_trigger_has_no_n() -> None:
-    """The text that a person types is a state with n = 0 and no run."""
+    """A state without n and run, as a person types it, decodes with n = 0 and no run."""
     assert decode_state('{"x":0,"v":1,"t":0.0}') == SpringState(x=0.0, v=1.0, t=0.0, n=0, run="")
 
 
@@ -113,6 +114,6 @@ def test_a_trigger_has_no_n() -> None:
     ],
 )
 def test_no_other_text_is_a_state(text: str) -> None:
-    """Whatever is not three finite numbers is refused."""
+    """Text without three finite numbers raises ValueError."""
     with pytest.raises(ValueError):
         decode_state(text)

@@ -9,7 +9,7 @@ SEATS = st.integers(1, 6).map(lambda count: tuple(range(count)))
 
 
 def test_round_counts_passes() -> None:
-    """Every living seat acts once a round, in order, and the round grows when the order begins anew."""
+    """Every living seat acts once a round, in order; the round increases when the order begins again."""
     turns = TurnOrder.of((2, 0, 1))
     seen = []
     for _ in range(6):
@@ -27,8 +27,7 @@ def test_eliminated_seat_is_passed_over() -> None:
 
 
 def test_actor_out_in_own_turn() -> None:
-    """A seat that goes out in its own turn stays current until the turn ends; then the next living seat
-    acts."""
+    """A seat that is eliminated in its own turn stays current until the turn ends; then the next living seat acts."""
     turns = TurnOrder.of((0, 1)).eliminate(0)
     assert turns.current == 0
     assert turns.end_turn().current == 1
@@ -36,7 +35,7 @@ def test_actor_out_in_own_turn() -> None:
 
 
 def test_skips_in_a_row() -> None:
-    """Silences count in a row: an action sets the count to zero, others' turns do not."""
+    """Skips are counted in a row: an action of the seat sets its count to zero, turns of other seats do not."""
     turns = TurnOrder.of((0, 1)).end_turn(skipped=True).end_turn().end_turn(skipped=True)
     assert turns.skips_of(0) == 2
     assert turns.skips_of(1) == 0
@@ -44,8 +43,7 @@ def test_skips_in_a_row() -> None:
 
 
 def test_reorder() -> None:
-    """Another order of the same seats begins with its first living one; lives, skips, turn and round are
-    kept."""
+    """A new order of the same seats begins with its first living seat; lives, skips, turn and round are kept."""
     turns = TurnOrder.of((0, 1, 2)).end_turn(skipped=True).end_turn().eliminate(2)
     again = turns.reorder((2, 1, 0))
     assert (again.current, again.turn, again.round, again.skips_of(0)) == (1, 2, 1, 1)
@@ -70,8 +68,7 @@ def test_bad_order(seats: tuple[int, ...]) -> None:
 
 @given(SEATS, st.lists(st.tuples(st.sampled_from(["end", "skip", "out"]), st.integers(0, 5)), max_size=60))
 def test_once_per_round(seats: tuple[int, ...], steps: list[tuple[str, int]]) -> None:
-    """Under any course of ends, skips and outs no seat acts twice in a round, and none that lives is left
-    out."""
+    """For any sequence of ends, skips and eliminations no seat acts twice in a round, and every living seat acts."""
     turns = TurnOrder.of(seats)
     acted: dict[int, list[int]] = {1: [turns.current]}
     lived_all_round = set(turns.living_seats)

@@ -46,7 +46,7 @@ def cube(**fields: object) -> TopologyBody:
 
 @given(frames())
 def test_frame_round_trip(frame: Frame) -> None:
-    """A frame in single precision decodes to what was encoded; inactive bodies carry no numbers."""
+    """A frame in single precision decodes to equal values; rows of inactive bodies are NaN."""
     back = decode_frame(encode_frame(frame))
     mask = np.repeat(frame.active, 4 if frame.row_counts is None else frame.row_counts)
     np.testing.assert_array_equal(back.rows[mask], frame.rows[mask])
@@ -58,7 +58,7 @@ def test_frame_round_trip(frame: Frame) -> None:
 
 @given(frames())
 def test_half_precision(frame: Frame) -> None:
-    """Half precision keeps positions within 2 m to a millimetre in half the bytes."""
+    """Half precision keeps positions up to 2 m within a millimetre."""
     back = decode_frame(encode_frame(frame, half=True))
     mask = np.repeat(frame.active, 4 if frame.row_counts is None else frame.row_counts)
     assert np.abs(back.rows[mask] - frame.rows[mask]).max(initial=0.0) < 1e-3
@@ -66,7 +66,7 @@ def test_half_precision(frame: Frame) -> None:
 
 @given(frames(), st.data())
 def test_damaged_frame(frame: Frame, data: st.DataObject) -> None:
-    """A frame cut, lengthened or with a byte changed decodes or raises ProtocolError, nothing else."""
+    """A cut or lengthened frame raises ProtocolError; one with a changed byte decodes or raises ProtocolError."""
     whole = encode_frame(frame, half=data.draw(st.booleans()))
     cut = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(ProtocolError):
@@ -84,7 +84,7 @@ def test_damaged_frame(frame: Frame, data: st.DataObject) -> None:
 
 @given(st.binary(max_size=200))
 def test_noise(noise: bytes) -> None:
-    """Noise is refused by both decoders with ProtocolError."""
+    """Both decoders decode random bytes or raise ProtocolError."""
     for decode in (decode_frame, decode_topology):
         try:
             decode(noise)
@@ -94,14 +94,14 @@ def test_noise(noise: bytes) -> None:
 
 @given(st.binary(min_size=1, max_size=80), st.integers(0, 2**32 - 1))
 def test_topology_noise_head(noise: bytes, length: int) -> None:
-    """A topology whose head is noise or lies about its length is refused."""
+    """A topology with a random head or a wrong length raises ProtocolError."""
     data = bytes((2, 0, 0, 0)) + length.to_bytes(4, "little") + noise
     with pytest.raises(ProtocolError):
         decode_topology(data)
 
 
 def test_topology_round_trip() -> None:
-    """Meshes, owners and kinds survive; narrow and wide faces alike."""
+    """Meshes, seats and kinds are kept, with 16-bit and with 32-bit faces."""
     many = np.zeros((70000, 3), dtype=np.float32)
     wide = TopologyBody("big", "static", many, np.array([[0, 1, 69999]], dtype=np.uint32))
     back = decode_topology(encode_topology(Topology(bodies=(cube(), wide), version=7)))
@@ -114,7 +114,7 @@ def test_topology_round_trip() -> None:
 
 @given(st.data())
 def test_damaged_topology(data: st.DataObject) -> None:
-    """A topology with any byte changed or cut off decodes or raises ProtocolError, nothing else."""
+    """A cut topology raises ProtocolError; one with a changed byte decodes or raises ProtocolError."""
     whole = encode_topology(Topology(bodies=(cube(),)))
     with pytest.raises(ProtocolError):
         decode_topology(whole[: data.draw(st.integers(0, len(whole) - 1))])
@@ -134,7 +134,7 @@ def test_sizes() -> None:
 
 
 def test_other_schema() -> None:
-    """A topology of another layout is refused by its hash, before its arrays are read."""
+    """A topology with another schema hash is refused before its arrays are read."""
     data = encode_topology(Topology(bodies=(cube(),)))
     with pytest.raises(ProtocolError) as caught:
         decode_topology(data.replace(schema_hash().encode(), b"0" * 16))
