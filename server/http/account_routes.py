@@ -1,4 +1,4 @@
-"""The HTTP calls about players: log in and out, the player's profile, leaderboards. This module must never log a secret."""
+"""The HTTP calls about players: log in and out, profile, leaderboards. This module must never log a secret."""
 
 from __future__ import annotations
 
