@@ -39,7 +39,9 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.stack import Process, Stack, free_port
+from bench.statistics import percentile
+from tests.support.ports import free_port
+from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
@@ -487,10 +489,6 @@ async def run(options: argparse.Namespace) -> int:
 def kind_of(options: argparse.Namespace) -> str:
     """Which of the four runs this is, as the option that asks for it."""
     return next((f"-{name}" for name in ("store", "holders", "calm") if getattr(options, name)), "")
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
 
 
 def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found: Found, costs: Costs) -> str:

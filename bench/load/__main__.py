@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load.plot import plot
+from tests.support.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 
@@ -44,12 +44,6 @@ RUNGS = (1, 10, 20, 40, 60, 80, 100, 120, 150, 180, 220)
 SLOPE_MIB = 0.1
 """Growth per minute that is noise of the allocator: a leak of one KiB for each connection would be 1.2."""
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> tuple[float, float]:

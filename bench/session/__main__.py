@@ -31,7 +31,9 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.support.stack import ROOT, Stack, children, free_port
+from bench.statistics import percentile
+from tests.support.ports import free_port
+from tests.support.stack import ROOT, Stack, children
 from tests.support.stranger import FRAME, Line, Person
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
@@ -64,7 +66,7 @@ class Measured:
     wall_s: float = 0.0
 
     def percentile_ms(self, share: float) -> float:
-        return float(np.percentile(self.latencies, share * 100)) * 1e3
+        return percentile(self.latencies, share) * 1e3
 
 
 def resident_mb(pid: int) -> float:

@@ -10,22 +10,16 @@ the graphics card, or of the software renderer in its place, is not included.
 from __future__ import annotations
 
 import argparse
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from playwright.sync_api import sync_playwright
 
 from tests.support.person import CHROMIUM, FLAGS, WEB
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.ports import free_port
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any, Self
 import httpx
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 START_S = 600.0
 """Long, because a first start compiles the kernels."""
@@ -29,12 +29,6 @@ START_S = 600.0
 POLL_S = 0.05
 
 INHERITED = ("PATH", "PYTHONPATH", "HOME", "NUMBA_CACHE_DIR", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def children(pid: int) -> list[int]:

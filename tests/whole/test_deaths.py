@@ -11,7 +11,8 @@ import secrets
 import signal
 from pathlib import Path
 
-from tests.support.stack import Process, Stack, children, free_port, until
+from tests.support.ports import free_port
+from tests.support.stack import Process, Stack, children, until
 from tests.support.stranger import Person
 from tests.support.witness import Witness, asked, keys_of, running, sessions, store_of, verified
 from tussle.lobby.settings import Settings

@@ -13,14 +13,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support.ports import free_port
 from tussle.lobby.store.embedded import find_binary
 from tussle.lobby.store.store import Store
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

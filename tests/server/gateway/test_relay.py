@@ -18,7 +18,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.stack import Process, Stack, free_port
+from tests.support.ports import free_port
+from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client

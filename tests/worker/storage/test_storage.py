@@ -18,8 +18,8 @@ import duckdb
 import httpx
 import pytest
 
+from tests.support.ports import free_port
 from tests.support.stack import Stack
-from tests.worker.conftest import free_port
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.ids import new_server_id
 from tussle.lobby.seating import Seating
