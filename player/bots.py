@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import (
     AuthError,
     ClientError,
@@ -28,7 +29,6 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
-from tussle.player.backoff import Backoff
 from tussle.player.client import Client, Join
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected

@@ -28,9 +28,9 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
-from tussle.player.backoff import Backoff
 from tussle.player.transcript import (
     Acknowledged,
     Delivered,

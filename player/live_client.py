@@ -25,6 +25,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.addresses import socket_address
+from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode
 from tussle.lobby.wire.live import (
     Batches,
@@ -45,7 +46,6 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import SensorInfo
-from tussle.player.backoff import Backoff
 from tussle.player.connection import is_loopback
 from tussle.player.transcript import Disconnected
 

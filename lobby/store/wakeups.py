@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
+from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import StoreError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.store.store import Link, Store
@@ -27,7 +29,8 @@ RECONNECTED = ""
 
 PING_S = 5.0
 SUBSCRIBE_S = 5.0
-BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+RETRY_BASE_S = 0.05
+RETRY_CAP_S = 1.0
 HINTS_KEPT = 10_000
 
 
@@ -98,7 +101,7 @@ class Wakeups:
         self._something.set()
 
     async def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(random.Random(), base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
         first = True
         while True:
             try:
@@ -110,7 +113,7 @@ class Wakeups:
                     if not first:
                         self._hint(RECONNECTED, "")
                     first = False
-                    failures = 0
+                    backoff.reset()
                     await self._listen(link)
                 finally:
                     self._link = None
@@ -118,11 +121,10 @@ class Wakeups:
                         confirmed.clear()
                     await link.close()
             except StoreError as error:
-                if not failures:
+                if not backoff.attempts:
                     log.warning("hints_interrupted", error=error.message)
                 first = False
-                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
+                await asyncio.sleep(backoff.next_s())
 
     async def _listen(self, link: Link) -> None:
         pinged = False

@@ -14,7 +14,6 @@ from tussle.lobby.errors import CloseCode, NotFound, RateLimited, Refused
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame, encode_topology
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, encode
 from tussle.player import connection as module
-from tussle.player.backoff import Backoff
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected
 
@@ -364,15 +363,3 @@ async def test_cancelling_the_owner_ends_the_connection(stage: Stage) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"session-connection"})
-
-
-def test_backoff_grows_is_jittered_and_bounded() -> None:
-    """Each delay lies between half its ceiling and its ceiling; the ceiling doubles up to the cap."""
-    backoff = Backoff(random.Random(3), base_s=0.1, cap_s=1.0)
-    ceilings = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
-    delays = [backoff.next_s() for _ in ceilings]
-    assert all(ceiling / 2 <= delay <= ceiling for delay, ceiling in zip(delays, ceilings, strict=True))
-    assert len(set(delays)) == len(delays)
-    backoff.reset()
-    assert backoff.next_s() <= 0.1
-    assert backoff.next_s(at_least_s=3.0) >= 3.0

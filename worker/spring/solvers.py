@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
@@ -35,7 +37,8 @@ log = get_logger("worker.spring")
 RUN_TTL_S = 604_800
 """A run without a step for a week is forgotten. Its entries should be trimmed by then."""
 
-RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+RETRY_BASE_S = 0.05
+RETRY_CAP_S = 1.0
 
 UP_MS = 3000
 """Lifetime of the key that says that a solver is up; the solver renews it three times in this time."""
@@ -99,7 +102,7 @@ class StreamSolver:
             await asyncio.sleep(UP_MS / 3000)
 
     async def _solve(self) -> None:
-        failures = 0
+        backoff = Backoff(random.Random(), base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
         ensured = False
         worked = time.monotonic()
         while not self._stopping.is_set() and not self._idle(worked):
@@ -111,13 +114,11 @@ class StreamSolver:
                 while entries:
                     worked = time.monotonic()
                     entries = await self._step_all(entries)
-                failures = 0
+                backoff.reset()
             except StoreError as error:
-                if not failures:
+                if not backoff.attempts:
                     log.warning("store_waiting", solver=self._name, error=error.message)
-                pause = RETRY_S[min(failures, len(RETRY_S) - 1)]
-                failures += 1
-                await wait_for_stop(self._stopping, pause)
+                await wait_for_stop(self._stopping, backoff.next_s())
 
     async def _read(self) -> list[Entry]:
         """Return claimed entries if a claim is due and finds some, else new entries."""
