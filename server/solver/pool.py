@@ -106,12 +106,13 @@ class Solver:
         finally:
             remote.close()
         reader, writer = await asyncio.open_connection(sock=local, limit=MAX_FRAME)
-        self._process = _Process(process, reader, writer)
-        self._reading = asyncio.create_task(self._read(self._process), name=f"solver-{self.index}")
+        started = _Process(process, reader, writer)
+        self._process = started
+        self._reading = asyncio.create_task(self._read(started), name=f"solver-{self.index}")
         try:
             await self._call("ready", b"", timeout_s=START_TIMEOUT_S)
         except SolverFailed as error:
-            await self._discard(self._process)
+            await self._discard(started)  # the reader may have cleared self._process
             raise SolverFailed(error.message, code="solver_lost") from None  # no world had a part in it
         self.running = True
         log.debug("solver_started", solver=self.index, pid=process.pid)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -58,6 +59,21 @@ async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
         advance, _ = await solver.step_world(session, [], 16)
         hashes += advance.hashes
     return hashes
+
+
+async def test_a_process_that_dies_while_it_starts_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start raises SolverFailed ``solver_lost`` and nothing runs. The pool reports that no process could start."""
+    monkeypatch.setattr("tussle.server.solver.pool.module_command", lambda *_: [sys.executable, "-c", ""])
+    solver = Solver(0, timeout_s=5.0)
+    with pytest.raises(SolverFailed) as failed:
+        await solver.start()
+    assert failed.value.reason == "solver_lost"
+    assert (solver.running, solver.pid) == (False, None)
+    await solver.close()
+    pool = Pool(2, timeout_s=5.0)
+    with pytest.raises(SolverFailed, match="no solver process could start"):
+        await pool.start()
+    await pool.close()
 
 
 async def test_two_processes_compute_the_same(pool: Pool) -> None:
