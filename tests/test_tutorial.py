@@ -61,7 +61,7 @@ async def test_the_public_api_of_modes_loads_no_solver(module: str) -> None:
 @pytest.mark.timeout(600)  # a cold cache compiles the solver first
 async def test_the_mode_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     """The script of section 7: two runs agree, nothing intersects, the sharp bot beats the random bot."""
-    modes, script = write("putt.py", tmp_path), write("try_putt.py", tmp_path)
+    modes, script = write("putt.py", tmp_path), write("play.py", tmp_path)
     output = await run_python(script, MODES=str(modes), PYTHONPATH=str(ROOT))
     assert re.fullmatch(r"\d+ ticks; winner: 0 distances: \[.*\]\n", output), output
 

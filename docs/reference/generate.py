@@ -1,4 +1,4 @@
-"""``python docs/reference/generate.py``: write docs/reference/settings.md from Settings. A test holds it current."""
+"""``python docs/reference/generate.py`` writes docs/reference/settings.md from Settings; a test compares the two."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ used stops the process with one line that names it. Written by docs/reference/ge
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the text of the page."""
     rows = []
     for item in fields(Settings):
         meta = item.metadata
