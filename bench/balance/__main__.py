@@ -1,9 +1,9 @@
-"""The duel's balance and cost on the real solver, as a table like that of the rules' study.
+"""The duel's balance and cost on the real solver, as a table.
 
     python -m bench.balance [--pairs 8] [--processes 1] [--out bench/balance/results.md]
 
-Every body meets every other, sides alternating, played by equal aimers; then skills against one another, four
-and six seats, and the contact check after every tick of a sample. All duels follow from seeds: a second run repeats
+Every body plays every other one, sides alternating, with equal aimers. Then skills play one another, and four or six
+seats play. A sample has the contact check after every tick. All duels are determined by seeds: a second run repeats
 them. Intervals are 95 %. Costs are CPU time of one core of this machine.
 """
 
@@ -42,7 +42,7 @@ Job = tuple[tuple[str, ...], tuple[str, ...], int, bool]
 
 @dataclass(slots=True)
 class Course:
-    """What one duel came to. ``lead``: shares of health after each turn; ``proofs``: states that were checked."""
+    """The outcome of one duel. ``lead``: shares of health after each turn; ``checked``: states that were checked."""
 
     bodies: tuple[str, ...]
     winner: int | None
@@ -51,8 +51,8 @@ class Course:
     seconds: float
     unconverged: int
     looks: int = 0
-    proofs: int = 0
-    broken_proofs: int = 0
+    checked: int = 0
+    failed_checks: int = 0
     turn_seconds: list[float] = field(default_factory=list)
     hits: list[float] = field(default_factory=list)
     blows: list[tuple[str, float]] = field(default_factory=list)
@@ -65,10 +65,10 @@ def play(
     skills: Sequence[str],
     seed: int,
     *,
-    prove: bool = False,
+    check: bool = False,
     look: Callable[[Simulation], Look] | None = None,
 ) -> Course:
-    """One duel between bots; ``prove`` checks contact after every tick (the time for it is not counted)."""
+    """Play one duel between bots. ``check`` checks contact after every tick; the time for it is not counted."""
     seats = tuple(
         Seat(seat, f"p{seat}", f"n{seat}", "bot", skill, body)
         for seat, (body, skill) in enumerate(zip(bodies, skills, strict=True))
@@ -92,11 +92,11 @@ def play(
             action = decide(brief, seat, skills[seat], peek, stream(seed, advance.turn, seat))
             course.looks += action.candidates
             inputs = [Input(seat, action.kind, advance.turn + 1, action.d)]
-        advance = simulation.advance(inputs, 1 if prove else 300)
-        if prove:
+        advance = simulation.advance(inputs, 1 if check else 300)
+        if check:
             paused = time.thread_time()
-            course.proofs += 1
-            course.broken_proofs += not simulation.check_contact().passed
+            course.checked += 1
+            course.failed_checks += not simulation.check_contact().passed
             outside += time.thread_time() - paused
         course.ticks += advance.ticks_run
         course.unconverged += advance.unconverged
@@ -121,9 +121,9 @@ def _read(course: Course, events: Iterable[tuple[int, str, dict[str, Any]]]) -> 
 
 
 def _play(job: Job) -> Course:
-    bodies, skills, seed, prove = job
+    bodies, skills, seed, check = job
     planning = any(skill.startswith("planner") for skill in skills)
-    return play(bodies, skills, seed, prove=prove, look=_looking if planning else None)
+    return play(bodies, skills, seed, check=check, look=_looking if planning else None)
 
 
 def _looking(simulation: Simulation) -> Look:
@@ -136,7 +136,7 @@ Runner = Callable[[list[Job]], list[Course]]
 
 
 def share(hits: int, count: int) -> str:
-    """A percentage with its 95 % interval (Agresti and Coull)."""
+    """Return a percentage with its 95 % interval (Agresti and Coull)."""
     if not count:
         return "-"
     p = (hits + 2) / (count + 4)
@@ -147,19 +147,19 @@ def quantiles(values: Sequence[float], points: Sequence[float], digits: int = 0)
     return " / ".join(f"{np.percentile(values, point):.{digits}f}" for point in points)
 
 
-def drawn(count: int, seats: int, skills: Sequence[str], seed: int, *, prove: bool = False) -> list[Job]:
-    """Duels of distinct bodies drawn at random; the skills change seats from duel to duel."""
+def drawn(count: int, seats: int, skills: Sequence[str], seed: int, *, check: bool = False) -> list[Job]:
+    """Draw duels of distinct random bodies; the skills change seats from duel to duel."""
     rng = np.random.default_rng(seed)
     jobs: list[Job] = []
     for number in range(count):
         bodies = tuple(IDS[index] for index in rng.choice(len(IDS), seats, replace=False))
         turned = tuple(skills[(seat + number) % len(skills)] for seat in range(seats))
-        jobs.append((bodies, turned, 1000 * seed + number, prove))
+        jobs.append((bodies, turned, 1000 * seed + number, check))
     return jobs
 
 
 def round_robin(run: Runner, rounds: int) -> list[str]:
-    """Every pair ``rounds`` times, sides alternating, aimers of sigma 5."""
+    """Play every pair ``rounds`` times, sides alternating, with aimers of sigma 5; return rows and body table."""
     jobs: list[Job] = []
     for number, (a, b) in enumerate(itertools.combinations(IDS, 2)):
         for leg in range(rounds):
@@ -188,7 +188,7 @@ def round_robin(run: Runner, rounds: int) -> list[str]:
         f"| draws | {len(courses)} | {len(courses) - len(decided)} |",
         f"| ring-outs, breaks per duel | {len(courses)} | {outs.count('fallen') / len(courses):.2f}, "
         f"{outs.count('broken') / len(courses):.2f} |",
-        f"| comebacks (winner once 15 points or more behind) | {len(decided)} | {share(comebacks, len(decided))} |",
+        f"| comebacks (the winner was 15 points or more behind) | {len(decided)} | {share(comebacks, len(decided))} |",
         f"| turns that hit another | {all_turns} | {share(len(hits), all_turns)} |",
         f"| damage of a hitting turn, median / p95 / max | {len(hits)} | {quantiles(hits, (50, 95, 100))} |",
         f"| blows whose credit bound bites (below 90 %; below 50 %) | {len(blows)} | "
@@ -221,7 +221,7 @@ def _cost(seats: str, courses: Sequence[Course]) -> str:
 
 
 def many_seats(run: Runner, seats: int, count: int) -> list[str]:
-    """Duels of more than two equal aimers."""
+    """Play duels of more than two equal aimers."""
     courses = run(drawn(count, seats, ["good"], 20 + seats))
     decided = [course for course in courses if course.winner is not None]
     first = sum(course.winner == 0 for course in decided)
@@ -236,25 +236,25 @@ def many_seats(run: Runner, seats: int, count: int) -> list[str]:
 
 
 def against(run: Runner, one: str, other: str, count: int, seed: int) -> str:
-    """How often skill ``one`` beats skill ``other``."""
+    """Return the row of how often skill ``one`` beats skill ``other``."""
     courses = run(drawn(count, 2, [one, other], seed))
     decided = [(number, course) for number, course in enumerate(courses) if course.winner is not None]
     wins = sum(course.winner == number % 2 for number, course in decided)
     return f"| {one} against {other} | {len(decided)} | {share(wins, len(decided))} |"
 
 
-def proven(run: Runner, count: int) -> str:
-    """The contact check after every tick."""
-    courses = run(drawn(count, 2, ["good"], 31, prove=True) + drawn(count // 3, 4, ["good"], 32, prove=True))
-    states = sum(course.proofs for course in courses)
+def check_states(run: Runner, count: int) -> str:
+    """Check contact after every tick of a sample of duels."""
+    courses = run(drawn(count, 2, ["good"], 31, check=True) + drawn(count // 3, 4, ["good"], 32, check=True))
+    states = sum(course.checked for course in courses)
     return (
         f"| states that fail the contact check, every tick of {len(courses)} duels | {states} | "
-        f"{sum(course.broken_proofs for course in courses)} |"
+        f"{sum(course.failed_checks for course in courses)} |"
     )
 
 
 def main() -> None:
-    """Play, print, and write the table."""
+    """Play, print and write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -279,7 +279,7 @@ def main() -> None:
         rows.append(against(run, "good", "novice", options.sample, 42))
         for looks, count in ((4, options.sample // 2), (12, options.sample // 2)):
             rows.append(against(run, f"planner:{looks}", "good", count, 43 + looks))
-        rows.append(proven(run, max(3, options.sample // 5)))
+        rows.append(check_states(run, max(3, options.sample // 5)))
         took = time.perf_counter() - began
     lines = [
         "# Balance of the duel",

@@ -1,18 +1,18 @@
 """``python -m bench.chaos [--seconds 60] [--duels 4] [--seed 1] [--store]``: play under kill -9, SIGSTOP and restarts.
 
-Real processes on loopback: servers, solvers, workers, and bots in this process that remember every acknowledgement.
-A seeded hand kills, stops and restarts them, bounded in time; with --store the store too, half way through; with
---holders it only kills servers, for a percentile of the recovery; with --calm it rests, and what the journal and the
-checkpoints cost is measured alone. Afterwards, for every session that was begun:
+Real processes on loopback: servers, solvers and workers. The bots run in this process and record every acknowledgement.
+A seeded generator kills, stops and restarts processes; with --store also the store, half way through. With --holders it
+only kills servers, to measure the recovery. With --calm it kills nothing, to measure the cost of journal and
+checkpoints. Afterwards it checks every session that was started:
 
-    it ended, or it runs                          its events have no gap, each turn was announced once
-    every acknowledged input is in the record once, at the acknowledged tick
-    re-simulated alone, every recorded tick has the same hash, and contact is proven
-    after their expiry no key of a session is left, and no process of ours
+    it ended or runs                              its events have no gap, each turn was announced once
+    every acknowledged input is in the archive once, at the acknowledged tick
+    re-simulated from the archive, every tick has the same hash and passes the contact check
+    after the expiry no key of a session remains, and no process
 
 Targets: from kill -9 of a holder to the next frame at a member p95 < 3 s with a lease of 1 s; journal and checkpoints
 < 5 % of a step and < 1 ms p50 added to an input. Prints a report and, with --write, bench/chaos/results.md
-(chaos-store.md, chaos-holders.md, chaos-calm.md). Exit code 1 when a promise is broken; the times decide nothing.
+(store.md, holders.md, calm.md). Exit code 1 when a guarantee is broken; times do not affect it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from tussle.server.simulation.simulation import Input
 RESULTS = Path(__file__).parent
 LEASE_MS = 1000
 STEP_S = 1 / 60
-"""A duel's step, in simulated and, at speed 1, in real time."""
+"""The period of a duel's step [s], in simulated and, at speed 1, in real time."""
 
 SCRAPE_S = 1.0
 EXPIRY_S = 20
@@ -68,7 +68,7 @@ TURN_S = 3.0
 
 @dataclass
 class Account:
-    """What the bots saw."""
+    """What the bots received."""
 
     acknowledged: list[tuple[str, int, int, int]] = field(default_factory=list)  # session, seat, id, tick
     events: dict[str, dict[int, Event]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Account:
     )  # (session, v) -> s without a holder
     killed: dict[str, tuple[float, int]] = field(
         default_factory=dict
-    )  # session -> when its holder was, epoch then
+    )  # session -> time of its holder's death, epoch
     blind: dict[tuple[str, int, int], float] = field(
         default_factory=dict
     )  # session, epoch, seat -> s to a frame
@@ -101,13 +101,13 @@ class Account:
             self.recoveries[session, event.v] = event.d["gap_ms"] / 1000
 
     def saw(self, session: str, seat: int, epoch: int) -> None:
-        """A member was shown a frame."""
+        """Record that a member received a frame."""
         at, before = self.killed.get(session, (0.0, epoch))
         if epoch > before:
             self.blind.setdefault((session, before, seat), time.monotonic() - at)
 
     def first_sights(self) -> list[float]:
-        """For each session and kill, the time to the first frame that anybody saw [s]."""
+        """Return, for each session and kill, the time to the first frame at any member [s]."""
         first: dict[tuple[str, int], float] = {}
         for (session, epoch, _), seconds in self.blind.items():
             first[session, epoch] = min(seconds, first.get((session, epoch), seconds))
@@ -115,14 +115,14 @@ class Account:
 
 
 class Costs:
-    """What the servers measure of themselves, also those that are killed: their newest words, added up."""
+    """Sums the metrics of all servers; a killed server counts with its last sample."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._samples: dict[int, dict[str, dict[str, float]]] = {}
 
     async def keep(self) -> None:
-        """Ask every server every second, until cancelled."""
+        """Read the metrics of every server every second, until cancelled."""
         async with httpx.AsyncClient(trust_env=False, timeout=2.0) as http:
             while True:
                 for server in self._stack.servers:
@@ -134,7 +134,7 @@ class Costs:
         return sum(sum(sample.get(name, {}).values()) for sample in self._samples.values())
 
     def p50(self, name: str) -> float:
-        """The median of a histogram [s], between its bounds in proportion."""
+        """Return the median of a histogram [s], interpolated between its bounds."""
         counts: Counter[float] = Counter()
         for sample in self._samples.values():
             for bound, count in sample.get(f"{name}_bucket", {}).items():
@@ -149,7 +149,7 @@ class Costs:
 
 
 def samples(text: str) -> dict[str, dict[str, float]]:
-    """Sample -> its bucket's bound or its labels -> value."""
+    """Parse metrics: sample -> bucket bound or labels -> value."""
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -160,16 +160,16 @@ def samples(text: str) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class Found:
-    """What the check found in the store and in the archive."""
+    """Result of the check of store and archive."""
 
     statuses: Counter[str]
     compared: int
-    proofs: int
+    checks: int
     missing: int
 
 
 class Chaos:
-    """The processes and the hand."""
+    """The processes, and the actions that disturb them."""
 
     def __init__(self, stack: Stack, store: EmbeddedStore, account: Account, rng: random.Random) -> None:
         self.stack = stack
@@ -220,7 +220,7 @@ class Chaos:
         await self._replace()
 
     async def _held_by(self, server: Process) -> dict[str, int]:
-        """The sessions that a server holds, and their epochs."""
+        """Return the sessions that a server holds, and their epochs."""
         store = await Store.connect(self.store.url, self.stack.realm)
         try:
             async with httpx.AsyncClient(trust_env=False, timeout=2.0) as http:
@@ -232,7 +232,7 @@ class Chaos:
                     held[session] = int(epoch)
             return held
         except (httpx.HTTPError, LobbyError):
-            return {}  # it cannot say: none of its sessions is timed
+            return {}  # it does not answer: none of its sessions is measured
         finally:
             await store.close()
 
@@ -266,13 +266,13 @@ class Chaos:
 
 
 def children(pid: int) -> list[int]:
-    """The solver processes of a server."""
+    """Return the solver processes of a server."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
 
 
 async def play(number: int, chaos: Chaos, account: Account, until: float, skills: list[str]) -> None:
-    """One bot: finds duels and plays them until the time is over, then its last to the end."""
+    """Run one bot: find and play duels until ``until``, then finish the last one."""
     rng = random.Random(f"{chaos.rng.random()}:{number}")
     token: str | None = None
     while time.monotonic() < until:
@@ -282,7 +282,7 @@ async def play(number: int, chaos: Chaos, account: Account, until: float, skills
                     token = (await client.login(kind="bot")).token
                 try:
                     join = await client.find(mode="duel", size=2)
-                except Conflict:  # in a session still: come back to it
+                except Conflict:  # still in a session: rejoin it
                     session = (await client.whoami()).session
                     if not session:
                         continue
@@ -306,7 +306,7 @@ async def play(number: int, chaos: Chaos, account: Account, until: float, skills
 
 
 async def play_one(client: Client, join: object, account: Account, skill: str) -> None:
-    """One duel, from hello to the end. Every acknowledgement is remembered."""
+    """Play one duel from hello to the end, and record every acknowledgement."""
     mode = get_mode("duel")
     async with client.connect(join, give_up_s=40.0) as connection:  # type: ignore[arg-type]
         session = connection.session
@@ -349,11 +349,11 @@ def number_of(session: str) -> int:
 
 
 async def check(url: str, realm: str, archive: Archive, account: Account) -> Found:
-    """Hold what happened against what was promised."""
+    """Compare store and archive with what the bots received. Adds each difference to ``account.problems``."""
     store = await Store.connect(url, realm)
     keys = Keys(realm)
     statuses: Counter[str] = Counter()
-    compared = proofs = missing = again = 0
+    compared = checks = missing = again = 0
     acknowledged: dict[str, list[tuple[int, int, int]]] = {}
     for session, seat, command, tick in account.acknowledged:
         acknowledged.setdefault(session, []).append((seat, command, tick))
@@ -372,13 +372,13 @@ async def check(url: str, realm: str, archive: Archive, account: Account) -> Fou
             record = load_record(archive, session)
             verdict = await asyncio.to_thread(verify, record)
             compared += verdict.compared
-            proofs += verdict.proofs
+            checks += verdict.proofs
             if not verdict.holds:
                 account.problems.append(
                     f"{session}: diverged {verdict.diverged}, conflict {verdict.conflict}, {verdict.broken}"
                 )
             recorded = {(tick, one.seat, one.id) for tick, given in record.inputs.items() for one in given}
-            if not record.ended:  # the archive is behind; what it does not have yet is in the journal
+            if not record.ended:  # the archive lags; the newest inputs are in the journal only
                 for entry, flat in await store.call("XRANGE", keys.journal(session), "-", "+"):
                     one = msgspec.json.decode(flat[1], type=Input)
                     recorded.add((int(entry.partition("-")[0]), one.seat, one.id))
@@ -396,11 +396,11 @@ async def check(url: str, realm: str, archive: Archive, account: Account) -> Fou
         account.problems.append(f"{missing} acknowledged inputs are not in the record")
     if again:
         account.problems.append(f"{again} acknowledged inputs are in the record twice")
-    return Found(statuses, compared, proofs, missing)
+    return Found(statuses, compared, checks, missing)
 
 
 async def leaked(url: str, realm: str, until_s: float) -> list[str]:
-    """Keys of sessions that are still there after their time."""
+    """Return the keys of sessions that remain after their expiry."""
     store = await Store.connect(url, realm)
     deadline = time.monotonic() + until_s
     try:
@@ -426,7 +426,7 @@ async def run(options: argparse.Namespace) -> int:
     realm = f"chaos-{secrets.token_hex(3)}"
     account = Account()
     with tempfile.TemporaryDirectory(prefix="tussle-chaos-") as folder:
-        # A port of its own, so that it comes back where it was.
+        # A fixed port, so that the store restarts at the same address.
         store = EmbeddedStore(
             Settings.read({"STORE_FSYNC": options.fsync, "DATA_DIR": folder}), port=free_port()
         )
@@ -459,7 +459,7 @@ async def run(options: argparse.Namespace) -> int:
                         await chaos.act_on_a_holder()
                     elif not options.calm:
                         await chaos.act()
-                chaos.say("the hand rests; the bots play their last duels to the end")
+                chaos.say("no more kills; the bots finish their last duels")
                 _, late = await asyncio.wait(bots, timeout=90)
                 asking.cancel()
                 await asyncio.wait([asking])
@@ -487,7 +487,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def kind_of(options: argparse.Namespace) -> str:
-    """Which of the four runs this is, as the option that asks for it."""
+    """Return the option of this run, or an empty string."""
     return next((f"-{name}" for name in ("store", "holders", "calm") if getattr(options, name)), "")
 
 
@@ -504,11 +504,11 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
         ("done to it", done or "nothing"),
         ("sessions", statuses),
         ("acknowledged inputs", f"{len(account.acknowledged)}, lost {found.missing}"),
-        ("ticks re-simulated alone and compared", f"{found.compared}, contact proofs {found.proofs}"),
+        ("ticks re-simulated alone and compared", f"{found.compared}, contact checks {found.checks}"),
         ("recoveries: nobody held the session", spread(list(account.recoveries.values()))),
         ("kill -9 of the holder to the next frame, at the first member", spread(account.first_sights())),
         ("the same, at each member", spread(list(account.blind.values()))),
-        *([] if options.store else cost_rows(costs)),  # there they would be the waits for the store
+        *([] if options.store else cost_rows(costs)),  # with --store they would include waits for the store
         ("connections given up", str(len(account.given_up))),
         ("broken promises", str(len(account.problems))),
     ]
@@ -528,7 +528,7 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
 
 
 def cost_rows(costs: Costs) -> list[tuple[str, str]]:
-    """What durability costs, as the servers measured it: per step, and per input."""
+    """Return the rows of the cost of durability, as the servers measured it: per step and per input."""
     ticks = costs.total("tussle_ticks_total")
     if not ticks:
         return [("cost of durability", "no step was measured")]
@@ -540,7 +540,7 @@ def cost_rows(costs: Costs) -> list[tuple[str, str]]:
         ("a step: period / solver", f"{STEP_S * 1e3:.1f} / {solver * 1e3:.2f} ms, over {ticks:.0f} steps"),
         ("journal, per step", f"{journal * 1e3:.3f} ms, {journal / STEP_S:.1%} of the period"),
         (
-            "checkpoints with proof and archive, per step",
+            "checkpoints with contact check and archive, per step",
             f"{checkpoint * 1e3:.3f} ms, {checkpoint / STEP_S:.1%} of the period",
         ),
         ("both together", f"{(journal + checkpoint) / STEP_S:.1%} of a step's period"),
@@ -552,7 +552,7 @@ def cost_rows(costs: Costs) -> list[tuple[str, str]]:
 
 
 def spread(seconds: list[float]) -> str:
-    """How often, and how long; a percentile only of enough."""
+    """Format count, median, p95 (of at least 20 values) and maximum."""
     if not seconds:
         return "none"
     p95 = f"p95 {percentile(seconds, 0.95):.2f} s" if len(seconds) >= 20 else "too few for a p95"
@@ -570,8 +570,8 @@ def main() -> int:
     parser.add_argument("--fsync", choices=["always", "everysec"], default="always")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--store", action="store_true", help="also kill the store, half way through")
-    kinds.add_argument("--holders", action="store_true", help="only kill servers: how long recovery takes")
-    kinds.add_argument("--calm", action="store_true", help="do nothing to them: what durability costs")
+    kinds.add_argument("--holders", action="store_true", help="only kill servers: measure the recovery")
+    kinds.add_argument("--calm", action="store_true", help="kill nothing: measure the cost of durability")
     parser.add_argument("--write", action="store_true", help="write the table beside this program")
     options = parser.parse_args()
     return asyncio.run(run(options))

@@ -1,15 +1,14 @@
-"""What the gateway costs, and how much a server carries: real clients over real sockets.
+"""The cost of the gateway and the capacity of a server, with real clients over real sockets.
 
-    python -m bench.load peers     CPU per delivered message, beside Colyseus where Node and its packages are
+    python -m bench.load peers     CPU per delivered message, compared with Colyseus if it is installed
     python -m bench.load ladder    the gateway: sessions x clients until the p99 of input to frame passes 50 ms; memory
-    python -m bench.load whole     whole servers, store and solvers too: duels x observers until the same
-    python -m bench.load soak      ten minutes of members who come, act and go; the slope of the server's memory
+    python -m bench.load whole     whole servers with store and solvers: duels x observers until the same limit
+    python -m bench.load soak      ten minutes of clients that connect, act and leave; the slope of the server's memory
 
 The server that is measured runs alone in its process (bench/load/gateway.py: the real gateway, validation and metrics
 on, synthetic sessions; bench/load/whole.py: `python -m server`); the clients run in another (bench/load/clients.py),
 the same for every server. CPU is user and system time of the server's process, all threads. Peers alternate, so that
-a busy machine is busy for all of them. Colyseus: `npm install`
-in a copy of bench/load/colyseus, then --colyseus FOLDER.
+other load affects all of them. Colyseus: `npm install` in a copy of bench/load/colyseus, then --colyseus FOLDER.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ FRAME_HZ = 30.0
 INPUT_HZ = 10.0
 LIMIT_MS = 50.0
 TARGETS = (0.8, 1.0)
-"""CPU per delivered message in terms of Colyseus': broadcast only, and with inputs."""
+"""Targets: CPU per delivered message relative to Colyseus, for broadcast only and with inputs."""
 RUNGS = (1, 10, 20, 40, 60, 80, 100, 120, 150, 180, 220)
 SLOPE_MIB = 0.1
-"""Growth per minute that is noise of the allocator: a leak of one KiB for each connection would be 1.2."""
+"""Growth per minute that counts as allocator noise; a leak of 1 KiB per connection would be 1.2."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -77,7 +76,7 @@ class Seen:
 async def running(
     kind: str, sessions: int, seats: int, folder: Path | None
 ) -> AsyncIterator[tuple[int, int]]:
-    """A server under test: its process id and port. It is killed in the end."""
+    """Run a server under test; yield its process id and port. It is killed at the end."""
     port = free_port()
     wanted = {"PORT": port, "ROOMS": sessions, "SEATS": seats, "HZ": FRAME_HZ, "FRAME": FRAME_BYTES}
     environ = {**os.environ, **{name: str(value) for name, value in wanted.items()}, "NODE_ENV": "production"}
@@ -133,8 +132,8 @@ async def measure(
 async def driven(
     job: dict[str, Any], ready: Callable[[], None] = lambda: None
 ) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
-    """The clients of a job, connected (then ``ready`` is called) and warm; what they saw when its seconds are over.
-    They end with the block."""
+    """Connect and warm up the clients of a job, calling ``ready`` once connected. Yields a function that waits for
+    the end of the measurement and returns its result. The clients end with the block."""
     clients = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.load.clients",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
@@ -163,7 +162,7 @@ async def driven(
 
 
 async def peers(options: argparse.Namespace) -> str:
-    """Both workloads of the design, each server several times, in turns."""
+    """Measure both workloads, each server several times, alternating."""
     kinds = ["tussle"]
     if options.colyseus and shutil.which("node"):
         kinds.append("colyseus")
@@ -217,7 +216,7 @@ async def peers(options: argparse.Namespace) -> str:
             "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
-            "What costs it: a frame and an input, and both at the full 12,000 frames and 4,000 inputs a second"
+            "The cost of a frame, of an input, and of both at the full 12,000 frames and 4,000 inputs a second"
             " (a machine that is busy with other work delivers fewer frames for the same inputs):",
             "",
             "| server | one frame [us] | one input [us] | both, per frame [us] |",
@@ -228,7 +227,7 @@ async def peers(options: argparse.Namespace) -> str:
 
 
 async def versions(folder: Path | None) -> str:
-    """Which Node and Colyseus the peer is."""
+    """Return the versions of Node and Colyseus."""
     if folder is None or shutil.which("node") is None:
         return ""
     asked = await asyncio.create_subprocess_exec("node", "--version", stdout=asyncio.subprocess.PIPE)
@@ -238,7 +237,7 @@ async def versions(folder: Path | None) -> str:
 
 
 async def ladder(options: argparse.Namespace) -> str:
-    """More and more sessions of ten, until the answer is late."""
+    """Measure increasing numbers of sessions of ten clients, until the p99 exceeds its limit."""
     rows, late, middle = [], [], []
     first: Seen | None = None
     for sessions in RUNGS:
@@ -270,21 +269,21 @@ async def ladder(options: argparse.Namespace) -> str:
             "|---|---|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
-            "Memory per session is that of its audience and core alone, empty, less the first rung's; what a session "
-            "of a whole server takes, load-whole.md has.",
+            "Memory per session is that of its audience and core only, empty, less the first rung's; "
+            "bench/load/whole.md has the memory of a session of a whole server.",
         ]
     )
 
 
 async def whole(options: argparse.Namespace) -> str:
-    """Real servers with store, solvers, journal and proofs: more and more duels, until the answer is late."""
+    """Measure whole servers with increasing numbers of duels, until the p99 exceeds its limit."""
     from bench.load import whole as load_whole
 
     return await load_whole.ladder(options, say)
 
 
 async def soak(options: argparse.Namespace) -> str:
-    """Clients come, act and go, again and again, against one server; its memory must not grow."""
+    """Connect, act and disconnect repeatedly against one server, whose memory must not grow."""
     seats, sessions = 10, 20
     rows: list[tuple[float, float, int]] = []
     async with running("tussle", sessions, seats, None) as (pid, port):
@@ -311,8 +310,8 @@ async def soak(options: argparse.Namespace) -> str:
     table = [f"| {at:.0f} | {size:.1f} | {lost} |" for at, size, lost in rows[:: max(1, len(rows) // 12)]]
     return "\n".join(
         [
-            f"{len(rows)} rounds of {sessions * seats} connections that come, "
-            f"send {INPUT_HZ:g} inputs a second each, and go without a word.",
+            f"{len(rows)} rounds of {sessions * seats} connections that open, "
+            f"send {INPUT_HZ:g} inputs a second each, and are aborted.",
             f"Resident memory after the first quarter: {slope * 1024:+.0f} KiB a minute (least squares), "
             f"{grown * 1024:+.0f} B for each connection that came and went. "
             f"Less than {SLOPE_MIB * 1024:.0f} KiB a minute counts as flat: {flat}. Lost: {lost}.",
@@ -343,7 +342,7 @@ def main() -> None:
     parser.add_argument(
         "--colyseus", type=Path, help="a copy of bench/load/colyseus with its packages installed"
     )
-    parser.add_argument("--save", action="store_true", help="write bench/load/WHAT.md")
+    parser.add_argument("--save", action="store_true", help="write the table beside this program")
     options = parser.parse_args()
     before = os.getloadavg()[0]
     text = asyncio.run(

@@ -1,12 +1,12 @@
-"""Many WebSocket clients in one process, cheaply: the same ones against every server that bench/load measures.
+"""Many cheap WebSocket clients in one process, the same for every server that bench/load measures.
 
     stdin:  one line of JSON (Job), later the line "go"
-    stdout: "ready" when all are connected and see frames, then one line of JSON with what was seen
+    stdout: "ready" when all are connected and receive frames, then one line of JSON with the result
 
-A client sends INPUT_HZ inputs a second and looks, in the frames, for the newest input of its seat: the time from an
-input to the first frame that has it is measured at the client, with one clock. Of the kind "watch" it only counts. The
-process is a batch process for the scheduler: as clients on other machines, it does not take the core from the server
-at every message. This module must never share code with what it measures.
+A client sends INPUT_HZ inputs a second and reads the newest input of its seat from the frames. The time from an input
+to the first frame that has it is measured at the client, with one clock. A client of the kind "watch" only counts
+frames. The process has the batch scheduling policy: like clients on other machines, it does not preempt the server at
+every message. This module must never share code with what it measures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Job:
 
 
 class Client(asyncio.Protocol):
-    """One connection: handshake, hello, then frames in and inputs out."""
+    """One connection: handshake and hello, then it receives frames and sends inputs."""
 
     def __init__(self, tally: Tally, path: str, hello: bytes | None, seat: int, kind: str) -> None:
         self.tally = tally
@@ -81,7 +81,7 @@ class Client(asyncio.Protocol):
                 self.rest = data
                 return
             if not data.startswith(b"HTTP/1.1 101"):
-                sys.stderr.write(f"the server refuses us: {data[:200]!r}\n")
+                sys.stderr.write(f"the server refuses a client: {data[:200]!r}\n")
                 os._exit(1)
             self.open = True
             if self.hello is not None:
@@ -124,7 +124,7 @@ class Client(asyncio.Protocol):
                 self.tally.latencies.append(arrived - self.sent[self.newest])
 
     def write(self, opcode: int, payload: bytes) -> None:
-        """A masked frame, of at most 256 bytes."""
+        """Send a masked WebSocket frame of at most 256 bytes."""
         if self.transport is None or self.transport.is_closing():
             return
         length = len(payload)
@@ -219,7 +219,7 @@ async def connect(job: Job, tally: Tally) -> list[Client]:
 
 
 async def drive(clients: list[Client], hz: float, until: float) -> None:
-    """Inputs evenly over the period, so that no two clients send in step."""
+    """Send inputs, spread evenly over the period so that no two clients send at the same time."""
     if hz <= 0:
         await asyncio.sleep(until - now())
         return
@@ -242,7 +242,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     print("ready", flush=True)  # noqa: T201
     await loop.run_in_executor(None, sys.stdin.readline)
-    await drive(clients, job.input_hz, now() + 1.0)  # warm
+    await drive(clients, job.input_hz, now() + 1.0)  # warm-up
     print("warm", flush=True)  # noqa: T201
     tally.reset()
     began, cpu = now(), time.process_time()

@@ -1,11 +1,11 @@
-"""The real gateway under synthetic sessions: uvicorn, Gateway, Audience, SessionCore, Replies and telemetry as the
-server has them; in the place of the store and the solver only what answers at once.
+"""The real gateway with synthetic sessions: uvicorn, Gateway, Audience, SessionCore, Replies and telemetry as in a
+server. Store and solver are replaced by stubs that answer at once.
 
     python bench/load/gateway.py PORT SESSIONS SEATS HZ FRAME_BYTES
 
-A client that shows the ticket ``i.seat`` watches session i. HZ times a second a session closes its batch of inputs and
-shows a frame of FRAME_BYTES: the time, then the newest input id of each seat. What this leaves out, the journal and
-the physics, bench/load measures on whole servers.
+A client with the ticket ``i.seat`` joins session i. HZ times a second a session closes its batch of inputs and sends a
+frame of FRAME_BYTES: the time, then the newest input id of each seat. Journal and physics are not included;
+bench/load/whole.py measures them.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class Run:
 
 
 class Bench:
-    """What the gateway asks of lobby and holder, answered at once."""
+    """Stubs for the lobby and the holder that the gateway calls."""
 
     def __init__(self, sessions: int, seats: int, frame_bytes: int) -> None:
         self.telemetry = Telemetry()
-        self.settings = Settings(address_connections=20_000)  # one address is everybody here
+        self.settings = Settings(address_connections=20_000)  # all clients have one address
         self.seats = seats
         self.address = SimpleNamespace(id="bench", url="http://127.0.0.1")
         self.neighbours: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class Bench:
         loop, now = asyncio.get_running_loop(), time.monotonic()
         for index, run in enumerate(
             self.runs.values()
-        ):  # begun at times spread over the period, as they would be
+        ):  # sessions start at times spread over the period, as in production
             later = index / len(self.runs) / hz
             loop.call_later(later, self.beat, run, Pace(1 / hz, now + later))
         async with asyncio.TaskGroup() as group:
@@ -170,7 +170,7 @@ def main() -> None:
     port, sessions, seats, hz, frame_bytes = (float(word) for word in sys.argv[1:6])
     logs.configure(
         Settings(log_level="error"), process="bench"
-    )  # nobody reads our output: it would fill its pipe
+    )  # nothing reads the output, which would fill the pipe
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(int(port), int(sessions), int(seats), hz, int(frame_bytes)))
 

@@ -1,4 +1,4 @@
-"""A plot of a few lines as SVG, without a library: what bench/load writes beside its tables."""
+"""Plots lines as SVG without a library. bench/load writes the plots beside its tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Line = Sequence[tuple[float, float]]
 def plot(
     path: Path, *, title: str, across: str, up: str, lines: Mapping[str, Line], limit: float | None = None
 ) -> None:
-    """Both axes begin at zero; ``limit`` is drawn as a dashed line."""
+    """Write the plot. Both axes begin at zero; ``limit`` is a dashed line."""
     points = [point for line in lines.values() for point in line]
     high_x = max(x for x, _ in points) or 1.0
     high_y = max([y for _, y in points] + ([limit] if limit else [])) * 1.1 or 1.0
@@ -56,7 +56,7 @@ def plot(
 
 
 def _ticks(high: float) -> list[float]:
-    """About five round numbers from zero to ``high``."""
+    """Return about five round numbers from zero to ``high``."""
     step = 10.0 ** math.floor(math.log10(high / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if high / (step * factor) <= 6)
     return [step * number for number in range(math.floor(high / step) + 1)]

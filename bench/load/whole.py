@@ -1,11 +1,11 @@
-"""How many duels and observers one whole server carries: `python -m server`, its solvers, the store, all real.
+"""How many duels and observers a whole server supports: `python -m server` with real solvers and store.
 
     players (this process, tests/support/stranger.py)  --+
                                                  +--> server + solver processes --> store
     observers (bench/load/clients.py, counting)--+
 
-Each duel has two players who think for 0.3 s, from when all are there, and observers who watch. Memory of a session and
-of a connection follow from the rungs: the same number of duels without and with observers.
+Each duel has two players who think for 0.3 s, once all clients are connected, and observers. The memory of a session
+and of a connection is the difference between rungs with equal duels, without and with observers.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from tussle.lobby.store.embedded import EmbeddedStore
 __all__ = ["ladder"]
 
 RUNGS = ((10, 0), (10, 10), (20, 10), (40, 10), (60, 10), (80, 10), (100, 10), (130, 10), (160, 10))
-"""Duels and the observers of each."""
+"""Rungs: (duels, observers of each)."""
 
 LIMITS = {
     "BOT_TURN_S": "600", "TICKET_TTL_S": "300", "LOBBY_TIMEOUT_S": "300", "LOGIN_RATE": "100000",
     "REQUEST_RATE": "100000", "ADDRESS_CONNECTIONS": "10000", "PLAYER_CONNECTIONS": "10000", "LOG_LEVEL": "warning",
 }  # fmt: skip
-"""One address is everybody here."""
+"""Limits for many clients of one address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One measurement. grown: resident bytes of server and solvers with everybody there, less those before."""
+    """One measurement. grown: growth of the resident bytes of server and solvers, with all clients connected."""
 
     duels: int
     observers: int
@@ -61,7 +61,7 @@ class Rung:
 
 @contextlib.asynccontextmanager
 async def people(url: str, count: int) -> AsyncIterator[list[Person]]:
-    """So many who are logged in."""
+    """Log in ``count`` people."""
     async with contextlib.AsyncExitStack() as stack:
         persons = [await stack.enter_async_context(Person(url)) for _ in range(count)]
         for person in persons:
@@ -73,7 +73,7 @@ async def people(url: str, count: int) -> AsyncIterator[list[Person]]:
 async def playing(
     pair: Sequence[Person], measured: Measured, seed: int, go: asyncio.Event
 ) -> AsyncIterator[str]:
-    """A duel that two people play from ``go`` to its end, or to that of the block; its token."""
+    """Play a duel of two people from ``go`` until its end or that of the block; yield its token."""
     rng = np.random.default_rng(seed)
     first = await pair[0].ask("/api/open", private=True, ready=True)
     second = await pair[1].ask("/api/join", session=first["session"], ready=True)
@@ -95,14 +95,14 @@ async def playing(
 
 
 async def watch(person: Person, tokens: Sequence[str]) -> list[str]:
-    """Tickets with which somebody may watch all of those sessions."""
-    while (await person.look(tokens[-1]))["status"] != "running":  # noqa: ASYNC110 - another process makes it so
+    """Return tickets for one observer of each session."""
+    while (await person.look(tokens[-1]))["status"] != "running":  # noqa: ASYNC110 - another process changes it
         await asyncio.sleep(0.05)
     return [(await person.ask("/api/observe", session=token))["ticket"] for token in tokens]
 
 
 async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
-    """One rung, on a fresh server."""
+    """Measure one rung, on a new server."""
     measured = Measured()
     realm = f"bench-whole-{duels}-{observers}"
     async with Stack.up(store, realm, MAX_SESSIONS="1000", **LIMITS) as stack:
@@ -110,7 +110,7 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
         go = asyncio.Event()
         async with people(server.url, 2) as pair, playing(pair, Measured(), 10_000, go):
             go.set()
-            await asyncio.sleep(1.0)  # everything is loaded, in every process
+            await asyncio.sleep(1.0)  # until every process has loaded its modules
         go.clear()
         pids = (server.pid, *children(server.pid))
         before = sum(load.memory(pid) for pid in pids)
@@ -125,7 +125,9 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
             tickets = list(itertools.chain(*await asyncio.gather(*(watch(one, tokens) for one in watchers))))
             port = int(server.url.rpartition(":")[2])
             job = {"kind": "watch", "port": port, "seconds": seconds, "tickets": tickets}
-            async with load.driven(job, ready=go.set) as reading:  # nobody acts before everybody is there
+            async with load.driven(
+                job, ready=go.set
+            ) as reading:  # players act once all clients are connected
                 measured.latencies.clear()
                 began = [sum(load.cpu_s(pid)) for pid in pids]
                 seen = await reading()
@@ -138,12 +140,12 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
 
 
 async def ladder(options: argparse.Namespace, say: Callable[[str], None]) -> str:
-    """All rungs until one is late, as a table."""
+    """Measure rungs until the p99 exceeds its limit; return the table."""
     rungs: list[Rung] = []
     rows = []
     with tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder:
         for duels, observers in RUNGS:
-            # A store of its own for each rung: what ended before must not weigh.
+            # A separate store per rung, without the data of earlier ones.
             with EmbeddedStore(Settings(data_dir=Path(folder) / f"{duels}-{observers}")) as store:
                 rung = await climb(store.url, duels, observers, options.seconds)
             rungs.append(rung)

@@ -1,10 +1,10 @@
-"""How fast the solver steps: the targets, the duel, scaling, and the same pile in other engines.
+"""Speed of the solver: targets, duels, scaling, and one pile of cubes in other engines.
 
     python -m bench.physics [targets] [duel] [scaling] [peers] [--seconds S] [--out FOLDER]
 
-Prints one table per part and writes bench/physics/<machine>.json, .md and .svg. Times are of the processor as
-this thread used it (time.thread_time), so that a shared machine counts less; the wall clock is given beside it. Every
-state passes through the contact check (ipctk), outside the measured time.
+Prints one table per part and writes bench/physics/<machine>.json, .md and .svg. Times are CPU time of the thread
+(time.thread_time), which other load affects less; the wall clock is also recorded. Every state is checked with ipctk,
+outside of the measured time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ TARGETS = {
     "duel of 4": (0.5, math.inf),
     "duel of 6": (0.75, math.inf),
 }
-"""Median and p95 [ms] of the issue; for the duel the mean."""
+"""Target median and p95 of a step [ms]; for the duel the mean."""
 
 
 @dataclass(frozen=True)
@@ -174,20 +174,20 @@ def measure(
         contacts = max(contacts, report.contacts)
         converged += report.converged
         broken += not check_contact(model, state).passed
-    told = np.array(times)
+    steps_ms = np.array(times)
     return Row(
         name=name,
         bodies=len(model.body_ids),
         vertices=len(model.rest_vertices),
         unknowns=3 * len(state.q),
         ticks=ticks,
-        mean=float(told.mean()),
-        median=float(np.median(told)),
-        p95=float(np.percentile(told, 95)),
+        mean=float(steps_ms.mean()),
+        median=float(np.median(steps_ms)),
+        p95=float(np.percentile(steps_ms, 95)),
         wall_median=float(np.median(walls_)),
         iterations=iterations / ticks,
         contacts=contacts,
-        real_time=float(scene.dt * 1e3 / told.mean()),
+        real_time=float(scene.dt * 1e3 / steps_ms.mean()),
         converged=converged / ticks,
         broken=broken,
     )
@@ -229,7 +229,7 @@ def duels() -> Iterator[Row]:
 
 
 def _player(count: int, names: list[str], seed: int) -> Callable[[int, Any], Control]:
-    """Each 120 ticks another body is launched at its neighbour, with the drags of the duel mode."""
+    """Return a control that launches a body at its neighbour every 120 ticks, with the drags of a duel."""
     rng = np.random.default_rng(seed)
 
     def control(tick: int, world: Any) -> Control:
@@ -275,10 +275,14 @@ def table(rows: list[Row]) -> str:
     ]
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for r in rows:
-        goal = TARGETS.get(r.name)
-        told = "" if goal is None else f"{goal[0]:g}" + ("" if math.isinf(goal[1]) else f" / {goal[1]:g}")
+        limits = TARGETS.get(r.name)
+        target = (
+            ""
+            if limits is None
+            else f"{limits[0]:g}" + ("" if math.isinf(limits[1]) else f" / {limits[1]:g}")
+        )
         lines.append(
-            f"| {r.name} | {r.unknowns} | {r.mean:.2f} | {r.median:.2f} | {r.p95:.2f} | {told} | {r.iterations:.1f} "
+            f"| {r.name} | {r.unknowns} | {r.mean:.2f} | {r.median:.2f} | {r.p95:.2f} | {target} | {r.iterations:.1f} "
             f"| {r.contacts} | {r.real_time:.1f} | {100 * r.converged:.1f} % | {r.broken} of {r.ticks} |"
         )
     return "\n".join(lines)
@@ -342,13 +346,13 @@ def main() -> None:
             foreign = list(peers(pile(20, 1 / 60)))
             lines = ["| engine | ms a frame | frames with intersections |", "|---|---|---|"]
             lines += [f"| {p['engine']} | {p['ms']:.2f} | {p['broken']} of {p['frames']} |" for p in foreign]
-            told = ["## the same 20 cubes", "", *lines, ""]
+            section = ["## the same 20 cubes", "", *lines, ""]
         else:
             parts[part] = list(makers[part]())
-            told = [f"## {part}", "", table(parts[part]), ""]
-        sys.stdout.write("\n".join(told) + "\n")
+            section = [f"## {part}", "", table(parts[part]), ""]
+        sys.stdout.write("\n".join(section) + "\n")
         sys.stdout.flush()
-        text += told
+        text += section
     options.out.mkdir(parents=True, exist_ok=True)
     name = versions()["cpu"]
     rows = {part: [asdict(r) for r in found] for part, found in parts.items()}

@@ -1,7 +1,7 @@
-"""The pile of cubes in other engines, where they are installed, checked by the same contact check.
+"""The pile of cubes in other installed engines, with the same contact check.
 
-Each engine gets the cubes of a scene as boxes of the same size, mass and place, and the same walls; after every frame
-the places of its boxes are written into one of our states, which the contact check passes or refuses.
+Each engine gets the cubes of a scene as boxes of the same size, mass and position, and the same walls. After every
+frame the poses of its boxes are written into a state of Tussle, which is checked for contact.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["peers"]
 FRAMES = 120
 HALF = 0.15
 Frames = Callable[[], tuple[Floats, Floats]]
-"""Advances one frame; places (n, 3) and rotations (n, 3, 3)."""
+"""Advances one frame; returns positions (n, 3) [m] and rotations (n, 3, 3)."""
 
 
 def peers(scene: Scene) -> Iterator[dict[str, Any]]:
-    """Tussle, then every other engine that is installed."""
+    """Measure Tussle, then every other installed engine."""
     model, state = compile_scene(scene)
     yield _tussle(model, state)
     for name, package, make in (
@@ -172,13 +172,13 @@ def _newton(scene: Scene) -> Frames:
 
     def frame() -> tuple[Floats, Floats]:
         advance()
-        told = states[0].body_q.numpy()
-        x, y, z, w = told[:, 3:].T
+        poses = states[0].body_q.numpy()
+        x, y, z, w = poses[:, 3:].T
         turns = np.array([
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
             [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ])  # fmt: skip
-        return told[:, :3].astype(float), np.moveaxis(turns, 2, 0).astype(float)
+        return poses[:, :3].astype(float), np.moveaxis(turns, 2, 0).astype(float)
 
     return frame

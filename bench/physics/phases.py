@@ -1,10 +1,10 @@
-"""Where a step's time goes, and what islands save.
+"""The time of each phase of a step, and the gain by islands.
 
     python -m bench.physics.phases [--out FOLDER]
 
-The solver reads no clock. Here its own functions run with other callees: the loop of a step as plain Python, each phase
-compiled by itself and timed around the call (less what the same call of an empty function takes); and the whole step
-compiled once more with all bodies in one island. Writes bench/physics/phases-<machine>.md.
+The solver reads no clock. This program runs the loop of a step as plain Python; each phase is compiled by itself and
+timed around the call, less the cost of a call of an empty function. The whole step is also compiled with all bodies in
+one island. Writes bench/physics/phases-<machine>.md.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ PHASES = {
     "_report_contacts": "report",
 }
 OPENED = ("find_newton_direction", "_line_search")
-"""Functions whose body runs as Python too, because phases are inside."""
+"""Functions that run as Python too, because they contain phases."""
 
 
 def compiled(function: Any) -> Any:
-    """The same kernel with an entry from Python, not kept on disk."""
+    """Compile the same kernel with an entry from Python, without the disk cache."""
     return numba.njit(**(OPTIONS | {"cache": False}))(function.py_func)
 
 
 class Clock:
-    """Seconds of the processor per phase, less the cost of the calls themselves."""
+    """CPU time per phase [s], less the cost of the calls."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
 
     def around(self, name: str, function: Any) -> Callable[..., Any]:
-        """The function, timed; its first call, which compiles, is not."""
+        """Return the compiled function with a timer. The compilation at its first call is not counted."""
         fast = compiled(function)
         empty = numba.njit(lambda *arguments: None)
         cost: list[float] = []
@@ -77,15 +77,15 @@ class Clock:
                     tries.append(time.perf_counter() - start)
                 cost.append(min(tries))
             start = time.thread_time()
-            told = fast(*arguments)
+            result = fast(*arguments)
             self.spent[name] += max(0.0, time.thread_time() - start - cost[0])
-            return told
+            return result
 
         return timed
 
 
 def opened(clock: Clock) -> Callable[..., Any]:
-    """``minimise_potential`` as Python, its phases compiled and timed."""
+    """Return ``minimise_potential`` as Python, with compiled and timed phases."""
     names: dict[str, Any] = {}
     for module in (assembly, newton):
         for name, function in vars(module).items():
@@ -102,7 +102,7 @@ def opened(clock: Clock) -> Callable[..., Any]:
 
 @numba.njit
 def one_island(pairs: Any, vertex_group: Any, lagged: Any, takes_part: Any) -> Any:
-    """All bodies that take part as one island."""
+    """Put all bodies that take part into one island."""
     label = np.full(takes_part.shape[0], -1, np.int64)
     count = 0
     for i in range(takes_part.shape[0]):
@@ -113,7 +113,7 @@ def one_island(pairs: Any, vertex_group: Any, lagged: Any, takes_part: Any) -> A
 
 
 def joined() -> Callable[..., Any]:
-    """``minimise_potential`` compiled with one island for all."""
+    """Return ``minimise_potential``, compiled with one island for all bodies."""
     names = dict(vars(newton)) | {"label_islands": one_island}
     for name in ("_sort_by_island", "minimise_potential"):
         function = FunctionType(vars(newton)[name].py_func.__code__, names)
@@ -124,7 +124,7 @@ def joined() -> Callable[..., Any]:
 def run(
     scene: Scene, ticks: int, minimise_potential: Callable[..., Any], begin: Callable[[], None] = lambda: None
 ) -> Any:
-    """Step a scene with another ``minimise_potential``; ms a step (n,), iterations a step, and the last state."""
+    """Step a scene with a given ``minimise_potential``; return ms a step (n,), iterations a step, the last state."""
     model, state = compile_scene(scene)
     kept, solver.minimise_potential = solver.minimise_potential, minimise_potential
     times, iterations = [], 0
@@ -143,13 +143,13 @@ def run(
 
 
 def phases() -> list[str]:
-    """The table of phases, ms a step."""
+    """Return the table of phases [ms a step]."""
     scenes = {
         "512 FEM vertices": soft_pile(8, 3),
         "1000 FEM vertices": soft_pile(8, 4),
         "20 affine": pile(20, 1 / 60),
     }
-    told: dict[str, dict[str, float]] = {}
+    spent: dict[str, dict[str, float]] = {}
     for name, scene in scenes.items():
         whole, iterations, state = run(scene, 45, solver.minimise_potential)
         clock = Clock()
@@ -160,17 +160,17 @@ def phases() -> list[str]:
             )
         share = {key: clock.spent[key] / len(whole) * 1e3 for key in PHASES}
         rest = whole.mean() - sum(share.values())
-        told[name] = share | {"": rest, "whole": whole.mean(), "iterations": iterations}
+        spent[name] = share | {"": rest, "whole": whole.mean(), "iterations": iterations}
     lines = [f"| phase | {' | '.join(scenes)} |", "|---|" + "---|" * len(scenes)]
     for key, words in (PHASES | {"": "the rest, and error", "whole": "**a whole step**"}).items():
-        lines.append(f"| {words} | {' | '.join(f'{told[name][key]:.2f}' for name in scenes)} |")
-    counts = " | ".join(f"{told[name]['iterations']:.1f}" for name in scenes)
+        lines.append(f"| {words} | {' | '.join(f'{spent[name][key]:.2f}' for name in scenes)} |")
+    counts = " | ".join(f"{spent[name]['iterations']:.1f}" for name in scenes)
     lines.append(f"| Newton iterations | {counts} |")
     return lines
 
 
 def islands() -> list[str]:
-    """What it is worth that each island iterates for itself."""
+    """Return the table of the gain by separate iterations of each island."""
     together = joined()
     lines = ["| scene | islands: median, p95 ms | one island | gain of the mean |", "|---|---|---|---|"]
     for name, scene, ticks in (

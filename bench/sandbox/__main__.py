@@ -1,9 +1,9 @@
-"""A live sandbox, flat out: eight bots drag, bodies come and go, the contact check runs once a second.
+"""A sandbox at full speed: eight bots drag, bodies are spawned and removed, contact is checked once a second.
 
     python -m bench.sandbox [--minutes 5] [--out bench/sandbox/results.md]
 
-Times are CPU time of one core, so that other work on the machine does not count; the real-time factor is
-simulated time over that of the ticks, without the contact check and the bots. Elastic worlds run a third as long.
+Times are CPU time of one core, which other load affects little. The real-time factor is simulated time over the time of
+the ticks, without contact check and bots. Elastic worlds run a third as long.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WORLDS = {
 
 @dataclass(slots=True)
 class Run:
-    """What came of it. times: of each tick, rules, hash and frame included [s]."""
+    """The result of one run. times: CPU time of each tick with rules, hash and frame [s]."""
 
     times: list[float] = field(default_factory=list)
     dt: float = 1 / 30
@@ -53,7 +53,7 @@ class Run:
 
 
 def run(bodies: tuple[str, ...], seconds: float, seed: int = 1) -> Run:
-    """One sandbox for so many simulated seconds; one body is spawned and one removed every ten of them."""
+    """Run a sandbox for ``seconds`` of simulated time; every ten of them a body is spawned and one removed."""
     seats = tuple(Seat(seat, f"p{seat}", f"n{seat}", "bot") for seat in range(MEMBERS))
     params = {"bodies": list(bodies), "brief_s": 0.3}
     spec = SessionSpec("bench", "sandbox", seats, CATALOGUE, seed, params)
@@ -87,7 +87,7 @@ def run(bodies: tuple[str, ...], seconds: float, seed: int = 1) -> Run:
 
 
 def main() -> None:
-    """Run, print, and write the table."""
+    """Run, print and write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,12 +1,12 @@
 """``python -m bench.session [--duels 20] [--clone] [--write]``: whole sessions on real processes, on loopback.
 
-    one duel          input to the first frame that shows it, seen by the client; target: p99 < 50 ms
-    many duels        the same with 20 at once, real-time factor, turns lost, memory of each process and session
+    one duel          input to the first frame that shows it, at the client; target: p99 < 50 ms
+    many duels        the same with 20 at once; real-time factor, turns lost, memory of processes and sessions
     finds             POST /api/find with 200 players at a time, over one server and over three
     --clone           a fresh clone: ./run to the first turn of a duel, cold (installs, compiles) and warm; target: 3 s
 
-Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as what is measured. Prints a
-table and with --write writes bench/session/results.md. Everything that it starts it ends.
+Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as the server. Prints a table
+and, with --write, writes bench/session/results.md. Ends every process that it starts.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from tussle.server.modes.registry import get_mode
 RESULT = Path(__file__).parent / "results.md"
 LAST = ("ended", "failed", "timed_out")
 SAMPLES = 60
-"""Inputs of the measurement with one duel."""
+"""Number of inputs of the measurement with one duel."""
 
 THINK_S = 0.3
-"""Before each input. Who acts in the same instant waits for the proof and the checkpoint of the turn before."""
+"""Pause before each input [s]: an immediate one waits for contact check and checkpoint of the turn before."""
 
 FIRST_TURN_S = 900.0
 
@@ -56,7 +56,7 @@ Row = tuple[str, str, str]
 
 @dataclass
 class Measured:
-    """What the players of some duels saw. latencies [s]; simulated and wall [s] of the worlds while they moved."""
+    """What the players measured: latencies [s]; simulated and wall time [s] while the worlds moved."""
 
     latencies: list[float] = field(default_factory=list)
     started: int = 0
@@ -70,18 +70,18 @@ class Measured:
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process [MB]."""
+    """Return the resident memory of a process [MB]."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def cpu_s(*pids: int) -> float:
-    """User and system time of processes, all threads [s]."""
+    """Return user and system time of processes, all threads [s]."""
     words = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
     return sum(int(word[11]) + int(word[12]) for word in words) / os.sysconf("SC_CLK_TCK")
 
 
 async def play(line: Line, rival: Line, measured: Measured, rng: np.random.Generator) -> None:
-    """Play a seat to the end, and time each of its inputs; ``rival`` is passed for the turns that are announced."""
+    """Play a seat to the end and time each of its inputs. ``rival`` is the other seat's line, to read its turns."""
     rules = get_mode("duel")
     assert line.seat is not None
     while True:
@@ -101,7 +101,7 @@ async def play(line: Line, rival: Line, measured: Measured, rng: np.random.Gener
 
 
 def shown(line: Line, number: int, since: int) -> float | None:
-    """When the first frame came that has this input in it."""
+    """Return the arrival time of the first frame with this input, or None."""
     for data, at in zip(line.binary[since:], line.arrivals[since:], strict=False):
         if data[0] == FRAME and decode_frame(data).acks[line.seat or 0] >= number:
             return at
@@ -109,7 +109,7 @@ def shown(line: Line, number: int, since: int) -> float | None:
 
 
 def account(line: Line, measured: Measured) -> None:
-    """Turns and pace of a duel that is over, as one of its players saw it."""
+    """Add turns and real-time factor of an ended duel, from the messages of one player."""
     measured.started += line.kinds().count("turn_started")
     measured.ended += line.kinds().count("turn_ended")
     measured.skipped += sum(e["t"] == "action" and e["d"]["kind"] == "skip" for e in line.events)
@@ -127,7 +127,7 @@ def account(line: Line, measured: Measured) -> None:
 
 
 async def one_duel(url: str, measured: Measured, seed: int) -> None:
-    """Two clients, one duel, to its end."""
+    """Play one duel of two clients to its end."""
     rng = np.random.default_rng(seed)
     async with contextlib.AsyncExitStack() as stack:
         persons = [await stack.enter_async_context(Person(url)) for _ in range(2)]
@@ -143,7 +143,7 @@ async def one_duel(url: str, measured: Measured, seed: int) -> None:
 
 
 async def single(store: str) -> list[Row]:
-    """Inputs of one duel at a time at normal speed."""
+    """Measure inputs of one duel at a time, at normal speed."""
     measured = Measured()
     async with Stack.up(store, "bench-one", BOT_TURN_S="30") as stack:
         server = await stack.server()
@@ -162,12 +162,12 @@ async def single(store: str) -> list[Row]:
 
 
 async def many(address: str, duels: int) -> list[Row]:
-    """Many duels at once, and what they weigh."""
+    """Measure many concurrent duels and their memory."""
     measured = Measured()
     async with Stack.up(address, "bench-many", BOT_TURN_S="30", SOLVERS="2") as stack:
         server = await stack.server()
         store = await Store.connect(address, "bench-many")
-        await one_duel(server.url, Measured(), 99)  # everything is loaded
+        await one_duel(server.url, Measured(), 99)  # loads everything
         solvers = children(server.pid)
         before = resident_mb(server.pid), statistics.mean(resident_mb(pid) for pid in solvers)
         stored = await used_memory(store)
@@ -195,11 +195,11 @@ async def many(address: str, duels: int) -> list[Row]:
         (
             f"{duels} duels: CPU per simulated second, server / solvers",
             f"{busy / measured.simulated_s * 1e3:.0f} / {busy_solvers / measured.simulated_s * 1e3:.0f} ms",
-            "with journal, proofs, checkpoints; whatever else the machine does",
+            "with journal, contact checks, checkpoints",
         ),
         (f"{duels} duels at once: turns, lost", f"{measured.started}, {lost}", "skipped or without an end"),
-        ("memory: server / one solver", f"{peak[0]:.0f} / {peak[1]:.0f} MB", "resident, at the most"),
-        ("memory: a session in server and solvers", f"{grown:.2f} MB", "growth at the most / duels"),
+        ("memory: server / one solver", f"{peak[0]:.0f} / {peak[1]:.0f} MB", "resident, maximum"),
+        ("memory: a session in server and solvers", f"{grown:.2f} MB", "maximum growth / duels"),
         ("memory: a session in the store", f"{stored_each:.0f} kB", "after its end, before its expiry"),
     ]
 
@@ -210,7 +210,7 @@ async def used_memory(store: Store) -> int:
 
 
 async def post(host: str, port: int, work: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Requests one after the other on one connection: cheaper than what it measures."""
+    """Send requests one after the other on one connection, at little cost of the client."""
     reader, writer = await asyncio.open_connection(host, port)
     answers = []
     for head, body in work:
@@ -225,14 +225,14 @@ async def post(host: str, port: int, work: list[tuple[str, dict[str, Any]]]) -> 
 
 
 async def finds(address: str, servers: int, players: int = 200, rounds: int = 3) -> list[Row]:
-    """Everybody looks for a duel at the same time, over so many servers."""
+    """Measure concurrent finds of all players, over ``servers`` servers."""
     rates = []
     async with Stack.up(
         address,
         f"bench-finds-{servers}",
         LOBBY_TIMEOUT_S="300",
         TICKET_TTL_S="300",
-        LOGIN_RATE="100000",  # one address asks for everybody here
+        LOGIN_RATE="100000",  # all players have one address
         REQUEST_RATE="100000",
     ) as stack:
         ports = [int(server.url.rpartition(":")[2]) for server in await stack.more_servers(servers)]
@@ -267,7 +267,7 @@ async def finds(address: str, servers: int, players: int = 200, rounds: int = 3)
 
 
 async def first_turn(folder: Path) -> float:
-    """Seconds from ``./run`` to the first turn of a duel that a client could see; everything is stopped again."""
+    """Return the time from ``./run`` to the first turn of a duel [s]; stop everything again."""
     port = free_port()
     environment = {
         key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "TMPDIR")
@@ -295,7 +295,7 @@ async def first_turn(folder: Path) -> float:
 
 
 async def clone() -> list[Row]:
-    """From nothing, and again."""
+    """Measure the first and later starts of a new clone."""
     with tempfile.TemporaryDirectory(prefix="tussle-clone-") as folder:
         there = Path(folder) / "tussle"
         clone_it = ["git", "clone", "-q", str(ROOT), str(there)]
@@ -310,7 +310,7 @@ async def clone() -> list[Row]:
 
 
 def machine() -> str:
-    """What this was measured on."""
+    """Describe this machine and its load."""
     model = platform.machine()
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

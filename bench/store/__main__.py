@@ -1,11 +1,11 @@
-"""``python -m bench.store [--write]``: the lobby's scripts on real stores of their own, from several processes at once.
+"""``python -m bench.store [--write]``: the lobby's scripts on separate real stores, called by several processes.
 
-    finds, connects      1000 players over three processes, lobbies of two; checked: all full, nobody left over
-    journal, publish ..  one call at a time, as a holder makes them, with both promises of durability
-    memory               what a whole duel leaves in the store until it expires
+    finds, connects      1000 players over three processes, lobbies of two; every lobby must be full
+    journal, publish ..  one call at a time, as a holder makes them, with both settings of STORE_FSYNC
+    memory               memory of a whole duel in the store until it expires
     cleanup              ended sessions awarded and expired by one worker
 
-Prints a table and, with --write, bench/store/results.md.
+Prints a table and, with --write, writes results.md beside this program.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Row = tuple[str, str, str]
 def client(
     url: str, realm: str, players: list[str], start: float
 ) -> tuple[list[tuple[str, str]], float, float]:
-    """One process: seat all its players, then connect them. (session, ticket) of each, seconds of both parts."""
+    """Run one process: seat all its players, then connect them. Puts (session, ticket) of each and both durations."""
     return uvloop.run(_client(url, realm, players, start))
 
 
@@ -87,7 +87,7 @@ async def _client(
 
 
 async def gathering(url: str, realm: str) -> tuple[list[Row], list[str]]:
-    """Rows about finding and connecting; the sessions, all of them starting."""
+    """Return the rows about finding and connecting, and the sessions, all of them starting."""
     store = await Store.connect(url, realm)
     accounts = Accounts(store, Settings())
     began = time.perf_counter()
@@ -105,7 +105,7 @@ async def gathering(url: str, realm: str) -> tuple[list[Row], list[str]]:
         )
     lobbies = Counter(session for seats, _, _ in parts for session, _ in seats)
     assert len(lobbies) == PLAYERS // 2 and set(lobbies.values()) == {2}, "a lobby is not full"
-    assert not await store.call("ZCARD", store.keys.open_lobbies("duel", 2)), "somebody is left over"
+    assert not await store.call("ZCARD", store.keys.open_lobbies("duel", 2)), "a lobby is still open"
     statuses = await store.batch([("HGET", store.keys.session(session), "status") for session in lobbies])
     assert set(statuses) == {"starting"}, Counter(statuses)
     await store.close()
@@ -121,7 +121,7 @@ async def gathering(url: str, realm: str) -> tuple[list[Row], list[str]]:
 
 
 async def measure(call: Callable[[int], Awaitable[object]], count: int = CALLS) -> str:
-    """p50 and p99 [ms] of a call that is made one at a time."""
+    """Return p50 and p99 [ms] of sequential calls."""
     times = []
     for i in range(1, count + 1):
         began = time.perf_counter()
@@ -132,7 +132,7 @@ async def measure(call: Callable[[int], Awaitable[object]], count: int = CALLS) 
 
 
 async def holding(url: str, realm: str, session: str, what: str) -> list[Row]:
-    """Rows about the calls of a holder."""
+    """Return the rows about the calls of a holder."""
     store = await Store.connect(url, realm)
     runs = Runs(store)
     await Servers(store).register(HOLDER.id, HOLDER.nonce, HOLDER.url, "p", 600_000)
@@ -160,7 +160,7 @@ async def holding(url: str, realm: str, session: str, what: str) -> list[Row]:
 
 
 async def duel(runs: Runs, session: str) -> Fence:
-    """The traces of a duel of median length."""
+    """Write the keys of a duel of median length."""
     fence, members = await runs.begin(session, HOLDER)
     await runs.running(fence, 0, b"s" * 3000)
     for turn in range(1, TURNS):
@@ -181,7 +181,7 @@ async def duel(runs: Runs, session: str) -> Fence:
 
 
 async def ending(url: str, realm: str, sessions: list[str]) -> list[Row]:
-    """Rows about memory and cleanup."""
+    """Return the rows about memory and cleanup."""
     store = await Store.connect(url, realm)
     runs = Runs(store)
 
@@ -239,7 +239,7 @@ def main() -> int:
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
     machine = (
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores shared with other work: "
-        f"load averages {load} at the end. On a busy machine these numbers are the scheduler's, not the scripts'."
+        f"load averages {load} at the end. On a busy machine these numbers measure the scheduler too."
     )
     text = "\n".join(["# The lobby's scripts", "", f"`python -m bench.store`, {machine}", "", *lines, ""])
     sys.stdout.write(text)

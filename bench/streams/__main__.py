@@ -1,12 +1,12 @@
-"""``python -m bench.streams [--write]``: the data streams, measured over loopback on a store of its own.
+"""``python -m bench.streams [--write]``: the data streams, measured over loopback on a separate store.
 
-    steps per second    the spring-damper's two worker processes, beside the naive loop of two processes that XREAD,
-                        compute and XADD with nothing else: no group, no acknowledgement, no recovery
+    steps per second    the spring-damper's two worker processes, compared with a naive loop of two processes that
+                        XREAD, compute and XADD without group, acknowledgement or recovery
     storage             telemetry readings published at a fixed rate, stored as Parquet by one worker; the lag of a row
-                        is from its timestamp to the moment that its file was written (in the file's footer)
-    bridge              bytes of a frame in the older wire form, beside ours
+                        is the time from its timestamp to the write of its file (in the file's footer)
+    bridge              bytes of a frame in the older wire format, compared with Tussle's
 
-Prints a table and, with --write, bench/streams/results.md.
+Prints a table and, with --write, writes bench/streams/results.md.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ while n < int(cycles):
 
 
 async def until(store: Store, stream: str, count: int) -> float:
-    """When the stream reached that length, on our clock; woken by the stream itself."""
+    """Wait with XREAD until the stream has ``count`` entries; return the time on this process's clock [s]."""
     seen, last = 0, "0-0"
     while seen < count:
         reply = await store.call("XREAD", "BLOCK", 2000, "COUNT", 10_000, "STREAMS", stream, last)
@@ -73,14 +73,16 @@ def trigger(x: float = 0.0) -> tuple[str, ...]:
 
 
 async def ours(url: str, realm: str, cycles: int, runs: int) -> float:
-    """Whole steps per second of the two workers; both are up before the trigger."""
+    """Measure whole steps per second of the two workers, both started before the trigger."""
     store = await Store.connect(url, realm)
     stack = Stack.up(url, realm, SPRING_CYCLES=str(cycles), LOG_LEVEL="warning")
     try:
         for name in ("velocity", "position"):
             await stack.worker(name)
         for stream in (store.keys.positions, store.keys.velocities):
-            while not (await store.call("EXISTS", stream) and await store.call("XINFO", "GROUPS", stream)):  # noqa: ASYNC110
+            while not (  # noqa: ASYNC110
+                await store.call("EXISTS", stream) and await store.call("XINFO", "GROUPS", stream)
+            ):
                 await asyncio.sleep(0.02)
         began = time.perf_counter()
         await store.batch([("XADD", store.keys.positions, *trigger()) for _ in range(runs)])
@@ -92,7 +94,7 @@ async def ours(url: str, realm: str, cycles: int, runs: int) -> float:
 
 
 async def naive(url: str, realm: str, cycles: int) -> float:
-    """The same without groups, acknowledgements and recovery."""
+    """Measure the same without groups, acknowledgements and recovery."""
     store = await Store.connect(url, realm)
     keys = store.keys
     roles = [("velocity", keys.positions, keys.velocities), ("position", keys.velocities, keys.positions)]
@@ -116,7 +118,7 @@ async def naive(url: str, realm: str, cycles: int) -> float:
 
 
 def lags_of(folder: Path) -> tuple[int, list[float]]:
-    """All rows, and the lags [s] of those whose file is still the one that they were first stored in."""
+    """Return the number of rows, and the lags [s] of rows whose file has not been merged."""
     rows, lags = 0, []
     for part in folder.rglob("*.parquet"):
         file = pq.ParquetFile(part)
@@ -128,7 +130,7 @@ def lags_of(folder: Path) -> tuple[int, list[float]]:
 
 
 async def storage(url: str, realm: str, rate: int, seconds: int, folder: Path) -> dict[str, float]:
-    """Readings stored per second and their lag [s], for ``rate`` readings per second from ten sources."""
+    """Measure stored readings per second and their lag [s], for ``rate`` readings per second of ten sources."""
     store = await Store.connect(url, realm)
     stack = Stack.up(url, realm, STORAGE_URL=str(folder), LOG_LEVEL="warning")
     sources, sensors, hz = 10, 10, rate // 100
@@ -165,7 +167,7 @@ async def storage(url: str, realm: str, rate: int, seconds: int, folder: Path) -
 
 
 def bridge() -> list[tuple[int, int, int, int]]:
-    """(bodies, vertices, bytes of ours, bytes of the older form) of frames of rigid bodies."""
+    """Return (bodies, vertices, bytes of Tussle's format, bytes of the older one) of frames of rigid bodies."""
     rng = np.random.default_rng(1)
     found = []
     for bodies in (2, 6, 24):
@@ -203,9 +205,9 @@ async def measure(cycles: int, seconds: int) -> str:
         "## Spring-damper: whole steps per second",
         "",
         "One step is two messages, one by each of two processes. Median of the rounds, in the order they were measured "
-        "(naive, ours, naive, ...).",
+        "(naive, Tussle, naive, ...).",
         "",
-        "| store | naive loop, 1 run | ours, 1 run | ratio | ours, 8 runs at once |",
+        "| store | naive loop, 1 run | Tussle, 1 run | ratio | Tussle, 8 runs at once |",
         "|---|---|---|---|---|",
     ]
     binaries = [find_binary("")] + ([find_binary()] if shutil.which("redis-server") else [])
@@ -245,9 +247,9 @@ async def measure(cycles: int, seconds: int) -> str:
         "",
         "## Bridge: bytes of one frame",
         "",
-        "Bodies of 96 vertices, random poses. The older form carries every vertex, ours the pose.",
+        "Bodies of 96 vertices, random poses. The older format has every vertex, Tussle's has the pose.",
         "",
-        "| bodies | vertices | ours | BSON + zlib + base64 | ratio |",
+        "| bodies | vertices | Tussle | BSON + zlib + base64 | ratio |",
         "|---|---|---|---|---|",
         *(f"| {n} | {v} | {new} | {old} | {old / new:.1f} |" for n, v, new, old in bridge()),
     ]

@@ -1,10 +1,10 @@
-"""Measures the JavaScript of a frame with many bodies: the web client's stage in Chromium, fed at a server's rate.
+"""Measures the JavaScript time of a frame with many bodies: the web client's stage in Chromium, at a server's rate.
 
     python -m bench.web                       50 bodies, as a machine without a graphics card draws them
     python -m bench.web --tier A --seconds 60 with shadows and the full finish
 
-Per frame: all JavaScript (blending, matrices, the renderer, the overlay), and the part before the renderer. The time of
-the graphics card, or of the software renderer in its place, is not included.
+Reports per frame all JavaScript (blending, matrices, renderer, overlay) and the part before the renderer. The time of
+the graphics card or the software renderer is not included.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/measure/", timeout=5).close()
                 break
             if time.monotonic() > deadline or vite.poll() is not None:
-                raise SystemExit("vite did not come up: run `npm ci` in player/web")
+                raise SystemExit("vite did not start: run `npm ci` in player/web")
             time.sleep(0.2)
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(
