@@ -1,13 +1,13 @@
 #!/bin/bash
-# Check the whole stack end to end, as its users run it, in a project of its own. Leaves nothing behind.
+# Check the whole stack end to end, as its users run it, in a separate project. Removes it at the end.
 #
 #   compose/check.sh                    with docker compose
-#   COMPOSE="podman-compose" compose/check.sh      with anything that understands the same words
+#   COMPOSE="podman-compose" compose/check.sh      with any compatible program
 #   KEEP=1                              leaves the stack up; UP_FLAGS adds flags to `up` (e.g. --no-build)
 #
-# It brings up three servers, two workers and bots, and then: the README's recipe through exec; bots end matches;
-# members of one session on different servers; players scaled down and up in mid-play lose nothing; sessions that ended
-# with no worker are cleaned when one comes; a server that is stopped hands its sessions over.
+# It starts three servers, two workers and bots, and checks: the README's recipes through exec; bots finish matches;
+# sessions run on several servers; scaling players down and up loses nothing; sessions that ended without a worker are
+# cleaned when one starts; a stopped server hands its sessions over.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 compose=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-check}" --env-file "${ENV_FILE:-.env}" -f compose/docker-compose.yml ${COMPOSE_FILES:-})
@@ -30,7 +30,7 @@ token=$(store ZRANGE '{main}:sessions:running' 0 0)
 for recipe in "HGETALL {main}:session:$token" "SMEMBERS {main}:session:$token:players" "LRANGE {main}:session:$token:order 0 -1" \
     "XREVRANGE {main}:session:$token:events + - COUNT 5" "XRANGE {main}:session:$token:journal - + COUNT 5" \
     "XREVRANGE {main}:lifecycle + - COUNT 5" "ZREVRANGE {main}:leaderboard:duel 0 9 WITHSCORES"; do
-    # The lifecycle stream is empty for moments: the sweep trims what every group has read.
+    # The lifecycle stream can be empty: the sweep trims entries that every group has acknowledged.
     answers() { answer=$(store $recipe 2>&1) && [ -n "$answer" ]; }
     until_true 15 answers || true
     case $answer in
@@ -63,7 +63,7 @@ until_true 60 more_than $((more + 2)) ended && ok "with no worker sessions end a
 old=$(store ZRANGE '{main}:sessions:ended' 0 0)
 up --no-deps --scale worker=1 worker
 swept() { [ "$(store TTL "{main}:session:$old")" != -1 ]; }
-until_true 60 swept && ok "a worker came and cleaned them: TTL $(store TTL "{main}:session:$old")" || bad "not cleaned: TTL $(store TTL "{main}:session:$old")"
+until_true 60 swept && ok "a worker started and cleaned them: TTL $(store TTL "{main}:session:$old")" || bad "not cleaned: TTL $(store TTL "{main}:session:$old")"
 
 up --scale server=3 --scale worker=1 --scale player=4
 before=$(total)

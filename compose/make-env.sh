@@ -1,6 +1,6 @@
 #!/bin/sh
-# Write .env in the project's root, with fresh passwords for the store. An .env that is there is left alone, except that
-# passwords it lacks are added. Nothing is printed but the names.
+# Write .env in the project's root, with fresh passwords for the store. An existing .env is kept; only missing
+# passwords are added. Prints the names only.
 set -eu
 umask 077
 file=${1:-$(dirname "$0")/../.env}

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Boot each optional profile for real, ask it for what it is for, and take it down again. One after the other.
+# Start each optional profile, check its service, and remove it again, one after the other.
 #
 #   compose/profiles.sh                        all of them
 #   compose/profiles.sh valkey tls             some of: valkey spring storage observability embedded tls dev dragonfly
 #   COMPOSE, UP_FLAGS, KEEP                    as for check.sh
 #
-# A profile whose image cannot be had is only validated, and that is said loudly.
+# A profile whose image is not available is only validated, and reported as NOT RUN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export HTTP_PORT=${HTTP_PORT:-8089} HTTPS_PORT=${HTTPS_PORT:-8449} HTTP_BIND=127.0.0.1 EMBEDDED_PORT=${EMBEDDED_PORT:-8429}
@@ -14,19 +14,19 @@ plain=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-profiles}" --env-file "$
 compose=("${plain[@]}")
 . compose/checking.sh
 compose/make-env.sh "${ENV_FILE:-.env}" >/dev/null
-# Down, and the store's volume empty; the compiled kernels stay for the next one.
+# Remove the stack and the store's volume; keep the compiled kernels for the next profile.
 clear() {
     "${compose[@]}" --profile '*' down --timeout 20 >/dev/null 2>&1 || true
     "${plain[@]}" run --rm --no-deps -T --user 0 --entrypoint sh redis -c 'find /data -mindepth 1 -delete' >/dev/null 2>&1 || true
 }
 plays() { until_true 150 more_than 6 total; }
-# boot NAME SERVICES...: up and wait; where it cannot be, say why
+# boot NAME SERVICES...: start and wait; on failure print the cause
 boot() {
     local name=$1 log
     shift
     if log=$(timeout 400 "${compose[@]}" up -d ${UP_FLAGS:-} "$@" 2>&1); then return 0; fi
     if grep -qiE 'pull access|no such image|not found|lookup|manifest|timeout|resolv' <<<"$log"; then
-        "${compose[@]}" --profile '*' config -q && say "!!      $name: NOT RUN, its image cannot be had; the files are valid"
+        "${compose[@]}" --profile '*' config -q && say "!!      $name: NOT RUN, its image is not available; the files are valid"
     else
         bad "$name: $(tail -n 3 <<<"$log" | tr '\n' ' ')"
     fi
@@ -89,7 +89,7 @@ tls() {
 dev() {
     compose+=(-f compose/dev.yml)
     boot dev server worker nginx player || return 0
-    plays && ok "dev: our sources run in the containers, bots play" || bad "dev: no play"
+    plays && ok "dev: the checkout's sources run in the containers, bots play" || bad "dev: no play"
     until_true 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$STORE_HOST_PORT" && ok "dev: the store answers on loopback" || bad "dev: no store on loopback"
 }
 dragonfly() {

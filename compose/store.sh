@@ -1,13 +1,13 @@
 #!/bin/sh
-# The store's entry point: one user per role, each with the least that its role needs, then the server itself.
+# The store's entry point: writes one user per role with the rights that the role needs, then starts the store.
 #
-#   default  everything; the client inside the container (REDISCLI_AUTH) and nobody else
+#   default  everything; used only by the client inside the container (REDISCLI_AUTH)
 #   server   the realm's keys and channels; no administration
 #   worker   sessions, players' records, indexes, streams; neither logins nor tickets nor the catalogue
 #   seed     the catalogue
-#   reader   read only, what is public: sessions, events, standings; for dashboards and event consumers
+#   reader   read only, public keys: sessions, events, standings; for dashboards and event consumers
 #
-# Only digests of the passwords are written. players (bots, browsers) have no user: they never reach the store.
+# Only digests of the passwords are written. Players (bots, browsers) have no user: they never connect to the store.
 # `store.sh users FILE` only writes the users.
 set -eu
 umask 022
