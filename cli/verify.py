@@ -33,7 +33,7 @@ def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> Non
     named. 2: there is no such record.
     """
     settings = Settings.read()
-    archive = Archive(url or settings.archive_url or str((settings.data_dir / "archive").resolve()))
+    archive = Archive(url or settings.archive_address)
     began = time.monotonic()
     try:
         record = load_record(archive, session)

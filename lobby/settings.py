@@ -51,19 +51,22 @@ class Settings:
     data_dir: Path = setting(Path("data"), "where the embedded store and the caches live")
 
     archive_url: str = setting("", "where sessions are archived, any fsspec URL; empty: DATA_DIR/archive")
+    archive_days: float = setting(
+        30.0, "days that the archive keeps a session after its last write; 0: for ever", low=0
+    )
 
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)
     public_url: str = setting(
         "",
-        "how clients reach this very server: http://..., or a path behind the proxy that they came through, in"
+        "how clients reach this server: http://..., or a path behind the proxy that they came through, in"
         " which {hostname} is this machine's; empty: from HOST and PORT",
     )
     trusted_proxies: str = setting(
         "", "addresses and networks of proxies whose X-Forwarded-For and -Proto are believed, comma separated"
     )
-    server_id: str = setting("", "name of this server in the store; empty: drawn by chance")
+    server_id: str = setting("", "name of this server in the store; empty: a random one")
     solvers: int = setting(0, "solver processes; 0: one per core", low=0, high=256)
     internal_url: str = setting("", "how other servers reach this one, http://...; empty: from HOST and PORT")
     solver_timeout_s: float = setting(10.0, "a solver process that is silent for so long is killed", low=0.5)
@@ -150,7 +153,7 @@ class Settings:
     operators: str = setting("", "names of the players who are operators, comma separated")
 
     lifecycle_kept: int = setting(
-        100_000, "lifecycle entries that wait for a group that does not come, about", low=1000
+        100_000, "lifecycle entries that are kept for a consumer group that does not read, about", low=1000
     )
 
     # the bridge to the older wire form
@@ -176,6 +179,11 @@ class Settings:
     log_format: str = setting(
         "auto", "json, pretty, or auto: pretty on a terminal", among=("auto", "json", "pretty")
     )
+
+    @property
+    def archive_address(self) -> str:
+        """The URL or folder of the archive."""
+        return self.archive_url or str((self.data_dir / "archive").resolve())
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, /, **overrides: Any) -> Self:

@@ -117,7 +117,7 @@ class Server:
         )
         claims = Claims(store)
         connections = Connections(scripts, settings)
-        archive = Archive(settings.archive_url or str((settings.data_dir / "archive").resolve()))
+        archive = Archive(settings.archive_address)
         context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, archive)
         self.audiences = Audiences(
             store,

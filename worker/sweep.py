@@ -35,6 +35,7 @@ from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
 from tussle.worker.cleanup import Cleanup, Hook, no_hook
+from tussle.worker.retention import Retention
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Maintenance", "Sweep"]
@@ -289,12 +290,14 @@ class Sweep:
 
 
 class Maintenance:
-    """The process of ``python -m worker [cleanup | sweep | all]``: the cleanup, the sweep, or both."""
+    """The process of ``python -m worker [cleanup | sweep | all]``: the cleanup, the sweep with the archive's retention,
+    or both."""
 
     def __init__(self, store: Store, settings: Settings, part: str = "all", *, hook: Hook = no_hook) -> None:
         self._part = part
         self._cleanup = Cleanup(store, settings, hook=hook)
         self._sweep = Sweep(store, settings, self._cleanup)
+        self._retention = Retention(store, settings)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -309,6 +312,7 @@ class Maintenance:
                 group.create_task(self._cleanup.run(self._stopping), name="cleanup")
             if self._part in ("sweep", "all"):
                 group.create_task(self._sweep.run(self._stopping), name="sweep")
+                group.create_task(self._retention.run(self._stopping), name="retention")
         worker_log.info("worker_stopped", part=self._part, handled=self._cleanup.handled)
 
 

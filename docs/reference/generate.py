@@ -1,4 +1,9 @@
-"""``python docs/reference/generate.py`` writes docs/reference/settings.md from Settings; a test compares the two."""
+"""``python docs/reference/generate.py``: write the pages of docs/reference from the tables in the source.
+
+    settings.md <- lobby/settings.py      errors.md <- lobby/error_codes.py, lobby/errors.py
+
+tests/test_reference.py fails while a page differs from its table.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tussle.lobby.error_codes import CODES  # noqa: E402
+from tussle.lobby.errors import CloseCode  # noqa: E402
 from tussle.lobby.settings import Settings  # noqa: E402
 
-HEAD = """# Settings
+SETTINGS_HEAD = """# Settings
 
 Every setting of Tussle is an environment variable; `.env` in the project's folder is read too. A value that cannot be
 used stops the process with one line that names it. Written by docs/reference/generate.py from lobby/settings.py.
@@ -21,8 +28,8 @@ used stops the process with one line that names it. Written by docs/reference/ge
 """
 
 
-def page() -> str:
-    """Return the text of the page."""
+def settings_page() -> str:
+    """Return the page of all settings."""
     rows = []
     for item in fields(Settings):
         meta = item.metadata
@@ -35,8 +42,36 @@ def page() -> str:
         rows.append(
             f"| `{item.name.upper()}` | {default} | {allowed} | {meta['meaning'].replace('|', chr(92) + '|')} |"
         )
-    return HEAD + "\n".join(rows) + "\n"
+    return SETTINGS_HEAD + "\n".join(rows) + "\n"
 
+
+ERRORS_HEAD = """# Error codes
+
+An error has a `code` for programs and a sentence for people. Over HTTP it is a problem document with the status below.
+Over a socket it is an `error` message; the close code is used where the error ends the connection. An HTTP error
+without a code of this table has `http_<status>`. Written by docs/reference/generate.py from lobby/error_codes.py.
+"""
+
+
+def errors_page() -> str:
+    """Return the page of all error codes and close codes."""
+    lines = [ERRORS_HEAD]
+    for title, sent in (("Sent to clients", True), ("In logs and on the command line only", False)):
+        lines += [f"## {title}", "", "| code | status | close code | meaning |", "|---|---|---|---|"]
+        for entry in sorted(CODES.values(), key=lambda entry: entry.code):
+            if entry.sent is sent:
+                status = ", ".join(dict.fromkeys(str(kind.status) for kind in entry.kinds))
+                close = ", ".join(dict.fromkeys(str(int(kind.close_code)) for kind in entry.kinds))
+                lines.append(f"| `{entry.code}` | {status} | {close} | {entry.meaning} |")
+        lines.append("")
+    lines += ["## Close codes", "", "What a client does on each: [protocol.md](../protocol.md).", ""]
+    lines += ["| code | name |", "|---|---|"]
+    lines += [f"| {int(code)} | {code.name.lower()} |" for code in CloseCode]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "reference" / "settings.md").write_text(page())
+    for name, page in PAGES.items():
+        (ROOT / "docs" / "reference" / name).write_text(page())

@@ -153,19 +153,6 @@ class Archive:
             file.write(framed)
         return at + len(framed)
 
-    def prune(self, days: float, now: float) -> int:
-        """Remove sessions whose newest file is older than ``days``; how many."""
-        removed = 0
-        for session in self.sessions():
-            files = self._fs.ls(f"{self._root}/{session}", detail=True)
-            newest = max(
-                (float(file.get("mtime") or file.get("created") or now) for file in files), default=now
-            )
-            if now - newest > days * 86400:
-                self._fs.rm(f"{self._root}/{session}", recursive=True)
-                removed += 1
-        return removed
-
     def _names(self, session: str) -> list[str]:
         folder = f"{self._root}/{session}"
         return sorted(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []

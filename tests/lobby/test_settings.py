@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,21 @@ def test_each_setting_is_in_the_example_with_its_default(name: str) -> None:
 def test_the_example_has_nothing_else() -> None:
     """Every line names a setting."""
     assert sorted(read_example()) == sorted(name.upper() for name in NAMES)
+
+
+def test_each_setting_is_read() -> None:
+    """Some module other than settings.py reads an attribute of that name; ``archive_url`` through its property."""
+    read: set[str] = set()
+    for folder in ("lobby", "server", "worker", "player", "cli"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path != ROOT / "lobby" / "settings.py":
+                read |= {
+                    node.attr
+                    for node in ast.walk(ast.parse(path.read_text()))
+                    if isinstance(node, ast.Attribute)
+                }
+    derived = {"archive_url"} if "archive_address" in read else set()
+    assert set(NAMES) - read - derived == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

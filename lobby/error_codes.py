@@ -1,0 +1,173 @@
+"""Every error code: the classes that carry it and one sentence for the author of a client.
+
+docs/reference/errors.md is generated from this table. tests/lobby/test_error_codes.py compares it with the source: a
+code that is raised and not listed fails, and a code that is listed and never raised fails. This module must never
+import anything but lobby/errors.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tussle.lobby.errors import (
+    AuthError,
+    ClientError,
+    Conflict,
+    Diverged,
+    Fenced,
+    Forbidden,
+    LobbyError,
+    LobbyFull,
+    Moved,
+    NotFound,
+    NotYourTurn,
+    ProtocolError,
+    RateLimited,
+    Refused,
+    ScriptError,
+    ServerFault,
+    SolverFailed,
+    StoreError,
+)
+
+__all__ = ["CODES", "ErrorCode"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """``kinds``: the classes that are raised with the code; they give the HTTP status and the close code.
+
+    ``sent``: whether a client can receive it. The others appear in logs and on the command line.
+    """
+
+    code: str
+    kinds: tuple[type[LobbyError], ...]
+    meaning: str
+    sent: bool = True
+
+
+def _client(code: str, kind: type[LobbyError] | tuple[type[LobbyError], ...], meaning: str) -> ErrorCode:
+    return ErrorCode(code, kind if isinstance(kind, tuple) else (kind,), meaning)
+
+
+def _internal(code: str, kind: type[LobbyError] | tuple[type[LobbyError], ...], meaning: str) -> ErrorCode:
+    return ErrorCode(code, kind if isinstance(kind, tuple) else (kind,), meaning, sent=False)
+
+
+_TABLE = (
+    # bytes and fields
+    _client("bad_json", ProtocolError, "The message or body is not JSON."),
+    _client("bad_message", ProtocolError, "The message has a wrong type, field or value."),
+    _client("bad_request", (ClientError, ProtocolError), "The body has a wrong field or value, or was cut off."),
+    _client("binary_message", ProtocolError, "A client sends text messages only."),
+    _client("hello_expected", ProtocolError, "The first message of a connection must be its greeting."),
+    _client("hello_again", ProtocolError, "A connection greets once."),
+    _client("version_mismatch", ProtocolError, "The server speaks another protocol version; update the client."),
+    _client("too_large", ProtocolError, "The body is larger than MAX_BODY_BYTES."),
+    _client("too_slow", ProtocolError, "The body did not arrive in time."),
+    _client("too_many", ProtocolError, "The connection subscribes to too many sources."),
+    # who asks
+    _client("login_required", AuthError, "Send a login token: Authorization: Bearer TOKEN."),
+    _client("unauthorized", AuthError, "The login token is not valid; log in again."),
+    _client("name_taken", AuthError, "The name belongs to another player, or the secret is wrong."),
+    _client("ticket_refused", AuthError, "The ticket was used, has expired or belongs to another player."),
+    _client("resume_refused", AuthError, "The resume token is not valid; join again for a new ticket."),
+    _client("unknown_player", AuthError, "The player of this login no longer exists; log in again."),
+    _client("not_allowed", Forbidden, "The caller's role does not have the right for this operation."),
+    _client("origin_refused", Forbidden, "Pages of this origin may not use this server."),
+    _client("observer", Conflict, "The connection has no seat; observers cannot send commands."),
+    _client("rate_limited", RateLimited, "Too many requests or messages; send less."),
+    # what does not exist
+    _client("not_found", NotFound, "The session or player does not exist."),
+    _client("no_such_session", NotFound, "There is no session with this token."),
+    _client("no_such_run", NotFound, "There is no spring-damper run with this id, or it has expired."),
+    _client("no_such_source", NotFound, "There is no source of readings with this name."),
+    _client("no_readings_yet", NotFound, "The session has not measured anything yet; ask later."),
+    _client("not_archived", NotFound, "The archive does not have this session."),
+    # lobbies and seats
+    _client("conflict", Conflict, "The state does not allow this now."),
+    _client("lobby_full", LobbyFull, "The lobby has no free seat."),
+    _client("in_session", Conflict, "The player has a seat in another session; leave it first."),
+    _client("ended", Conflict, "The session has ended."),
+    _client("left", Conflict, "The player has left this session and cannot return."),
+    _client("crowded", Conflict, "Too many players look for a lobby at once; try again."),
+    _client("not_member", (Conflict, NotFound), "The player has no seat in this session."),
+    _client("not_open", Conflict, "The lobby no longer waits; seats cannot change."),
+    _client("not_guest", Conflict, "Only a guest can take a name."),
+    _client("not_running", Conflict, "The session does not run."),
+    _client("illegal_transition", Conflict, "The session's status does not allow this event."),
+    _client("gap", Conflict, "Events in between are no longer kept; read the whole session view."),
+    _client("moved", Moved, "Another server holds the session; the message is its address."),
+    _client("stale_id", Conflict, "The command id is not newer than the last one."),
+    _client("refused", Refused, "The mode's rules forbid the action."),
+    _client("bad_name", Refused, "The name has a wrong length or characters."),
+    _client("bad_secret", Refused, "The secret has a wrong length."),
+    _client("bad_size", Refused, "The mode does not take this number of seats."),
+    _client("bad_status", Refused, "There is no such session status."),
+    _client("bad_params", Refused, "A parameter of the mode is unknown or out of range."),
+    _client("bad_seats", Refused, "The mode cannot be set up with these seats."),
+    _client("unknown_mode", Refused, "There is no such mode."),
+    _client("unknown_body", (Conflict, Refused), "The catalogue has no such body, or the mode does not allow it."),
+    _client("bad_start", Refused, "The x or v of a spring-damper run is not finite or too large."),
+    _client("bad_run", Refused, "The name or position of the spring-damper run is not valid."),
+    # actions
+    _client("not_your_turn", (NotYourTurn, Refused), "Another seat acts now."),
+    _client("already_acted", Conflict, "This turn has its action already."),
+    _client("world_moving", Conflict, "The world is still moving; wait for turn_started."),
+    _client("too_many_inputs", Conflict, "Too many inputs wait for this tick; send less."),
+    _client("nobody_left", Conflict, "No seat is left that could act."),
+    _client("over", (Conflict, Refused), "The session is over."),
+    _client("seat_out", Refused, "The seat is out and cannot act."),
+    _client("wrong_phase", Refused, "The mode's phase does not allow this action."),
+    _client("unknown_kind", Refused, "There is no such kind of action."),
+    _client("unknown_field", Refused, "The action has a field that its kind does not have."),
+    _client("missing_field", Refused, "The action lacks a field."),
+    _client("bad_type", Refused, "A field of the action has a wrong type."),
+    _client("out_of_range", Refused, "A field of the action is out of its range."),
+    _client("bad_action", Refused, "The mode does not support this kind of action (undo)."),
+    _client("body_locked", Refused, "Another seat holds the body."),
+    _client("handle_taken", Refused, "Another seat holds the handle."),
+    _client("slot_held", Refused, "The seat holds a handle already; release it first."),
+    _client("no_slot", Refused, "The seat does not hold a handle."),
+    _client("unknown_handle", Refused, "The body does not have this handle."),
+    _client("outside", Refused, "The position is outside of the box."),
+    _client("would_touch", Refused, "A body at this position would touch another one."),
+    _client("too_many_bodies", Refused, "The sandbox would have too many bodies or vertices."),
+    _client("seat_taken", Refused, "The seat is in the sandbox already."),
+    _client("not_host", Refused, "Only the host may do this."),
+    # scenes and meshes
+    _client("bad_scene", Refused, "The scene is not valid; the field names the part."),
+    _client("bad_catalogue", Refused, "The catalogue of a session cannot be read."),
+    _client("bad_mesh", Refused, "The mesh file cannot be used."),
+    _client("bad_material", Refused, "The material is not valid."),
+    _client("no_tetrahedra", Refused, "The mesh has no tetrahedra."),
+    # faults of the server
+    _client("server_error", ServerFault, "An error of the server; its log has the trace."),
+    _client("store_unavailable", StoreError, "The store does not answer; try again."),
+    _client("script_error", ScriptError, "A script of the store failed; an error of the server."),
+    _client("solver_failed", SolverFailed, "The solver could not step the world."),
+    _client("solver_lost", SolverFailed, "The solver process died; the session is restored."),
+    _client("diverged", Diverged, "A replay does not reproduce its record."),
+    _client("fenced", Fenced, "Another server holds the session now; send the command again."),
+    _client("token_taken", Conflict, "A new random token was in use; try again."),
+    _client("unheld", StoreError, "No living server holds the session yet; send the command again."),
+    _client("unreachable", StoreError, "The holder cannot be reached; send the command again."),
+    # never sent
+    _internal("waiting", Conflict, "A relay asked for a session that has not begun."),
+    _internal("ours", Conflict, "A relay asked for a session that this server holds."),
+    _internal("not_starting", Conflict, "A holder began a session that is not starting."),
+    _internal("journal_differs", Fenced, "The journal has other inputs at this place; another holder wrote them."),
+    _internal("server_id_taken", Fenced, "A living server has this SERVER_ID."),
+    _internal("bad_checkpoint", (Diverged, ProtocolError), "A checkpoint is damaged or of another layout."),
+    _internal("damaged_archive", ProtocolError, "A file of the archive is damaged."),
+    _internal("schema_mismatch", (ProtocolError, StoreError), "The stored layout or a frame has another schema."),
+    _internal("store_too_old", StoreError, "The store's version is too old."),
+    _internal("no_store", StoreError, "No store is configured, and none can be started."),
+    _internal("folder_in_use", StoreError, "Another process uses the embedded store's folder."),
+    _internal("port_in_use", StoreError, "The embedded store's port is in use."),
+    _internal("bad_address", StoreError, "REDIS_URL is not an address of a store."),
+    _internal("bad_control", Refused, "A control of the solver is not valid; a fault of the mode."),
+    _internal("bad_brief", Refused, "A turn_started payload cannot be read, or the mode has no look-ahead; for bots."),
+)  # fmt: skip
+
+CODES: dict[str, ErrorCode] = {entry.code: entry for entry in _TABLE}

@@ -1,0 +1,117 @@
+"""The table of error codes against the source and the pages of the documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.paths import ROOT
+from tussle.lobby import errors
+from tussle.lobby.error_codes import _TABLE, CODES
+from tussle.lobby.errors import CloseCode, LobbyError
+from tussle.lobby.store.store import REFUSALS
+
+ABSTRACT = {"error"}
+"""The code of LobbyError itself, which is never raised."""
+
+PLAIN = {"origin_refused"}
+"""Codes of problem documents that the security middleware writes without an exception."""
+
+PASSED_ON = {
+    "lobby/store/store.py",  # REFUSALS
+    "lobby/connections.py",  # ticket_refused or resume_refused, chosen before
+    "server/gateway/relay_client.py",  # the holder's code
+    "server/solver/pool.py",  # the solver process's code
+}
+"""Modules that raise an error with a code from a variable."""
+
+
+def constants(node: ast.expr) -> list[str]:
+    """The strings that an expression can be."""
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    if isinstance(node, ast.IfExp):
+        return constants(node.body) + constants(node.orelse)
+    return []
+
+
+def raised() -> Iterator[tuple[str, str, str]]:
+    """(class, code or '', module) of each error in the source, class defaults included."""
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, LobbyError)
+    }
+    for folder in ("lobby", "server", "worker"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            module = path.relative_to(ROOT).as_posix()
+            tree = ast.parse(path.read_text())
+            bases = {
+                node.name: node.bases[0].id
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ClassDef) and node.bases and isinstance(node.bases[0], ast.Name)
+            }
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ClassDef) and (
+                    node.name in classes or bases.get(node.name) in classes
+                ):
+                    kind = node.name if node.name in classes else bases[node.name]
+                    for item in node.body:
+                        target = (
+                            item.targets[0]
+                            if isinstance(item, ast.Assign)
+                            else item.target
+                            if isinstance(item, ast.AnnAssign)
+                            else None
+                        )
+                        if isinstance(target, ast.Name) and target.id == "code":
+                            assert isinstance(item, ast.Assign | ast.AnnAssign) and item.value is not None
+                            yield from ((kind, code, module) for code in constants(item.value))
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
+                    for keyword in node.keywords:
+                        if keyword.arg == "code":
+                            found = constants(keyword.value)
+                            yield from ((node.func.id, code, module) for code in found or [""])
+
+
+FOUND = [row for row in raised() if row[1] not in ABSTRACT]
+
+
+def test_every_raised_code_is_listed_with_its_class() -> None:
+    """Also the codes that scripts refuse with."""
+    used = {(code, kind) for kind, code, _ in FOUND if code} | {
+        (code, kind.__name__) for code, kind in REFUSALS.items()
+    }
+    listed = {(entry.code, kind.__name__) for entry in _TABLE for kind in entry.kinds}
+    assert used - listed == set()
+    assert listed - used == {(code, CODES[code].kinds[0].__name__) for code in PLAIN}
+
+
+def test_codes_from_variables_are_known() -> None:
+    """A module that passes a code on is named, so that a new one is looked at."""
+    assert {module for _, code, module in FOUND if not code} <= PASSED_ON
+
+
+def test_a_code_is_listed_once_with_a_sentence() -> None:
+    """Sentences end with a full stop."""
+    assert len(CODES) == len(_TABLE)
+    assert all(re.fullmatch(r"[A-Z][^|\n]*\.", entry.meaning) for entry in _TABLE)
+
+
+@pytest.mark.parametrize("page", ["protocol.md", "events.md"])
+def test_documents_name_only_codes_that_are_sent(page: str) -> None:
+    """The tables of HTTP statuses and their codes."""
+    text = (ROOT / "docs" / page).read_text()
+    for row in re.findall(r"^\| [45]\d\d \| (.*) \|$", text, re.MULTILINE):
+        for code in re.findall(r"`(\w+)`", row):
+            assert code in CODES and CODES[code].sent, f"{page}: {code}"
+
+
+def test_the_protocol_lists_every_close_code() -> None:
+    """Each close code of Tussle has a row, and no row has another code."""
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    listed = {int(code) for code in re.findall(r"^\| (4\d\d\d) \|", text, re.MULTILINE)}
+    assert listed == {int(code) for code in CloseCode if code >= 4000}
