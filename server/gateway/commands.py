@@ -34,8 +34,8 @@ from tussle.lobby.wire.messages import (
 )
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.gateway.protocol import Replies
 from tussle.server.gateway.relay_client import Relays
+from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder

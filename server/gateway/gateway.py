@@ -1,12 +1,13 @@
-"""The WebSocket side of a server: connections from their upgrade to their close.
+"""The WebSocket connections of a server, from the upgrade to the close.
 
-    uvicorn's upgrade -> Socket -> hello -> its place in an audience -> commands.py, message by message -> goodbye
-                                                                        sender.py <- audience, replies
+    upgrade -> Socket -> hello -> welcome -> Commands, for each message -> close
+                                  Sender <- audience, replies
 
-uvicorn hands an upgraded transport to whatever ``ws=`` returns; that is a native ServerConnection, so HTTP and
-WebSocket share one port at the cost of raw websockets. It depends on three semi-internal names of websockets
-(``handler``, ``handler_tasks``, ``is_serving``): the version is pinned and tests/server/gateway/test_gateway.py
-tests the contract. This module turns errors into closes; server/gateway/commands.py turns them into replies.
+uvicorn passes an upgraded transport to the protocol that ``ws=`` returns. That protocol is a ServerConnection of
+websockets, so that HTTP and WebSocket share one port without a layer in between. It reads four semi-internal names from
+its server: ``handler``, ``handler_tasks``, ``is_serving`` and ``logger``. The version of websockets is pinned for that
+reason, and tests/server/gateway/test_socket.py tests the contract. This module turns errors into close codes;
+server/gateway/commands.py turns them into replies. It must never execute a command.
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import OPERATIONS, Commands
-from tussle.server.gateway.protocol import Connection, Replies
+from tussle.server.gateway.protocol import Connection
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.relay_messages import RELAY_PATH
 from tussle.server.gateway.relay_server import serve_relay
+from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.limits import ConnectionLimit, Origins, Proxies
@@ -72,8 +74,8 @@ OUTBOX_BYTES = 1_048_576
 """Unsent bytes of a slow client above which it is closed with TOO_SLOW."""
 
 ENDED_PER_COLLECTION = 200
-"""Connections that ended between two full collections: websockets leaves each as a cycle of some ten KiB, and the
-collector, as server/app.py sets it, would not examine old ones within days. Found by bench/load/__main__.py soak."""
+"""Closed connections between two full garbage collections. websockets leaves each as a reference cycle of about 10 KiB,
+and the thresholds that server/app.py sets would not collect old cycles for days (measured with ``bench.load soak``)."""
 
 
 class Gateway:
@@ -114,13 +116,14 @@ class Gateway:
         self._proxies = proxies
         self._addresses = ConnectionLimit(settings.address_connections)
         self._players = ConnectionLimit(settings.player_connections)
-        # what ServerConnection of websockets reads from its server
+        # ServerConnection of websockets reads these two
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.logger = log
 
-    # the three names that ServerConnection uses
+    # two more names that ServerConnection reads
 
     def is_serving(self) -> bool:
+        """Whether new connections are accepted."""
         return self._serving
 
     async def handler(self, socket: Socket) -> None:
@@ -344,7 +347,7 @@ class Gateway:
         sender.socket.done()  # the hello
         seat = sender.who.seat
         if seat is not None:
-            # The replaced connection may have been the session's last one here, and its replies forgotten.
+            # If the replaced connection was the session's last one on this server, its replies were forgotten.
             sender.replies = replies = self._replies.setdefault((sender.who.session, seat), sender.replies)
             if sender.socket.open and not sender.ending:
                 sender.socket.quick = partial(self._commands.handle_input, sender, replies, seat)

@@ -1,26 +1,24 @@
-"""One client connection, sans-I/O: what it may send, in which order and how fast.
+"""The rules of one client connection, sans-I/O: what the client may send, in which order and how fast.
 
     AWAITING_HELLO -- hello --> LIVE -- close --> CLOSED
 
-The time is an argument; the gateway owns the socket. An illegal message changes nothing but the count of strikes.
+This module must never use a socket or read a clock. The gateway owns the socket and passes the time. A refused message
+changes only the count of strikes and the rate limit.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-from tussle.lobby.errors import Conflict, ProtocolError, RateLimited
+from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
 from tussle.server.limits import TokenBucket
 
-__all__ = ["Connection", "Phase", "Replies"]
+__all__ = ["Connection", "Phase"]
 
 MAX_STRIKES = 10
-"""Unreadable messages after which a connection is closed with 4004; a valid client sends none."""
-
-REMEMBERED = 64
-"""Replies kept per seat, for commands that come again."""
+"""Refused messages after which the gateway closes a connection with 4004. A correct client sends none."""
 
 
 class Phase(Enum):
@@ -30,7 +28,7 @@ class Phase(Enum):
 
 
 class Connection:
-    """The rules of one connection. ``receive`` is called for every message, in order."""
+    """The state of one connection. The caller passes every message to ``receive``, in order."""
 
     __slots__ = ("_bucket", "_greeted", "_mean", "phase", "strikes")
 
@@ -39,14 +37,15 @@ class Connection:
         self.strikes = 0
         self._greeted = False
         self._bucket = TokenBucket(settings.message_rate, settings.message_burst)
-        # A long message counts as several: one bucket limits messages and bytes.
+        # A long message takes several tokens, so that one bucket limits both messages and bytes.
         self._mean = (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
 
     def receive(self, data: str | bytes, now: float) -> ClientMessage:
-        """The message in ``data``.
+        """Decode ``data``, which arrived at ``now`` [s], and return its message.
 
-        Raises RateLimited (close with its code), or ProtocolError: while ``fatal`` is False afterwards, answer with
-        an error and go on.
+        Raises RateLimited if the client sends too much: close the connection with the error's code. Raises
+        ProtocolError if the message is unreadable or out of order: close the connection if ``fatal`` is then True,
+        otherwise reply with the error and go on.
         """
         size = len(data)
         if not self._bucket.take(now, size / self._mean if size > self._mean else 1.0):
@@ -69,49 +68,9 @@ class Connection:
 
     @property
     def fatal(self) -> bool:
-        """Whether the next thing to do is to close with BAD_MESSAGE."""
+        """Whether the connection must be closed with BAD_MESSAGE after a ProtocolError."""
         return self.phase is Phase.AWAITING_HELLO or self.strikes >= MAX_STRIKES
 
     def close(self) -> None:
+        """Record that the connection is closed."""
         self.phase = Phase.CLOSED
-
-
-class Replies:
-    """The replies of one seat by command id, so that a repeated command gets its reply and no second effect.
-
-    It outlives connections: a client that never saw its acknowledgement sends the command again after it is back.
-    """
-
-    __slots__ = ("_lost", "_replies", "last_id")
-
-    def __init__(self, last_id: int = 0) -> None:
-        self.last_id = last_id
-        self._lost: set[int] = set()
-        self._replies: dict[int, bytes | None] = {}
-
-    def begin(self, command: int) -> bytes | bool | None:
-        """True: new, go on. Bytes: the reply, send it again. None: still under way, its reply will come.
-
-        Raises Conflict(code="stale_id") for an id that is too old to be remembered.
-        """
-        if command > self.last_id:
-            self.last_id = command
-        elif command in self._replies:
-            return self._replies[command]
-        elif command in self._lost:
-            self._lost.discard(command)
-        else:
-            raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
-        self._replies[command] = None
-        if len(self._replies) > REMEMBERED:
-            del self._replies[next(iter(self._replies))]
-        return True
-
-    def lose(self, command: int) -> None:
-        """It had no effect and gets no reply: when it comes again it is new."""
-        self._replies.pop(command, None)
-        self._lost.add(command)
-
-    def finish(self, command: int, reply: bytes) -> None:
-        if command in self._replies:
-            self._replies[command] = reply

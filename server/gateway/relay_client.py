@@ -118,7 +118,7 @@ class RemoteRun:
             self.answer(number, Conflict(why, code="not_running"))
 
     async def _submit_locally(self) -> None:
-        """Submit the unanswered inputs to the run on this server, which now holds the session."""
+        """Submit the unanswered inputs to the run on this server and wait for the answers."""
         run = self._relays.own_run(self.token)
         if run is None:
             return
@@ -132,7 +132,7 @@ class RemoteRun:
             if not waiting:
                 answered.set()
 
-        # Without an await in between, so that no newer input is admitted before them.
+        # This loop has no await, so that no newer input is admitted before these.
         for number, p in list(self._pending.items()):
             try:
                 run.accept_input(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
@@ -142,14 +142,17 @@ class RemoteRun:
             await answered.wait()
 
     def answer(self, number: int, answer: int | LobbyError) -> None:
+        """Pass the tick or the error to the client of an input. Does nothing if the input is answered already."""
         pending = self._pending.pop(number, None)
         if pending is not None:
             pending.answer(answer)
 
     def owns(self, number: int) -> bool:
+        """Whether an input of this session has that number and no answer yet."""
         return number in self._pending
 
     def close(self) -> None:
+        """Stop watching the session. Unanswered inputs get None: their clients send them again."""
         self.task.cancel()
         if self._connection is not None:
             self._connection.watchers.pop(self.token, None)
@@ -238,6 +241,7 @@ class Relays:
         self._number = 0
 
     def next_number(self) -> int:
+        """A number for an input, unique among those of this server."""
         self._number += 1
         return self._number
 
@@ -249,6 +253,7 @@ class Relays:
         return remote
 
     def own_run(self, token: str) -> Run | None:
+        """The run of a session that this server holds, otherwise None."""
         return self._holder.runs.get(token)
 
     def drop(self, token: str) -> None:
@@ -269,7 +274,7 @@ class Relays:
             raise Conflict("the session has not begun", code="waiting")
         if at.id == self._holder.address.id:
             if status != Status.STARTING:
-                self._holder.restore_session(token)  # it may have been handed over to this server just now
+                self._holder.restore_session(token)  # another server may have handed it over just now
             raise Conflict("this server holds the session", code="ours")
         async with self._opening.setdefault(at.id, asyncio.Lock()):
             known = self._connections.get(at.id)
@@ -302,6 +307,7 @@ class Relays:
         return RelayConnection(socket)
 
     async def close(self) -> None:
+        """Drop every remote run and close every relay."""
         for token in list(self._remotes):
             self.drop(token)
         tasks = [task for _, task in self._connections.values()]

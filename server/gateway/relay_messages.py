@@ -30,10 +30,10 @@ _decoder = msgspec.msgpack.Decoder(list[Any])
 
 
 def encode_relay(*message: Any) -> bytes:
-    """One message."""
+    """The bytes of one message: its name and its fields."""
     return _encoder.encode(message)
 
 
 def decode_relay(data: str | bytes) -> list[Any]:
-    """One message. Raises msgspec.MsgspecError if ``data`` is not a msgpack array."""
+    """The name and fields of one message. Raises msgspec.MsgspecError if ``data`` is not a msgpack array."""
     return _decoder.decode(data if isinstance(data, bytes) else data.encode())

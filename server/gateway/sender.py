@@ -17,7 +17,8 @@ from tussle.lobby.errors import CloseCode, LobbyError
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
-from tussle.server.gateway.protocol import Connection, Replies
+from tussle.server.gateway.protocol import Connection
+from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.metrics.telemetry import Telemetry
 

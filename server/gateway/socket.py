@@ -1,13 +1,13 @@
-"""A WebSocket connection that passes inputs from the received bytes to the gateway in one call.
+"""A WebSocket connection with a fast path for inputs: one call from the received bytes to the gateway.
 
-    bytes -> whole frames -+- one text message that begins like an input, nothing waiting -> ``quick`` (at once)
-                           '- everything else: websockets (control frames, fragments, errors) -> recv() (a task)
+    bytes -> whole frames -+- a text message that begins like an input, nothing queued -> ``quick``
+                           '- everything else -> websockets -> ``recv``, in a task
 
-    transport's water marks, state of the protocol ----------------------------------> ``on_room`` (frames or none)
+    water marks of the transport, state of the protocol -> ``on_room``
 
-websockets parses with generators, queues and wakes a task for each message, which is expensive for a drag that sends a
-hundred inputs a second. A client's messages stay in order: while one of them is queued for ``recv``, inputs are queued
-behind it. Everything that is not exactly one whole, final, masked text frame goes to the library.
+websockets queues every message and wakes a task for it. That is expensive for a drag, which sends a hundred inputs a
+second. Messages stay in order: an input behind a message that is queued for ``recv`` is queued too. Only a whole,
+final, masked text frame takes the fast path. This module must never accept a frame that websockets refuses.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from websockets.server import ServerProtocol
 __all__ = ["FRAME_BACKLOG", "Socket", "header"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
-"""The first bytes of an input, as JSON encoders write them. Other encodings are handled by the library."""
+"""The first bytes of an input, as JSON encoders write them. Inputs in other spellings go through websockets."""
 
 TEXT = 0x81
-"""First byte of a text message that is whole in its frame."""
+"""First byte of a text message in one frame."""
 
 MASKED = 0x80
 EXTENDED = 126
@@ -35,13 +35,14 @@ HEAD = 6
 """Bytes before the payload of a masked frame of less than 126 bytes."""
 
 NEVER = 2**62
+"""A frame length that every limit refuses."""
 
 FRAME_BACKLOG = 65_536
-"""Bytes in a write buffer above which the socket gets no frame, until most of them are sent."""
+"""High-water mark of the write buffer [B]. A socket above it gets no frame until the buffer drains."""
 
 
 class _Protocol(ServerProtocol):
-    """Calls ``on_end`` when the connection is not open any more."""
+    """Calls ``on_end`` when the connection leaves the state OPEN."""
 
     on_end: Callable[[], None] | None = None
 
@@ -54,11 +55,15 @@ class _Protocol(ServerProtocol):
 
 
 class Socket(ServerConnection):
-    """One connection. ``quick`` is given an input's text; ``done`` must be called for each message of ``recv``;
-    ``on_room`` is told each time that frames may be written (True) or may not (False): too much waits, or it ends."""
+    """One connection.
+
+    ``quick`` is called with the text of each input on the fast path. The reader of ``recv`` must call ``done`` after
+    each message. ``on_room`` is called with True when frames may be written, and with False above FRAME_BACKLOG or when
+    the connection ends.
+    """
 
     address: str | None = None
-    """The client's address, once the connection limit counts it."""
+    """The client's address while the connection limit counts it, else None."""
 
     quick: Callable[[bytes], None] | None = None
     on_room: Callable[[bool], None] | None = None
@@ -74,7 +79,7 @@ class Socket(ServerConnection):
         self._largest = max_size + HEAD + 2
 
     def done(self) -> None:
-        """Report that a message from ``recv`` was executed, so that inputs need not wait for it."""
+        """Report that a message from ``recv`` was executed. Inputs behind it may then take the fast path."""
         self._waiting -= 1
 
     @property
@@ -89,16 +94,15 @@ class Socket(ServerConnection):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if (
-            transport.get_write_buffer_size()
-        ):  # answers of HTTP that nobody reads: its water marks are not ours
+        # With unsent HTTP responses, the transport has reported its high-water mark to HTTP and not to this protocol.
+        if transport.get_write_buffer_size():
             transport.abort()
 
     async def drain(self) -> None:
-        """Never waits: a ping or a close must not hang on a client that does not read. Link bounds what waits."""
+        """Return at once: a ping or a close must not wait for a client that does not read. Sender bounds the buffer."""
 
     async def drained(self) -> None:
-        """Wait while too much waits."""
+        """Wait until the write buffer is below its high-water mark."""
         await super().drain()
 
     def pause_writing(self) -> None:
@@ -120,8 +124,8 @@ class Socket(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         if not self._split:
-            # The first call brings the request. A client that sends frames before it was accepted could leave the
-            # library in the middle of one: its connection stays with the library.
+            # The first call has the request. If the client sends frames before the upgrade is accepted, websockets may
+            # be in the middle of a frame. The connection then has no fast path.
             if self._calls != 1 or self.protocol.state is not State.OPEN:
                 self._calls += 1 if data.endswith(b"\r\n\r\n") else 2
                 super().data_received(data)
@@ -136,7 +140,8 @@ class Socket(ServerConnection):
         while at < end:
             size = frame_size(data, at, end)
             if size > self._largest:
-                self._split, self._calls = False, 2  # the library refuses what is too large or not masked
+                # websockets refuses a frame that is too large or not masked
+                self._split, self._calls = False, 2
                 super().data_received(data[at:])
                 return
             if size == 0 or at + size > end:
@@ -146,7 +151,7 @@ class Socket(ServerConnection):
             at += size
 
     def _take(self, frame: bytes) -> None:
-        """One whole, masked frame."""
+        """Pass one whole, masked frame to ``quick`` or to websockets."""
         if frame[0] == TEXT and not self._waiting and self.quick is not None:
             head = HEAD if frame[1] < MASKED + EXTENDED else HEAD + 2
             text = apply_mask(frame[head:], frame[head - 4 : head])
@@ -159,7 +164,7 @@ class Socket(ServerConnection):
 
 
 def frame_size(data: bytes, at: int, end: int) -> int:
-    """Bytes of the frame that begins at ``at``; 0: not enough of it is here to say; very many: not a client's frame."""
+    """The length [B] of the frame at ``at``: 0 if its head is incomplete, NEVER if a client may not send it."""
     if end - at < HEAD:
         return 0 if end - at < 2 or data[at + 1] & MASKED else NEVER
     length = data[at + 1]
@@ -174,5 +179,5 @@ def frame_size(data: bytes, at: int, end: int) -> int:
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The value of a header; of one that comes several times, all, as if it were one (RFC 9110, section 5.3)."""
+    """The value of a header, or None. Values of a repeated header are joined with commas (RFC 9110, section 5.3)."""
     return ", ".join(headers.get_all(name)) or None

@@ -16,7 +16,8 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.lobby.wire.messages import decode_client
 from tussle.server.fanout.framing import binary_frame, text_frame
-from tussle.server.gateway.protocol import Connection, Phase, Replies
+from tussle.server.gateway.protocol import Connection, Phase
+from tussle.server.gateway.replies import Replies
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),

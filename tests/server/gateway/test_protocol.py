@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tussle.lobby.errors import Conflict, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.errors import LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import Hello, Ping
-from tussle.server.gateway.protocol import MAX_STRIKES, REMEMBERED, Connection, Phase, Replies
+from tussle.server.gateway.protocol import MAX_STRIKES, Connection, Phase
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
 PING = '{"t":"ping"}'
@@ -21,7 +21,7 @@ def connection(**overrides: object) -> Connection:
 
 
 def test_hello_comes_first_and_once() -> None:
-    """Anything before hello is fatal; a second hello is refused and changes nothing."""
+    """A message before hello is fatal. A second hello is refused and changes nothing."""
     early = connection()
     with pytest.raises(ProtocolError) as caught:
         early.receive(PING, 0.0)
@@ -54,7 +54,7 @@ def test_hello_comes_first_and_once() -> None:
     ],
 )
 def test_unreadable_messages_are_refused_with_a_code(data: str | bytes, code: str) -> None:
-    """Each has its code; the connection lives until there were too many."""
+    """Each has its code. The connection stays open until MAX_STRIKES of them."""
     live = connection()
     live.receive(HELLO, 0.0)
     for strike in range(1, MAX_STRIKES + 1):
@@ -64,8 +64,8 @@ def test_unreadable_messages_are_refused_with_a_code(data: str | bytes, code: st
         assert live.fatal == (strike >= MAX_STRIKES)
 
 
-def test_a_flood_is_limited_and_time_forgives() -> None:
-    """More than the burst is refused; a second later the rate's worth passes again."""
+def test_a_flood_is_limited_until_tokens_return() -> None:
+    """Messages past the burst are refused. One second later the bucket holds MESSAGE_RATE tokens again."""
     live = connection(message_rate=10.0, message_burst=20)
     live.receive(HELLO, 0.0)
     for _ in range(19):
@@ -79,35 +79,9 @@ def test_a_flood_is_limited_and_time_forgives() -> None:
 
 
 @given(st.one_of(st.text(), st.binary()))
-def test_no_bytes_raise_anything_but_our_errors(data: str | bytes) -> None:
-    """Whatever a client sends, the core answers with an error of the tree."""
+def test_no_bytes_raise_anything_but_a_lobby_error(data: str | bytes) -> None:
+    """Text and bytes of any content give a message or a LobbyError."""
     live = connection()
     live.receive(HELLO, 0.0)
     with contextlib.suppress(LobbyError):
         live.receive(data, 0.0)
-
-
-def test_a_repeated_command_gets_its_reply_and_no_second_effect() -> None:
-    """New, under way, answered, forgotten: each id is begun once."""
-    replies = Replies()
-    assert replies.begin(1) is True
-    assert replies.begin(1) is None
-    replies.finish(1, b"done")
-    assert replies.begin(1) == b"done"
-    for command in range(2, REMEMBERED + 2):
-        assert replies.begin(command) is True
-    with pytest.raises(Conflict) as caught:
-        replies.begin(1)
-    assert caught.value.reason == "stale_id"
-    assert replies.last_id == REMEMBERED + 1
-
-
-def test_a_lost_command_is_new_when_it_comes_again() -> None:
-    """Its session went elsewhere before it acted: the same id may be tried once more, and once only."""
-    replies = Replies()
-    assert replies.begin(1) is True
-    replies.lose(1)
-    assert replies.begin(1) is True
-    assert replies.begin(1) is None
-    replies.finish(1, b"done")
-    assert replies.begin(1) == b"done"

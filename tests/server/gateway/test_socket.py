@@ -1,25 +1,35 @@
-"""The short way of inputs: the same messages in the same order as the library's own way, however the bytes arrive."""
+"""The fast path of inputs: the same messages in the same order as through websockets, however the bytes arrive."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
+import re
+import tomllib
+from importlib.metadata import version
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from tests.support.paths import ROOT
+from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.socket import Socket, header
 
 ACT = b'{"t":"act","id":%d,"d":{"kind":"move"}}'
 
 
 class Transport:
-    """What a Socket asks of its transport. ``sent``: the bytes that went out."""
+    """The transport methods that a Socket calls. ``sent`` has the bytes written."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -49,11 +59,9 @@ class Transport:
 
 
 class Server:
-    """What a ServerConnection asks of its server."""
+    """What a ServerConnection reads from its server."""
 
     def __init__(self) -> None:
-        import logging
-
         self.logger = logging.getLogger("test")
         self.handler_tasks: set[asyncio.Task[None]] = set()
 
@@ -68,7 +76,7 @@ def frame(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
 
 
 class Live:
-    """An open connection; ``heard`` is what came the short way (True) or the long one, in order of their effect."""
+    """An open connection. ``heard`` has the messages in order of their effect, each with True for the fast path."""
 
     def __init__(self, max_size: int = 8192) -> None:
         self.transport = Transport()
@@ -80,7 +88,7 @@ class Live:
         self.socket.quick = lambda text: self.heard.append((True, text))
 
     async def read(self) -> None:
-        """What the reading task does once: take everything that waits."""
+        """Read every queued message, as the reading task does."""
         messages = self.socket.recv_messages
         while any(part.fin for part in messages.frames.queue):
             data = await messages.get()
@@ -98,8 +106,8 @@ message = st.one_of(
 
 
 @given(st.lists(message, max_size=12), st.lists(st.integers(1, 60), max_size=40), st.booleans())
-def test_nothing_is_lost_changed_or_overtaken(parts: list[Any], cuts: list[int], reads: bool) -> None:
-    """Whatever is sent, in whatever pieces: every message has its effect once, in the order in which it was sent."""
+def test_no_message_is_lost_changed_or_overtaken(parts: list[Any], cuts: list[int], reads: bool) -> None:
+    """Messages cut at any byte have their effect once, in the order in which they were sent."""
 
     async def scenario() -> None:
         live = Live()
@@ -124,8 +132,8 @@ def test_nothing_is_lost_changed_or_overtaken(parts: list[Any], cuts: list[int],
     asyncio.run(scenario())
 
 
-def test_an_input_takes_the_short_way_and_a_command_the_long_one() -> None:
-    """Only what begins like an input goes straight to the session."""
+def test_only_inputs_take_the_fast_path() -> None:
+    """An input behind an unread command waits for it. After that, inputs take the fast path again."""
 
     async def scenario() -> None:
         live = Live()
@@ -152,8 +160,8 @@ def test_an_input_takes_the_short_way_and_a_command_the_long_one() -> None:
     ],
     ids=["unmasked", "large", "jumbo", "absurd", "reserved bits", "unknown opcode", "continues nothing"],
 )
-def test_what_breaks_the_protocol_closes_with_the_librarys_code(bad: bytes, code: int) -> None:
-    """The short way never accepts what the library would refuse."""
+def test_a_broken_frame_closes_with_the_code_of_websockets(bad: bytes, code: int) -> None:
+    """The fast path accepts no frame that websockets refuses."""
 
     async def scenario() -> None:
         live = Live()
@@ -167,8 +175,8 @@ def test_what_breaks_the_protocol_closes_with_the_librarys_code(bad: bytes, code
     asyncio.run(scenario())
 
 
-def test_a_client_that_sends_before_it_is_accepted_keeps_the_long_way() -> None:
-    """Bytes that came with the handshake leave the library in the middle of a frame: it keeps the connection."""
+def test_a_client_that_sends_before_the_upgrade_has_no_fast_path() -> None:
+    """Early bytes may leave websockets in the middle of a frame, so it handles the whole connection."""
 
     async def scenario() -> None:
         live = Live()
@@ -176,7 +184,7 @@ def test_a_client_that_sends_before_it_is_accepted_keeps_the_long_way() -> None:
         socket.connection_made(cast(asyncio.Transport, live.transport))
         socket.data_received(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         socket.data_received(b"early")
-        socket.quick = lambda text: pytest.fail("the short way")
+        socket.quick = lambda text: pytest.fail("the fast path")
         socket.protocol = ServerProtocol(state=State.OPEN)
         socket.data_received(frame(Opcode.TEXT, ACT % 1))
         assert len(socket.recv_messages.frames) == 1
@@ -184,29 +192,29 @@ def test_a_client_that_sends_before_it_is_accepted_keeps_the_long_way() -> None:
     asyncio.run(scenario())
 
 
-def test_frames_have_room_while_the_socket_is_open_and_little_waits() -> None:
-    """Each change is told once it is so: too much waits, it has gone, or it ends, for good."""
+def test_on_room_reports_whether_frames_may_be_written() -> None:
+    """False above the high-water mark, True when it drains, and False for good when the connection ends."""
 
     async def scenario() -> None:
         socket = Socket(Server(), max_size=8192, ping_interval=None)
         socket.connection_made(cast(asyncio.Transport, Transport()))
         assert not socket.room
         socket.protocol.state = State.OPEN
-        told: list[tuple[bool, bool]] = []
-        socket.on_room = lambda room: told.append((room, socket.room))
+        reported: list[tuple[bool, bool]] = []
+        socket.on_room = lambda room: reported.append((room, socket.room))
         assert socket.room
         socket.pause_writing()
         socket.resume_writing()
         socket.pause_writing()
         socket.protocol.fail(1011, "no pong")
         socket.resume_writing()
-        assert told == [(False, False), (True, True), (False, False), (False, False), (False, False)]
+        assert reported == [(False, False), (True, True), (False, False), (False, False), (False, False)]
 
     asyncio.run(scenario())
 
 
-def test_no_close_and_no_ping_waits_for_a_client_that_does_not_read() -> None:
-    """Whoever wants to wait for room says so; the library's own frames never do."""
+def test_a_ping_does_not_wait_for_a_client_that_does_not_read() -> None:
+    """``drain``, which websockets awaits, returns at once. ``drained`` waits until the buffer is empty enough."""
 
     async def scenario() -> None:
         live = Live()
@@ -223,8 +231,8 @@ def test_no_close_and_no_ping_waits_for_a_client_that_does_not_read() -> None:
     asyncio.run(scenario())
 
 
-def test_an_upgrade_behind_answers_that_nobody_reads_is_dropped() -> None:
-    """The transport's water marks were told to HTTP, and would never be told to the socket."""
+def test_an_upgrade_with_unsent_http_responses_is_aborted() -> None:
+    """The transport has reported its high-water mark to the HTTP protocol and does not report it again."""
 
     async def scenario() -> None:
         transport = Transport()
@@ -237,9 +245,85 @@ def test_an_upgrade_behind_answers_that_nobody_reads_is_dropped() -> None:
     asyncio.run(scenario())
 
 
-def test_a_header_that_comes_twice_is_one() -> None:
-    """RFC 9110, section 5.3; websockets' own ``get`` raises."""
+def test_a_repeated_header_is_joined() -> None:
+    """Values are joined with commas (RFC 9110, section 5.3). ``Headers.get`` of websockets raises instead."""
     headers = Headers([("X-Forwarded-For", "10.0.0.1"), ("Host", "a"), ("x-forwarded-for", "10.0.0.2")])
     assert header(headers, "x-forwarded-for") == "10.0.0.1, 10.0.0.2"
     assert header(headers, "host") == "a"
     assert header(headers, "origin") is None
+
+
+# the contract with uvicorn and websockets: read server/gateway/gateway.py before a pin moves
+
+
+def test_websockets_is_pinned_exactly() -> None:
+    """pyproject.toml requires exactly the installed version."""
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"websockets=={version('websockets')}" in wanted
+
+
+def test_the_gateway_has_what_a_connection_reads_from_its_server() -> None:
+    """A ServerConnection uses four names of its server, and the gateway has them."""
+    used = set(re.findall(r"self\.server\.(\w+)", inspect.getsource(ServerConnection)))
+    assert used <= {"handler", "handler_tasks", "is_serving", "logger"}
+    assert "handler_tasks" in used
+    assert inspect.iscoroutinefunction(Gateway.handler)
+    assert callable(Gateway.is_serving)
+
+
+def test_uvicorn_hands_an_upgrade_to_the_protocol_that_ws_returns() -> None:
+    """``ws=`` may be a callable. On an upgrade its result gets the transport and the bytes received so far."""
+    nothing: Any = lambda **_: None  # noqa: E731
+    config = uvicorn.Config(nothing, ws=nothing, http="httptools", lifespan="off")
+    config.load()
+    assert callable(config.ws_protocol_class)
+    source = inspect.getsource(HttpToolsProtocol.handle_websocket_upgrade)
+    for step in (
+        "self.ws_protocol_class(",
+        "connection_made(self.transport)",
+        "data_received(",
+        "set_protocol(",
+    ):
+        assert step in source, step
+
+
+async def test_a_connection_runs_the_handler_of_its_server() -> None:
+    """After a handshake and a message, the handler has the socket and receives the message."""
+    heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class Host:
+        handler_tasks: set[asyncio.Task[None]]
+        logger = logging.getLogger("test")
+
+        def __init__(self) -> None:
+            self.handler_tasks = set()
+
+        def is_serving(self) -> bool:
+            return True
+
+        async def handler(self, socket: ServerConnection) -> None:
+            await socket.handshake()
+            heard.set_result(await socket.recv())
+            await socket.close()
+
+    host = Host()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: ServerConnection(ServerProtocol(), host, close_timeout=1.0),  # type: ignore[arg-type]
+        "127.0.0.1",
+        0,
+    )
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x82\0\0\0\0hi"
+    )
+    async with asyncio.timeout(5.0):
+        assert await heard == "hi"
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.close()
+        await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+    async with asyncio.timeout(5.0):
+        await asyncio.gather(*host.handler_tasks)

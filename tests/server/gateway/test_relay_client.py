@@ -1,7 +1,7 @@
-"""Two servers behind one address: members come to either, and play one session (row D9).
+"""The members' end of a relay: two servers behind one address, whose members play one session.
 
-A small proxy gives each new connection to the next server, as a load balancer does, so a server cannot send a client
-to another: it relays.
+A small proxy passes each new connection to the next server, as a load balancer does. All servers then have one public
+address, so that a server cannot redirect a client to the holder and relays instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DUEL_S = 120.0
 
 @dataclass
 class Proxy:
-    """Passes each connection on to the next server that takes it."""
+    """Passes each connection to the next server that accepts it."""
 
     stack: Stack
     port: int
@@ -56,8 +56,8 @@ class Proxy:
             for _ in servers:
                 server = servers[next(self.turn) % len(servers)]
                 with contextlib.suppress(OSError):
-                    there = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-                    await asyncio.gather(self.copy(reader, there[1]), self.copy(there[0], writer))
+                    upstream = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+                    await asyncio.gather(self.copy(reader, upstream[1]), self.copy(upstream[0], writer))
                     return
         finally:
             writer.close()
@@ -76,7 +76,7 @@ class Proxy:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def proxy(store_url: str) -> AsyncIterator[Proxy]:
-    """Two servers that are told the proxy's address as theirs."""
+    """Two servers whose PUBLIC_URL is the proxy's address."""
     port = free_port()
     environment = {
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
@@ -114,7 +114,7 @@ async def seats_on_both(proxy: Proxy, stack: contextlib.AsyncExitStack) -> list[
         connections.append(await stack.enter_async_context(client.connect(join)))
         if len(connections) == 2:
             continue
-        # The second must come to the other server: let the proxy skip one if it is not its turn.
+        # The second member needs the other server. The proxy skips a server if the next one is the first member's.
         after = [await metric(server, "tussle_connections") for server in proxy.stack.servers]
         at = next(i for i, (a, b) in enumerate(zip(after, before, strict=True)) if a > b)
         if next(proxy.turn) % 2 == at:
@@ -147,7 +147,7 @@ async def play(
 
 
 def check_transcripts(heard: list[list[Event]]) -> None:
-    """Both heard the same story, without a gap, and its end once."""
+    """Both members got the same events in order, and ``ended`` once."""
     for story in heard:
         numbered = [event.v for event in story if event.t != "session"]
         assert numbered == sorted(set(numbered))
@@ -160,7 +160,7 @@ def check_transcripts(heard: list[list[Event]]) -> None:
 
 
 async def test_members_on_two_servers_play_one_session(proxy: Proxy) -> None:
-    """Every input is acknowledged, frames reach both, both hear the same events."""
+    """Every input is acknowledged. Both members get frames and the same events."""
     async with asyncio.timeout(DUEL_S), contextlib.AsyncExitStack() as stack:
         connections = await seats_on_both(proxy, stack)
         live = [await metric(server, "tussle_connections") for server in proxy.stack.servers]
@@ -177,7 +177,7 @@ async def test_members_on_two_servers_play_one_session(proxy: Proxy) -> None:
 
 
 async def test_relayed_members_follow_a_session_to_its_next_holder(proxy: Proxy) -> None:
-    """The holder is killed in mid-duel: the member on the other server stays connected and plays on."""
+    """The holder is killed during a duel. The member on the other server stays connected and plays on."""
     async with asyncio.timeout(DUEL_S), contextlib.AsyncExitStack() as stack:
         connections = await seats_on_both(proxy, stack)
         underway = asyncio.Event()
@@ -195,11 +195,11 @@ async def test_relayed_members_follow_a_session_to_its_next_holder(proxy: Proxy)
         assert any(event.t == "recovered" and event.d["exact"] for event in [*heard[0], *heard[1]])
 
 
-async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
-    """The session came to this server: what comes from now on is admitted at once, and must overtake nothing."""
+async def test_waiting_inputs_reach_a_run_on_this_server_in_order() -> None:
+    """This server takes over the session. Its run gets the waiting inputs in order, before any newer input."""
 
-    class Ours:
-        """A run that keeps what it is asked, and the relays of a server that holds it."""
+    class LocalRun:
+        """A run that records its inputs, and the relays of the server that holds it."""
 
         def __init__(self) -> None:
             self.asked: list[tuple[int, Answer]] = []
@@ -210,7 +210,7 @@ async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
                 raise Conflict("full", code="too_many_inputs")
             self.asked.append((command, answer))
 
-        def own_run(self, token: str) -> Ours:
+        def own_run(self, token: str) -> LocalRun:
             return self
 
         def next_number(self) -> int:
@@ -218,19 +218,19 @@ async def test_what_waits_is_admitted_in_order_and_in_one_go() -> None:
             return self.number
 
         async def connect_to_holder(self, token: str) -> None:
-            raise Conflict("it is here", code="ours")
+            raise Conflict("this server holds the session", code="ours")
 
-    ours: Any = Ours()
-    told: list[Any] = []
-    remote = RemoteRun("k7qm2xpv", ours, ours)
+    local: Any = LocalRun()
+    answers: list[Any] = []
+    remote = RemoteRun("k7qm2xpv", local, local)
     for command in range(1, 5):
-        remote.submit(0, command, "move", {}, 0.0, told.append)
+        remote.submit(0, command, "move", {}, 0.0, answers.append)
     async with asyncio.timeout(5):
-        while len(ours.asked) < 3:  # noqa: ASYNC110
+        while len(local.asked) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
-    assert [command for command, _ in ours.asked] == [1, 2, 4]
-    for tick, (_, answer) in enumerate(ours.asked, 10):
+    assert [command for command, _ in local.asked] == [1, 2, 4]
+    for tick, (_, answer) in enumerate(local.asked, 10):
         answer(tick)
-    assert [one if isinstance(one, int) else one.reason for one in told] == ["too_many_inputs", 10, 11, 12]
+    assert [one if isinstance(one, int) else one.reason for one in answers] == ["too_many_inputs", 10, 11, 12]
     async with asyncio.timeout(5):
         await remote.task

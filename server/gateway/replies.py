@@ -1,0 +1,61 @@
+"""The replies to the commands of one seat, kept so that a repeated command has one effect.
+
+    new --> under way --> answered --> forgotten (after REMEMBERED newer commands)
+     ^          |
+     '-- lost --'
+
+This module must never execute a command or write to a socket.
+"""
+
+from __future__ import annotations
+
+from tussle.lobby.errors import Conflict
+
+__all__ = ["REMEMBERED", "Replies"]
+
+REMEMBERED = 64
+"""Replies kept per seat, for commands that are sent again."""
+
+
+class Replies:
+    """The replies of one seat by command id.
+
+    It outlives connections: a client that did not receive an acknowledgement reconnects and sends the command again.
+    ``last_id`` is the newest id that the seat has used.
+    """
+
+    __slots__ = ("_lost", "_replies", "last_id")
+
+    def __init__(self, last_id: int = 0) -> None:
+        self.last_id = last_id
+        self._lost: set[int] = set()
+        self._replies: dict[int, bytes | None] = {}
+
+    def begin(self, command: int) -> bytes | bool | None:
+        """Register a command.
+
+        Returns True if it is new and must be executed, the reply to send again if it is answered, and None if it is
+        under way. Raises Conflict (``stale_id``) if its reply is not kept any more; nothing changes then.
+        """
+        if command > self.last_id:
+            self.last_id = command
+        elif command in self._replies:
+            return self._replies[command]
+        elif command in self._lost:
+            self._lost.discard(command)
+        else:
+            raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
+        self._replies[command] = None
+        if len(self._replies) > REMEMBERED:
+            del self._replies[next(iter(self._replies))]
+        return True
+
+    def lose(self, command: int) -> None:
+        """Record that a command had no effect and gets no reply. The next command with its id is new."""
+        self._replies.pop(command, None)
+        self._lost.add(command)
+
+    def finish(self, command: int, reply: bytes) -> None:
+        """Keep the reply to a command. Does nothing if the command is not under way or kept."""
+        if command in self._replies:
+            self._replies[command] = reply

@@ -1,0 +1,55 @@
+"""The sending side of a connection: a slow client is skipped, then closed, and a close reason fits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.gateway import (
+    GATEWAY_ENVIRONMENT,
+    deaf_socket,
+    metrics,
+    send_hello,
+    sit_out_turn,
+)
+from tests.support.stack import Stack
+from tests.support.stranger import Person, duel
+from tussle.server.gateway.sender import short_reason
+
+ENVIRONMENT = GATEWAY_ENVIRONMENT
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_slow_reader_gets_no_frames_and_is_then_closed(site: Stack) -> None:
+    """Its frames are skipped, and with too many unread events it is closed with 4014. Other members miss no event."""
+    async with duel(site.url) as game, Person(site.url) as viewer:
+        await viewer.login()
+        place = await viewer.ask("/api/observe", session=game.session)
+        with deaf_socket(site) as deaf:
+            send_hello(deaf, place["ticket"])
+            ada, otto = game.lines
+            text = "\N{OCTOPUS}" * 500
+            for _ in range(18):
+                for line in (ada, otto):
+                    for number in range(line.last_id + 1, line.last_id + 21):
+                        await line.say("chat", {"text": text}, number)
+                    line.last_id += 20
+                for line in (ada, otto):
+                    assert (await line.answer(line.last_id))["t"] == "ack"
+                await sit_out_turn(game)
+                await asyncio.sleep(20 / float(ENVIRONMENT["MESSAGE_RATE"]))  # stay within MESSAGE_RATE
+            counted = await metrics(site)
+            assert counted["tussle_frames_skipped_total"] > 0
+            assert counted['tussle_closes_total{code="4014"}'] >= 1
+        for line in (ada, otto):
+            assert line.vs == list(range(line.vs[0], line.vs[-1] + 1))
+            assert line.kinds().count("chat") == 720
+            assert line.closed is None
+
+
+def test_a_close_reason_fits_into_its_frame() -> None:
+    """It has at most 123 bytes and is cut between characters."""
+    assert len(short_reason("é" * 200).encode()) <= 123
+    assert short_reason("é" * 200).strip("é") == ""
+    assert short_reason("moved") == "moved"
