@@ -1,4 +1,4 @@
-"""A whole server, in processes of its own, for all tests of a module; each module has a realm of its own."""
+"""One real server for all tests of a module, in its own processes and realm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.stack import Stack
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(request: pytest.FixtureRequest, store_url: str) -> AsyncIterator[Stack]:
-    """One server with the settings in the module's ``ENVIRONMENT``. In the end its log must show no error."""
+    """A server with the settings in the module's ``ENVIRONMENT``. Fails if its log has an error at the end."""
     environment = getattr(request.module, "ENVIRONMENT", {})
     async with Stack.up(store_url, f"test-{secrets.token_hex(4)}", **environment) as stack:
         server = await stack.server()

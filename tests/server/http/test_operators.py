@@ -1,4 +1,4 @@
-"""Operators over HTTP (row E5): every role against every operation, and what each does to a real session."""
+"""The operators' routes on a real server: every role against every operation, and the effect on a session."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ async def next_event(session: Any, *kinds: str) -> Any:
         async for event in session:
             if event.t in kinds:
                 return event
-    raise AssertionError(f"none of {kinds} came")
+    raise AssertionError(f"none of {kinds} arrived")
 
 
 async def test_every_role_against_every_operation(stack: Stack, store: Store) -> None:
-    """Observers and players are refused with 403 and not_allowed; the operator's calls do what they say."""
+    """Observers and players get 403 and not_allowed. The operator's calls pause, resume and end the session."""
     async with Client(stack.url) as watcher, Client(stack.url) as ada, Client(stack.url) as boss:
         await watcher.login("watcher")
         await ada.login("ada")
@@ -62,7 +62,7 @@ async def test_every_role_against_every_operation(stack: Stack, store: Store) ->
             await next_event(session, "session_paused")
             assert (await ada.session(seat.session)).status == "paused"
             assert await post(boss, f"{base}/pause") == (200, "")
-            await stood(stack, "session_paused")
+            await logged(stack, "session_paused")
             before = await store.call("XLEN", store.keys.events(seat.session))
             acting = asyncio.create_task(session.act("trigger", x=0.5, v=0.0))
             assert await session.ping() >= 0
@@ -83,15 +83,15 @@ async def test_every_role_against_every_operation(stack: Stack, store: Store) ->
         assert lifecycle[-4:] == ["running", "paused", "running", "ended"]
 
 
-async def stood(stack: Stack, line: str) -> None:
-    """Until the server has said that."""
+async def logged(stack: Stack, event: str) -> None:
+    """Wait until the server has logged an event."""
     async with asyncio.timeout(20):
-        while line not in stack.servers[0].output:  # noqa: ASYNC110
+        while event not in stack.servers[0].output:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
 async def test_a_member_is_kicked_and_a_lobby_ended(stack: Stack) -> None:
-    """A kicked member is free to play elsewhere; ending a lobby sends everybody away."""
+    """A kicked member is in no session any more. Ending a lobby removes every member."""
     async with Client(stack.url) as ada, Client(stack.url) as bob, Client(stack.url) as boss:
         me = await ada.login("ada")
         await bob.login("bob")
@@ -110,8 +110,8 @@ async def test_a_member_is_kicked_and_a_lobby_ended(stack: Stack) -> None:
         assert (await ada.session(seat.session)).status == "ended"
 
 
-async def test_a_guest_named_like_an_operator_is_none(stack: Stack) -> None:
-    """Only the owner of the name, by its secret, has its rights."""
+async def test_a_guest_with_the_name_of_an_operator_has_no_rights(stack: Stack) -> None:
+    """Only a login with the secret of the name has its rights."""
     async with Client(stack.url) as guest:
         await guest.login("boss")
         assert await post(guest, "/api/drain") == (403, "not_allowed")

@@ -1,4 +1,4 @@
-"""The spring-damper's two stream solvers over HTTP (row B3): begun before they are up, followed to the end."""
+"""Spring-damper runs over HTTP, with real stream solvers that start later."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tussle.lobby.rules.spring import Spring
 from tussle.player.client import Client
 
 
-async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str) -> None:
-    """POST writes the trigger, GET says which solvers are missing; when they come, all steps come, each once."""
+async def test_a_run_waits_for_its_solvers_and_is_followed(store_url: str, realm: str) -> None:
+    """POST writes the trigger. GET lists the missing solvers, and after their start every step once."""
     async with Stack.up(store_url, realm, SPRING_CYCLES="120") as stack:
         server = await stack.server()
         async with Client(server.url) as ada:
@@ -27,7 +27,7 @@ async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str
             steps: list[int] = []
             async with asyncio.timeout(60):
                 while not seen.done:
-                    await asyncio.sleep(0.2)  # a player may look ten times a second
+                    await asyncio.sleep(0.2)  # the rate limit is ten looks a second
                     seen = await ada.look_at_spring(run, seen.after)
                     steps += seen.n
                     for n, x, closed in zip(seen.n, seen.x, seen.closed_x, strict=True):
@@ -36,8 +36,8 @@ async def test_a_run_is_begun_waited_for_and_followed(store_url: str, realm: str
             assert steps == list(range(1, 121))
 
 
-async def test_what_cannot_be_begun_is_refused_and_writes_nothing(store_url: str, realm: str) -> None:
-    """Without a login, out of range, under a bad name, too often: a problem document with its code, no trigger."""
+async def test_a_bad_run_is_refused(store_url: str, realm: str) -> None:
+    """A run without a login, out of range, with a bad name or above the rate limit gets a problem with its code."""
     async with Stack.up(store_url, realm) as stack:
         server = await stack.server()
         async with Person(server.url) as nobody, Person(server.url) as eve:

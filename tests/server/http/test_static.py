@@ -1,4 +1,4 @@
-"""The client's files over HTTP: caching, compression, and nothing that is not the client's."""
+"""The files of the web client over HTTP: caching, compression, and no other file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def client(dist: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_the_index_is_revalidated_by_its_etag(client: httpx.AsyncClient) -> None:
-    """/ is never kept without asking; an unchanged one is not sent again."""
+    """A cache must revalidate /. An unchanged index is not sent again."""
     first = await client.get("/", headers={"accept-encoding": "identity"})
     assert (first.status_code, first.headers["cache-control"]) == (200, "no-cache")
     again = await client.get(
@@ -45,8 +45,8 @@ async def test_the_index_is_revalidated_by_its_etag(client: httpx.AsyncClient) -
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_assets_are_kept_and_sent_packed(client: httpx.AsyncClient) -> None:
-    """A named asset is immutable and goes out packed to whoever takes it."""
+async def test_assets_are_immutable_and_compressed(client: httpx.AsyncClient) -> None:
+    """An asset is compressed for clients that accept it. Each encoding has its own ETag."""
     packed = await client.get("/assets/app-abc.js", headers={"accept-encoding": "gzip, br"})
     assert packed.headers["cache-control"].endswith("immutable")
     assert packed.headers["content-encoding"] == "br"
@@ -59,20 +59,20 @@ async def test_assets_are_kept_and_sent_packed(client: httpx.AsyncClient) -> Non
 @pytest.mark.parametrize(
     "path", ["/../outside.txt", "/%2e%2e/outside.txt", "/.stamp", "/assets/../../outside.txt"]
 )
-async def test_nothing_else_is_shown(client: httpx.AsyncClient, path: str) -> None:
-    """Whatever is asked, only files of dist are answered."""
+async def test_no_other_file_is_served(client: httpx.AsyncClient, path: str) -> None:
+    """Paths that leave dist, and hidden files in it, are not served."""
     assert "secret" not in (await client.get(path)).text
 
 
-async def test_an_address_that_is_no_file_is_the_client(client: httpx.AsyncClient) -> None:
-    """A typed address gets index.html; a missing asset and the API do not."""
+async def test_a_path_without_a_file_is_the_client(client: httpx.AsyncClient) -> None:
+    """An unknown page gets index.html. A missing asset and an unknown API path get 404."""
     assert "Tussle" in (await client.get("/somewhere")).text
     assert (await client.get("/assets/old-123.js")).status_code == 404
     assert (await client.get("/api/nothing")).status_code == 404
 
 
-async def test_without_a_bundle_the_page_says_how_to_build_one(tmp_path: Path) -> None:
-    """The server runs without the client and says what to do."""
+async def test_without_a_bundle_the_page_has_the_build_command(tmp_path: Path) -> None:
+    """The server runs without the client and answers / with the command that builds it."""
     async with serving(tmp_path / "none") as client:
         answer = await client.get("/")
     assert answer.status_code == 200

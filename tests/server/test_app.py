@@ -1,4 +1,4 @@
-"""The log lines of a server go to stdout and to one store channel per logger."""
+"""A server process: its log lines go to stdout and to one store channel per logger."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tussle.player.client import Client
 
 
 async def test_the_channels_have_the_lines_of_stdout(store: Store, realm: str) -> None:
-    """From start to stop, each line on a channel equals one on stdout, and the channel is that of its logger."""
+    """From start to stop, every line on a channel is also on stdout, and its channel has the name of its logger."""
     link = await store.link()
     await link.send("PSUBSCRIBE", f"{store.keys.logs}:*")
     assert (await link.receive(5.0))[0] == "psubscribe"
