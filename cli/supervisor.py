@@ -1,12 +1,12 @@
-"""Child processes under one parent: started in order, stopped in reverse, none restarted in silence.
+"""Child processes under one parent: started in order, restarted when they die, stopped in reverse order.
 
     async with Supervisor(log_dir) as supervisor:
         await supervisor.start("server", [...])
-        await supervisor.first_death()        # or anything else; leaving the block stops all, newest first
+        await supervisor.watch(report)        # restarts what dies; leaving the block stops all, newest first
 
-Each child leads a process group and writes to its own log file. A child that dies raises ``ChildDied`` with
-its last lines. A supervisor that is itself killed leaves nothing behind: cli/guard.py sees to that. This
-module knows nothing of what the children do.
+Each child leads a process group and appends to its own log file. A child that dies is restarted after a back-off. A
+child that dies too often in a short time raises ``ChildDied`` with its last lines. If the supervisor itself is
+killed, cli/guard.py stops the children. This module knows nothing of what the children do.
 """
 
 from __future__ import annotations
@@ -14,22 +14,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Child", "ChildDied", "Supervisor"]
+from tussle.lobby.launch import child_environment
+
+__all__ = ["Child", "ChildDied", "RestartPolicy", "Supervisor", "rotate"]
 
 LAST_LINES = 12
 
+LOG_BYTES = 16 * 2**20
+"""A log file that is longer is moved to NAME.log.1 and begins again. One older file is kept."""
+
+LOG_CHECK_S = 10.0
+
 
 class ChildDied(Exception):
-    """A child ended that should not have. ``last_lines``: of its log."""
+    """A child ended unexpectedly. ``last_lines`` are the end of its log."""
 
     def __init__(self, child: Child, code: int) -> None:
         self.child = child
@@ -39,22 +47,57 @@ class ChildDied(Exception):
         self.last_lines = child.last_lines()
 
 
+class _Ended(Exception):
+    """An expected child ended by itself with exit code 0."""
+
+
+@dataclass(slots=True)
+class RestartPolicy:
+    """When a child that died is started again. Sans-I/O: times are arguments, in seconds of one monotonic clock.
+
+    The delay doubles with each death, from ``first_s`` to ``longest_s``. After ``calm_s`` without a death it begins at
+    ``first_s`` again. A child that dies ``most`` times without such a calm period is given up.
+    """
+
+    first_s: float = 0.5
+    longest_s: float = 30.0
+    calm_s: float = 60.0
+    most: int = 6
+    deaths: int = 0
+    _last: float = field(default=float("-inf"), repr=False)
+
+    def died(self, now: float) -> float | None:
+        """Count a death. Returns the delay until the restart [s], or None when the child is given up."""
+        if now - self._last > self.calm_s:
+            self.deaths = 0
+        self.deaths += 1
+        self._last = now
+        if self.deaths >= self.most:
+            return None
+        return float(min(self.longest_s, self.first_s * 2 ** (self.deaths - 1)))
+
+
 @dataclass(slots=True, eq=False)
 class Child:
-    """One child process. ``expected``: it may end by itself."""
+    """One child process. ``expected``: the child may end by itself with exit code 0."""
 
     name: str
+    command: tuple[str, ...]
+    environ: Mapping[str, str]
     process: asyncio.subprocess.Process
     log_path: Path
     grace_s: float
     expected: bool = False
+    stop_last: bool = False
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
 
     @property
     def pid(self) -> int:
+        """Process id, which is also the id of its process group."""
         return self.process.pid
 
     def last_lines(self, count: int = LAST_LINES) -> list[str]:
-        """The end of its log."""
+        """The last lines of its log."""
         try:
             with self.log_path.open("rb") as file:
                 file.seek(max(0, self.log_path.stat().st_size - 65536))
@@ -64,7 +107,7 @@ class Child:
 
 
 class Supervisor:
-    """Obliges the caller to use it as an async context; leaving it stops every child."""
+    """Use it as an async context manager: leaving the block stops every child."""
 
     def __init__(self, log_dir: Path) -> None:
         self.log_dir = log_dir
@@ -103,47 +146,89 @@ class Supervisor:
         grace_s: float = 12.0,
         expected: bool = False,
         stop_last: bool = False,
+        policy: RestartPolicy | None = None,
     ) -> Child:
-        """Start a child that writes to ``log_dir/NAME.log``, which is truncated first.
+        """Start a child that writes to ``log_dir/NAME.log``, which is emptied first.
 
         ``stop_last``: stop this child after those that were started before it. Raises OSError if it cannot run.
         """
         log_path = self.log_dir / f"{name}.log"
-        with log_path.open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
+        log_path.unlink(missing_ok=True)
+        process = await self._spawn(command, environ or {}, log_path)
+        child = Child(
+            name, tuple(command), dict(environ or {}), process, log_path, grace_s, expected, stop_last,
+            policy or RestartPolicy(),
+        )  # fmt: skip
+        self.children.insert(0 if stop_last else len(self.children), child)
+        self._started.set()
+        self._inform_guard(f"{'_' if stop_last else '+'}{process.pid}")
+        return child
+
+    @staticmethod
+    async def _spawn(
+        command: Sequence[str], environ: Mapping[str, str], log_path: Path
+    ) -> asyncio.subprocess.Process:
+        with log_path.open("ab") as log:  # append: _rotate may truncate the file while the child writes
+            return await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environ or {})},
+                env={**child_environment(), **environ},
                 start_new_session=True,
             )
-        child = Child(name, process, log_path, grace_s, expected)
-        self.children.insert(0 if stop_last else len(self.children), child)
-        self._started.set()
-        self._tell(f"{'_' if stop_last else '+'}{process.pid}")
-        return child
 
-    async def first_death(self) -> None:
-        """Wait until a child ends, those that are started meanwhile included. Raises ChildDied; returns if
-        the child was ``expected`` to end, with code 0."""
-        while True:
-            self._started.clear()
-            waits = {asyncio.ensure_future(child.process.wait()): child for child in self.children}
-            starting = asyncio.ensure_future(self._started.wait())
+    async def watch(self, report: Callable[[ChildDied, float], None]) -> None:
+        """Restart each child that dies, and keep the log files short.
+
+        ``report`` is called with each death and the delay until the restart [s]. Returns when an ``expected`` child
+        ended with exit code 0. Raises ChildDied when a child's policy gives it up.
+        """
+        watched: set[str] = set()
+        with contextlib.suppress(_Ended):
             try:
-                await asyncio.wait([*waits, starting], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for wait in (*waits, starting):
-                    wait.cancel()
-            for wait, child in waits.items():
-                if wait.done() and not wait.cancelled():
-                    if wait.result() or not child.expected:
-                        raise ChildDied(child, wait.result())
-                    return
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._rotate_logs(), name="rotate-logs")
+                    while True:
+                        self._started.clear()
+                        for child in self.children:
+                            if child.name not in watched:
+                                watched.add(child.name)
+                                group.create_task(self._keep(child, report), name=child.name)
+                        await self._started.wait()
+            except* (ChildDied, _Ended, OSError) as errors:
+                raise errors.exceptions[0] from None
+
+    async def _keep(self, child: Child, report: Callable[[ChildDied, float], None]) -> None:
+        """Restart one child whenever it ends. Raises ChildDied or _Ended."""
+        while True:
+            code = await child.process.wait()
+            if code == 0 and child.expected:
+                raise _Ended
+            death = ChildDied(child, code)
+            delay_s = child.policy.died(asyncio.get_running_loop().time())
+            if delay_s is None:
+                raise death
+            report(death, delay_s)
+            await self._restart(child, delay_s)
+
+    async def _restart(self, child: Child, delay_s: float) -> None:
+        """Kill what is left of the child's process group, wait, and start the child again."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        self._inform_guard(f"-{child.pid}")
+        await asyncio.sleep(delay_s)
+        child.process = await self._spawn(child.command, child.environ, child.log_path)
+        self._inform_guard(f"{'_' if child.stop_last else '+'}{child.pid}")
+
+    async def _rotate_logs(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_CHECK_S)
+            for child in self.children:
+                await asyncio.to_thread(rotate, child.log_path, LOG_BYTES)
 
     async def stop(self) -> None:
-        """Stop every child, newest first, each with its own grace; then kill what is left of its group."""
+        """Stop every child, newest first, each within its grace time, then kill the rest of its process group."""
         while self.children:
             child = self.children[-1]
             await self._stop_child(child)
@@ -160,10 +245,25 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         await process.wait()
-        self._tell(f"-{child.pid}")
+        self._inform_guard(f"-{child.pid}")
 
-    def _tell(self, line: str) -> None:
+    def _inform_guard(self, line: str) -> None:
         if self._guard is not None and self._guard.stdin is not None:
-            with contextlib.suppress(OSError):  # a guard that died guards nothing; the children run on
+            with contextlib.suppress(OSError):  # the guard died: the children run on without it
                 self._guard.stdin.write(line + "\n")
                 self._guard.stdin.flush()
+
+
+def rotate(path: Path, most_bytes: int) -> bool:
+    """Move a log file longer than ``most_bytes`` to ``path.1`` and empty it. Returns whether it did.
+
+    The file stays open in its writer, so it is copied and truncated. Lines written between the two are lost.
+    """
+    try:
+        if path.stat().st_size <= most_bytes:
+            return False
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
+    except OSError:
+        return False
+    return True

@@ -26,6 +26,7 @@ import click
 
 from tussle.cli.guard import alive
 from tussle.cli.running import Running, announced
+from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor
 from tussle.cli.supervisor import ChildDied, Supervisor
 from tussle.lobby.addresses import local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
@@ -159,9 +160,9 @@ class Up:
                 await self._seed(redis_url)
             await supervisor.start("server", module_command("server"), environ=environ, grace_s=15.0)
             async with asyncio.TaskGroup() as group:
-                group.create_task(supervisor.first_death())
+                group.create_task(supervisor.watch(self._report_death))
                 if store is not None:
-                    group.create_task(self._until_the_store_dies(store))
+                    group.create_task(self._keep_store(store))
                 if self.settings.bots:  # they wait for the server; what takes time is their own start
                     await supervisor.start("bots", self._bots(), environ=environ)
                 await self._until_ready(local_host(self.settings.host), port)
@@ -206,10 +207,19 @@ class Up:
                 raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")
             await asyncio.sleep(0.03)
 
-    async def _until_the_store_dies(self, store: EmbeddedStore) -> None:
-        while store.pid is not None and alive(store.pid):  # noqa: ASYNC110 - a process is no event
-            await asyncio.sleep(STORE_POLL_S)
-        raise StoreError(f"the store ended unexpectedly; see {store.folder / 'store.log'}")
+    async def _keep_store(self, store: EmbeddedStore) -> None:
+        """Start the store again on the same data and port when it dies. Raises StoreError when it dies too often."""
+        policy = RestartPolicy()
+        while True:
+            while store.pid is not None and alive(store.pid):  # noqa: ASYNC110 - a process is no event
+                await asyncio.sleep(STORE_POLL_S)
+            delay_s = policy.died(time.monotonic())
+            log = _short(store.folder / "store.log")
+            if delay_s is None:
+                raise StoreError(f"the store ended unexpectedly, {policy.deaths} times; see {log}")
+            self._report(f"the store ended unexpectedly; restarting it in {delay_s:g} s. Its log: {log}")
+            await asyncio.sleep(delay_s)
+            await store.restart_async()
 
     async def _print_finished_sessions(self, redis_url: str) -> None:
         from tussle.cli.finished import finished_sessions
@@ -267,6 +277,13 @@ class Up:
             self.finished += 1
             self.turns += length(view)[1]
             click.echo(f"  {at}  {view.session}  {sentence(view)}")
+
+    def _report_death(self, death: ChildDied, delay_s: float) -> None:
+        log = _short(death.child.log_path)
+        self._report(f"{death}; restarting it in {delay_s:g} s. Its log: {log}")
+
+    def _report(self, problem: str) -> None:
+        click.echo(f"  {_faint(time.strftime('%H:%M:%S'))}  {_coral(problem)}")
 
     def _say_stopping(self, supervisor: Supervisor) -> None:
         if sys.stdout.isatty():

