@@ -35,6 +35,9 @@ LOG_BYTES = 16 * 2**20
 
 LOG_CHECK_S = 10.0
 
+CANNOT_RUN = 2
+"""Exit code of a program that its settings or arguments keep from running: a restart would not help."""
+
 
 class ChildDied(Exception):
     """A child ended unexpectedly. ``last_lines`` are the end of its log."""
@@ -182,7 +185,7 @@ class Supervisor:
         """Restart each child that dies, and keep the log files short.
 
         ``report`` is called with each death and the delay until the restart [s]. Returns when an ``expected`` child
-        ended with exit code 0. Raises ChildDied when a child's policy gives it up.
+        ended with exit code 0. Raises ChildDied when a child's policy gives it up, or when it exits with CANNOT_RUN.
         """
         watched: set[str] = set()
         with contextlib.suppress(_Ended):
@@ -207,7 +210,7 @@ class Supervisor:
                 raise _Ended
             death = ChildDied(child, code)
             delay_s = child.policy.died(asyncio.get_running_loop().time())
-            if delay_s is None:
+            if delay_s is None or code == CANNOT_RUN:
                 raise death
             report(death, delay_s)
             await self._restart(child, delay_s)

@@ -1,15 +1,17 @@
-"""The import rules of ARCHITECTURE.md, read from the source."""
+"""The import rules of ARCHITECTURE.md, read from the source: layers, cycles, and the few doors to a library."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
 
-PACKAGES = ("lobby", "server", "worker", "player", "cli")
+PACKAGES = ("lobby", "server", "worker", "player", "cli", "tussle")
 
 ALLOWED: dict[str, set[str]] = {
     "lobby": {"lobby"},
@@ -17,19 +19,41 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"lobby", "worker"},
     "player": {"lobby", "player"},
     "cli": {"lobby", "server", "worker", "player", "cli", "build_db"},
+    "tussle": {"lobby", "server", "worker", "player", "cli", "build_db", "tussle"},
     "build_db": {"lobby"},
 }
+"""Package -> packages that it may import. ``tussle`` is the public API and only re-exports."""
 
 EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
+<<<<<<< HEAD
     "player.planner": {"server.modes", "server.physics", "server.simulation", "server.solver.packages"},
     # The bridge observes sessions with the client.
+=======
+    "player.planner": {"server.modes", "server.simulation", "server.solver.packages"},
+    # Observers of a session, through the client like everyone else.
+>>>>>>> 9b4944a (wip)
     "worker.bridge": {"player.client"},
 }
 
+SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("physics",),
+    ("modes",),
+    ("simulation",),
+    ("archive", "solver", "metrics", "limits"),
+    ("fanout",),
+    ("sessions", "live"),
+    ("gateway",),
+    ("http",),
+    ("app",),
+    ("__main__",),
+)
+"""From the bottom up: a folder of server/ imports folders below it, never beside or above it."""
+
 ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
+<<<<<<< HEAD
     "websockets": {
         "server.gateway.gateway",
         "server.gateway.relay_client",
@@ -38,33 +62,67 @@ ONLY_IMPORTER: dict[str, set[str]] = {
         "player.connection",
         "player.live_client",
     },
+=======
+    "websockets": {"server.gateway", "player.connection", "player.live_client"},
+>>>>>>> 9b4944a (wip)
     "ipctk": {"server.physics"},
     "numba": {"server.physics"},
+    "starlette": {"server.http", "server.app"},
+    "uvicorn": {"server.app", "server.gateway"},
+    "click": {"cli", "player.__main__"},
+    "rich": {"cli"},
+    "pyarrow": {"worker.storage"},
 }
+"""Library -> the modules or folders that may import it."""
 
-PHYSICS_BANNED = {"asyncio", "redis", "time", "datetime", "logging", "structlog", "random", "websockets"}
+PURE: dict[str, set[str]] = {
+    name: {"asyncio", "redis", "time", "datetime", "logging", "structlog", "random", "websockets", "socket"}
+    for name in ("server.physics", "server.modes", "server.simulation.simulation", "server.simulation.world",
+                 "server.sessions.core", "server.sessions.pace", "lobby.rules", "lobby.lifecycle", "lobby.roles")
+}  # fmt: skip
+"""Module or folder -> what it must not import: no clock, event loop, store, log or unseeded chance."""
 
 
 def modules() -> dict[str, Path]:
+    """Dotted name without ``tussle.`` -> file, of every module of ours."""
     found = {"build_db": ROOT / "build_db.py"}
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            if "node_modules" not in path.parts:
+            if "node_modules" not in path.parts and "web" not in path.relative_to(ROOT).parts:
                 found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
     return found
 
 
-def imports_of(path: Path) -> set[str]:
+def nodes(path: Path, *, only_at_run_time: bool = False) -> Iterator[ast.stmt]:
+    """The import statements of a file. ``only_at_run_time``: without those under ``if TYPE_CHECKING``."""
+    hidden: set[int] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if only_at_run_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            hidden |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom) and id(node) not in hidden:
+            yield node
+
+
+def imports_of(path: Path, *, only_at_run_time: bool = False) -> set[str]:
+    """Every name that a file imports, ours without ``tussle.``."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path, only_at_run_time=only_at_run_time):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {node.module} - {"tussle"}
     return {name.removeprefix("tussle.") for name in names}
 
 
 MODULES = modules()
+
+
+def within(name: str, place: str) -> bool:
+    """Whether a module is that module or in that folder."""
+    return name == place or name.startswith(place + ".")
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -76,13 +134,45 @@ def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
         if top not in (*PACKAGES, "build_db") or top in ALLOWED[package]:
             continue
         allowed = EXCEPTIONS.get(name, set())
-        assert any(
-            imported == one or imported.startswith(one + ".") or one.startswith(imported + ".")
-            for one in allowed
-        ), f"{name} imports {imported}"
+        assert any(within(imported, one) or within(one, imported) for one in allowed), (
+            f"{name} imports {imported}"
+        )
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.startswith("server.")))
+def test_a_folder_of_the_server_imports_only_folders_below(name: str) -> None:
+    """SERVER_LAYERS holds: nothing is imported upward or sideways, for types neither."""
+    rank = {folder: height for height, layer in enumerate(SERVER_LAYERS) for folder in layer}
+    folder = name.split(".")[1]
+    for imported in imports_of(MODULES[name]):
+        parts = imported.split(".")
+        if parts[0] == "server" and len(parts) > 1 and parts[1] != folder:
+            assert rank[parts[1]] < rank[folder], f"{name} imports {imported}"
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    """No cycle, neither at run time nor through a lazy import inside of a function."""
+    graph: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        imported = imports_of(path, only_at_run_time=True)
+        graph[name] = {one for one in imported if one in MODULES and one != name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_every_exception_is_needed() -> None:
+    """An exception that no import uses any more is removed from the table."""
+    for name, allowed in EXCEPTIONS.items():
+        for place in allowed:
+            assert any(within(one, place) for one in imports_of(MODULES[name])), (
+                f"{name} no longer imports {place}"
+            )
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
+<<<<<<< HEAD
 def test_only_listed_modules_import_a_library(library: str) -> None:
     """redis, websockets and the physics libraries are imported only by the modules of ONLY_IMPORTER."""
     for name, path in MODULES.items():
@@ -94,10 +184,31 @@ def test_only_listed_modules_import_a_library(library: str) -> None:
 
 def test_physics_imports_no_clock_store_or_log() -> None:
     """server/physics, the modes and the simulation import no clock, event loop, store or log."""
+=======
+def test_a_library_has_its_only_importer(library: str) -> None:
+    """redis, websockets, the physics libraries and the frameworks are each behind one door."""
     for name, path in MODULES.items():
-        if name.startswith(("server.physics.", "server.modes", "server.simulation")):
-            banned = {imported.split(".")[0] for imported in imports_of(path)} & PHYSICS_BANNED
-            assert not banned, f"{name} imports {banned}"
+        if any(imported.split(".")[0] == library for imported in imports_of(path)):
+            assert any(within(name, door) for door in ONLY_IMPORTER[library]), f"{name} imports {library}"
+
+
+@pytest.mark.parametrize("place", sorted(PURE))
+def test_a_pure_module_knows_no_clock_and_no_world_outside(place: str) -> None:
+    """Physics, modes, simulation and the sans-I/O cores import no clock, event loop, store or log."""
+    checked = [name for name in MODULES if within(name, place)]
+    assert checked
+    for name in checked:
+        banned = {imported.split(".")[0] for imported in imports_of(MODULES[name])} & PURE[place]
+        assert not banned, f"{name} imports {banned}"
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    """No package has code in its ``__init__``, but for the public API, which is lazy."""
+>>>>>>> 9b4944a (wip)
+    for name, path in MODULES.items():
+        if path.name == "__init__.py" and name != "tussle":
+            body = [n for n in ast.parse(path.read_text()).body if not isinstance(n, ast.Expr)]
+            assert not body, f"{name} has code in its __init__"
 
 
 def test_every_test_folder_is_a_package() -> None:

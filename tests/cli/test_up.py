@@ -206,8 +206,8 @@ def test_what_dies_is_restarted_and_play_goes_on(tmp_path: Path, victim: str) ->
 
 
 @linux
-def test_a_child_that_keeps_dying_stops_everything(tmp_path: Path) -> None:
-    """A worker that cannot run (its setting is wrong) is given up: its name and last lines, exit code 1, no process."""
+def test_a_child_that_cannot_run_stops_everything(tmp_path: Path) -> None:
+    """A server with a wrong setting is not restarted: its name and last lines, exit code 1, no process left."""
     command = [*TUSSLE, "up", "--port", "0", "--bots", "0"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False,
