@@ -27,13 +27,8 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
-<<<<<<< HEAD
-    "player.planner": {"server.modes", "server.physics", "server.simulation", "server.solver.packages"},
-    # The bridge observes sessions with the client.
-=======
     "player.planner": {"server.modes", "server.simulation", "server.solver.packages"},
-    # Observers of a session, through the client like everyone else.
->>>>>>> 9b4944a (wip)
+    # The bridge observes sessions with the client.
     "worker.bridge": {"player.client"},
 }
 
@@ -53,18 +48,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
 
 ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
-<<<<<<< HEAD
-    "websockets": {
-        "server.gateway.gateway",
-        "server.gateway.relay_client",
-        "server.gateway.relay_server",
-        "server.gateway.socket",
-        "player.connection",
-        "player.live_client",
-    },
-=======
     "websockets": {"server.gateway", "player.connection", "player.live_client"},
->>>>>>> 9b4944a (wip)
     "ipctk": {"server.physics"},
     "numba": {"server.physics"},
     "starlette": {"server.http", "server.app"},
@@ -172,19 +156,6 @@ def test_every_exception_is_needed() -> None:
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
-<<<<<<< HEAD
-def test_only_listed_modules_import_a_library(library: str) -> None:
-    """redis, websockets and the physics libraries are imported only by the modules of ONLY_IMPORTER."""
-    for name, path in MODULES.items():
-        if any(imported.split(".")[0] == library for imported in imports_of(path)):
-            assert any(
-                name == allowed or name.startswith(allowed + ".") for allowed in ONLY_IMPORTER[library]
-            ), f"{name} imports {library}"
-
-
-def test_physics_imports_no_clock_store_or_log() -> None:
-    """server/physics, the modes and the simulation import no clock, event loop, store or log."""
-=======
 def test_a_library_has_its_only_importer(library: str) -> None:
     """redis, websockets, the physics libraries and the frameworks are each behind one door."""
     for name, path in MODULES.items():
@@ -204,7 +175,6 @@ def test_a_pure_module_knows_no_clock_and_no_world_outside(place: str) -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     """No package has code in its ``__init__``, but for the public API, which is lazy."""
->>>>>>> 9b4944a (wip)
     for name, path in MODULES.items():
         if path.name == "__init__.py" and name != "tussle":
             body = [n for n in ast.parse(path.read_text()).body if not isinstance(n, ast.Expr)]
@@ -212,7 +182,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_every_test_folder_is_a_package() -> None:
-    """Every test folder has an __init__.py, so that equal module names do not collide."""
+    """Without __init__.py, tests/server would shadow server."""
     for folder in [ROOT / "tests", *(path for path in (ROOT / "tests").rglob("*") if path.is_dir())]:
         if folder.name != "__pycache__" and list(folder.glob("*.py")):
             assert (folder / "__init__.py").exists(), folder
