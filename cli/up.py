@@ -27,7 +27,6 @@ import click
 from tussle.cli.guard import alive
 from tussle.cli.running import Running, announced
 from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor
-from tussle.cli.supervisor import ChildDied, Supervisor
 from tussle.lobby.addresses import local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
