@@ -13,6 +13,7 @@ from tussle.cli.picture import Picture
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.store.store import Store
+from tussle.lobby.store.wakeups import Wakeups
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SessionView
 
@@ -28,7 +29,7 @@ async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
     """Yield each session that ends from now on, failed and timed-out ones too. Keeps trying while the store is away."""
     views = Views(store)
     position = await _newest(store)
-    async with store.wakeups() as hints:
+    async with Wakeups(store) as hints:
         await hints.add(store.keys.lifecycle)
         reading = aiter(hints)
         hint: asyncio.Future[tuple[str, str]] = asyncio.ensure_future(_next(reading))

@@ -15,8 +15,6 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-import tussle
-
 __all__ = ["child_environment", "module_command"]
 
 
@@ -28,7 +26,7 @@ def module_command(module: str, *arguments: str) -> list[str]:
 def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """A copy of ``environ`` (default: this process's) in which a child finds the parent's package first."""
     result = dict(os.environ if environ is None else environ)
-    root = Path(tussle.__file__).resolve().parent.parent
+    root = Path(sys.modules["tussle"].__file__ or "").resolve().parent.parent
     if root in _site_folders():
         return result
     rest = [part for part in result.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(root)]

@@ -20,6 +20,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
+from tussle.lobby.store.wakeups import Wakeups
 from tussle.worker.awards import Award, Rating, award_places, places_of
 from tussle.worker.stopping import wait_for_stop
 
@@ -100,7 +101,7 @@ class Cleanup:
         return await self._expire(session)
 
     async def _listen(self) -> None:
-        async with self._store.wakeups() as hints:
+        async with Wakeups(self._store) as hints:
             try:
                 await hints.add(self._keys.lifecycle)
             except StoreError as error:  # the hints subscribe again by themselves

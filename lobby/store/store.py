@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
@@ -45,10 +45,7 @@ from tussle.lobby.errors import (
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.scripting import load_scripts
 
-if TYPE_CHECKING:
-    from tussle.lobby.store.wakeups import Wakeups
-
-__all__ = ["REFUSALS", "SCHEMA", "Link", "Store"]
+__all__ = ["REFUSALS", "SCHEMA", "Store", "StoreConnection"]
 
 SCHEMA = 1
 """The number of the stored layout, in ``meta``. Raised with a migration, never without."""
@@ -83,7 +80,7 @@ REFUSALS: dict[str, type[LobbyError]] = {
 """What each refusal of a script is, for its caller. The only place."""
 
 
-class Link:
+class StoreConnection:
     """One connection that belongs to one owner: for subscriptions and for reads that block."""
 
     def __init__(self, connection: AbstractConnection) -> None:
@@ -298,13 +295,7 @@ class Store:
         ]
         return plain[: len(tails)], plain[len(tails) :]
 
-    def wakeups(self) -> Wakeups:
-        """Hints from channels: ``async with store.wakeups() as hints``."""
-        from tussle.lobby.store.wakeups import Wakeups  # it is built on this module
-
-        return Wakeups(self)
-
-    async def link(self) -> Link:
+    async def link(self) -> StoreConnection:
         """A connection of its own, outside the pool; its owner closes it. Raises StoreError."""
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
@@ -318,7 +309,7 @@ class Store:
             if isinstance(error, (RedisError, OSError, TimeoutError)):
                 raise StoreError(f"the store is away: {error}") from error
             raise
-        return Link(connection)
+        return StoreConnection(connection)
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send commands and read as many replies; a reply that is an error is returned, not raised. On a cluster: to

@@ -18,7 +18,7 @@ from typing import Any, Self
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import StoreError
 from tussle.lobby.logs import get_logger
-from tussle.lobby.store.store import Link, Store
+from tussle.lobby.store.store import Store, StoreConnection
 
 __all__ = ["RECONNECTED", "Wakeups"]
 
@@ -45,7 +45,7 @@ class Wakeups:
         self._wanted: dict[str, asyncio.Event] = {}
         self._waiting: dict[tuple[str, str], None] = {}
         self._something = asyncio.Event()
-        self._link: Link | None = None
+        self._link: StoreConnection | None = None
         self._pump: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -54,7 +54,7 @@ class Wakeups:
 
     async def __aexit__(self, *_: object) -> None:
         if self._pump is not None:
-            while not self._pump.done():  # redis may swallow a cancellation while it connects: insist
+            while not self._pump.done():  # redis may swallow a cancellation while it connects: repeat it
                 self._pump.cancel()
                 await asyncio.wait([self._pump], timeout=0.1)
 
@@ -126,7 +126,7 @@ class Wakeups:
                 first = False
                 await asyncio.sleep(backoff.next_s())
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: StoreConnection) -> None:
         pinged = False
         while True:
             reply: Any = await link.receive(PING_S)

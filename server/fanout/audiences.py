@@ -109,7 +109,7 @@ class Audiences:
     async def watch(self) -> None:
         """Wake audiences and the holder when hints arrive, until cancelled."""
         lifecycle = self._store.keys.lifecycle
-        async with self._store.wakeups() as hints:
+        async with Wakeups(self._store) as hints:
             self._changed.put_nowait("")
             subscribing = asyncio.create_task(self._update_subscriptions(hints), name="subscriptions")
             try:

@@ -142,7 +142,7 @@ class LiveHub:
     async def follow_sources(self) -> None:
         """Read a source after each of its hints and queue the new batches for its subscribers, until cancelled."""
         keys = self._store.keys
-        async with self._store.wakeups() as hints:
+        async with Wakeups(self._store) as hints:
             self._hints = hints
             with contextlib.suppress(StoreError):  # the next reconnection subscribes again
                 await hints.add(keys.sources, keys.lifecycle)

@@ -16,7 +16,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.log_transport import LogTransport
 from tussle.lobby.logs import configure, get_logger
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.store import Link, Store
+from tussle.lobby.store.store import Store, StoreConnection
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def logging_as_it_was() -> Iterator[None]:
     root.setLevel(level)
 
 
-async def heard(link: Link, count: int) -> list[tuple[str, dict[str, Any]]]:
+async def heard(link: StoreConnection, count: int) -> list[tuple[str, dict[str, Any]]]:
     """The next messages: (channel, line)."""
     found: list[tuple[str, dict[str, Any]]] = []
     async with asyncio.timeout(10):

@@ -12,7 +12,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 from tussle.lobby.store.scripting import load_scripts
 from tussle.lobby.store.store import REFUSALS, SCHEMA, Store
-from tussle.lobby.store.wakeups import RECONNECTED
+from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 
 
 async def test_it_tells_the_store_s_time(store: Store) -> None:
@@ -149,7 +149,7 @@ async def test_an_unknown_refusal_is_our_fault(world: World, monkeypatch: pytest
 
 async def test_hints_arrive_for_the_wanted_channels(store: Store) -> None:
     """What is published after ``add`` returned arrives; after ``remove`` it does not; equal hints are one."""
-    async with store.wakeups() as hints, asyncio.timeout(10):
+    async with Wakeups(store) as hints, asyncio.timeout(10):
         await hints.add("a", "b")
         for channel, payload in [("a", "1"), ("b", "2"), ("b", "2"), ("other", "3"), ("a", "4")]:
             await store.call(
@@ -172,7 +172,7 @@ async def test_hints_survive_a_restart_of_the_store(valkey: Binary, settings: Se
     async with EmbeddedStore(settings, binary=valkey) as embedded, asyncio.timeout(30):
         store = await Store.connect(embedded.url, "x", timeout_s=1)
         await store.call("SET", "kept", "1")
-        async with store.wakeups() as hints:
+        async with Wakeups(store) as hints:
             await hints.add("a")
             reader = aiter(hints)
             port = int(embedded.url.rpartition(":")[2])
