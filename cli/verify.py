@@ -43,7 +43,9 @@ def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> Non
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as bar:
-            verdict = verify(record, prove=not no_proof, progress=lambda tick, _: bar.update(tick - bar.pos))
+            verdict = verify(
+                record, check_contact=not no_proof, progress=lambda tick, _: bar.update(tick - bar.pos)
+            )
     except LobbyError as error:
         click.echo(f"tussle: {error.message}", err=True)
         sys.exit(2)

@@ -1,18 +1,17 @@
-"""What outlives a session's keys: its specification, every input, a hash of every tick, some checkpoints.
+"""The archive of sessions: specification, every input, a hash of every tick, some checkpoints.
 
     ARCHIVE_URL/T/manifest-<epoch>.json      written when a server takes the session
-    ARCHIVE_URL/T/<epoch>.parts              length (u32, little endian) + msgpack of ArchivePart, again and again
-    ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, and whether all is there
+    ARCHIVE_URL/T/<epoch>.parts              many of: length (u32, little endian) + msgpack of ArchivePart
+    ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, whether all was written
 
-Any file system that fsspec knows will do; one that cannot append has one file per part, ``<epoch>-<number>.parts``.
-A part that was cut off by a crash is not there: the next holder records its ticks again, since parts are written before
-the checkpoint behind them. Two holders may both record a tick; the simulation is deterministic, so their hashes agree,
-and ``tussle verify`` checks that they do.
+It outlives the session's keys in the store, on any file system that fsspec supports. A file system that cannot append
+gets one file per part, ``<epoch>-<number>.parts``. A reader ignores a part that a crash cut off. The next holder
+records its ticks again, because a part is written before the checkpoint that follows it. Two holders may record the
+same tick. The simulation is deterministic, so their hashes agree; ``tussle verify`` checks that.
 
-Writing happens in threads, one write of a session at a time, and a session waits PATIENCE_S for one that is slow, then
-goes on without it. What cannot be written yet waits, within a bound, and is reported; a part of which only a piece was
-written is written again over that piece. Beyond the bound the rest is given up: then ``end.json`` says that the archive
-is not whole, as it says nothing at all when it cannot be written.
+Writes run in threads, one at a time for each session. A session waits at most PATIENCE_S for a write. Records that
+cannot be written stay in memory, at most WAITING_BYTES; a part that was written in part is overwritten. Beyond that the
+rest is dropped, and ``end.json`` marks the archive as not whole. A failure of it must never end a session.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ log = get_logger("server.archive")
 
 SCHEMA = "tussle-archive/1"
 WAITING_BYTES = 64 * 2**20
-"""Records of one session that wait for a slow archive; beyond it the session's archive is given up, loudly."""
+"""Limit of the records of one session that wait for a slow archive; beyond it they are dropped, with an error."""
 
 CHECKPOINT_TICKS = 600
 """Ticks between two checkpoints in the archive; a verification may start at any of them."""
@@ -49,11 +48,11 @@ CHECKPOINT_TICKS = 600
 HASH_BYTES = 16
 
 PATIENCE_S = 5.0
-"""For so long a session waits for a write; a slower one goes on by itself, and nobody waits for it any more."""
+"""How long a session waits for a write [s]. A slower write continues in its thread; no later flush waits for it."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """Under which physics a server ran the session, where that came from (``versions``), and what the session is."""
+    """The session's specification, and the physics with which one holder ran it. ``versions``: see ``origin``."""
 
     schema: str
     session: str
@@ -65,8 +64,8 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class ArchivePart(msgspec.Struct, frozen=True):
-    """Some ticks of one holder. inputs: (tick, input) in the order applied. hashes: first tick and 16 bytes for
-    each tick from there on, in runs. checkpoints: (tick, exact state)."""
+    """Some ticks of one holder. inputs: (tick, input), in the order applied. hashes: runs of consecutive ticks, each as
+    its first tick and 16 bytes per tick. checkpoints: (tick, exact state)."""
 
     schema: str
     epoch: int
@@ -77,14 +76,14 @@ class ArchivePart(msgspec.Struct, frozen=True):
 
 
 class ArchiveEnd(msgspec.Struct, frozen=True):
-    """The last tick of a session that ended. ``whole``: everything that its last holder had to record is there."""
+    """The last tick of a session that ended. ``whole``: its last holder wrote everything that it recorded."""
 
     tick: int
     whole: bool = True
 
 
 class Archive:
-    """The archive of a realm at a URL; an empty one means a folder in the data folder."""
+    """The archive of a realm, at a URL that fsspec accepts."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -92,7 +91,7 @@ class Archive:
         self._local = "file" in self._fs.protocol
 
     def volume(self, session: str, epoch: int) -> Volume:
-        """The place where one holder writes one session."""
+        """The writer of one holder for one session."""
         return Volume(self, session, epoch)
 
     def sessions(self) -> list[str]:
@@ -102,14 +101,14 @@ class Archive:
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in self._fs.ls(self._root, detail=False))
 
     def manifests(self, session: str) -> list[Manifest]:
-        """By epoch. Raises NotFound."""
+        """All manifests of a session, by epoch. Raises NotFound."""
         names = [name for name in self._names(session) if name.rsplit("/", 1)[-1].startswith("manifest-")]
         if not names:
             raise NotFound(f"the archive has no session {session}", code="not_archived")
         return [self._read_json(name, Manifest) for name in names]
 
     def parts(self, session: str) -> Iterator[ArchivePart]:
-        """In the order of epochs and numbers. Raises ProtocolError for a damaged one."""
+        """All parts of a session, by epoch and number. Raises ProtocolError for a damaged part."""
         for name in self._names(session):
             if not name.endswith(".parts"):
                 continue
@@ -122,13 +121,13 @@ class Archive:
                 at += 4 + size
 
     def end(self, session: str) -> ArchiveEnd | None:
-        """How a session ended; None for one that did not, or whose end could not be written."""
+        """The end of a session; None if it has not ended, or its end could not be written."""
         path = f"{self._root}/{session}/end.json"
         end: ArchiveEnd | None = self._read_json(path, ArchiveEnd) if self._fs.exists(path) else None
         return end
 
     def write(self, session: str, name: str, data: bytes) -> None:
-        """One file, whole or not at all."""
+        """Write one file, atomically."""
         path = f"{self._root}/{session}/{name}"
         self._fs.makedirs(f"{self._root}/{session}", exist_ok=True)
         if self._local:
@@ -138,8 +137,8 @@ class Archive:
             self._fs.pipe_file(path, data)
 
     def append(self, session: str, epoch: int, number: int, at: int, data: bytes) -> int:
-        """One more part of a holder's, at byte ``at`` of what it has appended, which is returned as it is then. What
-        stands behind ``at``, of a write that failed half way, is cut off."""
+        """Write one more part of a holder at byte ``at`` of its file. Returns the new size. Bytes after ``at``, of a
+        write that failed half way, are cut off."""
         framed = len(data).to_bytes(4, "little") + data
         if not self._local:
             self.write(session, f"{epoch:06d}-{number:06d}.parts", framed)
@@ -171,7 +170,7 @@ def _decode(path: str, data: bytes, kind: Any, *, json: bool) -> Any:
 
 @dataclass(slots=True)
 class _Write:
-    """A write under way. ``done``: an error, or what the work returned."""
+    """A write in progress. ``done``: an exception, or the result of the write."""
 
     part: ArchivePart | None
     tick: int
@@ -180,8 +179,8 @@ class _Write:
 
 
 class Volume:
-    """What one holder writes of one session. ``record`` and ``keep`` never block; ``flush`` and ``end`` write, and wait
-    no longer than PATIENCE_S for it."""
+    """The writer of one holder for one session. ``record`` and ``keep`` only add to memory. ``flush`` and ``end``
+    write, and wait at most PATIENCE_S for each write."""
 
     def __init__(self, archive: Archive, session: str, epoch: int) -> None:
         self.archived_tick = -1
@@ -202,13 +201,13 @@ class Volume:
         self._flushing = asyncio.Lock()
 
     async def write_manifest(self, spec: SessionSpec, physics: str) -> None:
-        """Write the manifest of this claim."""
+        """Write the manifest of this holder."""
         manifest = Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time())
         self._files.append((f"manifest-{self._epoch:06d}.json", msgspec.json.encode(manifest)))
         await self.flush()
 
     def record(self, advance: Advance, inputs: list[Input]) -> None:
-        """Remember what an advance did."""
+        """Add the inputs and hashes of an advance."""
         if self._given_up:
             return
         first = advance.tick - advance.ticks_run + 1
@@ -219,7 +218,7 @@ class Volume:
         self._grow(HASH_BYTES * advance.ticks_run + 200 * len(inputs))
 
     def keep(self, tick: int, data: bytes) -> None:
-        """Remember a checkpoint, if the last one is long enough ago."""
+        """Add a checkpoint, if the previous one is at least CHECKPOINT_TICKS old."""
         if not self._given_up and tick - self._kept_tick >= CHECKPOINT_TICKS:
             self._kept_tick = tick
             self._checkpoints.append((tick, data))
@@ -233,14 +232,14 @@ class Volume:
             log.error("archive_given_up", token=short(self._session), tick=self._tick)
 
     async def flush(self) -> int:
-        """Write what waits; the tick up to which everything is archived."""
+        """Write everything that waits. Returns the tick up to which everything is archived."""
         async with self._flushing:
             while await self._settled() and self._begin_next():
                 pass
         return self.archived_tick
 
     async def end(self, tick: int) -> None:
-        """The session has ended: write everything, then that, and whether it is all."""
+        """Write everything that waits, then the end of the session at ``tick``."""
         await self.flush()
         whole = not self._given_up and not self._lacking
         if not whole:
@@ -250,11 +249,11 @@ class Volume:
 
     @property
     def _lacking(self) -> bool:
-        """Whether something waits to be written, or is being written."""
+        """Whether a record waits or a write is in progress."""
         return bool(self._write or self._files or self._inputs or self._hashes or self._checkpoints)
 
     def _begin_next(self) -> bool:
-        """Begin the next write; False: nothing waits."""
+        """Begin the next write. Returns False if nothing waits."""
         archive, session = self._archive, self._session
         if self._files:
             name, data = self._files[0]
@@ -270,7 +269,7 @@ class Volume:
         return True
 
     async def _settled(self) -> bool:
-        """Whether the next write may begin: none is under way, and the last one, if it was, has succeeded."""
+        """Wait for the write in progress. Returns whether the next one may begin: False if it is slow or has failed."""
         write = self._write
         if write is None:
             return True
@@ -283,7 +282,7 @@ class Volume:
         self._write, answer, part = None, write.done.result(), write.part
         if isinstance(answer, Exception):
             log.error("archive_not_written", token=short(self._session), error=str(answer))
-            if part is not None and not self._given_up:  # try again with what comes next
+            if part is not None and not self._given_up:  # write it again with the next part
                 self._inputs[:0] = part.inputs
                 self._hashes[:0] = part.hashes
                 self._checkpoints[:0] = part.checkpoints
@@ -300,13 +299,13 @@ class Volume:
 def _size(
     inputs: list[tuple[int, Input]], hashes: list[tuple[int, bytes]], checkpoints: list[tuple[int, bytes]]
 ) -> int:
-    """About how many bytes that is."""
+    """The approximate size of these records [bytes]."""
     return 200 * len(inputs) + sum(len(data) for _, data in (*hashes, *checkpoints))
 
 
 def _in_thread(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """What the work returns, or the exception that it raised. Its thread is a daemon: a file system that hangs holds up
-    neither the other work of this process nor its end."""
+    """Call ``work`` in a daemon thread. The future gets its result, or the exception that it raised as a value. A file
+    system that hangs delays neither other work of this process nor its end."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 
@@ -317,7 +316,7 @@ def _in_thread(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     def run() -> None:
         try:
             answer = work(*args)
-        except Exception as error:  # noqa: BLE001 every file system has errors of its own; none ends a session
+        except Exception as error:  # noqa: BLE001 file systems raise many kinds of errors; none may end a session
             answer = error
         with suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(settle, answer)

@@ -1,11 +1,11 @@
-"""Re-simulate an archived session in this process, compare every tick's hash, prove contact again.
+"""Re-simulate an archived session in this process, compare every tick's hash, check contact again.
 
     archive -> spec, inputs by tick, recorded hashes -> Simulation -> Verdict
 
-Two holders may have recorded a tick: their hashes must agree with each other and with ours. Another CPU or other
-library versions are said, not hidden: then a difference is expected, and named all the same. Where a holder of another
-physics took over, what it recorded counts from there on. An archive in which a tick's hash is missing, or of which its
-last holder says that it is not whole, does not hold: what is not there was not compared.
+Two holders may have recorded the same tick: their hashes must agree with each other and with the computed one. The
+verdict names every difference of CPU and library versions; hashes may then differ. Where a holder of another physics
+took over, its records replace those of earlier holders from that tick on. The verdict is negative when a tick has no
+recorded hash or the archive is not whole. It must never write to the archive.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
 __all__ = ["Record", "Verdict", "load_record", "verify"]
 
-PROOF_TICKS = 60
-"""Ticks between two proofs of contact by the independent oracle; each turn's end is proven besides."""
+CHECK_TICKS = 60
+"""Ticks between two contact checks. The end of each turn is checked too."""
 
 HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An archived session. inputs: tick -> in the order applied. hashes: tick -> 16 bytes. conflict: the first tick
-    whose hashes, recorded by two holders, differ."""
+    """An archived session. inputs: tick -> inputs in the order applied. hashes: tick -> 16 bytes. conflict: the first
+    tick for which two holders recorded different hashes."""
 
     spec: SessionSpec
     manifests: tuple[Manifest, ...]
@@ -44,11 +44,11 @@ class Record:
 
 @dataclass(slots=True)
 class Verdict:
-    """What a verification found. ``diverged``: the first tick whose hash differs. ``unrecorded``: ticks that were
-    simulated and have no recorded hash. ``broken``: ticks at which the contact proof does not hold.
-    ``halted``: why the record could not be followed to its end, "" if it could. ``differing``: the parts of the physics
-    (server/simulation/identity.py) that are not those of the recording; ``differences``: the same in words,
-    for each epoch."""
+    """The result of a verification. ``diverged``: the first tick whose hash differs. ``unrecorded``: number of
+    simulated ticks without a recorded hash. ``proofs``: number of contact checks. ``broken``: ticks at which
+    the contact check failed. ``halted``: why the record could not be followed to its end, "" if it could.
+    ``differing``: parts of the physics id (server/simulation/identity.py) that differ from the recording;
+    ``differences``: one sentence for each epoch."""
 
     session: str
     ticks: int = 0
@@ -74,7 +74,7 @@ class Verdict:
 
 
 def load_record(archive: Archive, session: str) -> Record:
-    """Everything the archive has of a session. Raises NotFound, ProtocolError for a damaged part."""
+    """Read a session from the archive. Raises NotFound; ProtocolError for a damaged part."""
     manifests = archive.manifests(session)
     physics = {manifest.epoch: manifest.physics_id for manifest in manifests}
     inputs: dict[int, list[Input]] = {}
@@ -120,14 +120,17 @@ def _last_tick(part: ArchivePart) -> int:
 
 
 def verify(
-    record: Record, *, prove: bool = True, progress: Callable[[int, int], None] = lambda tick, of: None
+    record: Record,
+    *,
+    check_contact: bool = True,
+    progress: Callable[[int, int], None] = lambda tick, of: None,
 ) -> Verdict:
-    """Simulate the record from its first tick to its last, or to where a recorded input does not fit the world."""
+    """Simulate a record from its first tick to its last, or to the first recorded input that does not fit the world."""
     verdict = Verdict(record.spec.session, conflict=record.conflict, ended=record.ended, whole=record.whole)
-    _tell_differences(verdict, record.manifests)
+    _name_differences(verdict, record.manifests)
     simulation, here = Simulation.start(record.spec)
     _compare(verdict, record, here.tick - len(here.hashes), here.hashes)
-    proven = 0
+    checked = 0
     while here.phase != "over" and here.tick < record.last_tick:
         inputs = record.inputs.get(here.tick + 1, [])
         if here.phase == "acting" and not inputs:
@@ -137,14 +140,14 @@ def verify(
         room = min(following, default=record.last_tick + 1) - 1 - here.tick
         before = here.tick
         try:
-            here = simulation.advance(inputs, max(1, min(room, PROOF_TICKS, record.last_tick - here.tick)))
+            here = simulation.advance(inputs, max(1, min(room, CHECK_TICKS, record.last_tick - here.tick)))
         except Refused as error:
             verdict.halted = f"at tick {here.tick} the world refuses a recorded input: {error.message}"
             break
         verdict.smallest_gap = min(verdict.smallest_gap, here.min_distance)
         _compare(verdict, record, before, here.hashes)
-        if prove and (here.phase != "moving" or here.tick - proven >= PROOF_TICKS):
-            proven = here.tick
+        if check_contact and (here.phase != "moving" or here.tick - checked >= CHECK_TICKS):
+            checked = here.tick
             verdict.proofs += 1
             if not simulation.check_contact().passed:
                 verdict.broken.append(here.tick)
@@ -166,16 +169,16 @@ def _compare(verdict: Verdict, record: Record, before: int, hashes: list[bytes])
                 verdict.diverged = tick
 
 
-def _tell_differences(verdict: Verdict, manifests: tuple[Manifest, ...]) -> None:
-    """How this process differs from those that recorded. A part that a manifest does not name is not compared."""
+def _name_differences(verdict: Verdict, manifests: tuple[Manifest, ...]) -> None:
+    """List how this process differs from the recording ones. Parts that a manifest does not have are not compared."""
     here = origin()
     for manifest in manifests:
         there = manifest.versions
         names = [name for name in here if name in there and there[name] != here[name]]
         verdict.differing |= set(names)
         if manifest.physics_id != physics_id():
-            told = "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in names)
+            named = "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in names)
             verdict.differences.append(
                 f"epoch {manifest.epoch} was simulated by physics {manifest.physics_id}, this is {physics_id()}: "
-                f"{told or 'other source or CPU'}"
+                f"{named or 'other source or CPU'}"
             )

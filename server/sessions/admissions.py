@@ -1,6 +1,8 @@
-"""The inputs of one run from arrival to their first frame. Answers clients, and recognises what comes twice.
+"""The inputs of one run from arrival to their first frame: answers clients and detects repeated inputs.
 
-admit -> [core] -> journaled (answered, remembered) -> shown            release: answers what still waits
+    queue -> [core] -> journaled (answered, remembered) -> shown            release: answers all that still wait
+
+It must never apply an input twice.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class _Admitted(msgspec.Struct):
     tick: int | None = None
 
     def answer(self, outcome: int | LobbyError | None) -> None:
-        """Answer everyone who waits, once."""
+        """Call every waiting answer, once."""
         answers, self.answers = self.answers, ()
         for answer in answers:
             answer(outcome)
@@ -47,7 +49,7 @@ class Admissions:
         """Give an input that came at ``at`` to the core. Raises as SessionCore.admit; ``answer`` is not called then."""
         key = seat, command
         waiting = self._admitted.get(key)
-        # Sent again: before it was answered, or after it was journaled, perhaps by an earlier holder.
+        # The client may have sent it before: it still waits, or it is journaled, perhaps by an earlier holder.
         known = self.acknowledged.get(key) if waiting is None else waiting.tick
         if known is not None:
             answer(known)
@@ -79,7 +81,7 @@ class Admissions:
         return None if admitted is None else admitted.at
 
     def release(self, outcome: LobbyError | None) -> None:
-        """Answer all inputs that still wait: nothing more is journaled here."""
+        """Answer all inputs that still wait, because this run journals no more."""
         waiting, self._admitted = self._admitted, {}
         for admitted in waiting.values():
             admitted.answer(outcome)

@@ -1,8 +1,8 @@
-"""The core of one running session, sans-I/O: which inputs are admitted, when, and what comes next.
+"""The core of one running session, sans-I/O: it admits inputs, closes batches and keeps the turn clock.
 
     admit / leave / expire -> pending -> batch (closed at a tick boundary) -> [journal] -> [solver] -> took
 
-The holder does the journal, the solver and the sending; time is an argument. Nothing here touches the store.
+server/sessions/run.py journals, computes and sends. Time is an argument. This module must never touch the store.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SessionCore:
         self._out: set[int] = set()
         self._acted = False
 
-    # what may come in
+    # inputs
 
     def admit(self, seat: int, command: int, kind: str, d: dict[str, object]) -> Input:
         """Take a player's input for the coming tick.
@@ -86,7 +86,7 @@ class SessionCore:
         return admitted
 
     def leave(self, seat: int) -> None:
-        """The seat is given up: its forfeit joins the coming batch, once; the next one if the seat decides in this."""
+        """Give the seat up. Its forfeit joins the coming batch, or the one after an input of the seat."""
         if seat in self.seats and seat not in self._left and seat not in self._out and self.phase != "over":
             self._left.add(seat)
             self._leaving.append(seat)
@@ -103,14 +103,14 @@ class SessionCore:
             self._acted = True
             self._pending.append(Input(seat=self.seat, kind="skip"))
 
-    # what goes on
+    # progress
 
     @property
     def over(self) -> bool:
         return self.phase == "over"
 
     def waits(self) -> bool:
-        """Whether nothing is to be done until an input comes or the deadline passes."""
+        """Whether the session waits for an input or the deadline."""
         return self.phase == "acting" and not self._pending and not self._leaving
 
     def batch(self) -> InputBatch:

@@ -1,10 +1,10 @@
-"""The sessions that this server holds: begun, resumed, claimed from the dead, handed over, ended.
+"""The sessions that this server holds: it starts, restores, claims, hands over and ends them.
 
-    starting (event) --> begin --.
+    starting (event) ------------.
     claimed from a dead server --+--> Run.drive --> over | handed over | lost (fenced) | failed
-    handed over to us -----------'
+    handed over to this server --'
 
-One task per session. Whatever goes wrong in one ends that one, with its journal kept, and never another.
+There is one task per session. A failure ends only its own session, and its journal is kept. It must never end another.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Holder"]
 log = get_logger("server.holder")
 
 FORGET_S = 60.0
-"""Time between two looks for servers that may be forgotten."""
+"""Time between two searches for dead servers that can be removed from the store [s]."""
 
 
 class Holder:
@@ -69,11 +69,11 @@ class Holder:
         self._forgot = time.monotonic()
         self._look = asyncio.Event()
         self.neighbours: list[str] = []
-        """Addresses of the other servers of the realm, as of the last look around."""
+        """Addresses of the other live servers of the realm, as of the last ``look_around``."""
         self.met: set[str] = set()
-        """Every neighbour there ever was: pages that it served may outlive it."""
+        """Every neighbour that was ever seen: pages that it served may outlive it."""
 
-    # what others ask
+    # queries
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -82,7 +82,7 @@ class Holder:
         return token in self._tasks
 
     def dt_of(self, token: str) -> float:
-        """Length of a tick of a session [s]; 0 before it runs here."""
+        """Length of a tick of a session [s]; 0 if this server does not run it."""
         return self.runs[token].dt if token in self.runs else 0.0
 
     def bodies(self) -> dict[str, dict[str, Any]]:
@@ -92,7 +92,7 @@ class Holder:
     def address(self) -> HolderAddress:
         return self._context.lease.holder
 
-    # beginning
+    # start and restore
 
     def start_session(self, token: str, v: int) -> None:
         """Run a session whose status is starting; a second call changes nothing."""
@@ -166,7 +166,7 @@ class Holder:
         try:
             await set_up()
             self.runs[token] = run
-            # What came before the run was known here did not reach it: members who left, what operators asked for.
+            # Events that came before the run was in self.runs did not reach it: members who left, operators' orders.
             places = [(member.seat, member.player) for member in run.members]
             for member in await lease.retry(lambda: runs.members(token, places)):
                 if member.left:
@@ -192,12 +192,12 @@ class Holder:
             log.exception("session_failed", token=short(token))
             await self._fail(run, "server_error")
         finally:
-            self.runs.pop(token, None)  # before it tells those who wait: nobody may come to wait after that
+            self.runs.pop(token, None)  # before release, so that no input is queued after it
             audience.dismiss()
             await run.release()
 
     async def _send_away(self, token: str, audience: Audience) -> None:
-        """Tell the members where their session is now."""
+        """Close the connections with the address of the server that holds the session now."""
         try:
             url = (await self._views.view(token)).ws_url
         except LobbyError:
@@ -205,14 +205,14 @@ class Holder:
         audience.close(CloseCode.MOVED, url)
 
     async def _fail(self, run: Run, reason: str) -> None:
-        """End a session that cannot go on. If even that fails, the sweep will find it unheld."""
+        """End a session that cannot go on. If that fails too, the sweep finds it without a holder."""
         try:
             await run.fail(reason)
         except LobbyError as error:
             log.error("session_not_ended", token=short(run.token), error=error.message)
 
     async def _refuse(self, fence: Fence, error: LobbyError, audience: Audience) -> None:
-        """End a session of which no run can be made."""
+        """End a session for which no run can be made."""
         log.error("session_failed", token=short(fence.session), code=error.reason, error=error.message)
         try:
             published = await self._context.runs.finish(
@@ -224,10 +224,10 @@ class Holder:
             audience.offer(published.events)
             self._context.telemetry.finished.labels(event="failed").inc()
 
-    # changes of hands
+    # claim and handover
 
     def look_soon(self) -> None:
-        """Something may have been handed to us."""
+        """Call ``look_around`` at once: a session may have been handed to this server."""
         self._look.set()
 
     async def watch(self) -> None:
@@ -240,7 +240,7 @@ class Holder:
             self._look.clear()
             try:
                 await self.look_around()
-            except LobbyError as error:  # fenced: our lease is to be taken again; else the store is away
+            except LobbyError as error:  # Fenced: the lease must be taken again; otherwise the store is away
                 log.warning("store_waiting", work="look_around", error=error.message)
 
     async def look_around(self) -> None:
@@ -269,8 +269,9 @@ class Holder:
             await self._servers.forget_silent({(one.holder.id, one.holder.nonce) for one in unheld})
 
     def _may_claim(self, one: Unheld, alive: Sequence[ServerInfo], waited_s: float) -> bool:
-        """The silence of others counts only while our lease is steady; an earlier boot of ours is dead for certain.
-        The same physics claims at once; another only when nobody with the same has for a while."""
+        """Whether this server may claim a session. An expired holder counts only while the own lease is steady; an
+        earlier boot of this server is always dead. A server of the same physics claims at once. A server of another
+        physics waits CLAIM_OTHER_S, and claims only if no live server has the same physics."""
         if one.holder.id != self.address.id and not self._context.lease.steady():
             return False
         if one.physics_id in ("", physics_id()):
@@ -291,11 +292,12 @@ class Holder:
         else:
             self.restore_session(one.session)
 
-    # the end of the server
+    # shutdown
 
     async def stop(self) -> None:
-        """Hand every session over to another server, at a tick boundary; a session that is being restored, once it
-        is restored. Without another server they stay in the store until one starts. Bounded by GRACE_S."""
+        """Hand every session over to another server, at a tick boundary. A session that is being restored is handed
+        over once it is restored. Without another server, sessions stay in the store until one starts. Takes at most
+        GRACE_S."""
         self._stopping = True
         try:
             targets = [info for info in await self._servers.alive() if info.id != self.address.id]
@@ -314,7 +316,7 @@ class Holder:
             await asyncio.wait(list(self._tasks.values()), timeout=self._settings.grace_s / 2)
 
     def _hand_over(self, run: Run) -> None:
-        """Have a run go to the server with the fewest sessions, if there is one."""
+        """Hand a run over to the server with the fewest sessions, if there is one."""
         if self._handover_targets:
             target = min(
                 self._handover_targets, key=lambda address: (self._handover_targets[address], address.id)
@@ -323,7 +325,7 @@ class Holder:
             run.hand_over_to(target)
 
     def events_seen(self, token: str, event: Event) -> None:
-        """What the set-up stage or a member's leaving means for a run."""
+        """Start, change or recheck a run because of an event of its session."""
         if event.t == "starting" and event.d.get("holder") == self.address.id:
             self.start_session(token, event.v)
         elif event.t == "recovered" and token in self.runs and event.epoch > self.runs[token].fence.epoch:

@@ -102,13 +102,13 @@ class Lease:
                     raise Fenced("the lease of this server is lost") from error
 
     def steady(self) -> bool:
-        """Whether the store has answered for a whole period: only then may the silence of others be held against
-        them. After the store itself was away, every lease looks dead."""
+        """Whether the store has answered for a whole period. Only then does an expired lease of another server mean
+        that the server is gone: after an outage of the store every lease has expired."""
         return self.held() and self._clock() - self._steady_since >= self._period_ms / 1000
 
     async def acquire(self) -> None:
-        """Take the lease. Under a name that an earlier boot had, wait until its lease has ended. Raises StoreError;
-        Fenced when that boot lives."""
+        """Take the lease. If an earlier boot has the same server id, wait until its lease has ended. Raises StoreError;
+        Fenced when that boot still renews."""
         deadline = self._clock() + self._period_ms / 1000 * 4 / 3
         while True:
             sent = self._clock()
@@ -133,7 +133,7 @@ class Lease:
         )
 
     async def keep(self) -> None:
-        """Renew three times a period until cancelled or lost. A store that is away is tried again and again."""
+        """Renew three times a period until cancelled or lost. Retries while the store is away."""
         while not self.lost.is_set():
             await asyncio.sleep(self._period_ms / 3000)
             sent = self._clock()
@@ -148,7 +148,7 @@ class Lease:
         if not self.held():
             self._steady_since = float("inf")
         if not await self._servers.renew(self.holder.id, self.holder.nonce, self._period_ms, self._load()):
-            # It ended while we or the store were away. Whoever claimed a session meanwhile fences us there.
+            # The lease ended while this process or the store was away. A server that claimed a session fences it.
             try:
                 await self._register()
             except Fenced:

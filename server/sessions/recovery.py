@@ -1,13 +1,12 @@
-"""The world of one session in a solver process, which it outlives.
+"""The world of one session, restored in another solver process when its process fails.
 
     build | rebuild --> compute, take_checkpoint, ... --> drop
                          |  SolverFailed
                          '--> newest checkpoint + journal -> the same tick, in another process
 
-A failure of the world itself is counted: the second from one checkpoint ends the session. When the process is lost
-because of another world, the world moves to another process; LOSSES bounds that too.
-Whatever it computes it records in the session's volume of the archive. It must never journal, publish or send: what
-becomes public, and when, is the run's to decide.
+A failure of the world itself is counted: the second one from the same checkpoint ends the session. When its process is
+lost because of another world, the world moves to another process, at most LOSSES times. Every computed tick is recorded
+in the session's archive volume. It must never journal, publish or send; server/sessions/run.py does that.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ FAILURES = 2
 """Failures of the solver from one checkpoint after which a session is given up."""
 
 LOSSES = 8
-"""Solver processes that may be lost under a session from one checkpoint, through no fault of its world."""
+"""Solver processes that a session may lose from one checkpoint because of other worlds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltWorld:
-    """A world that was restored. ``here`` has the events of every tick that was computed again, ``ticks_again`` of
-    them. ``inputs``: all that the journal has, with their ticks, and ``lost`` more, that another physics could not
-    take."""
+    """A restored world. here: its state, with the events of all ``ticks_again`` ticks that were computed again.
+    inputs: the journaled inputs that were kept, with their ticks. lost: number of inputs that did not fit a world of
+    another physics."""
 
     here: Advance
     ticks_again: int
@@ -59,7 +58,7 @@ class RebuiltWorld:
 
 
 class DurableWorld:
-    """Made for one claim of a session; ``build`` or ``rebuild`` it first."""
+    """The world of one claim of a session. Call ``build`` or ``rebuild`` first."""
 
     def __init__(
         self,
@@ -86,7 +85,7 @@ class DurableWorld:
         self._losses = 0
 
     async def build(self) -> Advance:
-        """Set the world up, from its specification to its first turn. Raises Refused, SolverFailed."""
+        """Build the world from its specification and run it to its first turn. Raises Refused, SolverFailed."""
 
         async def open_there(solver: Solver) -> Advance:
             return await solver.open_world(self.spec, epoch=self._fence.epoch)
@@ -96,10 +95,11 @@ class DurableWorld:
         return first
 
     async def rebuild(self, until: int, *, exact: bool = True) -> RebuiltWorld:
-        """The world at tick ``until`` or, when an input is newer, at the input's: from the newest checkpoint and the
-        journal behind it. Not ``exact``: of another physics, and there it stops where an input does not fit any more.
+        """Restore the world from the newest checkpoint and the journal after it, to tick ``until`` or to the newest
+        input, whichever is later. With ``exact`` False the checkpoint is of another physics; the replay then stops at
+        the first input that does not fit.
 
-        Raises SolverFailed; Diverged when the journal does not fit the checkpoint; Fenced.
+        Raises SolverFailed, Fenced; Diverged when ``exact`` and the journal does not fit the checkpoint.
         """
         return await self._run_in_some_solver(lambda solver: self._rebuild(solver, until, exact=exact))
 
@@ -151,9 +151,12 @@ class DurableWorld:
         return advance
 
     async def compute(self, batch: InputBatch, ticks: int) -> tuple[Advance, float | None]:
-        """Run a journaled batch and up to ``ticks`` ticks; also the seconds that the solver took, or None when it
-        failed and the world was rebuilt: then the advance goes only as far as it must, and its events begin at the
-        newest checkpoint. Raises SolverFailed at the second failure from one checkpoint, Diverged, Fenced."""
+        """Run a journaled batch and up to ``ticks`` ticks. Also returns the time that the solver took [s].
+
+        The time is None when the solver failed and the world was rebuilt. The advance then goes no further than the
+        batch, and its events begin at the newest checkpoint. Raises SolverFailed at the second failure from
+        one checkpoint, Diverged, Fenced.
+        """
         inputs = list(batch.inputs)
         try:
             advance, seconds = await self._require_solver().step_world(self._token, inputs, ticks)
@@ -163,11 +166,11 @@ class DurableWorld:
         self._volume.record(advance, inputs)
         return advance, seconds
 
-    async def take_checkpoint(self, tick: int, *, prove: bool) -> WorldCheckpoint:
-        """The exact state at ``tick``, the present tick of the world. Raises as ``compute``."""
+    async def take_checkpoint(self, tick: int, *, check_contact: bool) -> WorldCheckpoint:
+        """The exact state at ``tick``, which must be the world's present tick. Raises as ``compute``."""
         while True:
             try:
-                return await self._require_solver().checkpoint_world(self._token, prove=prove)
+                return await self._require_solver().checkpoint_world(self._token, check_contact=check_contact)
             except SolverFailed as error:
                 self._count_failure(error)
             if self._checkpoint_tick < 0:
@@ -176,13 +179,13 @@ class DurableWorld:
                 await self.rebuild(tick)
 
     def checkpoint_saved(self, tick: int) -> None:
-        """A checkpoint is in the store: failures before it count no longer."""
+        """Record that the store has a checkpoint. Failures before it no longer count."""
         if tick > self._checkpoint_tick:
             self._checkpoint_tick = tick
             self._failures = self._losses = 0
 
     async def drop(self) -> None:
-        """Give the world up; nothing of it is left in any process."""
+        """Drop the world from its solver process."""
         if self._solver is not None:
             solver, self._solver = self._solver, None
             await solver.drop_world(self._token)
@@ -193,7 +196,7 @@ class DurableWorld:
         return self._solver
 
     async def _run_in_some_solver(self, work: Callable[[Solver], Awaitable[T]]) -> T:
-        """Make the world in the process with the most room, and in another one when that fails."""
+        """Run ``work`` with the solver that has the fewest sessions. Retry with another one when it fails."""
         while True:
             await self.drop()
             self._solver = self._pool.place()
@@ -203,7 +206,7 @@ class DurableWorld:
                 self._count_failure(error)
 
     def _count_failure(self, error: SolverFailed) -> None:
-        """Count a failure; raise it when it is one too many."""
+        """Count a failure. Raises it at the limit."""
         log.error("solver_failed", token=short(self._token), code=error.reason, error=error.message)
         if error.reason == "solver_lost":
             self._losses += 1

@@ -4,8 +4,8 @@
          ^                                                |
          '------------------ core.took <------------------'
 
-Empty batches cost no store call; a tick without events none either. A slow solver makes the simulation late,
-visibly, and never skips a tick. While the store or the lease is away nothing steps and nothing is sent.
+An empty batch and a tick without events cost no store call. A slow solver delays the simulation; no tick is skipped,
+and the dilation is measured. While the store is away or the lease has lapsed, it must never step or send.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["OPERATIONS", "Run", "SessionContext", "make_spec"]
 log = get_logger("server.run")
 
 FLAT_OUT_TICKS = 8
-"""Ticks per advance when SIM_SPEED is 0: fewer round trips, no viewer is waiting for each frame."""
+"""Ticks per advance when SIM_SPEED is 0: fewer round trips to the solver, since no viewer needs every frame."""
 
 OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 """Events that carry an operator's order to the holder."""
@@ -109,7 +109,7 @@ class Run:
         self._ending = False
         self._over = False
 
-    # what the gateway and the holder ask
+    # calls by the gateway and the holder
 
     def accept_input(
         self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
@@ -118,12 +118,12 @@ class Run:
         self.admissions.queue(seat, command, kind, d, at, answer)
 
     def leave(self, seat: int) -> None:
-        """The seat was given up: its forfeit joins the coming batch."""
+        """Give the seat up: its forfeit joins the coming batch."""
         self.core.leave(seat)
         self._wake.set()
 
     def recheck_lease(self) -> None:
-        """Another server seems to hold the session: ask the store before the next step."""
+        """Ask the store before the next step whether this server still holds the session."""
         self._lapses_seen = -1
         self._wake.set()
 
@@ -190,7 +190,7 @@ class Run:
         await self._show(self._new_events(here) if exact else await self._diverged_events(here), [])
         if not exact:
             self._published_tick = min(self._published_tick, here.tick)
-            await self._save_checkpoint(here.tick)  # ours from here on
+            await self._save_checkpoint(here.tick)  # the newest checkpoint is of this physics from now on
         self._forfeit_leavers(here)
         self._context.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
         self._context.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
@@ -205,13 +205,13 @@ class Run:
                 self.core.leave(member.seat)
 
     def _new_events(self, rebuilt: Advance) -> Advance:
-        """Without the events that are public already."""
+        """The same state with only the events that are not public yet."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
         return msgspec.structs.replace(rebuilt, events=events)
 
     async def _diverged_events(self, rebuilt: Advance) -> Advance:
-        """The events to publish of a world that differs from the published one. Published events are kept. The turn
-        that waits now is published again, since it may be another."""
+        """The same state with the events to publish when the world differs from the published one. Events that are
+        public stay public. The turn that waits now is published again, since it may differ."""
         events = [event for event in rebuilt.events if event[0] > self._published_tick]
         if rebuilt.phase == "acting" and not any(kind == "turn_started" for _, kind, _ in events):
             turns: list[TickEvent | None] = [event for event in rebuilt.events if event[1] == "turn_started"]
@@ -269,7 +269,7 @@ class Run:
                 await asyncio.sleep(rest)
 
     async def _run_batch(self, batch: InputBatch, ticks: int) -> None:
-        """Journal a batch, run it, make it public."""
+        """Journal a batch, run it and publish the result."""
         inputs = list(batch.inputs)
         if inputs:
             await self._journal(batch)
@@ -283,9 +283,9 @@ class Run:
         await self._show(advance, inputs)
 
     async def _wait(self) -> None:
-        """Until an input is admitted, the turn's deadline passes, or the session is to be handed over."""
+        """Wait for an input, the turn's deadline or a request to hand over."""
         deadline = self.core.deadline
-        look_s = self._settings.lease_ms / 3000  # now and then, whether the lease is good still
+        look_s = self._settings.lease_ms / 3000  # check the lease at least this often
         try:
             async with asyncio.timeout(
                 look_s if deadline is None else min(look_s, max(0.0, deadline - time.monotonic()))
@@ -318,7 +318,7 @@ class Run:
             log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
     async def _end_early(self) -> None:
-        """Ended by an operator, without a result."""
+        """End the session without a result, because an operator asked for it."""
         tick = self.core.tick
         await self._volume.flush()
         await self._close(tick, LifecycleEvent.ENDED, "ended_by_operator")
@@ -326,7 +326,7 @@ class Run:
         log.info("session_ended", token=short(self.token), tick=tick, reason="ended_by_operator")
 
     async def fail(self, reason: str) -> None:
-        """End a session that cannot go on. Raises Fenced when it is not ours any more."""
+        """End a session that cannot go on. Raises Fenced when another server holds it."""
         await self._close(self.core.tick, LifecycleEvent.FAILED, reason)
         await self._volume.flush()
 
@@ -351,16 +351,16 @@ class Run:
         lapses, away_s = lease.lapses, lease.away_s - self._away_s
         self.core.extend(away_s)
         # No checkpoint here: the world may be ahead of what is public.
-        await self._start_clock(said=away_s > 0 and not self._clock_stopped)
+        await self._start_clock(use_local=away_s > 0 and not self._clock_stopped)
         self._lapses_seen = lapses
         log.info("session_resumed", token=short(self.token), after_s=round(away_s, 3))
 
-    async def _start_clock(self, *, said: bool = False) -> None:
-        """Let the turn clock go on, with what we know to be left (``said``) or with what the store does, and tell
-        everyone. Raises Fenced when the session is not ours any more."""
+    async def _start_clock(self, *, use_local: bool = False) -> None:
+        """Resume the turn clock and notify clients. The time left is the local one (``use_local``) or the stored one.
+        Raises Fenced when another server holds the session."""
         core, left_ms = self.core, None
         self._away_s = self._lease.away_s
-        if said and core.deadline is not None:
+        if use_local and core.deadline is not None:
             left_ms = round((core.deadline - time.monotonic()) * 1000)
         clock = await self._lease.retry(lambda: self._context.runs.start_clock(self.fence, left_ms))
         core.arm(time.monotonic() + clock.left_s)
@@ -368,7 +368,7 @@ class Run:
             self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
 
     async def _journal(self, batch: InputBatch) -> None:
-        """Write the batch, then acknowledge its inputs: from here on they are never lost."""
+        """Write the batch to the journal, then acknowledge its inputs. Acknowledged inputs are never lost."""
         began = time.monotonic()
         entries = [msgspec.json.encode(item) for item in batch.inputs]
         await self._lease.retry(lambda: self._context.runs.journal(self.fence, batch.tick, entries))
@@ -382,7 +382,7 @@ class Run:
         self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
 
     async def _show(self, advance: Advance, inputs: list[Input]) -> None:
-        """Make an advance public: its frame straight to the sockets, its events through the store."""
+        """Publish an advance: its frame directly to the audience, its events through the store."""
         await self._require_lease()
         if advance.topology is not None:
             self._audience.set_topology(advance.topology)
@@ -417,7 +417,7 @@ class Run:
         self._audience.offer(published.events)
 
     def _seat_fields(self, advance: Advance) -> dict[str, dict[str, Any]]:
-        """What the store shows of each player."""
+        """The fields of each player in the store."""
         return {
             member.player: {
                 "health": round(standing.health, 3),
@@ -456,13 +456,13 @@ class Run:
         log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
 
     async def _save_checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
-        """Keep the exact state. Raises SolverFailed if ipctk finds that it is broken."""
+        """Save the exact state to the archive and the store. Raises SolverFailed if its contact check fails."""
         began = time.monotonic()
-        taken = await self._world.take_checkpoint(tick, prove=self._settings.prove)
-        if taken.proof_holds is not None:
-            self._context.telemetry.contact_checks.labels(holds=str(taken.proof_holds).lower()).inc()
-            if not taken.proof_holds:
-                raise SolverFailed(f"the contact proof does not hold at tick {taken.tick}: {taken.proof}")
+        taken = await self._world.take_checkpoint(tick, check_contact=self._settings.prove)
+        if taken.contact_ok is not None:
+            self._context.telemetry.contact_checks.labels(holds=str(taken.contact_ok).lower()).inc()
+            if not taken.contact_ok:
+                raise SolverFailed(f"the contact check fails at tick {taken.tick}: {taken.contact_report}")
         self._volume.keep(taken.tick, taken.data)
         archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
         await self._lease.retry(
@@ -480,7 +480,7 @@ class Run:
         self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
 
     async def _hand_over(self, target: HolderAddress) -> bool:
-        """Give the session away between two ticks. False: the target is gone, and the run goes on."""
+        """Hand the session over between two ticks. Returns False if the target is gone; the run then goes on."""
         self._handover_target = None
         await self._save_checkpoint(self.core.tick)
         await self._volume.flush()
@@ -491,8 +491,8 @@ class Run:
         return True
 
     async def release(self) -> None:
-        """Give up what the run has: its world, and the inputs that still wait. They are refused when the session is
-        over, else dropped: a client sends unanswered ones again."""
+        """Drop the world and answer the inputs that still wait. They are refused when the session is over; else
+        they get None, and clients send them again."""
         self.admissions.release(Conflict("the session is over", code="not_running") if self._over else None)
         await self._world.drop()
 
@@ -509,7 +509,7 @@ class Run:
 def make_spec(
     fence: Fence, members: Sequence[Member], catalogue: dict[str, dict[str, Any]], settings: Settings
 ) -> SessionSpec:
-    """What the world of a session is made of, with a seed drawn by chance. Raises Refused for an unknown mode."""
+    """The specification of a session's world, with a random seed. Raises Refused for an unknown mode."""
     return SessionSpec(
         session=fence.session,
         mode=fence.mode,
@@ -527,7 +527,7 @@ def make_spec(
 def _needed(
     mode: str, members: Sequence[Member], catalogue: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """What a session's world may be made of: with turns what the members chose, with slots whatever can be spawned."""
+    """The catalogue entries that a session needs: the chosen bodies in a mode with turns, all bodies with slots."""
     if get_mode(mode).policy == "slots":
         return dict(catalogue)
     return {member.body: catalogue[member.body] for member in members if member.body in catalogue}

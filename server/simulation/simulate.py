@@ -1,8 +1,11 @@
-"""One simulation from a mesh file or a scene, without a lobby: the work behind ``tussle simulate``.
+"""One simulation of a mesh file or a scene without a lobby, for ``tussle simulate``. Writes a folder:
 
-Writes a folder: ``scene.json``, ``frames/*.vtu`` with ``simulation.pvd`` for ParaView, ``series.csv``, ``plot.svg``
-(energies, contacts, smallest distance), ``states.bin`` with ``recording.json`` (the exact state of every tick, and what
-it takes to compute it again). Tells its progress to a callback, prints nothing, and knows no store and no socket.
+    scene.json                          the scene
+    frames/*.vtu, simulation.pvd        frames for ParaView
+    series.csv, plot.svg                energies, contacts, smallest distance
+    states.bin, recording.json          the exact state of every tick, the hashes, and the versions that computed them
+
+It reports progress to a callback. It must never print, and never use the store or a socket.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ FRAME_TIME = 1 / 30
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a simulation came to. intersections, inversions: states that were not proven (of ``checked`` ones)."""
+    """The result of a simulation. intersections, inversions: number of states that have any, of ``checked`` states."""
 
     folder: Path
     ticks: int
@@ -68,8 +71,8 @@ class Summary:
 def load_scene(source: Path, *, dt: float | None = None, material: str | None = None, folder: Path) -> Scene:
     """The scene to simulate: a scene document (.json), or one body made of a mesh file, dropped on the ground.
 
-    A closed triangle surface is filled with tetrahedra, which are kept in ``folder``, so that the scene written there
-    gives the same again. Raises Refused (bad_mesh, bad_scene, bad_material).
+    A closed triangle surface is filled with tetrahedra. The body's mesh is written to ``folder``, so that the scene of
+    that folder can be simulated again. Raises Refused (bad_mesh, bad_scene, bad_material).
     """
     if material is not None and material not in MATERIALS:
         raise Refused(
@@ -131,8 +134,8 @@ def simulate(
 ) -> Summary:
     """Run ``steps`` ticks of a scene and write everything into ``folder``.
 
-    check: prove every state with the oracle, not only the first and the last. meshes: where the scene's mesh paths
-    begin (``folder``, if not given). Raises Refused for a scene that cannot start; the folder is then left as it is.
+    check: run the contact check on every state, not only on the last. meshes: the folder to which the scene's mesh
+    paths are relative (default ``folder``). Raises Refused for a scene that cannot start; no file is written then.
     """
     places = folder if meshes is None else meshes
     model, state = compile_scene(scene, load_mesh=lambda recipe: load_recipe(recipe, folder=places))
@@ -157,10 +160,10 @@ def simulate(
             nearest = min(nearest, report.min_distance)
             rows.append(_row(model, tick, report))
             if check or tick == steps:
-                proof = check_contact(model, state)
+                contact = check_contact(model, state)
                 checked += 1
-                intersections += bool(proof.intersections or proof.contained)
-                inversions += bool(proof.inversions)
+                intersections += bool(contact.intersections or contact.contained)
+                inversions += bool(contact.inversions)
             if tick % every == 0 or tick == steps:
                 frames.append(_write_frame(model, state, folder))
             progress(tick, report)
@@ -215,7 +218,7 @@ def _write_series(folder: Path, rows: list[list[float]]) -> None:
 
 
 def _write_frame(model: Model, state: State, folder: Path) -> tuple[float, str]:
-    """One VTU file: tetrahedra of elastic bodies, surfaces of all else; returns its time [s] and name."""
+    """Write one VTU file: tetrahedra of elastic bodies, surfaces of all others. Returns its time [s] and name."""
     t = model.tables
     surface = vertices(model, state)
     tets, triangles, owner = (
@@ -266,7 +269,7 @@ PANELS = (
 
 
 def _write_plot(folder: Path, scene: Scene, rows: list[list[float]]) -> None:
-    """Three panels over time as SVG, by hand: it spares a plotting library."""
+    """Draw three panels over time as SVG, without a plotting library."""
     width, height, left, gap = 860, 190, 70, 40
     total = gap + len(PANELS) * (height + gap)
     size = f'width="{width}" height="{total}"'
@@ -303,7 +306,7 @@ def _write_plot(folder: Path, scene: Scene, rows: list[list[float]]) -> None:
 
 
 def _runs(x: np.ndarray, y: np.ndarray) -> list[list[tuple[float, float]]]:
-    """The curve in pieces, broken where y is not finite."""
+    """The pieces of a curve where y is finite."""
     runs: list[list[tuple[float, float]]] = [[]]
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
         if math.isfinite(b):

@@ -1,10 +1,10 @@
-"""The whole deterministic world of one session: model, state, mode and the mode's state, in lockstep.
+"""The deterministic world of one session: the bodies and the rules, advanced together tick by tick.
 
     start(spec) -> settle -> [ acting -> input -> moving ... rest ] * turns -> over
 
-Inputs in, frames, events and hashes out; the same spec and inputs give the same bytes in any process. It runs
-in a solver process, in a replay and in a look-ahead. It must never know a clock, a socket, the store or a
-log, and it imports the solver only when a world is built, so that the server may import these types.
+It takes inputs and returns frames, events and hashes. The same spec and inputs give the same bytes in any process. It
+runs in solver processes, in replays and in look-aheads. It must never know a clock, a socket, the store or a log. It
+imports the solver only when it builds a world, so that the server process may import these types.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ __all__ = ["Advance", "Input", "SessionSpec", "Simulation"]
 
 _CHECKPOINT = "tussle-checkpoint/1"
 _HASHED = ("turn_ended", "result")
-"""Events that carry the state's hash, so that whoever only reads the stream can tell a divergence."""
+"""Events that carry the state's hash, so that a client that only reads the event stream can detect a divergence."""
 
 
 class SessionSpec(msgspec.Struct, frozen=True):
-    """All that defines a session's world; journaled once, before the first tick.
+    """Everything that defines a session's world. It is stored once, before the first tick.
 
-    catalogue: body id -> its entry of catalogue.json, at least those that the seats chose. seed: of all
-    randomness. params: the mode's (duel: turn_s, bot_turn_s, rounds). frame_precision: of the frames'
-    numbers, not of the world.
+    catalogue: body id -> its entry of catalogue.json, at least for the bodies that the seats chose. seed: of all
+    randomness. params: parameters of the mode (duel: turn_s, bot_turn_s, rounds). frame_precision: precision of the
+    numbers in frames; the world does not depend on it.
     """
 
     session: str
@@ -62,8 +62,8 @@ class SessionSpec(msgspec.Struct, frozen=True):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One admitted intent. ``id`` is the client's number, 0 for those that the server makes: ``skip`` (the
-    deadline passed) and ``leave`` (the seat is given up)."""
+    """One admitted input. ``id`` is the client's number. It is 0 for inputs that the server makes: ``skip`` (the
+    deadline passed) and ``leave`` (the seat was given up)."""
 
     seat: int
     kind: str
@@ -72,17 +72,16 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Advance(msgspec.Struct, frozen=True):
-    """What an advance did.
+    """The result of an advance, which ran ``ticks_run`` ticks and ended at ``tick``.
 
-    tick: after it. ticks_run: how many ran. frame: the binary frame of ``tick``, encoded once. topology: the
-    binary topology, at start, at restore and whenever it changed, else None. events: (tick, type, payload),
-    in order; one tick may have several. phase, seat, actions, turn, round: where the rules stand after it;
-    ``seat`` is the one that acts or whose turn is running, ``actions`` what it may do (None unless acting).
-    deadline_s: what the server arms when a turn has begun. hashes: one per tick that ran, of world and rules
-    together, 16 bytes. min_distance [m]: least over these ticks (inf: nothing near). contacts: most.
-    iterations: sum. unconverged: ticks that the iteration cap ended. result: once phase is "over".
-    dt [s]: of a tick. standing: by seat, always every seat's. energy [J]: kinetic + gravity + elastic, at the
-    end.
+    frame: the binary frame of ``tick``, encoded once. topology: the binary topology at start, at restore and after a
+    change, else None. events: (tick, type, payload), in order; a tick may have several.
+    phase, round, turn: the state of the rules after the advance. seat: the seat whose turn it is. actions: its legal
+    actions, None unless it may act. deadline_s: duration of a turn that has begun [s]. result: set once phase is
+    "over". standing: by seat, for every seat.
+    hashes: one per tick, of world and rules together, 16 bytes each. min_distance: the smallest over these ticks [m]
+    (inf: nothing is near). contacts: the largest number in a tick. iterations: the sum. unconverged: ticks that ended
+    at the iteration limit. dt: length of a tick [s]. energy: kinetic + gravity + elastic, at the end [J].
     """
 
     tick: int
@@ -119,7 +118,7 @@ class _Checkpoint(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Tally:
-    """What an advance gathers tick by tick."""
+    """Events, hashes and totals that an advance collects tick by tick."""
 
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
@@ -131,9 +130,9 @@ class _Tally:
 
 
 class Simulation:
-    """One session's world and rules. Not thread-safe; every method is deterministic.
+    """One session's world and rules. Not thread-safe. Every method is deterministic.
 
-    ``rules``: the mode's state, for reading.
+    ``rules``: the mode's state; callers must not change it.
     """
 
     def __init__(
@@ -151,7 +150,7 @@ class Simulation:
 
     @classmethod
     def start(cls, spec: SessionSpec, *, epoch: int = 0) -> tuple[Simulation, Advance]:
-        """Compile, settle until rest, open the first turn. Raises Refused for a spec that cannot be run."""
+        """Compile the scene, run it until it rests and begin the first turn. Raises Refused for an invalid spec."""
         mode = make_mode(spec)
         rules, events = mode.setup(spec.seed)
         world = _worlds().compile(mode.scene(rules, spec.seed))
@@ -164,7 +163,7 @@ class Simulation:
 
     @classmethod
     def restore(cls, spec: SessionSpec, checkpoint: bytes, *, epoch: int = 0) -> Simulation:
-        """The world of a checkpoint: its next ticks have the hashes that the original's had.
+        """Restore the world of a checkpoint. Its next ticks have the same hashes as those of the original world.
 
         Raises ProtocolError (bad_checkpoint) for bytes that are not a checkpoint of this spec.
         """
@@ -186,10 +185,10 @@ class Simulation:
 
     @classmethod
     def recall(cls, spec: SessionSpec, brief: Mapping[str, Any]) -> Simulation:
-        """The world as a ``turn_started`` payload tells it, for looking ahead from outside of the server.
+        """The world that a ``turn_started`` payload describes, for a look-ahead outside of the server.
 
-        It begins at tick 0 and at rest; what the payload does not tell (damage dealt so far) is lost. Raises
-        Refused (bad_brief) for a payload that is not of this spec.
+        It begins at tick 0 and at rest. State that the payload does not have (damage dealt so far) is lost. Raises
+        Refused (bad_brief) for a payload of another spec.
         """
         mode = make_mode(spec)
         rules, _ = mode.setup(spec.seed)
@@ -197,12 +196,12 @@ class Simulation:
         return cls(spec, mode, world, rules, (0,) * mode.seat_count, 0).recalled(brief)
 
     def recalled(self, brief: Mapping[str, Any]) -> Simulation:
-        """Another world of the same spec, as in ``recall`` but without compiling anew."""
+        """Another world of the same spec, as ``recall`` returns it, without compiling the scene again."""
         rules, poses = self.mode.recall(brief)
         return Simulation(self.spec, self.mode, self._world.posed(poses), rules, self._acks, self.epoch)
 
     def branch(self) -> Simulation:
-        """An independent copy, at no cost: all that it shares never changes."""
+        """An independent copy. It costs nothing: all shared parts are immutable."""
         copy = Simulation(self.spec, self.mode, self._world, self.rules, self._acks, self.epoch)
         copy._mark = self._mark
         return copy
@@ -210,10 +209,10 @@ class Simulation:
     def advance(self, inputs: Sequence[Input], ticks: int) -> Advance:
         """Apply the inputs before the first tick, then run up to ``ticks`` ticks.
 
-        Stops early when a turn or the session is over. While a turn waits and there is no input, no tick
-        runs; any input makes at least one tick run. With turns, raises Refused (code, field) if any input is
-        refused; with slots, where several seats act at once, a refused input is an event ``refused`` and the
-        others count. Raises SolverFailed. When it raises, nothing has changed.
+        Stops early when a turn or the session is over. While a turn waits for its action and there is no input, no
+        tick runs; any input makes at least one tick run. In a mode with turns, a refused input raises Refused (code,
+        field). In a mode with slots, where several seats act at once, it becomes an event ``refused`` and the other
+        inputs are applied. Raises SolverFailed. After an exception the simulation is unchanged.
         """
         if ticks < 1:
             raise ValueError(f"an advance runs at least one tick, not {ticks}")
@@ -234,7 +233,7 @@ class Simulation:
         return self._report(tally, topology=False)
 
     def look(self) -> Advance:
-        """Where the world stands, with frame and topology; nothing runs."""
+        """The present state as an Advance of no ticks, with frame and topology."""
         return self._report(_Tally(), topology=True)
 
     def checkpoint(self) -> bytes:
@@ -256,11 +255,11 @@ class Simulation:
         )
 
     def check_contact(self) -> ContactCheck:
-        """An independent check of the present state: no intersection, no inversion, no containment."""
+        """The contact check of the present state: no intersection, no inversion, no body inside of another."""
         return self._world.check_contact()
 
     def hash(self) -> bytes:
-        """16 bytes of the present state of world and rules together."""
+        """A hash of the present state of world and rules together: 16 bytes."""
         return self._world.digest(_encode_rules(self.rules))
 
     def view(self) -> View:
@@ -268,7 +267,7 @@ class Simulation:
         return self._world.view()
 
     def _apply(self, given: Input, tally: _Tally) -> None:
-        """Give one input to the rules; its effect is there before the coming tick."""
+        """Give one input to the rules and apply its effect, before the coming tick."""
         if not 0 <= given.seat < self.mode.seat_count:
             raise Refused(f"there is no seat {given.seat}", code="seat_out", field="seat")
         tick = self._world.state.tick + 1
@@ -280,8 +279,8 @@ class Simulation:
             if self.mode.policy == "turns":
                 raise
             turn_round, turn = self.mode.clock(self.rules)
-            told = {"code": error.reason, "field": error.field, "message": error.message}
-            d = {"seat": given.seat, "id": given.id, "kind": given.kind, **told}
+            refusal = {"code": error.reason, "field": error.field, "message": error.message}
+            d = {"seat": given.seat, "id": given.id, "kind": given.kind, **refusal}
             events, effect = [ModeEvent("refused", d, turn_round, turn)], Effect()
         self._affect(effect)
         if given.id:
@@ -289,7 +288,7 @@ class Simulation:
         tally.events += [self._stamped(event, tick) for event in events]
 
     def _tick(self, tally: _Tally) -> None:
-        """One tick of world and rules."""
+        """Advance world and rules by one tick."""
         before = self._world.view()
         self._world, report = self._world.step(self.mode.plan(self.rules, before))
         self.rules, effect, events = self.mode.on_tick(self.rules, before, self._world.view(report))
@@ -389,7 +388,7 @@ def make_mode(spec: SessionSpec) -> Mode:
 
 
 def _worlds() -> type[World]:
-    """Loads the solver, which the server process that only admits inputs never does."""
+    """The class World. Its import loads the solver, which the server process must never do."""
     from tussle.server.simulation.world import World
 
     return World

@@ -1,8 +1,8 @@
-"""A compiled scene and where it stands: the solver's side of a simulation, immutable.
+"""A compiled scene with its state: the solver's side of a simulation. Immutable.
 
-What the rules of a mode ask for (push, halt, take out, put back, rebuild) becomes a change of the state here,
-and a state becomes what the rules, the wire and the hash read. It must never know a mode's rules, a clock or
-a socket. Importing it loads the solver.
+    Effect (push, halt, remove, place, rebuild) -> World -> View (rules), frame and topology (wire), digest (hash)
+
+It must never know a mode's rules, a clock or a socket. Importing it loads the solver.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from tussle.server.physics.world_state import ContactCheck, Control, Floats, Sta
 __all__ = ["World"]
 
 _STAGE_X, _STAGE_Y, _STAGE_STEP = 1000.0, -1000.0, 10.0
-"""Where a rebuilt scene's bodies are compiled [m]: apart from one another, for their places are the
-state's."""
+"""Positions at which the bodies of a scene are compiled when the state gives their real positions [m]. They are far
+apart, so that no pair intersects."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """One scene at one tick. version: how often it was rebuilt; the topology's and the frames' version.
-    affine: all bodies are, so that arrays can be sliced without looking. still: the report of a
-    tick in which nothing moved."""
+    """One scene at one tick. version: number of rebuilds; frames and topology carry it. affine: all movable bodies are
+    affine, so that arrays can be sliced without a look at each body. still: the report of a tick in which nothing
+    moved."""
 
     model: Model
     state: State
@@ -49,12 +49,12 @@ class World:
 
     @classmethod
     def compile(cls, scene: Scene) -> World:
-        """The scene's start. Raises Refused (bad_scene) for one that intersects."""
+        """The world at the start of a scene. Raises Refused (bad_scene) when the scene intersects."""
         return cls._of(*compile_scene(scene), 0)
 
     @classmethod
     def decode(cls, scene: Scene, data: bytes, version: int) -> World:
-        """The world that ``encode`` told, of the same scene. Raises ProtocolError (bad_checkpoint)."""
+        """The world of a state that ``encode`` returned, for the same scene. Raises ProtocolError (bad_checkpoint)."""
         model, first = compile_scene(_staged(scene))
         try:
             state = decode_state(data)
@@ -74,11 +74,11 @@ class World:
         return World(self.model, state, self.version, self.affine, self.still)
 
     def encode(self) -> bytes:
-        """The exact state."""
+        """The exact state, as bytes for ``decode``."""
         return encode_state(self.state)
 
     def digest(self, rules: bytes) -> bytes:
-        """16 bytes of the state and of the rules' own encoding."""
+        """A hash of the state and of the encoded rules: 16 bytes."""
         state = self.state
         digest = hashlib.blake2b(digest_size=16)
         digest.update(state.tick.to_bytes(8, "little"))
@@ -89,13 +89,13 @@ class World:
         return digest.digest()
 
     def check_contact(self) -> ContactCheck:
-        """An independent check of the present state."""
+        """The contact check of the present state by ipctk."""
         return check_contact(self.model, self.state)
 
     def step(self, control: Control | None) -> tuple[World, StepReport]:
-        """One tick later; without a control the world stands still for that tick.
+        """The world one tick later, with the report of the step. Without a control nothing moves in that tick.
 
-        Raises SolverFailed if the step could not be made.
+        Raises SolverFailed when the step fails.
         """
         if control is None:
             return self._at(replace(self.state, tick=self.state.tick + 1)), self.still
@@ -103,8 +103,8 @@ class World:
         return self._at(state), report
 
     def affected(self, effect: Effect) -> World:
-        """The world after an effect: take out, put back, halt and push, in this order. It acts on the state
-        itself, so that a checkpoint between two ticks holds it."""
+        """The world after an effect: remove, place, halt and push, in this order. The effect changes the state, so a
+        checkpoint between two ticks has it."""
         if not (effect.push or effect.remove or effect.halt or effect.place):
             return self
         model, state = self.model, self.state
@@ -128,7 +128,7 @@ class World:
         return self._at(State(q=q, v=v, active=active, tick=state.tick))
 
     def posed(self, poses: list[Floats | None]) -> World:
-        """At tick 0 and at rest, each body's nodes as given, None for those that are out."""
+        """The world at tick 0 and at rest, with the given nodes of each body; None for a body that is out."""
         q = self.state.q.copy()
         active = np.ones_like(self.state.active)
         for body, pose in enumerate(poses):
@@ -137,8 +137,8 @@ class World:
         return self._at(State(q=q, v=np.zeros_like(q), active=active))
 
     def rebuilt(self, scene: Scene) -> World:
-        """The same world with other bodies: those of the same id stay as they are, new ones stand where the
-        scene says, the others are gone. Whether a new one has space is for the mode to see to."""
+        """The same world with the bodies of ``scene``. Bodies of the same id keep their state, new bodies take the
+        pose that the scene gives them, and all other bodies are removed. The mode checks that a new body has space."""
         model, first = compile_scene(_staged(scene))
         q, v, active = first.q.copy(), first.v.copy(), first.active.copy()
         moving = [body for body in scene.bodies if body.kind != "static"]
@@ -159,7 +159,7 @@ class World:
         return World(self.model, state, now.version + 1, self.affine, self.still)
 
     def view(self, report: StepReport | None = None) -> View:
-        """The world for the rules; without a report, as it stands between two ticks."""
+        """The world for the rules; without a report, between two ticks."""
         model, state = self.model, self.state
         if self.affine:
             q, v = state.q.reshape(-1, 4, 3), state.v.reshape(-1, 4, 3)
@@ -167,7 +167,7 @@ class World:
         else:
             q, v = _fitted(model, state), _fitted(model, replace(state, q=state.v))
             radii = self._radii(q[:, 0])
-        told = report or self.still
+        last = report or self.still
         return View(
             tick=state.tick,
             dt=model.dt,
@@ -180,24 +180,24 @@ class World:
             moments=model.tables.mass[:, 1:, 1:],
             radii=radii,
             active=state.active,
-            impulses=told.impulses,
-            points=told.points,
-            min_distance=told.min_distance,
-            contacts=told.contacts,
-            iterations=told.iterations,
-            kinetic=told.kinetic,
-            energy=told.kinetic + told.gravity + told.elastic,
+            impulses=last.impulses,
+            points=last.points,
+            min_distance=last.min_distance,
+            contacts=last.contacts,
+            iterations=last.iterations,
+            kinetic=last.kinetic,
+            energy=last.kinetic + last.gravity + last.elastic,
             grip=self.grip,
         )
 
     def grip(self, body: int, handle: str) -> Vector:
-        """Where a handle is [m]. Raises KeyError if the body has none of that name."""
+        """The position of a handle [m]. Raises KeyError if the body has no handle of that name."""
         nodes, shares = self.model.handles[body, handle]
         x, y, z = shares @ self.state.q[nodes]
         return float(x), float(y), float(z)
 
     def frame_rows(self) -> tuple[Floats, tuple[int, ...] | None]:
-        """The numbers of a frame and the rows of each body (None: four each)."""
+        """The rows of a frame, (n, 3), and the number of rows of each body (None: four each)."""
         if self.affine:
             return self.state.q, None
         parts = [
@@ -233,7 +233,7 @@ class World:
             )
 
     def _radii(self, centres: Floats) -> Floats:
-        """Bounding radii as the bodies are now: elastic ones stretch."""
+        """The present bounding radii [m], (n,): elastic bodies stretch."""
         radii = self.model.bounding_radius.copy()
         for body, kind in enumerate(self.model.kinds):
             if kind == "elastic":
@@ -245,7 +245,7 @@ class World:
         return slice(int(self.model.node_offset[body]), int(self.model.node_offset[body + 1]))
 
     def _pose(self, body: int, position: Vector, rotation: Quaternion) -> Floats:
-        """The nodes of a body at rest at a place [m]."""
+        """The nodes of a body at rest in a pose [m]."""
         turn = rotation_matrix(rotation)
         if self.model.kinds[body] == "elastic":
             return np.asarray(self.model.rest_nodes[self._nodes(body)] @ turn.T + position)
@@ -253,7 +253,7 @@ class World:
 
 
 def _staged(scene: Scene) -> Scene:
-    """The scene with its movable bodies apart from one another."""
+    """The scene with its movable bodies far apart."""
     bodies = tuple(
         body
         if body.kind in ("static", "rail")
@@ -264,6 +264,6 @@ def _staged(scene: Scene) -> Scene:
 
 
 def _fitted(model: Model, state: State) -> Floats:
-    """Centre and images of the local axes of all bodies, elastic ones by their best affine fit, (n, 4, 3)."""
+    """Centre and images of the local axes of each body, (n, 4, 3). Elastic bodies give their best affine fit."""
     maps = affines(model, state)
     return np.concatenate([maps[:, None, :, 3], maps[:, :, :3].transpose(0, 2, 1)], axis=1)

@@ -1,7 +1,6 @@
 """The solver's machine code: compiled by one process of a machine at a time, loaded by all others.
 
-Compiling takes a core for about a minute, and two processes that compile at once take twice as long each; loading
-takes about a second and may be done by all at once.
+Compiling takes one core about a minute. Loading takes about a second, in any number of processes at once.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ __all__ = ["load_kernels"]
 
 
 def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
-    """Have every kernel ready in this process; waits while another one compiles them."""
+    """Load every kernel into this process. Compiles them first, or waits while another process does."""
     from tussle.server.physics.jit import CACHE_FOLDER
     from tussle.server.physics.warmup import warm_up
 
-    # Machine code is kept per place of its sources: another checkout that shares the folder compiles its own.
+    # The cache is keyed by the path of the sources: two checkouts that share the folder compile separately.
     here = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
     compiled = CACHE_FOLDER / f"compiled-{here}"
     if compiled.exists():
@@ -33,7 +32,7 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock among the processes of this machine; where there are no such locks, go on without."""
+    """Hold a lock among the processes of this machine. A platform without such locks holds none."""
     try:
         import fcntl
     except ImportError:

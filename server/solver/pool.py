@@ -1,12 +1,12 @@
 """The solver processes of one server, and the calls to them.
 
-    session -> Pool.place -> Worlds (one solver process) <- socketpair, length-prefixed msgpack -> solver_process
+    session -> Pool.place -> Solver <- socketpair, length-prefixed msgpack -> solver process (server/solver/process.py)
 
-Each process steps many sessions in turn on one thread, so that the event loop never computes and every step is
-bit-identical. Calls to one process are answered in order, so only the oldest can be what a process hangs or dies in:
-it fails with SolverFailed, and its time runs from when it became the oldest. The others, and worlds that went with an
-earlier process, fail with SolverFailed ``solver_lost``: that was not their doing. The process is replaced; what its
-worlds were, the holders know.
+Each process steps many sessions in turn on one thread: the event loop never computes, and every step is bit-identical.
+A process answers its calls in order, so a process can only hang or die in its oldest call. That call raises
+SolverFailed; its timeout counts from when it became the oldest. All other calls, and calls for a world that was lost
+with an earlier process, raise SolverFailed with code ``solver_lost``. A new process replaces the old one, without
+worlds: the callers restore them.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _decode_advance = msgspec.msgpack.Decoder(Advance).decode
 
 START_TIMEOUT_S = 600.0
-"""A cold start compiles the kernels, one process after the other; nothing else takes this long."""
+"""The first start on a machine compiles the kernels, one process after the other [s]."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorldCheckpoint:
-    """The exact state at a tick, and what ipctk found in it (None: not asked)."""
+    """The exact state at a tick, and the result of its contact check. contact_ok: None if no check was asked for.
+    contact_report: the numbers of the check, in words."""
 
     tick: int
     data: bytes
-    proof_holds: bool | None
-    proof: str
+    contact_ok: bool | None
+    contact_report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class _Call:
 
 @dataclass(slots=True)
 class _Process:
-    """One running solver process, the replies it owes, oldest first, and the worlds that it has."""
+    """One running solver process, its unanswered calls, oldest first, and its worlds."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
@@ -71,7 +72,7 @@ class _Process:
 
 
 class Solver:
-    """One place in the pool. Survives the death of its process: the next call meets a fresh one, without worlds."""
+    """One slot of the pool. When its process dies, the next ``open_world`` or ``restore_world`` starts another one."""
 
     def __init__(self, index: int, timeout_s: float) -> None:
         self.index = index
@@ -113,7 +114,7 @@ class Solver:
             await self._call("ready", b"", timeout_s=START_TIMEOUT_S)
         except SolverFailed as error:
             await self._discard(started)  # the reader may have cleared self._process
-            raise SolverFailed(error.message, code="solver_lost") from None  # no world had a part in it
+            raise SolverFailed(error.message, code="solver_lost") from None  # no world caused it
         self.running = True
         log.debug("solver_started", solver=self.index, pid=process.pid)
 
@@ -140,7 +141,7 @@ class Solver:
             process.writer.close()
 
     def _watch(self, process: _Process) -> None:
-        """Give the call that is the oldest from now on its time."""
+        """Start the timeout of the call that is now the oldest."""
         if process.patience is not None:
             process.patience.cancel()
             process.patience = None
@@ -151,7 +152,7 @@ class Solver:
             )
 
     def _hung(self, process: _Process, oldest: _Call) -> None:
-        """Kill a process that hangs in a call; its reader then fails those behind it."""
+        """Kill a process that hangs in a call. Its reader then fails the calls that wait behind it."""
         log.error("solver_hung", solver=self.index, op=oldest.op, pid=process.process.pid)
         if not oldest.reply.done():
             oldest.reply.set_exception(SolverFailed(f"the solver did not answer {oldest.op} in time"))
@@ -164,7 +165,7 @@ class Solver:
             self._process, self.running = None, False
 
     async def _discard(self, process: _Process) -> None:
-        """Kill a process and wait until it is gone; its reader then fails every waiting call."""
+        """Kill a process and wait for its end. Its reader then fails every waiting call."""
         with suppress(ProcessLookupError):
             process.process.kill()
         await process.process.wait()
@@ -181,7 +182,7 @@ class Solver:
         if len(process.waiting) == 1:
             self._watch(process)
         data = _encode(request)
-        with suppress(ConnectionError):  # the reader meets it too, and answers
+        with suppress(ConnectionError):  # the reader gets the same error and fails the call
             process.writer.write(len(data).to_bytes(4, "little") + data)
             await process.writer.drain()
         reply = await call.reply
@@ -193,11 +194,11 @@ class Solver:
         return reply
 
     async def _make(self, op: str, body: bytes, session: str, epoch: int) -> Advance:
-        """Have a world made, in a new process if need be."""
+        """Build or restore a world. Starts the process if it does not run."""
         self.sessions.add(session)
         await self.start()
         if self._closed:
-            raise SolverFailed("the solver processes are being ended")
+            raise SolverFailed("the solver pool is closed")
         process = self._process
         reply = await self._call(op, body, session=session, number=epoch)
         if process is not None:
@@ -205,7 +206,7 @@ class Solver:
         return _decode_advance(reply.body)
 
     async def _ask(self, op: str, session: str, body: bytes = b"", number: int = 0) -> Reply:
-        """Ask for something of a world that is there."""
+        """Send a request about a world of this process. Raises SolverFailed (``solver_lost``) if it was lost."""
         if self._process is None or session not in self._process.worlds:
             raise SolverFailed("the solver process died", code="solver_lost")
         return await self._call(op, body, session=session, number=number)
@@ -215,27 +216,28 @@ class Solver:
         return await self._make("open", _encode(spec), spec.session, epoch)
 
     async def restore_world(self, spec: SessionSpec, checkpoint: bytes, *, epoch: int) -> Advance:
-        """Build a session's world from a checkpoint; the answer is its look, with no tick run."""
+        """Restore a session's world from a checkpoint. Returns its state, with no tick run."""
         return await self._make("restore", _encode((spec, checkpoint)), spec.session, epoch)
 
     async def step_world(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
-        """Run up to ``ticks`` ticks; also the seconds that the process spent on it."""
+        """Run up to ``ticks`` ticks. Also returns the time that the process took [s]."""
         reply = await self._ask("advance", session, _encode(inputs), ticks)
         return _decode_advance(reply.body), reply.seconds
 
     async def look_at_world(self, session: str) -> Advance:
-        """Where the world stands, with frame and topology; nothing runs."""
+        """The present state of the world, with frame and topology. No tick runs."""
         return _decode_advance((await self._ask("look", session)).body)
 
-    async def checkpoint_world(self, session: str, *, prove: bool) -> WorldCheckpoint:
-        reply = await self._ask("checkpoint", session, number=int(prove))
-        tick, data, holds, proof = msgspec.msgpack.decode(
+    async def checkpoint_world(self, session: str, *, check_contact: bool) -> WorldCheckpoint:
+        """The exact state of the world, with the result of a contact check if asked for."""
+        reply = await self._ask("checkpoint", session, number=int(check_contact))
+        tick, data, contact_ok, report = msgspec.msgpack.decode(
             reply.body, type=tuple[int, bytes, bool | None, str]
         )
-        return WorldCheckpoint(tick, data, holds, proof)
+        return WorldCheckpoint(tick, data, contact_ok, report)
 
     async def drop_world(self, session: str) -> None:
-        """Drop a session's world; a dead process has forgotten already."""
+        """Drop a session's world. Nothing happens if the process has died."""
         self.sessions.discard(session)
         if self._process is not None and session in self._process.worlds:
             self._process.worlds.discard(session)
@@ -247,7 +249,7 @@ class Solver:
         return self._process.process.pid if self._process else None
 
     async def close(self) -> None:
-        """End the process: it leaves at the end of its input, or is killed after two seconds."""
+        """End the process: it exits at the end of its input, or is killed after two seconds."""
         self._closed = True
         process, reading = self._process, self._reading
         if process is not None:
@@ -262,14 +264,14 @@ class Solver:
 
 
 class Pool:
-    """All solver processes of a server. ``place`` gives the one with the fewest sessions."""
+    """All solver processes of a server."""
 
     def __init__(self, count: int, *, timeout_s: float = 30.0) -> None:
         self.solvers = [Solver(index, timeout_s) for index in range(count)]
         self._starting: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Start all at once; on return the first can work, the others follow. Raises SolverFailed when none can."""
+        """Start all processes; return when the first is ready. Raises SolverFailed when none can start."""
         self._starting = [
             asyncio.create_task(solver.start(), name=f"solver-{solver.index}-start")
             for solver in self.solvers
@@ -284,7 +286,7 @@ class Pool:
         raise SolverFailed("no solver process could start")
 
     def place(self) -> Solver:
-        """A running one rather than one that still starts or has died."""
+        """The solver for a new world: a running one, and of these the one with the fewest sessions."""
         return min(self.solvers, key=lambda solver: (not solver.running, len(solver.sessions), solver.index))
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ MAX_FRAME = 256 * 2**20
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """``number`` is the epoch (open, restore), the ticks (advance) or whether to prove (checkpoint)."""
+    """``number`` is the epoch (open, restore), the ticks (advance) or 1 for a contact check (checkpoint)."""
 
     id: int
     op: str
@@ -37,7 +37,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """``refused``: code, message, field of a ClientError. ``failed``: one line about anything else."""
+    """``refused``: code, message, field of a ClientError. ``failed``: one line about any other exception."""
 
     id: int
     body: bytes = b""
@@ -51,7 +51,7 @@ _decode_inputs = msgspec.msgpack.Decoder(list[Input]).decode
 
 
 class SolverProcess:
-    """The sessions of this process."""
+    """The worlds of this process, by session."""
 
     def __init__(self) -> None:
         self.worlds: dict[str, Simulation] = {}
@@ -73,7 +73,7 @@ class SolverProcess:
             case "look":
                 return _encode(self.worlds[request.session].look())
             case "checkpoint":
-                return self._checkpoint(self.worlds[request.session], prove=bool(request.number))
+                return self._checkpoint(self.worlds[request.session], check=bool(request.number))
             case "forget":
                 self.worlds.pop(request.session, None)
                 return b""
@@ -86,14 +86,14 @@ class SolverProcess:
                 raise ValueError(f"unknown request {unknown!r}")
 
     @staticmethod
-    def _checkpoint(world: Simulation, *, prove: bool) -> bytes:
+    def _checkpoint(world: Simulation, *, check: bool) -> bytes:
         look: Advance = world.look()
-        holds: bool | None = None
-        text = ""
-        if prove:
-            proof = world.check_contact()
-            holds, text = proof.passed, repr(proof)
-        return _encode((look.tick, world.checkpoint(), holds, text))
+        passed: bool | None = None
+        report = ""
+        if check:
+            contact = world.check_contact()
+            passed, report = contact.passed, repr(contact)
+        return _encode((look.tick, world.checkpoint(), passed, report))
 
 
 def serve(connection: socket.socket) -> None:
@@ -107,7 +107,7 @@ def serve(connection: socket.socket) -> None:
             reply = Reply(request.id, worlds.answer(request), time.perf_counter() - began)
         except ClientError as error:
             reply = Reply(request.id, refused=(error.reason, error.message, error.field))
-        except Exception as error:  # noqa: BLE001 the server must learn of any bug, and other sessions go on
+        except Exception as error:  # noqa: BLE001 the server gets any error in the reply; other sessions go on
             where = traceback.extract_tb(error.__traceback__)[-1]
             reply = Reply(
                 request.id, failed=f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
@@ -117,7 +117,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def main() -> None:
-    # Ctrl-C in a terminal reaches the whole group: the server decides when we end.
+    # Ctrl-C in a terminal reaches the whole process group; the server ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)

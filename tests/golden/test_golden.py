@@ -110,7 +110,7 @@ def test_another_origin_is_said_by_name_and_hides_nothing(tmp_path: Path) -> Non
 def test_a_record_that_the_world_leaves_is_followed_to_there(tmp_path: Path) -> None:
     """An input is gone and a hash was changed: the first divergent tick, why it halts, and the proof up to there."""
     record = load_record(Archive(str(ARCHIVE)), "duel")
-    own = verify(record, prove=False)
+    own = verify(record, check_contact=False)
     turns = sorted(record.inputs)
     wrong = turns[0] + 3
     record.hashes[wrong] = bytes(16)
@@ -131,6 +131,6 @@ def test_a_manifest_without_an_origin_is_compared_by_its_id(tmp_path: Path) -> N
     path.write_text(json.dumps(manifest))
     record = load_record(Archive(str(archive)), "sandbox")
     assert isinstance(record.manifests[0], Manifest)
-    verdict = verify(record, prove=False)
+    verdict = verify(record, check_contact=False)
     assert verdict.differing == set()
     assert verdict.differences[0].endswith("other source or CPU")

@@ -114,7 +114,7 @@ async def verified(stack: Stack, session: str) -> Verdict:
     """Re-simulate a session from its archive. Raises AssertionError unless every tick was reproduced."""
 
     def again() -> Verdict:
-        return verify(load_record(Archive(str(stack.data_dir / "archive")), session), prove=False)
+        return verify(load_record(Archive(str(stack.data_dir / "archive")), session), check_contact=False)
 
     verdict = await asyncio.to_thread(again)
     assert verdict.holds, verdict

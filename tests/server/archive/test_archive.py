@@ -168,9 +168,9 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
     """Its thread is nobody's to wait for."""
     code = """
         import asyncio, sys
-        from tussle.server import archive
+        from tussle.server.archive import archive as module
         from tests.server.archive.test_archive import *
-        archive.PATIENCE_S = 0.1
+        module.PATIENCE_S = 0.1
         async def main():
             volume = Hanging(sys.argv[1]).volume(TOKEN, 1)
             await volume.write_manifest(spec(), "physics-1")

@@ -265,7 +265,7 @@ async def test_a_session_leaves_nothing_behind(site: Site) -> None:
     end = node.archive.end(token)
     assert end is not None and end.whole
     assert await site.world.status(token) == "ended"
-    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), prove=False))
+    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), check_contact=False))
     assert verdict.holds, verdict
 
 
@@ -507,11 +507,11 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
     assert pid is not None
     checkpoint, killed = solver.checkpoint_world, []
 
-    async def killed_before(session: str, *, prove: bool) -> Any:
+    async def killed_before(session: str, *, check_contact: bool) -> Any:
         if not killed:
             killed.append(pid)
             os.kill(pid, signal.SIGKILL)
-        return await checkpoint(session, prove=prove)
+        return await checkpoint(session, check_contact=check_contact)
 
     solver.checkpoint_world = killed_before  # type: ignore[method-assign]
     try:
@@ -526,7 +526,7 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
     await node.gone(token)
     [manifest] = node.archive.manifests(token)
     assert manifest.spec == run.spec
-    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), prove=False))
+    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), check_contact=False))
     assert verdict.holds, verdict
 
 
@@ -535,7 +535,7 @@ async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> No
     node = await site.node("one")
     token, run = await site.duel(node)
     [solver] = node.pool.solvers
-    kept = await run._world.take_checkpoint(run.core.tick, prove=False)
+    kept = await run._world.take_checkpoint(run.core.tick, check_contact=False)
     for _ in range(3):
         pid = solver.pid
         assert pid is not None
@@ -545,7 +545,7 @@ async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> No
             return solver.pid != pid
 
         await until(gone)
-        again = await run._world.take_checkpoint(run.core.tick, prove=False)
+        again = await run._world.take_checkpoint(run.core.tick, check_contact=False)
         assert (again.tick, again.data) == (kept.tick, kept.data)
     await acted(run, 1)
     await site.said(token, "turn_started", 2)

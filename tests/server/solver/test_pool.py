@@ -91,8 +91,8 @@ async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
     """A checkpoint of one process, proven free of contact, goes on in the other with the same hashes."""
     one, other = pool.solvers
     first = await one.open_world(spec(), epoch=1)
-    kept = await one.checkpoint_world("k7qm2xpv", prove=True)
-    assert kept.proof_holds is True
+    kept = await one.checkpoint_world("k7qm2xpv", check_contact=True)
+    assert kept.contact_ok is True
     there = await other.restore_world(spec(), kept.data, epoch=2)
     assert (there.tick, there.seat) == (first.tick, first.seat)
     assert await turn(one, "k7qm2xpv", first) == await turn(other, "k7qm2xpv", there)
@@ -170,11 +170,13 @@ async def test_a_busy_process_is_not_taken_for_a_hung_one(pool: Pool) -> None:
         [Input(first.seat or 0, "launch", 1, {"azimuth": 20.0, "elevation": 0.0, "power": 0.6})],
         1,
     )
-    await busy.checkpoint_world("k7qm2xpv", prove=True)
+    await busy.checkpoint_world("k7qm2xpv", check_contact=True)
     alone_s = asyncio.get_running_loop().time() - began
     busy._timeout_s = 10 * alone_s + 0.5
     count = int(20 * busy._timeout_s / alone_s / 10)
-    answers = await asyncio.gather(*(busy.checkpoint_world("k7qm2xpv", prove=True) for _ in range(count)))
+    answers = await asyncio.gather(
+        *(busy.checkpoint_world("k7qm2xpv", check_contact=True) for _ in range(count))
+    )
     assert len({answer.data for answer in answers}) == 1
     await busy.close()
 
