@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-READY_S = 300.0
+READY_S = 600.0
 """A server that must compile its kernels first may take this long."""
 
 STORE_POLL_S = 0.5

@@ -89,37 +89,51 @@ class ClientError(LobbyError):
 
 
 class ProtocolError(ClientError):
+    """Bytes or fields that no valid client sends."""
+
     code = "bad_message"
     close_code = CloseCode.BAD_MESSAGE
 
 
 class AuthError(ClientError):
+    """The login, ticket or resume token is missing or wrong."""
+
     code = "unauthorized"
     status = 401
     close_code = CloseCode.RESUME_REFUSED
 
 
 class Forbidden(ClientError):
+    """The role of this player does not allow the call."""
+
     code = "not_allowed"
     status = 403
 
 
 class NotFound(ClientError):
+    """There is no such session, player or body."""
+
     code = "not_found"
     status = 404
     close_code = CloseCode.RESUME_REFUSED  # a seat in what is gone: ask for another
 
 
 class Conflict(ClientError):
+    """The call does not fit the present state."""
+
     code = "conflict"
     status = 409
 
 
 class LobbyFull(Conflict):
+    """All seats of the lobby are taken."""
+
     code = "lobby_full"
 
 
 class NotYourTurn(Conflict):
+    """It is another seat's turn."""
+
     code = "not_your_turn"
 
 
@@ -138,6 +152,8 @@ class Refused(ClientError):
 
 
 class RateLimited(ClientError):
+    """Too many calls; wait before the next."""
+
     code = "rate_limited"
     status = 429
     close_code = CloseCode.RATE_LIMITED
@@ -150,6 +166,8 @@ class ServerFault(LobbyError):
 
 
 class StoreError(ServerFault):
+    """The store did not answer, or its answer makes no sense."""
+
     code = "store_unavailable"
     status = 503
 
@@ -160,12 +178,18 @@ class ScriptError(StoreError):
 
 
 class Fenced(ServerFault):
+    """Another owner holds the session; the caller stops at once."""
+
     code = "fenced"
 
 
 class SolverFailed(ServerFault):
+    """A solver process died, hung or could not step."""
+
     code = "solver_failed"
 
 
 class Diverged(ServerFault):
+    """A replay does not reproduce its record."""
+
     code = "diverged"

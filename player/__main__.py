@@ -1,4 +1,4 @@
-"""``python -m player``: bots. Ends with one line that says what they did."""
+"""``python -m tussle.player``: runs bots, and prints one line of results at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["command"]
 @click.option(
     "--server",
     "server_url",
-    help="Address of a server; default: SERVER_URL, or with `tussle` the one that is up here.",
+    help="Address of a server; default: SERVER_URL, or with `tussle` the server on this machine.",
 )
 @click.option(
     "--think", "think_s", type=click.FloatRange(0), help="Seconds before each act; default BOT_THINK_S."
@@ -40,9 +40,9 @@ __all__ = ["command"]
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Seconds to wait for a server that is away.",
+    help="Seconds to wait for a server that does not answer.",
 )
-@click.option("--seed", type=int, help="Makes the bots' chance repeatable.")
+@click.option("--seed", type=int, help="Seed of the bots' random numbers.")
 def command(
     count: int,
     matches: int,
@@ -54,9 +54,9 @@ def command(
     patience_s: float,
     seed: int | None,
 ) -> None:
-    """Bots that find one another, or people, and play.
+    """Run bots that find opponents, bots or people, and play.
 
-    A bot that finds no opponent within the lobby timeout leaves and is done, so that odd numbers end too.
+    A bot that finds no opponent within the lobby timeout leaves and stops, so an odd number of bots ends too.
     """
     from tussle.player.bots import Party
 
@@ -97,8 +97,8 @@ async def _run(party: object) -> int:
     except (Refused, BadSetting) as error:
         click.echo(f"tussle: {error}", err=True)
         return 2
-    said = f"{party.count} bots{' stopped' if stopped else ''}: {tally}, {time.monotonic() - began:.1f} s"
-    click.echo(said)
+    summary = f"{party.count} bots{' stopped' if stopped else ''}: {tally}, {time.monotonic() - began:.1f} s"
+    click.echo(summary)
     return 1 if tally.gone and not tally.matches else 0
 
 

@@ -388,7 +388,7 @@ class _LoopThread:
         """Run a coroutine in the loop and wait for its result.
 
         Raises TimeoutError, with ``what`` in its message, after ``timeout_s``. The limit is kept in the loop, so that
-        a result is returned or still to come, never lost. An exception here (Ctrl-C) cancels the coroutine.
+        a result is returned or still to come, never lost. Ctrl-C in the waiting thread cancels the coroutine.
         """
         if self.closed or threading.current_thread() is self._thread:
             coroutine.close()

@@ -1,9 +1,9 @@
-"""Bots: many players in one process, each a client like any other. They see what a person sees.
+"""Bots: many players in one process. Each uses the same client, and gets the same data, as a person.
 
     login -> [ find -> connect -> act on every own turn_started -> ended ] * matches -> gone
 
-A bot knows the rules only through ``Mode.bot``, and that from the public ``turn_started`` payload alone.
-This module must never reach into a server, the store or another bot.
+A bot knows the rules only through ``Mode.bot``, which decides from the public ``turn_started`` payload. This module
+must never access a server's internals, the store or another bot.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ log = get_logger(__name__)
 FIRST_LOOK_S = 0.05
 
 FORGOTTEN_S = 5.0
-"""So long after the lobby's end a bot stops waiting to be told of it."""
+"""Time after the lobby timeout at which a bot stops waiting for the event [s]."""
 
 LEAVE_S = 2.0
-"""Time that a bot gives to a proper goodbye when it is stopped."""
+"""Time that a bot has for leaving its seat when it is stopped [s]."""
 
 NAMES = (
     "Ada", "Otto", "Lena", "Kei", "Mira", "Bruno", "Juno", "Ivo", "Noor", "Tess", "Hugo", "Suri", "Pavel", "Edda",
     "Milo", "Yara", "Oskar", "Anouk", "Rafi", "Greta", "Zeno", "Willa", "Faro", "Dita", "Vito", "Xenia", "Quinn",
     "Celia", "Uma", "Lars",
 )  # fmt: skip
-"""What bots call themselves. They are guests: the server adds letters that tell equal names apart."""
+"""Names of the bots. They are guests: the server adds letters to equal names."""
 
 Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]]]
 """(payload of turn_started or brief, own seat) -> kind and numbers of the action; kind "": do nothing."""
@@ -61,8 +61,8 @@ Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """What a process of bots is for. matches: per bot, 0 endless. patience_s: how long a server may be
-    away."""
+    """The options of a process of bots. matches: per bot, 0 for endless. patience_s: how long a bot waits for a server
+    that does not answer [s]."""
 
     server_url: str
     count: int = 2
@@ -78,7 +78,7 @@ class Party:
 
 @dataclass(slots=True)
 class Tally:
-    """What the bots of one process did. A match counts once per bot in it."""
+    """Counts of what the bots of one process did. A match counts once for each of its bots."""
 
     matches: int = 0
     won: int = 0
@@ -112,8 +112,8 @@ class Ending(Enum):
 def decide_by_mode(
     mode: str, skill: str, rng: np.random.Generator, bodies: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Decide:
-    """The mode's own program of that skill. ``bodies``: the catalogue's, which a planner looks ahead with; without
-    them it plays as "sharp". Raises what ``get_mode`` raises for a mode that there is not."""
+    """Return the mode's program for that skill. ``bodies``: the catalogue's, for a planner's look-ahead; without them a
+    planner plays as "sharp". Raises Refused for an unknown mode, and BadSetting for a broken file of MODES."""
     from tussle.server.modes.registry import get_mode
 
     rules = get_mode(mode)
@@ -136,8 +136,11 @@ def decide_by_mode(
 
 
 async def play_party(party: Party, tally: Tally) -> None:
-    """Let the bots play until each has its matches or no opponent or no server. Cancelled, every bot leaves
-    its seat first. Raises Refused or BadSetting for a mode that there is not."""
+    """Run the bots until each has played its matches, or has found no opponent or no server.
+
+    When cancelled, every bot first leaves its seat. Raises Refused for an unknown mode or a missing solver, and
+    BadSetting.
+    """
     import numpy as np
 
     if party.skill.startswith("planner"):
@@ -159,15 +162,15 @@ async def play_party(party: Party, tally: Tally) -> None:
 
 
 async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None:
-    """Bots are often started together with their server: look for it without letting all of them hammer it. Returns
-    the catalogue's bodies if the bots will look ahead."""
+    """Wait for the server with one client, since bots often start together with it. Returns the catalogue's bodies if
+    the bots look ahead."""
     deadline = time.monotonic() + party.patience_s
     async with Client(party.server_url, timeout_s=2.0) as client:
-        told = False
+        logged = False
         while not await client.healthy() and time.monotonic() < deadline:
-            if not told:
+            if not logged:
                 log.warning("server_waited_for", url=party.server_url, patience_s=party.patience_s)
-                told = True
+                logged = True
             await asyncio.sleep(FIRST_LOOK_S)
         if party.skill.startswith("planner"):
             with contextlib.suppress(LobbyError):
@@ -177,7 +180,7 @@ async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None
 
 
 async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, name: str = "") -> None:
-    """One bot's life. Trouble with a server is waited out for ``party.patience_s``, then told and ended."""
+    """Run one bot. It retries failed calls for ``party.patience_s``; then it logs the reason and stops."""
     backoff = Backoff(rng, cap_s=2.0)
     async with Client(party.server_url, rng=rng) as client:
         played = 0
@@ -223,7 +226,7 @@ async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, n
 async def _log_in(client: Client, party: Party, name: str) -> None:
     try:
         await client.login(name or None, kind="bot", skill=party.skill)
-    except AuthError:  # somebody has registered the name
+    except AuthError:  # the name belongs to an account
         await client.login(kind="bot", skill=party.skill)
 
 
@@ -253,7 +256,7 @@ async def _play_session(connection: SessionConnection, party: Party, tally: Tall
     events = aiter(connection)
     while True:
         try:
-            # The server ends a lobby that does not fill; the bot's own clock is for a server that forgets.
+            # The server ends a lobby that does not fill; this timeout is for a server that does not.
             async with asyncio.timeout(party.lobby_timeout_s + FORGOTTEN_S if waiting else None):
                 event = await anext(events, None)
         except TimeoutError:
@@ -285,7 +288,7 @@ async def _play_session(connection: SessionConnection, party: Party, tally: Tall
         brief = connection.my_turn(event)
         if event.t == "turn_ended" or (event.t == "action" and event.d.get("seat") == seat):
             unanswered = None
-        elif event.t == "recovered":  # what we said in between may have reached nobody
+        elif event.t == "recovered":  # an action since the checkpoint may be lost
             brief, acted = unanswered, None
         elif event.t != "brief":
             unanswered = brief or unanswered
@@ -317,7 +320,7 @@ async def _act(
     except Disconnected:
         raise
     except ClientError as error:
-        # Late (the deadline skipped the turn), or the session ended meanwhile: the events tell what follows.
+        # Late (the deadline skipped the turn), or the session has ended: the next events decide.
         tally.refused += 1
         log.info(
             "bot_refused", token=short(connection.session), seat=seat, code=error.reason, reason=str(error)
@@ -338,7 +341,7 @@ async def _leave(client: Client, join: Join) -> None:
 
 
 async def _leave_session(client: Client) -> None:
-    """Leave whatever session the server still has this player in."""
+    """Leave the session that the server still has this player in, if any."""
     with contextlib.suppress(LobbyError, TimeoutError):
         async with asyncio.timeout(LEAVE_S):
             me = await client.whoami()

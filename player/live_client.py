@@ -1,15 +1,15 @@
-"""Live mode from Python: readings as they are published, over reconnections, each once.
+"""The client of live readings: batches as they are published, each once, across reconnections.
 
     async with Client("http://127.0.0.1:8420") as client:
         me = await client.login()
         async for message in follow(client.server_url, me.token, ["host", "k7qm2xpv"]):
             match message:
-                case Batches():      # message.d.source, .batches, and .gap if some cannot be had any more
+                case Batches():      # message.d.source, .batches, and .gap if some are lost
                 case TellInfo():     # message.d.sensors: what the source measures
                 case SourceAdded() | SourceGone(): ...
 
-After a lost connection it comes back with back-off and asks for what it missed. This module must never give a batch
-twice, nor hide a gap.
+After a lost connection it reconnects with back-off and requests what it missed. This module must never yield a batch
+twice, and never hide a gap.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ __all__ = ["follow", "list_sources"]
 
 OPEN_S = 10.0
 FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VERSION_MISMATCH})
-"""Close codes after which coming back cannot help."""
+"""Close codes after which it does not reconnect."""
 
 _decoder = msgspec.json.Decoder(LiveReply)
 _encoder = msgspec.json.Encoder()
@@ -68,9 +68,9 @@ async def follow(
     give_up_s: float = 60.0,
     rng: random.Random | None = None,
 ) -> AsyncGenerator[LiveReply, None]:
-    """Messages of live mode, from now on: infos, batches in order of n, sources that come and go, refusals.
+    """Yield the messages of live mode from now on: infos, batches in order of n, added and removed sources, failures.
 
-    ``everything``: follow each source that comes, too. Raises Disconnected when the login is refused, or after
+    ``everything``: also follow each source that is added. Raises Disconnected when the login is refused, or after
     ``give_up_s`` without a connection. Close the iterator (or leave its task) to disconnect.
     """
     backoff = Backoff(rng or random.Random())
@@ -88,7 +88,7 @@ async def follow(
                     match message:
                         case LiveWelcome():
                             backoff.reset()
-                        case Subscribed():  # from here on a batch that is missing is one that we missed
+                        case Subscribed():  # a batch that is missing after this one is requested again
                             if newest.get(message.d.source) is None:
                                 newest[message.d.source] = message.d.n
                         case Batches():
@@ -115,8 +115,10 @@ async def follow(
 
 
 async def list_sources(server_url: str, token: str) -> list[SensorInfo]:
-    """What there is to follow, and what it measures: the named sources, then the running sessions. A session that has
-    measured nothing yet has no sensors. Raises Disconnected."""
+    """The sources that can be followed and their sensors: the named sources, then the running sessions.
+
+    A session without readings has no sensors yet. Raises Disconnected.
+    """
     found: dict[int, SensorInfo] = {}
     names: tuple[str, ...] | None = None
     try:
@@ -152,7 +154,7 @@ def _open(server_url: str) -> open_socket:
 
 
 async def _begin(socket: ClientConnection, source: str, after: int | None) -> None:
-    """Ask what a source measures, and for its batches."""
+    """Request the sensors of a source, and subscribe to its batches."""
     await _ask(socket, ReadInfo(SourceData(source), 1))
     await _ask(socket, Subscribe(SubscribeData(source, after), 1))
 

@@ -1,7 +1,7 @@
-"""The planning bot's look-ahead: the session's own solver on a copy of the world, outside of the server.
+"""The planning bot's look-ahead: the solver runs on a copy of the world, in the bot's process.
 
-A planner knows what every player knows: the ``turn_started`` payload and the catalogue. From them it builds
-the world anew, exactly, and runs candidate actions to rest. It must never be given the server's state.
+A planner gets what every player gets: the ``turn_started`` payload and the catalogue. From them it restores the exact
+world, and simulates candidate actions until all bodies rest. It must never read the server's state.
 """
 
 from __future__ import annotations
@@ -19,24 +19,28 @@ from tussle.server.solver.packages import missing_packages
 __all__ = ["Planner", "look", "missing_packages"]
 
 _LIMIT = 1000
-"""Ticks after which a look-ahead is broken off; a turn of a duel has 240 at most."""
+"""Ticks after which a look-ahead stops; a turn of a duel has at most 240."""
 
 
 class Planner:
-    """Decides with the solver at hand. The first decision of a session compiles its world (10 ms; the very
-    first loads the kernels, which takes a second); a look costs a turn's simulation, about 15 ms, and a
-    decision twelve looks. Blocking: give it a thread."""
+    """Decides with the solver. Blocking: run it in a thread.
+
+    The first decision of a session compiles its world (10 ms); the first of a process also loads the kernels (1 s). A
+    look simulates one turn (about 15 ms), and a decision takes twelve looks.
+    """
 
     def __init__(self, mode: str, catalogue: Mapping[str, Mapping[str, Any]]) -> None:
-        """``catalogue``: body id -> its entry, as GET /api/catalogue has them."""
+        """``catalogue``: body id -> its entry, as GET /api/catalogue returns them."""
         self._mode = mode
         self._catalogue = catalogue
         self._bodies: tuple[str, ...] = ()
         self._world: Simulation | None = None
 
     def decide(self, brief: Mapping[str, Any], seat: int, skill: str, rng: np.random.Generator) -> Action:
-        """The mode's bot of that skill, with ``look``. Raises Refused for what is not a brief of the mode,
-        and KeyError for a body that is not in the catalogue."""
+        """The action that the mode's bot of that skill chooses with ``look``.
+
+        Raises Refused if ``brief`` is not a brief of the mode, and KeyError for a body that is not in the catalogue.
+        """
         bodies = tuple(brief["bodies"])
         if self._world is None or bodies != self._bodies:
             self._world = Simulation.recall(self._spec(bodies), brief)
@@ -45,7 +49,7 @@ class Planner:
         return get_mode(self._mode).bot(brief, seat, skill, lambda action: look(world, seat, action), rng)
 
     def _spec(self, bodies: tuple[str, ...]) -> SessionSpec:
-        """What decides the future of a turn; who the players are does not."""
+        """A spec with what determines a turn; the names of the players do not matter."""
         return SessionSpec(
             session="look-ahead",
             mode=self._mode,
@@ -56,7 +60,7 @@ class Planner:
 
 
 def look(world: Simulation, seat: int, action: Action) -> Outcome:
-    """What comes of an action when all has come to rest; the world itself is left as it is."""
+    """The outcome of an action once all bodies rest. ``world`` is not changed."""
     branch = world.branch()
     advance = branch.advance([Input(seat, action.kind, 0, dict(action.d))], _LIMIT)
     standing = [advance.standing[index] for index in sorted(advance.standing)]

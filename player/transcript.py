@@ -1,11 +1,11 @@
-"""One client's side of a session as a value: what was heard, what is pending, what to say next. Sans-I/O.
+"""The client's protocol state for one session, without I/O.
 
     socket -> receive() -> outcomes, in order          opened(), command() -> data_to_send() -> socket
 
-It keeps five promises, whatever the connection does: events come out once and in the order of ``v``; a hole
-is never papered over (``Synced.missed`` states it); what an old owner of the session says after a newer one
-spoke is dropped; a command is repeated under its id until it is answered, so that its effect happens once;
-and a frame never takes the world back. It must never import a socket, read a clock or sleep.
+It guarantees, across reconnections: events are delivered once, in the order of ``v``; lost events are reported
+(``Synced.missed``); events and frames of a replaced owner are dropped; a command is repeated under its id until it is
+answered, and takes effect once; a frame is never older than the one before. This module must never import a socket,
+read a clock or sleep.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ __all__ = [
 ]
 
 HELD_EVENTS = 256
-"""Events kept behind a hole until the whole view comes; more are dropped, which the view makes good."""
+"""Events kept behind a gap until the whole view arrives; more are dropped, since the view covers them."""
 
 
 class Disconnected(LobbyError):
-    """No connection, and no hope of one. ``close_code`` is the server's last word where there was one."""
+    """There is no connection, and the client has given up. ``close`` is the close code, 1006 without one."""
 
     code = "disconnected"
 
@@ -106,7 +106,7 @@ AFTER_CLOSE: dict[int, Next] = {
     CloseCode.RATE_LIMITED: Next.BACK_OFF,
     CloseCode.TOO_SLOW: Next.RESYNC,
 }
-"""The table of docs/protocol.md. A code that is not in it means a lost line: reconnect."""
+"""The table of docs/protocol.md. Any other code means a lost connection: reconnect."""
 
 
 def after_close(code: int) -> Next:
@@ -115,7 +115,7 @@ def after_close(code: int) -> Next:
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """The server knows this connection. ``again``: it is not the first."""
+    """A welcome. ``again``: it is not the first."""
 
     welcome: WelcomeData
     again: bool
@@ -130,7 +130,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The whole view, current at ``v``. ``missed``: first and last v that were never delivered, if any."""
+    """The whole view, as of ``v``. ``missed``: the first and last v that were never delivered, if any."""
 
     v: int
     view: SessionView
@@ -145,7 +145,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A command was refused and changed nothing; ``id`` None: the server could not read a message."""
+    """A command was refused and changed nothing. ``id`` None: the server could not decode a message."""
 
     id: int | None
     error: LobbyError
@@ -159,7 +159,7 @@ class Ponged:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """How the service fares: the session stands because the store is away, or goes on."""
+    """The session is paused because the store does not answer, or it is resumed."""
 
     notice: NoticeData
 
@@ -188,12 +188,12 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Transcript:
-    """All that one client knows of one session, over any number of connections.
+    """One client's record of one session, across any number of connections.
 
-    v: the newest event that was delivered or covered by a view; 0 before the first.
-    epoch: the newest owner of the session that was heard of.
-    observers: who only watches.
-    history: ask for every event from the first, as far as they are kept, instead of the whole view.
+    v: number of the newest event that was delivered or is covered by a view; 0 before the first.
+    epoch: the fencing token of the newest owner seen.
+    observers: the session's observers.
+    history: request every event that is kept, from the first, instead of the whole view.
     """
 
     def __init__(
@@ -217,13 +217,13 @@ class Transcript:
         self._ask_whole = False
         self._outgoing: list[bytes] = []
 
-    # -- what to say ---------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """A socket is open: say hello. Obliges the caller to send ``data_to_send``. Raises ClientError for a
-        client that has neither a ticket nor a resume token."""
+        """Queue the hello for a socket that is open; the caller sends ``data_to_send``. Raises ClientError without a
+        ticket and a resume token."""
         if self.resume is None and self.ticket is None:
-            raise ClientError("neither a ticket nor a resume token to say hello with")
+            raise ClientError("the hello needs a ticket or a resume token")
         known = (self._history or self.view is not None or self.v > 0) and not self._ask_whole
         hello = HelloData(
             protocol=PROTOCOL,
@@ -238,8 +238,8 @@ class Transcript:
         self._outgoing = [encode(Hello(d=hello))]
 
     def command(self, kind: str, d: dict[str, Any] | None = None) -> int:
-        """Queue a command under a new id, which is returned. It is repeated on every new connection until an
-        ``Acknowledged`` or ``Rejected`` of that id comes out, or ``forget`` is called."""
+        """Queue a command and return its new id. It is repeated on every new connection until ``receive`` returns an
+        ``Acknowledged`` or ``Rejected`` with that id, or ``forget`` is called."""
         number = self._next_id
         self._next_id += 1
         message: dict[str, Any] = {"t": kind, "id": number}
@@ -252,41 +252,42 @@ class Transcript:
         return number
 
     def forget(self, number: int) -> None:
-        """Nobody waits for that command any more: do not repeat it. It may still have its effect."""
+        """Stop repeating that command. It may still take effect."""
         self._pending.pop(number, None)
 
     def ping(self, at: float) -> None:
+        """Queue a ping; its pong returns ``at``."""
         if self.live:
             self._outgoing.append(encode(Ping(d=PingData(at=at))))
 
     def request_resync(self) -> None:
-        """Ask for the whole view, once until it comes."""
+        """Request the whole view, unless a request is pending."""
         if self.live and not self._resyncing:
             self._resyncing = True
             self._outgoing.append(encode(Resync()))
 
     def data_to_send(self) -> list[bytes]:
-        """The messages to send now, in order; they are handed out once."""
+        """Return the messages to send now, in order, and clear the queue."""
         data, self._outgoing = self._outgoing, []
         return data
 
     @property
     def last_id(self) -> int:
-        """Number of the newest command of this seat, 0 before the first."""
+        """Id of the newest command of this seat; 0 before the first."""
         return self._next_id - 1
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """Ids of the commands that are not answered yet, oldest first."""
+        """Ids of the commands without an answer, oldest first."""
         return tuple(self._pending)
 
-    # -- what was heard ------------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------
 
     def receive(self, data: str | bytes) -> list[Outcome]:
-        """What one text message means, in order. Raises ProtocolError for what no server sends; nothing
-        changed.
+        """Process one text message; returns its outcomes in order. Raises ProtocolError for an invalid message; the
+        transcript is unchanged.
 
-        A type that this client does not know is an event if it has a ``v`` and is passed over if it has none.
+        An unknown type is an event if it has a ``v``; else it is ignored.
         """
         try:
             message = _decode_envelope(data)
@@ -302,8 +303,8 @@ class Transcript:
                         message.id, Acknowledged(message.id or 0, _decode_ack(message.d).tick)
                     )
                 case "error":
-                    told = _decode_error(message.d)
-                    error = error_of(told.code, told.message, field=told.field)
+                    reported = _decode_error(message.d)
+                    error = error_of(reported.code, reported.message, field=reported.field)
                     return self._answered(message.id, Rejected(message.id, error))
                 case "observers":
                     self.observers = _decode_observers(message.d)
@@ -322,7 +323,7 @@ class Transcript:
             raise ProtocolError(f"not a message of protocol {PROTOCOL}: {error}") from None
 
     def admit_frame(self, epoch: int, tick: int) -> bool:
-        """Whether a frame is newer than all that were admitted. A newer epoch may take the tick back."""
+        """Whether a frame is newer than all before. A newer epoch may have an older tick."""
         if epoch < self.epoch or (epoch == self.epoch and tick < self.tick):
             return False
         self.epoch = epoch
@@ -330,7 +331,7 @@ class Transcript:
         return True
 
     def closed(self, code: int) -> Next:
-        """The socket closed with that code. Pending commands stay, to be repeated."""
+        """Record that the socket closed with that code; returns what to do. Pending commands are kept and repeated."""
         self.live = False
         self._resyncing = False
         self._held.clear()
@@ -339,7 +340,7 @@ class Transcript:
         self._ask_whole = following is Next.RESYNC
         return following
 
-    # -- inside --------------------------------------------------------------------------------
+    # -- internals -----------------------------------------------------------------------------
 
     def _welcomed(self, welcome: WelcomeData) -> list[Outcome]:
         again = self.welcome is not None
@@ -385,8 +386,7 @@ class Transcript:
         return outcomes
 
     def _stale(self, event: Event) -> bool:
-        """Whether an owner says so that a newer one has replaced. Epoch 0 is no owner: any server may write
-        it."""
+        """Whether the event is from an owner that a newer one has replaced. Any server may write epoch 0."""
         return 0 < event.epoch < self._event_epoch
 
     def _answered(self, number: int | None, outcome: Acknowledged | Rejected) -> list[Outcome]:
@@ -453,9 +453,8 @@ _STATUSES: dict[int, type[LobbyError]] = {
 
 
 def error_of(code: str, message: str, *, field: str | None = None, status: int | None = None) -> LobbyError:
-    """The error that the server raised, from what it said. An unknown code is told apart by the HTTP
-    ``status`` if there was one, else it is the client's fault: the server closes the connection for its
-    own."""
+    """The exception for an error that the server reported. An unknown code is classed by the HTTP ``status``; without
+    one it is a ClientError, since the server closes the connection for its faults."""
     kind = _CLASSES.get(code) or _REASONS.get(code) or _STATUSES.get(status or 0)
     if kind is None:
         kind = ServerFault if status is not None and status >= 500 else ClientError

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 
 import pytest
 
 import tussle
+from tests.support.paths import ROOT
 
 HEAVY = ("httpx", "websockets", "redis", "numpy", "numba", "ipctk", "scipy", "meshio")
 
@@ -51,3 +53,9 @@ def test_every_public_name_exists(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
         _ = tussle.Clinet
+
+
+def test_the_page_of_the_package_is_current() -> None:
+    """If this fails: python docs/reference/generate_python.py"""
+    made = runpy.run_path(str(ROOT / "docs" / "reference" / "generate_python.py"))
+    assert made["page"]() == (ROOT / "docs" / "reference" / "python.md").read_text()

@@ -155,6 +155,8 @@ ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync
 
 
 class SeatView(_Part, frozen=True):
+    """One seat of a session: who has it, the body, and whether the player is ready and connected."""
+
     seat: int
     player: str
     name: str
