@@ -1,10 +1,10 @@
-"""``python -m tests.golden.record``: record the golden archives anew, after a change of the simulation that is meant.
+"""``python -m tests.golden.record``: record the golden archives again, after an intended change of the simulation.
 
     tests/golden/archive/duel       four bots, a duel to its end
     tests/golden/archive/sandbox    two bots that drag affine bodies and an elastic one, and a body that is spawned
 
-Written by the real archive, from bots with seeded chance: on one machine two recordings differ in their dates only.
-tests/golden/test_golden.py says what they are for. Say in the commit why the old ones no longer hold.
+The sessions are played by seeded bots and written by the real archive. On one machine two recordings differ only in
+their dates. tests/golden/test_golden.py uses them. A commit that changes them says why the old ones no longer hold.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEED = 20_261_121
 SANDBOX_TICKS = 600
 
 Play = Callable[[SessionSpec, Advance, dict[str, Any]], tuple[list[Input], int] | None]
-"""What is given to the coming advance, and its ticks at most; None: the recording is over."""
+"""Returns the inputs of the next advance and its largest number of ticks; None at the end of the recording."""
 
 
 def _duel(spec: SessionSpec, here: Advance, brief: dict[str, Any]) -> tuple[list[Input], int] | None:
@@ -79,11 +79,11 @@ GOLDEN: dict[str, tuple[SessionSpec, Play]] = {
         _sandbox,
     ),
 }  # fmt: skip
-"""By the name of the archived session."""
+"""Name of the archived session -> its specification and its players."""
 
 
 async def _record(archive: Archive, name: str) -> int:
-    """Play and archive one session; its last tick."""
+    """Play and archive one session. Returns its last tick."""
     spec, play = GOLDEN[name]
     volume = archive.volume(name, 1)
     await volume.write_manifest(spec, physics_id())

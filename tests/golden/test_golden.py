@@ -1,8 +1,8 @@
-"""The golden archives: sessions of an earlier day are still simulated to the same bits, by `tussle verify` itself.
+"""The golden archives: `tussle verify` still simulates recorded sessions to the same bits.
 
-same libraries, python and CPU   every hash must be equal, also after a change of the source; a change that is meant
-                                 records them anew: python -m tests.golden.record
-others                           contact must be proven all the same; hashes that differ are told by a loud skip
+same libraries, Python and CPU   every hash must be equal, also after a change of the source; an intended change
+                                 records them again: python -m tests.golden.record
+any other                        the contact checks must pass; hashes that differ are reported by a skip
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tussle.server.simulation.identity import origin
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the kernels
 
 SOURCE = {"source"}
-"""What may differ and must not matter."""
+"""Parts of the physics id that may differ without a change of the results."""
 
 
 def verdict_of(archive: Path, session: str) -> tuple[int, dict[str, Any]]:
@@ -45,12 +45,12 @@ def verdict_of(archive: Path, session: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_the_golden_archives_are_those_that_are_recorded() -> None:
-    """Each is there, whole, with inputs, every tick's hash and the specification that the script would record."""
+    """Each archive is whole, with inputs, every tick's hash and the specification that tests/golden/record.py has."""
     archive = Archive(str(ARCHIVE))
     assert archive.sessions() == sorted(GOLDEN)
     for name, (spec, _) in GOLDEN.items():
         record = load_record(archive, name)
-        assert record.spec == spec, "record them anew: python -m tests.golden.record"
+        assert record.spec == spec, "record them again: python -m tests.golden.record"
         assert record.inputs and record.ended
         assert set(record.hashes) == set(range(1, record.last_tick + 1))
         assert set(origin()) == set(record.manifests[0].versions)
@@ -58,7 +58,7 @@ def test_the_golden_archives_are_those_that_are_recorded() -> None:
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_a_golden_session_is_simulated_to_the_same_bits(name: str) -> None:
-    """F1, F3: every tick's hash and the contact proof, or what is other here, by name."""
+    """Every tick has the recorded hash and every contact check passes. Else differences are named."""
     code, verdict = verdict_of(ARCHIVE, name)
     assert verdict["proofs"] > 0 and verdict["broken"] == [] and verdict["conflict"] is None, verdict
     assert verdict["smallest_gap_m"] > 0
@@ -69,17 +69,15 @@ def test_a_golden_session_is_simulated_to_the_same_bits(name: str) -> None:
     assert code == 1
     first = f"{name}: the first divergent tick is {verdict['diverged']}; {' '.join(verdict['differences'])}"
     if others:
-        pytest.skip(
-            f"GOLDEN HASHES NOT COMPARED, {', '.join(others)} is other than where they were recorded. {first}"
-        )
+        pytest.skip(f"GOLDEN HASHES NOT COMPARED, {', '.join(others)} differs from the recording. {first}")
     pytest.fail(
         f"{first}. The same libraries and CPU must give the same bits: if the simulation was changed on purpose, "
-        "record anew with `python -m tests.golden.record` and say why in the commit."
+        "record again with `python -m tests.golden.record` and say why in the commit."
     )
 
 
 def changed(tmp_path: Path, name: str, **versions: str) -> Path:
-    """A copy of the archive whose recording says that it came from elsewhere."""
+    """A copy of the archive with other versions in its manifest."""
     folder = tmp_path / name
     folder.mkdir()
     for path in (ARCHIVE / name).iterdir():
@@ -93,12 +91,13 @@ def changed(tmp_path: Path, name: str, **versions: str) -> Path:
 
 
 def test_another_origin_is_said_by_name_and_hides_nothing(tmp_path: Path) -> None:
-    """Other library, CPU and source: named, in words too; equal hashes hold all the same."""
+    """Another library, CPU and source are named, also in a sentence. The verdict on the hashes does not change."""
     archive = changed(tmp_path, "duel", numpy="1.0.0", cpu="another", source="older")
     code, verdict = verdict_of(archive, "duel")
     assert {"cpu", "numpy", "source"} <= set(verdict["differing"])
-    (told,) = verdict["differences"]
-    assert "numpy 1.0.0 there" in told and "cpu another there" in told and "0123456789abcdef" in told
+    (sentence,) = verdict["differences"]
+    assert "numpy 1.0.0 there" in sentence and "cpu another there" in sentence
+    assert "0123456789abcdef" in sentence
     _, plain = verdict_of(ARCHIVE, "duel")
     assert (verdict["holds"], verdict["diverged"], code) == (
         plain["holds"],
@@ -108,7 +107,7 @@ def test_another_origin_is_said_by_name_and_hides_nothing(tmp_path: Path) -> Non
 
 
 def test_a_record_that_the_world_leaves_is_followed_to_there(tmp_path: Path) -> None:
-    """An input is gone and a hash was changed: the first divergent tick, why it halts, and the proof up to there."""
+    """An input is missing and a hash is wrong: the verdict names the first divergent tick and why the replay halts."""
     record = load_record(Archive(str(ARCHIVE)), "duel")
     own = verify(record, check_contact=False)
     turns = sorted(record.inputs)
@@ -123,7 +122,7 @@ def test_a_record_that_the_world_leaves_is_followed_to_there(tmp_path: Path) -> 
 
 
 def test_a_manifest_without_an_origin_is_compared_by_its_id(tmp_path: Path) -> None:
-    """An older recording: what it does not name is not guessed."""
+    """An older manifest names only Python. Parts that it does not name are not reported as different."""
     archive = changed(tmp_path, "sandbox")
     path = tmp_path / "sandbox" / "manifest-000001.json"
     manifest = json.loads(path.read_text())

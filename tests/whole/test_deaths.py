@@ -1,6 +1,6 @@
-"""Processes that die, stop and come back in the middle of play: the sessions go on and nothing acknowledged is lost.
+"""Processes die, stop and restart in the middle of play: sessions go on and no acknowledged input is lost.
 
-After each of them the session is simulated again from its archive: every tick that was ever public has its hash.
+Each test then simulates its session again from the archive: every public tick has the recorded hash.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
 
 
 async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> None:
-    """SIGSTOP for more than two leases, then SIGCONT: another has the session by then, and what the sleeper still
-    wants to say is refused; it stays a healthy server."""
+    """SIGSTOP for more than two leases, then SIGCONT: another server has taken the session over, and the store
+    refuses the writes of the old holder, which goes on as a server."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
         bots = await stack.bots(2, 1, "--think", "0.1")
@@ -82,8 +82,8 @@ async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> 
 
 
 async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -> None:
-    """The only server, with a SERVER_ID of its own, is killed and started again at once: it waits for the end of its
-    former lease, takes its session up where it was, and everybody comes back by themselves."""
+    """The only server has a fixed SERVER_ID. It is killed and started again at once, waits for the end of its former
+    lease and restores its session; clients reconnect by themselves."""
     async with Stack.up(whole_store, realm(), SERVER_ID="fixed", **FLOWING) as stack:
         first = await stack.server()
         bots = await stack.bots(2, 1, "--think", "0.1")
@@ -114,7 +114,7 @@ async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> Non
             await boss.login(name="boss", secret="a secret of mine")
             await witness.until("turn_ended")
             await boss.ask(f"/api/sessions/{view['session']}/pause")
-            await until(lambda: holder.said("session_paused"), "the holder to stand")
+            await until(lambda: holder.said("session_paused"), "the holder to pause")
             await holder.kill()
             recovered = await witness.until("recovered")
             assert recovered.d["exact"] is True
@@ -129,7 +129,7 @@ async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> Non
 
 
 async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> None:
-    """kill -9 of the solver process in mid-turn: the same server stands the world up again, with the same hashes; no
+    """kill -9 of the solver process in mid-turn: the same server restores the world, with equal hashes, and no
     client is disconnected."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         server = await stack.server()
@@ -169,7 +169,7 @@ async def test_draining_moves_sessions_between_two_ticks(whole_store: str) -> No
         assert verdict.unrecorded == 0
 
 
-async def test_the_death_of_the_store_is_waited_out(tmp_path: Path) -> None:
+async def test_sessions_pause_while_the_store_is_away(tmp_path: Path) -> None:
     """kill -9 of the store, started again on its data: sessions pause and go on; with STORE_FSYNC=always nothing that
     was acknowledged is lost."""
     port = free_port()

@@ -7,10 +7,10 @@ import itertools
 import os
 import re
 import secrets
+import shlex
 import shutil
 import struct
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.support.paths import ROOT
 from tests.support.stack import Stack, alive, children, until
 from tests.support.stranger import Line, Person, duel
 from tests.support.witness import Witness, asked, fight, sessions
+from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.wire.frames import decode_frame
@@ -36,8 +37,8 @@ def realm() -> str:
 
 
 async def test_a_duel_is_the_same_for_every_kind_of_client(whole_store: str) -> None:
-    """A client written from the protocol's text and the Python client play, two observers watch: all four are told
-    the same; ``running`` and ``ended`` come once to each, and each turn is announced once."""
+    """A client written from the protocol's text and the Python client play, two observers watch: all four receive
+    the same events, and ``running`` and ``ended`` once each."""
     async with Stack.up(whole_store, realm(), **QUICK) as stack:
         url = (await stack.server()).url
         async with Person(url) as ada, Client(url) as otto, Person(url) as viewer:
@@ -57,25 +58,25 @@ async def test_a_duel_is_the_same_for_every_kind_of_client(whole_store: str) -> 
                 await line.hello(ticket=first["ticket"])
 
                 async def play_otto() -> list[tuple[int, str, object]]:
-                    rng, told = np.random.default_rng(7), []
+                    rng, events = np.random.default_rng(7), []
                     async with otto.connect(second) as connection:
                         async for event in connection:
                             if event.t != "session":
-                                told.append((event.v, event.t, event.d))
+                                events.append((event.v, event.t, event.d))
                             if event.t == "turn_started" and event.d["seat"] == connection.seat:
                                 action = get_mode("duel").bot(event.d, connection.seat, "good", None, rng)
                                 await connection.act(action.kind, **action.d)
                             if event.t == "ended":
-                                return told
+                                return events
                     raise AssertionError("the connection ended before the session")
 
-                told, _ = await asyncio.gather(play_otto(), fight(line))
+                received, _ = await asyncio.gather(play_otto(), fight(line))
                 await watching.until("ended")
                 await witness.until("ended")
                 heard = {
                     "stranger": [(e["v"], e["t"], e["d"]) for e in line.events],
                     "observer": [(e["v"], e["t"], e["d"]) for e in watching.events],
-                    "client": told,
+                    "client": received,
                     "witness": [(e.v, e.t, e.d) for e in witness.events],
                 }
                 since = max(events[0][0] for events in heard.values())
@@ -91,7 +92,7 @@ async def test_a_duel_is_the_same_for_every_kind_of_client(whole_store: str) -> 
                 assert min(frame.min_distance for frame in drawn) > 0
 
 
-async def test_the_recipe_of_the_readme_works_as_it_stands(tmp_path: Path) -> None:
+async def test_the_recipe_of_the_readme_works_verbatim(tmp_path: Path) -> None:
     """Every line is run verbatim with T and P filled in, with no worker around, and shows what it says."""
     text = (ROOT / "README.md").read_text()
     recipe = re.search(r"<!-- recipe:.*?-->\s*```bash\n(.*?)```", text, re.DOTALL)
@@ -113,7 +114,8 @@ async def test_the_recipe_of_the_readme_works_as_it_stands(tmp_path: Path) -> No
             program.parent.mkdir()
             port = store.url.rpartition(":")[2]
             real = shutil.which("redis-cli")
-            called = f"{real} -p {port}" if real else f"{sys.executable} -m cli.main redis --url {store.url}"
+            cli = shlex.join(module_command("cli.guard", "redis", "--url", store.url))
+            called = f"{real} -p {port}" if real else cli
             program.write_text(f'#!/bin/sh\nexec {called} "$@"\n')
             program.chmod(0o755)
             shown = {}
@@ -123,7 +125,7 @@ async def test_the_recipe_of_the_readme_works_as_it_stands(tmp_path: Path) -> No
                     subprocess.run,
                     ["bash", "-c", filled],
                     cwd=ROOT,
-                    env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+                    env={**child_environment(), "PATH": f"{program.parent}:{os.environ['PATH']}"},
                     capture_output=True,
                     text=True,
                     check=False,
@@ -132,19 +134,19 @@ async def test_the_recipe_of_the_readme_works_as_it_stands(tmp_path: Path) -> No
                 assert "ERR" not in done.stdout, (filled, done.stdout)
                 shown[re.sub(r"\s+#.*", "", line).replace("redis-cli ", "")] = done.stdout
 
-            def told(part: str) -> str:
+            def shown_by(part: str) -> str:
                 return next(output for command, output in shown.items() if part in command)
 
-            assert game.session in told("sessions:running")
-            assert "running" in told("HGETALL '{main}:session:T'") and "holder" in told("session:T'")
+            assert game.session in shown_by("sessions:running")
+            assert "running" in shown_by("HGETALL '{main}:session:T'") and "holder" in shown_by("session:T'")
             for person in game.persons:
-                assert person.player in told(":players")
-                assert person.player in told(":order")
-            assert "health" in told(":player:P") and "body" in told(":player:P")
-            assert "turn_started" in told(":events")
-            assert "brace" in told(":journal")
-            assert game.session in told("lifecycle")
-            assert told("TTL").split()[-1] == "-1"
+                assert person.player in shown_by(":players")
+                assert person.player in shown_by(":order")
+            assert "health" in shown_by(":player:P") and "body" in shown_by(":player:P")
+            assert "turn_started" in shown_by(":events")
+            assert "brace" in shown_by(":journal")
+            assert game.session in shown_by("lifecycle")
+            assert shown_by("TTL").split()[-1] == "-1"
 
 
 async def test_a_bot_that_dies_on_its_turn_forfeits(whole_store: str) -> None:
@@ -232,7 +234,7 @@ async def test_logs_are_json_and_debug_says_more(whole_store: str) -> None:
 
 
 async def test_rate_speed_and_payload_are_settings(whole_store: str) -> None:
-    """FRAME_HZ, FRAME_PRECISION and SIM_SPEED are honoured: in the welcome, in the frames and in /metrics."""
+    """FRAME_HZ, FRAME_PRECISION and SIM_SPEED take effect in the welcome, in the frames and in /metrics."""
     size = {}
     for hz, precision, speed in ((30, "single", 10), (10, "half", 5)):
         environment = {
@@ -290,8 +292,8 @@ async def test_sigterm_ends_everything_cleanly(whole_store: str) -> None:
         assert not [line for line in server.lines if line["level"] == "error"]
 
 
-async def test_sigterm_is_obeyed_while_the_kernels_are_compiled(whole_store: str, tmp_path: Path) -> None:
-    """A first start takes a minute; nobody has to wait for it to stop it, and nothing is left of it."""
+async def test_sigterm_ends_a_server_that_compiles_the_kernels(whole_store: str, tmp_path: Path) -> None:
+    """The first start takes a minute. SIGTERM ends it at once, and no process is left."""
     async with Stack.up(whole_store, realm(), **QUICK) as stack:
         server = await stack.start("server", "server", PORT="0", NUMBA_CACHE_DIR=str(tmp_path))
         below = await until(lambda: children(server.pid), "its solver")

@@ -1,4 +1,4 @@
-"""The archive on a real file system that fills up, hangs or dies: what is there is whole, or says that it is not."""
+"""The archive on a file system that fills up, hangs or fails: it is whole, or marked as not whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def spec() -> SessionSpec:
 
 
 def ticks(first: int, count: int) -> Advance:
-    """What an advance over these ticks did; each tick's hash is its number."""
+    """An advance over these ticks. The hash of each tick is its number."""
     return Advance(
         tick=first + count - 1, ticks_run=count, dt=1 / 60, frame=b"", topology=None, events=[], phase="moving",
         seat=None, actions=None, deadline_s=None, round=1, turn=1,
@@ -39,7 +39,7 @@ def ticks(first: int, count: int) -> Advance:
 
 
 def recorded(archive: Archive) -> list[int]:
-    """The ticks of which a hash is there; each one is right."""
+    """The ticks that have a hash. Checks that each hash is right."""
     record = load_record(archive, TOKEN)
     assert record.conflict is None
     assert all(digest == tick.to_bytes(16, "little") for tick, digest in record.hashes.items())
@@ -137,11 +137,10 @@ async def answered(archive: Hanging, volume: Volume) -> None:
         await write.done
 
 
-async def test_a_file_system_that_hangs_holds_nobody_up(
+async def test_a_file_system_that_hangs_delays_only_one_flush(
     hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first flush waits its time, the next ones not at all; there is no end until it answers again, and then
-    everything is there."""
+    """The first flush waits PATIENCE_S, the next ones do not wait. Then everything is written."""
     monkeypatch.setattr(module, "PATIENCE_S", 0.2)
     volume = hanging.volume(TOKEN, 1)
     await volume.write_manifest(spec(), "physics-1")
@@ -165,7 +164,7 @@ async def flushed(volume: Volume) -> int:
 
 
 async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
-    """Its thread is nobody's to wait for."""
+    """The thread of a write is a daemon."""
     code = """
         import asyncio, sys
         from tussle.server.archive import archive as module
@@ -186,8 +185,10 @@ async def test_a_hanging_write_does_not_keep_the_process_from_ending(tmp_path: P
         assert await process.wait() == 0
 
 
-async def test_what_is_given_up_is_said(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More waits than may wait: the rest is given up, and no end says that all is there."""
+async def test_dropped_records_make_an_archive_not_whole(
+    hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than WAITING_BYTES wait: the rest is dropped, and the end marks the archive as not whole."""
     monkeypatch.setattr(module, "PATIENCE_S", 0.1)
     monkeypatch.setattr(module, "WAITING_BYTES", 1000)
     volume = hanging.volume(TOKEN, 1)
@@ -205,7 +206,7 @@ async def test_what_is_given_up_is_said(hanging: Hanging, monkeypatch: pytest.Mo
 
 
 async def test_another_physics_counts_from_where_it_took_over(archive: Archive) -> None:
-    """What the holder before it recorded of those ticks is another world's."""
+    """Records of the earlier holder for the same ticks are ignored."""
     first = archive.volume(TOKEN, 1)
     await first.write_manifest(spec(), "physics-1")
     first.record(ticks(1, 10), [])
@@ -223,6 +224,6 @@ async def test_another_physics_counts_from_where_it_took_over(archive: Archive) 
 
 
 def test_a_tick_without_a_hash_does_not_hold() -> None:
-    """It was not compared; an archive with a hole is not one that was verified."""
+    """The verdict is negative, because the tick was not compared."""
     assert Verdict(TOKEN, compared=10).holds
     assert not Verdict(TOKEN, compared=10, unrecorded=1).holds

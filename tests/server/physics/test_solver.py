@@ -25,7 +25,7 @@ EXACT: dict[str, Any] = {"tolerance": 1e-4, "max_iterations": 100}
 def run(
     scene: Scene, ticks: int, control: Control | None = None
 ) -> tuple[Model, list[State], list[StepReport]]:
-    """All states of a run, the first included, and the reports; every state is proven."""
+    """All states of a run, the first included, and the reports. Every state passes the contact check."""
     model, state = compile_scene(scene)
     states, reports = [state], []
     for _ in range(ticks):
@@ -128,7 +128,7 @@ def test_below_the_critical_slope_it_sticks() -> None:
     assert np.abs(states[120].q[0, 0] - states[60].q[0, 0]) < 1e-3
 
 
-def test_a_stack_stands() -> None:
+def test_a_stack_of_bodies_rests() -> None:
     """Eight cubes on one another drift less than 1e-4 m sideways in five seconds."""
     bodies = [ground(), *[cube(f"c{i}", position=(0, 0.155 + 0.31 * i, 0)) for i in range(8)]]
     model, states, _ = run(scene(bodies, tolerance=1e-3, max_iterations=60), 300)

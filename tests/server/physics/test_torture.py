@@ -67,7 +67,8 @@ def test_torture() -> None:
             kicks = {int(rng.integers(BODIES)): ((x, -abs(y), z), (0.0, 0.0, 0.0))}
         if tick % 40 == 0:
             target = tuple(float(c) for c in rng.uniform((-0.5, 0.2, -0.5), (0.5, 1.2, 0.5)))
-            handles = (HandleTarget(int(rng.integers(BODIES)), "corner", target, 2e4, 0.0, 2e3),)  # type: ignore[arg-type]
+            body = int(rng.integers(BODIES))
+            handles = (HandleTarget(body, "corner", target, 2e4, 0.0, 2e3),)  # type: ignore[arg-type]
         if tick % 40 == 20:
             handles = ()
         state, report = step(model, state, Control(velocity_change=kicks, handles=handles))

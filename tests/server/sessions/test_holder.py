@@ -1,6 +1,6 @@
-"""The holder on a real store with real solver processes: sessions begin, change hands and end, and leave nothing.
+"""The holder on a real store with real solver processes: sessions start, are taken over and end.
 
-A node is a server without sockets. One that dies is silent from then on: its tasks end and its lease is gone.
+A node is a server without sockets. When it dies, its tasks end and its lease is gone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,202 +20,19 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import World, connected, until
-from tussle.build_db import catalogue_path, read_catalogue
+from tests.server.sessions.nodes import LAUNCH, LEASE_MS, TURN_S, Node, Site, acted, admitted
 from tussle.lobby.claims import Claims
-from tussle.lobby.errors import Conflict, LobbyError, ScriptError
-from tussle.lobby.operators import Operators
-from tussle.lobby.runs import Runs
-from tussle.lobby.servers import HolderAddress, Servers
+from tussle.lobby.errors import Conflict, ScriptError
+from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.store import Store
-from tussle.lobby.views import Views
-from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import load_record, verify
-from tussle.server.fanout.audiences import Audiences
-from tussle.server.gateway.relay_client import Relays, RemoteRun
-from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.sessions.holder import Holder
-from tussle.server.sessions.lease import SCRIPT_TRIES, Lease
-from tussle.server.sessions.run import Run, SessionContext
-from tussle.server.simulation.identity import physics_id
+from tussle.server.gateway.relay_client import Relays
+from tussle.server.sessions.lease import SCRIPT_TRIES
+from tussle.server.sessions.run import Run
 from tussle.server.simulation.simulation import Input
 from tussle.server.solver.pool import Pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-LEASE_MS = 900
-TURN_S = 40.0
-LAUNCH = {"azimuth": 20.0, "elevation": 10.0, "power": 0.4}
-
-
-def bodies() -> dict[str, dict[str, Any]]:
-    stored = read_catalogue(catalogue_path(Settings()))["bodies"]
-    return {body: json.loads(entry) for body, entry in stored.items()}
-
-
-class Node:
-    """One server of the realm, without sockets; ``start`` it."""
-
-    def __init__(self, store: Store, settings: Settings, pool: Pool, address: HolderAddress) -> None:
-        self.store = store
-        self.address = address
-        self.pool = pool
-        self.telemetry = Telemetry()
-        self.servers = Servers(store)
-        self.views = Views(store)
-        self.lease = Lease(
-            self.servers,
-            address,
-            physics_id=physics_id(),
-            internal_url="http://127.0.0.1:1",
-            period_ms=settings.lease_ms,
-            load=lambda: len(self.holder),
-            telemetry=self.telemetry,
-        )
-        self.archive = Archive(str(settings.data_dir / "archive"))
-        claims = Claims(store)
-        self.context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
-        self.audiences = Audiences(
-            store,
-            self.views,
-            self.telemetry,
-            on_event=lambda token, event: self.holder.events_seen(token, event),
-            on_holder_change=lambda _: self.holder.look_soon(),
-            needed=lambda token: self.holder.holds(token),
-            on_dropped=lambda _: None,
-            on_observers=lambda *_: None,
-        )
-        catalogue = bodies()
-        self.holder = Holder(
-            self.context, self.views, claims, self.servers, pool, lambda: catalogue, self.audiences
-        )
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def start(self, *, watching: bool = True) -> Node:
-        """``watching``: it looks around by itself."""
-        await self.lease.acquire()
-        self.tasks = [asyncio.create_task(work) for work in (self.lease.keep(), self.audiences.watch())]
-        if watching:
-            self.tasks.append(asyncio.create_task(self.holder.watch()))
-        return self
-
-    async def run(self, token: str) -> Run:
-        """The run of that session, once it stands here."""
-
-        async def stands() -> bool:
-            return token in self.holder.runs
-
-        await until(stands, 120.0)
-        return self.holder.runs[token]
-
-    async def gone(self, token: str) -> None:
-        """Until the session is not held here any more."""
-
-        async def gone() -> bool:
-            return not self.holder.holds(token)
-
-        await until(gone, 60.0)
-
-    async def die(self) -> None:
-        await self.close()
-        await self.store.call("DEL", self.store.keys.server(self.address.id))
-
-    async def close(self) -> None:
-        tasks = [*self.tasks, *self.holder._tasks.values()]
-        self.audiences.close()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self.tasks = []
-
-    def nothing_left(self, token: str) -> None:
-        """Neither a world in a solver process nor an open file of the archive."""
-        for solver in self.pool.solvers:
-            assert token not in solver.sessions
-            assert solver._process is None or token not in solver._process.worlds
-        for handle in Path("/proc/self/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                assert token not in str(handle.readlink())
-
-
-@dataclass
-class Site:
-    """A realm of a test's own."""
-
-    world: World
-    settings: Settings
-    pools: list[Pool]
-    nodes: list[Node] = field(default_factory=list)
-
-    @property
-    def operators(self) -> Operators:
-        return Operators(self.world.scripts, self.settings, self.world.seating)
-
-    async def node(self, name: str, *, watching: bool = True, nonce: str = "") -> Node:
-        """One more server, each on the next pool."""
-        pool = self.pools[len(self.nodes) % len(self.pools)]
-        address = HolderAddress(name, nonce or secrets.token_hex(4), f"http://{name}:1")
-        node = Node(self.world.store, self.settings, pool, address)
-        self.nodes.append(node)
-        self.world.holder = address
-        return await node.start(watching=watching)
-
-    async def duel(self, node: Node) -> tuple[str, Run]:
-        """A duel that runs on that node, with a turn that waits."""
-        self.world.holder = node.address
-        token, _ = await self.world.starting()
-        node.holder.start_session(token, await self.world.views.newest_v(token))
-        run = await node.run(token)
-        assert run.core.phase == "acting"
-        return token, run
-
-    async def said(self, token: str, kind: str, count: int = 1) -> dict[str, Any]:
-        """The data of the ``count``-th event of that kind, once it happened."""
-        found: list[dict[str, Any]] = []
-
-        async def happened() -> bool:
-            found[:] = [dict(e.d) for e in await self.world.views.events(token, 0) if e.t == kind]
-            return len(found) >= count
-
-        await until(happened, 120.0)
-        return found[count - 1]
-
-    async def paused(self, token: str, run: Run) -> None:
-        """An operator pauses it, and its holder has heard of that."""
-        await self.operators.pause(token, "boss")
-
-        async def stands() -> bool:
-            return run._paused
-
-        await until(stands)
-
-    async def left_ms(self, token: str) -> int:
-        """What a turn that stands has left."""
-        store = self.world.store
-        return int(await store.call("HGET", store.keys.session(token), "turn_left_ms") or -1)
-
-
-async def acted(run: Run, number: int) -> int:
-    """A launch of the seat whose turn it is; the tick that it acts in."""
-    assert run.core.seat is not None
-    return await admitted(run, run.core.seat, number)
-
-
-def admitted(run: Run | RemoteRun, seat: int, number: int) -> asyncio.Future[int]:
-    """A launch; what becomes of it."""
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def answer(told: int | LobbyError | None) -> None:
-        if told is None:
-            future.cancel()
-        elif isinstance(told, int):
-            future.set_result(told)
-        else:
-            future.set_exception(told)
-
-    run.accept_input(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer)
-    return future
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -247,8 +63,8 @@ async def site(store_url: str, pools: list[Pool], tmp_path: Path) -> AsyncIterat
 
 
 async def test_a_session_leaves_nothing_behind(site: Site) -> None:
-    """Ended by an operator while it is paused: the input that waits is refused, no world and no file stays open, and
-    the archive says that it is whole."""
+    """An operator ends a paused session: its waiting input is refused, no world and no file stays open, and the archive
+    is whole."""
     node = await site.node("one")
     token, run = await site.duel(node)
     await acted(run, 1)
@@ -270,7 +86,7 @@ async def test_a_session_leaves_nothing_behind(site: Site) -> None:
 
 
 async def test_a_session_that_fails_leaves_nothing_behind(site: Site) -> None:
-    """Its solver process is killed in every call until it is given up: failed, members free."""
+    """The solver process is killed in every call: the session ends as failed, with reason solver_failed."""
     node = await site.node("one")
     token, run = await site.duel(node)
     [solver] = node.pool.solvers
@@ -288,7 +104,7 @@ async def test_a_session_that_fails_leaves_nothing_behind(site: Site) -> None:
 
 
 async def keep_killing(node: Node) -> None:
-    """Kill the solver process whenever it works at something."""
+    """Kill the solver process in every advance and restore."""
     [solver] = node.pool.solvers
     while True:
         process = solver._process
@@ -300,7 +116,7 @@ async def keep_killing(node: Node) -> None:
 
 @pytest.mark.parametrize("order", ["pause", "end"])
 async def test_orders_that_come_while_a_world_is_set_up_take_effect(site: Site, order: str) -> None:
-    """The session runs by the store's word, but its run is not known here yet, when the order comes."""
+    """The order comes when the store has the session as running and the holder does not have its run yet."""
     node = await site.node("one", watching=False)
     runs, running = node.context.runs, node.context.runs.running
 
@@ -361,9 +177,9 @@ async def test_a_paused_session_stays_paused_in_other_hands(site: Site) -> None:
     assert await site.left_ms(token) == -1
 
 
-async def test_a_sleeper_lets_go_of_a_session_that_is_paused(site: Site) -> None:
-    """Its lease ends while it stands still for an operator, and another claims the session: awake again it finds out
-    by itself, though nothing is to be done, and the turn has lost nothing to all that."""
+async def test_a_holder_that_slept_gives_up_a_paused_session(site: Site) -> None:
+    """The lease ends while the session is paused, and another server claims it. The old holder notices by itself, and
+    the turn loses no time."""
     one, two = await site.node("one"), await site.node("two")
     token, run = await site.duel(one)
     await site.paused(token, run)
@@ -381,20 +197,20 @@ async def test_a_sleeper_lets_go_of_a_session_that_is_paused(site: Site) -> None
 
 
 async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site) -> None:
-    """The holder's lease is doubtful for a while, and nobody claims: the session stays paused and keeps its rest."""
+    """The holder's lease lapses and no server claims the session: it stays paused and keeps the time of its turn."""
     one = await site.node("one")
     token, run = await site.duel(one)
     await site.paused(token, run)
     left, lapses = await site.left_ms(token), one.lease.lapses
     one.tasks[0].cancel()
 
-    async def doubtful() -> bool:
+    async def lapsed() -> bool:
         return not one.lease.held()
 
     async def noticed() -> bool:
         return run._lapses_seen > lapses
 
-    await until(doubtful)
+    await until(lapsed)
     run.core.arm(time.monotonic() - 100.0)  # the pause has been long
     one.tasks[0] = asyncio.create_task(one.lease.keep())
     await until(noticed)
@@ -405,8 +221,8 @@ async def test_an_absence_during_a_pause_takes_nothing_from_the_turn(site: Site)
     await site.said(token, "turn_started", 2)
 
 
-async def test_an_end_that_nobody_heard_is_heard_by_the_heir(site: Site) -> None:
-    """Asked for while the holder is dead and no other has claimed the session."""
+async def test_the_next_holder_ends_a_session_whose_end_was_asked_for(site: Site) -> None:
+    """An operator ends the session while its holder is dead and no server has claimed it."""
     one = await site.node("one")
     token, _ = await site.duel(one)
     await one.die()
@@ -418,7 +234,7 @@ async def test_an_end_that_nobody_heard_is_heard_by_the_heir(site: Site) -> None
 
 
 async def test_a_boot_claims_the_sessions_of_the_one_before_at_once(site: Site) -> None:
-    """Under its fixed name; another server must wait until its lease is steady."""
+    """A server that starts again under its fixed id claims at once. Another one waits until its lease is steady."""
     one = await site.node("fixed")
     token, _ = await site.duel(one)
     await one.die()
@@ -436,7 +252,7 @@ async def test_a_boot_claims_the_sessions_of_the_one_before_at_once(site: Site) 
 
 
 async def test_draining_hands_over_what_runs_and_what_is_paused(site: Site) -> None:
-    """Between two ticks: nothing is computed again, the pause and the turn's rest are as they were."""
+    """No tick is computed again. A paused session stays paused, with the time left of its turn."""
     one = await site.node("one")
     running, first = await site.duel(one)
     paused, second = await site.duel(one)
@@ -456,7 +272,7 @@ async def test_draining_hands_over_what_runs_and_what_is_paused(site: Site) -> N
 
 
 async def test_draining_waits_for_a_world_that_is_being_set_up(site: Site) -> None:
-    """Asked to stop in the middle of it: it stands, is handed over, and plays on elsewhere."""
+    """The server is stopped while it builds a world: the session is handed over once it is built, and goes on."""
     one, two = await site.node("one", watching=False), await site.node("two")
     runs, running = one.context.runs, one.context.runs.running
     stopping: list[asyncio.Task[None]] = []
@@ -481,7 +297,7 @@ async def test_draining_waits_for_a_world_that_is_being_set_up(site: Site) -> No
 
 
 async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: Site) -> None:
-    """It is ours by the store's word, and nobody here has looked yet: the input is kept and answered with its tick."""
+    """The store assigns the session to a server that has not restored it yet: the input is kept, and answered later."""
     one = await site.node("one")
     token, run = await site.duel(one)
     seat = run.core.seat or 0
@@ -500,7 +316,7 @@ async def test_an_input_finds_its_session_in_the_gap_between_two_holders(site: S
 
 
 async def test_the_specification_is_drawn_once(site: Site) -> None:
-    """The solver process dies while the first world is being set up: the second one is the same, seed and all."""
+    """The solver process dies while it builds the first world. The second world has the same specification and seed."""
     node = await site.node("one")
     [solver] = node.pool.solvers
     pid = solver.pid
@@ -530,8 +346,8 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
     assert verdict.holds, verdict
 
 
-async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> None:
-    """However often the process goes that it happens to live in: it moves on, at the same tick."""
+async def test_a_lost_process_is_not_a_failure_of_its_worlds(site: Site) -> None:
+    """The solver process is killed between calls, three times: each time the world is restored at the same tick."""
     node = await site.node("one")
     token, run = await site.duel(node)
     [solver] = node.pool.solvers
@@ -552,8 +368,8 @@ async def test_the_end_of_its_process_is_no_failure_of_a_world(site: Site) -> No
 
 
 async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -> None:
-    """The holder of another physics takes over; an input of the journal cannot be taken there. The replay stops, the
-    loss is said, the journal ends there, the turn is told again and play goes on."""
+    """A holder of another physics takes over, and a journaled input does not fit its world. The replay and the journal
+    stop there, ``recovered`` reports the loss, the turn is published again and the session goes on."""
     one = await site.node("one")
     token, run = await site.duel(one)
     first = run.core.seat or 0
@@ -561,7 +377,7 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
     await site.said(token, "turn_started", 2)
     tick, fence = run.core.tick, run.fence
     await site.paused(token, run)
-    # What was computed there: the second turn lay later, and its input falls where our world does not wait.
+    # In the other physics the second turn began later: its input has a tick at which this world does not wait.
     misfit = Input(seat=run.core.seat or 0, kind="launch", id=1, d=dict(LAUNCH))
     await one.context.runs.journal(fence, tick + 7, [json.dumps(
         {"seat": misfit.seat, "kind": misfit.kind, "id": misfit.id, "d": misfit.d}
@@ -594,8 +410,8 @@ def fence_tick(run: Run, seat: int) -> int:
 
 
 async def test_an_exact_takeover_does_not_guess(site: Site) -> None:
-    """The same physics and a journal that does not fit: the session fails and says diverged, rather than go on as
-    another world than was public."""
+    """With the same physics and a journal that does not fit, the session fails as diverged. It does not go on with a
+    world that differs from the published one."""
     one = await site.node("one")
     token, run = await site.duel(one)
     await one.context.runs.journal(run.fence, run.core.tick + 5, [b'{"seat": 0, "kind": "launch", "id": 1}'])
@@ -605,8 +421,8 @@ async def test_an_exact_takeover_does_not_guess(site: Site) -> None:
 
 
 async def test_a_session_whose_script_is_broken_fails_loudly(site: Site) -> None:
-    """The journal script has a fault: the session ends as failed with the code, its input is dropped, and nothing
-    repeats for ever."""
+    """The journal script has a fault: the session ends as failed with the code, its input is dropped, and the
+    call is not retried for ever."""
     node = await site.node("one")
     token, run = await site.duel(node)
     calls = 0

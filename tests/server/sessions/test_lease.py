@@ -67,8 +67,8 @@ async def test_it_is_held_for_two_thirds_of_its_period() -> None:
     assert not held.held()
 
 
-async def test_a_process_that_slept_finds_itself_too_old() -> None:
-    """However the sleep ended: before it renews it may not act."""
+async def test_after_a_sleep_the_lease_has_lapsed() -> None:
+    """A process that was stopped may not act before it renews."""
     clock = Clock()
     held = lease(Registry(), clock)
     await held.acquire()
@@ -78,7 +78,7 @@ async def test_a_process_that_slept_finds_itself_too_old() -> None:
 
 
 async def test_it_is_steady_only_after_a_whole_period() -> None:
-    """Only who had the store's answer for so long may hold the silence of others against them."""
+    """The store must answer for a whole period before the lease is steady."""
     clock = Clock()
     held = lease(Registry(), clock)
     await held.acquire()
@@ -89,7 +89,7 @@ async def test_it_is_steady_only_after_a_whole_period() -> None:
     assert held.steady()
 
 
-async def test_a_store_that_is_away_makes_it_doubtful_and_not_lost() -> None:
+async def test_a_store_that_is_away_makes_it_lapse_but_not_lost() -> None:
     """Renewals go on; when the store answers again the lease is held, but not steady yet."""
     clock, registry = Clock(), Registry(StoreError("away"), StoreError("away"))
     held = lease(registry, clock)
@@ -110,7 +110,7 @@ async def test_a_store_that_is_away_makes_it_doubtful_and_not_lost() -> None:
 
 
 async def test_a_lease_that_ran_out_is_taken_again() -> None:
-    """Nobody took the name: we register anew under the same nonce. Whoever claimed a session fences us there."""
+    """No other boot took the server id: the lease is registered again under the same nonce."""
     clock, registry = Clock(), Registry(False)
     held = lease(registry, clock)
     await held.acquire()
@@ -121,7 +121,7 @@ async def test_a_lease_that_ran_out_is_taken_again() -> None:
 
 
 async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
-    """From two thirds of the period after the last renewal until the next one, though nobody looked meanwhile."""
+    """It runs from two thirds of the period after the last renewal until the next renewal."""
     clock = Clock()
     held = lease(Registry(), clock)
     await held.acquire()
@@ -143,7 +143,7 @@ async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
 
 
 async def test_a_boot_waits_for_the_end_of_the_lease_before_it(world: World) -> None:
-    """Killed and started again at once under a fixed name: the dead boot's lease ends, and the name is ours."""
+    """A server that is started again at once under a fixed id waits until the lease of the dead boot ends."""
     holder = HolderAddress("fixed", "boot-1", "http://x")
     await world.servers.register(holder.id, holder.nonce, holder.url, "p", 400)
     again = Lease(
@@ -165,7 +165,7 @@ async def test_a_boot_waits_for_the_end_of_the_lease_before_it(world: World) -> 
     await asyncio.wait([keeping])
 
 
-async def test_a_name_that_another_took_is_lost_for_ever() -> None:
+async def test_a_server_id_that_another_boot_took_is_lost() -> None:
     """``lost`` is set, waiting for it raises Fenced, and the keeper ends by itself."""
     clock, registry = Clock(), Registry(False)
     held = lease(registry, clock)

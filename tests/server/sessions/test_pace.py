@@ -1,4 +1,4 @@
-"""The pace of sessions, on a clock of the test's own."""
+"""The pace of sessions, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ starts = st.floats(0.0, 1e6)
 
 @given(start=starts, period=st.sampled_from(PERIODS))
 def test_steps_in_time_are_a_period_apart(start: float, period: float) -> None:
-    """Only the first comes after less, by less than a lane; a step that takes time moves none of the others."""
+    """Only the first period is shorter, by less than ALIGNMENT_S. The duration of a step moves no later step."""
     pace, now, begun = Pace(period, start), start, [start]
     for number in range(20):
         now += period * (0.1 + 0.02 * number)  # the solver's time
@@ -28,10 +28,8 @@ def test_steps_in_time_are_a_period_apart(start: float, period: float) -> None:
 
 
 @given(start=starts, period=st.sampled_from(PERIODS), took=st.floats(0.0, 0.005))
-def test_whenever_a_session_begins_it_steps_where_a_lane_does(
-    start: float, period: float, took: float
-) -> None:
-    """So the sessions of one server are due at no more than 240 times in a second, together."""
+def test_steps_are_at_common_boundaries(start: float, period: float, took: float) -> None:
+    """All sessions of a server together are due at no more than 240 times per second."""
     pace = Pace(period, start)
     for step in range(1, 5):
         now = start + took
@@ -39,9 +37,9 @@ def test_whenever_a_session_begins_it_steps_where_a_lane_does(
         assert start / ALIGNMENT_S == pytest.approx(round(start / ALIGNMENT_S), abs=1e-3), step
 
 
-def test_what_is_late_dilates_and_hurries_nothing() -> None:
-    """A step that takes two periods: the next is at once, and from there on the pace is as before; simulated time never
-    gains more than the lane in which it was late."""
+def test_a_late_step_dilates_time_and_is_not_caught_up() -> None:
+    """After a step that takes two periods the next step is due at once, and then the pace is as before. Simulated time
+    catches up at most ALIGNMENT_S."""
     period, now = 1 / 60, 100.0
     pace = Pace(period, now)
     now += pace.stepped(now)
@@ -62,27 +60,27 @@ def test_what_is_late_dilates_and_hurries_nothing() -> None:
 
 @pytest.mark.parametrize("hz", [30, 60, 120, 240])
 def test_a_solver_that_is_slightly_too_slow_dilates_slightly(hz: int) -> None:
-    """One per cent too slow: time passes one per cent more slowly, and each step says so once it is late."""
+    """One per cent too slow: simulated time passes one per cent more slowly, and the mean dilation is 1.01."""
     period, now = 1 / hz, 50.0
     pace = Pace(period, now)
-    told = []
+    dilations = []
     for _ in range(3000):
         now += 1.01 * period
         now += pace.stepped(now)
-        told.append(pace.dilation)
+        dilations.append(pace.dilation)
     assert (now - 50.0) / (3000 * period) == pytest.approx(1.01, abs=0.002)
-    assert sum(told) / len(told) == pytest.approx(1.01, abs=0.005)
+    assert sum(dilations) / len(dilations) == pytest.approx(1.01, abs=0.005)
 
 
 def test_flat_out_never_rests() -> None:
-    """SIM_SPEED 0: no step is waited for, and none is late."""
+    """With period 0 (SIM_SPEED 0) every step is due at once, and none is late."""
     pace = Pace(0.0, 5.0)
     assert [pace.stepped(5.0 + 0.1 * step) for step in range(4)] == [0.0] * 4
     assert pace.dilation == 1.0
 
 
 def test_after_a_pause_nothing_is_caught_up() -> None:
-    """A session that waited for a person for a minute begins anew."""
+    """A session that waited a minute for an input steps at its normal pace."""
     pace = Pace(1 / 60, 10.0)
     pace.stepped(10.0)
     pace.restart(70.0)

@@ -1,4 +1,4 @@
-"""Mode spring-damper from the lobby (row B7): a session like any other, on real processes."""
+"""A session of the mode spring-damper, started from the lobby, on real processes."""
 
 from __future__ import annotations
 

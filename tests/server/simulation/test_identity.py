@@ -89,7 +89,7 @@ def test_one_byte_of_any_module_changes_the_hash(name: str, tmp_path: Path) -> N
     assert hash_modules({**MODULES, name: copy}) != before
 
 
-def test_modules_of_one_base_name_are_told_apart(tmp_path: Path) -> None:
+def test_modules_of_one_base_name_are_distinct(tmp_path: Path) -> None:
     """Two files that change places give another hash, though their base names are equal."""
     one, two = tmp_path / "one" / "bot.py", tmp_path / "two" / "bot.py"
     for path in (one, two):

@@ -1,4 +1,4 @@
-"""One simulation without a lobby writes everything that it promises, twice the same."""
+"""One simulation without a lobby writes all of its files, and a second one writes the same."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def ball(tmp_path: Path) -> Path:
 def test_a_mesh_file(ball: Path, tmp_path: Path) -> None:
     """A mesh falls on the ground; frames, index, series, plot and recording agree with one another."""
     out = tmp_path / "out"
-    told = CliRunner().invoke(
+    invoked = CliRunner().invoke(
         command, ["-i", str(ball), "-o", str(out), "--steps", "40", "--check", "--material", "jelly"]
     )
-    assert told.exit_code == 0, told.output
-    assert "40 states proven, 0 intersections, 0 inversions" in told.output
+    assert invoked.exit_code == 0, invoked.output
+    assert "40 states proven, 0 intersections, 0 inversions" in invoked.output
     index = ElementTree.parse(out / "simulation.pvd").getroot()
     files = [entry.attrib["file"] for entry in index.iter("DataSet")]
     assert len(files) == 21 and all((out / name).is_file() for name in files)
@@ -77,8 +77,8 @@ def test_a_scene(tmp_path: Path) -> None:
     """A scene document is simulated as it is, or with another dt and material."""
     path = tmp_path / "scene.json"
     path.write_bytes(encode_scene(scene([ground(), cube("a", position=(0, 0.3, 0))])))
-    told = CliRunner().invoke(command, ["-i", str(path), "-o", str(tmp_path / "out"), "--steps", "5"])
-    assert told.exit_code == 0, told.output
+    invoked = CliRunner().invoke(command, ["-i", str(path), "-o", str(tmp_path / "out"), "--steps", "5"])
+    assert invoked.exit_code == 0, invoked.output
     assert decode_scene((tmp_path / "out" / "scene.json").read_bytes()) == decode_scene(path.read_bytes())
     changed = load_scene(path, dt=0.01, material="foam", folder=tmp_path)
     assert changed.dt == 0.01 and changed.bodies[1].material.density == 120.0
@@ -101,15 +101,15 @@ def test_a_closed_surface_is_filled(tmp_path: Path) -> None:
         (["-i", "ball.vtk", "--material", "cheese"], "cheese"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_an_invalid_input_is_one_line(
     ball: Path, arguments: list[str], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken input is one clear line and exit code 1."""
     monkeypatch.chdir(tmp_path)
     Path("nonsense.json").write_text("{}")
-    told = CliRunner().invoke(command, [*arguments, "-o", "out"])
-    assert told.exit_code == 1 and word in told.output
-    assert len(told.output.strip().splitlines()) == 1
+    invoked = CliRunner().invoke(command, [*arguments, "-o", "out"])
+    assert invoked.exit_code == 1 and word in invoked.output
+    assert len(invoked.output.strip().splitlines()) == 1
 
 
 def test_an_overlapping_scene_is_refused(tmp_path: Path) -> None:

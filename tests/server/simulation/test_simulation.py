@@ -32,7 +32,7 @@ def make_spec(*bodies: str, seed: int = 1, skills: Sequence[str] = (), **options
 
 @dataclass
 class Course:
-    """Everything that a session told, in order."""
+    """All events of a session, in order."""
 
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
@@ -56,14 +56,14 @@ def decide(spec: SessionSpec, advance: Advance, events: list[tuple[int, str, dic
     return Input(advance.seat, action.kind, advance.turn + 1, action.d)
 
 
-def play(spec: SessionSpec, *, ticks: int = 30, prove: bool = False) -> Course:
+def play(spec: SessionSpec, *, ticks: int = 30, check_contact: bool = False) -> Course:
     """A whole session between the spec's bots."""
     simulation, first = Simulation.start(spec)
     course = Course()
     advance = course.take(first)
     while advance.phase != "over":
         if advance.phase == "acting":
-            if prove:
+            if check_contact:
                 assert simulation.check_contact().passed
             course.inputs.append((advance.tick, decide(spec, advance, course.events)))
             advance = course.take(simulation.advance([course.inputs[-1][1]], ticks))
@@ -82,8 +82,8 @@ def play(spec: SessionSpec, *, ticks: int = 30, prove: bool = False) -> Course:
     ],
 )
 def test_whole_duel(bodies: tuple[str, ...], seed: int) -> None:
-    """A duel between aimers ends with a result; the oracle finds no intersection at any turn's end."""
-    course = play(make_spec(*bodies, seed=seed), prove=True)
+    """A duel between aimers ends with a result; the contact check passes at every turn's end."""
+    course = play(make_spec(*bodies, seed=seed), check_contact=True)
     assert course.last is not None
     result = course.last.result
     assert result is not None

@@ -1,4 +1,4 @@
-"""The pool with real solver processes: worlds are opened, stepped, restored, and survive the death of a process."""
+"""The pool with real solver processes: worlds are opened, stepped and restored, and processes are replaced."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_two_processes_compute_the_same(pool: Pool) -> None:
 
 
 async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
-    """A checkpoint of one process, proven free of contact, goes on in the other with the same hashes."""
+    """A checkpoint of one process passes its contact check. The other process restores it and computes equal hashes."""
     one, other = pool.solvers
     first = await one.open_world(spec(), epoch=1)
     kept = await one.checkpoint_world("k7qm2xpv", check_contact=True)
@@ -100,7 +100,7 @@ async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
         await solver.drop_world("k7qm2xpv")
 
 
-async def test_a_refusal_is_the_callers_and_harms_no_other_world(pool: Pool) -> None:
+async def test_a_refusal_leaves_other_worlds_unchanged(pool: Pool) -> None:
     """A specification that cannot be run, an input that the rules refuse, a session that is not there."""
     solver = pool.solvers[0]
     first = await solver.open_world(spec(), epoch=1)
@@ -117,7 +117,7 @@ async def test_a_refusal_is_the_callers_and_harms_no_other_world(pool: Pool) -> 
 
 
 async def test_a_process_that_dies_fails_its_calls_and_is_replaced(pool: Pool) -> None:
-    """kill -9 while it computes: the call that waits raises SolverFailed; the next call meets a fresh process."""
+    """kill -9 while it computes: the waiting call raises SolverFailed. The next ``open_world`` starts a new process."""
     solver = pool.solvers[0]
     await solver.open_world(spec(), epoch=1)
     before = solver.pid
@@ -135,8 +135,8 @@ async def test_a_process_that_dies_fails_its_calls_and_is_replaced(pool: Pool) -
 
 
 async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
-    """One that does not answer in time (here: stopped) is killed and replaced. Only the call that it hung in is to
-    blame; the one behind it, of another session, is told that its world was lost."""
+    """A stopped process is killed at its timeout. The oldest call raises ``solver_failed``; the call behind it, of
+    another session, raises ``solver_lost``."""
     hanging = Solver(7, timeout_s=60.0)
     await hanging.open_world(spec("aaaaaaaa"), epoch=1)
     await hanging.open_world(spec("bbbbbbbb"), epoch=1)
@@ -160,8 +160,8 @@ async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
     await hanging.close()
 
 
-async def test_a_busy_process_is_not_taken_for_a_hung_one(pool: Pool) -> None:
-    """Calls wait in line for longer than any of them may take: the time of each runs from its own turn."""
+async def test_a_busy_process_is_not_killed(pool: Pool) -> None:
+    """Calls wait longer than their timeout for earlier calls: the timeout counts from when a call is the oldest."""
     busy = Solver(8, timeout_s=60.0)
     first = await busy.open_world(spec(), epoch=1)
     began = asyncio.get_running_loop().time()
