@@ -11,6 +11,7 @@ import shlex
 import shutil
 import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.support.paths import ROOT
 from tests.support.stack import Stack, alive, children, until
 from tests.support.stranger import Line, Person, duel
 from tests.support.witness import Witness, asked, fight, sessions
-from tussle.lobby.launch import child_environment, module_command
+from tussle.lobby.launch import child_environment
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.wire.frames import decode_frame
@@ -114,7 +115,7 @@ async def test_the_recipe_of_the_readme_works_verbatim(tmp_path: Path) -> None:
             program.parent.mkdir()
             port = store.url.rpartition(":")[2]
             real = shutil.which("redis-cli")
-            cli = shlex.join(module_command("cli.guard", "redis", "--url", store.url))
+            cli = shlex.join([sys.executable, "-P", "-m", "tussle", "redis", "--url", store.url])
             called = f"{real} -p {port}" if real else cli
             program.write_text(f'#!/bin/sh\nexec {called} "$@"\n')
             program.chmod(0o755)
