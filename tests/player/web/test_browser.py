@@ -295,12 +295,11 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
         mira.page.keyboard.press("ArrowLeft")
     assert mira.page.inner_text("[data-test=bearing]") == "−10.0°"
     mira.page.keyboard.press("PageUp")
-    mira.shoot("curling-aim")
-    assert serious(mira.page) == []
-    assert serious(kei.page) == []
     mira.page.keyboard.press("Enter")
     mira.until("window.__test.state().log.some((row) => row.parts[0].text.startsWith('Mira slid a stone'))")
+    mira.shoot("curling-slid")
     kei.page.wait_for_selector("[data-test=launch]:enabled")
+    kei.until("window.__test.places().some((one) => one.seat === 1)")
     stone = kei.evaluate("window.__test.places().find((one) => one.seat === 1)")
     box = kei.page.locator("[data-test=stage]").bounding_box()
     kei.page.mouse.move(box["x"] + stone["px"], box["y"] + stone["py"])
@@ -322,5 +321,7 @@ def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     board = "(({curling, seats}) => JSON.stringify([curling.scored, seats.map((seat) => seat.score)]))"
     boards = [one.evaluate(f"{board}(window.__test.state())") for one in (mira, kei)]
     assert boards[0] == boards[1]
+    assert serious(mira.page) == []
+    assert serious(kei.page) == []
     mira.page.click("[data-test=leave]")
     kei.page.wait_for_selector("[data-test=over]:has-text('You win')")
