@@ -63,9 +63,9 @@ def look(world: Simulation, seat: int, action: Action) -> Outcome:
     """The outcome of an action once all bodies rest. ``world`` is not changed."""
     branch = world.branch()
     advance = branch.advance([Input(seat, action.kind, 0, dict(action.d))], _LIMIT)
-    standing = [advance.standing[index] for index in sorted(advance.standing)]
+    scores = [advance.standing[index] for index in sorted(advance.standing)]
     return Outcome(
-        health=[one.health for one in standing],
-        alive=[not one.out for one in standing],
-        positions=branch.view().positions[: len(standing)].tolist(),
+        health=[one.health for one in scores],
+        alive=[not one.out for one in scores],
+        positions=branch.view().positions[: len(scores)].tolist(),
     )

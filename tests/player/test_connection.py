@@ -1,4 +1,4 @@
-"""The client's connection over real sockets, against a server that is not ours."""
+"""The client's connection over real sockets, against a model of the server (tests/support/stage.py)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def frame(tick: int, epoch: int = 1) -> bytes:
 
 
 async def test_a_client_enters_with_the_whole_view_and_then_hears_events(stage: Stage) -> None:
-    """First the session as it stands, then what happens, in order."""
+    """The first event is the whole view; then events arrive in order."""
     async with connect(stage) as connection:
         assert (connection.seat, connection.session, connection.connected) == (0, "k7qm2xpv", True)
         await stage.publish("filled")
@@ -215,7 +215,7 @@ async def test_a_hole_is_filled_by_the_whole_view(stage: Stage) -> None:
         assert (event.t, event.v, event.d["missed"]) == ("session", 2, [1, 2])
 
 
-async def test_an_act_returns_its_tick_or_raises_what_the_server_said(stage: Stage) -> None:
+async def test_an_act_returns_its_tick_or_raises_the_error_of_the_server(stage: Stage) -> None:
     stage.session.refuse.add("launch")
     async with connect(stage) as connection:
         assert await connection.act("brace") == 1
@@ -252,18 +252,18 @@ async def test_notices_reach_the_caller_and_end_with_the_connection(stage: Stage
     """Paused, then resumed with the turn's new end; a new welcome begins without one."""
     async with connect(stage) as connection:
         assert connection.notice is None
-        heard = connection.notices()
-        for told in (NoticeData("paused", "the store is away"), NoticeData("resumed", "", 42)):
-            await stage.say(encode(Notice(told)))
+        notices = connection.notices()
+        for notice in (NoticeData("paused", "the store is away"), NoticeData("resumed", "", 42)):
+            await stage.say(encode(Notice(notice)))
             async with asyncio.timeout(10):
-                assert await anext(heard) == told
-            assert connection.notice == told
+                assert await anext(notices) == notice
+            assert connection.notice == notice
         await stage.cut(1006)
         await stage.publish("after")
         assert [event.t for event in await take(connection, 2)] == ["session", "after"]
         assert connection.notice is None
     async with asyncio.timeout(10):
-        assert [told async for told in heard] == []
+        assert [notice async for notice in notices] == []
 
 
 async def test_ping_measures_the_round_trip(stage: Stage) -> None:

@@ -50,7 +50,7 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
 
 
 async def test_a_refused_login_is_not_tried_again(store_url: str, realm: str) -> None:
-    """Coming back cannot help; the caller is told."""
+    """The client raises Disconnected and does not reconnect."""
     async with Stack.up(store_url, realm) as stack:
         server = await stack.server()
         with pytest.raises(Disconnected, match="refused"):

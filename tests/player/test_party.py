@@ -42,8 +42,8 @@ async def test_an_odd_number_of_bots_ends_too(stack: Stack) -> None:
     await stack.server()
     bots = await stack.bots(3, 1, "--seed", "5")
     assert await bots.wait(120) == 0
-    told = counts(bots.output)
-    assert (told["matches"], told["won"], told["found no opponent"]) == (2, 1, 1)
+    counted = counts(bots.output)
+    assert (counted["matches"], counted["won"], counted["found no opponent"]) == (2, 1, 1)
     assert "bot_found_no_opponent" in bots.output
 
 
@@ -52,9 +52,9 @@ async def test_six_bots_play_three_matches_each_in_sessions_of_three(stack: Stac
     await stack.server()
     bots = await stack.bots(6, 2, "--size", "3", "--skill", "novice", LOBBY_TIMEOUT_S="10")
     assert await bots.wait(240) == 0
-    told = counts(bots.output)
-    assert told["matches"] + 2 * told.get("found no opponent", 0) >= 12
-    assert told["turns"] > 12
+    counted = counts(bots.output)
+    assert counted["matches"] + 2 * counted.get("found no opponent", 0) >= 12
+    assert counted["turns"] > 12
 
 
 async def test_planners_look_ahead_in_time(stack: Stack) -> None:
@@ -62,9 +62,9 @@ async def test_planners_look_ahead_in_time(stack: Stack) -> None:
     await stack.server(BOT_TURN_S="10")
     bots = await stack.bots(2, 1, "--skill", "planner", LOBBY_TIMEOUT_S="30")
     assert await bots.wait(240) == 0
-    told = counts(bots.output)
-    assert told["matches"] == 2
-    assert "refused" not in told
+    counted = counts(bots.output)
+    assert counted["matches"] == 2
+    assert "refused" not in counted
 
 
 async def test_bots_that_are_stopped_leave_their_seats(stack: Stack) -> None:
@@ -101,9 +101,9 @@ async def test_bots_play_on_when_the_server_comes_back(stack: Stack) -> None:
     again = await stack.start("server", "server", PORT=port)
     again.url = server.url
     assert await bots.wait(200) == 0, again.output
-    told = counts(bots.output)
-    assert told["matches"] >= 2
-    assert "found no server" not in told
+    counted = counts(bots.output)
+    assert counted["matches"] >= 2
+    assert "found no server" not in counted
 
 
 async def test_bots_without_a_server_say_so(stack: Stack) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(600)  # a cold cache compiles the solver first
 
 
 def at_turn(number: int, *bodies: str) -> tuple[Simulation, dict[str, Any]]:
-    """A server's world at its n-th turn, and the brief that it told everyone."""
+    """A server's world at its n-th turn, and the brief that it published."""
     spec = make_spec(*bodies, seed=4)
     simulation, advance = Simulation.start(spec)
     course = Course()
@@ -32,7 +32,7 @@ def test_sees_what_will_happen(turn: int) -> None:
     outside = Simulation.recall(make_spec("cobble", "thistle", "marl", seed=99), brief)
     outcome = look(outside, brief["seat"], action)
     advance = simulation.advance([Input(brief["seat"], action.kind, 1, action.d)], 300)
-    assert outcome.health == [standing.health for standing in advance.standing.values()]
+    assert outcome.health == [seat.health for seat in advance.standing.values()]
     assert outcome.positions == simulation.view().positions.tolist()
 
 

@@ -78,7 +78,7 @@ def test_first_hello_carries_the_ticket_and_no_position() -> None:
 
 
 def test_a_client_without_ticket_or_token_cannot_say_hello() -> None:
-    """Nothing to show is the caller's mistake, told before a socket is wasted."""
+    """Without a ticket and a resume token, ClientError is raised before a socket is opened."""
     with pytest.raises(ClientError):
         Transcript().opened()
 
@@ -115,7 +115,7 @@ def test_a_client_that_asks_for_history_gets_every_event_instead_of_the_view() -
     assert [(outcome.v, outcome.missed) for outcome in outcomes if isinstance(outcome, Synced)] == [(3, None)]
 
 
-def test_events_that_were_heard_already_are_passed_over() -> None:
+def test_repeated_events_are_ignored() -> None:
     """A doubled event is delivered once."""
     transcript = joined(ModelSession())
     assert delivered(transcript.receive(event(1))) == [1]
@@ -203,7 +203,7 @@ def test_frames_never_go_back_but_for_a_new_owner() -> None:
         assert transcript.admit_frame(epoch, tick) is admitted, (epoch, tick)
 
 
-def test_a_command_is_said_when_live_and_answered_once() -> None:
+def test_a_command_is_sent_when_live_and_answered_once() -> None:
     """The acknowledgement comes out with its tick, and a second one is passed over."""
     session = ModelSession()
     transcript = joined(session)
@@ -214,7 +214,7 @@ def test_a_command_is_said_when_live_and_answered_once() -> None:
 
 
 def test_a_command_before_the_welcome_waits_for_it() -> None:
-    """Nothing is said before the server knows the client; then in the order of the ids."""
+    """Commands wait for the welcome; then they are sent in the order of their ids."""
     session = ModelSession()
     transcript = Transcript(ticket="ticket")
     first, second = transcript.command("chat", {"text": "hi"}), transcript.command("chat", {"text": "ho"})
@@ -328,7 +328,7 @@ def test_a_notice_is_passed_on_and_moves_nothing() -> None:
     ],
 )
 def test_what_no_server_sends_raises_and_changes_nothing(data: bytes) -> None:
-    """A message that cannot be read is told; position and pending commands stay."""
+    """A message that cannot be decoded raises ProtocolError; position and pending commands are kept."""
     session = ModelSession()
     transcript = joined(session)
     transcript.command("chat", {"text": "hi"})
@@ -396,10 +396,10 @@ class Reconnecting(RuleBasedStateMachine):
     def hear(self, data: bytes) -> None:
         for outcome in self.transcript.receive(data):
             match outcome:
-                case Delivered(heard):
-                    assert heard.v == self.position + 1, "events come in order, without a hole, once"
-                    assert heard == self.session.events[heard.v - 1], "as they were published"
-                    self.position = heard.v
+                case Delivered(event):
+                    assert event.v == self.position + 1, "events come in order, without a gap, once"
+                    assert event == self.session.events[event.v - 1], "as they were published"
+                    self.position = event.v
                 case Synced(v, _, missed):
                     expected = (self.position + 1, v) if v > self.position and self.synced else None
                     if self.synced or self.position:
@@ -494,7 +494,7 @@ class Reconnecting(RuleBasedStateMachine):
             assert set(self.answered) <= set(self.session.effects)
 
     def teardown(self) -> None:
-        """Given a line that holds, everything is heard and answered."""
+        """On a stable connection every event is delivered and every command is answered."""
         if not hasattr(self, "session"):
             return
         if self.connected:
