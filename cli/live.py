@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.live import Gap
     from tussle.lobby.wire.sensors import Reading, ReadingBatch, SensorInfo
 
-__all__ = ["Feed", "command", "sources_table"]
+__all__ = ["SourceFeed", "command", "sources_table"]
 
 
 @click.command("live")
@@ -86,7 +86,7 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
     from tussle.player.live_client import follow
 
     console = Console()
-    feed = Feed(source)
+    feed = SourceFeed(source)
     screen = console.is_terminal and not as_json
     async with contextlib.aclosing(follow(url, await _login(url), [source])) as messages:
         with Live(console=console, refresh_per_second=8) if screen else contextlib.nullcontext() as shown:
@@ -108,7 +108,7 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
                     return
 
 
-class Feed:
+class SourceFeed:
     """What has come of one source so far."""
 
     def __init__(self, source: str) -> None:

@@ -20,7 +20,7 @@ from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["Accounts", "Login", "PlayerInfo", "clean_name"]
+__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "clean_name"]
 
 Kind = Literal["person", "bot"]
 
@@ -32,7 +32,7 @@ HASHERS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class IssuedLogin:
     """The answer to a login. ``token`` is the bearer token, which only this answer contains."""
 
     player: str
@@ -79,7 +79,7 @@ class Accounts:
         bearer: str | None = None,
         *,
         skill: str = "",
-    ) -> Login:
+    ) -> IssuedLogin:
         """Find or create a player and log it in.
 
         Without a secret: a guest, with ``bearer`` the player of that token. With name and secret: the player of that
@@ -126,7 +126,7 @@ class Accounts:
         """Delete a bearer token; an unknown one is ignored."""
         await self._store.call("DEL", self._store.keys.login(secret_hash(token)))
 
-    async def _guest(self, name: str, kind: Kind, skill: str) -> Login:
+    async def _guest(self, name: str, kind: Kind, skill: str) -> IssuedLogin:
         keys = self._store.keys
         while True:
             player, token = new_player_id(), new_secret()
@@ -139,17 +139,17 @@ class Accounts:
                 )
             except Conflict:
                 continue  # 30^11 ids: practically never
-            return Login(player, shown, token, self._ttl_s, True)
+            return IssuedLogin(player, shown, token, self._ttl_s, True)
 
-    async def _log_in_again(self, caller: PlayerInfo) -> Login:
+    async def _log_in_again(self, caller: PlayerInfo) -> IssuedLogin:
         return await self._issue(caller.player, caller.name, caller.guest)
 
-    async def _issue(self, player: str, name: str, guest: bool) -> Login:
+    async def _issue(self, player: str, name: str, guest: bool) -> IssuedLogin:
         token = new_secret()
         await self._store.call("SET", self._store.keys.login(secret_hash(token)), player, "EX", self._ttl_s)
-        return Login(player, name, token, self._ttl_s, guest)
+        return IssuedLogin(player, name, token, self._ttl_s, guest)
 
-    async def _verify(self, name: str, secret: str) -> Login | None:
+    async def _verify(self, name: str, secret: str) -> IssuedLogin | None:
         """Log a registered player in. Returns None for a free name. Raises AuthError for another secret."""
         keys = self._store.keys
         player = await self._store.call("HGET", keys.players_by_name, name.casefold())
@@ -166,7 +166,7 @@ class Accounts:
 
     async def _claim(
         self, name: str, secret: str, kind: Kind, skill: str, caller: PlayerInfo | None
-    ) -> Login:
+    ) -> IssuedLogin:
         keys = self._store.keys
         hashed = await self._hash(self._hasher.hash, secret)
         upgrade = caller is not None and caller.guest
@@ -184,7 +184,7 @@ class Accounts:
             if known is None:
                 raise
             return known
-        return Login(player, name, token, self._ttl_s, False)
+        return IssuedLogin(player, name, token, self._ttl_s, False)
 
     async def _hash(self, work: Any, *args: str) -> Any:
         async with self._hashing:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from tussle.lobby.accounts import Accounts, Login
+from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.runs import Fence, Member, Runs
@@ -156,7 +156,7 @@ class World:
     async def players(self, count: int) -> list[str]:
         return [login.player for login in await self.logins(count)]
 
-    async def logins(self, count: int) -> list[Login]:
+    async def logins(self, count: int) -> list[IssuedLogin]:
         return list(
             await asyncio.gather(*(self.accounts.login(kind="bot", skill="good") for _ in range(count)))
         )

@@ -52,7 +52,7 @@ def stored_keys() -> set[str]:
 
 
 def listed_keys() -> set[str]:
-    """The names in the first column of the tables of docs/keys.md. ``a:b`` `:c` stands for a:b and a:c."""
+    """The names in the first column of the tables of docs/keys.md. ``a:b`` `:c` means a:b and a:c."""
     found: set[str] = set()
     text = (ROOT / "docs" / "keys.md").read_text()
     for cell in re.findall(r"^\| (`[^|]*`) \|", text, re.MULTILINE):

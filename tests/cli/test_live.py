@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.conftest import until
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
-from tussle.cli.live import Feed
+from tussle.cli.live import SourceFeed
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Gap
 from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
@@ -64,7 +64,7 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
 
 def test_a_gap_and_units_are_shown() -> None:
     """Batches that no longer exist are counted and named; lists and missing readings are readable."""
-    feed = Feed("k7qm2xpv")
+    feed = SourceFeed("k7qm2xpv")
     feed.info = SensorInfo(
         "k7qm2xpv", "session", 0.1, (Sensor("energy", "J", "all of it"), Sensor("score", "1", "", True))
     )

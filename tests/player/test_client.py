@@ -98,7 +98,7 @@ async def test_an_answer_that_is_no_problem_document_is_an_error_too() -> None:
             await ada.sessions()
 
 
-async def test_an_answer_of_another_shape_is_told() -> None:
+async def test_an_answer_of_another_shape_is_an_error() -> None:
     async with client(always(httpx.Response(200, json={"sessions": 5}))) as ada:
         with pytest.raises(ProtocolError):
             await ada.sessions()

@@ -1,4 +1,4 @@
-"""``python -m player`` against real servers: any number of bots, any number of matches, whatever befalls the server."""
+"""``python -m player`` against real servers: any number of bots, any number of matches, also when the server dies."""
 
 from __future__ import annotations
 

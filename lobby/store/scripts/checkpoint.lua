@@ -4,7 +4,7 @@
 -- KEYS 1 session, 2 checkpoint
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 tick, 5 data (bytes), 6 offset: id of the last journal entry that it includes,
 --      7.. name, value of further fields of the session
--- Returns {OK, 1} | {OK, 0}: a newer one stands | ERR fenced
+-- Returns {OK, 1} | {OK, 0}: a newer one is stored | ERR fenced
 local session_key, checkpoint_key = KEYS[1], KEYS[2]
 local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], HELD)
 if refusal then

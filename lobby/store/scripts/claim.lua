@@ -1,7 +1,7 @@
 --@include turn_clock
 --@include lifecycle
--- A session whose holder is dead gets another one. Its turn clock stands as of when it was last held, until the world
--- stands again.
+-- Gives a session whose holder is dead to another holder. Its turn clock is stopped at the time when it was last held,
+-- until the world is restored.
 --
 -- KEYS 1 session, 2 lease of the old holder, 3 lease of the new one, 4 servers
 -- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url

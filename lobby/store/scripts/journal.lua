@@ -20,7 +20,7 @@ for i = 0, count - 1 do
     local entry = redis.call('XRANGE', journal_key, entry_id(i), entry_id(i))[1]
     if entry then
         if entry[2][2] ~= ARGV[6 + i] or known < i then
-            return refuse('journal_differs', 'another entry stands at ' .. entry_id(i))
+            return refuse('journal_differs', 'another entry is stored at ' .. entry_id(i))
         end
         known = known + 1
     end

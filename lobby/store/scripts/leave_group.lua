@@ -2,7 +2,7 @@
 -- entries wait to be claimed. Deletes the group too when its last live consumer leaves, if ARGV 4 says so.
 --
 -- KEYS 1 stream
--- ARGV 1 group, 2 consumer, or '' to delete dead consumers only, 3 idle time after which a consumer counts as dead [ms],
+-- ARGV 1 group, 2 consumer, or '' to delete dead consumers only, 3 idle time after which a consumer is dead [ms],
 --      4 '1' to delete the group with its last consumer
 -- Returns {OK, 1 the group is gone | 0, consumers deleted}
 if redis.call('EXISTS', KEYS[1]) == 0 then

@@ -1,8 +1,8 @@
 --@include session
 --@include turn_clock
--- What an operator does to a session that runs: pause it, let it go on, ask its holder to end it, which it may be asked
--- while it sets the world up. The holder reads it from the events, or finds it here when it has stood the world up; the
--- turn clock goes on when the holder does.
+-- An operator's command on a running session: pause, resume, or end. `end` is also accepted while the session starts.
+-- The holder reads the command from the events, or from the session's fields after it has restored the world. The turn
+-- clock continues when the holder does.
 --
 -- KEYS 1-12 the session (parts/session.lua)
 -- ARGV 1-3 the session, 4 pause | resume | end, 5 player id of the operator

@@ -1,10 +1,10 @@
 --@include session
 --@include fence
 --@include turn_clock
--- The world of a claimed session stands again: its turn clock goes on, and everyone is told. Once per claim.
+-- The world of a claimed session is restored: continues its turn clock and appends the event. Once per claim.
 --
--- When it is not exactly the world that it was, inputs of later ticks did not fit into it and are forgotten, and its
--- ticks from this one on may be published, though others were.
+-- If the recovery is not exact, inputs of later ticks did not fit and are deleted, and the ticks after this one may be
+-- published although other versions of them were.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 journal
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 1 if exact else 0, 9 ticks computed again, 10 inputs lost
@@ -24,7 +24,7 @@ local ends_at = start_turn(session_key, at)
 if ARGV[8] == '0' then
     local next_id = whole(tick + 1) .. '-0'
     if redis.call('XRANGE', journal_key, next_id, '+', 'COUNT', '1')[1] then
-        -- A stream never goes back: what is kept is written anew.
+        -- A stream never goes back: the kept entries are written again.
         local kept = redis.call('XRANGE', journal_key, '-', '(' .. next_id)
         redis.call('DEL', journal_key)
         for _, entry in ipairs(kept) do
@@ -39,9 +39,9 @@ local gap = whole(at - tonumber(about[2] or whole(at)))
 redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
     'recovered_exact', ARGV[8])
 redis.call('HINCRBY', session_key, 'recoveries', '1')
-local told = cjson.encode({exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),
+local data = cjson.encode({exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),
     inputs_lost = tonumber(ARGV[10]), gap_ms = tonumber(gap), turn_ends_at = tonumber(ends_at), holder = ARGV[4]})
--- Of the tick where the world stands, which the session may not have published yet.
-local v = append_event(session_key, events_key, wake, 'recovered', told, ARGV[7], ARGV[6])
+-- The event has the tick of the restored world, which may not be published yet.
+local v = append_event(session_key, events_key, wake, 'recovered', data, ARGV[7], ARGV[6])
 redis.call('HSET', session_key, 'recovered_v', whole(v))
 return {'OK', whole(v), ends_at, gap}

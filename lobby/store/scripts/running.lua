@@ -17,7 +17,8 @@ if about[1] ~= STATUS.STARTING then
     return refuse('fenced', 'the session is ' .. about[1])
 end
 local at = now_ms()
-redis.call('HSET', session_key, 'status', status_after(about[1], EVENT.RUNNING), 'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])
+redis.call('HSET', session_key, 'status', status_after(about[1], EVENT.RUNNING),
+    'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])
 redis.call('ZREM', waiting_key, token)
 redis.call('ZREM', deadlines_key, lobby_timer())
 redis.call('ZADD', running_key, whole(at), token)

@@ -4,7 +4,8 @@
 --
 -- KEYS 1 source stream, 2 sink stream, 3 run
 -- ARGV 1 group, 2 entry of the source, 3 field of the run: the sink's newest n, 4 n of this step, 5 entries that the
---      sink keeps, 6 life of the run's record [s], 7 name, 8 state before (JSON), 9 state after (JSON), 10 the spring (JSON): of the run's first step
+--      sink keeps, 6 life of the run's record [s], 7 name, 8 state before (JSON), 9 state after (JSON),
+--      10 the spring (JSON), stored at the run's first step
 -- Returns {OK, 1 written | 0 known already}
 local known = tonumber(redis.call('HGET', KEYS[3], ARGV[3]) or '-1')
 local n = tonumber(ARGV[4])

@@ -45,7 +45,8 @@ end
 -- Ends the session by an event that is legal in its status, appends the event and announces it. The caller has freed
 -- the players. Returns the v of the event.
 local function close_session(status, event, reason, at)
-    redis.call('HSET', session_key, 'status', status_after(status, event), 'reason', reason, 'ended_at', whole(at), 'turn_ends_at', '0')
+    redis.call('HSET', session_key, 'status', status_after(status, event), 'reason', reason,
+        'ended_at', whole(at), 'turn_ends_at', '0')
     redis.call('ZREM', waiting_key, token)
     redis.call('ZREM', open_key, token)
     redis.call('ZREM', running_key, token)

@@ -1,7 +1,7 @@
 --@include clock
 --@include lifecycle
--- The turn clock of a session. While it runs, turn_ends_at says when the turn ends; while it stands (the session is
--- paused, or nobody has stood its world up yet) turn_left_ms says what is left of it.
+-- The turn clock of a session. While it runs, turn_ends_at says when the turn ends; while it is stopped (the
+-- session is paused, or its world is not restored yet) turn_left_ms is the remaining time.
 
 -- A turn of so many ms begins at a time [ms]. Returns when it ends.
 local function begin_turn(session_key, at, length_ms)
