@@ -371,7 +371,7 @@ def test_every_close_code_has_its_next_step() -> None:
         ("store_unavailable", 503, StoreError),
     ],
 )
-def test_errors_are_told_by_code_then_by_status(code: str, status: int | None, kind: type) -> None:
+def test_errors_are_chosen_by_code_then_by_status(code: str, status: int | None, kind: type) -> None:
     error = error_of(code, "a sentence", status=status)
     assert type(error) is kind
     assert (error.reason, str(error)) == (code, "a sentence")
