@@ -182,6 +182,7 @@ export interface Resync {
   t: "resync";
 }
 
+/** One seat of a session: who has it, the body, and whether the player is ready and connected. */
 export interface SeatView {
   seat: number;
   player: string;
