@@ -167,14 +167,12 @@ class Commands:
         """Submit an input to the session, local or remote. The reply follows when it is journaled."""
         session = sender.who.session
         # Without a local run the relay finds the holder, which may be this server in a moment.
-        run = self._holder.runs.get(session)
-        if run is not None:
-            submit = run.accept_input
-        else:
-            submit = self._relays.remote(self._audiences.get(session, sender.who.v)).submit
+        run = self._holder.runs.get(session) or self._relays.remote(
+            self._audiences.get(session, sender.who.v)
+        )
         answer = partial(self._reply_to_input, sender, replies, message)
         try:
-            submit(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
+            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
         except LobbyError as error:
             answer(error)
 

@@ -64,7 +64,7 @@ class RemoteRun:
         self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
-    def submit(
+    def accept_input(
         self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
     ) -> None:
         """Send an input to the holder; ``answer`` gets the tick or error. Raises Conflict if the session is over."""

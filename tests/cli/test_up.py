@@ -199,7 +199,13 @@ def test_what_dies_is_restarted_and_play_goes_on(tmp_path: Path, victim: str) ->
         running.until(f"{name} ended unexpectedly.*; restarting it in 0.5 s")
         seen = len(running.lines)
         running.until_after(seen, " beat | drew")
-        assert len(processes_of(tmp_path, victim)) == 1 and pid not in processes_of(tmp_path, victim)
+        wait = threading.Event()
+        for _ in range(600):  # a duel may end before the delay has passed
+            again = processes_of(tmp_path, victim)
+            if len(again) == 1:
+                break
+            wait.wait(0.1)
+        assert len(again) == 1 and pid not in again
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0
     assert family(tmp_path) == set()

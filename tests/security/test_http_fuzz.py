@@ -104,11 +104,11 @@ async def test_the_openapi_document_matches_the_server(site: Stack) -> None:
         described: dict[str, Any] = (await http.get("/openapi.json")).json()
         assert described["openapi"].startswith("3.1")
         assert set(described["components"]["schemas"]) >= {
-            "Login",
-            "Find",
-            "Open",
-            "Join",
-            "Session",
+            "LoginRequest",
+            "FindRequest",
+            "OpenRequest",
+            "JoinRequest",
+            "SessionRequest",
             "Problem",
         }
         for path, operations in described["paths"].items():

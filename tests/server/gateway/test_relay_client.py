@@ -224,7 +224,7 @@ async def test_waiting_inputs_reach_a_run_on_this_server_in_order() -> None:
     answers: list[Any] = []
     remote = RemoteRun("k7qm2xpv", local, local)
     for command in range(1, 5):
-        remote.submit(0, command, "move", {}, 0.0, answers.append)
+        remote.accept_input(0, command, "move", {}, 0.0, answers.append)
     async with asyncio.timeout(5):
         while len(local.asked) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
