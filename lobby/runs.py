@@ -243,9 +243,7 @@ class Runs:
         """
         left = "" if left_ms is None else str(max(0, left_ms))
         args: list[Argument] = [fence.server, fence.nonce, fence.epoch, left]
-        reply = await self._store.run(
-            "start_clock", [self._keys.session(fence.session), self._keys.servers], args
-        )
+        reply = await self._store.run("start_clock", [self._keys.session(fence.session)], args)
         return TurnClock(int(reply[1]), int(reply[2]))
 
     async def now_ms(self) -> int:

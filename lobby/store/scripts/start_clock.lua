@@ -1,9 +1,8 @@
 --@include fence
 --@include turn_clock
--- The holder continues: the turn clock does too, unless the session is paused. This counts as a renewal of the server,
--- so that a later claim does not add the time before this call to the turn.
+-- The holder continues: the turn clock does too, unless the session is paused.
 --
--- KEYS 1 session, 2 servers
+-- KEYS 1 session
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 what the holder knows to be left of the turn [ms], or '' if it does not
 -- Returns {OK, turn_ends_at, the time now} | ERR fenced
 local session_key = KEYS[1]
@@ -15,5 +14,4 @@ if ARGV[4] ~= '' then
     redis.call('HSET', session_key, 'turn_left_ms', ARGV[4])
 end
 local at = now_ms()
-redis.call('ZADD', KEYS[2], whole(at), ARGV[1] .. ':' .. ARGV[2])
 return {'OK', start_turn(session_key, at), whole(at)}
