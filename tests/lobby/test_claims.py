@@ -175,6 +175,8 @@ async def test_a_pause_without_a_holder_takes_no_time(world: World) -> None:
     await begun_turn(world, fence)
     clock = await world.runs.start_clock(fence, 10_000)
     await last_held(world, HOLDER, clock.now - 5_000)
+    began_at = str(clock.now - 5_000)  # a server renews its lease after it has started a clock
+    await world.store.call("HSET", world.store.keys.session(fence.session), "turn_clock_at", began_at)
     await operate(world, fence.session, "pause")
     await operate(world, fence.session, "resume")
     await world.register(OTHER)
@@ -182,6 +184,18 @@ async def test_a_pause_without_a_holder_takes_no_time(world: World) -> None:
     recovered = await Claims(world.store).recovered(fence, 1, exact=True, ticks_again=0)
     left = recovered.turn_ends_at - await world.store.now_ms()
     assert 14_000 <= left <= 15_000
+
+
+async def test_a_holder_that_dies_before_its_first_renewal_gives_no_time_back(world: World) -> None:
+    """The clock counts from when it last began to run, however old the holder's last renewal is."""
+    fence, _ = await world.running()
+    await begun_turn(world, fence)
+    await last_held(world, HOLDER, await world.store.now_ms() - 60_000)
+    await world.runs.start_clock(fence, 10_000)
+    await world.register(OTHER)
+    fence = await take_over(world, fence.session, OTHER)
+    recovered = await Claims(world.store).recovered(fence, 1, exact=True, ticks_again=0)
+    assert 9_000 <= recovered.turn_ends_at - await world.store.now_ms() <= 10_000
 
 
 async def test_a_turn_that_begins_during_a_pause_has_all_its_time(world: World) -> None:

@@ -106,7 +106,8 @@ class TurnClock(RuleBasedStateMachine):
         self.run(self.shift(strides * STRIDE_MS))
 
     async def shift(self, by_ms: int) -> None:
-        await self.store.call("HINCRBY", self.key, "turn_ends_at", -by_ms)
+        for field in ("turn_ends_at", "turn_clock_at"):
+            await self.store.call("HINCRBY", self.key, field, -by_ms)
         servers = self.store.keys.servers
         for member in await self.store.call("ZRANGE", servers, 0, -1):
             await self.store.call("ZINCRBY", servers, -by_ms, member)
@@ -202,18 +203,22 @@ class TurnClock(RuleBasedStateMachine):
     def the_store_has_the_remaining_time(self) -> None:
         if not hasattr(self, "rest_ms"):
             return
-        left, ends_at = self.run(self.store.call("HMGET", self.key, "turn_left_ms", "turn_ends_at"))
+        left, ends_at, began_at = self.run(
+            self.store.call("HMGET", self.key, "turn_left_ms", "turn_ends_at", "turn_clock_at")
+        )
         now = self.run(self.store.now_ms())
         if self.runs:
             assert left is None, "the clock is stopped without a pause"
             rest = int(ends_at) - now
-        elif self.holder.alive and self.going:
-            rest = int(left)
+        elif (self.holder.alive and self.going) or self.holder.fence is None:
+            rest = int(
+                left
+            )  # stopped by a pause, or by the claim of a holder that has not restored the session
         else:  # the values that a claim would read
             last = float(
                 self.run(self.store.call("ZSCORE", self.store.keys.servers, self.member(self.holder)))
             )
-            rest = max(int(left or 0), int(ends_at) - int(last))
+            rest = max(int(left or 0), int(ends_at) - max(int(last), int(began_at)))
         assert abs(max(0, rest) - self.rest_ms) < STRIDE_MS / 2, (rest / STRIDE_MS, self.rest_ms / STRIDE_MS)
 
 

@@ -38,6 +38,7 @@ end
 local gap = whole(at - tonumber(about[2] or whole(at)))
 redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
     'recovered_exact', ARGV[8])
+redis.call('HDEL', session_key, 'unheld_at')
 redis.call('HINCRBY', session_key, 'recoveries', '1')
 local data = cjson.encode({exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),
     inputs_lost = tonumber(ARGV[10]), gap_ms = tonumber(gap), turn_ends_at = tonumber(ends_at), holder = ARGV[4]})

@@ -19,6 +19,7 @@ end
 local at = now_ms()
 redis.call('HSET', session_key, 'status', status_after(about[1], EVENT.RUNNING),
     'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])
+redis.call('HDEL', session_key, 'unheld_at')
 redis.call('ZREM', waiting_key, token)
 redis.call('ZREM', deadlines_key, lobby_timer())
 redis.call('ZADD', running_key, whole(at), token)

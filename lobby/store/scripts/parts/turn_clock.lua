@@ -1,12 +1,13 @@
 --@include clock
 --@include lifecycle
 -- The turn clock of a session. While it runs, turn_ends_at says when the turn ends; while it is stopped (the
--- session is paused, or its world is not restored yet) turn_left_ms is the remaining time.
+-- session is paused, or its world is not restored yet) turn_left_ms is the remaining time. turn_clock_at is the time at
+-- which the clock last began to run.
 
 -- A turn of so many ms begins at a time [ms]. Returns when it ends.
 local function begin_turn(session_key, at, length_ms)
     local ends_at = at + tonumber(length_ms)
-    redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at))
+    redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at), 'turn_clock_at', whole(at))
     if redis.call('HGET', session_key, 'status') == STATUS.PAUSED then
         redis.call('HSET', session_key, 'turn_left_ms', length_ms)
     else
@@ -15,13 +16,13 @@ local function begin_turn(session_key, at, length_ms)
     return ends_at
 end
 
--- Stops it as of a time [ms]. Of two reasons to stand the earlier one counts.
+-- Stops it as of a time [ms], but not before it last began to run. Of two reasons to stop the earlier one counts.
 local function stop_turn(session_key, at)
-    local clock = redis.call('HMGET', session_key, 'turn_ends_at', 'turn_left_ms')
+    local clock = redis.call('HMGET', session_key, 'turn_ends_at', 'turn_left_ms', 'turn_clock_at')
     if not clock[1] or clock[1] == '0' then
         return
     end
-    local left = tonumber(clock[1]) - at
+    local left = tonumber(clock[1]) - math.max(at, tonumber(clock[3] or at))
     if left < 0 then
         left = 0
     end
@@ -30,15 +31,15 @@ local function stop_turn(session_key, at)
     end
 end
 
--- Lets it go on from a time [ms], unless the session is paused. Returns turn_ends_at, '0' without a turn; of a session
--- that is paused: what it would be if it went on now.
+-- Continues it from a time [ms], unless the session is paused. Returns turn_ends_at, '0' without a turn; of a paused
+-- session: the value that it would have if it continued now.
 local function start_turn(session_key, at)
     local clock = redis.call('HMGET', session_key, 'status', 'turn_ends_at', 'turn_left_ms')
     if not clock[3] then
         return clock[2] or '0'
     end
     local ends_at = whole(at + tonumber(clock[3]))
-    redis.call('HSET', session_key, 'turn_ends_at', ends_at)
+    redis.call('HSET', session_key, 'turn_ends_at', ends_at, 'turn_clock_at', whole(at))
     if clock[1] ~= STATUS.PAUSED then
         redis.call('HDEL', session_key, 'turn_left_ms')
     end
