@@ -164,6 +164,7 @@ _TABLE = (
     _internal("store_too_old", StoreError, "The store's version is too old."),
     _internal("no_store", StoreError, "No store is configured, and none can be started."),
     _internal("folder_in_use", StoreError, "Another process uses the embedded store's folder."),
+    _internal("store_kind_missing", StoreError, "The store that wrote the embedded store's data is not installed."),
     _internal("port_in_use", StoreError, "The embedded store's port is in use."),
     _internal("bad_address", StoreError, "REDIS_URL is not an address of a store."),
     _internal("bad_control", Refused, "A control of the solver is not valid; a fault of the mode."),
