@@ -1,10 +1,10 @@
 --@include lifecycle
--- A session that no index knows: back on the index of its status; or, when only parts of it are left, an end of
--- life for them.
+-- Repairs a session that is on no index: adds it to the index of its status. If its hash is gone, sets an expiry on the
+-- keys that are left.
 --
 -- KEYS 1 session, 2 waiting index, 3 running index, 4 ended index, 5.. keys found under its token
--- ARGV 1 session token, 2 life of its parts [ms]
--- Returns {OK, indexed | expiring | known}: nothing to do
+-- ARGV 1 session token, 2 expiry of the keys that are left [ms]
+-- Returns {OK, indexed | expiring | known}; known: nothing was changed
 local session_key, waiting_key, running_key, ended_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local token = ARGV[1]
 if redis.call('ZSCORE', waiting_key, token) or redis.call('ZSCORE', running_key, token)

@@ -1,10 +1,10 @@
 --@include lifecycle
--- Gives the players of an ended session their experience and ratings, once.
+-- Adds the experience and writes the new ratings of the players of an ended session, once.
 --
 -- KEYS 1 session, 2 leaderboard of its mode, 3.. player of each
--- ARGV 1 mode, then for each player: player, rating mu and sigma that were read ('' for none), the new ones,
---      leaderboard value or '' where it is not rated, experience, 1 if it won else 0
--- Returns {OK, 1} | {OK, 0}: was done before, or nothing to do | {RETRY}: a rating is another by now
+-- ARGV 1 mode, then for each player: player; mu and sigma of the rating as they were read ('' for none); the new mu and
+--      sigma; leaderboard value, or '' for a player who is not rated; experience; 1 if the player won, else 0
+-- Returns {OK, 1} | {OK, 0}: already done, or nothing to do | {RETRY}: a rating has changed since it was read
 local session_key, leaderboard_key = KEYS[1], KEYS[2]
 local about = redis.call('HMGET', session_key, 'status', 'awarded')
 if about[1] ~= STATUS.ENDED or about[2] then

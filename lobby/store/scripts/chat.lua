@@ -4,7 +4,7 @@
 --
 -- KEYS 1 session, 2 session events, 3 session player
 -- ARGV 1 wake channel, 2 player, 3 command id, 4 text
--- Returns {OK, 1} | {OK, 0}: a repetition | ERR not_found, not_member, ended
+-- Returns {OK, 1} | {OK, 0}: the command id was used before | ERR not_found, not_member, ended
 local session_key, events_key, member_key = KEYS[1], KEYS[2], KEYS[3]
 local about = redis.call('HMGET', session_key, 'status', 'tick', 'epoch')
 local status = about[1]

@@ -1,9 +1,9 @@
 --@include fence
--- Keeps the exact state of a tick with the offset of the journal that it includes. An older one changes nothing.
+-- Stores the exact state of a tick. A checkpoint that is older than the stored one changes nothing.
 --
 -- KEYS 1 session, 2 checkpoint
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 tick, 5 data (bytes), 6 offset: id of the last journal entry that it includes,
---      7.. name, value of further fields of the session
+--      7.. further fields of the session: name, value, name, value, ...
 -- Returns {OK, 1} | {OK, 0}: a newer one is stored | ERR fenced
 local session_key, checkpoint_key = KEYS[1], KEYS[2]
 local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], HELD)

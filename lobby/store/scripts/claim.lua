@@ -1,11 +1,11 @@
 --@include turn_clock
 --@include lifecycle
--- Gives a session whose holder is dead to another holder. Its turn clock is stopped at the time when it was last held,
--- until the world is restored.
+-- Assigns a session whose holder is dead to a new holder. The turn clock stops as of the last renewal of the old
+-- holder's lease, and continues when the world is restored.
 --
 -- KEYS 1 session, 2 lease of the old holder, 3 lease of the new one, 4 servers
 -- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url
--- Returns {OK, 1} | {OK, 0}: it is over, was claimed by another, or the old holder lives
+-- Returns {OK, 1} | {OK, 0}: the session is over, another server claimed it, or the old holder is alive
 --      | ERR fenced: the new holder has no lease
 local session_key, old_lease, new_lease, servers_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if redis.call('HGET', new_lease, 'nonce') ~= ARGV[4] then

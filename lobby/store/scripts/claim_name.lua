@@ -1,9 +1,9 @@
 --@include clock
--- Gives a name to a new player, or to a guest that becomes a registered player, and logs it in.
+-- Registers a name for a new player, or for a guest that becomes a registered player, and logs the player in.
 --
 -- KEYS 1 players by name, 2 player, 3 login
--- ARGV 1 name as it is compared, 2 player, 3 shown name, 4 kind, 5 skill, 6 hash of the secret, 7 life of the login
---      [s], 8 1 if the player is a guest that exists, else 0
+-- ARGV 1 normalised name, which is unique, 2 player, 3 shown name, 4 kind, 5 skill, 6 hash of the secret,
+--      7 lifetime of the login [s], 8 1 for an existing guest, 0 for a new player
 -- Returns {OK} | ERR name_taken, not_guest, token_taken
 local names_key, player_key, login_key = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HEXISTS', names_key, ARGV[1]) == 1 then

@@ -1,13 +1,13 @@
 --@include seating
 --@include lifecycle
--- A connection takes up a place, by a ticket (used once) or by a resume token (which rotates). The session starts
--- here if everyone else was ready. After the end it only answers.
+-- Connects a player to its seat, or an observer, with a ticket (valid once) or a resume token (replaced at each use).
+-- Starts the session if it waited for this member only. After the end of the session only the ticket is used up.
 --
--- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket (by a ticket only)
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket (not with a resume token)
 -- ARGV 1-3 the session, 4 player, 5 'ticket' or the hash of the resume token, 6 connection, 7 hash of the next
 --      resume token, 8 server
 -- Returns {OK, role, seat or '', name, kind, v, status, epoch, tick, replaced connection or '', last id, holder,
---      its url, 1 if the next resume token counts from now on else 0}
+--      its url, 1 if the next resume token is valid from now on, else 0}
 --      | ERR not_found, ticket_refused, resume_refused, not_member
 local player_key, member_key = KEYS[13], KEYS[14]
 local player, resume = ARGV[4], ARGV[5]

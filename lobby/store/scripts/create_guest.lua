@@ -1,8 +1,8 @@
 --@include clock
--- Makes a player without a name of its own, and logs it in. It is forgotten when it is not used for a while.
+-- Creates a guest, a player without a registered name, and logs it in. The guest expires with its login.
 --
 -- KEYS 1 player, 2 login
--- ARGV 1 player, 2 shown name, 3 kind, 4 skill, 5 life of the login [s]
+-- ARGV 1 player, 2 shown name, 3 kind, 4 skill, 5 lifetime of the login [s]
 -- Returns {OK} | ERR token_taken
 local player_key, login_key = KEYS[1], KEYS[2]
 if redis.call('EXISTS', player_key) == 1 then

@@ -1,9 +1,10 @@
 --@include seating
 --@include lifecycle
--- A connection is gone. Does nothing if the seat has a newer one. In a waiting lobby the seat is kept for a while.
+-- Records that a connection is closed, unless the seat has a newer one. In a waiting lobby the seat is kept for the
+-- grace time.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 session player
--- ARGV 1-3 the session, 4 player, 5 connection, 6 grace [ms]
+-- ARGV 1-3 the session, 4 player, 5 connection, 6 grace time [ms]
 -- Returns {OK, 1} | {OK, 0}: nothing to do
 local member_key = KEYS[13]
 local player = ARGV[4]

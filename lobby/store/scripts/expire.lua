@@ -1,10 +1,11 @@
 --@include session
 --@include lifecycle
--- Sets the end of life of every key of a session that is over, and cleans the indexes. Repeating it changes nothing.
+-- Sets an expiry on every key of a session that is over, and leaves it on the index of ended sessions only. A repeated
+-- call changes nothing.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13.. every key that it may own
--- ARGV 1-3 the session, 4 life after its end [ms], 5.. players of the members
--- Returns {OK, 1} | {OK, 0}: it is gone, or not over | {RETRY}: other members than those
+-- ARGV 1-3 the session, 4 time from its end to the expiry [ms], 5.. player ids of the members
+-- Returns {OK, 1} | {OK, 0}: it does not exist, or is not over | {RETRY}: the members are not those of ARGV
 local about = redis.call('HMGET', session_key, 'status', 'ended_at')
 local status = about[1]
 if not ENDED[status] then

@@ -1,9 +1,9 @@
 --@include session
--- A run whose holder is gone for good ends as failed. For the sweep.
+-- Ends a run as failed because its holder is dead and no other server claims it. Called by the sweep.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 lease of the holder, 14.. player of each member
--- ARGV 1-3 the session, 4 holder, 5 its nonce, 6 reason, 7.. players of the members
--- Returns {OK, 1} | {OK, 0}: it is over, or somebody holds it | {RETRY}: other members than those
+-- ARGV 1-3 the session, 4 holder, 5 its nonce, 6 reason, 7.. player ids of the members
+-- Returns {OK, 1} | {OK, 0}: it is over, or a live server holds it | {RETRY}: the members are not those of ARGV
 local lease_key = KEYS[13]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
 if not status_after(about[1], EVENT.FAILED)

@@ -1,11 +1,12 @@
 --@include session
 --@include publishing
--- The holder ends a run: last events, result, every player freed. A repetition by the same claim changes nothing.
+-- The holder ends a run: publishes the last events, stores the result and frees every player. A repeated call by the
+-- same claim changes nothing.
 --
 -- KEYS 1-12 the session (parts/session.lua), then session player of each member, then player of each member
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 event ended|failed, 9 reason, 10 result (JSON) or '',
---      11 count of members, then the members, then as publish_tick
--- Returns {OK, first v, last v, 0} | the same with 1: it was ended before | {RETRY}: other members than those
+--      11 count of members, then the members, then the arguments of publish_tick (parts/publishing.lua)
+-- Returns {OK, first v, last v, 0} | the same with 1: it had already ended | {RETRY}: the members are not those of ARGV
 --      | ERR fenced
 local event, count = ARGV[8], tonumber(ARGV[11])
 local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], nil)

@@ -1,9 +1,9 @@
 --@include clock
--- Takes a session whose keys are gone off the indexes, and says so in the lifecycle stream, once.
+-- Removes a session whose keys have expired from the indexes, and appends `expired` to the lifecycle stream, once.
 --
 -- KEYS 1 session, 2 ended index, 3 waiting index, 4 running index, 5 deadlines, 6 lifecycle
 -- ARGV 1 session token, 2 lifecycle channel
--- Returns {OK, 1} | {OK, 0}: it is there, or was forgotten before
+-- Returns {OK, 1} | {OK, 0}: it still exists, or is on no index
 local session_key, ended_key, waiting_key, running_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local deadlines_key, lifecycle_key = KEYS[5], KEYS[6]
 if redis.call('EXISTS', session_key) == 1 then

@@ -1,6 +1,6 @@
 --@include fence
 --@include turn_clock
--- The holder gives a running session to another server: its fences are void from here on.
+-- The holder hands a running session over to another server. From then on, writes with the old fence are refused.
 --
 -- KEYS 1 session, 2 lease of the new holder, 3 lifecycle (its channel has the same name)
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 new holder, 5 its nonce, 6 its url, 7 session token

@@ -1,8 +1,8 @@
--- Takes or renews a plain lease: one holder at a time, none after its time.
+-- Takes, renews or gives up a lease that is one string. It has one holder at a time and expires unless it is renewed.
 --
 -- KEYS 1 lease
--- ARGV 1 holder, 2 time [ms]; 0: give it up
--- Returns {OK, 1 held | 0 another holds it}
+-- ARGV 1 holder, 2 lifetime of the lease [ms], or 0 to give it up
+-- Returns {OK, 1}: the caller holds it | {OK, 0}: another holder has it, or it was given up
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
     return {'OK', '0'}

@@ -1,6 +1,6 @@
 --@include fence
--- Writes the inputs of one tick before they act. A repetition of the same inputs is a success; others in their
--- place are refused, and nothing is written.
+-- Writes the inputs of one tick before they are applied. Writing the same inputs again succeeds. If the journal has
+-- other inputs under the same ids, the call is refused and nothing is written.
 --
 -- KEYS 1 session, 2 journal
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 tick, 5 number of the first entry, 6.. entries

@@ -1,15 +1,15 @@
--- Deletes a consumer of a stream's group, and the consumers that are dead, unless they have entries pending: those
--- entries wait to be claimed. Deletes the group too when its last live consumer leaves, if ARGV 4 says so.
+-- Deletes a consumer of a stream's group, and the consumers that are dead. A consumer with pending entries is kept, so
+-- that the entries can be claimed. If ARGV 4 is '1', the group is deleted when its last live consumer leaves.
 --
 -- KEYS 1 stream
 -- ARGV 1 group, 2 consumer, or '' to delete dead consumers only, 3 idle time after which a consumer is dead [ms],
 --      4 '1' to delete the group with its last consumer
--- Returns {OK, 1 the group is gone | 0, consumers deleted}
+-- Returns {OK, 1 if there is no group now else 0, consumers deleted}
 if redis.call('EXISTS', KEYS[1]) == 0 then
     return {'OK', '1', '0'}
 end
 
--- A reply of XINFO as a table: a flat list of names and values, or a map already.
+-- Returns a row of an XINFO reply as a table. The reply is a flat list of names and values, or a map already.
 local function fields(row)
     if row[1] == nil then
         return row

@@ -1,8 +1,8 @@
 --@include seating
--- Gives a ticket to one who only watches.
+-- Issues a ticket for an observer.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 ticket
--- ARGV 1-3 the session, 4 player, 5 ticket [ms]
+-- ARGV 1-3 the session, 4 player, 5 lifetime of the ticket [ms]
 -- Returns {OK, holder, its nonce, its url} | ERR not_found
 local ticket_key = KEYS[13]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'holder_url')

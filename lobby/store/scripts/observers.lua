@@ -1,8 +1,10 @@
 --@include clock
--- Who only watches a session: a list with a life, renewed by the servers whose sockets they are. Tells when it changes.
+-- Updates the list of a session's observers. Each server renews the entries of its own observers; entries that are not
+-- renewed expire. Publishes a hint when the list changes.
 --
 -- KEYS 1 session, 2 its observers
--- ARGV 1 wake channel, 2 life [ms], 3 count of those who watch here, each of them, then each who went
+-- ARGV 1 wake channel, 2 lifetime of an entry [ms], 3 count of the observers on this server, then these observers, then
+--      those that have left
 -- Returns {OK, 1 if the list changed else 0} | ERR not_found
 local session_key, observers_key = KEYS[1], KEYS[2]
 local life, here = tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,10 +1,10 @@
 --@include seating
--- Opens a lobby and seats its host. For find: only while no other lobby of its mode and size is open.
+-- Opens a lobby and seats its host. For `find`: only if no other lobby of its mode and size is open.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 scene, 8 params (JSON), 9 private 0|1, 10 holder, 11 its nonce,
---      12 its url, 13 timeout [ms], 14 body or '', 15 wishes (JSON list), 16 ready 0|1, 17 ticket and
---      reservation [ms], 18 only if none is open 0|1
+--      12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON list), 16 ready 0|1,
+--      17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1
 -- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
 local player = ARGV[4]

@@ -6,7 +6,7 @@
 --
 -- KEYS 1-12 the session (parts/session.lua)
 -- ARGV 1-3 the session, 4 pause | resume | end, 5 player id of the operator
--- Returns {OK, 1} | {OK, 0}: it is so already | ERR not_found, not_running
+-- Returns {OK, 1} | {OK, 0}: already in effect | ERR not_found, not_running
 local status = redis.call('HGET', session_key, 'status')
 if not status then
     return refuse('not_found', 'no such session')

@@ -1,10 +1,12 @@
 --@include publishing
 --@include turn_clock
--- Makes a tick public, once: its events, its fields, its players' standing, its turn's end.
+-- Publishes a tick, once: appends its events, and writes the fields of the session and its players and the end of the
+-- turn.
 --
 -- KEYS 1 session, 2 session events, 3.. session player of each whose fields change
--- ARGV 1 wake channel, 2 server, 3 nonce, 4 epoch, 5 tick, 6 time that the turn has [ms] or '', 7.. as publish_tick
--- Returns {OK, first v, last v, turn_ends_at, 0} | the same with 1: that tick was published before, nothing changed
+-- ARGV 1 wake channel, 2 server, 3 nonce, 4 epoch, 5 tick, 6 length [ms] of the turn that begins here or '',
+--      7.. the arguments of publish_tick (parts/publishing.lua)
+-- Returns {OK, first v, last v, turn_ends_at, 0} | the same with 1: the tick was published before, nothing changed
 --      | ERR fenced
 local session_key, events_key = KEYS[1], KEYS[2]
 local refusal = check_fence(session_key, ARGV[2], ARGV[3], ARGV[4], LIVE)

@@ -1,14 +1,15 @@
 --@include session
 --@include fence
 --@include turn_clock
--- The world of a claimed session is restored: continues its turn clock and appends the event. Once per claim.
+-- The holder has restored the world of a claimed session: continues the turn clock and appends the event `recovered`,
+-- once per claim.
 --
--- If the recovery is not exact, inputs of later ticks did not fit and are deleted, and the ticks after this one may be
--- published although other versions of them were.
+-- If the recovery is not exact, the journaled inputs of later ticks do not fit the restored world and are deleted.
+-- Ticks after this one may then be published a second time, because their events may differ.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 journal
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 1 if exact else 0, 9 ticks computed again, 10 inputs lost
--- Returns {OK, v of the event, turn_ends_at, ms since it was last held} | ERR fenced
+-- Returns {OK, v of the event, turn_ends_at, ms without a holder} | ERR fenced
 local journal_key, tick = KEYS[13], tonumber(ARGV[7])
 local refusal = check_fence(session_key, ARGV[4], ARGV[5], ARGV[6], LIVE)
 if refusal then
@@ -24,7 +25,7 @@ local ends_at = start_turn(session_key, at)
 if ARGV[8] == '0' then
     local next_id = whole(tick + 1) .. '-0'
     if redis.call('XRANGE', journal_key, next_id, '+', 'COUNT', '1')[1] then
-        -- A stream never goes back: the kept entries are written again.
+        -- A stream refuses ids below its newest one, so the kept entries are written to a new stream.
         local kept = redis.call('XRANGE', journal_key, '-', '(' .. next_id)
         redis.call('DEL', journal_key)
         for _, entry in ipairs(kept) do

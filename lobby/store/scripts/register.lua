@@ -1,11 +1,11 @@
 --@include clock
--- A server takes its lease. When the same boot takes it again, after a silence, its last renewal is left for one more
--- period: until then its runs say what their turn clocks had left.
+-- A server takes its lease. If the same boot takes it again after it expired, the stored time of the last renewal stays
+-- until the next renewal, so that the runs of this server can first store the remaining time of their turns.
 --
--- KEYS 1 lease of the server, 2 servers: "server:nonce" -> last renewal, which says since when a boot holds nothing
--- ARGV 1 server, 2 nonce of this boot, 3 url, 4 physics id, 5 life of the lease [ms],
+-- KEYS 1 lease of the server, 2 servers: "server:nonce" -> last renewal; a claim stops the turn clock as of this time
+-- ARGV 1 server, 2 nonce of this boot, 3 url, 4 physics id, 5 lifetime of the lease [ms],
 --      6 url for other servers
--- Returns {OK} | ERR server_id_taken: another boot holds that name
+-- Returns {OK} | ERR server_id_taken: another boot has this server id
 local lease_key, servers_key = KEYS[1], KEYS[2]
 local nonce = redis.call('HGET', lease_key, 'nonce')
 if nonce and nonce ~= ARGV[2] then

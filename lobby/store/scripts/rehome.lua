@@ -1,9 +1,9 @@
 --@include lifecycle
--- A waiting lobby whose holder is gone gets another one.
+-- Assigns a waiting lobby whose holder is dead to another holder.
 --
 -- KEYS 1 session, 2 lease of the old holder
 -- ARGV 1 old holder, 2 its nonce, 3 new holder, 4 its nonce, 5 its url
--- Returns {OK, 1} | {OK, 0}: it waits no longer, was rehomed by another, or the old holder lives
+-- Returns {OK, 1} | {OK, 0}: it no longer waits, another server took it, or the old holder is alive
 local session_key, lease_key = KEYS[1], KEYS[2]
 local about = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce')
 if not WAITING[about[1]] or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] then

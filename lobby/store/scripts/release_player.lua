@@ -1,9 +1,9 @@
 --@include lifecycle
--- Unbinds a player from a session that is over, gone or no longer has it.
+-- Unbinds a player from a session that is over, does not exist or does not have the player as a member.
 --
 -- KEYS 1 player, 2 session, 3 session players, 4 session player
 -- ARGV 1 session token, 2 player
--- Returns {OK, 1}: unbound | {OK, 0}: it is a member, or bound elsewhere
+-- Returns {OK, 1}: unbound | {OK, 0}: the player is a member, or bound to another session
 local player_key, session_key, players_key, member_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 if redis.call('HGET', player_key, 'session') ~= ARGV[1] then
     return {'OK', '0'}

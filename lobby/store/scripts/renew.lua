@@ -2,7 +2,7 @@
 -- A server renews its lease, if it still has it.
 --
 -- KEYS 1 lease of the server, 2 servers
--- ARGV 1 server, 2 nonce, 3 life of the lease [ms], 4 sessions that it runs
+-- ARGV 1 server, 2 nonce, 3 lifetime of the lease [ms], 4 number of sessions that it runs
 -- Returns {OK, 1} | {OK, 0}: the lease is lost
 local lease_key, servers_key = KEYS[1], KEYS[2]
 if redis.call('HGET', lease_key, 'nonce') ~= ARGV[2] then

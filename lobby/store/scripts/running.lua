@@ -1,6 +1,7 @@
 --@include session
 --@include fence
--- The holder has set the world up: starting -> running. A repetition by the same claim changes nothing.
+-- The holder has built the world: the status changes from starting to running. A repeated call by the same claim
+-- changes nothing.
 --
 -- KEYS 1-12 the session (parts/session.lua)
 -- ARGV 1-3 the session, 4 server, 5 nonce, 6 epoch, 7 tick, 8 specification (bytes)

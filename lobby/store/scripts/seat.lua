@@ -1,12 +1,14 @@
 --@include seating
--- Seats a player in one lobby, or renews the ticket of a member. A lobby that cannot be joined is de-indexed.
+-- Seats a player in one lobby, or renews the ticket of a member. A lobby that cannot be joined is removed from
+-- the index of open lobbies.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket
--- ARGV 1-3 the session, 4 player, 5 body or '', 6 wishes (JSON list), 7 ready 0|1, 8 ticket and reservation [ms],
---      9 only if it is the oldest open lobby of its mode and size 0|1
--- Returns {OK, seat, holder, its nonce, its url, oldest} | {OTHER, oldest}: it is not; nothing changed
---      | {FULL} | {GONE}: no lobby there | ERR unknown_player, in_session, left, ended
---      oldest: token of the lobby that the next one to come should try, '' if none is open
+-- ARGV 1-3 the session, 4 player, 5 body or '', 6 bodies in order of preference (JSON list), 7 ready 0|1,
+--      8 lifetime of the ticket and the reservation [ms],
+--      9 only if this is the oldest open lobby of its mode and size 0|1
+-- Returns {OK, seat, holder, its nonce, its url, oldest} | {OTHER, oldest}: another lobby is older, nothing changed
+--      | {FULL} | {GONE}: there is no such lobby, or its time is up | ERR unknown_player, in_session, left, ended
+--      oldest: token of the lobby that is now the oldest open one, '' if none is open
 local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
 local player = ARGV[4]
 

@@ -1,8 +1,8 @@
--- Makes a catalogue hold exactly what is given, in one step: nobody ever reads an empty or half a catalogue.
+-- Replaces the contents of the catalogue in one step, so that no reader sees an empty or incomplete catalogue.
 --
 -- KEYS 1.. one hash per kind
 -- ARGV for each kind: its name, the count of its entries, then id, document (JSON) of each
--- Returns {OK, kind, added | changed | removed, id, ...}: what is another than before
+-- Returns {OK, kind, added | changed | removed, id, ...}: the differences from before
 local reply = {'OK'}
 local function tell(kind, change, id)
     reply[#reply + 1] = kind

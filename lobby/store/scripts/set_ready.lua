@@ -1,6 +1,6 @@
 --@include member
 --@include seating
--- A member says whether it is ready. The session starts when no other member is awaited.
+-- Sets whether a member is ready. Starts the session if all seats are taken and all members are connected and ready.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 session player
 -- ARGV 1-3 the session, 4 player, 5 ready 0|1

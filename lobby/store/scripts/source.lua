@@ -1,6 +1,6 @@
 --@include clock
--- Appends one batch of readings of a source that is no session; n is assigned here, without a gap. A source that is
--- new, or measures something else than before, is announced.
+-- Appends one batch of readings of a source that is not a session. n is assigned here and has no gaps. A source that is
+-- new, or whose sensors changed, is announced on the channel of the sources.
 --
 -- KEYS 1 sources, 2 stream of the source
 -- ARGV 1 source, 2 live channel of the stream, 3 channel of the sources, 4 batches kept, 5 timestamp,

@@ -1,9 +1,9 @@
 --@include fence
 --@include turn_clock
--- The holder continues: the turn clock does too, unless the session is paused.
+-- The holder continues a session: starts the turn clock again, unless the session is paused.
 --
 -- KEYS 1 session
--- ARGV 1 server, 2 nonce, 3 epoch, 4 what the holder knows to be left of the turn [ms], or '' if it does not
+-- ARGV 1 server, 2 nonce, 3 epoch, 4 remaining time of the turn [ms], or '' for the stored one
 -- Returns {OK, turn_ends_at, the time now} | ERR fenced
 local session_key = KEYS[1]
 local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)

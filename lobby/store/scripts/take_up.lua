@@ -1,6 +1,6 @@
 --@include session
--- The holder takes a session up, to build its world or to restore it: the epoch goes up, and every fence of an earlier
--- claim is void.
+-- The holder begins or resumes a session, before it builds or restores the world. The epoch increases, so that writes
+-- with the fence of an earlier claim are refused.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 lease of the server
 -- ARGV 1-3 the session, 4 server, 5 its nonce, 6 'begin': the session is starting, or 'resume': it is live

@@ -1,6 +1,6 @@
 --@include fence
--- Appends one batch of readings of a running session, from its holder only; n is assigned here, without a gap.
--- The session keeps its smallest distance so far.
+-- Appends one batch of readings of a running session, from its holder only. n is assigned here and has no gaps. The
+-- session's hash keeps the smallest distance so far.
 --
 -- KEYS 1 session, 2 telemetry
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 live channel, 5 batches kept, 6 timestamp, 7 readings (JSON), 8 sensor_info (JSON)

@@ -1,9 +1,9 @@
 --@include session
--- A lobby that did not start in time ends: timed_out while it waits, failed if its holder never ran it.
+-- Ends a lobby whose deadline has passed: as timed_out if it waits for players, as failed if its holder did not run it.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13.. player of each member
--- ARGV 1-3 the session, 4 the time by which the deadline must have passed [ms], 5.. players of the members
--- Returns {OK, event} | {OK, ''}: nothing to do | {RETRY}: other members than those
+-- ARGV 1-3 the session, 4 the time by which the deadline must have passed [ms], 5.. player ids of the members
+-- Returns {OK, event} | {OK, ''}: nothing to do | {RETRY}: the members are not those of ARGV
 local due = redis.call('ZSCORE', deadlines_key, lobby_timer())
 if not due or tonumber(due) > tonumber(ARGV[4]) then
     return {'OK', ''}

@@ -1,5 +1,5 @@
 --@include fence
--- Forgets the inputs of the ticks before one: the archive holds them.
+-- Deletes the inputs of all ticks before a given one. The archive has them.
 --
 -- KEYS 1 session, 2 journal
 -- ARGV 1 server, 2 nonce, 3 epoch, 4 first tick to keep

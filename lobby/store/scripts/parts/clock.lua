@@ -6,12 +6,12 @@ local function now_ms()
     return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- A whole number as text, alike in Lua 5.1 and 5.4.
+-- Returns a whole number as text, the same text in Lua 5.1 and 5.4.
 local function whole(number)
     return string.format('%.0f', tonumber(number))
 end
 
--- What a refusing script answers; lobby/store/store.py turns the code into an error.
+-- Returns the reply of a script that refuses a call. lobby/store/store.py turns the code into an error.
 local function refuse(code, message)
     return {'ERR', code, message}
 end

@@ -2,7 +2,7 @@
 --@include lifecycle
 -- The fence: only the server that holds a session, in its present claim, may write as its holder.
 
--- nil, or a refusal. allowed: a set of statuses (LIVE, HELD); nil for any.
+-- Returns nil if the fence is valid, otherwise a refusal. allowed: a set of statuses (LIVE, HELD), or nil for any.
 local function check_fence(session_key, server, nonce, epoch, allowed)
     local stored = redis.call('HMGET', session_key, 'status', 'holder', 'holder_nonce', 'epoch')
     if not stored[1] then

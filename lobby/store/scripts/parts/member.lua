@@ -1,7 +1,7 @@
 --@include session
--- A change that a member makes to its own seat while the lobby waits.
+-- For the scripts with which a member changes its own seat while the lobby waits.
 
--- The member's seat and the stored value of one of its fields; or nil, nil and a refusal.
+-- Returns the member's seat and the stored value of one of its fields; or nil, nil and a refusal.
 local function read_waiting_member(member_key, field)
     local status = redis.call('HGET', session_key, 'status')
     if not status then

@@ -1,5 +1,5 @@
 --@include fence
--- What a tick made public: its events, once, and the fields that it changed.
+-- Publishes a tick: appends its events and writes the fields that it changed.
 
 -- Appends a tick's events and writes fields of the session and of its players, from ARGV[at] on:
 --   count of events, then tick, type, data of each; count of fields, then name, value of each; then for each player

@@ -1,5 +1,5 @@
 --@include session
--- Taking and readying seats while a lobby waits.
+-- The seats of a waiting lobby: take one, get ready, start the session.
 
 -- Writes a ticket: a secret that lets one connection take up this player's place, once.
 local function issue_ticket(ticket_key, player, seat, role, ttl_ms)
@@ -7,7 +7,7 @@ local function issue_ticket(ticket_key, player, seat, role, ttl_ms)
         cjson.encode({session = token, player = player, seat = seat, role = role}), 'PX', ttl_ms)
 end
 
--- Starts the session once no member is awaited. Returns whether it happened.
+-- Starts the session if all seats are taken and no member is awaited. Returns whether it started.
 local function start_if_ready()
     local starting = status_after(redis.call('HGET', session_key, 'status'), EVENT.STARTING)
     if not starting or redis.call('SCARD', awaited_key) > 0 then
@@ -26,7 +26,7 @@ local function start_if_ready()
     return true
 end
 
--- Keeps the set of members that the start waits for true to one member's flags.
+-- Updates the set of awaited members: a member is awaited until it is both connected and ready.
 local function await_member(member_key, player)
     local flags = redis.call('HMGET', member_key, 'connected', 'ready')
     if flags[1] == '1' and flags[2] == '1' then
@@ -36,7 +36,7 @@ local function await_member(member_key, player)
     end
 end
 
--- The first body of the wish list that no seat has; else the first of all; '' if there is none.
+-- Returns the first body of the list that no seat has. If all are taken: the first one, or '' for an empty list.
 local function pick_body(size, wishes)
     local taken = {}
     for seat = 0, size - 1 do
@@ -53,8 +53,8 @@ local function pick_body(size, wishes)
     return wishes[1] or ''
 end
 
--- Seats a player on the lowest free seat; fills the lobby if that was the last. The caller has checked that one is
--- free and that the player may. Returns the seat.
+-- Seats a player on the lowest free seat. If that was the last one, the lobby is filled. The caller has checked that a
+-- seat is free and that the player may take it. Returns the seat.
 local function take_seat(player_key, member_key, player, body, wishes, ready, reserve_ms)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
     local seat = 0

@@ -1,6 +1,6 @@
 --@include events
 --@include lifecycle
--- What every script on a whole session shares.
+-- The keys, arguments and functions of every script that changes a whole session.
 --
 -- KEYS 1 session, 2 session players, 3 seats, 4 awaited, 5 order, 6 session events, 7 waiting index,
 --      8 open index of its mode and size, 9 running index, 10 ended index, 11 deadlines, 12 lifecycle
@@ -11,13 +11,13 @@ local order_key, events_key, waiting_key, open_key = KEYS[5], KEYS[6], KEYS[7], 
 local running_key, ended_key, deadlines_key, lifecycle_key = KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 local token, wake, lifecycle_channel = ARGV[1], ARGV[2], ARGV[3]
 
--- Appends an event of the session, at its present tick and epoch. data: a table with at least one field.
+-- Appends an event to the session's events, with its current tick and epoch. data: a table with at least one field.
 local function emit(kind, data)
     local at = redis.call('HMGET', session_key, 'tick', 'epoch')
     return append_event(session_key, events_key, wake, kind, cjson.encode(data), at[1] or '0', at[2] or '0')
 end
 
--- Appends a transition to the lifecycle stream and hints it on the channel.
+-- Appends a transition to the lifecycle stream, and publishes it on the lifecycle channel as a hint.
 local function announce(event, at)
     local about = redis.call('HMGET', session_key, 'mode', 'size', 'reason')
     redis.call('XADD', lifecycle_key, '*', 'session', token, 'event', event, 'mode', about[1] or '',
@@ -26,7 +26,7 @@ local function announce(event, at)
     redis.call('PUBLISH', lifecycle_channel, token .. ' ' .. event)
 end
 
--- The timers of the set-up stage, as members of the deadlines.
+-- The members of the deadlines key: the timer of a lobby, and the timer of a seat in a waiting lobby.
 local function lobby_timer()
     return 'lobby:' .. token
 end
@@ -35,7 +35,7 @@ local function seat_timer(player)
     return 'seat:' .. token .. ':' .. player
 end
 
--- Lets a player go, if it is still bound to this session.
+-- Unbinds a player, if it is still bound to this session.
 local function free_player(player_key)
     if redis.call('HGET', player_key, 'session') == token then
         redis.call('HDEL', player_key, 'session')
@@ -57,8 +57,8 @@ local function close_session(status, event, reason, at)
     return v
 end
 
--- Frees members whose player keys are KEYS[first] and on, ids in ARGV[first_id] and on. False: they are not the
--- members (any more), and nothing was changed.
+-- Unbinds all members. Their player keys begin at KEYS[first], their ids at ARGV[first_id]. If these are not exactly
+-- the members of the session, nothing is changed and the function returns false.
 local function free_members(first, first_id)
     local count = #KEYS - first + 1
     if redis.call('SCARD', players_key) ~= count then

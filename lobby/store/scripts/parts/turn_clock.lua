@@ -4,7 +4,7 @@
 -- session is paused, or its world is not restored yet) turn_left_ms is the remaining time. turn_clock_at is the time at
 -- which the clock last began to run.
 
--- A turn of so many ms begins at a time [ms]. Returns when it ends.
+-- Begins a turn of length_ms at the time `at` [ms]. Returns the time when the turn ends.
 local function begin_turn(session_key, at, length_ms)
     local ends_at = at + tonumber(length_ms)
     redis.call('HSET', session_key, 'turn_ends_at', whole(ends_at), 'turn_clock_at', whole(at))
@@ -16,7 +16,8 @@ local function begin_turn(session_key, at, length_ms)
     return ends_at
 end
 
--- Stops it as of a time [ms], but not before it last began to run. Of two reasons to stop the earlier one counts.
+-- Stops the clock as of the time `at` [ms], but not before it last began to run. If it is already stopped, the earlier
+-- of the two stops counts.
 local function stop_turn(session_key, at)
     local clock = redis.call('HMGET', session_key, 'turn_ends_at', 'turn_left_ms', 'turn_clock_at')
     if not clock[1] or clock[1] == '0' then
@@ -31,8 +32,8 @@ local function stop_turn(session_key, at)
     end
 end
 
--- Continues it from a time [ms], unless the session is paused. Returns turn_ends_at, '0' without a turn; of a paused
--- session: the value that it would have if it continued now.
+-- Continues the clock at the time `at` [ms], unless the session is paused. Returns turn_ends_at, or '0' without a turn.
+-- For a paused session this is the time when the turn would end if the clock continued at `at`.
 local function start_turn(session_key, at)
     local clock = redis.call('HMGET', session_key, 'status', 'turn_ends_at', 'turn_left_ms')
     if not clock[3] then
