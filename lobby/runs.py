@@ -38,7 +38,7 @@ TickEvent = tuple[int, str, Mapping[str, Any]]
 """(tick, type, data) of an event of the world."""
 
 FIRST_ENTRY = 1
-"""Number of a tick's first journal entry: the id 0-0 does not exist in a stream."""
+"""Number of a tick's first journal entry. It is not 0, because a stream cannot have the id 0-0."""
 
 FINISH_TRIES = 4
 
@@ -46,7 +46,7 @@ EVENTS_PAGE = 500
 """Events that ``last_turn`` reads at once."""
 
 JOURNAL_TICKS = 3600
-"""Archived inputs stay in the journal for so many ticks: a client may still ask whether an input was admitted."""
+"""Archived inputs stay in the journal for this many ticks, so that an input that a client repeats is recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The published events. ``duplicate``: the tick was published before; ``events`` are the earlier ones.
+    """The result of publishing a tick. ``duplicate``: the tick was published before, and ``events`` are those events.
 
     ``first_v`` is 0 for a tick without events. ``turn_ends_at``: ms of the store's clock, or 0.
     """
@@ -168,7 +168,7 @@ class Runs:
         return Resumed(fence, await self.members(session, places), int(events_tick))
 
     async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
-        """Mark the session as running; the world is at ``tick``. ``spec`` is stored for a recovery. Raises Fenced."""
+        """Mark the session as running, with its world at ``tick``. Stores ``spec`` for recoveries. Raises Fenced."""
         reply = await self._run("running", fence, [], [tick, spec])
         v, at = int(reply[1]), int(reply[2])
         return Published((Event(v, "running", {"at": at}, tick, fence.epoch),), v, v)
@@ -191,7 +191,7 @@ class Runs:
         return int(reply[1])
 
     async def read_journal(self, session: str, after: str = "") -> list[tuple[int, int, bytes]]:
-        """The entries (tick, n, entry) after the id ``after``, in order. A recovery replays them on a checkpoint."""
+        """The entries (tick, n, entry) after the id ``after``, in order. A recovery replays them after a checkpoint."""
         reply = await self._store.call(
             "XRANGE", self._keys.journal(session), f"({after}" if after else "-", "+", raw=True
         )

@@ -33,7 +33,7 @@ SeatRole = Literal["player", "observer"]
 FIND_TRIES = 256
 
 PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
-"""Limits of a lobby's mode parameters. Every list of sessions carries them."""
+"""Largest size and nesting of a lobby's mode parameters. Every list of sessions contains the parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Applicant:
     ready: bool
 
     def wishes(self, session: str) -> bytes:
-        """The bodies as JSON, in an order that depends on the player and the session only: a retry gets the same."""
+        """The bodies as JSON, in a random order that is the same for every try of this player in this session."""
 
         def draw(body: str) -> bytes:
             return hashlib.sha256(f"{session}:{self.player}:{body}".encode()).digest()
@@ -238,7 +238,7 @@ class Seating:
         await self._scripts.run("choose_body", session, keys, [player, body])
 
     async def set_ready(self, player: str, session: str, ready: bool) -> None:
-        """Say whether a member is ready. The session starts when every seat is taken, connected and ready.
+        """Set whether a member is ready. The session starts when all seats are taken, connected and ready.
 
         Raises NotFound; Conflict ``not_member`` or ``not_open``.
         """
@@ -267,7 +267,7 @@ class Seating:
         return waiting[0] if waiting else ""
 
     async def _open(self, host: _Applicant, plan: _LobbyPlan, *, if_none: bool) -> SeatReservation | str:
-        """Open a lobby under a token that is free. With ``if_none``, the token of an open one if there is one."""
+        """Open a lobby under an unused token. With ``if_none``: if a lobby is open, return its token instead."""
         while True:
             session, secret = new_session_token(), new_secret()
             try:
@@ -324,10 +324,10 @@ class Seating:
         return None, None
 
     async def _resolve_binding(self, player: str, shape: Shape | None) -> SeatReservation | None:
-        """What to do when a script answers that the player is in a session.
+        """Resolve a refusal because the player is in a session already.
 
-        A new ticket if that session is a waiting lobby of this shape. None if the session is over; the player is free
-        then. Raises Conflict ``in_session`` otherwise.
+        Returns a new ticket if that session is a waiting lobby of this shape. Returns None if the session is over; the
+        player is then free to try again. Raises Conflict ``in_session`` otherwise.
         """
         session = await self._store.call("HGET", self._keys.player(player), "session")
         if not session:
@@ -356,7 +356,7 @@ class Seating:
         return bool(reply[1] == "1")
 
     async def _with_live_holder(self, seat: SeatReservation, holder: HolderAddress) -> SeatReservation:
-        """The reservation with a holder that is alive. ``holder`` takes the lobby if its own holder is dead."""
+        """The reservation with a living holder. If the lobby's holder is dead, the lobby is assigned to ``holder``."""
         if (seat.holder_id, seat.holder_nonce) == (holder.id, holder.nonce):
             return seat
         if await self._store.call("HGET", self._keys.server(seat.holder_id), "nonce") == seat.holder_nonce:

@@ -1,7 +1,7 @@
-"""Every name in the store. The only place where a key is spelled; docs/keys.md says what each holds.
+"""The names of all keys and channels in the store. docs/keys.md describes what each key holds.
 
-All begin with the realm's hash tag, so that one realm lies on one node of a Redis Cluster and every script is
-legal there. Channels share the tag, and their names never collide with a key's type.
+Every name begins with the realm's hash tag, so that a Redis Cluster keeps all keys of a realm on one node and a script
+may use several of them. No other module may spell a key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Keys:
 
     @property
     def prefix(self) -> str:
-        """What every key of the realm begins with."""
+        """The prefix of every key of the realm: its hash tag and a colon."""
         return f"{{{self.realm}}}:"
 
     def _key(self, name: str) -> str:
@@ -80,7 +80,7 @@ class Keys:
 
     @property
     def deadlines(self) -> str:
-        """zset: "lobby:T" or "seat:T:P" -> due [ms]; the timers of the set-up stage"""
+        """zset: "lobby:T" or "seat:T:P" -> due [ms]; the timers of lobbies and of seats in them"""
         return self._key("deadlines")
 
     # one session
@@ -94,7 +94,7 @@ class Keys:
         return self._key(f"session:{token}:seats")
 
     def awaited(self, token: str) -> str:
-        """set: members that the start waits for: not connected or not ready"""
+        """set: members that are not connected or not ready; the session starts when it is empty"""
         return self._key(f"session:{token}:awaited")
 
     def session_player(self, token: str, player: str) -> str:
@@ -116,15 +116,15 @@ class Keys:
         return self._key(f"session:{token}:telemetry")
 
     def observers(self, token: str) -> str:
-        """zset + PX: "player name" of who only watches -> until when that is believed [ms]"""
+        """zset + PX: "player name" of each observer -> time when the entry expires [ms]"""
         return self._key(f"session:{token}:observers")
 
     def wake(self, token: str) -> str:
-        """channel: the newest event's v, a hint to read the events stream; or "observers": read those"""
+        """channel: v of the newest event, a hint to read the events; or "observers", a hint to read the observers"""
         return self._key(f"session:{token}:wake")
 
     def of_session(self, token: str, players: list[str]) -> list[str]:
-        """Every key that a session may own, given its players: what expiry is set on."""
+        """Every key that a session of these players may have; all of them get an expiry after its end."""
         return [
             self.session(token),
             self.session_players(token),
@@ -178,7 +178,7 @@ class Keys:
     # the data streams (docs/streams.md)
     @property
     def positions(self) -> str:
-        """stream: name in out; the position solver's steps and everybody's triggers"""
+        """stream: name in out; the position solver's steps, and the triggers that begin a run"""
         return self._key("positions")
 
     @property
@@ -191,30 +191,30 @@ class Keys:
         return self._key(f"spring:{run}")
 
     def spring_solver(self, solver: str) -> str:
-        """string + PX: that a solver of this name is up"""
+        """string + PX: exists while a solver of this name runs"""
         return self._key(f"spring:up:{solver}")
 
     @property
     def storage(self) -> str:
-        """hash: state sink stored backlog lost at; what the storage worker is doing"""
+        """hash: state sink stored backlog lost at; the state of the storage worker"""
         return self._key("storage")
 
     @property
     def storage_lease(self) -> str:
-        """string + PX: the storage worker that writes; the others stand by"""
+        """string + PX: the storage worker that writes; the others wait for this lease"""
         return self._key("storage:lease")
 
     def stored(self, sink: str) -> str:
-        """hash: stream -> "id count"; how far a sink is that cannot say so itself"""
+        """hash: stream -> "id count"; how far each stream is stored, for a sink that does not record it"""
         return self._key(f"storage:{sink}")
 
     @property
     def sources(self) -> str:
-        """hash: source -> sensor_info (JSON); the channel of the same name carries a source that came or changed"""
+        """hash: source -> sensor_info (JSON); the channel of the same name names a source that is new or changed"""
         return self._key("sources")
 
     def source(self, name: str) -> str:
-        """stream: n timestamp readings; of a source that is no session"""
+        """stream: n timestamp readings; of a source that is not a session"""
         return self._key(f"source:{name}")
 
     def live(self, stream: str) -> str:

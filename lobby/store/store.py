@@ -1,12 +1,12 @@
 """The store: Redis >= 7, Valkey or Dragonfly, behind five verbs. The only importer of redis.
 
-    call    one command                    batch   several commands, one round trip (atomic: MULTI)
+    call    one command                    batch   several commands in one round trip (atomic: MULTI)
     run     one Lua script by its name     now_ms  the store's clock
     wakeups hints from channels (lobby/store/wakeups.py)
 
-Replies are plain Python: str, int, None and lists of them; bytes only where a caller asks for them. Whatever fails
-between here and the store is a StoreError; whatever a script refuses is the error of REFUSALS. A call that timed out
-may still have happened: every script is written so that repeating it is safe. This module must never spell a key.
+Replies are plain Python: str, int, None and lists of them; bytes only where a caller asks for them. A failure of the
+connection or the store raises StoreError; a refusal of a script raises the error that REFUSALS has for its code. A call
+that timed out may have taken effect: every script can be repeated safely. This module must never spell a key.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ from tussle.lobby.store.scripting import load_scripts
 __all__ = ["REFUSALS", "SCHEMA", "Store", "StoreConnection"]
 
 SCHEMA = 1
-"""The number of the stored layout, in ``meta``. Raised with a migration, never without."""
+"""Version of the stored layout, kept in ``meta``. A change of it needs a migration."""
 
 LEAST_VERSION = 7
 
 ASK_CLUSTER_S = 1.0
-"""How long one node of a cluster may take to say who has what."""
+"""Timeout of a question to one node of a cluster."""
 
 Reply = Any
 Argument = str | bytes | int
@@ -77,24 +77,24 @@ REFUSALS: dict[str, type[LobbyError]] = {
     "token_taken": Conflict,
     "unknown_player": AuthError,
 }
-"""What each refusal of a script is, for its caller. The only place."""
+"""Code with which a script refuses a call -> the error that the caller gets."""
 
 
 class StoreConnection:
-    """One connection that belongs to one owner: for subscriptions and for reads that block."""
+    """A connection outside of the pool, for one owner: for subscriptions and blocking reads."""
 
     def __init__(self, connection: AbstractConnection) -> None:
         self._connection = connection
 
     async def send(self, *command: Argument) -> None:
-        """Send a command and do not wait. Raises StoreError."""
+        """Send a command without waiting for its reply. Raises StoreError."""
         try:
             await self._connection.send_command(*command, check_health=False)
         except (RedisError, OSError) as error:
             raise StoreError(f"the store is away: {error}") from error
 
     async def receive(self, timeout_s: float) -> Reply:
-        """The next reply; None when nothing came in that time. Raises StoreError."""
+        """The next reply; None if there is none within ``timeout_s``. Raises StoreError."""
         try:
             reply = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
         except (RedisError, OSError) as error:
@@ -106,7 +106,7 @@ class StoreConnection:
 
 
 class Store:
-    """One realm of one store. Use from one event loop; ``await Store.connect(url, realm)`` makes one."""
+    """One realm of one store, for one event loop. Create it with ``await Store.connect(url, realm)``."""
 
     def __init__(self, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> None:
         self.keys = Keys(realm)
@@ -144,7 +144,7 @@ class Store:
         connections: int = 32,
         check_schema: bool = True,
     ) -> Self:
-        """Connect and check the version and, except for a migration, the schema.
+        """Connect, and check the version and, unless ``check_schema`` is False (for a migration), the schema.
 
         Raises StoreError with code ``store_unavailable``, ``store_too_old`` or ``schema_mismatch``; no connection is
         left open then.
@@ -186,11 +186,11 @@ class Store:
                 await self._locating
         await self._pool.disconnect()
 
-    # on a cluster a realm is on one node, by its hash tag; which one, changes
+    # Redis Cluster: the hash tag puts a realm on one node. The node may change.
 
     async def _locate(self) -> None:
-        """Find the node of a cluster that has our realm, by any node that answers, and talk to that one from here on.
-        When none can say, all stays as it is, and the next failure asks again."""
+        """Ask any node which node has the realm, and use that node from now on. If no node answers, nothing changes,
+        and the next failed call asks again."""
         slot = await self._ask_cluster(("CLUSTER", "KEYSLOT", self.keys.prefix))
         slots = await self._ask_cluster(("CLUSTER", "SLOTS"))
         if slot is None or slots is None:
@@ -206,7 +206,7 @@ class Store:
             await before.disconnect()
 
     async def _ask_cluster(self, command: Sequence[Argument]) -> Reply:
-        """The answer of the first node that gives one; None if none does."""
+        """The reply of the first node that answers; None if none does."""
         for url in [self.url, *sorted(self._cluster - {self.url})]:
             pool = self._make_pool(url)
             try:
@@ -223,7 +223,7 @@ class Store:
         return None
 
     async def _relocate(self) -> None:
-        """One search for all calls that have just failed."""
+        """Locate the realm's node. Calls that fail at the same time share one search."""
         if self._locating is None or self._locating.done():
             self._locating = asyncio.create_task(self._locate(), name="store-locate")
         await asyncio.shield(self._locating)
@@ -234,12 +234,12 @@ class Store:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
     async def call(self, *command: Argument, raw: bool = False) -> Reply:
-        """One command; ``raw`` leaves bytes as they are. Raises StoreError."""
+        """Run one command. With ``raw`` the reply has bytes instead of str. Raises StoreError."""
         reply = (await self._exchange([command]))[0]
         return _checked(reply if raw else _plain(reply))
 
     async def batch(self, commands: Sequence[Sequence[Argument]], *, atomic: bool = False) -> list[Reply]:
-        """Several commands in one round trip; ``atomic``: nothing comes between them. Raises StoreError."""
+        """Run several commands in one round trip; ``atomic``: in one transaction. Raises StoreError."""
         if not commands:
             return []
         if not atomic:
@@ -250,11 +250,11 @@ class Store:
         return [_checked(_plain(reply)) for reply in replies[-1]]
 
     async def run(self, script_name: str, keys: Sequence[str], args: Sequence[Argument]) -> list[Any]:
-        """Run a script; its reply after the leading "OK" or word.
+        """Run a script and return its reply, which begins with "OK" or another word of its header.
 
-        Raises the error of REFUSALS when the script refuses: nothing was changed. Raises StoreError when the store
-        did not answer: the script may have run. Raises ScriptError when the script itself failed: what it wrote
-        before the fault is kept.
+        Raises the error of REFUSALS if the script refuses; nothing has changed then. Raises StoreError if the store
+        did not answer; the script may have run. Raises ScriptError if the script failed; what it wrote before it
+        failed is kept.
         """
         script = self._scripts[script_name]
         tail = (len(keys), *keys, *args)
@@ -277,10 +277,10 @@ class Store:
         calls: Sequence[tuple[Sequence[str], Sequence[Argument]]],
         *then: Sequence[Argument],
     ) -> tuple[list[Any], list[Reply]]:
-        """Run a script several times, then commands, in one round trip: for work that is nothing but round trips.
+        """Run a script several times, then other commands, in one round trip.
 
-        Answers of the calls and replies of the commands; what the store refused is an exception in its place, so
-        that one refusal hides no other's success. Raises StoreError as ``run``.
+        Returns the replies of the script and the replies of the commands. If the store refuses one of them, its place
+        in the list has the exception, so that the other replies are not lost. Raises StoreError as ``run``.
         """
         script = self._scripts[script_name]
         tails = [(len(keys), *keys, *args) for keys, args in calls]
@@ -296,7 +296,7 @@ class Store:
         return plain[: len(tails)], plain[len(tails) :]
 
     async def link(self) -> StoreConnection:
-        """A connection of its own, outside the pool; its owner closes it. Raises StoreError."""
+        """Open a connection outside of the pool. The caller closes it. Raises StoreError."""
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -312,8 +312,8 @@ class Store:
         return StoreConnection(connection)
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
-        """Send commands and read as many replies; a reply that is an error is returned, not raised. On a cluster: to
-        the node that has the realm now; a call that failed with its node is the caller's to repeat."""
+        """Send commands and read one reply for each. A reply that is an error is returned, not raised. On a cluster the
+        commands go to the node that has the realm. Raises StoreError if that node fails; the caller may retry."""
         if not self._cluster:
             return await self._exchange_here(commands)
         try:
@@ -329,7 +329,7 @@ class Store:
     async def _exchange_here(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         task = asyncio.current_task()
         cancelled = 0 if task is None else task.cancelling()
-        pool = self._pool  # another node's may take its place while we wait
+        pool = self._pool  # self._pool may be replaced by another node's while this call waits
         try:
             async with asyncio.timeout(self._timeout_s):
                 connection = await pool.get_connection()  # type: ignore[no-untyped-call]
@@ -354,7 +354,7 @@ class Store:
 
 
 def _at(url: str, host: str, port: int) -> str:
-    """The same address at another node."""
+    """The URL with the host and port of another node."""
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
     shown = host_port(host, port)
@@ -373,11 +373,11 @@ NOT_NOW = re.compile(
     r"\b(ASK|BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|MOVED|NOREPLICAS|OOM|READONLY|TRYAGAIN|UNKILLABLE)\b"
     r"|[Oo]ut of memory"
 )
-"""A store in a state that passes; a script meets it too, and the call may be repeated."""
+"""Errors of a temporary state of the store, also inside of a script. The call may be repeated."""
 
 
 def _checked(reply: Reply) -> Reply:
-    """The reply. Raises ScriptError for the fault of a script, StoreError for any other error."""
+    """Return a reply that is not an error. Raises ScriptError for a fault of a script, else StoreError."""
     if isinstance(reply, RedisError):
         text = str(reply)
         lasting = not isinstance(reply, (ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError))
@@ -388,7 +388,7 @@ def _checked(reply: Reply) -> Reply:
 
 
 def _plain(reply: Reply) -> Reply:
-    """Text for bytes, all the way down."""
+    """The reply with str instead of bytes, also in nested lists."""
     if isinstance(reply, bytes):
         return reply.decode("utf-8", "replace")
     if isinstance(reply, list):
