@@ -27,7 +27,7 @@ __all__ = ["Canvas", "draw_world"]
 Points = npt.NDArray[np.float64]
 
 AIM_LENGTH = 0.9
-"""Of the dotted line that shows where a launch was aimed [m]."""
+"""Length of the dotted line that shows the direction of a launch [m]."""
 
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bit of the dot in row r and column c of a braille character."""
@@ -96,8 +96,8 @@ def draw_world(
     *,
     aim: tuple[float, float, float] | None = None,
 ) -> None:
-    """The statics' outlines, then every active body's. ``aim``: (seat, azimuth [rad]) of the launch under
-    way."""
+    """Draw the outlines of the static bodies, then of every active body. ``aim``: (seat, azimuth [rad]) of the current
+    launch."""
     for body in topology.bodies:
         if body.kind == "static" and len(body.vertices):
             top = body.vertices[body.vertices[:, 1] >= body.vertices[:, 1].max() - 0.02]

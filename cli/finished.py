@@ -1,6 +1,6 @@
-"""Sessions as they finish, read from the lifecycle stream, and a sentence for each.
+"""Sessions as they finish, read from the lifecycle stream, and a sentence about each.
 
-The channel is only a hint: the stream is read after each hint, and every LOOK_S without one, from the last position.
+The stream is read after each hint on its channel, and every LOOK_S without a hint, because a hint may be lost.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ __all__ = ["finished_sessions", "length", "sentence"]
 WORDS = ("round", "turn")
 
 LOOK_S = 2.0
-"""Without a hint the stream is read this often."""
+"""Time between two reads of the stream without a hint [s]."""
 
 
 async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
-    """Yield each session that ends from now on, failed and timed-out ones too. Keeps trying while the store is away."""
+    """Yield each session that ends from now on, failed and timed-out ones too. Retries while the store is
+    unreachable."""
     views = Views(store)
     position = await _newest(store)
     async with Wakeups(store) as hints:

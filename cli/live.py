@@ -1,6 +1,6 @@
-"""``tussle live``: what there is to follow, and the readings of a source as they come.
+"""``tussle live``: a list of all sources, or the readings of one source as they arrive.
 
-It prints what it is pushed and nothing else: no reading twice, no gap unsaid, no old reading as if it were new.
+Each reading is printed once and each gap is reported. An old reading must never be shown as a new one.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ __all__ = ["SourceFeed", "command", "sources_table"]
 @click.option("--count", type=click.IntRange(1), help="End after so many batches; default: never.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each batch and each gap.")
 def command(source: str | None, server: str | None, count: int | None, as_json: bool) -> None:
-    """Follow SOURCE: a session's token, or the name of another source. Without one: list what there is.
+    """Follow SOURCE: a session's token, or the name of another source. Without SOURCE: list all sources.
 
-    Ctrl-C disconnects. Lost connections are taken up again, and what cannot be had any more is said.
+    Ctrl-C ends the command. It reconnects when the connection is lost, and reports the batches that it missed.
     """
     try:
         url = server_of(Settings.read(), server)
@@ -109,7 +109,7 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
 
 
 class SourceFeed:
-    """What has come of one source so far."""
+    """The batches of one source that have arrived so far."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -127,7 +127,7 @@ class SourceFeed:
         *,
         as_json: bool = False,
     ) -> list[str]:
-        """Note what came, up to ``count`` batches in all; a line for the gap, and one for each batch."""
+        """Record a gap and new batches, up to ``count`` in all. Returns a line for the gap and for each batch."""
         lines = []
         if gap is not None:
             self.missed += gap.last - gap.first + 1

@@ -1,7 +1,7 @@
-"""How the terminal looks: the players' colours, shapes and initials, the tokens, numbers as people read them.
+"""The look of the terminal: colours, shapes and initials of the players, and the format of numbers.
 
-Every colour has a shape and an initial, so that nothing is said by colour alone. It must never import a
-session.
+Every colour comes with a shape and an initial, so that no information is shown by colour alone. This module must never
+import a session.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def number(value: float, digits: int = 0) -> str:
 
 
 def gap(millimetres: float | None) -> str:
-    """The smallest distance. It is never shown as 0: it never is."""
+    """The smallest distance as text. It is never shown as 0, because it is always positive."""
     if millimetres is None or not math.isfinite(millimetres):
         return "no contact"
     if millimetres >= 0.1:
@@ -103,7 +103,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
-    """(full part, empty part) of a bar, to an eighth of a cell. A living share never looks empty."""
+    """(full part, empty part) of a bar, to an eighth of a cell. A share above 0 fills at least an eighth."""
     share = min(1.0, max(0.0, share))
     eighths = round(share * width * 8)
     if share > 0 and eighths == 0:

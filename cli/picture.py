@@ -95,7 +95,7 @@ class Picture:
         return picture
 
     def take(self, view: SessionView) -> None:
-        """The whole view: everything but the log is as it says."""
+        """Replace everything but the log by the state in a whole view."""
         self.session, self.mode, self.status, self.size = view.session, view.mode, view.status, view.size
         self.tick, self.v, self.epoch = view.tick, view.v, view.epoch
         self.round, self.turn, self.turn_seat = view.round, view.turn, view.turn_seat
@@ -119,7 +119,7 @@ class Picture:
         return f"seat {seat}"
 
     def apply(self, event: Event) -> None:
-        """One event, in order of v."""
+        """Apply one event. Events must come in order of v."""
         d = event.d
         self.v, self.tick, self.epoch = event.v, max(event.tick, self.tick), max(event.epoch, self.epoch)
         if event.t in _STATUSES:

@@ -1,7 +1,7 @@
 """``tussle redis``: a small redis-cli for people who have none. Commands with arguments, or a prompt.
 
-Replies are printed as redis-cli prints them: for people on a terminal, bare into a pipe. It runs any command on the
-store of a running `tussle up`, or on REDIS_URL. It knows nothing of what the keys mean.
+Replies are formatted as redis-cli formats them: with types on a terminal, without types into a pipe. It runs any
+command on the store of a running `tussle up`, or on REDIS_URL. It must never depend on what the keys mean.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def _ask(store: Store, words: tuple[str, ...] | list[str]) -> tuple[str | 
         refused = error.message.removeprefix("the store refused: ")
         if refused == error.message:
             raise
-        code = "" if re.match(r"[A-Z]+ ", refused) else "ERR "  # which the client library takes off
+        code = "" if re.match(r"[A-Z]+ ", refused) else "ERR "  # the client library removed it
         return f"(error) {code}{refused}", True
 
 
@@ -119,7 +119,7 @@ async def _scan(store: Store, words: tuple[str, ...] | list[str]) -> str:
 
 
 async def _listen(store: Store, words: tuple[str, ...] | list[str]) -> str:
-    """Print what comes until Ctrl-C."""
+    """Print messages as they arrive, until Ctrl-C."""
     link = await store.link()
     try:
         await link.send(*words)

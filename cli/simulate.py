@@ -74,7 +74,7 @@ def simulate(
             )
     except (Refused, OSError) as error:
         if not existed:
-            with contextlib.suppress(OSError):  # nothing was written, or what was written is worth a look
+            with contextlib.suppress(OSError):  # the folder does not exist, or has files that are kept
                 folder.rmdir()
         raise click.ClickException(str(error)) from None
     closest = (

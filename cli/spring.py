@@ -1,6 +1,6 @@
 """``tussle spring``: begin a run of the two stream solvers and follow it to its end, beside the closed form.
 
-Needs the store only, as redis-cli does; the solvers may come up later. It steps nothing itself.
+It needs only the store, and the solvers may start later. This module must never compute a step.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ __all__ = ["command"]
 
 LOOK_S = 0.1
 STUCK_S = 10.0
-"""With both solvers up and no step for so long, none will come: an unstable run left the numbers, or was trimmed."""
+"""A run without a step for this long, while both solvers run, has stopped: its numbers overflowed, or its entries were
+trimmed [s]."""
 
 AGREES = 1e-9
-"""Largest distance from the closed form, as a share of the swing, that counts as agreement."""
+"""Largest difference from the closed form that counts as agreement, as a share of the amplitude."""
 
 
 @click.command("spring")
@@ -45,8 +46,9 @@ AGREES = 1e-9
 def command(name: str, x: float, v: float, given: str | None, follow: bool) -> None:
     """Begin a run of the spring-damper over `worker velocity` and `worker position`, under NAME.
 
-    Exit code 0: begun, and followed to an end that agrees with the closed form; 1: it does not agree, or it stopped.
-    Ctrl-C ends the following, not the run.
+    Exit code 0: the run agrees with the closed form, or was only begun (--no-follow). 1: it does not agree, or it
+    stopped.
+    Ctrl-C ends this command; the run continues.
     """
     try:
         settings = Settings.read()
@@ -77,7 +79,7 @@ async def _spring(url: str, settings: Settings, name: str, x: float, v: float, *
 
 
 async def _follow(runs: SpringRuns, run: str) -> int:
-    """Show its steps until the last; the exit code."""
+    """Show the steps of a run until the last one. Returns the exit code."""
     console = Console()
     swing, worst, steps = 0.0, 0.0, 0
     seen = await runs.read(run)

@@ -1,4 +1,4 @@
-"""``tussle watch``: one session live in the terminal, over the same socket as everybody else.
+"""``tussle watch``: one session live in the terminal, observed over the public protocol.
 
     observe -> events -> Picture        frames -> map        both, twelve times a second -> the screen
 
@@ -153,7 +153,7 @@ class Screen:
         return title
 
     def _clock(self, width: int, names: dict[int, str], marks: list[Mark]) -> Text:
-        """Whose turn it is, and the ruler that runs out."""
+        """Whose turn it is, and a bar of the remaining time."""
         picture, seat = self.picture, self.picture.turn_seat
         if picture.status in ENDED or picture.result:
             return Text(_renamed(picture.verdict(), picture, names), f"bold {SIGNAL}", no_wrap=True)
@@ -340,7 +340,7 @@ def _save(console: Console, svg: Path | None) -> None:
 
 
 async def _watch_all(client: Client, console: Console) -> None:
-    """One session after the other, for as long as somebody looks."""
+    """Show the newest running session, then the next one, until Ctrl-C."""
     await client.login()
     seen = ""
     with _live_screen(console) as live:

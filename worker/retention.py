@@ -86,7 +86,7 @@ class Retention:
 
     def _remove(self, session: str) -> None:
         files, root = fsspec.core.url_to_fs(self._address)
-        with contextlib.suppress(FileNotFoundError):  # another worker was first
+        with contextlib.suppress(FileNotFoundError):  # another worker removed it
             files.rm(f"{root}/{session}", recursive=True)
 
 

@@ -46,7 +46,7 @@ class Admissions:
         self._admitted: dict[tuple[int, int], _Admitted] = {}
 
     def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Give an input that came at ``at`` to the core. Raises as SessionCore.admit; ``answer`` is not called then."""
+        """Pass an input that arrived at ``at`` to the core. Raises as SessionCore.admit, without calling ``answer``."""
         key = seat, command
         waiting = self._admitted.get(key)
         # The client may have sent it before: it still waits, or it is journaled, perhaps by an earlier holder.
@@ -76,7 +76,7 @@ class Admissions:
             admitted.answer(tick)
 
     def shown(self, given: Input) -> float | None:
-        """Forget an input whose first frame has been sent. Returns when it came, None if another server received it."""
+        """Forget an input whose first frame has been sent. Returns when it arrived; None if another server got it."""
         admitted = self._admitted.pop((given.seat, given.id), None)
         return None if admitted is None else admitted.at
 
