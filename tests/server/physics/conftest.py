@@ -1,4 +1,4 @@
-"""Kernels are compiled before the first test, so that no test's time limit pays for it."""
+"""Compiles the kernels before the first test, so that the compilation does not count towards a test's time limit."""
 
 from __future__ import annotations
 

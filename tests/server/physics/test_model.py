@@ -96,7 +96,7 @@ def test_overlap_is_refused() -> None:
 
 
 def test_overlap_with_an_obstacle_is_refused() -> None:
-    """An obstacle counts."""
+    """A body that intersects a static obstacle is refused."""
     assert "'a' and 'ground'" in refusal(scene([ground(), cube("a", position=(0, 0.1, 0))]))
 
 

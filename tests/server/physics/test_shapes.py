@@ -66,7 +66,7 @@ def test_platform_leaves_out_the_fans_edges() -> None:
 
 
 def test_box_leaves_out_its_diagonals() -> None:
-    """Flat edges cannot be touched before their face or its rim."""
+    """Edges inside of a flat face are left out, because the face or its rim is always touched first."""
     edges, points = contact_features(build(Recipe("box", {"size": [1, 1, 1]})))
     assert len(edges) == 12 and len(points) == 8
 

@@ -19,7 +19,7 @@ from tussle.server.physics.solver import step
 from tussle.server.physics.world_state import Control, HandleTarget, State, StepReport
 
 EXACT: dict[str, Any] = {"tolerance": 1e-4, "max_iterations": 100}
-"""Options of a scene whose steps are solved much further than a game needs."""
+"""Options of a scene whose steps converge much further than with the defaults."""
 
 
 def run(

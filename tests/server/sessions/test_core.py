@@ -92,7 +92,7 @@ def test_a_passed_deadline_admits_one_skip() -> None:
 
 
 def test_a_leave_while_another_acts_keeps_the_turn_and_its_clock() -> None:
-    """The forfeit runs a tick; the deadline stays where it was."""
+    """The forfeit is applied in a tick of its own; the deadline of the turn does not change."""
     core = acting(seat=0, at=100.0)
     core.leave(1)
     core.leave(1)
@@ -102,7 +102,7 @@ def test_a_leave_while_another_acts_keeps_the_turn_and_its_clock() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever comes in whatever order, each turn yields exactly one deciding input of its seat."""
+    """For any inputs in any order, each turn has exactly one action or skip, by the seat whose turn it is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,8 +157,8 @@ class AnyOrder(RuleBasedStateMachine):
 TestAnyOrder = AnyOrder.TestCase
 
 
-def test_a_seat_that_decides_and_leaves_does_so_in_two_batches() -> None:
-    """Its forfeit follows its input, so that neither makes the other illegal."""
+def test_an_action_and_the_forfeit_of_one_seat_are_in_two_batches() -> None:
+    """The forfeit follows the action, so that neither makes the other illegal."""
     core = acting(seat=0, at=100.0)
     core.admit(0, 1, "launch", {"power": 0.5})
     core.leave(0)
@@ -168,7 +168,7 @@ def test_a_seat_that_decides_and_leaves_does_so_in_two_batches() -> None:
 
 
 def test_a_seat_that_left_neither_acts_nor_is_skipped() -> None:
-    """Its forfeit is all that is journaled of it."""
+    """Only its forfeit is in the batch; an action is refused and no skip follows."""
     core = acting(seat=0, at=100.0)
     core.leave(0)
     with pytest.raises(Conflict) as caught:

@@ -1,4 +1,4 @@
-"""The lease on a clock of the test's own: when the server may act, when it must wait, and when never again."""
+"""The lease on a fake clock: when the server may act, when it must wait, and when its lease is lost for good."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PERIOD_MS = 300
 
 
 class Registry:
-    """What a lease asks of the store. ``answers``: what renewals say next; True for ever after."""
+    """A fake of the store calls of a lease. ``answers``: results of the next renewals; later ones return True."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -120,7 +120,7 @@ async def test_a_lease_that_ran_out_is_taken_again() -> None:
     assert held.held()
 
 
-async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
+async def test_the_time_of_a_lapse_is_counted() -> None:
     """It runs from two thirds of the period after the last renewal until the next renewal."""
     clock = Clock()
     held = lease(Registry(), clock)
@@ -142,7 +142,7 @@ async def test_the_time_in_which_it_might_not_act_is_counted() -> None:
     assert held.away_s == pytest.approx(6.1)
 
 
-async def test_a_boot_waits_for_the_end_of_the_lease_before_it(world: World) -> None:
+async def test_a_boot_waits_until_the_lease_of_the_earlier_boot_ends(world: World) -> None:
     """A server that is started again at once under a fixed id waits until the lease of the dead boot ends."""
     holder = HolderAddress("fixed", "boot-1", "http://x")
     await world.servers.register(holder.id, holder.nonce, holder.url, "p", 400)
