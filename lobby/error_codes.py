@@ -1,8 +1,8 @@
 """Every error code: the classes that carry it and one sentence for the author of a client.
 
 docs/reference/errors.md is generated from this table. tests/lobby/test_error_codes.py compares it with the source: a
-code that is raised and not listed fails, and a code that is listed and never raised fails. This module must never
-import anything but lobby/errors.py.
+code that is raised and not listed fails, and a code that is listed and never raised fails. A client makes the error
+that a server reported from the same table. This module must never import anything but lobby/errors.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tussle.lobby.errors import (
     StoreError,
 )
 
-__all__ = ["CODES", "ErrorCode"]
+__all__ = ["CODES", "ErrorCode", "error_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ _TABLE = (
     _client("world_moving", Conflict, "The world is still moving; wait for turn_started."),
     _client("too_many_inputs", Conflict, "Too many inputs wait for this tick; send less."),
     _client("nobody_left", Conflict, "No seat is left that could act."),
-    _client("over", (Conflict, Refused), "The session is over."),
+    _client("over", (Refused, Conflict), "The session is over."),
     _client("seat_out", Refused, "The seat is out and cannot act."),
     _client("wrong_phase", Refused, "The mode's phase does not allow this action."),
     _client("unknown_kind", Refused, "There is no such kind of action."),
@@ -172,3 +172,33 @@ _TABLE = (
 )  # fmt: skip
 
 CODES: dict[str, ErrorCode] = {entry.code: entry for entry in _TABLE}
+
+_BY_STATUS: dict[int, type[LobbyError]] = {
+    kind.status: kind
+    for kind in (
+        ClientError,
+        AuthError,
+        Forbidden,
+        NotFound,
+        Conflict,
+        Refused,
+        RateLimited,
+        ServerFault,
+        StoreError,
+    )
+}
+"""HTTP status -> the most general class with it."""
+
+
+def error_of(code: str, message: str, *, field: str | None = None, status: int | None = None) -> LobbyError:
+    """The exception for an error that a server reported with this code and, over HTTP, this ``status``.
+
+    If several classes carry the code, the status decides; without one it is the first. An unknown code is classed by
+    the status; without one it is a ClientError, since the server closes the connection for its faults.
+    """
+    if code in CODES:
+        kinds = CODES[code].kinds
+        kind = next((kind for kind in kinds if kind.status == status), kinds[0])
+    else:
+        kind = _BY_STATUS.get(status or 0) or (ServerFault if (status or 0) >= 500 else ClientError)
+    return kind(message, code=code, field=field)

@@ -22,6 +22,7 @@ from tussle.lobby.errors import (
     AuthError,
     ClientError,
     Conflict,
+    Forbidden,
     LobbyError,
     RateLimited,
     Refused,
@@ -191,7 +192,7 @@ async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, n
                 if client.token is None:
                     await _log_in(client, party, name)
                 ending = await _play_match(client, party, tally, decide)
-            except AuthError as error:
+            except (AuthError, Forbidden) as error:
                 client.token, reason = None, str(error)
             except (Disconnected, ServerFault) as error:
                 reason = str(error)

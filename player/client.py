@@ -21,12 +21,13 @@ from typing import Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
+from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
-from tussle.player.transcript import Disconnected, error_of
+from tussle.player.transcript import Disconnected
 
 __all__ = ["Client", "Join", "Login", "Me"]
 

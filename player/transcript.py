@@ -16,23 +16,8 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.errors import (
-    AuthError,
-    ClientError,
-    CloseCode,
-    Conflict,
-    Fenced,
-    LobbyError,
-    LobbyFull,
-    NotFound,
-    NotYourTurn,
-    ProtocolError,
-    RateLimited,
-    Refused,
-    ServerFault,
-    SolverFailed,
-    StoreError,
-)
+from tussle.lobby.error_codes import error_of
+from tussle.lobby.errors import ClientError, CloseCode, LobbyError, ProtocolError
 from tussle.lobby.wire.messages import (
     PROTOCOL,
     AckData,
@@ -65,7 +50,6 @@ __all__ = [
     "Transcript",
     "Welcomed",
     "after_close",
-    "error_of",
 ]
 
 HELD_EVENTS = 256
@@ -395,67 +379,3 @@ class Transcript:
         if self._pending.pop(number, None) is None:
             return []
         return [outcome]
-
-
-_CLASSES: dict[str, type[LobbyError]] = {
-    kind.code: kind
-    for kind in (
-        ClientError,
-        ProtocolError,
-        AuthError,
-        NotFound,
-        Conflict,
-        LobbyFull,
-        NotYourTurn,
-        Refused,
-        RateLimited,
-        ServerFault,
-        StoreError,
-        Fenced,
-        SolverFailed,
-    )
-}
-_REASONS: dict[str, type[LobbyError]] = {
-    "bad_json": ProtocolError,
-    "illegal_transition": Conflict,
-    "nobody_left": Conflict,
-    "stale_id": Conflict,
-    "in_session": Conflict,
-    "ended": Conflict,
-    "left": Conflict,
-    "not_member": Conflict,
-    "not_open": Conflict,
-    "crowded": Conflict,
-    "name_taken": AuthError,
-    "ticket_refused": AuthError,
-    "resume_refused": AuthError,
-    "unknown_player": AuthError,
-    "seat_out": Refused,
-    "wrong_phase": Refused,
-    "unknown_kind": Refused,
-    "unknown_field": Refused,
-    "missing_field": Refused,
-    "bad_type": Refused,
-    "out_of_range": Refused,
-    "bad_scene": Refused,
-    "over": Refused,
-}
-_STATUSES: dict[int, type[LobbyError]] = {
-    400: ClientError,
-    401: AuthError,
-    403: AuthError,
-    404: NotFound,
-    409: Conflict,
-    422: Refused,
-    429: RateLimited,
-    503: StoreError,
-}
-
-
-def error_of(code: str, message: str, *, field: str | None = None, status: int | None = None) -> LobbyError:
-    """The exception for an error that the server reported. An unknown code is classed by the HTTP ``status``; without
-    one it is a ClientError, since the server closes the connection for its faults."""
-    kind = _CLASSES.get(code) or _REASONS.get(code) or _STATUSES.get(status or 0)
-    if kind is None:
-        kind = ServerFault if status is not None and status >= 500 else ClientError
-    return kind(message, code=code, field=field)

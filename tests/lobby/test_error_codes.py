@@ -10,8 +10,19 @@ import pytest
 
 from tests.support.paths import ROOT
 from tussle.lobby import errors
-from tussle.lobby.error_codes import _TABLE, CODES
-from tussle.lobby.errors import CloseCode, LobbyError
+from tussle.lobby.error_codes import _TABLE, CODES, error_of
+from tussle.lobby.errors import (
+    ClientError,
+    CloseCode,
+    Conflict,
+    Forbidden,
+    LobbyError,
+    NotFound,
+    NotYourTurn,
+    Refused,
+    ServerFault,
+    StoreError,
+)
 from tussle.lobby.store.store import REFUSALS
 
 ABSTRACT = {"error"}
@@ -115,3 +126,37 @@ def test_the_protocol_lists_every_close_code() -> None:
     text = (ROOT / "docs" / "protocol.md").read_text()
     listed = {int(code) for code in re.findall(r"^\| (4\d\d\d) \|", text, re.MULTILINE)}
     assert listed == {int(code) for code in CloseCode if code >= 4000}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("not_your_turn", None, NotYourTurn),
+        ("unknown_kind", None, Refused),
+        ("illegal_transition", 409, Conflict),
+        ("not_member", None, Conflict),
+        ("not_member", 404, NotFound),
+        ("over", None, Refused),
+        ("not_allowed", 403, Forbidden),
+        ("something_new", 403, Forbidden),
+        ("something_new", 409, Conflict),
+        ("something_new", 404, NotFound),
+        ("something_new", None, ClientError),
+        ("something_new", 500, ServerFault),
+        ("something_new", 502, ServerFault),
+        ("store_unavailable", 503, StoreError),
+    ],
+)
+def test_errors_are_chosen_by_code_then_by_status(code: str, status: int | None, kind: type) -> None:
+    error = error_of(code, "a sentence", status=status)
+    assert type(error) is kind
+    assert (error.reason, str(error)) == (code, "a sentence")
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_a_client_makes_an_error_of_the_class_that_was_raised(code: str) -> None:
+    """Over HTTP the status tells the classes of one code apart; over a socket it is the first of them."""
+    assert type(error_of(code, "a sentence")) is CODES[code].kinds[0]
+    for kind in CODES[code].kinds:
+        assert type(error_of(code, "a sentence", status=kind.status)).status == kind.status
+        assert type(error_of(code, "a sentence", status=kind.status)) in CODES[code].kinds

@@ -13,13 +13,8 @@ from tests.support.pair import ModelSession, raw
 from tussle.lobby.errors import (
     ClientError,
     CloseCode,
-    Conflict,
-    NotFound,
-    NotYourTurn,
     ProtocolError,
     Refused,
-    ServerFault,
-    StoreError,
 )
 from tussle.lobby.wire.messages import Event, Notice, NoticeData, decode_client, encode
 from tussle.player.transcript import (
@@ -35,7 +30,6 @@ from tussle.player.transcript import (
     Transcript,
     Welcomed,
     after_close,
-    error_of,
 )
 
 
@@ -356,25 +350,6 @@ def test_every_close_code_has_its_next_step() -> None:
         CloseCode.VERSION_MISMATCH,
     }
     assert {after_close(code) for code in (1001, 1006, 1011, 1012)} == {Next.RECONNECT}
-
-
-@pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [
-        ("not_your_turn", None, NotYourTurn),
-        ("unknown_kind", None, Refused),
-        ("illegal_transition", 409, Conflict),
-        ("something_new", 409, Conflict),
-        ("something_new", 404, NotFound),
-        ("something_new", None, ClientError),
-        ("something_new", 500, ServerFault),
-        ("store_unavailable", 503, StoreError),
-    ],
-)
-def test_errors_are_chosen_by_code_then_by_status(code: str, status: int | None, kind: type) -> None:
-    error = error_of(code, "a sentence", status=status)
-    assert type(error) is kind
-    assert (error.reason, str(error)) == (code, "a sentence")
 
 
 class Reconnecting(RuleBasedStateMachine):
