@@ -53,7 +53,7 @@ class Run:
         self.audience = audience
         self._telemetry = telemetry
         self.admissions = Admissions(self.core, asyncio.Event().set)
-        self.admit = self.admissions.admit
+        self.accept_input = self.admissions.queue
         self._newest = [0] * seats
         self._pad = bytes(frame_bytes - 8 - 4 * seats)
         self._layout = struct.Struct(f"<d{seats}i")
@@ -96,8 +96,8 @@ class Bench:
         self.gateway = Gateway(
             self.settings, Proxies(""), cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
-            cast(Relays, SimpleNamespace(get=lambda token: None)), cast(Servers, None),
-            cast(Observers, SimpleNamespace(hint=lambda session: None)),
+            cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
+            cast(Observers, SimpleNamespace(refresh=lambda session: None)),
         )  # fmt: skip
 
     # of connections, seating and views
