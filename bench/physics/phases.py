@@ -21,7 +21,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from bench.physics.__main__ import RESULTS, pile, soft_pile
+from bench.physics.piles import RESULTS, pile, soft_pile
 from tussle.lobby.rules.scenes import Scene
 from tussle.server.physics import assembly, newton, solver
 from tussle.server.physics.fingerprint import versions
