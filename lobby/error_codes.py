@@ -190,7 +190,14 @@ _BY_STATUS: dict[int, type[LobbyError]] = {
 """HTTP status -> the most general class with it."""
 
 
-def error_of(code: str, message: str, *, field: str | None = None, status: int | None = None) -> LobbyError:
+def error_of(
+    code: str,
+    message: str,
+    *,
+    field: str | None = None,
+    status: int | None = None,
+    retry_after: float | None = None,
+) -> LobbyError:
     """The exception for an error that a server reported with this code and, over HTTP, this ``status``.
 
     If several classes carry the code, the status decides; without one it is the first. An unknown code is classed by
@@ -201,4 +208,4 @@ def error_of(code: str, message: str, *, field: str | None = None, status: int |
         kind = next((kind for kind in kinds if kind.status == status), kinds[0])
     else:
         kind = _BY_STATUS.get(status or 0) or (ServerFault if (status or 0) >= 500 else ClientError)
-    return kind(message, code=code, field=field)
+    return kind(message, code=code, field=field, retry_after=retry_after)

@@ -74,11 +74,20 @@ class LobbyError(Exception):
     status: ClassVar[int] = 500
     close_code: ClassVar[CloseCode] = CloseCode.ERROR
 
-    def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        field: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """``retry_after``: the time [s] after which the same call may succeed, if it is known."""
         super().__init__(message)
         self.message = message
         self.reason = code or self.code
         self.field = field
+        self.retry_after = retry_after
 
 
 class ClientError(LobbyError):

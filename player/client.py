@@ -89,6 +89,7 @@ class _Problem(msgspec.Struct, frozen=True):
     title: str = ""
     code: str = ""
     field: str | None = None
+    retry_after: float | None = None
 
 
 class Client:
@@ -315,4 +316,5 @@ def _problem(response: httpx.Response) -> LobbyError:
         message,
         field=problem.field,
         status=response.status_code,
+        retry_after=problem.retry_after,
     )

@@ -288,7 +288,12 @@ class Transcript:
                     )
                 case "error":
                     reported = _decode_error(message.d)
-                    error = error_of(reported.code, reported.message, field=reported.field)
+                    error = error_of(
+                        reported.code,
+                        reported.message,
+                        field=reported.field,
+                        retry_after=reported.retry_after or None,
+                    )
                     return self._answered(message.id, Rejected(message.id, error))
                 case "observers":
                     self.observers = _decode_observers(message.d)

@@ -42,13 +42,14 @@ from tussle.lobby.timers import Timers
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive.archive import Archive
+from tussle.server.costs import Ledger
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
-from tussle.server.limits import ConnectionLimit, Proxies
+from tussle.server.limits import Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
@@ -85,6 +86,7 @@ class Server:
         self.build = BUILD
         self.telemetry = Telemetry()
         self._proxies = Proxies(settings.trusted_proxies)
+        self.ledger = Ledger(settings, self.telemetry.count_overspending)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
@@ -134,6 +136,7 @@ class Server:
         self.relays = Relays(self.views, servers, self.holder)
         self.gateway = Gateway(
             settings,
+            self.ledger,
             self._proxies,
             connections,
             self.seating,
@@ -187,7 +190,7 @@ class Server:
             uvicorn.Config(
                 create_app(self),
                 ws=self.gateway.upgrade,  # type: ignore[arg-type]
-                http=http_protocol(ConnectionLimit(self.settings.address_connections), self._proxies),
+                http=http_protocol(self.ledger, self._proxies),
                 lifespan="off",
                 log_config=None,
                 access_log=False,

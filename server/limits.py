@@ -1,12 +1,10 @@
-"""Rate limits and connection limits per address or player, and which origins and proxies are trusted. Sans-I/O.
+"""Token buckets, and which addresses, origins and proxies count as what. Sans-I/O.
 
-All tables are bounded: beyond KEPT keys the least recently used one is forgotten and starts again with a full bucket.
-This module must never read a clock: the time is an argument.
+server/costs.py has the budgets. This module must never read a clock: the time is an argument.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -14,9 +12,7 @@ from urllib.parse import urlsplit
 
 from tussle.lobby.settings import BadSetting, split_list
 
-__all__ = ["ConnectionLimit", "Origins", "Proxies", "RateLimit", "TokenBucket"]
-
-KEPT = 20_000
+__all__ = ["Origins", "Proxies", "TokenBucket", "owner_of_address"]
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""
@@ -44,45 +40,11 @@ class TokenBucket:
         self.level = level - amount if enough else level
         return enough
 
-
-class RateLimit:
-    """A token bucket per key: ``rate`` per second on average, at most ``burst`` at once."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
-
-    def take(self, key: str, now: float) -> bool:
-        """Count one request of ``key``; False if it exceeds the limit."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(self._rate, self._burst)
-            if len(self._buckets) > KEPT:
-                self._buckets.popitem(last=False)
-        else:
-            self._buckets.move_to_end(key)
-        return bucket.take(now)
-
-
-class ConnectionLimit:
-    """The number of open connections per key, at most ``limit``."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._open: Counter[str] = Counter()
-
-    def enter(self, key: str) -> bool:
-        """Count a new connection; False if ``key`` has too many. After True, call ``leave`` when it closes."""
-        if self._open[key] >= self._limit:
-            return False
-        self._open[key] += 1
-        return True
-
-    def leave(self, key: str) -> None:
-        self._open[key] -= 1
-        if self._open[key] <= 0:
-            del self._open[key]
+    def wait(self, amount: float = 1.0) -> float | None:
+        """The time [s] until ``amount`` tokens are there, as of the last ``take``; None if they never are."""
+        if amount > self.burst or self.rate <= 0:
+            return None
+        return max(0.0, (amount - self.level) / self.rate)
 
 
 class Proxies:
@@ -120,6 +82,19 @@ class Proxies:
             if hop and not self.trust(hop):
                 return hop
         return peer
+
+
+def owner_of_address(address: str) -> str:
+    """The key of an address's budgets: an IPv4 address, or the /64 network of an IPv6 address.
+
+    One customer of a provider usually has a whole /64 (RFC 6177), so its addresses share their budgets. Text that is
+    not an address is its own key.
+    """
+    try:
+        parsed = _unmapped(ip_address(address))
+    except ValueError:
+        return address
+    return str(parsed) if parsed.version == 4 else str(ip_network((int(parsed), 64), strict=False))
 
 
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -37,6 +37,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("modes",),
     ("simulation",),
     ("archive", "solver", "metrics", "limits"),
+    ("costs",),
     ("fanout",),
     ("sessions", "live"),
     ("gateway",),

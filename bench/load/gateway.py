@@ -29,6 +29,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.app import _Http, listen, reduce_garbage_collection
+from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
@@ -94,7 +95,8 @@ class Bench:
             leave=lambda audience, viewer: audience.leave(viewer),
         )
         self.gateway = Gateway(
-            self.settings, Proxies(""), cast(Connections, self), cast(Seating, self), cast(Views, self),
+            self.settings, Ledger(self.settings, self.telemetry.count_overspending), Proxies(""),
+            cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),

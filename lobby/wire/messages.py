@@ -252,9 +252,12 @@ class Ack(_Command, frozen=True, tag="ack"):
 
 
 class ErrorData(_Part, frozen=True):
+    """``retry_after``: the time [s] after which the same command may succeed, if it is known."""
+
     code: str
     message: str
     field: str | None = None
+    retry_after: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorMessage(_Command, frozen=True, tag="error"):

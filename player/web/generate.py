@@ -83,7 +83,9 @@ def _interface(name: str, info: inspect.StructType, from_client: bool) -> str:
     if info.tag is not None:
         lines.append(f'  {info.tag_field}: "{info.tag}";')
     for field in info.fields:
-        optional = "?" if sparse and not field.required else ""
+        # A field whose default is UNSET has no default here, and is left out while it is unset.
+        unset = not field.required and field.default is field.default_factory is msgspec.NODEFAULT
+        optional = "?" if unset or (sparse and not field.required) else ""
         lines.append(f"  {field.encode_name}{optional}: {_type(field.type)};")
     return "\n".join([*lines, "}"])
 

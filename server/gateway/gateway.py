@@ -44,6 +44,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
@@ -56,7 +57,7 @@ from tussle.server.gateway.relay_server import serve_relay
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender, absolute, short_reason
 from tussle.server.gateway.socket import Socket, header
-from tussle.server.limits import ConnectionLimit, Origins, Proxies
+from tussle.server.limits import Origins, Proxies, owner_of_address
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.holder import Holder
@@ -84,6 +85,7 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
+        ledger: Ledger,
         proxies: Proxies,
         connections: Connections,
         seating: Seating,
@@ -114,8 +116,7 @@ class Gateway:
         self._ended = 0
         self._origins = Origins(settings.allowed_origins)
         self._proxies = proxies
-        self._addresses = ConnectionLimit(settings.address_connections)
-        self._players = ConnectionLimit(settings.player_connections)
+        self._ledger = ledger
         # ServerConnection of websockets reads these two
         self.handler_tasks: set[asyncio.Task[None]] = set()
         self.logger = log
@@ -149,7 +150,7 @@ class Gateway:
             await socket.close(CloseCode.ERROR, "server_error")
         finally:
             if socket.address is not None:
-                self._addresses.leave(socket.address)
+                self._ledger.release(Resource.SOCKETS, Owner.ADDRESS, socket.address)
             socket.quick = socket.on_room = None
             self._ended += 1
             if self._ended % ENDED_PER_COLLECTION == 0:
@@ -169,7 +170,8 @@ class Gateway:
         if path != RELAY_PATH:  # a relay belongs to another server and has a ticket
             peer = socket.remote_address
             address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
-            if not self._addresses.enter(address):
+            address = owner_of_address(address)
+            if not self._ledger.hold(Resource.SOCKETS, Owner.ADDRESS, address):
                 self._telemetry.refusals.labels(code="too_many_connections").inc()
                 return socket.respond(429, "too many connections from this address\n")
             socket.address = address
@@ -241,7 +243,7 @@ class Gateway:
             return
         with structlog.contextvars.bound_contextvars(token=short(sender.who.session), seat=sender.who.seat):
             who = sender.who
-            entered = self._players.enter(who.player)
+            entered = self._ledger.hold(Resource.SOCKETS, Owner.PLAYER, who.player)
             try:
                 if not entered:
                     await self._close(socket, CloseCode.RATE_LIMITED, "too many sockets of this player")
@@ -252,7 +254,7 @@ class Gateway:
                     await self._listen(sender, audience)
             finally:
                 if entered:
-                    self._players.leave(who.player)
+                    self._ledger.release(Resource.SOCKETS, Owner.PLAYER, who.player)
                 core.close()
                 self._audiences.leave(audience, sender)
                 await self._disconnect(sender)

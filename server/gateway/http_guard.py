@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tussle.server.limits import ConnectionLimit, Proxies
+from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.limits import Proxies, owner_of_address
 
 __all__ = ["http_protocol"]
 
@@ -21,7 +22,7 @@ HEAD_BYTES = 65_536
 
 
 class _GuardedHttp(HttpToolsProtocol):
-    address_limit: ClassVar[ConnectionLimit]
+    ledger: ClassVar[Ledger]
     proxies: ClassVar[Proxies]
     _address = ""
     _timer: asyncio.TimerHandle | None = None
@@ -34,7 +35,8 @@ class _GuardedHttp(HttpToolsProtocol):
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
         if address and not self.proxies.trust(address):
-            if not self.address_limit.enter(address):
+            address = owner_of_address(address)
+            if not self.ledger.hold(Resource.HTTP_CONNECTIONS, Owner.ADDRESS, address):
                 transport.abort()
                 return
             self._address = address
@@ -81,10 +83,10 @@ class _GuardedHttp(HttpToolsProtocol):
     def _release(self) -> None:
         self._stop_timer()
         if self._address:
-            self.address_limit.leave(self._address)
+            self.ledger.release(Resource.HTTP_CONNECTIONS, Owner.ADDRESS, self._address)
             self._address = ""
 
 
-def http_protocol(address_limit: ConnectionLimit, proxies: Proxies) -> type[Any]:
+def http_protocol(ledger: Ledger, proxies: Proxies) -> type[Any]:
     """The protocol class of one server, for uvicorn's ``http`` option."""
-    return type("GuardedHttp", (_GuardedHttp,), {"address_limit": address_limit, "proxies": proxies})
+    return type("GuardedHttp", (_GuardedHttp,), {"ledger": ledger, "proxies": proxies})

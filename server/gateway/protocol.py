@@ -13,7 +13,7 @@ from enum import Enum
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
-from tussle.server.limits import TokenBucket
+from tussle.server.costs import message_bucket
 
 __all__ = ["Connection", "Phase"]
 
@@ -36,9 +36,7 @@ class Connection:
         self.phase = Phase.AWAITING_HELLO
         self.strikes = 0
         self._greeted = False
-        self._bucket = TokenBucket(settings.message_rate, settings.message_burst)
-        # A long message takes several tokens, so that one bucket limits both messages and bytes.
-        self._mean = (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
+        self._bucket, self._mean = message_bucket(settings)
 
     def receive(self, data: str | bytes, now: float) -> ClientMessage:
         """Decode ``data``, which arrived at ``now`` [s], and return its message.

@@ -17,7 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tussle.lobby.addresses import socket_address
-from tussle.lobby.errors import ClientError, Conflict, LobbyError, NotYourTurn, Refused, StoreError
+from tussle.lobby.error_codes import error_of
+from tussle.lobby.errors import Conflict, LobbyError, StoreError
 from tussle.lobby.lifecycle import ENDED, WAITING, Status
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
@@ -36,8 +37,6 @@ RETRY_S = 0.1
 OPEN_TIMEOUT_S = 3.0
 GIVE_UP_S = 30.0
 """An input that no holder has answered within this time is refused."""
-
-_ERRORS: dict[str, type[ClientError]] = {"not_your_turn": NotYourTurn}
 
 
 class _PendingInput:
@@ -215,8 +214,8 @@ class RelayConnection:
                 self.watchers[token].audience.notify(state, reason, ends_at)
             case ["taken", int(number), int(tick)]:
                 self._answer(number, tick)
-            case ["refused", int(number), str(code), str(text), where]:
-                self._answer(number, _ERRORS.get(code, Refused)(text, code=code, field=where))
+            case ["refused", int(number), str(code), str(text), where, retry_after]:
+                self._answer(number, error_of(code, text, field=where, retry_after=retry_after))
             case ["gone", str(token)]:
                 if token in self._gone:
                     self._gone[token].set()

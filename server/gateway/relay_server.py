@@ -74,7 +74,11 @@ async def serve_relay(
         if isinstance(result, int):
             write(encode_relay("taken", number, result))
         elif result is not None:
-            write(encode_relay("refused", number, result.reason, result.message, result.field))
+            write(
+                encode_relay(
+                    "refused", number, result.reason, result.message, result.field, result.retry_after
+                )
+            )
 
     def submit(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
         run = holder.runs.get(token)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from tussle.lobby.connections import Connected
 from tussle.lobby.errors import CloseCode, LobbyError
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
@@ -94,7 +96,17 @@ class Sender:
 
     def refuse(self, command: int | None, error: LobbyError) -> bytes:
         self._telemetry.refusals.labels(code=error.reason).inc()
-        return self.reply(ErrorMessage(ErrorData(error.reason, error.message, error.field), command))
+        return self.reply(
+            ErrorMessage(
+                ErrorData(
+                    error.reason,
+                    error.message,
+                    error.field,
+                    msgspec.UNSET if error.retry_after is None else error.retry_after,
+                ),
+                command,
+            )
+        )
 
 
 def absolute(socket: Socket, address: str) -> str:

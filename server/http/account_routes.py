@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
-from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
+from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, bearer_of, client_address
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, bearer_of
 from tussle.server.http.responses import json_response
-from tussle.server.limits import RateLimit
 from tussle.server.modes.registry import get_mode
 
 __all__ = ["AccountRoutes", "LoginRequest"]
@@ -35,11 +33,8 @@ class AccountRoutes:
     """The calls about players."""
 
     def __init__(self, backend: Backend, requests: Requests) -> None:
-        settings = backend.settings
         self._backend = backend
         self._requests = requests
-        self._logins = RateLimit(settings.login_rate, 10 * settings.login_rate)
-        self._guesses = RateLimit(settings.guess_rate, 20 * settings.guess_rate)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -63,11 +58,10 @@ class AccountRoutes:
 
     async def login(self, request: Request) -> Response:
         """Log in. Raises RateLimited for an address, or for a name whose secret is tried too often."""
-        if not self._logins.take(client_address(request), time.monotonic()):
-            raise RateLimited("too many logins from this address")
+        self._requests.charge(Resource.LOGINS, Owner.ADDRESS, address_owner(request))
         body = await self._requests.decode(request, LoginRequest)
-        if body.secret is not None and not self._guesses.take((body.name or "").lower(), time.monotonic()):
-            raise RateLimited("too many logins with a secret for this name")
+        if body.secret is not None:
+            self._requests.charge(Resource.GUESSES, Owner.NAME, (body.name or "").lower())
         login = await self._backend.accounts.login(
             name=body.name, secret=body.secret, kind=body.kind, bearer=bearer_of(request), skill=body.skill
         )

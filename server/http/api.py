@@ -38,7 +38,7 @@ log = get_logger("server.http")
 
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application of one server."""
-    requests = Requests(backend.settings, backend.accounts)
+    requests = Requests(backend.settings, backend.accounts, backend.ledger)
     endpoints = [
         *AccountRoutes(backend, requests).endpoints(),
         *LobbyRoutes(backend, requests).endpoints(),
@@ -65,11 +65,16 @@ def create_app(backend: Backend) -> Starlette:
         log.error("request_failed", exc_info=error)
         return problem_response(500, "server_error", "an error of the server", title="Internal Server Error")
 
+    rights = Rights(requests.authenticate, backend.operators.roles_of, requests.charge_operation)
     return Starlette(
-        routes=[
-            *make_routes(endpoints, Rights(requests.authenticate, backend.operators.roles_of)),
-            *web_routes(),
+        routes=[*make_routes(endpoints, rights), *web_routes(rights)],
+        middleware=[
+            Middleware(
+                SecurityMiddleware,
+                settings=backend.settings,
+                ledger=backend.ledger,
+                count_refusal=count_refusal,
+            )
         ],
-        middleware=[Middleware(SecurityMiddleware, settings=backend.settings, count_refusal=count_refusal)],
         exception_handlers={LobbyError: handle_error, HTTPException: handle_error, Exception: handle_error},
     )

@@ -13,6 +13,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.views import Views
+from tussle.server.costs import Ledger
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Backend"]
@@ -29,6 +30,7 @@ class Backend(Protocol):
     springs: SpringRuns
     standings: Standings
     telemetry: Telemetry
+    ledger: Ledger
     build: str
 
     def address(self) -> HolderAddress:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.roles import Operation
-from tussle.server.http.rights import OperationRoute, Rights, public_route
+from tussle.server.http.rights import OperationRoute, Rights
 
 __all__ = ["Endpoint", "make_routes"]
 
@@ -46,7 +46,7 @@ def make_routes(endpoints: Iterable[Endpoint], rights: Rights) -> list[Operation
     for endpoint in endpoints:
         path, operation, methods = endpoint.path, endpoint.operation, [endpoint.method]
         if endpoint.public is not None:
-            routes.append(public_route(path, operation, endpoint.public, methods=methods))
+            routes.append(rights.public_route(path, operation, endpoint.public, methods=methods))
         else:
             assert endpoint.handler is not None, path
             routes.append(rights.route(path, operation, endpoint.handler, methods=methods))

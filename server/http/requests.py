@@ -1,4 +1,4 @@
-"""Decoding and authentication of requests. This module must never change any state but that of the rate limits."""
+"""Decoding and authentication of requests, and what each costs. This module must never change any other state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from tussle.lobby.accounts import Accounts, PlayerInfo
-from tussle.lobby.errors import AuthError, NotFound, ProtocolError, RateLimited
+from tussle.lobby.errors import AuthError, NotFound, ProtocolError
 from tussle.lobby.ids import is_session_token
+from tussle.lobby.roles import Operation
 from tussle.lobby.settings import Settings
-from tussle.server.limits import RateLimit
+from tussle.server.costs import REQUEST_COSTS, Ledger, Owner, Resource
+from tussle.server.limits import owner_of_address
 
-__all__ = ["Requests", "StrictRequest", "bearer_of", "check_token", "client_address"]
+__all__ = ["Requests", "StrictRequest", "address_owner", "bearer_of", "check_token"]
 
 Shape = TypeVar("Shape")
 
@@ -30,10 +32,10 @@ class StrictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Requests:
     """Reads the requests of one server within its limits."""
 
-    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, accounts: Accounts, ledger: Ledger) -> None:
         self._max_body_bytes = settings.max_body_bytes
         self._accounts = accounts
-        self._rate = RateLimit(settings.request_rate, 5 * settings.request_rate)
+        self._ledger = ledger
 
     async def decode(self, request: Request, shape: type[Shape]) -> Shape:
         """The body as ``shape``. Raises ProtocolError if it is too large, too slow or not valid."""
@@ -62,14 +64,26 @@ class Requests:
         return bytes(body)
 
     async def authenticate(self, request: Request) -> PlayerInfo:
-        """The player whose login the request has. Raises AuthError or RateLimited."""
+        """The player whose login the request has. Raises AuthError."""
         token = bearer_of(request)
         if token is None:
             raise AuthError("log in first: POST /api/login gives a token", code="login_required")
-        player = await self._accounts.authenticate(token)
-        if not self._rate.take(player.player, time.monotonic()):
-            raise RateLimited("too many requests of this player")
-        return player
+        return await self._accounts.authenticate(token)
+
+    def charge_operation(self, operation: Operation, request: Request, player: PlayerInfo | None) -> None:
+        """Charge the price of an operation to the caller's address and player. Raises RateLimited.
+
+        The security middleware has charged 1 to the address, as for every request.
+        """
+        price = REQUEST_COSTS.get(operation, 1.0)
+        if price > 1.0:
+            self.charge(Resource.REQUESTS, Owner.ADDRESS, address_owner(request), price - 1.0)
+        if player is not None:
+            self.charge(Resource.REQUESTS, Owner.PLAYER, player.player, price)
+
+    def charge(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
+        """Charge ``amount`` to a budget now. Raises RateLimited."""
+        self._ledger.charge(resource, owner, key, time.monotonic(), amount)
 
 
 def bearer_of(request: Request) -> str | None:
@@ -78,9 +92,9 @@ def bearer_of(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def client_address(request: Request) -> str:
-    """The client's address; "" if it is not known."""
-    return request.client.host if request.client else ""
+def address_owner(request: Request) -> str:
+    """The key of the budgets of the client's address; "" if the address is not known."""
+    return owner_of_address(request.client.host) if request.client else ""
 
 
 def check_token(token: str) -> str:

@@ -5,6 +5,7 @@ An error response must never be made by anything but ``problem_response``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -34,14 +35,20 @@ def problem_response(
     title: str = "",
     kind: str = "about:blank",
     field: str | None = None,
+    retry_after: float | None = None,
 ) -> Response:
-    """A problem document. ``code`` is for programs; ``field`` names the invalid field; an empty title is ``detail``."""
+    """A problem document. ``code`` is for programs; ``field`` names the invalid field; an empty title is ``detail``.
+    ``retry_after`` [s] is in the document, and in whole seconds in the Retry-After header (RFC 9110)."""
     document: dict[str, Any] = {
         "type": kind, "title": title or detail, "status": status, "detail": detail, "code": code
     }  # fmt: skip
     if field is not None:
         document["field"] = field
+    if retry_after is not None:
+        document["retry_after"] = round(retry_after, 3)
     response = json_response(document, status, "application/problem+json")
+    if "retry_after" in document:
+        response.headers["retry-after"] = str(max(1, math.ceil(document["retry_after"])))
     if status == 401:
         response.headers["www-authenticate"] = "Bearer"
     return response
@@ -56,4 +63,5 @@ def error_response(error: LobbyError) -> Response:
         title=type(error).__name__,
         kind=f"urn:tussle:error:{error.reason}",
         field=error.field,
+        retry_after=error.retry_after,
     )

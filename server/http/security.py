@@ -1,6 +1,6 @@
-"""The security middleware: rate limit per address, check of the origin, security headers of every response.
+"""The security middleware: budget per address, check of the origin, security headers of every response.
 
-    request -> rate limit of its address -> origin -> the application -> security headers
+    request -> budget of its address -> origin -> the application -> security headers
 
 The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. Tokens
 are sent in the Authorization header and never in a cookie or a URL, so that a foreign page cannot use them. This module
@@ -15,9 +15,11 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tussle.lobby.errors import RateLimited
 from tussle.lobby.settings import Settings
-from tussle.server.http.responses import problem_response
-from tussle.server.limits import Origins, RateLimit
+from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.http.responses import error_response, problem_response
+from tussle.server.limits import Origins, owner_of_address
 
 __all__ = ["SECURITY_HEADERS", "SecurityMiddleware"]
 
@@ -53,10 +55,12 @@ UNLIMITED = ("/healthz", "/metrics")
 class SecurityMiddleware:
     """ASGI middleware. ``count_refusal`` is called with the code of each refused request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, count_refusal: Callable[[str], None]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, ledger: Ledger, count_refusal: Callable[[str], None]
+    ) -> None:
         self._app = app
         self._origins = Origins(settings.allowed_origins)
-        self._requests = RateLimit(settings.request_rate, 5 * settings.request_rate)
+        self._ledger = ledger
         self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,11 +90,15 @@ class SecurityMiddleware:
                 )
                 return
         address = scope["client"][0] if scope.get("client") else ""
-        if scope["path"] not in UNLIMITED and not self._requests.take(address, time.monotonic()):
-            refusal = _problem(429, "rate_limited", "too many requests from this address")
-            self._count_refusal("rate_limited")
-            await _respond(refusal, scope, receive, send, extra)
-            return
+        if scope["path"] not in UNLIMITED:
+            try:
+                self._ledger.charge(
+                    Resource.REQUESTS, Owner.ADDRESS, owner_of_address(address), time.monotonic()
+                )
+            except RateLimited as error:
+                self._count_refusal(error.reason)
+                await _respond(error_response(error), scope, receive, send, extra)
+                return
         if scope["method"] not in ("GET", "HEAD") and not self._origins.allow(origin, host):
             refusal = _problem(403, "origin_refused", "pages of this origin may not use this server")
             self._count_refusal("origin_refused")

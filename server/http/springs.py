@@ -5,27 +5,18 @@ This module must never compute a step or wait for a solver; a run without a solv
 
 from __future__ import annotations
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
-from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
 from tussle.lobby.spring_runs import SpringRuns
+from tussle.server.costs import Owner, Resource
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, client_address
+from tussle.server.http.requests import Requests, StrictRequest, address_owner
 from tussle.server.http.responses import json_response
-from tussle.server.limits import RateLimit
 
 __all__ = ["SpringRequest", "SpringRoutes"]
-
-START_RATE, START_BURST = 0.5, 5.0
-"""Runs that one player may start per second, and at once: each is thousands of entries. An address: four times that."""
-
-READ_RATE, READ_BURST = 10.0, 30.0
-"""Reads of one player per second, and at once: each computes hundreds of steps. An address: four times that."""
 
 
 class SpringRequest(StrictRequest, frozen=True):
@@ -42,8 +33,6 @@ class SpringRoutes:
     def __init__(self, runs: SpringRuns, requests: Requests) -> None:
         self._runs = runs
         self._requests = requests
-        self._starts = _PairLimit(START_RATE, START_BURST)
-        self._reads = _PairLimit(READ_RATE, READ_BURST)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -60,26 +49,14 @@ class SpringRoutes:
 
     async def start_run(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, SpringRequest)
-        self._starts.count(request, player, "runs")
+        self._charge(Resource.SPRING_STARTS, request, player)
         return json_response({"run": await self._runs.begin(body.name, body.x, body.v)})
 
     async def read_run(self, request: Request, player: PlayerInfo) -> Response:
-        self._reads.count(request, player, "looks")
+        self._charge(Resource.SPRING_READS, request, player)
         after = request.query_params.get("after", "")
         return json_response(await self._runs.read(request.path_params["run"], after))
 
-
-class _PairLimit:
-    """A rate limit per player, and one of four times that per address."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._by_player = RateLimit(rate, burst)
-        self._by_address = RateLimit(4 * rate, 4 * burst)
-
-    def count(self, request: Request, player: PlayerInfo, what: str) -> None:
-        """Count one request. Raises RateLimited if it exceeds a limit."""
-        now = time.monotonic()
-        if not (
-            self._by_player.take(player.player, now) and self._by_address.take(client_address(request), now)
-        ):
-            raise RateLimited(f"too many {what} of this player, or from this address")
+    def _charge(self, resource: Resource, request: Request, player: PlayerInfo) -> None:
+        self._requests.charge(resource, Owner.PLAYER, player.player)
+        self._requests.charge(resource, Owner.ADDRESS, address_owner(request))

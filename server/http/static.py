@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute
 
 from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
-from tussle.server.http.rights import public_route
+from tussle.server.http.rights import Rights
 
 __all__ = ["DIST", "web_routes"]
 
@@ -46,7 +46,7 @@ mimetypes.add_type("font/woff2", ".woff2")
 mimetypes.add_type("text/javascript", ".js")
 
 
-def web_routes(dist: Path = DIST) -> list[BaseRoute]:
+def web_routes(rights: Rights, dist: Path = DIST) -> list[BaseRoute]:
     """The routes of the client, which must come after all other routes."""
     if not (dist / "index.html").is_file():
         log.warning("web_client_not_built", build="python player/web/build.py")
@@ -56,7 +56,7 @@ def web_routes(dist: Path = DIST) -> list[BaseRoute]:
             raise HTTPException(404, "Not Found")
         return await run_in_threadpool(_answer, dist, request)
 
-    return [public_route("/{path:path}", Operation.PAGES, files, methods=["GET", "HEAD"])]
+    return [rights.public_route("/{path:path}", Operation.PAGES, files, methods=["GET", "HEAD"])]
 
 
 def _answer(dist: Path, request: Request) -> Response:

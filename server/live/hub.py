@@ -63,7 +63,7 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo, decode_batch, source_stream
-from tussle.server.limits import TokenBucket
+from tussle.server.costs import message_bucket
 from tussle.server.live.outbox import Outbox
 
 __all__ = ["LiveHub", "LiveSocket"]
@@ -196,7 +196,7 @@ class LiveHub:
 
     async def serve(self, socket: LiveSocket) -> None:
         """Handle one connection, from its first message until it closes. Exceptions of the socket propagate."""
-        bucket = TokenBucket(self._settings.message_rate, self._settings.message_burst)
+        bucket, mean = message_bucket(self._settings)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 client = await self._welcome(socket, await socket.recv())
@@ -209,7 +209,7 @@ class LiveHub:
         try:
             while True:
                 data = await socket.recv()
-                if not bucket.take(time.monotonic()):
+                if not bucket.take(time.monotonic(), max(1.0, len(data) / mean)):
                     return await socket.close(CloseCode.RATE_LIMITED, "too many messages")
                 try:
                     await self._handle_message(client, data)

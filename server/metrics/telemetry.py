@@ -27,6 +27,12 @@ class Telemetry:
         self.finished = Counter("tussle_sessions_finished", "Sessions ended", ["event"], registry=r)
         self.messages = QuickCounter("tussle_messages", "Messages from clients", "type", registry=r)
         self.refusals = Counter("tussle_refusals", "Messages and requests refused", ["code"], registry=r)
+        self.overspending = Counter(
+            "tussle_budget_refusals",
+            "Requests, messages and connections beyond a budget",
+            ["resource", "owner"],
+            registry=r,
+        )
         self.closes = Counter("tussle_closes", "Connections closed by the server", ["code"], registry=r)
         self.frames_sent = QuickCounter("tussle_frames_sent", "Frames sent, summed over viewers", registry=r)
         self.frames_skipped = QuickCounter(
@@ -85,6 +91,10 @@ class Telemetry:
         self.frame_bytes_sent.inc(sent * size)
         if skipped:
             self.frames_skipped.inc(skipped)
+
+    def count_overspending(self, resource: str, owner: str) -> None:
+        """Count one refusal of the ledger (server/costs.py)."""
+        self.overspending.labels(resource=resource, owner=owner).inc()
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

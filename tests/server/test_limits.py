@@ -1,4 +1,4 @@
-"""Token buckets, connection limits, origins and proxies."""
+"""Token buckets, addresses, origins and proxies."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tussle.lobby.settings import BadSetting
-from tussle.server import limits
-from tussle.server.limits import ConnectionLimit, Origins, Proxies, RateLimit, TokenBucket
+from tussle.server.limits import Origins, Proxies, TokenBucket, owner_of_address
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0.1, 3)), max_size=60))
@@ -25,32 +24,31 @@ def test_a_bucket_limits_rate_and_burst(steps: list[tuple[float, float]]) -> Non
         assert taken <= 5.0 + 2.0 * now + 1e-6
 
 
-def test_each_key_has_a_bucket() -> None:
-    """An address over its limit does not affect another one, and is accepted again later."""
-    rates = RateLimit(rate=1.0, burst=2.0)
-    assert [rates.take("a", 0.0) for _ in range(3)] == [True, True, False]
-    assert rates.take("b", 0.0)
-    assert rates.take("a", 1.0)
+def test_the_wait_is_the_time_until_the_tokens_are_there() -> None:
+    """After the returned time the same amount can be taken; an amount beyond the burst never can."""
+    bucket = TokenBucket(rate=2.0, burst=5.0)
+    assert bucket.take(0.0, 5.0)
+    assert bucket.wait(3.0) == pytest.approx(1.5)
+    assert not bucket.take(1.4, 3.0)
+    assert bucket.take(1.5, 3.0)
+    assert bucket.wait(6.0) is None
 
 
-def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond KEPT keys the oldest one is forgotten."""
-    monkeypatch.setattr(limits, "KEPT", 3)
-    rates = RateLimit(rate=0.0, burst=1.0)
-    assert all(rates.take(key, 0.0) for key in "abcd")
-    assert not rates.take("d", 0.0)
-    assert rates.take("a", 0.0)
-
-
-def test_closed_connections_are_not_counted() -> None:
-    """At most ``limit`` connections are open at once; a key without connections uses no memory."""
-    limit = ConnectionLimit(2)
-    assert [limit.enter("a") for _ in range(3)] == [True, True, False]
-    limit.leave("a")
-    assert limit.enter("a")
-    limit.leave("a")
-    limit.leave("a")
-    assert not limit._open
+@pytest.mark.parametrize(
+    ("address", "owner"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:bbbb::2", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("", ""),
+        ("testclient", "testclient"),
+    ],
+)
+def test_addresses_of_one_network_share_their_budgets(address: str, owner: str) -> None:
+    """An IPv6 client cannot get a new budget by taking another address of its /64 network."""
+    assert owner_of_address(address) == owner
 
 
 @pytest.mark.parametrize(

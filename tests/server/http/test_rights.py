@@ -15,6 +15,7 @@ from tussle.lobby.roles import RIGHTS, Operation, Role
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
+from tussle.server.costs import Ledger
 from tussle.server.gateway.commands import OPERATIONS as SOCKET_OPERATIONS
 from tussle.server.http.api import create_app
 from tussle.server.http.backend import Backend
@@ -34,6 +35,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
     backend = SimpleNamespace(
         settings=Settings(),
         accounts=Accounts(),
+        ledger=Ledger(Settings(), lambda *_: None),
         seating=None,
         views=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),

@@ -8,7 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 
+from tussle.lobby.accounts import PlayerInfo
+from tussle.server.http.rights import Rights
 from tussle.server.http.static import web_routes
 
 
@@ -25,7 +28,11 @@ def dist(tmp_path: Path) -> Path:
 
 
 def serving(dist: Path) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(Starlette(routes=web_routes(dist)))
+    async def nobody(_: Request) -> PlayerInfo:
+        raise AssertionError("a page needs no login")
+
+    rights = Rights(nobody, lambda _: frozenset(), lambda *_: None)
+    transport = httpx.ASGITransport(Starlette(routes=web_routes(rights, dist)))
     return httpx.AsyncClient(transport=transport, base_url="http://tussle")
 
 

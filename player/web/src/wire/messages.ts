@@ -79,10 +79,12 @@ export interface ChooseData {
   body: string;
 }
 
+/** `retry_after`: the time [s] after which the same command may succeed, if it is known. */
 export interface ErrorData {
   code: string;
   message: string;
   field: string | null;
+  retry_after?: number;
 }
 
 /** The command with `id` (absent: the message could not be read) was refused and changed nothing. */

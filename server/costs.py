@@ -1,0 +1,210 @@
+"""What clients may spend: the budgets of addresses, players, names, seats and sessions, and what each request costs.
+
+    request  -> Ledger.charge(resource, owner, key, amount) -> nothing | RateLimited with retry_after
+    socket   -> Ledger.hold(resource, owner, key) -> True | False;  Ledger.release(...) when it closes
+
+A budget is checked before the work is done, and a refusal costs nothing but its answer. ``budgets`` is the table of all
+budgets and ``REQUEST_COSTS`` the table of all prices. There is one Ledger per server. This module must never read a
+clock or the store: the time is an argument.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tussle.lobby.errors import RateLimited
+from tussle.lobby.roles import Operation
+from tussle.lobby.settings import Settings
+from tussle.server.limits import TokenBucket
+
+__all__ = ["REQUEST_COSTS", "Budget", "Ledger", "Owner", "Resource", "budgets", "message_bucket"]
+
+KEPT = 20_000
+"""Keys that a budget remembers. Beyond it the least recently used key is forgotten and has a full budget again."""
+
+SHOWN = 20
+"""Keys of each budget in a snapshot, those with the most refusals first."""
+
+
+class Owner(StrEnum):
+    """Who a budget belongs to."""
+
+    ADDRESS = "address"
+    """An IPv4 address, or the /64 network of an IPv6 address: ``owner_of_address`` in server/limits.py."""
+    PLAYER = "player"
+    NAME = "name"
+    """A name to log in by, in its canonical form."""
+    CONNECTION = "connection"
+
+
+class Resource(StrEnum):
+    """What is spent or held."""
+
+    REQUESTS = "requests"
+    """HTTP requests. The unit is about one millisecond of the event loop: REQUEST_COSTS."""
+    LOGINS = "logins"
+    GUESSES = "guesses"
+    """Logins with a secret."""
+    MESSAGES = "messages"
+    """Messages on a socket; a long one counts as several (``message_bucket``)."""
+    SPRING_STARTS = "spring_starts"
+    SPRING_READS = "spring_reads"
+    HTTP_CONNECTIONS = "http_connections"
+    """Held: connections that speak HTTP."""
+    SOCKETS = "sockets"
+    """Held: WebSocket connections."""
+
+
+REQUEST_COSTS: Mapping[Operation, float] = {
+    Operation.LOGIN: 1.0,
+    Operation.LIST: 4.0,
+    Operation.INSPECT: 1.0,
+    Operation.PAGES: 1.0,
+    Operation.LOGOUT: 1.0,
+    Operation.PROFILE: 1.0,
+    Operation.FIND: 4.0,
+    Operation.OPEN: 4.0,
+    Operation.JOIN: 2.0,
+    Operation.WATCH: 2.0,
+    Operation.RELEASE: 2.0,
+    Operation.SPRING: 2.0,
+}
+"""The price of a request in units of Resource.REQUESTS. A request to an unknown path, and an operation that is not
+listed, costs 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of a resource each owner may spend: ``rate`` per second on average, ``burst`` at once. If ``held``, the
+    resource is held and not spent: ``burst`` is the most that is held at once. ``setting``: the name of its setting."""
+
+    resource: Resource
+    owner: Owner
+    rate: float
+    burst: float
+    setting: str = ""
+    held: bool = False
+
+
+def budgets(settings: Settings) -> tuple[Budget, ...]:
+    """All budgets of a server."""
+    requests, logins, guesses = settings.request_rate, settings.login_rate, settings.guess_rate
+    address, player = Owner.ADDRESS, Owner.PLAYER
+    return (
+        Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
+        Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
+        Budget(Resource.LOGINS, address, logins, 10 * logins, "LOGIN_RATE"),
+        Budget(Resource.GUESSES, Owner.NAME, guesses, 20 * guesses, "GUESS_RATE"),
+        Budget(
+            Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
+        ),
+        Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
+        Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
+        Budget(Resource.SPRING_READS, player, 10.0, 30.0),
+        Budget(Resource.SPRING_READS, address, 40.0, 120.0),
+        Budget(
+            Resource.HTTP_CONNECTIONS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS",
+            held=True,
+        ),
+        Budget(Resource.SOCKETS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS", held=True),
+        Budget(Resource.SOCKETS, player, 0.0, settings.player_connections, "PLAYER_CONNECTIONS", held=True),
+    )  # fmt: skip
+
+
+def message_bucket(settings: Settings) -> tuple[TokenBucket, float]:
+    """The budget of messages of one connection, and the length [B] above which a message costs more than one.
+
+    A message of n bytes costs max(1, n / length), so that one bucket limits both messages and bytes.
+    """
+    bucket = TokenBucket(settings.message_rate, settings.message_burst)
+    return bucket, (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
+
+
+@dataclass(slots=True)
+class _Account:
+    """The state of one budget, by key."""
+
+    budget: Budget
+    buckets: OrderedDict[str, TokenBucket] = field(default_factory=OrderedDict)
+    held: Counter[str] = field(default_factory=Counter)
+    refused: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    refusals: int = 0
+
+    def refuse(self, key: str) -> None:
+        self.refusals += 1
+        self.refused[key] = self.refused.pop(key, 0) + 1
+        if len(self.refused) > KEPT:
+            self.refused.popitem(last=False)
+
+
+class Ledger:
+    """The budgets of one server. ``count_refusal`` is called with the resource and the owner of each refusal."""
+
+    def __init__(self, settings: Settings, count_refusal: Callable[[Resource, Owner], None]) -> None:
+        self._accounts = {(budget.resource, budget.owner): _Account(budget) for budget in budgets(settings)}
+        self._count_refusal = count_refusal
+
+    def charge(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> None:
+        """Charge ``amount`` to the budget of ``key`` at time ``now`` [s]. Raises RateLimited, and charges nothing, if
+        the budget does not suffice."""
+        account = self._accounts[resource, owner]
+        bucket = account.buckets.get(key)
+        if bucket is None:
+            bucket = account.buckets[key] = TokenBucket(account.budget.rate, account.budget.burst)
+            if len(account.buckets) > KEPT:
+                account.buckets.popitem(last=False)
+        else:
+            account.buckets.move_to_end(key)
+        if not bucket.take(now, amount):
+            self._refuse(account, key)
+            raise RateLimited(
+                f"too many {resource.replace('_', ' ')} of this {owner}", retry_after=bucket.wait(amount)
+            )
+
+    def hold(self, resource: Resource, owner: Owner, key: str) -> bool:
+        """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once."""
+        account = self._accounts[resource, owner]
+        if account.held[key] >= account.budget.burst:
+            self._refuse(account, key)
+            return False
+        account.held[key] += 1
+        return True
+
+    def release(self, resource: Resource, owner: Owner, key: str) -> None:
+        """Give one held unit back."""
+        held = self._accounts[resource, owner].held
+        held[key] -= 1
+        if held[key] <= 0:
+            del held[key]
+
+    def _refuse(self, account: _Account, key: str) -> None:
+        account.refuse(key)
+        self._count_refusal(account.budget.resource, account.budget.owner)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """The budgets and their use, for operators. ``keys``: those with the most refusals, then those that hold the
+        most; ``left``: what they may spend at once, as of their last request."""
+        return [self._show(account) for account in self._accounts.values()]
+
+    @staticmethod
+    def _show(account: _Account) -> dict[str, Any]:
+        budget = account.budget
+        keys = sorted(
+            {*account.refused, *account.buckets, *account.held},
+            key=lambda key: (-account.refused.get(key, 0), -account.held.get(key, 0), key),
+        )
+        return {
+            "resource": budget.resource, "owner": budget.owner, "rate": budget.rate, "burst": budget.burst,
+            "held": budget.held, "setting": budget.setting, "count": len(keys), "refusals": account.refusals,
+            "keys": [
+                {
+                    "key": key, "refusals": account.refused.get(key, 0), "holds": account.held.get(key, 0),
+                    "left": round(account.buckets[key].level, 3) if key in account.buckets else None,
+                }
+                for key in keys[:SHOWN]
+            ],
+        }  # fmt: skip
