@@ -7,28 +7,28 @@ after their last use. This module must never log a secret, nor store one in clea
 
 from __future__ import annotations
 
-import asyncio
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tussle.lobby.errors import AuthError, Conflict, Refused, StoreError
+from tussle.lobby.hashing import SecretHasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "clean_name"]
+__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "clean_name"]
 
 Kind = Literal["person", "bot"]
 
 NAME_LENGTH = range(2, 25)
 SECRET_LENGTH = range(6, 201)
 GUEST_NAME = "guest"
-HASHERS = 2
-"""Secrets hashed at once: each takes about 50 ms of a core and 64 MB."""
+NewPlayer = Literal["guest", "registered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,18 @@ def clean_name(name: str) -> str:
     return name
 
 
+def canonical_name(name: str) -> str:
+    """The form in which names are compared: equal for spellings that log in the same player. Raises Refused."""
+    return clean_name(name).casefold()
+
+
 class Accounts:
     """All players of a realm."""
 
     def __init__(self, store: Store, settings: Settings, *, hasher: PasswordHasher | None = None) -> None:
         self._store = store
         self._ttl_s = settings.login_ttl_s
-        self._hasher = hasher or PasswordHasher()
-        self._hashing = asyncio.Semaphore(HASHERS)
+        self._hasher = SecretHasher(hasher or PasswordHasher())
 
     async def login(
         self,
@@ -79,13 +83,15 @@ class Accounts:
         bearer: str | None = None,
         *,
         skill: str = "",
+        charge: Callable[[NewPlayer], None] = lambda _: None,
     ) -> IssuedLogin:
         """Find or create a player and log it in.
 
         Without a secret: a guest, with ``bearer`` the player of that token. With name and secret: the player of that
         name, created if the name is free; with a guest's ``bearer``, the guest gets the name and keeps its experience.
+        ``charge`` is called before a guest or a registered player is created, and may refuse by raising.
         Raises AuthError ``name_taken`` for a name with another secret, AuthError ``unauthorized`` for a bearer that is
-        not valid, Refused ``bad_name`` or ``bad_secret``.
+        not valid, Refused ``bad_name`` or ``bad_secret``, RateLimited if too many secrets wait to be hashed.
         """
         caller = await self.authenticate(bearer) if bearer else None
         if secret is None:
@@ -93,11 +99,10 @@ class Accounts:
                 name = clean_name(name)
                 if await self._store.call("HEXISTS", self._store.keys.players_by_name, name.casefold()):
                     raise AuthError("this name is registered; log in with its secret", code="name_taken")
-            return (
-                await self._log_in_again(caller)
-                if caller
-                else await self._guest(name or GUEST_NAME, kind, skill)
-            )
+            if caller:
+                return await self._issue(caller.player, caller.name, caller.guest)
+            charge("guest")
+            return await self._guest(name or GUEST_NAME, kind, skill)
         if name is None:
             raise Refused("a secret needs a name", code="bad_name", field="name")
         if len(secret) not in SECRET_LENGTH:
@@ -105,6 +110,7 @@ class Accounts:
         name = clean_name(name)
         known = await self._verify(name, secret)
         if known is None:
+            charge("registered")
             known = await self._claim(name, secret, kind, skill, caller)
         return known
 
@@ -141,9 +147,6 @@ class Accounts:
                 continue  # 30^11 ids: practically never
             return IssuedLogin(player, shown, token, self._ttl_s, True)
 
-    async def _log_in_again(self, caller: PlayerInfo) -> IssuedLogin:
-        return await self._issue(caller.player, caller.name, caller.guest)
-
     async def _issue(self, player: str, name: str, guest: bool) -> IssuedLogin:
         token = new_secret()
         await self._store.call("SET", self._store.keys.login(secret_hash(token)), player, "EX", self._ttl_s)
@@ -159,7 +162,7 @@ class Accounts:
         if stored is None:
             raise StoreError(f"the name {name!r} belongs to a player without a secret")
         try:
-            await self._hash(self._hasher.verify, stored, secret)
+            await self._hasher.verify(stored, secret)
         except (VerificationError, InvalidHashError):
             raise AuthError("this name is registered with another secret", code="name_taken") from None
         return await self._issue(player, shown, False)
@@ -168,7 +171,7 @@ class Accounts:
         self, name: str, secret: str, kind: Kind, skill: str, caller: PlayerInfo | None
     ) -> IssuedLogin:
         keys = self._store.keys
-        hashed = await self._hash(self._hasher.hash, secret)
+        hashed = await self._hasher.hash(secret)
         upgrade = caller is not None and caller.guest
         player = caller.player if caller is not None and upgrade else new_player_id()
         token = new_secret()
@@ -185,7 +188,3 @@ class Accounts:
                 raise
             return known
         return IssuedLogin(player, name, token, self._ttl_s, False)
-
-    async def _hash(self, work: Any, *args: str) -> Any:
-        async with self._hashing:
-            return await asyncio.to_thread(work, *args)

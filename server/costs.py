@@ -49,6 +49,10 @@ class Resource(StrEnum):
     LOGINS = "logins"
     GUESSES = "guesses"
     """Logins with a secret."""
+    GUESTS = "guests"
+    """New guests. The store keeps each one for LOGIN_TTL_S."""
+    REGISTRATIONS = "registrations"
+    """New names. The store keeps them for ever."""
     MESSAGES = "messages"
     """Messages on a socket; a long one counts as several (``message_bucket``)."""
     SPRING_STARTS = "spring_starts"
@@ -99,6 +103,9 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.LOGINS, address, logins, 10 * logins, "LOGIN_RATE"),
         Budget(Resource.GUESSES, Owner.NAME, guesses, 20 * guesses, "GUESS_RATE"),
+        Budget(Resource.GUESSES, address, logins / 10, 4 * logins, "LOGIN_RATE"),
+        Budget(Resource.GUESTS, address, logins / 50, 40 * logins, "LOGIN_RATE"),
+        Budget(Resource.REGISTRATIONS, address, logins / 500, 3 * logins, "LOGIN_RATE"),
         Budget(
             Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
         ),

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.accounts import PlayerInfo, canonical_name
 from tussle.lobby.roles import Operation
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
@@ -18,6 +18,9 @@ from tussle.server.http.responses import json_response
 from tussle.server.modes.registry import get_mode
 
 __all__ = ["AccountRoutes", "LoginRequest"]
+
+
+NEW_PLAYERS = {"guest": Resource.GUESTS, "registered": Resource.REGISTRATIONS}
 
 
 class LoginRequest(StrictRequest, frozen=True):
@@ -57,14 +60,18 @@ class AccountRoutes:
         ]  # fmt: skip
 
     async def login(self, request: Request) -> Response:
-        """Log in. Raises RateLimited for an address, or for a name whose secret is tried too often."""
-        self._requests.charge(Resource.LOGINS, Owner.ADDRESS, address_owner(request))
+        """Log in. Raises RateLimited for an address, or for a name whose secret is tried too often. The name counts in
+        its canonical form, so that another spelling of it has no budget of its own."""
+        address, charge = address_owner(request), self._requests.charge
+        charge(Resource.LOGINS, Owner.ADDRESS, address)
         body = await self._requests.decode(request, LoginRequest)
-        if body.secret is not None:
-            self._requests.charge(Resource.GUESSES, Owner.NAME, (body.name or "").lower())
+        if body.secret is not None and body.name is not None:
+            charge(Resource.GUESSES, Owner.NAME, canonical_name(body.name))
+            charge(Resource.GUESSES, Owner.ADDRESS, address)
         login = await self._backend.accounts.login(
-            name=body.name, secret=body.secret, kind=body.kind, bearer=bearer_of(request), skill=body.skill
-        )
+            name=body.name, secret=body.secret, kind=body.kind, bearer=bearer_of(request), skill=body.skill,
+            charge=lambda new: charge(NEW_PLAYERS[new], Owner.ADDRESS, address),
+        )  # fmt: skip
         return json_response(
             {
                 "player": login.player,

@@ -1,0 +1,1 @@
+"""Attacks that stopped the server once, as tests: bounded, on loopback."""

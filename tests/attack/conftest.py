@@ -1,0 +1,3 @@
+"""A real server for the attacks of a module."""
+
+from tests.server.conftest import site as site
