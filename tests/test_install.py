@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
+from tussle.server.physics.jit import CACHE_FOLDER
 
 CLASHING = ("server.py", "player.py", "lobby.py", "cli.py", "worker.py", "build_db.py")
 
@@ -59,17 +60,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.timeout(1200)  # a cold cache compiles the solver first
 def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tmp_path: Path) -> None:
     """`tussle up --matches 1` in a folder whose server.py, player.py, ... would raise when they are imported."""
-    cache = Path(os.environ.get("NUMBA_CACHE_DIR", Path(sys.prefix) / "kernels"))
-    # numba's cache depends on the path and the time of each source file: both are kept, so that only the first run
-    # compiles. The cache's folder is named by a hash of the sources.
-    venv = cache / "installed"
-    shutil.rmtree(venv, ignore_errors=True)
+    venv = tmp_path / "installed"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
     paths = {"base": str(venv), "platbase": str(venv)}
     site = Path(sysconfig.get_path("purelib", vars=paths))
     zipfile.ZipFile(wheel).extractall(site)
-    for path in (site / "tussle").rglob("*.py"):
-        os.utime(path, (1e9, 1e9))
     (site / "packages.pth").write_text(
         sysconfig.get_path("purelib") + "\n"
     )  # third-party packages of this environment
@@ -79,7 +74,7 @@ def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tm
         (folder / name).write_text("raise RuntimeError('the wrong module was imported')\n")
     environment = {
         "PATH": os.environ["PATH"],
-        "NUMBA_CACHE_DIR": str(cache),
+        "NUMBA_CACHE_DIR": str(CACHE_FOLDER.parent),  # the machine code is compiled at most once
         "SIM_SPEED": "0",
         "BOT_THINK_S": "0",
     }
@@ -97,7 +92,8 @@ def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tm
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 session finished" in done.stdout
-    shutil.rmtree(folder)
+    for made in (folder, venv):
+        shutil.rmtree(made)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ compiler may round a product and a sum once. Nothing is reassociated, so equal m
 
 The cache is one folder per version of the sources, in ``NUMBA_CACHE_DIR`` or beside the modules. numba itself notices
 a change only in the file of the compiled function, and would keep a caller that contains the old code of its callees.
+The cache does not depend on the path of the sources, so that all installations of one version can share a folder.
 """
 
 from __future__ import annotations
@@ -43,6 +44,44 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 """Where numba keeps the machine code of these sources."""
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
+
+
+class KernelCacheLocator:
+    """The place of the machine code of one function, for numba (NUMBA_CACHE_LOCATOR_CLASSES).
+
+    numba's locators use the path and the time of the source file. Here the folder has the hash of all sources.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], path: str) -> KernelCacheLocator | None:
+        """The locator of a function; None for a function of another package."""
+        return cls(function) if Path(path).parent == Path(__file__).parent else None
+
+    def ensure_cache_path(self) -> None:
+        CACHE_FOLDER.mkdir(parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(CACHE_FOLDER)
+
+    def get_source_stamp(self) -> str:
+        return kernel_hash()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+# A numba that is too old for this setting finds the machine code by the path of the sources.
+numba.config.CACHE_LOCATOR_CLASSES = ",".join(  # type: ignore[attr-defined]
+    (
+        f"{__name__}.KernelCacheLocator",
+        "UserProvidedCacheLocator",
+        "InTreeCacheLocator",
+        "UserWideCacheLocator",
+    )
+)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,12 +16,13 @@ __all__ = ["load_kernels"]
 
 def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
     """Load every kernel into this process. Compiles them first, or waits while another process does."""
+    from tussle.server.physics.fingerprint import versions
     from tussle.server.physics.jit import CACHE_FOLDER
     from tussle.server.physics.warmup import warm_up
 
-    # The cache is keyed by the path of the sources: two checkouts that share the folder compile separately.
-    here = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:8]
-    compiled = CACHE_FOLDER / f"compiled-{here}"
+    # The machine code also depends on Python, the libraries and the processor.
+    machine = hashlib.sha256(repr(versions()).encode()).hexdigest()[:8]
+    compiled = CACHE_FOLDER / f"compiled-{machine}"
     if compiled.exists():
         warm_up(progress)
         return
