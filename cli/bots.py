@@ -6,18 +6,14 @@ from typing import Any
 
 import click
 
-from tussle.cli.running import server_of
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.cli.running import read_settings, server_of
 from tussle.player.__main__ import command as bots
 
 __all__ = ["command"]
 
 
 def _at_this_server(server_url: str | None, **options: Any) -> None:
-    try:
-        server_url = server_of(Settings.read(), server_url)
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    server_url = server_of(read_settings(), server_url)
     assert bots.callback is not None
     bots.callback(server_url=server_url, **options)
 

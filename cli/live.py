@@ -18,9 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tussle.cli.palette import CONTACT, FAINT, LABEL
-from tussle.cli.running import server_of
+from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
-from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +40,7 @@ def command(source: str | None, server: str | None, count: int | None, as_json: 
 
     Ctrl-C ends the command. It reconnects when the connection is lost, and reports the batches that it missed.
     """
-    try:
-        url = server_of(Settings.read(), server)
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    url = server_of(read_settings(), server)
     with contextlib.suppress(KeyboardInterrupt):
         try:
             asyncio.run(_follow(url, source, count, as_json=as_json) if source else _list(url))

@@ -6,8 +6,8 @@ import asyncio
 
 import click
 
+from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import StoreError
-from tussle.lobby.settings import Settings
 from tussle.lobby.store.migrations import migrate
 from tussle.lobby.store.store import SCHEMA, Store
 
@@ -15,16 +15,18 @@ __all__ = ["command"]
 
 
 @click.command(name="migrate")
-@click.option("--store", "url", help="The store's address. Default: REDIS_URL.")
+@click.option(
+    "--store", "url", help="Address of the store; default: REDIS_URL, or that of the running `tussle up`."
+)
 def command(url: str | None) -> None:
     """Upgrade the stored data to this version. Stop all servers and workers first; back up (docs/howto/back-up.md).
 
     A run that was interrupted is continued by running it again.
     """
-    settings = Settings.read()
-    address = url or settings.redis_url
+    settings = read_settings()
+    address = store_of(settings, url)
     if not address:
-        raise click.ClickException("name the store: --store redis://..., or REDIS_URL")
+        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
     try:
         steps = asyncio.run(_migrate(address, settings.realm))
     except StoreError as error:

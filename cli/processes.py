@@ -11,8 +11,7 @@ import sys
 
 import click
 
-from tussle.cli.running import find_running
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.cli.running import find_running, read_settings
 
 __all__ = ["seed", "server", "worker"]
 
@@ -21,10 +20,7 @@ _PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
 
 def _run_program(module: str, arguments: tuple[str, ...]) -> None:
     """Run the module as ``__main__`` with these arguments. Never returns normally when the program exits itself."""
-    try:
-        settings = Settings.read()
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    settings = read_settings()
     running = None if settings.redis_url else find_running(settings.data_dir)
     if running is not None:
         os.environ.update(REDIS_URL=running.redis_url, REALM=running.realm)

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tussle.cli.running import store_of
+from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import StoreError
-from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from tussle.lobby.store.store import Store
@@ -32,10 +31,7 @@ LISTENING = {"SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "SSUBSCRIBE"}
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(url: str | None, arguments: tuple[str, ...]) -> None:
     """Look into the store: `tussle redis HGETALL '{main}:session:k7qm2xpv'`; without a command, a prompt."""
-    try:
-        settings = Settings.read()
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    settings = read_settings()
     address = store_of(settings, url)
     if not address:
         raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")

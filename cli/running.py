@@ -11,12 +11,29 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from tussle.lobby.settings import Settings
+import click
 
-__all__ = ["Running", "announced", "find_running", "server_of", "store_of"]
+from tussle.lobby.settings import BadSetting, Settings
+
+__all__ = ["Running", "announced", "find_running", "read_settings", "server_of", "store_of"]
 
 FILE = "running.json"
+
+
+class SettingRefused(click.ClickException):
+    """A setting that cannot be used: one line, and the exit code of all programs for it."""
+
+    exit_code = 2
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of the environment, as every command reads them. Raises ClickException for a bad one."""
+    try:
+        return Settings.read(**overrides)
+    except BadSetting as error:
+        raise SettingRefused(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

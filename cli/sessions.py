@@ -14,10 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tussle.cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, marks_of, number, short_names
-from tussle.cli.running import server_of
+from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.lifecycle import ENDED
-from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.messages import SessionView
@@ -42,10 +41,7 @@ def command(
     """Show waiting lobbies and running sessions, live. Ctrl-C ends it."""
     from tussle.player.client import Client
 
-    try:
-        url = server_of(Settings.read(), server)
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    url = server_of(read_settings(), server)
     console = Console()
 
     async def look(client: Client) -> Table:

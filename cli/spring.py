@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tussle.cli.running import store_of
+from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import Conflict, LobbyError
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 
 if TYPE_CHECKING:
     from tussle.lobby.rules.spring import SpringRun
@@ -50,10 +50,7 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
     stopped.
     Ctrl-C ends this command; the run continues.
     """
-    try:
-        settings = Settings.read()
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    settings = read_settings()
     url = store_of(settings, given)
     if not url:
         raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")

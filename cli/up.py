@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tussle.cli.guard import alive
-from tussle.cli.running import Running, announced
+from tussle.cli.running import Running, announced, read_settings
 from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor
 from tussle.lobby.addresses import local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
-from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
+from tussle.lobby.settings import BOT_SKILLS, Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
 from tussle.server.solver.packages import missing_packages
@@ -74,10 +74,7 @@ def command(
     browse: bool,
 ) -> None:
     """Start everything: store, server, worker, bots. Ctrl-C stops everything."""
-    try:
-        settings = Settings.read(port=port, bots=bots, bot_skill=skill)
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    settings = read_settings(port=port, bots=bots, bot_skill=skill)
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)

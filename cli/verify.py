@@ -11,8 +11,8 @@ import time
 
 import click
 
+from tussle.cli.running import read_settings
 from tussle.lobby.errors import LobbyError
-from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.verify import Verdict, load_record, verify
 
@@ -32,7 +32,7 @@ def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> Non
     Exit code 0: every recorded hash is reproduced and contact is proven. 1: it is not; the first divergent tick is
     named. 2: there is no such record.
     """
-    settings = Settings.read()
+    settings = read_settings()
     archive = Archive(url or settings.archive_address)
     began = time.monotonic()
     try:

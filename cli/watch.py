@@ -35,10 +35,9 @@ from tussle.cli.palette import (
     short_names,
 )
 from tussle.cli.picture import Line, Picture, Player
-from tussle.cli.running import server_of
+from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError, NotFound
 from tussle.lobby.lifecycle import ENDED
-from tussle.lobby.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -75,10 +74,7 @@ def command(session: str | None, server: str | None, once: bool, svg: Path | Non
     """Watch one session in the terminal: SESSION is its token. Without one: the newest that runs, then the next.
     Ctrl-C ends it.
     """
-    try:
-        url = server_of(Settings.read(), server)
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from None
+    url = server_of(read_settings(), server)
     with contextlib.suppress(KeyboardInterrupt):
         try:
             asyncio.run(_watch(url, session, once=once or svg is not None, svg=svg))

@@ -2,7 +2,11 @@
 
 A guest has a name that cannot be registered (``ada#k3v7``), and its record expires LOGIN_TTL_S after its last use. A
 registered name has a secret, which logs that player in. Tokens are random, stored as hashes, and expire LOGIN_TTL_S
-after their last use. This module must never log a secret, nor store one in clear.
+after their last use.
+
+An operator is a registered player whose record says so (``tussle operator add``), or whose secret is that of its name's
+entry in OPERATORS. A name in OPERATORS is reserved: nobody registers it without that secret. This module must never log
+a secret, nor store one in clear.
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ from typing import Literal
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from tussle.lobby.errors import AuthError, Conflict, Refused, StoreError
+from tussle.lobby.errors import AuthError, Conflict, NotFound, Refused, StoreError
 from tussle.lobby.hashing import SecretHasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
+from tussle.lobby.operator_entries import parse_entries
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "clean_name"]
+__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "clean_name", "hash_secret"]
 
 Kind = Literal["person", "bot"]
 
@@ -29,6 +34,8 @@ NAME_LENGTH = range(2, 25)
 SECRET_LENGTH = range(6, 201)
 GUEST_NAME = "guest"
 NewPlayer = Literal["guest", "registered"]
+TAKE_TRIES = 3
+"""Tries to give a name to a new player, while other calls change who has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,15 @@ class IssuedLogin:
 
 @dataclass(frozen=True, slots=True)
 class PlayerInfo:
-    """The player of a token. ``session``: the session that the player is in, or ''."""
+    """The player of a token. ``session``: the session that the player is in, or ''. ``operator``: whether it has an
+    operator's rights."""
 
     player: str
     name: str
     kind: str
     session: str
     guest: bool
+    operator: bool = False
 
 
 def clean_name(name: str) -> str:
@@ -67,6 +76,17 @@ def canonical_name(name: str) -> str:
     return clean_name(name).casefold()
 
 
+def hash_secret(secret: str) -> str:
+    """The argon2 hash of a secret, for an entry of OPERATORS. Raises Refused ``bad_secret``."""
+    _check_length(secret)
+    return PasswordHasher().hash(secret)
+
+
+def _check_length(secret: str) -> None:
+    if len(secret) not in SECRET_LENGTH:
+        raise Refused("a secret has 6 to 200 characters", code="bad_secret", field="secret")
+
+
 class Accounts:
     """All players of a realm."""
 
@@ -74,6 +94,7 @@ class Accounts:
         self._store = store
         self._ttl_s = settings.login_ttl_s
         self._hasher = SecretHasher(hasher or PasswordHasher())
+        self._reserved = parse_entries(settings.operators)
 
     async def login(
         self,
@@ -97,7 +118,7 @@ class Accounts:
         if secret is None:
             if name is not None:
                 name = clean_name(name)
-                if await self._store.call("HEXISTS", self._store.keys.players_by_name, name.casefold()):
+                if name.casefold() in self._reserved or await self._player_named(name):
                     raise AuthError("this name is registered; log in with its secret", code="name_taken")
             if caller:
                 return await self._issue(caller.player, caller.name, caller.guest)
@@ -105,9 +126,10 @@ class Accounts:
             return await self._guest(name or GUEST_NAME, kind, skill)
         if name is None:
             raise Refused("a secret needs a name", code="bad_name", field="name")
-        if len(secret) not in SECRET_LENGTH:
-            raise Refused("a secret has 6 to 200 characters", code="bad_secret", field="secret")
+        _check_length(secret)
         name = clean_name(name)
+        if name.casefold() in self._reserved:
+            return await self._login_reserved(name, secret, kind, skill)
         known = await self._verify(name, secret)
         if known is None:
             charge("registered")
@@ -121,16 +143,61 @@ class Accounts:
         if player is None:
             raise AuthError("this login token is not valid or has expired")
         key = keys.player(player)
-        name, kind, session, guest = await self._store.call("HMGET", key, "name", "kind", "session", "guest")
+        name, kind, session, guest, stored, operator = await self._store.call(
+            "HMGET", key, "name", "kind", "session", "guest", "secret_hash", "operator"
+        )
         if kind is None:
             raise AuthError("this guest has expired")
         if guest == "1":
             await self._store.call("EXPIRE", key, self._ttl_s)
-        return PlayerInfo(player, name, kind, session or "", guest == "1")
+            return PlayerInfo(player, name, kind, session or "", True)
+        reserved = self._reserved.get(name.casefold())
+        operates = operator == "1" or (reserved is not None and reserved == stored)
+        return PlayerInfo(player, name, kind, session or "", False, operates)
 
     async def logout(self, token: str) -> None:
         """Delete a bearer token; an unknown one is ignored."""
         await self._store.call("DEL", self._store.keys.login(secret_hash(token)))
+
+    async def add_operator(self, name: str, secret: str, *, replace: bool = False) -> str:
+        """Make the registered player of that name an operator, and create it if the name is free. Returns its id.
+
+        The secret must be the player's own. With ``replace`` a new player gets the name and the secret, and the player
+        that had the name loses it. Raises Refused ``bad_name`` or ``bad_secret``; AuthError ``name_taken`` for another
+        secret, or for a name in OPERATORS.
+        """
+        name = clean_name(name)
+        _check_length(secret)
+        if name.casefold() in self._reserved:
+            raise AuthError("this name is an operator by its entry in OPERATORS", code="name_taken")
+        player = await self._player_named(name)
+        if player and not replace:
+            await self._check_secret(player, secret)
+            await self._store.run(
+                "set_operator", [self._store.keys.player(player), self._store.keys.operators], [player, 1]
+            )
+            return player
+        hashed = await self._hasher.hash(secret)
+        return (await self._take_name(name, hashed, "person", "", login=False, operator=True)).player
+
+    async def remove_operator(self, name: str) -> bool:
+        """Take an operator's rights from the player of that name; its account stays. Returns False if it was none.
+
+        Raises NotFound for a name that nobody has. A name in OPERATORS keeps the rights of its entry.
+        """
+        keys = self._store.keys
+        player = await self._player_named(clean_name(name))
+        if not player:
+            raise NotFound(f"nobody is registered as {name[:24]!r}", field="name")
+        reply = await self._store.run("set_operator", [keys.player(player), keys.operators], [player, 0])
+        return bool(reply[1] == "1")
+
+    async def operators(self) -> list[str]:
+        """The names of the operators in the store, sorted. Those of OPERATORS are not among them."""
+        keys = self._store.keys
+        players = sorted(await self._store.call("SMEMBERS", keys.operators))
+        names = await self._store.batch([("HGET", keys.player(player), "name") for player in players])
+        return sorted(filter(None, names))
 
     async def _guest(self, name: str, kind: Kind, skill: str) -> IssuedLogin:
         keys = self._store.keys
@@ -154,18 +221,71 @@ class Accounts:
 
     async def _verify(self, name: str, secret: str) -> IssuedLogin | None:
         """Log a registered player in. Returns None for a free name. Raises AuthError for another secret."""
-        keys = self._store.keys
-        player = await self._store.call("HGET", keys.players_by_name, name.casefold())
-        if player is None:
+        player = await self._player_named(name)
+        if not player:
             return None
-        stored, shown = await self._store.call("HMGET", keys.player(player), "secret_hash", "name")
+        return await self._issue(player, await self._check_secret(player, secret), False)
+
+    async def _player_named(self, name: str) -> str:
+        """The registered player of that name, or ''."""
+        return await self._store.call("HGET", self._store.keys.players_by_name, name.casefold()) or ""
+
+    async def _check_secret(self, player: str, secret: str) -> str:
+        """The shown name of a registered player. Raises AuthError ``name_taken`` for another secret."""
+        stored, shown = await self._store.call(
+            "HMGET", self._store.keys.player(player), "secret_hash", "name"
+        )
         if stored is None:
-            raise StoreError(f"the name {name!r} belongs to a player without a secret")
+            raise StoreError(f"the player {player} has a name and no secret")
+        await self._compare(stored, secret)
+        return str(shown)
+
+    async def _compare(self, stored: str, secret: str) -> None:
+        """Raises AuthError ``name_taken`` unless the hash is that of the secret."""
         try:
             await self._hasher.verify(stored, secret)
         except (VerificationError, InvalidHashError):
             raise AuthError("this name is registered with another secret", code="name_taken") from None
-        return await self._issue(player, shown, False)
+
+    async def _login_reserved(self, name: str, secret: str, kind: Kind, skill: str) -> IssuedLogin:
+        """Log in under a name of OPERATORS. Its entry decides the secret; a player that got the name in another way, or
+        by an older entry, loses it."""
+        reserved = self._reserved[name.casefold()]
+        await self._compare(reserved, secret)
+        player = await self._player_named(name)
+        if player:
+            stored, shown = await self._store.call(
+                "HMGET", self._store.keys.player(player), "secret_hash", "name"
+            )
+            if stored == reserved:
+                return await self._issue(player, shown, False)
+        return await self._take_name(name, reserved, kind, skill)
+
+    async def _take_name(
+        self, name: str, hashed: str, kind: Kind, skill: str, *, login: bool = True, operator: bool = False
+    ) -> IssuedLogin:
+        """Give a name to a new player, also if another one has it. Without ``login`` the token is ''."""
+        keys = self._store.keys
+        for attempt in range(TAKE_TRIES):
+            old, player, token = await self._player_named(name), new_player_id(), new_secret()
+            try:
+                await self._store.run(
+                    "take_name",
+                    [
+                        keys.players_by_name, keys.player(player), keys.login(secret_hash(token)), keys.operators,
+                        *([keys.player(old)] if old else []),
+                    ],
+                    [
+                        name.casefold(), player, name, kind, skill, hashed, self._ttl_s if login else 0, int(operator),
+                        old, f"{name}#{old[-4:]}",
+                    ],
+                )  # fmt: skip
+            except Conflict:
+                if attempt == TAKE_TRIES - 1:
+                    raise
+            else:
+                return IssuedLogin(player, name, token if login else "", self._ttl_s, False)
+        raise AssertionError("unreachable")
 
     async def _claim(
         self, name: str, secret: str, kind: Kind, skill: str, caller: PlayerInfo | None

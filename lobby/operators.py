@@ -2,7 +2,7 @@
 
     POST .../pause -> operate.lua -> status paused, event session_paused -> the holder stops at a tick boundary
 
-An operator is a registered player (not a guest) whose name is in OPERATORS.
+Who is an operator is in the player's record (lobby/accounts.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from tussle.lobby.lifecycle import HELD
 from tussle.lobby.roles import Role
 from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.settings import Settings, split_list
 from tussle.lobby.views import Views
 
 __all__ = ["Operators"]
@@ -24,18 +23,17 @@ __all__ = ["Operators"]
 class Operators:
     """The operators of a realm and their calls. Every coroutine may raise StoreError."""
 
-    def __init__(self, scripts: SessionScripts, settings: Settings, seating: Seating) -> None:
+    def __init__(self, scripts: SessionScripts, seating: Seating) -> None:
         self._scripts = scripts
         self._seating = seating
         self._views = Views(scripts.store)
-        self._names = {name.lower() for name in split_list(settings.operators)}
 
     def roles_of(self, player: PlayerInfo) -> frozenset[Role]:
-        """The roles of a logged-in caller: always observer, player while in a session, operator by name."""
+        """The roles of a logged-in caller: always observer, player while in a session, operator by its record."""
         roles = {Role.OBSERVER}
         if player.session:
             roles.add(Role.PLAYER)
-        if not player.guest and player.name.lower() in self._names:
+        if player.operator:
             roles.add(Role.OPERATOR)
         return frozenset(roles)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from tussle.lobby.operator_entries import parse_entries
+
 __all__ = ["BOT_SKILLS", "BadSetting", "Settings", "example", "split_list"]
 
 BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner")
@@ -150,7 +152,11 @@ class Settings:
     source: str = setting("host", "what `worker source` reads: host, mock, csv:PATH, log:PATH")
     source_name: str = setting("", "its name; empty: from SOURCE")
     source_hz: float = setting(1.0, "batches per second that it publishes", low=0.01, high=1000)
-    operators: str = setting("", "names of the players who are operators, comma separated")
+    operators: str = setting(
+        "",
+        "names reserved for operators, each with a hash, comma separated: what `tussle operator hash NAME`"
+        " prints; `tussle operator add NAME` needs no entry",
+    )
 
     lifecycle_kept: int = setting(
         100_000, "lifecycle entries that are kept for a consumer group that does not read, about", low=1000
@@ -210,6 +216,10 @@ class Settings:
                 raise BadSetting(f"{item.name.upper()}={value}: must be at most {meta['high']:g}")
         if not self.realm or any(character in "{}: " for character in self.realm):
             raise BadSetting(f"REALM={self.realm}: letters, digits and dashes, not empty")
+        try:
+            parse_entries(self.operators)
+        except ValueError as error:
+            raise BadSetting(f"OPERATORS: {error}") from None
 
 
 def _parse(name: str, kind: str, text: str) -> Any:

@@ -150,7 +150,7 @@ class Server:
             self.observers,
         )
 
-        self.operators = Operators(scripts, settings, self.seating)
+        self.operators = Operators(scripts, self.seating)
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
 

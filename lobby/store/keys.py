@@ -27,7 +27,7 @@ class Keys:
 
     # players
     def player(self, player: str) -> str:
-        """hash: name kind secret_hash session xp played won guest skill created_at, and
+        """hash: name kind secret_hash session xp played won guest skill created_at operator, and
         mu.<mode> sigma.<mode> rating.<mode> played.<mode>"""
         return self._key(f"player:{player}")
 
@@ -35,6 +35,11 @@ class Keys:
     def players_by_name(self) -> str:
         """hash: lower-case name -> player id"""
         return self._key("players:by-name")
+
+    @property
+    def operators(self) -> str:
+        """set: players whose hash has operator = 1"""
+        return self._key("operators")
 
     def login(self, token_hash: str) -> str:
         """string + TTL: player id"""

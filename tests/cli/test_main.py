@@ -49,7 +49,7 @@ def test_an_unknown_command_is_one_clear_error() -> None:
 def test_a_bad_setting_is_one_line(tmp_path: Path) -> None:
     environ = {"LOBBY_TIMEOUT_S": "soon", "DATA_DIR": str(tmp_path)}
     result = CliRunner().invoke(main, ["up"], env=environ)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.strip() == "Error: LOBBY_TIMEOUT_S=soon: not a value of type float"
 
 

@@ -65,7 +65,7 @@ async def begun_turn(world: World, fence: Fence, length_ms: int = 20_000) -> int
 
 async def operate(world: World, session: str, what: Literal["pause", "resume"]) -> int:
     """Pause or resume as an operator; returns the store's time before the call [ms]."""
-    operators, before = Operators(world.scripts, world.settings, world.seating), await world.store.now_ms()
+    operators, before = Operators(world.scripts, world.seating), await world.store.now_ms()
     await (operators.pause if what == "pause" else operators.resume)(session, "boss")
     return before
 
@@ -254,7 +254,7 @@ async def test_a_boot_that_registers_again_keeps_its_last_renewal(world: World) 
 async def test_an_end_before_the_run_is_stored(world: World) -> None:
     """A starting session stores a request to end; a pause is refused and changes nothing."""
     session, _ = await world.starting()
-    operators = Operators(world.scripts, world.settings, world.seating)
+    operators = Operators(world.scripts, world.seating)
     with pytest.raises(Conflict) as refused:
         await operators.pause(session, "boss")
     assert refused.value.reason == "not_running"

@@ -72,7 +72,7 @@ class TurnClock(RuleBasedStateMachine):
         [self.store] = self.run(self.stack.enter_async_context(connected(self.url, realm)))
         self.world = World(self.store, Settings(redis_url=self.url, realm=realm))
         self.claims = Claims(self.store)
-        self.operators = Operators(self.world.scripts, self.world.settings, self.world.seating)
+        self.operators = Operators(self.world.scripts, self.world.seating)
         fence, _ = self.run(self.world.running())
         self.session, self.key = fence.session, self.store.keys.session(fence.session)
         other = HolderAddress("s2", "boot-1", "http://two:8420")

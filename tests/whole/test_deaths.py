@@ -11,6 +11,7 @@ import secrets
 import signal
 from pathlib import Path
 
+from tests.support.operators import ENTRY
 from tests.support.ports import free_port
 from tests.support.stack import Process, Stack, children, until
 from tests.support.stranger import Person
@@ -105,7 +106,7 @@ async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -
 async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> None:
     """An operator has paused the duel when its server is killed: the other one holds it paused, nothing happens in it
     until the operator lets it go on; then it is played to its end."""
-    async with Stack.up(whole_store, realm(), OPERATORS="boss", **FLOWING) as stack:
+    async with Stack.up(whole_store, realm(), OPERATORS=ENTRY, **FLOWING) as stack:
         await stack.more_servers(2)
         bots = await stack.bots(2, 1, "--think", "0.1")
         view = (await running(stack.url))[0]

@@ -118,7 +118,7 @@ async def test_a_repeated_input_is_acknowledged_on_the_newer_connection(site: St
     async with duel(site.url) as game, connected(site.store_url, site.realm) as (store,):
         settings = Settings(redis_url=site.store_url, realm=site.realm)
         scripts = SessionScripts(store)
-        operators = Operators(scripts, settings, Seating(scripts, settings))
+        operators = Operators(scripts, Seating(scripts, settings))
         acting, other, _ = await game.turn()
         await operators.pause(game.session, "boss")
         await other.until("session_paused")

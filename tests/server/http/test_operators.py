@@ -9,14 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.operators import ENTRY
 from tests.support.stack import Stack
+from tussle.lobby.errors import AuthError
 from tussle.lobby.store.store import Store
 from tussle.player.client import Client
 
 
 @pytest.fixture
 async def stack(store_url: str, realm: str) -> AsyncIterator[Stack]:
-    async with Stack.up(store_url, realm, OPERATORS="boss", SIM_SPEED="1") as stack:
+    async with Stack.up(store_url, realm, OPERATORS=ENTRY, SIM_SPEED="1") as stack:
         await stack.server()
         yield stack
 
@@ -110,10 +112,15 @@ async def test_a_member_is_kicked_and_a_lobby_ended(stack: Stack) -> None:
         assert (await ada.session(seat.session)).status == "ended"
 
 
-async def test_a_guest_with_the_name_of_an_operator_has_no_rights(stack: Stack) -> None:
-    """Only a login with the secret of the name has its rights."""
-    async with Client(stack.url) as guest:
-        await guest.login("boss")
+async def test_a_name_alone_gives_no_rights(stack: Stack) -> None:
+    """A reserved name is refused without its secret, and the first who asks for it by another secret too. A player who
+    has any other name has no rights."""
+    async with Client(stack.url) as guest, Client(stack.url) as first:
+        for secret in (None, "a secret of theirs"):
+            with pytest.raises(AuthError) as refused:
+                await first.login("boss", secret)
+            assert refused.value.reason == "name_taken"
+        await guest.login("bos")
         assert await post(guest, "/api/drain") == (403, "not_allowed")
 
 

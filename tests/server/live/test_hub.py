@@ -73,7 +73,7 @@ class FakeSocket:
 
 @pytest.fixture
 async def hub(world: World) -> AsyncIterator[LiveHub]:
-    operators = Operators(world.scripts, world.settings, world.seating)
+    operators = Operators(world.scripts, world.seating)
     hub = LiveHub(world.store, world.accounts, operators, world.settings)
     task = asyncio.create_task(hub.follow_sources())
     yield hub

@@ -138,7 +138,7 @@ class Site:
 
     @property
     def operators(self) -> Operators:
-        return Operators(self.world.scripts, self.settings, self.world.seating)
+        return Operators(self.world.scripts, self.world.seating)
 
     async def node(self, name: str, *, watching: bool = True, nonce: str = "") -> Node:
         """One more server, each on the next pool."""
