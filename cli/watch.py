@@ -97,12 +97,14 @@ class Screen:
         self.still = still
         self.left_s: float | None = None
         self.paused = ""
+        self.dilation = 1.0
 
     def follow(self, connection: SessionConnection) -> None:
         """Take over what the connection knows now."""
         self.topology, self.frame = connection.topology, connection.frame
         self.rtt_s, self.connected = connection.rtt_s, connection.connected
         notice = connection.notice
+        self.dilation = connection.dilation
         self.paused = notice.reason if notice is not None and notice.state == "paused" else ""
         if notice is not None and notice.state == "resumed" and notice.turn_ends_at:
             self.picture.ends_at = max(self.picture.ends_at or 0, notice.turn_ends_at)
@@ -273,6 +275,8 @@ class Screen:
         if self.rtt_s is not None:
             grade, colour = _grade(self.rtt_s * 1000)
             foot.append("   rtt ").append(f"{grade} {self.rtt_s * 1000:.1f} ms", colour)
+        if self.dilation > 1.0:
+            foot.append(f"   {self.dilation:.1f} times slower than real time.", SIGNAL)
         if self.paused:
             foot.append(f"   Paused: {self.paused}.", SIGNAL)
         if not self.connected and self.picture.status not in ENDED:

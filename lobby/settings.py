@@ -70,6 +70,12 @@ class Settings:
     )
     server_id: str = setting("", "name of this server in the store; empty: a random one")
     solvers: int = setting(0, "solver processes; 0: one per core", low=0, high=256)
+    heavy_solvers: int = setting(
+        -1,
+        "more solver processes, of low priority, that are started for sessions with long ticks; -1: one per core",
+        low=-1,
+        high=256,
+    )
     internal_url: str = setting("", "how other servers reach this one, http://...; empty: from HOST and PORT")
     solver_timeout_s: float = setting(10.0, "a solver process that is silent for so long is killed", low=0.5)
     claim_other_s: float = setting(

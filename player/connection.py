@@ -38,6 +38,7 @@ from tussle.player.transcript import (
     Next,
     Noticed,
     Outcome,
+    Paced,
     Ponged,
     Rejected,
     Synced,
@@ -72,7 +73,8 @@ class SessionConnection:
     """One client's connection to a session. Enter it with ``async with``, which connects or raises Disconnected.
 
     Read its events: unread ones are kept, up to EVENTS_KEPT. ``reconnections`` counts reconnections, ``rtt_s`` is the
-    newest round-trip time [s], ``notice`` the newest notice since the newest welcome, ``error`` why the client gave up.
+    newest round-trip time [s], ``notice`` the newest notice since the newest welcome, ``dilation`` wall time per
+    simulated time (1 is real time), ``error`` why the client gave up.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class SessionConnection:
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
         self.notice: NoticeData | None = None
+        self.dilation = 1.0
         self._transcript = Transcript(ticket, resume, history=history)
         self._renew = renew
         self._ticket_spent = False
@@ -526,9 +529,12 @@ class SessionConnection:
             case Noticed(notice):
                 self.notice = notice
                 self._noticed.set()
+            case Paced(dilation):
+                self.dilation = dilation
             case Welcomed(welcome, again):
                 self.reconnections += again
                 self.notice = None
+                self.dilation = 1.0
                 self._store_ahead_ms = welcome.server_time - time.time() * 1000
                 self._renewed = False
                 self._known = [self.url, *(urljoin(self.url, one) for one in welcome.servers)]

@@ -27,6 +27,7 @@ from tussle.lobby.wire.messages import (
     HelloData,
     NoticeData,
     ObserversData,
+    PaceData,
     Ping,
     PingData,
     PongData,
@@ -44,6 +45,7 @@ __all__ = [
     "Next",
     "Noticed",
     "Outcome",
+    "Paced",
     "Ponged",
     "Rejected",
     "Synced",
@@ -148,7 +150,14 @@ class Noticed:
     notice: NoticeData
 
 
-Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """The world runs at another speed: wall time per simulated time; 1 is real time."""
+
+    dilation: float
+
+
+Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed | Paced
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -168,6 +177,7 @@ _decode_error = msgspec.json.Decoder(ErrorData).decode
 _decode_observers = msgspec.json.Decoder(ObserversData).decode
 _decode_pong = msgspec.json.Decoder(PongData).decode
 _decode_notice = msgspec.json.Decoder(NoticeData).decode
+_decode_pace = msgspec.json.Decoder(PaceData).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -303,6 +313,8 @@ class Transcript:
                     return [Ponged(pong.at, pong.server_time)]
                 case "notice":
                     return [Noticed(_decode_notice(message.d))]
+                case "pace":
+                    return [Paced(_decode_pace(message.d).dilation)]
                 case _ if message.v is not None:
                     d = _decode_object(message.d)
                     return self._event(Event(message.v, message.t, d, message.tick, message.epoch))

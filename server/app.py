@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
 from tussle.server.limits import Proxies
 from tussle.server.live.hub import LiveHub
+from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
 from tussle.server.sessions.holder import Holder
@@ -105,7 +107,14 @@ class Server:
         self._stop = asyncio.Event()
         self._ready = False
         self._bodies: dict[str, dict[str, Any]] = {}
-        self.pool = Pool(settings.solvers or os.cpu_count() or 1, timeout_s=settings.solver_timeout_s)
+        cores = os.cpu_count() or 1
+        self.pool = Pool(
+            settings.solvers or cores,
+            timeout_s=settings.solver_timeout_s,
+            heavy=cores if settings.heavy_solvers < 0 else settings.heavy_solvers,
+            meters=self.telemetry.solvers,
+        )
+        self.telemetry.solvers.read = self._read_solvers
         servers = Servers(store)
         self.lease = Lease(
             servers,
@@ -177,6 +186,21 @@ class Server:
             "draining": self._stop.is_set(),
         }
 
+    def _read_solvers(self) -> list[SolverReading]:
+        slots = [(solver, solver.slot(time.monotonic())) for solver in self.pool.solvers]
+        return [
+            SolverReading(
+                index=slot.index,
+                kind="heavy" if slot.heavy else "light",
+                running=slot.running,
+                sessions=slot.sessions,
+                queue=solver.queue_length,
+                busy=solver.busy(),
+                load=slot.load,
+            )
+            for solver, slot in slots
+        ]
+
     # start and stop
 
     def stop(self) -> None:
@@ -234,7 +258,12 @@ class Server:
         serving = group.create_task(http.serve(sockets=[self._listener]), name="http")
         reduce_garbage_collection()
         self._ready = True
-        log.info("server_started", url=self.url, server=self.id, solvers=len(self.pool.solvers))
+        log.info(
+            "server_started",
+            url=self.url,
+            server=self.id,
+            solvers=sum(not solver.heavy for solver in self.pool.solvers),
+        )
         await self._wait_for_stop(serving)
         log.info("server_stopping", sessions=len(self.holder))
         await self.holder.stop()

@@ -290,13 +290,26 @@ class Notice(_Command, frozen=True, tag="notice"):
     d: NoticeData
 
 
+class PaceData(_Part, frozen=True):
+    """``dilation``: wall time per simulated time; 1 is real time, 2 half as fast."""
+
+    dilation: float
+
+
+class PaceMessage(_Command, frozen=True, tag="pace"):
+    """How fast the world runs. Sent when a session becomes slow, when that changes, and when it is in real time again;
+    also on arrival at a slow session. Not numbered."""
+
+    d: PaceData
+
+
 class ObserversMessage(_Command, frozen=True, tag="observers"):
     """The observers now. Not numbered; sent again when they change."""
 
     d: ObserversData
 
 
-ServerMessage = Notice | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong
+ServerMessage = Notice | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -16,7 +16,15 @@ from typing import Literal, Protocol
 from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.views import Views
-from tussle.lobby.wire.messages import Event, Notice, NoticeData, SessionMessage, encode
+from tussle.lobby.wire.messages import (
+    Event,
+    Notice,
+    NoticeData,
+    PaceData,
+    PaceMessage,
+    SessionMessage,
+    encode,
+)
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.metrics.telemetry import Telemetry
 
@@ -55,6 +63,8 @@ class FrameSink(Protocol):
 
     def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None: ...
 
+    def send_pace(self, dilation: float) -> None: ...
+
     def send_gone(self) -> None:
         """Report that this server no longer holds the session."""
 
@@ -81,6 +91,7 @@ class Audience:
         self._frame: bytes | None = None
         self.observers: bytes | None = None
         """The newest list of observers, as a WebSocket frame."""
+        self._dilation = 1.0
 
     @property
     def watched(self) -> bool:
@@ -203,6 +214,20 @@ class Audience:
         for sink in list(self.sinks):
             sink.send_notice(state, reason, turn_ends_at)
 
+    def show_pace(self, dilation: float) -> None:
+        """Send every viewer and every relay how slow the session is; 1 is real time."""
+        if dilation == self._dilation:
+            return
+        self._dilation = dilation
+        framed = self._pace()
+        for viewer in list(self.viewers):
+            viewer.write(framed)
+        for sink in list(self.sinks):
+            sink.send_pace(dilation)
+
+    def _pace(self) -> bytes:
+        return text_frame(encode(PaceMessage(PaceData(self._dilation))))
+
     def show_observers(self, framed: bytes) -> None:
         """Send every viewer the new list of observers."""
         self.observers = framed
@@ -239,12 +264,15 @@ class Audience:
         self.sinks.add(sink)
         if self._topology is not None:
             sink.send_topology(self._topology)
+        sink.send_pace(self._dilation)
         if self._frame is not None:
             sink.send_frame(self._frame)
 
     def _send_current(self, viewer: Viewer) -> None:
         if self.observers is not None:
             viewer.write(self.observers)
+        if self._dilation != 1.0:
+            viewer.write(self._pace())
         if self._topology is not None and not viewer.topology_sent:
             viewer.topology_sent = True
             viewer.write(binary_frame(self._topology))

@@ -212,6 +212,8 @@ class RelayConnection:
                 self.watchers[token].audience.set_topology(topology)
             case ["notice", str(token), state, str(reason), int(ends_at)] if token in self.watchers:
                 self.watchers[token].audience.notify(state, reason, ends_at)
+            case ["pace", str(token), float(dilation)] if token in self.watchers:
+                self.watchers[token].audience.show_pace(dilation)
             case ["taken", int(number), int(tick)]:
                 self._answer(number, tick)
             case ["refused", int(number), str(code), str(text), where, retry_after]:

@@ -50,6 +50,9 @@ class RelaySink:
     def send_notice(self, state: str, reason: str, turn_ends_at: int) -> None:
         self._write(encode_relay("notice", self.token, state, reason, turn_ends_at))
 
+    def send_pace(self, dilation: float) -> None:
+        self._write(encode_relay("pace", self.token, dilation))
+
     def send_gone(self) -> None:
         self._write(encode_relay("gone", self.token))
 

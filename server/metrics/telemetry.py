@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from tussle.server.metrics.meters import QuickCounter, QuickGauge, QuickHistogram
 from tussle.server.metrics.readings import Readings
+from tussle.server.metrics.solver_meters import SolverMeters
 
 __all__ = ["Telemetry"]
 
@@ -82,6 +83,10 @@ class Telemetry:
         self.dilation = QuickGauge(
             "tussle_dilation", "Wall time per simulated time while moving; 1 is real time", registry=r
         )
+        self.dilated = QuickGauge(
+            "tussle_sessions_dilated", "Sessions that run slower than real time, and said so", registry=r
+        )
+        self.solvers = SolverMeters(registry=r)
         self.lease_age = Gauge("tussle_lease_age_seconds", "Age of the last lease renewal [s]", registry=r)
 
     def frames(self, *, sent: int, skipped: int, size: int) -> None:

@@ -1,16 +1,18 @@
 """The world of one session, restored in another solver process when its process fails.
 
-    build | rebuild --> compute, take_checkpoint, ... --> drop
+    build | rebuild --> compute, take_checkpoint, move, ... --> drop
                          |  SolverFailed
                          '--> newest checkpoint + journal -> the same tick, in another process
 
 A failure of the world itself is counted: the second one from the same checkpoint ends the session. When its process is
-lost because of another world, the world moves to another process, at most LOSSES times. Every computed tick is recorded
-in the session's archive volume. It must never journal, publish or send; server/sessions/run.py does that.
+lost because of another world, the world moves to another process, at most LOSSES times. One call of the solver takes a
+bounded time: it runs the ticks that fit in it. Every computed tick is recorded in the session's archive volume. It must
+never journal, publish or send; server/sessions/run.py does that.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -33,9 +35,6 @@ __all__ = ["DurableWorld", "RebuiltWorld"]
 log = get_logger("server.durable")
 
 T = TypeVar("T")
-
-REPLAY_TICKS = 64
-"""Ticks per advance while a world is brought back to where it was."""
 
 FAILURES = 2
 """Failures of the solver from one checkpoint after which a session is given up."""
@@ -76,6 +75,7 @@ class DurableWorld:
         self._token = fence.session
         self._pool = pool
         self._solver: Solver | None = None
+        self._moving_to: Solver | None = None
         self._volume = volume
         self._runs = runs
         self._lease = lease
@@ -139,8 +139,12 @@ class DurableWorld:
 
     async def _replay(self, solver: Solver, here: Advance, until: int, events: list[TickEvent]) -> Advance:
         while here.tick < until and here.phase == "moving":
-            here = await self._step(solver, [], min(REPLAY_TICKS, until - here.tick), events)
+            ticks = min(self._ticks_per_call(), until - here.tick)
+            here = await self._step(solver, [], ticks, events)
         return here
+
+    def _ticks_per_call(self) -> int:
+        return self._pool.usage.get(self._token, time.monotonic()).ticks_per_call
 
     async def _step(
         self, solver: Solver, inputs: list[Input], ticks: int, events: list[TickEvent]
@@ -158,13 +162,45 @@ class DurableWorld:
         one checkpoint, Diverged, Fenced.
         """
         inputs = list(batch.inputs)
+        whole, spent_s = None, 0.0
+        while True:
+            left = ticks - (0 if whole is None else whole.ticks_run)
+            asked = min(left, self._ticks_per_call())
+            given = inputs if whole is None else []
+            try:
+                advance, seconds = await self._require_solver().step_world(self._token, given, asked)
+            except SolverFailed as error:
+                self._count_failure(error)
+                return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None
+            self._volume.record(advance, given)
+            whole = advance if whole is None else _joined(whole, advance)
+            spent_s += seconds
+            if whole.ticks_run >= ticks or advance.ticks_run < asked or advance.phase != "moving":
+                return whole, spent_s
+
+    async def move(self) -> bool:
+        """Move the world to a better solver process, if there is one. The caller must be between two ticks. Returns
+        whether it moved. If either process fails, the world stays; ``compute`` finds out whether it was lost."""
+        here = self._require_solver()
+        there = self._pool.find_better(self._token, here)
+        if there is None:
+            return False
         try:
-            advance, seconds = await self._require_solver().step_world(self._token, inputs, ticks)
+            taken = await here.checkpoint_world(self._token, check_contact=False)
+            self._moving_to = there
+            await there.restore_world(self.spec, taken.data, epoch=self._fence.epoch)
         except SolverFailed as error:
-            self._count_failure(error)
-            return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None
-        self._volume.record(advance, inputs)
-        return advance, seconds
+            log.warning("session_not_moved", token=short(self._token), to=there.index, error=error.message)
+            self._moving_to = None
+            await there.drop_world(self._token)
+            return False
+        self._solver, self._moving_to = there, None
+        await here.drop_world(self._token)
+        self._pool.moved(self._token, there)
+        log.info(
+            "session_moved", token=short(self._token), tick=taken.tick, to=there.index, heavy=there.heavy
+        )
+        return True
 
     async def take_checkpoint(self, tick: int, *, check_contact: bool) -> WorldCheckpoint:
         """The exact state at ``tick``, which must be the world's present tick. Raises as ``compute``."""
@@ -185,10 +221,11 @@ class DurableWorld:
             self._failures = self._losses = 0
 
     async def drop(self) -> None:
-        """Drop the world from its solver process."""
-        if self._solver is not None:
-            solver, self._solver = self._solver, None
-            await solver.drop_world(self._token)
+        """Drop the world from its solver process, and from one to which it was being moved."""
+        solvers, self._solver, self._moving_to = (self._solver, self._moving_to), None, None
+        for solver in solvers:
+            if solver is not None:
+                await solver.drop_world(self._token)
 
     def _require_solver(self) -> Solver:
         if self._solver is None:
@@ -196,10 +233,10 @@ class DurableWorld:
         return self._solver
 
     async def _run_in_some_solver(self, work: Callable[[Solver], Awaitable[T]]) -> T:
-        """Run ``work`` with the solver that has the fewest sessions. Retry with another one when it fails."""
+        """Run ``work`` with the solver that the pool chooses. Retry with another one when it fails."""
         while True:
             await self.drop()
-            self._solver = self._pool.place()
+            self._solver = self._pool.place(self._token)
             try:
                 return await work(self._solver)
             except SolverFailed as error:
@@ -215,3 +252,19 @@ class DurableWorld:
         if self._failures >= FAILURES or self._losses >= LOSSES:
             raise error
         self._telemetry.recoveries.labels(exact="true").inc()
+
+
+def _joined(first: Advance, then: Advance) -> Advance:
+    """Two advances, one after the other, as one. The frame is that of the second; its contact numbers are those of the
+    second too."""
+    return msgspec.structs.replace(
+        then,
+        ticks_run=first.ticks_run + then.ticks_run,
+        topology=first.topology if then.topology is None else then.topology,
+        events=first.events + then.events,
+        hashes=first.hashes + then.hashes,
+        min_distance=min(first.min_distance, then.min_distance),
+        contacts=max(first.contacts, then.contacts),
+        iterations=first.iterations + then.iterations,
+        unconverged=first.unconverged + then.unconverged,
+    )

@@ -5,7 +5,8 @@
          '------------------ core.took <------------------'
 
 An empty batch and a tick without events cost no store call. A slow solver delays the simulation; no tick is skipped,
-and the dilation is measured. While the store is away or the lease has lapsed, it must never step or send.
+and the dilation is measured and reported to the members. While the store is away or the lease has lapsed, it must never
+step or send.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import Answer, InputBatch, SessionCore
+from tussle.server.sessions.dilation import DilationWatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
 from tussle.server.sessions.recovery import DurableWorld
@@ -47,7 +49,7 @@ __all__ = ["OPERATIONS", "Run", "SessionContext", "make_spec"]
 log = get_logger("server.run")
 
 FLAT_OUT_TICKS = 8
-"""Ticks per advance when SIM_SPEED is 0: fewer round trips to the solver, since no viewer needs every frame."""
+"""Ticks per advance when SIM_SPEED is 0: fewer frames, since no viewer needs every one."""
 
 OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 """Events that carry an operator's order to the holder."""
@@ -103,6 +105,7 @@ class Run:
         self._away_s = context.lease.away_s
         self._last_ids: dict[int, int] = {}
         self._published_tick = -1
+        self._dilation = DilationWatch()
         self._handover_target: HolderAddress | None = None
         self._paused = False
         self._clock_stopped = False
@@ -261,12 +264,27 @@ class Run:
             if core.phase == "acting" or now - checkpointed > settings.checkpoint_s:
                 await self._save_checkpoint(core.tick)
                 checkpointed = now = time.monotonic()
+            if core.phase == "moving" and await self._world.move():
+                now = time.monotonic()
             rest = pace.stepped(now)
             if core.phase != "moving":
                 continue  # nothing to keep pace with: the next input is taken at once
-            self._context.telemetry.dilation.value = pace.dilation
+            if interval:
+                self._watch_dilation(pace)
             if rest > 0.0:
                 await asyncio.sleep(rest)
+
+    def _watch_dilation(self, pace: Pace) -> None:
+        """Measure how slow the session is, and report it to its members when it changes."""
+        telemetry = self._context.telemetry
+        telemetry.dilation.value = pace.dilation
+        before = self._dilation.announced
+        announced = self._dilation.step(pace.dilation, pace.period)
+        if announced is None:
+            return
+        telemetry.dilated.value += (announced > 1.0) - (before > 1.0)
+        self._audience.show_pace(announced)
+        log.info("session_dilated", token=short(self.token), tick=self.core.tick, dilation=announced)
 
     async def _run_batch(self, batch: InputBatch, ticks: int) -> None:
         """Journal a batch, run it and publish the result."""
@@ -494,6 +512,8 @@ class Run:
         """Drop the world and answer the inputs that still wait. They are refused when the session is over; else
         they get None, and clients send them again."""
         self.admissions.release(Conflict("the session is over", code="not_running") if self._over else None)
+        self._context.telemetry.dilated.value -= self._dilation.announced > 1.0
+        self._dilation = DilationWatch()
         await self._world.drop()
 
     def _measure(self, advance: Advance, seconds: float) -> None:

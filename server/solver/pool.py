@@ -1,22 +1,30 @@
 """The solver processes of one server, and the calls to them.
 
-    session -> Pool.place -> Solver <- socketpair, length-prefixed msgpack -> solver process (server/solver/process.py)
+    session -> Pool.place -> Solver -> FairQueue -> socketpair, length-prefixed msgpack -> server/solver/process.py
 
 Each process steps many sessions in turn on one thread: the event loop never computes, and every step is bit-identical.
+Calls wait here, in server/solver/fair_queue.py. A process has one call at a time, or a few that together take at most
+PIPELINE_S, so that a session that used little is served next. Sessions with long ticks are moved to heavy processes
+(server/solver/placement.py), which have a lower priority and are started when they are needed.
+
 A process answers its calls in order, so a process can only hang or die in its oldest call. That call raises
-SolverFailed; its timeout counts from when it became the oldest. All other calls, and calls for a world that was lost
-with an earlier process, raise SolverFailed with code ``solver_lost``. A new process replaces the old one, without
-worlds: the callers restore them.
+SolverFailed; its timeout counts from when it became the oldest. On a busy machine a process that makes progress gets
+PATIENCE times its timeout, as long as the call used less CPU time than the timeout. All other calls, and calls for a
+world that was lost with an earlier process, raise SolverFailed with code ``solver_lost``. A new process replaces the
+old one, without worlds: the callers restore them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
@@ -24,9 +32,12 @@ from tussle.lobby.errors import ClientError, Refused, SolverFailed
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.logs import get_logger
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
+from tussle.server.solver.fair_queue import FairQueue
+from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
+from tussle.server.solver.usage import Decayed, UsageTable
 
-__all__ = ["Pool", "Solver", "WorldCheckpoint"]
+__all__ = ["Pool", "PoolMeters", "Solver", "WorldCheckpoint"]
 
 log = get_logger("server.pool")
 
@@ -36,6 +47,43 @@ _decode_advance = msgspec.msgpack.Decoder(Advance).decode
 
 START_TIMEOUT_S = 600.0
 """The first start on a machine compiles the kernels, one process after the other [s]."""
+
+PIPELINE_S = 0.004
+"""Expected CPU time of all calls that a process has at once, if there are several [s]. The process then need not wait
+for this event loop between short calls."""
+
+PIPELINE_CALLS = 4
+"""Calls that a process has at once, at most."""
+
+BUILD_S = 0.05
+"""Expected CPU time of building a world [s]."""
+
+CHECKPOINT_S = 0.005
+"""Expected CPU time of a checkpoint [s]."""
+
+HEAVY_NICE = 5
+"""Nice value that a heavy process adds to its own: the operating system gives it a third of the time that a light
+process gets, and lets a light one with work run before it."""
+
+PATIENCE, PROGRESS = 6, 0.01
+"""How many times its timeout a call may take while its process makes progress, and the share of a core that counts as
+progress."""
+
+LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
+"""How often a better process is looked for: for most sessions, and for a heavy one in a light process [s]."""
+
+RESTART_S = 30.0
+"""Time between two tries to start a heavy process [s]."""
+
+
+class PoolMeters(Protocol):
+    """Where a pool counts. server/metrics/solver_meters.py implements it."""
+
+    def waited(self, seconds: float) -> None:
+        """A call waited so long until its process got it."""
+
+    def moved(self, *, heavy: bool) -> None:
+        """A world was moved to a heavy or to a light process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +99,55 @@ class WorldCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call that waits for its reply."""
+    """A call that waits for its reply. ``request``: its fields, without the id. ``expected_s``: CPU time that it will
+    take."""
 
     op: str
     timeout_s: float
     reply: asyncio.Future[Reply]
+    request: dict[str, Any]
+    expected_s: float
+    since: float
+
+    @property
+    def session(self) -> str:
+        return str(self.request.get("session", ""))
 
 
 @dataclass(slots=True)
 class _Process:
-    """One running solver process, its unanswered calls, oldest first, and its worlds."""
+    """One running solver process, the calls that it has, oldest first, the calls that wait, and its worlds."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     waiting: dict[int, _Call] = field(default_factory=dict)
+    queue: FairQueue[_Call] = field(default_factory=FairQueue)
     worlds: set[str] = field(default_factory=set)
     patience: asyncio.TimerHandle | None = None
+    spent_s: float = 0.0
     next_id: int = 1
 
 
 class Solver:
     """One slot of the pool. When its process dies, the next ``open_world`` or ``restore_world`` starts another one."""
 
-    def __init__(self, index: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        index: int,
+        timeout_s: float,
+        *,
+        heavy: bool = False,
+        usage: UsageTable | None = None,
+        meters: PoolMeters | None = None,
+    ) -> None:
         self.index = index
+        self.heavy = heavy
         self.sessions: set[str] = set()
+        self._busy = Decayed()
         self._timeout_s = timeout_s
+        self._usage = UsageTable() if usage is None else usage
+        self._meters = meters
         self._process: _Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -98,7 +168,9 @@ class Solver:
                 ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
             )
             process = await asyncio.create_subprocess_exec(
-                *module_command("server.solver.process", str(remote.fileno())),
+                *module_command(
+                    "server.solver.process", str(remote.fileno()), str(HEAVY_NICE if self.heavy else 0)
+                ),
                 pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
             )  # fmt: skip
         except BaseException:
@@ -116,22 +188,24 @@ class Solver:
             await self._discard(started)  # the reader may have cleared self._process
             raise SolverFailed(error.message, code="solver_lost") from None  # no world caused it
         self.running = True
-        log.debug("solver_started", solver=self.index, pid=process.pid)
+        log.debug("solver_started", solver=self.index, pid=process.pid, heavy=self.heavy)
 
     async def _read(self, process: _Process) -> None:
         try:
             while True:
                 head = await process.reader.readexactly(4)
                 reply = _decode_reply(await process.reader.readexactly(int.from_bytes(head, "little")))
-                call = process.waiting.pop(reply.id, None)
+                call = process.waiting.pop(reply.id)
+                self._account(process, call, reply)
+                self._send_next(process)
                 self._watch(process)
-                if call is not None and not call.reply.done():
+                if not call.reply.done():
                     call.reply.set_result(reply)
         except (asyncio.IncompleteReadError, ConnectionError):
             if not self._closed:
                 log.error("solver_died", solver=self.index, pid=process.process.pid)
         finally:
-            for place, call in enumerate(process.waiting.values()):
+            for place, call in enumerate([*process.waiting.values(), *process.queue.drain()]):
                 if not call.reply.done():
                     code = "solver_lost" if place else None
                     call.reply.set_exception(SolverFailed("the solver process died", code=code))
@@ -139,6 +213,34 @@ class Solver:
             self._watch(process)
             self._give_up(process)
             process.writer.close()
+
+    def _account(self, process: _Process, call: _Call, reply: Reply) -> None:
+        """Charge a session for the CPU time of its call."""
+        now = time.monotonic()
+        process.spent_s = reply.spent
+        process.queue.charge(call.session, reply.cpu)
+        self._busy.add(reply.seconds, now)
+        if call.session:
+            self._usage.get(call.session, now).cpu.add(reply.cpu, now)
+
+    def _send_next(self, process: _Process) -> None:
+        """Send the process its next calls."""
+        while (call := process.queue.first()) is not None:
+            expected_s = call.expected_s + sum(sent.expected_s for sent in process.waiting.values())
+            if process.waiting and (expected_s > PIPELINE_S or len(process.waiting) >= PIPELINE_CALLS):
+                return
+            process.queue.take()
+            if call.reply.cancelled():
+                process.queue.charge(call.session, 0.0)
+                continue
+            request = Request(id=process.next_id, op=call.op, **call.request)
+            process.next_id += 1
+            process.waiting[request.id] = call
+            if self._meters is not None:
+                self._meters.waited(time.monotonic() - call.since)
+            data = _encode(request)
+            with suppress(ConnectionError):  # the reader gets the same error and fails the call
+                process.writer.write(len(data).to_bytes(4, "little") + data)
 
     def _watch(self, process: _Process) -> None:
         """Start the timeout of the call that is now the oldest."""
@@ -148,8 +250,22 @@ class Solver:
         oldest = next(iter(process.waiting.values()), None)
         if oldest is not None:
             process.patience = asyncio.get_running_loop().call_later(
-                oldest.timeout_s, self._hung, process, oldest
+                oldest.timeout_s, self._timed_out, process, oldest, 0.0, 1
             )
+
+    def _timed_out(self, process: _Process, oldest: _Call, before_s: float, times: int) -> None:
+        """Kill a process whose oldest call is over its timeout, unless it makes progress: another program may have the
+        cores. ``before_s``: CPU time of the call when this was checked before."""
+        spent_s = _cpu_time(process.process.pid)
+        used_s = 0.0 if spent_s is None else spent_s - process.spent_s
+        timeout_s = oldest.timeout_s
+        if times < PATIENCE and used_s < timeout_s and used_s - before_s > PROGRESS * timeout_s:
+            log.warning("solver_slow", solver=self.index, op=oldest.op, cpu_s=round(used_s, 3))
+            process.patience = asyncio.get_running_loop().call_later(
+                timeout_s, self._timed_out, process, oldest, used_s, times + 1
+            )
+        else:
+            self._hung(process, oldest)
 
     def _hung(self, process: _Process, oldest: _Call) -> None:
         """Kill a process that hangs in a call. Its reader then fails the calls that wait behind it."""
@@ -171,20 +287,21 @@ class Solver:
         await process.process.wait()
         self._give_up(process)
 
-    async def _call(self, op: str, body: bytes, *, timeout_s: float | None = None, **fields: Any) -> Reply:
+    async def _call(
+        self, op: str, body: bytes, *, timeout_s: float | None = None, expected_s: float = 0.0, **fields: Any
+    ) -> Reply:
         process = self._process
         if process is None:
             raise SolverFailed("the solver process is not running", code="solver_lost")
-        request = Request(id=process.next_id, op=op, body=body, **fields)
-        process.next_id += 1
-        call = _Call(op, timeout_s or self._timeout_s, asyncio.get_running_loop().create_future())
-        process.waiting[request.id] = call
-        if len(process.waiting) == 1:
+        call = _Call(
+            op, timeout_s or self._timeout_s, asyncio.get_running_loop().create_future(),
+            {"body": body, **fields}, expected_s, time.monotonic(),
+        )  # fmt: skip
+        process.queue.put(call.session, call, expected_s)
+        idle = not process.waiting
+        self._send_next(process)
+        if idle:
             self._watch(process)
-        data = _encode(request)
-        with suppress(ConnectionError):  # the reader gets the same error and fails the call
-            process.writer.write(len(data).to_bytes(4, "little") + data)
-            await process.writer.drain()
         reply = await call.reply
         if reply.refused is not None:
             code, message, where = reply.refused
@@ -200,16 +317,18 @@ class Solver:
         if self._closed:
             raise SolverFailed("the solver pool is closed")
         process = self._process
-        reply = await self._call(op, body, session=session, number=epoch)
+        reply = await self._call(op, body, expected_s=BUILD_S, session=session, number=epoch)
         if process is not None:
             process.worlds.add(session)
         return _decode_advance(reply.body)
 
-    async def _ask(self, op: str, session: str, body: bytes = b"", number: int = 0) -> Reply:
+    async def _ask(
+        self, op: str, session: str, body: bytes = b"", number: int = 0, expected_s: float = 0.0
+    ) -> Reply:
         """Send a request about a world of this process. Raises SolverFailed (``solver_lost``) if it was lost."""
         if self._process is None or session not in self._process.worlds:
             raise SolverFailed("the solver process died", code="solver_lost")
-        return await self._call(op, body, session=session, number=number)
+        return await self._call(op, body, expected_s=expected_s, session=session, number=number)
 
     async def open_world(self, spec: SessionSpec, *, epoch: int) -> Advance:
         """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
@@ -221,8 +340,11 @@ class Solver:
 
     async def step_world(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
         """Run up to ``ticks`` ticks. Also returns the time that the process took [s]."""
-        reply = await self._ask("advance", session, _encode(inputs), ticks)
-        return _decode_advance(reply.body), reply.seconds
+        usage = self._usage.get(session, time.monotonic())
+        reply = await self._ask("advance", session, _encode(inputs), ticks, usage.expect(ticks))
+        advance = _decode_advance(reply.body)
+        usage.add_ticks(advance.ticks_run, reply.cpu, time.monotonic())
+        return advance, reply.seconds
 
     async def look_at_world(self, session: str) -> Advance:
         """The present state of the world, with frame and topology. No tick runs."""
@@ -230,7 +352,7 @@ class Solver:
 
     async def checkpoint_world(self, session: str, *, check_contact: bool) -> WorldCheckpoint:
         """The exact state of the world, with the result of a contact check if asked for."""
-        reply = await self._ask("checkpoint", session, number=int(check_contact))
+        reply = await self._ask("checkpoint", session, number=int(check_contact), expected_s=CHECKPOINT_S)
         tick, data, contact_ok, report = msgspec.msgpack.decode(
             reply.body, type=tuple[int, bytes, bool | None, str]
         )
@@ -243,6 +365,22 @@ class Solver:
             self._process.worlds.discard(session)
             with suppress(SolverFailed, ClientError):
                 await self._call("forget", b"", session=session)
+            if self._process is not None:
+                self._process.queue.forget(session)
+
+    def slot(self, now: float) -> Slot:
+        """This process as placement sees it."""
+        load = sum(self._usage.load(session, now) for session in self.sessions)
+        return Slot(self.index, self.heavy, self.running, load, len(self.sessions))
+
+    @property
+    def queue_length(self) -> int:
+        """The number of calls that wait for the process."""
+        return len(self._process.queue) if self._process else 0
+
+    def busy(self) -> float:
+        """The share of the last seconds in which the process computed."""
+        return min(1.0, self._busy.read(time.monotonic()))
 
     @property
     def pid(self) -> int | None:
@@ -264,17 +402,26 @@ class Solver:
 
 
 class Pool:
-    """All solver processes of a server."""
+    """All solver processes of a server: ``count`` light ones, and up to ``heavy`` more for sessions with long ticks."""
 
-    def __init__(self, count: int, *, timeout_s: float = 30.0) -> None:
-        self.solvers = [Solver(index, timeout_s) for index in range(count)]
+    def __init__(
+        self, count: int, *, timeout_s: float = 30.0, heavy: int = 0, meters: PoolMeters | None = None
+    ) -> None:
+        self.usage = UsageTable()
+        self._meters = meters
+        self.solvers = [
+            Solver(index, timeout_s, heavy=index >= count, usage=self.usage, meters=meters)
+            for index in range(count + heavy)
+        ]
         self._starting: list[asyncio.Task[None]] = []
+        self._tried_at = float("-inf")
 
     async def start(self) -> None:
-        """Start all processes; return when the first is ready. Raises SolverFailed when none can start."""
+        """Start the light processes; return when the first is ready. Raises SolverFailed when none can start."""
         self._starting = [
             asyncio.create_task(solver.start(), name=f"solver-{solver.index}-start")
             for solver in self.solvers
+            if not solver.heavy
         ]
         for started in asyncio.as_completed(self._starting):
             try:
@@ -285,15 +432,67 @@ class Pool:
                 return
         raise SolverFailed("no solver process could start")
 
-    def place(self) -> Solver:
-        """The solver for a new world: a running one, and of these the one with the fewest sessions."""
-        return min(self.solvers, key=lambda solver: (not solver.running, len(solver.sessions), solver.index))
+    def place(self, session: str) -> Solver:
+        """The solver for a new world, by placement.choose_slot."""
+        now = time.monotonic()
+        usage = self.usage.get(session, now)
+        usage.moved_at = now
+        return self.solvers[choose_slot([solver.slot(now) for solver in self.solvers], heavy=usage.heavy)]
+
+    def find_better(self, session: str, here: Solver) -> Solver | None:
+        """The solver to which a world should be moved, or None. Starts a heavy process if one is needed."""
+        now = time.monotonic()
+        usage = self.usage.get(session, now)
+        if now < usage.look_at or sum(len(solver.sessions) for solver in self.solvers) < 2:
+            return None
+        usage.look_at = now + (LOOK_HEAVY_S if usage.heavy and not here.heavy else LOOK_S)
+        slots = [solver.slot(now) for solver in self.solvers]
+        heavy = usage.heavy and any(slot.heavy for slot in slots)
+        if heavy and not here.heavy and not any(s.heavy and s.running and not s.sessions for s in slots):
+            self._start_heavy(now)
+        better = choose_better_slot(
+            slots, here.index, heavy=heavy, load=usage.cpu.read(now), stayed_s=now - usage.moved_at
+        )
+        return None if better is None else self.solvers[better]
+
+    def moved(self, session: str, to: Solver) -> None:
+        """Record that a world was moved."""
+        self.usage.get(session, time.monotonic()).moved_at = time.monotonic()
+        if self._meters is not None:
+            self._meters.moved(heavy=to.heavy)
+
+    def _start_heavy(self, now: float) -> None:
+        """Start one more heavy process in the background, if there may be more and none is starting."""
+        self._starting = [task for task in self._starting if not task.done()]
+        stopped = [solver for solver in self.solvers if solver.heavy and not solver.running]
+        if not stopped or self._starting or now - self._tried_at < RESTART_S:
+            return
+        self._tried_at = now
+        self._starting.append(asyncio.create_task(self._start_one(stopped[0]), name="solver-heavy-start"))
+
+    async def _start_one(self, solver: Solver) -> None:
+        try:
+            await solver.start()
+        except SolverFailed as error:
+            log.error("solver_not_started", solver=solver.index, error=error.message)
+        else:
+            self._tried_at = float("-inf")
+            log.info("solver_started", solver=solver.index, heavy=True)
 
     async def close(self) -> None:
         for starting in self._starting:
             starting.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
         await _gather([solver.close for solver in self.solvers])
+
+
+def _cpu_time(pid: int) -> float | None:
+    """CPU time of a process so far [s]; None where the system has no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 async def _gather(calls: list[Callable[[], Awaitable[None]]]) -> None:

@@ -1,6 +1,7 @@
 """A solver process: the worlds of many sessions, stepped one request at a time on one thread.
 
     frame = length (u32, little endian) + msgpack of Request or Reply
+    arguments: the number of an inherited socket, and the nice value to add
 
 It reads requests from an inherited socket until its end, so it cannot outlive its server. It must never open the
 store or a network socket, and it logs nothing: failures go back in the reply.
@@ -9,6 +10,7 @@ store or a network socket, and it logs nothing: failures go back in the reply.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -37,13 +39,17 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """``refused``: code, message, field of a ClientError. ``failed``: one line about any other exception."""
+    """``seconds``, ``cpu``: how long the request took, and the CPU time that it used [s]. ``spent``: CPU time of the
+    process so far [s]. ``refused``: code, message,
+    field of a ClientError. ``failed``: one line about any other exception."""
 
     id: int
     body: bytes = b""
     seconds: float = 0.0
     refused: tuple[str, str, str | None] | None = None
     failed: str | None = None
+    cpu: float = 0.0
+    spent: float = 0.0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -102,9 +108,9 @@ def serve(connection: socket.socket) -> None:
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
         request = msgspec.msgpack.decode(stream.read(int.from_bytes(head, "little")), type=Request)
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.thread_time()
         try:
-            reply = Reply(request.id, worlds.answer(request), time.perf_counter() - began)
+            reply = Reply(request.id, worlds.answer(request))
         except ClientError as error:
             reply = Reply(request.id, refused=(error.reason, error.message, error.field))
         except Exception as error:  # noqa: BLE001 the server gets any error in the reply; other sessions go on
@@ -112,6 +118,12 @@ def serve(connection: socket.socket) -> None:
             reply = Reply(
                 request.id, failed=f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"
             )
+        reply = msgspec.structs.replace(
+            reply,
+            seconds=time.perf_counter() - began,
+            cpu=time.thread_time() - cpu,
+            spent=time.process_time(),
+        )
         data = _encode(reply)
         connection.sendall(len(data).to_bytes(4, "little") + data)
 
@@ -119,6 +131,7 @@ def serve(connection: socket.socket) -> None:
 def main() -> None:
     # Ctrl-C in a terminal reaches the whole process group; the server ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(int(sys.argv[2]))
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)
 

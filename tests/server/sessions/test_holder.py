@@ -367,6 +367,101 @@ async def test_a_lost_process_is_not_a_failure_of_its_worlds(site: Site) -> None
     await site.said(token, "turn_started", 2)
 
 
+async def ended_after(site: Site, node: Node, token: str) -> int:
+    """End a session after the turn that runs, if it does not end by itself. Returns its last tick; nothing is left."""
+    run = node.holder.runs.get(token)
+
+    async def turned() -> bool:
+        return run is None or run.core.over or run.core.phase == "acting"
+
+    await until(turned, 60.0)
+    if await site.world.status(token) == "running":
+        await site.operators.end(token, "boss")
+    await node.gone(token)
+    node.nothing_left(token)
+    end = node.archive.end(token)
+    assert end is not None and end.whole
+    return end.tick
+
+
+async def test_a_session_moves_to_another_process_to_the_bit(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of long ticks beside another one moves to a heavy process while its world moves. No tick is missing in
+    its record, every hash is reproduced, and nothing of it is left in the process that it came from."""
+    monkeypatch.setattr("tussle.server.solver.usage.HEAVY_TICK_S", 0.0)
+    monkeypatch.setattr("tussle.server.solver.usage.LIGHT_TICK_S", 0.0)
+    monkeypatch.setattr(
+        "tussle.server.solver.pool.HEAVY_NICE", 0
+    )  # the test is not to wait for other programs
+    pool = Pool(1, timeout_s=60.0, heavy=1)
+    await pool.start()
+    site.pools.insert(0, pool)
+    try:
+        node = await site.node("one")
+        [light, heavy] = pool.solvers
+        await heavy.start()
+        token, run = await site.duel(node)
+        other, _ = await site.duel(node)
+        await acted(run, 1)
+
+        async def moved() -> bool:
+            return token in heavy.sessions and token not in light.sessions
+
+        await until(moved, 60.0)
+        assert light._process is not None and token not in light._process.worlds
+        assert other in light.sessions
+        ended = await ended_after(site, node, token)
+        await ended_after(site, node, other)
+        verdict = await asyncio.to_thread(
+            lambda: verify(load_record(node.archive, token), check_contact=False)
+        )
+        assert verdict.holds, verdict
+        assert verdict.ticks == ended
+    finally:
+        site.pools.remove(pool)
+        await pool.close()
+
+
+async def test_a_move_that_fails_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The heavy process dies in each restore: the session goes on where it is, and its record is reproduced."""
+    monkeypatch.setattr("tussle.server.solver.usage.HEAVY_TICK_S", 0.0)
+    monkeypatch.setattr("tussle.server.solver.usage.LIGHT_TICK_S", 0.0)
+    pool = Pool(1, timeout_s=60.0, heavy=1)
+    await pool.start()
+    site.pools.insert(0, pool)
+    try:
+        node = await site.node("one")
+        [light, heavy] = pool.solvers
+        await heavy.start()
+        tried = []
+
+        async def restore_world(*args: Any, **kwargs: Any) -> Any:
+            tried.append(args)
+            assert heavy.pid is not None
+            os.kill(heavy.pid, signal.SIGKILL)
+            return await type(heavy).restore_world(heavy, *args, **kwargs)
+
+        monkeypatch.setattr(heavy, "restore_world", restore_world)
+        token, run = await site.duel(node)
+        await site.duel(node)
+        await acted(run, 1)
+
+        async def has_tried() -> bool:
+            return bool(tried)
+
+        await until(has_tried, 60.0)
+        assert token in light.sessions
+        await ended_after(site, node, token)
+        verdict = await asyncio.to_thread(
+            lambda: verify(load_record(node.archive, token), check_contact=False)
+        )
+        assert verdict.holds, verdict
+    finally:
+        site.pools.remove(pool)
+        await pool.close()
+
+
 async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -> None:
     """A holder of another physics takes over, and a journaled input does not fit its world. The replay and the journal
     stop there, ``recovered`` reports the loss, the turn is published again and the session goes on."""

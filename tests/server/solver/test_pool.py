@@ -18,7 +18,7 @@ from tussle.lobby.errors import Refused, SolverFailed
 from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.pool import Pool, Solver
+from tussle.server.solver.pool import HEAVY_NICE, PATIENCE, PIPELINE_CALLS, PIPELINE_S, Pool, Solver, _Call
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,6 +160,31 @@ async def test_a_process_that_hangs_is_killed(pool: Pool) -> None:
     await hanging.close()
 
 
+async def test_a_starved_process_that_makes_progress_is_not_killed(
+    monkeypatch: pytest.MonkeyPatch, pool: Pool
+) -> None:
+    """The timeout passes while the process gets little of the cores: it gets more time as long as it computes, and is
+    killed when it does not, or when the call has used as much CPU time as its timeout."""
+    used = iter([0.1, 0.2, 0.2, 0.1, 0.9])
+    starved = Solver(9, timeout_s=60.0)
+    await starved.open_world(spec(), epoch=1)
+    process = starved._process
+    assert process is not None
+    monkeypatch.setattr("tussle.server.solver.pool._cpu_time", lambda pid: process.spent_s + next(used))
+    hung: list[float] = []
+    monkeypatch.setattr(starved, "_hung", lambda *_: hung.append(0.0))
+    call = _Call("advance", 0.5, asyncio.get_running_loop().create_future(), {}, 0.0, 0.0)
+    starved._timed_out(process, call, 0.0, 1)
+    starved._timed_out(process, call, 0.1, 2)
+    assert not hung
+    starved._timed_out(process, call, 0.2, 3)  # no progress
+    assert len(hung) == 1
+    starved._timed_out(process, call, 0.0, PATIENCE)  # long enough
+    starved._timed_out(process, call, 0.0, 1)  # as much CPU time as an idle machine would have given it
+    assert len(hung) == 3
+    await starved.close()
+
+
 async def test_a_busy_process_is_not_killed(pool: Pool) -> None:
     """Calls wait longer than their timeout for earlier calls: the timeout counts from when a call is the oldest."""
     busy = Solver(8, timeout_s=60.0)
@@ -181,11 +206,97 @@ async def test_a_busy_process_is_not_killed(pool: Pool) -> None:
     await busy.close()
 
 
-async def test_sessions_go_to_the_process_with_the_fewest(pool: Pool) -> None:
-    """Placed one after the other, they alternate."""
+async def test_a_light_session_is_served_after_the_call_that_runs(pool: Pool) -> None:
+    """Three sessions wait with long calls in one process. A session that used little comes second, in every round."""
+    solver = pool.solvers[0]
+    heavy = ("aaaaaaaa", "bbbbbbbb", "cccccccc")
+    for name in (*heavy, "light000"):
+        await solver.open_world(spec(name), epoch=1)
+    answered: list[str] = []
+
+    async def call(name: str) -> None:
+        if name == "light000":
+            await solver.look_at_world(name)
+        else:
+            await solver.checkpoint_world(name, check_contact=True)
+        answered.append(name)
+
+    for _ in range(20):  # more than the credit of a session that is new
+        await asyncio.gather(*map(call, heavy))
+    answered.clear()
+    for number in range(5):
+        await asyncio.gather(*map(call, (*heavy, "light000")))
+        assert answered[4 * number + 1] == "light000", answered
+    for name in (*heavy, "light000"):
+        await solver.drop_world(name)
+
+
+async def test_a_process_has_few_calls_at_a_time(pool: Pool) -> None:
+    """Of twenty calls, those that the process has at once are expected to take PIPELINE_S together, or it is one."""
+    solver = pool.solvers[0]
+    names = [f"session{number:02}" for number in range(20)]
+    for name in names:
+        await solver.open_world(spec(name), epoch=1)
+    process = solver._process
+    assert process is not None
+    calls = [
+        asyncio.ensure_future(solver.checkpoint_world(name, check_contact=False)) for name in names[:10]
+    ] + [asyncio.ensure_future(solver.look_at_world(name)) for name in names[10:]]
+    while not all(call.done() for call in calls):
+        expected_s = sum(call.expected_s for call in process.waiting.values())
+        assert len(process.waiting) == 1 or expected_s <= PIPELINE_S
+        assert len(process.waiting) <= PIPELINE_CALLS
+        await asyncio.sleep(0)
+    for name in names:
+        await solver.drop_world(name)
+
+
+async def test_a_call_that_nobody_awaits_any_more_is_not_sent(pool: Pool) -> None:
+    """The caller of a waiting call is cancelled: the process never runs it, and the session goes on."""
+    solver = pool.solvers[0]
+    first = await solver.open_world(spec("aaaaaaaa"), epoch=1)
+    await solver.open_world(spec("bbbbbbbb"), epoch=1)
+    running = asyncio.ensure_future(solver.checkpoint_world("bbbbbbbb", check_contact=True))
+    launch = Input(first.seat or 0, "launch", 1, {"azimuth": 20.0, "elevation": 0.0, "power": 0.6})
+    await asyncio.sleep(0)
+    waiting = asyncio.ensure_future(solver.step_world("aaaaaaaa", [launch], 1))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await running
+    assert (await solver.look_at_world("aaaaaaaa")).tick == first.tick
+    for name in ("aaaaaaaa", "bbbbbbbb"):
+        await solver.drop_world(name)
+
+
+async def test_a_heavy_process_starts_when_it_is_needed() -> None:
+    """A heavy session beside another one: one process of lower priority starts, and the session is to move there."""
+    pool = Pool(1, timeout_s=60.0, heavy=1)
+    await pool.start()
+    [light, heavy] = pool.solvers
+    assert (light.running, heavy.running) == (True, False)
+    for name in ("aaaaaaaa", "bbbbbbbb"):
+        await pool.place(name).open_world(spec(name), epoch=1)
+    usage = pool.usage.get("aaaaaaaa", 0.0)
+    usage.heavy = True
+
+    def moves() -> bool:
+        usage.look_at = 0.0
+        return pool.find_better("aaaaaaaa", light) is heavy
+
+    assert not moves()
+    await until(moves, "the start of the heavy process", 120.0)
+    assert light.pid is not None and heavy.pid is not None
+    difference = os.getpriority(os.PRIO_PROCESS, heavy.pid) - os.getpriority(os.PRIO_PROCESS, light.pid)
+    assert difference == HEAVY_NICE
+    assert pool.find_better("bbbbbbbb", light) is None
+    await pool.close()
+
+
+async def test_new_sessions_spread_over_the_processes(pool: Pool) -> None:
+    """Placed one after the other, before anything is measured, they alternate."""
     placed = []
-    for name in ("aaaaaaaa", "bbbbbbbb", "cccccccc", "dddddddd"):
-        solver = pool.place()
+    for name in ("eeeeeeee", "ffffffff", "gggggggg", "hhhhhhhh"):
+        solver = pool.place(name)
         solver.sessions.add(name)
         placed.append(solver.index)
     assert placed == [0, 1, 0, 1]

@@ -65,6 +65,8 @@ export class SessionClient {
   readonly telemetry: Signal<Telemetry | null> = signal(null);
   /** Why the world does not move, or null. */
   readonly paused: Signal<string | null> = signal(null);
+  /** Wall time per simulated time, when the server says that the world is slow; 1 is real time. */
+  readonly dilation: Signal<number> = signal(1);
   /** Seconds per tick. */
   readonly step: Signal<number> = signal(DEFAULT_STEP_S);
   readonly clock = new ServerClock();
@@ -290,6 +292,9 @@ export class SessionClient {
           state = { ...state, ...(change === "resumed" ? { turnEndsAt: turn_ends_at, pausedAt: 0 } : {}) };
           break;
         }
+        case "paced":
+          this.dilation.value = outcome.dilation;
+          break;
         case "observed":
           state = { ...state, observers: outcome.observers };
           break;
@@ -310,6 +315,7 @@ export class SessionClient {
     this.welcome.value = welcome;
     this.tries = 0;
     this.paused.value = null;
+    this.dilation.value = 1;
     this.renewed = false;
     this.clock.welcomed(Date.now(), welcome.server_time);
     this.transcript.ping(Date.now());

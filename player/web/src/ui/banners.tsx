@@ -77,6 +77,17 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
+  const dilation = session.dilation.value;
+  if (dilation > 1) {
+    return (
+      <div class="note wash" data-test="dilated">
+        <Icon name="warn" />
+        <span>
+          <b>Slow motion.</b> This world needs more computing than it gets: it runs <span class="data">{dilation.toFixed(1)}</span> times slower than real time.
+        </span>
+      </div>
+    );
+  }
   const rtt = session.rtt.value;
   if (link.kind === "live" && rtt !== null && session.slow.value && state.phase !== "lobby") {
     return (

@@ -149,6 +149,17 @@ export interface ObserversMessage {
   d: ObserversData;
 }
 
+/** `dilation`: wall time per simulated time; 1 is real time, 2 half as fast. */
+export interface PaceData {
+  dilation: number;
+}
+
+/** How fast the world runs. Sent when a session becomes slow, when that changes, and when it is in real time again; also on arrival at a slow session. Not numbered. */
+export interface PaceMessage {
+  t: "pace";
+  d: PaceData;
+}
+
 export interface Ping {
   t: "ping";
   d?: PingData;
@@ -260,4 +271,4 @@ export interface WelcomeData {
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync;
 
-export type ServerMessage = Notice | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = Notice | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;

@@ -18,6 +18,7 @@ export type Outcome =
   | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null }
   | { readonly kind: "rejected"; readonly id: number | null; readonly error: ErrorData }
   | { readonly kind: "observed"; readonly observers: ObserversData }
+  | { readonly kind: "paced"; readonly dilation: number }
   | { readonly kind: "noticed"; readonly notice: NoticeData }
   | { readonly kind: "ponged"; readonly at: number; readonly serverTime: number };
 
@@ -159,6 +160,8 @@ export class Transcript {
         return this.answered(message.id ?? null, { kind: "rejected", id: message.id ?? null, error: d as unknown as ErrorData });
       case "notice":
         return [{ kind: "noticed", notice: d as unknown as NoticeData }];
+      case "pace":
+        return [{ kind: "paced", dilation: Number(d["dilation"]) }];
       case "observers":
         return [{ kind: "observed", observers: d as unknown as ObserversData }];
       case "pong":
