@@ -7,7 +7,7 @@ integrated services packet switching networks", section 2) with equal weights an
 call is its start tag plus the CPU time that it took. The start tag is the finish tag of the session's call before, but
 at least the virtual time minus CREDIT_S. The virtual time is the largest start tag of a call that was taken.
 
-Without a credit the virtual time stands still while each of n sessions runs one long call, and a session that had one
+Without a credit the virtual time does not advance while each of n sessions runs one long call: a session that had one
 short call in that time would wait for all of them. With it, a session that used less than its share is next. An idle
 session saves up CREDIT_S and no more.
 
