@@ -31,6 +31,10 @@ __all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "clean_nam
 Kind = Literal["person", "bot"]
 
 NAME_LENGTH = range(2, 25)
+RAW_NAME_LENGTH = 4 * NAME_LENGTH.stop
+"""Characters of a name before it is normalised. Normalisation may compose several characters into one, and its time
+grows with the square of a run of combining marks."""
+
 SECRET_LENGTH = range(6, 201)
 GUEST_NAME = "guest"
 NewPlayer = Literal["guest", "registered"]
@@ -64,7 +68,8 @@ class PlayerInfo:
 
 def clean_name(name: str) -> str:
     """The name as it is stored. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
-    name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
+    if len(name) <= RAW_NAME_LENGTH:
+        name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
     bad = "#" in name or not name.isprintable() or "  " in name
     if len(name) not in NAME_LENGTH or bad:
         raise Refused("a name has 2 to 24 printable characters and no '#'", code="bad_name", field="name")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tussle.lobby.errors import (
+    AddressTooLong,
     AuthError,
     ClientError,
     Conflict,
@@ -63,6 +64,7 @@ _TABLE = (
     _client("hello_expected", ProtocolError, "The first message of a connection must be its greeting."),
     _client("hello_again", ProtocolError, "A connection greets once."),
     _client("version_mismatch", ProtocolError, "The server speaks another protocol version; update the client."),
+    _client("address_too_long", AddressTooLong, "The path or query of the request is too long."),
     _client("too_large", ProtocolError, "The body is larger than MAX_BODY_BYTES."),
     _client("too_slow", ProtocolError, "The body did not arrive in time."),
     _client("too_many", ProtocolError, "The connection subscribes to too many sources."),
@@ -101,6 +103,8 @@ _TABLE = (
     _client("stale_id", Conflict, "The command id is not newer than the last one."),
     _client("refused", Refused, "The mode's rules forbid the action."),
     _client("bad_name", Refused, "The name has a wrong length or characters."),
+    _client("bad_text", Refused, "The text has a control character or one that changes the direction of text."),
+    _client("bad_query", Refused, "A parameter of the query is too long."),
     _client("bad_secret", Refused, "The secret has a wrong length."),
     _client("bad_size", Refused, "The mode does not take this number of seats."),
     _client("bad_status", Refused, "There is no such session status."),

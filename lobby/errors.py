@@ -11,6 +11,7 @@
     |   |   |-- NotYourTurn
     |   |   `-- Moved        another server holds the session; the message is its address
     |   |-- Refused          a well-formed action that the mode's rules forbid
+    |   |-- AddressTooLong   the path or query of a request is longer than any of ours
     |   `-- RateLimited
     `-- ServerFault          a fault of the server: logged with its trace, sent as its code only
         |-- StoreError       the store did not answer or answered nonsense
@@ -29,6 +30,7 @@ from enum import IntEnum
 from typing import ClassVar
 
 __all__ = [
+    "AddressTooLong",
     "AuthError",
     "ClientError",
     "CloseCode",
@@ -158,6 +160,13 @@ class Refused(ClientError):
 
     code = "refused"
     status = 422
+
+
+class AddressTooLong(ClientError):
+    """The path or query of a request is longer than any that the server knows."""
+
+    code = "address_too_long"
+    status = 414
 
 
 class RateLimited(ClientError):

@@ -13,10 +13,56 @@ import orjson
 import structlog
 
 from tussle.lobby.settings import Settings
+from tussle.lobby.text import clip, escape_text
 
 __all__ = ["configure", "get_logger", "json_formatter", "short"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+CLIPPED = 2000
+"""Characters of a value that are logged. A longer one is cut off."""
+
+TRACE = 8000
+"""Characters of a trace that are logged: its first and last lines."""
+
+
+def clip_values(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Cut long strings, and escape their control characters. A value may repeat what a client sent.
+
+    Strings in lists and dicts are cut too; a value of another type that is long as text becomes its clipped text.
+    """
+    for name, value in event.items():
+        if name == "exception":
+            event[name] = _clip_trace(str(value))
+        elif name not in ("_record", "_from_structlog", "exc_info") and not isinstance(
+            value, bool | int | float
+        ):
+            event[name] = _clip_value(value)
+    return event
+
+
+def _clip_value(value: Any, depth: int = 3) -> Any:
+    if isinstance(value, str):
+        return escape_text(clip(value, CLIPPED))
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth and isinstance(value, dict):
+        return {
+            _clip_value(key, 0): _clip_value(inner, depth - 1) for key, inner in list(value.items())[:100]
+        }
+    if depth and isinstance(value, list | tuple):
+        return [_clip_value(inner, depth - 1) for inner in value[:100]]
+    return escape_text(clip(str(value), CLIPPED))
+
+
+def _clip_trace(text: str) -> str:
+    lines = [clip(line, 500) for line in text[: 50 * TRACE].splitlines()]
+    text = "\n".join(escape_text(line) for line in lines)
+    half = TRACE // 2
+    return (
+        text if len(text) <= TRACE else f"{text[:half]}\n... ({len(text) - TRACE} characters)\n{text[-half:]}"
+    )
 
 
 SHARED: list[structlog.typing.Processor] = [
@@ -29,6 +75,7 @@ SHARED: list[structlog.typing.Processor] = [
 
 _JSON: list[structlog.typing.Processor] = [
     structlog.processors.format_exc_info,
+    clip_values,
     structlog.processors.JSONRenderer(
         serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
     ),
@@ -44,10 +91,17 @@ def json_formatter() -> logging.Formatter:
 
 
 def _pretty_formatter() -> logging.Formatter:
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            clip_values,
+            renderer,
+        ],
     )
 
 

@@ -119,6 +119,7 @@ class Settings:
     message_bytes_rate: float = setting(
         0.0, "bytes per second that a client may send on average; 0: 4096 x MESSAGE_RATE", low=0
     )
+    chat_rate: float = setting(5.0, "lines of chat per second of one seat; ten times that at once", low=0.1)
     max_body_bytes: int = setting(1_048_576, "largest HTTP request", low=1024)
     request_rate: float = setting(
         200.0, "HTTP requests per second of one address, and of one player; five times that at once", low=1

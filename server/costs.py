@@ -21,7 +21,16 @@ from tussle.lobby.roles import Operation
 from tussle.lobby.settings import Settings
 from tussle.server.limits import TokenBucket
 
-__all__ = ["REQUEST_COSTS", "Budget", "Ledger", "Owner", "Resource", "budgets", "message_bucket"]
+__all__ = [
+    "REQUEST_COSTS",
+    "Budget",
+    "Ledger",
+    "Owner",
+    "Resource",
+    "budgets",
+    "frame_bucket",
+    "message_bucket",
+]
 
 KEPT = 20_000
 """Keys that a budget remembers. Beyond it the least recently used key is forgotten and has a full budget again."""
@@ -39,6 +48,8 @@ class Owner(StrEnum):
     NAME = "name"
     """A name to log in by, in its canonical form."""
     CONNECTION = "connection"
+    SEAT = "seat"
+    """A player in a session, whatever the number of its connections."""
 
 
 class Resource(StrEnum):
@@ -55,6 +66,9 @@ class Resource(StrEnum):
     """New names. The store keeps them for ever."""
     MESSAGES = "messages"
     """Messages on a socket; a long one counts as several (``message_bucket``)."""
+    FRAMES = "frames"
+    """Frames of a WebSocket as they arrive, but for inputs on the fast path: control frames, fragments, messages."""
+    CHATS = "chats"
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
     HTTP_CONNECTIONS = "http_connections"
@@ -109,6 +123,11 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(
             Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
         ),
+        Budget(Resource.MESSAGES, Owner.SEAT, settings.message_rate, settings.message_burst, "MESSAGE_RATE"),
+        Budget(
+            Resource.FRAMES, Owner.CONNECTION, 2 * settings.message_rate, 2 * settings.message_burst, "MESSAGE_RATE"
+        ),
+        Budget(Resource.CHATS, Owner.SEAT, settings.chat_rate, 10 * settings.chat_rate, "CHAT_RATE"),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),
@@ -127,8 +146,21 @@ def message_bucket(settings: Settings) -> tuple[TokenBucket, float]:
 
     A message of n bytes costs max(1, n / length), so that one bucket limits both messages and bytes.
     """
-    bucket = TokenBucket(settings.message_rate, settings.message_burst)
-    return bucket, (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
+    return TokenBucket(settings.message_rate, settings.message_burst), message_length(settings)
+
+
+def frame_bucket(settings: Settings) -> tuple[TokenBucket, float]:
+    """The budget of frames of one connection, and the length [B] above which a frame costs more than one.
+
+    A message counts here when it arrives and as a message when it is read. A chunk of the network holds thousands of
+    small frames, so that they must be counted before a task reads them.
+    """
+    return TokenBucket(2 * settings.message_rate, 2 * settings.message_burst), message_length(settings)
+
+
+def message_length(settings: Settings) -> float:
+    """The length [B] above which a message costs more than one."""
+    return (settings.message_bytes_rate or 4096 * settings.message_rate) / settings.message_rate
 
 
 @dataclass(slots=True)
@@ -158,6 +190,15 @@ class Ledger:
     def charge(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> None:
         """Charge ``amount`` to the budget of ``key`` at time ``now`` [s]. Raises RateLimited, and charges nothing, if
         the budget does not suffice."""
+        bucket = self.bucket(resource, owner, key)
+        if not bucket.take(now, amount):
+            self._refuse(self._accounts[resource, owner], key)
+            raise RateLimited(
+                f"too many {resource.replace('_', ' ')} of this {owner}", retry_after=bucket.wait(amount)
+            )
+
+    def bucket(self, resource: Resource, owner: Owner, key: str) -> TokenBucket:
+        """The bucket of ``key``, for a caller that charges it often and counts its refusals itself."""
         account = self._accounts[resource, owner]
         bucket = account.buckets.get(key)
         if bucket is None:
@@ -166,11 +207,7 @@ class Ledger:
                 account.buckets.popitem(last=False)
         else:
             account.buckets.move_to_end(key)
-        if not bucket.take(now, amount):
-            self._refuse(account, key)
-            raise RateLimited(
-                f"too many {resource.replace('_', ' ')} of this {owner}", retry_after=bucket.wait(amount)
-            )
+        return bucket
 
     def hold(self, resource: Resource, owner: Owner, key: str) -> bool:
         """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once."""

@@ -36,7 +36,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("physics",),
     ("modes",),
     ("simulation",),
-    ("archive", "solver", "metrics", "limits"),
+    ("archive", "solver", "metrics", "limits", "security_headers"),
     ("costs",),
     ("fanout",),
     ("sessions", "live"),

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from tussle.lobby.errors import ProtocolError
+from tussle.lobby.text import Credential
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo
 
 __all__ = [
@@ -58,7 +59,7 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 class LiveHelloData(_LivePart, frozen=True):
     protocol: int
-    login: str
+    login: Credential
 
 
 class LiveHello(_Message, frozen=True, tag="live"):

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tussle.lobby.errors import ProtocolError
+from tussle.lobby.text import Credential, Line
 
 __all__ = [
     "PROTOCOL",
@@ -61,8 +62,8 @@ class HelloData(_Part, frozen=True):
     """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome)."""
 
     protocol: int
-    ticket: str | None = None
-    resume: str | None = None
+    ticket: Credential | None = None
+    resume: Credential | None = None
     last_v: Count | None = None
     last_tick: Count | None = None
 
@@ -71,17 +72,20 @@ class ActData(_Part, frozen=True):
     """An input of the mode. ``legal`` in ``turn_started`` lists the kinds and numbers that are allowed."""
 
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
-    d: dict[
-        Annotated[str, msgspec.Meta(max_length=24)],
-        Finite
-        | Annotated[str, msgspec.Meta(max_length=64)]
-        | bool
-        | Annotated[list[Finite], msgspec.Meta(max_length=16)],
+    d: Annotated[
+        dict[
+            Annotated[str, msgspec.Meta(max_length=24)],
+            Finite
+            | Annotated[str, msgspec.Meta(max_length=64)]
+            | bool
+            | Annotated[list[Finite], msgspec.Meta(max_length=16)],
+        ],
+        msgspec.Meta(max_length=24),
     ] = msgspec.field(default_factory=dict)
 
 
 class ChatData(_Part, frozen=True):
-    text: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    text: Line
 
 
 class ReadyData(_Part, frozen=True):

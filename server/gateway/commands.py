@@ -16,6 +16,7 @@ from functools import partial
 from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.seating import Seating
+from tussle.lobby.text import check_text
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import (
     Ack,
@@ -32,6 +33,7 @@ from tussle.lobby.wire.messages import (
     Ready,
     Resync,
 )
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import Relays
@@ -66,6 +68,7 @@ class Commands:
         telemetry: Telemetry,
         audiences: Audiences,
         relays: Relays,
+        ledger: Ledger,
     ) -> None:
         self._seating = seating
         self._views = views
@@ -73,6 +76,7 @@ class Commands:
         self._telemetry = telemetry
         self._audiences = audiences
         self._relays = relays
+        self._ledger = ledger
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
@@ -153,6 +157,8 @@ class Commands:
         session, player = sender.who.session, sender.who.player
         match message:
             case Chat():
+                check_text(message.d.text, field="text")
+                self._ledger.charge(Resource.CHATS, Owner.SEAT, f"{session} {player}", time.monotonic())
                 await self._seating.chat(player, session, message.id, message.d.text)
             case Ready():
                 await self._seating.set_ready(player, session, message.d.ready)

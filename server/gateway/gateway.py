@@ -44,7 +44,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
-from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
@@ -56,10 +56,11 @@ from tussle.server.gateway.relay_messages import RELAY_PATH
 from tussle.server.gateway.relay_server import serve_relay
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender, absolute, short_reason
-from tussle.server.gateway.socket import Socket, header
+from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
 from tussle.server.limits import Origins, Proxies, owner_of_address
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.security_headers import SECURITY_HEADERS
 from tussle.server.sessions.holder import Holder
 
 __all__ = ["BUILD", "Gateway"]
@@ -71,8 +72,10 @@ SOCKET_PATH = "/ws"
 LIVE_PATH = "/live"
 HELLO_TIMEOUT_S = 5.0
 PING_INTERVAL_S = 20.0
-OUTBOX_BYTES = 1_048_576
-"""Unsent bytes of a slow client above which it is closed with TOO_SLOW."""
+RELAY_UNSENT_BYTES = 16 * OUTBOX_BYTES
+"""Unsent bytes on a relay above which it is closed. The other server opens a new one."""
+
+TICKET_LENGTH = 128
 
 ENDED_PER_COLLECTION = 200
 """Closed connections between two full garbage collections. websockets leaves each as a reference cycle of about 10 KiB,
@@ -108,7 +111,7 @@ class Gateway:
         self._relays = relays
         self._servers = servers
         self._observers = observers
-        self._commands = Commands(seating, views, holder, telemetry, audiences, relays)
+        self._commands = Commands(seating, views, holder, telemetry, audiences, relays, ledger)
         self._replies: dict[tuple[str, int], Replies] = {}
         self._senders: dict[tuple[str, str], Sender] = {}
         self._serving = True
@@ -149,8 +152,7 @@ class Gateway:
             log.exception("connection_failed")
             await socket.close(CloseCode.ERROR, "server_error")
         finally:
-            if socket.address is not None:
-                self._ledger.release(Resource.SOCKETS, Owner.ADDRESS, socket.address)
+            self._release_address(socket)
             socket.quick = socket.on_room = None
             self._ended += 1
             if self._ended % ENDED_PER_COLLECTION == 0:
@@ -160,6 +162,12 @@ class Gateway:
 
     def _check_request(self, socket: Socket, request: Request) -> Response | None:
         """Refuse unknown paths, foreign origins, and addresses with too many connections."""
+        refusal = self._refuse_request(socket, request)
+        if refusal is not None:
+            refusal.headers.update((name.decode(), value.decode()) for name, value in SECURITY_HEADERS)
+        return refusal
+
+    def _refuse_request(self, socket: Socket, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
             return socket.respond(404, "no such socket\n")
@@ -167,19 +175,24 @@ class Gateway:
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
-        if path != RELAY_PATH:  # a relay belongs to another server and has a ticket
-            peer = socket.remote_address
-            address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
-            address = owner_of_address(address)
-            if not self._ledger.hold(Resource.SOCKETS, Owner.ADDRESS, address):
-                self._telemetry.refusals.labels(code="too_many_connections").inc()
-                return socket.respond(429, "too many connections from this address\n")
-            socket.address = address
+        peer = socket.remote_address
+        address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
+        address = owner_of_address(address)
+        if not self._ledger.hold(Resource.SOCKETS, Owner.ADDRESS, address):
+            self._telemetry.refusals.labels(code="too_many_connections").inc()
+            return socket.respond(429, "too many connections from this address\n")
+        socket.address = address
         return None
+
+    def _release_address(self, socket: Socket) -> None:
+        """Stop counting a socket against its address."""
+        if socket.address is not None:
+            self._ledger.release(Resource.SOCKETS, Owner.ADDRESS, socket.address)
+            socket.address = None
 
     def upgrade(self, **_: Any) -> Socket:
         """The protocol for one upgraded socket. Permessage-deflate is off: a frame is encoded once for all viewers."""
-        return Socket(
+        socket = Socket(
             self,
             max_size=self._settings.max_message_bytes,
             ping_interval=PING_INTERVAL_S,
@@ -187,22 +200,38 @@ class Gateway:
             close_timeout=2.0,
             max_queue=32,
         )
+        socket.limit_frames(*frame_bucket(self._settings))
+        socket.on_refused = self._count_refused
+        return socket
 
-    async def _serve_relay(self, socket: ServerConnection) -> None:
+    def _count_refused(self, code: CloseCode) -> None:
+        self._telemetry.closes.labels(code=str(int(code))).inc()
+        if code is CloseCode.RATE_LIMITED:
+            self._telemetry.count_overspending(Resource.FRAMES, Owner.CONNECTION)
+
+    async def _serve_relay(self, socket: Socket) -> None:
         """Handle a relay from another server of the realm."""
         request = socket.request
         scheme, _, ticket = (request.headers.get("authorization", "") if request else "").partition(" ")
         try:
             if scheme != "Bearer":
                 raise AuthError("a relay needs a ticket")
+            if len(ticket) > TICKET_LENGTH:
+                raise AuthError("a relay needs a ticket")
             await self._servers.redeem_relay_ticket(ticket)
         except LobbyError as error:
             await self._close(socket, CloseCode.RESUME_REFUSED, error.reason)
             return
+        self._release_address(socket)  # a server of the realm
+        socket.limit_frames(None)
 
         def write(message: bytes) -> None:
-            if socket.state is State.OPEN:
-                socket.transport.write(binary_frame(message))
+            if socket.state is not State.OPEN:
+                return
+            if socket.transport.get_write_buffer_size() > RELAY_UNSENT_BYTES:
+                socket.transport.abort()
+                return
+            socket.transport.write(binary_frame(message))
 
         await serve_relay(
             socket,
@@ -274,6 +303,7 @@ class Gateway:
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
         audience = self._audiences.get(who.session, who.v)
+        core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{who.session} {who.player}"))
         sender = Sender(socket, who, core, audience, OUTBOX_BYTES, self._telemetry)
         audience.arriving += 1
         try:

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.limits import Proxies, owner_of_address
+from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["http_protocol"]
 
@@ -66,6 +67,15 @@ class _GuardedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_head, self._head_bytes, self._had_body = True, 0, True
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that are not HTTP. uvicorn's own answer has no security headers."""
+        headers = b"".join(b"%s: %s\r\n" % header for header in SECURITY_HEADERS)
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\n%scontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (headers, len(msg), msg.encode("ascii"))
+        )
+        self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         self._release()  # the gateway counts the connection from now on

@@ -14,6 +14,7 @@ from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
 from tussle.server.costs import message_bucket
+from tussle.server.limits import TokenBucket
 
 __all__ = ["Connection", "Phase"]
 
@@ -37,6 +38,10 @@ class Connection:
         self.strikes = 0
         self._greeted = False
         self._bucket, self._mean = message_bucket(settings)
+
+    def share_budget(self, bucket: TokenBucket) -> None:
+        """Charge messages to ``bucket`` from now on: the seat's, which all its connections share."""
+        self._bucket = bucket
 
     def receive(self, data: str | bytes, now: float) -> ClientMessage:
         """Decode ``data``, which arrived at ``now`` [s], and return its message.

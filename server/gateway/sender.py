@@ -16,6 +16,7 @@ import msgspec
 
 from tussle.lobby.connections import Connected
 from tussle.lobby.errors import CloseCode, LobbyError
+from tussle.lobby.text import clip
 from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
@@ -25,6 +26,9 @@ from tussle.server.gateway.socket import Socket, header
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Sender", "absolute", "short_reason"]
+
+MESSAGE_LENGTH = 400
+"""Characters of an error's message that are sent: it may repeat what the client sent."""
 
 
 class Sender:
@@ -100,7 +104,7 @@ class Sender:
             ErrorMessage(
                 ErrorData(
                     error.reason,
-                    error.message,
+                    clip(error.message, MESSAGE_LENGTH),
                     error.field,
                     msgspec.UNSET if error.retry_after is None else error.retry_after,
                 ),

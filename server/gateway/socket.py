@@ -17,11 +17,15 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
-from websockets.frames import apply_mask  # type: ignore[attr-defined]
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-defined]
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-__all__ = ["FRAME_BACKLOG", "Socket", "header"]
+from tussle.lobby.errors import CloseCode
+from tussle.server.limits import TokenBucket
+
+__all__ = ["FRAME_BACKLOG", "OUTBOX_BYTES", "Socket", "header"]
 
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
 """The first bytes of an input, as JSON encoders write them. Inputs in other spellings go through websockets."""
@@ -41,10 +45,25 @@ FRAME_BACKLOG = 65_536
 """High-water mark of the write buffer [B]. A socket above it gets no frame until the buffer drains."""
 
 
+OUTBOX_BYTES = 1_048_576
+"""Unsent bytes of a slow client above which it is closed with TOO_SLOW."""
+
+REFUSED_S = 2.0
+"""Time for the close frame to reach a client that was refused. Nothing is read from it meanwhile."""
+
+
 class _Protocol(ServerProtocol):
-    """Calls ``on_end`` when the connection leaves the state OPEN."""
+    """Calls ``on_end`` when the connection leaves the state OPEN, and ``check`` before each frame has an effect."""
 
     on_end: Callable[[], None] | None = None
+    check: Callable[[Frame], tuple[CloseCode, str] | None] | None = None
+
+    def recv_frame(self, frame: Frame) -> None:
+        refusal = None if self.check is None else self.check(frame)
+        if refusal is not None:
+            self.fail(*refusal)
+            raise ProtocolError(refusal[1])
+        super().recv_frame(frame)
 
     def _enter(self, state: State) -> None:
         ServerProtocol.state.__set__(self, state)  # type: ignore[attr-defined]
@@ -67,6 +86,10 @@ class Socket(ServerConnection):
 
     quick: Callable[[bytes], None] | None = None
     on_room: Callable[[bool], None] | None = None
+    on_refused: Callable[[CloseCode], None] | None = None
+    _frames: TokenBucket | None = None
+    _mean = 0.0
+    _refused = False
     _calls = 0
     _split = False
     _waiting = 0
@@ -76,7 +99,31 @@ class Socket(ServerConnection):
         protocol = _Protocol(max_size=max_size)
         super().__init__(protocol, server, write_limit=FRAME_BACKLOG, **options)
         protocol.on_end = self._ends
+        protocol.check = self._check
         self._largest = max_size + HEAD + 2
+
+    def limit_frames(self, bucket: TokenBucket | None, mean: float = 1.0) -> None:
+        """Charge every frame but inputs on the fast path to ``bucket``; one of n bytes costs max(1, n / mean).
+
+        A connection that exceeds it is closed with RATE_LIMITED. None: the other side is a server of the realm.
+        """
+        self._frames, self._mean = bucket, mean
+
+    def _check(self, frame: Frame) -> tuple[CloseCode, str] | None:
+        """Charge a frame. Returns code and reason if the connection must close; the frame then has no effect."""
+        refusal = None
+        if self._frames is not None and not self._frames.take(
+            self.loop.time(), max(1.0, len(frame.data) / self._mean)
+        ):
+            refusal = CloseCode.RATE_LIMITED, "too many frames"
+        elif frame.opcode is Opcode.PING and self.transport.get_write_buffer_size() > OUTBOX_BYTES:
+            refusal = CloseCode.TOO_SLOW, "too slow"
+        if refusal is not None and not self._refused:
+            self._refused = True
+            self.loop.call_later(REFUSED_S, self.transport.abort)
+            if self.on_refused is not None:
+                self.on_refused(refusal[0])
+        return refusal
 
     def done(self) -> None:
         """Report that a message from ``recv`` was executed. Inputs behind it may then take the fast path."""
@@ -123,6 +170,9 @@ class Socket(ServerConnection):
             self.on_room(False)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self.transport.pause_reading()
+            return
         if not self._split:
             # The first call has the request. If the client sends frames before the upgrade is accepted, websockets may
             # be in the middle of a frame. The connection then has no fast path.
@@ -148,6 +198,8 @@ class Socket(ServerConnection):
                 self._rest = data[at:]
                 return
             self._take(data if size == end else data[at : at + size])
+            if self._refused:
+                return
             at += size
 
     def _take(self, frame: bytes) -> None:

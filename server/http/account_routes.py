@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo, canonical_name
 from tussle.lobby.roles import Operation
+from tussle.lobby.text import Label
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
@@ -26,8 +27,8 @@ NEW_PLAYERS = {"guest": Resource.GUESTS, "registered": Resource.REGISTRATIONS}
 class LoginRequest(StrictRequest, frozen=True):
     """Without a secret: a guest. With a secret: the player of that name, created at the first login."""
 
-    name: str | None = None
-    secret: str | None = None
+    name: Label | None = None
+    secret: Annotated[str, msgspec.Meta(max_length=400)] | None = None
     kind: Literal["person", "bot"] = "person"
     skill: Annotated[str, msgspec.Meta(max_length=24)] = ""
 

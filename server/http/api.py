@@ -56,7 +56,7 @@ def create_app(backend: Backend) -> Starlette:
     def count_refusal(code: str) -> None:
         backend.telemetry.refusals.labels(code=code).inc()
 
-    async def handle_error(_: Request, error: Exception) -> Response:
+    def explain(error: Exception) -> Response:
         if isinstance(error, LobbyError):
             count_refusal(error.reason)
             return error_response(error)
@@ -64,6 +64,9 @@ def create_app(backend: Backend) -> Starlette:
             return problem_response(error.status_code, f"http_{error.status_code}", error.detail)
         log.error("request_failed", exc_info=error)
         return problem_response(500, "server_error", "an error of the server", title="Internal Server Error")
+
+    async def handle_error(_: Request, error: Exception) -> Response:
+        return explain(error)
 
     rights = Rights(requests.authenticate, backend.operators.roles_of, requests.charge_operation)
     return Starlette(
@@ -74,7 +77,8 @@ def create_app(backend: Backend) -> Starlette:
                 settings=backend.settings,
                 ledger=backend.ledger,
                 count_refusal=count_refusal,
+                explain=explain,
             )
         ],
-        exception_handlers={LobbyError: handle_error, HTTPException: handle_error, Exception: handle_error},
+        exception_handlers={LobbyError: handle_error, HTTPException: handle_error},
     )

@@ -16,6 +16,7 @@ from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Refused
 from tussle.lobby.roles import Operation
 from tussle.lobby.seating import SeatReservation
+from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
@@ -24,8 +25,6 @@ from tussle.server.http.responses import json_response
 from tussle.server.modes.registry import get_mode
 
 __all__ = ["FindRequest", "JoinRequest", "LobbyRoutes", "OpenRequest", "SessionRequest"]
-
-Name = Annotated[str, msgspec.Meta(max_length=48)]
 
 ALTERNATES = 3
 """Maximum number of other servers' addresses in a reservation."""
@@ -36,36 +35,36 @@ ERRORS = (404, 409, 422)
 class FindRequest(StrictRequest, frozen=True):
     """A seat in the oldest open lobby of that mode and size, or in a new one."""
 
-    mode: Name = "duel"
+    mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    body: Name = ""
+    body: Key = ""
     ready: bool = True
 
 
 class OpenRequest(StrictRequest, frozen=True):
     """A new lobby."""
 
-    mode: Name = "duel"
+    mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
-    body: Name = ""
+    body: Key = ""
     ready: bool = False
     private: bool = False
-    scene: str = ""
-    params: dict[str, Any] = msgspec.field(default_factory=dict)
+    scene: Annotated[str, msgspec.Meta(max_length=1_048_576)] = ""
+    params: Annotated[dict[Key, Any], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
 
 class JoinRequest(StrictRequest, frozen=True):
     """A seat in that lobby."""
 
-    session: str
-    body: Name = ""
+    session: SessionToken
+    body: Key = ""
     ready: bool = False
 
 
 class SessionRequest(StrictRequest, frozen=True):
     """The session that a call is about."""
 
-    session: str
+    session: SessionToken
 
 
 class LobbyRoutes:

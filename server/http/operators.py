@@ -11,6 +11,7 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation
+from tussle.lobby.text import Key
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, check_token
 from tussle.server.http.responses import json_response
@@ -23,7 +24,7 @@ log = get_logger("server.operations")
 class KickRequest(StrictRequest, frozen=True):
     """The player to remove from the session."""
 
-    player: str
+    player: Key
 
 
 def operator_endpoints(operators: Operators, drain: Callable[[], None], requests: Requests) -> list[Endpoint]:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from tussle.lobby.roles import Operation
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import check_token
+from tussle.server.http.requests import check_token, query_text
 from tussle.server.http.responses import json_response
 
 __all__ = ["PublicRoutes"]
@@ -49,9 +49,11 @@ class PublicRoutes:
         ]  # fmt: skip
 
     async def list_sessions(self, request: Request) -> Response:
-        query = request.query_params
         views = await self._backend.views.sessions(
-            mode=query.get("mode"), status=query.get("status"), limit=SESSIONS, search=query.get("search", "")
+            mode=query_text(request, "mode") or None,
+            status=query_text(request, "status") or None,
+            limit=SESSIONS,
+            search=query_text(request, "search"),
         )
         return json_response({"sessions": views})
 

@@ -10,16 +10,19 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from tussle.lobby.accounts import Accounts, PlayerInfo
-from tussle.lobby.errors import AuthError, NotFound, ProtocolError
+from tussle.lobby.errors import AuthError, NotFound, ProtocolError, Refused
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.roles import Operation
 from tussle.lobby.settings import Settings
 from tussle.server.costs import REQUEST_COSTS, Ledger, Owner, Resource
 from tussle.server.limits import owner_of_address
 
-__all__ = ["Requests", "StrictRequest", "address_owner", "bearer_of", "check_token"]
+__all__ = ["Requests", "StrictRequest", "address_owner", "bearer_of", "check_token", "query_text"]
 
 Shape = TypeVar("Shape")
+
+TOKEN_LENGTH = 128
+"""Largest length of a bearer token. Ours have 43 characters."""
 
 BODY_S = 10.0
 """The time in which the body of a request must arrive."""
@@ -87,9 +90,21 @@ class Requests:
 
 
 def bearer_of(request: Request) -> str | None:
-    """The bearer token in the Authorization header."""
+    """The bearer token in the Authorization header. Raises AuthError if it is longer than any token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    if len(token) > TOKEN_LENGTH:
+        raise AuthError("this login token is not valid or has expired")
+    return token.strip()
+
+
+def query_text(request: Request, name: str, length: int = 48) -> str:
+    """A parameter of the query, or ''. Raises Refused if it is longer than ``length``."""
+    text = request.query_params.get(name, "")
+    if len(text) > length:
+        raise Refused(f"{name} has at most {length} characters", code="bad_query", field=name)
+    return text
 
 
 def address_owner(request: Request) -> str:

@@ -1,6 +1,7 @@
-"""The security middleware: budget per address, check of the origin, security headers of every response.
+"""The security middleware: length of the path, budget per address, origin, security headers of every response.
 
-    request -> budget of its address -> origin -> the application -> security headers
+    request -> length -> budget of its address -> origin -> the application -> security headers
+                                                                `-> an error that nothing handled: 500, with the headers
 
 The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. Tokens
 are sent in the Authorization header and never in a cookie or a URL, so that a foreign page cannot use them. This module
@@ -15,49 +16,34 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tussle.lobby.errors import RateLimited
+from tussle.lobby.errors import AddressTooLong, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.http.responses import error_response, problem_response
 from tussle.server.limits import Origins, owner_of_address
+from tussle.server.security_headers import SECURITY_HEADERS
 
-__all__ = ["SECURITY_HEADERS", "SecurityMiddleware"]
-
-CONTENT_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self' ws: wss:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
-"""A WebSocket may connect to any server of the realm, so the policy names schemes and not hosts."""
-
-SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (b"content-security-policy", CONTENT_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
+__all__ = ["SecurityMiddleware"]
 
 UNLIMITED = ("/healthz", "/metrics")
 
+PATH_BYTES = 2048
+QUERY_BYTES = 4096
+
 
 class SecurityMiddleware:
-    """ASGI middleware. ``count_refusal`` is called with the code of each refused request."""
+    """ASGI middleware. ``count_refusal`` is called with the code of each refused request, ``explain`` with an error
+    that nothing else handled; it returns the response."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, ledger: Ledger, count_refusal: Callable[[str], None]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        ledger: Ledger,
+        count_refusal: Callable[[str], None],
+        explain: Callable[[Exception], Response],
     ) -> None:
+        self._explain = explain
         self._app = app
         self._origins = Origins(settings.allowed_origins)
         self._ledger = ledger
@@ -89,6 +75,14 @@ class SecurityMiddleware:
                     extra,
                 )
                 return
+        if (
+            len(scope.get("raw_path") or scope["path"]) > PATH_BYTES
+            or len(scope["query_string"]) > QUERY_BYTES
+        ):
+            self._count_refusal(AddressTooLong.code)
+            refusal = error_response(AddressTooLong("the path or query is too long"))
+            await _respond(refusal, scope, receive, send, extra)
+            return
         address = scope["client"][0] if scope.get("client") else ""
         if scope["path"] not in UNLIMITED:
             try:
@@ -105,8 +99,12 @@ class SecurityMiddleware:
             await _respond(refusal, scope, receive, send, extra)
             return
 
+        started = False
+
         async def send_secured(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 present = {name.lower() for name, _ in message["headers"]}
                 message = {
                     **message,
@@ -114,7 +112,13 @@ class SecurityMiddleware:
                 }
             await send(message)
 
-        await self._app(scope, receive, send_secured)
+        try:
+            await self._app(scope, receive, send_secured)
+        except Exception as error:
+            response = self._explain(error)
+            if started:  # the client has a part of another response: cut it off
+                raise
+            await response(scope, receive, send_secured)
 
 
 def _problem(status: int, code: str, detail: str) -> Response:

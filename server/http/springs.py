@@ -11,9 +11,10 @@ from starlette.responses import Response
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.roles import Operation
 from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.text import Label
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, address_owner
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
 from tussle.server.http.responses import json_response
 
 __all__ = ["SpringRequest", "SpringRoutes"]
@@ -22,7 +23,7 @@ __all__ = ["SpringRequest", "SpringRoutes"]
 class SpringRequest(StrictRequest, frozen=True):
     """A new run; x [m] and v [m/s] are its initial state."""
 
-    name: str = "web"
+    name: Label = "web"
     x: float = 0.0
     v: float = 1.0
 
@@ -54,7 +55,7 @@ class SpringRoutes:
 
     async def read_run(self, request: Request, player: PlayerInfo) -> Response:
         self._charge(Resource.SPRING_READS, request, player)
-        after = request.query_params.get("after", "")
+        after = query_text(request, "after")
         return json_response(await self._runs.read(request.path_params["run"], after))
 
     def _charge(self, resource: Resource, request: Request, player: PlayerInfo) -> None:

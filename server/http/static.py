@@ -37,6 +37,9 @@ NOT_BUILT = """Tussle runs here, but its web client has not been built.
 The API and the WebSocket work: see docs/protocol.md, or `tussle watch`.
 """
 
+NAME_BYTES = 255
+"""Longest name of a file. A file system raises an error for a longer one."""
+
 HEADERS = {"referrer-policy": "same-origin"}
 
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
@@ -60,10 +63,12 @@ def web_routes(rights: Rights, dist: Path = DIST) -> list[BaseRoute]:
 
 
 def _answer(dist: Path, request: Request) -> Response:
+    asked = request.path_params["path"]
+    if not asked.isprintable() or any(len(part.encode()) > NAME_BYTES for part in asked.split("/")):
+        raise HTTPException(404, "Not Found")
     index = dist / "index.html"
     if not index.is_file():
         return PlainTextResponse(NOT_BUILT, 200, headers={"cache-control": "no-store"})
-    asked = request.path_params["path"]
     path = _inside(dist, asked)
     if path is None:
         if asked.startswith("assets/"):  # a file of an older build, for which HTML would be wrong

@@ -36,6 +36,7 @@ from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
+from tussle.lobby.text import clip
 from tussle.lobby.wire.live import (
     Failure,
     FailureData,
@@ -72,6 +73,8 @@ log = get_logger("server.live")
 
 HELLO_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 10.0
+MESSAGE_LENGTH = 400
+"""Characters of an error's message that are sent: it may repeat what the client sent."""
 READ_COUNT = 1000
 SOURCES_EACH = 100
 """Sources that one connection may subscribe to."""
@@ -270,7 +273,9 @@ class LiveHub:
             raise
         except LobbyError as error:
             text = error.message if isinstance(error, ClientError | StoreError) else "an error of the server"
-            client.outbox.reply(Failure(FailureData(error.reason, text, error.field), command))
+            client.outbox.reply(
+                Failure(FailureData(error.reason, clip(text, MESSAGE_LENGTH), error.field), command)
+            )
 
     async def _execute(self, client: _LiveClient, message: LiveMessage) -> None:
         check_right(OPERATIONS[type(message)], client.role)

@@ -22,8 +22,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from tests.support.paths import ROOT
+from tussle.lobby.errors import CloseCode
 from tussle.server.gateway.gateway import Gateway
-from tussle.server.gateway.socket import Socket, header
+from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
+from tussle.server.limits import TokenBucket
 
 ACT = b'{"t":"act","id":%d,"d":{"kind":"move"}}'
 
@@ -227,6 +229,59 @@ def test_a_ping_does_not_wait_for_a_client_that_does_not_read() -> None:
         live.socket.resume_writing()
         async with asyncio.timeout(5):
             await waiting
+
+    asyncio.run(scenario())
+
+
+def test_a_client_that_pings_and_does_not_read_is_closed() -> None:
+    """A ping while OUTBOX_BYTES are unsent gets no pong: the connection closes with TOO_SLOW and reads no more."""
+
+    async def scenario() -> None:
+        live = Live()
+        codes: list[CloseCode] = []
+        live.socket.on_refused = codes.append
+        live.transport.waits = OUTBOX_BYTES + 1
+        live.socket.data_received(frame(Opcode.PING, b"a") + frame(Opcode.PING, b"b"))
+        live.socket.data_received(frame(Opcode.TEXT, ACT % 1))
+        assert codes == [CloseCode.TOO_SLOW]
+        assert b"\x8a" not in live.transport.sent
+        assert live.socket.protocol.close_sent is not None
+        assert live.socket.protocol.close_sent.code == CloseCode.TOO_SLOW
+        assert live.heard == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["split", "early bytes"])
+@pytest.mark.parametrize(
+    "flood", [(Opcode.PING, b""), (Opcode.PONG, b""), (Opcode.TEXT, b"{}"), (Opcode.TEXT, b"")]
+)
+def test_frames_beyond_the_budget_have_no_effect(flood: tuple[Opcode, bytes], early: bool) -> None:
+    """One chunk with more frames than the budget: as many have their effect as it allows, then RATE_LIMITED."""
+
+    async def scenario() -> None:
+        live = Live()
+        codes: list[CloseCode] = []
+        live.socket.on_refused = codes.append
+        live.socket.limit_frames(TokenBucket(0.001, 10.0), 1000.0)
+        if early:
+            live.socket._calls = 2
+        live.socket.data_received(frame(*flood) * 500)
+        assert codes == [CloseCode.RATE_LIMITED]
+        assert live.transport.sent.count(b"\x8a") == (10 if flood[0] is Opcode.PING else 0)
+        assert len(live.socket.recv_messages.frames) == (10 if flood[0] is Opcode.TEXT else 0)
+
+    asyncio.run(scenario())
+
+
+def test_inputs_on_the_fast_path_are_not_counted_as_frames() -> None:
+    """The connection core counts them: a drag costs each input once."""
+
+    async def scenario() -> None:
+        live = Live()
+        live.socket.limit_frames(TokenBucket(0.001, 1.0), 1000.0)
+        live.socket.data_received(b"".join(frame(Opcode.TEXT, ACT % n) for n in range(1, 50)))
+        assert len(live.heard) == 49
 
     asyncio.run(scenario())
 
