@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ from tussle.cli.picture import Line, Picture, Player
 from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError, NotFound
 from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.text import escape_text
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -51,6 +53,9 @@ __all__ = ["Screen", "command"]
 REFRESH_S = 1 / 12
 PING_S = 2.0
 NEXT_LOOK_S = 0.5
+ANNOUNCED_S = 60.0
+"""How long an operator's notice is shown."""
+
 RESULT_S = 3.0
 """How long a result stays before the next session is shown."""
 
@@ -98,11 +103,14 @@ class Screen:
         self.left_s: float | None = None
         self.paused = ""
         self.dilation = 1.0
+        self.announcement = ""
 
     def follow(self, connection: SessionConnection) -> None:
         """Take over what the connection knows now."""
         self.topology, self.frame = connection.topology, connection.frame
         self.rtt_s, self.connected = connection.rtt_s, connection.connected
+        announced = time.monotonic() - connection.announced_at < ANNOUNCED_S
+        self.announcement = escape_text(connection.announcement) if announced else ""
         notice = connection.notice
         self.dilation = connection.dilation
         self.paused = notice.reason if notice is not None and notice.state == "paused" else ""
@@ -277,6 +285,8 @@ class Screen:
             foot.append("   rtt ").append(f"{grade} {self.rtt_s * 1000:.1f} ms", colour)
         if self.dilation > 1.0:
             foot.append(f"   {self.dilation:.1f} times slower than real time.", SIGNAL)
+        if self.announcement:
+            foot.append(f"   Operator: {self.announcement}", f"bold {SIGNAL}")
         if self.paused:
             foot.append(f"   Paused: {self.paused}.", SIGNAL)
         if not self.connected and self.picture.status not in ENDED:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from tussle.lobby.errors import AuthError, Conflict, NotFound, Refused, StoreError
+from tussle.lobby.errors import AuthError, Conflict, Forbidden, NotFound, Refused, StoreError
 from tussle.lobby.hashing import SecretHasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.operator_entries import parse_entries
@@ -117,7 +118,8 @@ class Accounts:
         name, created if the name is free; with a guest's ``bearer``, the guest gets the name and keeps its experience.
         ``charge`` is called before a guest or a registered player is created, and may refuse by raising.
         Raises AuthError ``name_taken`` for a name with another secret, AuthError ``unauthorized`` for a bearer that is
-        not valid, Refused ``bad_name`` or ``bad_secret``, RateLimited if too many secrets wait to be hashed.
+        not valid, Refused ``bad_name`` or ``bad_secret``, Forbidden ``banned``, RateLimited if too many secrets wait to
+        be hashed.
         """
         caller = await self.authenticate(bearer) if bearer else None
         if secret is None:
@@ -142,17 +144,18 @@ class Accounts:
         return known
 
     async def authenticate(self, token: str) -> PlayerInfo:
-        """The player of a bearer token; renews the token. Raises AuthError."""
+        """The player of a bearer token; renews the token. Raises AuthError; Forbidden ``banned``."""
         keys = self._store.keys
         player = await self._store.call("GETEX", keys.login(secret_hash(token)), "EX", self._ttl_s)
         if player is None:
             raise AuthError("this login token is not valid or has expired")
         key = keys.player(player)
-        name, kind, session, guest, stored, operator = await self._store.call(
-            "HMGET", key, "name", "kind", "session", "guest", "secret_hash", "operator"
+        name, kind, session, guest, stored, operator, banned = await self._store.call(
+            "HMGET", key, "name", "kind", "session", "guest", "secret_hash", "operator", "banned_until"
         )
         if kind is None:
             raise AuthError("this guest has expired")
+        await self._check_ban(banned)
         if guest == "1":
             await self._store.call("EXPIRE", key, self._ttl_s)
             return PlayerInfo(player, name, kind, session or "", True)
@@ -219,7 +222,16 @@ class Accounts:
                 continue  # 30^11 ids: practically never
             return IssuedLogin(player, shown, token, self._ttl_s, True)
 
+    async def _check_ban(self, banned_until: str | None) -> None:
+        """Raises Forbidden ``banned`` while the ban lasts."""
+        if banned_until and int(banned_until) > await self._store.now_ms():
+            until = datetime.fromtimestamp(int(banned_until) / 1000, UTC)
+            raise Forbidden(
+                f"an operator has banned this player until {until:%Y-%m-%d %H:%M} UTC", code="banned"
+            )
+
     async def _issue(self, player: str, name: str, guest: bool) -> IssuedLogin:
+        await self._check_ban(await self._store.call("HGET", self._store.keys.player(player), "banned_until"))
         token = new_secret()
         await self._store.call("SET", self._store.keys.login(secret_hash(token)), player, "EX", self._ttl_s)
         return IssuedLogin(player, name, token, self._ttl_s, guest)

@@ -70,7 +70,7 @@ class Connections:
 
         A new connection replaces an older one on the same seat. After the end of the session nothing is written and the
         resume token stays valid. Raises NotFound; AuthError ``ticket_refused`` or ``resume_refused``; Conflict
-        ``not_member`` for a player who left.
+        ``not_member`` for a player who left; Forbidden ``banned``.
         """
         session, player, secret = _parse(ticket, resume)
         following = new_resume or new_secret()

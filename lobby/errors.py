@@ -119,6 +119,7 @@ class Forbidden(ClientError):
 
     code = "not_allowed"
     status = 403
+    close_code = CloseCode.RESUME_REFUSED
 
 
 class NotFound(ClientError):

@@ -3,7 +3,7 @@
     anonymous  a caller without a login: reads public pages and lists
     observer   a caller with a login, or a connection without a seat: watches, and asks for a seat
     player     an observer with a seat: acts, chats, leaves
-    operator   an observer of every session who also pauses, ends, kicks and drains
+    operator   an observer of every session who also pauses, ends, kicks, bans, notifies and drains
 
 A caller can have several roles. The operator role gives none of a player's rights, and the reverse.
 
@@ -66,6 +66,12 @@ class Operation(StrEnum):
     END = "end"
     KICK = "kick"
     DRAIN = "drain"
+    BAN = "ban"
+    """Ban a player, or lift a ban."""
+    NOTIFY = "notify"
+    """Show a notice in a session, or in all."""
+    OVERSEE = "oversee"
+    """Read the overview: sessions, servers, solvers, players, limits."""
 
 
 _PUBLIC = frozenset({Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES})
@@ -82,7 +88,18 @@ _SEATING = frozenset(
 )
 _WATCHING = frozenset({Operation.WATCH, Operation.SENSOR_INFO, Operation.SUBSCRIBE})
 _PLAYING = frozenset({Operation.ACT, Operation.CHAT, Operation.READY, Operation.CHOOSE, Operation.LEAVE})
-_OPERATING = frozenset({Operation.PAUSE, Operation.RESUME, Operation.END, Operation.KICK, Operation.DRAIN})
+_OPERATING = frozenset(
+    {
+        Operation.PAUSE,
+        Operation.RESUME,
+        Operation.END,
+        Operation.KICK,
+        Operation.DRAIN,
+        Operation.BAN,
+        Operation.NOTIFY,
+        Operation.OVERSEE,
+    }
+)
 
 RIGHTS: dict[Role, frozenset[Operation]] = {
     Role.ANONYMOUS: _PUBLIC,

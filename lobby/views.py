@@ -91,6 +91,11 @@ class Views:
             wanted.append(view)
         return wanted[:limit]
 
+    async def all_present(self, limit: int) -> list[SessionView]:
+        """Sessions that wait or run, private ones too, for operators: waiting ones first, at most ``limit``."""
+        found = await self._read((await self._tokens(None))[:limit])
+        return [view for view, _ in found.values()]
+
     async def events(self, session: str, after_v: int, limit: int | None = None) -> list[Event]:
         """Events with a v greater than ``after_v``, in order, at most ``limit``.
 

@@ -33,6 +33,7 @@ from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimite
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
 from tussle.player.transcript import (
     Acknowledged,
+    Announced,
     Delivered,
     Disconnected,
     Next,
@@ -74,7 +75,8 @@ class SessionConnection:
 
     Read its events: unread ones are kept, up to EVENTS_KEPT. ``reconnections`` counts reconnections, ``rtt_s`` is the
     newest round-trip time [s], ``notice`` the newest notice since the newest welcome, ``dilation`` wall time per
-    simulated time (1 is real time), ``error`` why the client gave up.
+    simulated time (1 is real time), ``announcement`` the newest notice of an operator and ``announced_at`` its time on
+    the monotonic clock, ``error`` why the client gave up.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class SessionConnection:
         self.error: Disconnected | None = None
         self.notice: NoticeData | None = None
         self.dilation = 1.0
+        self.announcement = ""
+        self.announced_at = 0.0
         self._transcript = Transcript(ticket, resume, history=history)
         self._renew = renew
         self._ticket_spent = False
@@ -526,6 +530,8 @@ class SessionConnection:
                 ping = self._pings.get(at)
                 if ping is not None and not ping.done():
                     ping.set_result(self.rtt_s)
+            case Announced(text):
+                self.announcement, self.announced_at = text, time.monotonic()
             case Noticed(notice):
                 self.notice = notice
                 self._noticed.set()

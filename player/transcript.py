@@ -21,6 +21,7 @@ from tussle.lobby.errors import ClientError, CloseCode, LobbyError, ProtocolErro
 from tussle.lobby.wire.messages import (
     PROTOCOL,
     AckData,
+    AnnouncementData,
     ErrorData,
     Event,
     Hello,
@@ -40,6 +41,7 @@ from tussle.lobby.wire.messages import (
 __all__ = [
     "AFTER_CLOSE",
     "Acknowledged",
+    "Announced",
     "Delivered",
     "Disconnected",
     "Next",
@@ -144,6 +146,13 @@ class Ponged:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """An operator's notice, to show to people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """The session is paused because the store does not answer, or it is resumed."""
 
@@ -157,7 +166,7 @@ class Paced:
     dilation: float
 
 
-Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed | Paced
+Outcome = Welcomed | Delivered | Synced | Acknowledged | Rejected | Ponged | Noticed | Paced | Announced
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -178,6 +187,7 @@ _decode_observers = msgspec.json.Decoder(ObserversData).decode
 _decode_pong = msgspec.json.Decoder(PongData).decode
 _decode_notice = msgspec.json.Decoder(NoticeData).decode
 _decode_pace = msgspec.json.Decoder(PaceData).decode
+_decode_announcement = msgspec.json.Decoder(AnnouncementData).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -315,6 +325,8 @@ class Transcript:
                     return [Noticed(_decode_notice(message.d))]
                 case "pace":
                     return [Paced(_decode_pace(message.d).dilation)]
+                case "announcement":
+                    return [Announced(_decode_announcement(message.d).text)]
                 case _ if message.v is not None:
                     d = _decode_object(message.d)
                     return self._event(Event(message.v, message.t, d, message.tick, message.epoch))

@@ -31,6 +31,7 @@ from tussle.lobby.ids import new_secret, new_server_id
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
+from tussle.lobby.overview import Overviews
 from tussle.lobby.runs import Runs
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
@@ -50,6 +51,7 @@ from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
+from tussle.server.http.reporter import Reporter
 from tussle.server.limits import Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
@@ -160,6 +162,22 @@ class Server:
         )
 
         self.operators = Operators(scripts, self.seating)
+        self.overviews = Overviews(store, servers, self.views, self.operators.bans)
+        self.reporter = Reporter(
+            self._holder_address,
+            BUILD,
+            overviews=self.overviews,
+            orders=self.operators.orders,
+            lease=self.lease,
+            holder=self.holder,
+            gateway=self.gateway,
+            audiences=self.audiences,
+            telemetry=self.telemetry,
+            ledger=self.ledger,
+            sim_speed=settings.sim_speed,
+            draining=self._stop.is_set,
+            stop=self.stop,
+        )
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
 
@@ -236,6 +254,8 @@ class Server:
                     ),
                     group.create_task(self.audiences.watch(), name="audiences"),
                     group.create_task(self.observers.keep(), name="observers"),
+                    group.create_task(self.reporter.keep(), name="report"),
+                    group.create_task(self.reporter.follow_orders(), name="orders"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),

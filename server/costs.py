@@ -71,6 +71,10 @@ class Resource(StrEnum):
     CHATS = "chats"
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
+    NOTICES = "notices"
+    """Operators' notices, which are sent to every viewer."""
+    OVERVIEWS = "overviews"
+    """Operators' overviews, which read every session."""
     HTTP_CONNECTIONS = "http_connections"
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
@@ -90,6 +94,9 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.WATCH: 2.0,
     Operation.RELEASE: 2.0,
     Operation.SPRING: 2.0,
+    Operation.OVERSEE: 5.0,
+    Operation.NOTIFY: 5.0,
+    Operation.BAN: 4.0,
 }
 """The price of a request in units of Resource.REQUESTS. A request to an unknown path, and an operation that is not
 listed, costs 1."""
@@ -132,6 +139,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),
         Budget(Resource.SPRING_READS, address, 40.0, 120.0),
+        Budget(Resource.NOTICES, player, 0.5, 5.0),
+        Budget(Resource.OVERVIEWS, player, 2.0, 20.0),
         Budget(
             Resource.HTTP_CONNECTIONS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS",
             held=True,

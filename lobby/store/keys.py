@@ -27,7 +27,7 @@ class Keys:
 
     # players
     def player(self, player: str) -> str:
-        """hash: name kind secret_hash session xp played won guest skill created_at operator, and
+        """hash: name kind secret_hash session xp played won guest skill created_at operator banned_until, and
         mu.<mode> sigma.<mode> rating.<mode> played.<mode>"""
         return self._key(f"player:{player}")
 
@@ -40,6 +40,11 @@ class Keys:
     def operators(self) -> str:
         """set: players whose hash has operator = 1"""
         return self._key("operators")
+
+    @property
+    def banned(self) -> str:
+        """zset: player id -> end of its ban [ms]; the hash's banned_until decides"""
+        return self._key("banned")
 
     def login(self, token_hash: str) -> str:
         """string + TTL: player id"""
@@ -174,6 +179,15 @@ class Keys:
     def lifecycle(self) -> str:
         """stream: session event mode at ...; the channel of the same name carries "T event" as a hint"""
         return self._key("lifecycle")
+
+    @property
+    def orders(self) -> str:
+        """stream: kind target text by; operators' orders, which every server reads"""
+        return self._key("orders")
+
+    def server_report(self, server: str) -> str:
+        """string + PX: JSON, what a server reports of itself for operators"""
+        return self._key(f"server:{server}:report")
 
     @property
     def logs(self) -> str:

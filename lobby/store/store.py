@@ -37,6 +37,7 @@ from tussle.lobby.errors import (
     AuthError,
     Conflict,
     Fenced,
+    Forbidden,
     LobbyError,
     NotFound,
     ScriptError,
@@ -59,6 +60,7 @@ Reply = Any
 Argument = str | bytes | int
 
 REFUSALS: dict[str, type[LobbyError]] = {
+    "banned": Forbidden,
     "ended": Conflict,
     "fenced": Fenced,
     "in_session": Conflict,

@@ -19,6 +19,8 @@ __all__ = [
     "PROTOCOL",
     "Ack",
     "Act",
+    "Announcement",
+    "AnnouncementData",
     "Chat",
     "Choose",
     "ClientMessage",
@@ -307,13 +309,35 @@ class PaceMessage(_Command, frozen=True, tag="pace"):
     d: PaceData
 
 
+class AnnouncementData(_Part, frozen=True):
+    """``text``: one line of at most 300 printable characters."""
+
+    text: str
+
+
+class Announcement(_Command, frozen=True, tag="announcement"):
+    """A notice from an operator, to show to people. Not numbered and not repeated."""
+
+    d: AnnouncementData
+
+
 class ObserversMessage(_Command, frozen=True, tag="observers"):
     """The observers now. Not numbered; sent again when they change."""
 
     d: ObserversData
 
 
-ServerMessage = Notice | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong
+ServerMessage = (
+    Notice
+    | Announcement
+    | PaceMessage
+    | ObserversMessage
+    | Welcome
+    | SessionMessage
+    | Ack
+    | ErrorMessage
+    | Pong
+)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import (
+    Announcement,
+    AnnouncementData,
     Event,
     Notice,
     NoticeData,
@@ -227,6 +229,12 @@ class Audience:
 
     def _pace(self) -> bytes:
         return text_frame(encode(PaceMessage(PaceData(self._dilation))))
+
+    def announce(self, text: str) -> None:
+        """Send every viewer of this server an operator's notice. Other servers send it to theirs."""
+        framed = text_frame(encode(Announcement(AnnouncementData(text))))
+        for viewer in list(self.viewers):
+            viewer.write(framed)
 
     def show_observers(self, framed: bytes) -> None:
         """Send every viewer the new list of observers."""

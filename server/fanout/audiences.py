@@ -102,6 +102,12 @@ class Audiences:
         if token in self._audiences:
             self._audiences[token][0].show_observers(framed)
 
+    def announce(self, token: str, text: str) -> None:
+        """Send an operator's notice to the viewers of a session on this server; of all sessions if the token is ''."""
+        for session, (audience, _) in list(self._audiences.items()):
+            if token in ("", session):
+                audience.announce(text)
+
     def close(self) -> None:
         for _, reading in self._audiences.values():
             reading.cancel()

@@ -26,7 +26,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from tussle.lobby.addresses import socket_address
-from tussle.lobby.connections import Connections
+from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.errors import (
     AuthError,
     CloseCode,
@@ -408,6 +408,19 @@ class Gateway:
         sender = self._senders.get((session, player))
         if sender is not None and sender.who.conn != conn and sender.who.v < v:
             sender.close(CloseCode.REPLACED, "this seat has a newer connection")
+
+    # operators
+
+    def players(self) -> list[Connected]:
+        """Everybody who is connected to a session at this server, one entry per connection."""
+        return [sender.who for sender in self._senders.values()]
+
+    def close_player(self, player: str, reason: str) -> None:
+        """Close every connection of a player with RESUME_REFUSED."""
+        for sender in [one for one in self._senders.values() if one.who.player == player]:
+            sender.close(CloseCode.RESUME_REFUSED, reason)
+        if self.live is not None:
+            self.live.close_player(player, reason)
 
     # the end of the server, and of sessions
 

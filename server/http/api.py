@@ -22,7 +22,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.openapi import document
-from tussle.server.http.operators import operator_endpoints
+from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
 from tussle.server.http.requests import Requests
 from tussle.server.http.responses import error_response, json_response, problem_response
@@ -43,7 +43,7 @@ def create_app(backend: Backend) -> Starlette:
         *AccountRoutes(backend, requests).endpoints(),
         *LobbyRoutes(backend, requests).endpoints(),
         *PublicRoutes(backend).endpoints(),
-        *operator_endpoints(backend.operators, backend.stop, requests),
+        *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *SpringRoutes(backend.springs, requests).endpoints(),
     ]
     description = document(endpoints, version=backend.build)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.operators import Operators
+from tussle.lobby.overview import Overviews
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
@@ -27,6 +28,7 @@ class Backend(Protocol):
     seating: Seating
     views: Views
     operators: Operators
+    overviews: Overviews
     springs: SpringRuns
     standings: Standings
     telemetry: Telemetry

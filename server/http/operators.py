@@ -1,69 +1,164 @@
-"""The HTTP calls of operators: pause, resume, end, kick and drain. They must never be in the OpenAPI document."""
+"""The HTTP calls of operators. They must never be in the OpenAPI document.
+
+    GET  /api/admin/overview                          sessions, servers, solvers, players, bans, limits
+    POST /api/admin/ban, /unban, /notice, /drain      over all servers
+    POST /api/sessions/{token}/pause, /resume, /end, /kick; /api/drain: this server
+
+Every call that changes something is in the log with the operator, whether it succeeded or was refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import LobbyError
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
+from tussle.lobby.overview import Overviews
 from tussle.lobby.roles import Operation
-from tussle.lobby.text import Key
+from tussle.server.costs import Owner, Resource
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, check_token
 from tussle.server.http.responses import json_response
 
-__all__ = ["KickRequest", "operator_endpoints"]
+__all__ = ["BanRequest", "DrainRequest", "KickRequest", "NoticeRequest", "OperatorRoutes", "UnbanRequest"]
 
 log = get_logger("server.operations")
+
+Player = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+
+Call = Callable[[Request, PlayerInfo], Awaitable[tuple[dict[str, Any], Mapping[str, object]]]]
+"""Performs a call: (the answer, what the log says about it)."""
 
 
 class KickRequest(StrictRequest, frozen=True):
     """The player to remove from the session."""
 
-    player: Key
+    player: Player
 
 
-def operator_endpoints(operators: Operators, drain: Callable[[], None], requests: Requests) -> list[Endpoint]:
-    """The calls of operators. ``drain`` hands the sessions over and stops the server, as SIGTERM does."""
+class BanRequest(StrictRequest, frozen=True):
+    """A player by id or registered name, and the length of the ban [s]; null: ten years."""
 
-    def session_call(operation: Operation, change: Callable[[str, str], Awaitable[None]]) -> Endpoint:
-        async def change_session(request: Request, player: PlayerInfo) -> Response:
-            _log_call(operation, player)
+    player: Player
+    for_s: float | None = None
+
+
+class UnbanRequest(StrictRequest, frozen=True):
+    """A player by id or registered name."""
+
+    player: Player
+
+
+class NoticeRequest(StrictRequest, frozen=True):
+    """One line for everybody in a session, or in all sessions."""
+
+    text: Annotated[str, msgspec.Meta(max_length=1000)]
+    session: Annotated[str, msgspec.Meta(max_length=48)] = ""
+
+
+class DrainRequest(StrictRequest, frozen=True):
+    """The id of the server to drain."""
+
+    server: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class OperatorRoutes:
+    """The calls of operators. ``drain`` hands this server's sessions over and stops it, as SIGTERM does."""
+
+    def __init__(
+        self, operators: Operators, overviews: Overviews, drain: Callable[[], None], requests: Requests
+    ) -> None:
+        self._operators = operators
+        self._overviews = overviews
+        self._drain = drain
+        self._requests = requests
+
+    def endpoints(self) -> list[Endpoint]:
+        session = "/api/sessions/{token}"
+        operators = self._operators
+        return [
+            Endpoint(path="/api/admin/overview", operation=Operation.OVERSEE, handler=self.show_overview),
+            _post(f"{session}/pause", Operation.PAUSE, self._session_call(operators.pause)),
+            _post(f"{session}/resume", Operation.RESUME, self._session_call(operators.resume)),
+            _post(f"{session}/end", Operation.END, self._session_call(operators.end)),
+            _post(f"{session}/kick", Operation.KICK, self.kick),
+            _post("/api/admin/ban", Operation.BAN, self.ban),
+            _post("/api/admin/unban", Operation.BAN, self.unban),
+            _post("/api/admin/notice", Operation.NOTIFY, self.notify),
+            _post("/api/admin/drain", Operation.DRAIN, self.drain_server),
+            _post("/api/drain", Operation.DRAIN, self.drain_this),
+        ]
+
+    async def show_overview(self, _: Request, player: PlayerInfo) -> Response:
+        self._requests.charge(Resource.OVERVIEWS, Owner.PLAYER, player.player)
+        return json_response(await self._overviews.read())
+
+    def _session_call(self, change: Callable[[str, str], Awaitable[None]]) -> Call:
+        async def call(request: Request, player: PlayerInfo) -> tuple[dict[str, Any], Mapping[str, object]]:
             token = check_token(request.path_params["token"])
             await change(token, player.player)
-            log.info("session_operated", operation=operation, token=short(token))
-            return json_response({})
+            return {}, {"token": short(token)}
 
-        return Endpoint(
-            method="POST",
-            path=f"/api/sessions/{{token}}/{operation}",
-            operation=operation,
-            handler=change_session,
-        )
+        return call
 
-    async def kick(request: Request, player: PlayerInfo) -> Response:
-        _log_call(Operation.KICK, player)
-        body = await requests.decode(request, KickRequest)
-        await operators.kick(check_token(request.path_params["token"]), body.player)
-        return json_response({})
+    async def kick(self, request: Request, _: PlayerInfo) -> tuple[dict[str, Any], Mapping[str, object]]:
+        body = await self._requests.decode(request, KickRequest)
+        token = check_token(request.path_params["token"])
+        await self._operators.kick(token, body.player)
+        return {}, {"token": short(token), "target": body.player}
 
-    async def start_drain(_: Request, player: PlayerInfo) -> Response:
-        _log_call(Operation.DRAIN, player)
-        drain()
-        return json_response({"draining": True})
+    async def ban(self, request: Request, player: PlayerInfo) -> tuple[dict[str, Any], Mapping[str, object]]:
+        body = await self._requests.decode(request, BanRequest)
+        banned, until = await self._operators.ban(body.player, player.player, body.for_s)
+        return {"player": banned, "until": until}, {"target": banned, "until": until}
 
-    return [
-        session_call(Operation.PAUSE, operators.pause),
-        session_call(Operation.RESUME, operators.resume),
-        session_call(Operation.END, operators.end),
-        Endpoint(method="POST", path="/api/sessions/{token}/kick", operation=Operation.KICK, handler=kick),
-        Endpoint(method="POST", path="/api/drain", operation=Operation.DRAIN, handler=start_drain),
-    ]
+    async def unban(
+        self, request: Request, player: PlayerInfo
+    ) -> tuple[dict[str, Any], Mapping[str, object]]:
+        body = await self._requests.decode(request, UnbanRequest)
+        unbanned = await self._operators.unban(body.player, player.player)
+        return {"player": unbanned}, {"target": unbanned, "lifted": True}
+
+    async def notify(
+        self, request: Request, player: PlayerInfo
+    ) -> tuple[dict[str, Any], Mapping[str, object]]:
+        self._requests.charge(Resource.NOTICES, Owner.PLAYER, player.player)
+        body = await self._requests.decode(request, NoticeRequest)
+        if body.session:
+            check_token(body.session)
+        await self._operators.notify(body.text, player.player, body.session)
+        return {}, {"token": short(body.session) if body.session else "all", "text": body.text}
+
+    async def drain_server(
+        self, request: Request, player: PlayerInfo
+    ) -> tuple[dict[str, Any], Mapping[str, object]]:
+        body = await self._requests.decode(request, DrainRequest)
+        await self._operators.drain(body.server, player.player)
+        return {"draining": True}, {"server": body.server}
+
+    async def drain_this(self, _: Request, __: PlayerInfo) -> tuple[dict[str, Any], Mapping[str, object]]:
+        self._drain()
+        return {"draining": True}, {"server": "this"}
 
 
-def _log_call(operation: Operation, player: PlayerInfo) -> None:
-    log.info("operator_asked", operation=operation, player=player.player)
+def _post(path: str, operation: Operation, call: Call) -> Endpoint:
+    """A call that changes something, and its line in the log."""
+
+    async def handle(request: Request, player: PlayerInfo) -> Response:
+        who = {"operation": operation.value, "by": player.player, "name": player.name}
+        try:
+            answer, about = await call(request, player)
+        except LobbyError as error:
+            log.warning("operator_call_refused", **who, path=request.url.path[:80], code=error.reason)
+            raise
+        log.info("operator_call", **who, **about)
+        return json_response(answer)
+
+    return Endpoint(method="POST", path=path, operation=operation, handler=handle)

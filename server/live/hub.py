@@ -105,6 +105,7 @@ class LiveSocket(Protocol):
 class _LiveClient:
     socket: LiveSocket
     role: Role
+    player: str
     outbox: Outbox = field(default_factory=Outbox)
     sources: set[str] = field(default_factory=set)
 
@@ -130,6 +131,7 @@ class LiveHub:
         self._clients: set[_LiveClient] = set()
         self._readers: dict[str, _SourceReader] = {}
         self._by_channel: dict[str, str] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
         self._hints: Wakeups | None = None
 
@@ -226,6 +228,13 @@ class LiveHub:
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
 
+    def close_player(self, player: str, reason: str) -> None:
+        """Close every client of a player with RESUME_REFUSED."""
+        for client in [one for one in self._clients if one.player == player]:
+            closing = asyncio.create_task(client.socket.close(CloseCode.RESUME_REFUSED, reason))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
     async def close(self) -> None:
         """Close every client with SHUTTING_DOWN."""
         await asyncio.gather(
@@ -243,7 +252,7 @@ class LiveHub:
             raise _VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         player = await self._accounts.authenticate(message.d.login)
         operator = Role.OPERATOR in self._operators.roles_of(player)
-        client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER)
+        client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER, player.player)
         check_right(OPERATIONS[LiveHello], client.role)
         client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, PROTOCOL)))
         return client

@@ -19,6 +19,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
+from tussle.server.metrics.loads import SessionLoads
 from tussle.server.simulation.simulation import Advance
 
 __all__ = ["SENSORS", "Readings"]
@@ -79,6 +80,7 @@ class Readings:
     def __init__(self) -> None:
         self.published = 0
         self.dropped = 0
+        self.loads = SessionLoads()
         self._windows: dict[str, _Window] = {}
         self._since: dict[str, float] = {}
 
@@ -90,6 +92,14 @@ class Readings:
         if not advance.ticks_run:
             return
         now = asyncio.get_running_loop().time()
+        self.loads.record(
+            fence.session,
+            ticks=advance.ticks_run,
+            seconds=seconds,
+            simulated_s=advance.ticks_run * advance.dt,
+            moving=advance.phase == "moving",
+            now=now,
+        )
         window = self._windows.get(fence.session)
         if window is None or window.fence != fence:
             window = _Window(

@@ -33,6 +33,9 @@ resume        no        no       no     yes
 end           no        no       no     yes
 kick          no        no       no     yes
 drain         no        no       no     yes
+ban           no        no       no     yes
+notify        no        no       no     yes
+oversee       no        no       no     yes
 """
 
 ROWS = [line.split() for line in MATRIX.strip().splitlines()]

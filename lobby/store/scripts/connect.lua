@@ -8,10 +8,14 @@
 --      resume token, 8 server
 -- Returns {OK, role, seat or '', name, kind, v, status, epoch, tick, replaced connection or '', last id, holder,
 --      its url, 1 if the next resume token is valid from now on, else 0}
---      | ERR not_found, ticket_refused, resume_refused, not_member
+--      | ERR banned, not_found, ticket_refused, resume_refused, not_member
 local player_key, member_key = KEYS[13], KEYS[14]
 local player, resume = ARGV[4], ARGV[5]
 
+local banned_until = redis.call('HGET', player_key, 'banned_until')
+if banned_until and tonumber(banned_until) > now_ms() then
+    return refuse('banned', 'an operator has banned this player until ' .. banned_until .. ' ms')
+end
 local role = 'player'
 if resume == 'ticket' then
     local ticket_key = KEYS[15]

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.operators import ENTRY
+from tests.support.operators import ENTRY, SECRET
 from tests.support.stack import Stack
-from tussle.lobby.errors import AuthError
+from tussle.lobby.errors import AuthError, Forbidden
 from tussle.lobby.store.store import Store
 from tussle.player.client import Client
+from tussle.player.transcript import Disconnected
 
 
 @pytest.fixture
@@ -131,3 +132,96 @@ async def test_an_operator_drains_a_server(stack: Stack) -> None:
         server = stack.servers[0]
         assert await post(boss, "/api/drain") == (200, "")
         assert await server.wait(30) == 0
+
+
+async def ask(client: Client, path: str = "/api/admin/overview") -> tuple[int, Any]:
+    """Status and JSON of a GET."""
+    async with httpx.AsyncClient(base_url=client.server_url, trust_env=False) as http:
+        answer = await http.get(path, headers={"authorization": f"Bearer {client.token}"})
+        return answer.status_code, answer.json()
+
+
+async def overview_with(client: Client, check: Any) -> Any:
+    """The first overview for which ``check`` is true: reports are published every two seconds."""
+    async with asyncio.timeout(30):
+        while True:
+            status, seen = await ask(client)
+            if status == 200 and check(seen):
+                return seen
+            await asyncio.sleep(0.6)  # the budget of overviews
+
+
+async def test_operators_of_one_server_see_and_order_all(stack: Stack) -> None:
+    """The overview has the sessions, players, solvers and budgets of every server. A notice reaches the members on the
+    other server, a ban closes their sockets there, and a drain stops it. Every call is in the log with its operator."""
+    other = await stack.server()
+    here = stack.servers[0]
+    async with Client(here.url) as boss, Client(other.url) as ada, Client(here.url) as bob:
+        await boss.login("boss", SECRET)
+        me = await ada.login("ada")
+        await bob.login("bob")
+        for path, body in (
+            ("ban", {"player": me.player}), ("unban", {"player": me.player}), ("notice", {"text": "x"}),
+            ("drain", {"server": "x"}),
+        ):  # fmt: skip
+            assert await post(bob, f"/api/admin/{path}", body) == (403, "not_allowed"), path
+        assert (await ask(bob))[0] == 403
+        seat = await ada.open(mode="spring-damper", size=1, ready=True, private=True)
+        async with ada.connect(seat, give_up_s=5.0) as session:
+            await next_event(session, "running")
+            await session.act("trigger", x=0.5, v=0.0)
+            seen = await overview_with(
+                boss, lambda o: o["sessions"] and o["sessions"][0]["tick_rate"] and o["players"]
+            )
+            [row] = seen["sessions"]
+            [member] = row["members"]
+            assert (row["session"], row["mode"], member["name"]) == (
+                seat.session, "spring-damper", me.name
+            )  # fmt: skip
+            assert row["solver_ms"] > 0 and row["dilation"] > 0
+            assert {one["id"] for one in seen["servers"]} == {
+                one["server"] for one in seen["solvers"]
+            } and len(seen["servers"]) == 2
+            assert [one["player"] for one in seen["players"]] == [me.player]
+            assert {"requests", "sockets"} <= {one["resource"] for one in seen["limits"]}
+
+            assert await post(boss, "/api/admin/notice", {"text": "\x1b[2J"}) == (422, "bad_notice")
+            assert await post(boss, "/api/admin/notice", {"text": "Restart at noon."}) == (200, "")
+            async with asyncio.timeout(20):
+                while session.announcement != "Restart at noon.":  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+
+            holder = next(one["id"] for one in seen["servers"] if one["url"] == other.url)
+            assert await post(boss, "/api/admin/ban", {"player": "boss"}) == (409, "conflict")
+            assert await post(boss, "/api/admin/ban", {"player": me.player, "for_s": 60}) == (200, "")
+            with pytest.raises(Disconnected):
+                async with asyncio.timeout(30):
+                    while True:
+                        await session.ping()
+        async with Client(other.url, token=ada.token) as banned:
+            with pytest.raises(Forbidden) as refused:
+                await banned.whoami()
+            assert refused.value.reason == "banned"
+        seen = await overview_with(boss, lambda o: o["banned"])
+        assert [one["player"] for one in seen["banned"]] == [me.player]
+        assert await post(boss, "/api/admin/unban", {"player": me.player}) == (200, "")
+        assert (await ada.whoami()).player == me.player
+
+        assert await post(boss, "/api/admin/drain", {"server": "nowhere"}) == (404, "no_such_server")
+        assert await post(boss, "/api/admin/drain", {"server": holder}) == (200, "")
+        assert await other.wait(30) == 0
+        calls = here.said("operator_call")
+        assert [call["operation"] for call in calls] == ["notify", "ban", "ban", "drain"]
+        assert {call["name"] for call in calls} == {"boss"}
+        assert [call["code"] for call in here.said("operator_call_refused")] == [
+            "bad_notice", "conflict", "no_such_server"
+        ]  # fmt: skip
+
+
+async def test_notices_and_overviews_have_a_budget(stack: Stack) -> None:
+    """One operator cannot flood the sessions: the sixth notice at once is refused with 429."""
+    async with Client(stack.url) as boss:
+        await boss.login("boss", SECRET)
+        answers = [await post(boss, "/api/admin/notice", {"text": f"Notice {n}"}) for n in range(8)]
+        assert answers[:5] == [(200, "")] * 5
+        assert answers[-1] == (429, "rate_limited")

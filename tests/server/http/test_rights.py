@@ -39,6 +39,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         seating=None,
         views=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),
+        overviews=None,
         springs=None,
         standings=None,
         telemetry=SimpleNamespace(

@@ -67,6 +67,8 @@ export class SessionClient {
   readonly paused: Signal<string | null> = signal(null);
   /** Wall time per simulated time, when the server says that the world is slow; 1 is real time. */
   readonly dilation: Signal<number> = signal(1);
+  /** The newest notice of an operator, until it is closed. */
+  readonly announced: Signal<string | null> = signal(null);
   /** Seconds per tick. */
   readonly step: Signal<number> = signal(DEFAULT_STEP_S);
   readonly clock = new ServerClock();
@@ -294,6 +296,9 @@ export class SessionClient {
         }
         case "paced":
           this.dilation.value = outcome.dilation;
+          break;
+        case "announced":
+          this.announced.value = outcome.text || null;
           break;
         case "observed":
           state = { ...state, observers: outcome.observers };

@@ -21,6 +21,17 @@ export function Banners() {
         </div>
       )}
       {current && <LinkBanner client={current} />}
+      {current?.announced.value && (
+        <div class="note wash" data-test="announcement">
+          <Icon name="warn" />
+          <span class="sp">
+            <b>From the operator.</b> {current.announced.value}
+          </span>
+          <button class="btn ghost s sq" aria-label="Close this notice" onClick={() => (current.announced.value = null)}>
+            <Icon name="cross" />
+          </button>
+        </div>
+      )}
       {shown && (
         <div class={`note ${shown.kind}`}>
           <Icon name={shown.kind === "ok" ? "check" : "warn"} />

@@ -58,6 +58,17 @@ export interface ActionSpec {
   kinds: ActionKind[];
 }
 
+/** A notice from an operator, to show to people. Not numbered and not repeated. */
+export interface Announcement {
+  t: "announcement";
+  d: AnnouncementData;
+}
+
+/** `text`: one line of at most 300 printable characters. */
+export interface AnnouncementData {
+  text: string;
+}
+
 export interface Chat {
   t: "chat";
   id: number;
@@ -271,4 +282,4 @@ export interface WelcomeData {
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync;
 
-export type ServerMessage = Notice | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = Notice | Announcement | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;

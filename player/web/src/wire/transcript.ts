@@ -20,6 +20,7 @@ export type Outcome =
   | { readonly kind: "observed"; readonly observers: ObserversData }
   | { readonly kind: "paced"; readonly dilation: number }
   | { readonly kind: "noticed"; readonly notice: NoticeData }
+  | { readonly kind: "announced"; readonly text: string }
   | { readonly kind: "ponged"; readonly at: number; readonly serverTime: number };
 
 const AFTER_CLOSE: Record<number, Next> = {
@@ -162,6 +163,8 @@ export class Transcript {
         return [{ kind: "noticed", notice: d as unknown as NoticeData }];
       case "pace":
         return [{ kind: "paced", dilation: Number(d["dilation"]) }];
+      case "announcement":
+        return [{ kind: "announced", text: String(d["text"] ?? "") }];
       case "observers":
         return [{ kind: "observed", observers: d as unknown as ObserversData }];
       case "pong":
