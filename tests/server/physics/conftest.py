@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tussle.server.physics.warmup import warm_up
+from tussle.server.solver.kernels import load_kernels
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.items and not session.config.option.collectonly:
-        warm_up()
+        load_kernels()
