@@ -73,6 +73,7 @@ async def test_an_unreachable_store_does_not_block_logging(
 ) -> None:
     """A bounded number of lines waits. The oldest are dropped, and their number is published when the store is back."""
     configure(Settings.read({}), process="test")
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)  # it reports slow tasks, as lines
     monkeypatch.setattr(log_transport, "LINES_WAIT", 50)
     monkeypatch.setattr(log_transport, "RETRY_S", 0.01)
     batch, away = store.batch, asyncio.Event()

@@ -27,10 +27,11 @@ def test_steps_in_time_are_a_period_apart(start: float, period: float) -> None:
     assert [b - a for a, b in pairwise(begun[1:])] == pytest.approx([period] * 19)
 
 
-@given(start=starts, period=st.sampled_from(PERIODS), took=st.floats(0.0, 0.005))
-def test_steps_are_at_common_boundaries(start: float, period: float, took: float) -> None:
-    """All sessions of a server together are due at no more than 240 times per second."""
+@given(start=starts, period=st.sampled_from(PERIODS), share=st.floats(0.0, 0.99))
+def test_steps_are_at_common_boundaries(start: float, period: float, share: float) -> None:
+    """All sessions of a server together are due at no more than 240 times per second, unless a step is late."""
     pace = Pace(period, start)
+    took = share * (period - ALIGNMENT_S)  # the first period begins up to ALIGNMENT_S before the start
     for step in range(1, 5):
         now = start + took
         start = now + pace.stepped(now)
