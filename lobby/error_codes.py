@@ -122,6 +122,7 @@ _TABLE = (
     _client("already_acted", Conflict, "This turn has its action already."),
     _client("world_moving", Conflict, "The world is still moving; wait for turn_started."),
     _client("too_many_inputs", Conflict, "Too many inputs wait for this tick; send less."),
+    _client("too_costly", RateLimited, "The inputs of this seat need too much solver time; try again later."),
     _client("nobody_left", Conflict, "No seat is left that could act."),
     _client("over", (Refused, Conflict), "The session is over."),
     _client("seat_out", Refused, "The seat is out and cannot act."),

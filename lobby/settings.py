@@ -129,6 +129,10 @@ class Settings:
         0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
     )
     address_connections: int = setting(2000, "connections that one address has at once", low=1)
+    input_cost_rate: float = setting(
+        100.0, "solver time [ms] per second that the costly inputs of one seat may take on average", low=1
+    )
+    input_cost_burst: float = setting(1500.0, "solver time [ms] that they may take at once", low=1)
     player_connections: int = setting(16, "sockets that one player has at once", low=1)
     allowed_origins: str = setting(
         "", "web pages of other origins that may use this server, comma separated; *: any; its own always may"

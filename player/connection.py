@@ -305,7 +305,8 @@ class SessionConnection:
     # -- commands --------------------------------------------------------------------------------
 
     async def act(self, kind: str, /, **numbers: Any) -> int | None:
-        """Act in the world; returns the first tick that the input acts in.
+        """Act in the world; returns the first tick that the input acts in. If a newer input of this seat took its
+        place (kinds that are ``latest``, such as a drag), that is the tick of the newer one.
 
         Raises the server's error (NotYourTurn, Refused with its ``field``, ...) or Disconnected. After Disconnected the
         action may have happened.
@@ -517,7 +518,7 @@ class SessionConnection:
                     self._lost_since = None
                 d = {**msgspec.to_builtins(view), "missed": list(missed) if missed else None}
                 self._put(Event(v=v, t="session", d=d, tick=view.tick, epoch=view.epoch))
-            case Acknowledged(number, tick):
+            case Acknowledged(number, tick, _):
                 answer = self._answers.get(number)
                 if answer is not None and not answer.done():
                     answer.set_result(tick)

@@ -127,8 +127,12 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
+    """A command was executed. ``superseded``: it is an input that had no effect, because a newer one of its kind took
+    its place at ``tick``."""
+
     id: int
     tick: int | None
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +307,9 @@ class Transcript:
                         raise ProtocolError("a session message without v")
                     return self._synced(message.v, _decode_view(message.d))
                 case "ack":
-                    return self._answered(
-                        message.id, Acknowledged(message.id or 0, _decode_ack(message.d).tick)
-                    )
+                    ack = _decode_ack(message.d)
+                    acknowledged = Acknowledged(message.id or 0, ack.tick, ack.superseded is True)
+                    return self._answered(message.id, acknowledged)
                 case "error":
                     reported = _decode_error(message.d)
                     error = error_of(

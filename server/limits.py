@@ -46,6 +46,10 @@ class TokenBucket:
             return None
         return max(0.0, (amount - self.level) / self.rate)
 
+    def give(self, amount: float) -> None:
+        """Give tokens back: what they were taken for was not done."""
+        self.level = min(self.burst, self.level + amount)
+
 
 class Proxies:
     """The proxies that are trusted to report a client's address.

@@ -39,11 +39,17 @@ class ActionField(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActionKind(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One kind of action with its arguments. ``note``: one line for the person who chooses."""
+    """One kind of action with its arguments.
+
+    note: one line for the person who chooses. latest: of the inputs of this kind that one seat sends for one tick, only
+    the newest takes effect. cost: solver time that an input takes beside the tick [ms], about; each seat has a budget.
+    """
 
     kind: str
     fields: dict[str, ActionField] = {}
     note: str = ""
+    latest: bool = False
+    cost: float = 0.0
 
 
 class ActionSpec(msgspec.Struct, frozen=True):

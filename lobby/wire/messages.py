@@ -247,9 +247,11 @@ class SessionMessage(_Command, frozen=True, tag="session"):
 
 
 class AckData(_Part, frozen=True):
-    """``tick`` is the first tick that the input acts in; absent for commands that are not inputs."""
+    """``tick`` is the first tick that the input acts in; absent for commands that are not inputs. ``superseded``: the
+    input had no effect, because a newer one of its kind and seat took its place at that tick."""
 
     tick: int | None = None
+    superseded: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ack(_Command, frozen=True, tag="ack"):

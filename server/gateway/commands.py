@@ -40,6 +40,7 @@ from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.sessions.core import Superseded
 from tussle.server.sessions.holder import Holder
 
 __all__ = ["OPERATIONS", "Commands"]
@@ -183,11 +184,15 @@ class Commands:
             answer(error)
 
     def _reply_to_input(
-        self, sender: Sender, replies: Replies, message: Act, result: int | LobbyError | None
+        self, sender: Sender, replies: Replies, message: Act, result: int | Superseded | LobbyError | None
     ) -> None:
         if result is None:  # the session was handed over: the client sends the input again
             replies.lose(message.id)
         elif isinstance(result, LobbyError):
             replies.finish(message.id, sender.refuse(message.id, result))
-        elif message.ack:
+        elif not message.ack:
+            return
+        elif isinstance(result, Superseded):
+            replies.finish(message.id, sender.reply(Ack(message.id, AckData(result.tick, superseded=True))))
+        else:
             replies.finish(message.id, sender.reply(Ack(message.id, AckData(result))))

@@ -25,7 +25,7 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.views import Views
 from tussle.server.fanout.audience import Audience
 from tussle.server.gateway.relay_messages import RELAY_PATH, decode_relay, encode_relay
-from tussle.server.sessions.core import Answer
+from tussle.server.sessions.core import Answer, Superseded
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.run import Run
 
@@ -124,7 +124,7 @@ class RemoteRun:
         waiting = set(self._pending)
         answered = asyncio.Event()
 
-        def answer(number: int, result: int | LobbyError | None) -> None:
+        def answer(number: int, result: int | Superseded | LobbyError | None) -> None:
             if result is not None:
                 self.answer(number, result)
             waiting.discard(number)
@@ -140,7 +140,7 @@ class RemoteRun:
         if waiting:
             await answered.wait()
 
-    def answer(self, number: int, answer: int | LobbyError) -> None:
+    def answer(self, number: int, answer: int | Superseded | LobbyError) -> None:
         """Pass the tick or the error to the client of an input. Does nothing if the input is answered already."""
         pending = self._pending.pop(number, None)
         if pending is not None:
@@ -216,13 +216,15 @@ class RelayConnection:
                 self.watchers[token].audience.show_pace(dilation)
             case ["taken", int(number), int(tick)]:
                 self._answer(number, tick)
+            case ["superseded", int(number), int(tick)]:
+                self._answer(number, Superseded(tick))
             case ["refused", int(number), str(code), str(text), where, retry_after]:
                 self._answer(number, error_of(code, text, field=where, retry_after=retry_after))
             case ["gone", str(token)]:
                 if token in self._gone:
                     self._gone[token].set()
 
-    def _answer(self, number: int, answer: int | LobbyError) -> None:
+    def _answer(self, number: int, answer: int | Superseded | LobbyError) -> None:
         for watcher in self.watchers.values():
             if watcher.owns(number):
                 watcher.answer(number, answer)

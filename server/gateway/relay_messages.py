@@ -10,7 +10,8 @@ that only servers of the realm can open one. Messages are msgpack arrays that be
     to the holder:   ["watch", T] ["unwatch", T] ["act", n, T, seat, id, kind, d]
     from the holder: ["frame", T, bytes] ["topology", T, bytes] ["notice", T, state, reason, turn_ends_at]
                      ["pace", T, dilation]
-                     ["taken", n, tick] ["refused", n, code, message, field, retry_after] ["gone", T]
+                     ["taken", n, tick] ["superseded", n, tick]
+                     ["refused", n, code, message, field, retry_after] ["gone", T]
 
 Events must never be sent on a relay: every server reads them from the stream. An input without an answer is sent again
 to the next holder; its id makes that harmless.

@@ -19,6 +19,7 @@ from tussle.lobby.errors import LobbyError
 from tussle.lobby.logs import get_logger
 from tussle.server.fanout.audience import Audience
 from tussle.server.gateway.relay_messages import decode_relay, encode_relay
+from tussle.server.sessions.core import Superseded
 from tussle.server.sessions.holder import Holder
 
 __all__ = ["serve_relay"]
@@ -72,10 +73,12 @@ async def serve_relay(
     """
     sinks: dict[str, tuple[Audience, RelaySink]] = {}
 
-    def answer(number: int, result: int | LobbyError | None) -> None:
+    def answer(number: int, result: int | Superseded | LobbyError | None) -> None:
         """Send the result of an input. None sends nothing: the other server sends the input to the next holder."""
         if isinstance(result, int):
             write(encode_relay("taken", number, result))
+        elif isinstance(result, Superseded):
+            write(encode_relay("superseded", number, result.tick))
         elif result is not None:
             write(
                 encode_relay(

@@ -1,8 +1,8 @@
 """The inputs of one run from arrival to their first frame: answers clients and detects repeated inputs.
 
-    queue -> [core] -> journaled (answered, remembered) -> shown            release: answers all that still wait
+    queue -> budget -> [core] -> journaled (answered, remembered) -> shown      release: answers all that still wait
 
-It must never apply an input twice.
+Each seat has a budget of solver time for its inputs. It must never apply an input twice.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.errors import LobbyError
-from tussle.server.sessions.core import Answer, SessionCore
+from tussle.lobby.errors import LobbyError, RateLimited
+from tussle.server.limits import TokenBucket
+from tussle.server.sessions.core import Answer, SessionCore, Superseded
 from tussle.server.simulation.simulation import Input
 
 __all__ = ["Admissions"]
@@ -29,7 +30,7 @@ class _Admitted(msgspec.Struct):
     answers: tuple[Answer, ...]
     tick: int | None = None
 
-    def answer(self, outcome: int | LobbyError | None) -> None:
+    def answer(self, outcome: int | Superseded | LobbyError | None) -> None:
         """Call every waiting answer, once."""
         answers, self.answers = self.answers, ()
         for answer in answers:
@@ -37,16 +38,25 @@ class _Admitted(msgspec.Struct):
 
 
 class Admissions:
-    """``wake`` is called for each input that is new to ``core``. ``acknowledged``: ticks by (seat, id)."""
+    """``wake`` is called for each input that is new to ``core``. ``acknowledged``: outcomes by (seat, id).
 
-    def __init__(self, core: SessionCore, wake: Callable[[], None]) -> None:
-        self.acknowledged: dict[tuple[int, int], int] = {}
+    cost_rate, cost_burst: solver time of the inputs of one seat, in ms per second on average and in ms at once.
+    """
+
+    def __init__(
+        self, core: SessionCore, wake: Callable[[], None], *, cost_rate: float, cost_burst: float
+    ) -> None:
+        self.acknowledged: dict[tuple[int, int], int | Superseded] = {}
+        self._budgets: dict[int, TokenBucket] = {}
+        self._cost_rate = cost_rate
+        self._cost_burst = cost_burst
         self._core = core
         self._wake = wake
         self._admitted: dict[tuple[int, int], _Admitted] = {}
 
     def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Pass an input that arrived at ``at`` to the core. Raises as SessionCore.admit, without calling ``answer``."""
+        """Pass an input that arrived at ``at`` to the core. Raises as SessionCore.admit, and RateLimited
+        (``too_costly``), without calling ``answer``."""
         key = seat, command
         waiting = self._admitted.get(key)
         # The client may have sent it before: it still waits, or it is journaled, perhaps by an earlier holder.
@@ -56,20 +66,49 @@ class Admissions:
         elif waiting is not None:
             waiting.answers += (answer,)
         else:
-            self._core.admit(seat, command, kind, d)
+            self._admit(seat, command, kind, d, at)
             self._admitted[key] = _Admitted(at, (answer,))
             self._wake()
 
-    def remember(self, given: Input, tick: int) -> None:
-        """Record the tick of a journaled input: the answer if it is sent again."""
-        self.acknowledged[given.seat, given.id] = tick
+    def _admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> None:
+        """Charge the seat for the input and admit it. What is refused, and what takes the place of another input, costs
+        nothing."""
+        cost = self._core.added_cost(seat, kind)
+        if cost <= 0.0:
+            self._core.admit(seat, command, kind, d)
+            return
+        budget = self._budgets.get(seat)
+        if budget is None:
+            budget = self._budgets[seat] = TokenBucket(self._cost_rate, self._cost_burst)
+        amount = min(cost, self._cost_burst)  # a full budget is always enough for one input
+        if not budget.take(at, amount):
+            raise RateLimited(
+                f"{kind} needs much solver time; this seat used up its share",
+                code="too_costly",
+                field="kind",
+                retry_after=budget.wait(amount),
+            )
+        try:
+            self._core.admit(seat, command, kind, d)
+        except LobbyError:
+            budget.give(amount)
+            raise
+
+    def remember(self, seat: int, command: int, outcome: int | Superseded) -> None:
+        """Record the outcome of an input that is journaled or superseded: the answer if it is sent again."""
+        self.acknowledged[seat, command] = outcome
         if len(self.acknowledged) > REMEMBERED:
             for key in list(self.acknowledged)[: REMEMBERED // 2]:
                 del self.acknowledged[key]
 
-    def journaled(self, given: Input, tick: int) -> None:
-        """Acknowledge an input that has just been written to the journal."""
-        self.remember(given, tick)
+    def journaled(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
+        """Acknowledge an input that has just been written to the journal, and those whose place it took."""
+        for command in superseded:
+            self.remember(given.seat, command, Superseded(tick))
+            older = self._admitted.pop((given.seat, command), None)
+            if older is not None:
+                older.answer(Superseded(tick))
+        self.remember(given.seat, given.id, tick)
         admitted = self._admitted.get((given.seat, given.id))
         if admitted is not None:
             admitted.tick = tick

@@ -1,6 +1,7 @@
 """The core of one running session, sans-I/O: it admits inputs, closes batches and keeps the turn clock.
 
     admit / leave / expire -> pending -> batch (closed at a tick boundary) -> [journal] -> [solver] -> took
+                                 '-> superseded: a newer input of the same kind and seat takes its place
 
 server/sessions/run.py journals, computes and sends. Time is an argument. This module must never touch the store.
 """
@@ -16,21 +17,35 @@ from tussle.lobby.rules.actions import ActionSpec, check_action
 from tussle.server.modes.mode import Phase, Result
 from tussle.server.simulation.simulation import Advance, Input
 
-__all__ = ["Answer", "InputBatch", "SessionCore"]
+__all__ = ["Answer", "InputBatch", "SessionCore", "Superseded"]
 
-Answer = Callable[[int | LobbyError | None], None]
-"""Called once per input: with its tick when it is journaled, with the error that refuses it, or with None when the
-session has moved to another server and the input may be sent again there. It must not raise."""
+
+class Superseded(msgspec.Struct, frozen=True):
+    """The outcome of an input that had no effect, because a newer one of its kind took its place at ``tick``."""
+
+    tick: int
+
+
+Answer = Callable[[int | Superseded | LobbyError | None], None]
+"""Called once per input: with its tick when it is journaled, with Superseded when the input in its place is journaled,
+with the error that refuses it, or with None when the session has moved to another server and the input may be sent
+again there. It must not raise."""
 
 MAX_PENDING = 256
-"""Inputs that may wait for one tick; more are refused with ``too_many_inputs``."""
+"""Inputs that may wait for one tick, superseded ones too; more are refused with ``too_many_inputs``."""
+
+BATCH_COST_MS = 250.0
+"""Solver time that the inputs of one tick may cost together, if there are several [ms]. The others wait for the next
+tick. One call to the solver process is bounded by it."""
 
 
 class InputBatch(msgspec.Struct, frozen=True):
-    """The inputs of tick ``tick``, in the order in which they are journaled and applied."""
+    """The inputs of tick ``tick``, in the order in which they are journaled and applied. ``superseded``: (seat, id) of
+    an input -> ids of the inputs of that seat whose place it took."""
 
     tick: int
     inputs: tuple[Input, ...]
+    superseded: dict[tuple[int, int], tuple[int, ...]] = {}
 
 
 class SessionCore:
@@ -40,8 +55,8 @@ class SessionCore:
     """
 
     __slots__ = (
-        "_acted", "_leaving", "_left", "_out", "_pending", "actions", "deadline", "deadline_s", "phase", "result",
-        "seat", "seats", "tick",
+        "_acted", "_leaving", "_left", "_out", "_pending", "_superseded", "actions", "deadline", "deadline_s",
+        "phase", "result", "seat", "seats", "tick",
     )  # fmt: skip
 
     def __init__(self, seats: Iterable[int]) -> None:
@@ -54,6 +69,7 @@ class SessionCore:
         self.deadline_s: float | None = None
         self.result: Result | None = None
         self._pending: list[Input] = []
+        self._superseded: dict[tuple[int, int], tuple[int, ...]] = {}
         self._left: set[int] = set()
         self._leaving: list[int] = []
         self._out: set[int] = set()
@@ -61,11 +77,12 @@ class SessionCore:
 
     # inputs
 
-    def admit(self, seat: int, command: int, kind: str, d: dict[str, object]) -> Input:
+    def admit(self, seat: int, command: int, kind: str, d: dict[str, object]) -> None:
         """Take a player's input for the coming tick.
 
-        Raises Conflict (``not_running``, ``world_moving``, ``already_acted``), NotYourTurn, or Refused from the
-        check against the legal actions; the core is unchanged then.
+        An input of a ``latest`` kind takes the place of a pending one of its kind and seat, if all that the seat sent
+        in between is of such kinds too. Raises Conflict (``not_running``, ``world_moving``, ``already_acted``),
+        NotYourTurn, or Refused from the check against the legal actions; the core is unchanged then.
         """
         if self.phase == "over":
             raise Conflict("the session is over", code="not_running")
@@ -77,13 +94,39 @@ class SessionCore:
             raise Conflict("this seat was given up", code="left")
         if self._acted:
             raise Conflict("this turn has its action already", code="already_acted")
-        if len(self._pending) >= MAX_PENDING:
+        if len(self._pending) + sum(map(len, self._superseded.values())) >= MAX_PENDING:
             raise Conflict("too many inputs wait for this tick", code="too_many_inputs")
         checked = check_action(self.actions, kind, d)
         admitted = Input(seat=seat, kind=kind, id=command, d=checked)
+        older = self._find_superseded(seat, kind)
+        if older is not None:
+            self._pending.remove(older)
+            ids = self._superseded.pop((seat, older.id), ())
+            self._superseded[seat, command] = (*ids, older.id)
         self._pending.append(admitted)
         self._acted = self.seat is not None
-        return admitted
+
+    def added_cost(self, seat: int, kind: str) -> float:
+        """Solver time that an input would add [ms]: 0 if it would take the place of another one, and for a kind that
+        is not possible now."""
+        cost = self._cost_of(kind)
+        return 0.0 if cost <= 0.0 or self._find_superseded(seat, kind) is not None else cost
+
+    def _cost_of(self, kind: str) -> float:
+        found = None if self.actions is None else self.actions.kind(kind)
+        return 0.0 if found is None else found.cost
+
+    def _find_superseded(self, seat: int, kind: str) -> Input | None:
+        """The pending input whose place an input of that seat and kind takes."""
+        for older in reversed(self._pending):
+            if older.seat != seat:
+                continue
+            allowed = None if self.actions is None else self.actions.kind(older.kind)
+            if allowed is None or not allowed.latest:
+                return None
+            if older.kind == kind:
+                return older
+        return None
 
     def leave(self, seat: int) -> None:
         """Give the seat up. Its forfeit joins the coming batch, or the one after an input of the seat."""
@@ -117,12 +160,28 @@ class SessionCore:
         """Close the inputs of the coming tick."""
         if not self._pending and not self._leaving:
             return InputBatch(self.tick + 1, ())
-        inputs, self._pending = self._pending, []
-        deciding = {item.seat for item in inputs}
+        count = self._affordable()
+        inputs, self._pending = self._pending[:count], self._pending[count:]
+        superseded = {
+            (item.seat, item.id): self._superseded.pop((item.seat, item.id))
+            for item in inputs
+            if (item.seat, item.id) in self._superseded
+        }
+        deciding = {item.seat for item in (*inputs, *self._pending)}
         waiting = [seat for seat in self._leaving if seat in deciding]
         leaving = [seat for seat in self._leaving if seat not in deciding and seat not in self._out]
         self._leaving = waiting
-        return InputBatch(self.tick + 1, (*inputs, *(Input(seat=seat, kind="leave") for seat in leaving)))
+        leaves = (Input(seat=seat, kind="leave") for seat in leaving)
+        return InputBatch(self.tick + 1, (*inputs, *leaves), superseded)
+
+    def _affordable(self) -> int:
+        """The number of pending inputs, from the first, that the coming tick takes: at least one."""
+        cost = 0.0
+        for count, item in enumerate(self._pending):
+            cost += self._cost_of(item.kind)
+            if cost > BATCH_COST_MS and count:
+                return count
+        return len(self._pending)
 
     def took(self, advance: Advance, now: float) -> None:
         """Take over the state after ``advance``; a new turn starts its clock at ``now``."""

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -30,7 +30,7 @@ from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool, Solver, WorldCheckpoint
 
-__all__ = ["DurableWorld", "RebuiltWorld"]
+__all__ = ["DurableWorld", "JournalEntry", "RebuiltWorld"]
 
 log = get_logger("server.durable")
 
@@ -43,6 +43,28 @@ LOSSES = 8
 """Solver processes that a session may lose from one checkpoint because of other worlds."""
 
 
+class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An input as it is journaled. ``superseded``: ids of the inputs of its seat whose place it took, so that the next
+    holder does not apply one of them when it is sent again."""
+
+    seat: int
+    kind: str
+    id: int
+    d: dict[str, Any]
+    superseded: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, given: Input, superseded: tuple[int, ...]) -> JournalEntry:
+        return cls(given.seat, given.kind, given.id, given.d, superseded)
+
+    @property
+    def given(self) -> Input:
+        return Input(self.seat, self.kind, self.id, self.d)
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
 @dataclass(frozen=True, slots=True)
 class RebuiltWorld:
     """A restored world. here: its state, with the events of all ``ticks_again`` ticks that were computed again.
@@ -51,7 +73,7 @@ class RebuiltWorld:
 
     here: Advance
     ticks_again: int
-    inputs: tuple[tuple[int, Input], ...]
+    inputs: tuple[tuple[int, JournalEntry], ...]
     journal_id: str
     lost: int
 
@@ -108,7 +130,7 @@ class DurableWorld:
         if kept is None:
             raise SolverFailed("the session has no checkpoint")
         entries = await self._lease.retry(lambda: self._runs.read_journal(self._token))
-        inputs = [(tick, msgspec.json.decode(entry, type=Input)) for tick, _, entry in entries]
+        inputs = [(tick, msgspec.json.decode(entry, type=JournalEntry)) for tick, _, entry in entries]
         here = await solver.restore_world(self.spec, kept.data, epoch=self._fence.epoch)
         events: list[TickEvent] = []
         lost = 0
@@ -117,7 +139,7 @@ class DurableWorld:
             try:
                 if here.tick != tick - 1:
                     raise Diverged(f"the journal has an input for tick {tick}, the world is at {here.tick}")
-                here = await self._step(solver, [given for _, given in group], 1, events)
+                here = await self._step(solver, [entry.given for _, entry in group], 1, events)
             except (Diverged, Refused) as error:
                 if exact:
                     raise Diverged(f"an input of tick {tick} does not fit: {error.message}") from error

@@ -35,11 +35,11 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.admissions import Admissions
-from tussle.server.sessions.core import Answer, InputBatch, SessionCore
+from tussle.server.sessions.core import Answer, InputBatch, SessionCore, Superseded
 from tussle.server.sessions.dilation import DilationWatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
-from tussle.server.sessions.recovery import DurableWorld
+from tussle.server.sessions.recovery import DurableWorld, JournalEntry
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
@@ -99,7 +99,12 @@ class Run:
             runs=context.runs, lease=context.lease, telemetry=context.telemetry,
         )  # fmt: skip
         self._wake = asyncio.Event()
-        self.admissions = Admissions(self.core, self._wake.set)
+        self.admissions = Admissions(
+            self.core,
+            self._wake.set,
+            cost_rate=self._settings.input_cost_rate,
+            cost_burst=self._settings.input_cost_burst,
+        )
         self._journal_id = ""
         self._lapses_seen = context.lease.lapses
         self._away_s = context.lease.away_s
@@ -177,9 +182,11 @@ class Run:
         await self._volume.write_manifest(self.spec, physics_id())
         rebuilt = await self._world.rebuild(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
-        for tick, given in rebuilt.inputs:
-            self._count(given)
-            self.admissions.remember(given, tick)
+        for tick, entry in rebuilt.inputs:
+            self._count(entry)
+            for older in entry.superseded:
+                self.admissions.remember(entry.seat, older, Superseded(tick))
+            self.admissions.remember(entry.seat, entry.id, tick)
         recovered = await retry(
             lambda: self._context.claims.recovered(
                 self.fence, here.tick, exact=exact, ticks_again=again, inputs_lost=rebuilt.lost
@@ -388,15 +395,19 @@ class Run:
     async def _journal(self, batch: InputBatch) -> None:
         """Write the batch to the journal, then acknowledge its inputs. Acknowledged inputs are never lost."""
         began = time.monotonic()
-        entries = [msgspec.json.encode(item) for item in batch.inputs]
+        superseded = [batch.superseded.get((item.seat, item.id), ()) for item in batch.inputs]
+        entries = [
+            JournalEntry.of(item, older).encode()
+            for item, older in zip(batch.inputs, superseded, strict=True)
+        ]
         await self._lease.retry(lambda: self._context.runs.journal(self.fence, batch.tick, entries))
         self._context.telemetry.journal_seconds.observe(time.monotonic() - began)
         self._journal_id = f"{batch.tick}-{len(entries)}"
-        for item in batch.inputs:
+        for item, older in zip(batch.inputs, superseded, strict=True):
             self._count(item)
-            self.admissions.journaled(item, batch.tick)
+            self.admissions.journaled(item, batch.tick, older)
 
-    def _count(self, given: Input) -> None:
+    def _count(self, given: Input | JournalEntry) -> None:
         self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
 
     async def _show(self, advance: Advance, inputs: list[Input]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.actions import ActionSpec, check_action
+from tussle.lobby.rules.actions import ActionKind, ActionSpec, check_action
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.rules.slots import HandleLease, Slots
 from tussle.server.modes.mode import (
@@ -42,6 +42,7 @@ from tussle.server.modes.sandbox.scene import (
     handles_of,
     is_free,
     reach_of,
+    rebuild_cost,
     vertex_count,
 )
 from tussle.server.modes.sandbox.state import (
@@ -98,7 +99,7 @@ class Sandbox(SlotMode):
         if len(first) > BODIES_MAX or vertex_count(self.catalogue, first) > VERTICES_MAX:
             raise Refused("too many bodies or vertices", code="too_many_bodies", field="bodies")
         self.first = first
-        self._kinds = action_kinds(self.params, self.catalogue)
+        self._kinds: dict[float, tuple[ActionKind, ...]] = {}
 
     # Set-up
 
@@ -140,7 +141,10 @@ class Sandbox(SlotMode):
 
     def legal(self, state: SandboxState, view: View, seat: int) -> ActionSpec:
         """Return the same actions for every seat. ``apply`` refuses the host's actions to other seats."""
-        return ActionSpec(seat=seat, kinds=self._kinds)
+        cost = rebuild_cost(self.catalogue, (placed.body for placed in state.bodies))
+        if cost not in self._kinds:
+            self._kinds[cost] = action_kinds(self.params, self.catalogue, cost)
+        return ActionSpec(seat=seat, kinds=self._kinds[cost])
 
     # Inputs
 

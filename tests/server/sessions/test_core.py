@@ -186,3 +186,91 @@ def test_a_seat_that_is_out_has_nothing_left_to_give_up() -> None:
     core.leave(2)
     assert core.waits()
     assert core.batch().inputs == ()
+
+
+BOX = ActionSpec(
+    0,
+    (
+        ActionKind("gravity", {"strength": ActionField()}, latest=True, cost=100.0),
+        ActionKind("freeze", {}, latest=True),
+        ActionKind("spawn", {}, cost=100.0),
+        ActionKind("mark", {}),
+    ),
+)
+
+
+def box() -> SessionCore:
+    """The core of a session in slots, whose world moves."""
+    core = SessionCore([0, 1])
+    core.took(msgspec.structs.replace(advance(7, "moving", None), actions=BOX), 100.0)
+    return core
+
+
+def batched(core: SessionCore) -> list[tuple[int, int, str]]:
+    return [(given.seat, given.id, given.kind) for given in core.batch().inputs]
+
+
+def test_the_newest_of_a_kind_takes_the_place_of_the_older_ones() -> None:
+    """115 settings of gravity in one tick: one is in the batch, which names the 114 others. Another kind that is
+    ``latest`` in between changes nothing, and each seat has its own newest one."""
+    core = box()
+    for number in range(1, 116):
+        core.admit(0, 2 * number, "gravity", {"strength": float(number)})
+        core.admit(0, 2 * number + 1, "freeze", {})
+    core.admit(1, 9, "gravity", {"strength": 3.0})
+    batch = core.batch()
+    assert [(given.seat, given.id) for given in batch.inputs] == [(0, 230), (0, 231), (1, 9)]
+    assert batch.inputs[0].d == {"strength": 115.0}
+    assert batch.superseded == {
+        (0, 230): tuple(range(2, 230, 2)),
+        (0, 231): tuple(range(3, 231, 2)),
+    }
+    assert core.batch().inputs == ()
+
+
+def test_an_input_is_kept_that_another_one_may_have_read() -> None:
+    """A mark between two settings of gravity saves the first one, so that both are applied."""
+    core = box()
+    core.admit(0, 1, "gravity", {"strength": 1.0})
+    core.admit(0, 2, "mark", {})
+    core.admit(0, 3, "gravity", {"strength": 2.0})
+    core.admit(1, 1, "mark", {})
+    core.admit(0, 4, "gravity", {"strength": 3.0})
+    batch = core.batch()
+    assert [(given.seat, given.id) for given in batch.inputs] == [(0, 1), (0, 2), (1, 1), (0, 4)]
+    assert batch.superseded == {(0, 4): (3,)}
+
+
+def test_superseded_inputs_count_as_waiting() -> None:
+    """No more than 256 inputs wait, superseded ones too: their answers are remembered as well."""
+    core = box()
+    for number in range(1, 257):
+        core.admit(0, number, "gravity", {"strength": 1.0})
+    with pytest.raises(Conflict) as refused:
+        core.admit(0, 257, "gravity", {"strength": 1.0})
+    assert refused.value.reason == "too_many_inputs"
+    core.batch()
+    core.admit(0, 257, "gravity", {"strength": 1.0})
+
+
+def test_one_tick_takes_a_bounded_cost() -> None:
+    """Of ten inputs of 100 ms each tick takes two, in their order; one that alone is too costly is taken alone. A seat
+    that left while its inputs wait is given up after the last of them."""
+    core = box()
+    for number in range(1, 11):
+        core.admit(number % 2, number, "spawn", {})
+    core.leave(1)
+    taken = []
+    for tick in range(5):
+        batch = core.batch()
+        taken += [given.id for given in batch.inputs if given.kind == "spawn"]
+        assert len([given for given in batch.inputs if given.kind == "spawn"]) == 2, tick
+        assert all(given.kind == "spawn" for given in batch.inputs)
+    assert taken == list(range(1, 11))
+    assert batched(core) == [(1, 0, "leave")]
+    dear = ActionSpec(0, (ActionKind("reset", {}, cost=900.0),))
+    core.took(msgspec.structs.replace(advance(8, "moving", None), actions=dear), 100.0)
+    core.admit(0, 20, "reset", {})
+    core.admit(0, 21, "reset", {})
+    assert batched(core) == [(0, 20, "reset")]
+    assert batched(core) == [(0, 21, "reset")]

@@ -27,6 +27,7 @@ from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.gateway.relay_client import Relays
+from tussle.server.sessions.core import Superseded
 from tussle.server.sessions.lease import SCRIPT_TRIES
 from tussle.server.sessions.run import Run
 from tussle.server.simulation.simulation import Input
@@ -460,6 +461,51 @@ async def test_a_move_that_fails_changes_nothing(site: Site, monkeypatch: pytest
     finally:
         site.pools.remove(pool)
         await pool.close()
+
+
+async def test_the_next_holder_knows_which_inputs_were_superseded(site: Site) -> None:
+    """Three settings of gravity come in one tick. The newest is journaled, the older ones are superseded. The holder
+    dies; the next one gives each of them the same answer again, and applies none."""
+    one, two = await site.node("one"), await site.node("two")
+    site.world.holder = one.address
+    [player] = await site.world.players(1)
+    seat = await site.world.seating.open(
+        player, "sandbox", 1, holder=one.address, params={"bodies": ["marl"]}
+    )
+    await site.world.enter(seat)
+    token = seat.session
+    one.holder.start_session(token, await site.world.views.newest_v(token))
+    run = await one.run(token)
+    await site.paused(token, run)
+    answers: dict[int, list[Any]] = {1: [], 2: [], 3: []}
+
+    def send(run: Run, number: int) -> None:
+        d = {"strength": 4.0 + number}
+        run.accept_input(0, number, "gravity", d, time.monotonic(), answers[number].append)
+
+    for number in answers:
+        send(run, number)
+    await site.operators.resume(token, "boss")
+
+    async def answered() -> bool:
+        return all(answers.values())
+
+    await until(answered)
+    tick = answers[3][0]
+    assert isinstance(tick, int)
+    assert answers == {1: [Superseded(tick)], 2: [Superseded(tick)], 3: [tick]}
+    assert await site.said(token, "gravity")
+    await one.die()
+    run = await two.run(token)
+    for number in answers:
+        send(run, number)
+    assert answers == {1: [Superseded(tick)] * 2, 2: [Superseded(tick)] * 2, 3: [tick] * 2}
+    await site.operators.end(token, "boss")
+    await two.gone(token)
+    events = await site.world.views.events(token, 0)
+    assert [event.d["strength"] for event in events if event.t == "gravity"] == [7.0]
+    verdict = await asyncio.to_thread(lambda: verify(load_record(two.archive, token), check_contact=False))
+    assert verdict.holds, verdict
 
 
 async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -> None:

@@ -16,9 +16,10 @@ export interface Ack {
   d: AckData;
 }
 
-/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. */
+/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat took its place at that tick. */
 export interface AckData {
   tick: number | null;
+  superseded?: boolean;
 }
 
 /** An input to the world. With `ack` false the server answers only if it refuses the input; frames carry the id of the last applied input. Meant for streams of inputs, such as a drag. */
@@ -45,11 +46,13 @@ export interface ActionField {
   default?: number | string | null;
 }
 
-/** One kind of action with its arguments. `note`: one line for the person who chooses. */
+/** One kind of action with its arguments. */
 export interface ActionKind {
   kind: string;
   fields?: Record<string, ActionField>;
   note?: string;
+  latest?: boolean;
+  cost?: number;
 }
 
 /** All that one seat may do now. */
