@@ -43,19 +43,19 @@ LOSSES = 8
 """Solver processes that a session may lose from one checkpoint because of other worlds."""
 
 
-class JournalEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+class JournalEntry(msgspec.Struct, frozen=True):
     """An input as it is journaled. ``superseded``: ids of the inputs of its seat whose place it took, so that the next
     holder does not apply one of them when it is sent again."""
 
     seat: int
     kind: str
-    id: int
-    d: dict[str, Any]
-    superseded: tuple[int, ...] = ()
+    id: int = 0
+    d: dict[str, Any] = {}
+    superseded: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @classmethod
     def of(cls, given: Input, superseded: tuple[int, ...]) -> JournalEntry:
-        return cls(given.seat, given.kind, given.id, given.d, superseded)
+        return cls(given.seat, given.kind, given.id, given.d, superseded or msgspec.UNSET)
 
     @property
     def given(self) -> Input:

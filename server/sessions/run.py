@@ -184,7 +184,7 @@ class Run:
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, entry in rebuilt.inputs:
             self._count(entry)
-            for older in entry.superseded:
+            for older in entry.superseded or ():
                 self.admissions.remember(entry.seat, older, Superseded(tick))
             self.admissions.remember(entry.seat, entry.id, tick)
         recovered = await retry(
