@@ -94,8 +94,8 @@ async def test_a_seat_cannot_buy_more_solver_time_than_its_budget(store_url: str
 
 
 async def test_a_heavy_session_is_slow_alone(store_url: str) -> None:
-    """Two full sandboxes beside a small one on one core: the full ones move to heavy processes, dilate and say so. The
-    small one is not told that it is slow."""
+    """Two full sandboxes beside a small one on one core: the full ones move to a heavy process, and each announces its
+    dilation to its members. All three go on."""
     async with Stack.up(
         store_url, f"attack-{secrets.token_hex(4)}", SOLVERS="1", HEAVY_SOLVERS="1", LOG_LEVEL="info"
     ) as stack:
