@@ -45,7 +45,8 @@ PLAYERS_SHOWN = 200
 
 
 class SessionReport(msgspec.Struct, frozen=True):
-    """The load of a session, as its holder measures it: server/metrics/loads.py."""
+    """The load of a session, as its holder measures it (server/metrics/loads.py). dilation: 1 is the speed of
+    SIM_SPEED."""
 
     session: str
     tick_rate: float

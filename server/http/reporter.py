@@ -133,7 +133,7 @@ class Reporter:
                 round(load.tick_rate, 1),
                 round(load.solver_ms, 3),
                 round(load.share, 4),
-                round(load.dilation * (self._sim_speed or 1.0), 3),
+                round(max(1.0, load.dilation * self._sim_speed), 3),
             )
             for token, load in loads.items()
             if self._holder.holds(token)

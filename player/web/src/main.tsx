@@ -4,8 +4,9 @@ import "@fontsource-variable/martian-mono/index.css";
 import "./style/tokens.css";
 import "./style/base.css";
 import "./style/screens.css";
+import "./style/admin.css";
 import { render } from "preact";
-import { client, route, start } from "./app/store";
+import { client, route, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
 import { Session } from "./screens/session";
 
@@ -19,5 +20,11 @@ function App() {
   return at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />;
 }
 
-start();
-render(<App />, document.getElementById("app")!);
+const page = document.getElementById("app")!;
+if (location.pathname.replace(/\/$/, "") === "/admin") {
+  startPage();
+  void import("./screens/admin").then(({ Admin }) => render(<Admin />, page));
+} else {
+  start();
+  render(<App />, page);
+}

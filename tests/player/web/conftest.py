@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.operators import ENTRY
 from tests.support.person import CHROMIUM, FLAGS, ROOT, SHOTS, Person
 
 START_S = 400.0  # a cold start compiles the kernels
@@ -35,6 +36,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     environment |= {
         "DATA_DIR": str(folder),
+        "OPERATORS": ENTRY,
         "LOBBY_TIMEOUT_S": "180",
         "BOT_THINK_S": "0.2",
         "PYTHONUNBUFFERED": "1",

@@ -83,17 +83,22 @@ function readRoute(): Route {
   return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
 }
 
-/** Connect the store to the browser and load what it needs. Called once. */
-export function start(): void {
-  addEventListener("hashchange", () => {
-    route.value = readRoute();
-  });
+/** Connect the theme, the motion and the clock to the browser. Called once. */
+export function startPage(): void {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (systemDark.value = event.matches));
   matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", (event) => (calm.value = event.matches));
   setInterval(() => (now.value = Date.now()), 250);
   effect(() => {
     document.documentElement.dataset["theme"] = theme.value;
     document.querySelector('meta[name="theme-color"]')?.setAttribute("content", theme.value === "dark" ? "#0C1413" : "#E4EAE7");
+  });
+}
+
+/** Connect the store to the browser and load what the lobby needs. Called once. */
+export function start(): void {
+  startPage();
+  addEventListener("hashchange", () => {
+    route.value = readRoute();
   });
   effect(() => save("tussle.mode", wantedMode.value));
   effect(() => save("tussle.size", wantedSize.value));

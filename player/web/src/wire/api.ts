@@ -86,6 +86,65 @@ export interface SpringPoll {
   waits_for: string[];
 }
 
+/** What operators see, over all servers; lobby/overview.py. Times in ms of the store's clock. */
+export interface Overview {
+  at: number;
+  session_count: number;
+  player_count: number;
+  sessions: SessionRow[];
+  servers: ServerRow[];
+  solvers: { server: string; index: number; kind: string; running: boolean; sessions: number; queue: number; busy: number; load: number }[];
+  players: { server: string; player: string; name: string; kind: string; session: string; role: string }[];
+  banned: { player: string; name: string; until: number }[];
+  limits: LimitRow[];
+  refusals: { server: string; code: string; count: number }[];
+}
+
+/** A session and its load. solver_ms per tick; share of one core; dilation 1 is real time. null: not measured. */
+export interface SessionRow {
+  session: string;
+  status: string;
+  mode: string;
+  size: number;
+  tick: number;
+  members: { seat: number; player: string; name: string; kind: string; connected: boolean }[];
+  observers: number;
+  opened_at: number;
+  started_at: number;
+  server: string;
+  tick_rate: number | null;
+  solver_ms: number | null;
+  share: number | null;
+  dilation: number | null;
+}
+
+export interface ServerRow {
+  id: string;
+  url: string;
+  sessions: number;
+  physics_id: string;
+  lease_age_ms: number | null;
+  build: string;
+  held: boolean | null;
+  draining: boolean | null;
+  connections: number | null;
+  share: number | null;
+}
+
+/** One budget of one server; server/costs.py. */
+export interface LimitRow {
+  server: string;
+  resource: string;
+  owner: string;
+  rate: number;
+  burst: number;
+  held: boolean;
+  setting: string;
+  count: number;
+  refusals: number;
+  keys: { key: string; refusals: number; holds: number; left: number | null }[];
+}
+
 export class Api {
   token: string | null = null;
 
@@ -121,6 +180,19 @@ export class Api {
   /** Log in. anonymous: as a new guest; else a secret claims the name for the player who is logged in. */
   login(name: string | null, secret: string | null = null, anonymous = false): Promise<LoginAnswer> {
     return this.call("/api/login", { ...(name ? { name } : {}), ...(secret ? { secret } : {}) }, anonymous);
+  }
+
+  logout(): Promise<Record<string, never>> {
+    return this.call("/api/logout", {});
+  }
+
+  overview(): Promise<Overview> {
+    return this.call("/api/admin/overview");
+  }
+
+  /** One of the operators' calls: docs/protocol.md. */
+  order(path: string, body: Record<string, unknown>): Promise<Record<string, unknown>> {
+    return this.call(path, body);
   }
 
   me(): Promise<Profile> {

@@ -1,0 +1,203 @@
+// The right column of the operators' page: a notice to everybody, servers with their solvers, limits, bans.
+
+import { useState } from "preact/hooks";
+import { order, overview, pending, refusedMost, shownServer } from "../app/operate";
+import { fixed, group, parseCode, plural } from "../text/format";
+import { Confirm } from "../ui/confirm";
+import type { ServerRow } from "../wire/api";
+
+const NOTICE_LENGTH = 300;
+const LIMITS_SHOWN = 12;
+
+export function NoticeForm() {
+  const [text, setText] = useState("");
+  const [session, setSession] = useState("");
+  return (
+    <section class="tile" aria-label="Notice">
+      <header>
+        <h2>Notice</h2>
+        <span class="sp" />
+        <span class="data mute">{NOTICE_LENGTH - text.length}</span>
+      </header>
+      <form
+        class="in"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const token = parseCode(session);
+          void order("/api/admin/notice", { text: text.trim(), session: token }, token ? "The session has the notice." : "All sessions have the notice.").then((done) => {
+            if (done) setText("");
+          });
+        }}
+      >
+        <div class="field">
+          <input aria-label="Text of the notice" placeholder="One line for everybody in a session" maxLength={NOTICE_LENGTH} value={text} onInput={(event) => setText(event.currentTarget.value)} data-test="notice" />
+        </div>
+        <div class="row">
+          <div class="field" style={{ flex: 1 }}>
+            <input aria-label="Only for the session with this code" placeholder="All sessions, or a code" autocomplete="off" spellcheck={false} maxLength={60} value={session} onInput={(event) => setSession(event.currentTarget.value)} />
+          </div>
+          <button class="btn main" disabled={!text.trim() || pending.value !== null || ![0, 8].includes(parseCode(session).length)}>
+            Send
+          </button>
+        </div>
+      </form>
+    </section>
+  );
+}
+
+export function Servers() {
+  const servers = overview.value?.servers ?? [];
+  return (
+    <section class="tile" aria-label="Servers">
+      <header>
+        <h2>Servers</h2>
+      </header>
+      <ul class="cards" data-test="servers">
+        {servers.map((server) => (
+          <Server server={server} only={servers.length === 1} key={server.id} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Server({ server, only }: { server: ServerRow; only: boolean }) {
+  const solvers = (overview.value?.solvers ?? []).filter((one) => one.server === server.id);
+  const status = server.draining ? ["pause", "draining"] : server.held === false ? ["bad", "lease lost"] : server.held === null ? ["pause", "no report"] : ["run", "serving"];
+  return (
+    <li data-server={server.id}>
+      <div class="row">
+        <b class="data">{server.id}</b>
+        <span class={`tag ${status[0]}`}>{status[1]}</span>
+        <span class="sp" />
+        {!only && (
+          <button class="btn ghost s" aria-pressed={shownServer.value === server.id} aria-label={`Show only ${server.id}`} onClick={() => (shownServer.value = shownServer.value === server.id ? "" : server.id)}>
+            Only
+          </button>
+        )}
+        <Confirm text="Drain" question={only ? "Drain the last one?" : "Really drain?"} label={server.id} disabled={pending.value !== null || server.draining === true} onConfirm={() => void order("/api/admin/drain", { server: server.id }, `${server.id} hands its sessions over.`)} />
+      </div>
+      <dl class="kv">
+        <dt>Sessions, connections</dt>
+        <dd>
+          {group(server.sessions)}, {server.connections === null ? "–" : group(server.connections)}
+        </dd>
+        <dt>Solver load</dt>
+        <dd>{server.share === null ? "–" : `${fixed(server.share * 100, 0)} % of a core`}</dd>
+        <dt>Age of its lease</dt>
+        <dd>{server.lease_age_ms === null ? "–" : `${group(server.lease_age_ms)} ms`}</dd>
+        <dt>Physics</dt>
+        <dd title={server.physics_id}>{server.physics_id.slice(0, 12)}</dd>
+      </dl>
+      <ul class="solvers" aria-label={`Solvers of ${server.id}`}>
+        {solvers.map((solver) => (
+          <li key={solver.index}>
+            <span class={`tag ${solver.running ? "run" : solver.kind === "heavy" ? "end" : "bad"}`}>
+              solver {solver.index}
+              {solver.kind && `, ${solver.kind}`}
+            </span>
+            <meter min={0} max={1} high={0.8} value={Math.min(1, solver.busy)} aria-label={`Load of solver ${solver.index}`} />
+            <span class="data mute">
+              {solver.running ? `${fixed(solver.busy * 100, 0)} %, ${plural(solver.sessions, "session")}${solver.queue ? `, queue ${solver.queue}` : ""}` : solver.kind === "heavy" ? "not needed" : "stopped"}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </li>
+  );
+}
+
+export function Limits() {
+  const rows = refusedMost.value;
+  const many = (overview.value?.servers.length ?? 0) > 1;
+  return (
+    <section class="tile" aria-label="Limits">
+      <header>
+        <h2>Limits</h2>
+        <span class="sp" />
+        <span class="small mute">refused the most</span>
+      </header>
+      <ul class="cards" data-test="limits">
+        {rows.slice(0, LIMITS_SHOWN).map((row) => (
+          <li key={`${row.server} ${row.resource} ${row.owner}`}>
+            <div class="row">
+              <b class="small">
+                {row.resource.replace("_", " ")} of one {row.owner}
+              </b>
+              <span class="sp" />
+              <span class="data harm">{group(row.refusals)} refused</span>
+            </div>
+            <p class="small mute">
+              {row.held ? `${group(row.burst)} at once` : `${group(row.rate)} a second, ${group(row.burst)} at once`}
+              {row.setting && `, ${row.setting}`}
+              {many && `, on ${row.server}`}
+            </p>
+            <ul>
+              {row.keys
+                .filter((key) => key.refusals > 0)
+                .slice(0, 3)
+                .map((key) => (
+                  <li class="row" key={key.key}>
+                    <span class="data clip">{key.key}</span>
+                    <span class="sp" />
+                    <span class="data mute">{group(key.refusals)}</span>
+                  </li>
+                ))}
+            </ul>
+          </li>
+        ))}
+        {rows.length === 0 && <li class="small mute">No budget has refused anything.</li>}
+      </ul>
+    </section>
+  );
+}
+
+export function Bans() {
+  const [player, setPlayer] = useState("");
+  const [hours, setHours] = useState("1");
+  const banned = overview.value?.banned ?? [];
+  const length = Number(hours);
+  return (
+    <section class="tile" aria-label="Bans">
+      <header>
+        <h2>Bans</h2>
+      </header>
+      <form
+        class="in"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const forS = hours.trim() === "" ? null : length * 3600;
+          void order("/api/admin/ban", { player: player.trim(), for_s: forS }, `${player.trim()} is banned.`).then((done) => {
+            if (done) setPlayer("");
+          });
+        }}
+      >
+        <div class="row">
+          <div class="field" style={{ flex: 1 }}>
+            <input aria-label="Name or id of the player to ban" placeholder="Name or id" maxLength={48} value={player} onInput={(event) => setPlayer(event.currentTarget.value)} />
+          </div>
+          <div class="field hours">
+            <input aria-label="Hours; empty: for ever" inputMode="decimal" placeholder="ever" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+            <span class="small mute">h</span>
+          </div>
+          <button class="btn" disabled={!player.trim() || pending.value !== null || !(hours.trim() === "" || length > 0)}>
+            Ban
+          </button>
+        </div>
+      </form>
+      <ul class="cards" data-test="bans">
+        {banned.map((ban) => (
+          <li class="row" key={ban.player}>
+            <span class="clip">{ban.name || ban.player}</span>
+            <span class="sp" />
+            <span class="data mute">{new Date(ban.until).toISOString().slice(0, 16).replace("T", " ")}</span>
+            <button class="btn s" disabled={pending.value !== null} aria-label={`Lift the ban of ${ban.name || ban.player}`} onClick={() => void order("/api/admin/unban", { player: ban.player }, "The ban is lifted.")}>
+              Lift
+            </button>
+          </li>
+        ))}
+        {banned.length === 0 && <li class="small mute">Nobody is banned.</li>}
+      </ul>
+    </section>
+  );
+}
