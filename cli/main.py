@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "live": ("tussle.cli.live", "Follow readings as they come: sessions and other sources."),
     "spring": ("tussle.cli.spring", "Begin a run of the spring-damper and follow it."),
     "redis": ("tussle.cli.redis", "Look into the store, without redis-cli."),
+    "admin": ("tussle.cli.admin", "See and order as an operator: sessions, players, servers."),
+    "limits": ("tussle.cli.admin", "Show what budgets there are, and who was refused."),
     "operator": ("tussle.cli.operator", "Add, list and remove operators."),
     "seed": ("tussle.cli.processes", "Fill the catalogue (build_db.py)."),
     "migrate": ("tussle.cli.migrate", "Upgrade the stored data to this version."),

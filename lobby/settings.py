@@ -188,6 +188,9 @@ class Settings:
     bot_skill: str = setting("good", "skill of a bot", among=BOT_SKILLS)
     bot_think_s: float = setting(0.4, "time a bot waits before it acts, so that people can follow", low=0)
     server_url: str = setting("http://127.0.0.1:8420", "the server that bots and the commands talk to")
+    operator_token: str = setting(
+        "", "login token of an operator, for `tussle admin`; empty: it asks for name and secret"
+    )
     catalogue: str = setting("", "file or folder that build_db.py seeds from; empty: the one that ships")
     log_level: str = setting(
         "info", "least level that is logged", among=("debug", "info", "warning", "error")

@@ -259,6 +259,16 @@ class Client:
         """The steps of a run after the entry ``after``, beside the closed form. Raises NotFound."""
         return await self._get(f"/api/springs/{run}", SpringRun, {"after": after})
 
+    # -- operators -----------------------------------------------------------------------------
+
+    async def overview(self) -> dict[str, Any]:
+        """Sessions, servers, solvers, players, bans and limits of all servers. Raises Forbidden for other players."""
+        return await self._get("/api/admin/overview", dict[str, Any])
+
+    async def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One of the operators' calls of docs/protocol.md. Raises Forbidden for other players."""
+        return await self._post(path, dict[str, Any], body)
+
     async def healthy(self) -> bool:
         """Whether the server answers and accepts players."""
         try:

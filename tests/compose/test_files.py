@@ -21,9 +21,9 @@ TEXT = (COMPOSE / "docker-compose.yml").read_text()
 
 NOT_PASSED_ON = {
     "redis_url", "host", "port", "server_id", "data_dir", "store_port", "server_url", "bots", "log_format",
-    "store_fsync", "public_url", "internal_url", "trusted_proxies",
+    "store_fsync", "public_url", "internal_url", "trusted_proxies", "operator_token",
 }  # fmt: skip
-"""Settings that the compose file sets itself and does not pass on from .env."""
+"""Settings that the compose file sets itself and does not pass on from .env; ``operator_token`` is a person's."""
 
 
 @pytest.fixture(scope="module")
