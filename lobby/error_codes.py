@@ -152,6 +152,7 @@ _TABLE = (
     # faults of the server
     _client("server_error", ServerFault, "An error of the server; its log has the trace."),
     _client("store_unavailable", StoreError, "The store does not answer; try again."),
+    _client("store_full", StoreError, "The store is almost full: no new logins, lobbies or seats; try later."),
     _client("script_error", ScriptError, "A script of the store failed; an error of the server."),
     _client("solver_failed", SolverFailed, "The solver could not step the world."),
     _client("solver_lost", SolverFailed, "The solver process died; the session is restored."),

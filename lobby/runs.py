@@ -160,9 +160,17 @@ class Runs:
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
             [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, step],
         )
-        _, epoch, mode, size, scene, params, events_tick, *seats = reply
+        _, epoch, mode, size, digest, params, events_tick, *seats = reply
+        scene = await self._store.call("HGET", keys.scene(digest), "data") if digest else ""
         fence = Fence(
-            session, holder.id, holder.nonce, int(epoch), mode, int(size), scene, msgspec.json.decode(params)
+            session,
+            holder.id,
+            holder.nonce,
+            int(epoch),
+            mode,
+            int(size),
+            scene or "",
+            msgspec.json.decode(params),
         )
         places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
         return Resumed(fence, await self.members(session, places), int(events_tick))

@@ -26,11 +26,14 @@ from tussle.lobby.session_scripts import SessionScripts, Shape
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 
-__all__ = ["SeatReservation", "SeatRole", "Seating"]
+__all__ = ["SCENE_BYTES", "SeatReservation", "SeatRole", "Seating"]
 
 SeatRole = Literal["player", "observer"]
 
 FIND_TRIES = 256
+
+SCENE_BYTES = 65_536
+"""Largest scene of a lobby, in UTF-8."""
 
 PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
 """Largest size and nesting of a lobby's mode parameters. Every list of sessions contains the parameters."""
@@ -78,8 +81,12 @@ class _LobbyPlan:
     size: int
     holder: HolderAddress
     private: bool = False
-    scene: str = ""
+    scene: bytes = b""
     params: bytes = b"{}"
+
+    @property
+    def scene_digest(self) -> str:
+        return hashlib.sha256(self.scene).hexdigest() if self.scene else ""
 
 
 class Seating:
@@ -114,11 +121,12 @@ class Seating:
         """Open a lobby with the player as its host.
 
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
-        one that no other seat has. Raises Refused for a bad size or bad params, AuthError for an unknown player,
-        Conflict ``in_session``.
+        one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
+        AuthError for an unknown player, Conflict ``in_session``.
         """
         self._check_size(size)
-        plan = _LobbyPlan(mode, size, holder, private, scene, _encode_params(params or {}))
+        document, encoded = _encode_scene(scene), _encode_params(params or {})
+        plan = _LobbyPlan(mode, size, holder, private, document, encoded)
         applicant = _Applicant(player, body, bodies, ready)
         while True:
             try:
@@ -274,11 +282,15 @@ class Seating:
                 reply = await self._scripts.run(
                     "open",
                     session,
-                    self._player_keys(session, host.player, secret),
                     [
-                        host.player, plan.mode, plan.size, plan.scene, plan.params, int(plan.private),
+                        *self._player_keys(session, host.player, secret),
+                        *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
+                    ],
+                    [
+                        host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
                         host.body, host.wishes(session), int(host.ready), self._ticket_ms, int(if_none),
+                        plan.scene,
                     ],
                     shape=(plan.mode, plan.size),
                 )  # fmt: skip
@@ -369,6 +381,17 @@ class Seating:
     def _player_keys(self, session: str, player: str, secret: str) -> list[str]:
         keys = self._keys
         return [keys.player(player), keys.session_player(session, player), keys.ticket(secret_hash(secret))]
+
+
+def _encode_scene(scene: str) -> bytes:
+    """The scene in UTF-8. Raises Refused (bad_scene) if it is too large or has surrogates."""
+    try:
+        encoded = scene.encode() if len(scene) <= SCENE_BYTES else b""
+    except UnicodeEncodeError:
+        raise Refused("the scene is not valid Unicode", code="bad_scene", field="scene") from None
+    if len(scene) > SCENE_BYTES or len(encoded) > SCENE_BYTES:
+        raise Refused(f"a scene may have {SCENE_BYTES} bytes", code="bad_scene", field="scene")
+    return encoded
 
 
 def _encode_params(params: Mapping[str, Any]) -> bytes:

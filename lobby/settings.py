@@ -128,6 +128,12 @@ class Settings:
     guess_rate: float = setting(
         0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
     )
+    store_rate: float = setting(
+        262_144.0,
+        "bytes per second that the requests of one address may write into the store; 128 times that at once, a"
+        " sixteenth for one player, a thirty-second for one session",
+        low=1024,
+    )
     address_connections: int = setting(2000, "connections that one address has at once", low=1)
     input_cost_rate: float = setting(
         100.0, "solver time [ms] per second that the costly inputs of one seat may take on average", low=1

@@ -1,6 +1,7 @@
 """Reads sessions: one, a list, the newest events. This module must never write.
 
-A view is read in one transaction, so it is consistent. Its ``v`` is the newest event that it includes.
+A view is consistent: if its session's v changed while it was read, it is read again. Its ``v`` is the newest event that
+it includes. It is not read in a transaction, because a store that is out of memory refuses those.
 """
 
 from __future__ import annotations
@@ -161,14 +162,16 @@ class Views:
                 commands.append(("HGETALL", keys.seats(token)))
                 commands += _ask_observers(keys.observers(token))
                 commands += [("HGETALL", keys.session_player(token, p)) for p in seats_of[token].values()]
-            replies = iter(await self._store.batch(commands, atomic=True))
+                commands.append(("HGET", keys.session(token), "v"))
+            replies = iter(await self._store.batch(commands))
             again = []
             for token in left:
                 fields = dict(zip(_FIELDS, next(replies), strict=True))
                 seats = _pairs(next(replies))
                 observers = _observers(next(replies), next(replies))
                 members = {player: _pairs(next(replies)) for player in seats_of[token].values()}
-                if seats != seats_of[token]:  # a player joined or left between the two reads
+                v = next(replies)
+                if seats != seats_of[token] or v != fields["v"]:  # it changed while it was read
                     seats_of[token] = seats
                     again.append(token)
                 elif fields["status"] is not None:

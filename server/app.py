@@ -63,6 +63,7 @@ from tussle.server.sessions.run import SessionContext
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.packages import missing_packages
 from tussle.server.solver.pool import Pool
+from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Server", "serve"]
 
@@ -72,6 +73,7 @@ DEADLINE_POLL_S = 0.25
 """Lobby deadlines are met within this time plus one store call; the documented limit is one second."""
 
 CATALOGUE_POLL_S = 30.0
+MEMORY_POLL_S = 1.0
 
 
 class _Http(uvicorn.Server):
@@ -91,6 +93,7 @@ class Server:
         self.telemetry = Telemetry()
         self._proxies = Proxies(settings.trusted_proxies)
         self.ledger = Ledger(settings, self.telemetry.count_overspending)
+        self.store_memory = StoreMemory(store, self.telemetry, self._tell_store_full)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
@@ -196,8 +199,11 @@ class Server:
         return {kind: await self._read_catalogue(kind) for kind in ("bodies", "materials", "scenes")}
 
     def health(self) -> dict[str, Any]:
+        ok = self._ready and self.lease.held() and not self._stop.is_set()
         return {
-            "ok": self._ready and self.lease.held() and not self._stop.is_set(),
+            "ok": ok,
+            "accepts": ok and not self.store_memory.full,
+            "store": "full" if self.store_memory.full else "ok",
             "server": self.id,
             "build": self.build,
             "sessions": len(self.holder),
@@ -258,6 +264,7 @@ class Server:
                     group.create_task(self.reporter.follow_orders(), name="orders"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
+                    group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
                 ]
                 starting = group.create_task(self.pool.start(), name="solvers")
@@ -318,6 +325,12 @@ class Server:
         self._bodies = await self._read_catalogue("bodies")
 
     # events
+
+    def _tell_store_full(self, full: bool) -> None:
+        if full:
+            self.audiences.notify_all("store_full", "the store is almost full: no new lobbies for now")
+        else:
+            self.audiences.notify_all("store_ok", "")
 
     def _handle_event(self, token: str, event: Event) -> None:
         self.holder.events_seen(token, event)

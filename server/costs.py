@@ -23,6 +23,7 @@ from tussle.server.limits import TokenBucket
 
 __all__ = [
     "REQUEST_COSTS",
+    "STORE_COSTS",
     "Budget",
     "Ledger",
     "Owner",
@@ -50,6 +51,7 @@ class Owner(StrEnum):
     CONNECTION = "connection"
     SEAT = "seat"
     """A player in a session, whatever the number of its connections."""
+    SESSION = "session"
 
 
 class Resource(StrEnum):
@@ -64,6 +66,8 @@ class Resource(StrEnum):
     """New guests. The store keeps each one for LOGIN_TTL_S."""
     REGISTRATIONS = "registrations"
     """New names. The store keeps them for ever."""
+    STORE_BYTES = "store_bytes"
+    """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
     """Messages on a socket; a long one counts as several (``message_bucket``)."""
     FRAMES = "frames"
@@ -102,6 +106,19 @@ REQUEST_COSTS: Mapping[Operation, float] = {
 listed, costs 1."""
 
 
+STORE_COSTS: Mapping[Operation, float] = {
+    Operation.LOGIN: 800.0,
+    Operation.FIND: 3000.0,
+    Operation.OPEN: 3000.0,
+    Operation.JOIN: 1500.0,
+    Operation.WATCH: 300.0,
+    Operation.CHAT: 200.0,
+    Operation.CHOOSE: 200.0,
+    Operation.READY: 200.0,
+}
+"""What an operation writes into the store [B], without the scene, the parameters and the text that it brings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How much of a resource each owner may spend: ``rate`` per second on average, ``burst`` at once. If ``held``, the
@@ -118,6 +135,7 @@ class Budget:
 def budgets(settings: Settings) -> tuple[Budget, ...]:
     """All budgets of a server."""
     requests, logins, guesses = settings.request_rate, settings.login_rate, settings.guess_rate
+    stored = settings.store_rate
     address, player = Owner.ADDRESS, Owner.PLAYER
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
@@ -127,6 +145,9 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.GUESSES, address, logins / 10, 4 * logins, "LOGIN_RATE"),
         Budget(Resource.GUESTS, address, logins / 50, 40 * logins, "LOGIN_RATE"),
         Budget(Resource.REGISTRATIONS, address, logins / 500, 3 * logins, "LOGIN_RATE"),
+        Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
+        Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
+        Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),
         Budget(
             Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
         ),

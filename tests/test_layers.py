@@ -37,7 +37,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("modes",),
     ("simulation",),
     ("archive", "solver", "metrics", "limits", "security_headers"),
-    ("costs",),
+    ("costs", "store_memory"),
     ("fanout",),
     ("sessions", "live"),
     ("gateway",),

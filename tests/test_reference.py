@@ -26,6 +26,7 @@ PLACEHOLDERS = {
     "server": "S",
     "token_hash": "<sha256>",
     "ticket_hash": "<sha256>",
+    "digest": "<sha256>",
     "kind": "bodies",
     "mode": "<mode>",
     "size": "<size>",

@@ -30,6 +30,9 @@ log = get_logger("worker.cleanup")
 
 GROUP = "cleanup"
 TRIES = 16
+UNPLAYED_S = 10
+"""Life of the keys of a lobby that never ran [s], from its end: its members can still read why it ended."""
+
 RETRY_S = 0.5
 
 Hook = Callable[[str, str], Awaitable[None]]
@@ -62,6 +65,7 @@ class Cleanup:
         self._store = store
         self._keys = store.keys
         self._expiry_ms = settings.expiry_s * 1000
+        self._unplayed_ms = min(settings.expiry_s, UNPLAYED_S) * 1000
         self._idle_s = settings.claim_idle_s
         self._hook = hook
         self._woken = asyncio.Event()
@@ -170,15 +174,25 @@ class Cleanup:
     async def _expire(self, session: str) -> bool:
         keys = self._keys
         for _ in range(TRIES):
-            mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
+            mode, size, started_at, scene = await self._store.call(
+                "HMGET", keys.session(session), "mode", "size", "started_at", "scene"
+            )
             if mode is None:
                 return False
+            if scene:
+                await self._store.run("release_scene", [keys.scene(scene), keys.session(session)], [session])
             players = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
             try:
                 reply = await self._store.run(
                     "expire",
                     [*keys.for_scripts(session, mode, int(size)), *keys.of_session(session, players)],
-                    [session, keys.wake(session), keys.lifecycle, self._expiry_ms, *players],
+                    [
+                        session,
+                        keys.wake(session),
+                        keys.lifecycle,
+                        self._expiry_ms if started_at else self._unplayed_ms,
+                        *players,
+                    ],
                 )
             except NotFound:
                 return False

@@ -7,6 +7,7 @@
     session is on an index, its keys are gone        -> taken off, with the event "expired"
     session has keys, is on no index                 -> indexed, or expired
     player on a leaderboard is gone                  -> taken off
+    scene has a session that is over or gone         -> taken off; deleted with the last one
     lifecycle entry is acknowledged by every group   -> deleted
     consumer of the cleanup group is dead            -> deleted
 
@@ -247,6 +248,8 @@ class Sweep:
                     sessions[rest.partition(":")[0]].add(key)
                 elif kind == "leaderboard":
                     repaired["unranked"] += await self._unrank(key)
+                elif kind == "scene":
+                    repaired["scenes"] += await self._release_scene(key)
             if self._cursor == "0":
                 break
         for token, found in sessions.items():
@@ -263,6 +266,19 @@ class Sweep:
             [token, self._settings.expiry_s * 1000],
         )
         return str(reply[1])
+
+    async def _release_scene(self, scene: str) -> int:
+        """Take sessions that are over or gone off a scene. Returns 1 if that deleted the scene."""
+        tokens = [field for field in await self._store.call("HKEYS", scene) if is_session_token(field)]
+        statuses = await self._store.batch(
+            [("HGET", self._keys.session(token), "status") for token in tokens]
+        )
+        for token, status in zip(tokens, statuses, strict=True):
+            if status is None or status in ENDED:
+                reply = await self._store.run("release_scene", [scene, self._keys.session(token)], [token])
+                if reply[1] == "1":
+                    return 1
+        return 0
 
     async def _unrank(self, leaderboard: str) -> int:
         """Take players that no longer exist off a leaderboard. Returns how many."""

@@ -93,6 +93,10 @@ class Keys:
         """zset: "lobby:T" or "seat:T:P" -> due [ms]; the timers of lobbies and of seats in them"""
         return self._key("deadlines")
 
+    def scene(self, digest: str) -> str:
+        """hash: data, and a field for each session that uses it; digest: SHA-256 of the scene"""
+        return self._key(f"scene:{digest}")
+
     # one session
     def session(self, token: str) -> str:
         return self._key(f"session:{token}")

@@ -148,8 +148,8 @@ class Store:
     ) -> Self:
         """Connect, and check the version and, unless ``check_schema`` is False (for a migration), the schema.
 
-        Raises StoreError with code ``store_unavailable``, ``store_too_old`` or ``schema_mismatch``; no connection is
-        left open then.
+        Raises StoreError with code ``store_unavailable``, ``store_full``, ``store_too_old`` or ``schema_mismatch``;
+        no connection is left open then.
         """
         store = cls(url, realm, timeout_s=timeout_s, connections=connections)
         try:
@@ -378,10 +378,18 @@ NOT_NOW = re.compile(
 """Errors of a temporary state of the store, also inside of a script. The call may be repeated."""
 
 
+OUT_OF_MEMORY = re.compile(r"\bOOM\b|[Oo]ut of memory")
+FULL_RETRY_S = 5.0
+
+
 def _checked(reply: Reply) -> Reply:
     """Return a reply that is not an error. Raises ScriptError for a fault of a script, else StoreError."""
     if isinstance(reply, RedisError):
         text = str(reply)
+        if isinstance(reply, OutOfMemoryError) or OUT_OF_MEMORY.search(text):
+            raise StoreError(
+                "the store is out of memory", code="store_full", retry_after=FULL_RETRY_S
+            ) from reply
         lasting = not isinstance(reply, (ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError))
         if lasting and SCRIPT_FAULT.search(text) and not NOT_NOW.search(text):
             raise ScriptError(f"a script failed: {text}") from reply

@@ -30,6 +30,7 @@ __all__ = [
     "Leave",
     "Notice",
     "NoticeData",
+    "NoticeState",
     "ObserversData",
     "ObserversMessage",
     "Ping",
@@ -284,10 +285,14 @@ class Pong(_Command, frozen=True, tag="pong"):
     d: PongData
 
 
-class NoticeData(_Part, frozen=True):
-    """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time."""
+NoticeState = Literal["paused", "resumed", "store_full", "store_ok"]
 
-    state: Literal["paused", "resumed"]
+
+class NoticeData(_Part, frozen=True):
+    """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time.
+    ``store_full``: the server takes no new lobbies until ``store_ok``; this session goes on."""
+
+    state: NoticeState
     reason: str
     turn_ends_at: int = 0
 

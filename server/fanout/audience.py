@@ -22,6 +22,7 @@ from tussle.lobby.wire.messages import (
     Event,
     Notice,
     NoticeData,
+    NoticeState,
     PaceData,
     PaceMessage,
     SessionMessage,
@@ -210,11 +211,15 @@ class Audience:
 
     def notify(self, state: Literal["paused", "resumed"], reason: str, turn_ends_at: int = 0) -> None:
         """Send every viewer and every relay a notice that the session was paused or resumed."""
+        self.notify_viewers(state, reason, turn_ends_at)
+        for sink in list(self.sinks):
+            sink.send_notice(state, reason, turn_ends_at)
+
+    def notify_viewers(self, state: NoticeState, reason: str, turn_ends_at: int = 0) -> None:
+        """Send a notice to the viewers on this server."""
         framed = text_frame(encode(Notice(NoticeData(state, reason, turn_ends_at))))
         for viewer in list(self.viewers):
             viewer.write(framed)
-        for sink in list(self.sinks):
-            sink.send_notice(state, reason, turn_ends_at)
 
     def show_pace(self, dilation: float) -> None:
         """Send every viewer and every relay how slow the session is; 1 is real time."""

@@ -16,7 +16,7 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.views import Views
-from tussle.lobby.wire.messages import Event
+from tussle.lobby.wire.messages import Event, NoticeState
 from tussle.server.fanout.audience import Audience, Viewer
 from tussle.server.metrics.telemetry import Telemetry
 
@@ -107,6 +107,11 @@ class Audiences:
         for session, (audience, _) in list(self._audiences.items()):
             if token in ("", session):
                 audience.announce(text)
+
+    def notify_all(self, state: NoticeState, reason: str) -> None:
+        """Send a notice to the viewers of every session on this server. Other servers notify their own."""
+        for audience, _ in self._audiences.values():
+            audience.notify_viewers(state, reason)
 
     def close(self) -> None:
         for _, reading in self._audiences.values():

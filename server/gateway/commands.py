@@ -33,7 +33,7 @@ from tussle.lobby.wire.messages import (
     Ready,
     Resync,
 )
-from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.costs import STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import Relays
@@ -156,6 +156,10 @@ class Commands:
 
     async def _execute(self, sender: Sender, message: Chat | Ready | Choose | Leave) -> None:
         session, player = sender.who.session, sender.who.player
+        stored = STORE_COSTS.get(OPERATIONS[type(message)], 0.0)
+        if isinstance(message, Chat):
+            stored += len(message.d.text.encode())
+        self._ledger.charge(Resource.STORE_BYTES, Owner.SESSION, session, time.monotonic(), stored)
         match message:
             case Chat():
                 check_text(message.d.text, field="text")

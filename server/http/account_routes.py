@@ -65,6 +65,8 @@ class AccountRoutes:
         its canonical form, so that another spelling of it has no budget of its own."""
         address, charge = address_owner(request), self._requests.charge
         charge(Resource.LOGINS, Owner.ADDRESS, address)
+        self._backend.store_memory.admit()
+        self._requests.charge_store(Operation.LOGIN, request, None)
         body = await self._requests.decode(request, LoginRequest)
         if body.secret is not None and body.name is not None:
             charge(Resource.GUESSES, Owner.NAME, canonical_name(body.name))

@@ -44,7 +44,7 @@ def create_app(backend: Backend) -> Starlette:
         *LobbyRoutes(backend, requests).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
-        *SpringRoutes(backend.springs, requests).endpoints(),
+        *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),
     ]
     description = document(endpoints, version=backend.build)
 

@@ -16,6 +16,7 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Backend"]
 
@@ -33,6 +34,7 @@ class Backend(Protocol):
     standings: Standings
     telemetry: Telemetry
     ledger: Ledger
+    store_memory: StoreMemory
     build: str
 
     def address(self) -> HolderAddress:
@@ -48,7 +50,8 @@ class Backend(Protocol):
         """Bodies, materials and scenes, read from the store."""
 
     def health(self) -> dict[str, Any]:
-        """The content of /healthz; ``ok`` is false while the server starts, drains or has lost its lease."""
+        """The content of /healthz. ``ok`` is false while the server starts, drains or has lost its lease.
+        ``accepts``: it also takes new work, which a full store (``store``: full) does not allow."""
 
     def stop(self) -> None:
         """Hand the sessions over and stop, as SIGTERM does."""

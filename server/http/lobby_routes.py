@@ -15,7 +15,7 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Refused
 from tussle.lobby.roles import Operation
-from tussle.lobby.seating import SeatReservation
+from tussle.lobby.seating import SCENE_BYTES, SeatReservation
 from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.backend import Backend
@@ -49,7 +49,7 @@ class OpenRequest(StrictRequest, frozen=True):
     body: Key = ""
     ready: bool = False
     private: bool = False
-    scene: Annotated[str, msgspec.Meta(max_length=1_048_576)] = ""
+    scene: Annotated[str, msgspec.Meta(max_length=SCENE_BYTES)] = ""
     params: Annotated[dict[Key, Any], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
 
@@ -100,6 +100,7 @@ class LobbyRoutes:
 
     async def find(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, FindRequest)
+        self._admit(Operation.FIND, request, player)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
         reservation = await self._backend.seating.find(
@@ -115,6 +116,8 @@ class LobbyRoutes:
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, OpenRequest)
+        extra = len(body.scene.encode("utf-8", "replace")) + len(msgspec.json.encode(body.params))
+        self._admit(Operation.OPEN, request, player, extra=extra)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
         reservation = await self._backend.seating.open(
@@ -133,6 +136,8 @@ class LobbyRoutes:
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, JoinRequest)
+        if body.session != player.session:  # a member comes back: the session goes on
+            self._admit(Operation.JOIN, request, player, session=check_token(body.session))
         self._check_body(body.body)
         reservation = await self._backend.seating.join(
             player.player,
@@ -145,6 +150,7 @@ class LobbyRoutes:
 
     async def observe(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, SessionRequest)
+        self._requests.charge_store(Operation.WATCH, request, player)
         reservation = await self._backend.seating.observe(player.player, check_token(body.session))
         return self._reservation_response(request, reservation)
 
@@ -152,6 +158,13 @@ class LobbyRoutes:
         body = await self._requests.decode(request, SessionRequest)
         await self._backend.seating.leave(player.player, check_token(body.session))
         return json_response({})
+
+    def _admit(
+        self, operation: Operation, request: Request, player: PlayerInfo, *, extra: int = 0, session: str = ""
+    ) -> None:
+        """Check that the store has room for new work, and charge it. Raises StoreError ``store_full``, RateLimited."""
+        self._backend.store_memory.admit()
+        self._requests.charge_store(operation, request, player, extra=extra, session=session)
 
     def _check_size(self, mode: str, size: int) -> None:
         low, high = get_mode(mode).seats

@@ -14,7 +14,7 @@ from tussle.lobby.errors import AuthError, NotFound, ProtocolError, Refused
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.roles import Operation
 from tussle.lobby.settings import Settings
-from tussle.server.costs import REQUEST_COSTS, Ledger, Owner, Resource
+from tussle.server.costs import REQUEST_COSTS, STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.limits import owner_of_address
 
 __all__ = ["Requests", "StrictRequest", "address_owner", "bearer_of", "check_token", "query_text"]
@@ -83,6 +83,24 @@ class Requests:
             self.charge(Resource.REQUESTS, Owner.ADDRESS, address_owner(request), price - 1.0)
         if player is not None:
             self.charge(Resource.REQUESTS, Owner.PLAYER, player.player, price)
+
+    def charge_store(
+        self,
+        operation: Operation,
+        request: Request,
+        player: PlayerInfo | None,
+        *,
+        extra: int = 0,
+        session: str = "",
+    ) -> None:
+        """Charge what an operation and ``extra`` bytes write into the store to the address, the player and the session.
+        Raises RateLimited."""
+        amount = STORE_COSTS[operation] + extra
+        if session:
+            self.charge(Resource.STORE_BYTES, Owner.SESSION, session, amount)
+        if player is not None:
+            self.charge(Resource.STORE_BYTES, Owner.PLAYER, player.player, amount)
+        self.charge(Resource.STORE_BYTES, Owner.ADDRESS, address_owner(request), amount)
 
     def charge(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
         """Charge ``amount`` to a budget now. Raises RateLimited."""

@@ -16,6 +16,7 @@ from tussle.server.costs import Owner, Resource
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
 from tussle.server.http.responses import json_response
+from tussle.server.store_memory import StoreMemory
 
 __all__ = ["SpringRequest", "SpringRoutes"]
 
@@ -31,8 +32,9 @@ class SpringRequest(StrictRequest, frozen=True):
 class SpringRoutes:
     """The calls about runs of the stream solvers."""
 
-    def __init__(self, runs: SpringRuns, requests: Requests) -> None:
+    def __init__(self, runs: SpringRuns, requests: Requests, store_memory: StoreMemory) -> None:
         self._runs = runs
+        self._store_memory = store_memory
         self._requests = requests
 
     def endpoints(self) -> list[Endpoint]:
@@ -50,6 +52,7 @@ class SpringRoutes:
 
     async def start_run(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, SpringRequest)
+        self._store_memory.admit()
         self._charge(Resource.SPRING_STARTS, request, player)
         return json_response({"run": await self._runs.begin(body.name, body.x, body.v)})
 

@@ -81,6 +81,8 @@ class Readings:
         self.published = 0
         self.dropped = 0
         self.loads = SessionLoads()
+        self.most_kept: int | None = None
+        """A limit of the batches that a stream keeps, while the store is almost full."""
         self._windows: dict[str, _Window] = {}
         self._since: dict[str, float] = {}
 
@@ -135,6 +137,7 @@ class Readings:
     async def _publish(self, store: Store, window: _Window, now: float, kept: int, info: SensorInfo) -> None:
         fence, keys = window.fence, store.keys
         stream = keys.telemetry(fence.session)
+        kept = kept if self.most_kept is None else min(kept, self.most_kept)
         about = msgspec.structs.replace(info, source=fence.session, since=now_utc())
         try:
             await store.run(

@@ -34,6 +34,13 @@ class Telemetry:
             ["resource", "owner"],
             registry=r,
         )
+        self.store_used = Gauge("tussle_store_used_bytes", "Memory that the store uses [B]", registry=r)
+        self.store_limit = Gauge(
+            "tussle_store_limit_bytes", "Limit of the store's memory [B]; 0: none", registry=r
+        )
+        self.store_full = Gauge(
+            "tussle_store_full", "1 while new work is refused because the store is almost full", registry=r
+        )
         self.closes = Counter("tussle_closes", "Connections closed by the server", ["code"], registry=r)
         self.frames_sent = QuickCounter("tussle_frames_sent", "Frames sent, summed over viewers", registry=r)
         self.frames_skipped = QuickCounter(

@@ -1,4 +1,5 @@
 --@include lifecycle
+--@include full
 -- Adds the experience and writes the new ratings of the players of an ended session, once.
 --
 -- KEYS 1 session, 2 leaderboard of its mode, 3.. player of each
@@ -10,6 +11,7 @@ local about = redis.call('HMGET', session_key, 'status', 'awarded')
 if about[1] ~= STATUS.ENDED or about[2] then
     return {'OK', '0'}
 end
+write_even_if_full(session_key)
 local mode = ARGV[1]
 local mu_field, sigma_field = 'mu.' .. mode, 'sigma.' .. mode
 for i = 3, #KEYS do

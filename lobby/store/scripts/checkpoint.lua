@@ -1,4 +1,5 @@
 --@include fence
+--@include full
 -- Stores the exact state of a tick. A checkpoint that is older than the stored one changes nothing.
 --
 -- KEYS 1 session, 2 checkpoint
@@ -14,6 +15,7 @@ local stored = redis.call('HMGET', checkpoint_key, 'tick', 'epoch')
 if stored[1] and stored[2] == ARGV[3] and tonumber(stored[1]) > tonumber(ARGV[4]) then
     return {'OK', '0'}
 end
+write_even_if_full(session_key)
 redis.call('HSET', checkpoint_key, 'tick', ARGV[4], 'data', ARGV[5], 'journal', ARGV[6], 'epoch', ARGV[3],
     'at', whole(now_ms()))
 for i = 7, #ARGV - 1, 2 do

@@ -1,5 +1,6 @@
 --@include turn_clock
 --@include lifecycle
+--@include full
 -- Assigns a session whose holder is dead to a new holder. The turn clock stops as of the last renewal of the old
 -- holder's lease, and continues when the world is restored.
 --
@@ -16,6 +17,7 @@ if not HELD[about[1]]
     or about[2] ~= ARGV[1] or about[3] ~= ARGV[2] or redis.call('HGET', old_lease, 'nonce') == ARGV[2] then
     return {'OK', '0'}
 end
+write_even_if_full(session_key)
 -- A holder that died before it restored the session never ran its clock: the earlier claim has stopped it.
 local last = about[4]
 if not last then

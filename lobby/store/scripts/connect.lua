@@ -1,5 +1,6 @@
 --@include seating
 --@include lifecycle
+--@include full
 -- Connects a player to its seat, or an observer, with a ticket (valid once) or a resume token (replaced at each use).
 -- Starts the session if it waited for this member only. After the end of the session only the ticket is used up.
 --
@@ -53,6 +54,7 @@ else
         last_id = member[10]
     end
     if not ENDED[status] then
+        write_even_if_full(session_key)
         if member[5] == '1' and member[6] ~= ARGV[6] then
             replaced = member[6] or ''
         end

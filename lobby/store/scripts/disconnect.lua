@@ -1,5 +1,6 @@
 --@include seating
 --@include lifecycle
+--@include full
 -- Records that a connection is closed, unless the seat has a newer one. In a waiting lobby the seat is kept for the
 -- grace time.
 --
@@ -14,6 +15,7 @@ if not status or ENDED[status]
     or member[2] ~= ARGV[5] or member[3] ~= '1' or member[4] == '1' then
     return {'OK', '0'}
 end
+write_even_if_full(session_key)
 redis.call('HSET', member_key, 'connected', '0')
 if WAITING[status] then
     await_member(member_key, player)

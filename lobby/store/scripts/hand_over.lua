@@ -1,5 +1,6 @@
 --@include fence
 --@include turn_clock
+--@include full
 -- The holder hands a running session over to another server. From then on, writes with the old fence are refused.
 --
 -- KEYS 1 session, 2 lease of the new holder, 3 lifecycle (its channel has the same name)
@@ -13,6 +14,7 @@ end
 if redis.call('HGET', lease_key, 'nonce') ~= ARGV[5] then
     return {'OK', '0'}
 end
+write_even_if_full(session_key)
 local at = now_ms()
 stop_turn(session_key, at)
 redis.call('HINCRBY', session_key, 'epoch', '1')

@@ -1,4 +1,5 @@
 --@include fence
+--@include full
 -- Writes the inputs of one tick before they are applied. Writing the same inputs again succeeds. If the journal has
 -- other inputs under the same ids, the call is refused and nothing is written.
 --
@@ -10,6 +11,7 @@ local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end
+write_even_if_full(session_key)
 local tick, first = ARGV[4], tonumber(ARGV[5])
 local function entry_id(i)
     return tick .. '-' .. whole(first + i)

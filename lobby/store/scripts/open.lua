@@ -1,10 +1,11 @@
 --@include seating
 -- Opens a lobby and seats its host. For `find`: only if no other lobby of its mode and size is open.
 --
--- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket
--- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 scene, 8 params (JSON), 9 private 0|1, 10 holder, 11 its nonce,
---      12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON list), 16 ready 0|1,
---      17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 scene (only with one)
+-- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
+--      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
+--      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
+--      19 the scene or ''
 -- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
 local player = ARGV[4]
@@ -27,6 +28,10 @@ if ARGV[18] == '1' then
 end
 
 local at = now_ms()
+if ARGV[7] ~= '' then
+    local scene_key = KEYS[16]
+    redis.call('HSET', scene_key, 'data', ARGV[19], token, '1')
+end
 redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
     'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',

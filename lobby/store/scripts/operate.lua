@@ -1,5 +1,6 @@
 --@include session
 --@include turn_clock
+--@include full
 -- An operator's command on a running session: pause, resume, or end. `end` is also accepted while the session starts.
 -- The holder reads the command from the events, or from the session's fields after it has restored the world. The turn
 -- clock continues when the holder does.
@@ -14,6 +15,7 @@ end
 if not LIVE[status] and not (status == STATUS.STARTING and ARGV[4] == 'end') then
     return refuse('not_running', 'the session is ' .. status)
 end
+write_even_if_full(session_key)
 local at = now_ms()
 if ARGV[4] == 'pause' then
     local paused = status_after(status, EVENT.PAUSED)

@@ -1,4 +1,5 @@
 --@include publishing
+--@include full
 --@include turn_clock
 -- Publishes a tick, once: appends its events, and writes the fields of the session and its players and the end of the
 -- turn.
@@ -20,6 +21,7 @@ if tonumber(ARGV[5]) <= tonumber(about[1]) then
     end
     return {'OK', about[2], about[3], about[4] or '0', '1'}
 end
+write_even_if_full(session_key)
 local ends_at = nil
 if ARGV[6] ~= '' then
     ends_at = begin_turn(session_key, now_ms(), ARGV[6])

@@ -1,6 +1,7 @@
 --@include session
 --@include fence
 --@include turn_clock
+--@include full
 -- The holder has restored the world of a claimed session: continues the turn clock and appends the event `recovered`,
 -- once per claim.
 --
@@ -20,6 +21,7 @@ local about = redis.call('HMGET', session_key, 'turn_ends_at', 'unheld_at', 'rec
 if about[3] == ARGV[6] then
     return {'OK', about[4], about[1] or '0', about[5]}
 end
+write_even_if_full(session_key)
 local at = now_ms()
 local ends_at = start_turn(session_key, at)
 if ARGV[8] == '0' then

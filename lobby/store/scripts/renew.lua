@@ -8,7 +8,7 @@ local lease_key, servers_key = KEYS[1], KEYS[2]
 if redis.call('HGET', lease_key, 'nonce') ~= ARGV[2] then
     return {'OK', '0'}
 end
+redis.call('PEXPIRE', lease_key, ARGV[3]) -- first: it needs no memory, so a full store allows the writes after it
 redis.call('HSET', lease_key, 'sessions', ARGV[4])
-redis.call('PEXPIRE', lease_key, ARGV[3])
 redis.call('ZADD', servers_key, whole(now_ms()), ARGV[1] .. ':' .. ARGV[2])
 return {'OK', '1'}

@@ -1,5 +1,6 @@
 --@include session
 --@include fence
+--@include full
 -- The holder has built the world: the status changes from starting to running. A repeated call by the same claim
 -- changes nothing.
 --
@@ -17,6 +18,7 @@ end
 if about[1] ~= STATUS.STARTING then
     return refuse('fenced', 'the session is ' .. about[1])
 end
+write_even_if_full(session_key)
 local at = now_ms()
 redis.call('HSET', session_key, 'status', status_after(about[1], EVENT.RUNNING),
     'started_at', whole(at), 'tick', ARGV[7], 'spec', ARGV[8])

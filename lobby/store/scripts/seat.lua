@@ -1,4 +1,5 @@
 --@include seating
+--@include full
 -- Seats a player in one lobby, or renews the ticket of a member. A lobby that cannot be joined is removed from
 -- the index of open lobbies.
 --
@@ -43,6 +44,7 @@ if redis.call('SISMEMBER', players_key, player) == 1 then
     if member[2] == '1' then
         return refuse('left', 'you have left this session')
     end
+    write_even_if_full(session_key) -- a member of a running session may come back
     if member[3] ~= '1' and WAITING[status] then
         redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[8])), seat_timer(player))
     end

@@ -1,5 +1,6 @@
 --@include fence
 --@include turn_clock
+--@include full
 -- The holder continues a session: starts the turn clock again, unless the session is paused.
 --
 -- KEYS 1 session
@@ -10,6 +11,7 @@ local refusal = check_fence(session_key, ARGV[1], ARGV[2], ARGV[3], LIVE)
 if refusal then
     return refusal
 end
+write_even_if_full(session_key)
 if ARGV[4] ~= '' then
     redis.call('HSET', session_key, 'turn_left_ms', ARGV[4])
 end

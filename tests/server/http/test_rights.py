@@ -21,6 +21,8 @@ from tussle.server.http.api import create_app
 from tussle.server.http.backend import Backend
 from tussle.server.http.rights import OperationRoute
 from tussle.server.live.hub import OPERATIONS as LIVE_OPERATIONS
+from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.store_memory import StoreMemory
 
 
 class Accounts:
@@ -36,6 +38,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         settings=Settings(),
         accounts=Accounts(),
         ledger=Ledger(Settings(), lambda *_: None),
+        store_memory=StoreMemory(cast(Any, None), Telemetry(), lambda _: None),
         seating=None,
         views=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),

@@ -163,6 +163,7 @@ function explain(error: unknown): void {
       in_a_session: ["You sit in another session.", "Leave it first."],
       in_session: ["You sit in another session.", "Leave it first."],
       rate_limited: ["Too many requests.", "Wait a second and try again."],
+      store_full: ["The server is full.", "Games that run go on. Try again in a moment."],
       store_unavailable: ["The store does not answer.", "Try again in a moment."],
       offline: ["The server does not answer.", "Is the network there?"],
     };
