@@ -149,7 +149,8 @@ class Seating:
         bodies: Sequence[str] = (),
         ready: bool = True,
     ) -> SeatReservation:
-        """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none.
+        """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none. A lobby
+        with a connected member goes before older ones in which all seats are reservations.
 
         Exact under any concurrency. A player who already waits in such a lobby gets a new ticket for it. Raises as
         ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES tries.

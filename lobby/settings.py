@@ -128,6 +128,12 @@ class Settings:
     guess_rate: float = setting(
         0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
     )
+    reservation_rate: float = setting(
+        0.2,
+        "seats per second that one address may reserve for players who do not connect; 320 times that at once, 30"
+        " times for one player",
+        low=0.01,
+    )
     store_rate: float = setting(
         262_144.0,
         "bytes per second that the requests of one address may write into the store; 128 times that at once, a"

@@ -52,6 +52,7 @@ from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
 from tussle.server.http.reporter import Reporter
+from tussle.server.http.reservations import Reservations
 from tussle.server.limits import Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
@@ -74,6 +75,7 @@ DEADLINE_POLL_S = 0.25
 
 CATALOGUE_POLL_S = 30.0
 MEMORY_POLL_S = 1.0
+SETTLE_S = 1.0
 
 
 class _Http(uvicorn.Server):
@@ -94,6 +96,7 @@ class Server:
         self._proxies = Proxies(settings.trusted_proxies)
         self.ledger = Ledger(settings, self.telemetry.count_overspending)
         self.store_memory = StoreMemory(store, self.telemetry, self._tell_store_full)
+        self.reservations = Reservations(store, self.ledger, settings.ticket_ttl_s)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
@@ -265,6 +268,7 @@ class Server:
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
+                    group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
                 ]
                 starting = group.create_task(self.pool.start(), name="solvers")

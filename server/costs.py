@@ -66,6 +66,8 @@ class Resource(StrEnum):
     """New guests. The store keeps each one for LOGIN_TTL_S."""
     REGISTRATIONS = "registrations"
     """New names. The store keeps them for ever."""
+    RESERVATIONS = "reservations"
+    """Seats reserved by players who have not connected. A charge is given back when the player connects."""
     STORE_BYTES = "store_bytes"
     """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
@@ -135,7 +137,7 @@ class Budget:
 def budgets(settings: Settings) -> tuple[Budget, ...]:
     """All budgets of a server."""
     requests, logins, guesses = settings.request_rate, settings.login_rate, settings.guess_rate
-    stored = settings.store_rate
+    stored, reserved = settings.store_rate, settings.reservation_rate
     address, player = Owner.ADDRESS, Owner.PLAYER
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
@@ -145,6 +147,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.GUESSES, address, logins / 10, 4 * logins, "LOGIN_RATE"),
         Budget(Resource.GUESTS, address, logins / 50, 40 * logins, "LOGIN_RATE"),
         Budget(Resource.REGISTRATIONS, address, logins / 500, 3 * logins, "LOGIN_RATE"),
+        Budget(Resource.RESERVATIONS, address, reserved, 320 * reserved, "RESERVATION_RATE"),
+        Budget(Resource.RESERVATIONS, player, reserved, 30 * reserved, "RESERVATION_RATE"),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),
@@ -238,6 +242,12 @@ class Ledger:
         else:
             account.buckets.move_to_end(key)
         return bucket
+
+    def give_back(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
+        """Give back what was charged for something that turned out to be harmless."""
+        bucket = self._accounts[resource, owner].buckets.get(key)
+        if bucket is not None:
+            bucket.level = min(bucket.burst, bucket.level + amount)
 
     def hold(self, resource: Resource, owner: Owner, key: str) -> bool:
         """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once."""

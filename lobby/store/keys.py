@@ -70,7 +70,7 @@ class Keys:
 
     # indexes
     def open_lobbies(self, mode: str, size: int) -> str:
-        """zset: session token -> opened_at [ms]"""
+        """zset: session token -> opened_at [ms], plus 2^42 if none of its members is connected"""
         return self._key(f"lobbies:open:{mode}:{size}")
 
     @property

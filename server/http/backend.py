@@ -15,6 +15,7 @@ from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
+from tussle.server.http.reservations import Reservations
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.store_memory import StoreMemory
 
@@ -35,6 +36,7 @@ class Backend(Protocol):
     telemetry: Telemetry
     ledger: Ledger
     store_memory: StoreMemory
+    reservations: Reservations
     build: str
 
     def address(self) -> HolderAddress:

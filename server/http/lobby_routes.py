@@ -5,6 +5,8 @@ A reservation is a ticket; the client takes the seat over the WebSocket. This mo
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -20,7 +22,7 @@ from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, check_token
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
 from tussle.server.modes.registry import get_mode
 
@@ -103,15 +105,17 @@ class LobbyRoutes:
         self._admit(Operation.FIND, request, player)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
-        reservation = await self._backend.seating.find(
-            player.player,
-            body.mode,
-            body.size,
-            body=body.body,
-            bodies=sorted(self._backend.bodies()),
-            ready=body.ready,
-            holder=self._backend.address(),
-        )
+        async with self._reserving(request, player) as reserved:
+            reservation = await self._backend.seating.find(
+                player.player,
+                body.mode,
+                body.size,
+                body=body.body,
+                bodies=sorted(self._backend.bodies()),
+                ready=body.ready,
+                holder=self._backend.address(),
+            )
+            reserved(reservation)
         return self._reservation_response(request, reservation)
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
@@ -120,18 +124,20 @@ class LobbyRoutes:
         self._admit(Operation.OPEN, request, player, extra=extra)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
-        reservation = await self._backend.seating.open(
-            player.player,
-            body.mode,
-            body.size,
-            body=body.body,
-            bodies=sorted(self._backend.bodies()),
-            ready=body.ready,
-            private=body.private,
-            holder=self._backend.address(),
-            scene=body.scene,
-            params=body.params,
-        )
+        async with self._reserving(request, player) as reserved:
+            reservation = await self._backend.seating.open(
+                player.player,
+                body.mode,
+                body.size,
+                body=body.body,
+                bodies=sorted(self._backend.bodies()),
+                ready=body.ready,
+                private=body.private,
+                holder=self._backend.address(),
+                scene=body.scene,
+                params=body.params,
+            )
+            reserved(reservation)
         return self._reservation_response(request, reservation)
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
@@ -139,13 +145,15 @@ class LobbyRoutes:
         if body.session != player.session:  # a member comes back: the session goes on
             self._admit(Operation.JOIN, request, player, session=check_token(body.session))
         self._check_body(body.body)
-        reservation = await self._backend.seating.join(
-            player.player,
-            check_token(body.session),
-            body=body.body,
-            bodies=sorted(self._backend.bodies()),
-            ready=body.ready,
-        )
+        async with self._reserving(request, player) as reserved:
+            reservation = await self._backend.seating.join(
+                player.player,
+                check_token(body.session),
+                body=body.body,
+                bodies=sorted(self._backend.bodies()),
+                ready=body.ready,
+            )
+            reserved(reservation)
         return self._reservation_response(request, reservation)
 
     async def observe(self, request: Request, player: PlayerInfo) -> Response:
@@ -165,6 +173,19 @@ class LobbyRoutes:
         """Check that the store has room for new work, and charge it. Raises StoreError ``store_full``, RateLimited."""
         self._backend.store_memory.admit()
         self._requests.charge_store(operation, request, player, extra=extra, session=session)
+
+    @contextlib.asynccontextmanager
+    async def _reserving(
+        self, request: Request, player: PlayerInfo
+    ) -> AsyncIterator[Callable[[SeatReservation], None]]:
+        """Charge a reservation, which is given back if the block raises. Call the result with the seat."""
+        reservations, address = self._backend.reservations, address_owner(request)
+        await reservations.charge(address, player.player)
+        try:
+            yield lambda seat: reservations.record(seat.session, player.player, address)
+        except BaseException:
+            reservations.cancel(address, player.player)
+            raise
 
     def _check_size(self, mode: str, size: int) -> None:
         low, high = get_mode(mode).seats

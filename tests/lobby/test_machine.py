@@ -180,13 +180,13 @@ class LobbyMachine(RuleBasedStateMachine):
                     self.do(finding)
             return
         open_ones = [
-            (lobby.opened_at, token)
+            (not any(member.connected for member in lobby.seats.values()), lobby.opened_at, token)
             for token, lobby in self.lobbies.items()
             if lobby.status is S.OPEN and lobby.size == size and not lobby.private
         ]
         seat = self.do(finding)
         if open_ones:
-            assert seat.session == min(open_ones)[1], "not the oldest open lobby"
+            assert seat.session == min(open_ones)[-1], "not the oldest open lobby"
             assert seat.seat == self.lobbies[seat.session].take(player, ready)
         else:
             assert seat.session not in self.lobbies

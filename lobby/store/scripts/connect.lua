@@ -60,6 +60,8 @@ else
         end
         redis.call('HSET', member_key, 'connected', '1', 'conn', ARGV[6], 'server', ARGV[8], 'resume', ARGV[7],
             'resume_before', before)
+        redis.call('HSET', session_key, 'here.' .. seat, '1')
+        index_open_lobby()
         rotated = '1'
         redis.call('ZREM', deadlines_key, seat_timer(player))
         if WAITING[status] then

@@ -17,6 +17,8 @@ if not status or ENDED[status]
 end
 write_even_if_full(session_key)
 redis.call('HSET', member_key, 'connected', '0')
+redis.call('HDEL', session_key, 'here.' .. member[1])
+index_open_lobby()
 if WAITING[status] then
     await_member(member_key, player)
     redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[6])), seat_timer(player))

@@ -37,9 +37,7 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
     'round', '0', 'turn', '0', 'events_tick', '-1')
 redis.call('ZADD', waiting_key, whole(at), token)
-if ARGV[9] == '0' then
-    redis.call('ZADD', open_key, whole(at), token)
-end
+index_open_lobby()
 redis.call('ZADD', deadlines_key, whole(at + tonumber(ARGV[13])), lobby_timer())
 announce(EVENT.OPENED, at)
 local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17])

@@ -40,12 +40,12 @@ if ENDED[status] then
     return refuse('ended', 'the session has ended')
 end
 if redis.call('SISMEMBER', players_key, player) == 1 then
-    local member = redis.call('HMGET', member_key, 'seat', 'left', 'connected')
+    local member = redis.call('HMGET', member_key, 'seat', 'left', 'connected', 'conn')
     if member[2] == '1' then
         return refuse('left', 'you have left this session')
     end
     write_even_if_full(session_key) -- a member of a running session may come back
-    if member[3] ~= '1' and WAITING[status] then
+    if member[3] ~= '1' and member[4] and WAITING[status] then -- who never connected gets no longer reservation
         redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[8])), seat_timer(player))
     end
     return seated(member[1])

@@ -7,7 +7,7 @@
 -- Returns {OK, 1} | {OK, 0}: nothing to do
 local player_key, member_key = KEYS[13], KEYS[14]
 local player, reason, by = ARGV[4], ARGV[5], ARGV[6]
-local about = redis.call('HMGET', session_key, 'status', 'size', 'host', 'private', 'opened_at')
+local about = redis.call('HMGET', session_key, 'status', 'size', 'host')
 local status = about[1]
 local waiting = WAITING[status]
 local member = redis.call('HMGET', member_key, 'seat', 'connected', 'left')
@@ -40,7 +40,7 @@ end
 redis.call('HDEL', seats_key, member[1])
 redis.call('SREM', players_key, player)
 redis.call('SREM', awaited_key, player)
-redis.call('HDEL', session_key, 'body.' .. member[1])
+redis.call('HDEL', session_key, 'body.' .. member[1], 'here.' .. member[1])
 redis.call('DEL', member_key)
 emit('seat_left', {seat = tonumber(member[1]), player = player, reason = reason})
 local at = now_ms()
@@ -63,10 +63,8 @@ end
 local reopened = status_after(status, EVENT.REOPENED)
 if reopened then
     redis.call('HSET', session_key, 'status', reopened)
-    if about[4] == '0' then
-        redis.call('ZADD', open_key, about[5], token)
-    end
     emit(EVENT.REOPENED, {at = at})
     announce(EVENT.REOPENED, at)
 end
+index_open_lobby()
 return {'OK', '1'}

@@ -39,6 +39,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         accounts=Accounts(),
         ledger=Ledger(Settings(), lambda *_: None),
         store_memory=StoreMemory(cast(Any, None), Telemetry(), lambda _: None),
+        reservations=None,
         seating=None,
         views=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),

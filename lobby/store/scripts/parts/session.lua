@@ -35,6 +35,25 @@ local function seat_timer(player)
     return 'seat:' .. token .. ':' .. player
 end
 
+local UNATTENDED = 2 ^ 42
+
+-- Puts an open, public lobby on the index of open lobbies: lobbies with a connected member come first, each kind in the
+-- order of opening. The score of a lobby without a connected member is larger by UNATTENDED [ms].
+local function index_open_lobby()
+    local about = redis.call('HMGET', session_key, 'status', 'private', 'opened_at', 'size')
+    if about[1] ~= STATUS.OPEN or about[2] ~= '0' then
+        return
+    end
+    local score = tonumber(about[3]) + UNATTENDED
+    for seat = 0, tonumber(about[4]) - 1 do
+        if redis.call('HEXISTS', session_key, 'here.' .. whole(seat)) == 1 then
+            score = tonumber(about[3])
+            break
+        end
+    end
+    redis.call('ZADD', open_key, whole(score), token)
+end
+
 -- Unbinds a player, if it is still bound to this session.
 local function free_player(player_key)
     if redis.call('HGET', player_key, 'session') == token then
