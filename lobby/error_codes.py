@@ -110,6 +110,7 @@ _TABLE = (
     _client("bad_secret", Refused, "The secret has a wrong length."),
     _client("bad_notice", Refused, "A notice is empty, too long or has characters that are not printable."),
     _client("bad_size", Refused, "The mode does not take this number of seats."),
+    _client("bad_page", Refused, "The limit or cursor of a list is not valid."),
     _client("bad_status", Refused, "There is no such session status."),
     _client("bad_params", Refused, "A parameter of the mode is unknown or out of range."),
     _client("bad_seats", Refused, "The mode cannot be set up with these seats."),

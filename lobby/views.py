@@ -6,7 +6,7 @@ it includes. It is not read in a transaction, because a store that is out of mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -96,6 +96,39 @@ class Views:
         """Sessions that wait or run, private ones too, for operators: waiting ones first, at most ``limit``."""
         found = await self._read((await self._tokens(None))[:limit])
         return [view for view, _ in found.values()]
+
+    async def newest_transition(self) -> str:
+        """The id of the newest entry of the lifecycle stream; '' if there is none."""
+        entries = await self._store.call("XREVRANGE", self._store.keys.lifecycle, "+", "-", "COUNT", 1)
+        return str(entries[0][0]) if entries else ""
+
+    async def all_sessions(
+        self, known: Mapping[str, tuple[SessionView, bool]]
+    ) -> dict[str, tuple[SessionView, bool]]:
+        """(view, private) of the sessions of every index, at most SESSIONS_SCANNED of each. Of those in ``known``, only
+        the ones whose v has changed are read again."""
+        keys, last = self._store.keys, SESSIONS_SCANNED - 1
+        indexes = await self._store.batch(
+            [
+                ("ZRANGE", keys.lobbies, 0, last),
+                ("ZRANGE", keys.running, 0, last, "REV"),
+                ("ZRANGE", keys.ended, 0, last, "REV"),
+            ]
+        )
+        tokens = list(dict.fromkeys(token for index in indexes for token in index))
+        open_ones = [token for token in tokens if token in known and known[token][0].status not in ENDED]
+        newest = await self._store.batch([("HGET", keys.session(token), "v") for token in open_ones])
+        changed = {
+            token
+            for token, v in zip(open_ones, newest, strict=True)
+            if v is None or int(v) != known[token][0].v
+        }
+        read = await self._read([token for token in tokens if token not in known or token in changed])
+        return {
+            token: read.get(token) or known[token]
+            for token in tokens
+            if token in read or (token in known and token not in changed)
+        }
 
     async def events(self, session: str, after_v: int, limit: int | None = None) -> list[Event]:
         """Events with a v greater than ``after_v``, in order, at most ``limit``.

@@ -8,13 +8,11 @@ from starlette.responses import Response
 from tussle.lobby.roles import Operation
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import check_token, query_text
+from tussle.server.http.requests import check_token
 from tussle.server.http.responses import json_response
+from tussle.server.http.session_lists import SessionLists
 
 __all__ = ["PublicRoutes"]
-
-SESSIONS = 200
-"""Maximum number of sessions in one list."""
 
 
 class PublicRoutes:
@@ -22,13 +20,17 @@ class PublicRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._lists = SessionLists(backend.views)
 
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint(
                 path="/api/sessions", operation=Operation.LIST, public=self.list_sessions, errors=(404, 422),
                 summary="Sessions that are open, running or ended",
-                query={"mode": "only of this mode", "status": "only in this status", "search": "in tokens and names"},
+                query={
+                    "mode": "only of this mode", "status": "only in this status", "search": "in tokens and names",
+                    "limit": "sessions of a page, at most 200", "cursor": "the `next` of the page before",
+                },
             ),
             Endpoint(
                 path="/api/sessions/{token}", operation=Operation.LIST, public=self.show_session,
@@ -49,13 +51,7 @@ class PublicRoutes:
         ]  # fmt: skip
 
     async def list_sessions(self, request: Request) -> Response:
-        views = await self._backend.views.sessions(
-            mode=query_text(request, "mode") or None,
-            status=query_text(request, "status") or None,
-            limit=SESSIONS,
-            search=query_text(request, "search"),
-        )
-        return json_response({"sessions": views})
+        return await self._lists.respond(request)
 
     async def show_session(self, request: Request) -> Response:
         return json_response(await self._backend.views.view(check_token(request.path_params["token"])))

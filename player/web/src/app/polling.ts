@@ -3,7 +3,8 @@
 import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const LIST_MS = 1000;
-const ENDED_EVERY = 3;
+const ENDED_EVERY = 5;
+const ENDED_SHOWN = 50;
 const BOARD_EVERY = 8;
 /** Between the last key of a search and its request. */
 const TYPING_MS = 150;
@@ -21,7 +22,7 @@ export function poll(): () => void {
       const text = search.value.trim();
       const fresh = text !== asked;
       try {
-        const [list, past] = await Promise.all([api.sessions(null, text), fresh || round % ENDED_EVERY === 0 ? api.sessions("ended", text) : null]);
+        const [list, past] = await Promise.all([api.sessions(null, text), fresh || round % ENDED_EVERY === 0 ? api.sessions("ended", text, ENDED_SHOWN) : null]);
         if (stopped) return;
         pollRtt.value = Math.round(performance.now() - began);
         if (text === search.value.trim()) {

@@ -145,6 +145,27 @@ export interface LimitRow {
   keys: { key: string; refusals: number; holds: number; left: number | null }[];
 }
 
+/** Rows of a list leave out what has its default. */
+const ROW_DEFAULTS = {
+  started_at: 0,
+  ended_at: 0,
+  epoch: 0,
+  v: 0,
+  tick: 0,
+  round: 0,
+  turn: 0,
+  turn_seat: null,
+  turn_ends_at: 0,
+  brief: null,
+  result: null,
+  reason: "",
+  ws_url: "",
+  closes_at: 0,
+  params: {},
+  min_distance: null,
+  observers: { count: 0, names: [] },
+};
+
 export class Api {
   token: string | null = null;
 
@@ -219,12 +240,14 @@ export class Api {
     return this.call("/api/leave", { session });
   }
 
-  async sessions(status: string | null = null, search = ""): Promise<SessionView[]> {
+  async sessions(status: string | null = null, search = "", limit = 0): Promise<SessionView[]> {
     const query = new URLSearchParams();
+    if (limit) query.set("limit", String(limit));
     if (status) query.set("status", status);
     if (search) query.set("search", search);
     const text = query.toString();
-    return (await this.call<{ sessions: SessionView[] }>(`/api/sessions${text ? `?${text}` : ""}`)).sessions;
+    const answer = await this.call<{ sessions: SessionView[] }>(`/api/sessions${text ? `?${text}` : ""}`);
+    return answer.sessions.map((row) => ({ ...ROW_DEFAULTS, ...row }));
   }
 
   session(token: string): Promise<SessionView> {

@@ -1,0 +1,200 @@
+"""The lists of public sessions: read once per change, in pages, small, compressed, with an ETag.
+
+    request -> newest lifecycle entry: unchanged, and read within LOOK_S -> rows in memory --> page -> 304, or gzip
+                                       '-> else v of each session -> read again those whose v is new
+
+A row is a session view without what a list does not show: no brief, parameters and address. Requests at the same time
+share one read. This module must never list a private session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tussle.lobby.errors import Refused
+from tussle.lobby.lifecycle import ENDED, LIVE, Status
+from tussle.lobby.views import Views
+from tussle.lobby.wire.messages import SeatView, SessionView
+from tussle.server.http.requests import query_text
+
+__all__ = ["SessionLists"]
+
+LOOK_S = 1.0
+"""Longest time that a list lags behind changes which are no transitions of a session, such as a taken seat [s]."""
+
+LARGEST_PAGE = 200
+PAGES_KEPT = 64
+GZIP_BYTES = 1024
+"""A body of at least this size is compressed for clients that accept it."""
+
+Place = tuple[int, int, str]
+"""Waiting sessions, oldest first; running ones, newest first; ended ones, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    place: Place
+    status: str
+    mode: str
+    words: tuple[str, ...]
+    """What a search looks at, casefolded."""
+    shown: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    version: int
+    etag: str
+    body: bytes
+    packed: bytes | None
+
+
+class SessionLists:
+    """The lists of one server."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+        self._views_by_token: dict[str, tuple[SessionView, bool]] = {}
+        self._rows: list[_Row] = []
+        self._version = 0
+        self._newest = ""
+        self._looked = float("-inf")
+        self._looking = asyncio.Lock()
+        self._pages: OrderedDict[tuple[Any, ...], _Page] = OrderedDict()
+
+    async def respond(self, request: Request) -> Response:
+        """One page, or 304 if the client has it. Raises Refused for a bad status, limit or cursor; StoreError."""
+        query = (
+            query_text(request, "mode"),
+            _status(query_text(request, "status")),
+            query_text(request, "search").casefold(),
+            _limit(query_text(request, "limit")),
+            _place(query_text(request, "cursor")),
+        )
+        await self._refresh()
+        page = self._pages.get(query)
+        if page is None or page.version != self._version:
+            page = self._pages[query] = self._make_page(*query)
+        self._pages.move_to_end(query)
+        if len(self._pages) > PAGES_KEPT:
+            self._pages.popitem(last=False)
+        headers = {"cache-control": "no-cache", "etag": page.etag, "vary": "accept-encoding"}
+        known = request.headers.get("if-none-match", "")
+        if page.etag in [tag.strip() for tag in known.split(",")]:
+            return Response(status_code=304, headers=headers)
+        body = page.body
+        if page.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            body = page.packed
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def _refresh(self) -> None:
+        async with self._looking:
+            newest = await self._views.newest_transition()
+            if newest == self._newest and time.monotonic() - self._looked < LOOK_S:
+                return
+            looked = time.monotonic()
+            views = await self._views.all_sessions(self._views_by_token)
+            if views != self._views_by_token:
+                self._rows = sorted(
+                    (_row(view) for view, private in views.values() if not private), key=lambda row: row.place
+                )
+                self._version += 1
+            self._views_by_token, self._newest, self._looked = views, newest, looked
+
+    def _make_page(self, mode: str, status: str, search: str, limit: int, after: Place | None) -> _Page:
+        found = [
+            row
+            for row in self._rows
+            if (row.status == status if status else row.place[0] < 2)
+            and (not mode or row.mode == mode)
+            and (after is None or row.place > after)
+            and (not search or any(search in word for word in row.words))
+        ]
+        page = found[:limit]
+        following = ".".join(map(str, page[-1].place)) if len(found) > limit else ""
+        body = orjson.dumps({"sessions": [row.shown for row in page], "next": following})
+        packed = gzip.compress(body, 5, mtime=0) if len(body) >= GZIP_BYTES else None
+        etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        return _Page(self._version, etag, body, packed)
+
+
+def _status(text: str) -> str:
+    try:
+        return Status(text).value if text else ""
+    except ValueError:
+        raise Refused(f"no such status: {text}", code="bad_status", field="status") from None
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return LARGEST_PAGE
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
+        raise Refused(f"a page has 1 to {LARGEST_PAGE} sessions", code="bad_page", field="limit")
+    return int(text)
+
+
+def _place(text: str) -> Place | None:
+    """The place after which the page begins: the ``next`` of the page before it."""
+    if not text:
+        return None
+    try:
+        kind, key, token = text.split(".")
+        return int(kind), int(key), token
+    except ValueError:
+        raise Refused("not a cursor of a list", code="bad_page", field="cursor") from None
+
+
+def _row(view: SessionView) -> _Row:
+    if view.status in ENDED:
+        place = (2, -view.ended_at, view.session)
+    elif view.status in LIVE:
+        place = (1, -view.started_at, view.session)
+    else:
+        place = (0, view.opened_at, view.session)
+    shown: dict[str, Any] = {
+        "session": view.session, "status": view.status, "mode": view.mode, "size": view.size, "host": view.host,
+        "seats": [_seat(seat) for seat in view.seats], "opened_at": view.opened_at,
+    }  # fmt: skip
+    for name in (
+        "started_at",
+        "ended_at",
+        "round",
+        "tick",
+        "turn_seat",
+        "closes_at",
+        "min_distance",
+        "reason",
+    ):
+        value = getattr(view, name)
+        if value not in (0, "", None) or (name == "turn_seat" and value == 0):
+            shown[name] = value
+    if view.result is not None:
+        shown["result"] = {"winner": view.result.get("winner")}
+    if view.observers.count:
+        shown["observers"] = {"count": view.observers.count}
+    words = (view.session, view.mode, *(seat.name for seat in view.seats))
+    return _Row(place, view.status, view.mode, tuple(word.casefold() for word in words), shown)
+
+
+def _seat(seat: SeatView) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "seat": seat.seat, "player": seat.player, "name": seat.name, "kind": seat.kind, "body": seat.body,
+        "ready": seat.ready, "connected": seat.connected,
+    }  # fmt: skip
+    if seat.health is not None:
+        shown["health"] = seat.health
+    if seat.out:
+        shown["out"] = True
+    return shown
