@@ -40,7 +40,7 @@ __all__ = ["command"]
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Seconds to wait for a server that does not answer.",
+    help="Seconds to wait for a server that does not answer; endless bots wait until they are stopped.",
 )
 @click.option("--seed", type=int, help="Seed of the bots' random numbers.")
 def command(

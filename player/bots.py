@@ -2,6 +2,9 @@
 
     login -> [ find -> connect -> act on every own turn_started -> ended ] * matches -> gone
 
+When a server does not answer, a bot goes on at another server of the realm, or at the same one once it is back. Endless
+bots (matches 0) retry until they are stopped; others give up after their patience.
+
 A bot knows the rules only through ``Mode.bot``, which decides from the public ``turn_started`` payload. This module
 must never access a server's internals, the store or another bot.
 """
@@ -24,13 +27,14 @@ from tussle.lobby.errors import (
     Conflict,
     Forbidden,
     LobbyError,
+    ProtocolError,
     RateLimited,
     Refused,
     ServerFault,
 )
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
-from tussle.player.client import Client, Join
+from tussle.player.client import Client, Join, http_address
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected
 
@@ -45,6 +49,12 @@ FIRST_LOOK_S = 0.05
 
 FORGOTTEN_S = 5.0
 """Time after the lobby timeout at which a bot stops waiting for the event [s]."""
+
+PAUSE_S = 5.0
+"""Longest pause between two tries [s]. It bounds what many bots cost a server that is down."""
+
+SERVERS_KEPT = 8
+"""Other servers that a bot remembers."""
 
 LEAVE_S = 2.0
 """Time that a bot has for leaving its seat when it is stopped [s]."""
@@ -63,7 +73,7 @@ Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """The options of a process of bots. matches: per bot, 0 for endless. patience_s: how long a bot waits for a server
-    that does not answer [s]."""
+    that does not answer [s]; an endless bot waits until it is stopped."""
 
     server_url: str
     count: int = 2
@@ -181,23 +191,27 @@ async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None
 
 
 async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, name: str = "") -> None:
-    """Run one bot. It retries failed calls for ``party.patience_s``; then it logs the reason and stops."""
-    backoff = Backoff(rng, cap_s=2.0)
-    async with Client(party.server_url, rng=rng) as client:
-        played = 0
-        trouble_since: float | None = None
-        while party.matches == 0 or played < party.matches:
-            at_least_s = 0.0
+    """Run one bot. It retries failed calls for ``party.patience_s``, an endless bot until it is cancelled; then it logs
+    the reason and stops."""
+    backoff = Backoff(rng, cap_s=PAUSE_S)
+    servers = _Servers(party.server_url)
+    token: str | None = None
+    played = 0
+    trouble_since: float | None = None
+    while party.matches == 0 or played < party.matches:
+        at_least_s = 0.0
+        async with Client(servers.current, token=token, rng=rng) as client:
             try:
                 if client.token is None:
                     await _log_in(client, party, name)
-                ending = await _play_match(client, party, tally, decide)
+                ending = await _play_match(client, party, tally, decide, servers)
             except (AuthError, Forbidden) as error:
                 client.token, reason = None, str(error)
-            except (Disconnected, ServerFault) as error:
+            except (Disconnected, ServerFault, ProtocolError) as error:
                 reason = str(error)
+                servers.try_next()
             except RateLimited as error:
-                at_least_s, reason = 1.0, str(error)
+                at_least_s, reason = error.retry_after or 1.0, str(error)
             except Conflict as error:
                 reason = str(error)
                 await _leave_session(client)
@@ -208,20 +222,46 @@ async def play(party: Party, tally: Tally, decide: Decide, rng: random.Random, n
                     return
                 if ending is not Ending.LOST:
                     played += ending is Ending.PLAYED
-                    trouble_since = None
+                    token, trouble_since = client.token, None
                     backoff.reset()
                     continue
                 tally.lost += 1
                 reason = "the session was lost"
                 await _leave_session(client)
-            now = time.monotonic()
-            trouble_since = now if trouble_since is None else trouble_since
-            if now - trouble_since > party.patience_s:
-                tally.gone += 1
-                log.warning("bot_gave_up", reason=reason)
-                return
-            log.debug("bot_waited", reason=reason)
-            await asyncio.sleep(backoff.next_s(at_least_s=at_least_s))
+            token = client.token
+        now = time.monotonic()
+        if trouble_since is None:
+            trouble_since = now
+            log.info("bot_interrupted", reason=reason, next=servers.current)
+        elif party.matches and now - trouble_since > party.patience_s:
+            tally.gone += 1
+            log.warning("bot_gave_up", reason=reason)
+            return
+        log.debug("bot_waited", reason=reason)
+        await asyncio.sleep(backoff.next_s(at_least_s=at_least_s))
+
+
+class _Servers:
+    """The servers that a bot knows, by HTTP address: its own first, then those that the seats of its sessions named.
+    ``current`` is the one that it uses."""
+
+    def __init__(self, own: str) -> None:
+        self._known = [own.rstrip("/")]
+        self.current = self._known[0]
+
+    def learn(self, join: Join) -> None:
+        """Remember the servers that a seat named; the oldest but the own one are forgotten."""
+        for address in map(http_address, (join.ws_url, *join.servers)):
+            if address in self._known[1:]:
+                self._known.remove(address)
+            if address != self._known[0]:
+                self._known.append(address)
+        del self._known[1:-SERVERS_KEPT]
+
+    def try_next(self) -> None:
+        """Go on at the next server."""
+        place = self._known.index(self.current) if self.current in self._known else -1
+        self.current = self._known[(place + 1) % len(self._known)]
 
 
 async def _log_in(client: Client, party: Party, name: str) -> None:
@@ -231,8 +271,11 @@ async def _log_in(client: Client, party: Party, name: str) -> None:
         await client.login(kind="bot", skill=party.skill)
 
 
-async def _play_match(client: Client, party: Party, tally: Tally, decide: Decide) -> Ending:
+async def _play_match(
+    client: Client, party: Party, tally: Tally, decide: Decide, servers: _Servers
+) -> Ending:
     join = await client.find(mode=party.mode, size=party.size)
+    servers.learn(join)
     done = False
     try:
         async with client.connect(join, give_up_s=party.patience_s) as connection:

@@ -29,7 +29,7 @@ from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.transcript import Disconnected
 
-__all__ = ["Client", "Join", "Login", "Me"]
+__all__ = ["Client", "Join", "Login", "Me", "http_address"]
 
 
 T = TypeVar("T")
@@ -208,7 +208,7 @@ class Client:
 
         async def renew() -> tuple[str, str]:
             path = "/api/observe" if join.role == "observer" else "/api/join"
-            for address in ("", *map(_http_address, join.servers)):
+            for address in ("", *map(http_address, join.servers)):
                 try:
                     again = await self._post(address + path, Join, {"session": join.session})
                 except Disconnected as error:
@@ -304,7 +304,8 @@ class Client:
         raise _problem(answer)
 
 
-def _http_address(ws_url: str) -> str:
+def http_address(ws_url: str) -> str:
+    """The HTTP address of the server behind a socket's address."""
     return ws_url.replace("ws", "http", 1).removesuffix("/ws")
 
 

@@ -15,7 +15,7 @@ from tests.support.pair import ModelSession
 from tests.support.stage import Stage
 from tussle.player import bots
 from tussle.player.bots import Party, Tally, play
-from tussle.player.client import Client
+from tussle.player.client import Client, Join
 
 
 class Hall:
@@ -252,6 +252,40 @@ async def test_a_taken_name_is_given_up_for_a_guests(stage: Stage, hall: Hall) -
     assert hall.calls == ["/api/login", "/api/login", "/api/find"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_endless_bot_retries_until_it_is_stopped(stage: Stage, hall: Hall) -> None:
+    """Its patience does not end: after many failed calls, one of which has no valid answer, it plays as soon as there
+    is a server again."""
+    tally = Tally()
+    hall.answers["/api/login"] = [problem(503, "store_unavailable")] * 4
+    hall.answers["/api/find"] = [httpx.Response(200, content=b'{"session"'), problem(502, "http_502")]
+    task = start(Deciding(), tally, matches=0, patience_s=0.0)
+    async with asyncio.timeout(20):
+        await stage.met.wait()
+    await stage.publish("running")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (tally.gone, hall.calls.count("/api/login")) == (0, 5)
+
+
+def test_a_bot_tries_the_servers_of_its_sessions_in_turn() -> None:
+    """Its own server first, then those that seats named, then its own again; the list is bounded."""
+    servers = bots._Servers("http://one:1/")
+    assert servers.current == "http://one:1"
+    servers.try_next()
+    assert servers.current == "http://one:1"
+    seat = {"session": "k7qm2xpv", "seat": 0, "role": "player", "ticket": "x"}
+    servers.learn(Join(**seat, ws_url="ws://two:2/ws", servers=("wss://three/at/x/ws", "ws://one:1/ws")))
+    tried = []
+    for _ in range(3):
+        servers.try_next()
+        tried.append(servers.current)
+    assert tried == ["http://two:2", "https://three/at/x", "http://one:1"]
+    for number in range(50):
+        servers.learn(Join(**seat, ws_url=f"ws://n{number}:1/ws"))
+    assert len(servers._known) == bots.SERVERS_KEPT + 1
 
 
 async def test_a_bot_without_a_server_gives_up_after_its_patience(hall: Hall) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import Stack
-from tests.support.witness import asked
+from tests.support.stack import Stack, until
+from tests.support.witness import asked, sessions
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 from tussle.player.client import Client
@@ -39,3 +39,33 @@ async def test_a_seat_is_taken_up_elsewhere_when_its_server_dies_before_the_welc
                 async with guest.connect(place, give_up_s=30.0) as connection:
                     assert connection.url.startswith(second.url.replace("http", "ws"))
                     assert (connection.session, connection.seat) == (seat.session, place.seat)
+
+
+async def test_bots_whose_server_died_come_back_by_themselves(
+    valkey: Binary, realm: str, tmp_path: Path
+) -> None:
+    """kill -9 of the only server that the bots were given: they play on at the other one. That one dies too, and is
+    started again much later than their patience: they play there again, until they are stopped."""
+    with EmbeddedStore(Settings(data_dir=tmp_path), binary=valkey) as store:
+        async with Stack.up(store.url, realm, SIM_SPEED="0", **QUICK) as stack:
+            first, second = await stack.more_servers(2)
+            bots = await stack.bots(2, 0, "--patience", "0.5", "--skill", "random", SERVER_URL=first.url)
+
+            async def finished(url: str, seen: set[str]) -> list[str]:
+                return [
+                    view["session"] for view in await sessions(url, "ended") if view["session"] not in seen
+                ]
+
+            seen = set(await asked(lambda: finished(first.url, set()), "a first duel", 120.0))
+            await first.kill()
+            seen |= set(await finished(second.url, seen))
+            await asked(lambda: finished(second.url, seen), "a duel at the other server", 120.0)
+            await second.kill()
+            before = len(bots.said("bot_interrupted"))
+            await until(lambda: len(bots.said("bot_interrupted")) > before, "the bots to notice", 60.0)
+            again = await stack.again(second)
+            seen |= set(await finished(again.url, set()))
+            await asked(lambda: finished(again.url, seen), "a duel after the restart", 120.0)
+            assert bots.running
+            assert await bots.end() == 0
+            assert "found no server" not in bots.output
