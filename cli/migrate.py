@@ -23,12 +23,9 @@ def command(url: str | None) -> None:
 
     A run that was interrupted is continued by running it again.
     """
-    settings = read_settings()
-    address = store_of(settings, url)
-    if not address:
-        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+    settings = store_of(read_settings(), url)
     try:
-        steps = asyncio.run(_migrate(address, settings.realm))
+        steps = asyncio.run(_migrate(settings.redis_url, settings.realm))
     except StoreError as error:
         raise click.ClickException(error.message) from None
     for step in steps:

@@ -111,13 +111,10 @@ def _with_accounts(url: str | None, call: Callable[[Accounts], Awaitable[T]]) ->
     from tussle.lobby.accounts import Accounts
     from tussle.lobby.store.store import Store
 
-    settings = read_settings()
-    address = store_of(settings, url)
-    if not address:
-        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+    settings = store_of(read_settings(), url)
 
     async def run() -> T:
-        store = await Store.connect(address, settings.realm)
+        store = await Store.connect(settings.redis_url, settings.realm)
         try:
             return await call(Accounts(store, settings))
         finally:

@@ -31,13 +31,10 @@ LISTENING = {"SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "SSUBSCRIBE"}
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(url: str | None, arguments: tuple[str, ...]) -> None:
     """Look into the store: `tussle redis HGETALL '{main}:session:k7qm2xpv'`; without a command, a prompt."""
-    settings = read_settings()
-    address = store_of(settings, url)
-    if not address:
-        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+    settings = store_of(read_settings(), url)
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            sys.exit(asyncio.run(_run(address, settings.realm, arguments)))
+            sys.exit(asyncio.run(_run(settings.redis_url, settings.realm, arguments)))
         except StoreError as error:
             raise click.ClickException(error.message) from None
 

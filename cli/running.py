@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from tussle.lobby.addresses import local_url
 from tussle.lobby.settings import BadSetting, Settings
 
 __all__ = ["Running", "announced", "find_running", "read_settings", "server_of", "store_of"]
@@ -69,17 +70,27 @@ def find_running(data_dir: Path) -> Running | None:
 
 
 def server_of(settings: Settings, given: str | None) -> str:
-    """The server's URL: ``given``, else SERVER_URL if it is set, else that of the running ``tussle up``."""
+    """The server's URL: ``given``, else SERVER_URL if it is set, else that of the running ``tussle up``, else HOST and
+    PORT."""
     if given:
         return given.rstrip("/") if "//" in given else f"http://{given.rstrip('/')}"
     default = next(item.default for item in fields(Settings) if item.name == "server_url")
-    running = find_running(settings.data_dir) if settings.server_url == default else None
-    return running.server_url if running is not None else settings.server_url
-
-
-def store_of(settings: Settings, given: str | None) -> str:
-    """The store's URL: ``given``, else REDIS_URL, else that of the running ``tussle up``, else ""."""
-    if given or settings.redis_url:
-        return given or settings.redis_url
+    if settings.server_url != default:
+        return settings.server_url
     running = find_running(settings.data_dir)
-    return running.redis_url if running is not None else ""
+    if running is not None:
+        return running.server_url
+    return local_url(settings.host, settings.port) if settings.port else settings.server_url
+
+
+def store_of(settings: Settings, given: str | None) -> Settings:
+    """The settings with the store's URL: ``given``, else REDIS_URL, else URL and realm of the running ``tussle up``.
+
+    Raises ClickException if there is none.
+    """
+    if given or settings.redis_url:
+        return replace(settings, redis_url=given or settings.redis_url)
+    running = find_running(settings.data_dir)
+    if running is None:
+        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+    return replace(settings, redis_url=running.redis_url, realm=running.realm)

@@ -50,22 +50,19 @@ def command(name: str, x: float, v: float, given: str | None, follow: bool) -> N
     stopped.
     Ctrl-C ends this command; the run continues.
     """
-    settings = read_settings()
-    url = store_of(settings, given)
-    if not url:
-        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+    settings = store_of(read_settings(), given)
     with contextlib.suppress(KeyboardInterrupt):
         try:
-            sys.exit(asyncio.run(_spring(url, settings, name, x, v, follow=follow)))
+            sys.exit(asyncio.run(_spring(settings, name, x, v, follow=follow)))
         except LobbyError as error:
             raise click.ClickException(error.message) from None
 
 
-async def _spring(url: str, settings: Settings, name: str, x: float, v: float, *, follow: bool) -> int:
+async def _spring(settings: Settings, name: str, x: float, v: float, *, follow: bool) -> int:
     from tussle.lobby.spring_runs import SpringRuns
     from tussle.lobby.store.store import Store
 
-    store = await Store.connect(url, settings.realm)
+    store = await Store.connect(settings.redis_url, settings.realm)
     try:
         runs = SpringRuns(store, settings)
         run = await runs.begin(name, x, v)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -64,18 +65,24 @@ def test_a_port_in_use_is_one_line() -> None:
 
 
 def test_commands_find_a_running_tussle_up(tmp_path: Path) -> None:
-    """The server's address comes from the option, else the setting, else a running `tussle up`, else the default."""
+    """The server's address comes from the option, else SERVER_URL, else a running `tussle up`, else HOST and PORT. The
+    store's comes with its realm, and without any store there is one clear error."""
     settings = Settings.read({}, data_dir=tmp_path)
     assert server_of(settings, None) == settings.server_url
-    assert store_of(settings, None) == ""
-    running = Running(os.getpid(), "http://127.0.0.1:9000", "redis://127.0.0.1:9001", "main")
+    assert server_of(Settings.read({}, data_dir=tmp_path, port=9123), None) == "http://127.0.0.1:9123"
+    with pytest.raises(click.ClickException, match="start `tussle up`"):
+        store_of(settings, None)
+    running = Running(os.getpid(), "http://127.0.0.1:9000", "redis://127.0.0.1:9001", "school")
     with announced(tmp_path, running):
         assert find_running(tmp_path) == running
         assert server_of(settings, None) == "http://127.0.0.1:9000"
-        assert store_of(settings, None) == "redis://127.0.0.1:9001"
+        assert server_of(Settings.read({}, data_dir=tmp_path, port=9123), None) == "http://127.0.0.1:9000"
+        found = store_of(settings, None)
+        assert (found.redis_url, found.realm) == ("redis://127.0.0.1:9001", "school")
         assert server_of(settings, "localhost:7/") == "http://localhost:7"
         assert server_of(Settings.read({}, data_dir=tmp_path, server_url="http://x:1"), None) == "http://x:1"
-        assert store_of(Settings.read({}, data_dir=tmp_path, redis_url="redis://x:1"), None) == "redis://x:1"
+        other = store_of(Settings.read({}, data_dir=tmp_path, redis_url="redis://x:1"), None)
+        assert (other.redis_url, other.realm) == ("redis://x:1", "main")
     assert find_running(tmp_path) is None
 
 
