@@ -129,7 +129,9 @@ class SourceFeed:
             self.missed += gap.last - gap.first + 1
             record = {"source": self.source, "gap": {"first": gap.first, "last": gap.last}}
             lines.append(
-                json.dumps(record) if as_json else f"gap: batches {gap.first} to {gap.last} cannot be had"
+                json.dumps(record)
+                if as_json
+                else f"gap: batches {gap.first} to {gap.last} are no longer kept"
             )
         room = len(batches) if count is None else count - self.taken
         for batch in batches[:room]:
@@ -160,7 +162,7 @@ class SourceFeed:
             head.append(f"  batch {self.newest.n}  {self.newest.timestamp}", LABEL)
         foot = Text(f"{self.taken} batches", FAINT)
         if self.missed:
-            foot.append(f", {self.missed} cannot be had any more", CONTACT)
+            foot.append(f", {self.missed} no longer kept", CONTACT)
         if self.gone:
             foot.append("; it has ended", LABEL)
         return Group(head, table, foot)

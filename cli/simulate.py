@@ -36,7 +36,7 @@ __all__ = ["simulate"]
     "--dt", type=click.FloatRange(1e-4, 0.1), help="Length of a tick in seconds; the scene's, or 1/60."
 )
 @click.option("--material", help="jelly, rubber, foam, wood or stone; the scene's, or rubber.")
-@click.option("--check", is_flag=True, help="Prove every state by the independent oracle.")
+@click.option("--check", is_flag=True, help="Check every state for intersections with ipctk.")
 def simulate(
     source: Path, folder: Path, steps: int, dt: float | None, material: str | None, check: bool
 ) -> None:
@@ -82,7 +82,7 @@ def simulate(
     )
     click.echo(
         f"{summary.ticks} ticks, {summary.frames} frames in {summary.folder}: smallest distance {closest}, "
-        f"{summary.checked} states proven, {summary.intersections} intersections, {summary.inversions} inversions, "
+        f"{summary.checked} contact checks, {summary.intersections} intersections, {summary.inversions} inversions, "
         f"{summary.unconverged} ticks at the cap; hash {summary.state_hash[:16]}"
     )
     if not summary.holds:

@@ -24,12 +24,12 @@ EXPECTED = "note      with another physics a difference is expected: verify wher
 @click.command("verify")
 @click.argument("session")
 @click.option("--archive", "url", default=None, help="Where the archive is (default: ARCHIVE_URL).")
-@click.option("--no-proof", is_flag=True, help="Compare hashes only.")
+@click.option("--no-check", "--no-proof", "no_check", is_flag=True, help="Compare hashes only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as one line of JSON.")
-def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> None:
+def command(session: str, url: str | None, no_check: bool, as_json: bool) -> None:
     """Simulate SESSION again from its archive and compare every tick.
 
-    Exit code 0: every recorded hash is reproduced and contact is proven. 1: it is not; the first divergent tick is
+    Exit code 0: every recorded hash is reproduced and every contact check holds. 1: not so; the first divergent tick is
     named. 2: there is no such record.
     """
     settings = read_settings()
@@ -44,7 +44,7 @@ def command(session: str, url: str | None, no_proof: bool, as_json: bool) -> Non
             hidden=not sys.stderr.isatty(),
         ) as bar:
             verdict = verify(
-                record, check_contact=not no_proof, progress=lambda tick, _: bar.update(tick - bar.pos)
+                record, check_contact=not no_check, progress=lambda tick, _: bar.update(tick - bar.pos)
             )
     except LobbyError as error:
         click.echo(f"tussle: {error.message}", err=True)
@@ -80,7 +80,7 @@ def _sentences(verdict: Verdict, seconds: float) -> str:
         f"hashes    {verdict.compared} ticks compared, {verdict.unrecorded} without a record"
         + (f"; FIRST DIVERGENT TICK {verdict.diverged}" if verdict.diverged is not None else ", all equal")
         + (f"; two holders disagree at tick {verdict.conflict}" if verdict.conflict is not None else ""),
-        f"contact   {verdict.proofs} proofs"
+        f"contact   {verdict.proofs} contact checks"
         + (f"; BROKEN at {verdict.broken[:5]}" if verdict.broken else ", no intersection, no inversion")
         + f"; smallest gap {verdict.smallest_gap * 1000:.4f} mm",
         *([f"halted    {verdict.halted}"] if verdict.halted else []),

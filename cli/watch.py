@@ -362,7 +362,7 @@ async def _watch_all(client: Client, console: Console) -> None:
             if newest is None:
                 if not seen:
                     live.update(
-                        Text("Nobody plays yet. `tussle bots` brings some. Ctrl-C ends.", LABEL), refresh=True
+                        Text("Nobody plays yet. `tussle bots` starts some. Ctrl-C ends.", LABEL), refresh=True
                     )
                 await asyncio.sleep(NEXT_LOOK_S)
                 continue

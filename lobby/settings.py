@@ -110,7 +110,7 @@ class Settings:
     frame_hz: float = setting(30.0, "frames per simulated second sent to each viewer", low=1, high=240)
     frame_precision: str = setting("single", "numbers of a frame", among=("single", "half"))
     checkpoint_s: float = setting(1.0, "at least one checkpoint in this time while a session moves", low=0.05)
-    prove: bool = setting(True, "have ipctk prove every checkpoint free of intersection")
+    prove: bool = setting(True, "have ipctk check every checkpoint for intersections")
 
     # limits of the gateway
     max_message_bytes: int = setting(8192, "largest message from a client", low=256)

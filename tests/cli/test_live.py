@@ -71,7 +71,7 @@ def test_a_gap_and_units_are_shown() -> None:
     batch = ReadingBatch(8, "2026-11-20T10:00:00.000+00:00", {"energy": None, "score": [3.0, None]})
     lines = feed.take([batch], Gap(5, 7))
     assert lines == [
-        "gap: batches 5 to 7 cannot be had",
+        "gap: batches 5 to 7 are no longer kept",
         "8  2026-11-20T10:00:00.000+00:00  energy none  score 3 none",
     ]
     assert json.loads(feed.take([batch], Gap(1, 2), as_json=True)[0])["gap"] == {"first": 1, "last": 2}
@@ -79,4 +79,4 @@ def test_a_gap_and_units_are_shown() -> None:
     with console.capture() as capture:
         console.print(feed.screen())
     shown = " ".join(capture.get().split())
-    assert "energy none J all of it" in shown and "5 cannot be had any more" in shown
+    assert "energy none J all of it" in shown and "5 no longer kept" in shown

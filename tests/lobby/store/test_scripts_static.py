@@ -1,7 +1,7 @@
 """Rules that make a script legal on Redis >= 7, Valkey, Dragonfly and Redis Cluster, read from the Lua sources.
 
-Dragonfly cannot be had in the tests: what it would refuse is refused here. The guard of tests/conftest.py asserts the
-declared keys again, at run time, in every test that runs a script.
+Dragonfly is not available in the tests, so what it would refuse is refused here. The guard of tests/conftest.py
+asserts the declared keys again, at run time, in every test that runs a script.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_a_mesh_file(ball: Path, tmp_path: Path) -> None:
         command, ["-i", str(ball), "-o", str(out), "--steps", "40", "--check", "--material", "jelly"]
     )
     assert invoked.exit_code == 0, invoked.output
-    assert "40 states proven, 0 intersections, 0 inversions" in invoked.output
+    assert "40 contact checks, 0 intersections, 0 inversions" in invoked.output
     index = ElementTree.parse(out / "simulation.pvd").getroot()
     files = [entry.attrib["file"] for entry in index.iter("DataSet")]
     assert len(files) == 21 and all((out / name).is_file() for name in files)
