@@ -210,7 +210,8 @@ def _call(context: click.Context, call: Callable[[Client], Awaitable[T]]) -> T:
 def overview_tables(seen: dict[str, Any], *, width: int) -> Group:
     """Servers and their solvers, sessions, players who are banned, and the budgets that refused something."""
     head = Text(
-        f"{seen['session_count']} sessions, {seen['player_count']} players on {len(seen['servers'])} servers",
+        f"{_count(seen['session_count'], 'session')}, {_count(seen['player_count'], 'player')} on "
+        f"{_count(len(seen['servers']), 'server')}",
         LABEL,
     )
     parts: list[Text | Table] = [head, Text(), _servers(seen), Text(), _sessions(seen, width)]
@@ -221,6 +222,10 @@ def overview_tables(seen: dict[str, Any], *, width: int) -> Group:
     if refused:
         parts += [Text(), limits_table(refused, several=len(seen["servers"]) > 1)]
     return Group(*parts)
+
+
+def _count(count: int, what: str) -> str:
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
 def _table(*names: str, right: tuple[str, ...] = ()) -> Table:
