@@ -79,6 +79,7 @@ _TABLE = (
     _client("banned", Forbidden, "An operator has banned the player; the message has the end of the ban."),
     _client("origin_refused", Forbidden, "Pages of this origin may not use this server."),
     _client("observer", Conflict, "The connection has no seat; observers cannot send commands."),
+    _client("server_full", RateLimited, "Every server has MAX_SESSIONS sessions; try again later."),
     _client("rate_limited", RateLimited, "Too many requests or messages; send less."),
     # what does not exist
     _client("not_found", NotFound, "The session or player does not exist."),

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from tussle.lobby.errors import StoreError
-from tussle.lobby.lifecycle import LifecycleEvent
+from tussle.lobby.lifecycle import LifecycleEvent, Status
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
@@ -102,10 +102,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Requests of operators to a run. ``paused``: do not step. ``end``: finish without a result."""
+    """Requests of operators to a run. ``paused``: do not step. ``end``: finish without a result. ``unattended``: it is
+    paused because nobody was connected, and not by an operator."""
 
     paused: bool
     end: bool
+    unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +224,18 @@ class Runs:
 
     async def orders(self, session: str) -> Orders:
         """The present requests of operators."""
-        status, end = await self._store.call("HMGET", self._keys.session(session), "status", "end_asked")
-        return Orders(paused=status == "paused", end=end == "1")
+        status, end, reason = await self._store.call(
+            "HMGET", self._keys.session(session), "status", "end_asked", "pause_reason"
+        )
+        return Orders(paused=status == Status.PAUSED, end=end == "1", unattended=reason == "unattended")
+
+    async def pause_unattended(self, fence: Fence) -> None:
+        """Pause a run that nobody is connected to. Changes nothing if it is paused already. Raises Fenced."""
+        await self._run("attend", fence, [], ["pause"])
+
+    async def resume_attended(self, fence: Fence) -> None:
+        """Resume a run that was paused so. Changes nothing if an operator has paused it since. Raises Fenced."""
+        await self._run("attend", fence, [], ["resume"])
 
     async def last_turn(self, session: str, tick: int) -> TickEvent | None:
         """The newest ``turn_started`` event up to ``tick``, without the ``ends_at`` that ``publish`` adds."""

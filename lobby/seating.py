@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
 
 from tussle.lobby.claims import Claims
-from tussle.lobby.errors import Conflict, LobbyFull, Refused
+from tussle.lobby.errors import Conflict, LobbyFull, RateLimited, Refused
 from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
 from tussle.lobby.lifecycle import WAITING
-from tussle.lobby.servers import HolderAddress
+from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts, Shape
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
@@ -34,6 +34,9 @@ FIND_TRIES = 256
 
 SCENE_BYTES = 65_536
 """Largest scene of a lobby, in UTF-8."""
+
+FULL_S = 5.0
+"""Time after which a client should ask again when every server is full [s]."""
 
 PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
 """Largest size and nesting of a lobby's mode parameters. Every list of sessions contains the parameters."""
@@ -98,6 +101,7 @@ class Seating:
         self._keys = scripts.keys
         self._views = Views(scripts.store)
         self._claims = Claims(scripts.store)
+        self._servers = Servers(scripts.store)
         self._ticket_ms = round(settings.ticket_ttl_s * 1000)
         self._lobby_ms = round(settings.lobby_timeout_s * 1000)
         self._max_seats = settings.max_seats
@@ -122,7 +126,7 @@ class Seating:
 
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
         one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
-        AuthError for an unknown player, Conflict ``in_session``.
+        AuthError for an unknown player, Conflict ``in_session``, RateLimited ``server_full`` if no server has room.
         """
         self._check_size(size)
         document, encoded = _encode_scene(scene), _encode_params(params or {})
@@ -276,7 +280,11 @@ class Seating:
         return waiting[0] if waiting else ""
 
     async def _open(self, host: _Applicant, plan: _LobbyPlan, *, if_none: bool) -> SeatReservation | str:
-        """Open a lobby under an unused token. With ``if_none``: if a lobby is open, return its token instead."""
+        """Open a lobby under an unused token. With ``if_none``: if a lobby is open, return its token instead.
+
+        If the holder of the plan has MAX_SESSIONS sessions, another server that has room is the holder.
+        """
+        full: set[str] = set()
         while True:
             session, secret = new_session_token(), new_secret()
             try:
@@ -285,6 +293,7 @@ class Seating:
                     session,
                     [
                         *self._player_keys(session, host.player, secret),
+                        self._keys.server(plan.holder.id),
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
                     ],
                     [
@@ -301,11 +310,33 @@ class Seating:
                 raise
             if reply[0] == "TAKEN":
                 return str(reply[1])
+            if reply[0] == "FULL":
+                if not await self._servers.drop_ended(plan.holder.id):
+                    full.add(plan.holder.id)
+                    plan = replace(plan, holder=await self._find_room(full))
+                continue
             ticket = format_ticket(session, host.player, secret)
             holder = plan.holder
             return SeatReservation(
                 session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce
             )
+
+    async def _find_room(self, full: Container[str]) -> HolderAddress:
+        """A living server with room that is not in ``full``: the one with the fewest sessions. Raises RateLimited
+        (``server_full``)."""
+        able = [
+            info
+            for info in await self._servers.alive()
+            if info.id not in full and (not info.max_sessions or info.sessions < info.max_sessions)
+        ]
+        if not able:
+            raise RateLimited(
+                "every server has as many sessions as it holds; try again later",
+                code="server_full",
+                retry_after=FULL_S,
+            )
+        room = min(able, key=lambda info: (info.sessions, info.id))
+        return HolderAddress(room.id, room.nonce, room.url)
 
     async def _seat(
         self, applicant: _Applicant, session: str, shape: Shape, *, only_oldest: bool = False

@@ -7,15 +7,19 @@ lease: the holder and the sweep do.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from tussle.lobby.errors import AuthError
 from tussle.lobby.ids import new_secret, secret_hash
-from tussle.lobby.store.store import Store
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.store.store import Argument, Store
 
 __all__ = ["HolderAddress", "ServerInfo", "Servers"]
 
+
+HELD_FIELD = "held:"
+"""Prefix of the fields of a lease that name its sessions."""
 
 RELAY_TICKET_MS = 10_000
 FORGET_MS = 600_000
@@ -32,7 +36,8 @@ class HolderAddress:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A server with a valid lease. ``sessions``: the number that it ran at its last renewal."""
+    """A server with a valid lease. ``sessions``: the number that it ran at its last renewal. ``max_sessions``: how many
+    it holds at most, 0 without a limit."""
 
     id: str
     nonce: str
@@ -40,6 +45,7 @@ class ServerInfo:
     sessions: int
     physics_id: str
     internal_url: str
+    max_sessions: int = 0
 
 
 class Servers:
@@ -49,21 +55,48 @@ class Servers:
         self._store = store
 
     async def register(
-        self, server: str, nonce: str, url: str, physics_id: str, px: int, *, internal_url: str = ""
+        self,
+        server: str,
+        nonce: str,
+        url: str,
+        physics_id: str,
+        px: int,
+        *,
+        internal_url: str = "",
+        max_sessions: int = 0,
     ) -> None:
         """Take the lease for ``px`` ms. The same boot may repeat it.
 
         Raises Fenced ``server_id_taken`` while another boot has the lease.
         """
         await self._store.run(
-            "register", self._keys(server), [server, nonce, url, physics_id, px, internal_url or url]
+            "register",
+            self._keys(server),
+            [server, nonce, url, physics_id, px, internal_url or url, max_sessions],
         )
 
-    async def renew(self, server: str, nonce: str, px: int, sessions: int = 0) -> bool:
-        """Renew the lease. Returns False if it is lost; another server may then hold the sessions."""
-        return bool(
-            (await self._store.run("renew", self._keys(server), [server, nonce, px, sessions]))[1] == "1"
+    async def renew(self, server: str, nonce: str, px: int, sessions: Sequence[str] = ()) -> bool:
+        """Renew the lease, with the sessions that the server runs. Returns False if it is lost; another server may then
+        hold the sessions."""
+        args: list[Argument] = [server, nonce, px, len(sessions), *sessions]
+        return bool((await self._store.run("renew", self._keys(server), args))[1] == "1")
+
+    async def drop_ended(self, server: str) -> int:
+        """Remove the sessions from a lease that have ended or that another server holds. Returns their number."""
+        keys = self._store.keys
+        names = await self._store.call("HKEYS", keys.server(server))
+        tokens = [name.removeprefix(HELD_FIELD) for name in names if name.startswith(HELD_FIELD)]
+        replies = await self._store.batch(
+            [("HMGET", keys.session(token), "status", "holder") for token in tokens]
         )
+        gone = [
+            HELD_FIELD + token
+            for token, (status, holder) in zip(tokens, replies, strict=True)
+            if status is None or status in ENDED or holder != server
+        ]
+        if gone:
+            await self._store.call("HDEL", keys.server(server), *gone)
+        return len(gone)
 
     async def release(self, server: str, nonce: str) -> None:
         """Give the lease back. The lease of another boot is not changed."""
@@ -121,7 +154,7 @@ class Servers:
         return [self._store.keys.server(server), self._store.keys.servers]
 
 
-_FIELDS = ("nonce", "url", "sessions", "physics_id", "internal_url")
+_FIELDS = ("nonce", "url", "sessions", "physics_id", "internal_url", "max_sessions")
 
 
 def _boot(member: str) -> tuple[str, str]:
@@ -131,9 +164,15 @@ def _boot(member: str) -> tuple[str, str]:
 
 
 def _info(server: str, fields: list[str | None]) -> ServerInfo | None:
-    nonce, url, sessions, physics_id, internal_url = fields
+    nonce, url, sessions, physics_id, internal_url, most = fields
     if nonce is None:
         return None
     return ServerInfo(
-        server, nonce, url or "", int(sessions or 0), physics_id or "", internal_url or url or ""
+        server,
+        nonce,
+        url or "",
+        int(sessions or 0),
+        physics_id or "",
+        internal_url or url or "",
+        int(most or 0),
     )

@@ -107,6 +107,10 @@ class Settings:
     sim_speed: float = setting(
         1.0, "simulated seconds per second; 0: as fast as the solver can", low=0, high=100
     )
+    idle_s: float = setting(60.0, "a run that nobody is connected to is paused after this; 0: never", low=0)
+    unattended_s: float = setting(
+        600.0, "a run that nobody is connected to ends as unattended after this; 0: never", low=0
+    )
     frame_hz: float = setting(30.0, "frames per simulated second sent to each viewer", low=1, high=240)
     frame_precision: str = setting("single", "numbers of a frame", among=("single", "half"))
     checkpoint_s: float = setting(1.0, "at least one checkpoint in this time while a session moves", low=0.05)

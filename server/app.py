@@ -131,7 +131,8 @@ class Server:
             internal_url=settings.internal_url.replace("{hostname}", socket.gethostname()).rstrip("/")
             or local,
             period_ms=settings.lease_ms,
-            load=lambda: len(self.holder),
+            load=lambda: self.holder.tokens,
+            max_sessions=settings.max_sessions,
             telemetry=self.telemetry,
         )
         claims = Claims(store)

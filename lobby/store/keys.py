@@ -171,7 +171,8 @@ class Keys:
 
     # servers and the lifecycle
     def server(self, server: str) -> str:
-        """hash + PX, the server's lease: nonce url physics_id sessions started_at"""
+        """hash + PX, the server's lease: nonce url physics_id sessions max_sessions started_at, and held:T for each
+        session that it holds, waiting lobbies too; ended ones are removed when max_sessions are there"""
         return self._key(f"server:{server}")
 
     @property

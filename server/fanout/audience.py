@@ -86,6 +86,8 @@ class Audience:
         self.sinks: set[FrameSink] = set()
         self.arriving = 0
         """Number of viewers that are connecting; the audience is kept while there are any."""
+        self.on_attended: Callable[[], None] = _nothing
+        """Called when somebody begins to watch that nobody watched before."""
         self._views = views
         self._telemetry = telemetry
         self._on_event = on_event
@@ -156,6 +158,7 @@ class Audience:
 
         Raises NotFound if the session does not exist; the viewer is then not in the audience.
         """
+        self._attend()
         self.arriving += 1
         try:
             await self._send_missed(viewer, last_v)
@@ -183,6 +186,10 @@ class Audience:
         if viewer.v > self.v:
             self._hint.set()
         self._send_current(viewer)
+
+    def _attend(self) -> None:
+        if not self.watched:
+            self.on_attended()
 
     def leave(self, viewer: Viewer) -> None:
         """Remove a viewer: it is sent nothing more."""
@@ -274,6 +281,7 @@ class Audience:
 
     def add_sink(self, sink: FrameSink) -> None:
         """Relay the session to another server, beginning with the current topology and frame."""
+        self._attend()
         self.sinks.add(sink)
         if self._topology is not None:
             sink.send_topology(self._topology)
@@ -308,3 +316,7 @@ class Audience:
         for sink in list(self.sinks):
             sink.send_gone()
         self.sinks.clear()
+
+
+def _nothing() -> None:
+    """Nobody waits for viewers."""

@@ -27,7 +27,7 @@ from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.sessions.run import OPERATIONS, Run, SessionContext, make_spec
+from tussle.server.sessions.run import OPERATIONS, UNATTENDED, Run, SessionContext, make_spec
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import SessionSpec
 from tussle.server.solver.pool import Pool
@@ -77,6 +77,11 @@ class Holder:
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def tokens(self) -> list[str]:
+        """The sessions that this server runs."""
+        return list(self._tasks)
 
     def holds(self, token: str) -> bool:
         return token in self._tasks
@@ -332,5 +337,7 @@ class Holder:
             self.runs[token].recheck_lease()
         elif event.t == "seat_left" and event.epoch > 0 and token in self.runs:
             self.runs[token].leave(int(event.d["seat"]))
+        elif event.d.get("reason") == UNATTENDED:
+            pass  # the run's own doing
         elif event.t in OPERATIONS and token in self.runs:
             self.runs[token].apply_operation(event.t)

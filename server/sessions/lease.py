@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from tussle.lobby.errors import Fenced, ScriptError, StoreError
@@ -43,8 +43,9 @@ class Lease:
         physics_id: str,
         internal_url: str,
         period_ms: int,
-        load: Callable[[], int],
+        load: Callable[[], Sequence[str]],
         telemetry: Telemetry,
+        max_sessions: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.holder = holder
@@ -54,6 +55,7 @@ class Lease:
         self._internal_url = internal_url
         self._period_ms = period_ms
         self._load = load
+        self._max_sessions = max_sessions
         self._telemetry = telemetry
         self._clock = clock
         self._sent = float("-inf")
@@ -130,6 +132,7 @@ class Lease:
             self._physics_id,
             self._period_ms,
             internal_url=self._internal_url,
+            max_sessions=self._max_sessions,
         )
 
     async def keep(self) -> None:

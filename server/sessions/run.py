@@ -35,6 +35,7 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.admissions import Admissions
+from tussle.server.sessions.attendance import Attendance
 from tussle.server.sessions.core import Answer, InputBatch, SessionCore, Superseded
 from tussle.server.sessions.dilation import DilationWatch
 from tussle.server.sessions.lease import Lease
@@ -44,12 +45,15 @@ from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
 
-__all__ = ["OPERATIONS", "Run", "SessionContext", "make_spec"]
+__all__ = ["OPERATIONS", "UNATTENDED", "Run", "SessionContext", "make_spec"]
 
 log = get_logger("server.run")
 
 FLAT_OUT_TICKS = 8
 """Ticks per advance when SIM_SPEED is 0: fewer frames, since no viewer needs every one."""
+
+UNATTENDED = "unattended"
+"""The reason of a pause and of an end because nobody is connected."""
 
 OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 """Events that carry an operator's order to the holder."""
@@ -114,8 +118,12 @@ class Run:
         self._handover_target: HolderAddress | None = None
         self._paused = False
         self._clock_stopped = False
+        self._unattended = False
+        self._attendance = Attendance(self._settings.idle_s, self._settings.unattended_s)
         self._ending = False
+        self._end_reason = "ended_by_operator"
         self._over = False
+        audience.on_attended = self._wake.set
 
     # calls by the gateway and the holder
 
@@ -146,6 +154,8 @@ class Run:
             self._ending = True
         else:
             self._paused = operation == "session_paused"
+            self._unattended = False
+            self._attendance.restart()
             self._clock_stopped = True
         self._wake.set()
 
@@ -154,6 +164,7 @@ class Run:
         self._ending = self._ending or orders.end
         self._clock_stopped = self._clock_stopped or orders.paused
         self._paused = orders.paused
+        self._unattended = orders.paused and orders.unattended
         self._wake.set()
 
     # beginning
@@ -249,6 +260,8 @@ class Run:
             if self._ending:
                 await self._end_early()
                 return
+            if not self._paused:
+                await self._check_attendance()
             if self._paused:
                 await self._require_lease()
                 await self._wait_while_paused()
@@ -280,6 +293,20 @@ class Run:
                 self._watch_dilation(pace)
             if rest > 0.0:
                 await asyncio.sleep(rest)
+
+    async def _check_attendance(self) -> None:
+        """Pause, resume or end the run as its attendance asks. An operator's pause is kept."""
+        if self._paused and not self._unattended:
+            return
+        attended = self._audience.watched
+        verdict = self._attendance.look(attended, time.monotonic())
+        runs, retry = self._context.runs, self._lease.retry
+        if verdict == "end":
+            self._end_reason, self._ending = UNATTENDED, True
+        elif attended if self._paused else verdict == "pause":  # the last holder may have paused it
+            attend = runs.resume_attended if self._paused else runs.pause_unattended
+            await retry(lambda: attend(self.fence))
+            self.apply_orders(await retry(lambda: runs.orders(self.token)))
 
     def _watch_dilation(self, pace: Pace) -> None:
         """Measure how slow the session is, and report it to its members when it changes."""
@@ -321,12 +348,13 @@ class Run:
         self._wake.clear()
 
     async def _wait_while_paused(self) -> None:
-        """Wait while an operator has the session paused: nothing steps, the turn clock is stopped, inputs wait. Also
-        returns when the session must end, be handed over or check its lease."""
+        """Wait while the session is paused, by an operator or because nobody is connected: nothing steps, the turn
+        clock is stopped, inputs wait. Also returns when the session must end, be handed over or check its lease."""
         began = time.monotonic()
         self._clock_stopped = True
-        self._audience.notify("paused", "an operator has paused the session")
-        log.info("session_paused", token=short(self.token), tick=self.core.tick)
+        reason = UNATTENDED if self._unattended else "an operator has paused the session"
+        self._audience.notify("paused", reason)
+        log.info("session_paused", token=short(self.token), tick=self.core.tick, reason=reason)
         while (
             self._paused
             and not self._ending
@@ -334,6 +362,9 @@ class Run:
             and self._lease.lapses == self._lapses_seen
         ):
             self._wake.clear()
+            await self._check_attendance()
+            if not self._paused or self._ending:
+                break
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
@@ -343,12 +374,12 @@ class Run:
             log.info("session_resumed", token=short(self.token), after_s=round(time.monotonic() - began, 3))
 
     async def _end_early(self) -> None:
-        """End the session without a result, because an operator asked for it."""
-        tick = self.core.tick
+        """End the session without a result, because an operator asked for it or nobody is connected."""
+        tick, reason = self.core.tick, self._end_reason
         await self._volume.flush()
-        await self._close(tick, LifecycleEvent.ENDED, "ended_by_operator")
+        await self._close(tick, LifecycleEvent.ENDED, reason)
         await self._volume.end(tick)
-        log.info("session_ended", token=short(self.token), tick=tick, reason="ended_by_operator")
+        log.info("session_ended", token=short(self.token), tick=tick, reason=reason)
 
     async def fail(self, reason: str) -> None:
         """End a session that cannot go on. Raises Fenced when another server holds it."""

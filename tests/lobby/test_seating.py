@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World
-from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, Refused
-from tussle.lobby.seating import Seating
+from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, RateLimited, Refused
+from tussle.lobby.seating import Seating, SeatReservation
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.store.store import Store
@@ -317,3 +317,29 @@ async def test_a_repeated_find_seats_once(world: World) -> None:
     assert len({seat.session for seat in seats}) == 1
     assert len((await world.views.view(seats[0].session)).seats) == 1
     assert len({seat.ticket for seat in seats}) == 10
+
+
+async def test_a_lobby_is_opened_where_there_is_room(world: World) -> None:
+    """Ten players open lobbies on a server that holds three, at once: three are there, the others on the server with
+    the fewest sessions, and none anywhere when that one is full too. A lobby that has ended makes room."""
+    await world.servers.release("s1", "boot-1")
+    for name in ("s1", "s2"):
+        await world.servers.register(name, "boot-1", f"http://{name}:1", "physics-1", 60_000, max_sessions=3)
+    here = HolderAddress("s1", "boot-1", "http://s1:1")
+
+    async def opened(player: str) -> SeatReservation | str:
+        try:
+            return await world.seating.open(player, "duel", 2, holder=here)
+        except RateLimited as error:
+            assert error.retry_after is not None
+            return error.reason
+
+    players = await world.players(10)
+    seats = await asyncio.gather(*map(opened, players))
+    held = [seat for seat in seats if isinstance(seat, SeatReservation)]
+    assert sorted(seat.holder_id for seat in held) == ["s1"] * 3 + ["s2"] * 3
+    assert [seat for seat in seats if isinstance(seat, str)] == ["server_full"] * 4
+    first = next(seat for seat in held if seat.holder_id == "s1")
+    await world.seating.leave(players[seats.index(first)], first.session)
+    again = await opened(players[seats.index("server_full")])
+    assert isinstance(again, SeatReservation) and again.holder_id == "s1"

@@ -10,12 +10,12 @@ from tussle.lobby.errors import Fenced
 
 async def test_a_lease_is_renewed_by_its_boot_only(world: World) -> None:
     """``renew`` returns True for the boot with the lease, False for another boot and after the lease ended."""
-    assert await world.servers.renew("s1", "boot-1", 60_000, 3)
-    assert not await world.servers.renew("s1", "boot-2", 60_000, 3)
+    assert await world.servers.renew("s1", "boot-1", 60_000, ["a", "b", "c"])
+    assert not await world.servers.renew("s1", "boot-2", 60_000, ["d"])
     [info] = await world.servers.alive()
     assert (info.id, info.nonce, info.url, info.sessions) == ("s1", "boot-1", "http://one:8420", 3)
     await world.store.call("DEL", world.store.keys.server("s1"))
-    assert not await world.servers.renew("s1", "boot-1", 60_000, 3)
+    assert not await world.servers.renew("s1", "boot-1", 60_000, ["a", "b", "c"])
     assert not await world.store.call("EXISTS", world.store.keys.server("s1"))
 
 

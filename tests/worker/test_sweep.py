@@ -100,7 +100,7 @@ async def test_a_waiting_lobby_gets_the_least_busy_server(world: World, sweep: S
     seat = await world.find(player)
     for name, sessions in [("s2", 5), ("s3", 1)]:
         await world.servers.register(name, "boot", f"http://{name}", "physics-1", 60_000)
-        await world.servers.renew(name, "boot", 60_000, sessions)
+        await world.servers.renew(name, "boot", 60_000, [f"t{number}" for number in range(sessions)])
     await lose(world)
     assert not await sweep.run_pass()
     clock.now += 1.5

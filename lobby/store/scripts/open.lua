@@ -1,13 +1,15 @@
 --@include seating
 -- Opens a lobby and seats its host. For `find`: only if no other lobby of its mode and size is open.
 --
--- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 scene (only with one)
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 lease of the holder,
+--      17 scene (only with one)
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
 --      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
 --      19 the scene or ''
--- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | ERR unknown_player, in_session, token_taken
-local player_key, member_key, ticket_key = KEYS[13], KEYS[14], KEYS[15]
+-- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
+--      | ERR unknown_player, in_session, token_taken
+local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local player = ARGV[4]
 
 if redis.call('HEXISTS', player_key, 'kind') == 0 then
@@ -27,9 +29,23 @@ if ARGV[18] == '1' then
     end
 end
 
+local lease = redis.call('HMGET', lease_key, 'nonce', 'max_sessions')
+local held = lease[1] == ARGV[11]
+if held and tonumber(lease[2] or '0') > 0 then
+    local count = 0
+    for _, name in ipairs(redis.call('HKEYS', lease_key)) do
+        if string.sub(name, 1, 5) == 'held:' then
+            count = count + 1
+        end
+    end
+    if count >= tonumber(lease[2]) then
+        return {'FULL'}
+    end
+end
+
 local at = now_ms()
 if ARGV[7] ~= '' then
-    local scene_key = KEYS[16]
+    local scene_key = KEYS[17]
     redis.call('HSET', scene_key, 'data', ARGV[19], token, '1')
 end
 redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
@@ -39,6 +55,9 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
 redis.call('ZADD', waiting_key, whole(at), token)
 index_open_lobby()
 redis.call('ZADD', deadlines_key, whole(at + tonumber(ARGV[13])), lobby_timer())
+if held then
+    redis.call('HSET', lease_key, 'held:' .. token, '1')
+end
 announce(EVENT.OPENED, at)
 local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])

@@ -20,6 +20,11 @@ local at = now_ms()
 if ARGV[4] == 'pause' then
     local paused = status_after(status, EVENT.PAUSED)
     if not paused then
+        if redis.call('HDEL', session_key, 'pause_reason') == 1 then
+            -- It was paused because nobody was connected: from now on it stays paused when somebody connects.
+            emit('session_paused', {at = at, by = ARGV[5]})
+            return {'OK', '1'}
+        end
         return {'OK', '0'}
     end
     redis.call('HSET', session_key, 'status', paused)
@@ -32,6 +37,7 @@ elseif ARGV[4] == 'resume' then
         return {'OK', '0'}
     end
     redis.call('HSET', session_key, 'status', running)
+    redis.call('HDEL', session_key, 'pause_reason')
     emit('session_resumed', {at = at, by = ARGV[5]})
     announce(EVENT.RUNNING, at)
 else

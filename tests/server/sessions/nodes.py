@@ -57,7 +57,8 @@ class Node:
             physics_id=physics_id(),
             internal_url="http://127.0.0.1:1",
             period_ms=settings.lease_ms,
-            load=lambda: len(self.holder),
+            load=lambda: self.holder.tokens,
+            max_sessions=settings.max_sessions,
             telemetry=self.telemetry,
         )
         self.archive = Archive(str(settings.data_dir / "archive"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import secrets
@@ -506,6 +507,53 @@ async def test_the_next_holder_knows_which_inputs_were_superseded(site: Site) ->
     assert [event.d["strength"] for event in events if event.t == "gravity"] == [7.0]
     verdict = await asyncio.to_thread(lambda: verify(load_record(two.archive, token), check_contact=False))
     assert verdict.holds, verdict
+
+
+async def test_a_run_that_nobody_watches_stays_so_in_other_hands(site: Site) -> None:
+    """A run pauses because nobody is connected, and its holder dies. The next holder keeps it paused, with the time
+    that the turn had left, and ends it as unattended after a time of its own."""
+    site.settings = dataclasses.replace(site.settings, idle_s=0.3, unattended_s=4.0)
+    one, two = await site.node("one"), await site.node("two")
+    token, _ = await site.duel(one)
+    paused = await site.said(token, "session_paused")
+    assert paused["reason"] == "unattended"
+    left = await site.left_ms(token)
+    assert left > 0
+    await one.die()
+    run = await two.run(token)
+    assert (await site.said(token, "recovered"))["exact"] is True
+
+    async def is_kept() -> bool:
+        return run._paused and run._unattended
+
+    await until(is_kept)
+    assert (await site.world.views.view(token)).status == "paused"
+    assert left <= await site.left_ms(token) <= left + LEASE_MS
+    assert (await site.said(token, "ended"))["reason"] == "unattended"
+    await two.gone(token)
+    two.nothing_left(token)
+
+
+async def test_an_operator_may_keep_an_empty_run_or_let_it_run(site: Site) -> None:
+    """An operator's pause of a run that is paused because nobody is connected stays when somebody connects, and lets it
+    live on. An operator's resume gives it all of IDLE_S again."""
+    site.settings = dataclasses.replace(site.settings, idle_s=0.3, unattended_s=3.0)
+    node = await site.node("one")
+    token, run = await site.duel(node)
+    await site.said(token, "session_paused")
+    await site.operators.resume(token, "boss")
+    await site.said(token, "session_paused", 2)
+    await site.operators.pause(token, "boss")
+
+    async def kept() -> bool:
+        return run._paused and not run._unattended
+
+    await until(kept)
+    node.audiences.get(token, 0).on_attended()
+    await asyncio.sleep(3.5)  # longer than UNATTENDED_S: this is what is tested
+    assert (await site.world.views.view(token)).status == "paused"
+    await site.operators.end(token, "boss")
+    assert (await site.said(token, "ended"))["reason"] == "ended_by_operator"
 
 
 async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -> None:

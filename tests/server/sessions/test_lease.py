@@ -50,7 +50,7 @@ def lease(registry: Registry, clock: Clock) -> Lease:
     servers: Any = registry
     return Lease(
         servers, HolderAddress("s1", "n1", "http://x"), physics_id="p", internal_url="http://y",
-        period_ms=PERIOD_MS, load=lambda: 0,
+        period_ms=PERIOD_MS, load=tuple,
         telemetry=Telemetry(), clock=clock,
     )  # fmt: skip
 
@@ -148,13 +148,13 @@ async def test_a_boot_waits_until_the_lease_of_the_earlier_boot_ends(world: Worl
     await world.servers.register(holder.id, holder.nonce, holder.url, "p", 400)
     again = Lease(
         world.servers, HolderAddress("fixed", "boot-2", "http://x"), physics_id="p", internal_url="http://y",
-        period_ms=400, load=lambda: 0, telemetry=Telemetry(),
+        period_ms=400, load=tuple, telemetry=Telemetry(),
     )  # fmt: skip
     await again.acquire()
     assert again.held()
     third = Lease(
         world.servers, HolderAddress("fixed", "boot-3", "http://x"), physics_id="p", internal_url="http://y",
-        period_ms=400, load=lambda: 0, telemetry=Telemetry(),
+        period_ms=400, load=tuple, telemetry=Telemetry(),
     )  # fmt: skip
     keeping = asyncio.create_task(again.keep())
     with pytest.raises(Fenced) as refused:
