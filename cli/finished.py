@@ -14,6 +14,7 @@ from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import Wakeups
+from tussle.lobby.text import escape_values
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SessionView
 
@@ -60,6 +61,7 @@ async def finished_sessions(store: Store) -> AsyncGenerator[SessionView, None]:
 
 def sentence(view: SessionView) -> str:
     """``Ada (cobble) beat Otto (marl): 4 rounds, 7 turns, 9.8 s``."""
+    view = escape_values(view)
     picture = Picture.of(view)
     result = view.result
     if result is None:

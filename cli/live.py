@@ -20,6 +20,7 @@ from rich.text import Text
 from tussle.cli.palette import CONTACT, FAINT, LABEL
 from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.text import escape_text, escape_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,7 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL)
     for name in ("source", "kind", "at most", "sensors"):
         table.add_column(name, no_wrap=name != "sensors")
-    for info in infos:
+    for info in map(escape_values, infos):
         names = ", ".join(sensor.name for sensor in info.sensors) or "nothing yet"
         rate = f"{1 / info.period_s:g}/s" if info.period_s > 0 else ""
         table.add_row(Text(info.source, "bold"), info.kind, rate, names)
@@ -89,9 +90,9 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
             async for message in messages:
                 match message:
                     case Failure():
-                        raise click.ClickException(message.d.message)
+                        raise click.ClickException(escape_text(message.d.message))
                     case TellInfo():
-                        feed.info = message.d
+                        feed.info = escape_values(message.d)
                     case SourceGone() if message.d.source == source:
                         feed.gone = True
                     case Batches():
@@ -134,7 +135,7 @@ class SourceFeed:
                 else f"gap: batches {gap.first} to {gap.last} are no longer kept"
             )
         room = len(batches) if count is None else count - self.taken
-        for batch in batches[:room]:
+        for batch in map(escape_values, batches[:room]):
             self.newest = batch
             self.taken += 1
             if as_json:

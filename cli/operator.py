@@ -83,7 +83,8 @@ def list_operators(url: str | None) -> None:
 @click.argument("name")
 def print_entry(name: str) -> None:
     """Print the entry of OPERATORS for NAME and a secret, for servers whose settings decide who is an operator."""
-    from tussle.lobby.accounts import clean_name, hash_secret
+    from tussle.lobby.accounts import hash_secret
+    from tussle.lobby.names import clean_name
     from tussle.lobby.operator_entries import format_entry
 
     secret = read_secret(f"Secret of {name}: ", twice=True)

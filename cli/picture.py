@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tussle.cli.palette import number
+from tussle.lobby.text import escape_values
 from tussle.lobby.wire.messages import Event, SessionView
 
 __all__ = ["Line", "Picture", "Player"]
@@ -95,7 +96,8 @@ class Picture:
         return picture
 
     def take(self, view: SessionView) -> None:
-        """Replace everything but the log by the state in a whole view."""
+        """Replace everything but the log by the state in a whole view. Its texts are escaped: others wrote them."""
+        view = escape_values(view)
         self.session, self.mode, self.status, self.size = view.session, view.mode, view.status, view.size
         self.tick, self.v, self.epoch = view.tick, view.v, view.epoch
         self.round, self.turn, self.turn_seat = view.round, view.turn, view.turn_seat
@@ -119,7 +121,8 @@ class Picture:
         return f"seat {seat}"
 
     def apply(self, event: Event) -> None:
-        """Apply one event. Events must come in order of v."""
+        """Apply one event. Events must come in order of v. Its texts are escaped: others wrote them."""
+        event = escape_values(event)
         d = event.d
         self.v, self.tick, self.epoch = event.v, max(event.tick, self.tick), max(event.epoch, self.epoch)
         if event.t in _STATUSES:

@@ -17,6 +17,7 @@ import click
 
 from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import StoreError
+from tussle.lobby.text import escape_text
 
 if TYPE_CHECKING:
     from tussle.lobby.store.store import Store
@@ -159,7 +160,10 @@ def format_reply(reply: Any, indent: str = "") -> str:
             if text in ("OK", "PONG", "QUEUED"):
                 return text
             if "\n" in text.strip() and not indent:
-                return text.rstrip("\r\n").replace("\r\n", "\n")  # INFO and its like: made for people
+                lines = (
+                    text.rstrip("\r\n").replace("\r\n", "\n").split("\n")
+                )  # INFO and its like: made for people
+                return "\n".join(map(escape_text, lines))
             return '"' + "".join(map(_escape, text)) + '"'
         case list() | tuple():
             if not reply:

@@ -17,6 +17,7 @@ from tussle.cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, m
 from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.text import escape_values
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.messages import SessionView
@@ -86,7 +87,7 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
         table.add_column("round", justify="right")
         table.add_column("tick", justify="right", no_wrap=True)
         table.add_column("gap", justify="right", no_wrap=True)
-    for view in views:
+    for view in map(escape_values, views):
         shape, colour = STATUS_MARKS.get(view.status, ("?", LABEL))
         status = Text.assemble((shape, colour), " ", view.status.replace("_", " "))
         if view.status in ENDED:

@@ -265,10 +265,11 @@ class Up:
 
     def _print_finished(self, view: SessionView) -> None:
         from tussle.cli.finished import length, sentence
+        from tussle.lobby.text import escape_text
 
         at = _faint(time.strftime("%H:%M:%S"))
         if view.status == "failed":
-            click.echo(f"  {at}  {view.session}  {_coral(f'failed: {view.reason}')}")
+            click.echo(f"  {at}  {view.session}  {_coral(escape_text(f'failed: {view.reason}'))}")
         elif view.result is not None:
             self.finished += 1
             self.turns += length(view)[1]

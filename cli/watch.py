@@ -113,7 +113,7 @@ class Screen:
         self.announcement = escape_text(connection.announcement) if announced else ""
         notice = connection.notice
         self.dilation = connection.dilation
-        self.paused = notice.reason if notice is not None and notice.state == "paused" else ""
+        self.paused = escape_text(notice.reason) if notice is not None and notice.state == "paused" else ""
         if notice is not None and notice.state == "resumed" and notice.turn_ends_at:
             self.picture.ends_at = max(self.picture.ends_at or 0, notice.turn_ends_at)
         ends_at = self.picture.ends_at

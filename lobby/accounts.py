@@ -11,7 +11,6 @@ a secret, nor store one in clear.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,18 +22,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tussle.lobby.errors import AuthError, Conflict, Forbidden, NotFound, Refused, StoreError
 from tussle.lobby.hashing import SecretHasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
+from tussle.lobby.names import check_new_name, clean_name, name_key
 from tussle.lobby.operator_entries import parse_entries
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "clean_name", "hash_secret"]
+__all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "hash_secret"]
 
 Kind = Literal["person", "bot"]
-
-NAME_LENGTH = range(2, 25)
-RAW_NAME_LENGTH = 4 * NAME_LENGTH.stop
-"""Characters of a name before it is normalised. Normalisation may compose several characters into one, and its time
-grows with the square of a run of combining marks."""
 
 SECRET_LENGTH = range(6, 201)
 GUEST_NAME = "guest"
@@ -67,19 +62,9 @@ class PlayerInfo:
     operator: bool = False
 
 
-def clean_name(name: str) -> str:
-    """The name as it is stored. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
-    if len(name) <= RAW_NAME_LENGTH:
-        name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
-    bad = "#" in name or not name.isprintable() or "  " in name
-    if len(name) not in NAME_LENGTH or bad:
-        raise Refused("a name has 2 to 24 printable characters and no '#'", code="bad_name", field="name")
-    return name
-
-
 def canonical_name(name: str) -> str:
     """The form in which names are compared: equal for spellings that log in the same player. Raises Refused."""
-    return clean_name(name).casefold()
+    return name_key(clean_name(name))
 
 
 def hash_secret(secret: str) -> str:
@@ -100,7 +85,9 @@ class Accounts:
         self._store = store
         self._ttl_s = settings.login_ttl_s
         self._hasher = SecretHasher(hasher or PasswordHasher())
-        self._reserved = parse_entries(settings.operators)
+        self._reserved = {
+            name_key(name): hashed for name, hashed in parse_entries(settings.operators).items()
+        }
 
     async def login(
         self,
@@ -125,20 +112,23 @@ class Accounts:
         if secret is None:
             if name is not None:
                 name = clean_name(name)
-                if name.casefold() in self._reserved or await self._player_named(name):
+                if name_key(name) in self._reserved or await self._player_named(name):
                     raise AuthError("this name is registered; log in with its secret", code="name_taken")
             if caller:
                 return await self._issue(caller.player, caller.name, caller.guest)
+            if name is not None:
+                check_new_name(name)
             charge("guest")
             return await self._guest(name or GUEST_NAME, kind, skill)
         if name is None:
             raise Refused("a secret needs a name", code="bad_name", field="name")
         _check_length(secret)
         name = clean_name(name)
-        if name.casefold() in self._reserved:
+        if name_key(name) in self._reserved:
             return await self._login_reserved(name, secret, kind, skill)
         known = await self._verify(name, secret)
         if known is None:
+            check_new_name(name)
             charge("registered")
             known = await self._claim(name, secret, kind, skill, caller)
         return known
@@ -159,7 +149,7 @@ class Accounts:
         if guest == "1":
             await self._store.call("EXPIRE", key, self._ttl_s)
             return PlayerInfo(player, name, kind, session or "", True)
-        reserved = self._reserved.get(name.casefold())
+        reserved = self._reserved.get(name_key(name))
         operates = operator == "1" or (reserved is not None and reserved == stored)
         return PlayerInfo(player, name, kind, session or "", False, operates)
 
@@ -176,7 +166,7 @@ class Accounts:
         """
         name = clean_name(name)
         _check_length(secret)
-        if name.casefold() in self._reserved:
+        if name_key(name) in self._reserved:
             raise AuthError("this name is an operator by its entry in OPERATORS", code="name_taken")
         player = await self._player_named(name)
         if player and not replace:
@@ -244,8 +234,17 @@ class Accounts:
         return await self._issue(player, await self._check_secret(player, secret), False)
 
     async def _player_named(self, name: str) -> str:
-        """The registered player of that name, or ''."""
-        return await self._store.call("HGET", self._store.keys.players_by_name, name.casefold()) or ""
+        """The registered player of that name, or of one that looks like it, or ''."""
+        return (await self._entry_of(name))[1]
+
+    async def _entry_of(self, name: str) -> tuple[str, str]:
+        """The field of ``players_by_name`` for a name, and its player or ''. Names that were registered before keys
+        were compared by look have their lower-case form as field."""
+        key = name_key(name)
+        before, player = await self._store.call(
+            "HMGET", self._store.keys.players_by_name, name.casefold(), key
+        )
+        return (name.casefold(), before) if before else (key, player or "")
 
     async def _check_secret(self, player: str, secret: str) -> str:
         """The shown name of a registered player. Raises AuthError ``name_taken`` for another secret."""
@@ -267,7 +266,7 @@ class Accounts:
     async def _login_reserved(self, name: str, secret: str, kind: Kind, skill: str) -> IssuedLogin:
         """Log in under a name of OPERATORS. Its entry decides the secret; a player that got the name in another way, or
         by an older entry, loses it."""
-        reserved = self._reserved[name.casefold()]
+        reserved = self._reserved[name_key(name)]
         await self._compare(reserved, secret)
         player = await self._player_named(name)
         if player:
@@ -284,7 +283,8 @@ class Accounts:
         """Give a name to a new player, also if another one has it. Without ``login`` the token is ''."""
         keys = self._store.keys
         for attempt in range(TAKE_TRIES):
-            old, player, token = await self._player_named(name), new_player_id(), new_secret()
+            field, old = await self._entry_of(name)
+            player, token = new_player_id(), new_secret()
             try:
                 await self._store.run(
                     "take_name",
@@ -293,7 +293,7 @@ class Accounts:
                         *([keys.player(old)] if old else []),
                     ],
                     [
-                        name.casefold(), player, name, kind, skill, hashed, self._ttl_s if login else 0, int(operator),
+                        field, player, name, kind, skill, hashed, self._ttl_s if login else 0, int(operator),
                         old, f"{name}#{old[-4:]}",
                     ],
                 )  # fmt: skip
@@ -316,7 +316,7 @@ class Accounts:
             await self._store.run(
                 "claim_name",
                 [keys.players_by_name, keys.player(player), keys.login(secret_hash(token))],
-                [name.casefold(), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
+                [name_key(name), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
             )
         except AuthError:
             # Another call registered the name first. With the same secret it is the same player.

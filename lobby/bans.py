@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.names import name_key
 from tussle.lobby.orders import ORDERS_KEPT
 from tussle.lobby.store.store import Store
 
@@ -55,9 +56,9 @@ class Bans:
     async def find(self, text: str) -> str:
         """The id of a player by its id or by its registered name. Raises NotFound."""
         keys = self._store.keys
-        named = await self._store.call("HGET", keys.players_by_name, text.casefold())
-        if named:
-            return str(named)
+        for named in await self._store.call("HMGET", keys.players_by_name, text.casefold(), name_key(text)):
+            if named:
+                return str(named)
         if await self._store.call("EXISTS", keys.player(text)):
             return text
         raise NotFound(f"there is no player {text[:48]!r}", field="player")

@@ -29,6 +29,7 @@ from tussle.lobby.errors import (
     ServerFault,
     SolverFailed,
     StoreError,
+    UnknownHost,
 )
 
 __all__ = ["CODES", "ErrorCode", "error_of"]
@@ -78,6 +79,7 @@ _TABLE = (
     _client("not_allowed", Forbidden, "The caller's role does not have the right for this operation."),
     _client("banned", Forbidden, "An operator has banned the player; the message has the end of the ban."),
     _client("origin_refused", Forbidden, "Pages of this origin may not use this server."),
+    _client("unknown_host", UnknownHost, "The server does not know the host name of the request: see ALLOWED_HOSTS."),
     _client("observer", Conflict, "The connection has no seat; observers cannot send commands."),
     _client("server_full", RateLimited, "Every server has MAX_SESSIONS sessions; try again later."),
     _client("rate_limited", RateLimited, "Too many requests or messages; send less."),

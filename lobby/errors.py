@@ -11,6 +11,7 @@
     |   |   |-- NotYourTurn
     |   |   `-- Moved        another server holds the session; the message is its address
     |   |-- Refused          a well-formed action that the mode's rules forbid
+    |   |-- UnknownHost      the request is for a host name that is not the server's
     |   |-- AddressTooLong   the path or query of a request is longer than any of ours
     |   `-- RateLimited
     `-- ServerFault          a fault of the server: logged with its trace, sent as its code only
@@ -50,6 +51,7 @@ __all__ = [
     "ServerFault",
     "SolverFailed",
     "StoreError",
+    "UnknownHost",
 ]
 
 
@@ -161,6 +163,13 @@ class Refused(ClientError):
 
     code = "refused"
     status = 422
+
+
+class UnknownHost(ClientError):
+    """The request is for a host name that is not the server's: perhaps DNS rebinding (server/limits.py)."""
+
+    code = "unknown_host"
+    status = 421
 
 
 class AddressTooLong(ClientError):

@@ -150,6 +150,14 @@ class Settings:
     )
     input_cost_burst: float = setting(1500.0, "solver time [ms] that they may take at once", low=1)
     player_connections: int = setting(16, "sockets that one player has at once", low=1)
+    allowed_hosts: str = setting(
+        "",
+        "names by which clients reach this server, comma separated; *: any. Addresses, names without a dot and the"
+        " hosts of PUBLIC_URL, INTERNAL_URL and ALLOWED_ORIGINS are known",
+    )
+    max_connections: int = setting(
+        0, "connections at once; 0: as many as the limit of open files allows beside the server's own", low=0
+    )
     allowed_origins: str = setting(
         "", "web pages of other origins that may use this server, comma separated; *: any; its own always may"
     )

@@ -10,13 +10,23 @@ length. This module must never change a text that is stored.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from tussle.lobby.errors import Refused
 
-__all__ = ["Credential", "Key", "Label", "Line", "SessionToken", "check_text", "clip", "escape_text"]
+__all__ = [
+    "Credential",
+    "Key",
+    "Label",
+    "Line",
+    "SessionToken",
+    "check_text",
+    "clip",
+    "escape_text",
+    "escape_values",
+]
 
 Key = Annotated[str, msgspec.Meta(max_length=48)]
 """The name of a mode, a body, a player's id or a field."""
@@ -31,6 +41,8 @@ Credential = Annotated[str, msgspec.Meta(max_length=128)]
 
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 """One line of chat, or a notice."""
+
+Shape = TypeVar("Shape")
 
 HIDDEN = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\ufffe\uffff"
 """Controls (C0, DEL, C1), line and paragraph separators, bidirectional embeddings, overrides and isolates (UAX 9),
@@ -52,6 +64,19 @@ def check_text(text: str, *, field: str) -> str:
 def escape_text(text: str) -> str:
     """``text`` with every character that ``check_text`` refuses as an escape such as \\x1b: safe on a terminal."""
     return _HIDDEN.sub(_escape, text)
+
+
+def escape_values(value: Shape) -> Shape:
+    """A copy of a Struct, dict, list or text in which every text went through ``escape_text``."""
+    if isinstance(value, str):
+        return escape_text(value)  # type: ignore[return-value]
+    if isinstance(value, msgspec.Struct):
+        return msgspec.convert(escape_values(msgspec.to_builtins(value)), type(value))
+    if isinstance(value, dict):
+        return {escape_values(key): escape_values(inner) for key, inner in value.items()}  # type: ignore[return-value]
+    if isinstance(value, list | tuple):
+        return type(value)(escape_values(inner) for inner in value)
+    return value
 
 
 def clip(text: str, length: int) -> str:

@@ -36,7 +36,7 @@ from tussle.lobby.runs import Runs
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.settings import Settings
+from tussle.lobby.settings import Settings, split_list
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
@@ -44,16 +44,17 @@ from tussle.lobby.timers import Timers
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive.archive import Archive
-from tussle.server.costs import Ledger
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
+from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_connection_limit
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
 from tussle.server.http.reporter import Reporter
 from tussle.server.http.reservations import Reservations
-from tussle.server.limits import Proxies
+from tussle.server.limits import Hosts, Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
@@ -79,7 +80,26 @@ SETTLE_S = 1.0
 
 
 class _Http(uvicorn.Server):
-    """uvicorn without its signal handlers; ``Server`` decides when to stop."""
+    """uvicorn without its signal handlers and its accepting: ``Server`` decides when to stop, an Acceptor accepts."""
+
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, connections: Callable[[], int], most: int
+    ) -> None:
+        super().__init__(config)
+        self._acceptor = Acceptor(listener, self._make_protocol, connections, most)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self._acceptor.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._acceptor.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -90,10 +110,15 @@ class Server:
     """One server. ``run`` returns once ``stop`` has been called and everything is closed."""
 
     def __init__(self, settings: Settings, store: Store, listener: socket.socket) -> None:
-        self.settings = settings
         self.build = BUILD
         self.telemetry = Telemetry()
+        settings = with_connection_limit(settings)
+        self.settings = settings
         self._proxies = Proxies(settings.trusted_proxies)
+        self.hosts = Hosts(
+            settings.allowed_hosts, settings.public_url, settings.internal_url, f"http://{settings.host}",
+            f"http://{socket.gethostname()}", *split_list(settings.allowed_origins),
+        )  # fmt: skip
         self.ledger = Ledger(settings, self.telemetry.count_overspending)
         self.store_memory = StoreMemory(store, self.telemetry, self._tell_store_full)
         self.reservations = Reservations(store, self.ledger, settings.ticket_ttl_s)
@@ -156,6 +181,7 @@ class Server:
             settings,
             self.ledger,
             self._proxies,
+            self.hosts,
             connections,
             self.seating,
             self.views,
@@ -212,6 +238,8 @@ class Server:
             "build": self.build,
             "sessions": len(self.holder),
             "draining": self._stop.is_set(),
+            "connections": self._connections(),
+            "connection_limit": self.settings.max_connections,
         }
 
     def _read_solvers(self) -> list[SolverReading]:
@@ -228,6 +256,9 @@ class Server:
             )
             for solver, slot in slots
         ]
+
+    def _connections(self) -> int:
+        return self.ledger.held(Resource.DESCRIPTORS, Owner.SERVER, "")
 
     # start and stop
 
@@ -249,7 +280,10 @@ class Server:
                 timeout_graceful_shutdown=2,
                 server_header=False,
                 forwarded_allow_ips=self._proxies.hosts(),
-            )
+            ),
+            self._listener,
+            self._connections,
+            self.settings.max_connections,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -414,6 +448,7 @@ def main() -> int:
     if not settings.redis_url:
         sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
         return 2
+    raise_file_limit()
     missing = missing_packages()
     if missing:
         sys.stderr.write(f"tussle: the server cannot run: {missing}\n")

@@ -10,6 +10,7 @@ clock or the store: the time is an argument.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class Owner(StrEnum):
     NAME = "name"
     """A name to log in by, in its canonical form."""
     CONNECTION = "connection"
+    SERVER = "server"
+    """The whole server; its key is ''."""
     SEAT = "seat"
     """A player in a session, whatever the number of its connections."""
     SESSION = "session"
@@ -81,6 +84,8 @@ class Resource(StrEnum):
     """Operators' notices, which are sent to every viewer."""
     OVERVIEWS = "overviews"
     """Operators' overviews, which read every session."""
+    DESCRIPTORS = "descriptors"
+    """Held: file descriptors of clients, for HTTP and WebSocket. The others are kept for the server's own work."""
     HTTP_CONNECTIONS = "http_connections"
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
@@ -167,6 +172,9 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.NOTICES, player, 0.5, 5.0),
         Budget(Resource.OVERVIEWS, player, 2.0, 20.0),
         Budget(
+            Resource.DESCRIPTORS, Owner.SERVER, 0.0, settings.max_connections or math.inf, "MAX_CONNECTIONS", held=True
+        ),
+        Budget(
             Resource.HTTP_CONNECTIONS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS",
             held=True,
         ),
@@ -249,14 +257,21 @@ class Ledger:
         if bucket is not None:
             bucket.level = min(bucket.burst, bucket.level + amount)
 
-    def hold(self, resource: Resource, owner: Owner, key: str) -> bool:
-        """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once."""
+    def hold(self, resource: Resource, owner: Owner, key: str, *, beyond: bool = False) -> bool:
+        """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once.
+
+        ``beyond``: hold it in any case, because it exists already and is about to be given back.
+        """
         account = self._accounts[resource, owner]
-        if account.held[key] >= account.budget.burst:
+        if account.held[key] >= account.budget.burst and not beyond:
             self._refuse(account, key)
             return False
         account.held[key] += 1
         return True
+
+    def held(self, resource: Resource, owner: Owner, key: str) -> int:
+        """How many units ``key`` holds."""
+        return self._accounts[resource, owner].held[key]
 
     def release(self, resource: Resource, owner: Owner, key: str) -> None:
         """Give one held unit back."""

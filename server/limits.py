@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 from tussle.lobby.settings import BadSetting, split_list
 
-__all__ = ["Origins", "Proxies", "TokenBucket", "owner_of_address"]
+__all__ = ["PROXIED", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
+
+PROXIED = "tussle.proxied"
+"""Key of a request's scope: whether a trusted proxy sent it."""
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""
@@ -115,6 +118,52 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
     if isinstance(first, IPv4Address) and network.version == 6 and network.prefixlen >= 96:
         return IPv4Network((first, network.prefixlen - 96))
     return network
+
+
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".lan", ".test")
+"""Nobody on the public Internet has a name below these (RFC 6761, 6762, 8375), so that no stranger's page has one."""
+
+
+class Hosts:
+    """The Host headers of requests that may change something. Sans-I/O.
+
+    With DNS rebinding a page of a stranger gives its own name the server's address, and the browser of a visitor sends
+    the page's requests to the server as if they were from its own page. Such a request has the stranger's name as host.
+    Accepted are addresses, names of one label (compose services, machines of a LAN), names below PRIVATE_SUFFIXES, and
+    the names that the settings mention.
+    """
+
+    def __init__(self, allowed_hosts: str, *urls: str) -> None:
+        """``allowed_hosts``: ALLOWED_HOSTS, names separated by commas, or ``*``. ``urls``: addresses or origins whose
+        hosts are accepted too."""
+        names = [host_name(part) for part in split_list(allowed_hosts)]
+        names += [urlsplit(url).hostname or "" for url in urls if "://" in url]
+        self._names = frozenset(name.lower() for name in names if name)
+
+    def allow(self, host: str | None) -> bool:
+        """Whether a request with this Host header may change something. Every browser sends one."""
+        if not host or "*" in self._names:
+            return True
+        name = host_name(host)
+        if name in self._names or "." not in name or name.endswith(PRIVATE_SUFFIXES):
+            return True
+        return _is_address(name)
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, in lower case, without its port, the brackets of IPv6 and a final dot."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].rstrip(".") if host.count(":") == 1 else host.rstrip(".")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Origins:

@@ -35,7 +35,7 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay_client import Relays
-from tussle.server.limits import Proxies
+from tussle.server.limits import Hosts, Proxies
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore
@@ -95,7 +95,7 @@ class Bench:
             leave=lambda audience, viewer: audience.leave(viewer),
         )
         self.gateway = Gateway(
-            self.settings, Ledger(self.settings, self.telemetry.count_overspending), Proxies(""),
+            self.settings, Ledger(self.settings, self.telemetry.count_overspending), Proxies(""), Hosts(""),
             cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),

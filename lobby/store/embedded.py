@@ -248,7 +248,8 @@ class EmbeddedStore:
         """Starts it; yields the seconds to wait before looking again."""
         if self._process is not None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)  # logins and hashes of secrets: for the owner only, also in an older folder
         with self._lock() as lock:
             for attempt in range(1, PORT_TRIES + 1):
                 self._port = self._wanted_port or _free_port()
@@ -304,6 +305,7 @@ class EmbeddedStore:
             pass_fds=(lock.fileno(),),
             start_new_session=True,  # a Ctrl-C on the terminal is ours to handle, and stops it last
             preexec_fn=dies_with_us,
+            umask=0o077,
         )
         if dies_with_us is None:
             self._watcher = subprocess.Popen(

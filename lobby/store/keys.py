@@ -33,7 +33,7 @@ class Keys:
 
     @property
     def players_by_name(self) -> str:
-        """hash: lower-case name -> player id"""
+        """hash: name_key of a name (lobby/names.py) -> player id"""
         return self._key("players:by-name")
 
     @property

@@ -57,7 +57,7 @@ from tussle.server.gateway.relay_server import serve_relay
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender, absolute, short_reason
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
-from tussle.server.limits import Origins, Proxies, owner_of_address
+from tussle.server.limits import Hosts, Origins, Proxies, owner_of_address
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.security_headers import SECURITY_HEADERS
@@ -90,6 +90,7 @@ class Gateway:
         settings: Settings,
         ledger: Ledger,
         proxies: Proxies,
+        hosts: Hosts,
         connections: Connections,
         seating: Seating,
         views: Views,
@@ -119,6 +120,7 @@ class Gateway:
         self._ended = 0
         self._origins = Origins(settings.allowed_origins)
         self._proxies = proxies
+        self._hosts = hosts
         self._ledger = ledger
         # ServerConnection of websockets reads these two
         self.handler_tasks: set[asyncio.Task[None]] = set()
@@ -172,12 +174,15 @@ class Gateway:
         if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
             return socket.respond(404, "no such socket\n")
         headers = request.headers
+        peer = socket.remote_address
+        proxy = str(peer[0]) if peer else ""
+        if not self._hosts.allow(header(headers, "host")) and not self._proxies.trust(proxy):
+            self._telemetry.refusals.labels(code="unknown_host").inc()
+            return socket.respond(421, "this server has another name; ALLOWED_HOSTS lists its names\n")
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
-        peer = socket.remote_address
-        address = self._proxies.client(str(peer[0]) if peer else "", header(headers, "x-forwarded-for"))
-        address = owner_of_address(address)
+        address = owner_of_address(self._proxies.client(proxy, header(headers, "x-forwarded-for")))
         if not self._ledger.hold(Resource.SOCKETS, Owner.ADDRESS, address):
             self._telemetry.refusals.labels(code="too_many_connections").inc()
             return socket.respond(429, "too many connections from this address\n")

@@ -8,34 +8,48 @@ module must never read a body.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tussle.lobby.logs import get_logger
 from tussle.server.costs import Ledger, Owner, Resource
-from tussle.server.limits import Proxies, owner_of_address
+from tussle.server.gateway.socket import Socket
+from tussle.server.limits import PROXIED, Proxies, owner_of_address
 from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["http_protocol"]
 
 HEAD_S = 10.0
 HEAD_BYTES = 65_536
+REFUSED_LOG_S = 10.0
+
+log = get_logger("server.gateway")
 
 
 class _GuardedHttp(HttpToolsProtocol):
     ledger: ClassVar[Ledger]
     proxies: ClassVar[Proxies]
+    idle: ClassVar[dict[_GuardedHttp, None]]
+    refused: ClassVar[_Refused]
+    _holds = False
     _address = ""
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
+    _proxied = False
     _had_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if not self._hold_descriptor():
+            transport.abort()
+            return
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
-        if address and not self.proxies.trust(address):
+        self._proxied = self.proxies.trust(address)
+        if address and not self._proxied:
             address = owner_of_address(address)
             if not self.ledger.hold(Resource.HTTP_CONNECTIONS, Owner.ADDRESS, address):
                 transport.abort()
@@ -45,6 +59,7 @@ class _GuardedHttp(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._release()
+        self._release_descriptor()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -58,8 +73,10 @@ class _GuardedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._wait_for_head()
         super().on_message_begin()
+        self.scope[PROXIED] = self._proxied  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
+        self.idle.pop(self, None)
         self._in_head, self._had_body = False, True
         self._stop_timer()
         super().on_headers_complete()
@@ -80,6 +97,36 @@ class _GuardedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._release()  # the gateway counts the connection from now on
         super().handle_websocket_upgrade()
+        socket = self.transport.get_protocol()
+        if isinstance(socket, Socket):
+            socket.on_lost = self._release_descriptor
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._holds and not self.transport.is_closing():
+            self.idle[self] = None
+
+    def _hold_descriptor(self) -> bool:
+        """Hold a descriptor of the clients' share. If none is left, the connection that is idle for the longest time is
+        closed for this one. Returns False if every connection is in use."""
+        budget = Resource.DESCRIPTORS, Owner.SERVER, ""
+        self._holds = True
+        if not self.ledger.hold(*budget):
+            self.ledger.hold(*budget, beyond=True)  # until the closed one is gone
+            longest = next(iter(self.idle), None)
+            self.refused.count(self.loop.time(), closed_idle=longest is not None)
+            if longest is None:
+                return False
+            del self.idle[longest]
+            longest.transport.abort()
+        self.idle[self] = None
+        return True
+
+    def _release_descriptor(self) -> None:
+        self.idle.pop(self, None)
+        if self._holds:
+            self._holds = False
+            self.ledger.release(Resource.DESCRIPTORS, Owner.SERVER, "")
 
     def _wait_for_head(self) -> None:
         self._stop_timer()
@@ -97,6 +144,25 @@ class _GuardedHttp(HttpToolsProtocol):
             self._address = ""
 
 
+class _Refused:
+    """Counts connections that were closed because no descriptor was left, and logs them every REFUSED_LOG_S."""
+
+    def __init__(self) -> None:
+        self._next_log = -math.inf
+        self._refused = self._closed_idle = 0
+
+    def count(self, now: float, *, closed_idle: bool) -> None:
+        if closed_idle:
+            self._closed_idle += 1
+        else:
+            self._refused += 1
+        if now >= self._next_log:
+            self._next_log = now + REFUSED_LOG_S
+            log.warning("connections_refused", refused=self._refused, closed_idle=self._closed_idle)
+            self._refused = self._closed_idle = 0
+
+
 def http_protocol(ledger: Ledger, proxies: Proxies) -> type[Any]:
     """The protocol class of one server, for uvicorn's ``http`` option."""
-    return type("GuardedHttp", (_GuardedHttp,), {"ledger": ledger, "proxies": proxies})
+    members = {"ledger": ledger, "proxies": proxies, "idle": {}, "refused": _Refused()}
+    return type("GuardedHttp", (_GuardedHttp,), members)

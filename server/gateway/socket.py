@@ -78,7 +78,7 @@ class Socket(ServerConnection):
 
     ``quick`` is called with the text of each input on the fast path. The reader of ``recv`` must call ``done`` after
     each message. ``on_room`` is called with True when frames may be written, and with False above FRAME_BACKLOG or when
-    the connection ends.
+    the connection ends, ``on_lost`` is called once when it has ended.
     """
 
     address: str | None = None
@@ -86,6 +86,7 @@ class Socket(ServerConnection):
 
     quick: Callable[[bytes], None] | None = None
     on_room: Callable[[bool], None] | None = None
+    on_lost: Callable[[], None] | None = None
     on_refused: Callable[[CloseCode], None] | None = None
     _frames: TokenBucket | None = None
     _mean = 0.0
@@ -144,6 +145,12 @@ class Socket(ServerConnection):
         # With unsent HTTP responses, the transport has reported its high-water mark to HTTP and not to this protocol.
         if transport.get_write_buffer_size():
             transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+            self.on_lost = None
 
     async def drain(self) -> None:
         """Return at once: a ping or a close must not wait for a client that does not read. Sender bounds the buffer."""

@@ -75,6 +75,7 @@ def create_app(backend: Backend) -> Starlette:
             Middleware(
                 SecurityMiddleware,
                 settings=backend.settings,
+                hosts=backend.hosts,
                 ledger=backend.ledger,
                 count_refusal=count_refusal,
                 explain=explain,

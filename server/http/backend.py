@@ -16,6 +16,7 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
 from tussle.server.http.reservations import Reservations
+from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.store_memory import StoreMemory
 
@@ -37,6 +38,7 @@ class Backend(Protocol):
     ledger: Ledger
     store_memory: StoreMemory
     reservations: Reservations
+    hosts: Hosts
     build: str
 
     def address(self) -> HolderAddress:

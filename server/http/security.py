@@ -16,11 +16,11 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tussle.lobby.errors import AddressTooLong, RateLimited
+from tussle.lobby.errors import AddressTooLong, RateLimited, UnknownHost
 from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.http.responses import error_response, problem_response
-from tussle.server.limits import Origins, owner_of_address
+from tussle.server.limits import PROXIED, Hosts, Origins, owner_of_address
 from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["SecurityMiddleware"]
@@ -39,6 +39,7 @@ class SecurityMiddleware:
         self,
         app: ASGIApp,
         settings: Settings,
+        hosts: Hosts,
         ledger: Ledger,
         count_refusal: Callable[[str], None],
         explain: Callable[[Exception], Response],
@@ -46,6 +47,7 @@ class SecurityMiddleware:
         self._explain = explain
         self._app = app
         self._origins = Origins(settings.allowed_origins)
+        self._hosts = hosts
         self._ledger = ledger
         self._count_refusal = count_refusal
 
@@ -93,7 +95,13 @@ class SecurityMiddleware:
                 self._count_refusal(error.reason)
                 await _respond(error_response(error), scope, receive, send, extra)
                 return
-        if scope["method"] not in ("GET", "HEAD") and not self._origins.allow(origin, host):
+        reads = scope["method"] in ("GET", "HEAD")
+        if not reads and not scope.get(PROXIED) and not self._hosts.allow(host):
+            self._count_refusal(UnknownHost.code)
+            unknown = UnknownHost("this server has another name; ALLOWED_HOSTS lists its names")
+            await _respond(error_response(unknown), scope, receive, send, extra)
+            return
+        if not reads and not self._origins.allow(origin, host):
             refusal = _problem(403, "origin_refused", "pages of this origin may not use this server")
             self._count_refusal("origin_refused")
             await _respond(refusal, scope, receive, send, extra)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -168,13 +168,22 @@ class LiveHub:
     async def _handle_lifecycle(self, payload: str) -> None:
         session, _, event = payload.partition(" ")
         if event == "running":
-            self._announce(SourceAdded(SourceData(session)))
+            await self._announce_session(SourceAdded(SourceData(session)))
         elif event in ("ended", "failed"):
             await self._read(session)
-            self._announce(SourceGone(SourceData(session)))
+            await self._announce_session(SourceGone(SourceData(session)))
 
-    def _announce(self, message: SourceAdded | SourceGone) -> None:
-        for client in self._clients:
+    async def _announce_session(self, message: SourceAdded | SourceGone) -> None:
+        """Announce a session to the clients that may know of it, or that subscribed to it by its token."""
+        session = message.d.source
+        clients = list(self._clients)
+        shown = await self._shown(clients, [session])
+        self._announce(message, [c for c in clients if session in c.sources or session in shown[c]])
+
+    def _announce(
+        self, message: SourceAdded | SourceGone, clients: Iterable[_LiveClient] | None = None
+    ) -> None:
+        for client in self._clients if clients is None else clients:
             with contextlib.suppress(RateLimited):
                 client.outbox.reply(message)
 
@@ -292,7 +301,7 @@ class LiveHub:
             case LivePing():
                 client.outbox.reply(LivePong(message.d))
             case ListSources():
-                client.outbox.reply(Sources(SourcesData(await self._sources()), message.id))
+                client.outbox.reply(Sources(SourcesData(await self._sources(client)), message.id))
             case ReadInfo():
                 client.outbox.reply(TellInfo(await self._info(message.d.source), message.id))
             case Subscribe():
@@ -301,11 +310,35 @@ class LiveHub:
                 await self._unsubscribe(client, message.d.source)
                 client.outbox.reply(Unsubscribed(message.d, message.id))
 
-    async def _sources(self) -> tuple[str, ...]:
-        """The names of all sources: first those in the index of sources, then the running sessions."""
+    async def _sources(self, client: _LiveClient) -> tuple[str, ...]:
+        """The names of all sources: first those in the index of sources, then the running sessions.
+
+        Private sessions are listed for their members and for operators only.
+        """
         keys = self._store.keys
         named, running = await self._store.batch([("HKEYS", keys.sources), ("ZRANGE", keys.running, 0, -1)])
-        return (*sorted(named), *running)
+        shown = await self._shown([client], running)
+        return (*sorted(named), *(session for session in running if session in shown[client]))
+
+    async def _shown(
+        self, clients: Sequence[_LiveClient], sessions: Sequence[str]
+    ) -> dict[_LiveClient, set[str]]:
+        """The sessions that each client may know of without their tokens: public ones, and those it is a member of."""
+        keys = self._store.keys
+        private = await self._store.batch(
+            [("HGET", keys.session(session), "private") for session in sessions]
+        )
+        hidden = [session for session, flag in zip(sessions, private, strict=True) if flag == "1"]
+        members = await self._store.batch([("SMEMBERS", keys.session_players(session)) for session in hidden])
+        players = dict(zip(hidden, map(set, members), strict=True))
+        return {
+            client: {
+                session
+                for session in sessions
+                if client.role is Role.OPERATOR or session not in players or client.player in players[session]
+            }
+            for client in clients
+        }
 
     async def _info(self, source: str) -> SensorInfo:
         keys = self._store.keys

@@ -18,6 +18,7 @@ from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger
 from tussle.server.http.responses import problem_response
 from tussle.server.http.security import SecurityMiddleware
+from tussle.server.limits import Hosts
 from tussle.server.security_headers import SECURITY_HEADERS
 
 LINE_BYTES = 16_384
@@ -78,7 +79,9 @@ async def test_an_error_that_nothing_handles_has_the_security_headers() -> None:
         return problem_response(500, "server_error", "an error of the server")
 
     settings = Settings()
-    app = SecurityMiddleware(broken, settings, Ledger(settings, lambda *_: None), lambda _: None, explain)
+    app = SecurityMiddleware(
+        broken, settings, Hosts(""), Ledger(settings, lambda *_: None), lambda _: None, explain
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         answer = await http.get("/")
     assert (answer.status_code, answer.json()["code"]) == (500, "server_error")

@@ -13,9 +13,9 @@ import pytest
 import tussle.server.http
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tussle.lobby import accounts
-from tussle.lobby.accounts import clean_name
+from tussle.lobby import names
 from tussle.lobby.errors import Refused
+from tussle.lobby.names import clean_name
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
 from tussle.server.http.requests import StrictRequest
@@ -101,7 +101,7 @@ def test_a_name_of_combining_marks_is_refused_before_it_is_normalised(
         def normalize(*_: str) -> str:
             raise AssertionError("normalised")
 
-    monkeypatch.setattr(accounts, "unicodedata", Untouched)
+    monkeypatch.setattr(names, "unicodedata", Untouched)
     with pytest.raises(Refused) as refusal:
         clean_name(MARKS)
     assert refusal.value.reason == "bad_name"

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from tests.conftest import World
-from tussle.lobby.accounts import clean_name
 from tussle.lobby.errors import AuthError, Refused
 from tussle.lobby.ids import secret_hash
+from tussle.lobby.names import clean_name
 
 
 async def test_same_credentials_same_player(world: World) -> None:

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,6 +132,10 @@ class Process:
             raise TimeoutError(f"{self.name} did not end; its log:\n{self.output[-4000:]}") from None
 
 
+def _limit_files(count: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count // 2, count))
+
+
 @dataclass(slots=True)
 class Stack:
     """The processes of one realm: ``async with Stack.up(url, realm, SIM_SPEED="0") as stack: await stack.server()``."""
@@ -141,6 +147,8 @@ class Stack:
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="tussle-")
     )
     processes: list[Process] = field(default_factory=list)
+    files: int = 0
+    """The limit of open files of processes that are started from now on, of which they have half at first; 0: ours."""
 
     @classmethod
     def up(cls, store_url: str, realm: str, **environment: str) -> Self:
@@ -185,6 +193,7 @@ class Stack:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
+                preexec_fn=partial(_limit_files, self.files) if self.files else None,
                 env={
                     "NUMBA_CACHE_DIR": str(Path(sys.prefix) / "kernels"),
                     **inherited,

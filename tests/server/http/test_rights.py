@@ -20,6 +20,7 @@ from tussle.server.gateway.commands import OPERATIONS as SOCKET_OPERATIONS
 from tussle.server.http.api import create_app
 from tussle.server.http.backend import Backend
 from tussle.server.http.rights import OperationRoute
+from tussle.server.limits import Hosts
 from tussle.server.live.hub import OPERATIONS as LIVE_OPERATIONS
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.store_memory import StoreMemory
@@ -37,6 +38,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
     backend = SimpleNamespace(
         settings=Settings(),
         accounts=Accounts(),
+        hosts=Hosts(""),
         ledger=Ledger(Settings(), lambda *_: None),
         store_memory=StoreMemory(cast(Any, None), Telemetry(), lambda _: None),
         reservations=None,
