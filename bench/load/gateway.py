@@ -141,6 +141,7 @@ class Bench:
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
+        listener = listen("127.0.0.1", port)
         http = _Http(
             uvicorn.Config(
                 api,
@@ -149,7 +150,10 @@ class Bench:
                 lifespan="off",
                 log_config=None,
                 access_log=False,
-            )  # type: ignore[arg-type]
+            ),  # type: ignore[arg-type]
+            listener,
+            connections=lambda: 0,
+            most=1_000_000,
         )
         loop, now = asyncio.get_running_loop(), time.monotonic()
         for index, run in enumerate(
@@ -158,7 +162,7 @@ class Bench:
             later = index / len(self.runs) / hz
             loop.call_later(later, self.beat, run, Pace(1 / hz, now + later))
         async with asyncio.TaskGroup() as group:
-            group.create_task(http.serve(sockets=[listen("127.0.0.1", port)]))
+            group.create_task(http.serve(sockets=[listener]))
             reduce_garbage_collection()
             sys.stdout.write("ready\n")
             sys.stdout.flush()

@@ -58,6 +58,28 @@ def test_a_guest_keeps_its_name_with_a_secret(person: Any) -> None:
     assert elsewhere.page.input_value("#name") == name
 
 
+def test_logging_out_deletes_the_login(person: Any) -> None:
+    """After "Log out" the page is nobody's, and the server refuses the token that it had."""
+    name = f"Uma {secrets.token_hex(3)}"
+    uma = person("Uma")
+    uma.go()
+    uma.page.fill("#name", name)
+    uma.page.click("text=Keep this name with a secret")
+    uma.page.fill("[type=password]", "a secret of hers")
+    uma.page.keyboard.press("Enter")
+    uma.page.wait_for_selector("text=This name is yours")
+    token = uma.evaluate("JSON.parse(localStorage.getItem('tussle.me')).token")
+    uma.page.click("[data-test=logout]")
+    uma.page.wait_for_selector("text=You are logged out")
+    uma.page.wait_for_selector("text=No account needed")
+    assert "token" not in (uma.evaluate("localStorage.getItem('tussle.me')") or "")
+    asked = (
+        f"fetch('/api/me', {{headers: {{authorization: 'Bearer {token}'}}}}).then(answer => answer.status)"
+    )
+    assert uma.evaluate(asked) == 401
+    uma.wrong.clear()  # the browser itself notes every answer that is an error
+
+
 def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
     """An open lobby is in the list and the queue of another page, is found by its host's name and by nothing else, and
     one joins it from there."""

@@ -216,6 +216,16 @@ export async function claim(secret: string): Promise<string | null> {
   return done === "" ? null : (done ?? "");
 }
 
+/** Log out: the token is deleted on the server, and the page is a new guest from the next call on. */
+export async function logOut(): Promise<void> {
+  await exclusive("logout", async () => {
+    await api.logout();
+    forget();
+    wantedName.value = "";
+    notify("ok", "You are logged out.", "Your name waits for its secret.");
+  });
+}
+
 function sentence(text: string): string {
   return `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`;
 }

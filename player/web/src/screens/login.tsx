@@ -1,7 +1,7 @@
 // The first tile of the lobby: the name and its secret, the mode and the seats, a code.
 
 import { useState } from "preact/hooks";
-import { busy, claim, find, join, me, wantedMode, wantedName, wantedPrivate, wantedSize } from "../app/store";
+import { busy, claim, find, join, logOut, me, wantedMode, wantedName, wantedPrivate, wantedSize } from "../app/store";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -28,7 +28,12 @@ export function PlayTile() {
               {known && mine && <Mark mark={markOfPlayer(known.player)} name={known.name} size={24} />}
             </div>
             {known && mine && !known.guest ? (
-              <p class="small mute">This name is yours; your secret keeps it.</p>
+              <p class="small mute">
+                This name is yours; your secret keeps it.{" "}
+                <button class="link" data-test="logout" disabled={busy.value === "logout"} onClick={() => void logOut()}>
+                  Log out
+                </button>
+              </p>
             ) : secret === null ? (
               <p class="small mute">
                 No account needed.{" "}
