@@ -103,11 +103,11 @@ async def sessions(url: str, status: str) -> list[dict[str, Any]]:
 
 
 async def running(url: str, count: int = 1, ceiling_s: float = CEILING_S) -> list[dict[str, Any]]:
-    """Wait until at least ``count`` sessions run and return them."""
-    async with asyncio.timeout(ceiling_s):
+    """Wait until at least ``count`` sessions run and return their whole views, which a list does not have."""
+    async with asyncio.timeout(ceiling_s), httpx.AsyncClient(base_url=url, trust_env=False) as http:
         while len(found := await sessions(url, "running")) < count:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
-    return found
+        return [(await http.get(f"/api/sessions/{row['session']}")).json() for row in found]
 
 
 async def verified(stack: Stack, session: str) -> Verdict:
