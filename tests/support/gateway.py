@@ -14,7 +14,7 @@ from tests.support.stack import Stack
 from tests.support.stranger import Duel, Line, Message, Person
 
 GATEWAY_ENVIRONMENT = {
-    "SIM_SPEED": "0", "TURN_S": "60", "BOT_TURN_S": "60", "MESSAGE_RATE": "400", "CHAT_RATE": "1000",
+    "SIM_SPEED": "0", "TURN_S": "60", "BOT_TURN_S": "60", "MESSAGE_RATE": "400", "STORE_RATE": "100000000",
     "MESSAGE_BYTES_RATE": "50000000", "CHECKPOINT_S": "0.05", "CHAT_RATE": "1000",
 }  # fmt: skip
 """Settings of the server under test: worlds as fast as they compute, and rate limits that few tests meet."""
