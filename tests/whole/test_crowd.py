@@ -19,7 +19,13 @@ PLAYED = 4
 async def test_two_hundred_finds_over_three_servers_seat_everybody(whole_store: str) -> None:
     """All look for a duel of two at the same time, each at one of three servers: every lobby is full, nobody has two
     seats and nobody is left over; members who came by different servers play their session to its end."""
-    environment = {"SIM_SPEED": "0", "TURN_S": "60", "LOBBY_TIMEOUT_S": "300", "TICKET_TTL_S": "300"}
+    environment = {
+        "SIM_SPEED": "0",
+        "TURN_S": "60",
+        "LOBBY_TIMEOUT_S": "300",
+        "TICKET_TTL_S": "300",
+        "RESERVATION_RATE": "1",
+    }
     realm = f"whole-{secrets.token_hex(4)}"
     async with Stack.up(whole_store, realm, **environment) as stack, contextlib.AsyncExitStack() as exits:
         servers = await stack.more_servers(3)
