@@ -54,6 +54,8 @@ from tussle.server.gateway.relay_client import Relays
 from tussle.server.http.api import create_app
 from tussle.server.http.reporter import Reporter
 from tussle.server.http.reservations import Reservations
+from tussle.server.http.session_changes import SessionChanges
+from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts, Proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
@@ -126,6 +128,8 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.views = Views(store)
+        self.session_lists = SessionLists(self.views)
+        self.session_changes = SessionChanges(self.session_lists, self.ledger)
         self._timers = Timers(scripts, self.seating)
         self.standings = Standings(store)
         self.springs = SpringRuns(store, settings)
@@ -302,6 +306,7 @@ class Server:
                     group.create_task(self.reporter.follow_orders(), name="orders"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
                     group.create_task(self.holder.watch(), name="holder"),
+                    group.create_task(self.session_changes.keep(), name="session_changes"),
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
@@ -335,6 +340,7 @@ class Server:
         await self.holder.stop()
         await self.gateway.close()
         await self.relays.close()
+        self.session_changes.close()
         http.should_exit = True
         await serving
 

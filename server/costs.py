@@ -23,7 +23,9 @@ from tussle.lobby.settings import Settings
 from tussle.server.limits import TokenBucket
 
 __all__ = [
+    "CHANGE_COST",
     "REQUEST_COSTS",
+    "SHARED_CHANGE_COST",
     "STORE_COSTS",
     "Budget",
     "Ledger",
@@ -90,6 +92,8 @@ class Resource(StrEnum):
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
     """Held: WebSocket connections."""
+    STREAMS = "streams"
+    """Held: streams of changes over HTTP, behind a proxy too."""
 
 
 REQUEST_COSTS: Mapping[Operation, float] = {
@@ -112,6 +116,12 @@ REQUEST_COSTS: Mapping[Operation, float] = {
 """The price of a request in units of Resource.REQUESTS. A request to an unknown path, and an operation that is not
 listed, costs 1."""
 
+
+SHARED_CHANGE_COST = 0.1
+"""What one event of a stream of changes costs in units of Resource.REQUESTS, if another stream has the same."""
+
+CHANGE_COST = 1.0
+"""What one event of a stream of changes costs if it must be made for this stream."""
 
 STORE_COSTS: Mapping[Operation, float] = {
     Operation.LOGIN: 800.0,
@@ -179,6 +189,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
             held=True,
         ),
         Budget(Resource.SOCKETS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS", held=True),
+        Budget(Resource.STREAMS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS", held=True),
         Budget(Resource.SOCKETS, player, 0.0, settings.player_connections, "PLAYER_CONNECTIONS", held=True),
     )  # fmt: skip
 

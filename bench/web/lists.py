@@ -2,8 +2,9 @@
 
     python -m bench.web.lists --store redis://127.0.0.1:6379 --lobbies 200
 
-The page's calls are repeated as player/web/src/app/polling.ts makes them, with the headers of a browser, while nothing
-changes and while a lobby is opened and left every two seconds. Results: bench/web/lists.md.
+A program does what the page does (player/web/src/app/lists.ts): it follows the stream of changes and asks for the
+leaderboard every ten seconds, while nothing changes and while a lobby is opened and left every two seconds.
+Results: bench/web/lists.md.
 """
 
 from __future__ import annotations
@@ -38,30 +39,40 @@ async def time_calls(http: httpx.AsyncClient, path: str) -> tuple[float, float]:
     return statistics.median(times), max(times)
 
 
-async def idle_page(http: httpx.AsyncClient, seconds: int, churn: Person | None) -> int:
-    """The bytes that the page receives, heads included."""
-    etags: dict[str, str] = {}
-    received = 0
+async def idle_page(http: httpx.AsyncClient, seconds: int, churn: Person | None) -> tuple[int, int]:
+    """The bytes that the page receives at first, and those after that in the time; heads included."""
+    first = received = 0
 
-    async def get(path: str) -> None:
+    async def follow() -> None:
+        nonlocal first, received
+        async with http.stream("GET", "/api/sessions/changes?ended=50", headers=BROWSER) as answer:
+            received += _head(answer)
+            async for part in answer.aiter_raw():
+                received += len(part)
+                if not first and b"data:" in part:
+                    first, received = received, 0
+
+    async def ask_board() -> None:
         nonlocal received
-        headers = {**BROWSER, **({"if-none-match": etags[path]} if path in etags else {})}
-        async with http.stream("GET", path, headers=headers) as answer:
-            async for _ in answer.aiter_raw():
-                pass
-            etags[path] = answer.headers.get("etag", "")
-            received += answer.num_bytes_downloaded
-            received += sum(len(name) + len(value) + 4 for name, value in answer.headers.raw) + 17
+        async with http.stream("GET", "/api/leaderboard/duel", headers=BROWSER) as answer:
+            received += _head(answer)
+            async for part in answer.aiter_raw():
+                received += len(part)
 
+    following = asyncio.create_task(follow())
     for second in range(seconds):
-        await get("/api/sessions")
-        if second % 5 == 0:
-            await get("/api/sessions?status=ended&limit=50")
+        await asyncio.sleep(1)
+        if second % 10 == 0:
+            await ask_board()
         if churn is not None and second % 2 == 0:
             seat = await churn.ask("/api/open", mode="duel", size=2)
             await churn.ask("/api/leave", session=seat["session"])
-        await asyncio.sleep(1)
-    return received
+    following.cancel()
+    return first, received
+
+
+def _head(answer: httpx.Response) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in answer.headers.raw) + 17
 
 
 async def main() -> None:
@@ -96,8 +107,9 @@ async def main() -> None:
                 if churn is not None:
                     session = (await churn.get("/api/me")).json()["session"]
                     await churn.ask("/api/leave", session=session)
-                received = await idle_page(http, asked.seconds, churn)
-                write(f"idle page, {label}: {received * 60 / asked.seconds / 1000:.1f} kB a minute")
+                first, received = await idle_page(http, asked.seconds, churn)
+                a_minute = received * 60 / asked.seconds / 1000
+                write(f"idle page, {label}: {first / 1000:.1f} kB at first, then {a_minute:.1f} kB a minute")
         for person in people:
             await person.http.aclose()
 

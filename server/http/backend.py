@@ -16,6 +16,8 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
 from tussle.server.http.reservations import Reservations
+from tussle.server.http.session_changes import SessionChanges
+from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.store_memory import StoreMemory
@@ -39,6 +41,8 @@ class Backend(Protocol):
     store_memory: StoreMemory
     reservations: Reservations
     hosts: Hosts
+    session_lists: SessionLists
+    session_changes: SessionChanges
     build: str
 
     def address(self) -> HolderAddress:

@@ -10,7 +10,6 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import check_token
 from tussle.server.http.responses import json_response
-from tussle.server.http.session_lists import SessionLists
 
 __all__ = ["PublicRoutes"]
 
@@ -20,7 +19,6 @@ class PublicRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._lists = SessionLists(backend.views)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -30,8 +28,10 @@ class PublicRoutes:
                 query={
                     "mode": "only of this mode", "status": "only in this status", "search": "in tokens and names",
                     "limit": "sessions of a page, at most 200", "cursor": "the `next` of the page before",
+                    "ended": "how many ended ones follow, if no status is asked for",
                 },
             ),
+            Endpoint(path="/api/sessions/changes", operation=Operation.LIST, public=self.follow_sessions),
             Endpoint(
                 path="/api/sessions/{token}", operation=Operation.LIST, public=self.show_session,
                 summary="One session", errors=(404,),
@@ -51,7 +51,10 @@ class PublicRoutes:
         ]  # fmt: skip
 
     async def list_sessions(self, request: Request) -> Response:
-        return await self._lists.respond(request)
+        return await self._backend.session_lists.respond(request)
+
+    async def follow_sessions(self, request: Request) -> Response:
+        return await self._backend.session_changes.respond(request)
 
     async def show_session(self, request: Request) -> Response:
         return json_response(await self._backend.views.view(check_token(request.path_params["token"])))

@@ -1,10 +1,11 @@
 """The lists of public sessions: read once per change, in pages, small, compressed, with an ETag.
 
-    request -> newest lifecycle entry: unchanged, and read within LOOK_S -> rows in memory --> page -> 304, or gzip
+    refresh -> newest lifecycle entry: unchanged, and read within LOOK_S -> rows in memory --> page -> 304, or gzip
                                        '-> else v of each session -> read again those whose v is new
 
 A row is a session view without what a list does not show: no brief, parameters and address. Requests at the same time
-share one read. This module must never list a private session.
+share one read, and so do the streams of changes (server/http/session_changes.py). This module must never list a private
+session.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SeatView, SessionView
 from tussle.server.http.requests import query_text
 
-__all__ = ["SessionLists"]
+__all__ = ["Choice", "SessionLists"]
 
 LOOK_S = 1.0
 """Longest time that a list lags behind changes which are no transitions of a session, such as a taken seat [s]."""
@@ -53,6 +54,31 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which sessions of the lists a client asks for: the parameters of its query."""
+
+    mode: str
+    status: str
+    search: str
+    limit: int
+    after: Place | None = None
+    ended: int = 0
+    """Ended sessions that follow those which wait or run, if no status is asked for."""
+
+    @classmethod
+    def of(cls, request: Request) -> Choice:
+        """The choice of a request. Raises Refused for a bad status, limit, cursor or number of ended sessions."""
+        return cls(
+            query_text(request, "mode"),
+            _status(query_text(request, "status")),
+            query_text(request, "search").casefold(),
+            _count(query_text(request, "limit"), "limit", LARGEST_PAGE, least=1),
+            _place(query_text(request, "cursor")),
+            _count(query_text(request, "ended"), "ended", 0, least=0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Page:
     version: int
     etag: str
@@ -71,22 +97,21 @@ class SessionLists:
         self._newest = ""
         self._looked = float("-inf")
         self._looking = asyncio.Lock()
-        self._pages: OrderedDict[tuple[Any, ...], _Page] = OrderedDict()
+        self._pages: OrderedDict[Choice, _Page] = OrderedDict()
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of the lists that this server has read."""
+        return self._version
 
     async def respond(self, request: Request) -> Response:
-        """One page, or 304 if the client has it. Raises Refused for a bad status, limit or cursor; StoreError."""
-        query = (
-            query_text(request, "mode"),
-            _status(query_text(request, "status")),
-            query_text(request, "search").casefold(),
-            _limit(query_text(request, "limit")),
-            _place(query_text(request, "cursor")),
-        )
-        await self._refresh()
-        page = self._pages.get(query)
+        """One page, or 304 if the client has it. Raises Refused for a bad query; StoreError."""
+        choice = Choice.of(request)
+        await self.refresh()
+        page = self._pages.get(choice)
         if page is None or page.version != self._version:
-            page = self._pages[query] = self._make_page(*query)
-        self._pages.move_to_end(query)
+            page = self._pages[choice] = self._make_page(choice)
+        self._pages.move_to_end(choice)
         if len(self._pages) > PAGES_KEPT:
             self._pages.popitem(last=False)
         headers = {"cache-control": "no-cache", "etag": page.etag, "vary": "accept-encoding"}
@@ -99,7 +124,8 @@ class SessionLists:
             body = page.packed
         return Response(body, media_type="application/json", headers=headers)
 
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Read what has changed in the store since the last call. Raises StoreError."""
         async with self._looking:
             newest = await self._views.newest_transition()
             if newest == self._newest and time.monotonic() - self._looked < LOOK_S:
@@ -113,21 +139,31 @@ class SessionLists:
                 self._version += 1
             self._views_by_token, self._newest, self._looked = views, newest, looked
 
-    def _make_page(self, mode: str, status: str, search: str, limit: int, after: Place | None) -> _Page:
-        found = [
-            row
-            for row in self._rows
-            if (row.status == status if status else row.place[0] < 2)
-            and (not mode or row.mode == mode)
-            and (after is None or row.place > after)
-            and (not search or any(search in word for word in row.words))
-        ]
-        page = found[:limit]
-        following = ".".join(map(str, page[-1].place)) if len(found) > limit else ""
-        body = orjson.dumps({"sessions": [row.shown for row in page], "next": following})
+    def rows(self, choice: Choice) -> tuple[list[Mapping[str, Any]], str]:
+        """The rows of one page as of the last ``refresh``, and the cursor of the page after it, or ''."""
+        found = [row for row in self._rows if _suits(row, choice)]
+        ended = [] if choice.status else [row for row in found if row.place[0] == 2]
+        present = found[: len(found) - len(ended)]
+        page = present[: choice.limit]
+        following = ".".join(map(str, page[-1].place)) if len(present) > choice.limit else ""
+        return [row.shown for row in page + ended[: choice.ended]], following
+
+    def _make_page(self, choice: Choice) -> _Page:
+        rows, following = self.rows(choice)
+        body = orjson.dumps({"sessions": rows, "next": following})
         packed = gzip.compress(body, 5, mtime=0) if len(body) >= GZIP_BYTES else None
         etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         return _Page(self._version, etag, body, packed)
+
+
+def _suits(row: _Row, choice: Choice) -> bool:
+    """Whether a row belongs to a list, whatever the limits of its page."""
+    return (
+        (not choice.status or row.status == choice.status)
+        and (not choice.mode or row.mode == choice.mode)
+        and (choice.after is None or row.place > choice.after)
+        and (not choice.search or any(choice.search in word for word in row.words))
+    )
 
 
 def _status(text: str) -> str:
@@ -137,11 +173,11 @@ def _status(text: str) -> str:
         raise Refused(f"no such status: {text}", code="bad_status", field="status") from None
 
 
-def _limit(text: str) -> int:
+def _count(text: str, name: str, default: int, *, least: int) -> int:
     if not text:
-        return LARGEST_PAGE
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
-        raise Refused(f"a page has 1 to {LARGEST_PAGE} sessions", code="bad_page", field="limit")
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= LARGEST_PAGE):
+        raise Refused(f"{name} is a number from {least} to {LARGEST_PAGE}", code="bad_page", field=name)
     return int(text)
 
 

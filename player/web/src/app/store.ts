@@ -38,7 +38,7 @@ export const ended = signal<readonly SessionView[]>([]);
 export const search = signal("");
 export const bodies = signal<readonly BodyEntry[]>([]);
 export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
-/** Round trip of the list's polling, where no session's own is measured [ms]. */
+/** Round trip of a request, where no session's own is measured [ms]. */
 export const pollRtt = signal<number | null>(null);
 
 /** The name that the server gives a guest without one. */
@@ -222,7 +222,7 @@ export async function logOut(): Promise<void> {
     await api.logout();
     forget();
     wantedName.value = "";
-    notify("ok", "You are logged out.", "Your name waits for its secret.");
+    notify("ok", "You are logged out.", "Your name and its secret log you in again.");
   });
 }
 

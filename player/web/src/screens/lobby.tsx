@@ -1,7 +1,7 @@
 // The lobby: who you are, which sessions there are, and a seat with one press.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { poll } from "../app/polling";
+import { followLists } from "../app/lists";
 import { busy, ended, find, open, pollRtt, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
@@ -16,7 +16,7 @@ type Filter = "all" | "open" | "running" | "ended";
 export function Lobby() {
   const searchField = useRef<HTMLInputElement>(null);
   const [filter, setFilter] = useState<Filter>("all");
-  useEffect(poll, []);
+  useEffect(followLists, []);
   useEffect(() => {
     document.title = "Tussle";
   }, []);

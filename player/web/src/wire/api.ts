@@ -146,7 +146,7 @@ export interface LimitRow {
 }
 
 /** Rows of a list leave out what has its default. */
-const ROW_DEFAULTS = {
+export const ROW_DEFAULTS = {
   started_at: 0,
   ended_at: 0,
   epoch: 0,
@@ -238,16 +238,6 @@ export class Api {
 
   leave(session: string): Promise<Record<string, never>> {
     return this.call("/api/leave", { session });
-  }
-
-  async sessions(status: string | null = null, search = "", limit = 0): Promise<SessionView[]> {
-    const query = new URLSearchParams();
-    if (limit) query.set("limit", String(limit));
-    if (status) query.set("status", status);
-    if (search) query.set("search", search);
-    const text = query.toString();
-    const answer = await this.call<{ sessions: SessionView[] }>(`/api/sessions${text ? `?${text}` : ""}`);
-    return answer.sessions.map((row) => ({ ...ROW_DEFAULTS, ...row }));
   }
 
   session(token: string): Promise<SessionView> {

@@ -1,0 +1,86 @@
+// The lists of the lobby: follows the server's stream of changes while the page is visible, and again after a search changes.
+
+import { changesUrl, readRows } from "../wire/changes";
+import type { RowsEvent } from "../wire/changes";
+import { ENDED } from "../wire/messages";
+import type { SessionView } from "../wire/messages";
+import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
+
+const ENDED_SHOWN = 50;
+const BOARD_MS = 10_000;
+/** Between the last key of a search and its request. */
+const TYPING_MS = 150;
+/** Before a new stream if the server refused the last one; a stream that was cut off connects again by itself. */
+const REFUSED_MS = 5000;
+
+/** Follow until the returned function is called. */
+export function followLists(): () => void {
+  const known = new Map<string, SessionView>();
+  let stream: EventSource | null = null;
+  let timer = 0;
+  const close = (): void => {
+    clearTimeout(timer);
+    stream?.close();
+    stream = null;
+  };
+  const open = (): void => {
+    close();
+    if (document.hidden) return;
+    const made = new EventSource(changesUrl(search.value.trim(), ENDED_SHOWN));
+    made.onopen = () => (online.value = true);
+    made.onerror = () => {
+      online.value = false;
+      if (made.readyState === EventSource.CLOSED) soon(REFUSED_MS);
+    };
+    made.addEventListener("rows", (event: MessageEvent<string>) => {
+      readRows(known, JSON.parse(event.data) as RowsEvent);
+      show(known);
+    });
+    stream = made;
+  };
+  const soon = (wait: number): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(open, wait);
+  };
+  const board = async (): Promise<void> => {
+    if (document.hidden) return;
+    const [mode, began] = [ratedMode.value, performance.now()];
+    try {
+      const rows = await api.leaderboard(mode);
+      pollRtt.value = Math.round(performance.now() - began);
+      if (mode === ratedMode.value) leaderboard.value = rows;
+    } catch {
+      // the stream shows whether the server answers
+    }
+  };
+  const boards = window.setInterval(() => void board(), BOARD_MS);
+  document.addEventListener("visibilitychange", open);
+  let asked = search.value.trim();
+  const stops = [
+    search.subscribe((text) => {
+      if (text.trim() !== asked) soon(TYPING_MS);
+      asked = text.trim();
+    }),
+    ratedMode.subscribe(() => {
+      leaderboard.value = null;
+      void board();
+    }),
+  ];
+  open();
+  return () => {
+    close();
+    clearInterval(boards);
+    document.removeEventListener("visibilitychange", open);
+    for (const stop of stops) stop();
+  };
+}
+
+/** Waiting sessions, oldest first, then running ones, newest first; and ended ones, newest first. */
+function show(known: ReadonlyMap<string, SessionView>): void {
+  const all = [...known.values()];
+  const waiting = all.filter((one) => one.status === "open" || one.status === "filled");
+  const over = all.filter((one) => ENDED.includes(one.status));
+  const running = all.filter((one) => !waiting.includes(one) && !over.includes(one));
+  sessions.value = [...waiting.sort((a, b) => a.opened_at - b.opened_at), ...running.sort((a, b) => b.started_at - a.started_at)];
+  ended.value = over.filter((one) => one.started_at > 0).sort((a, b) => b.ended_at - a.ended_at);
+}

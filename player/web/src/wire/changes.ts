@@ -1,0 +1,24 @@
+// The stream of changes of the lists of sessions: server-sent events, docs/protocol.md.
+
+import { ROW_DEFAULTS } from "./api";
+import type { SessionView } from "./messages";
+
+/** Leads from the rows known so far to the rows of now. whole: forget what was known. */
+export interface RowsEvent {
+  whole: boolean;
+  rows: SessionView[];
+  gone: string[];
+}
+
+/** The stream of the sessions that a search finds, and of the newest ended ones. */
+export function changesUrl(search: string, ended: number): string {
+  const query = new URLSearchParams({ ended: String(ended), ...(search ? { search } : {}) });
+  return `/api/sessions/changes?${query.toString()}`;
+}
+
+/** Apply an event to the rows, by token. */
+export function readRows(known: Map<string, SessionView>, event: RowsEvent): void {
+  if (event.whole) known.clear();
+  for (const token of event.gone) known.delete(token);
+  for (const row of event.rows) known.set(row.session, { ...ROW_DEFAULTS, ...row });
+}

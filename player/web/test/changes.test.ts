@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import { changesUrl, readRows } from "../src/wire/changes";
+import type { SessionView } from "../src/wire/messages";
+
+const row = (session: string, more: object = {}): SessionView => ({ session, status: "open", mode: "duel", ...more }) as unknown as SessionView;
+
+describe("readRows", () => {
+  it("adds, replaces and removes rows", () => {
+    const known = new Map<string, SessionView>();
+    readRows(known, { whole: true, rows: [row("a"), row("b")], gone: [] });
+    readRows(known, { whole: false, rows: [row("b", { status: "filled" }), row("c")], gone: ["a"] });
+    expect([...known.keys()]).toEqual(["b", "c"]);
+    expect(known.get("b")?.status).toBe("filled");
+  });
+
+  it("forgets what it knew when it connects again", () => {
+    const known = new Map([["old", row("old")]]);
+    readRows(known, { whole: true, rows: [row("new")], gone: [] });
+    expect([...known.keys()]).toEqual(["new"]);
+  });
+
+  it("gives a row the fields that it leaves out", () => {
+    const known = new Map<string, SessionView>();
+    readRows(known, { whole: true, rows: [row("a")], gone: [] });
+    expect(known.get("a")).toMatchObject({ ended_at: 0, turn_seat: null, observers: { count: 0, names: [] } });
+  });
+});
+
+describe("changesUrl", () => {
+  it("escapes the search", () => {
+    expect(changesUrl("a&b", 5)).toBe("/api/sessions/changes?ended=5&search=a%26b");
+    expect(changesUrl("", 5)).toBe("/api/sessions/changes?ended=5");
+  });
+});
