@@ -167,7 +167,9 @@ class Server:
         claims = Claims(store)
         connections = Connections(scripts, settings)
         archive = Archive(settings.archive_address)
-        context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, archive)
+        context = SessionContext(
+            settings, Runs(store), claims, self.lease, self.telemetry, archive, self.ledger
+        )
         self.audiences = Audiences(
             store,
             self.views,

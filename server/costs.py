@@ -80,6 +80,8 @@ class Resource(StrEnum):
     FRAMES = "frames"
     """Frames of a WebSocket as they arrive, but for inputs on the fast path: control frames, fragments, messages."""
     CHATS = "chats"
+    INPUT_COST = "input_cost"
+    """Solver time of inputs that need much of it [ms]."""
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
     NOTICES = "notices"
@@ -175,6 +177,9 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
             Resource.FRAMES, Owner.CONNECTION, 2 * settings.message_rate, 2 * settings.message_burst, "MESSAGE_RATE"
         ),
         Budget(Resource.CHATS, Owner.SEAT, settings.chat_rate, 10 * settings.chat_rate, "CHAT_RATE"),
+        Budget(
+            Resource.INPUT_COST, Owner.SEAT, settings.input_cost_rate, settings.input_cost_burst, "INPUT_COST_RATE"
+        ),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),
@@ -240,6 +245,10 @@ class Ledger:
         self._accounts = {(budget.resource, budget.owner): _Account(budget) for budget in budgets(settings)}
         self._count_refusal = count_refusal
 
+    def most(self, resource: Resource, owner: Owner) -> float:
+        """What a full budget has."""
+        return self._accounts[resource, owner].budget.burst
+
     def charge(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> None:
         """Charge ``amount`` to the budget of ``key`` at time ``now`` [s]. Raises RateLimited, and charges nothing, if
         the budget does not suffice."""
@@ -266,7 +275,7 @@ class Ledger:
         """Give back what was charged for something that turned out to be harmless."""
         bucket = self._accounts[resource, owner].buckets.get(key)
         if bucket is not None:
-            bucket.level = min(bucket.burst, bucket.level + amount)
+            bucket.give(amount)
 
     def hold(self, resource: Resource, owner: Owner, key: str, *, beyond: bool = False) -> bool:
         """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once.

@@ -53,7 +53,9 @@ class Run:
         self.core.actions = ActionSpec(0, (MOVE,))
         self.audience = audience
         self._telemetry = telemetry
-        self.admissions = Admissions(self.core, asyncio.Event().set, cost_rate=1000.0, cost_burst=1000.0)
+        self.admissions = Admissions(
+            self.core, asyncio.Event().set, Ledger(Settings(), lambda *_: None), "bench"
+        )
         self.accept_input = self.admissions.queue
         self._newest = [0] * seats
         self._pad = bytes(frame_bytes - 8 - 4 * seats)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import LobbyError, RateLimited
-from tussle.server.limits import TokenBucket
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.sessions.core import Answer, SessionCore, Superseded
 from tussle.server.simulation.simulation import Input
 
@@ -38,18 +38,13 @@ class _Admitted(msgspec.Struct):
 
 
 class Admissions:
-    """``wake`` is called for each input that is new to ``core``. ``acknowledged``: outcomes by (seat, id).
+    """``wake`` is called for each input that is new to ``core``. ``acknowledged``: outcomes by (seat, id). ``ledger``
+    has the budgets of the seats of ``session``."""
 
-    cost_rate, cost_burst: solver time of the inputs of one seat, in ms per second on average and in ms at once.
-    """
-
-    def __init__(
-        self, core: SessionCore, wake: Callable[[], None], *, cost_rate: float, cost_burst: float
-    ) -> None:
+    def __init__(self, core: SessionCore, wake: Callable[[], None], ledger: Ledger, session: str) -> None:
         self.acknowledged: dict[tuple[int, int], int | Superseded] = {}
-        self._budgets: dict[int, TokenBucket] = {}
-        self._cost_rate = cost_rate
-        self._cost_burst = cost_burst
+        self._ledger = ledger
+        self._session = session
         self._core = core
         self._wake = wake
         self._admitted: dict[tuple[int, int], _Admitted] = {}
@@ -77,21 +72,22 @@ class Admissions:
         if cost <= 0.0:
             self._core.admit(seat, command, kind, d)
             return
-        budget = self._budgets.get(seat)
-        if budget is None:
-            budget = self._budgets[seat] = TokenBucket(self._cost_rate, self._cost_burst)
-        amount = min(cost, self._cost_burst)  # a full budget is always enough for one input
-        if not budget.take(at, amount):
+        budget = Resource.INPUT_COST, Owner.SEAT
+        key = f"{self._session} seat {seat}"
+        amount = min(cost, self._ledger.most(*budget))  # a full budget is always enough for one input
+        try:
+            self._ledger.charge(*budget, key, at, amount)
+        except RateLimited as error:
             raise RateLimited(
                 f"{kind} needs much solver time; this seat used up its share",
                 code="too_costly",
                 field="kind",
-                retry_after=budget.wait(amount),
-            )
+                retry_after=error.retry_after,
+            ) from None
         try:
             self._core.admit(seat, command, kind, d)
         except LobbyError:
-            budget.give(amount)
+            self._ledger.give_back(*budget, key, amount)
             raise
 
     def remember(self, seat: int, command: int, outcome: int | Superseded) -> None:

@@ -30,6 +30,7 @@ from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
+from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.mode import Seat
@@ -72,6 +73,7 @@ class SessionContext:
     lease: Lease
     telemetry: Telemetry
     archive: Archive
+    ledger: Ledger
 
 
 class Run:
@@ -106,8 +108,8 @@ class Run:
         self.admissions = Admissions(
             self.core,
             self._wake.set,
-            cost_rate=self._settings.input_cost_rate,
-            cost_burst=self._settings.input_cost_burst,
+            context.ledger,
+            self.token,
         )
         self._journal_id = ""
         self._lapses_seen = context.lease.lapses

@@ -22,6 +22,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
 from tussle.server.archive.archive import Archive
+from tussle.server.costs import Ledger
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
@@ -63,7 +64,15 @@ class Node:
         )
         self.archive = Archive(str(settings.data_dir / "archive"))
         claims = Claims(store)
-        self.context = SessionContext(settings, Runs(store), claims, self.lease, self.telemetry, self.archive)
+        self.context = SessionContext(
+            settings,
+            Runs(store),
+            claims,
+            self.lease,
+            self.telemetry,
+            self.archive,
+            Ledger(settings, lambda *_: None),
+        )
         self.audiences = Audiences(
             store,
             self.views,

@@ -7,6 +7,8 @@ import pytest
 
 from tests.server.sessions.test_core import BOX, advance
 from tussle.lobby.errors import LobbyError, RateLimited, Refused
+from tussle.lobby.settings import Settings
+from tussle.server.costs import Ledger
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import InputBatch, SessionCore, Superseded
 
@@ -19,7 +21,9 @@ class Desk:
     def __init__(self, *, cost_rate: float = 100.0, cost_burst: float = 400.0) -> None:
         self.core = SessionCore([0, 1])
         self.core.took(msgspec.structs.replace(advance(7, "moving", None), actions=BOX), 100.0)
-        self.admissions = Admissions(self.core, lambda: None, cost_rate=cost_rate, cost_burst=cost_burst)
+        settings = Settings(input_cost_rate=cost_rate, input_cost_burst=cost_burst)
+        self.ledger = Ledger(settings, lambda *_: None)
+        self.admissions = Admissions(self.core, lambda: None, self.ledger, "k7qm2xpv")
         self.answers: list[tuple[int, Outcome]] = []
 
     def send(self, number: int, kind: str = "gravity", at: float = 100.0, seat: int = 0) -> None:
@@ -73,6 +77,8 @@ def test_a_seat_has_a_budget_of_solver_time() -> None:
         desk.send(5, "spawn", at=100.5)
     assert refused.value.reason == "too_costly"
     assert refused.value.retry_after == pytest.approx(0.5)
+    [shown] = [row for row in desk.ledger.snapshot() if row["resource"] == "input_cost"]
+    assert (shown["refusals"], shown["keys"][0]["key"]) == (1, "k7qm2xpv seat 0")
     desk.send(5, "spawn", seat=1)
     desk.send(6, "mark", at=100.5)  # what costs nothing is always possible
     desk.send(7, "spawn", at=101.1)
