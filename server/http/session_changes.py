@@ -68,7 +68,7 @@ class SessionChanges:
 
     async def keep(self) -> None:
         """Read the lists while there is a stream, until cancelled."""
-        told = self._lists.version
+        notified = self._lists.version
         while True:
             await self._followed.wait()
             await asyncio.sleep(STEP_S)
@@ -76,8 +76,8 @@ class SessionChanges:
                 await self._lists.refresh()
             except StoreError as error:
                 log.warning("store_waiting", work="session_changes", error=error.message)
-            if self._lists.version != told:  # also if a request read them
-                told = self._lists.version
+            if self._lists.version != notified:  # also if a request read them
+                notified = self._lists.version
                 self._tell()
 
     def close(self) -> None:
