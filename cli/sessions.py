@@ -48,7 +48,7 @@ def command(
     async def look(client: Client) -> Table:
         views = await client.sessions(mode=mode, status=status, search=search)
         if not status and ended:
-            views += (await client.sessions(mode=mode, status="ended", search=search))[:ended]
+            views += await client.sessions(mode=mode, status="ended", search=search, limit=ended)
         return sessions_table(views, now_ms=time.time() * 1000, width=console.width)
 
     async def show() -> None:

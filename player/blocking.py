@@ -179,10 +179,15 @@ class BlockingClient:
     # -- lists ---------------------------------------------------------------------------------------
 
     def sessions(
-        self, *, mode: str | None = None, status: str | None = None, search: str | None = None
+        self,
+        *,
+        mode: str | None = None,
+        status: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
     ) -> list[SessionView]:
-        """The open and running sessions that match."""
-        listing = self._client.sessions(mode=mode, status=status, search=search)
+        """The open and running sessions that match, at most ``limit``."""
+        listing = self._client.sessions(mode=mode, status=status, search=search, limit=limit)
         return self._call(listing, "the list of sessions")
 
     def session(self, session: str) -> SessionView:

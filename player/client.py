@@ -14,7 +14,9 @@ never depend on the rules of a mode, and never print.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
+import ssl
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -82,6 +84,7 @@ class _Run(msgspec.Struct, frozen=True):
 
 class _Sessions(msgspec.Struct, frozen=True):
     sessions: list[SessionView]
+    next: str = ""
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -118,6 +121,7 @@ class Client:
             timeout=timeout_s,
             transport=transport,
             trust_env=not is_loopback(server_url),
+            verify=_tls_context(),
         )
 
     async def __aenter__(self) -> Self:
@@ -230,12 +234,25 @@ class Client:
     # -- lists ---------------------------------------------------------------------------------
 
     async def sessions(
-        self, *, mode: str | None = None, status: str | None = None, search: str | None = None
+        self,
+        *,
+        mode: str | None = None,
+        status: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
     ) -> list[SessionView]:
-        """The open and running sessions that match. ``search``: a part of a token or a player's name."""
+        """The open and running sessions that match, at most ``limit``. ``search``: a part of a token or a player's
+        name."""
         asked = {"mode": mode, "status": status, "search": search}
         params = {name: value for name, value in asked.items() if value}
-        return (await self._get("/api/sessions", _Sessions, params)).sessions
+        found: list[SessionView] = []
+        while limit is None or len(found) < limit:
+            page = await self._get("/api/sessions", _Sessions, params)
+            found += page.sessions
+            if not page.next:
+                break
+            params["cursor"] = page.next
+        return found[:limit]
 
     async def session(self, session: str) -> SessionView:
         """One session. Raises NotFound, also after its keys have expired."""
@@ -307,6 +324,12 @@ class Client:
 def http_address(ws_url: str) -> str:
     """The HTTP address of the server behind a socket's address."""
     return ws_url.replace("ws", "http", 1).removesuffix("/ws")
+
+
+@functools.cache
+def _tls_context() -> ssl.SSLContext:
+    """One context for all clients: to load the certificates takes tens of milliseconds."""
+    return httpx.create_ssl_context()
 
 
 def _decode(data: bytes, kind: type[T]) -> T:

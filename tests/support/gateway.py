@@ -8,8 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
 
-import httpx
-
+from tests.support.http import http_client
 from tests.support.stack import Stack
 from tests.support.stranger import Duel, Line, Message, Person
 
@@ -56,14 +55,14 @@ async def sit_out_turn(game: Duel) -> Line:
 
 async def assert_healthy(site: Stack) -> None:
     """The server answers its health check."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         answer = await http.get(f"{site.url}/healthz")
         assert (answer.status_code, answer.json()["ok"]) == (200, True)
 
 
 async def metrics(site: Stack) -> dict[str, float]:
     """The server's metrics: sample with its labels -> value."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with http_client() as http:
         text = (await http.get(f"{site.url}/metrics")).text
     rows = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, value in rows}

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.http import http_client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 
@@ -234,7 +235,7 @@ class Stack:
         return server
 
     async def _ready(self, server: Process) -> None:
-        async with asyncio.timeout(START_S), httpx.AsyncClient(trust_env=False) as http:
+        async with asyncio.timeout(START_S), http_client() as http:
             while True:
                 assert server.running, f"the server ended:\n{server.output}"
                 with contextlib.suppress(httpx.TransportError):

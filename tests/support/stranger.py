@@ -16,6 +16,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.http import http_client
+
 Message = dict[str, Any]
 
 CEILING_S = 30.0
@@ -32,7 +34,7 @@ class Person:
         self.url = url
         self.token = ""
         self.player = ""
-        self.http = httpx.AsyncClient(base_url=url, trust_env=False, timeout=CEILING_S)
+        self.http = http_client(url, timeout=CEILING_S)
 
     async def __aenter__(self) -> Self:
         return self

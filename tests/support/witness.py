@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import numpy as np
 
+from tests.support.http import http_client
 from tests.support.stack import POLL_S, Stack
 from tests.support.stranger import CEILING_S, Line
 from tussle.lobby.store.store import Store
@@ -97,14 +97,14 @@ async def fight(line: Line, seed: int = 0) -> None:
 
 
 async def sessions(url: str, status: str) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with http_client(url) as http:
         found: list[dict[str, Any]] = (await http.get(f"/api/sessions?status={status}")).json()["sessions"]
     return found
 
 
 async def running(url: str, count: int = 1, ceiling_s: float = CEILING_S) -> list[dict[str, Any]]:
     """Wait until at least ``count`` sessions run and return their whole views, which a list does not have."""
-    async with asyncio.timeout(ceiling_s), httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with asyncio.timeout(ceiling_s), http_client(url) as http:
         while len(found := await sessions(url, "running")) < count:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         return [(await http.get(f"/api/sessions/{row['session']}")).json() for row in found]
