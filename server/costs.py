@@ -25,6 +25,7 @@ from tussle.server.limits import TokenBucket
 __all__ = [
     "CHANGE_COST",
     "REQUEST_COSTS",
+    "RESYNC_COST",
     "SHARED_CHANGE_COST",
     "STORE_COSTS",
     "Budget",
@@ -118,6 +119,9 @@ REQUEST_COSTS: Mapping[Operation, float] = {
 """The price of a request in units of Resource.REQUESTS. A request to an unknown path, and an operation that is not
 listed, costs 1."""
 
+
+RESYNC_COST = 20.0
+"""What a ``resync`` costs in units of Resource.MESSAGES: it is answered with all that a new viewer gets."""
 
 SHARED_CHANGE_COST = 0.1
 """What one event of a stream of changes costs in units of Resource.REQUESTS, if another stream has the same."""

@@ -33,6 +33,7 @@ from tussle.lobby.errors import (
     LobbyError,
     Moved,
     ProtocolError,
+    RateLimited,
 )
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
@@ -183,6 +184,11 @@ class Gateway:
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
         address = owner_of_address(self._proxies.client(proxy, header(headers, "x-forwarded-for")))
+        try:
+            self._ledger.charge(Resource.REQUESTS, Owner.ADDRESS, address, time.monotonic())
+        except RateLimited as error:
+            self._telemetry.refusals.labels(code=error.reason).inc()
+            return socket.respond(429, "too many requests of this address\n")
         if not self._ledger.hold(Resource.SOCKETS, Owner.ADDRESS, address):
             self._telemetry.refusals.labels(code="too_many_connections").inc()
             return socket.respond(429, "too many connections from this address\n")

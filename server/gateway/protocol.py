@@ -12,8 +12,8 @@ from enum import Enum
 
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import ClientMessage, Hello, decode_client
-from tussle.server.costs import message_bucket
+from tussle.lobby.wire.messages import ClientMessage, Hello, Resync, decode_client
+from tussle.server.costs import RESYNC_COST, message_bucket
 from tussle.server.limits import TokenBucket
 
 __all__ = ["Connection", "Phase"]
@@ -65,6 +65,8 @@ class Connection:
         except ProtocolError:
             self.strikes += 1
             raise
+        if type(message) is Resync and not self._bucket.take(now, RESYNC_COST - 1.0):
+            raise RateLimited("too many calls of resync")
         if greets:
             self._greeted, self.phase = True, Phase.LIVE
         return message

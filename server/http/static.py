@@ -3,6 +3,7 @@
     /                  index.html, revalidated at each request (ETag)
     /assets/NAME-HASH  cached for a year; a changed file has a new name
     /anything          index.html, so that every address of the client works
+    /anything/         redirected to the address without the slash
 
 A .br or .gz file next to a file is sent to clients that accept its encoding. This module must never serve a path
 outside dist, and its route must be the last one. server/http/security.py adds the Content-Security-Policy.
@@ -17,7 +18,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from tussle.lobby.logs import get_logger
@@ -73,6 +74,9 @@ def _answer(dist: Path, request: Request) -> Response:
     if path is None:
         if asked.startswith("assets/"):  # a file of an older build, for which HTML would be wrong
             return PlainTextResponse("Not found\n", 404, headers={"cache-control": "no-store"})
+        name = asked.rstrip("/").rpartition("/")[2]
+        if asked.endswith("/") and name:  # the page's assets have relative addresses
+            return RedirectResponse(f"../{name}", 307, headers={"cache-control": "no-store"})
         path = index
     headers = dict(HEADERS)
     headers["cache-control"] = FOREVER if path.parent.name == "assets" else "no-cache"

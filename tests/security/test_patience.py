@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
@@ -152,6 +154,11 @@ async def test_requests_of_one_address_are_limited(site: Stack) -> None:
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert refused.headers["x-content-type-options"] == "nosniff"
         assert (await http.get("/healthz")).status_code == 200
+        with pytest.raises(InvalidStatus) as upgrade:
+            for _ in range(60):  # a try takes longer than a token, now and then
+                async with connect(site.url.replace("http", "ws", 1) + "/ws", proxy=None):
+                    pass
+        assert upgrade.value.response.status_code == 429
         async with asyncio.timeout(30):
             while (await http.get("/api/sessions")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)

@@ -78,6 +78,19 @@ def test_a_flood_is_limited_until_tokens_return() -> None:
         live.receive(PING, 1.0)
 
 
+def test_a_resync_costs_as_much_as_what_it_is_answered_with() -> None:
+    """It counts as twenty messages: six at once, then one in a third of a second. A ping is possible in between."""
+    live = connection()
+    live.receive(HELLO, 0.0)
+    now = 10.0
+    for _ in range(6):
+        live.receive('{"t":"resync"}', now)
+    with pytest.raises(RateLimited):
+        live.receive('{"t":"resync"}', now)
+    live.receive('{"t":"resync"}', now + 0.4)
+    live.receive(PING, now + 0.45)
+
+
 @given(st.one_of(st.text(), st.binary()))
 def test_no_bytes_raise_anything_but_a_lobby_error(data: str | bytes) -> None:
     """Text and bytes of any content give a message or a LobbyError."""

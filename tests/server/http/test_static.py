@@ -78,6 +78,16 @@ async def test_a_path_without_a_file_is_the_client(client: httpx.AsyncClient) ->
     assert (await client.get("/api/nothing")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [("/admin/", "../admin"), ("/game/admin/", "../admin"), ("//evil.example/", "../evil.example")],
+)
+async def test_a_page_has_no_slash_at_its_end(client: httpx.AsyncClient, path: str, location: str) -> None:
+    """Else its assets, which have relative addresses, would not be found. It never leads to another host."""
+    answer = await client.get(f"http://tussle{path}")
+    assert (answer.status_code, answer.headers["location"]) == (307, location)
+
+
 async def test_without_a_bundle_the_page_has_the_build_command(tmp_path: Path) -> None:
     """The server runs without the client and answers / with the command that builds it."""
     async with serving(tmp_path / "none") as client:
