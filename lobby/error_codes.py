@@ -121,6 +121,16 @@ _TABLE = (
     _client("unknown_body", (Conflict, Refused), "The catalogue has no such body, or the mode does not allow it."),
     _client("bad_start", Refused, "The x or v of a spring-damper run is not finite or too large."),
     _client("bad_run", Refused, "The name or position of the spring-damper run is not valid."),
+    # recordings
+    _client("no_recording", NotFound, "There is no recording of this name."),
+    _client("recording_exists", Refused, "There is a recording of this name already."),
+    _client("not_a_recording", ProtocolError, "The files are not a recording, or of another layout."),
+    _client("damaged_recording", ProtocolError, "A part of the recording is missing, cut off or another one."),
+    _client("bad_range", Refused, "The frames, or the segment, are not in the recording."),
+    _client("bad_fields", Refused, "The recording does not have this field."),
+    _client("bad_frames", Refused, "The frames lack a field, have a wrong shape, or a number that is no state."),
+    _client("read_only", Refused, "The recording cannot be changed."),
+    _client("too_many_segments", Refused, "The topology changes too often for one recording."),
     # actions
     _client("not_your_turn", (NotYourTurn, Refused), "Another seat acts now."),
     _client("already_acted", Conflict, "This turn has its action already."),

@@ -36,6 +36,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("physics",),
     ("modes",),
     ("simulation",),
+    ("recordings",),
     ("archive", "solver", "metrics", "limits", "security_headers"),
     ("costs", "store_memory"),
     ("fanout",),
@@ -57,6 +58,7 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "click": {"cli", "player.__main__"},
     "rich": {"cli"},
     "pyarrow": {"worker.storage"},
+    "numcodecs": {"server.recordings.zarr_layout"},
 }
 """Library -> the modules or folders that may import it."""
 

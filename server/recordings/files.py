@@ -1,0 +1,81 @@
+"""Files below one URL of any file system that fsspec knows, for recordings.
+
+A file is written whole or not at all: on a local disk through another name, on an object store by its nature. This
+module must never know what is in a file.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+__all__ = ["Files"]
+
+
+class Files:
+    """The files below ``url``. Paths are relative to it. Every method raises what the file system raises."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = root.rstrip("/")
+        self._local = "file" in self._fs.protocol
+        self._folders: set[str] = set()
+
+    def below(self, folder: str) -> Files:
+        """The files below a folder."""
+        return Files(f"{self.url.rstrip('/')}/{folder}")
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError."""
+        if self._local:
+            return Path(self._root, path).read_bytes()
+        data: bytes = self._fs.cat_file(f"{self._root}/{path}")
+        return data
+
+    def write(self, path: str, data: bytes) -> None:
+        if not self._local:
+            self._fs.pipe_file(f"{self._root}/{path}", data)
+            return
+        target = Path(self._root, path)
+        other = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        folder = str(target.parent)
+        if folder not in self._folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(folder)
+        try:
+            other.write_bytes(data)
+            other.replace(target)
+        except FileNotFoundError:  # the folder was removed
+            self._folders.discard(folder)
+            raise
+        except OSError:
+            other.unlink(missing_ok=True)  # a full disk
+            raise
+
+    def exists(self, path: str) -> bool:
+        self._fs.invalidate_cache()
+        found: bool = self._fs.exists(f"{self._root}/{path}" if path else self._root)
+        return found
+
+    def list(self, folder: str = "") -> list[str]:
+        """Names of the files and folders in a folder; empty if there is none."""
+        self._fs.invalidate_cache()
+        place = f"{self._root}/{folder}".rstrip("/")
+        try:
+            found: list[Any] = self._fs.ls(place, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder with everything in it. Nothing happens if there is none."""
+        self._folders.clear()
+        self._fs.invalidate_cache()
+        try:
+            self._fs.rm(f"{self._root}/{path}".rstrip("/"), recursive=True)
+        except FileNotFoundError:
+            return

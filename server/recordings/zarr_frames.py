@@ -1,0 +1,90 @@
+"""A recording in files: a Zarr group at a URL, on a local disk or an object store.
+
+    create -> append ... -> close        open -> frames, topology        open(write=True) -> append ... -> close
+
+A reader sees what was there when the recording was last closed. One process writes at a time. This module must never
+know a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.wire.frames import Topology
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.frame_store import Array, Frames, Segment
+from tussle.server.recordings.group import RecordingGroup
+
+__all__ = ["ZarrFrames"]
+
+
+class ZarrFrames:
+    """A recording at a URL. Make one by ``create`` or ``open``."""
+
+    def __init__(self, files: Files, group: RecordingGroup, *, write: bool) -> None:
+        self._files = files
+        self._group = group
+        self._write = write
+
+    @classmethod
+    def create(cls, url: str, attributes: Mapping[str, Any] | None = None, *, seats: int = 0) -> ZarrFrames:
+        """A new recording. Raises Refused (recording_exists), or what the file system raises."""
+        files = Files(url)
+        if files.exists("zarr.json"):
+            raise Refused("there is a recording at this address", code="recording_exists")
+        return cls(files, RecordingGroup(attributes, seats=seats), write=True)
+
+    @classmethod
+    def open(cls, url: str, *, write: bool = False) -> ZarrFrames:
+        """The recording at a URL. Raises NotFound (no_recording), ProtocolError (not_a_recording,
+        damaged_recording)."""
+        files = Files(url)
+        try:
+            data = files.read("zarr.json")
+        except FileNotFoundError:
+            raise NotFound("there is no recording at this address", code="no_recording") from None
+        group = RecordingGroup.load(data)
+        if write:
+            group.resume(files.read)
+        return cls(files, group, write=write)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return self._group.attributes
+
+    @attributes.setter
+    def attributes(self, attributes: dict[str, Any]) -> None:
+        self._group.attributes = attributes
+
+    @property
+    def length(self) -> int:
+        return self._group.length
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return self._group.fields
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return tuple(self._group.segments)
+
+    def frames(self, numbers: range, fields: Sequence[str]) -> Iterator[Frames]:
+        return self._group.frames(numbers, fields, self._files.read)
+
+    def topology(self, segment: int) -> Topology:
+        return self._group.topology(segment, self._files.read)
+
+    def append(
+        self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
+    ) -> None:
+        if not self._write:
+            raise Refused("the recording was opened to be read", code="read_only")
+        for path, data in self._group.append(arrays, topology, rows):
+            self._files.write(path, data)
+
+    def close(self) -> None:
+        if self._write:
+            for path, data in self._group.files(self._files.read):
+                self._files.write(path, data)
