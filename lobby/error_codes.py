@@ -1,4 +1,4 @@
-"""Every error code: the classes that carry it and one sentence for the author of a client.
+"""Every error code, with the classes that have it and one sentence for authors of clients.
 
 docs/reference/errors.md is generated from this table. tests/lobby/test_error_codes.py compares it with the source: a
 code that is raised and not listed fails, and a code that is listed and never raised fails. A client makes the error
@@ -62,14 +62,14 @@ _TABLE = (
     _client("bad_message", ProtocolError, "The message has a wrong type, field or value."),
     _client("bad_request", (ClientError, ProtocolError), "The body has a wrong field or value, or was cut off."),
     _client("binary_message", ProtocolError, "A client sends text messages only."),
-    _client("hello_expected", ProtocolError, "The first message of a connection must be its greeting."),
-    _client("hello_again", ProtocolError, "A connection greets once."),
-    _client("version_mismatch", ProtocolError, "The server speaks another protocol version; update the client."),
+    _client("hello_expected", ProtocolError, "The first message of a connection must be hello."),
+    _client("hello_again", ProtocolError, "A connection sends hello only once."),
+    _client("version_mismatch", ProtocolError, "The server has another protocol version; update the client."),
     _client("address_too_long", AddressTooLong, "The path or query of the request is too long."),
     _client("too_large", ProtocolError, "The body is larger than MAX_BODY_BYTES."),
     _client("too_slow", ProtocolError, "The body did not arrive in time."),
     _client("too_many", ProtocolError, "The connection subscribes to too many sources."),
-    # who asks
+    # identity and rights
     _client("login_required", AuthError, "Send a login token: Authorization: Bearer TOKEN."),
     _client("unauthorized", AuthError, "The login token is not valid; log in again."),
     _client("name_taken", AuthError, "The name belongs to another player, or the secret is wrong."),
@@ -82,11 +82,11 @@ _TABLE = (
     _client("unknown_host", UnknownHost, "The server does not know the host name of the request: see ALLOWED_HOSTS."),
     _client("observer", Conflict, "The connection has no seat; observers cannot send commands."),
     _client("server_full", RateLimited, "Every server has MAX_SESSIONS sessions; try again later."),
-    _client("rate_limited", RateLimited, "Too many requests or messages; send less."),
-    # what does not exist
+    _client("rate_limited", RateLimited, "Too many requests or messages; send fewer."),
+    # missing objects
     _client("not_found", NotFound, "The session or player does not exist."),
     _client("no_such_session", NotFound, "There is no session with this token."),
-    _client("no_such_server", NotFound, "There is no living server with this id."),
+    _client("no_such_server", NotFound, "There is no live server with this id."),
     _client("no_such_run", NotFound, "There is no spring-damper run with this id, or it has expired."),
     _client("no_such_source", NotFound, "There is no source of readings with this name."),
     _client("no_readings_yet", NotFound, "The session has not measured anything yet; ask later."),
@@ -97,17 +97,17 @@ _TABLE = (
     _client("in_session", Conflict, "The player has a seat in another session; leave it first."),
     _client("ended", Conflict, "The session has ended."),
     _client("left", Conflict, "The player has left this session and cannot return."),
-    _client("crowded", Conflict, "Too many players look for a lobby at once; try again."),
+    _client("crowded", Conflict, "Too many players are looking for a lobby at once; try again."),
     _client("not_member", (Conflict, NotFound), "The player has no seat in this session."),
-    _client("not_open", Conflict, "The lobby no longer waits; seats cannot change."),
+    _client("not_open", Conflict, "The lobby is no longer waiting; its seats cannot change."),
     _client("not_guest", Conflict, "Only a guest can take a name."),
-    _client("not_running", Conflict, "The session does not run."),
+    _client("not_running", Conflict, "The session is not running."),
     _client("illegal_transition", Conflict, "The session's status does not allow this event."),
-    _client("gap", Conflict, "Events in between are no longer kept; read the whole session view."),
+    _client("gap", Conflict, "The missed events are no longer kept; read the whole view of the session."),
     _client("moved", Moved, "Another server holds the session; the message is its address."),
     _client("stale_id", Conflict, "The command id is not newer than the last one."),
     _client("refused", Refused, "The mode's rules forbid the action."),
-    _client("bad_name", Refused, "The name has a wrong length or characters."),
+    _client("bad_name", Refused, "The name has a wrong length or a character that is not allowed."),
     _client("bad_text", Refused, "The text has a control character or one that changes the direction of text."),
     _client("bad_query", Refused, "A parameter of the query is too long."),
     _client("bad_secret", Refused, "The secret has a wrong length."),
@@ -132,10 +132,10 @@ _TABLE = (
     _client("read_only", Refused, "The recording cannot be changed."),
     _client("too_many_segments", Refused, "The topology changes too often for one recording."),
     # actions
-    _client("not_your_turn", (NotYourTurn, Refused), "Another seat acts now."),
-    _client("already_acted", Conflict, "This turn has its action already."),
+    _client("not_your_turn", (NotYourTurn, Refused), "It is the turn of another seat."),
+    _client("already_acted", Conflict, "The seat has already acted in this turn."),
     _client("world_moving", Conflict, "The world is still moving; wait for turn_started."),
-    _client("too_many_inputs", Conflict, "Too many inputs wait for this tick; send less."),
+    _client("too_many_inputs", Conflict, "Too many inputs wait for this tick; send fewer."),
     _client("too_costly", RateLimited, "The inputs of this seat need too much solver time; try again later."),
     _client("nobody_left", Conflict, "No seat is left that could act."),
     _client("over", (Refused, Conflict), "The session is over."),
@@ -170,17 +170,17 @@ _TABLE = (
     _client("script_error", ScriptError, "A script of the store failed; an error of the server."),
     _client("solver_failed", SolverFailed, "The solver could not step the world."),
     _client("solver_lost", SolverFailed, "The solver process died; the session is restored."),
-    _client("diverged", Diverged, "A replay does not reproduce its record."),
+    _client("diverged", Diverged, "A replay does not reproduce the recording."),
     _client("fenced", Fenced, "Another server holds the session now; send the command again."),
     _client("token_taken", Conflict, "A new random token was in use; try again."),
-    _client("unheld", StoreError, "No living server holds the session yet; send the command again."),
+    _client("unheld", StoreError, "No live server holds the session yet; send the command again."),
     _client("unreachable", StoreError, "The holder cannot be reached; send the command again."),
     # never sent
     _internal("waiting", Conflict, "A relay asked for a session that has not begun."),
     _internal("ours", Conflict, "A relay asked for a session that this server holds."),
     _internal("not_starting", Conflict, "A holder began a session that is not starting."),
-    _internal("journal_differs", Fenced, "The journal has other inputs at this place; another holder wrote them."),
-    _internal("server_id_taken", Fenced, "A living server has this SERVER_ID."),
+    _internal("journal_differs", Fenced, "The journal has other inputs under these ids; another holder wrote them."),
+    _internal("server_id_taken", Fenced, "Another live server has this SERVER_ID."),
     _internal("bad_checkpoint", (Diverged, ProtocolError), "A checkpoint is damaged or of another layout."),
     _internal("damaged_archive", ProtocolError, "A file of the archive is damaged."),
     _internal("schema_mismatch", (ProtocolError, StoreError), "The stored layout or a frame has another schema."),
@@ -224,7 +224,7 @@ def error_of(
     """The exception for an error that a server reported with this code and, over HTTP, this ``status``.
 
     If several classes carry the code, the status decides; without one it is the first. An unknown code is classed by
-    the status; without one it is a ClientError, since the server closes the connection for its faults.
+    the status; without one it is a ClientError, since the server closes the connection for its own faults.
     """
     if code in CODES:
         kinds = CODES[code].kinds

@@ -1,28 +1,28 @@
-"""The one tree of errors that Tussle raises on purpose.
+"""The errors that Tussle raises on purpose, in one class tree.
 
     LobbyError
-    |-- ClientError          the caller's fault: nothing changed, the connection lives
+    |-- ClientError          a fault of the caller; the state is unchanged
     |   |-- ProtocolError    bytes or fields that no valid client sends
-    |   |-- AuthError        who are you, or: that is not yours
-    |   |-- Forbidden        we know who you are, and your role may not do that
+    |   |-- AuthError        the login, ticket or resume token is missing or not valid
+    |   |-- Forbidden        the caller's role does not have the right
     |   |-- NotFound         no such session, player, body
-    |   |-- Conflict         true a moment ago, or not in this state
+    |   |-- Conflict         the current state does not allow the call
     |   |   |-- LobbyFull
     |   |   |-- NotYourTurn
     |   |   `-- Moved        another server holds the session; the message is its address
     |   |-- Refused          a well-formed action that the mode's rules forbid
-    |   |-- UnknownHost      the request is for a host name that is not the server's
-    |   |-- AddressTooLong   the path or query of a request is longer than any of ours
-    |   `-- RateLimited
-    `-- ServerFault          a fault of the server: logged with its trace, sent as its code only
-        |-- StoreError       the store did not answer or answered nonsense
-        |   `-- ScriptError  a script of ours has a fault; repeating the call does not help
-        |-- Fenced           another owner holds this; stop at once
+    |   |-- UnknownHost      the Host header does not name this server
+    |   |-- AddressTooLong   the path or query of a request exceeds its limit
+    |   `-- RateLimited      a budget or a rate limit is used up
+    `-- ServerFault          a fault of the server; logged with its traceback, only the code is sent
+        |-- StoreError       the store did not answer, or sent an invalid reply
+        |   `-- ScriptError  a Lua script failed; repeating the call does not help
+        |-- Fenced           another server holds the session; the caller stops
         |-- SolverFailed     a solver process died, hung or could not step
-        `-- Diverged         a replay does not reproduce its record
+        `-- Diverged         a replay does not reproduce the recording
 
-Every error carries ``code`` (stable, for programs), a sentence (for people), the offending ``field`` where one
-is known, an HTTP ``status`` and a WebSocket ``close_code``. Bugs are not in this tree: they propagate.
+Every error has a stable ``code`` for programs, a message for people, an HTTP ``status`` and a WebSocket ``close_code``.
+Some also have the offending ``field``. Bugs are not in this tree: they propagate.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class CloseCode(IntEnum):
 
 
 class LobbyError(Exception):
-    """Base of the tree. ``str(error)`` is the sentence for people."""
+    """Base of the tree. ``str(error)`` is the message for people."""
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
@@ -95,7 +95,7 @@ class LobbyError(Exception):
 
 
 class ClientError(LobbyError):
-    """The caller's fault. The state is unchanged."""
+    """A fault of the caller. The state is unchanged."""
 
     code = "bad_request"
     status = 400
@@ -109,7 +109,7 @@ class ProtocolError(ClientError):
 
 
 class AuthError(ClientError):
-    """The login, ticket or resume token is missing or wrong."""
+    """The login, ticket or resume token is missing or not valid."""
 
     code = "unauthorized"
     status = 401
@@ -129,11 +129,11 @@ class NotFound(ClientError):
 
     code = "not_found"
     status = 404
-    close_code = CloseCode.RESUME_REFUSED  # a seat in what is gone: ask for another
+    close_code = CloseCode.RESUME_REFUSED  # the session of the seat is gone: the client asks for another seat
 
 
 class Conflict(ClientError):
-    """The call does not fit the present state."""
+    """The current state does not allow the call."""
 
     code = "conflict"
     status = 409
@@ -159,28 +159,28 @@ class Moved(Conflict):
 
 
 class Refused(ClientError):
-    """A well-formed action that the mode does not allow; ``field`` names what is wrong with it."""
+    """A well-formed action that the mode does not allow; ``field`` names the part that is wrong."""
 
     code = "refused"
     status = 422
 
 
 class UnknownHost(ClientError):
-    """The request is for a host name that is not the server's: perhaps DNS rebinding (server/limits.py)."""
+    """The Host header does not name this server, as in DNS rebinding (server/limits.py)."""
 
     code = "unknown_host"
     status = 421
 
 
 class AddressTooLong(ClientError):
-    """The path or query of a request is longer than any that the server knows."""
+    """The path or query of a request exceeds its limit."""
 
     code = "address_too_long"
     status = 414
 
 
 class RateLimited(ClientError):
-    """Too many calls; wait before the next."""
+    """A budget or a rate limit is used up; wait before the next call."""
 
     code = "rate_limited"
     status = 429
@@ -188,25 +188,27 @@ class RateLimited(ClientError):
 
 
 class ServerFault(LobbyError):
-    """A fault of the server. The caller gets the code, never the trace."""
+    """A fault of the server. The caller gets the code, never the traceback."""
 
     code = "server_error"
 
 
 class StoreError(ServerFault):
-    """The store did not answer, or its answer makes no sense."""
+    """The store did not answer, or its reply is not valid."""
 
     code = "store_unavailable"
     status = 503
 
 
 class ScriptError(StoreError):
+    """A Lua script failed. Repeating the call does not help."""
+
     code = "script_error"
     status = 500
 
 
 class Fenced(ServerFault):
-    """Another owner holds the session; the caller stops at once."""
+    """Another server holds the session; the caller stops at once."""
 
     code = "fenced"
 
@@ -218,6 +220,6 @@ class SolverFailed(ServerFault):
 
 
 class Diverged(ServerFault):
-    """A replay does not reproduce its record."""
+    """A replay does not reproduce the recording."""
 
     code = "diverged"
