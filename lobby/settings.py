@@ -45,14 +45,16 @@ class Settings:
 
     # the store
     redis_url: str = setting("", "redis:// address of the store; empty: an embedded one is started")
-    realm: str = setting("main", "the lobby world: every key begins with {REALM}:")
+    realm: str = setting("main", "namespace in the store: every key begins with {REALM}:")
     store_fsync: str = setting(
-        "everysec", "what the embedded store promises on its own death", among=("everysec", "always")
+        "everysec",
+        "how often the embedded store syncs its file to disk; always: its crash loses nothing",
+        among=("everysec", "always"),
     )
     store_port: int = setting(0, "port of the embedded store; 0: a free one", low=0, high=65535)
-    data_dir: Path = setting(Path("data"), "where the embedded store and the caches live")
+    data_dir: Path = setting(Path("data"), "folder of the embedded store, the archive and other local data")
 
-    archive_url: str = setting("", "where sessions are archived, any fsspec URL; empty: DATA_DIR/archive")
+    archive_url: str = setting("", "where sessions are archived: any fsspec URL; empty: DATA_DIR/archive")
     archive_days: float = setting(
         30.0, "days that the archive keeps a session after its last write; 0: for ever", low=0
     )
@@ -62,44 +64,55 @@ class Settings:
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)
     public_url: str = setting(
         "",
-        "how clients reach this server: http://..., or a path behind the proxy that they came through, in"
-        " which {hostname} is this machine's; empty: from HOST and PORT",
+        "address at which clients reach this server: http://..., or a path on their proxy's host, in which"
+        " {hostname} is replaced by this machine's host name; empty: from HOST and PORT",
     )
     trusted_proxies: str = setting(
-        "", "addresses and networks of proxies whose X-Forwarded-For and -Proto are believed, comma separated"
+        "", "addresses and networks of proxies whose X-Forwarded-For and -Proto are trusted, comma separated"
     )
     server_id: str = setting("", "name of this server in the store; empty: a random one")
     solvers: int = setting(0, "solver processes; 0: one per core", low=0, high=256)
     heavy_solvers: int = setting(
         -1,
-        "more solver processes, of low priority, that are started for sessions with long ticks; -1: one per core",
+        "most additional solver processes, of low priority, for sessions with long ticks; -1: one per core",
         low=-1,
         high=256,
     )
-    internal_url: str = setting("", "how other servers reach this one, http://...; empty: from HOST and PORT")
-    solver_timeout_s: float = setting(10.0, "a solver process that is silent for so long is killed", low=0.5)
+    internal_url: str = setting(
+        "", "address at which other servers reach this one, http://...; empty: from HOST and PORT"
+    )
+    solver_timeout_s: float = setting(
+        10.0, "a solver process that does not answer for this long is killed", low=0.5
+    )
     claim_other_s: float = setting(
-        10.0, "a session whose physics no living server has is claimed after this", low=0
+        10.0,
+        "time after which a session is claimed by a server with another physics_id, if none has the same",
+        low=0,
     )
     lease_ms: int = setting(
-        1500, "life of a server's lease in the store, renewed three times in it", low=300, high=60_000
+        1500,
+        "lifetime of a server's lease in the store; it is renewed three times per lifetime",
+        low=300,
+        high=60_000,
     )
-    max_sessions: int = setting(200, "sessions that one server holds at once", low=1)
-    grace_s: float = setting(10.0, "time to finish after SIGTERM", low=0)
+    max_sessions: int = setting(200, "most sessions that one server holds at once", low=1)
+    grace_s: float = setting(10.0, "most time that a shutdown takes after SIGTERM", low=0)
     modes: str = setting(
         "", "Python files, or folders of them, with modes of your own, comma separated (docs/tutorial)"
     )
 
     # lobbies and seats
-    lobby_timeout_s: float = setting(60.0, "a lobby that has not started by then ends as timed_out", low=0.1)
+    lobby_timeout_s: float = setting(
+        60.0, "a lobby that has not started after this time ends as timed_out", low=0.1
+    )
     ticket_ttl_s: float = setting(
-        15.0, "a seat is kept this long for a client that has not connected yet", low=1
+        15.0, "time for which a seat is reserved for a client that has not connected yet", low=1
     )
     reconnect_grace_s: float = setting(
-        15.0, "a seat of a waiting lobby is kept this long for a lost client", low=0
+        15.0, "time for which a waiting lobby keeps the seat of a client that lost its connection", low=0
     )
-    login_ttl_s: int = setting(604_800, "life of a login token, renewed by use", low=60)
-    max_seats: int = setting(16, "largest size of a lobby", low=1, high=64)
+    login_ttl_s: int = setting(604_800, "lifetime of a login token; each use renews it", low=60)
+    max_seats: int = setting(16, "most seats of a lobby", low=1, high=64)
 
     # the run
     turn_s: float = setting(20.0, "deadline of a person's turn", low=0.1)
@@ -107,24 +120,24 @@ class Settings:
     sim_speed: float = setting(
         1.0, "simulated seconds per second; 0: as fast as the solver can", low=0, high=100
     )
-    idle_s: float = setting(60.0, "a run that nobody is connected to is paused after this; 0: never", low=0)
+    idle_s: float = setting(60.0, "a run without any connection is paused after this time; 0: never", low=0)
     unattended_s: float = setting(
-        600.0, "a run that nobody is connected to ends as unattended after this; 0: never", low=0
+        600.0, "a run without any connection ends as unattended after this time; 0: never", low=0
     )
     frame_hz: float = setting(30.0, "frames per simulated second sent to each viewer", low=1, high=240)
-    frame_precision: str = setting("single", "numbers of a frame", among=("single", "half"))
-    checkpoint_s: float = setting(1.0, "at least one checkpoint in this time while a session moves", low=0.05)
-    prove: bool = setting(True, "have ipctk check every checkpoint for intersections")
+    frame_precision: str = setting("single", "precision of the numbers in a frame", among=("single", "half"))
+    checkpoint_s: float = setting(1.0, "longest time between two checkpoints while a world moves", low=0.05)
+    prove: bool = setting(True, "check every checkpoint for intersections, with ipctk")
 
     # limits of the gateway
     max_message_bytes: int = setting(8192, "largest message from a client", low=256)
-    message_rate: float = setting(60.0, "messages per second that a client may send", low=1)
-    message_burst: int = setting(120, "messages that it may send at once", low=1)
+    message_rate: float = setting(60.0, "messages per second that a seat may send on average", low=1)
+    message_burst: int = setting(120, "messages that a seat may send at once", low=1)
     message_bytes_rate: float = setting(
-        0.0, "bytes per second that a client may send on average; 0: 4096 x MESSAGE_RATE", low=0
+        0.0, "bytes per second that a seat may send on average; 0: 4096 x MESSAGE_RATE", low=0
     )
     chat_rate: float = setting(5.0, "lines of chat per second of one seat; ten times that at once", low=0.1)
-    max_body_bytes: int = setting(1_048_576, "largest HTTP request", low=1024)
+    max_body_bytes: int = setting(1_048_576, "largest body of an HTTP request", low=1024)
     request_rate: float = setting(
         200.0, "HTTP requests per second of one address, and of one player; five times that at once", low=1
     )
@@ -144,30 +157,34 @@ class Settings:
         " sixteenth for one player, a thirty-second for one session",
         low=1024,
     )
-    address_connections: int = setting(2000, "connections that one address has at once", low=1)
+    address_connections: int = setting(2000, "most connections that one address has at once", low=1)
     input_cost_rate: float = setting(
         100.0, "solver time [ms] per second that the costly inputs of one seat may take on average", low=1
     )
-    input_cost_burst: float = setting(1500.0, "solver time [ms] that they may take at once", low=1)
-    player_connections: int = setting(16, "sockets that one player has at once", low=1)
+    input_cost_burst: float = setting(
+        1500.0, "solver time [ms] that the costly inputs of one seat may take at once", low=1
+    )
+    player_connections: int = setting(16, "most sockets that one player has at once", low=1)
     allowed_hosts: str = setting(
         "",
         "names by which clients reach this server, comma separated; *: any. Addresses, names without a dot and the"
-        " hosts of PUBLIC_URL, INTERNAL_URL and ALLOWED_ORIGINS are known",
+        " hosts of PUBLIC_URL, INTERNAL_URL and ALLOWED_ORIGINS are always accepted",
     )
     max_connections: int = setting(
-        0, "connections at once; 0: as many as the limit of open files allows beside the server's own", low=0
+        0,
+        "most connections at once; 0: as many as the limit of open files allows, less those of the server itself",
+        low=0,
     )
     allowed_origins: str = setting(
-        "", "web pages of other origins that may use this server, comma separated; *: any; its own always may"
+        "", "other origins whose web pages may use this server, comma separated; *: any"
     )
 
     # after the end
-    expiry_s: int = setting(600, "life of a session's keys after its end", low=1)
-    abandon_s: float = setting(300.0, "a run that no server claims for so long ends as failed", low=0)
+    expiry_s: int = setting(600, "lifetime of a session's keys after its end", low=1)
+    abandon_s: float = setting(300.0, "a run that no server claims for this long ends as failed", low=0)
     sweep_s: float = setting(15.0, "interval of the worker's sweep", low=0.05)
     claim_idle_s: float = setting(
-        5.0, "a lifecycle entry that a worker holds longer is taken from it", low=0.05
+        5.0, "time after which another worker claims a lifecycle entry that is not acknowledged", low=0.05
     )
 
     # the spring-damper: m x'' + 2 m omega zeta x' + k x = 0
@@ -175,8 +192,8 @@ class Settings:
     spring_k: float = setting(1.0, "stiffness [N/m]", low=0)
     spring_zeta: float = setting(0.01, "damping ratio", low=0)
     spring_h: float = setting(0.1, "time step [s]", low=1e-9)
-    spring_cycles: int = setting(1000, "steps of one trigger", low=1)
-    spring_idle_s: float = setting(0.0, "a solver with nothing to do for this long ends; 0: it stays", low=0)
+    spring_cycles: int = setting(1000, "steps of one run", low=1)
+    spring_idle_s: float = setting(0.0, "a stream solver that is idle for this long ends; 0: never", low=0)
     spring_kept: int = setting(1_000_000, "entries that each of the two streams keeps, about", low=1000)
 
     # telemetry and other sources of readings
@@ -185,8 +202,8 @@ class Settings:
     )
     telemetry_kept: int = setting(36_000, "batches that a session's or source's stream keeps, about", low=100)
     source: str = setting("host", "what `worker source` reads: host, mock, csv:PATH, log:PATH")
-    source_name: str = setting("", "its name; empty: from SOURCE")
-    source_hz: float = setting(1.0, "batches per second that it publishes", low=0.01, high=1000)
+    source_name: str = setting("", "name of the source of `worker source`; empty: from SOURCE")
+    source_hz: float = setting(1.0, "batches per second that `worker source` publishes", low=0.01, high=1000)
     operators: str = setting(
         "",
         "names reserved for operators, each with a hash, comma separated: what `tussle operator hash NAME`"
@@ -201,23 +218,30 @@ class Settings:
     bridge_channel: str = setting("simulation_updates", "channel that `worker bridge` publishes on")
 
     # storage
-    storage_url: str = setting("", "a folder, or influx+http://host:8086/database; empty: DATA_DIR/lake")
-    storage_flush_s: float = setting(0.5, "stored this often; bounds the lag", low=0.01)
+    storage_url: str = setting(
+        "",
+        "where `worker storage` writes: a folder, or influx+http://host:8086/database; empty: DATA_DIR/lake",
+    )
+    storage_flush_s: float = setting(
+        0.5, "interval at which `worker storage` writes; it bounds the lag", low=0.01
+    )
     storage_lease_s: float = setting(
-        3.0, "a storage worker that falls silent for this long is replaced", low=0.5
+        3.0, "time without a renewal after which another storage worker takes over", low=0.5
     )
 
     # bots, catalogue, logs
     bots: int = setting(4, "bots that `tussle up` starts", low=0, high=1000)
     bot_skill: str = setting("good", "skill of a bot", among=BOT_SKILLS)
-    bot_think_s: float = setting(0.4, "time a bot waits before it acts, so that people can follow", low=0)
-    server_url: str = setting("http://127.0.0.1:8420", "the server that bots and the commands talk to")
+    bot_think_s: float = setting(
+        0.4, "time that a bot waits before it acts, so that people can follow the play", low=0
+    )
+    server_url: str = setting("http://127.0.0.1:8420", "address of the server for bots and commands")
     operator_token: str = setting(
         "", "login token of an operator, for `tussle admin`; empty: it asks for name and secret"
     )
-    catalogue: str = setting("", "file or folder that build_db.py seeds from; empty: the one that ships")
+    catalogue: str = setting("", "file or folder that build_db.py reads; empty: the catalogue of the package")
     log_level: str = setting(
-        "info", "least level that is logged", among=("debug", "info", "warning", "error")
+        "info", "lowest level that is logged", among=("debug", "info", "warning", "error")
     )
     log_publish: bool = setting(False, "publish logs on the store's channels {REALM}:logs:<logger> too")
     log_format: str = setting(
