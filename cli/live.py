@@ -72,14 +72,12 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
         rate = f"{1 / info.period_s:g}/s" if info.period_s > 0 else ""
         table.add_row(Text(info.source, "bold"), info.kind, rate, names)
     if not infos:
-        table.add_row(
-            Text("Nothing is measured here: no session runs, and no `tussle worker source`.", LABEL)
-        )
+        table.add_row(Text("There are no sources: no session runs, and no `tussle worker source`.", LABEL))
     return table
 
 
 async def _follow(url: str, source: str, count: int | None, *, as_json: bool) -> None:
-    from tussle.lobby.wire.live import Batches, Failure, SourceGone, TellInfo
+    from tussle.lobby.wire.live import Batches, Failure, SensorInfoReply, SourceGone
     from tussle.player.live_client import follow
 
     console = Console()
@@ -91,7 +89,7 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
                 match message:
                     case Failure():
                         raise click.ClickException(escape_text(message.d.message))
-                    case TellInfo():
+                    case SensorInfoReply():
                         feed.info = escape_values(message.d)
                     case SourceGone() if message.d.source == source:
                         feed.gone = True

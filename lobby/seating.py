@@ -3,8 +3,8 @@
     find / open / join -> SeatReservation with a ticket -> (lobby/connections.py) -> all ready -> starting
          `-> leave
 
-Any server may do this for any lobby. Each change is one script, exact under concurrency and safe to repeat. This module
-must never keep state that a decision depends on: what it remembers only saves round trips.
+Any server may do this for any lobby. Each change is one script: atomic, and safe to repeat. This module must never keep
+state that a decision depends on: its cache only saves round trips.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class _Applicant:
     bodies: Sequence[str]
     ready: bool
 
-    def wishes(self, session: str) -> bytes:
-        """The bodies as JSON, in a random order that is the same for every try of this player in this session."""
+    def preferred_bodies(self, session: str) -> bytes:
+        """The bodies as JSON, in a random order that is the same in every attempt of this player in this session."""
 
         def draw(body: str) -> bytes:
             return hashlib.sha256(f"{session}:{self.player}:{body}".encode()).digest()
@@ -156,15 +156,15 @@ class Seating:
         """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none. A lobby
         with a connected member goes before older ones in which all seats are reservations.
 
-        Exact under any concurrency. A player who already waits in such a lobby gets a new ticket for it. Raises as
-        ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES tries.
+        Concurrent calls never overfill a lobby. A player who already waits in such a lobby gets a new ticket for it.
+        Raises as ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES attempts.
         """
         self._check_size(size)
         shape = (mode, size)
         plan = _LobbyPlan(mode, size, holder)
         applicant = _Applicant(player, body, bodies, ready)
         lock = self._finding.setdefault(shape, asyncio.Lock())
-        async with lock:  # saves tries within this process; the scripts make it exact
+        async with lock:  # saves attempts within this process; the scripts decide
             candidate = self._oldest.pop(shape, None)  # from the last reply; the script checks it
             for _ in range(FIND_TRIES):
                 try:
@@ -190,7 +190,7 @@ class Seating:
                     found = await self._resolve_binding(player, shape)
                     if found is not None:
                         return await self._with_live_holder(found, holder)
-        raise Conflict("too many players look for a lobby at once; try again", code="crowded")
+        raise Conflict("too many players are looking for a lobby at once; try again", code="crowded")
 
     async def join(
         self, player: str, session: str, *, body: str = "", bodies: Sequence[str] = (), ready: bool = True
@@ -299,7 +299,7 @@ class Seating:
                     [
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
-                        host.body, host.wishes(session), int(host.ready), self._ticket_ms, int(if_none),
+                        host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
                         plan.scene,
                     ],
                     shape=(plan.mode, plan.size),
@@ -331,7 +331,7 @@ class Seating:
         ]
         if not able:
             raise RateLimited(
-                "every server has as many sessions as it holds; try again later",
+                "every server holds as many sessions as it may; try again later",
                 code="server_full",
                 retry_after=FULL_S,
             )
@@ -352,7 +352,7 @@ class Seating:
             session,
             self._player_keys(session, applicant.player, secret),
             [
-                applicant.player, applicant.body, applicant.wishes(session), int(applicant.ready),
+                applicant.player, applicant.body, applicant.preferred_bodies(session), int(applicant.ready),
                 self._ticket_ms, int(only_oldest),
             ],
             shape=shape,

@@ -5,7 +5,7 @@
         async for message in follow(client.server_url, me.token, ["host", "k7qm2xpv"]):
             match message:
                 case Batches():      # message.d.source, .batches, and .gap if some are lost
-                case TellInfo():     # message.d.sensors: what the source measures
+                case SensorInfoReply():     # message.d.sensors: what the source measures
                 case SourceAdded() | SourceGone(): ...
 
 After a lost connection it reconnects with back-off and requests what it missed. This module must never yield a batch
@@ -36,13 +36,13 @@ from tussle.lobby.wire.live import (
     LiveReply,
     LiveWelcome,
     ReadInfo,
+    SensorInfoReply,
     SourceAdded,
     SourceData,
     Sources,
     Subscribe,
     Subscribed,
     SubscribeData,
-    TellInfo,
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import SensorInfo
@@ -131,7 +131,7 @@ async def list_sources(server_url: str, token: str) -> list[SensorInfo]:
                         names = message.d.sources
                         for number, source in enumerate(names):
                             await _ask(socket, ReadInfo(SourceData(source), number))
-                    case TellInfo():
+                    case SensorInfoReply():
                         found[message.id] = message.d
                     case Failure() if names is not None:
                         found[message.id] = SensorInfo(names[message.id], "session", 0.0, ())

@@ -1,4 +1,4 @@
-"""The binary messages that a client draws: frames (lossy views of a tick) and the topology (meshes, once per client).
+"""The binary messages that a client draws: frames (one tick, as it is drawn) and the topology (meshes, sent once).
 
 All numbers are little endian; every array begins at a multiple of 4 bytes from the start of its message.
 
@@ -7,8 +7,8 @@ All numbers are little endian; every array begins at a multiple of 4 bytes from 
              2  u16  n, bodies of the topology that move
              4  u32  epoch of the holder; clients drop frames of an older one
              8  u32  tick
-            12  f32  least distance of two surfaces in this tick [m], inf when none are near
-            16  u16  contacts, saturated
+            12  f32  smallest distance between two surfaces in this tick [m], inf when none are near
+            16  u16  contacts, at most 65535
             18  u8   s, seats
             19  u8   0
             20  u16  version of the topology that the numbers belong to
@@ -22,8 +22,8 @@ All numbers are little endian; every array begins at a multiple of 4 bytes from 
     topology 0  u8   kind = 2
              1  u8   0
              2  u16  version
-             4  u32  h, bytes of the head
-             8  head: JSON {"schema", "bodies": [{"id", "seat", "kind", "vertices", "faces", "wide", "body"}]}
+             4  u32  h, bytes of the header
+             8  header: JSON {"schema", "bodies": [{"id", "seat", "kind", "vertices", "faces", "wide", "body"}]}
              .  zeros up to a multiple of 4, then per body in order: rest vertices f32 (v, 3), faces (f, 3)
                 as u16, or u32 when "wide", zero-padded to 4
 
@@ -179,7 +179,7 @@ def encode_frame(frame: Frame, *, half: bool = False) -> bytes:
 def decode_frame(data: bytes) -> Frame:
     """Decode a frame. Raises ProtocolError for bytes that ``encode_frame`` does not produce."""
     if len(data) < _HEAD.size:
-        raise ProtocolError("a frame is shorter than its head")
+        raise ProtocolError("a frame is shorter than its header")
     kind, flags, count, epoch, tick, distance, contacts, seats, zero, version, zeros = _HEAD.unpack_from(data)
     if kind != FRAME or flags & ~(_HALF | _KEYFRAME | _TABLE) or zero or zeros:
         raise ProtocolError("not a frame of this schema")
@@ -204,10 +204,10 @@ def decode_frame(data: bytes) -> Frame:
     numbers = 3 * int(counts[active].sum())
     size = 2 if flags & _HALF else 4
     if len(data) != table_end + _ceil4(size * numbers) or data[table_end + size * numbers :].strip(b"\0"):
-        raise ProtocolError("a frame's length does not fit its head")
+        raise ProtocolError("a frame's length does not fit its header")
     values = np.frombuffer(data, "<f2" if flags & _HALF else "<f4", numbers, table_end)
     if not np.isfinite(values).all() or not (distance >= 0):
-        raise ProtocolError("a frame holds numbers that are not positions")
+        raise ProtocolError("a frame has numbers that are not valid")
     rows = np.full((int(counts.sum()), 3), np.nan, dtype=np.float32)
     rows[np.repeat(active, counts)] = values.reshape(-1, 3)
     return Frame(
@@ -251,7 +251,7 @@ def decode_topology(data: bytes) -> Topology:
     """Decode a topology. Raises ProtocolError for bytes that ``encode_topology`` does not produce, and with code
     ``schema_mismatch`` for another schema."""
     if len(data) < _TOPOLOGY_HEAD.size:
-        raise ProtocolError("a topology is shorter than its head")
+        raise ProtocolError("a topology is shorter than its header")
     kind, zero, version, length = _TOPOLOGY_HEAD.unpack_from(data)
     at = _TOPOLOGY_HEAD.size + _ceil4(length)
     if kind != TOPOLOGY or zero or len(data) < at:
@@ -259,14 +259,14 @@ def decode_topology(data: bytes) -> Topology:
     try:
         head = _decode_head(data[_TOPOLOGY_HEAD.size : _TOPOLOGY_HEAD.size + length])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"a topology's head is not its schema: {error}") from None
+        raise ProtocolError(f"a topology's header is not valid: {error}") from None
     if head.schema != schema_hash():
         raise ProtocolError("a topology of another schema", code="schema_mismatch")
     bodies = []
     for body in head.bodies:
         width = 4 if body.wide else 2
         if not (0 <= body.vertices <= _MAX_MESH and 0 <= body.faces <= _MAX_MESH):
-            raise ProtocolError("a topology's head has a count that is out of range")
+            raise ProtocolError("a topology's header has a count that is out of range")
         faces_at = at + 12 * body.vertices
         end = faces_at + _ceil4(3 * width * body.faces)
         if end > len(data):
@@ -276,7 +276,7 @@ def decode_topology(data: bytes) -> Topology:
         if faces.size and int(faces.max()) >= body.vertices:
             raise ProtocolError("a face names a vertex that does not exist")
         if not np.isfinite(vertices).all():
-            raise ProtocolError("a topology holds numbers that are not positions")
+            raise ProtocolError("a topology has numbers that are not finite")
         bodies.append(
             TopologyBody(
                 id=body.id,

@@ -29,12 +29,12 @@ __all__ = [
     "LiveReply",
     "LiveWelcome",
     "ReadInfo",
+    "SensorInfoReply",
     "SourceAdded",
     "SourceGone",
     "Sources",
     "Subscribe",
     "Subscribed",
-    "TellInfo",
     "Unsubscribe",
     "Unsubscribed",
     "decode_live",
@@ -133,7 +133,7 @@ class Sources(_Message, frozen=True, tag="sources"):
     id: int
 
 
-class TellInfo(_Message, frozen=True, tag="sensor_info"):
+class SensorInfoReply(_Message, frozen=True, tag="sensor_info"):
     d: SensorInfo
     id: int
 
@@ -204,7 +204,7 @@ class Failure(_Message, frozen=True, tag="error"):
 LiveReply = (
     LiveWelcome
     | Sources
-    | TellInfo
+    | SensorInfoReply
     | Subscribed
     | Unsubscribed
     | Batches

@@ -249,7 +249,7 @@ class SessionMessage(_Command, frozen=True, tag="session"):
 
 class AckData(_Part, frozen=True):
     """``tick`` is the first tick that the input acts in; absent for commands that are not inputs. ``superseded``: the
-    input had no effect, because a newer one of its kind and seat took its place at that tick."""
+    input had no effect, because a newer one of its kind and seat replaced it at that tick."""
 
     tick: int | None = None
     superseded: bool | msgspec.UnsetType = msgspec.UNSET
@@ -290,7 +290,7 @@ NoticeState = Literal["paused", "resumed", "store_full", "store_ok"]
 
 class NoticeData(_Part, frozen=True):
     """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time.
-    ``store_full``: the server takes no new lobbies until ``store_ok``; this session goes on."""
+    ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues."""
 
     state: NoticeState
     reason: str
@@ -298,7 +298,7 @@ class NoticeData(_Part, frozen=True):
 
 
 class Notice(_Command, frozen=True, tag="notice"):
-    """News of the service, not an event of the session: not numbered and not repeated."""
+    """A notice about the service, not an event of the session: not numbered and not repeated."""
 
     d: NoticeData
 
@@ -310,8 +310,8 @@ class PaceData(_Part, frozen=True):
 
 
 class PaceMessage(_Command, frozen=True, tag="pace"):
-    """How fast the world runs. Sent when a session becomes slow, when that changes, and when it is in real time again;
-    also on arrival at a slow session. Not numbered."""
+    """How fast the world runs. Sent when a session becomes slow, when that changes, and when it runs in real time
+    again; also after connecting to a slow session. Not numbered."""
 
     d: PaceData
 

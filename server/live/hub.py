@@ -48,6 +48,7 @@ from tussle.lobby.wire.live import (
     LiveWelcome,
     LiveWelcomeData,
     ReadInfo,
+    SensorInfoReply,
     SourceAdded,
     SourceData,
     SourceGone,
@@ -56,7 +57,6 @@ from tussle.lobby.wire.live import (
     Subscribe,
     Subscribed,
     SubscribedData,
-    TellInfo,
     Unsubscribe,
     Unsubscribed,
     decode_live,
@@ -303,7 +303,7 @@ class LiveHub:
             case ListSources():
                 client.outbox.reply(Sources(SourcesData(await self._sources(client)), message.id))
             case ReadInfo():
-                client.outbox.reply(TellInfo(await self._info(message.d.source), message.id))
+                client.outbox.reply(SensorInfoReply(await self._info(message.d.source), message.id))
             case Subscribe():
                 await self._subscribe(client, message)
             case Unsubscribe():

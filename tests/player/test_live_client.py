@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
-from tussle.lobby.wire.live import Batches, SourceAdded, TellInfo
+from tussle.lobby.wire.live import Batches, SensorInfoReply, SourceAdded
 from tussle.player.client import Client
 from tussle.player.live_client import follow
 from tussle.player.transcript import Disconnected
@@ -32,7 +32,7 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
             async for message in feed:
                 if isinstance(message, SourceAdded):
                     assert message.d.source == "mock"
-                if isinstance(message, TellInfo):
+                if isinstance(message, SensorInfoReply):
                     assert [sensor.name for sensor in message.d.sensors] == ["sine", "ramp", "walk"]
                 if isinstance(message, Batches):
                     if message.d.gap is not None:

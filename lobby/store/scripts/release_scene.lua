@@ -1,5 +1,5 @@
 --@include lifecycle
--- Takes a session that is over, or that does not exist, off its scene. The scene is deleted with its last session.
+-- Removes a session that is over, or that does not exist, from its scene. The scene is deleted with its last session.
 --
 -- KEYS 1 scene, 2 session
 -- ARGV 1 session token

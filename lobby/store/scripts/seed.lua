@@ -4,7 +4,7 @@
 -- ARGV for each kind: its name, the count of its entries, then id, document (JSON) of each
 -- Returns {OK, kind, added | changed | removed, id, ...}: the differences from before
 local reply = {'OK'}
-local function tell(kind, change, id)
+local function report_change(kind, change, id)
     reply[#reply + 1] = kind
     reply[#reply + 1] = change
     reply[#reply + 1] = id
@@ -23,7 +23,7 @@ for i = 1, #KEYS do
         local stored = redis.call('HGET', kind_key, id)
         if stored ~= document then
             redis.call('HSET', kind_key, id, document)
-            tell(kind, stored and 'changed' or 'added', id)
+            report_change(kind, stored and 'changed' or 'added', id)
         end
     end
     local ids = redis.call('HKEYS', kind_key)
@@ -31,7 +31,7 @@ for i = 1, #KEYS do
     for _, id in ipairs(ids) do
         if not wanted[id] then
             redis.call('HDEL', kind_key, id)
-            tell(kind, 'removed', id)
+            report_change(kind, 'removed', id)
         end
     end
 end

@@ -1,7 +1,7 @@
 --@include session
 -- The seats of a waiting lobby: take one, get ready, start the session.
 
--- Writes a ticket: a secret that lets one connection take up this player's place, once.
+-- Writes a ticket: a secret with which one connection may use this player's seat, once.
 local function issue_ticket(ticket_key, player, seat, role, ttl_ms)
     redis.call('SET', ticket_key,
         cjson.encode({session = token, player = player, seat = seat, role = role}), 'PX', ttl_ms)
@@ -36,8 +36,8 @@ local function await_member(member_key, player)
     end
 end
 
--- Returns the first body of the list that no seat has. If all are taken: the first one, or '' for an empty list.
-local function pick_body(size, wishes)
+-- Returns the first body of `preferred` that no seat has. If all are taken: the first one, or '' for an empty list.
+local function pick_body(size, preferred)
     local taken = {}
     for seat = 0, size - 1 do
         local body = redis.call('HGET', session_key, 'body.' .. whole(seat))
@@ -45,24 +45,24 @@ local function pick_body(size, wishes)
             taken[body] = true
         end
     end
-    for _, body in ipairs(wishes) do
+    for _, body in ipairs(preferred) do
         if not taken[body] then
             return body
         end
     end
-    return wishes[1] or ''
+    return preferred[1] or ''
 end
 
 -- Seats a player on the lowest free seat. If that was the last one, the lobby is filled. The caller has checked that a
 -- seat is free and that the player may take it. Returns the seat.
-local function take_seat(player_key, member_key, player, body, wishes, ready, reserve_ms)
+local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
     local seat = 0
     while redis.call('HEXISTS', seats_key, whole(seat)) == 1 do
         seat = seat + 1
     end
     if body == '' then
-        body = pick_body(size, cjson.decode(wishes))
+        body = pick_body(size, cjson.decode(preferred))
     end
     local who = redis.call('HMGET', player_key, 'name', 'kind', 'skill')
     local at = now_ms()

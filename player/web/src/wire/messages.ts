@@ -16,7 +16,7 @@ export interface Ack {
   d: AckData;
 }
 
-/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat took its place at that tick. */
+/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat replaced it at that tick. */
 export interface AckData {
   tick: number | null;
   superseded?: boolean;
@@ -138,13 +138,13 @@ export interface Leave {
   id: number;
 }
 
-/** News of the service, not an event of the session: not numbered and not repeated. */
+/** A notice about the service, not an event of the session: not numbered and not repeated. */
 export interface Notice {
   t: "notice";
   d: NoticeData;
 }
 
-/** The session was paused (no ticks, the turn clock stops) or resumed; `turn_ends_at` is then the new time. `store_full`: the server takes no new lobbies until `store_ok`; this session goes on. */
+/** The session was paused (no ticks, the turn clock stops) or resumed; `turn_ends_at` is then the new time. `store_full`: the server takes no new lobbies until `store_ok`; this session continues. */
 export interface NoticeData {
   state: "paused" | "resumed" | "store_full" | "store_ok";
   reason: string;
@@ -168,7 +168,7 @@ export interface PaceData {
   dilation: number;
 }
 
-/** How fast the world runs. Sent when a session becomes slow, when that changes, and when it is in real time again; also on arrival at a slow session. Not numbered. */
+/** How fast the world runs. Sent when a session becomes slow, when that changes, and when it runs in real time again; also after connecting to a slow session. Not numbered. */
 export interface PaceMessage {
   t: "pace";
   d: PaceData;
