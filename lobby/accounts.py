@@ -35,7 +35,7 @@ SECRET_LENGTH = range(6, 201)
 GUEST_NAME = "guest"
 NewPlayer = Literal["guest", "registered"]
 TAKE_TRIES = 3
-"""Tries to give a name to a new player, while other calls change who has it."""
+"""Attempts to give a name to a new player, while other calls change who has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class Accounts:
         name = clean_name(name)
         _check_length(secret)
         if name_key(name) in self._reserved:
-            raise AuthError("this name is an operator by its entry in OPERATORS", code="name_taken")
+            raise AuthError("this name is an operator through its entry in OPERATORS", code="name_taken")
         player = await self._player_named(name)
         if player and not replace:
             await self._check_secret(player, secret)
@@ -179,7 +179,8 @@ class Accounts:
         return (await self._take_name(name, hashed, "person", "", login=False, operator=True)).player
 
     async def remove_operator(self, name: str) -> bool:
-        """Take an operator's rights from the player of that name; its account stays. Returns False if it was none.
+        """Take an operator's rights from the player of that name; its account stays. Returns False if the player was
+        not an operator.
 
         Raises NotFound for a name that nobody has. A name in OPERATORS keeps the rights of its entry.
         """
@@ -209,7 +210,7 @@ class Accounts:
                     [player, shown, kind, skill, self._ttl_s],
                 )
             except Conflict:
-                continue  # 30^11 ids: practically never
+                continue  # one of 30^11 ids is never taken in practice
             return IssuedLogin(player, shown, token, self._ttl_s, True)
 
     async def _check_ban(self, banned_until: str | None) -> None:

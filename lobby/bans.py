@@ -3,7 +3,7 @@
     ban -> player:P banned_until, the index of bans, an order to all servers -> their connections are closed
 
 The player's record decides: accounts.py and connect.lua read it. A banned guest can come back as another guest; the
-limits of its address hold for both. This module must never close a connection.
+limits of its address apply to both. This module must never close a connection.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ REGISTRATIONS_WAIT = 64
 """Calls that may wait: a class of 60 registers at once."""
 
 HASH_S = 0.1
-"""A cautious guess of the time of one hash [s], for ``retry_after``."""
+"""A high estimate of the time of one hash [s], for ``retry_after``."""
 
 
 class SecretHasher:

@@ -1,6 +1,6 @@
 """Structured logs: events in the past tense with fields, as JSON lines or as text for a terminal.
 
-No part of Tussle reads a log to decide anything. A log must never contain a secret.
+No code of Tussle depends on the content of a log. A log must never contain a secret.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ _INVISIBLE = frozenset(
         *range(0xE0100, 0xE01F0),
     )
 )
-"""Printable characters that nobody sees: the default-ignorable ones (DerivedCoreProperties.txt) and the empty Braille
+"""Printable characters that are invisible: the default-ignorable ones (DerivedCoreProperties.txt) and the empty Braille
 pattern. Format and control characters are not printable."""
 
 _SCRIPTS = frozenset(

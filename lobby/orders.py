@@ -3,7 +3,7 @@
     any server --order.lua, ban.lua--> orders stream --> every server, each order once
 
 A server reads the stream from its own start on, so that an order never acts on a later boot. Orders to one session
-(pause, resume, end) are fields of the session instead: lobby/operators.py. This module must never carry an order out.
+(pause, resume, end) are fields of the session instead: lobby/operators.py. This module must never execute an order.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     server --report, every REPORT_S--> server:<id>:report (expires) --.
                                      leases, sessions, bans of the store --> read -> Overview
 
-A report is bounded: the slowest sessions, the first players, the budgets with the most refusals. It must never have a
-secret, a token of a login or the content of a chat.
+A report is bounded: the slowest sessions, the first players, the budgets with the most refusals. It must never contain
+a secret, a login token or a chat message.
 """
 
 from __future__ import annotations

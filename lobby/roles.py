@@ -1,6 +1,6 @@
 """The rights table: which role may perform which operation. Pure.
 
-    anonymous  a caller without a login: reads public pages and lists
+    anonymous  a caller without a login; it reads public pages and lists
     observer   a caller with a login, or a connection without a seat: watches, and asks for a seat
     player     an observer with a seat: acts, chats, leaves
     operator   an observer of every session who also pauses, ends, kicks, bans, notifies and drains
@@ -9,7 +9,7 @@ A caller can have several roles. The operator role gives none of a player's righ
 
 Every HTTP route and every message type names one Operation and asks this table before it runs (server/http/rights.py,
 server/gateway/commands.py, server/live/hub.py). This module must never depend on a session's state: whether a lobby
-has a free seat is the lobby's question, not a right.
+has a free seat is not a right, and the lobby's scripts check it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Every script compares the fence (server id, boot nonce, epoch) and the status with the stored ones. A holder that lost
 its session gets Fenced and changes nothing. A call can be repeated after a StoreError: if the first call took effect,
-the second one changes nothing. This module must never look into a state, a specification or an event's data.
+the second one changes nothing. This module must never interpret a state, a specification or an event's data.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class Runs:
         """Start the turn clock again, unless the session is paused.
 
         ``left_ms``: remaining time of the turn; None: the stored one. Raises Fenced: this is also how a holder that was
-        away finds out that it lost the session.
+        unreachable finds out that it lost the session.
         """
         left = "" if left_ms is None else str(max(0, left_ms))
         args: list[Argument] = [fence.server, fence.nonce, fence.epoch, left]

@@ -1,8 +1,8 @@
 """The servers that are alive, and the lease that each of them keeps.
 
 A lease is a hash that expires after some seconds; its server renews it three times in that period. It names one boot
-(``nonce``) of one server and covers all sessions of that boot. This module must never decide what follows from a lost
-lease: the holder and the sweep do.
+(``nonce``) of one server and covers all sessions of that boot. This module must never decide what happens after a
+lease is lost: the holder and the sweep do.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class HolderAddress:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A server with a valid lease. ``sessions``: the number that it ran at its last renewal. ``max_sessions``: how many
-    it holds at most, 0 without a limit."""
+    """A server with a valid lease. ``sessions``: the number that it ran at its last renewal. ``max_sessions``: the most
+    that it holds, 0 without a limit."""
 
     id: str
     nonce: str

@@ -375,7 +375,7 @@ class BlockingSession:
 
 
 class _LoopThread:
-    """One event loop in one thread. A forgotten one is closed by the garbage collector, or at exit."""
+    """One event loop in one thread. One that was not closed is closed by the garbage collector, or at exit."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -2,8 +2,8 @@
 
     login -> [ find -> connect -> act on every own turn_started -> ended ] * matches -> gone
 
-When a server does not answer, a bot goes on at another server of the realm, or at the same one once it is back. Endless
-bots (matches 0) retry until they are stopped; others give up after their patience.
+When a server does not answer, a bot continues at another server of the realm, or at the same one once it answers.
+Endless bots (matches 0) retry until they are stopped; others give up after ``patience_s``.
 
 A bot knows the rules only through ``Mode.bot``, which decides from the public ``turn_started`` payload. This module
 must never access a server's internals, the store or another bot.
@@ -51,10 +51,10 @@ FORGOTTEN_S = 5.0
 """Time after the lobby timeout at which a bot stops waiting for the event [s]."""
 
 PAUSE_S = 5.0
-"""Longest pause between two tries [s]. It bounds what many bots cost a server that is down."""
+"""Longest pause between two attempts [s]. It bounds what many bots cost a server that is down."""
 
 SERVERS_KEPT = 8
-"""Other servers that a bot remembers."""
+"""Most other servers that a bot remembers."""
 
 LEAVE_S = 2.0
 """Time that a bot has for leaving its seat when it is stopped [s]."""
@@ -259,7 +259,7 @@ class _Servers:
         del self._known[1:-SERVERS_KEPT]
 
     def try_next(self) -> None:
-        """Go on at the next server."""
+        """Switch to the next server."""
         place = self._known.index(self.current) if self.current in self._known else -1
         self.current = self._known[(place + 1) % len(self._known)]
 

@@ -5,7 +5,7 @@
             if connection.my_turn(event):
                 await connection.act("launch", azimuth=30.0, elevation=0.0, power=1.0)
 
-One task, owned by the ``async with``, keeps the connection: it connects, sends hello, reads, and after a close acts by
+One task, owned by the ``async with``, keeps the connection: it connects, sends hello, reads, and after a close follows
 the table of close codes in docs/protocol.md. A call that waits for an answer keeps waiting during a reconnection. This
 module must never check the rules of a mode, and never decode a frame that nobody reads.
 """
@@ -305,8 +305,8 @@ class SessionConnection:
     # -- commands --------------------------------------------------------------------------------
 
     async def act(self, kind: str, /, **numbers: Any) -> int | None:
-        """Act in the world; returns the first tick that the input acts in. If a newer input of this seat took its
-        place (kinds that are ``latest``, such as a drag), that is the tick of the newer one.
+        """Act in the world; returns the first tick that the input acts in. If a newer input of this seat superseded
+        it (kinds that are ``latest``, such as a drag), that is the tick of the newer one.
 
         Raises the server's error (NotYourTurn, Refused with its ``field``, ...) or Disconnected. After Disconnected the
         action may have happened.

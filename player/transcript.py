@@ -127,8 +127,8 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A command was executed. ``superseded``: it is an input that had no effect, because a newer one of its kind took
-    its place at ``tick``."""
+    """A command was executed. ``superseded``: it is an input that had no effect, because a newer one of its kind
+    superseded it at ``tick``."""
 
     id: int
     tick: int | None

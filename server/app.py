@@ -82,7 +82,7 @@ SETTLE_S = 1.0
 
 
 class _Http(uvicorn.Server):
-    """uvicorn without its signal handlers and its accepting: ``Server`` decides when to stop, an Acceptor accepts."""
+    """uvicorn without its signal handlers and its accepting: ``Server`` stops it, an Acceptor accepts."""
 
     def __init__(
         self, config: uvicorn.Config, listener: socket.socket, connections: Callable[[], int], most: int
@@ -394,7 +394,7 @@ class Server:
 
 
 def reduce_garbage_collection() -> None:
-    """Have the garbage collector run less often: with its defaults it took a fifth of the time of a busy server.
+    """Have the garbage collector run less often: with its defaults it used a fifth of the CPU time of a busy server.
 
     Objects that exist at the start are never examined again. Messages and frames are freed by reference counting; only
     cycles wait for the collector, and a closed connection leaves few.

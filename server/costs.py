@@ -3,8 +3,8 @@
     request  -> Ledger.charge(resource, owner, key, amount) -> nothing | RateLimited with retry_after
     socket   -> Ledger.hold(resource, owner, key) -> True | False;  Ledger.release(...) when it closes
 
-A budget is checked before the work is done, and a refusal costs nothing but its answer. ``budgets`` is the table of all
-budgets and ``REQUEST_COSTS`` the table of all prices. There is one Ledger per server. This module must never read a
+A budget is checked before the work is done, and a refused request costs only its response. ``budgets`` is the table of
+all budgets and ``REQUEST_COSTS`` the table of all prices. There is one Ledger per server. This module must never read a
 clock or the store: the time is an argument.
 """
 
@@ -90,7 +90,7 @@ class Resource(StrEnum):
     OVERVIEWS = "overviews"
     """Operators' overviews, which read every session."""
     DESCRIPTORS = "descriptors"
-    """Held: file descriptors of clients, for HTTP and WebSocket. The others are kept for the server's own work."""
+    """Held: file descriptors of clients, for HTTP and WebSocket. The server keeps the others for itself."""
     HTTP_CONNECTIONS = "http_connections"
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
@@ -250,12 +250,12 @@ class Ledger:
         self._count_refusal = count_refusal
 
     def most(self, resource: Resource, owner: Owner) -> float:
-        """What a full budget has."""
+        """The most that a budget holds."""
         return self._accounts[resource, owner].budget.burst
 
     def charge(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> None:
         """Charge ``amount`` to the budget of ``key`` at time ``now`` [s]. Raises RateLimited, and charges nothing, if
-        the budget does not suffice."""
+        the budget is too small."""
         bucket = self.bucket(resource, owner, key)
         if not bucket.take(now, amount):
             self._refuse(self._accounts[resource, owner], key)
@@ -276,13 +276,13 @@ class Ledger:
         return bucket
 
     def give_back(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
-        """Give back what was charged for something that turned out to be harmless."""
+        """Give back a charge, for example of a reservation whose player has connected."""
         bucket = self._accounts[resource, owner].buckets.get(key)
         if bucket is not None:
             bucket.give(amount)
 
     def hold(self, resource: Resource, owner: Owner, key: str, *, beyond: bool = False) -> bool:
-        """Hold one more unit; False if ``key`` holds the most it may. After True, call ``release`` once.
+        """Hold one more unit; False if ``key`` already holds its maximum. After True, call ``release`` once.
 
         ``beyond``: hold it in any case, because it exists already and is about to be given back.
         """

@@ -44,13 +44,13 @@ class TokenBucket:
         return enough
 
     def wait(self, amount: float = 1.0) -> float | None:
-        """The time [s] until ``amount`` tokens are there, as of the last ``take``; None if they never are."""
+        """The time [s] until ``amount`` tokens are there, as of the last ``take``; None if they never will be."""
         if amount > self.burst or self.rate <= 0:
             return None
         return max(0.0, (amount - self.level) / self.rate)
 
     def give(self, amount: float) -> None:
-        """Give tokens back: what they were taken for was not done."""
+        """Give tokens back that were not used."""
         self.level = min(self.burst, self.level + amount)
 
 
@@ -121,16 +121,16 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa", ".lan", ".test")
-"""Nobody on the public Internet has a name below these (RFC 6761, 6762, 8375), so that no stranger's page has one."""
+"""Suffixes that no name on the public Internet has (RFC 6761, 6762, 8375), and so no page of a third party."""
 
 
 class Hosts:
     """The Host headers of requests that may change something. Sans-I/O.
 
-    With DNS rebinding a page of a stranger gives its own name the server's address, and the browser of a visitor sends
-    the page's requests to the server as if they were from its own page. Such a request has the stranger's name as host.
+    With DNS rebinding an attacker's host name resolves to the server's address, and a visitor's browser sends the
+    requests of the attacker's page to the server as same-origin requests. Their Host header has the attacker's name.
     Accepted are addresses, names of one label (compose services, machines of a LAN), names below PRIVATE_SUFFIXES, and
-    the names that the settings mention.
+    the names in the settings.
     """
 
     def __init__(self, allowed_hosts: str, *urls: str) -> None:

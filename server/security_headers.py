@@ -1,4 +1,4 @@
-"""The security headers of every HTTP response, also of those that no handler makes.
+"""The security headers of every HTTP response, including errors that no handler produced.
 
 The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. This
 module must never depend on a request.

@@ -2,7 +2,7 @@
 
     INFO memory, once a second --> used < 85 % of maxmemory: ok
                                '-> full, until used < 80 %: logins, lobbies and seats are refused (store_full),
-                                   the streams of sessions are trimmed, running sessions go on
+                                   the streams of sessions are trimmed, running sessions continue
 
 The rest of the memory belongs to the running sessions; their scripts write even at 100 % (scripts/parts/full.lua). A
 store without `maxmemory` is never full. This module must never end a session.
@@ -29,10 +29,10 @@ RETRY_S = 5.0
 """``retry_after`` of a refusal [s]."""
 
 EVENTS_KEPT, TELEMETRY_KEPT = 2000, 300
-"""Entries that a session's streams keep in a full store. A client that missed more events gets the whole view."""
+"""Entries that a session's streams keep in a full store. A client that missed more events receives the whole view."""
 
 SESSIONS_TRIMMED = 500
-"""Sessions of each index that one look trims: the oldest."""
+"""Sessions of each index that one call of ``look`` trims: the oldest."""
 
 
 class StoreMemory:
@@ -48,7 +48,7 @@ class StoreMemory:
         """Raises StoreError ``store_full`` while the store is full. Call it before new work: a login, a lobby."""
         if self.full:
             raise StoreError(
-                "the store is almost full; sessions that run go on, new ones have to wait",
+                "the store is almost full: running sessions continue, new ones are refused for now",
                 code="store_full",
                 retry_after=RETRY_S,
             )

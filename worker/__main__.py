@@ -1,6 +1,6 @@
 """``python -m worker [all|cleanup|sweep|velocity|...]``: one worker against REDIS_URL, until SIGTERM or SIGINT.
 
-On a signal the worker finishes the entry in hand, leaves its consumer group and exits with 0. worker/processes.py makes
+On a signal the worker finishes its current entry, leaves its consumer group and exits with 0. worker/processes.py makes
 each process; this module must never do more than read the arguments and the settings.
 """
 

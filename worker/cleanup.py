@@ -71,7 +71,7 @@ class Cleanup:
         self._woken = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Handle entries until ``stop``, finish the one in hand and leave the group. Retries when the store is
+        """Handle entries until ``stop``, finish the current one and leave the group. Retries when the store is
         unreachable."""
         async with asyncio.TaskGroup() as group:
             listener = group.create_task(self._listen(), name="cleanup-hints")

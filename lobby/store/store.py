@@ -1,4 +1,4 @@
-"""The store: Redis >= 7, Valkey or Dragonfly, behind five verbs. The only importer of redis.
+"""The store: Redis >= 7, Valkey or Dragonfly, behind five methods. The only module that imports redis.
 
     call    one command                    batch   several commands in one round trip (atomic: MULTI)
     run     one Lua script by its name     now_ms  the store's clock
@@ -54,7 +54,7 @@ SCHEMA = 1
 LEAST_VERSION = 7
 
 ASK_CLUSTER_S = 1.0
-"""Timeout of a question to one node of a cluster."""
+"""Timeout of a call to one node of a cluster."""
 
 Reply = Any
 Argument = str | bytes | int
@@ -93,14 +93,14 @@ class StoreConnection:
         try:
             await self._connection.send_command(*command, check_health=False)
         except (RedisError, OSError) as error:
-            raise StoreError(f"the store is away: {error}") from error
+            raise StoreError(f"the store is unreachable: {error}") from error
 
     async def receive(self, timeout_s: float) -> Reply:
         """The next reply; None if there is none within ``timeout_s``. Raises StoreError."""
         try:
             reply = await self._connection.read_response(timeout=timeout_s, disconnect_on_error=False)
         except (RedisError, OSError) as error:
-            raise StoreError(f"the store is away: {error}") from error
+            raise StoreError(f"the store is unreachable: {error}") from error
         return _plain(reply)
 
     async def close(self) -> None:
@@ -309,7 +309,7 @@ class Store:
         except BaseException as error:
             await connection.disconnect(nowait=True)
             if isinstance(error, (RedisError, OSError, TimeoutError)):
-                raise StoreError(f"the store is away: {error}") from error
+                raise StoreError(f"the store is unreachable: {error}") from error
             raise
         return StoreConnection(connection)
 
@@ -352,7 +352,7 @@ class Store:
         except TimeoutError as error:
             raise StoreError(f"the store did not answer within {self._timeout_s:g} s") from error
         except (RedisError, OSError) as error:
-            raise StoreError(f"the store is away: {error}") from error
+            raise StoreError(f"the store is unreachable: {error}") from error
 
 
 def _at(url: str, host: str, port: int) -> str:

@@ -1,10 +1,10 @@
-"""Hints from the store's channels: something may be new, go and read. Never the news itself.
+"""Hints from the store's channels that something may have changed. A hint carries no data; the reader reads the store.
 
     channel --(pub/sub)--> pump task --> hints that wait, each once --> async for
 
-A hint that is lost costs nothing but time: after every reconnection, and when too many hints wait, the special hint
-``(RECONNECTED, "")`` asks the reader to read everything again. This module must never be the only way to learn of a
-change.
+A lost hint only causes a delay: after every reconnection, and when too many hints wait, the special hint
+``(RECONNECTED, "")`` asks the reader to read everything again. This module must never be the only way in which a
+change is noticed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["RECONNECTED", "Wakeups"]
 log = get_logger("lobby.wakeups")
 
 RECONNECTED = ""
-"""The channel of the hint that says: you may have missed some, read everything again."""
+"""The channel of the hint after which the reader must read everything again, because hints may have been lost."""
 
 PING_S = 5.0
 SUBSCRIBE_S = 5.0
@@ -59,16 +59,16 @@ class Wakeups:
                 await asyncio.wait([self._pump], timeout=0.1)
 
     async def add(self, *channels: str) -> None:
-        """Subscribe; on return the store has confirmed, so what is read after this misses no hint.
+        """Subscribe; it returns after the store has confirmed, so no hint about later changes is missed.
 
-        Raises StoreError when it does not confirm in time; the channels stay wanted and a later reconnection
+        Raises StoreError when it does not confirm in time; the channels are kept, and a later reconnection
         subscribes to them.
         """
         new = [channel for channel in channels if channel not in self._wanted]
         for channel in new:
             self._wanted[channel] = asyncio.Event()
         if self._link is not None and new:
-            with contextlib.suppress(StoreError):  # the pump will see it and subscribe again
+            with contextlib.suppress(StoreError):  # the pump task fails in the same way and subscribes again
                 await self._link.send("SUBSCRIBE", *new)
         try:
             async with asyncio.timeout(SUBSCRIBE_S):
@@ -132,7 +132,7 @@ class Wakeups:
             reply: Any = await link.receive(PING_S)
             if reply is None:
                 if pinged:
-                    raise StoreError("the store fell silent")
+                    raise StoreError("the store sends nothing")
                 await link.send("PING")
                 pinged = True
                 continue

@@ -87,7 +87,7 @@ class Audience:
         self.arriving = 0
         """Number of viewers that are connecting; the audience is kept while there are any."""
         self.on_attended: Callable[[], None] = _nothing
-        """Called when somebody begins to watch that nobody watched before."""
+        """Called when the first viewer of a session without viewers joins."""
         self._views = views
         self._telemetry = telemetry
         self._on_event = on_event
@@ -116,7 +116,8 @@ class Audience:
             self._hint.set()
 
     async def follow_stream(self) -> None:
-        """Read the stream after each ``wake``, until cancelled. Retries every RETRY_S while the store is away."""
+        """Read the stream after each ``wake``, until cancelled. Retries every RETRY_S while the store is
+        unreachable."""
         while True:
             await self._hint.wait()
             self._hint.clear()

@@ -29,7 +29,7 @@ __all__ = ["Observers"]
 log = get_logger("server.observers")
 
 ROUND_S = 0.5
-"""Pause between two rounds. Observers that arrive within one round cause one message, not one each."""
+"""Pause between two rounds. All observers that connect within one round cause one message."""
 
 RENEW_S = 10.0
 LIFE_MS = 30_000

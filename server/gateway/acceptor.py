@@ -1,9 +1,9 @@
-"""Accepts the connections of a server, and computes how many clients its file descriptors are enough for.
+"""Accepts the connections of a server, and computes how many clients its file descriptors allow.
 
     listener -> Acceptor -> the HTTP protocol (server/gateway/http_guard.py), which holds a descriptor or is closed
 
 A share of the descriptors is kept for the store, the archive, the solvers and the relays: a process without a free
-descriptor can neither reconnect nor write. The event loop's own way to accept takes every waiting connection before any
+descriptor can neither reconnect nor write. The event loop's own accept loop accepts every waiting connection before any
 of them can be refused, and would use up the share. This module must never wait for a client.
 """
 

@@ -177,7 +177,7 @@ class Commands:
     def _submit_input(self, sender: Sender, replies: Replies, seat: int, message: Act) -> None:
         """Submit an input to the session, local or remote. The reply follows when it is journaled."""
         session = sender.who.session
-        # Without a local run the relay finds the holder, which may be this server in a moment.
+        # Without a local run the relay finds the holder. This server may soon be the holder itself.
         run = self._holder.runs.get(session) or self._relays.remote(
             self._audiences.get(session, sender.who.v)
         )

@@ -179,7 +179,7 @@ class Gateway:
         proxy = str(peer[0]) if peer else ""
         if not self._hosts.allow(header(headers, "host")) and not self._proxies.trust(proxy):
             self._telemetry.refusals.labels(code="unknown_host").inc()
-            return socket.respond(421, "this server has another name; ALLOWED_HOSTS lists its names\n")
+            return socket.respond(421, "this server does not accept this host name; see ALLOWED_HOSTS\n")
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")

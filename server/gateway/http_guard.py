@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with a limit on connections per address and on the time and size of a request's head.
 
-The connection is aborted unless the head is complete within HEAD_S and HEAD_BYTES, so that clients that send one byte a
-minute occupy nothing. The HTTP API limits bodies and server/gateway/gateway.py limits WebSockets. This
+The connection is aborted unless the head is complete within HEAD_S and HEAD_BYTES, so that a client that sends one byte
+a minute does not hold a connection. The HTTP API limits bodies and server/gateway/gateway.py limits WebSockets. This
 module must never read a body.
 """
 

@@ -48,7 +48,7 @@ class Connection:
 
         Raises RateLimited if the client sends too much: close the connection with the error's code. Raises
         ProtocolError if the message is unreadable or out of order: close the connection if ``fatal`` is then True,
-        otherwise reply with the error and go on.
+        otherwise reply with the error and continue.
         """
         size = len(data)
         if not self._bucket.take(now, size / self._mean if size > self._mean else 1.0):

@@ -142,7 +142,7 @@ class LobbyRoutes:
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, JoinRequest)
-        if body.session != player.session:  # a member comes back: the session goes on
+        if body.session != player.session:  # a member returns: the session continues
             self._admit(Operation.JOIN, request, player, session=check_token(body.session))
         self._check_body(body.body)
         async with self._reserving(request, player) as reserved:

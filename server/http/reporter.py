@@ -1,8 +1,8 @@
-"""What this server reports of itself to operators, and how it carries out their orders to all servers.
+"""What this server reports to operators, and how it executes their orders to all servers.
 
     holder, solvers, gateway, ledger --make_report--> lobby/overview.py       orders stream --> close, announce, drain
 
-This module must never decide who may order what.
+This module must never decide who may give an order.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Reporter"]
 log = get_logger("server.operations")
 
 ORDERS_S = 0.5
-"""Time between two looks for new orders [s]."""
+"""Time between two reads of new orders [s]."""
 
 
 class Reporter:
@@ -84,7 +84,7 @@ class Reporter:
             await asyncio.sleep(REPORT_S)
 
     async def follow_orders(self) -> None:
-        """Carry out every order that is given from now on, once, until cancelled."""
+        """Execute every order that is given from now on, once, until cancelled."""
         after = ""
         while True:
             try:

@@ -3,7 +3,7 @@
     charge -> seat (Seating) -> record -> settle, once a second: the player has connected -> given back
          '-> RateLimited             '-> the seat fails: cancel   '-> not in time: stays charged
 
-A player who connects, to whichever server, is not limited; one who reserves seats without connecting soon is. This
+A player who connects to any server is not limited. A player who reserves seats and does not connect is limited. This
 module must never free a seat.
 """
 

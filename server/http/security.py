@@ -98,7 +98,7 @@ class SecurityMiddleware:
         reads = scope["method"] in ("GET", "HEAD")
         if not reads and not scope.get(PROXIED) and not self._hosts.allow(host):
             self._count_refusal(UnknownHost.code)
-            unknown = UnknownHost("this server has another name; ALLOWED_HOSTS lists its names")
+            unknown = UnknownHost("this server does not accept this host name; see ALLOWED_HOSTS")
             await _respond(error_response(unknown), scope, receive, send, extra)
             return
         if not reads and not self._origins.allow(origin, host):

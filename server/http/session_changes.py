@@ -3,8 +3,8 @@
     SessionLists.refresh, every STEP_S while there is a stream -> a new version -> each stream: rows now - rows sent
                                                                                    -> event "rows", or a comment
 
-A stream that is read slowly, or whose address has spent its budget, gets fewer events: each one leads from what was
-sent last to what is true now. Format: HTML standard, 9.2 Server-sent events. This module must never read the store.
+A stream that is read slowly, or whose address has spent its budget, gets fewer events: each event has all changes since
+the event before it. Format: HTML standard, 9.2 Server-sent events. This module must never read the store.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class SessionChanges:
         self._tell()
 
     async def respond(self, request: Request) -> Response:
-        """A stream. Raises Refused for a bad query, StoreError, or RateLimited if the address has its most streams."""
+        """A stream. Raises Refused for a bad query, StoreError, or RateLimited if the address has too many streams."""
         choice = Choice.of(request)
         await self._lists.refresh()
         owner = address_owner(request)
@@ -128,9 +128,9 @@ class SessionChanges:
                 yield b":\n\n"
 
     def _event(self, choice: Choice, sent: Rows, sent_version: int, owner: str) -> tuple[Rows, bytes]:
-        """The rows of a choice as they are now, and the event that leads there from ``sent``; b"" if none is needed.
+        """The current rows of a choice, and the event with the changes from ``sent`` to them; b"" if there are none.
 
-        Raises RateLimited if the budget of the address does not suffice.
+        Raises RateLimited if the budget of the address is used up.
         """
         key = (choice, sent_version, self._lists.version)
         event = self._events.get(key)

@@ -32,7 +32,7 @@ from tussle.server.http.requests import query_text
 __all__ = ["Choice", "SessionLists"]
 
 LOOK_S = 1.0
-"""Longest time that a list lags behind changes which are no transitions of a session, such as a taken seat [s]."""
+"""Longest delay of changes that are no transitions of a session, such as a taken seat [s]."""
 
 LARGEST_PAGE = 200
 PAGES_KEPT = 64

@@ -91,7 +91,9 @@ class Telemetry:
             "tussle_dilation", "Wall time per simulated time while moving; 1 is real time", registry=r
         )
         self.dilated = QuickGauge(
-            "tussle_sessions_dilated", "Sessions that run slower than real time, and said so", registry=r
+            "tussle_sessions_dilated",
+            "Sessions that run slower than real time and whose members were notified",
+            registry=r,
         )
         self.solvers = SolverMeters(registry=r)
         self.lease_age = Gauge("tussle_lease_age_seconds", "Age of the last lease renewal [s]", registry=r)

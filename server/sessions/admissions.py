@@ -66,7 +66,7 @@ class Admissions:
             self._wake()
 
     def _admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> None:
-        """Charge the seat for the input and admit it. What is refused, and what takes the place of another input, costs
+        """Charge the seat for the input and admit it. A refused input, and one that supersedes another, costs
         nothing."""
         cost = self._core.added_cost(seat, kind)
         if cost <= 0.0:
@@ -98,7 +98,7 @@ class Admissions:
                 del self.acknowledged[key]
 
     def journaled(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
-        """Acknowledge an input that has just been written to the journal, and those whose place it took."""
+        """Acknowledge an input that has just been written to the journal, and the inputs that it superseded."""
         for command in superseded:
             self.remember(given.seat, command, Superseded(tick))
             older = self._admitted.pop((given.seat, command), None)

@@ -4,7 +4,7 @@
                  ^                            |
                  '------ somebody connects ---'
 
-Members and observers count, bots too. Each holder has a clock of its own: it begins when it first sees nobody.
+Members and observers count, bots too. Each holder measures the time itself, from when it first finds nobody connected.
 """
 
 from __future__ import annotations

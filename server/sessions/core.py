@@ -1,7 +1,7 @@
 """The core of one running session, sans-I/O: it admits inputs, closes batches and keeps the turn clock.
 
     admit / leave / expire -> pending -> batch (closed at a tick boundary) -> [journal] -> [solver] -> took
-                                 '-> superseded: a newer input of the same kind and seat takes its place
+                                 '-> superseded by a newer input of the same kind and seat
 
 server/sessions/run.py journals, computes and sends. Time is an argument. This module must never touch the store.
 """
@@ -21,15 +21,15 @@ __all__ = ["Answer", "InputBatch", "SessionCore", "Superseded"]
 
 
 class Superseded(msgspec.Struct, frozen=True):
-    """The outcome of an input that had no effect, because a newer one of its kind took its place at ``tick``."""
+    """The outcome of an input that had no effect, because a newer one of its kind superseded it at ``tick``."""
 
     tick: int
 
 
 Answer = Callable[[int | Superseded | LobbyError | None], None]
-"""Called once per input: with its tick when it is journaled, with Superseded when the input in its place is journaled,
-with the error that refuses it, or with None when the session has moved to another server and the input may be sent
-again there. It must not raise."""
+"""Called once per input: with its tick when it is journaled, with Superseded when the input that supersedes it is
+journaled, with the error that refuses it, or with None when the session has moved to another server and the input may
+be sent again there. It must not raise."""
 
 MAX_PENDING = 256
 """Inputs that may wait for one tick, superseded ones too; more are refused with ``too_many_inputs``."""
@@ -41,7 +41,7 @@ tick. One call to the solver process is bounded by it."""
 
 class InputBatch(msgspec.Struct, frozen=True):
     """The inputs of tick ``tick``, in the order in which they are journaled and applied. ``superseded``: (seat, id) of
-    an input -> ids of the inputs of that seat whose place it took."""
+    an input -> ids of the inputs of that seat that it superseded."""
 
     tick: int
     inputs: tuple[Input, ...]
@@ -80,8 +80,8 @@ class SessionCore:
     def admit(self, seat: int, command: int, kind: str, d: dict[str, object]) -> None:
         """Take a player's input for the coming tick.
 
-        An input of a ``latest`` kind takes the place of a pending one of its kind and seat, if all that the seat sent
-        in between is of such kinds too. Raises Conflict (``not_running``, ``world_moving``, ``already_acted``),
+        An input of a ``latest`` kind supersedes a pending one of its kind and seat, if all inputs of the seat in
+        between are of such kinds too. Raises Conflict (``not_running``, ``world_moving``, ``already_acted``),
         NotYourTurn, or Refused from the check against the legal actions; the core is unchanged then.
         """
         if self.phase == "over":
@@ -107,8 +107,8 @@ class SessionCore:
         self._acted = self.seat is not None
 
     def added_cost(self, seat: int, kind: str) -> float:
-        """Solver time that an input would add [ms]: 0 if it would take the place of another one, and for a kind that
-        is not possible now."""
+        """Solver time that an input would add [ms]: 0 if it would supersede another one, and for a kind that is not
+        possible now."""
         cost = self._cost_of(kind)
         return 0.0 if cost <= 0.0 or self._find_superseded(seat, kind) is not None else cost
 
@@ -117,7 +117,7 @@ class SessionCore:
         return 0.0 if found is None else found.cost
 
     def _find_superseded(self, seat: int, kind: str) -> Input | None:
-        """The pending input whose place an input of that seat and kind takes."""
+        """The pending input that an input of that seat and kind supersedes."""
         for older in reversed(self._pending):
             if older.seat != seat:
                 continue

@@ -1,4 +1,4 @@
-"""When the members of a session learn how slow it is.
+"""Decides when the members of a session are notified of its dilation.
 
     step, step, ... -> average over AVERAGE_S -> announce: SLOW is reached | changed by CHANGE | real time again
 

@@ -71,7 +71,7 @@ class Holder:
         self.neighbours: list[str] = []
         """Addresses of the other live servers of the realm, as of the last ``look_around``."""
         self.met: set[str] = set()
-        """Every neighbour that was ever seen: pages that it served may outlive it."""
+        """Every server of the realm that was ever seen: pages that it served may still be open after it stopped."""
 
     # queries
 
@@ -188,7 +188,7 @@ class Holder:
             await self._fail(run, error.reason)
         except (
             StoreError
-        ) as error:  # the store still names this server as holder: the next look restores the session
+        ) as error:  # the store still names this server as holder: the next look_around restores the session
             log.error("session_interrupted", token=short(token), error=error.message)
         except LobbyError as error:
             log.exception("session_failed", token=short(token), code=error.reason, error=error.message)
@@ -210,7 +210,7 @@ class Holder:
         audience.close(CloseCode.MOVED, url)
 
     async def _fail(self, run: Run, reason: str) -> None:
-        """End a session that cannot go on. If that fails too, the sweep finds it without a holder."""
+        """End a session that cannot continue. If that fails too, the sweep finds it without a holder."""
         try:
             await run.fail(reason)
         except LobbyError as error:
@@ -236,7 +236,7 @@ class Holder:
         self._look.set()
 
     async def watch(self) -> None:
-        """Look around three times per lease period, and at once when asked to, until cancelled."""
+        """Call ``look_around`` three times per lease period, and at once when requested, until cancelled."""
         period_s = self._settings.lease_ms / 3000
         while True:
             with suppress(TimeoutError):
@@ -245,7 +245,9 @@ class Holder:
             self._look.clear()
             try:
                 await self.look_around()
-            except LobbyError as error:  # Fenced: the lease must be taken again; otherwise the store is away
+            except (
+                LobbyError
+            ) as error:  # Fenced: the lease must be taken again; otherwise the store is unreachable
                 log.warning("store_waiting", work="look_around", error=error.message)
 
     async def look_around(self) -> None:
@@ -274,9 +276,9 @@ class Holder:
             await self._servers.forget_silent({(one.holder.id, one.holder.nonce) for one in unheld})
 
     def _may_claim(self, one: Unheld, alive: Sequence[ServerInfo], waited_s: float) -> bool:
-        """Whether this server may claim a session. An expired holder counts only while the own lease is steady; an
-        earlier boot of this server is always dead. A server of the same physics claims at once. A server of another
-        physics waits CLAIM_OTHER_S, and claims only if no live server has the same physics."""
+        """Whether this server may claim a session. An expired lease of another holder counts only while this server's
+        own lease is steady. An earlier boot of this server is always dead. A server of the same physics claims at once.
+        A server of another physics waits CLAIM_OTHER_S, and claims only if no live server has the same physics."""
         if one.holder.id != self.address.id and not self._context.lease.steady():
             return False
         if one.physics_id in ("", physics_id()):
@@ -338,6 +340,6 @@ class Holder:
         elif event.t == "seat_left" and event.epoch > 0 and token in self.runs:
             self.runs[token].leave(int(event.d["seat"]))
         elif event.d.get("reason") == UNATTENDED:
-            pass  # the run's own doing
+            pass  # published by the run itself
         elif event.t in OPERATIONS and token in self.runs:
             self.runs[token].apply_operation(event.t)

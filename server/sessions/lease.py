@@ -4,7 +4,7 @@
      |   held        |   lapsed: stop     |  expired in the store: other servers may claim
 
 The age counts from when a renewal was sent, on the monotonic clock of this process. A process that was stopped and
-woken therefore finds its lease lapsed before it acts. It must never be consulted by the simulation.
+woken therefore finds its lease lapsed before it acts. The simulation must never use it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = get_logger("server.lease")
 T = TypeVar("T")
 
 RETRY_S = 0.1
-"""Pause between two tries of a store call that must not be skipped [s]."""
+"""Pause between two attempts of a store call that must not be skipped [s]."""
 
 SCRIPT_TRIES = 3
-"""Failures of a script in a row after which its call is given up: the script has a fault."""
+"""Consecutive failures of a script after which its call is given up: the script has a bug."""
 
 
 class Lease:
@@ -136,7 +136,7 @@ class Lease:
         )
 
     async def keep(self) -> None:
-        """Renew three times a period until cancelled or lost. Retries while the store is away."""
+        """Renew three times a period until cancelled or lost. Retries while the store is unreachable."""
         while not self.lost.is_set():
             await asyncio.sleep(self._period_ms / 3000)
             sent = self._clock()
@@ -151,7 +151,8 @@ class Lease:
         if not self.held():
             self._steady_since = float("inf")
         if not await self._servers.renew(self.holder.id, self.holder.nonce, self._period_ms, self._load()):
-            # The lease ended while this process or the store was away. A server that claimed a session fences it.
+            # The lease ended while this process was stopped or the store was unreachable. A server that claimed a
+            # session fences it.
             try:
                 await self._register()
             except Fenced:

@@ -1,9 +1,9 @@
-"""When the sessions of a server step. Tick alignment: sessions step at common times, so that one wake serves many.
+"""When the sessions of a server step. Tick alignment: sessions step at common times, so that one wake-up serves many.
 
     boundaries every 1/240 s:  |  a d  |   b   |  c e  |       |  a d  |   b   | ...      (60 steps a second)
 
-Most of the cost of a small frame is the wake of this process, of the network and of the peers (bench/load/peers.md).
-A period therefore begins at a boundary. This moves it once, by less than 1/240 s, and delays no input. Sans-I/O: the
+Most of the cost of a small frame is waking up this process, the network and the peers (bench/load/peers.md). A period
+therefore begins at a boundary. The alignment moves it once, by less than 1/240 s, and delays no input. Sans-I/O: the
 time is an argument.
 """
 

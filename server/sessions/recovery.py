@@ -44,8 +44,8 @@ LOSSES = 8
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """An input as it is journaled. ``superseded``: ids of the inputs of its seat whose place it took, so that the next
-    holder does not apply one of them when it is sent again."""
+    """An input as it is journaled. ``superseded``: ids of the inputs of its seat that it superseded, so that the
+    next holder does not apply one of them when it is sent again."""
 
     seat: int
     kind: str

@@ -5,8 +5,8 @@
          '------------------ core.took <------------------'
 
 An empty batch and a tick without events cost no store call. A slow solver delays the simulation; no tick is skipped,
-and the dilation is measured and reported to the members. While the store is away or the lease has lapsed, it must never
-step or send.
+and the dilation is measured and reported to the members. While the store is unreachable or the lease has lapsed, it
+must never step or send.
 """
 
 from __future__ import annotations
@@ -290,14 +290,14 @@ class Run:
                 now = time.monotonic()
             rest = pace.stepped(now)
             if core.phase != "moving":
-                continue  # nothing to keep pace with: the next input is taken at once
+                continue  # there is no pace to keep: the next input is applied at once
             if interval:
                 self._watch_dilation(pace)
             if rest > 0.0:
                 await asyncio.sleep(rest)
 
     async def _check_attendance(self) -> None:
-        """Pause, resume or end the run as its attendance asks. An operator's pause is kept."""
+        """Pause, resume or end the run, as its attendance requires. An operator's pause is kept."""
         if self._paused and not self._unattended:
             return
         attended = self._audience.watched
@@ -384,7 +384,7 @@ class Run:
         log.info("session_ended", token=short(self.token), tick=tick, reason=reason)
 
     async def fail(self, reason: str) -> None:
-        """End a session that cannot go on. Raises Fenced when another server holds it."""
+        """End a session that cannot continue. Raises Fenced when another server holds it."""
         await self._close(self.core.tick, LifecycleEvent.FAILED, reason)
         await self._volume.flush()
 
@@ -397,13 +397,13 @@ class Run:
         self._context.telemetry.finished.labels(event=event.value).inc()
 
     async def _require_lease(self) -> None:
-        """Go on only while the lease is held. While it has lapsed the session is paused and its turn clock is stopped.
-        After every lapse the store is asked whether this server still holds the session. Raises Fenced."""
+        """Continue only while the lease is held. While it has lapsed the session is paused and its turn clock is
+        stopped. After every lapse the store is asked whether this server still holds the session. Raises Fenced."""
         lease = self._lease
         if lease.held() and lease.lapses == self._lapses_seen:
             return
         if not lease.held():
-            self._audience.notify("paused", "the store is away")
+            self._audience.notify("paused", "the store does not answer")
             log.warning("session_paused", token=short(self.token), tick=self.core.tick)
             await lease.ready()
         lapses, away_s = lease.lapses, lease.away_s - self._away_s
@@ -542,7 +542,7 @@ class Run:
         self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
 
     async def _hand_over(self, target: HolderAddress) -> bool:
-        """Hand the session over between two ticks. Returns False if the target is gone; the run then goes on."""
+        """Hand the session over between two ticks. Returns False if the target is gone; the run then continues."""
         self._handover_target = None
         await self._save_checkpoint(self.core.tick)
         await self._volume.flush()

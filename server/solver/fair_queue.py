@@ -1,4 +1,4 @@
-"""The calls that wait for one solver process, and which of them is next. Sans-I/O.
+"""The calls that wait for one solver process, and their order. Sans-I/O.
 
     put -> [the calls of each session, in order] -> take: least start tag -> the process -> charge: CPU time used
 
@@ -26,8 +26,8 @@ __all__ = ["CREDIT_S", "FairQueue"]
 C = TypeVar("C")
 
 CREDIT_S = 0.05
-"""CPU time that a session that was idle may use before those that were not [s]: more than a long tick, so that it
-passes all others once, and less than people notice."""
+"""CPU time that a session that was idle may use before those that were not [s]: more than a long tick, so that its
+call is served first once, and shorter than people notice."""
 
 
 class FairQueue(Generic[C]):

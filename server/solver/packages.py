@@ -2,7 +2,7 @@
 
 Wheels of ipctk exist for Linux x86_64, macOS arm64 and Windows x86_64. The client, the bots and the workers run
 without it. A server or a simulation checks first and reports one sentence instead of a traceback. This module must
-never import what it looks for.
+never import a package that it looks for.
 """
 
 from __future__ import annotations

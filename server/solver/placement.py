@@ -1,4 +1,4 @@
-"""In which solver process a session belongs. Pure functions of what was measured.
+"""Chooses the solver process of a session. Pure functions of measured values.
 
     light processes, one per core            sessions whose ticks are short: each is served within one short tick
     heavy processes, started when needed     sessions whose ticks are long; lower priority of the operating system
@@ -56,7 +56,7 @@ def choose_better_slot(
     if not others:
         return None
     if own.heavy and not heavy:
-        # Its average may be low for a moment only; a session of long ticks must not come back among the others.
+        # Its average may be low for a moment only; a session with long ticks must not return to a light process.
         return min(others, key=lambda slot: (slot.load, slot.index)).index if stayed_s >= STAY_S else None
     if heavy and not own.heavy:
         if sum(slot.sessions for slot in slots) < 2:

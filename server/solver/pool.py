@@ -4,8 +4,8 @@
 
 Each process steps many sessions in turn on one thread: the event loop never computes, and every step is bit-identical.
 Calls wait here, in server/solver/fair_queue.py. A process has one call at a time, or a few that together take at most
-PIPELINE_S, so that a session that used little is served next. Sessions with long ticks are moved to heavy processes
-(server/solver/placement.py), which have a lower priority and are started when they are needed.
+PIPELINE_S, so that a session that used little CPU time is served next. Sessions with long ticks are moved to heavy
+processes (server/solver/placement.py), which have a lower priority and are started when they are needed.
 
 A process answers its calls in order, so a process can only hang or die in its oldest call. That call raises
 SolverFailed; its timeout counts from when it became the oldest. On a busy machine a process that makes progress gets
@@ -49,8 +49,8 @@ START_TIMEOUT_S = 600.0
 """The first start on a machine compiles the kernels, one process after the other [s]."""
 
 PIPELINE_S = 0.004
-"""Expected CPU time of all calls that a process has at once, if there are several [s]. The process then need not wait
-for this event loop between short calls."""
+"""Expected CPU time of all calls that a process has at once, if there are several [s]. The process then does not
+wait for this event loop between short calls."""
 
 PIPELINE_CALLS = 4
 """Calls that a process has at once, at most."""
@@ -70,14 +70,14 @@ PATIENCE, PROGRESS = 6, 0.01
 progress."""
 
 LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
-"""How often a better process is looked for: for most sessions, and for a heavy one in a light process [s]."""
+"""Time between two searches for a better process: for most sessions, and for a heavy one in a light process [s]."""
 
 RESTART_S = 30.0
-"""Time between two tries to start a heavy process [s]."""
+"""Time between two attempts to start a heavy process [s]."""
 
 
 class PoolMeters(Protocol):
-    """Where a pool counts. server/metrics/solver_meters.py implements it."""
+    """The counters of a pool. server/metrics/solver_meters.py implements it."""
 
     def waited(self, seconds: float) -> None:
         """A call waited so long until its process got it."""

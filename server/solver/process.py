@@ -113,7 +113,7 @@ def serve(connection: socket.socket) -> None:
             reply = Reply(request.id, worlds.answer(request))
         except ClientError as error:
             reply = Reply(request.id, refused=(error.reason, error.message, error.field))
-        except Exception as error:  # noqa: BLE001 the server gets any error in the reply; other sessions go on
+        except Exception as error:  # noqa: BLE001 the server gets any error in the reply; other sessions continue
             where = traceback.extract_tb(error.__traceback__)[-1]
             reply = Reply(
                 request.id, failed=f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"

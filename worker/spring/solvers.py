@@ -80,7 +80,7 @@ class StreamSolver:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Make ``run`` return after the entries in hand."""
+        """Make ``run`` return after the current entries."""
         self._stopping.set()
 
     async def run(self) -> None:
