@@ -1,4 +1,4 @@
-"""``tussle admin`` and ``tussle limits``: what operators see and order, over HTTP.
+"""``tussle admin`` and ``tussle limits``: the operators' commands and overview, over HTTP.
 
     --server, else SERVER_URL, else the running `tussle up`;  OPERATOR_TOKEN, else name and secret from the terminal
 
@@ -52,7 +52,7 @@ _name = click.option("--as", "name", help="The operator's name; default: it is a
 @click.option("--json", "as_json", is_flag=True, help="Print the overview as JSON.")
 @click.pass_context
 def admin(context: click.Context, server: str | None, name: str | None, as_json: bool) -> None:
-    """See and order as an operator. Without a command: the overview of all servers, slow sessions first.
+    """Show and control sessions, players and servers, as an operator. Without a command: the overview of all servers.
 
     The token in OPERATOR_TOKEN is used, else name and secret are asked for. `tussle operator add NAME` makes an
     operator.
@@ -72,7 +72,7 @@ def admin(context: click.Context, server: str | None, name: str | None, as_json:
 @_name
 @click.pass_context
 def limits(context: click.Context, server: str | None, name: str | None) -> None:
-    """Show every budget of every server, and who was refused the most. For operators, as `tussle admin`."""
+    """Show the rate limits of every server, and who was refused most often. For operators, as `tussle admin`."""
     context.obj = (server, name)
     seen = _call(context, lambda client: client.overview())
     Console().print(limits_table(seen["limits"], several=len(seen["servers"]) > 1))

@@ -12,16 +12,16 @@ __all__ = ["main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("tussle.cli.up", "Start everything: store, server, worker, bots."),
-    "server": ("tussle.cli.processes", "Run one more server."),
-    "worker": ("tussle.cli.processes", "Run one more worker: all, or storage, bridge, ..."),
-    "bots": ("tussle.cli.bots", "Let bots play."),
-    "sessions": ("tussle.cli.sessions", "Show the queue and the runs, live."),
+    "server": ("tussle.cli.processes", "Run one server process."),
+    "worker": ("tussle.cli.processes", "Run one worker process: all, or storage, bridge, ..."),
+    "bots": ("tussle.cli.bots", "Run bots that play."),
+    "sessions": ("tussle.cli.sessions", "List waiting lobbies and running sessions, live."),
     "watch": ("tussle.cli.watch", "Watch one session in the terminal."),
-    "live": ("tussle.cli.live", "Follow readings as they come: sessions and other sources."),
-    "spring": ("tussle.cli.spring", "Begin a run of the spring-damper and follow it."),
-    "redis": ("tussle.cli.redis", "Look into the store, without redis-cli."),
-    "admin": ("tussle.cli.admin", "See and order as an operator: sessions, players, servers."),
-    "limits": ("tussle.cli.admin", "Show what budgets there are, and who was refused."),
+    "live": ("tussle.cli.live", "Follow the readings of sessions and other sources."),
+    "spring": ("tussle.cli.spring", "Start a run of the spring-damper and follow it."),
+    "redis": ("tussle.cli.redis", "Run Redis commands on the store, without redis-cli."),
+    "admin": ("tussle.cli.admin", "Show and control sessions, players and servers, as an operator."),
+    "limits": ("tussle.cli.admin", "Show the rate limits and who was refused, as an operator."),
     "operator": ("tussle.cli.operator", "Add, list and remove operators."),
     "seed": ("tussle.cli.processes", "Fill the catalogue (build_db.py)."),
     "migrate": ("tussle.cli.migrate", "Upgrade the stored data to this version."),
@@ -52,7 +52,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tussle", prog_name="tussle")
-@click.option("--called", hidden=True, help="How the user calls this command, for the advice that it prints.")
+@click.option("--called", hidden=True, help="How the user calls this command, for the hints that it prints.")
 @click.pass_context
 def main(context: click.Context, called: str | None) -> None:
     """Tussle: a multiplayer lobby and session server for shared soft-body physics.

@@ -39,7 +39,7 @@ _COLOURS = (
     ("#D63A2B", "#FFFFFF", "▲"),
     ("#3B62E8", "#FFFFFF", "♣"),
 )
-"""Colour, ink upon it, shape. Red and cobalt come last: they are the darkest."""
+"""Colour, colour of text on it, shape. Red and cobalt come last: they are the darkest."""
 
 STATUS_MARKS = {
     "open": ("○", LABEL),

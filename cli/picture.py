@@ -265,7 +265,7 @@ class Picture:
             case "out":
                 return line(self._out(d, who), "contact")
             case "turn_ended":
-                end = {"rest": "The mat is at rest", "limit": "Time is up; the mat is stilled"}.get(
+                end = {"rest": "All bodies are at rest", "limit": "Time is up; all bodies were stopped"}.get(
                     d.get("end", "")
                 )
                 took = f" after {d['ticks']} ticks" if d.get("ticks") else ""
@@ -273,7 +273,7 @@ class Picture:
             case "result":
                 return line(self.verdict(), "signal", ())
             case "timed_out":
-                return line("Nobody came; the lobby is closed", "signal")
+                return line("The lobby timed out", "signal")
             case "failed":
                 return line(f"The session failed: {d.get('reason', '')}", "contact")
             case "ended":
@@ -298,7 +298,7 @@ class Picture:
             case "brace":
                 return f"{who} braces"
             case "skip":
-                return f"{who} let the turn pass"
+                return f"{who} skipped the turn"
             case kind:
                 return f"{who}: {kind}"
 
@@ -326,7 +326,7 @@ class Picture:
         result = self.result
         if not result:
             said = {
-                "timed_out": "Nobody came",
+                "timed_out": "The lobby timed out",
                 "failed": "The session failed",
                 "ended": "Ended without a result",
             }

@@ -1,7 +1,7 @@
 """``tussle redis``: a small redis-cli for people who have none. Commands with arguments, or a prompt.
 
 Replies are formatted as redis-cli formats them: with types on a terminal, without types into a pipe. It runs any
-command on the store of a running `tussle up`, or on REDIS_URL. It must never depend on what the keys mean.
+command on the store of a running `tussle up`, or on REDIS_URL. It must never depend on the meaning of a key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ LISTENING = {"SUBSCRIBE", "PSUBSCRIBE", "MONITOR", "SSUBSCRIBE"}
 @click.option("--url", help="Address of the store; default: REDIS_URL, or that of the running `tussle up`.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(url: str | None, arguments: tuple[str, ...]) -> None:
-    """Look into the store: `tussle redis HGETALL '{main}:session:k7qm2xpv'`; without a command, a prompt."""
+    """Run a Redis command on the store: `tussle redis HGETALL '{main}:session:k7qm2xpv'`; without a command, a
+    prompt."""
     settings = store_of(read_settings(), url)
     with contextlib.suppress(KeyboardInterrupt):
         try:
@@ -162,7 +163,7 @@ def format_reply(reply: Any, indent: str = "") -> str:
             if "\n" in text.strip() and not indent:
                 lines = (
                     text.rstrip("\r\n").replace("\r\n", "\n").split("\n")
-                )  # INFO and its like: made for people
+                )  # INFO and similar replies, which are text for people
                 return "\n".join(map(escape_text, lines))
             return '"' + "".join(map(_escape, text)) + '"'
         case list() | tuple():

@@ -1,6 +1,6 @@
 """The file in DATA_DIR that says how to reach the server and store of a running ``tussle up``.
 
-The other commands read it, so that nobody has to copy a port. It is removed when the supervisor ends.
+The other commands read it, so that users need not copy a port. It is removed when the supervisor ends.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
             cells.append(gap(least * 1000) if least is not None else "")
         table.add_row(*cells)
     if not views:
-        table.add_row(Text("No sessions. `tussle bots` starts some.", LABEL))
+        table.add_row(Text("No sessions. `tussle bots` starts bots that play.", LABEL))
     return table
 
 

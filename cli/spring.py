@@ -38,13 +38,13 @@ AGREES = 1e-9
 @click.command("spring")
 @click.argument("name", default="cli")
 @click.option("--x", default=0.0, show_default=True, help="Position that it starts from [m].")
-@click.option("--v", default=1.0, show_default=True, help="Speed that it starts with [m/s].")
+@click.option("--v", default=1.0, show_default=True, help="Velocity that it starts with [m/s].")
 @click.option(
     "--store", "given", help="Address of the store; default: REDIS_URL, or that of the running `tussle up`."
 )
-@click.option("--follow/--no-follow", default=True, help="Follow the run to its end, or only begin it.")
+@click.option("--follow/--no-follow", default=True, help="Follow the run to its end, or only start it.")
 def command(name: str, x: float, v: float, given: str | None, follow: bool) -> None:
-    """Begin a run of the spring-damper over `worker velocity` and `worker position`, under NAME.
+    """Start a run of the spring-damper over `worker velocity` and `worker position`, under NAME.
 
     Exit code 0: the run agrees with the closed form, or was only begun (--no-follow). 1: it does not agree, or it
     stopped.

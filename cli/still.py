@@ -14,7 +14,7 @@ _ANSI = [
     (180, 197, 191),
 ]  # fmt: skip
 THEME = TerminalTheme((12, 20, 19), (234, 242, 239), _ANSI, _ANSI)
-"""The dark bench and ink."""
+"""The dark background and the text colour."""
 
 
 def svg_of(console: Console, title: str) -> str:

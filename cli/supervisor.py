@@ -6,7 +6,7 @@
 
 Each child leads a process group and appends to its own log file. A child that dies is restarted after a back-off. A
 child that dies too often in a short time raises ``ChildDied`` with its last lines. If the supervisor itself is
-killed, cli/guard.py stops the children. This module knows nothing of what the children do.
+killed, cli/guard.py stops the children. This module must never depend on what the children do.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOG_BYTES = 16 * 2**20
 LOG_CHECK_S = 10.0
 
 CANNOT_RUN = 2
-"""Exit code of a program that its settings or arguments keep from running: a restart would not help."""
+"""Exit code of a program that cannot run with its settings or arguments: a restart would not help."""
 
 
 class ChildDied(Exception):

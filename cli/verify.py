@@ -18,7 +18,7 @@ from tussle.server.archive.verify import Verdict, load_record, verify
 
 __all__ = ["command"]
 
-EXPECTED = "note      with another physics a difference is expected: verify where it is the same"
+EXPECTED = "note      with another physics_id a difference is expected: verify on a machine with the same one"
 
 
 @click.command("verify")

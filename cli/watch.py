@@ -84,7 +84,7 @@ def command(session: str | None, server: str | None, once: bool, svg: Path | Non
         try:
             asyncio.run(_watch(url, session, once=once or svg is not None, svg=svg))
         except NotFound as error:
-            missing = f"There is no session {session}: perhaps it ended more than ten minutes ago."
+            missing = f"There is no session {session}: a session can be watched until its keys expire."
             raise click.ClickException(missing if session else str(error)) from None
         except LobbyError as error:
             raise click.ClickException(str(error)) from None
@@ -211,7 +211,7 @@ class Screen:
 
     def _map(self, columns: int, rows: int, marks: list[Mark]) -> Text:
         if self.topology is None:
-            hint = "" if self.picture.status in ENDED else "The picture comes when the world moves."
+            hint = "" if self.picture.status in ENDED else "The first frame arrives when the world moves."
             return Text("\n" * (rows // 2) + hint.center(columns) + "\n" * (rows - rows // 2 - 1), FAINT)
         statics = [
             body.vertices for body in self.topology.bodies if body.kind == "static" and len(body.vertices)
@@ -297,7 +297,7 @@ class Screen:
 
 
 def _grade(milliseconds: float) -> tuple[str, str]:
-    """Bars and a colour: never colour alone."""
+    """Bars and a colour, so that no information is shown by colour alone."""
     if milliseconds <= 80:
         return "▂▄▆", OK
     return ("▂▄ ", SIGNAL) if milliseconds <= 200 else ("▂  ", CONTACT)
@@ -362,7 +362,8 @@ async def _watch_all(client: Client, console: Console) -> None:
             if newest is None:
                 if not seen:
                     live.update(
-                        Text("Nobody plays yet. `tussle bots` starts some. Ctrl-C ends.", LABEL), refresh=True
+                        Text("No session is running. `tussle bots` starts bots. Ctrl-C ends.", LABEL),
+                        refresh=True,
                     )
                 await asyncio.sleep(NEXT_LOOK_S)
                 continue
@@ -385,7 +386,7 @@ async def _newest(client: Client) -> str:
         views = await client.sessions(status=status)
         if views:
             return max(views, key=lambda view: view.started_at or view.opened_at).session
-    raise NotFound("Nothing runs here, and nothing waits.")
+    raise NotFound("No session is running or waiting.")
 
 
 async def _still(connection: SessionConnection, screen: Screen) -> None:
