@@ -97,7 +97,7 @@ export async function order(path: string, body: Record<string, unknown>, done: s
     return true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    notify("bad", "That was refused.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`);
+    notify("bad", "The server refused this.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`);
     return false;
   } finally {
     pending.value = null;

@@ -160,14 +160,14 @@ function explain(error: unknown): void {
       lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
       no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
       not_found: ["There is no session with this code.", "It may have ended a while ago."],
-      in_a_session: ["You sit in another session.", "Leave it first."],
-      in_session: ["You sit in another session.", "Leave it first."],
+      in_a_session: ["You have a seat in another session.", "Leave it first."],
+      in_session: ["You have a seat in another session.", "Leave it first."],
       rate_limited: ["Too many requests.", "Wait a second and try again."],
-      store_full: ["The server is full.", "Games that run go on. Try again in a moment."],
+      store_full: ["The server is full.", "Running sessions continue. Try again in a moment."],
       store_unavailable: ["The store does not answer.", "Try again in a moment."],
-      offline: ["The server does not answer.", "Is the network there?"],
+      offline: ["The server does not answer.", "Check your network connection."],
     };
-    const [title, text] = said[error.code] ?? ["That did not work.", sentence(error.message)];
+    const [title, text] = said[error.code] ?? ["The request failed.", sentence(error.message)];
     notify("bad", title, text);
   } else throw error;
 }

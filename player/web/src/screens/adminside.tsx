@@ -24,7 +24,7 @@ export function NoticeForm() {
         onSubmit={(event) => {
           event.preventDefault();
           const token = parseCode(session);
-          void order("/api/admin/notice", { text: text.trim(), session: token }, token ? "The session has the notice." : "All sessions have the notice.").then((done) => {
+          void order("/api/admin/notice", { text: text.trim(), session: token }, token ? "The notice was sent to the session." : "The notice was sent to all sessions.").then((done) => {
             if (done) setText("");
           });
         }}
@@ -146,7 +146,7 @@ export function Limits() {
             </ul>
           </li>
         ))}
-        {rows.length === 0 && <li class="small mute">No budget has refused anything.</li>}
+        {rows.length === 0 && <li class="small mute">No request was refused.</li>}
       </ul>
     </section>
   );

@@ -34,7 +34,7 @@ export function Board() {
         </ol>
       ) : (
         <p class="small mute" style={{ padding: "0 16px 16px" }}>
-          {rows ? "Nobody is rated yet. Play one to the end." : "Reading…"}
+          {rows ? "Nobody is rated yet. Finish a session to be rated." : "Reading…"}
         </p>
       )}
       {rows?.some((row) => row.provisional) && (

@@ -91,8 +91,8 @@ export function Nothing() {
         <rect x="4" y="4" width="44" height="40" rx="9" />
         <ellipse cx="78" cy="24" rx="22" ry="20" />
       </svg>
-      <h1>The mat is empty</h1>
-      <p>Nobody is playing right now. Find a seat, or open a lobby and share its code.</p>
+      <h1>No sessions right now</h1>
+      <p>Find a seat, or open a lobby and share its code.</p>
       <button class="btn" onClick={() => void open()}>
         New lobby
       </button>

@@ -23,17 +23,17 @@ interface ModeCard {
 const CARDS: Readonly<Record<string, ModeCard>> = {
   duel: {
     name: "Duel",
-    how: "How a duel goes",
+    how: "Rules of the duel",
     short: "Duel",
     sizes: [2, 3, 4, 6],
     size: 2,
     on: "on the mat",
     bodies: true,
     rules: [
-      "Pull back from your body and let go: it goes the other way.",
-      "A blow harms by its impulse, in N·s. The side with the eyes is soft.",
-      "Spin for a top, hop for another place, brace to take less.",
-      "Off the mat or out of health is out. The last one standing wins.",
+      "Pull back from your body and let go: it flies the other way.",
+      "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
+      "Or spin it, hop to another place, or brace to take less damage.",
+      "A body that leaves the mat or has no health is out. The last one wins.",
     ],
     facts: [
       ["Mat", "octagon, 3.6 m"],
@@ -43,7 +43,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
   curling: {
     name: "Curling",
-    how: "How curling goes",
+    how: "Rules of curling",
     short: "Curling",
     sizes: [2, 3, 4],
     size: 2,
@@ -52,7 +52,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     rules: [
       "Pull back from your stone and let go: it slides down the sheet.",
       "A stone that rests short of the first metre, or goes over the edge, is lost.",
-      "The first three throws of an end may drive no other’s stone off.",
+      "The first three throws of an end must not push another player’s stone off.",
       "Nearest to the button scores: one point for each stone nearer than the others’ best.",
     ],
     facts: [
@@ -64,7 +64,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
   },
   sandbox: {
     name: "Sandbox",
-    how: "What a sandbox is",
+    how: "Rules of the sandbox",
     short: "Sandbox",
     sizes: [1, 2, 4, 8],
     size: 2,
@@ -72,13 +72,13 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     bodies: false,
     rules: [
       "Take any body by the point you touch, and pull.",
-      "A point has one hand at a time; a body may have several.",
+      "One player at a time holds a point; several may hold one body.",
       "Put bodies on the mat, stack them, take them away.",
       "The host pauses, resets and sets gravity. Nobody wins.",
     ],
     facts: [
       ["Step", "1/30 s"],
-      ["Hands at once", "8"],
+      ["Held points, at most", "8"],
       ["Bodies, at most", "24"],
     ],
   },

@@ -38,7 +38,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const onStage = useHands(client, stage);
   const act = (kind: string, d: Record<string, unknown> = {}) =>
     void client.command("act", { kind, d }).then((answer) => {
-      if (!answer.ok) notify("bad", "Not done.", `${answer.error.message}.`);
+      if (!answer.ok) notify("bad", "The server refused this.", `${answer.error.message}.`);
     });
   const toggleWire = () => {
     setWire(!wire);
@@ -55,7 +55,7 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
   const refusal = box.refusal;
   useEffect(() => {
     if (!refusal || refusal.seat !== seat) return;
-    notify("bad", refusal.code === "would_touch" ? "There is no room there." : "Not done.", refusal.code === "would_touch" ? "Try again: it comes down somewhere else." : `${refusal.message}.`);
+    notify("bad", refusal.code === "would_touch" ? "There is no room there." : "The server refused this.", refusal.code === "would_touch" ? "Try again: it drops at another place." : `${refusal.message}.`);
   }, [refusal?.v]);
   return (
     <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
@@ -303,7 +303,7 @@ function Live({ client, state }: { client: SessionClient; state: SessionState })
           <b class="good">{telemetry ? gap(telemetry.gap) : "–"}</b>
         </div>
         <Spark list={list} value={(one) => scaled(one.gap)} colour="var(--ok)" />
-        <p class="small mute">The floor is zero. The line never reaches it.</p>
+        <p class="small mute">The bottom line is zero. The gap never reaches it.</p>
       </div>
       <div class="meter row small mute">
         <span class="data" data-test="tick">tick {telemetry ? group(telemetry.tick) : "–"}</span>

@@ -88,8 +88,8 @@ function Closed({ state, seats, size }: { state: string; seats: number; size: nu
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank">
         <Icon name="cross" />
-        <h1>{state === "timed_out" ? "The lobby closed by itself" : state === "failed" ? "The session could not start" : "The lobby is empty"}</h1>
-        <p>{state === "timed_out" ? `${seats} of ${plural(size, "seat")} were taken, and not everyone was ready. The people in it are free to join elsewhere.` : "The people in it are free to join elsewhere."}</p>
+        <h1>{state === "timed_out" ? "The lobby timed out" : state === "failed" ? "The session could not start" : "The lobby is empty"}</h1>
+        <p>{state === "timed_out" ? `${seats} of ${plural(size, "seat")} were taken, and not everyone was ready. The players can join other sessions.` : "The players can join other sessions."}</p>
         <button class="btn main" onClick={leave}>
           Back to lobbies
         </button>
@@ -101,9 +101,9 @@ function Closed({ state, seats, size }: { state: string; seats: number; size: nu
 const REASONS: Record<string, [string, string]> = {
   left: ["You left", "Your seat is free."],
   replaced: ["Playing in another window", "Another window or device uses this seat now."],
-  refused: ["The seat is gone", "The seat was not taken back in time."],
-  version: ["This page is older than the server", "Reload it to go on."],
-  error: ["The connection was closed", "The server and this page did not understand each other."],
+  refused: ["The seat is gone", "You did not reconnect in time."],
+  version: ["This page is older than the server", "Reload it to continue."],
+  error: ["The connection was closed", "The server refused a message from this page."],
 };
 
 function Stopped({ reason, token }: { reason: string; token: string }) {
@@ -121,7 +121,7 @@ function Stopped({ reason, token }: { reason: string; token: string }) {
             </button>
           ) : (
             <button class="btn main" onClick={() => void join(token)}>
-              {reason === "replaced" ? "Play here" : "Go in again"}
+              {reason === "replaced" ? "Play here" : "Join again"}
             </button>
           )}
           <button class="btn" onClick={leave}>
@@ -169,7 +169,7 @@ function Door({ token }: { token: string }) {
             <>
               <Icon name="search" />
               <h1>No session {code(token)}</h1>
-              <p>Codes have eight letters and digits. A session’s code is good until a while after its end.</p>
+              <p>Codes have eight letters and digits. A code works until some minutes after the end of its session.</p>
             </>
           )}
           {found && (

@@ -60,7 +60,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
         <Watching client={client} />
         <section class="tile grow wide" aria-label="Hint">
           <div class="in rules" style={{ paddingTop: "14px" }}>
-            <p class="small mute">{card.bodies ? "Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times." : "Everyone plays with the same things: there is nothing to choose."}</p>
+            <p class="small mute">{card.bodies ? "Every body has a soft side, the one with the eyes: blows there count 1.6 times, on the back 0.4 times." : "In this mode there is no body to choose."}</p>
           </div>
         </section>
       </div>
@@ -74,7 +74,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
           <Bodies client={client} mine={mine} seats={state.seats} />
         </section>
       ) : (
-        <section class="tile" aria-label="How it goes">
+        <section class="tile" aria-label="Rules">
           <header>
             <h1>{card.name}</h1>
           </header>
@@ -233,9 +233,9 @@ function Invite({ token }: { token: string }) {
     }
   };
   return (
-    <section class="tile" aria-label="Ask someone in">
+    <section class="tile" aria-label="Invite someone">
       <header>
-        <h2>Ask someone in</h2>
+        <h2>Invite someone</h2>
       </header>
       <div class="in row" style={{ flexDirection: "row", gap: "16px" }}>
         <div class="qr">
@@ -268,10 +268,10 @@ function Foot({ client, mine }: { client: SessionClient; mine: Seat | null }) {
     <section class="tile foot" aria-label="Ready">
       <div class="col" style={{ flex: 1 }}>
         <p>
-          <b>{starting ? "The mat is being laid out." : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
+          <b>{starting ? "The session is starting." : free > 0 ? `${inWords(free)} ${free === 1 ? "seat is" : "seats are"} free.` : `Starts when ${state.size === 2 ? "both" : `all ${inWords(state.size).toLowerCase()}`} are ready.`}</b>{" "}
           {!starting && state.closesAt > 0 && (
             <span class="soft">
-              The lobby closes by itself in <span class="data">{minutes(left)}</span>
+              The lobby times out in <span class="data">{minutes(left)}</span>
             </span>
           )}
         </p>

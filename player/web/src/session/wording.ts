@@ -6,7 +6,7 @@ import { num, readBlow, readResult, str } from "./events";
 import { ownerOf } from "./curling";
 import type { LogRow, SessionState } from "./state";
 
-/** Below this a touch is not worth a sentence [N s]. */
+/** A blow with a smaller impulse gets no line [N s]. */
 const QUIET = 1;
 
 export function describe(state: SessionState, event: Event): LogRow | null {
@@ -29,7 +29,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "seat_disconnected":
       return row(`${name(seat)} lost the connection`);
     case "running":
-      return row(state.mode === "duel" ? "The bodies settle on the mat" : state.mode === "curling" ? "The sheet is laid out" : "It begins");
+      return row(state.mode === "duel" ? "The bodies settle on the mat" : state.mode === "curling" ? "The sheet is laid out" : "The session begins");
     case "stone_lost":
       return row(str(d, "cause") === "short" ? `${name(ownerOf(state.curling, num(d, "stone")))}’s stone came to rest too short` : `${name(ownerOf(state.curling, num(d, "stone")))}’s stone is off the sheet`);
     case "end_scored":
@@ -37,7 +37,7 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "turn_started":
       return row(`${name(seat)}’s turn`, true, seat);
     case "action":
-      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} let a stone pass` : `${name(seat)} slid a stone, ${fixed(num(d, "power") * num(state.brief?.rules ?? {}, "speed"), 1)} m/s`);
+      if (state.mode === "curling") return row(str(d, "kind") === "skip" ? `${name(seat)} skipped a stone` : `${name(seat)} slid a stone, ${fixed(num(d, "power") * num(state.brief?.rules ?? {}, "speed"), 1)} m/s`);
       return row(action(str(d, "kind"), name(seat), body(seat), num(d, "impulse_Ns"), speed(state, seat, num(d, "impulse_Ns"))));
     case "blow": {
       const blow = readBlow(d, event.tick);
@@ -66,13 +66,13 @@ export function describe(state: SessionState, event: Event): LogRow | null {
       const where = ` in ${ordinal(num(d, "place"))} place`;
       const cause = str(d, "cause");
       if (cause === "fallen") return row(`${name(seat)} is off the mat,${where}`);
-      if (cause === "broken") return row(`${name(seat)}’s body is spent,${where}`);
+      if (cause === "broken") return row(`${name(seat)}’s body is broken,${where}`);
       return row(`${name(seat)} gave up the seat,${where}`);
     }
     case "turn_ended":
       if (d["undone"] === true) return row("The guard rule: the stones are put back");
-      if (state.mode === "curling") return row("The sheet is at rest");
-      return row(str(d, "end") === "limit" ? "The turn took its 4 s" : "The mat is at rest");
+      if (state.mode === "curling") return row("All stones are at rest");
+      return row(str(d, "end") === "limit" ? "The turn reached its limit of 4 s" : "All bodies are at rest");
     case "result": {
       const result = readResult(d);
       const won = state.mode === "curling" && result.cause === "points" ? `${name(result.winner ?? -1)} wins, ${[...result.points].sort((a, b) => b - a).join(" to ")}` : `${name(result.winner ?? -1)} is the last one standing`;
@@ -101,13 +101,13 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "session_paused":
       return row("Paused by an operator");
     case "session_resumed":
-      return row("The session goes on");
+      return row("The session continues");
     case "recovered":
       return row(d["exact"] === false ? `Restored from tick ${group(num(d, "tick"))} by another build of the server` : "Restored: nothing was lost");
     case "joined":
-      return row(`${name(seat)} came in`);
+      return row(`${name(seat)} joined`);
     case "left":
-      return row(`${name(seat)} went`);
+      return row(`${name(seat)} left`);
     case "failed":
       return row(`The session stopped: ${str(d, "reason") || "an error on the server’s side"}`);
     default:
@@ -127,7 +127,7 @@ function action(kind: string, name: string, body: string, impulse: number, speed
     case "brace":
       return `${name} braced ${body}`;
     case "skip":
-      return `${name} let the turn pass`;
+      return `${name} skipped the turn`;
     default:
       return `${name}: ${kind}`;
   }

@@ -57,7 +57,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       <div class="note signal" data-test="lost">
         <span class="sp">
           <b>Connection lost.</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
-          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. While the server itself is away, the turn clock is stopped.")}
+          {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. The turn clock is stopped while the server is unreachable.")}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
           Try now

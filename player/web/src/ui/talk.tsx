@@ -60,7 +60,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
             </div>
           </li>
         ))}
-        {!count && <li style={{ display: "block" }} class="mute">{closed ? "Nothing was said." : "Say hello."}</li>}
+        {!count && <li style={{ display: "block" }} class="mute">{closed ? "No messages." : "Say hello."}</li>}
       </ul>
       {!closed && (
         <form class="say" onSubmit={(event) => void send(event)}>
