@@ -170,7 +170,7 @@ _TABLE = (
     _client("script_error", ScriptError, "A script of the store failed; an error of the server."),
     _client("solver_failed", SolverFailed, "The solver could not step the world."),
     _client("solver_lost", SolverFailed, "The solver process died; the session is restored."),
-    _client("diverged", Diverged, "A replay does not reproduce the recording."),
+    _client("diverged", Diverged, "A replay does not give the recorded states."),
     _client("fenced", Fenced, "Another server holds the session now; send the command again."),
     _client("token_taken", Conflict, "A new random token was in use; try again."),
     _client("unheld", StoreError, "No live server holds the session yet; send the command again."),

@@ -19,7 +19,7 @@
         |   `-- ScriptError  a Lua script failed; repeating the call does not help
         |-- Fenced           another server holds the session; the caller stops
         |-- SolverFailed     a solver process died, hung or could not step
-        `-- Diverged         a replay does not reproduce the recording
+        `-- Diverged         a replay does not give the recorded states
 
 Every error has a stable ``code`` for programs, a message for people, an HTTP ``status`` and a WebSocket ``close_code``.
 Some also have the offending ``field``. Bugs are not in this tree: they propagate.
@@ -220,6 +220,6 @@ class SolverFailed(ServerFault):
 
 
 class Diverged(ServerFault):
-    """A replay does not reproduce the recording."""
+    """A replay does not give the recorded states."""
 
     code = "diverged"
