@@ -222,6 +222,10 @@ class Runs:
         """The physics id of the server that wrote the newest checkpoint, or ''."""
         return str(await self._store.call("HGET", self._keys.session(session), "physics_id") or "")
 
+    async def archive_head(self, session: str) -> str:
+        """The newest part of the archive before the newest checkpoint, as its holder wrote it, or ''."""
+        return str(await self._store.call("HGET", self._keys.session(session), "archive_head") or "")
+
     async def orders(self, session: str) -> Orders:
         """The present requests of operators."""
         status, end, reason = await self._store.call(

@@ -373,9 +373,10 @@ async def check(url: str, realm: str, archive: Archive, account: Account) -> Fou
             verdict = await asyncio.to_thread(verify, record)
             compared += verdict.compared
             checks += verdict.proofs
-            if not verdict.holds:
+            if not verdict.sound:
+                wrong = "; ".join(str(found) for found in verdict.findings if found.grave)
                 account.problems.append(
-                    f"{session}: diverged {verdict.diverged}, conflict {verdict.conflict}, {verdict.broken}"
+                    f"{session}: diverged {verdict.diverged}, conflict {verdict.conflict}: {wrong}"
                 )
             recorded = {(tick, one.seat, one.id) for tick, given in record.inputs.items() for one in given}
             if not record.ended:  # the archive lags; the newest inputs are in the journal only

@@ -1,13 +1,15 @@
 """The archive of sessions: specification, every input, a hash of every tick, some checkpoints.
 
     ARCHIVE_URL/T/manifest-<epoch>.json      written when a server takes the session
-    ARCHIVE_URL/T/<epoch>.parts              many of: length (u32, little endian) + msgpack of ArchivePart
-    ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, whether all was written
+    ARCHIVE_URL/T/<epoch>.parts              many parts, one after the other
+    ARCHIVE_URL/T/end.json                   written when the session has ended: the last tick, whether all was written,
+                                             the last part of each epoch
 
 It outlives the session's keys in the store, on any file system that fsspec supports. A file system that cannot append
-gets one file per part, ``<epoch>-<number>.parts``. A reader ignores a part that a crash cut off. The next holder
-records its ticks again, because a part is written before the checkpoint that follows it. Two holders may record the
-same tick. The simulation is deterministic, so their hashes agree; ``tussle verify`` checks that.
+gets one file per part, ``<epoch>-<number>.parts``. The bytes of each file, and how they are chained, are in parts.py.
+The next holder records the ticks of a part that a crash cut off again, because a part is written before the checkpoint
+that follows it. Two holders may record the same tick. The simulation is deterministic, so their hashes agree;
+``tussle verify`` checks that (record.py, verify.py).
 
 Writes run in threads, one at a time for each session. A session waits at most PATIENCE_S for a write. Records that
 cannot be written stay in memory, at most WAITING_BYTES; a part that was written in part is overwritten. Beyond that the
@@ -20,66 +22,48 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import msgspec
 
-from tussle.lobby.errors import NotFound, ProtocolError
 from tussle.lobby.logs import get_logger, short
+from tussle.server.archive.parts import (
+    HASH_BYTES,
+    SCHEMA,
+    ArchiveEnd,
+    ArchivePart,
+    EpochEnd,
+    Head,
+    Manifest,
+    TakenOver,
+    describe_epoch,
+    digest_of,
+    encode_part,
+    frame,
+    group_files,
+    seal,
+)
 from tussle.server.simulation.identity import origin
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 
-__all__ = ["Archive", "ArchiveEnd", "ArchivePart", "Manifest", "Volume"]
+__all__ = ["Archive", "Volume"]
 
 log = get_logger("server.archive")
 
-SCHEMA = "tussle-archive/1"
 WAITING_BYTES = 64 * 2**20
 """Limit of the records of one session that wait for a slow archive; beyond it they are dropped, with an error."""
 
 CHECKPOINT_TICKS = 600
 """Ticks between two checkpoints in the archive; a verification may start at any of them."""
 
-HASH_BYTES = 16
-
 PATIENCE_S = 5.0
 """How long a session waits for a write [s]. A slower write continues in its thread; no later flush waits for it."""
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """The session's specification, and the physics with which one holder ran it. ``versions``: see ``origin``."""
-
-    schema: str
-    session: str
-    epoch: int
-    physics_id: str
-    versions: dict[str, str]
-    spec: SessionSpec
-    at: float
-
-
-class ArchivePart(msgspec.Struct, frozen=True):
-    """Some ticks of one holder. inputs: (tick, input), in the order applied. hashes: runs of consecutive ticks, each as
-    its first tick and 16 bytes per tick. checkpoints: (tick, exact state)."""
-
-    schema: str
-    epoch: int
-    number: int
-    inputs: list[tuple[int, Input]]
-    hashes: list[tuple[int, bytes]]
-    checkpoints: list[tuple[int, bytes]]
-
-
-class ArchiveEnd(msgspec.Struct, frozen=True):
-    """The last tick of a session that ended. ``whole``: its last holder wrote everything that it recorded."""
-
-    tick: int
-    whole: bool = True
 
 
 class Archive:
@@ -100,31 +84,20 @@ class Archive:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in self._fs.ls(self._root, detail=False))
 
-    def manifests(self, session: str) -> list[Manifest]:
-        """All manifests of a session, by epoch. Raises NotFound."""
-        names = [name for name in self._names(session) if name.rsplit("/", 1)[-1].startswith("manifest-")]
-        if not names:
-            raise NotFound(f"the archive has no session {session}", code="not_archived")
-        return [self._read_json(name, Manifest) for name in names]
+    def files(self, session: str) -> list[str]:
+        """Names of all files of a session; none if the archive does not have it."""
+        if not session or "/" in session or "\0" in session or session in (".", ".."):
+            return []
+        folder = f"{self._root}/{session}"
+        self._fs.invalidate_cache()
+        if not self._fs.isdir(folder):
+            return []
+        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in self._fs.ls(folder, detail=False))
 
-    def parts(self, session: str) -> Iterator[ArchivePart]:
-        """All parts of a session, by epoch and number. Raises ProtocolError for a damaged part."""
-        for name in self._names(session):
-            if not name.endswith(".parts"):
-                continue
-            data, at = self._fs.cat_file(name), 0
-            while at + 4 <= len(data):
-                size = int.from_bytes(data[at : at + 4], "little")
-                if at + 4 + size > len(data):
-                    break  # cut off by a crash
-                yield _decode(name, data[at + 4 : at + 4 + size], ArchivePart, json=False)
-                at += 4 + size
-
-    def end(self, session: str) -> ArchiveEnd | None:
-        """The end of a session; None if it has not ended, or its end could not be written."""
-        path = f"{self._root}/{session}/end.json"
-        end: ArchiveEnd | None = self._read_json(path, ArchiveEnd) if self._fs.exists(path) else None
-        return end
+    def read(self, session: str, name: str) -> bytes:
+        """The bytes of one file. Raises OSError."""
+        data: bytes = self._fs.cat_file(f"{self._root}/{session}/{name}")
+        return data
 
     def write(self, session: str, name: str, data: bytes) -> None:
         """Write one file, atomically."""
@@ -137,9 +110,9 @@ class Archive:
             self._fs.pipe_file(path, data)
 
     def append(self, session: str, epoch: int, number: int, at: int, data: bytes) -> int:
-        """Write one more part of a holder at byte ``at`` of its file. Returns the new size. Bytes after ``at``, of a
-        write that failed half way, are cut off."""
-        framed = len(data).to_bytes(4, "little") + data
+        """Write one more part of a holder at byte ``at`` of its file. ``data``: its body. Returns the new size. Bytes
+        after ``at``, of a write that failed half way, are cut off."""
+        framed = frame(data)
         if not self._local:
             self.write(session, f"{epoch:06d}-{number:06d}.parts", framed)
             return at + len(framed)
@@ -152,27 +125,32 @@ class Archive:
             file.write(framed)
         return at + len(framed)
 
-    def _names(self, session: str) -> list[str]:
-        folder = f"{self._root}/{session}"
-        return sorted(self._fs.ls(folder, detail=False)) if self._fs.exists(folder) else []
-
-    def _read_json(self, path: str, kind: Any) -> Any:
-        return _decode(path, self._fs.cat_file(path), kind, json=True)
-
-
-def _decode(path: str, data: bytes, kind: Any, *, json: bool) -> Any:
-    try:
-        return msgspec.json.decode(data, type=kind) if json else msgspec.msgpack.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
-        name = path.rsplit("/", 1)[-1]
-        raise ProtocolError(f"{name} is damaged: {error}", code="damaged_archive") from None
+    def write_end(self, end: ArchiveEnd) -> str:
+        """Write the end of a session. ``end`` has the epoch of its writer; the others are read from their files.
+        Returns its seal."""
+        session = end.session
+        own = {one.epoch for one in end.epochs}
+        others = [
+            describe_epoch(
+                epoch,
+                self.read(session, files.manifest) if files.manifest else None,
+                [self.read(session, name) for name in files.parts],
+            )
+            for epoch, files in group_files(self.files(session))[0].items()
+            if epoch not in own
+        ]
+        epochs = sorted([*end.epochs, *others], key=lambda one: one.epoch)
+        data, stated = seal(msgspec.structs.replace(end, epochs=epochs))
+        self.write(session, "end.json", data)
+        return stated
 
 
 @dataclass(slots=True)
 class _Write:
-    """A write in progress. ``done``: an exception, or the result of the write."""
+    """A write in progress: a part and the hash of its body, or a file. ``done``: an exception, or the result."""
 
     part: ArchivePart | None
+    sha256: str
     tick: int
     done: asyncio.Future[Any]
     slow: bool = False
@@ -180,30 +158,41 @@ class _Write:
 
 class Volume:
     """The writer of one holder for one session. ``record`` and ``keep`` only add to memory. ``flush`` and ``end``
-    write, and wait at most PATIENCE_S for each write."""
+    write, and wait at most PATIENCE_S for each write. ``head``: the newest part that was written, None before it.
+    ``fields``: the same for the store, beside the checkpoint that follows."""
 
     def __init__(self, archive: Archive, session: str, epoch: int) -> None:
         self.archived_tick = -1
+        self.head: Head | None = None
         self._archive = archive
         self._session = session
         self._epoch = epoch
+        self._manifest = ""
         self._number = 0
         self._size = 0
-        self._files: deque[tuple[str, bytes]] = deque()
+        self._files: deque[Callable[[], str | None]] = deque()
         self._inputs: list[tuple[int, Input]] = []
         self._hashes: list[tuple[int, bytes]] = []
         self._checkpoints: list[tuple[int, bytes]] = []
         self._waiting = 0
         self._tick = -1
+        self._last_tick = 0
         self._kept_tick = -CHECKPOINT_TICKS
         self._given_up = False
         self._write: _Write | None = None
         self._flushing = asyncio.Lock()
 
-    async def write_manifest(self, spec: SessionSpec, physics: str) -> None:
-        """Write the manifest of this holder."""
-        manifest = Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time())
-        self._files.append((f"manifest-{self._epoch:06d}.json", msgspec.json.encode(manifest)))
+    async def write_manifest(
+        self, spec: SessionSpec, physics: str, taken_over: TakenOver | None = None
+    ) -> None:
+        """Write the manifest of this holder, before its first part. ``taken_over``: what it continues, if it did not
+        begin the session."""
+        data, self._manifest = seal(
+            Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time(), taken_over)
+        )
+        self._last_tick = max(self._last_tick, taken_over.tick if taken_over else 0)
+        name = f"manifest-{self._epoch:06d}.json"
+        self._files.append(partial(self._archive.write, self._session, name, data))
         await self.flush()
 
     def record(self, advance: Advance, inputs: list[Input]) -> None:
@@ -215,6 +204,7 @@ class Volume:
         if advance.hashes:
             self._hashes.append((first, b"".join(advance.hashes)))
         self._tick = advance.tick
+        self._last_tick = max(self._last_tick, advance.tick)  # a world that is restored records ticks again
         self._grow(HASH_BYTES * advance.ticks_run + 200 * len(inputs))
 
     def keep(self, tick: int, data: bytes) -> None:
@@ -238,14 +228,29 @@ class Volume:
                 pass
         return self.archived_tick
 
-    async def end(self, tick: int) -> None:
-        """Write everything that waits, then the end of the session at ``tick``."""
+    async def end(self, tick: int | None = None) -> None:
+        """Write everything that waits, then the end of the session at ``tick``; None: at the last recorded tick. Does
+        nothing for a session that has no manifest, because its world could not be built."""
+        if not self._manifest:
+            return
         await self.flush()
-        whole = not self._given_up and not self._lacking
-        if not whole:
+        tick = self._last_tick if tick is None else tick
+        reason, archived = "", max(0, self.archived_tick)
+        if self._given_up:
+            reason = f"records after tick {archived} were dropped: too many waited to be written"
+        elif self._lacking:
+            reason = f"records after tick {archived} could not be written"
+        if reason:
             log.error("archive_not_whole", token=short(self._session), tick=tick)
-        self._files.append(("end.json", msgspec.json.encode(ArchiveEnd(tick, whole))))
+        last = "" if self.head is None else self.head.sha256
+        own = EpochEnd(self._epoch, self._manifest, self._number, last)
+        end = ArchiveEnd(tick, not reason, SCHEMA, self._session, self._epoch, reason, [own])
+        self._files.append(partial(self._archive.write_end, end))
         await self.flush()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {} if self.head is None else {"archive_head": str(self.head)}
 
     @property
     def _lacking(self) -> bool:
@@ -254,18 +259,20 @@ class Volume:
 
     def _begin_next(self) -> bool:
         """Begin the next write. Returns False if nothing waits."""
-        archive, session = self._archive, self._session
         if self._files:
-            name, data = self._files[0]
-            self._write = _Write(None, self.archived_tick, _in_thread(archive.write, session, name, data))
+            self._write = _Write(None, "", self.archived_tick, _in_thread(self._files[0]))
             return True
         if not (self._inputs or self._hashes or self._checkpoints):
             return False
-        part = ArchivePart(SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints)
+        previous = self._manifest if self.head is None else self.head.sha256
+        part = ArchivePart(
+            SCHEMA, self._epoch, self._number, self._inputs, self._hashes, self._checkpoints,
+            session=self._session, previous=bytes.fromhex(previous),
+        )  # fmt: skip
         self._inputs, self._hashes, self._checkpoints = [], [], []
-        data = msgspec.msgpack.encode(part)
-        done = _in_thread(archive.append, session, self._epoch, self._number, self._size, data)
-        self._write = _Write(part, self._tick, done)
+        data = encode_part(part)
+        done = _in_thread(self._archive.append, self._session, self._epoch, self._number, self._size, data)
+        self._write = _Write(part, digest_of(data), self._tick, done)
         return True
 
     async def _settled(self) -> bool:
@@ -289,8 +296,11 @@ class Volume:
             return False
         if part is None:
             self._files.popleft()
+            if answer:
+                log.info("archive_sealed", token=short(self._session), seal=answer)
         else:
             self.archived_tick, self._size = write.tick, answer
+            self.head = Head(self._epoch, self._number, write.sha256)
             self._number += 1
             self._waiting = _size(self._inputs, self._hashes, self._checkpoints)
         return True

@@ -24,6 +24,7 @@ from tussle.lobby.errors import Diverged, Refused, SolverFailed
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive.archive import Volume
+from tussle.server.archive.parts import Head, TakenOver, digest_of
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
@@ -115,6 +116,14 @@ class DurableWorld:
         first = await self._run_in_some_solver(open_there)
         self._volume.record(first, [])
         return first
+
+    async def taken_over(self) -> TakenOver | None:
+        """What this claim continues, for the archive; None without a checkpoint. Raises Fenced."""
+        kept = await self._lease.retry(lambda: self._runs.load_checkpoint(self._token))
+        if kept is None:
+            return None
+        head = await self._lease.retry(lambda: self._runs.archive_head(self._token))
+        return TakenOver(kept.tick, digest_of(kept.data), Head.parse(head))
 
     async def rebuild(self, until: int, *, exact: bool = True) -> RebuiltWorld:
         """Restore the world from the newest checkpoint and the journal after it, to tick ``until`` or to the newest

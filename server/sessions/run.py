@@ -192,7 +192,7 @@ class Run:
         """
         runs, retry = self._context.runs, self._lease.retry
         exact = (await retry(lambda: runs.physics_of(self.token))) == physics_id()
-        await self._volume.write_manifest(self.spec, physics_id())
+        await self._volume.write_manifest(self.spec, physics_id(), await self._world.taken_over())
         rebuilt = await self._world.rebuild(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, entry in rebuilt.inputs:
@@ -386,7 +386,7 @@ class Run:
     async def fail(self, reason: str) -> None:
         """End a session that cannot continue. Raises Fenced when another server holds it."""
         await self._close(self.core.tick, LifecycleEvent.FAILED, reason)
-        await self._volume.flush()
+        await self._volume.end()
 
     async def _close(self, tick: int, event: LifecycleEvent, reason: str) -> None:
         published = await self._lease.retry(
@@ -533,7 +533,7 @@ class Run:
                 taken.tick,
                 taken.data,
                 self._journal_id,
-                {**(fields or {}), "physics_id": physics_id(), "dt": self.dt},
+                {**(fields or {}), **self._volume.fields, "physics_id": physics_id(), "dt": self.dt},
             )
         )
         if archived >= taken.tick:

@@ -16,7 +16,9 @@ import pytest
 from tests.support.paths import ROOT
 from tussle.server.archive import archive as module
 from tussle.server.archive.archive import Archive, Volume
-from tussle.server.archive.verify import Verdict, load_record
+from tussle.server.archive.parts import TakenOver
+from tussle.server.archive.record import load_record
+from tussle.server.archive.verify import Verdict
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 
@@ -152,7 +154,7 @@ async def test_a_file_system_that_hangs_delays_only_one_flush(
         assert await flushed(volume) == -1
     assert time.monotonic() - began < 50 * 0.2
     await volume.end(10)
-    assert hanging.end(TOKEN) is None
+    assert not load_record(hanging, TOKEN).ended
     await answered(hanging, volume)
     assert await flushed(volume) == 10
     assert recorded(hanging) == list(range(1, 11))
@@ -200,9 +202,11 @@ async def test_dropped_records_make_an_archive_not_whole(
     await answered(hanging, volume)
     await volume.end(510)
     await flushed(volume)
-    end = hanging.end(TOKEN)
-    assert end is not None and not end.whole
-    assert not Verdict(TOKEN, compared=5, whole=end.whole).holds
+    record = load_record(hanging, TOKEN)
+    assert record.ended and not record.whole
+    [why] = [found for found in record.findings if found.kind == "not_whole"]
+    assert "records after tick 5 were dropped" in why.what
+    assert not Verdict(TOKEN, compared=5, ended=True, whole=record.whole).holds
 
 
 async def test_another_physics_counts_from_where_it_took_over(archive: Archive) -> None:
@@ -213,7 +217,7 @@ async def test_another_physics_counts_from_where_it_took_over(archive: Archive) 
     first.record(ticks(11, 5), [Input(0, "launch", 1)])
     await first.flush()
     second = archive.volume(TOKEN, 2)
-    await second.write_manifest(spec(), "physics-2")
+    await second.write_manifest(spec(), "physics-2", TakenOver(10, "0" * 64, first.head))
     other = ticks(11, 3)
     second.record(other, [Input(0, "skip")])
     await second.flush()
@@ -225,5 +229,5 @@ async def test_another_physics_counts_from_where_it_took_over(archive: Archive) 
 
 def test_a_tick_without_a_hash_does_not_hold() -> None:
     """The verdict is negative, because the tick was not compared."""
-    assert Verdict(TOKEN, compared=10).holds
-    assert not Verdict(TOKEN, compared=10, unrecorded=1).holds
+    assert Verdict(TOKEN, compared=10, ended=True).holds
+    assert not Verdict(TOKEN, compared=10, ended=True, unrecorded=1).holds

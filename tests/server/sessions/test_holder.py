@@ -80,8 +80,8 @@ async def test_a_session_leaves_nothing_behind(site: Site) -> None:
     assert refused.value.reason == "not_running"
     await node.gone(token)
     node.nothing_left(token)
-    end = node.archive.end(token)
-    assert end is not None and end.whole
+    record = load_record(node.archive, token)
+    assert record.ended and record.whole
     assert await site.world.status(token) == "ended"
     verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), check_contact=False))
     assert verdict.holds, verdict
@@ -342,7 +342,7 @@ async def test_the_specification_is_drawn_once(site: Site) -> None:
     await site.operators.end(token, "boss")
     await site.said(token, "ended")
     await node.gone(token)
-    [manifest] = node.archive.manifests(token)
+    [manifest] = load_record(node.archive, token).manifests
     assert manifest.spec == run.spec
     verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), check_contact=False))
     assert verdict.holds, verdict
@@ -381,9 +381,9 @@ async def ended_after(site: Site, node: Node, token: str) -> int:
         await site.operators.end(token, "boss")
     await node.gone(token)
     node.nothing_left(token)
-    end = node.archive.end(token)
-    assert end is not None and end.whole
-    return end.tick
+    record = load_record(node.archive, token)
+    assert record.ended and record.whole
+    return record.last_tick
 
 
 async def test_a_session_moves_to_another_process_to_the_bit(
