@@ -335,14 +335,14 @@ def _tls_context() -> ssl.SSLContext:
 def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"the server's answer does not follow the protocol: {error}") from None
 
 
 def _problem(response: httpx.Response) -> LobbyError:
     try:
         problem = msgspec.json.decode(response.content, type=_Problem)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         problem = _Problem(title=response.reason_phrase)
     message = problem.detail or problem.title or f"HTTP {response.status_code}"
     return error_of(

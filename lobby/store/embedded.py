@@ -104,7 +104,7 @@ def _read_store_data(data_dir: Path) -> StoreData | None:
     """The record of the data folder; without one (an older Tussle) the folder that was written last."""
     try:
         return msgspec.json.decode((data_dir / RECORD).read_bytes(), type=StoreData)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     written = [
         (log.stat().st_mtime, folder.name)

@@ -38,4 +38,7 @@ def encode_relay(*message: Any) -> bytes:
 
 def decode_relay(data: str | bytes) -> list[Any]:
     """The name and fields of one message. Raises msgspec.MsgspecError if ``data`` is not a msgpack array."""
-    return _decoder.decode(data if isinstance(data, bytes) else data.encode())
+    try:
+        return _decoder.decode(data if isinstance(data, bytes) else data.encode())
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

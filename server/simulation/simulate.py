@@ -85,6 +85,8 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
             scene = decode_scene(source.read_bytes())
         except OSError as error:
             raise Refused(f"{source.name}: {error.strerror}", code="bad_scene") from None
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise Refused(f"not a scene: {error}", code="bad_scene") from None
         if material is not None:
             bodies = [msgspec.structs.replace(b, material=MATERIALS[material]) for b in scene.bodies]
             scene = msgspec.structs.replace(scene, bodies=tuple(bodies))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tussle.cli.main import main
@@ -20,3 +21,13 @@ def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:
         assert "open surface" in result.output
     assert not made.exists()
     assert list(mine.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", [b'{"bodies": [{"id": "\xff"}]}', b'{"nothing": ' + b"[" * 100_000])
+def test_a_scene_of_any_bytes_is_refused(tmp_path: Path, data: bytes) -> None:
+    """Text that is not UTF-8, and text that is nested too deeply: one line, no traceback."""
+    scene = tmp_path / "scene.json"
+    scene.write_bytes(data)
+    result = CliRunner().invoke(main, ["simulate", "-i", str(scene), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert "scene" in result.output and len(result.output.strip().splitlines()) == 1

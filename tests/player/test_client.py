@@ -104,6 +104,15 @@ async def test_an_answer_of_another_shape_is_an_error() -> None:
             await ada.sessions()
 
 
+@pytest.mark.parametrize("data", [b'{"sessions": "\xff"}', b"[" * 100_000, b'{"title": "\xff"}'])
+@pytest.mark.parametrize("status", [200, 502])
+async def test_an_answer_of_any_bytes_is_an_error_of_ours(status: int, data: bytes) -> None:
+    """Bytes that are not UTF-8, or nested too deeply."""
+    async with client(always(httpx.Response(status, content=data))) as ada:
+        with pytest.raises(ProtocolError if status == 200 else ServerFault):
+            await ada.sessions()
+
+
 async def test_no_server_is_a_disconnection_with_its_address() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)

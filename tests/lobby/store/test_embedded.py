@@ -183,6 +183,13 @@ def test_data_of_a_store_that_is_gone_is_refused_and_left_alone(tmp_path: Path) 
     )
 
 
+def test_a_damaged_record_of_the_store_counts_as_none(tmp_path: Path, valkey: Binary) -> None:
+    """Bytes that are not UTF-8 (after a crash of the machine, for one): the folder itself says which store wrote it."""
+    (tmp_path / f"valkey-{valkey.major}" / "appendonlydir").mkdir(parents=True)
+    (tmp_path / "store.json").write_bytes(b'{"kind": "\xff"}')
+    assert choose_store(tmp_path, "") == (valkey, tmp_path / f"valkey-{valkey.major}")
+
+
 async def test_a_store_that_died_starts_again_on_its_port(valkey: Binary, settings: Settings) -> None:
     """``restart_async`` after kill -9: the same address, the same data."""
     async with EmbeddedStore(settings, binary=valkey) as embedded:

@@ -22,11 +22,14 @@ from tests.server.archive.recorded import (
     record_session,
     recorded,
     rewritten,
+    run_to,
+    spec,
     stored,
     verdict_of,
     write_parts,
 )
 from tussle.lobby.errors import NotFound, ProtocolError
+from tussle.server.archive import archive as module
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.findings import Finding
 from tussle.server.archive.parts import (
@@ -34,12 +37,15 @@ from tussle.server.archive.parts import (
     ArchiveEnd,
     ArchivePart,
     Manifest,
+    TakenOver,
     describe_epoch,
     digest_of,
     encode_part,
     seal,
 )
 from tussle.server.archive.record import load_record
+from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulation import Simulation
 
 __all__ = ["copied", "recorded"]
 
@@ -515,6 +521,64 @@ async def test_a_file_for_each_part_is_covered_as_well(
     two.write_bytes(other)
     one.write_bytes(data[:-3])
     assert ("damaged", names[1], None, None) in grave(found_in(folder))
+
+
+async def test_a_holder_that_wakes_after_its_successor_harms_nothing(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A suspended holder flushes ticks that its successor ran with another input. They are of no account, because the
+    successor's manifest names the tick that it took over. Up to that input both must have recorded the same hashes."""
+    monkeypatch.setattr(module, "CHECKPOINT_TICKS", 10)
+    archive = Archive(str(copied.parent / "late"))
+    one, two = archive.volume(TOKEN, 1), archive.volume(TOKEN, 2)
+    simulation, here = Simulation.start(spec())
+    one.record(here, [])
+    await one.write_manifest(spec(), physics_id())
+    one.keep(0, simulation.checkpoint())
+    await run_to(simulation, one, 20)
+    await one.flush()
+    kept, head = simulation.checkpoint(), one.head
+    for _ in range(10):  # without the input of tick 24
+        one.record(simulation.advance([], 1), [])
+    simulation = Simulation.restore(spec(), kept)
+    await two.write_manifest(spec(), physics_id(), TakenOver(20, digest_of(kept), head))
+    await run_to(simulation, two, 30)
+    await one.flush()
+    await run_to(simulation, two, 40)
+    await two.end(40)
+    folder = Path(archive.url) / TOKEN
+    assert verdict_of(folder).holds and not verdict_of(folder).findings
+    one.record(simulation.advance([], 1), [])
+    await one.flush()
+    verdict = verdict_of(folder)
+    assert verdict.holds
+    assert [(found.kind, found.part) for found in verdict.findings] == [("unknown", 2)]
+    other = simulation.advance([], 1)
+    hashes = [bytes(16)] * 3
+    one.record(msgspec.structs.replace(other, tick=23, ticks_run=3, hashes=hashes), [])
+    await one.flush()
+    assert not verdict_of(folder).sound
+
+
+async def test_a_session_that_began_twice_is_that_of_its_second_holder(tmp_path: Path) -> None:
+    """The first holder died before the session ran. The next one drew another seed and began it again."""
+    archive = Archive(str(tmp_path / "archive"))
+    first = archive.volume(TOKEN, 1)
+    simulation, here = Simulation.start(spec(seed=1))
+    first.record(here, [])
+    await first.write_manifest(spec(seed=1), physics_id())
+    await run_to(simulation, first, 5)
+    await first.flush()
+    second = archive.volume(TOKEN, 2)
+    simulation, here = Simulation.start(spec(seed=2))
+    second.record(here, [])
+    await second.write_manifest(spec(seed=2), physics_id())
+    second.keep(0, simulation.checkpoint())
+    await run_to(simulation, second, 15)
+    await second.end(15)
+    verdict = verdict_of(Path(archive.url) / TOKEN)
+    assert verdict.holds and verdict.ticks == 15
+    assert [(found.kind, found.file) for found in verdict.findings] == [("differs", FIRST)]
 
 
 def test_findings_have_a_bound(copied: Path) -> None:

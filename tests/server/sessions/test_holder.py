@@ -88,7 +88,8 @@ async def test_a_session_leaves_nothing_behind(site: Site) -> None:
 
 
 async def test_a_session_that_fails_leaves_nothing_behind(site: Site) -> None:
-    """The solver process is killed in every call: the session ends as failed, with reason solver_failed."""
+    """The solver process is killed in every call: the session ends as failed, with reason solver_failed; its archive
+    has an end."""
     node = await site.node("one")
     token, run = await site.duel(node)
     [solver] = node.pool.solvers
@@ -103,6 +104,8 @@ async def test_a_session_that_fails_leaves_nothing_behind(site: Site) -> None:
     node.nothing_left(token)
     await solver.start()  # for the other tests
     assert await site.world.status(token) == "failed"
+    verdict = await asyncio.to_thread(lambda: verify(load_record(node.archive, token), check_contact=False))
+    assert verdict.holds, verdict
 
 
 async def keep_killing(node: Node) -> None:
@@ -505,8 +508,12 @@ async def test_the_next_holder_knows_which_inputs_were_superseded(site: Site) ->
     await two.gone(token)
     events = await site.world.views.events(token, 0)
     assert [event.d["strength"] for event in events if event.t == "gravity"] == [7.0]
-    verdict = await asyncio.to_thread(lambda: verify(load_record(two.archive, token), check_contact=False))
+    record = await asyncio.to_thread(load_record, two.archive, token)
+    verdict = await asyncio.to_thread(lambda: verify(record, check_contact=False))
     assert verdict.holds, verdict
+    taken = record.manifests[1].taken_over  # the archive says what the next holder continued
+    assert taken is not None and taken.tick in record.taken_over
+    assert taken.head is not None and taken.head.epoch == record.manifests[0].epoch
 
 
 async def test_a_run_that_nobody_watches_stays_so_in_other_hands(site: Site) -> None:
