@@ -4,7 +4,7 @@
                  `-> disconnect -> the seat is kept for RECONNECT_GRACE_S, then timers.py frees it
 
 A ticket works once. A resume token stays valid until the token that replaced it is used, because the reply that carried
-the new one may be lost. The store keeps hashes of both. This module must never know a socket.
+the new one may be lost. The store keeps hashes of both. This module must never use a socket.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Connected:
 
 
 class Connections:
-    """The connections of a realm, as the store knows them."""
+    """The connections of a realm, as the store has them."""
 
     def __init__(self, scripts: SessionScripts, settings: Settings) -> None:
         self._scripts = scripts

@@ -145,20 +145,20 @@ class Runs:
 
         Raises NotFound; Conflict ``not_starting``; Fenced if another server holds the session or the lease ended.
         """
-        taken = await self._take_up(session, holder, "begin")
+        taken = await self._acquire(session, holder, "begin")
         return taken.fence, taken.members
 
     async def resume(self, session: str, holder: HolderAddress) -> Resumed:
         """A new fence for a running session of ``holder``. Raises NotFound, Conflict ``not_running``, Fenced."""
-        return await self._take_up(session, holder, "resume")
+        return await self._acquire(session, holder, "resume")
 
-    async def _take_up(
+    async def _acquire(
         self, session: str, holder: HolderAddress, step: Literal["begin", "resume"]
     ) -> Resumed:
         keys = self._keys
         mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
         reply = await self._store.run(
-            "take_up",
+            "acquire",
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
             [session, keys.wake(session), keys.lifecycle, holder.id, holder.nonce, step],
         )
@@ -263,7 +263,7 @@ class Runs:
         """Start the turn clock again, unless the session is paused.
 
         ``left_ms``: remaining time of the turn; None: the stored one. Raises Fenced: this is also how a holder that was
-        unreachable finds out that it lost the session.
+        unreachable is notified that it lost the session.
         """
         left = "" if left_ms is None else str(max(0, left_ms))
         args: list[Argument] = [fence.server, fence.nonce, fence.epoch, left]
@@ -376,7 +376,7 @@ class Runs:
                 continue
             first_v, last_v, again = (int(part) for part in reply[1:])
             return Published(await self._tail(session, first_v, last_v), first_v, last_v, 0, bool(again))
-        raise StoreError(f"the members of {session} changed in each of {FINISH_TRIES} tries to end it")
+        raise StoreError(f"the members of {session} changed in each of {FINISH_TRIES} attempts to end it")
 
     async def _run(self, script: str, fence: Fence, keys: list[str], args: Sequence[Argument]) -> list[Any]:
         session = fence.session

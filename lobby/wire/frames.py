@@ -28,7 +28,7 @@ All numbers are little endian; every array begins at a multiple of 4 bytes from 
                 as u16, or u32 when "wide", zero-padded to 4
 
 Moving bodies come first, in the order of the frames. The vertices of a static body are world positions. A change of
-either layout changes SCHEMA_HASH. This module must never know a mode or a solver.
+either layout changes SCHEMA_HASH. This module must never depend on a mode or a solver.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 -- Returns {OK} | ERR name_taken, not_guest, token_taken
 local names_key, player_key, login_key = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('HEXISTS', names_key, ARGV[1]) == 1 then
-    return refuse('name_taken', 'this name belongs to somebody')
+    return refuse('name_taken', 'this name belongs to another player')
 end
 if ARGV[8] == '1' then
     if redis.call('HGET', player_key, 'guest') ~= '1' then
