@@ -1,9 +1,9 @@
 """A top-down map of the world in braille: two by four dots to a character, so that a circle looks round.
 
-    x grows to the right, z grows downward, y looks at the reader
+    x grows to the right, z grows downward, y points at the reader
 
 Bodies are drawn as the outline of their shadow, in the players' colours, with the initial at the centre. It
-reads a topology and a frame, and must never know a mode.
+reads a topology and a frame, and must never depend on a mode.
 """
 
 from __future__ import annotations

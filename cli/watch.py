@@ -106,7 +106,7 @@ class Screen:
         self.announcement = ""
 
     def follow(self, connection: SessionConnection) -> None:
-        """Take over what the connection knows now."""
+        """Copy the newest state of the connection."""
         self.topology, self.frame = connection.topology, connection.frame
         self.rtt_s, self.connected = connection.rtt_s, connection.connected
         announced = time.monotonic() - connection.announced_at < ANNOUNCED_S

@@ -477,7 +477,7 @@ class SessionConnection:
                 self._socket = None
 
     def _try_elsewhere(self) -> None:
-        """Choose another known address: any server of the realm knows where the session is."""
+        """Choose another known address: any server of the realm can redirect to the session's holder."""
         others = [url for url in self._known if url != self.url]
         if others:
             self.url = self._rng.choice(others)

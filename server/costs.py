@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 KEPT = 20_000
-"""Keys that a budget remembers. Beyond it the least recently used key is forgotten and has a full budget again."""
+"""Most keys that a budget keeps. Beyond it the least recently used key is forgotten and has a full budget again."""
 
 SHOWN = 20
 """Keys of each budget in a snapshot, those with the most refusals first."""

@@ -1,7 +1,7 @@
 """The members' end of a relay: sessions that another server holds, and the connections to those servers.
 
 server/gateway/relay_messages.py has the picture. This module must never answer an input itself unless the session has
-no holder: only the holder knows whether an input was admitted.
+no holder: only the holder decides whether an input is admitted.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class _Row:
     status: str
     mode: str
     words: tuple[str, ...]
-    """What a search looks at, casefolded."""
+    """The text that a search matches, casefolded."""
     shown: Mapping[str, Any]
 
 

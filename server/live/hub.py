@@ -174,7 +174,7 @@ class LiveHub:
             await self._announce_session(SourceGone(SourceData(session)))
 
     async def _announce_session(self, message: SourceAdded | SourceGone) -> None:
-        """Announce a session to the clients that may know of it, or that subscribed to it by its token."""
+        """Announce a session to the clients that may see it, or that subscribed to it by its token."""
         session = message.d.source
         clients = list(self._clients)
         shown = await self._shown(clients, [session])
@@ -323,7 +323,7 @@ class LiveHub:
     async def _shown(
         self, clients: Sequence[_LiveClient], sessions: Sequence[str]
     ) -> dict[_LiveClient, set[str]]:
-        """The sessions that each client may know of without their tokens: public ones, and those it is a member of."""
+        """The sessions that each client may see without their tokens: public ones, and those it is a member of."""
         keys = self._store.keys
         private = await self._store.batch(
             [("HGET", keys.session(session), "private") for session in sessions]

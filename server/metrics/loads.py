@@ -15,7 +15,7 @@ MEMORY_S = 5.0
 """Time in which an old tick loses two thirds of its weight [s]."""
 
 FORGET_S = 60.0
-"""A session that ran no tick for so long is forgotten [s]."""
+"""Time after which a session without a tick is forgotten [s]."""
 
 LONGEST_STEP_S = 10.0
 """A longer time between two advances is a pause, not a slow step [s]."""

@@ -211,7 +211,7 @@ class DurableWorld:
 
     async def move(self) -> bool:
         """Move the world to a better solver process, if there is one. The caller must be between two ticks. Returns
-        whether it moved. If either process fails, the world stays; ``compute`` finds out whether it was lost."""
+        whether it moved. If either process fails, the world stays; ``compute`` detects whether it was lost."""
         here = self._require_solver()
         there = self._pool.find_better(self._token, here)
         if there is None:

@@ -80,7 +80,7 @@ class PoolMeters(Protocol):
     """The counters of a pool. server/metrics/solver_meters.py implements it."""
 
     def waited(self, seconds: float) -> None:
-        """A call waited so long until its process got it."""
+        """A call waited for this time until its process got it."""
 
     def moved(self, *, heavy: bool) -> None:
         """A world was moved to a heavy or to a light process."""

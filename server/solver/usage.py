@@ -31,7 +31,7 @@ NEW_LOAD = 0.05
 """Assumed load of a session that has not run yet [CPU s per s], so that several new sessions spread over processes."""
 
 FORGET_S = 60.0
-"""A session that used nothing for this long is forgotten [s]."""
+"""Time after which a session that used nothing is forgotten [s]."""
 
 
 @dataclass(slots=True)
