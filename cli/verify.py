@@ -49,12 +49,8 @@ def command(session: str, url: str | None, no_check: bool, as_json: bool) -> Non
         reading = read_record(Archive(url or settings.archive_address), session)
     except LobbyError as error:
         _leave(error.message)
-    except (
-        OSError,
-        ValueError,
-        ImportError,
-    ) as error:  # what fsspec raises for a URL or a place that it cannot use
-        _leave(f"the archive cannot be read: {error}")
+    except Exception as error:  # noqa: BLE001 file systems raise many kinds of errors for what they cannot read
+        _leave(f"the archive cannot be read: {str(error) or type(error).__name__}")
     record = reading.record
     if record is None:
         verdict = Verdict(session, findings=list(reading.findings))

@@ -63,7 +63,7 @@ class Verdict:
         """Whether everything that is there is in order and was reproduced."""
         followed = self.conflict is None and not self.halted
         reproduced = self.diverged is None and followed and not self.broken
-        complete = self.compared > 0 and self.unrecorded == 0 and self.whole
+        complete = self.compared + self.checkpoints > 0 and self.unrecorded == 0 and self.whole
         return reproduced and complete and not any(finding.grave for finding in self.findings)
 
     @property
@@ -122,6 +122,8 @@ class _Verification:
             self._halt(f"at tick {self._tick} the simulation fails: {message}")
         self._name_ticks()
         self._name_unused()
+        if self._verdict.compared + self._verdict.checkpoints == 0:
+            self._find("missing", "nothing is recorded that could be compared", 0)
 
     def _follow(self) -> None:
         record, verdict = self._record, self._verdict
@@ -174,6 +176,10 @@ class _Verification:
             recorded = self._record.hashes.get(tick)
             if recorded is None:
                 verdict.unrecorded += 1
+                if tick == self._record.last_tick + 1:  # those before it were found by reading
+                    self._find(
+                        "missing", "the session has this tick from its start on, and it is not recorded", tick
+                    )
                 continue
             verdict.compared += 1
             if recorded != digest:

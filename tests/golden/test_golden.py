@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from tests.golden.record import ARCHIVE, GOLDEN
+from tests.server.archive.recorded import make_old
 from tests.support.paths import ROOT
-from tussle.server.archive.archive import Archive, Manifest
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.parts import OLD_SCHEMA, Manifest
 from tussle.server.archive.verify import load_record, verify
 from tussle.server.simulation.identity import origin
 
@@ -83,6 +85,8 @@ def changed(tmp_path: Path, name: str, **versions: str) -> Path:
     for path in (ARCHIVE / name).iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     path = folder / "manifest-000001.json"
+    if json.loads(path.read_text())["schema"] != OLD_SCHEMA:
+        make_old(folder)  # a new manifest cannot be changed without a finding
     manifest = json.loads(path.read_text())
     manifest["versions"] |= versions
     manifest["physics_id"] = "0123456789abcdef"

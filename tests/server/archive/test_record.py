@@ -311,7 +311,8 @@ def test_a_tampering_is_found_and_named(copied: Path, name: str) -> None:
     change(copied)
     findings = found_in(copied)
     assert expected in grave(findings), "\n".join(map(str, findings))
-    assert not verdict_of(copied).sound
+    verdict = verdict_of(copied)
+    assert not verdict.sound and grave(verdict.findings)
 
 
 def test_an_archive_that_nobody_changed_holds(recorded: Path) -> None:
@@ -558,6 +559,28 @@ async def test_a_holder_that_wakes_after_its_successor_harms_nothing(
     one.record(msgspec.structs.replace(other, tick=23, ticks_run=3, hashes=hashes), [])
     await one.flush()
     assert not verdict_of(folder).sound
+
+
+async def test_a_session_that_ended_at_once_holds(tmp_path: Path) -> None:
+    """An operator ended it before its first tick: the first checkpoint is compared."""
+    archive = Archive(str(tmp_path / "archive"))
+    volume = archive.volume(TOKEN, 1)
+    simulation, here = Simulation.start(spec())
+    volume.record(here, [])
+    await volume.write_manifest(spec(), physics_id())
+    volume.keep(0, simulation.checkpoint())
+    await volume.end(0)
+    verdict = verdict_of(Path(archive.url) / TOKEN)
+    assert verdict.holds and (verdict.compared, verdict.checkpoints) == (0, 1)
+
+
+async def test_a_record_of_nothing_does_not_hold(tmp_path: Path) -> None:
+    """A holder died before its first part: the findings say that there is nothing to compare."""
+    archive = Archive(str(tmp_path / "archive"))
+    await archive.volume(TOKEN, 1).write_manifest(spec(), physics_id())
+    verdict = verdict_of(Path(archive.url) / TOKEN)
+    assert not verdict.sound
+    assert ("missing", "", None, 0) in grave(verdict.findings)
 
 
 async def test_a_session_that_began_twice_is_that_of_its_second_holder(tmp_path: Path) -> None:
