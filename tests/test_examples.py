@@ -10,6 +10,7 @@ import threading
 import pytest
 
 import tussle
+from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
 

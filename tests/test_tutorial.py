@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack, children
 from tussle.lobby.store.store import Store

@@ -62,7 +62,7 @@ async def test_bots_whose_server_died_come_back_by_themselves(
             await asked(lambda: finished(second.url, seen), "a duel at the other server", 120.0)
             await second.kill()
             before = len(bots.said("bot_interrupted"))
-            await until(lambda: len(bots.said("bot_interrupted")) > before, "the bots to notice", 60.0)
+            await until(lambda: len(bots.said("bot_interrupted")) > before, "the bots to notice", 180.0)
             again = await stack.again(second)
             seen |= set(await finished(again.url, set()))
             await asked(lambda: finished(again.url, seen), "a duel after the restart", 120.0)

@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 
+from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.live import Batches, SensorInfoReply, SourceAdded

@@ -68,7 +68,7 @@ class Person:
         self.wrong: list[str] = []
         self.outages = False
         """Whether the browser may log network errors, because the test stops servers."""
-        self.context = browser.new_context(**{"viewport": {"width": 1100, "height": 680}, **context})
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.on("console", self._note)

@@ -60,6 +60,15 @@ def alive(pid: int) -> bool:
     return bool(stat) and not stat.startswith("Z")
 
 
+def handles_sigterm(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM; True where the system does not tell."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.is_file():
+        return True
+    caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 async def until(there: Callable[[], Any], what: str, ceiling_s: float = 30.0) -> Any:
     """Poll ``there`` and return its first true value. For processes and files, which send no notification.
 
@@ -244,7 +253,10 @@ class Stack:
                 await asyncio.sleep(POLL_S)
 
     async def worker(self, *arguments: str, **environment: str) -> Process:
-        return await self.start("worker", "worker", *arguments, **environment)
+        """Start a worker and wait until it handles SIGTERM, which ends a process that still starts."""
+        worker = await self.start("worker", "worker", *arguments, **environment)
+        await until(lambda: not worker.running or handles_sigterm(worker.pid), "a worker", START_S)
+        return worker
 
     async def bots(self, count: int, matches: int, *arguments: str, **environment: str) -> Process:
         """Start bots that use the first server, or SERVER_URL."""

@@ -286,7 +286,7 @@ async def test_sigterm_ends_everything_cleanly(whole_store: str) -> None:
             for line in game.lines:
                 assert (await line.end())[0] == 4001
         assert await worker.end() == 0
-        await until(lambda: not any(alive(pid) for pid in below), "the solvers' end", 5.0)
+        await until(lambda: not any(alive(pid) for pid in below), "the solvers' end", 30.0)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", int(port))
         assert not [line for line in server.lines if line["level"] == "error"]
@@ -298,4 +298,4 @@ async def test_sigterm_ends_a_server_that_compiles_the_kernels(whole_store: str,
         server = await stack.start("server", "server", PORT="0", NUMBA_CACHE_DIR=str(tmp_path))
         below = await until(lambda: children(server.pid), "its solver")
         assert await server.end(15.0) == 0, server.output
-        await until(lambda: not any(alive(pid) for pid in below), "the solver's end", 5.0)
+        await until(lambda: not any(alive(pid) for pid in below), "the solver's end", 30.0)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 

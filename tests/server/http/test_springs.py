@@ -55,5 +55,5 @@ async def test_a_bad_run_is_refused(store_url: str, realm: str) -> None:
                 await refused(await eve.get(f"/api/springs/{run}"), 422, "bad_run")
             answers = await asyncio.gather(*(eve.post("/api/springs", {}) for _ in range(12)))
             assert {answer.status_code for answer in answers} == {200, 429}
-            looks = await asyncio.gather(*(eve.get("/api/springs/1-1") for _ in range(60)))
+            looks = await asyncio.gather(*(eve.get("/api/springs/1-1") for _ in range(300)))
             assert {answer.status_code for answer in looks} == {404, 429}
