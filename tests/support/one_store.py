@@ -1,6 +1,7 @@
 """One store instead of two kinds, for tests of whole servers: the scripts are tested in both kinds of store by the
 tests of lobby/, worker/ and the sessions. A conftest or a test file imports the fixture.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
