@@ -39,7 +39,7 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
     async with Stack.up(store.url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
         await stack.server()
         code, output = await tussle(stack, tmp_path, "live")
-        assert code == 0 and "Nothing is measured here" in output
+        assert code == 0 and "There are no sources" in output
         await stack.worker("source")
 
         async def announced() -> bool:

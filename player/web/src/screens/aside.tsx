@@ -76,7 +76,7 @@ export function Rules() {
       <header>
         <h2>{how}</h2>
       </header>
-      <ol class="in rules scroll">
+      <ol class="in rules scroll" tabIndex={0}>
         {rules.map((line, index) => (
           <li key={line}>
             <span class="data mute">{index + 1}</span>

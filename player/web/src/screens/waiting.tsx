@@ -78,7 +78,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
           <header>
             <h1>{card.name}</h1>
           </header>
-          <ol class="in rules big scroll">
+          <ol class="in rules big scroll" tabIndex={0}>
             {card.rules.map((line, index) => (
               <li key={line}>
                 <span class="data mute">{index + 1}</span>

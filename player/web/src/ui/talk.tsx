@@ -49,7 +49,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
       <header>
         <h2>Chat</h2>
       </header>
-      <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={count ? 0 : undefined} data-test="chat">
+      <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={0} data-test="chat">
         {state.chat.map((row) => (
           <li key={row.v}>
             <Mark mark={row.seat === null ? markOfPlayer(row.name) : markOfSeat(row.seat)} name={row.name} size={22} />

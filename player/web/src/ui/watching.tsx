@@ -13,7 +13,7 @@ export function Watching({ client }: { client: SessionClient }) {
       <h2>
         Watching <span class="data mute">{group(count)}</span>
       </h2>
-      <ul class="scroll" aria-live="polite">
+      <ul class="scroll" aria-live="polite" tabIndex={0}>
         {names.map((name) => (
           <li class="row" key={name}>
             <Mark mark={markOfPlayer(name)} name={name} size={20} />
