@@ -83,7 +83,12 @@ async def main() -> None:
     parser.add_argument("--lobbies", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
     asked = parser.parse_args()
-    settings = {"LOBBY_TIMEOUT_S": "3600", "TICKET_TTL_S": "3600", "RESERVATION_RATE": "1000"}
+    settings = {
+        "LOBBY_TIMEOUT_S": "3600",
+        "TICKET_TTL_S": "3600",
+        "RESERVATION_RATE": "1000",
+        "REQUEST_RATE": "2000",
+    }
     async with Stack.up(asked.store, f"bench-{secrets.token_hex(4)}", **settings) as stack:
         server = await stack.server()
         await stack.worker()

@@ -8,11 +8,11 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 from starlette.requests import Request
 
 from tests.conftest import HOLDER, World
+from tests.support.http import http_client
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import CEILING_S, Message, Person
@@ -89,9 +89,7 @@ async def test_an_address_has_a_limit_of_streams(site: Stack) -> None:
         return client.stream("GET", "/api/sessions/changes", headers={"x-forwarded-for": address})
 
     async with contextlib.AsyncExitStack() as exits:
-        client = await exits.enter_async_context(
-            httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=CEILING_S)
-        )
+        client = await exits.enter_async_context(http_client(site.url, timeout=CEILING_S))
         for _ in range(2):
             await exits.enter_async_context(stream("192.0.2.7"))
         async with stream("192.0.2.7"), stream("192.0.2.7") as refused, stream("192.0.2.8") as other:
