@@ -17,6 +17,7 @@ import msgspec
 
 from tussle.lobby.errors import StoreError
 from tussle.lobby.lifecycle import LifecycleEvent, Status
+from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
@@ -139,6 +140,7 @@ class Runs:
         self._store = store
         self._keys = store.keys
         self._views = Views(store)
+        self.marks = RecordingMarks(store)
 
     async def begin(self, session: str, holder: HolderAddress) -> tuple[Fence, tuple[Member, ...]]:
         """Claim a session that is starting. Its epoch increases, so earlier fences are refused.
@@ -315,13 +317,20 @@ class Runs:
         data: bytes,
         journal_offset: str = "",
         fields: Mapping[str, Any] | None = None,
+        *,
+        recording: RecordingMark | None = None,
     ) -> bool:
-        """Store the exact state of a tick. Returns False if this claim has stored a newer one. Raises Fenced."""
+        """Store the exact state of a tick. Returns False if this claim has stored a newer one. Raises Fenced.
+
+        ``recording``: how far the recording goes now, if that is new; at most to ``tick``.
+        """
+        keys, session = self._keys, fence.session
+        mark = recording.arguments() if recording else []
         reply = await self._store.run(
             "checkpoint",
-            [self._keys.session(fence.session), self._keys.checkpoint(fence.session)],
+            [keys.session(session), keys.checkpoint(session), keys.recording(session)],
             [
-                fence.server, fence.nonce, fence.epoch, tick, data, journal_offset,
+                fence.server, fence.nonce, fence.epoch, tick, data, journal_offset, len(mark), *mark,
                 *(_text(part) for item in (fields or {}).items() for part in item),
             ],
         )  # fmt: skip
@@ -352,6 +361,7 @@ class Runs:
         reason: str = "",
         fields: Mapping[str, Any] | None = None,
         seats: Mapping[str, Mapping[str, Any]] | None = None,
+        recording: RecordingMark | None = None,
     ) -> Published:
         """End the run as ENDED or FAILED: publish the last tick, store the result, release all players. Raises Fenced.
 
@@ -360,15 +370,20 @@ class Runs:
         if event not in (LifecycleEvent.ENDED, LifecycleEvent.FAILED):
             raise ValueError(f"a run does not end as {event}")
         keys, session = self._keys, fence.session
+        mark = recording.arguments() if recording else []
         for _ in range(FINISH_TRIES):
             members = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
             reply = await self._run(
                 "finish",
                 fence,
-                [*(keys.session_player(session, p) for p in members), *(keys.player(p) for p in members)],
+                [
+                    keys.recording(session),
+                    *(keys.session_player(session, p) for p in members),
+                    *(keys.player(p) for p in members),
+                ],
                 [
                     tick, event.value, reason, "" if result is None else msgspec.json.encode(result),
-                    len(members), *members,
+                    len(mark), *mark, len(members), *members,
                     *_tick_args(events, fields or {}, {p: (seats or {}).get(p, {}) for p in members}),
                 ],
             )  # fmt: skip

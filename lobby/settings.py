@@ -59,6 +59,13 @@ class Settings:
         30.0, "days that the archive keeps a session after its last write; 0: for ever", low=0
     )
 
+    recordings_url: str = setting(
+        "", "where sessions are recorded, any fsspec URL; empty: DATA_DIR/recordings"
+    )
+    recordings_days: float = setting(
+        30.0, "days that a recording is kept after its last write; 0: for ever", low=0
+    )
+
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)
@@ -252,6 +259,11 @@ class Settings:
     def archive_address(self) -> str:
         """The URL or folder of the archive."""
         return self.archive_url or str((self.data_dir / "archive").resolve())
+
+    @property
+    def recordings_address(self) -> str:
+        """The URL or folder of the recordings."""
+        return self.recordings_url or str((self.data_dir / "recordings").resolve())
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, /, **overrides: Any) -> Self:

@@ -61,6 +61,7 @@ from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
+from tussle.server.recordings.recordings import Recordings
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import SessionContext
@@ -167,8 +168,9 @@ class Server:
         claims = Claims(store)
         connections = Connections(scripts, settings)
         archive = Archive(settings.archive_address)
+        recordings = Recordings(settings.recordings_address)
         context = SessionContext(
-            settings, Runs(store), claims, self.lease, self.telemetry, archive, self.ledger
+            settings, Runs(store), claims, self.lease, self.telemetry, archive, recordings, self.ledger
         )
         self.audiences = Audiences(
             store,

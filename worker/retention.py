@@ -1,4 +1,4 @@
-"""Removes archived sessions that nobody wrote to for ARCHIVE_DAYS.
+"""Removes archived sessions that nobody wrote to for ARCHIVE_DAYS, and recordings for RECORDINGS_DAYS.
 
 A session that the store knows and that has not ended is kept, whatever the age of its files. This module must never
 remove a folder that is not named like a session.
@@ -32,62 +32,71 @@ DAY_S = 86_400.0
 
 
 class Retention:
-    """The archive's retention in one worker. Any number may run at once. ``clock``: the time [s since 1970]."""
+    """The retention in one worker. Any number may run at once. ``clock``: the time [s since 1970]."""
 
     def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
-        self._days = settings.archive_days
-        self._address = settings.archive_address
+        self._kept = (
+            (settings.archive_address, settings.archive_days, ("",)),
+            (settings.recordings_address, settings.recordings_days, (".zarr", ".live")),
+        )
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """One pass at start and every INTERVAL_S until ``stop``. ARCHIVE_DAYS=0 keeps everything."""
+        """One pass at start and every INTERVAL_S until ``stop``. 0 days keep everything."""
         while not stop.is_set():
-            if self._days > 0:
-                try:
-                    removed = await self.run_pass()
-                except (StoreError, OSError, ValueError, ImportError) as error:
-                    log.warning("retention_failed", error=str(error))
-                else:
-                    if removed:
-                        log.info("archive_pruned", sessions=removed)
+            try:
+                removed = await self.run_pass()
+            except (StoreError, OSError, ValueError, ImportError) as error:
+                log.warning("retention_failed", error=str(error))
+            else:
+                if removed:
+                    log.info("archive_pruned", sessions=removed)
             await wait_for_stop(stop, INTERVAL_S)
 
     async def run_pass(self) -> int:
-        """Remove what is too old. Returns the number of sessions.
+        """Remove what is too old. Returns the number of archived sessions and recordings.
 
         Raises StoreError, or what the file system raises; the sessions removed so far stay removed.
         """
         removed = 0
-        for session in await asyncio.to_thread(self._find_old):
-            status = await self._store.call("HGET", self._store.keys.session(session), "status")
-            if status is not None and status not in ENDED:
+        for address, days, endings in self._kept:
+            if days <= 0:
                 continue
-            await asyncio.to_thread(self._remove, session)
-            log.info("archived_session_removed", token=short(session))
-            removed += 1
+            for session, folder in await asyncio.to_thread(self._find_old, address, days, endings):
+                status = await self._store.call("HGET", self._store.keys.session(session), "status")
+                if status is not None and status not in ENDED:
+                    continue
+                await asyncio.to_thread(self._remove, address, folder)
+                log.info("archived_session_removed", token=short(session))
+                removed += 1
         return removed
 
-    def _find_old(self) -> list[str]:
-        """Sessions whose newest file is older than the limit. A file without a known time counts as new."""
-        files, root = fsspec.core.url_to_fs(self._address)
+    def _find_old(self, address: str, days: float, endings: tuple[str, ...]) -> list[tuple[str, str]]:
+        """Session and folder of what has no file that is newer than the limit. A file without a known time counts as
+        new."""
+        files, root = fsspec.core.url_to_fs(address)
         if not files.exists(root):
             return []
         now, old = self._clock(), []
-        for folder in files.ls(root, detail=False):
-            session = folder.rstrip("/").rsplit("/", 1)[-1]
-            if not is_session_token(session):
+        for path in files.ls(root, detail=False):
+            folder = path.rstrip("/").rsplit("/", 1)[-1]
+            session, dot, ending = folder.partition(".")
+            if not is_session_token(session) or dot + ending not in endings:
                 continue
             files.invalidate_cache()
-            times = [_written_at(entry, now) for entry in files.ls(folder, detail=True)]
-            if times and now - max(times) > self._days * DAY_S:
-                old.append(session)
+            # The metadata of a final recording is written last; what holders wrote is in folders of their own.
+            deep = ending == "live"
+            entries = files.find(path, detail=True).values() if deep else files.ls(path, detail=True)
+            times = [_written_at(entry, now) for entry in entries]
+            if times and now - max(times) > days * DAY_S:
+                old.append((session, folder))
         return sorted(old)
 
-    def _remove(self, session: str) -> None:
-        files, root = fsspec.core.url_to_fs(self._address)
+    def _remove(self, address: str, folder: str) -> None:
+        files, root = fsspec.core.url_to_fs(address)
         with contextlib.suppress(FileNotFoundError):  # another worker removed it
-            files.rm(f"{root}/{session}", recursive=True)
+            files.rm(f"{root}/{folder}", recursive=True)
 
 
 def _written_at(entry: Mapping[str, Any], now: float) -> float:

@@ -36,6 +36,7 @@ from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
 from tussle.worker.cleanup import Cleanup, Hook, no_hook
+from tussle.worker.compaction import Compaction
 from tussle.worker.retention import Retention
 from tussle.worker.stopping import wait_for_stop
 
@@ -306,14 +307,15 @@ class Sweep:
 
 
 class Maintenance:
-    """The process of ``python -m worker [cleanup | sweep | all]``: the cleanup, the sweep with the archive's retention,
-    or both."""
+    """The process of ``python -m worker [cleanup | sweep | all]``: the cleanup with the compaction of recordings, the
+    sweep with the retention, or both."""
 
     def __init__(self, store: Store, settings: Settings, part: str = "all", *, hook: Hook = no_hook) -> None:
         self._part = part
         self._cleanup = Cleanup(store, settings, hook=hook)
         self._sweep = Sweep(store, settings, self._cleanup)
         self._retention = Retention(store, settings)
+        self._compaction = Compaction(store, settings)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -326,6 +328,7 @@ class Maintenance:
         async with asyncio.TaskGroup() as group:
             if self._part in ("cleanup", "all"):
                 group.create_task(self._cleanup.run(self._stopping), name="cleanup")
+                group.create_task(self._compaction.run(self._stopping), name="compaction")
             if self._part in ("sweep", "all"):
                 group.create_task(self._sweep.run(self._stopping), name="sweep")
                 group.create_task(self._retention.run(self._stopping), name="retention")

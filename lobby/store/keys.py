@@ -126,6 +126,10 @@ class Keys:
     def checkpoint(self, token: str) -> str:
         return self._key(f"session:{token}:checkpoint")
 
+    def recording(self, token: str) -> str:
+        """hash: epoch tick length state sha256 stopped final; see lobby/recording_marks.py"""
+        return self._key(f"session:{token}:recording")
+
     def telemetry(self, token: str) -> str:
         return self._key(f"session:{token}:telemetry")
 
@@ -148,6 +152,7 @@ class Keys:
             self.events(token),
             self.journal(token),
             self.checkpoint(token),
+            self.recording(token),
             self.telemetry(token),
             *(self.session_player(token, player) for player in players),
         ]

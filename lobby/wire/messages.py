@@ -285,12 +285,13 @@ class Pong(_Command, frozen=True, tag="pong"):
     d: PongData
 
 
-NoticeState = Literal["paused", "resumed", "store_full", "store_ok"]
+NoticeState = Literal["paused", "resumed", "store_full", "store_ok", "recording_stopped"]
 
 
 class NoticeData(_Part, frozen=True):
     """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time.
-    ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues."""
+    ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues.
+    ``recording_stopped``: no more of the session is recorded; it continues."""
 
     state: NoticeState
     reason: str

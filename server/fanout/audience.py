@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
 from tussle.lobby.logs import get_logger, short
@@ -217,8 +217,8 @@ class Audience:
                 viewer.v = event.v
                 viewer.write(text_frame(encode(event)))
 
-    def notify(self, state: Literal["paused", "resumed"], reason: str, turn_ends_at: int = 0) -> None:
-        """Send every viewer and every relay a notice that the session was paused or resumed."""
+    def notify(self, state: NoticeState, reason: str, turn_ends_at: int = 0) -> None:
+        """Send every viewer and every relay a notice of the session."""
         self.notify_viewers(state, reason, turn_ends_at)
         for sink in list(self.sinks):
             sink.send_notice(state, reason, turn_ends_at)

@@ -87,6 +87,12 @@ class Telemetry:
             buckets=LATENCY,
             registry=r,
         )
+        self.recordings_stopped = Counter(
+            "tussle_recordings_stopped",
+            "Recordings that stopped before their session",
+            ["reason"],
+            registry=r,
+        )
         self.dilation = QuickGauge(
             "tussle_dilation", "Wall time per simulated time while moving; 1 is real time", registry=r
         )

@@ -7,6 +7,7 @@ module must never know what is in a file.
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,17 @@ class Files:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
 
+    def delete(self, path: str) -> None:
+        """Remove one file. Nothing happens if there is none."""
+        if self._local:
+            Path(self._root, path).unlink(missing_ok=True)
+            return
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(f"{self._root}/{path}")
+
     def remove(self, path: str) -> None:
         """Remove a file or a folder with everything in it. Nothing happens if there is none."""
         self._folders.clear()
         self._fs.invalidate_cache()
-        try:
+        with suppress(FileNotFoundError):
             self._fs.rm(f"{self._root}/{path}".rstrip("/"), recursive=True)
-        except FileNotFoundError:
-            return

@@ -159,6 +159,27 @@ class RecordingGroup:
         line = np.frombuffer(msgspec.json.encode(event) + b"\n", np.uint8)
         return self.columns[EVENTS.path].push(line)
 
+    @property
+    def events_bytes(self) -> int:
+        """The size of all events [B]."""
+        return self.columns[EVENTS.path].length
+
+    def has_chunk(self, path: str) -> bool:
+        """Whether this is the path of a complete chunk or of a mesh."""
+        folder, _, rest = path.partition("/c/")
+        number = rest.split("/")[0]
+        column = self.columns.get(folder)
+        if column is None:
+            _, _, digest = folder.rpartition("/")[0].partition("/")
+            return digest in self.meshes and any(
+                path == layout.chunk_path(0) and count
+                for layout, count in zip(
+                    mesh_layouts(digest, *self.meshes[digest]), self.meshes[digest], strict=True
+                )
+            )
+        small = number.isascii() and number.isdecimal() and len(number) < 10
+        return small and int(number) < column.full and path == column.layout.chunk_path(int(number))
+
     # the files of the present length
 
     def files(self, fetch: Fetch) -> Iterator[tuple[str, bytes]]:

@@ -6,8 +6,8 @@
 
 A failure of the world itself is counted: the second one from the same checkpoint ends the session. When its process is
 lost because of another world, the world moves to another process, at most LOSSES times. One call of the solver takes a
-bounded time: it runs the ticks that fit in it. Every computed tick is recorded in the session's archive volume. It must
-never journal, publish or send; server/sessions/run.py does that.
+bounded time: it runs the ticks that fit in it. Every computed tick goes to the session's archive volume and to its
+recording. It must never journal, publish or send; server/sessions/run.py does that.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from tussle.lobby.runs import Fence, Runs, TickEvent
 from tussle.server.archive.archive import Volume
 from tussle.server.archive.parts import Head, TakenOver, digest_of
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.recordings.recorder import Recorder
+from tussle.server.recordings.schedule import join_advances
 from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
@@ -88,6 +90,7 @@ class DurableWorld:
         spec: SessionSpec,
         pool: Pool,
         volume: Volume,
+        recorder: Recorder,
         *,
         runs: Runs,
         lease: Lease,
@@ -100,6 +103,7 @@ class DurableWorld:
         self._solver: Solver | None = None
         self._moving_to: Solver | None = None
         self._volume = volume
+        self._recorder = recorder
         self._runs = runs
         self._lease = lease
         self._telemetry = telemetry
@@ -115,6 +119,8 @@ class DurableWorld:
 
         first = await self._run_in_some_solver(open_there)
         self._volume.record(first, [])
+        self._recorder.rewind(-1)
+        self._recorder.take(first)
         return first
 
     async def taken_over(self) -> TakenOver | None:
@@ -141,6 +147,7 @@ class DurableWorld:
         entries = await self._lease.retry(lambda: self._runs.read_journal(self._token))
         inputs = [(tick, msgspec.json.decode(entry, type=JournalEntry)) for tick, _, entry in entries]
         here = await solver.restore_world(self.spec, kept.data, epoch=self._fence.epoch)
+        self._recorder.rewind(kept.tick, here.topology)
         events: list[TickEvent] = []
         lost = 0
         for tick, group in groupby((i for i in inputs if i[0] > kept.tick), key=lambda given: given[0]):
@@ -180,9 +187,10 @@ class DurableWorld:
     async def _step(
         self, solver: Solver, inputs: list[Input], ticks: int, events: list[TickEvent]
     ) -> Advance:
-        advance, _ = await solver.step_world(self._token, inputs, ticks)
+        advance, _, stretches = await solver.step_world(self._token, inputs, ticks)
         events += advance.events
         self._volume.record(advance, inputs)
+        self._recorder.take(advance, stretches)
         return advance
 
     async def compute(self, batch: InputBatch, ticks: int) -> tuple[Advance, float | None]:
@@ -199,12 +207,15 @@ class DurableWorld:
             asked = min(left, self._ticks_per_call())
             given = inputs if whole is None else []
             try:
-                advance, seconds = await self._require_solver().step_world(self._token, given, asked)
+                advance, seconds, stretches = await self._require_solver().step_world(
+                    self._token, given, asked
+                )
             except SolverFailed as error:
                 self._count_failure(error)
                 return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None
             self._volume.record(advance, given)
-            whole = advance if whole is None else _joined(whole, advance)
+            self._recorder.take(advance, stretches)
+            whole = advance if whole is None else join_advances(whole, advance)
             spent_s += seconds
             if whole.ticks_run >= ticks or advance.ticks_run < asked or advance.phase != "moving":
                 return whole, spent_s
@@ -283,19 +294,3 @@ class DurableWorld:
         if self._failures >= FAILURES or self._losses >= LOSSES:
             raise error
         self._telemetry.recoveries.labels(exact="true").inc()
-
-
-def _joined(first: Advance, then: Advance) -> Advance:
-    """Two advances, one after the other, as one. The frame is that of the second; its contact numbers are those of the
-    second too."""
-    return msgspec.structs.replace(
-        then,
-        ticks_run=first.ticks_run + then.ticks_run,
-        topology=first.topology if then.topology is None else then.topology,
-        events=first.events + then.events,
-        hashes=first.hashes + then.hashes,
-        min_distance=min(first.min_distance, then.min_distance),
-        contacts=max(first.contacts, then.contacts),
-        iterations=first.iterations + then.iterations,
-        unconverged=first.unconverged + then.unconverged,
-    )

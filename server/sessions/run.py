@@ -12,7 +12,6 @@ must never step or send.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,8 +32,8 @@ from tussle.server.archive.archive import Archive, Volume
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes.mode import Seat
-from tussle.server.modes.registry import get_mode
+from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.schedule import ticks_to_record
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.attendance import Attendance
 from tussle.server.sessions.core import Answer, InputBatch, SessionCore, Superseded
@@ -46,7 +45,7 @@ from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
 
-__all__ = ["OPERATIONS", "UNATTENDED", "Run", "SessionContext", "make_spec"]
+__all__ = ["OPERATIONS", "UNATTENDED", "Run", "SessionContext"]
 
 log = get_logger("server.run")
 
@@ -73,6 +72,7 @@ class SessionContext:
     lease: Lease
     telemetry: Telemetry
     archive: Archive
+    recordings: Recordings
     ledger: Ledger
 
 
@@ -100,8 +100,9 @@ class Run:
         self._lease = context.lease
         self._settings = context.settings
         self._volume: Volume = context.archive.volume(self.token, fence.epoch)
+        self._recorder = context.recordings.recorder(spec, fence.epoch, physics_id(), self._recording_stopped)
         self._world = DurableWorld(
-            fence, spec, pool, self._volume,
+            fence, spec, pool, self._volume, self._recorder,
             runs=context.runs, lease=context.lease, telemetry=context.telemetry,
         )  # fmt: skip
         self._wake = asyncio.Event()
@@ -192,6 +193,7 @@ class Run:
         """
         runs, retry = self._context.runs, self._lease.retry
         exact = (await retry(lambda: runs.physics_of(self.token))) == physics_id()
+        self._recorder.resume(await retry(lambda: runs.marks.load(self.token)))
         await self._volume.write_manifest(self.spec, physics_id(), await self._world.taken_over())
         rebuilt = await self._world.rebuild(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
@@ -279,7 +281,8 @@ class Run:
                 pace.restart(time.monotonic())
                 continue
             batch = core.batch()
-            await self._run_batch(batch, ticks)
+            # A frame that viewers get is at a tick that is recorded, where both are equally many.
+            await self._run_batch(batch, ticks_to_record(core.tick, ticks))
             now = time.monotonic()
             if core.over:
                 return
@@ -389,8 +392,11 @@ class Run:
         await self._volume.end()
 
     async def _close(self, tick: int, event: LifecycleEvent, reason: str) -> None:
+        mark = await self._recorder.finish(tick)
         published = await self._lease.retry(
-            lambda: self._context.runs.finish(self.fence, tick, [], None, event=event, reason=reason)
+            lambda: self._context.runs.finish(
+                self.fence, tick, [], None, event=event, reason=reason, recording=mark
+            )
         )
         self._over = True
         self._audience.offer(published.events)
@@ -498,6 +504,7 @@ class Run:
         document = msgspec.to_builtins(result, str_keys=True)
         document["players"] = {str(member.seat): member.player for member in self.members}
         await self._volume.flush()
+        mark = await self._recorder.finish(advance.tick)
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
         published = await self._lease.retry(
             lambda: self._context.runs.finish(
@@ -509,6 +516,7 @@ class Run:
                 reason=result.cause,
                 fields=fields,
                 seats=self._seat_fields(advance),
+                recording=mark,
             )
         )
         self._over = True
@@ -525,8 +533,10 @@ class Run:
             self._context.telemetry.contact_checks.labels(holds=str(taken.contact_ok).lower()).inc()
             if not taken.contact_ok:
                 raise SolverFailed(f"the contact check fails at tick {taken.tick}: {taken.contact_report}")
+        self._recorder.begin_save(taken.tick)
         self._volume.keep(taken.tick, taken.data)
         archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
+        mark = await self._recorder.saved()
         await self._lease.retry(
             lambda: self._context.runs.checkpoint(
                 self.fence,
@@ -534,12 +544,18 @@ class Run:
                 taken.data,
                 self._journal_id,
                 {**(fields or {}), **self._volume.fields, "physics_id": physics_id(), "dt": self.dt},
+                recording=mark,
             )
         )
+        self._recorder.committed(mark)
         if archived >= taken.tick:
             await self._lease.retry(lambda: self._context.runs.trim_journal(self.fence, taken.tick))
         self._world.checkpoint_saved(taken.tick)
         self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
+
+    def _recording_stopped(self, reason: str) -> None:
+        self._context.telemetry.recordings_stopped.labels(reason=reason).inc()
+        self._audience.notify("recording_stopped", reason)
 
     async def _hand_over(self, target: HolderAddress) -> bool:
         """Hand the session over between two ticks. Returns False if the target is gone; the run then continues."""
@@ -568,30 +584,3 @@ class Run:
             telemetry.tick_seconds.observe(seconds / advance.ticks_run)
         if advance.min_distance < float("inf"):
             telemetry.min_distance.observe(advance.min_distance)
-
-
-def make_spec(
-    fence: Fence, members: Sequence[Member], catalogue: dict[str, dict[str, Any]], settings: Settings
-) -> SessionSpec:
-    """The specification of a session's world, with a random seed. Raises Refused for an unknown mode."""
-    return SessionSpec(
-        session=fence.session,
-        mode=fence.mode,
-        seats=tuple(
-            Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=m.body)
-            for m in members
-        ),
-        catalogue=_needed(fence.mode, members, catalogue),
-        seed=secrets.randbits(63),
-        params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
-        frame_precision="half" if settings.frame_precision == "half" else "single",
-    )
-
-
-def _needed(
-    mode: str, members: Sequence[Member], catalogue: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """The catalogue entries that a session needs: the chosen bodies in a mode with turns, all bodies with slots."""
-    if get_mode(mode).policy == "slots":
-        return dict(catalogue)
-    return {member.body: catalogue[member.body] for member in members if member.body in catalogue}

@@ -31,6 +31,7 @@ import msgspec
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.logs import get_logger
+from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
@@ -44,6 +45,7 @@ log = get_logger("server.pool")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _decode_advance = msgspec.msgpack.Decoder(Advance).decode
+_decode_step = msgspec.msgpack.Decoder(tuple[Advance, list[Stretch]]).decode
 
 START_TIMEOUT_S = 600.0
 """The first start on a machine compiles the kernels, one process after the other [s]."""
@@ -338,13 +340,16 @@ class Solver:
         """Restore a session's world from a checkpoint. Returns its state, with no tick run."""
         return await self._make("restore", _encode((spec, checkpoint)), spec.session, epoch)
 
-    async def step_world(self, session: str, inputs: list[Input], ticks: int) -> tuple[Advance, float]:
-        """Run up to ``ticks`` ticks. Also returns the time that the process took [s]."""
+    async def step_world(
+        self, session: str, inputs: list[Input], ticks: int
+    ) -> tuple[Advance, float, list[Stretch]]:
+        """Run up to ``ticks`` ticks. Also returns the time that the process took [s], and the stretches of the advance
+        if it passed a tick that is recorded."""
         usage = self._usage.get(session, time.monotonic())
         reply = await self._ask("advance", session, _encode(inputs), ticks, usage.expect(ticks))
-        advance = _decode_advance(reply.body)
+        advance, stretches = _decode_step(reply.body)
         usage.add_ticks(advance.ticks_run, reply.cpu, time.monotonic())
-        return advance, reply.seconds
+        return advance, reply.seconds, stretches
 
     async def look_at_world(self, session: str) -> Advance:
         """The present state of the world, with frame and topology. No tick runs."""

@@ -20,6 +20,7 @@ import traceback
 import msgspec
 
 from tussle.lobby.errors import ClientError
+from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 from tussle.server.solver.kernels import load_kernels
 
@@ -57,31 +58,35 @@ _decode_inputs = msgspec.msgpack.Decoder(list[Input]).decode
 
 
 class SolverProcess:
-    """The worlds of this process, by session."""
+    """The worlds of this process, by session. ``places``: the present tick of each, and the ticks from one recorded
+    frame to the next."""
 
     def __init__(self) -> None:
         self.worlds: dict[str, Simulation] = {}
+        self.places: dict[str, tuple[int, int]] = {}
 
     def answer(self, request: Request) -> bytes:
         match request.op:
             case "advance":
-                inputs = _decode_inputs(request.body)
-                return _encode(self.worlds[request.session].advance(inputs, request.number))
+                return self._advance(request.session, _decode_inputs(request.body), request.number)
             case "open":
                 spec = msgspec.msgpack.decode(request.body, type=SessionSpec)
-                self.worlds[request.session], first = Simulation.start(spec, epoch=request.number)
-                return _encode(first)
+                self.worlds[request.session], here = Simulation.start(spec, epoch=request.number)
+                self.places[request.session] = here.tick, stride_of(here.dt)
+                return _encode(here)
             case "restore":
                 spec, data = msgspec.msgpack.decode(request.body, type=tuple[SessionSpec, bytes])
-                world = Simulation.restore(spec, data, epoch=request.number)
-                self.worlds[request.session] = world
-                return _encode(world.look())
+                world = self.worlds[request.session] = Simulation.restore(spec, data, epoch=request.number)
+                here = world.look()
+                self.places[request.session] = here.tick, stride_of(here.dt)
+                return _encode(here)
             case "look":
                 return _encode(self.worlds[request.session].look())
             case "checkpoint":
                 return self._checkpoint(self.worlds[request.session], check=bool(request.number))
             case "forget":
                 self.worlds.pop(request.session, None)
+                self.places.pop(request.session, None)
                 return b""
             case "ready":
                 load_kernels()
@@ -90,6 +95,18 @@ class SolverProcess:
                 return b""
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
+
+    def _advance(self, session: str, inputs: list[Input], ticks: int) -> bytes:
+        """Run an advance in stretches. After an exception the world is unchanged."""
+        world = self.worlds[session]
+        before, (tick, stride) = world.branch(), self.places[session]
+        try:
+            whole, stretches = advance_in_stretches(world.advance, inputs, ticks, tick, stride)
+        except BaseException:
+            self.worlds[session] = before
+            raise
+        self.places[session] = whole.tick, stride
+        return _encode((whole, stretches))
 
     @staticmethod
     def _checkpoint(world: Simulation, *, check: bool) -> bytes:

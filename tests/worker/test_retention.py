@@ -26,7 +26,7 @@ def archive(folder: Path, session: str, *, days_old: float, files: tuple[str, ..
 
 
 def retention(store: Store, folder: Path, days: float = 30) -> Retention:
-    settings = Settings(archive_url=str(folder), archive_days=days)
+    settings = Settings(archive_url=str(folder), archive_days=days, recordings_url=str(folder / "none"))
     return Retention(store, settings, clock=lambda: NOW)
 
 
@@ -55,3 +55,20 @@ async def test_a_session_that_has_not_ended_is_kept(store: Store, tmp_path: Path
     await store.call("HSET", key, "status", Status.ENDED)
     assert await retention(store, tmp_path).run_pass() == 1
     assert not place.exists()
+
+
+async def test_old_recordings_are_removed(store: Store, tmp_path: Path) -> None:
+    """Final ones and what was never finished, after RECORDINGS_DAYS; 0 days keep them for ever."""
+    old = archive(tmp_path, "aaaaaaa2.zarr", days_old=31, files=("zarr.json",))
+    left = archive(tmp_path / "aaaaaaa3.live", "000001", days_old=31, files=("state-1", "state-2")).parent
+    new = archive(tmp_path, "aaaaaaa4.zarr", days_old=29, files=("zarr.json",))
+    running = archive(tmp_path / "aaaaaaa5.live", "000001", days_old=31).parent
+    other = archive(tmp_path, "aaaaaaa6.tmp", days_old=99)
+    await store.call("HSET", store.keys.session("aaaaaaa5"), "status", Status.PAUSED)
+    for days, gone in ((0, 0), (30, 2)):
+        settings = Settings(
+            archive_url=str(tmp_path / "none"), recordings_url=str(tmp_path), recordings_days=days
+        )
+        assert await Retention(store, settings, clock=lambda: NOW).run_pass() == gone
+    assert not old.exists() and not left.exists()
+    assert new.exists() and running.exists() and other.exists()

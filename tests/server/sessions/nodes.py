@@ -26,6 +26,7 @@ from tussle.server.costs import Ledger
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.recordings.recordings import Recordings
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Run, SessionContext
@@ -63,6 +64,7 @@ class Node:
             telemetry=self.telemetry,
         )
         self.archive = Archive(str(settings.data_dir / "archive"))
+        self.recordings = Recordings(settings.recordings_address)
         claims = Claims(store)
         self.context = SessionContext(
             settings,
@@ -71,6 +73,7 @@ class Node:
             self.lease,
             self.telemetry,
             self.archive,
+            self.recordings,
             Ledger(settings, lambda *_: None),
         )
         self.audiences = Audiences(

@@ -53,10 +53,10 @@ async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
     """The hashes of one launch until rest."""
     assert first.seat is not None
     given = Input(first.seat, "launch", 1, {"azimuth": 20.0, "elevation": 10.0, "power": 0.6})
-    advance, _ = await solver.step_world(session, [given], 16)
+    advance, *_ = await solver.step_world(session, [given], 16)
     hashes = list(advance.hashes)
     while advance.phase == "moving":
-        advance, _ = await solver.step_world(session, [], 16)
+        advance, *_ = await solver.step_world(session, [], 16)
         hashes += advance.hashes
     return hashes
 

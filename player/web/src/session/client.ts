@@ -290,7 +290,7 @@ export class SessionClient {
           break;
         case "noticed": {
           const { state: change, reason, turn_ends_at } = outcome.notice;
-          if (change === "store_full" || change === "store_ok") break;
+          if (change !== "paused" && change !== "resumed") break;
           this.paused.value = change === "paused" ? reason || "the service is paused" : null;
           state = { ...state, ...(change === "resumed" ? { turnEndsAt: turn_ends_at, pausedAt: 0 } : {}) };
           break;

@@ -1,0 +1,201 @@
+"""The recording of a session that still runs, in files of several holders, and its way into one final group.
+
+    RECORDINGS_URL/T.live/<epoch>/<path>         complete chunks, as the final group will have them
+    RECORDINGS_URL/T.live/<epoch>/state-<n>      what is in no complete chunk, and which epoch wrote which chunks
+    RECORDINGS_URL/T.zarr/<path>                 the final group
+
+Each holder writes below its own epoch and never changes a file that is complete, so that a holder that lost its lease
+hurts nobody. Which state counts is in the store (lobby/recording_marks.py). The final group is a function of the
+frames: two workers that make it at once write equal bytes. This module must never contact the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tussle.lobby.errors import NotFound, ProtocolError, Refused
+from tussle.lobby.recording_marks import RecordingMark
+from tussle.lobby.wire.frames import Topology
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.frame_store import Array, Frames, Segment
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.zarr_layout import extend_digest
+
+__all__ = ["LiveFrames", "LiveState", "OpenFrame", "compact", "final_folder", "live_folder", "read_state"]
+
+
+class OpenFrame(msgspec.Struct):
+    """What is known of the next frame: the numbers of the ticks since the last one, and a topology that came with
+    them."""
+
+    min_distance: float = float("inf")
+    contacts: int = 0
+    iterations: int = 0
+    topology: bytes | None = None
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    tick: int
+    epochs: list[tuple[int, dict[str, int]]]
+    open: OpenFrame
+    topology: bytes
+    group: bytes
+
+
+@dataclass(slots=True)
+class LiveState:
+    """A recording in the making. tick: everything up to it is in. topology: hash of the last segment's.
+
+    epochs: for each holder its epoch, and of each array that was there the number of chunks that were complete before.
+    """
+
+    group: RecordingGroup
+    tick: int = -1
+    epochs: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    open: OpenFrame = field(default_factory=OpenFrame)
+    topology: bytes = b""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """What is written from now on is below another epoch."""
+        known = {path: column.full for path, column in self.group.columns.items() if column.full}
+        self.epochs.append((epoch, known | {f"meshes/{digest}": 1 for digest in self.group.meshes}))
+
+    def place_of(self, path: str) -> str:
+        """Where the chunk with a path of the final group is, below the session's folder."""
+        folder, _, rest = path.partition("/c/")
+        number = int(rest.split("/")[0])
+        if folder.startswith("meshes/"):
+            folder = folder.rsplit("/", 1)[0]
+        for epoch, known in reversed(self.epochs):
+            if number >= known.get(folder, 0):
+                return f"{epoch:06d}/{path}"
+        raise FileNotFoundError(path)
+
+    def encode(self) -> bytes:
+        return msgspec.msgpack.encode(
+            _Saved(self.tick, self.epochs, self.open, self.topology, self.group.save())
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> LiveState:
+        """Raises ProtocolError (damaged_recording)."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"the state of a recording: {error}", code="damaged_recording") from None
+        group = RecordingGroup.restore(saved.group)
+        return cls(group, saved.tick, saved.epochs, saved.open, saved.topology)
+
+
+def live_folder(session: str) -> str:
+    return f"{session}.live"
+
+
+def final_folder(session: str) -> str:
+    return f"{session}.zarr"
+
+
+def read_state(files: Files, mark: RecordingMark) -> LiveState:
+    """The state that a mark names. files: of the session's live folder. Raises NotFound (no_recording),
+    ProtocolError (damaged_recording)."""
+    if not mark.state:
+        raise NotFound("nothing was recorded", code="no_recording")
+    try:
+        data = files.read(f"{mark.epoch:06d}/{mark.state}")
+    except FileNotFoundError:
+        raise NotFound("the recording is not here", code="no_recording") from None
+    if hashlib.sha256(data).hexdigest() != mark.sha256:
+        raise ProtocolError("the state of a recording is another one", code="damaged_recording")
+    state = LiveState.decode(data)
+    if mark.stopped:
+        state.group.attributes["stopped"] = {"after_tick": mark.tick, "reason": mark.stopped}
+    return state
+
+
+class LiveFrames:
+    """The frames of a session that still runs, as far as the mark goes. It is only read."""
+
+    def __init__(self, files: Files, mark: RecordingMark) -> None:
+        """files: below RECORDINGS_URL/T.live. Raises as read_state."""
+        self._files = files
+        self._state = read_state(files, mark)
+        self._made: dict[str, bytes] | None = None
+
+    def _fetch(self, path: str) -> bytes:
+        return self._files.read(self._state.place_of(path))
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return self._state.group.attributes
+
+    @property
+    def length(self) -> int:
+        return self._state.group.length
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return self._state.group.fields
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        return tuple(self._state.group.segments)
+
+    def frames(self, numbers: range, fields: Sequence[str]) -> Iterator[Frames]:
+        return self._state.group.frames(numbers, fields, self._fetch)
+
+    def topology(self, segment: int) -> Topology:
+        return self._state.group.topology(segment, self._fetch)
+
+    def append(
+        self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
+    ) -> None:
+        raise Refused("only the session writes its recording", code="read_only")
+
+    def close(self) -> None:
+        """Nothing is saved."""
+
+    def file(self, path: str) -> bytes:
+        """A file of the Zarr group as it is now: metadata and last chunks are made, complete chunks are read. The bytes
+        are those of the final group if the session ended now. Raises NotFound (no_recording)."""
+        if self._made is None:
+            self._made = dict(self._state.group.files(self._fetch))
+        made = self._made.get(path)
+        if made is not None:
+            return made
+        if not self._state.group.has_chunk(path):
+            raise NotFound("there is no such file in the recording", code="no_recording")
+        return self._fetch(path)
+
+
+def compact(folder: Files, session: str, mark: RecordingMark) -> str:
+    """Write the final group of a session that is over, from what its holders wrote up to a mark. Every complete chunk
+    is compared with its digest. Returns the SHA-256 of the group's metadata, which is written last.
+
+    Raises NotFound (no_recording), ProtocolError (damaged_recording), or what the file system raises.
+    """
+    live, final = folder.below(live_folder(session)), folder.below(final_folder(session))
+    state = read_state(live, mark)
+    digest, before = bytes(32), None
+    for column, path in state.group.chunks():
+        try:
+            data = live.read(state.place_of(path))
+        except FileNotFoundError:
+            raise ProtocolError(f"{path} is missing", code="damaged_recording") from None
+        if column is not None:
+            digest = extend_digest(bytes(32) if column is not before else digest, data)
+            before = column
+            if path == column.layout.chunk_path(column.full - 1) and digest != column.digest:
+                raise ProtocolError(f"{column.layout.path} has other chunks", code="damaged_recording")
+        final.write(path, data)
+    for number in range(len(state.group.segments)):
+        state.group.topology(number, final.read)  # compares the meshes with their hashes
+    root = b""
+    for path, data in state.group.files(final.read):
+        final.write(path, data)
+        root = data
+    return hashlib.sha256(root).hexdigest()

@@ -1,0 +1,56 @@
+"""All recordings of a realm, at one URL of fsspec: where a session's is, while it runs and afterwards.
+
+    recorder (the holder) -> T.live      finish (a worker) -> T.zarr      open -> a FrameStore to read
+
+This module must never contact the store: a caller brings the session's mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tussle.lobby.errors import NotFound
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.recording_marks import RecordingMark
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.live import LiveFrames, compact, final_folder, live_folder
+from tussle.server.recordings.recorder import Recorder
+from tussle.server.recordings.zarr_frames import ZarrFrames
+from tussle.server.simulation.simulation import SessionSpec
+
+__all__ = ["Recordings"]
+
+
+class Recordings:
+    """The recordings at a URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._files = Files(url)
+
+    def recorder(
+        self,
+        spec: SessionSpec,
+        epoch: int,
+        physics: str,
+        on_stopped: Callable[[str], None] = lambda reason: None,
+    ) -> Recorder:
+        """The writer of one holder for one session."""
+        return Recorder(self._files, spec, epoch, physics, on_stopped)
+
+    def open(self, session: str, mark: RecordingMark | None) -> ZarrFrames | LiveFrames:
+        """A session's recording, to be read. mark: as the store has it; None once its keys have expired. Raises
+        NotFound (no_recording), ProtocolError (not_a_recording, damaged_recording)."""
+        if not is_session_token(session):
+            raise NotFound("there is no recording of this name", code="no_recording")
+        if mark is None or mark.final:
+            return ZarrFrames.open(f"{self.url.rstrip('/')}/{final_folder(session)}")
+        return LiveFrames(self._files.below(live_folder(session)), mark)
+
+    def compact(self, session: str, mark: RecordingMark) -> str:
+        """Write the final group of a session that is over. See live.compact."""
+        return compact(self._files, session, mark)
+
+    def drop_live(self, session: str) -> None:
+        """Remove what the holders wrote, once the final group is published."""
+        self._files.remove(live_folder(session))

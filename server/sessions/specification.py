@@ -1,0 +1,46 @@
+"""The specification of a session's world, from its fence, its members and the catalogue.
+
+It is made once, when the session starts, and stored: everything else is computed from it. This module must never
+contact the store.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from tussle.lobby.runs import Fence, Member
+from tussle.lobby.settings import Settings
+from tussle.server.modes.mode import Seat
+from tussle.server.modes.registry import get_mode
+from tussle.server.simulation.simulation import SessionSpec
+
+__all__ = ["make_spec"]
+
+
+def make_spec(
+    fence: Fence, members: Sequence[Member], catalogue: dict[str, dict[str, Any]], settings: Settings
+) -> SessionSpec:
+    """The specification of a session's world, with a random seed. Raises Refused for an unknown mode."""
+    return SessionSpec(
+        session=fence.session,
+        mode=fence.mode,
+        seats=tuple(
+            Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=m.body)
+            for m in members
+        ),
+        catalogue=_needed(fence.mode, members, catalogue),
+        seed=secrets.randbits(63),
+        params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
+        frame_precision="half" if settings.frame_precision == "half" else "single",
+    )
+
+
+def _needed(
+    mode: str, members: Sequence[Member], catalogue: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The catalogue entries that a session needs: the chosen bodies in a mode with turns, all bodies with slots."""
+    if get_mode(mode).policy == "slots":
+        return dict(catalogue)
+    return {member.body: catalogue[member.body] for member in members if member.body in catalogue}

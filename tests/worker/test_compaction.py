@@ -1,0 +1,83 @@
+"""The final recording of a session that is over: made once, by any worker, from what the store says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import World
+from tests.server.recordings.sessions import TOKEN, Holder, files_of, played
+from tussle.lobby.lifecycle import Status
+from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
+from tussle.server.recordings.recordings import Recordings
+from tussle.worker.compaction import Compaction
+
+
+@pytest.fixture
+def world(world: World, tmp_path: Path) -> World:
+    return replace(world, settings=replace(world.settings, recordings_url=str(tmp_path)))
+
+
+async def recorded(world: World, status: Status) -> RecordingMark:
+    """A session with that status, whose holder has recorded it to its end."""
+    spec, inputs, last = played("duel", 200)
+    holder = Holder(Recordings(world.settings.recordings_address), spec, inputs, 1)
+    holder.start()
+    await holder.run(last, repeat(2))
+    mark = await holder.recorder.finish(last)
+    assert mark is not None
+    keys, call = world.store.keys, world.store.call
+    await call("HSET", keys.session(TOKEN), "status", status)
+    await call("HSET", keys.recording(TOKEN), *mark.arguments())
+    await call("ZADD", keys.ended, 1, TOKEN)
+    return mark
+
+
+async def test_a_session_that_is_over_gets_its_final_recording(world: World, tmp_path: Path) -> None:
+    """Written, published in the store and read with no mark at all; what the holder wrote is removed. Once."""
+    mark = await recorded(world, Status.ENDED)
+    assert await Compaction(world.store, world.settings).run_pass() == 1
+    recordings = Recordings(str(tmp_path))
+    assert recordings.open(TOKEN, None).length == mark.length > 0
+    published = await RecordingMarks(world.store).load(TOKEN)
+    assert published is not None and published.final
+    assert recordings.open(TOKEN, published).length == mark.length
+    assert not (tmp_path / f"{TOKEN}.live").exists()
+    assert await Compaction(world.store, world.settings).run_pass() == 0
+
+
+async def test_two_workers_make_the_same_recording(world: World, tmp_path: Path) -> None:
+    """Both write, in any order; each publication of equal bytes succeeds, of other bytes it is refused."""
+    mark = await recorded(world, Status.FAILED)
+    recordings, marks = Recordings(str(tmp_path)), RecordingMarks(world.store)
+    first = recordings.compact(TOKEN, mark)
+    before = files_of(tmp_path / f"{TOKEN}.zarr")
+    assert await marks.publish(TOKEN, mark, first)
+    assert recordings.compact(TOKEN, mark) == first
+    assert files_of(tmp_path / f"{TOKEN}.zarr") == before
+    assert await marks.publish(TOKEN, mark, first)
+    assert not await marks.publish(TOKEN, mark, "f" * 64)
+    assert not await marks.publish(TOKEN, replace(mark, sha256="0" * 64), first)
+
+
+async def test_a_session_that_is_not_over_is_not_published(world: World) -> None:
+    """Whatever an index says: a running session's recording stays with its holder."""
+    for status in (Status.RUNNING, Status.PAUSED):
+        mark = await recorded(world, status)
+        assert not await RecordingMarks(world.store).publish(TOKEN, mark, "f" * 64)
+        assert await Compaction(world.store, world.settings).run_pass() == 0
+
+
+async def test_a_damaged_recording_is_given_up_once(world: World, tmp_path: Path) -> None:
+    """A chunk that is another one is found; nothing is published, and the worker goes on."""
+    await recorded(world, Status.ENDED)
+    mesh = next((tmp_path / f"{TOKEN}.live").rglob("meshes/*/vertices/c/0/0"))
+    mesh.write_bytes(mesh.read_bytes()[:-1])
+    worker = Compaction(world.store, world.settings)
+    assert await worker.run_pass() == 0
+    assert await worker.run_pass() == 0
+    mark = await RecordingMarks(world.store).load(TOKEN)
+    assert mark is not None and not mark.final
