@@ -448,7 +448,8 @@ class Pool:
         """The solver to which a world should be moved, or None. Starts a heavy process if one is needed."""
         now = time.monotonic()
         usage = self.usage.get(session, now)
-        if now < usage.look_at or sum(len(solver.sessions) for solver in self.solvers) < 2:
+        alone = sum(len(solver.sessions) for solver in self.solvers) < 2
+        if alone or not usage.judged or now < usage.look_at:
             return None
         usage.look_at = now + (LOOK_HEAVY_S if usage.heavy and not here.heavy else LOOK_S)
         slots = [solver.slot(now) for solver in self.solvers]

@@ -72,8 +72,13 @@ class SessionUsage:
         self._ticks.add(ticks, now)
         self._seen += ticks
         self._newest_tick_s = seconds / ticks
-        if self._seen >= TRIAL_TICKS:
+        if self.judged:
             self.heavy = self.tick_s > (LIGHT_TICK_S if self.heavy else HEAVY_TICK_S)
+
+    @property
+    def judged(self) -> bool:
+        """Whether enough ticks were seen to say if it is heavy."""
+        return self._seen >= TRIAL_TICKS
 
     @property
     def tick_s(self) -> float:
