@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,6 +20,7 @@ from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import HEAVY_NICE, PATIENCE, PIPELINE_CALLS, PIPELINE_S, Pool, Solver, _Call
+from tussle.server.solver.usage import HEAVY_TICK_S, TRIAL_TICKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -277,7 +279,7 @@ async def test_a_heavy_process_starts_when_it_is_needed() -> None:
     for name in ("aaaaaaaa", "bbbbbbbb"):
         await pool.place(name).open_world(spec(name), epoch=1)
     usage = pool.usage.get("aaaaaaaa", 0.0)
-    usage.heavy = True
+    usage.add_ticks(TRIAL_TICKS, TRIAL_TICKS * 2 * HEAVY_TICK_S, time.monotonic())
 
     def moves() -> bool:
         usage.look_at = 0.0
