@@ -30,6 +30,7 @@ from tussle.lobby.errors import (
     SolverFailed,
     StoreError,
     UnknownHost,
+    VersionMismatch,
 )
 
 __all__ = ["CODES", "ErrorCode", "error_of"]
@@ -64,7 +65,7 @@ _TABLE = (
     _client("binary_message", ProtocolError, "A client sends text messages only."),
     _client("hello_expected", ProtocolError, "The first message of a connection must be hello."),
     _client("hello_again", ProtocolError, "A connection sends hello only once."),
-    _client("version_mismatch", ProtocolError, "The server has another protocol version; update the client."),
+    _client("version_mismatch", VersionMismatch, "The server has another protocol version; update the client."),
     _client("address_too_long", AddressTooLong, "The path or query of the request is too long."),
     _client("too_large", ProtocolError, "The body is larger than MAX_BODY_BYTES."),
     _client("too_slow", ProtocolError, "The body did not arrive in time."),
@@ -131,6 +132,12 @@ _TABLE = (
     _client("bad_frames", Refused, "The frames lack a field, have a wrong shape, or a number that is no state."),
     _client("read_only", Refused, "The recording cannot be changed."),
     _client("too_many_segments", Refused, "The topology changes too often for one recording."),
+    # replay rooms
+    _client("not_presenter", Conflict, "Only the presenter moves a replay room; ask for its token first."),
+    _client("presenter_taken", Conflict, "Somebody else presents; its token is free 5 s after the last scrub."),
+    _client("not_author", Forbidden, "Only the author of a bookmark or view, or an operator, may change it."),
+    _client("no_such_mark", NotFound, "The replay room has no bookmark of this id, or no view of this name."),
+    _client("too_many_marks", Conflict, "The recording has as many bookmarks or views as it may have."),
     # actions
     _client("not_your_turn", (NotYourTurn, Refused), "It is the turn of another seat."),
     _client("already_acted", Conflict, "The seat has already acted in this turn."),

@@ -3,6 +3,7 @@
     LobbyError
     |-- ClientError          a fault of the caller; the state is unchanged
     |   |-- ProtocolError    bytes or fields that no valid client sends
+    |   |   `-- VersionMismatch  the client has another version of the protocol
     |   |-- AuthError        the login, ticket or resume token is missing or not valid
     |   |-- Forbidden        the caller's role does not have the right
     |   |-- NotFound         no such session, player, body
@@ -52,6 +53,7 @@ __all__ = [
     "SolverFailed",
     "StoreError",
     "UnknownHost",
+    "VersionMismatch",
 ]
 
 
@@ -106,6 +108,13 @@ class ProtocolError(ClientError):
 
     code = "bad_message"
     close_code = CloseCode.BAD_MESSAGE
+
+
+class VersionMismatch(ProtocolError):
+    """The client speaks another version of the protocol."""
+
+    code = "version_mismatch"
+    close_code = CloseCode.VERSION_MISMATCH
 
 
 class AuthError(ClientError):

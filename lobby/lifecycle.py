@@ -6,6 +6,8 @@
      v        v          v           v          v
     timed_out            failed      ended | failed
 
+A replay room over a recording has a smaller one: opened, ended, opened again or expired.
+
 An illegal transition changes nothing. The
 Lua scripts run on this table: lobby/store/scripting.py writes it into each script that reads or changes a status.
 """
@@ -25,6 +27,8 @@ __all__ = [
     "TRANSITIONS",
     "WAITING",
     "LifecycleEvent",
+    "RoomEvent",
+    "RoomStatus",
     "Status",
     "advance",
 ]
@@ -56,6 +60,21 @@ class LifecycleEvent(StrEnum):
     TIMED_OUT = "timed_out"
     FAILED = "failed"
     EXPIRED = "expired"
+
+
+class RoomStatus(StrEnum):
+    """The field ``status`` of ``replay:T``: a replay room is open while it has a member."""
+
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class RoomEvent(StrEnum):
+    """What a replay room appends to the lifecycle stream, under the token of its recording."""
+
+    OPENED = "replay_opened"
+    ENDED = "replay_ended"
+    EXPIRED = "replay_expired"
 
 
 S, E = Status, LifecycleEvent

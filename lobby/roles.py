@@ -8,8 +8,8 @@
 A caller can have several roles. The operator role gives none of a player's rights, and the reverse.
 
 Every HTTP route and every message type names one Operation and asks this table before it runs (server/http/rights.py,
-server/gateway/commands.py, server/live/hub.py). This module must never depend on a session's state: whether a lobby
-has a free seat is not a right, and the lobby's scripts check it.
+server/gateway/commands.py and replay_gate.py, server/live/hub.py). This module must never depend on a session's state:
+whether a lobby has a free seat is not a right, and the lobby's scripts check it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,15 @@ class Operation(StrEnum):
     SENSOR_INFO = "sensor_info"
     SUBSCRIBE = "subscribe"
 
+    REPLAY = "replay"
+    """Join the replay room of a recording and follow its presenter."""
+    PRESENT = "present"
+    """Move a replay room, while nobody else does."""
+    DISCUSS = "discuss"
+    """Chat in a replay room; add bookmarks and views, and remove one's own."""
+    MODERATE = "moderate"
+    """Change the bookmarks and views of others."""
+
     ACT = "act"
     CHAT = "chat"
     READY = "ready"
@@ -86,7 +95,16 @@ _SEATING = frozenset(
         Operation.SPRING,
     }
 )
-_WATCHING = frozenset({Operation.WATCH, Operation.SENSOR_INFO, Operation.SUBSCRIBE})
+_WATCHING = frozenset(
+    {
+        Operation.WATCH,
+        Operation.SENSOR_INFO,
+        Operation.SUBSCRIBE,
+        Operation.REPLAY,
+        Operation.PRESENT,
+        Operation.DISCUSS,
+    }
+)
 _PLAYING = frozenset({Operation.ACT, Operation.CHAT, Operation.READY, Operation.CHOOSE, Operation.LEAVE})
 _OPERATING = frozenset(
     {
@@ -98,6 +116,7 @@ _OPERATING = frozenset(
         Operation.BAN,
         Operation.NOTIFY,
         Operation.OVERSEE,
+        Operation.MODERATE,
     }
 )
 

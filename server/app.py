@@ -51,6 +51,7 @@ from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_conn
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
+from tussle.server.gateway.replay_gate import ReplayGate
 from tussle.server.http.api import create_app
 from tussle.server.http.reporter import Reporter
 from tussle.server.http.reservations import Reservations
@@ -79,6 +80,7 @@ DEADLINE_POLL_S = 0.25
 
 CATALOGUE_POLL_S = 30.0
 MEMORY_POLL_S = 1.0
+REPLAY_POLL_S = 1.0
 SETTLE_S = 1.0
 
 
@@ -221,6 +223,17 @@ class Server:
         )
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
+        self.replay = ReplayGate(
+            settings,
+            store,
+            self.ledger,
+            self.accounts,
+            self.operators,
+            recordings,
+            self.store_memory,
+            self.telemetry,
+        )
+        self.gateway.replay = self.replay
 
     # what the HTTP API calls
 
@@ -306,6 +319,9 @@ class Server:
                     ),
                     group.create_task(self.audiences.watch(), name="audiences"),
                     group.create_task(self.observers.keep(), name="observers"),
+                    group.create_task(self.replay.rooms.follow(), name="replay"),
+                    group.create_task(self.replay.rooms.present.keep(), name="replay_members"),
+                    group.create_task(self._every(REPLAY_POLL_S, self._look_at_replays), name="replay_look"),
                     group.create_task(self.reporter.keep(), name="report"),
                     group.create_task(self.reporter.follow_orders(), name="orders"),
                     group.create_task(self._every(DEADLINE_POLL_S, self._run_due), name="deadlines"),
@@ -365,6 +381,9 @@ class Server:
 
     async def _run_due(self) -> None:
         await self._timers.run_due()
+
+    async def _look_at_replays(self) -> None:
+        await self.replay.rooms.look()
 
     async def _read_catalogue(self, kind: str) -> dict[str, Any]:
         flat = await self._store.call("HGETALL", self._store.keys.catalogue(kind))

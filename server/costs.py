@@ -24,6 +24,8 @@ from tussle.server.limits import TokenBucket
 
 __all__ = [
     "CHANGE_COST",
+    "MARK_COST",
+    "PRESENT_COST",
     "REQUEST_COSTS",
     "RESYNC_COST",
     "SHARED_CHANGE_COST",
@@ -110,6 +112,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.OPEN: 4.0,
     Operation.JOIN: 2.0,
     Operation.WATCH: 2.0,
+    Operation.REPLAY: 8.0,
     Operation.RELEASE: 2.0,
     Operation.SPRING: 2.0,
     Operation.OVERSEE: 5.0,
@@ -122,6 +125,12 @@ listed, costs 1."""
 
 RESYNC_COST = 20.0
 """What a ``resync`` costs in units of Resource.MESSAGES: it is answered with all that a new viewer gets."""
+
+PRESENT_COST = 5.0
+"""What ``present`` and ``release`` cost in units of Resource.MESSAGES: each may be sent to a whole replay room."""
+
+MARK_COST = 10.0
+"""What a bookmark or a named view costs in units of Resource.MESSAGES, to add or to remove."""
 
 SHARED_CHANGE_COST = 0.1
 """What one event of a stream of changes costs in units of Resource.REQUESTS, if another stream has the same."""
@@ -136,6 +145,8 @@ STORE_COSTS: Mapping[Operation, float] = {
     Operation.JOIN: 1500.0,
     Operation.WATCH: 300.0,
     Operation.CHAT: 200.0,
+    Operation.REPLAY: 600.0,
+    Operation.DISCUSS: 300.0,
     Operation.CHOOSE: 200.0,
     Operation.READY: 200.0,
 }

@@ -4,7 +4,8 @@
             ^-- read when the channel wakes the worker, else after claim_idle_s; entries of dead workers are claimed
 
 Each entry is handled at least once and has its effect once: both scripts detect that they ran before. Any number of
-workers may run, start late or die at any point. This module must never touch a session that is not over.
+workers may run, start late or die at any point. A replay room that has ended gets its expiry here too. This module must
+never touch a session that is not over.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.ids import new_secret
-from tussle.lobby.lifecycle import ENDED, LifecycleEvent
+from tussle.lobby.lifecycle import ENDED, LifecycleEvent, RoomEvent
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
@@ -64,6 +66,7 @@ class Cleanup:
         self.handled = 0
         self._store = store
         self._keys = store.keys
+        self._rooms = ReplayRooms(store, settings)
         self._expiry_ms = settings.expiry_s * 1000
         self._unplayed_ms = min(settings.expiry_s, UNPLAYED_S) * 1000
         self._idle_s = settings.claim_idle_s
@@ -136,6 +139,8 @@ class Cleanup:
                 log.info("session_cleaned", token=short(session), ended_as=entry.fields["event"])
             self.handled += 1
             await self._hook("before_acknowledge", session)
+        elif entry.fields.get("event") == RoomEvent.ENDED:
+            await self._rooms.expire(session, self._expiry_ms)
         await self.group.acknowledge(entry)
         await self._hook("acknowledged", session)
 

@@ -1,6 +1,6 @@
 """Removes archived sessions that nobody wrote to for ARCHIVE_DAYS, and recordings for RECORDINGS_DAYS.
 
-A session that the store knows and that has not ended is kept, whatever the age of its files. This module must never
+The bookmarks and named views of a recording go with it. A session that the store knows and that has not ended is kept, whatever the age of its files. This module must never
 remove a folder that is not named like a session.
 """
 
@@ -19,6 +19,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.stopping import wait_for_stop
@@ -41,6 +42,7 @@ class Retention:
             (settings.recordings_address, settings.recordings_days, (".zarr", ".live")),
         )
         self._clock = clock
+        self._rooms = ReplayRooms(store, settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """One pass at start and every INTERVAL_S until ``stop``. 0 days keep everything."""
@@ -68,6 +70,8 @@ class Retention:
                 if status is not None and status not in ENDED:
                     continue
                 await asyncio.to_thread(self._remove, address, folder)
+                if folder != session:
+                    await self._rooms.forget_marks(session)
                 log.info("archived_session_removed", token=short(session))
                 removed += 1
         return removed

@@ -8,6 +8,8 @@
     session has keys, is on no index                 -> indexed, or expired
     player on a leaderboard is gone                  -> removed
     scene has a session that is over or gone         -> removed; deleted with the last one
+    replay room has no member, its servers are dead  -> ended
+    replay room is on the index, its keys are gone   -> removed, with the event "replay_expired"
     lifecycle entry is acknowledged by every group   -> deleted
     consumer of the cleanup group is dead            -> deleted
 
@@ -28,6 +30,7 @@ from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED, WAITING
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.session_scripts import SessionScripts
@@ -70,6 +73,7 @@ class Sweep:
         self._keys = store.keys
         self._settings = settings
         self._cleanup = cleanup
+        self._rooms = ReplayRooms(store, settings)
         scripts = SessionScripts(store)
         self._timers = Timers(scripts, Seating(scripts, settings))
         self._claims = Claims(store)
@@ -99,6 +103,7 @@ class Sweep:
         repaired.update(await self._repair_holders())
         repaired.update(await self._clean_up_ended())
         repaired.update(await self._forget_expired())
+        repaired.update(await self._end_rooms())
         repaired.update(await self._adopt_orphans())
         repaired["lifecycle_trimmed"] += await trim_acknowledged(self._store, self._keys.lifecycle)
         repaired["lifecycle_trimmed"] += int(
@@ -229,6 +234,14 @@ class Sweep:
                         [token, keys.lifecycle],
                     )
                     repaired["expired"] += reply[1] == "1"
+        return repaired
+
+    async def _end_rooms(self) -> Counter[str]:
+        """End replay rooms without a member, and forget those whose keys have expired."""
+        repaired: Counter[str] = Counter()
+        async for page in self._pages(self._keys.replays):
+            for event in await self._rooms.end_lapsed(page):
+                repaired[event] += event != ""
         return repaired
 
     # keys on no index

@@ -174,6 +174,49 @@ class Keys:
             self.lifecycle,
         ]
 
+    # the replay room over the recording of a session
+    def replay(self, token: str) -> str:
+        """hash + PX: status opened_at ended_at grants n grant frame playing speed chat"""
+        return self._key(f"replay:{token}")
+
+    def replay_presenter(self, token: str) -> str:
+        """string + PX, set only if absent: JSON {player, connection, grant}; the presenter's token"""
+        return self._key(f"replay:{token}:presenter")
+
+    def replay_members(self, token: str) -> str:
+        """zset + PX: "player name" of each member -> time when the entry expires [ms]"""
+        return self._key(f"replay:{token}:members")
+
+    def replay_chat(self, token: str) -> str:
+        """stream + PX: player name text at, id n-0"""
+        return self._key(f"replay:{token}:chat")
+
+    def replay_bookmarks(self, token: str) -> str:
+        """hash: id -> JSON of a bookmark; kept as long as the recording"""
+        return self._key(f"replay:{token}:bookmarks")
+
+    def replay_views(self, token: str) -> str:
+        """hash: name -> JSON of a named view; kept as long as the recording"""
+        return self._key(f"replay:{token}:views")
+
+    def replay_channel(self, token: str) -> str:
+        """channel: the messages of a room as its members receive them; or "presence", a hint to read the members"""
+        return self._key(f"replay:{token}:channel")
+
+    @property
+    def replays(self) -> str:
+        """zset: T of each replay room that has keys -> time when it was opened [ms]"""
+        return self._key("replays")
+
+    def of_replay(self, token: str) -> list[str]:
+        """The keys of a replay room that expire after its end: the room, presenter, members and chat."""
+        return [
+            self.replay(token),
+            self.replay_presenter(token),
+            self.replay_members(token),
+            self.replay_chat(token),
+        ]
+
     # servers and the lifecycle
     def server(self, server: str) -> str:
         """hash + PX, the server's lease: nonce url physics_id sessions max_sessions started_at, and held:T for each

@@ -24,6 +24,8 @@ from tussle.lobby.lifecycle import (
     TRANSITIONS,
     WAITING,
     LifecycleEvent,
+    RoomEvent,
+    RoomStatus,
     Status,
 )
 
@@ -95,6 +97,8 @@ def _definitions() -> dict[str, str]:
     return {
         "STATUS": f"local STATUS = {{{_pairs((status.name, status.value) for status in Status)}}}\n",
         "EVENT": f"local EVENT = {{{_pairs((event.name, event.value) for event in LifecycleEvent)}}}\n",
+        "ROOM": f"local ROOM = {{{_pairs((status.name, status.value) for status in RoomStatus)}}}\n",
+        "ROOM_EVENT": f"local ROOM_EVENT = {{{_pairs((event.name, event.value) for event in RoomEvent)}}}\n",
         **{
             name: f"local {name} = {{{', '.join(f'{status} = true' for status in Status if status in members)}}}\n"
             for name, members in sets.items()

@@ -25,10 +25,9 @@ __all__ = [
     "BookmarkAdded",
     "BookmarkRemoved",
     "CameraView",
-    "Member",
     "NamedView",
-    "Presence",
     "PresenceData",
+    "PresenceNow",
     "Present",
     "Presenter",
     "PresenterData",
@@ -50,6 +49,7 @@ __all__ = [
     "ReplayWelcome",
     "ReplayWelcomeData",
     "ReplayYou",
+    "RoomMember",
     "Scrub",
     "Scrubbed",
     "ScrubbedData",
@@ -207,7 +207,7 @@ ReplayMessage = (
 # -- server to client
 
 
-class Member(_RoomPart, frozen=True):
+class RoomMember(_RoomPart, frozen=True):
     player: str
     name: str
 
@@ -256,7 +256,7 @@ class ReplayWelcomeData(_RoomPart, frozen=True):
 
     session: str
     you: ReplayYou
-    members: tuple[Member, ...]
+    members: tuple[RoomMember, ...]
     member_count: int
     presenter: str | None
     presenter_connection: str | None
@@ -337,11 +337,11 @@ class ViewRemoved(_RoomMessage, frozen=True, tag="view_removed"):
 class PresenceData(_RoomPart, frozen=True):
     """The members of the room on all servers: the first of ``member_count``."""
 
-    members: tuple[Member, ...]
+    members: tuple[RoomMember, ...]
     member_count: int
 
 
-class Presence(_RoomMessage, frozen=True, tag="presence"):
+class PresenceNow(_RoomMessage, frozen=True, tag="presence"):
     """The members now. Sent when they change."""
 
     d: PresenceData
@@ -390,7 +390,7 @@ ReplayReply = (
     | BookmarkRemoved
     | ViewSet
     | ViewRemoved
-    | Presence
+    | PresenceNow
     | ReplayChatLine
     | RecordingGrew
     | ReplayPong

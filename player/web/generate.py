@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import inspect
@@ -30,7 +31,7 @@ UNIONS = {
     "ReplayMessage": replay.ReplayMessage,
     "ReplayReply": replay.ReplayReply,
 }
-FROM_CLIENTS = messages.ClientMessage, replay.ReplayMessage
+FROM_CLIENTS: tuple[Any, ...] = (messages.ClientMessage, replay.ReplayMessage)
 ALONE: tuple[type[msgspec.Struct], ...] = (messages.Event, actions.ActionSpec)
 
 

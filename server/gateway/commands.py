@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError
 from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.seating import Seating
 from tussle.lobby.text import check_text
@@ -81,15 +81,8 @@ class Commands:
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
-        try:
-            message = sender.core.receive(data, time.monotonic())
-        except RateLimited as error:
-            sender.close(error.close_code, error.message)
-            return None
-        except ProtocolError as error:
-            sender.refuse(None, error)
-            if sender.core.fatal:
-                sender.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+        message = sender.receive(sender.core, data)
+        if message is None:
             return None
         if not may(Role(sender.who.role), OPERATIONS[type(message)]):
             command = None if isinstance(message, Hello | Ping | Resync) else message.id

@@ -34,6 +34,7 @@ from tussle.lobby.errors import (
     Moved,
     ProtocolError,
     RateLimited,
+    VersionMismatch,
 )
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
@@ -44,19 +45,21 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
-from tussle.lobby.wire.messages import PROTOCOL, Hello, Welcome, WelcomeData
+from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, Welcome, WelcomeData
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import OPERATIONS, Commands
-from tussle.server.gateway.protocol import Connection
+from tussle.server.gateway.outlet import absolute, short_reason
+from tussle.server.gateway.protocol import SESSION_RULES, Connection
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.relay_messages import RELAY_PATH
 from tussle.server.gateway.relay_server import serve_relay
+from tussle.server.gateway.replay_gate import ReplayGate, replay_token
 from tussle.server.gateway.replies import Replies
-from tussle.server.gateway.sender import Sender, absolute, short_reason
+from tussle.server.gateway.sender import Sender
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
 from tussle.server.limits import Hosts, Origins, Proxies, owner_of_address
 from tussle.server.live.hub import LiveHub
@@ -118,6 +121,7 @@ class Gateway:
         self._senders: dict[tuple[str, str], Sender] = {}
         self._serving = True
         self.live: LiveHub | None = None
+        self.replay: ReplayGate | None = None
         self._ended = 0
         self._origins = Origins(settings.allowed_origins)
         self._proxies = proxies
@@ -145,8 +149,11 @@ class Gateway:
                     await self._serve_relay(socket)
                 else:
                     with self._telemetry.connections.track_inprogress():
+                        room = replay_token(path_of(socket))
                         if self.live is not None and path_of(socket) == LIVE_PATH:
                             await self.live.serve(socket)
+                        elif self.replay is not None and room is not None:
+                            await self.replay.serve(socket, room)
                         else:
                             await self._serve(socket)
         except (ConnectionClosed, TimeoutError, OSError):
@@ -172,7 +179,7 @@ class Gateway:
 
     def _refuse_request(self, socket: Socket, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
-        if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH):
+        if path not in (SOCKET_PATH, RELAY_PATH, LIVE_PATH) and replay_token(path) is None:
             return socket.respond(404, "no such socket\n")
         headers = request.headers
         peer = socket.remote_address
@@ -264,7 +271,7 @@ class Gateway:
     # one connection
 
     async def _serve(self, socket: Socket) -> None:
-        core = Connection(self._settings)
+        core = Connection(self._settings, SESSION_RULES)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 hello = core.receive(await socket.recv(), time.monotonic())
@@ -303,7 +310,9 @@ class Gateway:
         self._telemetry.closes.labels(code=str(int(code))).inc()
         await socket.close(code, short_reason(reason))
 
-    async def _welcome(self, socket: Socket, core: Connection, message: Hello) -> tuple[Sender, Audience]:
+    async def _welcome(
+        self, socket: Socket, core: Connection[ClientMessage], message: Hello
+    ) -> tuple[Sender, Audience]:
         hello = message.d
         if hello.protocol != PROTOCOL:
             raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
@@ -432,6 +441,8 @@ class Gateway:
             sender.close(CloseCode.RESUME_REFUSED, reason)
         if self.live is not None:
             self.live.close_player(player, reason)
+        if self.replay is not None:
+            self.replay.close_player(player, reason)
 
     # the end of the server, and of sessions
 
@@ -447,6 +458,8 @@ class Gateway:
             sender.close(CloseCode.SHUTTING_DOWN, "the server shuts down")
         if self.live is not None:
             await self.live.close()
+        if self.replay is not None:
+            self.replay.close()
         tasks = list(self.handler_tasks)
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=5.0)
@@ -460,8 +473,3 @@ class Gateway:
 def path_of(socket: ServerConnection) -> str:
     """The path that a WebSocket asked for, without its query."""
     return socket.request.path.partition("?")[0] if socket.request is not None else ""
-
-
-class VersionMismatch(ProtocolError):
-    code = "version_mismatch"
-    close_code = CloseCode.VERSION_MISMATCH

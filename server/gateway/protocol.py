@@ -8,15 +8,31 @@ changes only the count of strikes and the rate limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
+from typing import Any, Generic, TypeVar
 
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.messages import ClientMessage, Hello, Resync, decode_client
-from tussle.server.costs import RESYNC_COST, message_bucket
+from tussle.lobby.wire.replay import (
+    AddBookmark,
+    Present,
+    Release,
+    RemoveBookmark,
+    RemoveView,
+    ReplayHello,
+    ReplayMessage,
+    SetView,
+    decode_replay,
+)
+from tussle.server.costs import MARK_COST, PRESENT_COST, RESYNC_COST, message_bucket
 from tussle.server.limits import TokenBucket
 
-__all__ = ["Connection", "Phase"]
+__all__ = ["REPLAY_RULES", "SESSION_RULES", "Connection", "Phase", "Rules"]
+
+Message = TypeVar("Message")
 
 MAX_STRIKES = 10
 """Refused messages after which the gateway closes a connection with 4004. A correct client sends none."""
@@ -28,12 +44,41 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-class Connection:
+@dataclass(frozen=True, slots=True)
+class Rules(Generic[Message]):
+    """The messages of one kind of socket: their decoder, the one that comes first, and the prices of those that cost
+    more than one message."""
+
+    decode: Callable[[str | bytes], Message]
+    hello: type
+    prices: Mapping[type, float]
+
+
+SESSION_RULES: Rules[ClientMessage] = Rules(decode_client, Hello, {Resync: RESYNC_COST})
+
+REPLAY_RULES: Rules[ReplayMessage] = Rules(
+    decode_replay,
+    ReplayHello,
+    {
+        Present: PRESENT_COST,
+        Release: PRESENT_COST,
+        AddBookmark: MARK_COST,
+        RemoveBookmark: MARK_COST,
+        SetView: MARK_COST,
+        RemoveView: MARK_COST,
+    },
+)
+
+
+class Connection(Generic[Message]):
     """The state of one connection. The caller passes every message to ``receive``, in order."""
 
-    __slots__ = ("_bucket", "_greeted", "_mean", "phase", "strikes")
+    __slots__ = ("_bucket", "_decode", "_greeted", "_hello", "_mean", "_prices", "phase", "strikes")
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rules: Rules[Message]) -> None:
+        self._decode: Callable[[str | bytes], Message] = rules.decode
+        self._hello: type = rules.hello
+        self._prices: Mapping[Any, float] = rules.prices
         self.phase = Phase.AWAITING_HELLO
         self.strikes = 0
         self._greeted = False
@@ -43,7 +88,7 @@ class Connection:
         """Charge messages to ``bucket`` from now on: the seat's, which all its connections share."""
         self._bucket = bucket
 
-    def receive(self, data: str | bytes, now: float) -> ClientMessage:
+    def receive(self, data: str | bytes, now: float) -> Message:
         """Decode ``data``, which arrived at ``now`` [s], and return its message.
 
         Raises RateLimited if the client sends too much: close the connection with the error's code. Raises
@@ -56,8 +101,8 @@ class Connection:
         try:
             if isinstance(data, bytes):
                 raise ProtocolError("clients send text", code="binary_message")
-            message = decode_client(data)
-            greets = type(message) is Hello
+            message = self._decode(data)
+            greets = type(message) is self._hello
             if greets is self._greeted:
                 raise ProtocolError(
                     "hello comes first, and once", code="hello_again" if greets else "hello_expected"
@@ -65,8 +110,9 @@ class Connection:
         except ProtocolError:
             self.strikes += 1
             raise
-        if type(message) is Resync and not self._bucket.take(now, RESYNC_COST - 1.0):
-            raise RateLimited("too many calls of resync")
+        price = self._prices.get(type(message))
+        if price is not None and not self._bucket.take(now, price - 1.0):
+            raise RateLimited("too many costly messages")
         if greets:
             self._greeted, self.phase = True, Phase.LIVE
         return message

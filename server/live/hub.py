@@ -28,6 +28,7 @@ from tussle.lobby.errors import (
     ProtocolError,
     RateLimited,
     StoreError,
+    VersionMismatch,
 )
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
@@ -258,7 +259,7 @@ class LiveHub:
         if not isinstance(message, LiveHello):
             raise ProtocolError("the first message must be live", code="hello_expected")
         if message.d.protocol != PROTOCOL:
-            raise _VersionMismatch(f"this server speaks protocol {PROTOCOL}")
+            raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         player = await self._accounts.authenticate(message.d.login)
         operator = Role.OPERATOR in self._operators.roles_of(player)
         client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER, player.player)
@@ -416,11 +417,6 @@ class LiveHub:
                 self._by_channel.pop(channel, None)
                 if self._hints is not None:
                     await self._hints.remove(channel)
-
-
-class _VersionMismatch(ProtocolError):
-    code = "version_mismatch"
-    close_code = CloseCode.VERSION_MISMATCH
 
 
 def _fields(row: Any) -> dict[str, str]:

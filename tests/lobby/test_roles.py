@@ -23,6 +23,10 @@ spring        no        yes      yes    yes
 watch         no        yes      yes    yes
 sensor_info   no        yes      yes    yes
 subscribe     no        yes      yes    yes
+replay        no        yes      yes    yes
+present       no        yes      yes    yes
+discuss       no        yes      yes    yes
+moderate      no        no       no     yes
 act           no        no       yes    no
 chat          no        no       yes    no
 ready         no        no       yes    no

@@ -16,7 +16,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.lobby.wire.messages import decode_client
 from tussle.server.fanout.framing import binary_frame, text_frame
-from tussle.server.gateway.protocol import Connection, Phase
+from tussle.server.gateway.protocol import SESSION_RULES, Connection, Phase
 from tussle.server.gateway.replies import Replies
 
 json_values = st.recursive(
@@ -58,7 +58,7 @@ def test_deep_json_is_refused(depth: int) -> None:
 )
 def test_a_connection_requires_hello_and_enforces_its_limits(sent: list[Any], pauses: list[float]) -> None:
     """For any messages: hello comes first and once, bad messages are counted, and only documented errors are raised."""
-    core, now = Connection(Settings()), 0.0
+    core, now = Connection(Settings(), SESSION_RULES), 0.0
     for index, data in enumerate(sent):
         now += pauses[index] if index < len(pauses) else 0.0
         before, strikes = core.phase, core.strikes

@@ -1,4 +1,4 @@
---@include clock
+--@include presence
 -- Updates the list of a session's observers. Each server renews the entries of its own observers; entries that are not
 -- renewed expire. Publishes a hint when the list changes.
 --
@@ -7,21 +7,10 @@
 --      those that have left
 -- Returns {OK, 1 if the list changed else 0} | ERR not_found
 local session_key, observers_key = KEYS[1], KEYS[2]
-local life, here = tonumber(ARGV[2]), tonumber(ARGV[3])
 if redis.call('EXISTS', session_key) == 0 then
     return refuse('not_found', 'no such session')
 end
-local at, changed = now_ms(), 0
-for i = 4, 3 + here do
-    changed = changed + redis.call('ZADD', observers_key, whole(at + life), ARGV[i])
-end
-for i = 4 + here, #ARGV do
-    changed = changed + redis.call('ZREM', observers_key, ARGV[i])
-end
-for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', observers_key, '-inf', whole(at))) do
-    changed = changed + redis.call('ZREM', observers_key, lapsed)
-end
-redis.call('PEXPIRE', observers_key, whole(life))
+local changed = update_presence(observers_key, tonumber(ARGV[2]), 4, tonumber(ARGV[3]))
 if changed > 0 then
     redis.call('PUBLISH', ARGV[1], 'observers')
 end

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from tussle.lobby.errors import LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import Hello, Ping
-from tussle.server.gateway.protocol import MAX_STRIKES, Connection, Phase
+from tussle.lobby.wire.messages import ClientMessage, Hello, Ping
+from tussle.server.gateway.protocol import MAX_STRIKES, SESSION_RULES, Connection, Phase
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()
 PING = '{"t":"ping"}'
 
 
-def connection(**overrides: object) -> Connection:
-    return Connection(Settings.read({}, **overrides))
+def connection(**overrides: object) -> Connection[ClientMessage]:
+    return Connection(Settings.read({}, **overrides), SESSION_RULES)
 
 
 def test_hello_comes_first_and_once() -> None:

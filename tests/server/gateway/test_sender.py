@@ -15,7 +15,7 @@ from tests.support.gateway import (
 )
 from tests.support.stack import Stack
 from tests.support.stranger import Person, duel
-from tussle.server.gateway.sender import short_reason
+from tussle.server.gateway.outlet import short_reason
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
 

@@ -179,11 +179,6 @@ export interface Leave {
   id: number;
 }
 
-export interface Member {
-  player: string;
-  name: string;
-}
-
 /** `by`: id of the player who made it. */
 export interface NamedView {
   name: string;
@@ -247,16 +242,16 @@ export interface PongData {
   server_time: number;
 }
 
-/** The members now. Sent when they change. */
-export interface Presence {
-  t: "presence";
-  d: PresenceData;
-}
-
 /** The members of the room on all servers: the first of `member_count`. */
 export interface PresenceData {
-  members: Member[];
+  members: RoomMember[];
   member_count: number;
+}
+
+/** The members now. Sent when they change. */
+export interface PresenceNow {
+  t: "presence";
+  d: PresenceData;
 }
 
 /** Ask for the presenter's token, or renew it: it lasts five seconds after the last scrub or present. */
@@ -402,7 +397,7 @@ export interface ReplayWelcome {
 export interface ReplayWelcomeData {
   session: string;
   you: ReplayYou;
-  members: Member[];
+  members: RoomMember[];
   member_count: number;
   presenter: string | null;
   presenter_connection: string | null;
@@ -430,6 +425,11 @@ export interface ReplayYou {
 /** Ask for the whole session again: `session`, the topology and the newest frame. */
 export interface Resync {
   t: "resync";
+}
+
+export interface RoomMember {
+  player: string;
+  name: string;
 }
 
 /** Move everybody to a frame. Only the presenter may, and it keeps the token by it. */
@@ -567,4 +567,4 @@ export type ServerMessage = Notice | Announcement | PaceMessage | ObserversMessa
 
 export type ReplayMessage = ReplayHello | Present | Release | Scrub | AddBookmark | RemoveBookmark | SetView | RemoveView | ReplayChat | ReplayPing;
 
-export type ReplayReply = ReplayWelcome | Presenter | Scrubbed | BookmarkAdded | BookmarkRemoved | ViewSet | ViewRemoved | Presence | ReplayChatLine | RecordingGrew | ReplayPong | ReplayError;
+export type ReplayReply = ReplayWelcome | Presenter | Scrubbed | BookmarkAdded | BookmarkRemoved | ViewSet | ViewRemoved | PresenceNow | ReplayChatLine | RecordingGrew | ReplayPong | ReplayError;

@@ -1,0 +1,99 @@
+"""The writing side of one connection: whole WebSocket frames, a bound on what is unsent, and the closing handshake.
+
+    write -> transport      more than ``limit`` unsent -> closed with TOO_SLOW
+
+server/gateway/sender.py writes to the viewers of a session, server/gateway/replay_gate.py to the members of a replay room.
+This module must never wait for a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TypeVar
+
+from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
+from tussle.server.gateway.protocol import Connection
+from tussle.server.gateway.socket import Socket, header
+from tussle.server.metrics.telemetry import Telemetry
+
+__all__ = ["MESSAGE_LENGTH", "Outlet", "absolute", "short_reason"]
+
+Message = TypeVar("Message")
+
+MESSAGE_LENGTH = 400
+"""Characters of an error's message that are sent: it may repeat what the client sent."""
+
+
+class Outlet:
+    """Writes to one socket. ``_on_room`` is called when the socket has room again, or has none."""
+
+    def __init__(self, socket: Socket, limit: int, telemetry: Telemetry) -> None:
+        """``limit``: most unsent bytes."""
+        self.socket = socket
+        self._transport = socket.transport
+        self._limit = limit
+        self._telemetry = telemetry
+        self._closing: asyncio.Task[None] | None = None
+
+    def write(self, framed: bytes) -> None:
+        """Write a whole WebSocket frame to the transport, or close with TOO_SLOW if too much is unsent."""
+        if not self.socket.open or self._closing is not None:
+            return
+        if self._transport.get_write_buffer_size() > self._limit:
+            self.close(CloseCode.TOO_SLOW, "too slow")
+            return
+        self._transport.write(framed)
+
+    def _on_room(self, room: bool) -> None:
+        raise NotImplementedError
+
+    def close(self, code: CloseCode, reason: str = "") -> bool:
+        """Begin the closing handshake. Returns False if it has begun before."""
+        if self._closing is not None:
+            return False
+        self._telemetry.closes.labels(code=str(int(code))).inc()
+        self.socket.quick = None
+        self._closing = asyncio.create_task(
+            self.socket.close(code, short_reason(absolute(self.socket, reason)))
+        )
+        self._on_room(False)
+        return True
+
+    def receive(self, core: Connection[Message], data: str | bytes) -> Message | None:
+        """The next message; None if it is refused: the client has its error, or the connection is closing."""
+        try:
+            return core.receive(data, time.monotonic())
+        except RateLimited as error:
+            self.close(error.close_code, error.message)
+        except ProtocolError as error:
+            self.refuse(None, error)
+            if core.fatal:
+                self.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+        return None
+
+    def refuse(self, command: int | None, error: LobbyError) -> object:
+        """Send an error. ``command``: the id of the message, None if it could not be read."""
+        raise NotImplementedError
+
+    @property
+    def ending(self) -> bool:
+        return self._closing is not None
+
+    async def closed(self) -> None:
+        if self._closing is not None:
+            await self._closing
+
+
+def absolute(socket: Socket, address: str) -> str:
+    """``address`` with the scheme and host of the client's request, if it is only a path behind a proxy."""
+    if not address.startswith("/") or socket.request is None:
+        return address
+    headers = socket.request.headers
+    proto = (header(headers, "x-forwarded-proto") or "").partition(",")[0].strip()
+    return f"{'wss' if proto == 'https' else 'ws'}://{header(headers, 'host') or ''}{address}"
+
+
+def short_reason(text: str) -> str:
+    """The part of a sentence that fits into a close frame, which holds 123 bytes."""
+    return text.encode()[:120].decode("utf-8", "ignore")
