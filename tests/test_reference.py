@@ -36,13 +36,18 @@ PLACEHOLDERS = {
     "sink": "<sink>",
 }
 
+NOT_STORED = {
+    "prefix", "of_session", "of_replay", "for_scripts", "live", "wake", "replay_channel", "logs",
+}  # fmt: skip
+"""Members of Keys that are lists of keys or channels."""
+
 
 def stored_keys() -> set[str]:
     """Every key and channel of lobby/store/keys.py, with placeholders, without the realm."""
     keys = Keys("main")
     found = set()
     for name, member in inspect.getmembers(Keys):
-        if name.startswith("_") or name in ("prefix", "of_session", "for_scripts", "live", "wake", "logs"):
+        if name.startswith("_") or name in NOT_STORED:
             continue
         if isinstance(member, property):
             found.add(getattr(keys, name))

@@ -1,7 +1,7 @@
 """Removes archived sessions that nobody wrote to for ARCHIVE_DAYS, and recordings for RECORDINGS_DAYS.
 
-The bookmarks and named views of a recording go with it. A session that the store knows and that has not ended is kept, whatever the age of its files. This module must never
-remove a folder that is not named like a session.
+The bookmarks and named views of a recording go with it. A session that the store knows and that has not ended is kept,
+whatever the age of its files. This module must never remove a folder that is not named like a session.
 """
 
 from __future__ import annotations

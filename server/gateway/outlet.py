@@ -2,8 +2,8 @@
 
     write -> transport      more than ``limit`` unsent -> closed with TOO_SLOW
 
-server/gateway/sender.py writes to the viewers of a session, server/gateway/replay_gate.py to the members of a replay room.
-This module must never wait for a client.
+server/gateway/sender.py writes to the viewers of a session, server/gateway/replay_gate.py to the members of a replay
+room. This module must never wait for a client.
 """
 
 from __future__ import annotations
