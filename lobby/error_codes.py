@@ -92,6 +92,7 @@ _TABLE = (
     _client("no_such_source", NotFound, "There is no source of readings with this name."),
     _client("no_readings_yet", NotFound, "The session has not measured anything yet; ask later."),
     _client("not_archived", NotFound, "The archive does not have this session."),
+    _client("damaged_archive", ProtocolError, "A part of the session's archive is missing, damaged or changed."),
     # lobbies and seats
     _client("conflict", Conflict, "The state does not allow this now."),
     _client("lobby_full", LobbyFull, "The lobby has no free seat."),
@@ -138,6 +139,16 @@ _TABLE = (
     _client("not_author", Forbidden, "Only the author of a bookmark or view, or an operator, may change it."),
     _client("no_such_mark", NotFound, "The replay room has no bookmark of this id, or no view of this name."),
     _client("too_many_marks", Conflict, "The recording has as many bookmarks or views as it may have."),
+    # forks
+    _client("bad_seat", Refused, "The session has no such seat."),
+    _client("tick_not_recorded", NotFound, "The archive does not have this tick; the message says which it has."),
+    _client("too_far", Refused, "The nearest checkpoint is too many ticks before; the message names it."),
+    _client("too_large_to_fork", Refused, "The archive, or the state, is larger than a fork may be."),
+    _client("too_slow_to_fork", Refused, "To simulate up to this tick takes too long; fork nearer to a checkpoint."),
+    _client("session_over", Conflict, "The session is over at this tick; fork an earlier one."),
+    _client("no_fork", Refused, "The mode cannot be forked at this state."),
+    _client("forks_busy", RateLimited, "The server makes as many forks as it may; try again."),
+    _client("fixed_body", Conflict, "The bodies of a fork cannot be changed."),
     # actions
     _client("not_your_turn", (NotYourTurn, Refused), "It is the turn of another seat."),
     _client("already_acted", Conflict, "The seat has already acted in this turn."),
@@ -189,7 +200,6 @@ _TABLE = (
     _internal("journal_differs", Fenced, "The journal has other inputs under these ids; another holder wrote them."),
     _internal("server_id_taken", Fenced, "Another live server has this SERVER_ID."),
     _internal("bad_checkpoint", (Diverged, ProtocolError), "A checkpoint is damaged or of another layout."),
-    _internal("damaged_archive", ProtocolError, "A file of the archive is damaged."),
     _internal("schema_mismatch", (ProtocolError, StoreError), "The stored layout or a frame has another schema."),
     _internal("store_too_old", StoreError, "The store's version is too old."),
     _internal("no_store", StoreError, "No store is configured, and none can be started."),
@@ -197,6 +207,7 @@ _TABLE = (
     _internal("store_kind_missing", StoreError, "The store that wrote the embedded store's data is not installed."),
     _internal("port_in_use", StoreError, "The embedded store's port is in use."),
     _internal("bad_address", StoreError, "REDIS_URL is not an address of a store."),
+    _internal("bad_spec", Refused, "A fork has no first state, or another session has one; a fault of the server."),
     _internal("bad_control", Refused, "A control of the solver is not valid; a fault of the mode."),
     _internal("bad_brief", Refused, "A turn_started payload cannot be read, or the mode has no look-ahead; for bots."),
 )  # fmt: skip

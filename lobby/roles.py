@@ -46,6 +46,8 @@ class Operation(StrEnum):
     FIND = "find"
     OPEN = "open"
     JOIN = "join"
+    FORK = "fork"
+    """Open a lobby that begins with a recorded state."""
     RELEASE = "release"
     """Give up the caller's seat in a session over HTTP; does nothing without a seat."""
     SPRING = "spring"
@@ -91,6 +93,7 @@ _SEATING = frozenset(
         Operation.FIND,
         Operation.OPEN,
         Operation.JOIN,
+        Operation.FORK,
         Operation.RELEASE,
         Operation.SPRING,
     }

@@ -19,6 +19,7 @@ import msgspec
 
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, LobbyFull, RateLimited, Refused
+from tussle.lobby.forks import ForkPlan
 from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
 from tussle.lobby.lifecycle import WAITING
 from tussle.lobby.servers import HolderAddress, Servers
@@ -86,6 +87,7 @@ class _LobbyPlan:
     private: bool = False
     scene: bytes = b""
     params: bytes = b"{}"
+    fork: ForkPlan | None = None
 
     @property
     def scene_digest(self) -> str:
@@ -131,12 +133,35 @@ class Seating:
         self._check_size(size)
         document, encoded = _encode_scene(scene), _encode_params(params or {})
         plan = _LobbyPlan(mode, size, holder, private, document, encoded)
-        applicant = _Applicant(player, body, bodies, ready)
+        return await self._open_for(_Applicant(player, body, bodies, ready), plan)
+
+    async def open_fork(
+        self,
+        player: str,
+        mode: str,
+        fork: ForkPlan,
+        *,
+        holder: HolderAddress,
+        ready: bool = True,
+        private: bool = False,
+        params: bytes = b"{}",
+    ) -> SeatReservation:
+        """Open the lobby of a fork with the player as its host, on the seat of the plan. It has as many seats as the
+        plan has bodies. Raises AuthError for an unknown player, Conflict ``in_session``, RateLimited
+        ``server_full``."""
+        plan = _LobbyPlan(mode, len(fork.bodies), holder, private, params=params, fork=fork)
+        return await self._open_for(_Applicant(player, "", (), ready), plan)
+
+    async def require_free(self, player: str) -> None:
+        """Raises Conflict ``in_session`` if the player has a seat in a session that is not over."""
+        await self._resolve_binding(player, None)
+
+    async def _open_for(self, host: _Applicant, plan: _LobbyPlan) -> SeatReservation:
         while True:
             try:
-                opened = await self._open(applicant, plan, if_none=False)
+                opened = await self._open(host, plan, if_none=False)
             except Conflict as error:
-                if error.reason == "in_session" and await self._resolve_binding(player, None) is None:
+                if error.reason == "in_session" and await self._resolve_binding(host.player, None) is None:
                     continue
                 raise
             assert isinstance(opened, SeatReservation)
@@ -295,12 +320,13 @@ class Seating:
                         *self._player_keys(session, host.player, secret),
                         self._keys.server(plan.holder.id),
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
+                        *(self._fork_keys(session, plan.fork) if plan.fork else []),
                     ],
                     [
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
                         host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
-                        plan.scene,
+                        plan.scene, *(plan.fork.arguments(session) if plan.fork else [""]),
                     ],
                     shape=(plan.mode, plan.size),
                 )  # fmt: skip
@@ -409,6 +435,10 @@ class Seating:
         await self._claims.rehome(seat.session, dead, holder)
         now, _ = await self._views.holder_of(seat.session)
         return replace(seat, holder_id=now.id, holder_nonce=now.nonce, holder_url=now.url)
+
+    def _fork_keys(self, session: str, fork: ForkPlan) -> list[str]:
+        keys = self._keys
+        return [keys.fork(session), keys.forks(fork.root), keys.fork_root(session)]
 
     def _player_keys(self, session: str, player: str, secret: str) -> list[str]:
         keys = self._keys

@@ -66,6 +66,10 @@ class Settings:
         30.0, "days that a recording is kept after its last write; 0: for ever", low=0
     )
 
+    fork_ticks: int = setting(
+        3600, "most ticks that are simulated again for one fork, from the nearest checkpoint", low=1
+    )
+
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)

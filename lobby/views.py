@@ -32,7 +32,7 @@ OBSERVERS_NAMED = 12
 _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
     "turn_seat", "turn_ends_at", "brief", "result", "reason", "holder_url", "private",
-    "timeout_ms", "params", "min_distance",
+    "timeout_ms", "params", "min_distance", "parent", "parent_tick", "exact",
 )  # fmt: skip
 
 
@@ -262,6 +262,9 @@ def _view(
         params=document("params") or {},
         min_distance=float(fields["min_distance"]) if fields["min_distance"] else None,
         observers=observers,
+        parent=fields["parent"],
+        parent_tick=None if fields["parent_tick"] is None else number("parent_tick"),
+        exact=None if fields["exact"] is None else fields["exact"] == "1",
     )
 
 

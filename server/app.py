@@ -27,6 +27,7 @@ from tussle.lobby.addresses import local_url
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
@@ -63,6 +64,7 @@ from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import SessionContext
@@ -169,10 +171,20 @@ class Server:
         )
         claims = Claims(store)
         connections = Connections(scripts, settings)
+        self.forks = Forks(store, settings.archive_days)
         archive = Archive(settings.archive_address)
+        self.forking = Forking(archive.url, self.pool, self.forks, settings.fork_ticks)
         recordings = Recordings(settings.recordings_address)
         context = SessionContext(
-            settings, Runs(store), claims, self.lease, self.telemetry, archive, recordings, self.ledger
+            settings,
+            Runs(store),
+            self.forks,
+            claims,
+            self.lease,
+            self.telemetry,
+            archive,
+            recordings,
+            self.ledger,
         )
         self.audiences = Audiences(
             store,

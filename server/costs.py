@@ -85,6 +85,10 @@ class Resource(StrEnum):
     CHATS = "chats"
     INPUT_COST = "input_cost"
     """Solver time of inputs that need much of it [ms]."""
+    FORKS = "forks"
+    """Forks, each up to FORK_TICKS ticks of a solver process and the reading of an archive."""
+    FORKS_IN_PROGRESS = "forks_in_progress"
+    """Held: forks that are being made."""
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
     NOTICES = "notices"
@@ -111,6 +115,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.FIND: 4.0,
     Operation.OPEN: 4.0,
     Operation.JOIN: 2.0,
+    Operation.FORK: 20.0,
     Operation.WATCH: 2.0,
     Operation.REPLAY: 8.0,
     Operation.RELEASE: 2.0,
@@ -143,6 +148,7 @@ STORE_COSTS: Mapping[Operation, float] = {
     Operation.FIND: 3000.0,
     Operation.OPEN: 3000.0,
     Operation.JOIN: 1500.0,
+    Operation.FORK: 4000.0,
     Operation.WATCH: 300.0,
     Operation.CHAT: 200.0,
     Operation.REPLAY: 600.0,
@@ -195,6 +201,10 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(
             Resource.INPUT_COST, Owner.SEAT, settings.input_cost_rate, settings.input_cost_burst, "INPUT_COST_RATE"
         ),
+        Budget(Resource.FORKS, player, 0.1, 6.0),
+        Budget(Resource.FORKS, address, 0.5, 20.0),
+        Budget(Resource.FORKS_IN_PROGRESS, player, 0.0, 1.0, held=True),
+        Budget(Resource.FORKS_IN_PROGRESS, address, 0.0, 4.0, held=True),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),

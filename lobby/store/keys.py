@@ -126,6 +126,10 @@ class Keys:
     def checkpoint(self, token: str) -> str:
         return self._key(f"session:{token}:checkpoint")
 
+    def fork(self, token: str) -> str:
+        """hash: spec state; the first state of a fork, until it runs"""
+        return self._key(f"session:{token}:fork")
+
     def recording(self, token: str) -> str:
         """hash: epoch tick length state sha256 stopped final; see lobby/recording_marks.py"""
         return self._key(f"session:{token}:recording")
@@ -153,6 +157,7 @@ class Keys:
             self.journal(token),
             self.checkpoint(token),
             self.recording(token),
+            self.fork(token),
             self.telemetry(token),
             *(self.session_player(token, player) for player in players),
         ]
@@ -216,6 +221,19 @@ class Keys:
             self.replay_members(token),
             self.replay_chat(token),
         ]
+
+    # forks and the archive
+    def forks(self, root: str) -> str:
+        """zset + TTL: JSON of each fork in the tree of a session -> when it was made [ms]"""
+        return self._key(f"forks:{root}")
+
+    def fork_root(self, token: str) -> str:
+        """string + TTL: the session that the tree of a fork begins with"""
+        return self._key(f"fork:{token}:root")
+
+    def archive_pin(self, token: str) -> str:
+        """string + PX: exists while the archive of a session is read for a fork, and must not be removed"""
+        return self._key(f"archive:{token}:pin")
 
     # servers and the lifecycle
     def server(self, server: str) -> str:

@@ -63,6 +63,7 @@ REFUSALS: dict[str, type[LobbyError]] = {
     "banned": Forbidden,
     "ended": Conflict,
     "fenced": Fenced,
+    "fixed_body": Conflict,
     "in_session": Conflict,
     "journal_differs": Fenced,
     "left": Conflict,

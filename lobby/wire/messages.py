@@ -186,7 +186,9 @@ class ObserversData(_Part, frozen=True):
 class SessionView(_Part, frozen=True):
     """A session as every player may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
     ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them;
-    ``min_distance`` [m] is the smallest distance so far, as of the newest readings."""
+    ``min_distance`` [m] is the smallest distance so far, as of the newest readings. Of a fork: ``parent``, and
+    ``parent_tick``, the tick of the parent that it begins with; ``exact`` is false if that is not the very state that
+    was asked for."""
 
     session: str
     status: str
@@ -212,6 +214,9 @@ class SessionView(_Part, frozen=True):
     params: dict[str, Any] = {}
     min_distance: float | None = None
     observers: ObserversData = ObserversData()
+    parent: str | None = None
+    parent_tick: int | None = None
+    exact: bool | None = None
 
 
 class WelcomeData(_Part, frozen=True):

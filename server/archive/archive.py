@@ -94,6 +94,13 @@ class Archive:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in self._fs.ls(folder, detail=False))
 
+    def size(self, session: str) -> int:
+        """The bytes of all files of a session; 0 if the archive does not have it. Raises OSError."""
+        if not self.files(session):
+            return 0
+        entries = self._fs.ls(f"{self._root}/{session}", detail=True)
+        return sum(int(entry.get("size") or 0) for entry in entries)
+
     def read(self, session: str, name: str) -> bytes:
         """The bytes of one file. Raises OSError."""
         data: bytes = self._fs.cat_file(f"{self._root}/{session}/{name}")
@@ -183,12 +190,20 @@ class Volume:
         self._flushing = asyncio.Lock()
 
     async def write_manifest(
-        self, spec: SessionSpec, physics: str, taken_over: TakenOver | None = None
+        self,
+        spec: SessionSpec,
+        physics: str,
+        taken_over: TakenOver | None = None,
+        *,
+        private: bool | None = None,
     ) -> None:
         """Write the manifest of this holder, before its first part. ``taken_over``: what it continues, if it did not
-        begin the session."""
+        begin the session. ``private``: whether the session is, if it is known."""
+        stated = msgspec.UNSET if private is None else private
         data, self._manifest = seal(
-            Manifest(SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time(), taken_over)
+            Manifest(
+                SCHEMA, self._session, self._epoch, physics, origin(), spec, time.time(), taken_over, stated
+            )
         )
         self._last_tick = max(self._last_tick, taken_over.tick if taken_over else 0)
         name = f"manifest-{self._epoch:06d}.json"

@@ -100,7 +100,8 @@ class TakenOver(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True):
     """The session's specification, and the physics with which one holder ran it. ``versions``: see ``origin``.
-    ``taken_over``: None if the holder began the session. An old manifest is not sealed."""
+    ``taken_over``: None if the holder began the session. private: whether only its token leads to it. An old manifest
+    is not sealed."""
 
     schema: str
     session: str
@@ -110,6 +111,7 @@ class Manifest(msgspec.Struct, frozen=True):
     spec: SessionSpec
     at: float
     taken_over: TakenOver | None = None
+    private: bool | msgspec.UnsetType = msgspec.UNSET
     sha256: str = ""
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tussle.lobby.errors import NotFound, ProtocolError
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.findings import Finding, Findings, Kind
@@ -71,6 +73,11 @@ class Record:
     places: list[tuple[int, int, str, int]] = field(default_factory=list)
     findings: tuple[Finding, ...] = ()
     seal: str = ""
+
+    @property
+    def first_tick(self) -> int:
+        """The tick of the first state, before which nothing is recorded: 0, or that of a fork."""
+        return _first_tick(self.spec)
 
     @property
     def sound(self) -> bool:
@@ -457,7 +464,7 @@ class _Reader:
             first = min(new.hashes, default=None)
             after = taken.tick if taken else None if first is None else first - 1
             if not epoch.old and manifest is not None and taken is None:
-                after = 0  # it began the session
+                after = _first_tick(spec)  # it began the session
             if after is not None:
                 if manifest is not None and manifest.physics_id == physics:
                     self._compare_epochs(merged, new, after)
@@ -467,7 +474,7 @@ class _Reader:
                 taken_over.setdefault(taken.tick, []).append(taken.checkpoint)
             physics = manifest.physics_id if manifest is not None else physics
             _add(merged, new)
-        last = self._check_ticks(end, merged)
+        last = self._check_ticks(end, merged, _first_tick(spec))
         if end is None:
             self._find(
                 "unfinished",
@@ -526,10 +533,10 @@ class _Reader:
                 )
                 return
 
-    def _check_ticks(self, end: ArchiveEnd | None, merged: _Merged) -> int:
-        """Name the ticks that nobody recorded. Returns the last tick to simulate."""
-        newest = max(merged.hashes, default=0)
-        last = newest if end is None else max(0, end.tick)
+    def _check_ticks(self, end: ArchiveEnd | None, merged: _Merged, begin: int) -> int:
+        """Name the ticks that nobody recorded after the first state. Returns the last tick to simulate."""
+        newest = max(merged.hashes, default=begin)
+        last = newest if end is None else max(begin, end.tick)
         if end is not None and newest > end.tick:
             file, part = _where(merged.places, newest)
             self._find(
@@ -541,7 +548,7 @@ class _Reader:
             )
         spans = sorted((first, until) for first, until, _, _ in merged.places)
         budget, reach = GAP_TICKS, max(newest, last)
-        for first, until in _gaps(spans, 1, max(last, newest)):
+        for first, until in _gaps(spans, begin + 1, max(last, newest)):
             what = f"tick {first} is" if first == until else f"ticks {first} to {until} are"
             file, part = _where(merged.places, first - 1)
             file = file or min((place[2] for place in merged.places), default="000001.parts")
@@ -550,6 +557,10 @@ class _Reader:
             if budget < 0:
                 reach = min(reach, first - 1)
         return reach
+
+
+def _first_tick(spec: SessionSpec) -> int:
+    return 0 if spec.fork is msgspec.UNSET else spec.fork.tick
 
 
 def _add(merged: _Merged, new: _Merged) -> None:

@@ -13,12 +13,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tussle.lobby.errors import LobbyError, Refused
+import msgspec
+
+from tussle.lobby.errors import LobbyError, ProtocolError, Refused
 from tussle.server.archive.findings import Finding, Kind
 from tussle.server.archive.parts import Manifest, digest_of
 from tussle.server.archive.record import Record, load_record
 from tussle.server.simulation.identity import origin, physics_id
-from tussle.server.simulation.simulation import Simulation
+from tussle.server.simulation.simulation import Advance, Simulation
 
 __all__ = ["Record", "Verdict", "load_record", "verify"]
 
@@ -127,7 +129,10 @@ class _Verification:
 
     def _follow(self) -> None:
         record, verdict = self._record, self._verdict
-        simulation, here = Simulation.start(record.spec)
+        begun = self._begin()
+        if begun is None:
+            return
+        simulation, here = begun
         self._compare(here.tick - len(here.hashes), here.hashes)
         self._compare_state(simulation, here.tick)
         checked = 0
@@ -160,6 +165,26 @@ class _Verification:
                 )
         self._tick = verdict.ticks = here.tick
         verdict.final_hash = simulation.hash().hex()
+
+    def _begin(self) -> tuple[Simulation, Advance] | None:
+        """The first state: computed, or that of a fork, as the archive has it. None if that one is not there."""
+        record, origin = self._record, self._record.spec.fork
+        if origin is msgspec.UNSET:
+            return Simulation.start(record.spec)
+        self._tick = origin.tick
+        for kept in record.checkpoints.get(origin.tick, []):
+            try:
+                begun = Simulation.begin(record.spec, kept.data)
+            except ProtocolError:
+                continue  # it is another state; the others of this tick are compared with the right one
+            if begun[0].hash().hex() != origin.hash:
+                self._verdict.diverged = origin.tick
+                self._find(
+                    "differs", "the first state has another hash than the fork's specification", origin.tick
+                )
+            return begun
+        self._halt(f"the first state of this fork of {origin.parent} is not there")
+        return None
 
     def _room(self, tick: int) -> int:
         """Ticks to run from ``tick`` on, up to the next input or checkpoint."""

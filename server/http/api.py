@@ -20,6 +20,7 @@ from tussle.lobby.roles import Operation
 from tussle.server.http.account_routes import AccountRoutes
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint, make_routes
+from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
@@ -39,9 +40,11 @@ log = get_logger("server.http")
 def create_app(backend: Backend) -> Starlette:
     """The ASGI application of one server."""
     requests = Requests(backend.settings, backend.accounts, backend.ledger)
+    lobbies = LobbyRoutes(backend, requests)
     endpoints = [
         *AccountRoutes(backend, requests).endpoints(),
-        *LobbyRoutes(backend, requests).endpoints(),
+        *lobbies.endpoints(),
+        *ForkRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),

@@ -1,4 +1,4 @@
-"""What the HTTP API calls on its server. This module must never import the part of the server that runs sessions."""
+"""What the HTTP API calls on its server. This module must never import what runs sessions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tussle.lobby.accounts import Accounts
+from tussle.lobby.forks import Forks
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.seating import Seating
@@ -20,6 +21,7 @@ from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.sessions.forking import Forking
 from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Backend"]
@@ -31,6 +33,8 @@ class Backend(Protocol):
     settings: Settings
     accounts: Accounts
     seating: Seating
+    forks: Forks
+    forking: Forking
     views: Views
     operators: Operators
     overviews: Overviews

@@ -6,7 +6,7 @@ A reservation is a ticket; the client takes the seat over the WebSocket. This mo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -102,10 +102,10 @@ class LobbyRoutes:
 
     async def find(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, FindRequest)
-        self._admit(Operation.FIND, request, player)
+        self.admit(Operation.FIND, request, player)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
-        async with self._reserving(request, player) as reserved:
+        async with self.reserving(request, player) as reserved:
             reservation = await self._backend.seating.find(
                 player.player,
                 body.mode,
@@ -116,15 +116,15 @@ class LobbyRoutes:
                 holder=self._backend.address(),
             )
             reserved(reservation)
-        return self._reservation_response(request, reservation)
+        return self.answer(request, reservation)
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, OpenRequest)
         extra = len(body.scene.encode("utf-8", "replace")) + len(msgspec.json.encode(body.params))
-        self._admit(Operation.OPEN, request, player, extra=extra)
+        self.admit(Operation.OPEN, request, player, extra=extra)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
-        async with self._reserving(request, player) as reserved:
+        async with self.reserving(request, player) as reserved:
             reservation = await self._backend.seating.open(
                 player.player,
                 body.mode,
@@ -138,14 +138,14 @@ class LobbyRoutes:
                 params=body.params,
             )
             reserved(reservation)
-        return self._reservation_response(request, reservation)
+        return self.answer(request, reservation)
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, JoinRequest)
         if body.session != player.session:  # a member returns: the session continues
-            self._admit(Operation.JOIN, request, player, session=check_token(body.session))
+            self.admit(Operation.JOIN, request, player, session=check_token(body.session))
         self._check_body(body.body)
-        async with self._reserving(request, player) as reserved:
+        async with self.reserving(request, player) as reserved:
             reservation = await self._backend.seating.join(
                 player.player,
                 check_token(body.session),
@@ -154,20 +154,20 @@ class LobbyRoutes:
                 ready=body.ready,
             )
             reserved(reservation)
-        return self._reservation_response(request, reservation)
+        return self.answer(request, reservation)
 
     async def observe(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, SessionRequest)
         self._requests.charge_store(Operation.WATCH, request, player)
         reservation = await self._backend.seating.observe(player.player, check_token(body.session))
-        return self._reservation_response(request, reservation)
+        return self.answer(request, reservation)
 
     async def leave(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, SessionRequest)
         await self._backend.seating.leave(player.player, check_token(body.session))
         return json_response({})
 
-    def _admit(
+    def admit(
         self, operation: Operation, request: Request, player: PlayerInfo, *, extra: int = 0, session: str = ""
     ) -> None:
         """Check that the store has room for new work, and charge it. Raises StoreError ``store_full``, RateLimited."""
@@ -175,7 +175,7 @@ class LobbyRoutes:
         self._requests.charge_store(operation, request, player, extra=extra, session=session)
 
     @contextlib.asynccontextmanager
-    async def _reserving(
+    async def reserving(
         self, request: Request, player: PlayerInfo
     ) -> AsyncIterator[Callable[[SeatReservation], None]]:
         """Charge a reservation, which is given back if the block raises. Call the result with the seat."""
@@ -199,7 +199,11 @@ class LobbyRoutes:
                 f"there is no body {body!r}; GET /api/catalogue lists them", code="unknown_body", field="body"
             )
 
-    def _reservation_response(self, request: Request, seat: SeatReservation) -> Response:
+    def answer(
+        self, request: Request, seat: SeatReservation, more: Mapping[str, Any] | None = None
+    ) -> Response:
+        """The response with a reservation, and further fields."""
+
         def socket_of(url: str) -> str:
             if url.startswith("/"):  # a path behind the proxy that the client came through
                 url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"
@@ -217,5 +221,6 @@ class LobbyRoutes:
                 "servers": [socket_of(url) for url in alternates],
                 "protocol": PROTOCOL,
                 "build": self._backend.build,
+                **(more or {}),
             }
         )

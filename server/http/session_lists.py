@@ -216,6 +216,8 @@ def _row(view: SessionView) -> _Row:
         value = getattr(view, name)
         if value not in (0, "", None) or (name == "turn_seat" and value == 0):
             shown[name] = value
+    if view.parent is not None:
+        shown |= {"parent": view.parent, "parent_tick": view.parent_tick}
     if view.result is not None:
         shown["result"] = {"winner": view.result.get("winner")}
     if view.observers.count:

@@ -204,7 +204,7 @@ class Mode(Protocol):
 
     ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function that
     refuses raises ``Refused`` and changes nothing. A class that inherits from this one may leave out ``undone``,
-    ``recall`` and ``bot``.
+    ``brief``, ``recall`` and ``bot``.
     """
 
     name: ClassVar[str]
@@ -264,6 +264,11 @@ class Mode(Protocol):
         """Return the state after an undo: the marked state, with what an undo keeps. Only a mode that returns effects
         with ``undo`` needs it."""
         raise Refused(f"the mode {self.name} has no undo", code="bad_action", field="kind")
+
+    def brief(self, state: Any, view: View) -> dict[str, Any] | None:
+        """Return the payload of ``turn_started`` for the turn that waits: a fork that begins in it publishes it again.
+        Without it (None) a session of a mode in turns cannot be forked while a turn waits."""
+        return None
 
     def recall(self, brief: Mapping[str, Any]) -> tuple[Any, list[Floats | None]]:
         """Return the state that a ``turn_started`` payload describes, and for each body its four rows (centre and

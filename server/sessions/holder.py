@@ -28,7 +28,7 @@ from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.sessions.run import OPERATIONS, UNATTENDED, Run, SessionContext
-from tussle.server.sessions.specification import make_spec
+from tussle.server.sessions.specification import make_fork_spec, make_spec
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import SessionSpec
 from tussle.server.solver.pool import Pool
@@ -125,16 +125,21 @@ class Holder:
     async def _start(self, token: str, v: int) -> None:
         try:
             fence, members = await self._context.runs.begin(token, self.address)
+            first = await self._context.lease.retry(lambda: self._context.forks.load_first(token))
         except LobbyError as error:
             log.warning("session_not_begun", token=short(token), code=error.reason, error=error.message)
             return
         audience = self._audiences.get(token, v)
         try:
-            spec = make_spec(fence, members, self._catalogue(), self._settings)
+            if first is None:
+                spec = make_spec(fence, members, self._catalogue(), self._settings)
+            else:
+                spec = make_fork_spec(fence, members, first)
         except LobbyError as error:
             await self._refuse(fence, error, audience)
             return
-        run = Run(fence, members, spec, self._pool, audience, self._context)
+        state = b"" if first is None else first.state
+        run = Run(fence, members, spec, self._pool, audience, self._context, state)
 
         async def start() -> None:
             await run.start()

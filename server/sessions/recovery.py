@@ -95,8 +95,11 @@ class DurableWorld:
         runs: Runs,
         lease: Lease,
         telemetry: Telemetry,
+        first_state: bytes = b"",
     ) -> None:
+        """``first_state``: of a fork."""
         self.spec = spec
+        self._first_state = first_state
         self._fence = fence
         self._token = fence.session
         self._pool = pool
@@ -112,9 +115,12 @@ class DurableWorld:
         self._losses = 0
 
     async def build(self) -> Advance:
-        """Build the world from its specification and run it to its first turn. Raises Refused, SolverFailed."""
+        """Build the world from its specification and run it to its first turn; the world of a fork from its first
+        state. Raises Refused, SolverFailed."""
 
         async def open_there(solver: Solver) -> Advance:
+            if self._first_state:
+                return await solver.begin_world(self.spec, self._first_state, epoch=self._fence.epoch)
             return await solver.open_world(self.spec, epoch=self._fence.epoch)
 
         first = await self._run_in_some_solver(open_there)

@@ -23,6 +23,7 @@ import orjson
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
+from tussle.lobby.forks import Forks
 from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
@@ -68,6 +69,7 @@ class SessionContext:
 
     settings: Settings
     runs: Runs
+    forks: Forks
     claims: Claims
     lease: Lease
     telemetry: Telemetry
@@ -88,7 +90,9 @@ class Run:
         pool: Pool,
         audience: Audience,
         context: SessionContext,
+        first_state: bytes = b"",
     ) -> None:
+        """``first_state``: of a fork that begins."""
         self.token = fence.session
         self.fence = fence
         self.members = tuple(members)
@@ -103,7 +107,7 @@ class Run:
         self._recorder = context.recordings.recorder(spec, fence.epoch, physics_id(), self._recording_stopped)
         self._world = DurableWorld(
             fence, spec, pool, self._volume, self._recorder,
-            runs=context.runs, lease=context.lease, telemetry=context.telemetry,
+            runs=context.runs, lease=context.lease, telemetry=context.telemetry, first_state=first_state,
         )  # fmt: skip
         self._wake = asyncio.Event()
         self.admissions = Admissions(
@@ -176,7 +180,8 @@ class Run:
         """Set up the world of a session that is starting. Raises Refused, SolverFailed, Fenced."""
         first = await self._world.build()
         self.dt = first.dt
-        await self._volume.write_manifest(self.spec, physics_id())
+        private = await self._lease.retry(lambda: self._context.forks.privacy(self.token))
+        await self._volume.write_manifest(self.spec, physics_id(), private=private)
         await self._save_checkpoint(first.tick)
         started = await self._lease.retry(
             lambda: self._context.runs.running(self.fence, first.tick, msgspec.json.encode(self.spec))
@@ -194,7 +199,10 @@ class Run:
         runs, retry = self._context.runs, self._lease.retry
         exact = (await retry(lambda: runs.physics_of(self.token))) == physics_id()
         self._recorder.resume(await retry(lambda: runs.marks.load(self.token)))
-        await self._volume.write_manifest(self.spec, physics_id(), await self._world.taken_over())
+        private = await retry(lambda: self._context.forks.privacy(self.token))
+        await self._volume.write_manifest(
+            self.spec, physics_id(), await self._world.taken_over(), private=private
+        )
         rebuilt = await self._world.rebuild(events_tick, exact=exact)
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, entry in rebuilt.inputs:

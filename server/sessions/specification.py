@@ -10,13 +10,17 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from tussle.lobby.errors import SolverFailed
+from tussle.lobby.forks import FirstState
 from tussle.lobby.runs import Fence, Member
 from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import SessionSpec
 
-__all__ = ["make_spec"]
+__all__ = ["make_fork_spec", "make_spec"]
 
 
 def make_spec(
@@ -35,6 +39,21 @@ def make_spec(
         params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
         frame_precision="half" if settings.frame_precision == "half" else "single",
     )
+
+
+def make_fork_spec(fence: Fence, members: Sequence[Member], first: FirstState) -> SessionSpec:
+    """The specification of a fork's world: its parent's, with the fork's members in the seats. Every holder makes the
+    same one. Raises SolverFailed if the stored one cannot be read."""
+    try:
+        spec = msgspec.json.decode(first.spec, type=SessionSpec)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise SolverFailed(f"the fork's specification cannot be read: {error}") from None
+    bodies = {seat.seat: seat.body for seat in spec.seats}
+    seats = tuple(
+        Seat(seat=m.seat, player=m.player, name=m.name, kind=m.kind, skill=m.skill, body=bodies[m.seat])
+        for m in members
+    )
+    return msgspec.structs.replace(spec, session=fence.session, seats=seats)
 
 
 def _needed(

@@ -1,6 +1,7 @@
 """The deterministic world of one session: the bodies and the rules, advanced together tick by tick.
 
     start(spec) -> settle -> [ acting -> input -> moving ... rest ] * turns -> over
+    begin(spec, state of another session) -> go on from there: a fork
 
 It takes inputs and returns frames, events and hashes. The same spec and inputs give the same bytes in any process. It
 runs in solver processes, in replays and in look-aheads. It must never know a clock, a socket, the store or a log. It
@@ -37,11 +38,23 @@ from tussle.server.physics.world_state import ContactCheck
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World
 
-__all__ = ["Advance", "Input", "SessionSpec", "Simulation"]
+__all__ = ["Advance", "Input", "Origin", "SessionSpec", "Simulation", "unbound"]
 
 _CHECKPOINT = "tussle-checkpoint/1"
 _HASHED = ("turn_ended", "result")
 """Events that carry the state's hash, so that a client that only reads the event stream can detect a divergence."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a fork begins: the state after ``tick`` of the session ``parent``. hash: of that state, as each tick has
+    one, in hexadecimal digits. state: SHA-256 of its bytes (``Simulation.release``). exact: it is the recorded state of
+    the tick that was asked for, computed by the physics that recorded it."""
+
+    parent: str
+    tick: int
+    hash: str
+    state: str
+    exact: bool = True
 
 
 class SessionSpec(msgspec.Struct, frozen=True):
@@ -49,7 +62,7 @@ class SessionSpec(msgspec.Struct, frozen=True):
 
     catalogue: body id -> its entry of catalogue.json, at least for the bodies that the seats chose. seed: of all
     randomness. params: parameters of the mode (duel: turn_s, bot_turn_s, rounds). frame_precision: precision of the
-    numbers in frames; the world does not depend on it.
+    numbers in frames; the world does not depend on it. fork: where it begins, if it is not a beginning of its own.
     """
 
     session: str
@@ -59,6 +72,7 @@ class SessionSpec(msgspec.Struct, frozen=True):
     seed: int
     params: dict[str, Any] = {}
     frame_precision: Literal["single", "half"] = "single"
+    fork: Origin | msgspec.UnsetType = msgspec.UNSET
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -151,6 +165,8 @@ class Simulation:
     @classmethod
     def start(cls, spec: SessionSpec, *, epoch: int = 0) -> tuple[Simulation, Advance]:
         """Compile the scene, run it until it rests and begin the first turn. Raises Refused for an invalid spec."""
+        if spec.fork is not msgspec.UNSET:
+            raise Refused("a fork begins with the state of another session", code="bad_spec")
         mode = make_mode(spec)
         rules, events = mode.setup(spec.seed)
         world = _worlds().compile(mode.scene(rules, spec.seed))
@@ -160,6 +176,41 @@ class Simulation:
             while mode.phase(simulation.rules) == "moving":
                 simulation._tick(tally)
         return simulation, simulation._report(tally, topology=True)
+
+    @classmethod
+    def begin(cls, spec: SessionSpec, state: bytes, *, epoch: int = 0) -> tuple[Simulation, Advance]:
+        """Begin a fork with its first state, as ``release`` or a checkpoint of the fork has it. The events are those
+        that a viewer needs: the set-up, where it comes from, the turn that waits.
+
+        Raises ProtocolError (bad_checkpoint) for another state, Refused (no_fork) for a mode that cannot.
+        """
+        if spec.fork is msgspec.UNSET:
+            raise Refused("only a fork begins with a state", code="bad_spec")
+        free = unbound(state)
+        if hashlib.sha256(free).hexdigest() != spec.fork.state:
+            raise ProtocolError("not the first state of this fork", code="bad_checkpoint")
+        saved = msgspec.msgpack.decode(free, type=_Checkpoint)
+        bound = msgspec.structs.replace(saved, spec=_spec_hash(spec))
+        simulation = cls.restore(spec, msgspec.msgpack.encode(bound), epoch=epoch)
+        tick = simulation._world.state.tick
+        events = [simulation._stamped(event, tick) for event in simulation._opening(spec.fork)]
+        return simulation, simulation._report(_Tally(events=events), topology=True)
+
+    def _opening(self, origin: Origin) -> list[ModeEvent]:
+        """The events of a fork's first state. Raises Refused (no_fork)."""
+        mode, rules = self.mode, self.rules
+        _, first = mode.setup(self.spec.seed)
+        turn_round, turn = mode.clock(rules)
+        events = [ModeEvent(e.type, e.d, turn_round, turn) for e in first if e.type == "set_up"]
+        forked = {"parent": origin.parent, "parent_tick": origin.tick, "exact": origin.exact}
+        events.append(mode.event(rules, "forked", forked))
+        if mode.phase(rules) == "acting":
+            brief = mode.brief(rules, self._world.view())
+            if brief is None:
+                message = f"a session of the mode {mode.name} cannot be forked while a turn waits"
+                raise Refused(message, code="no_fork", field="tick")
+            events.append(mode.event(rules, "turn_started", brief))
+        return events
 
     @classmethod
     def restore(cls, spec: SessionSpec, checkpoint: bytes, *, epoch: int = 0) -> Simulation:
@@ -253,6 +304,10 @@ class Simulation:
                 mark=mark,
             )
         )
+
+    def release(self) -> bytes:
+        """The exact state, bound to no session: the first state of a fork (``begin``)."""
+        return unbound(self.checkpoint())
 
     def check_contact(self) -> ContactCheck:
         """The contact check of the present state: no intersection, no inversion, no body inside of another."""
@@ -385,6 +440,17 @@ def make_mode(spec: SessionSpec) -> Mode:
     except msgspec.ValidationError as error:
         raise Refused(f"not a catalogue: {error}", code="bad_catalogue", field="catalogue") from None
     return get_mode(spec.mode)(spec.params, spec.seats, catalogue)
+
+
+def unbound(checkpoint: bytes) -> bytes:
+    """The state of a checkpoint without its session: neither its specification nor its clients' inputs. Raises
+    ProtocolError (bad_checkpoint)."""
+    try:
+        saved = msgspec.msgpack.decode(checkpoint, type=_Checkpoint)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"not a checkpoint: {error}", code="bad_checkpoint") from None
+    acks = (0,) * len(saved.acks)
+    return msgspec.msgpack.encode(msgspec.structs.replace(saved, spec=b"", acks=acks))
 
 
 def _worlds() -> type[World]:

@@ -336,9 +336,17 @@ class Solver:
         """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
         return await self._make("open", _encode(spec), spec.session, epoch)
 
-    async def restore_world(self, spec: SessionSpec, checkpoint: bytes, *, epoch: int) -> Advance:
-        """Restore a session's world from a checkpoint. Returns its state, with no tick run."""
-        return await self._make("restore", _encode((spec, checkpoint)), spec.session, epoch)
+    async def begin_world(self, spec: SessionSpec, state: bytes, *, epoch: int, name: str = "") -> Advance:
+        """Build the world of a fork from its first state. Raises Refused or SolverFailed. ``name``: see
+        restore_world."""
+        return await self._make("begin", _encode((spec, state)), name or spec.session, epoch)
+
+    async def restore_world(
+        self, spec: SessionSpec, checkpoint: bytes, *, epoch: int, name: str = ""
+    ) -> Advance:
+        """Restore a session's world from a checkpoint. Returns its state, with no tick run. ``name``: of the world in
+        all other calls, if it is a copy beside the session's own."""
+        return await self._make("restore", _encode((spec, checkpoint)), name or spec.session, epoch)
 
     async def step_world(
         self, session: str, inputs: list[Input], ticks: int
@@ -362,6 +370,11 @@ class Solver:
             reply.body, type=tuple[int, bytes, bool | None, str]
         )
         return WorldCheckpoint(tick, data, contact_ok, report)
+
+    async def release_world(self, session: str) -> tuple[bytes, bytes]:
+        """The hash of the world's state, and the state bound to no session, for a fork."""
+        reply = await self._ask("release", session, expected_s=CHECKPOINT_S)
+        return msgspec.msgpack.decode(reply.body, type=tuple[bytes, bytes])
 
     async def drop_world(self, session: str) -> None:
         """Drop a session's world. Nothing happens if the process has died."""

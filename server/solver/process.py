@@ -80,6 +80,14 @@ class SolverProcess:
                 here = world.look()
                 self.places[request.session] = here.tick, stride_of(here.dt)
                 return _encode(here)
+            case "begin":
+                spec, data = msgspec.msgpack.decode(request.body, type=tuple[SessionSpec, bytes])
+                self.worlds[request.session], here = Simulation.begin(spec, data, epoch=request.number)
+                self.places[request.session] = here.tick, stride_of(here.dt)
+                return _encode(here)
+            case "release":
+                world = self.worlds[request.session]
+                return _encode((world.hash(), world.release()))
             case "look":
                 return _encode(self.worlds[request.session].look())
             case "checkpoint":

@@ -293,23 +293,25 @@ class Curling(TurnMode):
             driven_off=(),
             struck=(),
         )
+        return state, stone, [self.event(state, "turn_started", self.brief(state, view))]
+
+    def brief(self, state: CurlingState, view: View) -> dict[str, Any]:
         actions = self.legal(state, view, state.order.current)
-        payload = {
+        return {
             "seat": state.order.current,
             "deadline_s": self.deadline_s(state),
             "actions": msgspec.json.decode(msgspec.json.encode(actions)),
             "end": len(state.ends) + 1,
-            "stone": stone,
+            "stone": self._stone(state),
             "stones": [
                 {"stone": one.stone, "seat": self._owner(one.stone), "position": list(one.position)}
-                for one in lying
+                for one in state.lying
             ],
             "points": list(state.points),
             "alive": [state.order.lives(seat) for seat in range(self.seat_count)],
             "house": {"x": HOUSE, "rings": list(RINGS)},
             "rules": {"speed": SPEED, "friction": FRICTION, "gravity": 9.81, "guarded": self._guarded(state)},
         }
-        return state, stone, [self.event(state, "turn_started", payload)]
 
     def _guarded(self, state: CurlingState) -> bool:
         """Whether this throw is one of the first GUARDED of its end, which must not drive a stone of another seat

@@ -253,9 +253,11 @@ class Duel(TurnMode):
             view.energy - view.kinetic,
         )
         state = msgspec.structs.replace(state, stage="acting", quiet=0, turn=turn)
+        return state, [self.event(state, "turn_started", self.brief(state, view))]
+
+    def brief(self, state: DuelState, view: View) -> dict[str, Any]:
         actions = self.legal(state, view, state.order.current)
-        payload = turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
-        return state, [self.event(state, "turn_started", payload)]
+        return turn_started_payload(state, view, self.bodies, actions, self.deadline_s(state))
 
     def _end_turn(self, state: DuelState, view: View, *, at_rest: bool) -> tuple[DuelState, list[ModeEvent]]:
         """End the turn; then begin the next turn, or give the result."""

@@ -15,6 +15,7 @@ from tests.conftest import World, until
 from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.forks import Forks
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
 from tussle.lobby.servers import HolderAddress, Servers
@@ -69,6 +70,7 @@ class Node:
         self.context = SessionContext(
             settings,
             Runs(store),
+            Forks(store),
             claims,
             self.lease,
             self.telemetry,

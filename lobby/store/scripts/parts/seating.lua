@@ -53,14 +53,18 @@ local function pick_body(size, preferred)
     return preferred[1] or ''
 end
 
--- Seats a player on the lowest free seat. If that was the last one, the lobby is filled. The caller has checked that a
+-- Seats a player on the wanted seat, or else on the lowest free one. The body of a fork's seat is fixed. If that was the last one, the lobby is filled. The caller has checked that a
 -- seat is free and that the player may take it. Returns the seat.
-local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms)
+local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
     local seat = 0
+    if wanted and wanted ~= '' and redis.call('HEXISTS', seats_key, wanted) == 0 then
+        seat = tonumber(wanted)
+    end
     while redis.call('HEXISTS', seats_key, whole(seat)) == 1 do
         seat = seat + 1
     end
+    body = redis.call('HGET', session_key, 'fixed.' .. whole(seat)) or body
     if body == '' then
         body = pick_body(size, cjson.decode(preferred))
     end
