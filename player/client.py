@@ -31,7 +31,10 @@ from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.transcript import Disconnected
 
-__all__ = ["Client", "Join", "Login", "Me", "http_address"]
+__all__ = ["Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
+
+FORK_S = 90.0
+"""Time that a fork may take [s]: it may wait for others, reads an archive, and simulates."""
 
 
 T = TypeVar("T")
@@ -59,6 +62,37 @@ class Join(msgspec.Struct, frozen=True):
     protocol: int = 0
     build: str = ""
     servers: tuple[str, ...] = ()
+
+
+class Fork(Join, frozen=True):
+    """A seat in a fork. ``parent_tick``: the tick of ``parent`` that it begins with. ``exact``: its first state is the
+    recorded one, bit for bit; False if another version recorded it, and it begins at the nearest checkpoint."""
+
+    parent: str = ""
+    parent_tick: int = 0
+    exact: bool = True
+
+
+class Forked(msgspec.Struct, frozen=True):
+    """One fork in a tree. at: when it was made [ms]; name: of the player who made it; status: None if it is over and
+    forgotten."""
+
+    session: str
+    parent: str
+    parent_tick: int
+    exact: bool
+    at: int
+    name: str = ""
+    status: str | None = None
+
+
+class ForkTree(msgspec.Struct, frozen=True):
+    """The forks of the session ``root`` and of its forks, oldest first."""
+
+    session: str
+    root: str
+    forks: list[Forked]
+    root_status: str | None = None
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -195,6 +229,28 @@ class Client:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
         return await self._post("/api/join", Join, {"session": session, "body": body, "ready": ready})
 
+    async def fork(
+        self,
+        session: str,
+        tick: int,
+        *,
+        seat: int | None = None,
+        ready: bool | None = None,
+        private: bool | None = None,
+    ) -> Fork:
+        """Open a lobby whose first state is that of a recorded tick of a session, and take a seat in it: ``seat``, else
+        the player's own in that session, else the first one.
+
+        Raises NotFound (no such session, tick_not_recorded), Conflict (in_session, session_over), Refused,
+        RateLimited, ProtocolError (damaged_archive).
+        """
+        body = {"tick": tick, "seat": seat, "ready": ready, "private": private}
+        return await self._post(f"/api/sessions/{session}/fork", Fork, body, timeout_s=FORK_S)
+
+    async def forks(self, session: str) -> ForkTree:
+        """The tree of forks that a session is part of. Raises NotFound."""
+        return await self._get(f"/api/sessions/{session}/forks", ForkTree)
+
     async def observe(self, session: str) -> Join:
         """Become an observer of that session. Raises NotFound."""
         return await self._post("/api/observe", Join, {"session": session})
@@ -299,19 +355,33 @@ class Client:
     async def _get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
         return _decode(await self._request("GET", path, params=params), kind)
 
-    async def _post(self, path: str, kind: type[T], body: dict[str, Any]) -> T:
-        return _decode(await self._request("POST", path, body), kind)
+    async def _post(
+        self, path: str, kind: type[T], body: dict[str, Any], *, timeout_s: float | None = None
+    ) -> T:
+        return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
 
     async def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, params: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        params: dict[str, str] | None = None,
+        timeout_s: float | None = None,
     ) -> bytes:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         sent = (
             {name: value for name, value in body.items() if value is not None} if body is not None else None
         )
         try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._http.request(method, path, json=sent, params=params, headers=headers)
+            async with asyncio.timeout(timeout_s or self._timeout_s):
+                answer = await self._http.request(
+                    method,
+                    path,
+                    json=sent,
+                    params=params,
+                    headers=headers,
+                    timeout=timeout_s or self._timeout_s,
+                )
         except (httpx.TransportError, TimeoutError) as error:
             raise Disconnected(
                 f"no answer from {self.server_url} ({str(error) or type(error).__name__})"

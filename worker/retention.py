@@ -1,7 +1,8 @@
 """Removes archived sessions that nobody wrote to for ARCHIVE_DAYS, and recordings for RECORDINGS_DAYS.
 
 The bookmarks and named views of a recording go with it. A session that the store knows and that has not ended is kept,
-whatever the age of its files. This module must never remove a folder that is not named like a session.
+whatever the age of its files, and so is one of which a fork is being made. This module must never remove a folder that
+is not named like a session.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import fsspec
 
 from tussle.lobby.errors import StoreError
+from tussle.lobby.forks import Forks
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
@@ -37,6 +39,7 @@ class Retention:
 
     def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
+        self._forks = Forks(store)
         self._kept = (
             (settings.archive_address, settings.archive_days, ("",)),
             (settings.recordings_address, settings.recordings_days, (".zarr", ".live")),
@@ -68,6 +71,8 @@ class Retention:
             for session, folder in await asyncio.to_thread(self._find_old, address, days, endings):
                 status = await self._store.call("HGET", self._store.keys.session(session), "status")
                 if status is not None and status not in ENDED:
+                    continue
+                if await self._forks.pinned(session):  # it is being read; the next pass removes it
                     continue
                 await asyncio.to_thread(self._remove, address, folder)
                 if folder != session:

@@ -137,6 +137,8 @@ class Forking:
         try:
             here = await solver.restore_world(excerpt.spec, checkpoint, epoch=0, name=name)
         except ClientError as error:
+            if error.reason == "unknown_mode":
+                raise
             if exact:
                 raise Diverged(
                     f"the checkpoint of tick {begin} cannot be restored: {error.message}"
@@ -175,13 +177,13 @@ class Forking:
         stops = sorted(inputs)
         usage = self._pool.usage.get(name, time.monotonic())
         while here.tick < excerpt.tick:
-            given = inputs.get(here.tick + 1, [])
-            if here.phase == "over" or (here.phase == "acting" and not given):
+            first = inputs.get(here.tick + 1, [])
+            if here.phase == "over" or (here.phase == "acting" and not first):
                 raise Diverged(f"at tick {here.tick} the record does not go on")
             following = next((tick for tick in stops if tick > here.tick + 1), excerpt.tick + 1)
             ticks = min(usage.ticks_per_call, following - 1 - here.tick, excerpt.tick - here.tick)
             try:
-                here, _, _ = await solver.step_world(name, given, ticks)
+                here, _, _ = await solver.step_world(name, first, ticks)
             except ClientError as error:
                 raise Diverged(f"an input of tick {here.tick + 1} does not fit: {error.message}") from error
         return here

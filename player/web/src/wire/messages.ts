@@ -481,7 +481,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. */
+/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, the tick of the parent that it begins with; `exact` is false if that is not the very state that was asked for. */
 export interface SessionView {
   session: string;
   status: string;
@@ -507,6 +507,9 @@ export interface SessionView {
   params: Record<string, unknown>;
   min_distance: number | null;
   observers: ObserversData;
+  parent: string | null;
+  parent_tick: number | null;
+  exact: boolean | null;
 }
 
 /** Keep a camera under a name. The one with the name `default` is everybody's first camera. */

@@ -1,0 +1,140 @@
+"""Forks over HTTP, from archives of every kind: what they give, what is refused, and what they cost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.server.archive.recorded import TOKEN
+from tests.server.archive.recorded import recorded as recorded
+from tests.support.problems import assert_problem
+from tests.support.stack import Stack
+from tests.support.stranger import Person
+from tests.support.witness import keys_of, store_of
+from tussle.server.archive.archive import Archive
+from tussle.server.archive.record import load_record
+from tussle.server.simulation.simulation import SessionSpec, Simulation
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.1", "FORK_TICKS": "15"}
+
+_addresses = iter(range(1, 250))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ada(site: Stack) -> AsyncIterator[Person]:
+    """A guest who is logged in, at an address of its own."""
+    async with Person(site.url) as person:
+        person.http.headers["x-forwarded-for"] = f"10.0.0.{next(_addresses)}"
+        yield await person.login()
+
+
+@pytest.fixture(scope="module")
+def folder(site: Stack, recorded: Path) -> Path:
+    """The server's archive, with the two recorded sessions."""
+    place = site.data_dir / "archive"
+    shutil.copytree(recorded, place, dirs_exist_ok=True)
+    return place
+
+
+async def fork(person: Person, session: str, tick: Any, **more: Any) -> Any:
+    return await person.post(f"/api/sessions/{session}/fork", {"tick": tick, **more})
+
+
+async def first_state(site: Stack, session: str) -> Simulation:
+    """What the store has of a fork that has not begun."""
+    async with store_of(site) as store:
+        spec, state = await store.call("HMGET", store.keys.fork(session), "spec", "state", raw=True)
+    return Simulation.begin(msgspec.json.decode(spec, type=SessionSpec), state)[0]
+
+
+async def test_any_recorded_tick_can_be_forked(site: Stack, ada: Person, folder: Path) -> None:
+    """At a checkpoint, after inputs, after another holder took over, at the last tick: the first state has the recorded
+    hash. Nobody knows whether the session was private, so its forks are."""
+    record = load_record(Archive(str(folder)), TOKEN)
+    for tick in (10, 19, 33, 40):
+        answer = (await fork(ada, TOKEN, tick)).json()
+        assert (answer["parent"], answer["parent_tick"], answer["exact"], answer["seat"]) == (
+            TOKEN,
+            tick,
+            True,
+            0,
+        )
+        assert (await first_state(site, answer["session"])).hash() == record.hashes[tick]
+        view = await ada.look(answer["session"])
+        assert (view["mode"], view["size"], view["parent"], view["parent_tick"], view["exact"]) == (
+            "sandbox", 1, TOKEN, tick, True,
+        )  # fmt: skip
+        listed = (await ada.get("/api/sessions")).json()["sessions"]
+        assert answer["session"] not in [row["session"] for row in listed]
+        await ada.ask("/api/leave", session=answer["session"])
+
+
+@pytest.mark.parametrize(
+    ("tick", "status", "code"),
+    [
+        (41, 404, "tick_not_recorded"),
+        (2**53, 404, "tick_not_recorded"),
+        (2**53 + 1, 400, "bad_request"),
+        (-1, 400, "bad_request"),
+        (1.5, 400, "bad_request"),
+        ("10", 400, "bad_request"),
+        (True, 400, "bad_request"),
+        (None, 400, "bad_request"),
+    ],
+)
+async def test_a_tick_that_is_not_recorded_is_refused(
+    site: Stack, ada: Person, folder: Path, tick: Any, status: int, code: str
+) -> None:
+    """With a code, and nothing is written but the mark that the archive is being read."""
+    async with store_of(site) as store:
+        before = await keys_of(store)
+        assert_problem(await fork(ada, TOKEN, tick), status, code)
+        assert {key for key in await keys_of(store) - before if "pin" not in key} == set()
+
+
+async def test_what_cannot_be_forked_is_refused(site: Stack, ada: Person, folder: Path) -> None:
+    """An unknown session, a session without an archive, a seat that is not there, a player with a seat elsewhere."""
+    assert_problem(await fork(ada, "aaaaaaa9", 1), 404, "no_such_session")
+    assert_problem(await fork(ada, "no-token", 1), 404, "no_such_session")
+    assert_problem(await ada.get("/api/sessions/aaaaaaa9/forks"), 404, "no_such_session")
+    assert_problem(await fork(ada, TOKEN, 10, seat=1), 422, "bad_seat", "seat")
+    lobby = await ada.ask("/api/open", private=True)
+    assert_problem(await fork(ada, TOKEN, 10), 409, "in_session")
+    async with Person(site.url) as otto:
+        await otto.login()
+        assert_problem(await fork(otto, lobby["session"], 0), 404, "not_archived")
+
+
+async def test_a_damaged_archive_is_refused(site: Stack, ada: Person, folder: Path) -> None:
+    """A flipped byte, a part that is gone, no manifest: nothing is forked from it. What is damaged after the tick does
+    not matter."""
+    damaged = folder / "aaaaaaa2"
+    for change in (_flip_first, _cut_first, lambda place: (place / "manifest-000001.json").unlink()):
+        shutil.rmtree(damaged, ignore_errors=True)
+        shutil.copytree(folder / TOKEN, damaged)
+        change(damaged)
+        problem = assert_problem(await fork(ada, damaged.name, 19), 400, "damaged_archive")
+        assert problem["detail"]
+    (folder / "aaaaaaa3").mkdir()
+    (folder / "aaaaaaa3" / "end.json").write_bytes(b"\xff{}")
+    assert_problem(await fork(ada, "aaaaaaa3", 1), 400, "damaged_archive")
+
+
+def _flip_first(place: Path) -> None:
+    parts = place / "000001.parts"
+    data = bytearray(parts.read_bytes())
+    data[200] ^= 1
+    parts.write_bytes(data)
+
+
+def _cut_first(place: Path) -> None:
+    parts = place / "000001.parts"
+    parts.write_bytes(parts.read_bytes()[100:])
