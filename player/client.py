@@ -92,7 +92,6 @@ class ForkTree(msgspec.Struct, frozen=True):
     session: str
     root: str
     forks: list[Forked]
-    root_status: str | None = None
 
 
 class Me(msgspec.Struct, frozen=True):

@@ -115,7 +115,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.FIND: 4.0,
     Operation.OPEN: 4.0,
     Operation.JOIN: 2.0,
-    Operation.FORK: 20.0,
+    Operation.FORK: 5.0,
     Operation.WATCH: 2.0,
     Operation.REPLAY: 8.0,
     Operation.RELEASE: 2.0,

@@ -103,6 +103,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/server/physics/test_random_worlds.py": "random scenes",
     "tests/server/physics/test_scene_document.py": "docs/scenes.md",
     "tests/server/physics/test_torture.py": "a thousand hard steps",
+    "tests/server/simulation/test_forks.py": "a fork of every mode goes on like its parent",
     "tests/server/sessions/test_spring_session.py": "mode spring-damper as a session",
 }
 """Test module below tests/<package>/ that tests a behaviour, not the module of its name -> what it tests."""

@@ -223,9 +223,9 @@ class Keys:
         ]
 
     # forks and the archive
-    def forks(self, root: str) -> str:
+    def forks(self, token: str) -> str:
         """zset + TTL: JSON of each fork in the tree of a session -> when it was made [ms]"""
-        return self._key(f"forks:{root}")
+        return self._key(f"forks:{token}")
 
     def fork_root(self, token: str) -> str:
         """string + TTL: the session that the tree of a fork begins with"""

@@ -119,7 +119,6 @@ class ForkRoutes:
             {
                 "session": session,
                 "root": root,
-                "root_status": statuses.get(root),
                 "forks": [_row(entry, statuses.get(entry.session)) for entry in shown],
             }
         )

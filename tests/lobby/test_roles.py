@@ -18,6 +18,7 @@ profile       no        yes      yes    yes
 find          no        yes      yes    yes
 open          no        yes      yes    yes
 join          no        yes      yes    yes
+fork          no        yes      yes    yes
 release       no        yes      yes    yes
 spring        no        yes      yes    yes
 watch         no        yes      yes    yes

@@ -53,8 +53,9 @@ local function pick_body(size, preferred)
     return preferred[1] or ''
 end
 
--- Seats a player on the wanted seat, or else on the lowest free one. The body of a fork's seat is fixed. If that was the last one, the lobby is filled. The caller has checked that a
--- seat is free and that the player may take it. Returns the seat.
+-- Seats a player on the wanted seat, or else on the lowest free one. The body of a fork's seat is fixed. If that was
+-- the last seat, the lobby is filled. The caller has checked that a seat is free and that the player may take it.
+-- Returns the seat.
 local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
     local seat = 0
