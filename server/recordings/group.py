@@ -4,7 +4,7 @@
     tick, time, segment, ...             one array for each field, first axis: the frame
     segments/<n>/rows, active            the same for the frames of one topology
     meshes/<sha256>/vertices, faces      every mesh once
-    log/events                           every event as a line of JSON; the attributes have the short values of each
+    log/events                           every event as a line of JSON; the attributes have EVENT_MARKS of each
 
 Chunks are written when they are complete. ``files`` gives the rest for the present length: a recording can be read at
 any time, and the bytes depend on the frames alone, not on when they came. ``save`` has what is not in a complete chunk,
@@ -56,6 +56,9 @@ SCHEMA = "tussle-recording/1"
 
 Fetch = Callable[[str], bytes]
 """Path of a chunk -> its bytes. Raises FileNotFoundError."""
+
+EVENT_MARKS = ("tick", "type", "seat", "a", "b")
+"""What the attributes have of each event: enough for a mark on a timeline. a, b: the seats of a collision."""
 
 EVENTS = Layout("log/events", "|u1", (), 65536, ("byte",))
 """Events, as lines of JSON."""
@@ -202,7 +205,9 @@ class RecordingGroup:
             documents[f"segments/{number}"] = group_document(attributes)
         for folder in ("segments", "meshes", "log"):
             documents[folder] = group_document({})
-        events = [_shortened(event) for event in self.events(fetch)]
+        events = [
+            {name: event[name] for name in EVENT_MARKS if name in event} for event in self.events(fetch)
+        ]
         root = group_document({**self.attributes, "schema": SCHEMA, "segments": segments, "events": events})
         for path, document in sorted(documents.items()):
             yield metadata_path(path), encode_document(document)
@@ -398,11 +403,6 @@ class RecordingGroup:
             yield from (msgspec.json.decode(line, type=dict[str, Any]) for line in data.splitlines())
         except msgspec.MsgspecError as error:
             raise _damaged(f"an event: {error}") from None
-
-
-def _shortened(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event without its lists and objects."""
-    return {name: value for name, value in event.items() if not isinstance(value, (list, dict))}
 
 
 class _ChunkReader:

@@ -50,6 +50,9 @@ WAITING_BYTES = 32 * 2**20
 MAX_EVENTS_BYTES = 64 * 2**20
 """Limit of the events of one recording [B]; later ones are counted, not kept."""
 
+NOT_RECORDED = ("actions",)
+"""Fields of events that tell a player what to do next; half of all bytes of a duel's events."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
@@ -313,7 +316,8 @@ class _Writer:
                 frames.append((stretch, state.open))
                 state.open = OpenFrame()
             for tick, kind, data in taken.events:
-                written += self._log(state, {"tick": tick, "type": kind, **data})
+                kept = {name: value for name, value in data.items() if name not in NOT_RECORDED}
+                written += self._log(state, {"tick": tick, "type": kind, **kept})
         return written + self._append(state, frames)
 
     def _append(self, state: LiveState, frames: list[tuple[Stretch, OpenFrame]]) -> list[tuple[str, bytes]]:

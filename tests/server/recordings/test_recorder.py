@@ -146,7 +146,7 @@ async def test_what_is_recorded(recordings: Recordings) -> None:
 
 
 async def test_events_are_recorded_with_their_ticks(recordings: Recordings) -> None:
-    """The attributes have each event's tick, type and short values; the log has it whole."""
+    """The attributes have each event's tick, type and seats; the log has it whole, but for what the player may do."""
     spec, inputs, last = played("duel", 400)
     holder = Holder(recordings, spec, inputs, 1)
     holder.start()
