@@ -1,6 +1,6 @@
 """The rights table: which role may perform which operation. Pure.
 
-    anonymous  a caller without a login; it reads public pages and lists
+    anonymous  a caller without a login; it reads public pages, lists and recordings
     observer   a caller with a login, or a connection without a seat: watches, and asks for a seat
     player     an observer with a seat: acts, chats, leaves
     operator   an observer of every session who also pauses, ends, kicks, bans, notifies and drains
@@ -40,6 +40,8 @@ class Operation(StrEnum):
     """Read the server's health, its metrics and the description of its API."""
     PAGES = "pages"
     """Load the web client."""
+    RECORDING = "recording"
+    """Read the recording of a session whose token the caller knows."""
 
     LOGOUT = "logout"
     PROFILE = "profile"
@@ -85,7 +87,9 @@ class Operation(StrEnum):
     """Read the overview: sessions, servers, solvers, players, limits."""
 
 
-_PUBLIC = frozenset({Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES})
+_PUBLIC = frozenset(
+    {Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES, Operation.RECORDING}
+)
 _SEATING = frozenset(
     {
         Operation.LOGOUT,

@@ -168,6 +168,11 @@ class Settings:
         " sixteenth for one player, a thirty-second for one session",
         low=1024,
     )
+    recording_rate: float = setting(
+        33_554_432.0,
+        "bytes per second of recordings that one address may read; 64 times that at once",
+        low=65_536,
+    )
     address_connections: int = setting(2000, "most connections that one address has at once", low=1)
     input_cost_rate: float = setting(
         100.0, "solver time [ms] per second that the costly inputs of one seat may take on average", low=1

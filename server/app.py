@@ -33,6 +33,7 @@ from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
+from tussle.lobby.recording_marks import RecordingMarks
 from tussle.lobby.runs import Runs
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
@@ -63,6 +64,7 @@ from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
+from tussle.server.recordings.library import Library
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
@@ -175,6 +177,7 @@ class Server:
         archive = Archive(settings.archive_address)
         self.forking = Forking(archive.url, self.pool, self.forks, settings.fork_ticks)
         recordings = Recordings(settings.recordings_address)
+        self.library = Library(recordings, RecordingMarks(store), self.views)
         context = SessionContext(
             settings,
             Runs(store),

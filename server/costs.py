@@ -95,6 +95,8 @@ class Resource(StrEnum):
     """Operators' notices, which are sent to every viewer."""
     OVERVIEWS = "overviews"
     """Operators' overviews, which read every session."""
+    RECORDING_BYTES = "recording_bytes"
+    """Bytes of recordings that are sent; one that must be compressed counts as several, JSON too."""
     DESCRIPTORS = "descriptors"
     """Held: file descriptors of clients, for HTTP and WebSocket. The server keeps the others for itself."""
     HTTP_CONNECTIONS = "http_connections"
@@ -103,6 +105,8 @@ class Resource(StrEnum):
     """Held: WebSocket connections."""
     STREAMS = "streams"
     """Held: streams of changes over HTTP, behind a proxy too."""
+    RECORDING_READS = "recording_reads"
+    """Held: answers with parts of recordings that are being made and sent."""
 
 
 REQUEST_COSTS: Mapping[Operation, float] = {
@@ -110,6 +114,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.LIST: 4.0,
     Operation.INSPECT: 1.0,
     Operation.PAGES: 1.0,
+    Operation.RECORDING: 1.0,
     Operation.LOGOUT: 1.0,
     Operation.PROFILE: 1.0,
     Operation.FIND: 4.0,
@@ -210,6 +215,12 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),
         Budget(Resource.SPRING_READS, address, 40.0, 120.0),
         Budget(Resource.NOTICES, player, 0.5, 5.0),
+        Budget(
+            Resource.RECORDING_BYTES, address, settings.recording_rate, 64 * settings.recording_rate,
+            "RECORDING_RATE",
+        ),
+        Budget(Resource.RECORDING_READS, address, 0.0, 32, held=True),
+        Budget(Resource.RECORDING_READS, Owner.SERVER, 0.0, 64, held=True),
         Budget(Resource.OVERVIEWS, player, 2.0, 20.0),
         Budget(
             Resource.DESCRIPTORS, Owner.SERVER, 0.0, settings.max_connections or math.inf, "MAX_CONNECTIONS", held=True

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 
 from tussle.lobby.settings import BadSetting, split_list
 
-__all__ = ["PROXIED", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
+__all__ = ["ABORT", "PROXIED", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
 
 PROXIED = "tussle.proxied"
 """Key of a request's scope: whether a trusted proxy sent it."""
+
+ABORT = "tussle.abort"
+"""Key of a request's scope: closes its connection at once, without what was not sent yet."""
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""

@@ -59,7 +59,7 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "uvicorn": {"server.app", "server.gateway"},
     "click": {"cli", "player.__main__"},
     "rich": {"cli"},
-    "pyarrow": {"worker.storage"},
+    "pyarrow": {"worker.storage", "server.recordings.answers"},
     "numcodecs": {"server.recordings.zarr_layout"},
 }
 """Library -> the modules or folders that may import it."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tussle.lobby.logs import get_logger
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.gateway.socket import Socket
-from tussle.server.limits import PROXIED, Proxies, owner_of_address
+from tussle.server.limits import ABORT, PROXIED, Proxies, owner_of_address
 from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["http_protocol"]
@@ -74,6 +74,7 @@ class _GuardedHttp(HttpToolsProtocol):
         self._wait_for_head()
         super().on_message_begin()
         self.scope[PROXIED] = self._proxied  # type: ignore[literal-required]
+        self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         self.idle.pop(self, None)

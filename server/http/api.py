@@ -25,6 +25,7 @@ from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
+from tussle.server.http.recording_routes import RecordingRoutes
 from tussle.server.http.requests import Requests
 from tussle.server.http.responses import error_response, json_response, problem_response
 from tussle.server.http.rights import Rights
@@ -46,6 +47,7 @@ def create_app(backend: Backend) -> Starlette:
         *lobbies.endpoints(),
         *ForkRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
+        *RecordingRoutes(backend, requests).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),
     ]

@@ -21,6 +21,7 @@ from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.recordings.library import Library
 from tussle.server.sessions.forking import Forking
 from tussle.server.store_memory import StoreMemory
 
@@ -47,6 +48,7 @@ class Backend(Protocol):
     hosts: Hosts
     session_lists: SessionLists
     session_changes: SessionChanges
+    library: Library
     build: str
 
     def address(self) -> HolderAddress:

@@ -8,6 +8,7 @@ that the server does not check.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,7 +39,7 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for call in calls:
-        paths.setdefault(call.path, {})[call.method.lower()] = _operation(call)
+        paths.setdefault(call.path.replace(":path", ""), {})[call.method.lower()] = _operation(call)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tussle", "version": version, "license": {"name": "MIT"}},
@@ -51,7 +52,7 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
 
 
 def _operation(call: Endpoint) -> dict[str, Any]:
-    name = call.path.strip("/").replace("api/", "").replace("/", "_").replace("{", "").replace("}", "")
+    name = re.sub(r"\W+", "_", call.path.replace("/api/", "").replace(":path", "")).strip("_")
     operation: dict[str, Any] = {
         "operationId": f"{call.method.lower()}_{name}",
         "summary": call.summary,
@@ -59,9 +60,8 @@ def _operation(call: Endpoint) -> dict[str, Any]:
         "responses": {"200": {"description": "done"}},
     }
     parameters = [
-        {"name": part.strip("{}"), "in": "path", "required": True, "schema": {"type": "string"}}
-        for part in call.path.split("/")
-        if part.startswith("{")
+        {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in re.findall(r"{(\w+)", call.path)
     ]
     parameters += [
         {"name": key, "in": "query", "description": meaning, "schema": {"type": "string"}}

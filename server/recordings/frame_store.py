@@ -26,6 +26,7 @@ __all__ = [
     "FIELDS",
     "Array",
     "Field",
+    "FrameReader",
     "FrameStore",
     "Frames",
     "MemoryFrames",
@@ -134,14 +135,13 @@ class Frames:
     arrays: dict[str, Array]
 
 
-class FrameStore(Protocol):
-    """A recording: a sequence of frames. Not thread-safe.
+class FrameReader(Protocol):
+    """A recording to be read: a sequence of frames. fields: the FIELDS that this recording has; without seats there are
+    no arrays of seats."""
 
-    attributes: everything that is not an array; a writer changes it, and ``close`` saves it. fields: the FIELDS that
-    this recording has; without seats there are no arrays of seats.
-    """
-
-    attributes: dict[str, Any]
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Everything that is not an array."""
 
     @property
     def length(self) -> int:
@@ -149,6 +149,10 @@ class FrameStore(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...]: ...
+
+    @property
+    def seats(self) -> int:
+        """How many seats the arrays of seats have."""
 
     @property
     def segments(self) -> tuple[Segment, ...]: ...
@@ -159,6 +163,12 @@ class FrameStore(Protocol):
 
     def topology(self, segment: int) -> Topology:
         """The meshes of a segment, as clients draw it. Raises Refused (bad_range), ProtocolError."""
+
+
+class FrameStore(FrameReader, Protocol):
+    """A recording. Not thread-safe. attributes: a writer changes them, and ``close`` saves them."""
+
+    attributes: dict[str, Any]
 
     def append(
         self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
@@ -191,6 +201,10 @@ class MemoryFrames:
     @property
     def fields(self) -> tuple[str, ...]:
         return tuple(name for name, field in FIELDS.items() if self._seats or field.per != "seat")
+
+    @property
+    def seats(self) -> int:
+        return self._seats
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -183,6 +183,17 @@ class RecordingGroup:
         small = number.isascii() and number.isdecimal() and len(number) < 10
         return small and int(number) < column.full and path == column.layout.chunk_path(int(number))
 
+    def has_file(self, path: str) -> bool:
+        """Whether a group in files has this file."""
+        if path.endswith("zarr.json"):
+            folder = path.removesuffix("zarr.json").rstrip("/")
+            meshes = [f"meshes/{digest}/{part}" for digest in self.meshes for part in ("vertices", "faces")]
+            return not folder or any(f"{name}/".startswith(f"{folder}/") for name in [*self.columns, *meshes])
+        column = self.columns.get(path.partition("/c/")[0])
+        if column is not None and column.stored and path == column.layout.chunk_path(column.full):
+            return True
+        return self.has_chunk(path)
+
     # the files of the present length
 
     def files(self, fetch: Fetch) -> Iterator[tuple[str, bytes]]:
@@ -394,6 +405,12 @@ class RecordingGroup:
             return mesh
 
         return make_topology(self.segments[segment].bodies, segment, find)
+
+    def event_lines(self, fetch: Fetch) -> Iterator[bytes]:
+        """The events that were logged, as lines of JSON, chunk by chunk. Raises ProtocolError."""
+        column, reader = self.columns[EVENTS.path], _ChunkReader(fetch)
+        for start in range(0, column.length, EVENTS.chunk):
+            yield reader.take(column, range(start, min(start + EVENTS.chunk, column.length))).tobytes()
 
     def events(self, fetch: Fetch) -> Iterator[dict[str, Any]]:
         """The events that were logged, in order. Raises ProtocolError."""

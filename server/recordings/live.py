@@ -120,14 +120,21 @@ def read_state(files: Files, mark: RecordingMark) -> LiveState:
 class LiveFrames:
     """The frames of a session that still runs, as far as the mark goes. It is only read."""
 
-    def __init__(self, files: Files, mark: RecordingMark) -> None:
-        """files: below RECORDINGS_URL/T.live. Raises as read_state."""
+    def __init__(self, files: Files, mark: RecordingMark, final: Files | None = None) -> None:
+        """files: below RECORDINGS_URL/T.live; final: below T.zarr, where a chunk is once a worker has removed the live
+        folder. Raises as read_state."""
         self._files = files
+        self._final = final
         self._state = read_state(files, mark)
         self._made: dict[str, bytes] | None = None
 
     def _fetch(self, path: str) -> bytes:
-        return self._files.read(self._state.place_of(path))
+        try:
+            return self._files.read(self._state.place_of(path))
+        except FileNotFoundError:
+            if self._final is None:
+                raise
+            return self._final.read(path)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -140,6 +147,10 @@ class LiveFrames:
     @property
     def fields(self) -> tuple[str, ...]:
         return self._state.group.fields
+
+    @property
+    def seats(self) -> int:
+        return self._state.group.seats
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -169,7 +180,19 @@ class LiveFrames:
             return made
         if not self._state.group.has_chunk(path):
             raise NotFound("there is no such file in the recording", code="no_recording")
-        return self._fetch(path)
+        try:
+            return self._fetch(path)
+        except FileNotFoundError:
+            raise ProtocolError(f"{path} is missing", code="damaged_recording") from None
+
+    @property
+    def events_bytes(self) -> int:
+        """The size of all events [B]."""
+        return self._state.group.events_bytes
+
+    def events(self) -> Iterator[bytes]:
+        """The events, as lines of JSON, in pieces."""
+        return self._state.group.event_lines(self._fetch)
 
 
 def compact(folder: Files, session: str, mark: RecordingMark) -> str:

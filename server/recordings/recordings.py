@@ -7,12 +7,14 @@ This module must never contact the store: a caller brings the session's mark.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
-from tussle.lobby.errors import NotFound
+from tussle.lobby.errors import NotFound, ProtocolError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.server.recordings.files import Files
+from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live import LiveFrames, compact, final_folder, live_folder
 from tussle.server.recordings.recorder import Recorder
 from tussle.server.recordings.zarr_frames import ZarrFrames
@@ -45,7 +47,24 @@ class Recordings:
             raise NotFound("there is no recording of this name", code="no_recording")
         if mark is None or mark.final:
             return ZarrFrames.open(f"{self.url.rstrip('/')}/{final_folder(session)}")
-        return LiveFrames(self._files.below(live_folder(session)), mark)
+        return self.open_live(session, mark)
+
+    def open_live(self, session: str, mark: RecordingMark) -> LiveFrames:
+        """The recording of a session that has no final one, as far as a mark goes. Raises as ``open``."""
+        final = self._files.below(final_folder(session))
+        return LiveFrames(self._files.below(live_folder(session)), mark, final)
+
+    def open_final(self, session: str, sha256: str = "") -> tuple[ZarrFrames, bytes]:
+        """The final recording of a session, and its group's metadata. sha256: of the metadata, if it is known. Raises
+        NotFound (no_recording), ProtocolError (not_a_recording, damaged_recording)."""
+        files = self._files.below(final_folder(session))
+        try:
+            root = files.read("zarr.json")
+        except FileNotFoundError:
+            raise NotFound("there is no recording of this name", code="no_recording") from None
+        if sha256 and hashlib.sha256(root).hexdigest() != sha256:
+            raise ProtocolError("the recording is another one than was published", code="damaged_recording")
+        return ZarrFrames(files, RecordingGroup.load(root), write=False), root
 
     def compact(self, session: str, mark: RecordingMark) -> str:
         """Write the final group of a session that is over. See live.compact."""

@@ -8,16 +8,20 @@ know a session.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tussle.lobby.errors import NotFound, Refused
+from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array, Frames, Segment
 from tussle.server.recordings.group import RecordingGroup
 
 __all__ = ["ZarrFrames"]
+
+FILE = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*(/zarr\.json)?|zarr\.json")
+"""The path of a file of a group: nothing hidden, and nothing above it."""
 
 
 class ZarrFrames:
@@ -67,6 +71,10 @@ class ZarrFrames:
         return self._group.fields
 
     @property
+    def seats(self) -> int:
+        return self._group.seats
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         return tuple(self._group.segments)
 
@@ -88,3 +96,23 @@ class ZarrFrames:
         if self._write:
             for path, data in self._group.files(self._files.read):
                 self._files.write(path, data)
+
+    @property
+    def events_bytes(self) -> int:
+        """The size of all events [B]."""
+        return self._group.events_bytes
+
+    def events(self) -> Iterator[bytes]:
+        """The events, as lines of JSON, in pieces."""
+        return self._group.event_lines(self._files.read)
+
+    def file(self, path: str) -> bytes:
+        """A file of the group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
+        if not FILE.fullmatch(path):
+            raise NotFound("there is no such file in the recording", code="no_recording")
+        try:
+            return self._files.read(path)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            if self._group.has_file(path):
+                raise ProtocolError(f"{path} is missing", code="damaged_recording") from None
+            raise NotFound("there is no such file in the recording", code="no_recording") from None

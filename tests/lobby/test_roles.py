@@ -13,6 +13,7 @@ login         yes       yes      yes    yes
 list          yes       yes      yes    yes
 inspect       yes       yes      yes    yes
 pages         yes       yes      yes    yes
+recording     yes       yes      yes    yes
 logout        no        yes      yes    yes
 profile       no        yes      yes    yes
 find          no        yes      yes    yes

@@ -44,6 +44,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         reservations=None,
         seating=None,
         views=None,
+        library=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),
         overviews=None,
         springs=None,

@@ -1,0 +1,161 @@
+"""Recordings that a server has open for readers: opened once for many requests, in threads of their own.
+
+    open -> mark (the store) -> the recording as of the mark, kept while it is used -> run: work in a thread
+
+Any server reads any recording, of a session that runs too. This module must never know HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+
+from tussle.lobby.errors import NotFound, StoreError
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.lifecycle import ENDED
+from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
+from tussle.lobby.views import Views
+from tussle.server.recordings.frame_store import FIELDS
+from tussle.server.recordings.live import LiveFrames
+from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.zarr_frames import ZarrFrames
+
+__all__ = ["Library", "OpenRecording"]
+
+T = TypeVar("T")
+
+KEPT = 16
+KEPT_BYTES = 2**23
+"""A recording whose metadata is longer is read again for each request [B]."""
+
+FORGOTTEN_S = 5.0
+"""How long a recording is kept that the store knows nothing of: it may have been removed [s]."""
+
+THREADS = 2
+
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecording:
+    """A recording as of one moment. live: whether its session may still add frames. version: changes with its length.
+    identity: stays the same while frames are added."""
+
+    session: str
+    store: ZarrFrames | LiveFrames
+    live: bool
+    version: str
+    identity: str
+    root: bytes = b""
+
+    def file(self, path: str) -> bytes:
+        """A file of the Zarr group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
+        return self.root if self.root and path == "zarr.json" else self.store.file(path)
+
+    def describe(self) -> dict[str, Any]:
+        """What there is, without the events and the frames."""
+        store = self.store
+        attributes = {key: value for key, value in store.attributes.items() if key != "events"}
+        ends = range(store.length)[:1], range(store.length)[-1:]
+        ticks = [int(b.arrays["tick"][0]) for numbers in ends for b in store.frames(numbers, ("tick",))]
+        first, last = ticks or (None, None)
+        return {
+            **attributes,
+            "session": self.session,
+            "live": self.live,
+            "length": store.length,
+            "first_tick": first,
+            "last_tick": last,
+            "fields": {name: FIELDS[name] for name in store.fields},
+            "segments": store.segments,
+        }
+
+
+class Library:
+    """The recordings of one server."""
+
+    def __init__(self, recordings: Recordings, marks: RecordingMarks, views: Views) -> None:
+        self._recordings = recordings
+        self._marks = marks
+        self._views = views
+        self._threads = ThreadPoolExecutor(THREADS, "recordings")
+        self._kept: OrderedDict[tuple[str, str], tuple[OpenRecording, float]] = OrderedDict()
+        self._opening: dict[tuple[str, str], asyncio.Task[OpenRecording]] = {}
+
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """Work in a thread. Raises what ``work`` raises; for an error of the file system StoreError
+        (recordings_unreachable)."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+        except OSError as error:
+            raise StoreError(
+                f"recordings cannot be read now: {error.strerror or type(error).__name__}",
+                code="recordings_unreachable",
+            ) from error
+
+    async def open(self, session: str) -> OpenRecording:
+        """Raises NotFound (no_recording), ProtocolError (not_a_recording, damaged_recording), StoreError."""
+        if not is_session_token(session):
+            raise NotFound(
+                f"{session[:16]!r} is not a session token", code="no_such_session", field="session"
+            )
+        for again in reversed(range(TRIES)):
+            mark = await self._marks.load(session)
+            try:
+                return await self._open_at(session, mark)
+            except NotFound:  # a holder or worker may have removed what an older mark named
+                if mark is None or mark.final or not again:
+                    raise
+        raise AssertionError
+
+    async def _open_at(self, session: str, mark: RecordingMark | None) -> OpenRecording:
+        live = mark is not None and not mark.final and await self._runs(session)
+        version = "" if mark is None else mark.final or f"{mark.sha256}{mark.stopped}"
+        key, now = (session, f"{version} {live}"), asyncio.get_running_loop().time()
+        kept = self._kept.get(key)
+        if kept is not None and now < kept[1]:
+            self._kept.move_to_end(key)
+            return kept[0]
+        opening = self._opening.get(key)
+        if opening is None:
+            opening = asyncio.create_task(self.run(self._open, session, mark, live))
+            self._opening[key] = opening
+            opening.add_done_callback(lambda done: self._opened(key, done, keeps=mark is not None))
+        return await asyncio.shield(opening)
+
+    async def _runs(self, session: str) -> bool:
+        try:
+            _, status = await self._views.holder_of(session)
+        except NotFound:
+            return False
+        return status not in ENDED
+
+    def _open(self, session: str, mark: RecordingMark | None, live: bool) -> OpenRecording:
+        root = b""
+        store: ZarrFrames | LiveFrames
+        if mark is None or mark.final:
+            store, root = self._recordings.open_final(session, mark.final if mark else "")
+            version = hashlib.sha256(root).hexdigest()
+        else:
+            store, version = self._recordings.open_live(session, mark), f"{mark.sha256}{mark.stopped}"
+        kept = {name: store.attributes.get(name) for name in ("session", "seats", "spec", "physics_id", "dt")}
+        identity = hashlib.sha256(orjson.dumps(kept)).hexdigest()
+        return OpenRecording(session, store, live, version, identity, root)
+
+    def _opened(self, key: tuple[str, str], done: asyncio.Task[OpenRecording], *, keeps: bool) -> None:
+        self._opening.pop(key, None)
+        if done.cancelled() or done.exception() is not None or len(done.result().root) > KEPT_BYTES:
+            return
+        now = asyncio.get_running_loop().time()
+        for older in [k for k in self._kept if k[0] == key[0]]:
+            del self._kept[older]
+        self._kept[key] = done.result(), float("inf") if keeps else now + FORGOTTEN_S
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)

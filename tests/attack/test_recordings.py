@@ -1,0 +1,71 @@
+"""Readers of recordings that ask for much and read little of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.conftest import until
+from tests.server.recordings.frames import topology
+from tests.support.http import http_client
+from tests.support.problems import assert_problem
+from tests.support.stack import Stack
+from tussle.lobby.wire.frames import Topology, TopologyBody
+from tussle.server.recordings.zarr_frames import ZarrFrames
+
+ENVIRONMENT = {"RECORDING_RATE": "10000000", "REQUEST_RATE": "100000"}
+
+BIG = "55555555"
+FRAMES, VERTICES = 1024, 1500
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(site: Stack) -> AsyncIterator[tuple[str, int]]:
+    """A server with a recording of 18 MB, more than the kernel buffers for a connection."""
+    path = site.data_dir / f"recordings/{BIG}.zarr"
+    store = ZarrFrames.create(str(path), {"session": BIG})
+    [one, *_] = topology("elastic").bodies
+    body = TopologyBody("b0", "elastic", np.zeros((VERTICES, 3), np.float32), one.faces)
+    tick = np.arange(FRAMES)
+    zeros = np.zeros(FRAMES)
+    store.append(
+        {
+            "tick": tick, "time": zeros, "min_distance": zeros, "contacts": zeros.astype(int), "energy": zeros,
+            "iterations": zeros.astype(int), "active": np.ones((FRAMES, 1), bool),
+            "rows": np.zeros((FRAMES, VERTICES, 3), np.float32),
+        },
+        Topology((body,)),
+    )  # fmt: skip
+    store.close()
+    yield "127.0.0.1", int(site.url.rpartition(":")[2])
+
+
+async def test_an_address_has_a_share_of_answers_and_bytes(address: tuple[str, int], site: Stack) -> None:
+    """Clients that read nothing hold their own address's slots only until they are gone; other calls are served. Then
+    the bytes that were asked for are paid, and more of them are refused with a time to wait."""
+    path = f"/api/recordings/{BIG}/frames?data=rows&frames=:1&format=npy"
+    async with http_client(site.url, headers={"accept-encoding": "identity"}) as http:
+        with contextlib.ExitStack() as idle:
+            for _ in range(32):
+                raw = idle.enter_context(socket.create_connection(address, timeout=10.0))
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                raw.sendall(f"GET {path.replace(':1', ':')} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+                assert raw.recv(12) == b"HTTP/1.1 200"
+            assert_problem(await http.get(path), 429, "rate_limited")
+            assert (await http.get("/healthz")).status_code == 200
+
+        async def served() -> bool:
+            return (await http.get(path)).status_code == 200
+
+        await until(served)
+        answers = [await http.get(path.replace(":1", ":")) for _ in range(8)]
+        assert answers[0].status_code == 200
+        assert_problem(answers[-1], 429, "rate_limited")
+        assert "recording bytes" in answers[-1].json()["detail"] and answers[-1].json()["retry_after"] > 0

@@ -1,0 +1,193 @@
+"""Recordings over HTTP, on a real server: of a session that runs, of one that is over, and of one without its keys."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+from collections.abc import AsyncIterator
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from tests.server.recordings.frames import fill
+from tests.server.recordings.sessions import TOKEN, Holder, played
+from tests.support.http import http_client
+from tests.support.problems import assert_problem
+from tests.support.stack import Stack
+from tussle.lobby.lifecycle import Status
+from tussle.lobby.store.store import Store
+from tussle.lobby.wire.frames import decode_topology
+from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.zarr_frames import ZarrFrames
+
+ENVIRONMENT = {"SOLVERS": "1", "REQUEST_RATE": "100000"}
+
+OVER = "22222222"
+"""A recording of three segments whose session the store has forgotten."""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http(site: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    folder = site.data_dir / "recordings"
+    store = ZarrFrames.create(str(folder / f"{OVER}.zarr"), {"session": OVER, "mode": "duel"}, seats=2)
+    fill(store)
+    store.close()
+    async with http_client(f"{site.url}/api/recordings", headers={"accept-encoding": "identity"}) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(site: Stack) -> AsyncIterator[tuple[Holder, Store]]:
+    """A session that runs, recorded by a holder elsewhere up to about tick 150."""
+    spec, inputs, last = played("duel", 300)
+    holder = Holder(Recordings(str(site.data_dir / "recordings")), spec, inputs, 1)
+    holder.start()
+    await holder.run(last // 2, iter(lambda: 2, 0))
+    _, mark = await holder.save()
+    assert mark is not None
+    store = await Store.connect(site.store_url, site.realm)
+    await store.call("HSET", store.keys.session(TOKEN), "status", Status.RUNNING, "v", 0)
+    await store.call("HSET", store.keys.recording(TOKEN), *mark.arguments())
+    yield holder, store
+    await store.close()
+
+
+async def test_a_recording_says_what_it_has(http: httpx.AsyncClient) -> None:
+    """Length, fields, segments with their bodies, and the first and last tick; without a login, and after the keys."""
+    about = (await http.get(f"/{OVER}")).json()
+    assert (about["session"], about["length"], about["live"]) == (OVER, 2240, False)
+    assert (about["first_tick"], about["last_tick"]) == (10, 10 + 2 * 2239)
+    assert about["fields"]["rows"]["unit"] == "m" and [s["frames"] for s in about["segments"]] == [
+        1500,
+        700,
+        40,
+    ]
+    assert [body["kind"] for body in about["segments"][0]["bodies"]] == ["affine", "affine", "static"]
+    topology = await http.get(f"/{OVER}/topology/1")
+    assert [body.id for body in decode_topology(topology.content).bodies] == ["b0", "b1", "b2", "ground"]
+
+
+async def test_frames_come_in_the_format_that_is_asked_for(http: httpx.AsyncClient) -> None:
+    """npz without an Accept header; the same numbers in JSON; one array as npy."""
+    answer = await http.get(f"/{OVER}/frames?data=rows,energy&frames=10:20:2")
+    assert answer.headers["content-type"] == "application/x-npz"
+    with np.load(io.BytesIO(answer.content)) as found:
+        arrays = dict(found)
+    assert arrays["rows"].shape == (5, 8, 3) and arrays["energy"].shape == (5,)
+    path = f"/{OVER}/frames?data=energy&frames=10:20:2"
+    npy = await http.get(path, headers={"accept": "application/x-npy"})
+    assert np.array_equal(np.load(io.BytesIO(npy.content)), arrays["energy"])
+    listed = (await http.get(path, headers={"accept": "application/json"})).json()
+    assert np.allclose(listed["arrays"]["energy"], arrays["energy"])
+    assert (await http.get(f"{path}&format=arrow")).headers["content-type"].endswith("arrow.stream")
+
+
+async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient) -> None:
+    """304 for its ETag, in any coding; a part of it by Range, refused beyond its end; nothing but heads for HEAD."""
+    path = f"/{OVER}/frames?data=time&frames=:200&format=npy"
+    whole = await http.get(path)
+    tag = whole.headers["etag"]
+    assert (await http.get(path, headers={"if-none-match": tag})).status_code == 304
+    packed = await http.get(path, headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip" and packed.content == whole.content
+    assert packed.headers["etag"] != tag
+    assert (await http.get(path, headers={"if-none-match": packed.headers["etag"]})).status_code == 304
+    for asked, part in (("100-199", slice(100, 200)), ("900-", slice(900, None)), ("-8", slice(-8, None))):
+        answer = await http.get(path, headers={"range": f"bytes={asked}"})
+        assert answer.status_code == 206 and answer.content == whole.content[part]
+    assert_problem(await http.get(path, headers={"range": "bytes=99999-"}), 416, "bad_range")
+    other = await http.get(path, headers={"range": "bytes=0-9", "if-range": '"another"'})
+    assert other.status_code == 200 and other.content == whole.content
+    head = await http.head(path)
+    assert head.content == b"" and head.headers["content-length"] == str(len(whole.content))
+
+
+async def test_what_is_asked_wrongly_has_a_code(http: httpx.AsyncClient) -> None:
+    """A range outside, an unknown field, format and segment, a recording that is not there, a path that leads out."""
+    for path, status, code in (
+        (f"/{OVER}/frames?frames=9999", 422, "bad_range"),
+        (f"/{OVER}/frames?data=colour", 422, "bad_fields"),
+        (f"/{OVER}/frames?format=csv", 422, "bad_format"),
+        (f"/{OVER}/frames?data=rows&format=npy", 422, "bad_format"),
+        (f"/{OVER}/topology/3", 422, "bad_range"),
+        (f"/{OVER}/topology/-1", 422, "bad_range"),
+        ("/23456789", 404, "no_recording"),
+        ("/nonsense!", 404, "no_such_session"),
+        (f"/{OVER}.zarr/colour/zarr.json", 404, "no_recording"),
+        (f"/{OVER}.zarr/..%2f{OVER}.zarr/zarr.json", 404, "no_recording"),
+        (f"/{OVER}.zarr/", 404, "no_recording"),
+    ):
+        assert_problem(await http.get(path), status, code)
+
+
+async def test_a_damaged_recording_is_named(http: httpx.AsyncClient, site: Stack) -> None:
+    """A missing chunk and foreign metadata have a code, through frames and through the Zarr group."""
+    folder = site.data_dir / "recordings"
+    for token in ("33333333", "44444444"):
+        shutil.copytree(folder / f"{OVER}.zarr", folder / f"{token}.zarr")
+    (folder / "33333333.zarr/energy/c/0").unlink()
+    (folder / "44444444.zarr/zarr.json").write_text("{}")
+    for path in ("/33333333/frames?data=energy", "/33333333.zarr/energy/c/0"):
+        assert_problem(await http.get(path), 400, "damaged_recording")
+    assert_problem(await http.get("/44444444"), 400, "not_a_recording")
+
+
+async def test_a_recording_is_opened_as_zarr_over_http(http: httpx.AsyncClient, running: object) -> None:
+    """xarray and zarr read it without our code, of a session that is over and of one that still runs."""
+    import xarray
+    import zarr
+
+    def read(token: str) -> tuple[int, np.ndarray]:
+        url = f"{http.base_url}{token}.zarr"
+        with xarray.open_zarr(url, consolidated=True, chunks=None) as found:
+            energy = found["energy"].values
+        rows = zarr.open_group(url, mode="r")["segments/0/rows"]
+        return len(energy), rows[-1]
+
+    for token in (OVER, TOKEN):
+        length, rows = await asyncio.to_thread(read, token)
+        about = (await http.get(f"/{token}")).json()
+        assert length == about["length"]
+        end = about["segments"][0]["first"] + about["segments"][0]["frames"] - 1
+        npy = (await http.get(f"/{token}/frames?data=rows&frames={end}&format=npy")).content
+        assert np.array_equal(np.load(io.BytesIO(npy))[0], rows, equal_nan=True)
+
+
+async def test_a_session_that_runs_is_read_as_far_as_it_is_recorded(
+    http: httpx.AsyncClient, running: tuple[Holder, Store]
+) -> None:
+    """More frames appear with each mark, and the first ones stay what they were; then it is over."""
+    holder, store = running
+    before = (await http.get(f"/{TOKEN}")).json()
+    assert before["live"] and before["length"] == holder.recorder._mark.length  # type: ignore[union-attr]
+    path = f"/{TOKEN}/frames?frames=:10"
+    first = await http.get(path)
+    tick = holder.tick
+    await holder.run(tick + 60, iter(lambda: 2, 0))
+    _, mark = await holder.save()
+    assert mark is not None
+    await store.call("HSET", store.keys.recording(TOKEN), *mark.arguments())
+    after = (await http.get(f"/{TOKEN}")).json()
+    assert after["length"] == mark.length > before["length"]
+    again = await http.get(path, headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304
+    await store.call("HSET", store.keys.session(TOKEN), "status", Status.ENDED)
+    assert not (await http.get(f"/{TOKEN}")).json()["live"]
+    events = (await http.get(f"/{TOKEN}/events", headers={"accept-encoding": "gzip"})).json()
+    assert [event["type"] for event in events][:1] == ["set_up"] or events[0]["tick"] == 0
+
+
+async def test_a_client_that_reads_nothing_is_cut_off_and_holds_nothing(
+    http: httpx.AsyncClient, site: Stack
+) -> None:
+    """Its answer is given up when its connection closes, and others are served meanwhile."""
+    reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
+    writer.write(f"GET /api/recordings/{OVER}/frames HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert (await http.get(f"/{OVER}")).status_code == 200
+    writer.transport.abort()
