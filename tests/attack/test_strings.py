@@ -18,6 +18,7 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.names import clean_name
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
+from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.http.requests import StrictRequest
 
 ANY = {"OpenRequest.params"}
@@ -73,7 +74,7 @@ def request_types() -> list[type]:
 
 def test_every_field_of_a_request_or_message_has_a_largest_length() -> None:
     """A string, list or dict without a bound in any decoder of the server fails this test."""
-    kinds: list[Any] = [*request_types(), ClientMessage, LiveMessage]
+    kinds: list[Any] = [*request_types(), ClientMessage, LiveMessage, ReplayMessage]
     assert len(kinds) > 7
     places = {
         place for kind in msgspec.inspect.multi_type_info(kinds) for place in unbounded(kind, "message")

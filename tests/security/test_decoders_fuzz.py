@@ -15,6 +15,7 @@ from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimi
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.lobby.wire.messages import decode_client
+from tussle.lobby.wire.replay import decode_replay
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.gateway.protocol import SESSION_RULES, Connection, Phase
 from tussle.server.gateway.replies import Replies
@@ -25,7 +26,7 @@ json_values = st.recursive(
     max_leaves=12,
 )
 kinds = st.sampled_from(
-    ["hello", "act", "chat", "ready", "choose", "leave", "ping", "resync", "welcome", "", "x"]
+    ["hello", "act", "chat", "ready", "choose", "leave", "ping", "resync", "welcome", "scrub", "view", "", "x"]
 )
 messages = st.fixed_dictionaries(
     {"t": kinds},
@@ -41,8 +42,9 @@ def example_bytes() -> list[bytes]:
 @given(st.one_of(st.binary(max_size=400), st.text(max_size=200), messages.map(json.dumps)))
 def test_a_client_message_decodes_or_is_refused(data: bytes | str) -> None:
     """Every input is decoded or raises ProtocolError."""
-    with contextlib.suppress(ProtocolError):
-        decode_client(data)
+    for decode in (decode_client, decode_replay):
+        with contextlib.suppress(ProtocolError):
+            decode(data)
 
 
 @given(st.integers(1, 5000))
