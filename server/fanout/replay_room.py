@@ -31,7 +31,10 @@ from tussle.server.fanout.framing import text_frame
 __all__ = ["ReplayMember", "ReplayRoom", "framed"]
 
 SCRUB_S = 1 / 30
-"""Least time between two scrubs that a room sends: a presenter who sends more costs the members nothing."""
+"""Mean time between two scrubs that a room sends, at least: a presenter who sends more costs the members nothing."""
+
+SLACK_S = SCRUB_S / 2
+"""How much earlier one of them may be, so that those of a presenter at 30 Hz are not delayed by their jitter."""
 
 
 class ReplayMember(Protocol):
@@ -56,7 +59,7 @@ class ReplayRoom:
         self._newest = (0, 0)
         self._scrub: bytes | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._sent_at = 0.0
+        self._due = 0.0
         self._present: PresenceData | None = None
 
     @property
@@ -127,7 +130,7 @@ class ReplayRoom:
 
     def _send_soon(self) -> None:
         loop = asyncio.get_running_loop()
-        wait_s = self._sent_at + SCRUB_S - loop.time()
+        wait_s = self._due - SLACK_S - loop.time()
         if wait_s <= 0:
             self._send_scrub()
         elif self._timer is None:
@@ -139,7 +142,7 @@ class ReplayRoom:
             self._timer = None
         if self._scrub is None:
             return
-        self._sent_at = asyncio.get_running_loop().time()
+        self._due = max(self._due, asyncio.get_running_loop().time()) + SCRUB_S
         scrub, self._scrub = self._scrub, None
         for member in list(self.members):
             member.show(scrub)

@@ -26,7 +26,21 @@ json_values = st.recursive(
     max_leaves=12,
 )
 kinds = st.sampled_from(
-    ["hello", "act", "chat", "ready", "choose", "leave", "ping", "resync", "welcome", "scrub", "view", "", "x"]
+    [
+        "hello",
+        "act",
+        "chat",
+        "ready",
+        "choose",
+        "leave",
+        "ping",
+        "resync",
+        "welcome",
+        "scrub",
+        "view",
+        "",
+        "x",
+    ]
 )
 messages = st.fixed_dictionaries(
     {"t": kinds},
