@@ -30,8 +30,9 @@ from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
+    from tussle.lobby.wire.replay import Bookmark, ReplayReply
 
-__all__ = ["BlockingClient", "BlockingSession", "connect"]
+__all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect"]
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class BlockingClient:
     ) -> None:
         self._timeout_s = timeout_s
         self._loop = _LoopThread()
-        self._sessions: weakref.WeakSet[BlockingSession] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[BlockingSession | BlockingRoom] = weakref.WeakSet()
         try:
             self._client = self._loop.run(_make(url, token, timeout_s), "the start of the client", timeout_s)
         except BaseException:
@@ -175,6 +176,12 @@ class BlockingClient:
     def leave(self, session: str) -> None:
         """Give up the seat in that session."""
         self._call(self._client.leave(session), f"the end of the seat in {session}")
+
+    def replay(self, session: str) -> BlockingRoom:
+        """Join the replay room of that session's recording. Raises Disconnected if it cannot be joined."""
+        room = BlockingRoom(self._loop, self._client, session, self._timeout_s)
+        self._sessions.add(room)
+        return room
 
     # -- lists ---------------------------------------------------------------------------------------
 
@@ -372,6 +379,67 @@ class BlockingSession:
             return read()
 
         return self._call(call(), "the state")
+
+
+class BlockingRoom:
+    """One member of a replay room. ``BlockingClient`` makes it. Iterate it for the room's messages.
+
+    ``state`` has where the presenter is, the members, bookmarks and views. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, loop: _LoopThread, client: Client, session: str, timeout_s: float) -> None:
+        self._loop = loop
+        self._timeout_s = timeout_s
+        self.state = client.replay(session)
+        """The connection behind it; read its attributes only."""
+        self._call(self.state.__aenter__(), "the welcome")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the room. Closing twice is allowed."""
+        if self._loop.closed:
+            return
+        with contextlib.suppress(TimeoutError):
+            self._loop.run(self.state.__aexit__(None, None, None), "the close of the room", CLOSE_S)
+
+    def __iter__(self) -> Iterator[ReplayReply]:
+        """The messages, without a timeout. Raises Disconnected when the client gives up."""
+        while True:
+            yield self.next_message()
+
+    def next_message(self, timeout_s: float | None = None) -> ReplayReply:
+        """The next message; of scrubs that wait the newest. Raises TimeoutError and Disconnected."""
+        return self._loop.run(self.state.next_message(), "the next message of the room", timeout_s)
+
+    def present(self) -> int:
+        """Become the presenter, until ``release``; see ``RoomConnection.present``."""
+        return self._call(self.state.present(), "the presenter's token")
+
+    def release(self) -> None:
+        """Give the presenter's token back."""
+        self._call(self.state.release(), "the release")
+
+    def scrub(self, frame: int, *, playing: bool = False, speed: float = 1.0) -> None:
+        """Move everybody to a frame. Raises Conflict without the presenter's token."""
+        self._call(self.state.scrub(frame, playing=playing, speed=speed), "a scrub")
+
+    def bookmark(self, name: str, frame: int | None = None) -> Bookmark:
+        """Keep a bookmark; see ``RoomConnection.bookmark``."""
+        return self._call(self.state.bookmark(name, frame), "the bookmark")
+
+    def chat(self, text: str) -> None:
+        """Say something to all members of the room."""
+        self._call(self.state.chat(text), "the answer to chat")
+
+    def _call(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:
+        return self._loop.run(coroutine, f"{what} in the replay room", self._timeout_s)
 
 
 class _LoopThread:

@@ -29,6 +29,7 @@ from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
+from tussle.player.replay_client import RoomConnection
 from tussle.player.transcript import Disconnected
 
 __all__ = ["Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
@@ -285,6 +286,11 @@ class Client:
             give_up_s=give_up_s,
             rng=self._rng,
         )
+
+    def replay(self, session: str, *, give_up_s: float = 60.0) -> RoomConnection:
+        """The replay room of that session's recording; enter it with ``async with``. It reconnects by itself, and gives
+        up after ``give_up_s`` seconds without a connection."""
+        return RoomConnection(self.server_url, self.token or "", session, give_up_s=give_up_s, rng=self._rng)
 
     # -- lists ---------------------------------------------------------------------------------
 

@@ -43,15 +43,17 @@ if TYPE_CHECKING:
     from tussle.lobby.standings import LeaderboardRow
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
-    from tussle.player.blocking import BlockingClient, BlockingSession, connect
+    from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect
     from tussle.player.client import Client, Join, Login, Me
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
+    from tussle.player.replay_client import RoomConnection
     from tussle.player.transcript import Disconnected
 
 __all__ = [
     "AuthError",
     "BlockingClient",
+    "BlockingRoom",
     "BlockingSession",
     "Client",
     "ClientError",
@@ -74,6 +76,7 @@ __all__ = [
     "ProtocolError",
     "RateLimited",
     "Refused",
+    "RoomConnection",
     "SeatView",
     "ServerFault",
     "SessionConnection",
@@ -89,8 +92,10 @@ __all__ = [
 _MODULES = {
     "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
+    "BlockingRoom": "player.blocking",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
     "follow": "player.live_client", "list_sources": "player.live_client",
+    "RoomConnection": "player.replay_client",
     "Event": "lobby.wire.messages", "SessionView": "lobby.wire.messages", "SeatView": "lobby.wire.messages",
     "ObserversData": "lobby.wire.messages", "NoticeData": "lobby.wire.messages",
     "Frame": "lobby.wire.frames", "Topology": "lobby.wire.frames", "LeaderboardRow": "lobby.standings",

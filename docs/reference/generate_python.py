@@ -23,8 +23,8 @@ the docstrings.
 """
 
 GROUPS = (
-    ("The blocking client", ("connect", "BlockingClient", "BlockingSession")),
-    ("The asynchronous client", ("Client", "SessionConnection", "follow", "list_sources")),
+    ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingRoom")),
+    ("The asynchronous client", ("Client", "SessionConnection", "RoomConnection", "follow", "list_sources")),
     (
         "What the calls return",
         ("Login", "Me", "Join", "LeaderboardRow", "Event", "SessionView", "SeatView", "ObserversData", "NoticeData",
