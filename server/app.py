@@ -244,7 +244,7 @@ class Server:
             self.ledger,
             self.accounts,
             self.operators,
-            recordings,
+            self.library,
             self.store_memory,
             self.telemetry,
         )

@@ -22,7 +22,7 @@ from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.wire.replay import PresenterData
 from tussle.server.fanout.presence import LIFE_MS, PresenceLists
 from tussle.server.fanout.replay_room import ReplayMember, ReplayRoom
-from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.library import Library
 
 __all__ = ["ServerReplayRooms"]
 
@@ -42,12 +42,12 @@ class ServerReplayRooms:
         self,
         store: Store,
         rooms: ReplayRooms,
-        recordings: Recordings,
+        library: Library,
         on_lost: Callable[[ReplayRoom], Awaitable[None]],
     ) -> None:
         self._store = store
         self._stored = rooms
-        self._recordings = recordings
+        self._library = library
         self._on_lost = on_lost
         self._rooms: dict[str, ReplayRoom] = {}
         self._channels: dict[str, str] = {}
@@ -106,14 +106,7 @@ class ServerReplayRooms:
             return known.length, known.live
         if known.live:
             raise NotFound("the session has no recording yet", code="no_recording")
-        return await asyncio.to_thread(self._length_of_final, token), False
-
-    def _length_of_final(self, token: str) -> int:
-        recording = self._recordings.open(token, None)
-        try:
-            return recording.length
-        finally:
-            recording.close()
+        return (await self._library.open(token)).store.length, False
 
     # the store
 

@@ -56,7 +56,7 @@ from tussle.server.gateway.outlet import MESSAGE_LENGTH, Outlet, short_reason
 from tussle.server.gateway.protocol import REPLAY_RULES, Connection
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.library import Library
 from tussle.server.store_memory import StoreMemory
 
 __all__ = ["REPLAY_PATH", "ReplayGate", "replay_token"]
@@ -164,7 +164,7 @@ class ReplayGate:
         ledger: Ledger,
         accounts: Accounts,
         operators: Operators,
-        recordings: Recordings,
+        library: Library,
         store_memory: StoreMemory,
         telemetry: Telemetry,
     ) -> None:
@@ -175,7 +175,7 @@ class ReplayGate:
         self._store_memory = store_memory
         self._telemetry = telemetry
         self._stored = ReplayRooms(store, settings)
-        self.rooms = ServerReplayRooms(store, self._stored, recordings, self._welcome_again)
+        self.rooms = ServerReplayRooms(store, self._stored, library, self._welcome_again)
         self._followers: set[ReplayFollower] = set()
 
     # one connection
