@@ -133,6 +133,7 @@ _TABLE = (
     _client("bad_format", Refused, "There is no such format, or it cannot have these arrays."),
     _client("too_many_frames", Refused, "The frames are more than one answer may have; ask for fewer."),
     _client("recordings_unreachable", StoreError, "The files of the recordings cannot be read now; try again."),
+    _internal("no_such_body", Refused, "The recording does not have this body."),
     _client("bad_frames", Refused, "The frames lack a field, have a wrong shape, or a number that is no state."),
     _client("read_only", Refused, "The recording cannot be changed."),
     _client("too_many_segments", Refused, "The topology changes too often for one recording."),

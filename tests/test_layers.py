@@ -59,7 +59,9 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "uvicorn": {"server.app", "server.gateway"},
     "click": {"cli", "player.__main__"},
     "rich": {"cli"},
-    "pyarrow": {"worker.storage", "server.recordings.answers"},
+    "pyarrow": {"worker.storage", "server.recordings.answers", "server.recordings.export.parquet_tables"},
+    "av": {"server.recordings.export.film"},
+    "rerun": {"server.recordings.export.rerun_log"},
     "numcodecs": {"server.recordings.zarr_layout"},
 }
 """Library -> the modules or folders that may import it."""

@@ -9,11 +9,18 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import fsspec
 
-__all__ = ["Files"]
+__all__ = ["Files", "ReadsFiles"]
+
+
+class ReadsFiles(Protocol):
+    """What a reader of a recording needs of its files."""
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError, or another OSError."""
 
 
 class Files:

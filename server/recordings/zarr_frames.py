@@ -14,7 +14,7 @@ from typing import Any
 
 from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
-from tussle.server.recordings.files import Files
+from tussle.server.recordings.files import Files, ReadsFiles
 from tussle.server.recordings.frame_store import Array, Frames, Segment
 from tussle.server.recordings.group import RecordingGroup
 
@@ -27,7 +27,7 @@ FILE = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*(/zarr\.json)?|zarr\.json")
 class ZarrFrames:
     """A recording at a URL. Make one by ``create`` or ``open``."""
 
-    def __init__(self, files: Files, group: RecordingGroup, *, write: bool) -> None:
+    def __init__(self, files: Files | ReadsFiles, group: RecordingGroup, *, write: bool) -> None:
         self._files = files
         self._group = group
         self._write = write
@@ -87,13 +87,13 @@ class ZarrFrames:
     def append(
         self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
     ) -> None:
-        if not self._write:
+        if not self._write or not isinstance(self._files, Files):
             raise Refused("the recording was opened to be read", code="read_only")
         for path, data in self._group.append(arrays, topology, rows):
             self._files.write(path, data)
 
     def close(self) -> None:
-        if self._write:
+        if self._write and isinstance(self._files, Files):
             for path, data in self._group.files(self._files.read):
                 self._files.write(path, data)
 

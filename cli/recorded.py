@@ -1,0 +1,122 @@
+"""Finds a recording for a command: in files, by the mark in the store, or through a server.
+
+    path or URL of a Zarr group          -> that group
+    token, --server                      -> the server's copy, over HTTP
+    token                                -> RECORDINGS_URL, as far as the store's mark says; else the server's
+
+This module must never change a recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from tussle.cli.running import find_running, server_of
+from tussle.lobby.errors import NotFound, StoreError
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Store
+from tussle.server.recordings.export.clip import Readable
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.zarr_frames import ZarrFrames
+
+__all__ = ["HttpFiles", "find_recording", "is_place", "mark_of"]
+
+TIMEOUT_S = 30.0
+
+
+class HttpFiles:
+    """The files of a Zarr group at an HTTP address, to be read."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=True)
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError, or ConnectionError with the reason."""
+        try:
+            answer = self._client.get(f"{self._url}/{path}")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ConnectionError(f"{self._url}: {error}") from None
+        if answer.status_code == 404:
+            raise FileNotFoundError(2, "there is no such file", f"{self._url}/{path}")
+        if answer.status_code != 200:
+            raise ConnectionError(f"{self._url}/{path}: the server answers {answer.status_code}")
+        return answer.content
+
+
+def is_place(source: str) -> bool:
+    """Whether this is the path or URL of a Zarr group, and not a session's token."""
+    return "/" in source or "\\" in source or source.endswith(".zarr") or not is_session_token(source)
+
+
+def find_recording(settings: Settings, source: str, *, server: str | None = None) -> Readable:
+    """The recording of a session, or at a path or URL. Raises NotFound (no_recording), ProtocolError
+    (not_a_recording, damaged_recording), OSError."""
+    if is_place(source):
+        return _at(source)
+    if server:
+        return _at(_address(settings, server, source))
+    try:
+        mark = mark_of(settings, source)
+        return Recordings(settings.recordings_address).open(source, mark)
+    except NotFound:
+        if not _knows_server(settings):
+            raise NotFound(
+                f"no recording {source} in {settings.recordings_address}, and no server is known",
+                code="no_recording",
+            ) from None
+        return _at(_address(settings, None, source))
+
+
+def mark_of(settings: Settings, session: str) -> RecordingMark | None:
+    """The mark of a session; None without one, and without a store that answers."""
+    with suppress(StoreError):
+        return asyncio.run(_load(_stored(settings), session))
+    return None
+
+
+async def _load(settings: Settings, session: str) -> RecordingMark | None:
+    if not settings.redis_url:
+        return None
+    store = await Store.connect(settings.redis_url, settings.realm)
+    try:
+        return await RecordingMarks(store).load(session)
+    finally:
+        await store.close()
+
+
+def _stored(settings: Settings) -> Settings:
+    """The settings with the store of the running ``tussle up``, if none is set."""
+    running = None if settings.redis_url else find_running(settings.data_dir)
+    return replace(settings, redis_url=running.redis_url, realm=running.realm) if running else settings
+
+
+def _knows_server(settings: Settings) -> bool:
+    return bool(find_running(settings.data_dir)) or settings.server_url != Settings().server_url
+
+
+def _address(settings: Settings, server: str | None, session: str) -> str:
+    return f"{server_of(settings, server)}/api/recordings/{session}.zarr"
+
+
+def _at(place: str) -> ZarrFrames:
+    if not place.startswith(("http://", "https://")):
+        if "://" not in place and not Path(place).is_dir():
+            raise NotFound(f"there is no recording {place}", code="no_recording")
+        try:
+            return ZarrFrames.open(place)
+        except (ImportError, ValueError) as error:  # a URL whose file system is unknown or not installed
+            raise NotFound(f"{place}: {error}", code="no_recording") from None
+    files = HttpFiles(place)
+    try:
+        return ZarrFrames(files, RecordingGroup.load(files.read("zarr.json")), write=False)
+    except FileNotFoundError:
+        raise NotFound(f"there is no recording {place}", code="no_recording") from None
