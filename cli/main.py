@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bots": ("tussle.cli.bots", "Run bots that play."),
     "sessions": ("tussle.cli.sessions", "List waiting lobbies and running sessions, live."),
     "watch": ("tussle.cli.watch", "Watch one session in the terminal."),
+    "fork": ("tussle.cli.fork", "Fork a session from a recorded tick, or show its forks."),
     "live": ("tussle.cli.live", "Follow the readings of sessions and other sources."),
     "spring": ("tussle.cli.spring", "Start a run of the spring-damper and follow it."),
     "redis": ("tussle.cli.redis", "Run Redis commands on the store, without redis-cli."),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
-from tussle.player.client import Client, Join, Login, Me
+from tussle.player.client import FORK_S, Client, ForkTree, Join, Login, Me
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected
 
@@ -169,6 +169,24 @@ class BlockingClient:
         """Take a seat in that lobby and connect to it. Raises NotFound, LobbyFull, Conflict."""
         return self._enter(self._client.join(session, body=body, ready=ready), f"a seat in {session}")
 
+    def fork(
+        self,
+        session: str,
+        tick: int,
+        *,
+        seat: int | None = None,
+        ready: bool | None = None,
+        private: bool | None = None,
+    ) -> BlockingSession:
+        """Open a lobby whose first state is that of a recorded tick, take a seat in it and connect to it. Raises as
+        Client.fork."""
+        forking = self._client.fork(session, tick, seat=seat, ready=ready, private=private)
+        return self._enter(forking, f"a fork of {session}", timeout_s=FORK_S)
+
+    def forks(self, session: str) -> ForkTree:
+        """The tree of forks that a session is part of. Raises NotFound."""
+        return self._call(self._client.forks(session), "a tree of forks")
+
     def observe(self, session: str, *, history: bool = False) -> BlockingSession:
         """Connect to a session as an observer. ``history``: begin with its first event. Raises NotFound."""
         return self._enter(self._client.observe(session), f"a place in {session}", history=history)
@@ -219,9 +237,14 @@ class BlockingClient:
         return self._loop.run(coroutine, what, self._timeout_s)
 
     def _enter(
-        self, joining: Coroutine[Any, Any, Join], what: str, *, history: bool = False
+        self,
+        joining: Coroutine[Any, Any, Join],
+        what: str,
+        *,
+        history: bool = False,
+        timeout_s: float | None = None,
     ) -> BlockingSession:
-        join = self._call(joining, what)
+        join = self._loop.run(joining, what, timeout_s or self._timeout_s)
         session = BlockingSession(self._loop, self._client, join, self._timeout_s, history=history)
         self._sessions.add(session)
         return session

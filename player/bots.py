@@ -41,7 +41,7 @@ from tussle.player.transcript import Disconnected
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "play", "play_party"]
+__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "play", "play_party", "play_seat"]
 
 log = get_logger(__name__)
 
@@ -289,6 +289,12 @@ async def _play_match(
     finally:
         if not done:
             await _leave(client, join)
+
+
+async def play_seat(client: Client, join: Join, party: Party, tally: Tally, decide: Decide) -> None:
+    """Play one session to its end in a seat that is reserved. Raises Disconnected."""
+    async with client.connect(join, give_up_s=party.patience_s) as connection:
+        await _play_session(connection, party, tally, decide)
 
 
 async def _play_session(connection: SessionConnection, party: Party, tally: Tally, decide: Decide) -> Ending:

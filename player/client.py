@@ -32,7 +32,7 @@ from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.replay_client import RoomConnection
 from tussle.player.transcript import Disconnected
 
-__all__ = ["Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
+__all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
 
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for others, reads an archive, and simulates."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
     from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect
-    from tussle.player.client import Client, Join, Login, Me
+    from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
     from tussle.player.replay_client import RoomConnection
@@ -62,6 +62,9 @@ __all__ = [
     "Disconnected",
     "Event",
     "Forbidden",
+    "Fork",
+    "ForkTree",
+    "Forked",
     "Frame",
     "Join",
     "LeaderboardRow",
@@ -91,6 +94,7 @@ __all__ = [
 
 _MODULES = {
     "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
+    "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingRoom": "player.blocking",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
