@@ -29,7 +29,7 @@ function compress(): Plugin {
 }
 
 export default defineConfig({
-  base: "./",
+  base: "/", // /r/TOKEN is a page too
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",
@@ -38,7 +38,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
     rolldownOptions: { output: { codeSplitting: { groups: [{ name: "three", test: /node_modules\/three/ }] } } },
   },
-  server: { proxy: { "/api": "http://127.0.0.1:8420", "/ws": { target: "ws://127.0.0.1:8420", ws: true } } },
+  server: { proxy: { "/api": "http://127.0.0.1:8420", "/ws": { target: "ws://127.0.0.1:8420", ws: true }, "/replay": { target: "ws://127.0.0.1:8420", ws: true } } },
   plugins: [compress()],
   test: { include: ["test/**/*.test.ts"] },
 } as Parameters<typeof defineConfig>[0] & { test: unknown });

@@ -75,7 +75,7 @@ def _answer(dist: Path, request: Request) -> Response:
         if asked.startswith("assets/"):  # a file of an older build, for which HTML would be wrong
             return PlainTextResponse("Not found\n", 404, headers={"cache-control": "no-store"})
         name = asked.rstrip("/").rpartition("/")[2]
-        if asked.endswith("/") and name:  # the page's assets have relative addresses
+        if asked.endswith("/") and name:  # one address for each page
             return RedirectResponse(f"../{name}", 307, headers={"cache-control": "no-store"})
         path = index
     headers = dict(HEADERS)

@@ -5,9 +5,11 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/screens.css";
 import "./style/admin.css";
+import "./style/replay.css";
 import { render } from "preact";
 import { client, route, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
+import { ReplayScreen } from "./screens/replay";
 import { Session } from "./screens/session";
 
 function App() {
@@ -17,6 +19,7 @@ function App() {
     client.value.dispose();
     client.value = null;
   }
+  if (at.screen === "replay") return <ReplayScreen token={at.token} key={at.token} />;
   return at.screen === "lobby" ? <Lobby /> : <Session token={at.token} key={at.token} />;
 }
 

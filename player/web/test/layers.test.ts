@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 const SRC = resolve(import.meta.dirname, "../src");
 
 /** From the lowest layer up; folders of one layer do not import each other. README.md shows the same order. */
-const LAYERS: readonly (readonly string[])[] = [["wire", "text", "generated"], ["session"], ["stage"], ["app"], ["ui"], ["screens"], ["main.tsx"]];
+const LAYERS: readonly (readonly string[])[] = [["wire", "text", "generated"], ["session"], ["replay"], ["stage"], ["app"], ["ui"], ["screens"], ["main.tsx"]];
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((name) => /\.tsx?$/.test(name));
 

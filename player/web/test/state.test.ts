@@ -63,7 +63,7 @@ describe("the reducer", () => {
   });
 
   it("takes the turn's new end from the server that restored the session", () => {
-    const state = play([...running, ["recovered", { exact: true, tick: 40, turn_ends_at: 9000 }]]);
+    const state = play([...running, ["recovered", { exact: null, tick: 40, turn_ends_at: 9000 }]]);
     expect(state.turnEndsAt).toBe(9000);
     expect(state.log.at(-1)?.parts[0]?.text).toContain("nothing was lost");
   });
@@ -111,7 +111,7 @@ describe("the reducer", () => {
       session: "k7qm2xpv", status: "running", mode: "duel", size: 2, host: "pa", opened_at: 1, started_at: 2, ended_at: 0, epoch: 1, v: 40,
       tick: 500, round: 3, turn: 4, turn_seat: 0, turn_ends_at: 9000, brief: { ...brief, seat: 0 }, result: null, reason: "", ws_url: "", closes_at: 0, params: {},
       seats: state.seats.map((seat) => ({ seat: seat.seat, player: seat.player, name: seat.name, kind: seat.kind, body: seat.body, ready: true, connected: true, health: 12, score: 3, out: false })),
-      observers: { count: 1, names: ["lena"] }, min_distance: null,
+      observers: { count: 1, names: ["lena"] }, min_distance: null, parent: null, parent_tick: null, exact: true,
     } as SessionView;
     const after = withView(state, view);
     expect([after.round, after.turnSeat, after.phase, after.v]).toEqual([3, 0, "acting", 40]);

@@ -83,7 +83,7 @@ async def test_a_path_without_a_file_is_the_client(client: httpx.AsyncClient) ->
     [("/admin/", "../admin"), ("/game/admin/", "../admin"), ("//evil.example/", "../evil.example")],
 )
 async def test_a_page_has_no_slash_at_its_end(client: httpx.AsyncClient, path: str, location: str) -> None:
-    """Else its assets, which have relative addresses, would not be found. It never leads to another host."""
+    """Each page has one address. The redirect never leads to another host."""
     answer = await client.get(f"http://tussle{path}")
     assert (answer.status_code, answer.headers["location"]) == (307, location)
 

@@ -6,7 +6,7 @@ import type { BodyEntry, LeaderboardRow, SeatTicket } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
-import { parseCode } from "../text/format";
+import { group, parseCode } from "../text/format";
 
 export interface Me {
   readonly player: string;
@@ -15,7 +15,8 @@ export interface Me {
   readonly guest: boolean;
 }
 
-export type Route = { readonly screen: "lobby" } | { readonly screen: "session"; readonly token: string };
+/** A recording has an address of its own, /r/TOKEN; the others are fragments of the page. */
+export type Route = { readonly screen: "lobby" } | { readonly screen: "session" | "replay"; readonly token: string };
 
 export interface Notice {
   readonly kind: "bad" | "wash" | "ok";
@@ -36,6 +37,8 @@ export const online = signal(true);
 export const sessions = signal<readonly SessionView[] | null>(null);
 export const ended = signal<readonly SessionView[]>([]);
 export const search = signal("");
+/** Which sessions the list shows. */
+export const listed = signal<"all" | "open" | "running" | "ended">("all");
 export const bodies = signal<readonly BodyEntry[]>([]);
 export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 /** Round trip of a request, where no session's own is measured [ms]. */
@@ -79,6 +82,8 @@ function save(key: string, value: unknown): void {
 }
 
 function readRoute(): Route {
+  const recording = /^\/r\/([0-9a-z]+)\/?$/i.exec(location.pathname);
+  if (recording?.[1]) return { screen: "replay", token: recording[1].toLowerCase() };
   const found = /^#\/s\/([0-9a-z]+)/i.exec(location.hash);
   return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
 }
@@ -97,9 +102,12 @@ export function startPage(): void {
 /** Connect the store to the browser and load what the lobby needs. Called once. */
 export function start(): void {
   startPage();
-  addEventListener("hashchange", () => {
-    route.value = readRoute();
-  });
+  for (const name of ["hashchange", "popstate"]) {
+    addEventListener(name, () => {
+      const next = readRoute();
+      if (addressOf(next) !== addressOf(route.value)) route.value = next;
+    });
+  }
   effect(() => save("tussle.mode", wantedMode.value));
   effect(() => save("tussle.size", wantedSize.value));
   effect(() => save("tussle.body", wantedBody.value));
@@ -123,7 +131,8 @@ async function resume(): Promise<void> {
   try {
     if (!me.value) await ensureMe(); // guest first
     const profile = await api.me();
-    if (profile.session && (route.value.screen === "lobby" || route.value.token === profile.session)) await join(profile.session);
+    const at = route.value;
+    if (profile.session && (at.screen === "lobby" || (at.screen === "session" && at.token === profile.session))) await join(profile.session);
   } catch (error) {
     if (error instanceof Problem && error.status === 401) forget();
   }
@@ -141,8 +150,18 @@ export function toggleTheme(): void {
 }
 
 export function go(to: Route): void {
-  location.hash = to.screen === "session" ? `#/s/${to.token}` : "#/";
+  if (addressOf(to) !== addressOf(route.value)) history.pushState(null, "", addressOf(to));
   route.value = to;
+}
+
+function addressOf(to: Route): string {
+  const query = location.search;
+  return to.screen === "lobby" ? `/${query}#/` : to.screen === "session" ? `/${query}#/s/${to.token}` : `/r/${to.token}${query}`;
+}
+
+/** Watch the recording of a session; a seat in it is kept. */
+export function replay(token: string): void {
+  go({ screen: "replay", token });
 }
 
 export function notify(kind: Notice["kind"], title: string, text: string): void {
@@ -319,6 +338,16 @@ export function leave(): void {
   });
   current?.leave();
   if (current?.role === "player") void api.leave(current.token).catch(() => {});
+}
+
+/** Open a lobby that begins with a moment of a session. */
+export function fork(token: string, tick: number): Promise<unknown> {
+  return exclusive("fork", async () => {
+    await ensureMe();
+    const made = await api.fork(token, tick);
+    if (!made.exact) notify("wash", `It begins with tick ${group(made.parent_tick)}.`, "The server has another version of the physics, which cannot compute the ticks between.");
+    await enter(made);
+  });
 }
 
 /** Find a seat in the same mode again. All who ask at the same time get the same lobby. */

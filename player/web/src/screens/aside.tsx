@@ -1,6 +1,6 @@
 // The right column of the lobby: the leaderboard, the lobbies that wait for players, the rules of the chosen mode.
 
-import { leaderboard, me, ratedMode, wantedMode } from "../app/store";
+import { leaderboard, listed, me, ratedMode, search, wantedMode } from "../app/store";
 import { markOfPlayer } from "../stage/palette";
 import { group, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -20,7 +20,9 @@ export function Board() {
             <li class={row.player === me.value?.player ? "br me" : "br"} key={row.player}>
               <span class="data mute">{index + 1}</span>
               <Mark mark={markOfPlayer(row.player)} name={row.name} size={20} />
-              <span>{shortName(row.name)}</span>
+              <button class="link name" title={`The sessions of ${shortName(row.name)}, to watch again`} onClick={() => { listed.value = "ended"; search.value = row.name; }}>
+                {shortName(row.name)}
+              </button>
               <span class="data">
                 {group(Math.round(row.value))}
                 {row.provisional && (

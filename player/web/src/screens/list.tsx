@@ -1,6 +1,6 @@
 // The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
 
-import { busy, join, now, open, search, watch } from "../app/store";
+import { busy, join, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
 import { group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -64,7 +64,9 @@ function Row({ view }: { view: SessionView }) {
           Join
         </button>
       ) : over ? (
-        <span />
+        <button class="btn s" onClick={() => replay(view.session)} aria-label={`Watch ${sessionTitle(view)} again`} data-test="watch-again">
+          Watch again
+        </button>
       ) : (
         <button class="btn s" onClick={() => void watch(view.session)} aria-label={`Watch ${sessionTitle(view)}`}>
           Watch

@@ -1,8 +1,8 @@
 // The lobby: who you are, which sessions there are, and a seat with one press.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { followLists } from "../app/lists";
-import { busy, ended, find, open, pollRtt, search, sessions } from "../app/store";
+import { busy, ended, find, listed, open, pollRtt, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
 import { Icon, Rtt, Segmented, useKeys } from "../ui/parts";
@@ -11,11 +11,9 @@ import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
 import { Preview } from "./preview";
 
-type Filter = "all" | "open" | "running" | "ended";
-
 export function Lobby() {
   const searchField = useRef<HTMLInputElement>(null);
-  const [filter, setFilter] = useState<Filter>("all");
+  const filter = listed.value;
   useEffect(followLists, []);
   useEffect(() => {
     document.title = "Tussle";
@@ -50,7 +48,7 @@ export function Lobby() {
               <Segmented
                 label="Which sessions"
                 value={filter}
-                onChoose={setFilter}
+                onChoose={(chosen) => (listed.value = chosen)}
                 options={[
                   { value: "all", text: "All" },
                   { value: "open", text: "Open" },

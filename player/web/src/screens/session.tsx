@@ -1,7 +1,7 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, client as current, go, join, leave, now, online, wantedName, watch } from "../app/store";
+import { api, client as current, go, join, leave, now, online, replay, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -48,6 +48,13 @@ function Live({ client }: { client: SessionClient }) {
             {client.role === "observer" ? "watching · " : ""}
             {`${hz} Hz`}
           </span>
+        )}
+        {state.phase !== "lobby" && state.phase !== "over" && (
+          <button class="btn ghost s" onClick={() => replay(client.token)} title="Watch what happened so far. Your seat is kept." data-test="rewind">
+            <Icon name="rewind" />
+            <span class="wide">Rewind</span>
+            <span class="vh narrow">Rewind</span>
+          </button>
         )}
         <Rtt ms={client.rtt.value} />
         <button class="btn ghost s sq mid-only" aria-label="Log and chat" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
@@ -196,6 +203,11 @@ function Door({ token }: { token: string }) {
                     Join
                   </button>
                 </form>
+              )}
+              {over && found.started_at > 0 && (
+                <button class="btn main" onClick={() => replay(token)} data-test="watch-again">
+                  Watch again
+                </button>
               )}
               {!over && (
                 <button class="btn" onClick={() => void watch(token)}>

@@ -1,6 +1,10 @@
-// The socket of one session: its addresses, its heartbeat, its end. The only user of WebSocket. It must never read a message.
+// The socket of one session or one replay room: its addresses, its heartbeat, its end. The only user of WebSocket. It
+// must never read a message.
 
 import type { SeatTicket } from "../wire/api";
+
+/** Where a socket can lead: the first address, and other servers. */
+export type Addresses = Pick<SeatTicket, "ws_url" | "servers">;
 
 const PING_MS = 2000;
 /** A socket that is silent for this long counts as lost: pongs come every PING_MS. */
@@ -29,14 +33,14 @@ export class Connection {
   private beatAt = 0;
   private readonly handlers: ConnectionHandlers;
 
-  constructor(ticket: SeatTicket, handlers: ConnectionHandlers) {
+  constructor(ticket: Addresses, handlers: ConnectionHandlers) {
     this.addresses = addressesOf(ticket);
     this.address = this.addresses[0]!;
     this.handlers = handlers;
   }
 
   /** Use the addresses of a new ticket from the next socket on. */
-  setTicket(ticket: SeatTicket): void {
+  setTicket(ticket: Addresses): void {
     this.addresses = addressesOf(ticket);
     this.address = this.addresses[0]!;
   }
@@ -127,7 +131,7 @@ export class Connection {
   }
 }
 
-function addressesOf(ticket: SeatTicket): string[] {
+function addressesOf(ticket: Addresses): string[] {
   return [...new Set([ticket.ws_url, ...ticket.servers].map(reachable))];
 }
 

@@ -22,7 +22,15 @@ export interface Moment {
   readonly blend: number;
 }
 
-export class Timeline {
+/** What a stage draws from: the live frames of a session, or a recording. */
+export interface Moments {
+  /** What to draw at `now` [s]; null while there is nothing. */
+  sample(now: number): Moment | null;
+  /** Whether the moment that is drawn has passed that tick. */
+  passed(tick: number): boolean;
+}
+
+export class Timeline implements Moments {
   private frames: Frame[] = [];
   private head = 0;
   private at: number | null = null;

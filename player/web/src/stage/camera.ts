@@ -3,6 +3,7 @@
 import * as THREE from "three";
 import { middleOf } from "./outline";
 import type { Point } from "./outline";
+import type { CameraView } from "./view";
 
 const LENS = 28;
 const PITCH = (44 * Math.PI) / 180;
@@ -19,6 +20,10 @@ interface Pose {
   distance: number;
   target: THREE.Vector3;
 }
+
+/** How much nearer the camera is while it follows a body, and how quickly it comes after it [1/s]. */
+const NEAR = 0.55;
+const CHASE = 7;
 
 export class Camera {
   readonly camera = new THREE.PerspectiveCamera(LENS, 1, 0.1, 100);
@@ -89,6 +94,44 @@ export class Camera {
     this.target.addScaledVector(right, -dx * scale).addScaledVector(away, (dy * scale) / Math.sin(this.pitch));
     this.target.clampLength(0, 9);
     this.place();
+  }
+
+  get view(): CameraView {
+    const { x, y, z } = this.camera.position;
+    return { position: [x, y, z], target: [this.target.x, this.target.y, this.target.z] };
+  }
+
+  /** Go to a view that was read before, within the bounds of this camera. */
+  setView(view: CameraView, glide: boolean): void {
+    const target = new THREE.Vector3(...view.target).clampLength(0, 9);
+    const from = new THREE.Vector3(...view.position).sub(target);
+    const distance = from.length();
+    if (!(distance > 1e-6) || !Number.isFinite(distance)) return;
+    this.moved = true;
+    const yaw = Math.atan2(from.x, from.z);
+    // The nearer way around.
+    const turns = Math.round((this.yaw - yaw) / (2 * Math.PI));
+    this.destination = { yaw: yaw + 2 * Math.PI * turns, pitch: Math.max(0.12, Math.min(1.5, Math.asin(from.y / distance))), distance: Math.max(1.2, Math.min(30, distance)), target };
+    if (glide) return;
+    Object.assign(this, { yaw: this.destination.yaw, pitch: this.destination.pitch, distance: this.destination.distance });
+    this.target.copy(this.destination.target);
+    this.destination = null;
+    this.place();
+  }
+
+  /** Keep a point in the middle; `fresh`: it is another one, so come nearer. Returns whether it is not there yet. */
+  follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean {
+    this.moved = true;
+    if (fresh) this.destination = { yaw: this.yaw, pitch: Math.min(this.pitch, 0.62), distance: this.framed().distance * NEAR, target: new THREE.Vector3(x, y, z) };
+    if (this.destination) {
+      this.destination.target.set(x, y, z);
+      return true;
+    }
+    const goal = new THREE.Vector3(x, y, z);
+    const far = this.target.distanceTo(goal) > 2e-3;
+    this.target.lerp(goal, far ? 1 - Math.exp(-CHASE * seconds) : 1);
+    this.place();
+    return far;
   }
 
   /** Glide towards the target pose. Returns whether the picture changed. */

@@ -144,6 +144,15 @@ export class FlatView implements View {
   pan(): void {}
   zoom(): void {}
   home(): void {}
+  setCamera(): void {}
+
+  follow(): boolean {
+    return false;
+  }
+
+  cameraView(): null {
+    return null;
+  }
 
   plainer(): string | null {
     return null;

@@ -29,6 +29,13 @@ export interface Hold {
   readonly name: string;
 }
 
+/** An arrow from a point [m] to another, with a class of the style sheet. */
+export interface Arrow {
+  readonly from: readonly [number, number, number];
+  readonly to: readonly [number, number, number];
+  readonly kind: "velocity" | "contact";
+}
+
 interface Flash {
   readonly point: readonly [number, number, number];
   readonly born: number;
@@ -103,6 +110,27 @@ export class Overlay {
     this.handle.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px)`;
     if (this.handleLabel.textContent !== at.text) this.handleLabel.textContent = at.text;
   }
+
+  placeArrows(view: View, arrows: readonly Arrow[]): void {
+    while (this.arrows.length < arrows.length) {
+      const path = document.createElementNS(NS, "path");
+      this.svg.append(path);
+      this.arrows.push(path);
+    }
+    this.arrows.forEach((path, i) => {
+      const arrow = arrows[i];
+      path.setAttribute("visibility", arrow ? "visible" : "hidden");
+      if (!arrow) return;
+      const [a, b] = [view.screen(...arrow.from), view.screen(...arrow.to)];
+      const length = Math.hypot(b.x - a.x, b.y - a.y);
+      const head = Math.min(10, 0.5 * length);
+      const [c, s] = length ? [(b.x - a.x) / length, (b.y - a.y) / length] : [1, 0];
+      const wing = (side: number): string => `M${b.x.toFixed(1)} ${b.y.toFixed(1)}L${(b.x - head * c + side * 0.6 * head * s).toFixed(1)} ${(b.y - head * s - side * 0.6 * head * c).toFixed(1)}`;
+      path.setAttribute("class", `arrow ${arrow.kind}`);
+      path.setAttribute("d", length < 3 ? "" : `M${a.x.toFixed(1)} ${a.y.toFixed(1)}L${b.x.toFixed(1)} ${b.y.toFixed(1)}${wing(1)}${wing(-1)}`);
+    });
+  }
+  private readonly arrows: SVGPathElement[] = [];
 
   placeHolds(view: View, holds: readonly Hold[]): void {
     while (this.holds.length < holds.length) {

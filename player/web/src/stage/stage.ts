@@ -7,12 +7,12 @@ import { blendAffine } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
 import { FlatView } from "./flat";
 import { Overlay } from "./overlay";
-import type { Hold, PinSpec } from "./overlay";
+import type { Arrow, Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
 import { Pointers } from "./pointers";
 import type { Hand } from "./pointers";
-import type { Timeline } from "../session/timeline";
-import type { AimPicture, House, View } from "./view";
+import type { Moments } from "../session/timeline";
+import type { AimPicture, CameraView, House, View } from "./view";
 
 export interface StageSeat {
   readonly seat: number;
@@ -28,6 +28,7 @@ export interface Drawn {
   handle: { x: number; y: number; z: number; text: string } | null;
   /** Held and hovered handles, each with a tether to its target. */
   holds?: readonly Hold[];
+  arrows?: readonly Arrow[];
 }
 
 const SLOW_MS = 22;
@@ -38,7 +39,7 @@ export class Stage {
   readonly overlay = new Overlay();
   view: View;
   tier: string;
-  timeline: Timeline | null = null;
+  timeline: Moments | null = null;
   topology: Topology | null = null;
   hand: Hand | null = null;
   /** What else to draw; called every frame. */
@@ -163,9 +164,33 @@ export class Stage {
     return { x, y, z, px: at.x, py: at.y, radius: Math.hypot(side.x - at.x, side.y - at.y) };
   }
 
+  /** Keep a body in the middle of the picture; null: the camera stays where it is. */
+  follow(body: string | null): void {
+    this.followed = body;
+    this.found = -1;
+    this.dirty = true;
+  }
+  private followed: string | null = null;
+  private found = -1;
+
+  private keepInView(seconds: number): void {
+    if (this.followed === null) return;
+    const body = this.movingBodies.findIndex((one) => one.id === this.followed);
+    if (!this.active[body]) return;
+    const fresh = this.found < 0;
+    this.found = body;
+    if (this.view.follow(this.rows[12 * body]!, this.rows[12 * body + 1]!, this.rows[12 * body + 2]!, this.overlay.calm ? 10 : seconds, fresh)) this.dirty = true;
+  }
+
   /** The first body of a seat, or null. */
   bodyOf(seat: number): number | null {
     return this.bodiesOfSeat.get(seat)?.[0] ?? null;
+  }
+
+  /** Take a view that a camera had. */
+  look(view: CameraView): void {
+    this.view.setCamera(view, !this.overlay.calm);
+    this.dirty = true;
   }
 
   setHouse(house: House | null): void {
@@ -253,6 +278,7 @@ export class Stage {
     }
     this.dirty = false;
     this.releaseBlows(now);
+    this.keepInView(seconds);
     this.view.update({ rows: this.rows, active: this.active }, drawn.aim, drawn.ring);
     const work = performance.now() - began;
     this.workMs = this.workMs ? this.workMs * 0.95 + work * 0.05 : work;
@@ -263,6 +289,7 @@ export class Stage {
       this.overlay.placeHandle({ x: p.x, y: p.y, text: drawn.handle.text });
     } else this.overlay.placeHandle(null);
     this.overlay.placeHolds(this.view, drawn.holds ?? []);
+    this.overlay.placeArrows(this.view, drawn.arrows ?? []);
     const spent = performance.now() - began;
     this.spent[this.spentAt] = spent;
     this.spent[this.spentAt + 1] = work;

@@ -36,6 +36,12 @@ export interface House {
   readonly rings: readonly number[];
 }
 
+/** Where a camera is, and what it looks at [m]. */
+export interface CameraView {
+  readonly position: readonly [number, number, number];
+  readonly target: readonly [number, number, number];
+}
+
 export interface View {
   readonly element: HTMLElement | SVGElement;
   /** Corners of the mat over ground. */
@@ -61,6 +67,11 @@ export interface View {
   pan(dx: number, dy: number): void;
   zoom(factor: number): void;
   home(glide: boolean): void;
+  /** Keep a point [m] in the middle; fresh: another one than before. Returns whether it is not there yet. */
+  follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean;
+  /** Where the camera is, to be given to setCamera; null where there is none. */
+  cameraView(): CameraView | null;
+  setCamera(view: CameraView, glide: boolean): void;
   /** Switch to the next plainer tier. Returns its name, or null when there is none. */
   plainer(): string | null;
   dispose(): void;

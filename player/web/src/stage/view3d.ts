@@ -10,7 +10,7 @@ import { Mat } from "./mat";
 import { insideBy, middleOf } from "./outline";
 import type { Point } from "./outline";
 import { INK, SIGNAL, WORLD } from "./palette";
-import type { AimPicture, House, Poses, ScreenPoint, View } from "./view";
+import type { AimPicture, CameraView, House, Poses, ScreenPoint, View } from "./view";
 
 const RATIO: Record<Tier, number> = { A: 2, B: 1.5, C: 1 };
 
@@ -211,6 +211,18 @@ export class View3D implements View {
 
   home(glide: boolean): void {
     this.camera.home(glide);
+  }
+
+  follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean {
+    return this.camera.follow(x, y, z, seconds, fresh);
+  }
+
+  cameraView(): CameraView {
+    return this.camera.view;
+  }
+
+  setCamera(view: CameraView, glide: boolean): void {
+    this.camera.setView(view, glide);
   }
 
   plainer(): string | null {

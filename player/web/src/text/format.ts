@@ -20,6 +20,17 @@ export function minutes(seconds: number): string {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/** A moment: seconds with two decimals, m:ss.ss from a minute on. */
+export function clockTime(seconds: number, digits = 2): string {
+  const whole = Math.max(0, seconds);
+  if (whole < 60) return `${whole.toFixed(digits)} s`;
+  // Rounded first, so that 119.999 s is 2:00.00.
+  const rounded = Number(whole.toFixed(digits));
+  const rest = (rounded % 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
+  const minute = Math.floor(rounded / 60);
+  return minute < 60 ? `${minute}:${rest}` : `${Math.floor(minute / 60)}:${String(minute % 60).padStart(2, "0")}:${rest}`;
+}
+
 /** A gap in metres, in mm or µm, with the digits that keep it above 0. */
 export function gap(metres: number): string {
   if (!Number.isFinite(metres)) return "none near";
@@ -43,7 +54,7 @@ export function code(token: string): string {
 
 /** What someone typed, as a token; a whole link works too. */
 export function parseCode(text: string): string {
-  const link = /#\/s\/([0-9a-z]{8})/i.exec(text);
+  const link = /(?:#\/s|\/r)\/([0-9a-z]{8})/i.exec(text);
   return (link?.[1] ?? text).toLowerCase().replace(/[^0-9a-z]/g, "");
 }
 

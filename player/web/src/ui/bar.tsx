@@ -8,7 +8,8 @@ import { Banners } from "./banners";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
 
-export function Bar({ children, crumb }: { children?: ComponentChildren; crumb?: ComponentChildren }) {
+/** onHome: what the wordmark does, where it is not to leave the session. */
+export function Bar({ children, crumb, onHome }: { children?: ComponentChildren; crumb?: ComponentChildren; onHome?: () => void }) {
   const known = me.value;
   const seat = crumb ? (client.value?.mySeat ?? null) : null;
   return (
@@ -17,7 +18,7 @@ export function Bar({ children, crumb }: { children?: ComponentChildren; crumb?:
       <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
         Skip to content
       </a>
-      <button class="word" aria-label="Tussle, to the lobbies" onClick={() => (crumb ? leave() : go({ screen: "lobby" }))}>
+      <button class="word" aria-label="Tussle, to the lobbies" onClick={onHome ?? (() => (crumb ? leave() : go({ screen: "lobby" })))}>
         {[..."Tussle"].map((letter) => (
           <i>{letter}</i>
         ))}

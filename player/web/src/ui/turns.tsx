@@ -1,7 +1,7 @@
 // Shared by the modes that are played in turns: the turn's clock, the next turns, the result.
 
 import { useEffect, useState } from "preact/hooks";
-import { busy, leave, now, rematch } from "../app/store";
+import { busy, leave, now, rematch, replay } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
 import type { SessionState } from "../session/state";
@@ -100,6 +100,11 @@ export function Over({ client, state, won, points }: { client: SessionClient; st
         <button class={client.role === "player" ? "btn now" : "btn"} onClick={() => void rematch(state.mode, state.size, mine?.body ?? null)} aria-busy={busy.value === "find"} data-test="again">
           {client.role === "player" ? "Play again" : "Find me a seat"}
         </button>
+        {state.startedAt > 0 && (
+          <button class="btn" onClick={() => replay(client.token)} data-test="watch-again">
+            Watch again
+          </button>
+        )}
         <button class="btn" onClick={leave}>
           Back to lobbies
         </button>

@@ -145,6 +145,22 @@ export interface LimitRow {
   keys: { key: string; refusals: number; holds: number; left: number | null }[];
 }
 
+/** A fork: a session that began with the state of another one after a tick. */
+export interface ForkRow {
+  session: string;
+  parent: string;
+  parent_tick: number;
+  exact: boolean;
+  name: string;
+  status: string | null;
+}
+
+export interface ForkTree {
+  session: string;
+  root: string;
+  forks: ForkRow[];
+}
+
 /** Rows of a list leave out what has its default. */
 export const ROW_DEFAULTS = {
   started_at: 0,
@@ -163,39 +179,74 @@ export const ROW_DEFAULTS = {
   closes_at: 0,
   params: {},
   min_distance: null,
+  parent: null,
+  parent_tick: null,
+  exact: null,
   observers: { count: 0, names: [] },
 };
+
+const OFFLINE = "The server does not answer.";
+/** How long an answer may take: a call's, and that of many bytes [ms]. */
+const CALL_MS = 10_000;
+const BYTES_MS = 60_000;
+
+/** The body of an answer. */
+async function textOf(response: Response): Promise<string> {
+  try {
+    return await response.text();
+  } catch {
+    throw new Problem("offline", OFFLINE, 0, null);
+  }
+}
+
+/** JSON, or null for what is none: a proxy's error page. */
+function parsed(text: string): unknown {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
+function problemOf(status: number, text: string): Problem {
+  const problem = (parsed(text) ?? {}) as { code?: string; detail?: string; field?: string };
+  return new Problem(problem.code ?? "http", problem.detail ?? `The server answered ${status}.`, status, problem.field ?? null);
+}
 
 export class Api {
   token: string | null = null;
 
+  /** A document at a path. */
+  json<T>(path: string): Promise<T> {
+    return this.call(path);
+  }
+
+  /** The bytes at a path, of one media type. */
+  async bytes(path: string, accept: string): Promise<ArrayBuffer> {
+    const response = await this.request(path, { headers: { accept } }, BYTES_MS);
+    if (!response.ok) throw problemOf(response.status, await textOf(response));
+    try {
+      return await response.arrayBuffer();
+    } catch {
+      throw new Problem("offline", OFFLINE, 0, null);
+    }
+  }
+
+  private async request(path: string, init: { method?: string; headers?: Record<string, string>; body?: string }, timeout: number, anonymous = false): Promise<Response> {
+    const headers = { ...init.headers, ...(this.token && !anonymous ? { authorization: `Bearer ${this.token}` } : {}) };
+    try {
+      return await fetch(path, { ...init, headers, signal: AbortSignal.timeout(timeout) });
+    } catch {
+      throw new Problem("offline", OFFLINE, 0, null);
+    }
+  }
+
   private async call<T>(path: string, body?: Record<string, unknown>, anonymous = false): Promise<T> {
-    const headers: Record<string, string> = {};
-    if (this.token && !anonymous) headers["authorization"] = `Bearer ${this.token}`;
-    if (body) headers["content-type"] = "application/json";
-    let response: Response;
-    try {
-      response = await fetch(path, {
-        method: body ? "POST" : "GET",
-        headers,
-        ...(body ? { body: JSON.stringify(body) } : {}),
-        signal: AbortSignal.timeout(10_000),
-      });
-    } catch {
-      throw new Problem("offline", "The server does not answer.", 0, null);
-    }
-    const text = await response.text();
-    let answer: unknown = null;
-    try {
-      answer = text ? JSON.parse(text) : null;
-    } catch {
-      // a proxy's error page
-    }
-    if (!response.ok) {
-      const problem = (answer ?? {}) as { code?: string; detail?: string; field?: string };
-      throw new Problem(problem.code ?? "http", problem.detail ?? `The server answered ${response.status}.`, response.status, problem.field ?? null);
-    }
-    return answer as T;
+    const init = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
+    const response = await this.request(path, init, CALL_MS, anonymous);
+    const text = await textOf(response);
+    if (!response.ok) throw problemOf(response.status, text);
+    return parsed(text) as T;
   }
 
   /** Log in. anonymous: as a new guest; else a secret claims the name for the player who is logged in. */
@@ -234,6 +285,16 @@ export class Api {
 
   observe(session: string): Promise<SeatTicket> {
     return this.call("/api/observe", { session });
+  }
+
+  /** A new lobby that begins with the state of a session after a tick; exact: by the same physics. */
+  fork(session: string, tick: number): Promise<SeatTicket & { parent_tick: number; exact: boolean }> {
+    return this.call(`/api/sessions/${encodeURIComponent(session)}/fork`, { tick });
+  }
+
+  /** The tree of forks that a session is part of. */
+  forks(session: string): Promise<ForkTree> {
+    return this.call(`/api/sessions/${encodeURIComponent(session)}/forks`);
   }
 
   leave(session: string): Promise<Record<string, never>> {

@@ -1,0 +1,436 @@
+// A recording: the stage at any moment, the timeline with its curves, what happened, and the people who watch together.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { api, busy, client, ensureMe, fork, go, join, replay as show } from "../app/store";
+import { Replay } from "../replay/replay";
+import { DEFAULT_VIEW, Room } from "../replay/room";
+import type { NamedView } from "../replay/room";
+import type { Stage } from "../stage/stage";
+import { clockTime, code, gap, group, shortName } from "../text/format";
+import { Bar } from "../ui/bar";
+import { CurveRows } from "../ui/curves";
+import { Icon, Rtt, useKeys } from "../ui/parts";
+import { ReplayStage } from "../ui/replaystage";
+import type { Looks } from "../ui/replaystage";
+import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/room";
+import { Timeline, Transport } from "../ui/timeline";
+import { Problem } from "../wire/api";
+import type { ForkTree } from "../wire/api";
+import { sessionTitle } from "./modes";
+
+/** Which server functions this client uses already. */
+const WITH_ROOM = true;
+const WITH_FORK = true;
+
+const STEPS_SHIFT = 10;
+
+/** The moment in the address, #t=12.4 [s], or null. */
+function momentInAddress(): number | null {
+  const found = /[#&]t=([0-9]+(?:\.[0-9]+)?)/.exec(location.hash);
+  return found ? Number(found[1]) : null;
+}
+
+export function ReplayScreen({ token }: { token: string }) {
+  const replay = useMemo(() => new Replay(token, api, momentInAddress()), [token]);
+  const [room, setRoom] = useState<Room | null>(null);
+  useEffect(() => {
+    void replay.open();
+    let stopped = false;
+    if (WITH_ROOM) {
+      void ensureMe().then(
+        () => {
+          if (stopped) return;
+          const made = new Room(token, () => api.token);
+          replay.enter(made);
+          setRoom(made);
+        },
+        () => {}, // without a login there is no room; the recording can be watched
+      );
+    }
+    const moved = () => {
+      const moment = momentInAddress();
+      if (moment !== null) replay.seek(moment);
+    };
+    addEventListener("hashchange", moved);
+    return () => {
+      stopped = true;
+      removeEventListener("hashchange", moved);
+      replay.dispose();
+    };
+  }, [replay]);
+  const about = replay.about.value;
+  const title = about ? sessionTitle({ host: "", mode: about.mode, seats: about.seats }) : "Recording";
+  useEffect(() => {
+    document.title = `${title}, replay · Tussle`;
+  }, [title]);
+  const [drawer, setDrawer] = useState(false);
+  const failure = replay.failure.value;
+  return (
+    <>
+      <Bar
+        onHome={() => go({ screen: "lobby" })}
+        crumb={
+          <div class="crumb">
+            <b>{title}</b>
+            <span class="data">{code(token)}</span>
+          </div>
+        }
+      >
+        {room && <Members room={room} />}
+        {room && <Rtt ms={room.rtt.value} />}
+        {about?.live && (
+          <button class={myTurn(token) ? "btn s now" : "btn s"} onClick={() => backToLive(token)} title="Back to the session, L" data-test="live">
+            {myTurn(token) ? "Your turn" : <span class="tag run">Live</span>}
+          </button>
+        )}
+        <button class="btn ghost s sq mid-only" aria-label="Bookmarks and what happened" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
+          <Icon name="list" />
+        </button>
+        <button class="btn ghost s" onClick={() => go({ screen: "lobby" })} data-test="leave">
+          Leave
+        </button>
+      </Bar>
+      {about && about.length > 0 ? <Watched replay={replay} room={room} drawer={drawer} title={title} /> : <Nothing token={token} failure={failure} empty={about !== null} live={about?.live ?? false} />}
+    </>
+  );
+}
+
+/** Whether the session waits for this player, who watches its recording meanwhile. */
+function myTurn(token: string): boolean {
+  const current = client.value;
+  if (current?.token !== token || current.mySeat === null) return false;
+  const state = current.state.value;
+  return state.phase === "acting" && state.turnSeat === current.mySeat;
+}
+
+/** To the seat, if there is one in this session, else to watch it. */
+function backToLive(token: string): void {
+  if (client.value?.token === token) go({ screen: "session", token });
+  else void join(token);
+}
+
+function Nothing({ token, failure, empty, live }: { token: string; failure: unknown; empty: boolean; live: boolean }) {
+  const missing = failure instanceof Problem && failure.status === 404;
+  const [heading, text] = empty
+    ? ["Nothing is recorded yet", live ? "The first frame is there as soon as the session begins." : "The session ended before its first frame."]
+    : missing
+      ? [`No recording ${code(token)}`, "The session was not recorded, or its recording has been deleted."]
+      : failure
+        ? ["The recording cannot be read", failure instanceof Problem ? failure.message : "The server sent something that is not a recording."]
+        : ["Fetching the recording", "The first picture comes in a moment."];
+  return (
+    <main class="desk" id="main" tabIndex={-1}>
+      <div class="tile blank" data-test="nothing">
+        {failure !== null && <Icon name="warn" />}
+        <h1>{heading}</h1>
+        <p>{text}</p>
+        {(failure !== null || empty) && (
+          <button class="btn" onClick={() => go({ screen: "lobby" })}>
+            Back to lobbies
+          </button>
+        )}
+      </div>
+    </main>
+  );
+}
+
+function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room | null; drawer: boolean; title: string }) {
+  const stage = useRef<Stage | null>(null);
+  const naming = useRef<HTMLInputElement>(null);
+  const [looks, setLooks] = useState<Looks>({ wire: false, velocity: false, contacts: false, followed: null });
+  const bodies = useMemo(() => followable(replay), [replay.about.value]);
+  const token = replay.token;
+  const playOn = () => void fork(token, replay.place.peek().tick);
+  const follow = (followed: string | null) => setLooks({ ...looks, followed });
+  const here = room?.link.value === "here";
+  const camera = (): NamedView["camera"] | null => {
+    const view = stage.current?.view.cameraView();
+    return view ? { ...view, follow: looks.followed ?? "" } : null;
+  };
+  const look = (view: NamedView["camera"]): void => {
+    const body = bodies.find((one) => one.id === view.follow)?.id ?? null;
+    setLooks({ ...looks, followed: body });
+    if (body === null) stage.current?.look(view);
+  };
+  // The first view is taken once, when the room and the stage are there.
+  const looked = useRef(false);
+  const [made, setMade] = useState(false);
+  const first = room?.views.value.find((one) => one.name === DEFAULT_VIEW);
+  useEffect(() => {
+    if (!here || !made || looked.current) return;
+    looked.current = true;
+    if (first) look(first.camera);
+  }, [here, made]);
+  const hasContacts = (replay.story.value?.blows ?? []).some((blow) => Math.hypot(...blow.normal) > 0);
+  useKeys((event) => {
+    const target = event.target instanceof HTMLElement ? event.target : null;
+    if (target?.closest(".seg, select, textarea")) return;
+    const inList = target?.closest(".scroll") !== null && target !== null;
+    const steps = event.shiftKey ? STEPS_SHIFT : 1;
+    const keys: Record<string, () => void> = {
+      " ": () => replay.toggle(),
+      ArrowLeft: () => replay.step(-steps),
+      ArrowRight: () => replay.step(steps),
+      ",": () => replay.step(-1),
+      ".": () => replay.step(1),
+      "+": () => replay.changeSpeed(1),
+      "-": () => replay.changeSpeed(-1),
+      Home: () => replay.seek(replay.start),
+      End: () => replay.seek(replay.end),
+      0: () => {
+        setLooks({ ...looks, followed: null });
+        stage.current?.home();
+      },
+      w: () => setLooks({ ...looks, wire: !looks.wire }),
+      v: () => setLooks({ ...looks, velocity: !looks.velocity }),
+      x: () => hasContacts && setLooks({ ...looks, contacts: !looks.contacts }),
+      c: () => follow(nextOf(bodies, looks.followed)),
+      b: () => naming.current?.focus(),
+      ...(WITH_FORK ? { f: playOn } : {}),
+      l: () => replay.about.value?.live && backToLive(token),
+      p: () => room && (room.presenting ? room.release() : room.present()),
+      Escape: () => replay.comeBack(),
+    };
+    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    // Space presses the button that has the focus; lists scroll by their keys.
+    if (!act || (event.key === " " && target?.closest("button, a")) || (inList && ["Home", "End", " "].includes(event.key))) return;
+    event.preventDefault();
+    act();
+  });
+  useEffect(() => {
+    Object.assign(window, { __replay: { place: () => replay.place.peek(), playing: () => replay.playing.peek(), speed: () => replay.speed.peek(), following: () => replay.following.peek(), kept: () => replay.recording?.bytesKept ?? 0, places: () => stage.current?.places() ?? [], tier: () => stage.current?.tier, end: () => replay.end, drawn: () => replay.curves.peek() > 0 && replay.topology.peek() !== null && !replay.waiting.peek() } });
+  }, [replay]);
+  return (
+    <main class={drawer ? "desk replay drawer" : "desk replay"} id="main" tabIndex={-1}>
+      <div class="stack mid">
+        {room && <PresenterRow replay={replay} room={room} />}
+        <ReplayStage
+          replay={replay}
+          looks={looks}
+          label={`${title} at a moment of its recording. Space plays, left and right step frame by frame.`}
+          onStage={(made) => {
+            stage.current = made;
+            setMade(made !== null);
+          }}
+        >
+          <div class="corner">
+            <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => { setLooks({ ...looks, followed: null }); stage.current?.home(); }}>
+              <Icon name="home" />
+            </button>
+            <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={looks.wire} onClick={() => setLooks({ ...looks, wire: !looks.wire })}>
+              <Icon name="wire" />
+            </button>
+            <button class="btn s sq" aria-label="Velocity arrows" title="Velocity arrows, V" aria-pressed={looks.velocity} onClick={() => setLooks({ ...looks, velocity: !looks.velocity })} data-test="velocity">
+              <Icon name="arrow" />
+            </button>
+            {hasContacts && (
+              <button class="btn s sq" aria-label="Contact arrows" title="Contact arrows, X" aria-pressed={looks.contacts} onClick={() => setLooks({ ...looks, contacts: !looks.contacts })} data-test="contacts">
+                <Icon name="touch" />
+              </button>
+            )}
+            {bodies.length > 0 && (
+              <select class="btn s" aria-label="Camera" title="The camera follows a body, C" value={looks.followed ?? ""} onChange={(event) => follow(event.currentTarget.value || null)} data-test="follow">
+                <option value="">Camera free</option>
+                {bodies.map((body) => (
+                  <option key={body.id} value={body.id}>
+                    Follow {body.name}
+                  </option>
+                ))}
+              </select>
+            )}
+          </div>
+        </ReplayStage>
+        <section class="tile tl" aria-label="Timeline">
+          <Transport replay={replay}>
+            {here && (
+              <button class="btn ghost s" onClick={() => naming.current?.focus()} title="Bookmark, B" aria-label="Bookmark">
+                <Icon name="flag" />
+                <span class="txt">Bookmark</span>
+              </button>
+            )}
+            <CopyLink replay={replay} />
+            {WITH_FORK && (
+              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
+                <Icon name="fork" />
+                Play on from here
+              </button>
+            )}
+          </Transport>
+          <Timeline replay={replay} flags={room?.bookmarks.value ?? []}>
+            <CurveRows replay={replay} />
+          </Timeline>
+        </section>
+      </div>
+      <div class="stack side">
+        <About replay={replay} />
+        {room && here && <Bookmarks replay={replay} room={room} field={naming} />}
+        {room && here && made && camera() && <Views room={room} current={camera} onView={look} />}
+        <Happened replay={replay} />
+        {WITH_FORK && <Forks token={token} />}
+        {room && here && <RoomChat room={room} />}
+      </div>
+    </main>
+  );
+}
+
+/** The bodies that a camera can follow: those of the seats first. */
+function followable(replay: Replay): { id: string; name: string }[] {
+  const about = replay.about.value;
+  const bodies = (about?.segments.at(-1)?.bodies ?? []).filter((body) => body.kind !== "static");
+  const seated = (seat: number | null | undefined) => about?.seats.find((one) => one.seat === seat);
+  const mine = bodies.filter((body) => seated(body.seat));
+  const named = mine.map((body) => {
+    const several = mine.filter((other) => other.seat === body.seat).length > 1;
+    return { id: body.id, name: several ? `${shortName(seated(body.seat)!.name)}, ${body.id}` : shortName(seated(body.seat)!.name) };
+  });
+  return [...named, ...bodies.filter((body) => !seated(body.seat)).map((body) => ({ id: body.id, name: body.id }))];
+}
+
+function nextOf(bodies: readonly { id: string }[], followed: string | null): string | null {
+  return bodies[bodies.findIndex((body) => body.id === followed) + 1]?.id ?? null;
+}
+
+function CopyLink({ replay }: { replay: Replay }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return undefined;
+    const timer = setTimeout(() => setCopied(false), 2000);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  const copy = async () => {
+    const link = `${location.origin}/r/${replay.token}#t=${Number(replay.place.peek().time.toFixed(2))}`;
+    history.replaceState(null, "", link);
+    try {
+      await navigator.clipboard.writeText(link);
+      setCopied(true);
+    } catch {
+      // the address bar has the link
+    }
+  };
+  return (
+    <button class="btn ghost s" onClick={() => void copy()} title="A link to this moment" aria-label={copied ? "Copied" : "Copy link"} data-test="copy">
+      <Icon name={copied ? "check" : "link"} />
+      <span class="txt">{copied ? "Copied" : "Copy link"}</span>
+    </button>
+  );
+}
+
+function About({ replay }: { replay: Replay }) {
+  const about = replay.about.value;
+  const curves = replay.recording?.curves;
+  const version = replay.curves.value;
+  const smallest = useMemo(() => {
+    let least = Infinity;
+    for (const value of curves?.single.get("min_distance") ?? []) least = Math.min(least, value);
+    return least;
+  }, [version]);
+  const result = replay.story.value?.state.result;
+  const winner = about?.seats.find((seat) => seat.seat === result?.winner);
+  if (!about || !version) return null;
+  const missing = (about.gaps ?? []).reduce((sum, one) => sum + one.last_tick - one.first_tick + 1, 0);
+  return (
+    <section class="tile" aria-label="Recording" data-test="about">
+      <header>
+        <h2>Recording</h2>
+        <span class="sp" />
+        {about.live ? <span class="tag run">growing</span> : <span class="tag end">{winner ? `${shortName(winner.name)} won` : "ended"}</span>}
+      </header>
+      <div class="in">
+        <dl class="kv">
+          <dt>Length</dt>
+          <dd>{clockTime(replay.end)}</dd>
+          <dt>Frames</dt>
+          <dd>{group(about.length)}</dd>
+          <dt>Step</dt>
+          <dd>1/{Math.round(1 / about.dt)} s</dd>
+          <dt>Smallest gap</dt>
+          <dd class="good">{gap(smallest)}</dd>
+          {missing > 0 && <dt>Ticks not recorded</dt>}
+          {missing > 0 && <dd class="harm">{group(missing)}</dd>}
+        </dl>
+        {about.stopped && <p class="small harm">No more was recorded after tick {group(about.stopped.after_tick)}.</p>}
+      </div>
+    </section>
+  );
+}
+
+/** Where this session was forked from, and the forks of it. Nothing when there are none. */
+function Forks({ token }: { token: string }) {
+  const [tree, setTree] = useState<ForkTree | null>(null);
+  useEffect(() => {
+    let stopped = false;
+    api.forks(token).then(
+      (found) => {
+        if (!stopped) setTree(found);
+      },
+      () => {}, // the tree expires before the recording
+    );
+    return () => {
+      stopped = true;
+    };
+  }, [token]);
+  const origin = tree?.forks.find((one) => one.session === token);
+  const children = (tree?.forks ?? []).filter((one) => one.parent === token);
+  if (!origin && !children.length) return null;
+  return (
+    <section class="tile marks" aria-label="Forks" data-test="forks">
+      <header>
+        <h2>Forks</h2>
+      </header>
+      <ul class="scroll" tabIndex={0}>
+        {origin && (
+          <li class="bm">
+            <button class="go" onClick={() => show(origin.parent)}>
+              <span class="data">{group(origin.parent_tick)}</span>
+              <span>
+                Forked from <span class="data">{code(origin.parent)}</span>
+              </span>
+            </button>
+          </li>
+        )}
+        {children.map((one) => (
+          <li class="bm" key={one.session}>
+            <button class="go" onClick={() => show(one.session)}>
+              <span class="data">{group(one.parent_tick)}</span>
+              <span>
+                {shortName(one.name)} plays on in <span class="data">{code(one.session)}</span>
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** The log of the session; a line leads to its moment. */
+function Happened({ replay }: { replay: Replay }) {
+  const rows = replay.story.value?.log ?? [];
+  const tick = replay.place.value.tick;
+  const here = rows.findLastIndex((row) => row.tick <= tick);
+  const list = useRef<HTMLOListElement>(null);
+  useEffect(() => {
+    const row = list.current?.children[here];
+    if (row instanceof HTMLElement && list.current && !list.current.matches(":hover, :focus-within")) {
+      list.current.scrollTo({ top: row.offsetTop - list.current.offsetTop - list.current.clientHeight / 2 });
+    }
+  }, [here]);
+  return (
+    <section class="tile grow" aria-label="What happened">
+      <header>
+        <h2>What happened</h2>
+      </header>
+      <ol class="scroll" tabIndex={0} data-test="log" ref={list}>
+        {rows.map((row, i) => (
+          <li class={row.turn ? "ev turn" : "ev"} key={row.v} aria-current={i === here ? "true" : undefined}>
+            <button class="go" onClick={() => replay.seekTick(row.tick)}>
+              <span class="data">{group(row.tick)}</span>
+              <span>{row.parts.map((part) => (part.strong ? <em>{part.text}</em> : part.text))}</span>
+            </button>
+          </li>
+        ))}
+        {!rows.length && <li class="ev mute">Nothing has happened yet.</li>}
+      </ol>
+    </section>
+  );
+}

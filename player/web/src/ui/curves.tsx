@@ -1,0 +1,206 @@
+// The curves under the timeline: energy, contacts, smallest gap, health, all over the same time as the timeline.
+
+import { useMemo } from "preact/hooks";
+import type { Curves } from "../replay/recording";
+import type { Replay } from "../replay/replay";
+import { markOfSeat } from "../stage/palette";
+import { fixed, gap, group, shortName } from "../text/format";
+import { Mark } from "./marks";
+
+const WIDTH = 1000;
+const HEIGHT = 46;
+/** Points of a line, at most: each is the extreme of its share of the time. */
+const POINTS = 500;
+/** The gaps between which the logarithmic curve runs [m]. */
+const FLOOR = 1e-7;
+const NEAR = 1e-2;
+
+type Extreme = "most" | "least";
+
+/** The line through the extremes of equal shares of the time, as an SVG path. height: value -> 0 (bottom) to 1. */
+export function linePath(times: Float64Array, value: (index: number) => number, height: (value: number) => number, extreme: Extreme): string {
+  const count = times.length;
+  if (!count) return "";
+  const [start, end] = [times[0]!, times[count - 1]!];
+  const span = end - start || 1;
+  const points: string[] = [];
+  const add = (time: number, found: number): void => {
+    points.push(`${((WIDTH * (time - start)) / span).toFixed(1)} ${(HEIGHT - 3 - (HEIGHT - 6) * Math.max(0, Math.min(1, height(found)))).toFixed(1)}`);
+  };
+  let share = -1;
+  let best = NaN;
+  let at = start;
+  for (let i = 0; i < count; i++) {
+    const mine = Math.min(POINTS - 1, Math.floor((POINTS * (times[i]! - start)) / span));
+    if (mine !== share) {
+      if (share >= 0) add(at, best);
+      share = mine;
+      best = value(i);
+      at = times[i]!;
+    } else if (extreme === "most" ? value(i) > best : value(i) < best) {
+      best = value(i);
+      at = times[i]!;
+    }
+  }
+  add(at, best);
+  if (at < end) add(end, value(count - 1));
+  return `M${points.join("L")}`;
+}
+
+function range(values: Float64Array): [number, number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return high >= low ? [low, high] : [0, 1];
+}
+
+function Plot({ line, colour, filled }: { line: string; colour: string; filled: boolean }) {
+  return (
+    <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+      {filled && line && <path class="area" d={`${line}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`} style={{ fill: colour }} />}
+      <path d={line} style={{ stroke: colour }} />
+    </svg>
+  );
+}
+
+export function CurveRows({ replay }: { replay: Replay }) {
+  const version = replay.curves.value;
+  const curves = replay.recording?.curves;
+  if (!version || !curves) return null;
+  return (
+    <>
+      <Energy replay={replay} curves={curves} />
+      <Contacts replay={replay} curves={curves} />
+      <Gap replay={replay} curves={curves} />
+      <PerSeat replay={replay} curves={curves} />
+    </>
+  );
+}
+
+interface RowProps {
+  replay: Replay;
+  curves: Curves;
+}
+
+function useIndex({ replay, curves }: RowProps): number {
+  return curves.index(replay.place.value.frame);
+}
+
+function Energy({ replay, curves }: RowProps) {
+  const values = curves.single.get("energy");
+  const at = useIndex({ replay, curves });
+  const line = useMemo(() => {
+    if (!values) return "";
+    const [low, high] = range(values);
+    return linePath(curves.time, (i) => values[i]!, (value) => (value - low) / (high - low || 1), "most");
+  }, [values]);
+  if (!values) return null;
+  return (
+    <div class="pr">
+      <div class="pn">
+        <span class="small soft">Energy</span>
+        <span>
+          <b class="data big">{energy(values[at] ?? 0)}</b>
+        </span>
+      </div>
+      <Plot line={line} colour="var(--cool)" filled />
+    </div>
+  );
+}
+
+/** In J, or in the unit that keeps its digits. */
+function energy(joule: number): string {
+  const size = Math.abs(joule);
+  if (size >= 1000) return `${fixed(joule / 1000, 2)} kJ`;
+  if (size >= 0.1 || size === 0) return `${fixed(joule, 2)} J`;
+  return `${fixed(joule * 1000, 2)} mJ`;
+}
+
+function Contacts({ replay, curves }: RowProps) {
+  const values = curves.single.get("contacts");
+  const at = useIndex({ replay, curves });
+  const line = useMemo(() => {
+    if (!values) return "";
+    const most = Math.max(1, range(values)[1]);
+    return linePath(curves.time, (i) => values[i]!, (value) => value / most, "most");
+  }, [values]);
+  if (!values) return null;
+  return (
+    <div class="pr">
+      <div class="pn">
+        <span class="small soft">Contacts</span>
+        <span>
+          <b class="data big">{group(values[at] ?? 0)}</b>
+        </span>
+      </div>
+      <Plot line={line} colour="var(--signal-ink)" filled />
+    </div>
+  );
+}
+
+function Gap({ replay, curves }: RowProps) {
+  const values = curves.single.get("min_distance");
+  const at = useIndex({ replay, curves });
+  const [line, smallest] = useMemo(() => {
+    if (!values) return ["", 0];
+    const height = (value: number) => (Math.log10(Math.max(FLOOR, Math.min(NEAR, value))) - Math.log10(FLOOR)) / (Math.log10(NEAR) - Math.log10(FLOOR));
+    return [linePath(curves.time, (i) => values[i]!, height, "least"), range(values)[0]];
+  }, [values]);
+  if (!values) return null;
+  return (
+    <div class="pr" title={`Logarithmic. The smallest gap of all: ${gap(smallest)}`}>
+      <div class="pn">
+        <span class="small soft">Smallest gap</span>
+        <span>
+          <b class="data big">{gap(values[at] ?? Infinity)}</b>
+        </span>
+      </div>
+      <Plot line={line} colour="var(--ok)" filled={false} />
+    </div>
+  );
+}
+
+/** Health, or in a mode without health the points. Nothing when no number of a seat ever changes. */
+function PerSeat({ replay, curves }: RowProps) {
+  const at = useIndex({ replay, curves });
+  const seats = replay.about.value?.seats ?? [];
+  const name = ["health", "score"].find((field) => {
+    const found = curves.perSeat.get(field);
+    if (!found) return false;
+    const [low, high] = range(found.data);
+    return high > low;
+  });
+  const found = name ? curves.perSeat.get(name) : undefined;
+  const lines = useMemo(() => {
+    if (!found) return [];
+    const most = Math.max(1, range(found.data)[1]);
+    return Array.from({ length: found.seats }, (_, seat) => linePath(curves.time, (i) => found.data[i * found.seats + seat]!, (value) => value / most, "least"));
+  }, [found]);
+  if (!name || !found) return null;
+  return (
+    <div class="pr">
+      <div class="pn">
+        <span class="small soft">{name === "health" ? "Health" : "Points"}</span>
+        <span class="perseat">
+          {seats.map((seat, i) => (
+            <span class="row" key={seat.seat} title={shortName(seat.name)}>
+              <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={15} />
+              <b class="data">{group(Math.ceil(found.data[at * found.seats + i] ?? 0))}</b>
+            </span>
+          ))}
+        </span>
+      </div>
+      <svg class="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+        {lines.map((line) => (
+          <path key={`${line}o`} d={line} style={{ stroke: "var(--mark-line)", strokeWidth: 4.5 }} />
+        ))}
+        {lines.map((line, i) => (
+          <path key={line} d={line} style={{ stroke: `var(--p${markOfSeat(seats[i]?.seat ?? i) + 1})`, strokeWidth: 2.5 }} />
+        ))}
+      </svg>
+    </div>
+  );
+}

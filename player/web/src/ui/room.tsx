@@ -1,0 +1,231 @@
+// The room of a replay: who presents, who is here, bookmarks, chat.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Replay } from "../replay/replay";
+import { DEFAULT_VIEW } from "../replay/room";
+import type { NamedView, Room } from "../replay/room";
+import { markOfPlayer } from "../stage/palette";
+import { clockTime, group, plural, shortName } from "../text/format";
+import { Mark } from "./marks";
+import { Icon } from "./parts";
+
+const NAME_LENGTH = 80;
+
+/** Who moves the moment, and what this page may do about it. Nothing while one is alone here. */
+export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
+  const presenter = room.presenter.value;
+  const count = room.count.value;
+  if (room.link.value !== "here") return null;
+  if (presenter === null) {
+    if (count < 2) return null;
+    return (
+      <div class="note pres plain" role="status" data-test="presenter">
+        <span class="sp">
+          <b>{plural(count, "person", "people")} here.</b> <span class="soft">Each looks around alone.</span>
+        </span>
+        <button class="btn s main" onClick={() => room.present()} data-test="present">
+          Present to all
+        </button>
+      </div>
+    );
+  }
+  const name = shortName(room.nameOf(presenter)) || "Somebody";
+  if (room.presenting) {
+    const others = count - 1;
+    return (
+      <div class="note wash pres" role="status" data-test="presenter">
+        <Mark mark={markOfPlayer(presenter)} name={name} size={26} />
+        <span class="sp">
+          <b>You are presenting.</b> {others ? `${plural(others, "person sees", "people see")} what you see.` : "Nobody else is here yet."}
+        </span>
+        <button class="btn s main" onClick={() => room.release()} data-test="release">
+          Stop presenting
+        </button>
+      </div>
+    );
+  }
+  const following = replay.following.value;
+  return (
+    <div class="note wash pres" role="status" data-test="presenter">
+      <Mark mark={markOfPlayer(presenter)} name={name} size={26} />
+      <span class="sp">
+        <b>{name} is presenting.</b> <span class="soft">{following ? "You see the same moment." : "You look around on your own."}</span>
+      </span>
+      {following ? (
+        <button class="btn s" onClick={() => replay.breakAway()} data-test="break-away">
+          Look around on my own
+        </button>
+      ) : (
+        <button class="btn s main" onClick={() => replay.comeBack()} data-test="come-back">
+          Back to {name}
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function Members({ room }: { room: Room }) {
+  const members = room.members.value;
+  if (room.link.value !== "here" || !members.length) return null;
+  return (
+    <span class="row wide" style={{ gap: "4px" }} data-test="members" title={members.map((member) => shortName(member.name)).join(", ")}>
+      {members.slice(0, 4).map((member, i) => (
+        <Mark key={`${member.player}${i}`} mark={markOfPlayer(member.player)} name={member.name} size={22} />
+      ))}
+      <span class="small mute">{group(room.count.value)} here</span>
+    </span>
+  );
+}
+
+export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room; field: { current: HTMLInputElement | null } }) {
+  const [name, setName] = useState("");
+  const list = room.bookmarks.value;
+  const here = replay.place.value.frame;
+  const curves = replay.recording?.curves;
+  const ready = replay.curves.value > 0;
+  const last = [...list].reverse().find((one) => one.frame <= here);
+  const keep = (event: Event): void => {
+    event.preventDefault();
+    room.bookmark(name.trim() || clockTime(replay.place.value.time), here);
+    setName("");
+    field.current?.blur();
+  };
+  return (
+    <section class="tile marks" aria-label="Bookmarks">
+      <header>
+        <h2>Bookmarks</h2>
+        <span class="sp" />
+        <span class="data mute">{list.length || ""}</span>
+      </header>
+      {list.length > 0 && (
+        <ol class="scroll" tabIndex={0} data-test="bookmarks">
+          {list.map((one) => (
+            <li class={one.id === last?.id ? "bm on" : "bm"} key={one.id}>
+              <button class="go" onClick={() => replay.seekFrame(one.frame)}>
+                <span class="data">{ready ? clockTime(curves?.at(one.frame) ?? 0) : ""}</span>
+                <span class="nm">
+                  {one.name} <span class="mute">{shortName(one.byName)}</span>
+                </span>
+              </button>
+              {one.by === room.you.value && (
+                <button class="btn ghost s sq" aria-label={`Remove the bookmark ${one.name}`} onClick={() => room.removeBookmark(one.id)}>
+                  <Icon name="cross" />
+                </button>
+              )}
+            </li>
+          ))}
+        </ol>
+      )}
+      <form class="say" onSubmit={keep}>
+        <label class="field">
+          <input ref={field} value={name} maxLength={NAME_LENGTH} placeholder="Name this moment" aria-label="Name of a bookmark at this moment" autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} data-test="bookmark-name" />
+        </label>
+        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Keep the bookmark" title="Keep the bookmark" disabled={!ready} data-test="bookmark">
+          <Icon name="flag" />
+        </button>
+      </form>
+      {room.refused.value && (
+        <p class="small" role="alert" style={{ padding: "0 16px 12px", color: "var(--contact)" }}>
+          {sentence(room.refused.value)}
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** Cameras under names, kept with the recording. current: the camera now; null where there is none. */
+export function Views({ room, current, onView }: { room: Room; current: () => NamedView["camera"] | null; onView: (camera: NamedView["camera"]) => void }) {
+  const [name, setName] = useState("");
+  const list = room.views.value;
+  const keep = (as: string): void => {
+    const camera = current();
+    if (camera && as) room.keepView({ name: as, camera });
+    setName("");
+  };
+  return (
+    <section class="tile marks" aria-label="Views">
+      <header>
+        <h2>Views</h2>
+        <span class="sp" />
+        <button class="link" onClick={() => keep(DEFAULT_VIEW)} title="Everyone who opens this recording begins with this camera" data-test="first-view">
+          Make this the first view
+        </button>
+      </header>
+      {list.length > 0 && (
+        <ul class="scroll" tabIndex={0} data-test="views">
+          {list.map((one) => (
+            <li class="bm" key={one.name}>
+              <button class="go one" onClick={() => onView(one.camera)}>
+                <span class="nm">{one.name === DEFAULT_VIEW ? "First view" : one.name}</span>
+              </button>
+              {one.by === room.you.value && (
+                <button class="btn ghost s sq" aria-label={`Remove the view ${one.name}`} onClick={() => room.removeView(one.name)}>
+                  <Icon name="cross" />
+                </button>
+              )}
+            </li>
+          ))}
+        </ul>
+      )}
+      <form class="say" onSubmit={(event) => { event.preventDefault(); keep(name.trim()); }}>
+        <label class="field">
+          <input value={name} maxLength={NAME_LENGTH} placeholder="Name this camera" aria-label="Name of a view from this camera" autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} data-test="view-name" />
+        </label>
+        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Keep the view" title="Keep the view" disabled={!name.trim()}>
+          <Icon name="home" />
+        </button>
+      </form>
+    </section>
+  );
+}
+
+function sentence(text: string): string {
+  return `${text[0]?.toUpperCase() ?? ""}${text.slice(1)}.`;
+}
+
+export function RoomChat({ room }: { room: Room }) {
+  const rows = room.chat.value;
+  const [text, setText] = useState("");
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    list.current?.scrollTo({ top: list.current.scrollHeight });
+  }, [rows.length]);
+  const send = (event: Event): void => {
+    event.preventDefault();
+    const said = text.trim().slice(0, 500);
+    if (said) room.say(said);
+    setText("");
+  };
+  return (
+    <section class="tile grow" aria-label="Chat">
+      <header>
+        <h2>Chat</h2>
+      </header>
+      <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={0} data-test="chat">
+        {rows.map((row, i) => (
+          <li key={i}>
+            <Mark mark={markOfPlayer(row.name)} name={row.name} size={22} />
+            <div>
+              <b>{shortName(row.name)}</b>
+              <br />
+              {row.text}
+            </div>
+          </li>
+        ))}
+        {!rows.length && (
+          <li style={{ display: "block" }} class="mute">
+            Say what you see.
+          </li>
+        )}
+      </ul>
+      <form class="say" onSubmit={send}>
+        <label class="field">
+          <input value={text} maxLength={500} placeholder="Message everyone here" aria-label="Message everyone here" autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
+        </label>
+        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Send">
+          <Icon name="up" />
+        </button>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,128 @@
+"""Recordings in a real browser: watch again, present together, bookmarks and views, play on from a moment, rewind."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.support.person import in_browser, serious
+
+pytestmark = in_browser
+
+WIDTHS = ((1440, 900), (820, 1100), (390, 844))
+DRAWN = "Boolean(window.__replay && window.__replay.drawn())"
+
+
+def watch_again(person: Any) -> str:
+    """Open the newest recording from the list of the lobby; its token."""
+    person.go("/?tier=C")
+    person.page.click("[role=radio]:has-text('Ended')")
+    person.page.locator("[data-test=sessions] [data-test=watch-again]").first.click()
+    person.until(DRAWN)
+    found = re.search(r"/r/([0-9a-z]{8})", person.page.url)
+    assert found
+    return found[1]
+
+
+def frame_of(person: Any) -> int:
+    return int(person.evaluate("window.__replay.place().frame"))
+
+
+def drag(person: Any, *shares: float) -> None:
+    """Press on the timeline and move over these shares of it."""
+    box = person.page.locator(".lane").bounding_box()
+    y = box["y"] + 30
+    person.page.mouse.move(box["x"] + shares[0] * box["width"], y)
+    person.page.mouse.down()
+    for share in shares[1:]:
+        person.page.mouse.move(box["x"] + share * box["width"], y)
+    person.page.mouse.up()
+
+
+def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
+    """From the list of ended sessions: play, step, speed, drag, follow a body, arrows, a line of the log, a link to the
+    moment; at three widths, in both themes, nothing is wider than the page, and axe finds nothing serious."""
+    mira = person("Mira", color_scheme="dark")
+    token = watch_again(mira)
+    press = mira.page.keyboard.press
+    press("End")
+    last = frame_of(mira)
+    assert last > 30
+    press("Home")
+    press("ArrowRight")
+    press("Shift+ArrowRight")
+    press("ArrowLeft")
+    assert frame_of(mira) == 10
+    press("+")
+    assert mira.evaluate("window.__replay.speed()") == 2
+    press("Space")
+    mira.until("window.__replay.place().frame > 20")
+    press("Space")
+    assert mira.evaluate("window.__replay.playing()") is False
+    drag(mira, 0.2, 0.5, 0.75)
+    assert 0.6 * last < frame_of(mira) < 0.9 * last
+    mira.page.locator("[data-test=log] button").first.click()
+    assert frame_of(mira) < 0.2 * last
+    press("v")
+    press("c")
+    assert mira.page.locator("[data-test=velocity][aria-pressed=true]").count() == 1
+    assert mira.page.locator("[data-test=follow]").input_value() != ""
+    press("0")
+    assert mira.page.locator(".plot").count() == 4
+    for width, height in WIDTHS:
+        mira.page.set_viewport_size({"width": width, "height": height})
+        assert mira.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert serious(mira.page) == []
+        mira.shoot(f"replay-{width}")
+        mira.page.click("[aria-label$=' theme']")
+    middle = round(mira.evaluate("window.__replay.end()") / 2, 1)
+    mira.go(f"/r/{token}?tier=D#t={middle}")
+    mira.until(f"{DRAWN} && Math.abs(window.__replay.place().time - {middle}) < 1e-6")
+
+
+def test_two_watch_together_and_play_on(person: Any) -> None:
+    """One presents and scrubs, the other follows, breaks away, keeps a bookmark, and comes back; a line of chat
+    reaches both, and a view is kept. A new lobby begins with the moment, and is played; while it runs it is rewound,
+    and left for live."""
+    ada, kei = person("Ada"), person("Kei")
+    token = watch_again(ada)
+    kei.go(f"/r/{token}?tier=D")
+    kei.until(DRAWN)
+    ada.page.click("[data-test=present]")
+    kei.page.wait_for_selector("[data-test=presenter] >> text=is presenting")
+    drag(ada, 0.1, 0.3, 0.5)
+    there = frame_of(ada)
+    assert there > 5
+    kei.until(f"window.__replay.place().frame === {there}")
+    kei.page.click("[data-test=break-away]")
+    ada.page.keyboard.press("ArrowRight")
+    kei.page.fill("[data-test=bookmark-name]", "the blow")
+    kei.page.keyboard.press("Enter")
+    ada.page.wait_for_selector("[data-test=bookmarks] >> text=the blow")
+    assert frame_of(kei) == there
+    kei.page.click("[data-test=come-back]")
+    kei.until(f"window.__replay.place().frame === {there + 1}")
+    kei.page.fill("[aria-label='Message everyone here']", "one contact or two?")
+    kei.page.keyboard.press("Enter")
+    ada.page.wait_for_selector("[data-test=chat] >> text=one contact or two?")
+    ada.page.fill("[data-test=view-name]", "from above")
+    ada.page.keyboard.press("Enter")
+    ada.page.wait_for_selector("[data-test=views] >> text=from above")
+    ada.shoot("replay-presenting")
+    kei.shoot("replay-following")
+    ada.page.click("[data-test=release]")
+    kei.page.wait_for_selector("[data-test=present]")
+    ada.page.locator("[data-test=bookmarks] button").first.click()
+    tick = ada.evaluate("window.__replay.place().tick")
+    ada.page.click("[data-test=fork]")
+    ada.page.wait_for_selector("[data-test=ready]")
+    assert token not in ada.page.url
+    ada.ready()
+    ada.until(f"window.__test && window.__test.state().tick >= {tick}")
+    ada.page.click("[data-test=rewind]")
+    ada.until(DRAWN)
+    ada.page.keyboard.press("Home")
+    assert ada.evaluate("window.__replay.place().tick") in range(tick - 2, tick + 3)
+    ada.page.click("[data-test=live]")
+    ada.page.wait_for_selector("[data-test=stage]")
+    assert "/r/" not in ada.page.url
