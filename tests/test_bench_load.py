@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.load import __main__ as load
 from bench.load import whole as load_whole
+from tests.support.one_store import store_url as store_url
 
 
 async def test_the_gateway_is_driven() -> None:

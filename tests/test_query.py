@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store

@@ -18,6 +18,11 @@ from tests.support.paths import ROOT
 
 WEB = ROOT / "player" / "web"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "data" / "screenshots"))
+SCREEN = {
+    "viewport": {"width": 1280, "height": 800},
+    # Every pixel is computed by the CPU: a quarter of them, unless somebody wants the screenshots.
+    "device_scale_factor": 1.0 if "SCREENSHOTS" in os.environ else 0.5,
+}
 FLAGS = [
     "--no-first-run",
     "--disable-quic",
@@ -68,7 +73,7 @@ class Person:
         self.wrong: list[str] = []
         self.outages = False
         """Whether the browser may log network errors, because the test stops servers."""
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
+        self.context = browser.new_context(**{**SCREEN, **context})
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.page.on("console", self._note)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody
