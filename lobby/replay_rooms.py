@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tussle.lobby.errors import Conflict, NotFound
 from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.settings import Settings
@@ -148,12 +149,8 @@ class ReplayRooms:
             playing=playing == "1",
             speed=float(speed or 1.0),
             presenter=None if held is None else (held["player"], held["connection"]),
-            bookmarks=tuple(
-                sorted((msgspec.json.decode(text, type=Bookmark) for text in bookmarks), key=_place)
-            ),
-            views=tuple(
-                sorted((msgspec.json.decode(text, type=NamedView) for text in views), key=lambda v: v.name)
-            ),
+            bookmarks=_bookmarks(bookmarks),
+            views=_views(views),
             chat=tuple(_line(entry) for entry in reversed(chat)),
         )
 
@@ -230,7 +227,8 @@ class ReplayRooms:
         """Keep a bookmark. Raises Conflict ``too_many_marks``, NotFound if the room is not open."""
         made = Bookmark(new_secret()[:8], name, frame, author.player, author.name)
         key = self._keys.replay_bookmarks(room)
-        await self._keep(room, key, BOOKMARKS, made.id, made, BookmarkAdded(made), author)
+        place = self._keys.replay(room)
+        await self._keep(room, key, BOOKMARKS, made.id, made, BookmarkAdded(made), author, place=place)
         return made
 
     async def remove_bookmark(self, room: str, author: Author, bookmark: str) -> None:
@@ -238,14 +236,43 @@ class ReplayRooms:
         message = BookmarkRemoved(BookmarkGone(bookmark))
         await self._drop(room, self._keys.replay_bookmarks(room), bookmark, message, author)
 
-    async def set_view(self, room: str, author: Author, name: str, camera: CameraView) -> None:
-        """Keep a camera under a name. Raises as ``add_bookmark``, and Forbidden ``not_author`` if somebody else made
-        the view of this name."""
+    async def set_view(
+        self, room: str, author: Author, name: str, camera: CameraView, *, by_member: bool = False
+    ) -> None:
+        """Keep a camera under a name. ``by_member``: outside of a room, by a member of the session or an operator.
+        Raises as ``add_bookmark``; Forbidden ``not_author`` if somebody else made the view of this name; Conflict
+        ``not_member``; NotFound ``no_recording``."""
+        place = self._keys.session(room) if by_member else self._keys.replay(room)
+        if by_member:
+            await self._check_member(room, author)
         made = NamedView(name, camera, author.player)
-        await self._keep(room, self._keys.replay_views(room), VIEWS, name, made, ViewSet(made), author)
+        key = self._keys.replay_views(room)
+        await self._keep(room, key, VIEWS, name, made, ViewSet(made), author, place=place)
 
-    async def remove_view(self, room: str, author: Author, name: str) -> None:
-        """Raises NotFound ``no_such_mark``, Forbidden ``not_author``."""
+    async def _check_member(self, session: str, author: Author) -> None:
+        recorded, member = await self._store.batch(
+            [
+                ("EXISTS", self._keys.recording(session)),
+                ("SISMEMBER", self._keys.session_players(session), author.player),
+            ]
+        )
+        if not recorded:
+            raise NotFound("the session has no recording yet, or it is gone", code="no_recording")
+        if not member and not author.operator:
+            raise Conflict("only members of the session keep its views", code="not_member")
+
+    async def marks(self, room: str) -> tuple[tuple[Bookmark, ...], tuple[NamedView, ...]]:
+        """Bookmarks and named views of a recording; of one that does not exist there are none."""
+        keys = self._keys
+        bookmarks, views = await self._store.batch(
+            [("HVALS", keys.replay_bookmarks(room)), ("HVALS", keys.replay_views(room))]
+        )
+        return _bookmarks(bookmarks), _views(views)
+
+    async def remove_view(self, room: str, author: Author, name: str, *, by_member: bool = False) -> None:
+        """Raises NotFound ``no_such_mark``, Forbidden ``not_author``; with ``by_member`` as ``set_view``."""
+        if by_member:
+            await self._check_member(room, author)
         await self._drop(room, self._keys.replay_views(room), name, ViewRemoved(ViewGone(name)), author)
 
     async def _keep(
@@ -257,10 +284,12 @@ class ReplayRooms:
         mark: Bookmark | NamedView,
         message: BookmarkAdded | ViewSet,
         author: Author,
+        *,
+        place: str,
     ) -> None:
         await self._store.run(
             "replay_keep",
-            [self._keys.replay(room), key],
+            [place, key],
             [
                 *(self._keys.replay_channel(room), self._kept_ms, most, field, msgspec.json.encode(mark)),
                 *(encode_replay(message), author.player, int(author.operator)),
@@ -304,8 +333,16 @@ class ReplayRooms:
         await self._store.call("DEL", self._keys.replay_bookmarks(room), self._keys.replay_views(room))
 
 
-def _place(bookmark: Bookmark) -> tuple[int, str]:
-    return bookmark.frame, bookmark.id
+def _bookmarks(texts: Iterable[str]) -> tuple[Bookmark, ...]:
+    """In the order of frames."""
+    found = (msgspec.json.decode(text, type=Bookmark) for text in texts)
+    return tuple(sorted(found, key=lambda mark: (mark.frame, mark.id)))
+
+
+def _views(texts: Iterable[str]) -> tuple[NamedView, ...]:
+    """In the order of names."""
+    found = (msgspec.json.decode(text, type=NamedView) for text in texts)
+    return tuple(sorted(found, key=lambda view: view.name))
 
 
 def _line(entry: Any) -> ReplayLine:

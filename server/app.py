@@ -34,6 +34,7 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_marks import RecordingMarks
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.runs import Runs
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
@@ -238,12 +239,14 @@ class Server:
         )
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
+        self.replay_rooms = ReplayRooms(store, settings)
         self.replay = ReplayGate(
             settings,
             store,
             self.ledger,
             self.accounts,
             self.operators,
+            self.replay_rooms,
             self.library,
             self.store_memory,
             self.telemetry,

@@ -83,6 +83,8 @@ class Resource(StrEnum):
     FRAMES = "frames"
     """Frames of a WebSocket as they arrive, but for inputs on the fast path: control frames, fragments, messages."""
     CHATS = "chats"
+    MARKS = "marks"
+    """Bookmarks and named views that are added. The store keeps them as long as the recording."""
     INPUT_COST = "input_cost"
     """Solver time of inputs that need much of it [ms]."""
     FORKS = "forks"
@@ -123,6 +125,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.FORK: 5.0,
     Operation.WATCH: 2.0,
     Operation.REPLAY: 8.0,
+    Operation.DISCUSS: 2.0,
     Operation.RELEASE: 2.0,
     Operation.SPRING: 2.0,
     Operation.OVERSEE: 5.0,
@@ -202,6 +205,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(
             Resource.FRAMES, Owner.CONNECTION, 2 * settings.message_rate, 2 * settings.message_burst, "MESSAGE_RATE"
         ),
+        Budget(Resource.MARKS, player, 0.05, 60.0),
+        Budget(Resource.MARKS, address, 0.2, 600.0),
         Budget(Resource.CHATS, Owner.SEAT, settings.chat_rate, 10 * settings.chat_rate, "CHAT_RATE"),
         Budget(
             Resource.INPUT_COST, Owner.SEAT, settings.input_cost_rate, settings.input_cost_burst, "INPUT_COST_RATE"

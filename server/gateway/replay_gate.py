@@ -164,6 +164,7 @@ class ReplayGate:
         ledger: Ledger,
         accounts: Accounts,
         operators: Operators,
+        stored: ReplayRooms,
         library: Library,
         store_memory: StoreMemory,
         telemetry: Telemetry,
@@ -174,7 +175,7 @@ class ReplayGate:
         self._operators = operators
         self._store_memory = store_memory
         self._telemetry = telemetry
-        self._stored = ReplayRooms(store, settings)
+        self._stored = stored
         self.rooms = ServerReplayRooms(store, self._stored, library, self._welcome_again)
         self._followers: set[ReplayFollower] = set()
 
@@ -304,12 +305,12 @@ class ReplayGate:
             case AddBookmark():
                 check_text(message.d.name, field="name")
                 await self._check_frame(room, message.d.frame)
-                self._admit_mark(token, author)
+                self._admit_mark(follower, token)
                 await stored.add_bookmark(token, author, message.d.name, message.d.frame)
             case SetView():
                 check_text(message.d.name, field="name")
                 check_text(message.d.camera.follow, field="follow")
-                self._admit_mark(token, author)
+                self._admit_mark(follower, token)
                 await stored.set_view(token, author, message.d.name, message.d.camera)
             case RemoveBookmark():
                 await stored.remove_bookmark(token, author, message.d.id)
@@ -335,9 +336,12 @@ class ReplayGate:
         if frame >= room.length:
             raise Refused(f"the recording has {room.length} frames", code="bad_range", field="frame")
 
-    def _admit_mark(self, token: str, author: Author) -> None:
+    def _admit_mark(self, follower: ReplayFollower, token: str) -> None:
         self._store_memory.admit()
-        self._charge_store(token, author.player, STORE_COSTS[Operation.DISCUSS])
+        player, address, now = follower.author.player, follower.socket.address or "", time.monotonic()
+        self._charge_store(token, player, STORE_COSTS[Operation.DISCUSS])
+        self._ledger.charge(Resource.MARKS, Owner.ADDRESS, address, now)
+        self._ledger.charge(Resource.MARKS, Owner.PLAYER, player, now)
 
     def _charge_store(self, token: str, player: str, amount: float) -> None:
         now = time.monotonic()

@@ -22,6 +22,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
+from tussle.server.http.mark_routes import MarkRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
@@ -48,6 +49,7 @@ def create_app(backend: Backend) -> Starlette:
         *ForkRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
+        *MarkRoutes(backend, requests).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),
     ]

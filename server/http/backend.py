@@ -9,6 +9,7 @@ from tussle.lobby.accounts import Accounts
 from tussle.lobby.forks import Forks
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
@@ -49,6 +50,7 @@ class Backend(Protocol):
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library
+    replay_rooms: ReplayRooms
     build: str
 
     def address(self) -> HolderAddress:
