@@ -92,6 +92,7 @@ async def test_a_room_opens_ends_and_expires(rooms: ReplayRooms, store: Store) -
     assert await store.call("PTTL", keys.replay_chat(ROOM)) > OPEN_MS
     await rooms.attend(ROOM, ["p1 ada"], life_ms=LIFE_MS)
     assert (await rooms.read(ROOM)).chat[0].text == "hello"
+    assert 0 < await store.call("PTTL", keys.replay_chat(ROOM)) <= OPEN_MS
     await rooms.attend(ROOM, [], ["p1 ada"], life_ms=LIFE_MS)
     assert await rooms.expire(ROOM, 0)
     assert await rooms.end_lapsed([ROOM, "gggggggg"]) == [RoomEvent.EXPIRED, ""]

@@ -103,6 +103,7 @@ async def test_old_scrubs_are_dropped_and_waiting_ones_are_conflated() -> None:
 
     take(Presenter(PresenterData("p1", 1)), Scrubbed(ScrubbedData(1, 4, 40)))
     take(Presenter(PresenterData("p2", 2)), Scrubbed(ScrubbedData(1, 5, 41)))
+    assert room.frame == 40
     take(Scrubbed(ScrubbedData(2, 6, 60)), Scrubbed(ScrubbedData(2, 7, 70)), Scrubbed(ScrubbedData(2, 7, 71)))
     assert (room.frame, room.grant, room.presenter) == (70, 2, "p2")
     read = [await room.next_message() for _ in range(4)]

@@ -56,14 +56,16 @@ async def test_scrubs_of_older_grants_are_dropped() -> None:
     room.apply(presenter("p2", 2))
     room.apply(scrub(1, 6, 11))
     room.apply(presenter("p1", 1))
+    room.apply(presenter("p2", 3))  # what waits is sent before it
     assert member.places == [(1, 5, 10)]
-    room.apply(scrub(2, 7, 20))
-    room.apply(scrub(2, 7, 21))
-    room.apply(scrub(2, 6, 22))
+    room.apply(scrub(2, 7, 19))
+    room.apply(scrub(3, 7, 20))
+    room.apply(scrub(3, 7, 21))
+    room.apply(scrub(3, 6, 22))
     member.shown.clear()
     await member.shown.wait()
-    assert member.places == [(1, 5, 10), (2, 7, 20)]
-    assert [m["d"]["player"] for m in member.messages if m["t"] == "presenter"] == ["p1", "p2"]
+    assert member.places == [(1, 5, 10), (3, 7, 20)]
+    assert [m["d"]["player"] for m in member.messages if m["t"] == "presenter"] == ["p1", "p2", "p2"]
     room.close()
 
 
