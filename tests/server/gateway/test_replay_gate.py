@@ -159,7 +159,7 @@ async def test_two_servers_share_a_room_and_a_dead_presenter_frees_it(site: Stac
         await otto.until("presenter", grant=2)
         await eve.say("ping")
         await eve.until("pong")
-        assert set(eve.kinds()) == {"welcome", "presence", "pong"}
+        assert set(eve.kinds()) <= {"welcome", "presence", "pong"}
 
 
 async def test_a_presenter_who_disconnects_frees_the_room(site: Stack) -> None:
@@ -169,6 +169,8 @@ async def test_a_presenter_who_disconnects_frees_the_room(site: Stack) -> None:
         async with member(site.url, token, "ada") as ada:
             await ada.say("present")
             await otto.until("presenter", grant=1)
+            async with opened(site) as store:
+                await store.call("PERSIST", store.keys.replay_presenter(token))  # it would never expire
         await otto.until("presenter", player=None)
         await otto.until("presence", member_count=1)
 
