@@ -64,9 +64,7 @@ class Operation(StrEnum):
     PRESENT = "present"
     """Move a replay room, while nobody else does."""
     DISCUSS = "discuss"
-    """Chat in a replay room; add bookmarks and views, and remove one's own."""
-    MODERATE = "moderate"
-    """Change the bookmarks and views of others."""
+    """Chat in a replay room; add bookmarks and views, and remove one's own, an operator also others'."""
 
     ACT = "act"
     CHAT = "chat"
@@ -123,7 +121,6 @@ _OPERATING = frozenset(
         Operation.BAN,
         Operation.NOTIFY,
         Operation.OVERSEE,
-        Operation.MODERATE,
     }
 )
 

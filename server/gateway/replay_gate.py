@@ -23,7 +23,7 @@ from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
 from tussle.lobby.replay_rooms import Author, ReplayRooms, RoomState
-from tussle.lobby.roles import Operation, Role, check_right, may
+from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.text import check_text, clip
@@ -228,8 +228,7 @@ class ReplayGate:
         self._charge_store(token, player.player, STORE_COSTS[Operation.REPLAY])
         self._store_memory.admit()
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{token} {player.player}"))
-        moderates = any(may(role, Operation.MODERATE) for role in roles)
-        author = Author(player.player, player.name, moderates)
+        author = Author(player.player, player.name, Role.OPERATOR in roles)
         return ReplayFollower(socket, core, author, roles, self._telemetry)
 
     async def _stay(self, follower: ReplayFollower, token: str) -> None:

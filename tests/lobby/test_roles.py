@@ -28,7 +28,6 @@ subscribe     no        yes      yes    yes
 replay        no        yes      yes    yes
 present       no        yes      yes    yes
 discuss       no        yes      yes    yes
-moderate      no        no       no     yes
 act           no        no       yes    no
 chat          no        no       yes    no
 ready         no        no       yes    no

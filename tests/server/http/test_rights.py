@@ -15,8 +15,10 @@ from tussle.lobby.roles import RIGHTS, Operation, Role
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
+from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.costs import Ledger
 from tussle.server.gateway.commands import OPERATIONS as SOCKET_OPERATIONS
+from tussle.server.gateway.replay_gate import OPERATIONS as REPLAY_OPERATIONS
 from tussle.server.http.api import create_app
 from tussle.server.http.backend import Backend
 from tussle.server.http.rights import OperationRoute
@@ -45,6 +47,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         seating=None,
         views=None,
         library=None,
+        replay_rooms=None,
         operators=SimpleNamespace(roles_of=lambda _: roles, pause=None, resume=None, end=None),
         overviews=None,
         springs=None,
@@ -67,14 +70,17 @@ def test_every_route_names_its_operation() -> None:
 
 
 def test_every_message_type_names_its_operation() -> None:
-    """Both sockets, without a type that no client can send."""
+    """All sockets, without a type that no client can send."""
     assert SOCKET_OPERATIONS.keys() == set(get_args(ClientMessage))
     assert LIVE_OPERATIONS.keys() == set(get_args(LiveMessage))
+    assert REPLAY_OPERATIONS.keys() == set(get_args(ReplayMessage))
 
 
 def test_every_operation_is_used() -> None:
     """An operation that nothing asks for does not belong in the table."""
-    used = {route.operation for route in ROUTES} | {*SOCKET_OPERATIONS.values(), *LIVE_OPERATIONS.values()}
+    used = {route.operation for route in ROUTES}
+    for operations in (SOCKET_OPERATIONS, LIVE_OPERATIONS, REPLAY_OPERATIONS):
+        used |= set(operations.values())
     assert set(Operation) - used == set()
 
 
