@@ -22,6 +22,7 @@ from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from tussle.lobby.ids import is_session_token
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client, ForkTree, Join, Login, Me
@@ -31,8 +32,9 @@ from tussle.player.transcript import Disconnected
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.replay import Bookmark, ReplayReply
+    from tussle.player.blocking_recording import BlockingRecording
 
-__all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect"]
+__all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect", "recording"]
 
 T = TypeVar("T")
 
@@ -62,6 +64,19 @@ def connect(
         client.close()
         raise
     return client
+
+
+def recording(
+    where: str, url: str = "http://127.0.0.1:8420", *, timeout_s: float = 30.0
+) -> BlockingRecording:
+    """The recording of a session, by its token, at a server; or one in files: a Zarr group at a path or any URL that
+    fsspec knows. Needs no login. Raises NotFound (no_recording), ProtocolError, Disconnected."""
+    client = BlockingClient(url, timeout_s=timeout_s)
+    try:
+        return client._recording(where, client.close)
+    except BaseException:
+        client.close()
+        raise
 
 
 class BlockingClient:
@@ -226,6 +241,24 @@ class BlockingClient:
     def leaderboard(self, mode: str) -> list[LeaderboardRow]:
         """The best players of a mode, best first."""
         return self._call(self._client.leaderboard(mode), f"the leaderboard of {mode}")
+
+    def recording(self, where: str) -> BlockingRecording:
+        """The recording of a session, also of one that still runs; or one in files, as ``tussle.recording``."""
+        return self._recording(where, lambda: None)
+
+    def _recording(self, where: str, close: Callable[[], None]) -> BlockingRecording:
+        from tussle.player.blocking_recording import BlockingRecording
+        from tussle.player.recording_client import FileSource, Recording
+
+        if is_session_token(where):
+            found = self._call(self._client.recording(where), f"the recording of {where}")
+        else:
+            found = Recording(FileSource(where))
+
+        def run(coroutine: Coroutine[Any, Any, T], what: str) -> T:
+            return self._loop.run(coroutine, what, None)  # each request has a limit of its own
+
+        return BlockingRecording(run, found, close)
 
     def healthy(self) -> bool:
         """Whether the server answers and accepts players."""

@@ -18,7 +18,7 @@ import functools
 import random
 import ssl
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import httpx
 import msgspec
@@ -31,6 +31,9 @@ from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
 from tussle.player.replay_client import RoomConnection
 from tussle.player.transcript import Disconnected
+
+if TYPE_CHECKING:
+    from tussle.player.recording_client import Recording
 
 __all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
 
@@ -327,6 +330,18 @@ class Client:
         """The best players of a mode, best first."""
         return (await self._get(f"/api/leaderboard/{mode}", _Rows)).rows
 
+    # -- recordings ----------------------------------------------------------------------------
+
+    async def recording(self, session: str) -> Recording:
+        """The recording of a session, also of one that still runs. Raises NotFound (no_recording)."""
+        from tussle.player.recording_client import HttpSource, Recording
+
+        return await Recording(HttpSource(self._fetch, session)).open()
+
+    async def _fetch(self, path: str, query: dict[str, str]) -> bytes:
+        coding = "identity" if is_loopback(self.server_url) else "gzip"
+        return await self._request("GET", path, params=query, more={"accept-encoding": coding})
+
     # -- spring-damper -------------------------------------------------------------------------
 
     async def begin_spring(self, name: str, *, x: float = 0.0, v: float = 1.0) -> str:
@@ -372,8 +387,9 @@ class Client:
         body: dict[str, Any] | None = None,
         params: dict[str, str] | None = None,
         timeout_s: float | None = None,
+        more: dict[str, str] | None = None,
     ) -> bytes:
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {**(more or {}), **({"authorization": f"Bearer {self.token}"} if self.token else {})}
         sent = (
             {name: value for name, value in body.items() if value is not None} if body is not None else None
         )

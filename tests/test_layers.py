@@ -28,6 +28,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
     "player.planner": {"server.modes", "server.simulation", "server.solver.packages"},
+    # A recording in files is read by the recordings' own code.
+    "player.recording_client": {"server.recordings"},
     # A worker finishes recordings by the recordings' own code.
     "worker.compaction": {"server.recordings"},
     # The bridge observes sessions with the client.

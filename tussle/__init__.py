@@ -43,20 +43,26 @@ if TYPE_CHECKING:
     from tussle.lobby.standings import LeaderboardRow
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
-    from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect
+    from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect, recording
+    from tussle.player.blocking_recording import BlockingRecording
     from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
+    from tussle.player.clips import BodyTrack, Clip
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
+    from tussle.player.recording_client import Recording
     from tussle.player.replay_client import RoomConnection
     from tussle.player.transcript import Disconnected
 
 __all__ = [
     "AuthError",
     "BlockingClient",
+    "BlockingRecording",
     "BlockingRoom",
     "BlockingSession",
+    "BodyTrack",
     "Client",
     "ClientError",
+    "Clip",
     "CloseCode",
     "Conflict",
     "Disconnected",
@@ -78,6 +84,7 @@ __all__ = [
     "ObserversData",
     "ProtocolError",
     "RateLimited",
+    "Recording",
     "Refused",
     "RoomConnection",
     "SeatView",
@@ -90,6 +97,7 @@ __all__ = [
     "connect",
     "follow",
     "list_sources",
+    "recording",
 ]
 
 _MODULES = {
@@ -97,6 +105,8 @@ _MODULES = {
     "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingRoom": "player.blocking",
+    "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
+    "Recording": "player.recording_client", "Clip": "player.clips", "BodyTrack": "player.clips",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
     "follow": "player.live_client", "list_sources": "player.live_client",
     "RoomConnection": "player.replay_client",

@@ -1,0 +1,284 @@
+"""The asynchronous reader of a recording: of a session, over HTTP, or of files at any path or URL.
+
+    recording = await client.recording("k7qm2xpv")
+    clip = await recording.read(slice(10, 20), "positions", "energy")
+    async for frame in recording.follow(): ...
+
+Long ranges are read in blocks, so that a recording of any size is gone through with little memory. player/clips.py has
+what a clip offers. This module must never change a recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+
+from tussle.lobby.errors import ProtocolError, RateLimited, Refused
+from tussle.lobby.wire.frames import Topology, decode_topology
+from tussle.player.clips import Arrays, Clip, RecordingInfo, SegmentInfo
+
+__all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource"]
+
+BLOCK_BYTES = 2**23
+"""What is read at once, about [B]."""
+
+POLL_S = 0.5
+"""How often a recording that grows is looked at [s]."""
+
+TRIES = 5
+
+T = TypeVar("T")
+
+Fetch = Callable[[str, dict[str, str]], Awaitable[bytes]]
+"""Path and query -> the body of the answer."""
+
+
+class _Array(msgspec.Struct, frozen=True):
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+class _Block(msgspec.Struct, frozen=True):
+    arrays: dict[str, _Array]
+
+
+class RecordingSource(Protocol):
+    """Where a recording is."""
+
+    async def about(self) -> dict[str, Any]: ...
+
+    async def frames(self, numbers: range, fields: Sequence[str]) -> Arrays: ...
+
+    async def topology(self, segment: int) -> Topology: ...
+
+    async def events(self) -> list[dict[str, Any]]: ...
+
+
+class HttpSource:
+    """A session's recording at a server."""
+
+    def __init__(self, fetch: Fetch, session: str) -> None:
+        self._fetch = fetch
+        self._path = f"/api/recordings/{session}"
+
+    async def _get(self, path: str = "", query: dict[str, str] | None = None) -> bytes:
+        for again in reversed(range(TRIES)):
+            try:
+                return await self._fetch(self._path + path, query or {})
+            except RateLimited as error:
+                if not again or error.retry_after is None:
+                    raise
+                await asyncio.sleep(error.retry_after)
+        raise AssertionError
+
+    async def about(self) -> dict[str, Any]:
+        return _decoded(await self._get(), dict[str, Any])
+
+    async def frames(self, numbers: range, fields: Sequence[str]) -> Arrays:
+        query = {
+            "data": ",".join(fields),
+            "frames": f"{numbers.start}:{numbers.stop}:{numbers.step}",
+            "format": "msgpack",
+        }
+        data = await self._get("/frames", query)
+        try:
+            block = msgspec.msgpack.decode(data, type=_Block)
+            return {
+                name: np.frombuffer(one.data, one.dtype).reshape(one.shape)
+                for name, one in block.arrays.items()
+            }
+        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, TypeError) as error:
+            raise ProtocolError(f"the server's frames cannot be read: {error}") from None
+
+    async def topology(self, segment: int) -> Topology:
+        return decode_topology(await self._get(f"/topology/{segment}"))
+
+    async def events(self) -> list[dict[str, Any]]:
+        return _decoded(await self._get("/events"), list[dict[str, Any]])
+
+
+class FileSource:
+    """A recording in files: a Zarr group at a path, or at any URL that fsspec knows."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._store: Any = None
+
+    async def about(self) -> dict[str, Any]:
+        return await asyncio.to_thread(self._open)
+
+    def _open(self) -> dict[str, Any]:
+        from tussle.server.recordings.frame_store import FIELDS
+        from tussle.server.recordings.zarr_frames import ZarrFrames
+
+        store = self._store = ZarrFrames.open(self._address)
+        ends = range(store.length)[:1], range(store.length)[-1:]
+        ticks = [int(b.arrays["tick"][0]) for numbers in ends for b in store.frames(numbers, ("tick",))]
+        return {
+            **{name: value for name, value in store.attributes.items() if name != "events"},
+            "length": store.length,
+            "first_tick": ticks[0] if ticks else None,
+            "last_tick": ticks[-1] if ticks else None,
+            "fields": {name: msgspec.to_builtins(FIELDS[name]) for name in store.fields},
+            "segments": msgspec.to_builtins(store.segments),
+        }
+
+    async def frames(self, numbers: range, fields: Sequence[str]) -> Arrays:
+        return await asyncio.to_thread(self._frames, numbers, fields)
+
+    def _frames(self, numbers: range, fields: Sequence[str]) -> Arrays:
+        from tussle.server.recordings.selection import Selection, parts_of, read_parts
+
+        parts = parts_of(self._store, Selection(tuple(fields), numbers))
+        return {
+            part.name: np.concatenate([np.empty((0, *part.item), part.dtype), *blocks])
+            for part, blocks in read_parts(self._store, parts)
+        }
+
+    async def topology(self, segment: int) -> Topology:
+        found: Topology = await asyncio.to_thread(self._store.topology, segment)
+        return found
+
+    async def events(self) -> list[dict[str, Any]]:
+        lines = await asyncio.to_thread(lambda: b"".join(self._store.events()))
+        return [_decoded(line, dict[str, Any]) for line in lines.splitlines()]
+
+
+class Recording:
+    """A recording: a sequence of frames, of a session that is over or still runs. ``await open()`` first, as
+    ``Client.recording`` does."""
+
+    def __init__(self, source: RecordingSource) -> None:
+        self.attributes: dict[str, Any] = {}
+        self.info = RecordingInfo(0, {}, ())
+        self._source = source
+
+    async def open(self) -> Recording:
+        """Look at what there is. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
+        await self.refresh()
+        return self
+
+    async def refresh(self) -> int:
+        """Look again at what there is; the number of frames."""
+        self.attributes = await self._source.about()
+        try:
+            self.info = msgspec.convert(self.attributes, RecordingInfo)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the description of a recording: {error}", code="not_a_recording") from None
+        return self.info.length
+
+    def __len__(self) -> int:
+        return self.info.length
+
+    @property
+    def live(self) -> bool:
+        """Whether frames may still be added."""
+        return self.info.live
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of what each frame has."""
+        return tuple(self.info.fields)
+
+    @property
+    def segments(self) -> tuple[SegmentInfo, ...]:
+        """The topologies, each with its frames and bodies."""
+        return self.info.segments
+
+    async def read(self, frames: int | slice = slice(None), *fields: str) -> Clip:
+        """Frames with these fields (all without any). "positions" are all vertices. Raises Refused (bad_range,
+        bad_fields)."""
+        numbers = self.numbers(frames)
+        with_meshes = not fields or "positions" in fields
+        names = tuple(
+            dict.fromkeys("rows" if name == "positions" else name for name in fields or self.fields)
+        )
+        clip = Clip(self.info, numbers, single=isinstance(frames, int))
+        clip.add(await self.arrays(numbers, names))
+        if with_meshes:
+            segments = [number for number, _ in self.info.segments_of(numbers)]
+            clip.add({}, {number: await self.topology(number) for number in segments})
+        return clip
+
+    def numbers(self, frames: int | slice) -> range:
+        """The frames that an index means. Raises Refused (bad_range)."""
+        length = self.info.length
+        if isinstance(frames, slice):
+            numbers = range(length)[frames]
+            if numbers.step < 1:
+                raise Refused("frames go forward: the step is at least 1", code="bad_range", field="frames")
+            return numbers
+        if not -length <= frames < length:
+            raise Refused(f"there is no frame {frames} of {length}", code="bad_range", field="frames")
+        return range(frames % length, frames % length + 1)
+
+    async def arrays(self, numbers: range, fields: Sequence[str]) -> Arrays:
+        """The arrays of some frames, read in blocks."""
+        for name in fields:
+            if name not in self.info.fields:
+                raise Refused(f"no field {name[:40]!r}", code="bad_fields", field=name)
+        size = max(1, BLOCK_BYTES // max(1, self.info.frame_bytes(fields)))
+        if len(numbers) <= size:
+            return await self._source.frames(numbers, fields)
+        segments = self.info.segments_of(numbers)
+        whole: Arrays = {}
+        filled: dict[str, int] = {}
+        for at in range(0, len(numbers), size):
+            block = numbers[at : at + size]
+            here = [number for number, _ in self.info.segments_of(block)]
+            for name, array in (await self._source.frames(block, fields)).items():
+                field, _, text = name.partition(".")
+                length = len(numbers)
+                if self.info.depends_on_topology(field):
+                    segment = int(text) if text else here[0]
+                    length = len(dict(segments)[segment])
+                    name = f"{field}.{segment}" if len(segments) > 1 else field
+                if name not in whole:
+                    whole[name] = np.empty((length, *array.shape[1:]), array.dtype)
+                    filled[name] = 0
+                whole[name][filled[name] : filled[name] + len(array)] = array
+                filled[name] += len(array)
+        return whole
+
+    async def topology(self, segment: int) -> Topology:
+        """The meshes of a segment."""
+        return await self._source.topology(segment)
+
+    async def events(self) -> list[dict[str, Any]]:
+        """What happened: ``{tick, type, ...}``, in order."""
+        return await self._source.events()
+
+    async def blocks(self, *fields: str, frames: slice = slice(None)) -> AsyncIterator[Clip]:
+        """All frames in clips of a few megabytes, for a recording of any size."""
+        numbers = self.numbers(frames)
+        known = [name for name in fields or self.fields if name in self.fields] or ["rows"]
+        size = max(1, BLOCK_BYTES // max(1, self.info.frame_bytes(known)))
+        for at in range(0, len(numbers), size):
+            block = numbers[at : at + size]
+            yield await self.read(slice(block.start, block.stop, block.step), *fields)
+
+    async def follow(self, *fields: str, start: int = 0) -> AsyncIterator[Clip]:
+        """Each frame from ``start`` on, as it is recorded, until the session is over."""
+        while True:
+            live = self.live
+            if start < len(self):
+                async for clip in self.blocks(*fields, frames=slice(start, None)):
+                    for frame in clip:
+                        yield frame
+                start = len(self)
+            if not live:
+                return
+            await asyncio.sleep(POLL_S)
+            await self.refresh()
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"the answer does not follow the protocol: {error}") from None
