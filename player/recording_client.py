@@ -23,7 +23,7 @@ from tussle.player.clips import Arrays, Clip, RecordingInfo, SegmentInfo
 
 __all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource"]
 
-BLOCK_BYTES = 2**23
+BLOCK_BYTES = 2**22
 """What is read at once, about [B]."""
 
 POLL_S = 0.5
