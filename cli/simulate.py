@@ -40,13 +40,15 @@ __all__ = ["simulate"]
 def simulate(
     source: Path, folder: Path, steps: int, dt: float | None, material: str | None, check: bool
 ) -> None:
-    """Simulate a mesh file, or a scene, and write a series for ParaView, a recording and a plot."""
+    """Simulate a mesh file, or a scene, and write a series for ParaView, a recording (Zarr) and a plot."""
     from tussle.server.solver.packages import missing_packages
 
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)
     from tussle.server.physics.warmup import warm_up
+    from tussle.server.physics.world_state import StepReport
+    from tussle.server.recordings.simulated import Step, record_simulation
     from tussle.server.simulation.simulate import load_scene
     from tussle.server.simulation.simulate import simulate as run
 
@@ -64,14 +66,21 @@ def simulate(
             progress.remove_task(reading)
             task = progress.add_task("simulating", total=steps)
             meshes = source.parent if source.suffix.lower() == ".json" else None
+            taken: list[Step] = []
+
+            def show(tick: int, report: StepReport) -> None:
+                taken.append(Step.of(report))
+                progress.update(task, completed=tick)
+
             summary = run(
                 scene,
                 folder,
                 steps=steps,
                 check=check,
                 meshes=meshes,
-                progress=lambda tick, report: progress.update(task, completed=tick),
+                progress=show,
             )
+            record_simulation(scene, folder, taken, meshes)
     except (Refused, OSError) as error:
         if not existed:
             with contextlib.suppress(OSError):  # the folder does not exist, or has files that are kept
