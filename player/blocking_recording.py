@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from tussle.lobby.wire.frames import Topology
-from tussle.player.clips import Arrays, BodyTrack, Clip, SegmentInfo
+from tussle.player.clips import Arrays, RecordedBody, RecordedFrames, SegmentInfo
 from tussle.player.recording_client import Recording
 
 if TYPE_CHECKING:
@@ -89,27 +89,27 @@ class BlockingRecording:
     def __len__(self) -> int:
         return len(self._recording)
 
-    def __getitem__(self, index: int | slice) -> Clip:
+    def __getitem__(self, index: int | slice) -> RecordedFrames:
         """A frame, or some. Raises IndexError for a frame that is not there."""
         if isinstance(index, int) and not -len(self) <= index < len(self):
             raise IndexError(f"there is no frame {index} of {len(self)}")
         numbers = self._recording.numbers(index)
-        return Clip(self._recording.info, numbers, self, single=isinstance(index, int))
+        return RecordedFrames(self._recording.info, numbers, self, single=isinstance(index, int))
 
-    def __iter__(self) -> Iterator[Clip]:
+    def __iter__(self) -> Iterator[RecordedFrames]:
         """Frame by frame, read in blocks of a few megabytes."""
         for clip in self._each(self._recording.blocks()):
             yield from clip
 
-    def blocks(self, *fields: str, frames: slice = slice(None)) -> Iterator[Clip]:
+    def blocks(self, *fields: str, frames: slice = slice(None)) -> Iterator[RecordedFrames]:
         """All frames in clips of a few megabytes, for a recording of any size."""
         return self._each(self._recording.blocks(*fields, frames=frames))
 
-    def follow(self, *fields: str, start: int = 0) -> Iterator[Clip]:
+    def follow(self, *fields: str, start: int = 0) -> Iterator[RecordedFrames]:
         """Each frame from ``start`` on, as it is recorded, until the session is over."""
         return self._each(self._recording.follow(*fields, start=start))
 
-    def body(self, name: str) -> BodyTrack:
+    def body(self, name: str) -> RecordedBody:
         """One body over the whole recording, by its id or its name in the catalogue."""
         return self[:].body(name)
 
@@ -147,8 +147,8 @@ class BlockingRecording:
         """The meshes of a segment."""
         return self._run(self._recording.topology(segment), "meshes")
 
-    def _each(self, clips: AsyncIterator[Clip]) -> Iterator[Clip]:
-        async def following() -> Clip | None:
+    def _each(self, clips: AsyncIterator[RecordedFrames]) -> Iterator[RecordedFrames]:
+        async def following() -> RecordedFrames | None:
             return await anext(clips, None)
 
         while (clip := self._run(following(), "the next frames")) is not None:

@@ -1,6 +1,6 @@
 """Frames of a recording as a person works with them: numbers by name, positions, one body, a table.
 
-    Recording.read -> Clip -> clip.energy, clip[10:20].positions, clip[-1], clip.body("halo").centre, clip.to_xarray()
+    Recording.read -> RecordedFrames -> .energy, [10:20].positions, [-1], .body("halo").centre, .to_xarray()
 
 A clip has some frames; what it has not read yet it asks its loader for. Lengths are in metres, times in seconds,
 energies in joules. This module must never know where a recording is.
@@ -22,7 +22,16 @@ from tussle.lobby.wire.frames import Topology
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Arrays", "BodyInfo", "BodyTrack", "Clip", "FieldInfo", "Loader", "RecordingInfo", "SegmentInfo"]
+__all__ = [
+    "Arrays",
+    "BodyInfo",
+    "FieldInfo",
+    "Loader",
+    "RecordedBody",
+    "RecordedFrames",
+    "RecordingInfo",
+    "SegmentInfo",
+]
 
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; "field.segment" for a field that depends on the topology, if there are several."""
@@ -105,7 +114,7 @@ class _Piece:
     array: npt.NDArray[Any]
 
 
-class Clip:
+class RecordedFrames:
     """Some frames of a recording, in order. ``len``, slices and iteration as of a list; a single frame has numbers
     instead of arrays."""
 
@@ -134,10 +143,10 @@ class Clip:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __iter__(self) -> Iterator[Clip]:
+    def __iter__(self) -> Iterator[RecordedFrames]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, index: int | slice) -> Clip:
+    def __getitem__(self, index: int | slice) -> RecordedFrames:
         """One frame, or some."""
         single = isinstance(index, int)
         if isinstance(index, int):
@@ -147,7 +156,7 @@ class Clip:
             chosen = self.numbers[index]
         if chosen.step < 1:
             raise Refused("frames go forward: the step is at least 1", code="bad_range", field="frames")
-        part = Clip(self._info, chosen, self.loader, single=single)
+        part = RecordedFrames(self._info, chosen, self.loader, single=single)
         part._topologies = self._topologies
         segments = dict(self._info.segments_of(chosen))
         for (field, segment), piece in self._pieces.items():
@@ -264,7 +273,7 @@ class Clip:
         whole = np.concatenate(parts, axis=1) if parts else np.empty((len(self), 0, 3), np.float32)
         return whole[0] if self._single else whole
 
-    def body(self, name: str) -> BodyTrack:
+    def body(self, name: str) -> RecordedBody:
         """One body, by its id, or by its name in the catalogue if only one body has it. Raises Refused."""
         bodies = {body.id: body for one, _ in self._info.segments_of(self.numbers)
                   for body in self._info.segments[one].bodies}  # fmt: skip
@@ -276,7 +285,7 @@ class Clip:
                 code="unknown_body",
                 field="body",
             )
-        return BodyTrack(self, name if name in bodies else alike[0])
+        return RecordedBody(self, name if name in bodies else alike[0])
 
     def _rows_of(self, segment: int, id_: str) -> npt.NDArray[Any] | None:
         """The rows of one body in one segment; None if it is not there."""
@@ -314,7 +323,7 @@ class Clip:
         except ImportError:
             raise ModuleNotFoundError("to_xarray needs xarray: pip install xarray") from None
         axes = {"": (), "seat": ("seat",), "body": ("body",), "row": ("row", "axis")}
-        clip = Clip(self._info, self.numbers, self.loader)
+        clip = RecordedFrames(self._info, self.numbers, self.loader)
         clip._pieces, clip._topologies = self._pieces, self._topologies
         names = dict.fromkeys((*(fields or self._info.fields), "tick", "time"))
         found = {}
@@ -335,10 +344,10 @@ class Clip:
         return xarray.Dataset(found, coordinates, about_it)
 
 
-class BodyTrack:
+class RecordedBody:
     """One body over the frames of a clip; NaN while it is not in the world."""
 
-    def __init__(self, clip: Clip, id_: str) -> None:
+    def __init__(self, clip: RecordedFrames, id_: str) -> None:
         self.id = id_
         self._clip = clip
 

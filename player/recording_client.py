@@ -19,7 +19,7 @@ import numpy as np
 
 from tussle.lobby.errors import ProtocolError, RateLimited, Refused
 from tussle.lobby.wire.frames import Topology, decode_topology
-from tussle.player.clips import Arrays, Clip, RecordingInfo, SegmentInfo
+from tussle.player.clips import Arrays, RecordedFrames, RecordingInfo, SegmentInfo
 
 __all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource"]
 
@@ -190,7 +190,7 @@ class Recording:
         """The topologies, each with its frames and bodies."""
         return self.info.segments
 
-    async def read(self, frames: int | slice = slice(None), *fields: str) -> Clip:
+    async def read(self, frames: int | slice = slice(None), *fields: str) -> RecordedFrames:
         """Frames with these fields (all without any). "positions" are all vertices. Raises Refused (bad_range,
         bad_fields)."""
         numbers = self.numbers(frames)
@@ -198,7 +198,7 @@ class Recording:
         names = tuple(
             dict.fromkeys("rows" if name == "positions" else name for name in fields or self.fields)
         )
-        clip = Clip(self.info, numbers, single=isinstance(frames, int))
+        clip = RecordedFrames(self.info, numbers, single=isinstance(frames, int))
         clip.add(await self.arrays(numbers, names))
         if with_meshes:
             segments = [number for number, _ in self.info.segments_of(numbers)]
@@ -253,7 +253,7 @@ class Recording:
         """What happened: ``{tick, type, ...}``, in order."""
         return await self._source.events()
 
-    async def blocks(self, *fields: str, frames: slice = slice(None)) -> AsyncIterator[Clip]:
+    async def blocks(self, *fields: str, frames: slice = slice(None)) -> AsyncIterator[RecordedFrames]:
         """All frames in clips of a few megabytes, for a recording of any size."""
         numbers = self.numbers(frames)
         known = [name for name in fields or self.fields if name in self.fields] or ["rows"]
@@ -262,7 +262,7 @@ class Recording:
             block = numbers[at : at + size]
             yield await self.read(slice(block.start, block.stop, block.step), *fields)
 
-    async def follow(self, *fields: str, start: int = 0) -> AsyncIterator[Clip]:
+    async def follow(self, *fields: str, start: int = 0) -> AsyncIterator[RecordedFrames]:
         """Each frame from ``start`` on, as it is recorded, until the session is over."""
         while True:
             live = self.live

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect, recording
     from tussle.player.blocking_recording import BlockingRecording
     from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
-    from tussle.player.clips import BodyTrack, Clip
+    from tussle.player.clips import RecordedBody, RecordedFrames
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
@@ -59,10 +59,8 @@ __all__ = [
     "BlockingRecording",
     "BlockingRoom",
     "BlockingSession",
-    "BodyTrack",
     "Client",
     "ClientError",
-    "Clip",
     "CloseCode",
     "Conflict",
     "Disconnected",
@@ -84,6 +82,8 @@ __all__ = [
     "ObserversData",
     "ProtocolError",
     "RateLimited",
+    "RecordedBody",
+    "RecordedFrames",
     "Recording",
     "Refused",
     "RoomConnection",
@@ -106,7 +106,7 @@ _MODULES = {
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingRoom": "player.blocking",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
-    "Recording": "player.recording_client", "Clip": "player.clips", "BodyTrack": "player.clips",
+    "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
     "follow": "player.live_client", "list_sources": "player.live_client",
     "RoomConnection": "player.replay_client",

@@ -24,7 +24,7 @@ the docstrings.
 
 GROUPS = (
     ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingRoom")),
-    ("Recordings", ("recording", "BlockingRecording", "Clip", "BodyTrack", "Recording")),
+    ("Recordings", ("recording", "BlockingRecording", "RecordedFrames", "RecordedBody", "Recording")),
     ("The asynchronous client", ("Client", "SessionConnection", "RoomConnection", "follow", "list_sources")),
     (
         "What the calls return",
