@@ -248,12 +248,12 @@ class BlockingClient:
 
     def _recording(self, where: str, close: Callable[[], None]) -> BlockingRecording:
         from tussle.player.blocking_recording import BlockingRecording
-        from tussle.player.recording_client import FileSource, Recording
+        from tussle.player.recording_client import Recording, WritableFiles
 
         if is_session_token(where):
             found = self._call(self._client.recording(where), f"the recording of {where}")
         else:
-            found = Recording(FileSource(where))
+            found = Recording(WritableFiles(where))
 
         def run(coroutine: Coroutine[Any, Any, T], what: str) -> T:
             return self._loop.run(coroutine, what, None)  # each request has a limit of its own

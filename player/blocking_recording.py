@@ -9,7 +9,7 @@ This module must never repeat what player/recording_client.py does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -136,6 +136,23 @@ class BlockingRecording:
     def time(self) -> Any:
         """Simulated time of every frame [s]."""
         return self[:].time
+
+    # writing
+
+    def append(self, frame: Mapping[str, Any], topology: Topology | None = None) -> int:
+        """Add one frame to a recording of one's own; see ``extend``. The new length."""
+        return self._run(self._recording.append(frame, topology), "a frame")
+
+    def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
+        """Add frames to a recording of one's own, in files: ``tick``, ``rows``, ``active``, and any other field.
+
+        Raises Refused: bad_frames; read_only for what a session recorded, which never changes.
+        """
+        return self._run(self._recording.extend(arrays, topology), "frames")
+
+    def derive(self, address: str, frames: slice = slice(None)) -> BlockingRecording:
+        """A copy of some frames at a path or URL, which is one's own and may grow; see ``Recording.derive``."""
+        return BlockingRecording(self._run, self._run(self._recording.derive(address, frames), "the copy"))
 
     # what clips ask for
 

@@ -11,7 +11,7 @@ what a clip offers. This module must never change a recording.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -21,7 +21,7 @@ from tussle.lobby.errors import ProtocolError, RateLimited, Refused
 from tussle.lobby.wire.frames import Topology, decode_topology
 from tussle.player.clips import Arrays, RecordedFrames, RecordingInfo, SegmentInfo
 
-__all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource"]
+__all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource", "WritableFiles"]
 
 BLOCK_BYTES = 2**22
 """What is read at once, about [B]."""
@@ -30,6 +30,14 @@ POLL_S = 0.5
 """How often a recording that grows is looked at [s]."""
 
 TRIES = 5
+
+DESCRIBED = frozenset(
+    {
+        "session", "live", "length", "fields", "segments", "events", "schema", "first_tick", "last_tick", "gaps",
+        "stopped",
+    }
+)  # fmt: skip
+"""What a description has that is not an attribute of a copy."""
 
 T = TypeVar("T")
 
@@ -149,6 +157,48 @@ class FileSource:
         return [_decoded(line, dict[str, Any]) for line in lines.splitlines()]
 
 
+class WritableFiles(FileSource):
+    """A recording in files that is one's own: it grows by ``extend``. What a session recorded never changes."""
+
+    async def extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None:
+        await asyncio.to_thread(self._extend, arrays, topology)
+
+    def _extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None:
+        from tussle.server.recordings.zarr_frames import ZarrFrames
+
+        store = ZarrFrames.open(self._address, write=True)
+        if store.attributes.get("session"):
+            raise Refused("a session's recording never changes: derive a copy", code="read_only")
+        store.append(_completed(arrays, store.attributes.get("dt", 0.0), store.seats), topology)
+        store.close()
+
+    @classmethod
+    async def create(cls, address: str, attributes: Mapping[str, Any], seats: int = 0) -> WritableFiles:
+        """A recording without frames. Raises Refused (recording_exists)."""
+        await asyncio.to_thread(cls._create, address, attributes, seats)
+        return cls(address)
+
+    @staticmethod
+    def _create(address: str, attributes: Mapping[str, Any], seats: int) -> None:
+        from tussle.server.recordings.zarr_frames import ZarrFrames
+
+        ZarrFrames.create(address, attributes, seats=seats).close()
+
+
+def _completed(arrays: Mapping[str, Any], dt: float, seats: int) -> dict[str, Any]:
+    """The fields that a caller need not give: no contact, everybody active, time = tick x dt."""
+    tick = np.atleast_1d(np.asarray(arrays.get("tick", ())))
+    count, zero = len(tick), np.zeros(len(tick))
+    filled: dict[str, Any] = {
+        "time": tick * dt, "min_distance": np.full(count, np.inf), "contacts": zero.astype(np.uint32),
+        "iterations": zero.astype(np.uint32), "energy": zero,
+    }  # fmt: skip
+    if seats:
+        each = np.zeros((count, seats))
+        filled |= {"health": each, "score": each, "out": each.astype(bool)}
+    return {**filled, **arrays}
+
+
 class Recording:
     """A recording: a sequence of frames, of a session that is over or still runs. ``await open()`` first, as
     ``Client.recording`` does."""
@@ -252,6 +302,39 @@ class Recording:
     async def events(self) -> list[dict[str, Any]]:
         """What happened: ``{tick, type, ...}``, in order."""
         return await self._source.events()
+
+    async def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
+        """Add frames to a recording of one's own: ``tick``, ``rows``, ``active``, and any other field. topology: of new
+        bodies from here on; the first frames need one. The new length. Raises Refused (bad_frames, read_only); nothing
+        is added then."""
+        if not isinstance(self._source, WritableFiles):
+            raise Refused("this recording is only read: derive a copy", code="read_only")
+        await self._source.extend(arrays, topology)
+        return await self.refresh()
+
+    async def append(self, frame: Mapping[str, Any], topology: Topology | None = None) -> int:
+        """Add one frame: as ``extend``, with a number where that has an array."""
+        return await self.extend({name: np.asarray(value)[None] for name, value in frame.items()}, topology)
+
+    async def derive(self, address: str, frames: slice = slice(None)) -> Recording:
+        """A copy of some frames at a path or URL, which is one's own and may grow. ``derived_from`` names its origin.
+        Raises Refused (recording_exists, bad_range)."""
+        numbers = self.numbers(frames)
+        kept = {k: v for k, v in self.attributes.items() if k not in DESCRIBED}
+        origin = {"session": self.info.session, "frames": [numbers.start, numbers.stop, numbers.step]}
+        seats = 0
+        if "health" in self.info.fields and len(self):
+            seats = (await self._source.frames(range(1), ("health",)))["health"].shape[1]
+        copy = await WritableFiles.create(address, {**kept, "derived_from": origin}, seats)
+        names = [name for name in self.fields if name != "segment"]
+        for segment, here in self.info.segments_of(numbers):
+            topology: Topology | None = await self.topology(segment)
+            size = max(1, BLOCK_BYTES // max(1, self.info.frame_bytes(names)))
+            for at in range(0, len(here), size):
+                arrays = await self._source.frames(here[at : at + size], names)
+                await copy.extend(arrays, topology)
+                topology = None
+        return await Recording(copy).open()
 
     async def blocks(self, *fields: str, frames: slice = slice(None)) -> AsyncIterator[RecordedFrames]:
         """All frames in clips of a few megabytes, for a recording of any size."""

@@ -240,3 +240,47 @@ def test_a_topology_is_read_once_for_each_segment(folder: Path) -> None:
         for part in (clip, clip[3], clip[:10]):
             assert part.positions.shape[-2:] == (8, 3)
     assert asked == [0]
+
+
+async def test_a_trajectory_of_ones_own_grows(folder: Path, tmp_path: Path) -> None:
+    """What a session recorded is only read; a copy of some frames may grow, frame by frame and many at once."""
+    store = ZarrFrames.open(str(folder))
+    session = await Recording(served(store)).open()
+    with pytest.raises(Refused) as refused:
+        await session.append({"tick": 9999})
+    assert refused.value.reason == "read_only"
+    path = str(tmp_path / "mine.zarr")
+    mine = await session.derive(path, slice(1490, 2210, 5))
+    assert len(mine) == 144 and len(mine.segments) == 3
+    assert mine.attributes["derived_from"] == {"session": TOKEN, "frames": [1490, 2210, 5]}
+    left, right = await mine.read(slice(3, 90)), await session.read(slice(1505, 1940, 5))
+    assert np.array_equal(left.rows, right.rows, equal_nan=True) and (left.health == right.health).all()
+    last = frames(9000, 3, rows=8, bodies=2)
+    assert await mine.extend(last) == 147
+    one = {"tick": 9010, "rows": last["rows"][1], "active": last["active"][1]}
+    assert await mine.append(one) == 148
+    assert np.array_equal((await mine.read(-1)).rows, last["rows"][1]) and (await mine.read(-1)).contacts == 0
+    for bad in ({"tick": 3}, {**one, "tick": 9011, "rows": one["rows"][:5]}):
+        with pytest.raises(Refused) as refused:
+            await mine.append(bad)
+        assert refused.value.reason == "bad_frames"
+    assert await mine.refresh() == 148
+    with pytest.raises(Refused) as refused:
+        await session.derive(path)
+    assert refused.value.reason == "recording_exists"
+    with tussle.recording(path) as rec:
+        assert rec.append({**one, "tick": 9012}) == len(rec) == 149
+
+
+def test_files_of_a_session_are_not_changed(tmp_path: Path) -> None:
+    """Not through Python either: the recording says whose it is."""
+    store = ZarrFrames.create(str(tmp_path / "one.zarr"), {"session": TOKEN})
+    store.append(frames(0, 3, seats=0), topology("affine", "affine"))
+    store.close()
+    with tussle.recording(str(tmp_path / "one.zarr")) as rec:
+        with pytest.raises(Refused) as refused:
+            rec.extend(frames(100, 3, seats=0))
+        assert refused.value.reason == "read_only"
+        assert rec.refresh() == 3
+        with rec.derive(str(tmp_path / "two.zarr"), slice(1, None)) as copy:
+            assert copy.extend(frames(100, 3, seats=0)) == 5
