@@ -189,6 +189,8 @@ const OFFLINE = "The server does not answer.";
 /** How long an answer may take: a call's, and that of many bytes [ms]. */
 const CALL_MS = 10_000;
 const BYTES_MS = 60_000;
+/** A fork simulates up to its tick before it answers. */
+const FORK_MS = 120_000;
 
 /** The body of an answer. */
 async function textOf(response: Response): Promise<string> {
@@ -241,9 +243,9 @@ export class Api {
     }
   }
 
-  private async call<T>(path: string, body?: Record<string, unknown>, anonymous = false): Promise<T> {
+  private async call<T>(path: string, body?: Record<string, unknown>, anonymous = false, timeout = CALL_MS): Promise<T> {
     const init = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
-    const response = await this.request(path, init, CALL_MS, anonymous);
+    const response = await this.request(path, init, timeout, anonymous);
     const text = await textOf(response);
     if (!response.ok) throw problemOf(response.status, text);
     return parsed(text) as T;
@@ -289,7 +291,7 @@ export class Api {
 
   /** A new lobby that begins with the state of a session after a tick; exact: by the same physics. */
   fork(session: string, tick: number): Promise<SeatTicket & { parent_tick: number; exact: boolean }> {
-    return this.call(`/api/sessions/${encodeURIComponent(session)}/fork`, { tick });
+    return this.call(`/api/sessions/${encodeURIComponent(session)}/fork`, { tick }, false, FORK_MS);
   }
 
   /** The tree of forks that a session is part of. */
