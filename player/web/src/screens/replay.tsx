@@ -5,13 +5,14 @@ import { api, busy, client, ensureMe, fork, go, join, replay as show } from "../
 import { Replay } from "../replay/replay";
 import { DEFAULT_VIEW, Room } from "../replay/room";
 import type { NamedView } from "../replay/room";
-import type { Stage } from "../stage/stage";
+import { Stage } from "../stage/stage";
 import { clockTime, code, gap, group, shortName } from "../text/format";
 import { Bar } from "../ui/bar";
 import { CurveRows } from "../ui/curves";
 import { Icon, Rtt, useKeys } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
 import type { Looks } from "../ui/replaystage";
+import { tierWanted } from "../ui/stageview";
 import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/room";
 import { Timeline, Transport } from "../ui/timeline";
 import { Problem } from "../wire/api";
@@ -34,6 +35,7 @@ export function ReplayScreen({ token }: { token: string }) {
   const replay = useMemo(() => new Replay(token, api, momentInAddress()), [token]);
   const [room, setRoom] = useState<Room | null>(null);
   useEffect(() => {
+    Stage.preload(tierWanted());
     void replay.open();
     let stopped = false;
     if (WITH_ROOM) {

@@ -84,6 +84,11 @@ export class Stage {
     this.raf = requestAnimationFrame((at) => this.frame(at));
   }
 
+  /** Fetch what a stage needs, before there is a place for it. */
+  static preload(tier: string | null): void {
+    if (tier !== "D") import("./view3d").catch(() => {}); // `make` reports it
+  }
+
   /** A stage in three dimensions where the browser can, else flat. */
   static async make(host: HTMLElement, options: { still?: boolean; tier?: string | null } = {}): Promise<Stage> {
     const wanted = options.tier ?? null;
