@@ -140,7 +140,8 @@ function Lanes({ replay, version, percent }: { replay: Replay; version: number; 
     for (let t = Math.ceil(start / step) * step; t <= end + 1e-9; t += step) labels.push(t);
     const fine = step / 10;
     let ticks = "";
-    for (let i = 0, t = start; t <= end + 1e-9 && i <= 2000; i++, t += fine) {
+    // Counted from zero, so that every tenth is where its label is.
+    for (let i = Math.ceil(start / fine - 1e-9), t = i * fine; t <= end + 1e-9; i++, t = i * fine) {
       ticks += `M${((1000 * (t - start)) / (end - start || 1)).toFixed(2)} 20v-${i % 10 === 0 ? 20 : i % 5 === 0 ? 12 : 7}`;
     }
     return { dt, labels, ticks, unit: step < 60 ? "s" : "" };
