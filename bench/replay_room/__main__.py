@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import secrets
 import sys
 import tempfile
@@ -103,7 +102,7 @@ async def discard(socket: ClientConnection) -> None:
         pass
 
 
-def report(seen: Seen, servers: int, hz: float, load: float) -> str:
+def report(seen: Seen, servers: int, hz: float, machine_then: str) -> str:
     """The results as a document."""
     p50, p99 = (percentile(seen.latencies_ms, share) for share in (0.5, 0.99))
     most = max(seen.bytes) / seen.seconds
@@ -120,7 +119,7 @@ def report(seen: Seen, servers: int, hz: float, load: float) -> str:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return (
         "# A replay room: one presenter, many members\n\n"
-        f"`python -m bench.replay_room` on {machine()}, load {load:.1f} at the start; the members run on the same"
+        f"`python -m bench.replay_room` on {machine_then}; the members run on the same"
         f" cores.\n\n| | |\n|---|---|\n{table}\n\n"
         f"Targets {'reached' if reached else 'NOT reached'}.\n"
     )
@@ -136,7 +135,7 @@ async def main() -> None:
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
-    load = os.getloadavg()[0]
+    before = machine()
     with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Settings(data_dir=Path(folder))) as store:
         async with Stack.up(store.url, f"bench-{secrets.token_hex(4)}") as stack:
             servers = await stack.more_servers(asked.servers)
@@ -149,7 +148,7 @@ async def main() -> None:
                     hz=asked.hz,
                     seconds=asked.seconds,
                 )
-    text = report(seen, asked.servers, asked.hz, load)
+    text = report(seen, asked.servers, asked.hz, before)
     sys.stdout.write(text)
     if asked.save:
         Path(__file__).with_name("results.md").write_text(text)

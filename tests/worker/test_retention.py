@@ -65,6 +65,9 @@ async def test_old_recordings_are_removed(store: Store, tmp_path: Path) -> None:
     running = archive(tmp_path / "aaaaaaa5.live", "000001", days_old=31).parent
     other = archive(tmp_path, "aaaaaaa6.tmp", days_old=99)
     await store.call("HSET", store.keys.session("aaaaaaa5"), "status", Status.PAUSED)
+    marks = [store.keys.replay_bookmarks(f"aaaaaaa{n}") for n in (2, 4)]
+    for key in marks:
+        await store.call("HSET", key, "b1", "{}")
     for days, gone in ((0, 0), (30, 2)):
         settings = Settings(
             archive_url=str(tmp_path / "none"), recordings_url=str(tmp_path), recordings_days=days
@@ -72,3 +75,4 @@ async def test_old_recordings_are_removed(store: Store, tmp_path: Path) -> None:
         assert await Retention(store, settings, clock=lambda: NOW).run_pass() == gone
     assert not old.exists() and not left.exists()
     assert new.exists() and running.exists() and other.exists()
+    assert [await store.call("EXISTS", key) for key in marks] == [0, 1], "bookmarks go with their recording"

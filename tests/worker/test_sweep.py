@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
+from tussle.lobby.lifecycle import RoomEvent
+from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.worker.cleanup import GROUP, Cleanup
@@ -235,3 +237,21 @@ async def test_concurrent_sweeps(world: World, clock: Clock) -> None:
         assert (await world.hash(world.store.keys.player(members[0])))["played"] == "1"
     assert (await world.views.holder_of(lobby.session))[0].id == "s2"
     assert await world.status(fence.session) == "failed"
+
+
+async def test_a_replay_room_of_a_killed_server_is_cleaned(world: World, sweep: Sweep) -> None:
+    """Its members lapse, the sweep ends it, the cleanup sets the expiry of every key, and the sweep forgets it."""
+    store, keys, room = world.store, world.store.keys, "k7qm2xpv"
+    rooms = ReplayRooms(store, world.settings)
+    await rooms.attend(room, ["p1 ada"], life_ms=30_000)
+    await rooms.present(room, "p1", "c1")
+    await rooms.say(room, "p1", "ada", "hello")
+    assert not await sweep.run_pass()
+    await store.call("DEL", keys.replay_members(room))  # nobody renewed it
+    assert (await sweep.run_pass())[RoomEvent.ENDED] == 1
+    await Cleanup(store, world.settings).drain()
+    lives = await store.batch([("PTTL", key) for key in keys.of_replay(room)])
+    assert all(life == -2 or 60_000 < life <= 600_000 for life in lives) and lives[0] > 0
+    await store.call("DEL", *keys.of_replay(room))
+    assert (await sweep.run_pass())[RoomEvent.EXPIRED] == 1
+    assert not await store.call("EXISTS", keys.replays)

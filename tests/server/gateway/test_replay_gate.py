@@ -162,6 +162,31 @@ async def test_two_servers_share_a_room_and_a_dead_presenter_frees_it(site: Stac
         assert set(eve.kinds()) <= {"welcome", "presence", "pong"}
 
 
+async def test_a_lost_store_connection_brings_a_new_welcome(site: Stack) -> None:
+    """Messages may be lost with the connection to the store: then each member gets the whole room again."""
+    token = await recorded(site)
+    async with (
+        member(site.url, token, "ada") as ada,
+        member(site.url, token, "otto") as otto,
+        opened(site) as store,
+    ):
+        await ada.say("present")
+        await otto.until("presenter", grant=1)
+        await store.call("CLIENT", "KILL", "TYPE", "pubsub")
+        await ada.say("scrub", {"frame": 7})
+        for line in (ada, otto):
+            welcome = (await line.until("welcome"))["d"]
+            assert (welcome["presenter"], welcome["grant"]) == (player_of(ada), 1)
+        await ada.say("scrub", {"frame": 8})
+        await otto.until("scrub", frame=8)
+
+
+def player_of(line: Line) -> str:
+    """The player of a connection, by its first welcome."""
+    player: str = line.messages[0]["d"]["you"]["player"]
+    return player
+
+
 async def test_a_presenter_who_disconnects_frees_the_room(site: Stack) -> None:
     """The token of a connection that is lost is free at once, and the player leaves the members."""
     token = await recorded(site)
