@@ -10,6 +10,7 @@ This module must never change a recording.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
-__all__ = ["HttpFiles", "find_recording", "is_place", "mark_of"]
+__all__ = ["HttpFiles", "find_recording", "is_place", "mark_of", "marks_of_sessions"]
 
 TIMEOUT_S = 30.0
 
@@ -78,19 +79,25 @@ def find_recording(settings: Settings, source: str, *, server: str | None = None
 
 def mark_of(settings: Settings, session: str) -> RecordingMark | None:
     """The mark of a session; None without one, and without a store that answers."""
-    with suppress(StoreError):
-        return asyncio.run(_load(_stored(settings), session))
-    return None
+    return asyncio.run(marks_of_sessions(settings, [session])).get(session)
 
 
-async def _load(settings: Settings, session: str) -> RecordingMark | None:
+async def marks_of_sessions(settings: Settings, sessions: Sequence[str]) -> dict[str, RecordingMark]:
+    """The marks of sessions, where there is one, and a store that answers."""
+    settings, found = _stored(settings), dict[str, RecordingMark]()
     if not settings.redis_url:
-        return None
-    store = await Store.connect(settings.redis_url, settings.realm)
-    try:
-        return await RecordingMarks(store).load(session)
-    finally:
-        await store.close()
+        return found
+    with suppress(StoreError):
+        store = await Store.connect(settings.redis_url, settings.realm)
+        try:
+            marks = RecordingMarks(store)
+            for session in sessions:
+                mark = await marks.load(session)
+                if mark is not None:
+                    found[session] = mark
+        finally:
+            await store.close()
+    return found
 
 
 def _stored(settings: Settings) -> Settings:

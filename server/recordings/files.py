@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,24 @@ class Files:
         except FileNotFoundError:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
+
+    def size(self, folder: str) -> int:
+        """The size of all files below a folder [B]."""
+        return int(self._fs.du(f"{self._root}/{folder}"))
+
+    def written(self, path: str) -> float:
+        """When a file or folder was written [s since 1970]; 0 if the file system does not say."""
+        try:
+            about: dict[str, Any] = self._fs.info(f"{self._root}/{path}")
+        except FileNotFoundError:
+            return 0.0
+        for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+            value = about.get(name)
+            if isinstance(value, datetime):
+                return value.timestamp()
+            if isinstance(value, int | float):
+                return float(value)
+        return 0.0
 
     def delete(self, path: str) -> None:
         """Remove one file. Nothing happens if there is none."""

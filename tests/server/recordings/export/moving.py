@@ -10,6 +10,7 @@ from tussle.lobby.wire.frames import Topology, TopologyBody
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.zarr_frames import ZarrFrames
 
 DT = 1 / 60
 FIRST = 40
@@ -97,3 +98,10 @@ def _rows(one: TopologyBody, frame: int) -> Array:
     return (
         here if one.kind == "elastic" else np.concatenate([centre(one.id, frame)[None], axes(one.id, frame)])
     )
+
+
+def read_arrays(path: str, count: int) -> dict[str, Array]:
+    """The arrays of the first frames, to be appended to another recording."""
+    store = ZarrFrames.open(path)
+    fields = [name for name in store.fields if name != "segment"]
+    return next(store.frames(range(count), fields)).arrays

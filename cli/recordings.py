@@ -1,0 +1,136 @@
+"""``tussle recordings``: the recordings at RECORDINGS_URL as a table. It never changes one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number
+from tussle.cli.recorded import marks_of_sessions
+from tussle.cli.running import read_settings
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.recording_marks import RecordingMark
+from tussle.lobby.text import escape_text
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.live import live_folder
+from tussle.server.recordings.recordings import Recordings
+
+__all__ = ["Recorded", "command", "recordings_table"]
+
+STATES = {"final": ("■", FAINT), "live": ("●", OK), "stopped": ("◆", CONTACT), "unreadable": ("◆", CONTACT)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One recording. state: live (its session has no final one yet), final, stopped (it ends before its session) or
+    unreadable. written: [s since 1970]. size: [B]."""
+
+    session: str
+    mode: str
+    state: str
+    frames: int
+    seconds: float
+    written: float
+    size: int
+    problem: str = ""
+
+
+@click.command("recordings")
+@click.option("--url", help="Where the recordings are (default: RECORDINGS_URL).")
+@click.option("--mode", help="Only recordings of this mode.")
+@click.option(
+    "-n", "most", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None:
+    """Show the recordings on this machine, or at a URL, the newest first.
+
+    Of sessions that still run, and of those whose final recording is being made, there is as much as the store says.
+    """
+    settings = read_settings()
+    place = url or settings.recordings_address
+    try:
+        found = _newest(Files(place))
+        marks = asyncio.run(marks_of_sessions(settings, [session for session, _, _ in found]))
+        shown: list[Recorded] = []
+        for session, folder, written in found:
+            one = _look(Recordings(place), Files(place), session, folder, written, marks.get(session))
+            if mode is None or one.mode == mode:
+                shown.append(one)
+            if len(shown) == most:
+                break
+    except (OSError, ValueError, ImportError) as error:
+        raise click.ClickException(escape_text(f"{place}: {error}")) from None
+    if as_json:
+        for one in shown:
+            click.echo(json.dumps(asdict(one)))
+        return
+    console = Console()
+    console.print(recordings_table(shown, place))
+    for one in shown:
+        if one.problem:
+            console.print(Text(f"{one.session}: {one.problem}", FAINT))
+
+
+def _newest(files: Files) -> list[tuple[str, str, float]]:
+    """Session, folder and time of each recording, the newest first. A final one hides what its holders wrote."""
+    found: dict[str, tuple[str, float]] = {}
+    for name in files.list():
+        session, _, ending = name.rpartition(".")
+        if is_session_token(session) and ending in ("zarr", "live"):
+            final = ending == "zarr" and files.exists(f"{name}/zarr.json")
+            if final or (ending == "live" and session not in found):
+                found[session] = name, files.written(f"{name}/zarr.json" if final else name)
+    return sorted(((session, *about) for session, about in found.items()), key=lambda one: (-one[2], one[0]))
+
+
+def _look(
+    recordings: Recordings,
+    files: Files,
+    session: str,
+    folder: str,
+    written: float,
+    mark: RecordingMark | None,
+) -> Recorded:
+    size = files.size(folder)
+    live = folder == live_folder(session)
+    if live and mark is None:
+        return Recorded(session, "", "unreadable", 0, 0.0, written, size, "the store has no mark of it")
+    try:
+        store = recordings.open_live(session, mark) if live and mark else recordings.open(session, None)
+        ends = range(store.length)[:1], range(store.length)[-1:]
+        times = [float(block.arrays["time"][0]) for one in ends for block in store.frames(one, ("time",))]
+    except (LobbyError, OSError) as error:
+        return Recorded(session, "", "unreadable", 0, 0.0, written, size, escape_text(str(error)))
+    attributes = store.attributes
+    state = "stopped" if attributes.get("stopped") else "live" if live else "final"
+    seconds = times[-1] - times[0] if times else 0.0
+    mode = escape_text(str(attributes.get("mode", "")))
+    return Recorded(session, mode, state, store.length, seconds, written, size)
+
+
+def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
+    """One row a recording."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
+    for name in ("session", "mode", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames", "seconds", "size", "written"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for one in shown:
+        shape, colour = STATES[one.state]
+        state = Text.assemble((shape, colour), " ", one.state)
+        date = datetime.fromtimestamp(one.written).strftime("%Y-%m-%d %H:%M") if one.written else ""
+        counts = [number(one.frames), number(one.seconds, 1), f"{number(one.size / 1000)} kB", date]
+        table.add_row(Text(one.session, "bold"), one.mode, state, *counts)
+    if not shown:
+        table.add_row(Text(f"No recordings in {place}.", LABEL))
+    return table

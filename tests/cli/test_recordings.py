@@ -1,0 +1,106 @@
+"""The list of recordings, and how a command finds the one of a session that still runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.server.recordings.export import moving
+from tussle.cli.main import main
+from tussle.lobby.recording_marks import RecordingMark
+from tussle.lobby.store.store import Store
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.live import LiveState
+
+FINAL, LIVE = "k7qm2xpv", "m3nw8rtz"
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a final recording and with what the holder of a running session wrote; no store is set."""
+    folder = tmp_path / "recordings"
+    moving.write(folder / f"{FINAL}.zarr")
+    monkeypatch.setenv("RECORDINGS_URL", str(folder))
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    for name in ("REDIS_URL", "SERVER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def write_live(folder: Path) -> RecordingMark:
+    """What a holder of epoch 1 wrote, up to its last checkpoint. Returns the mark that the store has."""
+    source = moving.read_arrays(str(folder / f"{FINAL}.zarr"), 5)
+    group, files = (
+        RecordingGroup({"session": LIVE, "mode": "curling"}, seats=2),
+        Files(str(folder / f"{LIVE}.live")),
+    )
+    state = LiveState(group, tick=8)
+    state.begin_epoch(1)
+    for path, data in group.append(source, moving.SEGMENTS[0]):
+        files.write(f"000001/{path}", data)
+    data = state.encode()
+    files.write("000001/state-1", data)
+    return RecordingMark(1, 8, 5, "state-1", hashlib.sha256(data).hexdigest())
+
+
+async def keep(url: str, realm: str, mark: RecordingMark) -> None:
+    """Store a mark as a holder's checkpoint does."""
+    store = await Store.connect(url, realm)
+    try:
+        await store.call("HSET", store.keys.recording(LIVE), *mark.arguments())
+    finally:
+        await store.close()
+
+
+def listed(*words: str) -> dict[str, dict[str, object]]:
+    result = CliRunner().invoke(main, ["recordings", "--json", *words])
+    assert result.exit_code == 0, result.output
+    return {one["session"]: one for one in map(json.loads, result.output.splitlines())}
+
+
+def test_running_and_final_recordings_are_listed(
+    recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mode, frames, seconds, size and state; a running session's as far as the store says. It can be exported."""
+    mark = write_live(recordings)
+    asyncio.run(keep(store_url, realm, mark))
+    monkeypatch.setenv("REDIS_URL", store_url)
+    monkeypatch.setenv("REALM", realm)
+    found = listed()
+    assert {session: (one["mode"], one["state"], one["frames"]) for session, one in found.items()} == {
+        FINAL: ("duel", "final", moving.LENGTH), LIVE: ("curling", "live", 5),
+    }  # fmt: skip
+    assert found[FINAL]["seconds"] == pytest.approx(2 * (moving.LENGTH - 1) * moving.DT)
+    assert all(one["size"] > 1000 and one["written"] > 1e9 for one in found.values())  # type: ignore[operator]
+    assert set(listed("--mode", "curling")) == {LIVE} and len(listed("-n", "1")) == 1
+    result = CliRunner().invoke(main, ["export", LIVE, "--to", "npz"])
+    assert result.exit_code == 0, result.output
+    with np.load(f"{LIVE}.npz") as loaded:
+        assert loaded["tick"].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_what_cannot_be_read_is_said(recordings: Path) -> None:
+    """Without a store a running session has no mark; a group that is cut, and files of others, hide nothing."""
+    write_live(recordings)
+    (recordings / "notes.txt").write_text("mine")
+    broken = recordings / "aaaaaaaa.zarr"
+    moving.write(broken)
+    (broken / "zarr.json").write_bytes((broken / "zarr.json").read_bytes()[:-40])
+    found = listed()
+    assert {session: one["state"] for session, one in found.items()} == {
+        FINAL: "final", LIVE: "unreadable", "aaaaaaaa": "unreadable",
+    }  # fmt: skip
+    table = CliRunner().invoke(main, ["recordings"]).output
+    assert FINAL in table and "final" in table and "80" in table
+    empty = CliRunner().invoke(main, ["recordings", "--url", str(recordings / "nothing")])
+    assert empty.exit_code == 0 and "No recordings in" in empty.output
+    foreign = CliRunner().invoke(main, ["recordings", "--url", "nosuch://x"])
+    assert foreign.exit_code == 1 and len(foreign.output.strip().splitlines()) == 1
