@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tussle.cli.recorded import find_recording, is_place
+from tussle.cli.recorded import is_place, open_recording
 from tussle.cli.running import read_settings
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.text import escape_text
@@ -85,17 +85,18 @@ def command(
     film = Film(size=size, fps=fps or (20 if name == "gif" else 30))
     _stop_on_sigterm()
     try:
-        clip = Clip(
-            find_recording(settings, recording, server=server), frames=frames, bodies=bodies.split(",")
-        )
         target = target or Path(_title(recording) + FORMATS[name].ending)
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"exporting {name}", total=clip.length)
-            export(
-                clip, name, target, force=force, film=film,
-                progress=lambda frames: progress.advance(task, frames),
-            )  # fmt: skip
+        with open_recording(settings, recording, server=server) as store:
+            clip = Clip(store, frames=frames, bodies=bodies.split(","))
+            console = Console(stderr=True)
+            with Progress(
+                *columns, console=console, transient=True, disable=not console.is_terminal
+            ) as progress:
+                task = progress.add_task(f"exporting {name}", total=clip.length)
+                export(
+                    clip, name, target, force=force, film=film,
+                    progress=lambda frames: progress.advance(task, frames),
+                )  # fmt: skip
     except LobbyError as error:
         raise click.ClickException(escape_text(error.message)) from None
     except FileExistsError as error:

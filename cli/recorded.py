@@ -10,8 +10,9 @@ This module must never change a recording.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,9 +29,13 @@ from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
-__all__ = ["HttpFiles", "find_recording", "is_place", "mark_of", "marks_of_sessions"]
+__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "open_recording"]
 
 TIMEOUT_S = 30.0
+
+ATTEMPTS = 20
+LONGEST_WAIT_S = 10.0
+"""How often and how long a server that is busy is waited for [s]."""
 
 
 class HttpFiles:
@@ -41,16 +46,24 @@ class HttpFiles:
         self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=True)
 
     def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError, or ConnectionError with the reason."""
-        try:
-            answer = self._client.get(f"{self._url}/{path}")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ConnectionError(f"{self._url}: {error}") from None
+        """A server that asks to wait is asked again. Raises FileNotFoundError, or ConnectionError with the reason."""
+        for _ in range(ATTEMPTS):
+            try:
+                answer = self._client.get(f"{self._url}/{path}")
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ConnectionError(f"{self._url}: {error}") from None
+            if answer.status_code not in (429, 503):
+                break
+            wait = answer.headers.get("retry-after", "1")
+            time.sleep(min(LONGEST_WAIT_S, float(wait) if wait.isdecimal() else 1.0))
         if answer.status_code == 404:
             raise FileNotFoundError(2, "there is no such file", f"{self._url}/{path}")
         if answer.status_code != 200:
             raise ConnectionError(f"{self._url}/{path}: the server answers {answer.status_code}")
         return answer.content
+
+    def close(self) -> None:
+        self._client.close()
 
 
 def is_place(source: str) -> bool:
@@ -58,26 +71,31 @@ def is_place(source: str) -> bool:
     return "/" in source or "\\" in source or source.endswith(".zarr") or not is_session_token(source)
 
 
-def find_recording(settings: Settings, source: str, *, server: str | None = None) -> Readable:
+@contextmanager
+def open_recording(settings: Settings, source: str, *, server: str | None = None) -> Iterator[Readable]:
     """The recording of a session, or at a path or URL. Raises NotFound (no_recording), ProtocolError
     (not_a_recording, damaged_recording), OSError."""
+    with ExitStack() as held:
+        yield _find(settings, source, server, held)
+
+
+def _find(settings: Settings, source: str, server: str | None, held: ExitStack) -> Readable:
     if is_place(source):
-        return _at(source)
+        return _at(source, held)
     if server:
-        return _at(_address(settings, server, source))
+        return _at(_address(settings, server, source), held)
     try:
-        mark = mark_of(settings, source)
-        return Recordings(settings.recordings_address).open(source, mark)
+        return Recordings(settings.recordings_address).open(source, _mark_of(settings, source))
     except NotFound:
         if not _knows_server(settings):
             raise NotFound(
                 f"no recording {source} in {settings.recordings_address}, and no server is known",
                 code="no_recording",
             ) from None
-        return _at(_address(settings, None, source))
+        return _at(_address(settings, None, source), held)
 
 
-def mark_of(settings: Settings, session: str) -> RecordingMark | None:
+def _mark_of(settings: Settings, session: str) -> RecordingMark | None:
     """The mark of a session; None without one, and without a store that answers."""
     return asyncio.run(marks_of_sessions(settings, [session])).get(session)
 
@@ -114,7 +132,7 @@ def _address(settings: Settings, server: str | None, session: str) -> str:
     return f"{server_of(settings, server)}/api/recordings/{session}.zarr"
 
 
-def _at(place: str) -> ZarrFrames:
+def _at(place: str, held: ExitStack) -> ZarrFrames:
     if not place.startswith(("http://", "https://")):
         if "://" not in place and not Path(place).is_dir():
             raise NotFound(f"there is no recording {place}", code="no_recording")
@@ -122,7 +140,7 @@ def _at(place: str) -> ZarrFrames:
             return ZarrFrames.open(place)
         except (ImportError, ValueError) as error:  # a URL whose file system is unknown or not installed
             raise NotFound(f"{place}: {error}", code="no_recording") from None
-    files = HttpFiles(place)
+    files = held.enter_context(closing(HttpFiles(place)))
     try:
         return ZarrFrames(files, RecordingGroup.load(files.read("zarr.json")), write=False)
     except FileNotFoundError:

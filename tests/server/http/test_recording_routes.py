@@ -6,17 +6,20 @@ import asyncio
 import io
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
 from tests.server.recordings.frames import fill
 from tests.server.recordings.sessions import TOKEN, Holder, played
 from tests.support.http import http_client
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
+from tussle.cli.main import main
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_topology
@@ -105,6 +108,22 @@ async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.Async
     assert other.status_code == 200 and other.content == whole.content
     head = await http.head(path)
     assert head.content == b"" and head.headers["content-length"] == str(len(whole.content))
+
+
+async def test_a_command_exports_what_a_server_has(
+    site: Stack, http: httpx.AsyncClient, running: tuple[Holder, Store], tmp_path: Path
+) -> None:
+    """`tussle export --server`: a session that runs, one that is over, and one that is not there."""
+    for token in (TOKEN, OVER):
+        about = (await http.get(f"/{token}")).json()
+        words = ["export", token, "--to", "npz", "--server", site.url, "-o", str(tmp_path / token)]
+        result = await asyncio.to_thread(CliRunner().invoke, main, words)
+        assert result.exit_code == 0, result.output
+        with np.load(tmp_path / token) as loaded:
+            assert loaded["tick"].shape == (about["length"],) and loaded["tick"][-1] == about["last_tick"]
+    words = ["export", "33333333", "--to", "npz", "--server", site.url, "-o", str(tmp_path / "none")]
+    result = await asyncio.to_thread(CliRunner().invoke, main, words)
+    assert result.exit_code == 1 and "there is no recording" in result.output
 
 
 async def test_what_is_asked_wrongly_has_a_code(http: httpx.AsyncClient) -> None:
