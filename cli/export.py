@@ -14,12 +14,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tussle.cli.recorded import is_place, open_recording
+from tussle.cli.recorded import is_place, named_views, open_recording
 from tussle.cli.running import read_settings
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.settings import Settings
 from tussle.lobby.text import escape_text
 from tussle.server.recordings.export.clip import Clip
-from tussle.server.recordings.export.exporting import FORMATS, Film, export, missing_packages
+from tussle.server.recordings.export.exporting import FORMATS, Camera, Film, export, missing_packages
 
 __all__ = ["command"]
 
@@ -59,6 +60,9 @@ class Size(click.ParamType[tuple[int, int]]):
 @click.option(
     "--fps", type=click.IntRange(1, 120), help="Of a film: pictures per simulated second; 30, or 20 for gif."
 )
+@click.option(
+    "--view", help="Of a film: a camera that is kept with the recording. Default: the one named default."
+)
 def command(
     recording: str,
     name: str,
@@ -69,6 +73,7 @@ def command(
     server: str | None,
     size: tuple[int, int],
     fps: int | None,
+    view: str | None,
 ) -> None:
     """Write RECORDING for another program.
 
@@ -82,11 +87,12 @@ def command(
             f"{name} needs {', '.join(missing)}: install tussle[export] (pip install 'tussle[export]')"
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    film = Film(size=size, fps=fps or (20 if name == "gif" else 30))
     _stop_on_sigterm()
     try:
         target = target or Path(_title(recording) + FORMATS[name].ending)
         with open_recording(settings, recording, server=server) as store:
+            camera = _camera(settings, recording, server, view) if name in ("mp4", "gif") else None
+            film = Film(size=size, fps=fps or (20 if name == "gif" else 30), camera=camera)
             clip = Clip(store, frames=frames, bodies=bodies.split(","))
             console = Console(stderr=True)
             with Progress(
@@ -112,6 +118,16 @@ def _reason(error: OSError) -> str:
     if error.filename and not str(error.filename).rpartition("/")[2].startswith("."):
         return f"{error.filename}: {error.strerror}"
     return error.strerror or str(error)
+
+
+def _camera(settings: Settings, recording: str, server: str | None, view: str | None) -> Camera | None:
+    """The camera of a view that was asked for, or of the default one, if there is one."""
+    views = named_views(settings, recording, server=server)
+    if view is not None and view not in views:
+        there = f"; there are {', '.join(sorted(views))}" if views else ""
+        raise click.ClickException(escape_text(f"no view {view} is kept with {recording}{there}"))
+    found = views.get(view or "default")
+    return None if found is None or found.position == found.target else (found.position, found.target)
 
 
 def _title(recording: str) -> str:

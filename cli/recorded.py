@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import msgspec
 
 from tussle.cli.running import find_running, server_of
 from tussle.lobby.errors import NotFound, StoreError
@@ -24,12 +25,13 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.replay import CameraView, NamedView
 from tussle.server.recordings.export.clip import Readable
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
-__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "open_recording"]
+__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "named_views", "open_recording"]
 
 TIMEOUT_S = 30.0
 
@@ -116,6 +118,42 @@ async def marks_of_sessions(settings: Settings, sessions: Sequence[str]) -> dict
         finally:
             await store.close()
     return found
+
+
+def named_views(settings: Settings, source: str, *, server: str | None = None) -> dict[str, CameraView]:
+    """The cameras that are kept with a session's recording, by name: from the server, or from the store. Empty for a
+    group at a path, and without a store that answers. Raises OSError."""
+    if is_place(source):
+        return {}
+    if not server:
+        views = asyncio.run(_views(_stored(settings), source))
+        if views or not _knows_server(settings):
+            return {view.name: view.camera for view in views}
+    with closing(HttpFiles(f"{server_of(settings, server)}/api/recordings/{source}")) as files:
+        try:
+            found = msgspec.json.decode(files.read("marks"), type=_Marks)
+        except FileNotFoundError:
+            return {}
+        except msgspec.MsgspecError as error:
+            raise ConnectionError(f"{server_of(settings, server)}: {error}") from None
+    return {view.name: view.camera for view in found.views}
+
+
+class _Marks(msgspec.Struct, frozen=True):
+    views: tuple[NamedView, ...] = ()
+
+
+async def _views(settings: Settings, session: str) -> list[NamedView]:
+    if not settings.redis_url:
+        return []
+    with suppress(StoreError):
+        store = await Store.connect(settings.redis_url, settings.realm)
+        try:
+            kept = await store.call("HVALS", store.keys.replay_views(session))
+            return [msgspec.json.decode(text, type=NamedView) for text in kept]
+        finally:
+            await store.close()
+    return []
 
 
 def _stored(settings: Settings) -> Settings:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from tests.server.recordings.export import moving
 from tussle.cli.main import main
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.replay import CameraView, NamedView
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live import LiveState
@@ -60,6 +62,17 @@ async def keep(url: str, realm: str, mark: RecordingMark) -> None:
         await store.close()
 
 
+async def keep_views(url: str, realm: str, positions: dict[str, tuple[float, float, float]]) -> None:
+    """Keep cameras with a recording, as its replay room does."""
+    store = await Store.connect(url, realm)
+    try:
+        for name, position in positions.items():
+            view = NamedView(name, CameraView(position, (0.5, 0.0, 0.0)), "p1")
+            await store.call("HSET", store.keys.replay_views(FINAL), name, msgspec.json.encode(view))
+    finally:
+        await store.close()
+
+
 def listed(*words: str) -> dict[str, dict[str, object]]:
     result = CliRunner().invoke(main, ["recordings", "--json", *words])
     assert result.exit_code == 0, result.output
@@ -85,6 +98,28 @@ def test_running_and_final_recordings_are_listed(
     assert result.exit_code == 0, result.output
     with np.load(f"{LIVE}.npz") as loaded:
         assert loaded["tick"].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_a_film_is_seen_by_the_camera_that_is_kept(
+    recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view named default, another one by its name; a name that is not kept is refused with those that are."""
+    monkeypatch.setenv("REDIS_URL", store_url)
+    monkeypatch.setenv("REALM", realm)
+    words = ["export", FINAL, "--to", "gif", "--frames", "0", "--size", "96x64"]
+
+    def film(name: str, *more: str) -> bytes:
+        result = CliRunner().invoke(main, [*words, "-o", name, *more])
+        assert result.exit_code == 0, result.output
+        return Path(name).read_bytes()
+
+    own = film("own.gif")
+    asyncio.run(keep_views(store_url, realm, {"default": (0.0, 9.0, 0.1), "side": (9.0, 1.0, 0.0)}))
+    above, aside = film("above.gif"), film("side.gif", "--view", "side")
+    assert len({own, above, aside}) == 3
+    refused = CliRunner().invoke(main, [*words, "--view", "back"])
+    assert refused.exit_code == 1
+    assert "no view back is kept with k7qm2xpv; there are default, side" in refused.output
 
 
 def test_what_cannot_be_read_is_said(recordings: Path) -> None:

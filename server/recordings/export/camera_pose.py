@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tussle.server.recordings.export.clip import Clip
+from tussle.server.recordings.export.exporting import Camera
 from tussle.server.recordings.frame_store import Array
 
 __all__ = ["CameraPose", "bounds_of", "find_pose"]
@@ -77,7 +78,7 @@ def bounds_of(clip: Clip) -> tuple[Array, Array, float]:
 
 def find_pose(
     attributes: Mapping[str, Any],
-    given: tuple[tuple[float, float, float], tuple[float, float, float]] | None,
+    given: Camera | None,
     bounds: tuple[Array, Array],
     aspect: float,
 ) -> CameraPose:

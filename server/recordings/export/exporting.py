@@ -19,20 +19,23 @@ from pathlib import Path
 
 from tussle.server.recordings.export.clip import Clip
 
-__all__ = ["FORMATS", "Film", "Format", "Progress", "export", "missing_packages", "suffix_of"]
+__all__ = ["FORMATS", "Camera", "Film", "Format", "Progress", "export", "missing_packages", "suffix_of"]
 
 Progress = Callable[[int], None]
 """Called with the number of frames that are written."""
+
+Camera = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Where a camera is, and what it looks at [m]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
     """How a film is made. fps: pictures per second of simulated time. size: width and height, even numbers.
-    camera: where it is and what it looks at [m]; None: the recording's own, or one that has all bodies in view."""
+    camera: None: the group's own, or one that has what happens in view."""
 
     size: tuple[int, int] = (1280, 720)
     fps: int = 30
-    camera: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True, slots=True)
