@@ -173,7 +173,7 @@ def simulate(
     _write_series(folder, rows)
     _write_plot(folder, scene, rows)
     recording = {
-        "schema": "tussle-recording/1",
+        "schema": "tussle-states/1",
         "physics": physics_id(),
         "versions": versions(),
         "hashes": hashes,
