@@ -310,6 +310,25 @@ describe("Replay", () => {
   });
 });
 
+describe("Replay of a session that has just begun", () => {
+  it("opens once there is a recording, and plays once there is a frame", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.stubGlobal("window", { setTimeout });
+    const server = new Server(0, true);
+    const about = vi.spyOn(server, "json").mockRejectedValueOnce(new Error("no recording"));
+    const replay = new Replay("k7qm2xpv", server, null);
+    await replay.open();
+    expect(replay.failure.value).toEqual(new Error("no recording"));
+    await vi.advanceTimersByTimeAsync(2500);
+    expect([replay.failure.value, replay.about.value?.length]).toEqual([null, 0]);
+    server.length = 5;
+    await vi.advanceTimersByTimeAsync(2500);
+    expect([replay.about.value?.length, replay.end]).toEqual([5, 0.4]);
+    about.mockRestore();
+    replay.dispose();
+  });
+});
+
 describe("readStory", () => {
   const seats = [
     { seat: 0, name: "Ada#1", kind: "person", body: "cube", player: "p0" },
@@ -338,5 +357,7 @@ describe("readStory", () => {
 });
 
 afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });

@@ -23,6 +23,8 @@ const AHEAD_S = 2;
 const DRIFT_S = 0.3;
 /** Between two looks at a recording that grows. */
 const REFRESH_MS = 2000;
+/** How often a recording that cannot be opened is tried again. */
+const TRIES = 4;
 /** Playing jumps no longer than this draw their blows [s]. */
 const FLASH_S = 0.5;
 /** How long before and after its ticks a contact is shown while paused or playing [s]. */
@@ -70,6 +72,7 @@ export class Replay implements Moments {
   private away: string | null = null;
   private timer = 0;
   private looking = false;
+  private tries = 0;
   private stopped = false;
   private readonly stops: (() => void)[] = [];
 
@@ -93,9 +96,13 @@ export class Replay implements Moments {
       }
       await recording.readCurves();
     } catch (error) {
-      if (!this.stopped) this.failure.value = error;
+      if (this.stopped) return;
+      this.failure.value = error;
+      // A session that has just begun has no recording before its first checkpoint.
+      if (this.tries++ < TRIES) this.timer = window.setTimeout(() => void this.open(), REFRESH_MS);
       return;
     }
+    this.failure.value = null;
     if (this.stopped) return;
     this.curvesArrived();
     if (this.wanted !== null) this.player.seek(this.wanted);
@@ -340,7 +347,7 @@ export class Replay implements Moments {
 
   private async look(): Promise<void> {
     const recording = this.recording;
-    if (!recording?.curves.length || !this.about.value?.live || this.looking) return;
+    if (!recording || !this.curves.value || !this.about.value?.live || this.looking) return;
     this.looking = true;
     try {
       await recording.refresh();
