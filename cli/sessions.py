@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -22,9 +24,22 @@ from tussle.lobby.text import escape_values
 if TYPE_CHECKING:
     from tussle.lobby.wire.messages import SessionView
 
-__all__ = ["command", "sessions_table"]
+__all__ = ["command", "read_since", "sessions_table"]
 
 LOOK_S = 0.5
+
+
+UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_since(text: str) -> float:
+    """A time such as ``2h`` ago or ``2026-11-27`` [s since 1970]. Raises click.BadParameter."""
+    if text[:-1].isascii() and text[:-1].isdigit() and text[-1:] in UNITS_S:
+        return max(0.0, time.time() - int(text[:-1]) * UNITS_S[text[-1]])
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError, OSError):
+        raise click.BadParameter("not a time: 30m, 2h, 7d or a date such as 2026-11-27") from None
 
 
 @click.command("sessions")
@@ -32,12 +47,26 @@ LOOK_S = 0.5
 @click.option("--mode", help="Only sessions of this mode.")
 @click.option("--status", help="Only sessions of this status (open, running, ended, ...).")
 @click.option("--search", help="Only sessions whose token, mode or players match.")
+@click.option("--player", help="Only sessions where this player has a seat: a whole name or an identity.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=lambda _, __, text: None if text is None else read_since(text),
+    help="Only what changed since then: 30m, 2h, 7d or a date.",
+)
 @click.option(
     "--ended", type=click.IntRange(0), default=5, show_default=True, help="How many ended ones to add."
 )
 @click.option("--once", is_flag=True, help="Print the table once, as into a pipe.")
 def command(
-    server: str | None, mode: str | None, status: str | None, search: str | None, ended: int, once: bool
+    server: str | None,
+    mode: str | None,
+    status: str | None,
+    search: str | None,
+    player: str | None,
+    since: float | None,
+    ended: int,
+    once: bool,
 ) -> None:
     """Show waiting lobbies and running sessions, live. Ctrl-C ends it."""
     from tussle.player.client import Client
@@ -46,9 +75,10 @@ def command(
     console = Console()
 
     async def look(client: Client) -> Table:
-        views = await client.sessions(mode=mode, status=status, search=search)
+        listed = partial(client.sessions, mode=mode, search=search, player=player, since=since)
+        views = await listed(status=status)
         if not status and ended:
-            views += await client.sessions(mode=mode, status="ended", search=search, limit=ended)
+            views += await listed(status="ended", limit=ended)
         return sessions_table(views, now_ms=time.time() * 1000, width=console.width)
 
     async def show() -> None:
@@ -76,7 +106,8 @@ def command(
 
 
 def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
-    """One row per session: waiting, running, then ended. Column ``gap`` is the smallest distance so far."""
+    """One row per session: waiting with their place, the oldest first; running; ended. Column ``gap`` is the smallest
+    distance so far."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     wide = width >= 90
     for name in ("session", "mode", "status", "seats", "who"):
@@ -87,11 +118,15 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
         table.add_column("round", justify="right")
         table.add_column("tick", justify="right", no_wrap=True)
         table.add_column("gap", justify="right", no_wrap=True)
+    place = 0
     for view in map(escape_values, views):
         shape, colour = STATUS_MARKS.get(view.status, ("?", LABEL))
         status = Text.assemble((shape, colour), " ", view.status.replace("_", " "))
         if view.status in ENDED:
             status.stylize(FAINT)
+        elif view.status == "open":
+            place += 1
+            status.append(f" #{place}", LABEL)
         since = view.ended_at or view.started_at or view.opened_at
         cells: list[Text | str] = [
             Text(view.session, "bold" if view.status not in ENDED else FAINT),

@@ -224,10 +224,15 @@ class BlockingClient:
         mode: str | None = None,
         status: str | None = None,
         search: str | None = None,
+        player: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         limit: int | None = None,
     ) -> list[SessionView]:
-        """The open and running sessions that match, at most ``limit``."""
-        listing = self._client.sessions(mode=mode, status=status, search=search, limit=limit)
+        """The open and running sessions that match, at most ``limit``; see Client.sessions."""
+        listing = self._client.sessions(
+            mode=mode, status=status, search=search, player=player, since=since, until=until, limit=limit
+        )
         return self._call(listing, "the list of sessions")
 
     def session(self, session: str) -> SessionView:

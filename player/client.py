@@ -303,12 +303,18 @@ class Client:
         mode: str | None = None,
         status: str | None = None,
         search: str | None = None,
+        player: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
         limit: int | None = None,
     ) -> list[SessionView]:
         """The open and running sessions that match, at most ``limit``. ``search``: a part of a token or a player's
-        name."""
-        asked = {"mode": mode, "status": status, "search": search}
+        name. ``player``: identity or whole name of somebody who has a seat. ``since``, ``until``: when it was opened,
+        began or ended, whichever is last [s since 1970]."""
+        asked = {"mode": mode, "status": status, "search": search, "player": player}
         params = {name: value for name, value in asked.items() if value}
+        times = {"since": since, "until": until}
+        params |= {name: str(int(at * 1000)) for name, at in times.items() if at is not None}
         found: list[SessionView] = []
         while limit is None or len(found) < limit:
             page = await self._get("/api/sessions", _Sessions, params)

@@ -27,6 +27,8 @@ class PublicRoutes:
                 summary="Sessions that are open, running or ended",
                 query={
                     "mode": "only of this mode", "status": "only in this status", "search": "in tokens and names",
+                    "player": "identity or whole name of somebody in it",
+                    "since": "opened, begun or ended since then [ms since 1970]", "until": "before then",
                     "limit": "sessions of a page, at most 200", "cursor": "the `next` of the page before",
                     "ended": "how many ended ones follow, if no status is asked for",
                 },

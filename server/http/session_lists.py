@@ -35,6 +35,7 @@ LOOK_S = 1.0
 """Longest delay of changes that are no transitions of a session, such as a taken seat [s]."""
 
 LARGEST_PAGE = 200
+MAX_TIME_DIGITS = 15
 PAGES_KEPT = 64
 GZIP_BYTES = 1024
 """A body of at least this size is compressed for clients that accept it."""
@@ -48,8 +49,11 @@ class _Row:
     place: Place
     status: str
     mode: str
+    changed_at: int
+    """When it opened, began or ended, whichever is last [ms since 1970]."""
     words: tuple[str, ...]
     """The text that a search matches, casefolded."""
+    players: frozenset[str]
     shown: Mapping[str, Any]
 
 
@@ -60,6 +64,11 @@ class Choice:
     mode: str
     status: str
     search: str
+    player: str
+    """Identity or whole name of somebody who has a seat, casefolded; a guest's name also without what follows "#"."""
+    since: int
+    until: int
+    """The last change of status lies between these times, if they are not 0 [ms since 1970]."""
     limit: int
     after: Place | None = None
     ended: int = 0
@@ -67,11 +76,14 @@ class Choice:
 
     @classmethod
     def of(cls, request: Request) -> Choice:
-        """The choice of a request. Raises Refused for a bad status, limit, cursor or number of ended sessions."""
+        """The choice of a request. Raises Refused for a bad status, time, limit, cursor or number of ended sessions."""
         return cls(
             query_text(request, "mode"),
             _status(query_text(request, "status")),
             query_text(request, "search").casefold(),
+            query_text(request, "player").casefold(),
+            _time(query_text(request, "since"), "since"),
+            _time(query_text(request, "until"), "until"),
             _count(query_text(request, "limit"), "limit", LARGEST_PAGE, least=1),
             _place(query_text(request, "cursor")),
             _count(query_text(request, "ended"), "ended", 0, least=0),
@@ -162,6 +174,9 @@ def _suits(row: _Row, choice: Choice) -> bool:
         (not choice.status or row.status == choice.status)
         and (not choice.mode or row.mode == choice.mode)
         and (choice.after is None or row.place > choice.after)
+        and (not choice.player or choice.player in row.players)
+        and choice.since <= row.changed_at
+        and (not choice.until or row.changed_at <= choice.until)
         and (not choice.search or any(choice.search in word for word in row.words))
     )
 
@@ -178,6 +193,15 @@ def _count(text: str, name: str, default: int, *, least: int) -> int:
         return default
     if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= LARGEST_PAGE):
         raise Refused(f"{name} is a number from {least} to {LARGEST_PAGE}", code="bad_page", field=name)
+    return int(text)
+
+
+def _time(text: str, name: str) -> int:
+    """A time in milliseconds since 1970; 0 if there is none."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_TIME_DIGITS):
+        raise Refused(f"{name} is a time in milliseconds since 1970", code="bad_page", field=name)
     return int(text)
 
 
@@ -223,7 +247,15 @@ def _row(view: SessionView) -> _Row:
     if view.observers.count:
         shown["observers"] = {"count": view.observers.count}
     words = (view.session, view.mode, *(seat.name for seat in view.seats))
-    return _Row(place, view.status, view.mode, tuple(word.casefold() for word in words), shown)
+    players = frozenset(
+        text.casefold()
+        for seat in view.seats
+        for text in (seat.player, seat.name, seat.name.partition("#")[0])
+    )
+    return _Row(
+        place, view.status, view.mode, view.ended_at or view.started_at or view.opened_at,
+        tuple(word.casefold() for word in words), players, shown,
+    )  # fmt: skip
 
 
 def _seat(seat: SeatView) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 
+import click
 import msgspec
 import pytest
 from rich.console import Console
 
 from tests.support.pair import ModelSession
-from tussle.cli.sessions import age, sessions_table
+from tussle.cli.sessions import age, read_since, sessions_table
 from tussle.lobby.wire.messages import SessionView
 
 
@@ -33,7 +34,7 @@ def test_a_row_has_status_mode_and_players() -> None:
         width=120,
     )
     rows = [line.rstrip() for line in text.splitlines()]
-    assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open 2/2 ● Ada ■ Otto closes in 42 s 10 s"
+    assert " ".join(rows[1].split()) == "k7qm2xpv duel ○ open #1 2/2 ● Ada ■ Otto closes in 42 s 10 s"
     assert "● running" in rows[2] and rows[2].endswith("1:00      3  1\u2009482")
     assert "Otto won" in rows[3] and "■ ended" in rows[3] and rows[3].endswith("12.3 µm")
     assert rows[0].endswith("gap")
@@ -43,6 +44,32 @@ def test_a_narrow_terminal_gets_fewer_columns() -> None:
     text = table(view("running", tick=7, round=2), width=70)
     assert "tick" not in text
     assert all(len(line) <= 70 for line in text.splitlines())
+
+
+def test_waiting_sessions_have_their_place() -> None:
+    text = table(view("open"), view("filled"), view("open"), view("running"))
+    assert [line.split()[4] for line in text.splitlines()[1:]] == ["#1", "2/2", "#2", "2/2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("30m", 998_200.0),
+        ("2h", 992_800.0),
+        ("7d", 395_200.0),
+        ("99d", 0.0),
+        ("1970-01-05T00:00+00:00", 345_600.0),
+    ],
+)
+def test_a_time_is_an_age_or_a_date(text: str, at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_000_000.0)
+    assert read_since(text) == at
+
+
+@pytest.mark.parametrize("text", ["", "h", "soon", "1.5h", "-2h", "2026-13-01"])
+def test_another_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="not a time"):
+        read_since(text)
 
 
 def test_an_empty_table_suggests_a_command() -> None:

@@ -28,7 +28,7 @@ describe("readRows", () => {
 
 describe("changesUrl", () => {
   it("escapes the search", () => {
-    expect(changesUrl("a&b", 5)).toBe("/api/sessions/changes?ended=5&search=a%26b");
-    expect(changesUrl("", 5)).toBe("/api/sessions/changes?ended=5");
+    expect(changesUrl({ search: "a&b", mode: "duel", player: "p1", since: 7 }, 5)).toBe("/api/sessions/changes?ended=5&search=a%26b&mode=duel&player=p1&since=7");
+    expect(changesUrl({ search: "", mode: "", player: "", since: 0 }, 5)).toBe("/api/sessions/changes?ended=5");
   });
 });

@@ -34,6 +34,14 @@ async def test_the_list_of_sessions_has_filters(site: Stack) -> None:
         assert public not in await tokens("?mode=sandbox")
         assert public in await tokens("?search=hypatia")
         assert await tokens("?search=nobody-of-that-name") == set()
+        assert await tokens("?player=HYPATIA") == await tokens(f"?player={ada.player}") == {public}
+        assert await tokens("?player=hypat") == set()
+        opened = (await ada.look(public))["opened_at"]
+        assert public in await tokens(f"?since={opened}&until={opened}")
+        assert public not in await tokens(f"?since={opened + 1}")
+        assert public not in await tokens(f"?until={opened - 1}")
+        for query in ("since=soon", "until=-1", "since=1e9", f"until={'9' * 16}"):
+            assert_problem(await ada.get(f"/api/sessions?{query}"), 422, "bad_page")
         answer = await ada.get("/api/sessions?status=happy")
         assert answer.status_code == 422, answer.text
         assert answer.json()["code"]

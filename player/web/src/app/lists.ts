@@ -1,10 +1,11 @@
 // The lists of the lobby: follows the server's stream of changes while the page is visible, and again after a search changes.
 
+import { computed } from "@preact/signals";
 import { changesUrl, readRows } from "../wire/changes";
 import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
-import { api, ended, leaderboard, online, pollRtt, ratedMode, search, sessions } from "./store";
+import { api, ended, leaderboard, listedDays, listedMode, me, mineOnly, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const ENDED_SHOWN = 50;
 const BOARD_MS = 10_000;
@@ -12,6 +13,19 @@ const BOARD_MS = 10_000;
 const TYPING_MS = 150;
 /** Before a new stream if the server refused the last one; a stream that was cut off connects again by itself. */
 const REFUSED_MS = 5000;
+
+/** The sessions that the filters leave. Days begin at midnight, so that pages with the same filters share a stream. */
+const wanted = computed(() => {
+  const since = new Date();
+  since.setHours(0, 0, 0, 0);
+  since.setDate(since.getDate() - listedDays.value + 1);
+  return {
+    search: search.value.trim(),
+    mode: listedMode.value,
+    player: mineOnly.value ? (me.value?.player ?? "") : "",
+    since: listedDays.value ? since.getTime() : 0,
+  };
+});
 
 /** Follow until the returned function is called. */
 export function followLists(): () => void {
@@ -26,7 +40,7 @@ export function followLists(): () => void {
   const open = (): void => {
     close();
     if (document.hidden) return;
-    const made = new EventSource(changesUrl(search.value.trim(), ENDED_SHOWN));
+    const made = new EventSource(changesUrl(wanted.peek(), ENDED_SHOWN));
     made.onopen = () => (online.value = true);
     made.onerror = () => {
       online.value = false;
@@ -55,11 +69,11 @@ export function followLists(): () => void {
   };
   const boards = window.setInterval(() => void board(), BOARD_MS);
   document.addEventListener("visibilitychange", open);
-  let asked = search.value.trim();
+  let asked = wanted.peek();
   const stops = [
-    search.subscribe((text) => {
-      if (text.trim() !== asked) soon(TYPING_MS);
-      asked = text.trim();
+    wanted.subscribe((now) => {
+      if (JSON.stringify(now) !== JSON.stringify(asked)) soon(now.search === asked.search ? 0 : TYPING_MS);
+      asked = now;
     }),
     ratedMode.subscribe(() => {
       leaderboard.value = null;

@@ -37,6 +37,19 @@ export const online = signal(true);
 export const sessions = signal<readonly SessionView[] | null>(null);
 export const ended = signal<readonly SessionView[]>([]);
 export const search = signal("");
+/** The other filters of the list: a mode or "", only one's own sessions, only those of the last days or 0. */
+export const listedMode = signal("");
+export const mineOnly = signal(false);
+export const listedDays = signal(0);
+export const filtered = computed(() => listedMode.value !== "" || mineOnly.value || listedDays.value > 0);
+
+export function clearFilters(): void {
+  batch(() => {
+    search.value = listedMode.value = "";
+    mineOnly.value = false;
+    listedDays.value = 0;
+  });
+}
 /** Which sessions the list shows. */
 export const listed = signal<"all" | "open" | "running" | "ended">("all");
 export const bodies = signal<readonly BodyEntry[]>([]);

@@ -1,6 +1,6 @@
 // The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
 
-import { busy, join, now, open, replay, search, watch } from "../app/store";
+import { busy, clearFilters, filtered, join, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
 import { group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -78,13 +78,13 @@ function Row({ view }: { view: SessionView }) {
 
 export function Nothing() {
   const text = search.value.trim();
-  return text ? (
+  return text || filtered.value ? (
     <div class="blank">
       <Icon name="search" />
-      <h1>No session called “{text}”</h1>
-      <p>Search looks at names, people and codes.</p>
-      <button class="btn" onClick={() => (search.value = "")}>
-        Clear search
+      <h1>{text ? `No session called “${text}”` : "No session like that"}</h1>
+      <p>{text ? "Search looks at names, people and codes." : "Private sessions are in nobody’s list."}</p>
+      <button class="btn" onClick={clearFilters}>
+        {filtered.value ? "Show all sessions" : "Clear search"}
       </button>
     </div>
   ) : (

@@ -2,13 +2,14 @@
 
 import { useEffect, useRef } from "preact/hooks";
 import { followLists } from "../app/lists";
-import { busy, ended, find, listed, open, pollRtt, search, sessions } from "../app/store";
+import { busy, ended, find, listed, listedDays, listedMode, mineOnly, open, pollRtt, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
 import { Icon, Rtt, Segmented, useKeys } from "../ui/parts";
 import { Board, Queue, Rules } from "./aside";
 import { Group, Nothing } from "./list";
 import { PlayTile } from "./login";
+import { MODES } from "./modes";
 import { Preview } from "./preview";
 
 export function Lobby() {
@@ -60,6 +61,24 @@ export function Lobby() {
                 <Icon name="plus" />
                 New lobby
               </button>
+            </div>
+            <div class="tools filters">
+              <button class="btn s" aria-pressed={mineOnly.value} onClick={() => (mineOnly.value = !mineOnly.value)} data-test="list-mine">
+                My matches
+              </button>
+              <select class="btn s" aria-label="Mode" value={listedMode.value} onChange={(event) => (listedMode.value = event.currentTarget.value)} data-test="list-mode">
+                <option value="">Every mode</option>
+                {MODES.map((mode) => (
+                  <option key={mode.id} value={mode.id}>
+                    {mode.name}
+                  </option>
+                ))}
+              </select>
+              <select class="btn s" aria-label="When" value={String(listedDays.value)} onChange={(event) => (listedDays.value = Number(event.currentTarget.value))} data-test="list-days">
+                <option value="0">Any day</option>
+                <option value="1">Today</option>
+                <option value="7">7 days</option>
+              </select>
             </div>
             <div class="scroll" tabIndex={0} aria-label="List of sessions" role="region" data-test="sessions">
               {(filter === "all" || filter === "open") && waiting.length > 0 && <Group title="Waiting for players" list={waiting} />}

@@ -10,9 +10,18 @@ export interface RowsEvent {
   gone: string[];
 }
 
-/** The stream of the sessions that a search finds, and of the newest ended ones. */
-export function changesUrl(search: string, ended: number): string {
-  const query = new URLSearchParams({ ended: String(ended), ...(search ? { search } : {}) });
+/** Which sessions a list has; what is empty or 0 does not matter. since: [ms since 1970]. */
+export interface Wanted {
+  search: string;
+  mode: string;
+  player: string;
+  since: number;
+}
+
+/** The stream of the sessions that are wanted, and of the newest ended ones of them. */
+export function changesUrl(wanted: Wanted, ended: number): string {
+  const query = new URLSearchParams({ ended: String(ended) });
+  for (const [name, value] of Object.entries(wanted)) if (value) query.set(name, String(value));
   return `/api/sessions/changes?${query.toString()}`;
 }
 
