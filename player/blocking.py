@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -27,7 +25,7 @@ from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client, ForkTree, Join, Login, Me
 from tussle.player.connection import SessionConnection
-from tussle.player.transcript import Disconnected
+from tussle.player.loop_thread import CLOSE_S, LoopThread
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
@@ -37,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect", "recording"]
 
 T = TypeVar("T")
-
-CLOSE_S = 5.0
-"""Time that closing a connection may take before it is cancelled [s]."""
 
 
 def connect(
@@ -91,7 +86,7 @@ class BlockingClient:
         self, url: str = "http://127.0.0.1:8420", *, token: str | None = None, timeout_s: float = 30.0
     ) -> None:
         self._timeout_s = timeout_s
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
         self._sessions: weakref.WeakSet[BlockingSession | BlockingRoom] = weakref.WeakSet()
         try:
             self._client = self._loop.run(_make(url, token, timeout_s), "the start of the client", timeout_s)
@@ -296,7 +291,7 @@ class BlockingSession:
     """
 
     def __init__(
-        self, loop: _LoopThread, client: Client, join: Join, timeout_s: float, *, history: bool
+        self, loop: LoopThread, client: Client, join: Join, timeout_s: float, *, history: bool
     ) -> None:
         self._loop = loop
         self._timeout_s = timeout_s
@@ -448,7 +443,7 @@ class BlockingRoom:
     ``state`` has where the presenter is, the members, bookmarks and views. Close it, or use it as a context manager.
     """
 
-    def __init__(self, loop: _LoopThread, client: Client, session: str, timeout_s: float) -> None:
+    def __init__(self, loop: LoopThread, client: Client, session: str, timeout_s: float) -> None:
         self._loop = loop
         self._timeout_s = timeout_s
         self.state = client.replay(session)
@@ -503,51 +498,6 @@ class BlockingRoom:
         return self._loop.run(coroutine, f"{what} in the replay room", self._timeout_s)
 
 
-class _LoopThread:
-    """One event loop in one thread. One that was not closed is closed by the garbage collector, or at exit."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=_run_loop, args=(self._loop,), name="tussle-client", daemon=True
-        )
-        self._thread.start()
-        self.close = weakref.finalize(self, _stop_loop, self._loop, self._thread)
-
-    @property
-    def closed(self) -> bool:
-        return not self.close.alive
-
-    def run(self, coroutine: Coroutine[Any, Any, T], what: str, timeout_s: float | None) -> T:
-        """Run a coroutine in the loop and wait for its result.
-
-        Raises TimeoutError, with ``what`` in its message, after ``timeout_s``. The limit is kept in the loop, so that
-        a result is returned or still to come, never lost. Ctrl-C in the waiting thread cancels the coroutine.
-        """
-        if self.closed or threading.current_thread() is self._thread:
-            coroutine.close()
-            raise RuntimeError("the client is closed" if self.closed else "called from the client's own loop")
-        future = asyncio.run_coroutine_threadsafe(_limited(coroutine, what, timeout_s), self._loop)
-        try:
-            return future.result()
-        except BaseException as error:
-            future.cancel()
-            if self.closed and isinstance(error, CancelledError):
-                raise Disconnected(f"the client was closed during {what}") from None
-            raise
-
-
-async def _limited(coroutine: Coroutine[Any, Any, T], what: str, timeout_s: float | None) -> T:
-    limit = asyncio.timeout(timeout_s)
-    try:
-        async with limit:
-            return await coroutine
-    except TimeoutError:
-        if limit.expired():
-            raise TimeoutError(f"waited {timeout_s:g} s for {what}") from None
-        raise
-
-
 async def _make(url: str, token: str | None, timeout_s: float) -> Client:
     return Client(url, token=token, timeout_s=timeout_s)
 
@@ -582,23 +532,3 @@ async def _hold_open(
 async def _release(task: asyncio.Task[None], closing: asyncio.Event) -> None:
     closing.set()
     await task
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        loop.close()
-
-
-def _stop_loop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    with contextlib.suppress(RuntimeError):  # closed already
-        loop.call_soon_threadsafe(loop.stop)
-    if thread is not threading.current_thread():
-        thread.join(CLOSE_S)
