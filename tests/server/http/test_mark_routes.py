@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.problems import assert_problem
-from tests.support.replay import member, opened, recorded
+from tests.support.replay import joined, member, opened, recorded
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 
@@ -63,3 +63,20 @@ async def test_bad_views_are_refused(site: Stack) -> None:
         )
         assert (await ada.get(f"/api/recordings/{token}/marks")).json() == {"bookmarks": [], "views": []}
         assert_problem(await ada.get("/api/recordings/nonsense/marks"), 404, "no_such_session")
+
+
+async def test_marks_have_a_price(site: Stack) -> None:
+    """A player who adds more than its budget is refused with 429, over the room's socket too."""
+    token = await recorded(site, 100, "running")
+    async with Person(site.url) as ada, opened(site) as store:
+        await ada.login(name="ada")
+        await store.call("SADD", store.keys.session_players(token), ada.player)
+        for _ in range(80):
+            answer = await ada.post(f"/api/sessions/{token}/views", {"name": "a", "camera": CAMERA})
+            if answer.status_code != 200:
+                break
+        assert_problem(answer, 429, "rate_limited")
+        async with joined(site.url, token, ada) as (line, _):
+            for number in (1, 2, 3):
+                await line.say("bookmark", {"name": "a", "frame": 1}, number)
+            assert (await line.until("error"))["d"]["code"] == "rate_limited"
