@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,14 +18,15 @@ from tests.server.archive.recorded import recorded as recorded
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tests.support.witness import keys_of, store_of
+from tests.support.witness import asked, keys_of, store_of
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
+from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import SessionSpec, Simulation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.1", "FORK_TICKS": "15"}
+ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.1", "FORK_TICKS": "9"}
 
 _addresses = iter(range(1, 250))
 
@@ -56,10 +59,10 @@ async def first_state(site: Stack, session: str) -> Simulation:
 
 
 async def test_any_recorded_tick_can_be_forked(site: Stack, ada: Person, folder: Path) -> None:
-    """At a checkpoint, after inputs, after another holder took over, at the last tick: the first state has the recorded
+    """At a checkpoint, after inputs, after another holder took over: the first state has the recorded
     hash. Nobody knows whether the session was private, so its forks are."""
     record = load_record(Archive(str(folder)), TOKEN)
-    for tick in (10, 19, 33, 40):
+    for tick in (10, 19, 33, 39):
         answer = (await fork(ada, TOKEN, tick)).json()
         assert (answer["parent"], answer["parent_tick"], answer["exact"], answer["seat"]) == (
             TOKEN,
@@ -106,6 +109,7 @@ async def test_what_cannot_be_forked_is_refused(site: Stack, ada: Person, folder
     assert_problem(await fork(ada, "no-token", 1), 404, "no_such_session")
     assert_problem(await ada.get("/api/sessions/aaaaaaa9/forks"), 404, "no_such_session")
     assert_problem(await fork(ada, TOKEN, 10, seat=1), 422, "bad_seat", "seat")
+    assert_problem(await fork(ada, TOKEN, 40), 422, "too_far", "tick")
     lobby = await ada.ask("/api/open", private=True)
     assert_problem(await fork(ada, TOKEN, 10), 409, "in_session")
     async with Person(site.url) as otto:
@@ -138,3 +142,54 @@ def _flip_first(place: Path) -> None:
 def _cut_first(place: Path) -> None:
     parts = place / "000001.parts"
     parts.write_bytes(parts.read_bytes()[100:])
+
+
+async def test_forks_have_a_price(site: Stack, folder: Path) -> None:
+    """A player has one fork in progress, six at once and then one in ten seconds. The first one here waits for a file
+    that does not come; when it comes and is nothing, that is said."""
+    stuck = folder / "aaaaaaa4" / "manifest-000001.json"
+    stuck.parent.mkdir()
+    os.mkfifo(stuck)
+    async with Person(site.url) as otto, store_of(site) as store:
+        otto.http.headers["x-forwarded-for"] = "10.0.1.1"
+        await otto.login()
+        first = asyncio.create_task(fork(otto, "aaaaaaa4", 1))
+
+        async def is_read() -> bool:
+            return bool(await store.call("EXISTS", store.keys.archive_pin("aaaaaaa4")))
+
+        await asked(is_read, "the first fork")
+        problems = [(await fork(otto, TOKEN, 10)).json() for _ in range(6)]
+        assert [problem["code"] for problem in problems] == ["forks_busy"] * 5 + ["rate_limited"]
+        assert all(problem["retry_after"] > 0 for problem in problems)
+        os.close(await asyncio.to_thread(os.open, stuck, os.O_WRONLY))
+        assert_problem(await first, 400, "damaged_archive")
+
+
+async def test_a_fork_is_as_private_as_its_parent(site: Stack, ada: Person) -> None:
+    """A fork of a public session is public, unless it is asked to be private; then trees do not show it. One of a
+    private session is private. The archive knows it after the session's keys have gone."""
+    archive = Archive(str(site.data_dir / "archive"))
+    for token, private in (("aaaaaaa5", False), ("aaaaaaa6", True)):
+        spec = SessionSpec(token, "spring-damper", (Seat(0, "p0", "n0"),), {}, 3, {})
+        volume = archive.volume(token, 1)
+        simulation, here = Simulation.start(spec)
+        await volume.write_manifest(spec, "other physics", private=private)
+        volume.record(here, [])
+        volume.keep(here.tick, simulation.checkpoint())
+        volume.record(simulation.advance([], 5), [])
+        await volume.flush()
+    for token, wish, listed, shown in (
+        ("aaaaaaa5", False, True, True),
+        ("aaaaaaa5", True, False, False),
+        ("aaaaaaa6", False, False, True),
+    ):
+        seat = (await fork(ada, token, 3, private=wish)).json()
+        assert (seat["parent_tick"], seat["exact"]) == (0, False)
+        rows = (await ada.get("/api/sessions")).json()["sessions"]
+        assert [row["parent"] for row in rows if row["session"] == seat["session"]] == [token] * listed
+        tree = (await ada.get(f"/api/sessions/{token}/forks")).json()
+        assert (seat["session"] in [one["session"] for one in tree["forks"]]) is shown
+        own = (await ada.get(f"/api/sessions/{seat['session']}/forks")).json()
+        assert (own["root"], seat["session"] in [one["session"] for one in own["forks"]]) == (token, True)
+        await ada.ask("/api/leave", session=seat["session"])
