@@ -9,8 +9,7 @@ on its parent's archive. This module must never interpret a state or a specifica
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -51,16 +50,17 @@ class ForkEntry(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ForkPlan:
-    """A fork to open. bodies: of the seats, in order, "" where the mode has none; they cannot be changed. seat: of the
-    host; None: the lowest. entry: without its session, which gets its token when it is opened."""
+    """A fork to open. bodies: of the seats, in order, "" where the mode has none; they cannot be changed. out: seats
+    that are out, which are taken last. seat: of the host; None: the first one. entry: without its session, which gets
+    its token when it is opened."""
 
     first: FirstState
     entry: ForkEntry
     bodies: tuple[str, ...]
+    out: tuple[int, ...] = ()
     seat: int | None = None
     root: str = ""
     kept_ms: int = 0
-    fields: dict[str, Any] = field(default_factory=dict)
 
     def arguments(self, session: str) -> list[Argument]:
         """The arguments of open.lua."""
@@ -68,7 +68,7 @@ class ForkPlan:
         return [
             entry.parent, entry.tick, int(entry.exact), self.first.spec, self.first.state,
             msgspec.json.encode(self.bodies), "" if self.seat is None else self.seat, self.root,
-            msgspec.json.encode(entry), self.kept_ms, TREE_MOST,
+            msgspec.json.encode(entry), self.kept_ms, TREE_MOST, *self.out,
         ]  # fmt: skip
 
 

@@ -27,10 +27,10 @@ __all__ = ["Excerpt", "cut_excerpt", "read_excerpt"]
 READ_S = 30.0
 """Time in which an archive must be read [s]."""
 
-ARCHIVE_BYTES = 512 * 2**20
+ARCHIVE_BYTES = 128 * 2**20
 """Largest archive that is read for a fork [B]."""
 
-EXCERPT_BYTES = 64 * 2**20
+EXCERPT_BYTES = 16 * 2**20
 """Largest excerpt [B]."""
 
 NICE = 5

@@ -89,6 +89,7 @@ class ForkRoutes:
             made.first,
             ForkEntry("", session, origin.tick, origin.exact, hidden=body.private, name=player.name),
             tuple(seat.body for seat in seats),
+            made.out,
             own if body.seat is None else body.seat,
             await backend.forks.root_of(session),
             backend.forks.kept_ms,

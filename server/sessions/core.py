@@ -128,6 +128,11 @@ class SessionCore:
                 return older
         return None
 
+    def join(self, seat: int) -> None:
+        """Let somebody in at a seat whose member had left: in a fork of a session in slots."""
+        if seat in self.seats and seat in self._out and seat not in self._left and self.phase != "over":
+            self._pending.append(Input(seat=seat, kind="join"))
+
     def leave(self, seat: int) -> None:
         """Give the seat up. Its forfeit joins the coming batch, or the one after an input of the seat."""
         if seat in self.seats and seat not in self._left and seat not in self._out and self.phase != "over":

@@ -34,6 +34,9 @@ log = get_logger("server.forking")
 AT_ONCE, WAITING = 2, 8
 """Forks of one server that are made at once, and that wait for it."""
 
+WAIT_S = 25.0
+"""Longest wait for a turn [s]."""
+
 BUSY_S = 2.0
 """Time after which a client should ask again when too many wait [s]."""
 
@@ -50,12 +53,13 @@ TRIES = 3
 @dataclass(frozen=True, slots=True)
 class MadeFork:
     """The first state of a fork of ``origin.parent``. spec: as in ``first``. private: of the parent, as its archive
-    has it; None if it does not say. ticks: simulated."""
+    has it; None if it does not say. out: seats that are out in that state. ticks: simulated."""
 
     spec: SessionSpec
     origin: Origin
     first: FirstState
     private: bool | None
+    out: tuple[int, ...]
     ticks: int
 
 
@@ -107,13 +111,21 @@ class Forking:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Wait for one of the slots. Raises RateLimited (forks_busy) if too many wait."""
+        """Wait for one of the slots. Raises RateLimited (forks_busy) if too many wait, or for too long."""
+        busy = RateLimited("too many forks are being made", code="forks_busy", retry_after=BUSY_S)
         if self._asked >= AT_ONCE + WAITING:
-            raise RateLimited("too many forks are being made", code="forks_busy", retry_after=BUSY_S)
+            raise busy
         self._asked += 1
         try:
-            async with self._slots:
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    await self._slots.acquire()
+            except TimeoutError:
+                raise busy from None
+            try:
                 yield
+            finally:
+                self._slots.release()
         finally:
             self._asked -= 1
 
@@ -167,7 +179,8 @@ class Forking:
                 field="tick",
             )
         await solver.begin_world(spec, state, epoch=0, name=name)  # Refused if the fork could not begin
-        return MadeFork(spec, origin, FirstState(encoded, state), excerpt.private, here.tick - begin)
+        out = tuple(seat for seat, standing in here.standing.items() if standing.out)
+        return MadeFork(spec, origin, FirstState(encoded, state), excerpt.private, out, here.tick - begin)
 
     async def _simulate(self, solver: Solver, name: str, here: Advance, excerpt: Excerpt) -> Advance:
         """From the checkpoint to the tick. Raises Diverged if the record cannot be followed."""

@@ -33,6 +33,7 @@ from tussle.server.archive.archive import Archive, Volume
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.modes.registry import get_mode
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import ticks_to_record
 from tussle.server.sessions.admissions import Admissions
@@ -189,6 +190,7 @@ class Run:
         self._audience.offer(started.events)
         await self._show(first, [])
         self._forfeit_leavers(first)
+        self._let_in()
 
     async def restore(self, events_tick: int) -> None:
         """Restore a claimed session: checkpoint, then the journal, to the tick that was last made public. With
@@ -225,6 +227,7 @@ class Run:
             self._published_tick = min(self._published_tick, here.tick)
             await self._save_checkpoint(here.tick)  # the newest checkpoint is of this physics from now on
         self._forfeit_leavers(here)
+        self._let_in()
         self._context.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
         self._context.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
@@ -236,6 +239,13 @@ class Run:
         for member in self.members:
             if member.left and not here.standing[member.seat].out:
                 self.core.leave(member.seat)
+
+    def _let_in(self) -> None:
+        """In a fork of a session in slots: a seat whose member had left has a new one."""
+        if self.spec.fork is not msgspec.UNSET and get_mode(self.spec.mode).policy == "slots":
+            for member in self.members:
+                if not member.left:
+                    self.core.join(member.seat)
 
     def _new_events(self, rebuilt: Advance) -> Advance:
         """The same state with only the events that are not public yet."""

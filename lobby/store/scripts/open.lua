@@ -8,7 +8,7 @@
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
 --      19 the scene or '', 20 parent of a fork or '', 21 tick, 22 exact 0|1, 23 specification, 24 first state,
 --      25 bodies of the seats (JSON), 26 seat of the host or '', 27 root of the tree, 28 entry of the tree (JSON),
---      29 lifetime of the tree [ms] or 0, 30 most entries of a tree
+--      29 lifetime of the tree [ms] or 0, 30 most entries of a tree, 31.. seats that are out
 -- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
 --      | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
@@ -59,6 +59,9 @@ if ARGV[20] ~= '' then
     redis.call('HSET', session_key, 'parent', ARGV[20], 'parent_tick', ARGV[21], 'exact', ARGV[22])
     for seat, body in ipairs(cjson.decode(ARGV[25])) do
         redis.call('HSET', session_key, 'fixed.' .. whole(seat - 1), body)
+    end
+    for i = 31, #ARGV do
+        redis.call('HSET', session_key, 'out.' .. ARGV[i], '1')
     end
     redis.call('HSET', fork_key, 'spec', ARGV[23], 'state', ARGV[24])
     redis.call('SET', root_key, ARGV[27])

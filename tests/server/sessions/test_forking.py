@@ -29,7 +29,7 @@ from tussle.server.modes.mode import Seat
 from tussle.server.sessions import forking as module
 from tussle.server.sessions.forking import AT_ONCE, WAITING, Forking, MadeFork
 from tussle.server.simulation.identity import physics_id
-from tussle.server.simulation.simulation import SessionSpec, Simulation
+from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 from tussle.server.solver.pool import Pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -115,6 +115,34 @@ async def test_a_fork_outlives_its_holders(site: Site) -> None:
 
 async def _reached(core: object, tick: int) -> bool:
     return bool(getattr(core, "tick", 0) >= tick)
+
+
+async def test_who_sits_where_somebody_left_is_let_in(site: Site) -> None:
+    """In a session in slots with two seats, of which the first was given up: the host of the fork gets the second one,
+    and who comes into the first one joins, by an input of its own."""
+    seats = (Seat(0, "p0", "n0"), Seat(1, "p1", "n1"))
+    spec = SessionSpec("aaaaaaa3", "spring-damper", seats, {}, 3, {})
+    volume = Archive(site.settings.archive_address).volume(spec.session, 1)
+    simulation, here = Simulation.start(spec)
+    await volume.write_manifest(spec, physics_id())
+    volume.record(here, [])
+    volume.keep(here.tick, simulation.checkpoint())
+    volume.record(simulation.advance([Input(0, "leave")], 5), [Input(0, "leave")])
+    await volume.flush()
+    made = await forking(site).make(spec.session, 4)
+    assert made.out == (0,)
+    node = await site.node("one")
+    ada, otto = await site.world.players(2)
+    plan = ForkPlan(made.first, ForkEntry("", spec.session, 4, True), ("", ""), made.out, root=spec.session)
+    first = await site.world.seating.open_fork(ada, spec.mode, plan, holder=node.address)
+    second = await site.world.seating.join(otto, first.session)
+    assert (first.seat, second.seat) == (1, 0)
+    for seat in (first, second):
+        await site.world.enter(seat)
+    assert (await site.said(first.session, "joined"))["seat"] == 0
+    await site.operators.end(first.session, "boss")
+    await node.gone(first.session)
+    assert judged(site, first.session).holds
 
 
 async def test_a_first_state_that_is_lost_fails_the_fork(site: Site) -> None:

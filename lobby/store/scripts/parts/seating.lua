@@ -53,18 +53,30 @@ local function pick_body(size, preferred)
     return preferred[1] or ''
 end
 
--- Seats a player on the wanted seat, or else on the lowest free one. The body of a fork's seat is fixed. If that was
--- the last seat, the lobby is filled. The caller has checked that a seat is free and that the player may take it.
--- Returns the seat.
+-- Returns the seat that a player gets: the wanted one, else the lowest one that is not out, else the lowest one; of those
+-- that are free.
+local function choose_seat(size, wanted)
+    if wanted and wanted ~= '' and redis.call('HEXISTS', seats_key, wanted) == 0 then
+        return tonumber(wanted)
+    end
+    local last = nil
+    for seat = 0, size - 1 do
+        if redis.call('HEXISTS', seats_key, whole(seat)) == 0 then
+            if redis.call('HEXISTS', session_key, 'out.' .. whole(seat)) == 0 then
+                return seat
+            end
+            last = last or seat
+        end
+    end
+    return last
+end
+
+-- Seats a player on the wanted seat, if it is given and free, or on another one. The body of a fork's seat is fixed. If
+-- that was the last seat, the lobby is filled. The caller has checked that a seat is free and that the player may take
+-- it. Returns the seat.
 local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
-    local seat = 0
-    if wanted and wanted ~= '' and redis.call('HEXISTS', seats_key, wanted) == 0 then
-        seat = tonumber(wanted)
-    end
-    while redis.call('HEXISTS', seats_key, whole(seat)) == 1 do
-        seat = seat + 1
-    end
+    local seat = choose_seat(size, wanted)
     body = redis.call('HGET', session_key, 'fixed.' .. whole(seat)) or body
     if body == '' then
         body = pick_body(size, cjson.decode(preferred))
