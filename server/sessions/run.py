@@ -33,7 +33,6 @@ from tussle.server.archive.archive import Archive, Volume
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes.registry import get_mode
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import ticks_to_record
 from tussle.server.sessions.admissions import Admissions
@@ -43,6 +42,7 @@ from tussle.server.sessions.dilation import DilationWatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
 from tussle.server.sessions.recovery import DurableWorld, JournalEntry
+from tussle.server.sessions.specification import fork_joins
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import Pool
@@ -189,8 +189,7 @@ class Run:
         )
         self._audience.offer(started.events)
         await self._show(first, [])
-        self._forfeit_leavers(first)
-        self._let_in()
+        self._admit_members(first)
 
     async def restore(self, events_tick: int) -> None:
         """Restore a claimed session: checkpoint, then the journal, to the tick that was last made public. With
@@ -226,8 +225,7 @@ class Run:
         if not exact:
             self._published_tick = min(self._published_tick, here.tick)
             await self._save_checkpoint(here.tick)  # the newest checkpoint is of this physics from now on
-        self._forfeit_leavers(here)
-        self._let_in()
+        self._admit_members(here)
         self._context.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
         self._context.telemetry.recovery_seconds.observe(recovered.gap_ms / 1000)
         log.info(
@@ -235,17 +233,14 @@ class Run:
             inputs_lost=rebuilt.lost, gap_ms=recovered.gap_ms, epoch=self.fence.epoch,
         )  # fmt: skip
 
-    def _forfeit_leavers(self, here: Advance) -> None:
+    def _admit_members(self, here: Advance) -> None:
+        """Forfeit the seats whose members have left. In a fork, let members in where somebody else had left."""
+        joins = fork_joins(self.spec)
         for member in self.members:
             if member.left and not here.standing[member.seat].out:
                 self.core.leave(member.seat)
-
-    def _let_in(self) -> None:
-        """In a fork of a session in slots: a seat whose member had left has a new one."""
-        if self.spec.fork is not msgspec.UNSET and get_mode(self.spec.mode).policy == "slots":
-            for member in self.members:
-                if not member.left:
-                    self.core.join(member.seat)
+            elif joins and not member.left:
+                self.core.join(member.seat)
 
     def _new_events(self, rebuilt: Advance) -> Advance:
         """The same state with only the events that are not public yet."""

@@ -20,7 +20,7 @@ from tussle.server.modes.mode import Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import SessionSpec
 
-__all__ = ["make_fork_spec", "make_spec"]
+__all__ = ["fork_joins", "make_fork_spec", "make_spec"]
 
 
 def make_spec(
@@ -54,6 +54,11 @@ def make_fork_spec(fence: Fence, members: Sequence[Member], first: FirstState) -
         for m in members
     )
     return msgspec.structs.replace(spec, session=fence.session, seats=seats)
+
+
+def fork_joins(spec: SessionSpec) -> bool:
+    """Whether members of a session join at seats that others had left: in a fork of a mode in slots."""
+    return spec.fork is not msgspec.UNSET and get_mode(spec.mode).policy == "slots"
 
 
 def _needed(
