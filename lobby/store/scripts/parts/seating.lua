@@ -53,8 +53,8 @@ local function pick_body(size, preferred)
     return preferred[1] or ''
 end
 
--- Returns the seat that a player gets, of those that are free: the wanted one, else the lowest one that is not out, else
--- the lowest one.
+-- Returns the seat that a player gets, of the free ones: the wanted one, else the lowest that is not out, else the
+-- lowest.
 local function choose_seat(size, wanted)
     if wanted and wanted ~= '' and redis.call('HEXISTS', seats_key, wanted) == 0 then
         return tonumber(wanted)
