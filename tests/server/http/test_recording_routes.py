@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,11 +15,13 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
+from tests.conftest import until
 from tests.server.recordings.frames import fill
 from tests.server.recordings.sessions import TOKEN, Holder, played
 from tests.support.http import http_client
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
+from tests.support.stranger import duel
 from tussle.cli.main import main
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.store.store import Store
@@ -201,12 +204,18 @@ async def test_a_session_that_runs_is_read_as_far_as_it_is_recorded(
     assert [event["type"] for event in events][:1] == ["set_up"] or events[0]["tick"] == 0
 
 
-async def test_a_client_that_reads_nothing_is_cut_off_and_holds_nothing(
-    http: httpx.AsyncClient, site: Stack
-) -> None:
-    """Its answer is given up when its connection closes, and others are served meanwhile."""
-    reader, writer = await asyncio.open_connection(*site.url.removeprefix("http://").split(":"))
-    writer.write(f"GET /api/recordings/{OVER}/frames HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-    assert (await http.get(f"/{OVER}")).status_code == 200
-    writer.transport.abort()
+async def test_data_is_never_on_the_socket(http: httpx.AsyncClient, site: Stack) -> None:
+    """A duel's own recording is read while it is played, and ten others' megabytes with it; the players' sockets get a
+    few messages."""
+    async with duel(site.url) as game:
+
+        async def recorded() -> bool:
+            return (await http.get(f"/{game.session}")).status_code == 200
+
+        await until(recorded)
+        about = (await http.get(f"/{game.session}")).json()
+        assert about["live"] and about["mode"] == "duel" and about["length"] >= 1 and len(about["seats"]) == 2
+        answers = [await http.get(f"/{OVER}/frames") for _ in range(10)]
+        assert sum(len(answer.content) for answer in answers) > 3_000_000
+        for line in game.lines:
+            assert sum(len(json.dumps(message)) for message in line.messages) < 30_000
