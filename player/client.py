@@ -344,9 +344,25 @@ class Client:
 
         return await Recording(HttpSource(self._fetch, session)).open()
 
-    async def _fetch(self, path: str, query: dict[str, str]) -> bytes:
-        coding = "identity" if is_loopback(self.server_url) else "gzip"
-        return await self._request("GET", path, params=query, more={"accept-encoding": coding})
+    async def _fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
+        """A body of megabytes, kept once: httpx's answers keep theirs until the garbage collector finds them."""
+        headers = {"accept-encoding": "identity" if is_loopback(self.server_url) else "gzip"}
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async with self._http.stream("GET", path, params=query, headers=headers) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                        raise _problem(answer)
+                    async for piece in answer.aiter_bytes():
+                        body += piece
+        except (httpx.TransportError, TimeoutError) as error:
+            raise Disconnected(
+                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
+            ) from None
+        return body
 
     # -- spring-damper -------------------------------------------------------------------------
 
@@ -393,9 +409,8 @@ class Client:
         body: dict[str, Any] | None = None,
         params: dict[str, str] | None = None,
         timeout_s: float | None = None,
-        more: dict[str, str] | None = None,
     ) -> bytes:
-        headers = {**(more or {}), **({"authorization": f"Bearer {self.token}"} if self.token else {})}
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         sent = (
             {name: value for name, value in body.items() if value is not None} if body is not None else None
         )

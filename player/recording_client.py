@@ -41,7 +41,7 @@ DESCRIBED = frozenset(
 
 T = TypeVar("T")
 
-Fetch = Callable[[str, dict[str, str]], Awaitable[bytes]]
+Fetch = Callable[[str, dict[str, str]], Awaitable[bytes | bytearray]]
 """Path and query -> the body of the answer."""
 
 
@@ -74,7 +74,7 @@ class HttpSource:
         self._fetch = fetch
         self._path = f"/api/recordings/{session}"
 
-    async def _get(self, path: str = "", query: dict[str, str] | None = None) -> bytes:
+    async def _get(self, path: str = "", query: dict[str, str] | None = None) -> bytes | bytearray:
         for again in reversed(range(TRIES)):
             try:
                 return await self._fetch(self._path + path, query or {})
@@ -104,7 +104,7 @@ class HttpSource:
             raise ProtocolError(f"the server's frames cannot be read: {error}") from None
 
     async def topology(self, segment: int) -> Topology:
-        return decode_topology(await self._get(f"/topology/{segment}"))
+        return decode_topology(bytes(await self._get(f"/topology/{segment}")))
 
     async def events(self) -> list[dict[str, Any]]:
         return _decoded(await self._get("/events"), list[dict[str, Any]])
@@ -360,7 +360,7 @@ class Recording:
             await self.refresh()
 
 
-def _decoded(data: bytes, kind: type[T]) -> T:
+def _decoded(data: bytes | bytearray, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
