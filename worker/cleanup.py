@@ -35,6 +35,9 @@ TRIES = 16
 UNPLAYED_S = 10
 """Life of the keys of a lobby that never ran [s], from its end: its members can still read why it ended."""
 
+UNFINISHED_MS = 86_400_000
+"""How long after its end a session is kept at most because its recording is not finished [ms]."""
+
 RETRY_S = 0.5
 
 Hook = Callable[[str, str], Awaitable[None]]
@@ -105,7 +108,7 @@ class Cleanup:
         await self._hook("before_award", session)
         await self._award(session)
         await self._hook("before_expire", session)
-        return await self._expire(session)
+        return await self.expire(session)
 
     async def _listen(self) -> None:
         async with Wakeups(self._store) as hints:
@@ -147,10 +150,10 @@ class Cleanup:
     async def _award(self, session: str) -> None:
         keys = self._keys
         for _ in range(TRIES):
-            mode, result, awarded = await self._store.call(
-                "HMGET", keys.session(session), "mode", "result", "awarded"
+            mode, result, awarded, parent = await self._store.call(
+                "HMGET", keys.session(session), "mode", "result", "awarded", "parent"
             )
-            if not result or awarded:
+            if not result or awarded or parent:  # who forks a session may choose a state that is won
                 return
             try:
                 places = places_of(result)
@@ -176,14 +179,21 @@ class Cleanup:
                 return
         raise StoreError(f"the ratings of the players of {session} keep changing")
 
-    async def _expire(self, session: str) -> bool:
+    async def expire(self, session: str) -> bool:
+        """Set the expiry of a session that is over. While its recording waits to be finished the keys that lead to it
+        get EXPIRY_S from now on, not from its end. Returns False, and changes nothing, if it is gone or not over."""
         keys = self._keys
         for _ in range(TRIES):
-            mode, size, started_at, scene = await self._store.call(
-                "HMGET", keys.session(session), "mode", "size", "started_at", "scene"
+            mode, size, started_at, scene, ended_at = await self._store.call(
+                "HMGET", keys.session(session), "mode", "size", "started_at", "scene", "ended_at"
             )
             if mode is None:
                 return False
+            life = self._expiry_ms if started_at else self._unplayed_ms
+            recorded = await self._store.call("HMGET", keys.recording(session), "state", "final")
+            if recorded[0] and not recorded[1]:
+                over_ms = await self._store.now_ms() - int(ended_at or 0)
+                life = max(life, min(over_ms, UNFINISHED_MS) + life)
             if scene:
                 await self._store.run("release_scene", [keys.scene(scene), keys.session(session)], [session])
             players = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
@@ -195,7 +205,7 @@ class Cleanup:
                         session,
                         keys.wake(session),
                         keys.lifecycle,
-                        self._expiry_ms if started_at else self._unplayed_ms,
+                        life,
                         *players,
                     ],
                 )

@@ -16,6 +16,7 @@ from tussle.lobby.recording_marks import RecordingMarks
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.recordings.recordings import Recordings
+from tussle.worker.cleanup import Cleanup
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Compaction"]
@@ -25,18 +26,19 @@ log = get_logger("worker.compaction")
 POLL_S = 1.0
 """Time between two looks at the sessions that are over [s]."""
 
-NEWEST = 1000
-"""Sessions that one look reads, the newest first."""
+PAGE = 1000
+"""Sessions that one call reads, the newest first."""
 
 
 class Compaction:
     """The compaction in one worker."""
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, cleanup: Cleanup) -> None:
         self._store = store
+        self._cleanup = cleanup
         self._marks = RecordingMarks(store)
         self._recordings = Recordings(settings.recordings_address)
-        self._done: dict[str, None] = {}
+        self._done: set[str] = set()
         self._failing: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -50,19 +52,25 @@ class Compaction:
 
     async def run_pass(self) -> int:
         """Make the recordings that are missing. Returns how many were published. Raises StoreError."""
-        keys, published = self._store.keys, 0
-        ended = await self._store.call("ZRANGE", keys.ended, 0, NEWEST - 1, "REV")
-        self._done = {session: None for session in ended if session in self._done}
-        self._failing &= set(ended)
-        for session in ended:
-            if session not in self._done:
-                published += await self._finish(session)
+        published, seen = 0, set[str]()
+        while True:
+            page = await self._store.call(
+                "ZRANGE", self._store.keys.ended, len(seen), len(seen) + PAGE - 1, "REV"
+            )
+            for session in page:
+                if session not in self._done and session not in seen:
+                    published += await self._finish(session)
+            seen.update(page)
+            if len(page) < PAGE:
+                break
+        self._done &= seen
+        self._failing &= seen
         return published
 
     async def _finish(self, session: str) -> bool:
         mark = await self._marks.load(session)
         if mark is None or mark.final or not mark.state:
-            self._done[session] = None
+            self._done.add(session)
             return False
         try:
             digest = await asyncio.to_thread(self._recordings.compact, session, mark)
@@ -70,14 +78,16 @@ class Compaction:
             if published:
                 await asyncio.to_thread(self._recordings.drop_live, session)
         except (NotFound, ProtocolError) as error:
-            self._done[session] = None
+            self._done.add(session)
             log.error("recording_lost", token=short(session), code=error.reason, error=error.message)
             return False
         except OSError as error:  # a full disk, an object store out of reach: the next pass tries again
             if session not in self._failing:
                 log.error("recording_not_finished", token=short(session), error=str(error))
             self._failing.add(session)
+            await self._cleanup.expire(session)  # the mark must outlive the failure
             return False
-        self._done[session] = None
+        self._done.add(session)
+        await self._cleanup.expire(session)  # nothing waits for it any more
         log.info("recording_finished", token=short(session), frames=mark.length, published=published)
         return published

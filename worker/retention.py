@@ -16,7 +16,6 @@ from typing import Any
 
 import fsspec
 
-from tussle.lobby.errors import StoreError
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
@@ -52,7 +51,7 @@ class Retention:
         while not stop.is_set():
             try:
                 removed = await self.run_pass()
-            except (StoreError, OSError, ValueError, ImportError) as error:
+            except Exception as error:  # noqa: BLE001 (file systems raise many kinds)
                 log.warning("retention_failed", error=str(error))
             else:
                 if removed:

@@ -328,7 +328,7 @@ class Maintenance:
         self._cleanup = Cleanup(store, settings, hook=hook)
         self._sweep = Sweep(store, settings, self._cleanup)
         self._retention = Retention(store, settings)
-        self._compaction = Compaction(store, settings)
+        self._compaction = Compaction(store, settings, self._cleanup)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:

@@ -145,13 +145,13 @@ class ForkRoutes:
 
 def visible(entries: Sequence[ForkEntry], root: str, session: str) -> list[ForkEntry]:
     """The forks that a caller sees who asks for the tree of ``session``. A fork that was asked to be private is left
-    out with its own forks, unless ``session`` is one of them."""
+    out with its own forks, unless ``session`` is one of them. So is one whose parent is no longer in the tree."""
     parents = {entry.session: entry.parent for entry in entries}
     known = {session}
     while session in parents and parents[session] not in known:
         session = parents[session]
         known.add(session)
-    seen = {root, *(entry.parent for entry in entries if entry.parent not in parents)}
+    seen = {root, *known}
     shown = []
     for entry in entries:  # a parent is older than its forks
         if entry.session in known or (entry.parent in seen and not entry.hidden):

@@ -12,11 +12,10 @@ ETag, and costs its bytes before it is made. This module must never write.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -34,13 +33,19 @@ from tussle.server.http.responses import problem_response
 from tussle.server.http.streamed import CODINGS, StreamedResponse, cut, packed
 from tussle.server.recordings.answers import FORMATS, Answer, Piece, answer, gathered
 from tussle.server.recordings.selection import Selection, select
+from tussle.server.recordings.zarr_layout import CHUNK_FRAMES
 
 __all__ = ["RecordingRoutes"]
 
 SMALL_BYTES = 1024
 """A shorter answer is not compressed [B]."""
 
+PREPARE_BYTES = 2.0**14
+"""What it costs to find out what an answer has [B]."""
+
 BUSY_RETRY_S = 1.0
+
+T = TypeVar("T")
 
 BYTES = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -95,12 +100,18 @@ class RecordingRoutes:
         opened = await self._library.open(request.path_params["token"])
         form = _form(request)
         texts = {name: query_text(request, name, 200) for name in ("data", "frames", "tick", "time")}
-        selection = await self._library.run(functools.partial(select, opened.store, **texts))
         about = {"session": opened.session}
-        made = await self._library.run(answer, opened.store, selection, form, about)
+
+        def make() -> tuple[Selection, Answer]:
+            selection = select(opened.store, **texts)
+            return selection, answer(opened.store, selection, form, about)
+
+        selection, made = await self._prepare(request, make)
         tag = _tag("frames", opened.identity, form, selection.fields, selection.numbers)
         fixed = texts["frames"] and _is_fixed(texts["frames"], selection, opened.store.length)
-        return await self._answer(request, tag, made, cache=CACHED if fixed else "no-cache")
+        # Frames that are left out are read too, as far as they are in a chunk with others.
+        read = min(selection.numbers.step, CHUNK_FRAMES)
+        return await self._answer(request, tag, made, cache=CACHED if fixed else "no-cache", read=read)
 
     async def topology(self, request: Request) -> Response:
         opened = await self._library.open(request.path_params["token"])
@@ -144,17 +155,34 @@ class RecordingRoutes:
         known = _unchanged(request, tag, cache)
         if known is not None:
             return known
-        data = await self._library.run(make)
+        data = await self._prepare(request, make)
         whole = memoryview(data)
         made = Answer(
             media_type, len(data), len(data), lambda: iter([whole]), lambda start: iter([whole[start:]])
         )
         return await self._answer(request, tag, made, cache=cache, compress=compress)
 
+    async def _prepare(self, request: Request, work: Callable[[], T]) -> T:
+        """Work before the size of an answer is known. It costs PREPARE_BYTES. Raises RateLimited."""
+        ended = self._hold(request)
+        try:
+            self._charge(request, PREPARE_BYTES)
+            return await self._library.run(work)
+        finally:
+            ended()
+
     async def _answer(
-        self, request: Request, tag: str, made: Answer, *, cache: str = "no-cache", compress: bool = True
+        self,
+        request: Request,
+        tag: str,
+        made: Answer,
+        *,
+        cache: str = "no-cache",
+        compress: bool = True,
+        read: int = 1,
     ) -> Response:
-        """The answer, or a part of it, if the client does not have it. Raises RateLimited."""
+        """The answer, or a part of it, if the client does not have it. read: bytes that are read for each one that is
+        sent. Raises RateLimited."""
         known = _unchanged(request, tag, cache)
         if known is not None:
             return known
@@ -176,9 +204,9 @@ class RecordingRoutes:
             headers["accept-ranges"] = "bytes"
         if status == 206:
             headers["content-range"] = f"bytes {start}-{end - 1}/{made.length}"
-        self._charge(request, 0.0 if request.method == "HEAD" else size)
         ended = self._hold(request)
         try:
+            self._charge(request, 0.0 if request.method == "HEAD" else size * read)
             pieces = made.pieces() if made.part is None or not start else made.part(start)
             pieces = gathered(cut(pieces, end - start) if status == 206 else pieces)
             if coding:

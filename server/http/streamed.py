@@ -118,10 +118,10 @@ class StreamedResponse(Response):
             scope[ABORT]()
             await gone
         finally:
-            if following is not None:  # its thread still uses the pieces
-                with suppress(LobbyError):
-                    await following
             gone.cancel()
+            if following is not None:  # its thread still uses the pieces
+                with suppress(Exception):
+                    await following
 
 
 async def _disconnected(receive: Receive) -> None:

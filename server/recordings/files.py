@@ -1,12 +1,14 @@
 """Files below one URL of any file system that fsspec knows, for recordings.
 
-A file is written whole or not at all: on a local disk through another name, on an object store by its nature. This
-module must never know what is in a file.
+A file is written whole or not at all: on a local disk through another name, on an object store by its nature. Every
+failure is an OSError, whatever the library of the file system raises. This module must never know what is in a file.
 """
 
 from __future__ import annotations
 
+import errno
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +27,7 @@ class ReadsFiles(Protocol):
 
 
 class Files:
-    """The files below ``url``. Paths are relative to it. Every method raises what the file system raises."""
+    """The files below ``url``. Paths are relative to it. Every method raises OSError."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -33,6 +35,15 @@ class Files:
         self._root = root.rstrip("/")
         self._local = "file" in self._fs.protocol
         self._folders: set[str] = set()
+
+    @staticmethod
+    def _ask(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return call(*args, **options)
+        except OSError:
+            raise
+        except Exception as error:  # an object store that is out of reach
+            raise OSError(errno.EIO, f"{type(error).__name__}: {error}") from error
 
     def below(self, folder: str) -> Files:
         """The files below a folder."""
@@ -42,12 +53,12 @@ class Files:
         """Raises FileNotFoundError."""
         if self._local:
             return Path(self._root, path).read_bytes()
-        data: bytes = self._fs.cat_file(f"{self._root}/{path}")
+        data: bytes = self._ask(self._fs.cat_file, f"{self._root}/{path}")
         return data
 
     def write(self, path: str, data: bytes) -> None:
         if not self._local:
-            self._fs.pipe_file(f"{self._root}/{path}", data)
+            self._ask(self._fs.pipe_file, f"{self._root}/{path}", data)
             return
         target = Path(self._root, path)
         other = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
@@ -67,7 +78,7 @@ class Files:
 
     def exists(self, path: str) -> bool:
         self._fs.invalidate_cache()
-        found: bool = self._fs.exists(f"{self._root}/{path}" if path else self._root)
+        found: bool = self._ask(self._fs.exists, f"{self._root}/{path}" if path else self._root)
         return found
 
     def list(self, folder: str = "") -> list[str]:
@@ -75,19 +86,19 @@ class Files:
         self._fs.invalidate_cache()
         place = f"{self._root}/{folder}".rstrip("/")
         try:
-            found: list[Any] = self._fs.ls(place, detail=False)
+            found: list[Any] = self._ask(self._fs.ls, place, detail=False)
         except FileNotFoundError:
             return []
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
 
     def size(self, folder: str) -> int:
         """The size of all files below a folder [B]."""
-        return int(self._fs.du(f"{self._root}/{folder}"))
+        return int(self._ask(self._fs.du, f"{self._root}/{folder}"))
 
     def written(self, path: str) -> float:
         """When a file or folder was written [s since 1970]; 0 if the file system does not say."""
         try:
-            about: dict[str, Any] = self._fs.info(f"{self._root}/{path}")
+            about: dict[str, Any] = self._ask(self._fs.info, f"{self._root}/{path}")
         except FileNotFoundError:
             return 0.0
         for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
@@ -104,11 +115,11 @@ class Files:
             Path(self._root, path).unlink(missing_ok=True)
             return
         with suppress(FileNotFoundError):
-            self._fs.rm_file(f"{self._root}/{path}")
+            self._ask(self._fs.rm_file, f"{self._root}/{path}")
 
     def remove(self, path: str) -> None:
         """Remove a file or a folder with everything in it. Nothing happens if there is none."""
         self._folders.clear()
         self._fs.invalidate_cache()
         with suppress(FileNotFoundError):
-            self._fs.rm(f"{self._root}/{path}".rstrip("/"), recursive=True)
+            self._ask(self._fs.rm, f"{self._root}/{path}".rstrip("/"), recursive=True)

@@ -231,7 +231,9 @@ class _Writer:
         """Read the last holder's state. Raises LobbyError if it cannot be used."""
         try:
             state = read_state(self._files, mark)
-        except OSError as error:
+        except LobbyError:
+            raise
+        except Exception as error:  # without the state nothing may be written
             raise ProtocolError(f"the state cannot be read: {error}", code="damaged_recording") from error
         attributes = state.group.attributes
         changes = attributes.get("physics_changes", [])
@@ -248,7 +250,9 @@ class _Writer:
         state = self._state = self._state or self._new_state()
         try:
             written = self._add(state, batch)
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except LobbyError:
+            raise
+        except Exception as error:  # some frames may be added, but not written
             raise ServerFault(f"frames cannot be recorded: {error!r}") from error
         self._unwritten += written
         self.waiting += sum(len(data) for _, data in written)

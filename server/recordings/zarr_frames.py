@@ -8,6 +8,7 @@ know a session.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -112,7 +113,10 @@ class ZarrFrames:
             raise NotFound("there is no such file in the recording", code="no_recording")
         try:
             return self._files.read(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except OSError as error:
+            absent = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+            if not absent and error.errno != errno.ENAMETOOLONG:
+                raise
             if self._group.has_file(path):
                 raise ProtocolError(f"{path} is missing", code="damaged_recording") from None
             raise NotFound("there is no such file in the recording", code="no_recording") from None

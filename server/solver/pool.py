@@ -319,7 +319,12 @@ class Solver:
         if self._closed:
             raise SolverFailed("the solver pool is closed")
         process = self._process
-        reply = await self._call(op, body, expected_s=BUILD_S, session=session, number=epoch)
+        try:
+            reply = await self._call(op, body, expected_s=BUILD_S, session=session, number=epoch)
+        except asyncio.CancelledError:
+            if process is not None:
+                process.worlds.add(session)  # it may be built yet: ``drop_world`` makes the process forget it
+            raise
         if process is not None:
             process.worlds.add(session)
         return _decode_advance(reply.body)

@@ -19,8 +19,10 @@ from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 from tests.support.witness import asked, keys_of, store_of
+from tussle.lobby.forks import ForkEntry
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
+from tussle.server.http.fork_routes import visible
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import SessionSpec, Simulation
 
@@ -193,3 +195,16 @@ async def test_a_fork_is_as_private_as_its_parent(site: Stack, ada: Person) -> N
         own = (await ada.get(f"/api/sessions/{seat['session']}/forks")).json()
         assert (own["root"], seat["session"] in [one["session"] for one in own["forks"]]) == (token, True)
         await ada.ask("/api/leave", session=seat["session"])
+
+
+async def test_a_hidden_parent_hides_its_forks_when_it_is_forgotten() -> None:
+    """A tree keeps its newest entries. Those whose hidden parent is gone stay hidden, but for who asks from there."""
+    entries = [
+        ForkEntry("33333333", "22222222", 5, True),
+        ForkEntry("55555555", "44444444", 7, True),  # 44444444 was hidden
+        ForkEntry("66666666", "55555555", 8, True),
+    ]
+    for asked_from in ("22222222", "33333333"):
+        assert [entry.session for entry in visible(entries, "22222222", asked_from)] == ["33333333"]
+    shown = [entry.session for entry in visible(entries, "22222222", "55555555")]
+    assert shown == ["33333333", "55555555", "66666666"]

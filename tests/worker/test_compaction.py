@@ -13,12 +13,17 @@ from tests.server.recordings.sessions import TOKEN, Holder, files_of, played
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.server.recordings.recordings import Recordings
+from tussle.worker.cleanup import Cleanup
 from tussle.worker.compaction import Compaction
 
 
 @pytest.fixture
 def world(world: World, tmp_path: Path) -> World:
     return replace(world, settings=replace(world.settings, recordings_url=str(tmp_path)))
+
+
+def worker_of(world: World) -> Compaction:
+    return Compaction(world.store, world.settings, Cleanup(world.store, world.settings))
 
 
 async def recorded(world: World, status: Status) -> RecordingMark:
@@ -39,14 +44,14 @@ async def recorded(world: World, status: Status) -> RecordingMark:
 async def test_a_session_that_is_over_gets_its_final_recording(world: World, tmp_path: Path) -> None:
     """Written, published in the store and read with no mark at all; what the holder wrote is removed. Once."""
     mark = await recorded(world, Status.ENDED)
-    assert await Compaction(world.store, world.settings).run_pass() == 1
+    assert await worker_of(world).run_pass() == 1
     recordings = Recordings(str(tmp_path))
     assert recordings.open(TOKEN, None).length == mark.length > 0
     published = await RecordingMarks(world.store).load(TOKEN)
     assert published is not None and published.final
     assert recordings.open(TOKEN, published).length == mark.length
     assert not (tmp_path / f"{TOKEN}.live").exists()
-    assert await Compaction(world.store, world.settings).run_pass() == 0
+    assert await worker_of(world).run_pass() == 0
 
 
 async def test_two_workers_make_the_same_recording(world: World, tmp_path: Path) -> None:
@@ -68,7 +73,7 @@ async def test_a_session_that_is_not_over_is_not_published(world: World) -> None
     for status in (Status.RUNNING, Status.PAUSED):
         mark = await recorded(world, status)
         assert not await RecordingMarks(world.store).publish(TOKEN, mark, "f" * 64)
-        assert await Compaction(world.store, world.settings).run_pass() == 0
+        assert await worker_of(world).run_pass() == 0
 
 
 async def test_a_damaged_recording_is_given_up_once(world: World, tmp_path: Path) -> None:
@@ -76,8 +81,52 @@ async def test_a_damaged_recording_is_given_up_once(world: World, tmp_path: Path
     await recorded(world, Status.ENDED)
     mesh = next((tmp_path / f"{TOKEN}.live").rglob("meshes/*/vertices/c/0/0"))
     mesh.write_bytes(mesh.read_bytes()[:-1])
-    worker = Compaction(world.store, world.settings)
+    worker = worker_of(world)
     assert await worker.run_pass() == 0
     assert await worker.run_pass() == 0
     mark = await RecordingMarks(world.store).load(TOKEN)
     assert mark is not None and not mark.final
+
+
+async def test_a_recording_waits_for_a_worker_that_was_away(world: World) -> None:
+    """A worker comes back long after the end: the keys that lead to the recording stay until it is final, then they go
+    at once. While the recordings are out of reach each pass keeps them."""
+    mark = await recorded(world, Status.ENDED)
+    keys, call, life_ms = world.store.keys, world.store.call, world.settings.expiry_s * 1000
+    ended_ms = await world.store.now_ms() - 3 * life_ms
+    await call(
+        "HSET",
+        keys.session(TOKEN),
+        "mode",
+        "duel",
+        "size",
+        2,
+        "started_at",
+        ended_ms - 1,
+        "ended_at",
+        ended_ms,
+    )
+    cleanup = Cleanup(world.store, world.settings)
+    await cleanup.handle(TOKEN)
+    assert 0 < await call("PTTL", keys.recording(TOKEN)) <= life_ms
+    address = world.settings.recordings_address
+    away = Compaction(world.store, replace(world.settings, recordings_url=f"{address}/{'x' * 300}"), cleanup)
+    await call("PEXPIRE", keys.recording(TOKEN), 1000)
+    assert await away.run_pass() == 0
+    assert await call("PTTL", keys.recording(TOKEN)) > 1000
+    assert await worker_of(world).run_pass() == 1
+    assert await call("EXISTS", keys.recording(TOKEN), keys.session(TOKEN)) == 0
+    assert Recordings(address).open(TOKEN, None).length == mark.length
+
+
+async def test_no_session_is_too_old_to_get_its_recording(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look reads the whole index, page after page."""
+    monkeypatch.setattr("tussle.worker.compaction.PAGE", 2)
+    await recorded(world, Status.ENDED)
+    for number in range(5):
+        await world.store.call("ZADD", world.store.keys.ended, 2 + number, f"2222222{number + 2}")
+    worker = worker_of(world)
+    assert await worker.run_pass() == 1
+    assert await worker.run_pass() == 0

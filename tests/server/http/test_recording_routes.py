@@ -143,6 +143,7 @@ async def test_what_is_asked_wrongly_has_a_code(http: httpx.AsyncClient) -> None
         (f"/{OVER}.zarr/colour/zarr.json", 404, "no_recording"),
         (f"/{OVER}.zarr/..%2f{OVER}.zarr/zarr.json", 404, "no_recording"),
         (f"/{OVER}.zarr/", 404, "no_recording"),
+        (f"/{OVER}.zarr/{'a' * 256}", 404, "no_recording"),
     ):
         assert_problem(await http.get(path), status, code)
 

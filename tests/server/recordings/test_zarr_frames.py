@@ -14,6 +14,7 @@ import zarr
 
 from tests.server.recordings.frames import fill, frames, read, topology
 from tussle.lobby.errors import LobbyError, NotFound, ProtocolError, Refused
+from tussle.server.recordings.files import Files
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
 
@@ -227,3 +228,20 @@ def test_clients_and_bots_load_no_codec() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_any_failure_of_a_file_system_is_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries of object stores raise errors of their own; a caller need not know them."""
+    files = Files("memory://one")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no connection")
+
+    for name in ("cat_file", "pipe_file", "exists", "ls", "rm_file", "rm"):
+        monkeypatch.setattr(files._fs, name, fail)
+    for call in (
+        lambda: files.read("a"), lambda: files.write("a", b""), lambda: files.exists("a"), lambda: files.list(),
+        lambda: files.delete("a"), lambda: files.remove("a"),
+    ):  # fmt: skip
+        with pytest.raises(OSError, match="RuntimeError: no connection"):
+            call()
