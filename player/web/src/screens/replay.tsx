@@ -19,10 +19,6 @@ import { Problem } from "../wire/api";
 import type { ForkTree } from "../wire/api";
 import { sessionTitle } from "./modes";
 
-/** Which server functions this client uses already. */
-const WITH_ROOM = true;
-const WITH_FORK = true;
-
 const STEPS_SHIFT = 10;
 
 /** The moment in the address, #t=12.4 [s], or null. */
@@ -38,17 +34,15 @@ export function ReplayScreen({ token }: { token: string }) {
     Stage.preload(tierWanted());
     void replay.open();
     let stopped = false;
-    if (WITH_ROOM) {
-      void ensureMe().then(
-        () => {
-          if (stopped) return;
-          const made = new Room(token, () => api.token);
-          replay.enter(made);
-          setRoom(made);
-        },
-        () => {}, // without a login there is no room; the recording can be watched
-      );
-    }
+    void ensureMe().then(
+      () => {
+        if (stopped) return;
+        const made = new Room(token, () => api.token);
+        replay.enter(made);
+        setRoom(made);
+      },
+      () => {}, // without a login there is no room; the recording can be watched
+    );
     const moved = () => {
       const moment = momentInAddress();
       if (moment !== null) replay.seek(moment);
@@ -188,7 +182,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
       x: () => hasContacts && setLooks({ ...looks, contacts: !looks.contacts }),
       c: () => follow(nextOf(bodies, looks.followed)),
       b: () => naming.current?.focus(),
-      ...(WITH_FORK ? { f: playOn } : {}),
+      f: playOn,
       l: () => replay.about.value?.live && backToLive(token),
       p: () => room && (room.presenting ? room.release() : room.present()),
       Escape: () => replay.comeBack(),
@@ -251,12 +245,10 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
               </button>
             )}
             <CopyLink replay={replay} />
-            {WITH_FORK && (
-              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
-                <Icon name="fork" />
-                Play on from here
-              </button>
-            )}
+            <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
+              <Icon name="fork" />
+              Play on from here
+            </button>
           </Transport>
           <Timeline replay={replay} flags={room?.bookmarks.value ?? []}>
             <CurveRows replay={replay} />
@@ -268,7 +260,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
         {room && here && <Bookmarks replay={replay} room={room} field={naming} />}
         {room && here && made && camera() && <Views room={room} current={camera} onView={look} />}
         <Happened replay={replay} />
-        {WITH_FORK && <Forks token={token} />}
+        <Forks token={token} />
         {room && here && <RoomChat room={room} />}
       </div>
     </main>
