@@ -124,7 +124,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.JOIN: 2.0,
     Operation.FORK: 5.0,
     Operation.WATCH: 2.0,
-    Operation.REPLAY: 8.0,
+    Operation.REPLAY: 5.0,
     Operation.DISCUSS: 2.0,
     Operation.RELEASE: 2.0,
     Operation.SPRING: 2.0,

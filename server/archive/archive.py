@@ -19,11 +19,9 @@ rest is dropped, and ``end.json`` marks the archive as not whole. A failure of i
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +30,7 @@ from typing import Any
 import fsspec
 import msgspec
 
+from tussle.lobby.daemon_thread import run_in_daemon_thread
 from tussle.lobby.logs import get_logger, short
 from tussle.server.archive.parts import (
     HASH_BYTES,
@@ -275,7 +274,7 @@ class Volume:
     def _begin_next(self) -> bool:
         """Begin the next write. Returns False if nothing waits."""
         if self._files:
-            self._write = _Write(None, "", self.archived_tick, _in_thread(self._files[0]))
+            self._write = _Write(None, "", self.archived_tick, run_in_daemon_thread(self._files[0]))
             return True
         if not (self._inputs or self._hashes or self._checkpoints):
             return False
@@ -286,7 +285,9 @@ class Volume:
         )  # fmt: skip
         self._inputs, self._hashes, self._checkpoints = [], [], []
         data = encode_part(part)
-        done = _in_thread(self._archive.append, self._session, self._epoch, self._number, self._size, data)
+        done = run_in_daemon_thread(
+            self._archive.append, self._session, self._epoch, self._number, self._size, data
+        )
         self._write = _Write(part, digest_of(data), self._tick, done)
         return True
 
@@ -326,25 +327,3 @@ def _size(
 ) -> int:
     """The approximate size of these records [bytes]."""
     return 200 * len(inputs) + sum(len(data) for _, data in (*hashes, *checkpoints))
-
-
-def _in_thread(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Call ``work`` in a daemon thread. The future gets its result, or the exception that it raised as a value. A file
-    system that hangs delays neither other work of this process nor its end."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(answer: Any) -> None:
-        if not done.done():
-            done.set_result(answer)
-
-    def run() -> None:
-        try:
-            answer = work(*args)
-        except Exception as error:  # noqa: BLE001 file systems raise many kinds of errors; none may end a session
-            answer = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, answer)
-
-    threading.Thread(target=run, name="archive", daemon=True).start()
-    return done

@@ -8,6 +8,7 @@ Any server reads any recording, of a session that runs too. This module must nev
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -93,7 +94,8 @@ class Library:
         """Work in a thread. Raises what ``work`` raises; for an error of the file system StoreError
         (recordings_unreachable)."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work, *args)
         except OSError as error:
             raise StoreError(
                 f"recordings cannot be read now: {error.strerror or type(error).__name__}",

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from tussle.lobby.daemon_thread import run_in_daemon_thread
 from tussle.lobby.errors import LobbyError, ProtocolError, ServerFault
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.recording_marks import RecordingMark
@@ -100,7 +99,7 @@ class Recorder:
             self.stopped = mark.stopped
         else:
             self._drained = mark.tick
-            self._saving = _in_thread(self._writer.resume, mark)
+            self._saving = run_in_daemon_thread(self._writer.resume, mark)
 
     def take(self, advance: Advance, stretches: Sequence[Stretch] = ()) -> None:
         """Add an advance. One that was taken before is ignored: after a failure ticks are computed again."""
@@ -143,7 +142,7 @@ class Recorder:
         self._waiting -= sum(taken.size for taken in batch)
         if batch or self._failing:
             self._drained = max(self._drained, tick)
-            self._saving = _in_thread(self._writer.save, batch, self._drained, self._committed)
+            self._saving = run_in_daemon_thread(self._writer.save, batch, self._drained, self._committed)
 
     async def saved(self, patience_s: float = PATIENCE_S) -> RecordingMark | None:
         """The mark to commit now; None if there is no other than before. Waits for the save in progress, at most
@@ -372,25 +371,3 @@ def _join(opened: OpenFrame, stretch: Stretch) -> None:
 def _content(topology: bytes) -> bytes:
     """A hash of a topology without its version: the first four bytes."""
     return hashlib.sha256(topology[4:]).digest()
-
-
-def _in_thread(work: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-    """Call ``work`` in a daemon thread. The future gets its result, or the exception that it raised as a value. A file
-    system that hangs delays neither other work of this process nor its end."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(answer: Any) -> None:
-        if not done.done():
-            done.set_result(answer)
-
-    def run() -> None:
-        try:
-            answer = work(*args)
-        except Exception as error:  # noqa: BLE001 file systems raise many kinds of errors; none may end a session
-            answer = error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, answer)
-
-    threading.Thread(target=run, name="recorder", daemon=True).start()
-    return done

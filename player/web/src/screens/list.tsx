@@ -64,7 +64,7 @@ function Row({ view }: { view: SessionView }) {
           Join
         </button>
       ) : over ? (
-        <button class="btn s" onClick={() => replay(view.session)} aria-label={`Watch ${sessionTitle(view)} again`} data-test="watch-again">
+        <button class="btn s" onClick={() => replay(view.session)} aria-label={`Watch again: ${sessionTitle(view)}`} data-test="watch-again">
           Watch again
         </button>
       ) : (
