@@ -54,7 +54,7 @@ class Size(click.ParamType[tuple[int, int]]):
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="What to write.")
 @click.option("--frames", default="", help="Frames as in Python: 7, -1, 10:200:2, -100:. Default: all.")
 @click.option("--bodies", default="", help="Ids or catalogue names, separated by commas. Default: all.")
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace an existing output.")
 @click.option("--server", help="Address of a server to read from, instead of RECORDINGS_URL.")
 @click.option("--size", type=Size(), default="1280x720", show_default=True, help="Of a film.")
 @click.option(
@@ -114,14 +114,14 @@ def command(
 
 
 def _reason(error: OSError) -> str:
-    """An error of the file system in one line, without the name that a file has while it is written."""
+    """An error of the file system in one line, without the temporary name of the file."""
     if error.filename and not str(error.filename).rpartition("/")[2].startswith("."):
         return f"{error.filename}: {error.strerror}"
     return error.strerror or str(error)
 
 
 def _camera(settings: Settings, recording: str, server: str | None, view: str | None) -> Camera | None:
-    """The camera of a view that was asked for, or of the default one, if there is one."""
+    """The camera of the view with this name, or of the view ``default``, if there is one."""
     views = named_views(settings, recording, server=server)
     if view is not None and view not in views:
         there = f"; there are {', '.join(sorted(views))}" if views else ""
@@ -131,7 +131,7 @@ def _camera(settings: Settings, recording: str, server: str | None, view: str | 
 
 
 def _title(recording: str) -> str:
-    """The name of the file without -o: the token, or that of the group."""
+    """The default name of the output: the token, or the name of the group."""
     return (
         recording.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr") if is_place(recording) else recording
     )

@@ -1,6 +1,6 @@
 """``tussle fork T --tick K``: open a lobby that begins with a recorded state of a session, and play it with bots.
 
-The command takes one seat with a bot of its own, waits for others to come, and fills what is left with more bots. This
+The command takes one seat with a bot, waits for other players, and fills the remaining seats with more bots. This
 module must never read an archive: the server makes the fork.
 """
 
@@ -56,8 +56,8 @@ def command(
 ) -> None:
     """Open a lobby that begins with the state of SESSION after a tick, bit for bit, and play it with bots.
 
-    SESSION is a token; it may run or have ended, as long as the server has its archive. The command prints the token of
-    the fork, with which people join, and ends with it.
+    SESSION is the token of a running or ended session whose archive the server has. The command prints the token of the
+    fork, with which people join, and exits when the fork ends.
     """
     url = server_of(read_settings(), server)
     with contextlib.suppress(KeyboardInterrupt):
@@ -134,7 +134,7 @@ async def _fork(
 
 
 async def _wait_for_others(client: Client, fork: Fork, wait_s: float) -> None:
-    """Wait until the lobby does not wait any more, at most ``wait_s``."""
+    """Wait until the lobby is filled, at most ``wait_s``."""
     for _ in range(math.ceil(wait_s / LOOK_S)):
         if (await client.session(fork.session)).status not in WAITING:
             return
@@ -142,7 +142,7 @@ async def _wait_for_others(client: Client, fork: Fork, wait_s: float) -> None:
 
 
 async def _join(url: str, fork: Fork, party: Party, tally: Tally) -> None:
-    """One more bot. Somebody else may have taken the seat meanwhile."""
+    """Add one bot. Another player may take the seat first."""
     from tussle.player.client import Client
 
     async with Client(url) as client:

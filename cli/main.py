@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "seed": ("tussle.cli.processes", "Fill the catalogue (build_db.py)."),
     "migrate": ("tussle.cli.migrate", "Upgrade the stored data to this version."),
     "verify": ("tussle.cli.verify", "Simulate an archived session again and compare every tick."),
-    "recordings": ("tussle.cli.recording_list", "List the recordings on this machine."),
+    "recordings": ("tussle.cli.recording_list", "List the recordings at RECORDINGS_URL."),
     "export": ("tussle.cli.export", "Write a recording for other programs: Zarr, VTK, glTF, video, ..."),
     "simulate": ("tussle.cli.simulate", "Simulate a mesh file, without a lobby."),
 }

@@ -37,7 +37,7 @@ TIMEOUT_S = 30.0
 
 ATTEMPTS = 20
 LONGEST_WAIT_S = 10.0
-"""How often and how long a server that is busy is waited for [s]."""
+"""Most requests to a busy server, and the longest wait between two of them [s]."""
 
 
 class HttpFiles:
@@ -48,7 +48,8 @@ class HttpFiles:
         self._client = httpx.Client(timeout=TIMEOUT_S, follow_redirects=True)
 
     def read(self, path: str) -> bytes:
-        """A server that asks to wait is asked again. Raises FileNotFoundError, or ConnectionError with the reason."""
+        """Repeats a request that is answered with 429 or 503. Raises FileNotFoundError, or ConnectionError with the
+        reason."""
         for _ in range(ATTEMPTS):
             try:
                 answer = self._client.get(f"{self._url}/{path}")
@@ -103,7 +104,7 @@ def _mark_of(settings: Settings, session: str) -> RecordingMark | None:
 
 
 async def marks_of_sessions(settings: Settings, sessions: Sequence[str]) -> dict[str, RecordingMark]:
-    """The marks of sessions, where there is one, and a store that answers."""
+    """The marks of those sessions that have one; none without a store that answers."""
     settings, found = _stored(settings), dict[str, RecordingMark]()
     if not settings.redis_url:
         return found

@@ -48,13 +48,13 @@ class Recorded:
 @click.option("--url", help="Where the recordings are (default: RECORDINGS_URL).")
 @click.option("--mode", help="Only recordings of this mode.")
 @click.option(
-    "-n", "most", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest."
+    "-n", "most", type=click.IntRange(1), default=20, show_default=True, help="How many to show, the newest first."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per recording.")
 def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None:
-    """Show the recordings on this machine, or at a URL, the newest first.
+    """Show the recordings at RECORDINGS_URL, or at another URL, the newest first.
 
-    Of sessions that still run, and of those whose final recording is being made, there is as much as the store says.
+    A session that still runs, or whose final recording is not made yet, is shown up to its last checkpoint.
     """
     settings = read_settings()
     place = url or settings.recordings_address
@@ -82,7 +82,8 @@ def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None
 
 
 def _newest(files: Files) -> list[tuple[str, str, float]]:
-    """Session, folder and time of each recording, the newest first. A final one hides what its holders wrote."""
+    """Session, folder and time of each recording, the newest first. If a session has a final recording, the files of
+    its holders are ignored."""
     found: dict[str, tuple[str, float]] = {}
     for name in files.list():
         session, _, ending = name.rpartition(".")
@@ -119,7 +120,7 @@ def _look(
 
 
 def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
-    """One row a recording."""
+    """One row per recording."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     for name in ("session", "mode", "state"):
         table.add_column(name, no_wrap=True)

@@ -106,8 +106,8 @@ def command(
 
 
 def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
-    """One row per session: waiting with their place, the oldest first; running; ended. Column ``gap`` is the smallest
-    distance so far."""
+    """One row per session: waiting lobbies with their place in the queue, the oldest first; then running and ended
+    sessions. Column ``gap`` is the smallest distance so far."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     wide = width >= 90
     for name in ("session", "mode", "status", "seats", "who"):

@@ -1,10 +1,10 @@
-"""Forks in the store: the first state of a fork that has not begun, the trees of forks, and archives that are read.
+"""Forks in the store: the first state of a fork that has not begun, the trees of forks, and the pins of archives.
 
     archive -> first state and specification -> open.lua -> session:T:fork -> the holder begins -> running.lua: removed
                                                    '-> forks:ROOT, one entry for each fork of a session and its forks
 
-What a fork needs is in the store as soon as its lobby exists, so that it depends neither on the server that made it nor
-on its parent's archive. This module must never interpret a state or a specification.
+Everything that a fork needs is in the store once its lobby exists. It then depends neither on the server that made it
+nor on its parent's archive. This module must never interpret a state or a specification.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PIN_S = 120.0
 """Time for which an archive that is read for a fork is not removed [s]."""
 
 TREE_MOST = 200
-"""Most forks of one tree that are remembered. Beyond it the oldest are forgotten; they exist all the same."""
+"""Most entries of one tree. Beyond this number the oldest entries are deleted; the forks themselves are kept."""
 
 DAY_MS = 86_400_000
 
@@ -36,8 +36,8 @@ class FirstState:
 
 
 class ForkEntry(msgspec.Struct, frozen=True):
-    """One fork in a tree. at: when it was made [ms]. hidden: it was asked to be private, so that trees do not show it.
-    name: of the player who made it."""
+    """One fork in a tree. at: when it was made [ms]. hidden: its player asked for a private fork, so that trees do not
+    show it. name: of the player who made it."""
 
     session: str
     parent: str
@@ -81,7 +81,7 @@ class Forks:
         self.kept_ms = round(kept_days * DAY_MS)
 
     async def load_first(self, session: str) -> FirstState | None:
-        """The first state of a fork that has not begun, empty if it is lost; None for a session that is no fork."""
+        """The first state of a fork that has not begun, empty if it is lost; None for a session that is not a fork."""
         spec, state = await self._store.call("HMGET", self._keys.fork(session), "spec", "state", raw=True)
         if spec is None or state is None:
             parent = await self._store.call("HGET", self._keys.session(session), "parent")
@@ -89,7 +89,7 @@ class Forks:
         return FirstState(bytes(spec), bytes(state))
 
     async def privacy(self, session: str) -> bool | None:
-        """Whether a session is private; None if the store does not know it any more."""
+        """Whether a session is private; None if its keys have expired."""
         private = await self._store.call("HGET", self._keys.session(session), "private")
         return None if private is None else private == "1"
 

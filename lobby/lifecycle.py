@@ -6,10 +6,10 @@
      v        v          v           v          v
     timed_out            failed      ended | failed
 
-A replay room over a recording has a smaller one: opened, ended, opened again or expired.
+A replay room of a recording has a smaller lifecycle: open -> ended -> open again or expired.
 
-An illegal transition changes nothing. The
-Lua scripts run on this table: lobby/store/scripting.py writes it into each script that reads or changes a status.
+An illegal transition changes nothing. The Lua scripts run on this table: lobby/store/scripting.py writes it into each
+script that reads or changes a status.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far the recording of each session goes: what the holder has written and the store knows.
+"""The mark of each session's recording: how far it goes, as its holder has committed it to the store.
 
     holder writes files -> checkpoint.lua or finish.lua, fenced -> session:T:recording -> readers trust only that
     after the end: a worker writes the final group -> publish_recording.lua, once -> readers use the final group
@@ -18,8 +18,8 @@ __all__ = ["RecordingMark", "RecordingMarks"]
 @dataclass(frozen=True, slots=True)
 class RecordingMark:
     """The frames of ticks up to ``tick``: ``length`` frames. ``state``: the file that has what is in no complete chunk,
-    written by the holder of ``epoch``; sha256: of its bytes. stopped: why no more is recorded, or "". final: SHA-256 of
-    the final group's metadata, or "" while there is none."""
+    written by the holder of ``epoch``; sha256: of its bytes. stopped: why the recording stopped, or "". final: SHA-256
+    of the final group's metadata, or "" before it is published."""
 
     epoch: int
     tick: int

@@ -1,11 +1,11 @@
-"""Replay rooms in the store: who is in a room, who presents, where everybody is, chat, bookmarks and named views.
+"""Replay rooms in the store: the members, the presenter, the presented frame, chat, bookmarks and named views.
 
     first member -> opened -> last member leaves, or its server dies -> ended -> keys expire -> expired
     present -> token (one connection, PRESENTER_MS) -> scrub, which renews it -> release, disconnection or expiry
 
-A room is over the recording of a session and has its token. Every change is one script, which also publishes the
-message that the members get; any server may run it. The room's keys expire unless a server with a member renews them;
-bookmarks and named views live as long as the recording. This module must never use a socket or open a recording.
+A room belongs to the recording of a session and has its token. Every change is one script, which also publishes the
+message to the members; any server may run it. The room's keys expire unless a server with a member renews them;
+bookmarks and named views are kept as long as the recording. This module must never use a socket or open a recording.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OPEN_MS = 60_000
 """Life of the keys of an open room after the last renewal; its servers renew them every ten seconds."""
 
 MEMBERS_SHOWN = 64
-"""Members that are named. All are counted."""
+"""Most members that a message names. All are counted."""
 
 CHAT_KEPT, CHAT_SHOWN = 200, 50
 """Lines of chat that a room keeps, and that a new member gets."""
@@ -129,7 +129,7 @@ class ReplayRooms:
         return PresenceData(tuple(RoomMember(player, name) for player, _, name in named), int(count))
 
     async def read(self, room: str) -> RoomState:
-        """A room with everything that a new member gets, but for the members."""
+        """Everything that a new member gets, except the list of members."""
         keys = self._keys
         about, presenter, bookmarks, views, chat = await self._store.batch(
             [
@@ -262,7 +262,7 @@ class ReplayRooms:
             raise Conflict("only members of the session keep its views", code="not_member")
 
     async def marks(self, room: str) -> tuple[tuple[Bookmark, ...], tuple[NamedView, ...]]:
-        """Bookmarks and named views of a recording; of one that does not exist there are none."""
+        """Bookmarks and named views of a recording; empty if the recording does not exist."""
         keys = self._keys
         bookmarks, views = await self._store.batch(
             [("HVALS", keys.replay_bookmarks(room)), ("HVALS", keys.replay_views(room))]
@@ -311,8 +311,8 @@ class ReplayRooms:
     # the worker's part
 
     async def end_lapsed(self, rooms: Iterable[str]) -> list[str]:
-        """End the rooms whose members have all lapsed, and forget those whose keys have expired. Returns what happened
-        to each: the event, or ''."""
+        """End the rooms whose members have all lapsed, and remove those from the index whose keys have expired. Returns
+        the event of each, or ''."""
         keys = self._keys
         calls = [
             (

@@ -62,9 +62,9 @@ class Operation(StrEnum):
     REPLAY = "replay"
     """Join the replay room of a recording and follow its presenter."""
     PRESENT = "present"
-    """Move a replay room, while nobody else does."""
+    """Present in a replay room: take the presenter's token and send scrubs."""
     DISCUSS = "discuss"
-    """Chat in a replay room; add bookmarks and views, and remove one's own, an operator also others'."""
+    """Chat in a replay room; add bookmarks and views, and remove one's own. An operator may remove any."""
 
     ACT = "act"
     CHAT = "chat"

@@ -322,7 +322,7 @@ class Runs:
     ) -> bool:
         """Store the exact state of a tick. Returns False if this claim has stored a newer one. Raises Fenced.
 
-        ``recording``: how far the recording goes now, if that is new; at most to ``tick``.
+        ``recording``: the new mark of the recording, at most at ``tick``; None if it has not changed.
         """
         keys, session = self._keys, fence.session
         mark = recording.arguments() if recording else []

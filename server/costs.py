@@ -98,7 +98,7 @@ class Resource(StrEnum):
     OVERVIEWS = "overviews"
     """Operators' overviews, which read every session."""
     RECORDING_BYTES = "recording_bytes"
-    """Bytes of recordings that are sent; one that must be compressed counts as several, JSON too."""
+    """Bytes of recordings that are sent. A byte that the server compresses or encodes as JSON counts as several."""
     DESCRIPTORS = "descriptors"
     """Held: file descriptors of clients, for HTTP and WebSocket. The server keeps the others for itself."""
     HTTP_CONNECTIONS = "http_connections"
@@ -108,7 +108,7 @@ class Resource(StrEnum):
     STREAMS = "streams"
     """Held: streams of changes over HTTP, behind a proxy too."""
     RECORDING_READS = "recording_reads"
-    """Held: answers with parts of recordings that are being made and sent."""
+    """Held: answers with recorded data that are being made and sent."""
 
 
 REQUEST_COSTS: Mapping[Operation, float] = {

@@ -18,7 +18,7 @@ PROXIED = "tussle.proxied"
 """Key of a request's scope: whether a trusted proxy sent it."""
 
 ABORT = "tussle.abort"
-"""Key of a request's scope: closes its connection at once, without what was not sent yet."""
+"""Key of a request's scope: a function that closes its connection at once and drops unsent bytes."""
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""

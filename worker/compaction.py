@@ -24,7 +24,7 @@ __all__ = ["Compaction"]
 log = get_logger("worker.compaction")
 
 POLL_S = 1.0
-"""Time between two looks at the sessions that are over [s]."""
+"""Time between two passes over the sessions that are over [s]."""
 
 PAGE = 1000
 """Sessions that one call reads, the newest first."""
@@ -42,7 +42,7 @@ class Compaction:
         self._failing: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every POLL_S until ``stop``."""
+        """Make a pass every POLL_S until ``stop``."""
         while not stop.is_set():
             try:
                 await self.run_pass()
@@ -81,7 +81,7 @@ class Compaction:
             self._done.add(session)
             log.error("recording_lost", token=short(session), code=error.reason, error=error.message)
             return False
-        except OSError as error:  # a full disk, an object store out of reach: the next pass tries again
+        except OSError as error:  # a full disk, an unreachable object store: the next pass tries again
             if session not in self._failing:
                 log.error("recording_not_finished", token=short(session), error=str(error))
             self._failing.add(session)

@@ -1,8 +1,8 @@
-"""Removes archived sessions that nobody wrote to for ARCHIVE_DAYS, and recordings for RECORDINGS_DAYS.
+"""Removes archives that were not written to for ARCHIVE_DAYS, and recordings that were not for RECORDINGS_DAYS.
 
-The bookmarks and named views of a recording go with it. A session that the store knows and that has not ended is kept,
-whatever the age of its files, and so is one of which a fork is being made. This module must never remove a folder that
-is not named like a session.
+The bookmarks and named views of a recording are deleted with it. A session that the store knows and that has not ended
+is kept, whatever the age of its files, and so is one of which a fork is being made. This module must never remove a
+folder that is not named like a session.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ class Sweep:
         return repaired
 
     async def _end_rooms(self) -> Counter[str]:
-        """End replay rooms without a member, and forget those whose keys have expired."""
+        """End replay rooms without a member, and remove those from the index whose keys have expired."""
         repaired: Counter[str] = Counter()
         async for page in self._pages(self._keys.replays):
             for event in await self._rooms.end_lapsed(page):

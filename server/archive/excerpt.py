@@ -2,8 +2,8 @@
 
     read_excerpt (server) -> child process: files -> record.py -> cut -> msgpack -> Excerpt | a coded error
 
-An archive may be long, and its file system slow: it is read by a child process of low priority, within a time and a
-number of bytes. Whatever is damaged or missing up to the tick refuses the fork. This module must never write.
+An archive may be long, and its file system slow: it is read by a child process of low priority, with limits of time and
+bytes. If anything up to the tick is damaged or missing, the fork is refused. This module must never write.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ NICE = 5
 
 
 class Excerpt(msgspec.Struct, frozen=True):
-    """The record of a session from a checkpoint to a tick. checkpoint: (tick, exact state). inputs: (tick, input) after
-    it. digest: the recorded hash of the state at ``tick``, b"" if there is none, as for a first state. physics: ids of
-    the physics that recorded these ticks. digest_kept: the recorded hash of the checkpoint, or b"". private: whether
-    the session is; None if no manifest says it."""
+    """The part of an archive that a fork needs: from a checkpoint to a tick. checkpoint: (tick, exact state). inputs:
+    (tick, input) after it. digest: the recorded hash of the state at ``tick``, b"" if there is none, as for a first
+    state. physics: ids of the physics that recorded these ticks. digest_kept: the recorded hash of the checkpoint, or
+    b"". private: whether the session is; None if no manifest says it."""
 
     spec: SessionSpec
     tick: int

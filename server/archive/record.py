@@ -76,7 +76,7 @@ class Record:
 
     @property
     def first_tick(self) -> int:
-        """The tick of the first state, before which nothing is recorded: 0, or that of a fork."""
+        """The tick of the first state, before which nothing is recorded: 0, or the parent tick of a fork."""
         return _first_tick(self.spec)
 
     @property

@@ -24,7 +24,7 @@ __all__ = ["LIFE_MS", "PresenceLists"]
 log = get_logger("server.presence")
 
 ROUND_S = 0.5
-"""Pause between two rounds. All who arrive within one round cause one message."""
+"""Pause between two rounds. All arrivals within one round cause one message."""
 
 RENEW_S = 10.0
 LIFE_MS = 30_000
@@ -38,7 +38,7 @@ class PresenceLists:
     """The lists of this server. An entry is a player's id and name, separated by a blank, as in the store.
 
     write: called with the session, those present on this server and those that left it. Raises StoreError, and NotFound
-    when there can be no list any more. show: reads and sends a list; returns whether it has an entry.
+    when the session's keys have expired. show: reads and sends a list; returns whether it has an entry.
     """
 
     def __init__(self, write: Write, show: Show, *, work: str) -> None:

@@ -3,8 +3,8 @@
     channel of the room -> apply -+- scrub: newer than the last one? -> the newest, at most every SCRUB_S -> show
                                   '- everything else, in order -> hear
 
-A message is framed once for all members. Scrubs are not reliable: a slow member gets only the newest one. Everything
-else is: a member that cannot keep up is closed with TOO_SLOW. The room must never wait for a member.
+A message is framed once for all members. Scrubs are not reliable: a slow member gets only the newest one. Other
+messages are reliable: a member that cannot keep up is closed with TOO_SLOW. The room must never wait for a member.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from tussle.server.fanout.framing import text_frame
 __all__ = ["ReplayMember", "ReplayRoom", "framed"]
 
 SCRUB_S = 1 / 30
-"""Mean time between two scrubs that a room sends, at least: a presenter who sends more costs the members nothing."""
+"""Smallest mean time between two scrubs that a room sends, however many the presenter sends."""
 
 SLACK_S = SCRUB_S / 2
-"""How much earlier one of them may be, so that those of a presenter at 30 Hz are not delayed by their jitter."""
+"""How much earlier a scrub may be sent, so that jitter does not delay those of a presenter at 30 Hz."""
 
 
 class ReplayMember(Protocol):
@@ -44,7 +44,7 @@ class ReplayMember(Protocol):
         """Send, or close with TOO_SLOW if too much is unsent. ``n``: number of a line of chat. Never blocks."""
 
     def show(self, framed: bytes) -> None:
-        """Send a scrub now, or once there is room unless a newer one has come. Never blocks."""
+        """Send a scrub now, or once the socket can take it, unless a newer one has come. Never blocks."""
 
 
 class ReplayRoom:
@@ -86,34 +86,34 @@ class ReplayRoom:
                 self._tell(text_frame(data))
 
     def set_presenter(self, presenter: PresenterData) -> None:
-        """Tell the members who presents, unless a newer grant is known."""
+        """Send the members who presents, unless a newer grant is known."""
         if presenter.grant >= self.grant and presenter != self.presenter:
             self._send_scrub()
             self.presenter = presenter
             self._tell(framed(Presenter(presenter)))
 
     def set_progress(self, length: int, live: bool) -> None:
-        """Tell the members how far the recording goes, if that is new."""
+        """Send the members how far the recording goes, if that is new."""
         if (length, live) != (self.length, self.live):
             self.length, self.live = length, live
             self._tell(framed(RecordingGrew(RecordingData(length, live))))
 
     def set_present(self, present: PresenceData) -> None:
-        """Tell the members who is in the room, if that is new."""
+        """Send the members the list of members, if it is new."""
         if present != self._present:
             self._present = present
             self._tell(framed(PresenceNow(present)))
 
     def meet(self, state: RoomState) -> None:
-        """Take over what is newer in a state of the store."""
+        """Update this room from a state of the store, where that is newer."""
         self._newest = max(self._newest, (state.grant, state.n))
         if state.grant > self.grant:
             player, connection = state.presenter or (None, None)
             self.presenter = PresenterData(player, state.grant, connection)
 
     def reset(self, state: RoomState) -> None:
-        """Take over a state of the store, although it may be older: the store lost its newest writes. The caller
-        sends every member a new welcome."""
+        """Replace this room's state by that of the store, although it may be older: the store lost its newest writes.
+        The caller sends every member a new welcome."""
         self._newest = 0, 0
         self._scrub = None
         self.presenter = PresenterData(None, 0)

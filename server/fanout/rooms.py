@@ -3,8 +3,8 @@
     join -> subscribe to the room's channel -> messages -> ReplayRoom.apply
     look -> once a second: how far the recordings go, whether each presenter's token still exists
 
-A room exists here while this server has a member of it. After the connection to the store was lost, ``on_lost`` makes
-every member get a new welcome. This module must never open a socket.
+A room exists here while this server has a member of it. After the connection to the store was lost, ``on_lost`` sends
+every member a new welcome. This module must never open a socket.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ServerReplayRooms:
         return room
 
     def leave(self, token: str, member: ReplayMember) -> None:
-        """Remove a member, and the room with the last one. Nothing happens if it is not there."""
+        """Remove a member, and the room with the last one. Does nothing if it is not in the room."""
         room = self._rooms.get(token)
         if room is None:
             return
@@ -136,7 +136,7 @@ class ServerReplayRooms:
             log.warning("store_waiting", work="replay", token=short(room.token), error=error.message)
 
     async def look(self) -> None:
-        """Read how far the recordings go and whether their presenters still are. Raises StoreError."""
+        """Read how far the recordings go and whether each presenter's token still exists. Raises StoreError."""
         tokens = list(self._rooms)
         for at in range(0, len(tokens), AT_ONCE):
             await self._look_at(tokens[at : at + AT_ONCE])

@@ -26,7 +26,7 @@ MESSAGE_LENGTH = 400
 
 
 class Outlet:
-    """Writes to one socket. ``_on_room`` is called when the socket has room again, or has none."""
+    """Writes to one socket. ``_on_room`` is called when the socket can take more bytes again, or cannot."""
 
     def __init__(self, socket: Socket, limit: int, telemetry: Telemetry) -> None:
         """``limit``: most unsent bytes."""

@@ -3,8 +3,8 @@
     upgrade /replay/T -> hello with a login -> ReplayFollower -> welcome -> messages -> scripts of the store
                                                     ^-- ReplayRoom: scrubs (the newest), everything else (in order)
 
-Any server serves any room, because its state is in the store (lobby/replay_rooms.py). Who may read the recording may
-join: anybody with a login who knows its token. This module must never decide who presents: the store does.
+Any server serves any room, because its state is in the store (lobby/replay_rooms.py). Every client with a login that
+knows the token may join. This module must never decide who presents: the store does.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ REPLAY_PATH = "/replay/"
 HELLO_TIMEOUT_S = 5.0
 
 BACKLOG_BYTES = 1024
-"""Unsent bytes above which a member gets no scrub, in this process and again in the kernel: later it gets the newest
-one only, and not the scrubs of the last seconds."""
+"""Unsent bytes above which a member gets no scrub, in this process and again in the kernel. Later it gets only the
+newest scrub, not those of the last seconds."""
 
 OPERATIONS: dict[type[ReplayMessage], Operation] = {
     ReplayHello: Operation.REPLAY,
@@ -118,7 +118,7 @@ class ReplayFollower(Outlet):
         socket.on_room = self._on_room
 
     def welcome(self, message: ReplayWelcome) -> None:
-        """Send the state of the room, then what came meanwhile."""
+        """Send the state of the room, then the messages that arrived while it was read."""
         self.write(framed(message))
         newest = message.d.chat[-1].n if message.d.chat else 0
         waiting, self._before_welcome = self._before_welcome or [], None

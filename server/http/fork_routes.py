@@ -2,8 +2,8 @@
 
     POST fork -> budgets -> server/sessions/forking.py -> open_fork (lobby/seating.py) -> a seat, as POST /api/open
 
-Who may read a session may fork it. A fork of a private session, or of one of which that is not known, is private. This
-module must never read an archive itself.
+A caller that may read a session may fork it. A fork of a private session is private; so is a fork of a session of which
+this is not known. This module must never read an archive itself.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     GET /api/recordings/T/events                events
     GET /api/recordings/T.zarr/<path>           the Zarr group
 
-A recording is read by the same right as its session: its token is its address, and no list has it. Each answer has an
-ETag, and costs its bytes before it is made. This module must never write.
+A recording is read by the same right as its session: its token is its address, and no list names it. Each answer has an
+ETag, and its bytes are charged before it is made. This module must never write.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BYTES = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 JSON = "application/json"
 
 CACHED = "private, max-age=86400"
-"""For what never changes: meshes, and frames with their numbers."""
+"""Cache-Control of what never changes: meshes, and frames that are chosen by number."""
 
 
 class RecordingRoutes:
@@ -225,7 +225,7 @@ class RecordingRoutes:
         self._requests.charge(Resource.RECORDING_BYTES, Owner.ADDRESS, owner, min(size, most))
 
     def _hold(self, request: Request) -> Callable[[], None]:
-        """Hold one of the answers that are made at once. Returns what gives it back."""
+        """Take a slot for an answer. Returns the function that releases it."""
         held = [
             (Resource.RECORDING_READS, Owner.ADDRESS, address_owner(request)),
             (Resource.RECORDING_READS, Owner.SERVER, ""),
@@ -253,7 +253,7 @@ def _headers(tag: str, cache: str) -> dict[str, str]:
 
 
 def _unchanged(request: Request, tag: str, cache: str) -> Response | None:
-    """304 if the client has what the tag names, in any coding."""
+    """304 if the client has the content that the tag names, in any content coding."""
     for known in request.headers.get("if-none-match", "").split(","):
         name = known.strip().removeprefix("W/").strip('"')
         if name.partition("-")[0] == tag:
@@ -262,7 +262,7 @@ def _unchanged(request: Request, tag: str, cache: str) -> Response | None:
 
 
 def _range(request: Request, tag: str, made: Answer) -> tuple[int, int, int]:
-    """Start, end and status of what is sent: 200 the whole, 206 a part, 416 a part that does not exist."""
+    """Start, end and status of the response: 200 the whole, 206 a part, 416 a part that does not exist."""
     length = made.length or 0
     asked = BYTES.fullmatch(request.headers.get("range", ""))
     wanted = request.headers.get("if-range", f'"{tag}"') == f'"{tag}"'

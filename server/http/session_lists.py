@@ -50,7 +50,7 @@ class _Row:
     status: str
     mode: str
     changed_at: int
-    """When it opened, began or ended, whichever is last [ms since 1970]."""
+    """The time when it opened, began or ended, whichever is last [ms since 1970]."""
     words: tuple[str, ...]
     """The text that a search matches, casefolded."""
     players: frozenset[str]

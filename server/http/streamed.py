@@ -1,10 +1,10 @@
-"""Responses that are made in a thread, piece by piece, while they are sent: compressed if asked for, cut off if nobody
-reads them.
+"""Responses that are made in a thread, piece by piece, while they are sent: compressed if the client accepts it, cut
+off if the client does not read.
 
     pieces (a generator) -> thread -> [gzip | zstd] -> send, one piece made ahead -> the client
 
-A response needs the memory of a few pieces, whatever its length. The first piece is made before anything is sent, so
-that a recording that cannot be read has an error document. This module must never know what a piece is.
+A response needs memory for a few pieces, whatever its length. The first piece is made before anything is sent, so that
+a recording that cannot be read is answered with an error document. This module must never know what a piece is.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def packed(pieces: Iterator[Piece], coding: str) -> Iterator[Piece]:
 
 
 class StreamedResponse(Response):
-    """``first`` and then ``rest``, which ``run`` asks in a thread. ``ended`` is called once it is over, whether or not
-    anything was sent."""
+    """``first`` and then ``rest``, whose pieces ``run`` makes in a thread. ``ended`` is called once it is over, whether
+    or not anything was sent."""
 
     def __init__(
         self,
@@ -126,4 +126,4 @@ class StreamedResponse(Response):
 
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
-        """The body of a request that has none."""
+        """The body of a request without a body."""

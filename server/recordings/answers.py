@@ -1,4 +1,4 @@
-"""Frames as bytes for readers elsewhere: npy, npz, msgpack, Arrow, JSON, piece by piece.
+"""Frames as bytes for remote readers: npy, npz, msgpack, Arrow, JSON, piece by piece.
 
     store, Selection -> Answer(media type, length if known, pieces) -> pieces, at most a chunk of the recording each
 
@@ -49,8 +49,8 @@ JSON_NUMBER_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer. size: bytes, about, which is what it costs. length: exactly, if it is known before. part: makes the
-    pieces from one byte on, for a format that can begin anywhere."""
+    """An answer. size: approximate bytes, which are its price. length: the exact number, if it is known in advance.
+    part: makes the pieces from a byte on, for a format that can begin anywhere."""
 
     media_type: str
     size: int
@@ -94,7 +94,7 @@ def _only(parts: Sequence[AnswerPart]) -> AnswerPart:
 
 
 def gathered(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The same bytes in pieces that are not small."""
+    """The same bytes in pieces of about PIECE_BYTES or more."""
     waiting: list[Piece] = []
     size = 0
     for piece in pieces:
@@ -126,7 +126,7 @@ def _npy(store: FrameReader, part: AnswerPart, media_type: str) -> Answer:
     head = _npy_head(part)
 
     def pieces(start: int = 0) -> Iterator[Piece]:
-        """From one byte on: chunks of frames before it are not read."""
+        """The pieces from a byte on: chunks of frames before it are not read."""
         if start < len(head):
             yield head[start:]
         skipped = max(0, start - len(head))
@@ -161,7 +161,7 @@ def _npz_length(parts: Sequence[AnswerPart]) -> int:
 
 
 def _npz(store: FrameReader, parts: Sequence[AnswerPart]) -> Iterator[Piece]:
-    """A zip archive whose members are stored, each followed by its sum: nothing is needed before it is there."""
+    """A zip archive whose members are stored, each followed by its CRC: it can be written in one pass."""
     at, central = 0, []
     for name, (part, blocks) in zip(_npz_names(parts), read_parts(store, parts), strict=True):
         entry = _ENTRY.pack(0x04034B50, _VERSION, _SIZES_FOLLOW, 0, 0, _DATE, 0, 0, 0, len(name), 0)

@@ -20,7 +20,7 @@ __all__ = ["Files", "ReadsFiles"]
 
 
 class ReadsFiles(Protocol):
-    """What a reader of a recording needs of its files."""
+    """The operations on files that a reader of a recording needs."""
 
     def read(self, path: str) -> bytes:
         """Raises FileNotFoundError, or another OSError."""
@@ -110,7 +110,7 @@ class Files:
         return 0.0
 
     def delete(self, path: str) -> None:
-        """Remove one file. Nothing happens if there is none."""
+        """Remove one file. Nothing happens if it does not exist."""
         if self._local:
             Path(self._root, path).unlink(missing_ok=True)
             return

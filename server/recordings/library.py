@@ -1,4 +1,4 @@
-"""Recordings that a server has open for readers: opened once for many requests, in threads of their own.
+"""Recordings that a server has open for readers: opened once for many requests, read in separate threads.
 
     open -> mark (the store) -> the recording as of the mark, kept while it is used -> run: work in a thread
 
@@ -37,7 +37,7 @@ KEPT_BYTES = 2**23
 """A recording whose metadata is longer is read again for each request [B]."""
 
 FORGOTTEN_S = 5.0
-"""How long a recording is kept that the store knows nothing of: it may have been removed [s]."""
+"""How long a recording without a mark in the store is kept open: its files may have been removed [s]."""
 
 THREADS = 2
 

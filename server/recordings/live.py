@@ -1,12 +1,12 @@
-"""The recording of a session that still runs, in files of several holders, and its way into one final group.
+"""The recording of a running session, in files of several holders, and how it becomes one final group.
 
     RECORDINGS_URL/T.live/<epoch>/<path>         complete chunks, as the final group will have them
     RECORDINGS_URL/T.live/<epoch>/state-<n>      what is in no complete chunk, and which epoch wrote which chunks
     RECORDINGS_URL/T.zarr/<path>                 the final group
 
-Each holder writes below its own epoch and never changes a file that is complete, so that a holder that lost its lease
-hurts nobody. Which state counts is in the store (lobby/recording_marks.py). The final group is a function of the
-frames: two workers that make it at once write equal bytes. This module must never contact the store.
+Each holder writes below its own epoch and never changes a complete file, so that a holder that lost its lease cannot
+damage the recording. The store says which state is valid (lobby/recording_marks.py). The final group is a function of
+the frames: two workers that make it at once write equal bytes. This module must never contact the store.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     take (every advance) -> begin_save -> [thread: arrays, complete chunks, state] -> saved -> mark -> the store, fenced
 
-``take`` only adds to memory. A save runs in a thread, and the run waits at most PATIENCE_S for it, once until it has
-ended; what a checkpoint does not commit, the next one does. Frames that cannot be written stay in memory, at most
-WAITING_BYTES; beyond that the recording stops, which is logged, counted and part of the mark. A failure of it must
-never end a session.
+``take`` only adds to memory. A save runs in a thread. The run waits at most PATIENCE_S for it, and only once for the
+same save; what a checkpoint does not commit, the next one does. Frames that cannot be written stay in memory, at most
+WAITING_BYTES; beyond that the recording stops, which is logged, counted and part of the mark. A failure of the
+recording must never end its session.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MAX_EVENTS_BYTES = 64 * 2**20
 """Limit of the events of one recording [B]; later ones are counted, not kept."""
 
 NOT_RECORDED = ("actions",)
-"""Fields of events that tell a player what to do next; half of all bytes of a duel's events."""
+"""Fields of events that say what a player may do next; half of all bytes of a duel's events. Not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Recorder:
         self._saving: asyncio.Future[Any] | None = None
 
     def resume(self, mark: RecordingMark | None) -> None:
-        """Go on where the last holder's mark is. Reads its state in a thread; a recording that cannot be read stops."""
+        """Continue at the mark of the last holder. Reads its state in a thread. If that fails, the recording stops."""
         self._first = False
         self._mark = mark
         if mark is None:
@@ -289,7 +289,7 @@ class _Writer:
         return state
 
     def _note_gap(self, state: LiveState, first: _Taken) -> None:
-        """Note the ticks that no holder recorded: one died after a checkpoint that its recording had not reached."""
+        """Note the ticks that no holder recorded: a holder died after a checkpoint that was ahead of its save."""
         begins = first.stretches[0][0].tick - first.stretches[0][0].ticks_run + 1
         if begins > state.tick + 1 if state.tick >= 0 else self._late:
             gaps = state.group.attributes.setdefault("gaps", [])

@@ -1,4 +1,4 @@
-"""All recordings of a realm, at one URL of fsspec: where a session's is, while it runs and afterwards.
+"""All recordings of a realm, at one fsspec URL: where that of a session is, while it runs and afterwards.
 
     recorder (the holder) -> T.live      finish (a worker) -> T.zarr      open -> a FrameStore to read
 

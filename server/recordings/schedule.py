@@ -2,8 +2,9 @@
 
     tick % stride == 0, or the world waits or is over after the tick; and the first state
 
-How many ticks are run at once, which frames viewers get and how fast the machine is must not change a recording. An
-advance that passes a recorded tick is therefore run in stretches that end at one. This module must never know a clock.
+The number of ticks in one advance, the frames that viewers get, and the speed of the machine must not change a
+recording. Therefore an advance is run in stretches, each of which ends at a recorded tick or at the end of the advance.
+This module must never know a clock.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ def is_recorded(tick: int, phase: Phase, stride: int) -> bool:
 
 
 def ticks_to_record(tick: int, stride: int) -> int:
-    """Ticks from a state to the next one that is recorded for sure."""
+    """Ticks from a state to the next one that is recorded in any case."""
     return stride - tick % stride
 
 
 class Stretch(msgspec.Struct, frozen=True, array_like=True):
-    """Some ticks of an advance, from one that was recorded, or its beginning, to the next one, or its end.
+    """A part of an advance: from a recorded tick, or its beginning, to the next recorded tick, or its end.
 
     The fields are those of an Advance over these ticks alone.
     """

@@ -29,7 +29,7 @@ from tussle.server.recordings.frame_store import (
 __all__ = ["AnswerPart", "Selection", "parts_of", "read_parts", "select"]
 
 LONGEST = 200
-"""Characters of a range or a list of fields."""
+"""Most characters of a range or a list of fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _fields(text: str, known: Sequence[str]) -> tuple[str, ...]:
 
 
 def _slice(text: str, length: int) -> range:
-    """A number, or start:stop:step as in Python, but that a start beyond the end is refused."""
+    """A number, or start:stop:step as in Python; but a start beyond the end is refused."""
     parts = _split(text, "frames", 3)
     if len(parts) == 1 and text:
         number = _whole(text, "frames")
@@ -197,7 +197,7 @@ def read_parts(
 
 
 def _joined(parts: Sequence[AnswerPart]) -> range:
-    """The frames of parts that follow each other."""
+    """The frames of consecutive parts."""
     first, last = parts[0].numbers, parts[-1].numbers
     return range(first.start, last.stop, first.step)
 

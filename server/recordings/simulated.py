@@ -1,6 +1,6 @@
 """The recording of a simulation without a lobby, made from the states that ``tussle simulate`` has written.
 
-    states.bin, a Step for each tick -> the same frames as of a session -> recording.zarr
+    states.bin, a Step for each tick -> frames as a session has them -> recording.zarr
 
 This module must never run a simulation.
 """
@@ -39,7 +39,7 @@ NAME = "recording.zarr"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a recording has of a tick. energy: kinetic + gravity + elastic [J]."""
+    """The numbers of a tick that are recorded. energy: kinetic + gravity + elastic [J]."""
 
     min_distance: float
     contacts: int

@@ -1,7 +1,7 @@
 """Many frames as the wire has them -> the arrays of a recording, at once.
 
-Frames that differ in nothing but their numbers are stacked without a look at each one: decoding one by one takes 20
-microseconds a frame, stacking one. lobby/wire/frames.py has the layout. This module must never know where frames go.
+Frames of equal form are stacked without decoding each one: decoding takes 20 microseconds per frame, stacking takes
+one. lobby/wire/frames.py has the layout. This module must never know where frames go.
 """
 
 from __future__ import annotations

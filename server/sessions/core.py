@@ -129,7 +129,7 @@ class SessionCore:
         return None
 
     def join(self, seat: int) -> None:
-        """Let somebody in at a seat whose member had left: in a fork of a session in slots."""
+        """Let a new member join at a seat whose member had left: in a fork of a session in slots."""
         if seat in self.seats and seat in self._out and seat not in self._left and self.phase != "over":
             self._pending.append(Input(seat=seat, kind="join"))
 

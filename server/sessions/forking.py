@@ -2,9 +2,9 @@
 
     archive -> excerpt (child process) -> restore in a solver process -> inputs, ticks -> hash as recorded? -> release
 
-Where another physics recorded the ticks, the state is that of the nearest checkpoint, and it is not exact. It is work
-that one client asks for: AT_ONCE at once, WAITING more wait, each within a number of ticks and a time. A copy of the
-world is made, beside the session's own; a running session is never touched. This module must never open a lobby.
+If another physics recorded the ticks, the state is that of the nearest checkpoint, and the fork is not exact. A fork
+costs work for one client, so at most AT_ONCE are made at once, at most WAITING wait, and each has limits of ticks and
+time. The world is a copy: the session's own world is never changed. This module must never open a lobby.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["Forking", "MadeFork"]
 log = get_logger("server.forking")
 
 AT_ONCE, WAITING = 2, 8
-"""Forks of one server that are made at once, and that wait for it."""
+"""Most forks of one server that are made at once, and most that wait."""
 
 WAIT_S = 25.0
 """Longest wait for a turn [s]."""

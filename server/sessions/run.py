@@ -234,7 +234,7 @@ class Run:
         )  # fmt: skip
 
     def _admit_members(self, here: Advance) -> None:
-        """Forfeit the seats whose members have left. In a fork, let members in where somebody else had left."""
+        """Forfeit the seats whose members have left. In a fork, let new members join at seats that others had left."""
         joins = fork_joins(self.spec)
         for member in self.members:
             if member.left and not here.standing[member.seat].out:

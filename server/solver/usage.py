@@ -77,7 +77,7 @@ class SessionUsage:
 
     @property
     def judged(self) -> bool:
-        """Whether enough ticks were seen to say if it is heavy."""
+        """Whether enough ticks were measured to decide if it is heavy."""
         return self._seen >= TRIAL_TICKS
 
     @property

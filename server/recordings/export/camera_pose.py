@@ -1,4 +1,4 @@
-"""Where the camera of a film is: the recording's own, or one that has what happens in view.
+"""Where the camera of a film is: the recording's own, or one that has the bodies in view.
 
 It looks from the front and down through a lens of 28 degrees, as the web client does. A body that leaves the ground
 does not widen the picture. This module must never draw.
@@ -22,7 +22,7 @@ LENS = np.radians(28.0)
 PITCH = np.radians(33.0)
 AIR = 1.06
 WIDEST = 2.3
-"""Half of the largest part of the ground that is framed [m], unless bodies are further out."""
+"""Half of the largest part of the ground that is framed [m], unless bodies are farther out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
     --frames 10:200:2, --bodies halo,jelly -> Clip -> blocks (arrays), topology, events -> a writer of a format
 
-Every writer reads through an Clip, so that all formats have the same frames and bodies. This module must never
-know a format.
+Every writer reads through a Clip, so that all formats have the same frames and bodies. This module must never know a
+format.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from tussle.server.recordings.frame_store import Array, Frames, Segment, Segment
 __all__ = ["BodyTrack", "Clip", "Readable", "frames_of", "world_vertices"]
 
 GATHERED = {"min_distance": (np.minimum, np.inf), "contacts": (np.maximum, 0), "iterations": (np.add, 0)}
-"""Fields that count since the frame before: how they are joined over frames that are left out, and their start."""
+"""Fields that cover the time since the frame before: how the values of omitted frames are combined, and the initial
+value."""
 
 
 class Readable(Protocol):
-    """A recording, as one reads it: see FrameStore."""
+    """The reading side of a recording: see FrameStore."""
 
     @property
     def attributes(self) -> dict[str, Any]: ...
@@ -135,7 +136,7 @@ class Clip:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether the clip is the whole recording."""
         return not self.names and self.length == self._store.length
 
     def blocks(self, fields: Sequence[str]) -> Iterator[Frames]:
@@ -153,7 +154,7 @@ class Clip:
             yield Frames(range(at, end), known[block.segment], arrays)
 
     def _gathered(self, fields: Sequence[str]) -> dict[str, Array]:
-        """Fields that count since the frame before, over the frames that the step leaves out."""
+        """Fields that cover the time since the frame before, combined over the frames that the step omits."""
         first, step = self.numbers.start, self.numbers.step
         if step == 1 or not fields:
             return {}

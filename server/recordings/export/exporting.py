@@ -22,7 +22,7 @@ from tussle.server.recordings.export.clip import Clip
 __all__ = ["FORMATS", "Camera", "Film", "Format", "Progress", "export", "missing_packages", "suffix_of"]
 
 Progress = Callable[[int], None]
-"""Called with the number of frames that are written."""
+"""Called with the number of frames that have been written."""
 
 Camera = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Where a camera is, and what it looks at [m]."""
@@ -66,7 +66,7 @@ FORMATS: dict[str, Format] = {
 
 
 def missing_packages(name: str) -> list[str]:
-    """The packages that a format needs and that are not installed."""
+    """The packages that a format needs and that are missing."""
     return [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
 
 

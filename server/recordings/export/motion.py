@@ -2,9 +2,9 @@
 
     affine body:   x = t + R P X,        R: the rotation nearest to the body's axes (polar decomposition), P: symmetric
     elastic body:  x = t + R (X + sum_k w_k B_k),  t, R: the best rigid fit (Kabsch 1976); B: displacements found frame
-                   block by frame block, so that no vertex is further away than TOLERANCE
+                   block by frame block, so that no error of a vertex exceeds TOLERANCE
 
-P - I is a sum of six fixed displacements too. A body that hardly deforms needs none of them. This module must never
+P - I is a sum of six fixed displacements too. A body that hardly deforms has none of them. This module must never
 know a format.
 """
 
@@ -55,7 +55,7 @@ class BodyMotion:
         self._strain[at] = np.stack([strain[:, i, j] for i, j in _SYMMETRIC], axis=1)
 
     def finish(self) -> None:
-        """Where the body is not visible it stays where it was; quaternions that follow each other lie on one side."""
+        """A body that is not visible keeps its last position; consecutive quaternions have a dot product >= 0."""
         seen = np.maximum.accumulate(np.where(self.visible, np.arange(len(self.visible)), -1))
         seen[seen < 0] = int(np.argmax(self.visible))
         self.translation, self.rotation = self.translation[seen], self.rotation[seen]
@@ -110,7 +110,7 @@ class ElasticMotion(BodyMotion):
         return float(distances.max(initial=0.0))
 
     def _extend(self, rest: Array) -> None:
-        """Add displacements, the largest first, until no frame of this block is further off than the limit."""
+        """Add displacements, the largest first, until the error of every frame of this block is below the limit."""
         _, _, modes = np.linalg.svd(rest, full_matrices=False)
         low, high = 1, len(modes)
         while low < high:
