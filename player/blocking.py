@@ -64,8 +64,8 @@ def connect(
 def recording(
     where: str, url: str = "http://127.0.0.1:8420", *, timeout_s: float = 30.0
 ) -> BlockingRecording:
-    """The recording of a session, by its token, at a server; or one in files: a Zarr group at a path or any URL that
-    fsspec knows. Needs no login. Raises NotFound (no_recording), ProtocolError, Disconnected."""
+    """Open the recording of a session by its token, from a server, or a recording in files: a Zarr group at a path or
+    fsspec URL. Needs no login. Raises NotFound (no_recording), ProtocolError, Disconnected."""
     client = BlockingClient(url, timeout_s=timeout_s)
     try:
         return client._recording(where, client.close)
@@ -188,8 +188,8 @@ class BlockingClient:
         ready: bool | None = None,
         private: bool | None = None,
     ) -> BlockingSession:
-        """Open a lobby whose first state is that of a recorded tick, take a seat in it and connect to it. Raises as
-        Client.fork."""
+        """Open a lobby whose first state is that of a recorded tick, take a seat in it and connect to it. Raises what
+        ``Client.fork`` raises."""
         forking = self._client.fork(session, tick, seat=seat, ready=ready, private=private)
         return self._enter(forking, f"a fork of {session}", timeout_s=FORK_S)
 
@@ -243,7 +243,7 @@ class BlockingClient:
         return self._call(self._client.leaderboard(mode), f"the leaderboard of {mode}")
 
     def recording(self, where: str) -> BlockingRecording:
-        """The recording of a session, also of one that still runs; or one in files, as ``tussle.recording``."""
+        """Open the recording of an ended or running session, or one in files, as ``tussle.recording`` does."""
         return self._recording(where, lambda: None)
 
     def _recording(self, where: str, close: Callable[[], None]) -> BlockingRecording:
@@ -440,7 +440,7 @@ class BlockingSession:
 class BlockingRoom:
     """One member of a replay room. ``BlockingClient`` makes it. Iterate it for the room's messages.
 
-    ``state`` has where the presenter is, the members, bookmarks and views. Close it, or use it as a context manager.
+    ``state`` has the presented frame, the members, bookmarks and views. Close it, or use it as a context manager.
     """
 
     def __init__(self, loop: LoopThread, client: Client, session: str, timeout_s: float) -> None:
@@ -471,7 +471,7 @@ class BlockingRoom:
             yield self.next_message()
 
     def next_message(self, timeout_s: float | None = None) -> ReplayReply:
-        """The next message; of scrubs that wait the newest. Raises TimeoutError and Disconnected."""
+        """Return the next message; of the scrubs that wait, only the newest. Raises TimeoutError and Disconnected."""
         return self._loop.run(self.state.next_message(), "the next message of the room", timeout_s)
 
     def present(self) -> int:
@@ -483,7 +483,7 @@ class BlockingRoom:
         self._call(self.state.release(), "the release")
 
     def scrub(self, frame: int, *, playing: bool = False, speed: float = 1.0) -> None:
-        """Move everybody to a frame. Raises Conflict without the presenter's token."""
+        """Show a frame to all members. Raises Conflict without the presenter's token."""
         self._call(self.state.scrub(frame, playing=playing, speed=speed), "a scrub")
 
     def bookmark(self, name: str, frame: int | None = None) -> Bookmark:
@@ -491,7 +491,7 @@ class BlockingRoom:
         return self._call(self.state.bookmark(name, frame), "the bookmark")
 
     def chat(self, text: str) -> None:
-        """Say something to all members of the room."""
+        """Send a line of chat to all members of the room."""
         self._call(self.state.chat(text), "the answer to chat")
 
     def _call(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:

@@ -32,8 +32,8 @@ class _Waiting(Protocol):
 
 
 class BlockingRecording:
-    """A recording: a sequence of frames. ``tussle.recording`` and ``BlockingClient.recording`` make it. What a frame
-    has is read when it is used, so that a slice of a large recording costs nothing."""
+    """A recording: a sequence of frames. ``tussle.recording`` and ``BlockingClient.recording`` make it. The data of a
+    frame is read when it is used, so that taking a slice of a large recording reads nothing."""
 
     def __init__(self, run: _Waiting, recording: Recording, close: Callable[[], None] = lambda: None) -> None:
         self._run = run
@@ -53,35 +53,35 @@ class BlockingRecording:
         """Close the connections that ``tussle.recording`` opened. Closing twice is allowed."""
         self._close()
 
-    # what there is
+    # the description
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Everything that is no array: session, mode, seats, spec, dt, physics_id, ..."""
+        """The description without the arrays: session, mode, seats, spec, dt, physics_id, ..."""
         return self._recording.attributes
 
     @property
     def live(self) -> bool:
-        """Whether frames may still be added, as of the last look."""
+        """Whether frames may still be added, as of the last ``refresh``."""
         return self._recording.live
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of what each frame has."""
+        """The names of the fields of each frame."""
         return self._recording.fields
 
     @property
     def segments(self) -> tuple[SegmentInfo, ...]:
-        """The topologies, each with its frames and bodies."""
+        """The segments: consecutive frames with the same topology, and their bodies."""
         return self._recording.segments
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What happened: ``{tick, type, ...}``, in order."""
+        """The events of the session, in order: ``{tick, type, ...}``."""
         return self._run(self._recording.events(), "the events")
 
     def refresh(self) -> int:
-        """Look again at what there is; the number of frames."""
+        """Read the description again; return the number of frames."""
         return self._run(self._recording.refresh(), "the recording")
 
     # frames
@@ -90,31 +90,31 @@ class BlockingRecording:
         return len(self._recording)
 
     def __getitem__(self, index: int | slice) -> RecordedFrames:
-        """A frame, or some. Raises IndexError for a frame that is not there."""
+        """Return one frame, or a slice of them. Raises IndexError for a frame that does not exist."""
         if isinstance(index, int) and not -len(self) <= index < len(self):
             raise IndexError(f"there is no frame {index} of {len(self)}")
         numbers = self._recording.numbers(index)
         return RecordedFrames(self._recording.info, numbers, self, single=isinstance(index, int))
 
     def __iter__(self) -> Iterator[RecordedFrames]:
-        """Frame by frame, read in blocks of a few megabytes."""
+        """Iterate over the frames, read in blocks of a few megabytes."""
         for clip in self._each(self._recording.blocks()):
             yield from clip
 
     def blocks(self, *fields: str, frames: slice = slice(None)) -> Iterator[RecordedFrames]:
-        """All frames in clips of a few megabytes, for a recording of any size."""
+        """Yield all frames as clips of a few megabytes, for a recording of any size."""
         return self._each(self._recording.blocks(*fields, frames=frames))
 
     def follow(self, *fields: str, start: int = 0) -> Iterator[RecordedFrames]:
-        """Each frame from ``start`` on, as it is recorded, until the session is over."""
+        """Yield each frame from ``start`` on, as it is recorded, until the session is over."""
         return self._each(self._recording.follow(*fields, start=start))
 
     def body(self, name: str) -> RecordedBody:
-        """One body over the whole recording, by its id or its name in the catalogue."""
+        """Return one body over the whole recording, by its id or its name in the catalogue."""
         return self[:].body(name)
 
     def to_xarray(self, *fields: str) -> xarray.Dataset:
-        """The whole recording as a Dataset, all fields without any; needs xarray."""
+        """Return the whole recording as a Dataset with these fields, by default all. Needs xarray."""
         return self[:].to_xarray(*fields)
 
     @property
@@ -140,18 +140,20 @@ class BlockingRecording:
     # writing
 
     def append(self, frame: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add one frame to a recording of one's own; see ``extend``. The new length."""
+        """Add one frame to a recording that no session made; see ``extend``. Returns the new length."""
         return self._run(self._recording.append(frame, topology), "a frame")
 
     def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording of one's own, in files: ``tick``, ``rows``, ``active``, and any other field.
+        """Add frames to a recording in files that no session made, such as one by ``derive``.
+
+        arrays: ``tick``, ``rows``, ``active``, and any other field.
 
         Raises Refused: bad_frames; read_only for what a session recorded, which never changes.
         """
         return self._run(self._recording.extend(arrays, topology), "frames")
 
     def derive(self, address: str, frames: slice = slice(None)) -> BlockingRecording:
-        """A copy of some frames at a path or URL, which is one's own and may grow; see ``Recording.derive``."""
+        """Write a copy of some frames to a path or URL. Frames may be added to the copy; see ``Recording.derive``."""
         return BlockingRecording(self._run, self._run(self._recording.derive(address, frames), "the copy"))
 
     # what clips ask for

@@ -292,7 +292,7 @@ async def _play_match(
 
 
 async def play_seat(client: Client, join: Join, party: Party, tally: Tally, decide: Decide) -> None:
-    """Play one session to its end in a seat that is reserved. Raises Disconnected."""
+    """Play one session to its end in a reserved seat. Raises Disconnected."""
     async with client.connect(join, give_up_s=party.patience_s) as connection:
         await _play_session(connection, party, tally, decide)
 

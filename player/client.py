@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
 
 FORK_S = 90.0
-"""Time that a fork may take [s]: it may wait for others, reads an archive, and simulates."""
+"""Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
 
 
 T = TypeVar("T")
@@ -78,8 +78,8 @@ class Fork(Join, frozen=True):
 
 
 class Forked(msgspec.Struct, frozen=True):
-    """One fork in a tree. at: when it was made [ms]; name: of the player who made it; status: None if it is over and
-    forgotten."""
+    """One fork in a tree. at: when it was made [ms]; name: of the player who made it; status: None once the store has
+    no keys of it."""
 
     session: str
     parent: str
@@ -91,7 +91,7 @@ class Forked(msgspec.Struct, frozen=True):
 
 
 class ForkTree(msgspec.Struct, frozen=True):
-    """The forks of the session ``root`` and of its forks, oldest first."""
+    """The forks of the session ``root``, and the forks of those, oldest first."""
 
     session: str
     root: str
@@ -291,8 +291,8 @@ class Client:
         )
 
     def replay(self, session: str, *, give_up_s: float = 60.0) -> RoomConnection:
-        """The replay room of that session's recording; enter it with ``async with``. It reconnects by itself, and gives
-        up after ``give_up_s`` seconds without a connection."""
+        """Return a connection to the replay room of that session's recording; enter it with ``async with``. It
+        reconnects by itself, and gives up after ``give_up_s`` seconds without a connection."""
         return RoomConnection(self.server_url, self.token or "", session, give_up_s=give_up_s, rng=self._rng)
 
     # -- lists ---------------------------------------------------------------------------------
@@ -339,13 +339,13 @@ class Client:
     # -- recordings ----------------------------------------------------------------------------
 
     async def recording(self, session: str) -> Recording:
-        """The recording of a session, also of one that still runs. Raises NotFound (no_recording)."""
+        """Open the recording of an ended or running session. Raises NotFound (no_recording)."""
         from tussle.player.recording_client import HttpSource, Recording
 
         return await Recording(HttpSource(self._fetch, session)).open()
 
     async def _fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
-        """A body of megabytes, kept once: httpx's answers keep theirs until the garbage collector finds them."""
+        """A body of megabytes, stored once: an httpx response keeps its body until the garbage collector frees it."""
         headers = {"accept-encoding": "identity" if is_loopback(self.server_url) else "gzip"}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"

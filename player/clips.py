@@ -1,8 +1,8 @@
-"""Frames of a recording as a person works with them: numbers by name, positions, one body, a table.
+"""Frames of a recording for scripts and analysis: fields by name, positions, one body, a Dataset.
 
     Recording.read -> RecordedFrames -> .energy, [10:20].positions, [-1], .body("halo").centre, .to_xarray()
 
-A clip has some frames; what it has not read yet it asks its loader for. Lengths are in metres, times in seconds,
+A clip has some frames. Its loader reads fields that it does not have yet. Lengths are in metres, times in seconds,
 energies in joules. This module must never know where a recording is.
 """
 
@@ -47,7 +47,7 @@ class FieldInfo(msgspec.Struct, frozen=True):
 
 
 class BodyInfo(msgspec.Struct, frozen=True):
-    """A body of a segment. rows: how many of a frame's rows are its. body: its name in the catalogue."""
+    """A body of a segment. rows: the number of its rows in a frame. body: its name in the catalogue."""
 
     id: str
     kind: str
@@ -84,12 +84,12 @@ class RecordingInfo(msgspec.Struct, frozen=True):
         return field in self.fields and self.fields[field].per in ("body", "row")
 
     def frame_bytes(self, fields: Sequence[str]) -> int:
-        """The size of the largest frame with these fields, about [B]."""
+        """The approximate size of the largest frame with these fields [B]."""
         rows = max((sum(body.rows for body in segment.bodies) for segment in self.segments), default=0)
         return sum(12 * rows if self.fields[name].per == "row" else 64 for name in fields)
 
     def segments_of(self, numbers: range) -> list[tuple[int, range]]:
-        """The segments that have these frames, and which."""
+        """The segments that have these frames, each with its part of the frames."""
         found = []
         for number, segment in enumerate(self.segments):
             skipped = -(-(segment.first - numbers.start) // numbers.step)
@@ -101,7 +101,7 @@ class RecordingInfo(msgspec.Struct, frozen=True):
 
 
 class Loader(Protocol):
-    """Reads what a clip does not have yet."""
+    """Reads the fields and topologies that a clip does not have yet."""
 
     def frames(self, numbers: range, fields: Sequence[str]) -> Arrays: ...
 
@@ -115,8 +115,8 @@ class _Piece:
 
 
 class RecordedFrames:
-    """Some frames of a recording, in order. ``len``, slices and iteration as of a list; a single frame has numbers
-    instead of arrays."""
+    """A clip: some frames of a recording, in order. ``len``, slices and iteration as of a list. The fields of a single
+    frame have no axis of frames."""
 
     def __init__(
         self, info: RecordingInfo, numbers: range, loader: Loader | None = None, *, single: bool = False
@@ -129,7 +129,7 @@ class RecordedFrames:
         self._topologies: dict[int, Topology] = {}
 
     def add(self, arrays: Arrays, topologies: dict[int, Topology] | None = None) -> None:
-        """Take what was read for these frames."""
+        """Add arrays and topologies that were read for these frames."""
         segments = self._info.segments_of(self.numbers)
         for name, array in arrays.items():
             field, _, text = name.partition(".")
@@ -147,7 +147,7 @@ class RecordedFrames:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int | slice) -> RecordedFrames:
-        """One frame, or some."""
+        """Return one frame, or a slice of them."""
         single = isinstance(index, int)
         if isinstance(index, int):
             number = self.numbers[index]
@@ -228,7 +228,7 @@ class RecordedFrames:
         return self.field("rows")
 
     def field(self, name: str) -> Any:
-        """A field by its name. Raises Refused (bad_fields; bad_range for frames of several topologies)."""
+        """Return a field by its name. Raises Refused (bad_fields; bad_range for frames of several topologies)."""
         if name not in self._info.fields:
             raise Refused(f"no field {name[:40]!r}", code="bad_fields", field=name)
         array = self._array(name, self.segment if self._info.depends_on_topology(name) else None)
@@ -274,7 +274,7 @@ class RecordedFrames:
         return whole[0] if self._single else whole
 
     def body(self, name: str) -> RecordedBody:
-        """One body, by its id, or by its name in the catalogue if only one body has it. Raises Refused."""
+        """Return one body, by its id, or by its name in the catalogue if only one body has it. Raises Refused."""
         bodies = {body.id: body for one, _ in self._info.segments_of(self.numbers)
                   for body in self._info.segments[one].bodies}  # fmt: skip
         alike = [body.id for body in bodies.values() if body.body == name]
@@ -316,8 +316,8 @@ class RecordedFrames:
         return np.asarray(rows[:, :1] + vertices @ rows[:, 1:4], np.float32)
 
     def to_xarray(self, *fields: str) -> xarray.Dataset:
-        """A Dataset with these fields (all without any), over tick and time; needs xarray. Frames of several topologies
-        have no common rows: name other fields then, or take frames of one."""
+        """Return a Dataset with these fields, by default all, over tick and time. Needs xarray. Frames of several
+        topologies have no common rows: name other fields, or take frames of one topology."""
         try:
             import xarray
         except ImportError:
@@ -353,7 +353,7 @@ class RecordedBody:
 
     @property
     def centre(self) -> Any:
-        """The origin of an affine body, or the mean of an elastic body's vertices: (frames, 3) [m]. Frames may have
+        """The centre of an affine body, or the mean of an elastic body's vertices: (frames, 3) [m]. Frames may have
         several topologies."""
         clip = self._clip
         parts = []

@@ -26,7 +26,7 @@ CLOSE_S = 5.0
 
 
 class LoopThread:
-    """One event loop in one thread. One that was not closed is closed by the garbage collector, or at exit."""
+    """One event loop in one thread. If it is not closed, the garbage collector closes it, or the end of the program."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -43,8 +43,8 @@ class LoopThread:
     def run(self, coroutine: Coroutine[Any, Any, T], what: str, timeout_s: float | None) -> T:
         """Run a coroutine in the loop and wait for its result.
 
-        Raises TimeoutError, with ``what`` in its message, after ``timeout_s``. The limit is kept in the loop, so that
-        a result is returned or still to come, never lost. Ctrl-C in the waiting thread cancels the coroutine.
+        Raises TimeoutError, with ``what`` in its message, after ``timeout_s``. The loop applies the limit, so that
+        no result is lost. Ctrl-C in the waiting thread cancels the coroutine.
         """
         if self.closed or threading.current_thread() is self._thread:
             coroutine.close()

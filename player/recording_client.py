@@ -4,8 +4,8 @@
     clip = await recording.read(slice(10, 20), "positions", "energy")
     async for frame in recording.follow(): ...
 
-Long ranges are read in blocks, so that a recording of any size is gone through with little memory. player/clips.py has
-what a clip offers. This module must never change a recording.
+Long ranges are read in blocks, so that a recording of any size needs little memory. player/clips.py describes a clip.
+This module must never change the recording of a session.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tussle.player.clips import Arrays, RecordedFrames, RecordingInfo, SegmentIn
 __all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource", "WritableFiles"]
 
 BLOCK_BYTES = 2**22
-"""What is read at once, about [B]."""
+"""Approximate size of one request [B]."""
 
 POLL_S = 0.5
-"""How often a recording that grows is looked at [s]."""
+"""Time between two reads of the description while a recording grows [s]."""
 
 TRIES = 5
 
@@ -37,7 +37,7 @@ DESCRIBED = frozenset(
         "stopped",
     }
 )  # fmt: skip
-"""What a description has that is not an attribute of a copy."""
+"""The parts of a description that a copy does not take as attributes."""
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class FileSource:
 
 
 class WritableFiles(FileSource):
-    """A recording in files that is one's own: it grows by ``extend``. What a session recorded never changes."""
+    """A recording in files that no session made: ``extend`` adds frames. The recording of a session never changes."""
 
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None:
         await asyncio.to_thread(self._extend, arrays, topology)
@@ -186,7 +186,7 @@ class WritableFiles(FileSource):
 
 
 def _completed(arrays: Mapping[str, Any], dt: float, seats: int) -> dict[str, Any]:
-    """The fields that a caller need not give: no contact, everybody active, time = tick x dt."""
+    """Defaults of fields that a caller may omit: no contact, all bodies active, time = tick x dt."""
     tick = np.atleast_1d(np.asarray(arrays.get("tick", ())))
     count, zero = len(tick), np.zeros(len(tick))
     filled: dict[str, Any] = {
@@ -200,8 +200,8 @@ def _completed(arrays: Mapping[str, Any], dt: float, seats: int) -> dict[str, An
 
 
 class Recording:
-    """A recording: a sequence of frames, of a session that is over or still runs. ``await open()`` first, as
-    ``Client.recording`` does."""
+    """A recording of an ended or running session: a sequence of frames. Call ``await open()`` first;
+    ``Client.recording`` does so."""
 
     def __init__(self, source: RecordingSource) -> None:
         self.attributes: dict[str, Any] = {}
@@ -209,12 +209,12 @@ class Recording:
         self._source = source
 
     async def open(self) -> Recording:
-        """Look at what there is. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
+        """Read the description. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
         await self.refresh()
         return self
 
     async def refresh(self) -> int:
-        """Look again at what there is; the number of frames."""
+        """Read the description again; return the number of frames."""
         self.attributes = await self._source.about()
         try:
             self.info = msgspec.convert(self.attributes, RecordingInfo)
@@ -232,17 +232,17 @@ class Recording:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of what each frame has."""
+        """The names of the fields of each frame."""
         return tuple(self.info.fields)
 
     @property
     def segments(self) -> tuple[SegmentInfo, ...]:
-        """The topologies, each with its frames and bodies."""
+        """The segments: consecutive frames with the same topology, and their bodies."""
         return self.info.segments
 
     async def read(self, frames: int | slice = slice(None), *fields: str) -> RecordedFrames:
-        """Frames with these fields (all without any). "positions" are all vertices. Raises Refused (bad_range,
-        bad_fields)."""
+        """Read frames with these fields, by default all. The field "positions" means all vertices. Raises Refused
+        (bad_range, bad_fields)."""
         numbers = self.numbers(frames)
         with_meshes = not fields or "positions" in fields
         names = tuple(
@@ -256,7 +256,7 @@ class Recording:
         return clip
 
     def numbers(self, frames: int | slice) -> range:
-        """The frames that an index means. Raises Refused (bad_range)."""
+        """Return the frame numbers of an index or slice. Raises Refused (bad_range)."""
         length = self.info.length
         if isinstance(frames, slice):
             numbers = range(length)[frames]
@@ -268,7 +268,7 @@ class Recording:
         return range(frames % length, frames % length + 1)
 
     async def arrays(self, numbers: range, fields: Sequence[str]) -> Arrays:
-        """The arrays of some frames, read in blocks."""
+        """Return the arrays of some frames, read in blocks."""
         for name in fields:
             if name not in self.info.fields:
                 raise Refused(f"no field {name[:40]!r}", code="bad_fields", field=name)
@@ -300,25 +300,25 @@ class Recording:
         return await self._source.topology(segment)
 
     async def events(self) -> list[dict[str, Any]]:
-        """What happened: ``{tick, type, ...}``, in order."""
+        """The events of the session, in order: ``{tick, type, ...}``."""
         return await self._source.events()
 
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording of one's own: ``tick``, ``rows``, ``active``, and any other field. topology: of new
-        bodies from here on; the first frames need one. The new length. Raises Refused (bad_frames, read_only); nothing
-        is added then."""
+        """Add frames to a recording in files that no session made, such as one by ``derive``: ``tick``, ``rows``,
+        ``active``, and any other field. topology: of the bodies from here on, if it changes; the first frames need one.
+        Returns the new length. Raises Refused (bad_frames, read_only); nothing is added then."""
         if not isinstance(self._source, WritableFiles):
             raise Refused("this recording is only read: derive a copy", code="read_only")
         await self._source.extend(arrays, topology)
         return await self.refresh()
 
     async def append(self, frame: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add one frame: as ``extend``, with a number where that has an array."""
+        """Add one frame: as ``extend``, with values without the axis of frames."""
         return await self.extend({name: np.asarray(value)[None] for name, value in frame.items()}, topology)
 
     async def derive(self, address: str, frames: slice = slice(None)) -> Recording:
-        """A copy of some frames at a path or URL, which is one's own and may grow. ``derived_from`` names its origin.
-        Raises Refused (recording_exists, bad_range)."""
+        """Write a copy of some frames to a path or URL. Frames may be added to the copy. Its attribute ``derived_from``
+        names the origin. Raises Refused (recording_exists, bad_range)."""
         numbers = self.numbers(frames)
         kept = {k: v for k, v in self.attributes.items() if k not in DESCRIBED}
         origin = {"session": self.info.session, "frames": [numbers.start, numbers.stop, numbers.step]}
@@ -337,7 +337,7 @@ class Recording:
         return await Recording(copy).open()
 
     async def blocks(self, *fields: str, frames: slice = slice(None)) -> AsyncIterator[RecordedFrames]:
-        """All frames in clips of a few megabytes, for a recording of any size."""
+        """Yield all frames as clips of a few megabytes, for a recording of any size."""
         numbers = self.numbers(frames)
         known = [name for name in fields or self.fields if name in self.fields] or ["rows"]
         size = max(1, BLOCK_BYTES // max(1, self.info.frame_bytes(known)))
@@ -346,7 +346,7 @@ class Recording:
             yield await self.read(slice(block.start, block.stop, block.step), *fields)
 
     async def follow(self, *fields: str, start: int = 0) -> AsyncIterator[RecordedFrames]:
-        """Each frame from ``start`` on, as it is recorded, until the session is over."""
+        """Yield each frame from ``start`` on, as it is recorded, until the session is over."""
         while True:
             live = self.live
             if start < len(self):

@@ -1,13 +1,13 @@
-"""The connection to a replay room: follow who presents, present, add bookmarks, talk.
+"""The connection to a replay room: follow the presenter, present, add bookmarks, chat.
 
     async with client.replay("k7qm2xpv") as room:
         async for message in room:                  # follow: Scrubbed, BookmarkAdded, ReplayChatLine ...
             print(room.frame, room.presenter)
-        await room.present()                        # or move everybody
+        await room.present()                        # or present
         await room.scrub(120)
 
-``room`` has the state after each message. Scrubs that are old are dropped, and of scrubs that wait only the newest is
-kept. After a lost connection it reconnects with back-off and begins with the new welcome. This module must never open a
+``room`` has the state after each message. Old scrubs are dropped, and of the scrubs that wait only the newest is kept.
+After a lost connection it reconnects with back-off and begins with the new welcome. This module must never open a
 recording.
 """
 
@@ -78,7 +78,7 @@ RENEW_S = 2.0
 """Time between two renewals of the presenter's token while nothing is scrubbed."""
 
 WAIT_MOST = 1000
-"""Messages that wait for a reader; then the oldest are dropped. The state has their effect."""
+"""Most messages that wait for a reader. Beyond it the oldest are dropped; the state has their effect."""
 
 FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VERSION_MISMATCH})
 """Close codes after which it does not reconnect."""
@@ -87,9 +87,9 @@ FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VE
 class RoomConnection:
     """One member of a replay room. ``Client.replay`` makes it; enter it with ``async with``, iterate it for messages.
 
-    ``frame``, ``playing``, ``speed``: where the presenter is. ``presenter``: its player id, or None. ``presenting``:
-    whether this connection is the presenter. ``length``, ``live``: of the recording. ``members``, ``bookmarks`` (by id)
-    and ``views`` (by name).
+    ``frame``, ``playing``, ``speed``: of the newest scrub. ``presenter``: player id of the presenter, or None.
+    ``presenting``: whether this connection is the presenter. ``length``, ``live``: of the recording. ``members``,
+    ``bookmarks`` (by id) and ``views`` (by name).
     """
 
     def __init__(
@@ -292,8 +292,8 @@ class RoomConnection:
     # -- presenting ----------------------------------------------------------------------------
 
     async def present(self) -> int:
-        """Become the presenter; returns the number of the grant. It is kept, also without a scrub, until ``release`` or
-        the end of the connection. Raises Conflict ``presenter_taken``, Disconnected."""
+        """Become the presenter; returns the number of the grant. The token is renewed, also without a scrub, until
+        ``release`` or the end of the connection. Raises Conflict ``presenter_taken``, Disconnected."""
         if not self.presenting:
             await self._ask(
                 lambda id: Present(id=id),
@@ -319,8 +319,8 @@ class RoomConnection:
                     await self._send(Present())
 
     async def scrub(self, frame: int, *, playing: bool = False, speed: float = 1.0) -> None:
-        """Move everybody to a frame. Raises Conflict ``not_presenter`` without the token, Disconnected. What the server
-        refuses comes as a ReplayError of the iterator."""
+        """Show a frame to all members. Raises Conflict ``not_presenter`` without the token, Disconnected. If the server
+        refuses it, the iterator yields a ReplayError."""
         if not self.presenting:
             raise Conflict("ask for the presenter's token first", code="not_presenter")
         await self._send(Scrub(ScrubData(frame, playing, speed)))
@@ -328,7 +328,7 @@ class RoomConnection:
     # -- chat, bookmarks, views ----------------------------------------------------------------
 
     async def chat(self, text: str) -> None:
-        """Say something to all members. Raises Refused, RateLimited, Disconnected."""
+        """Send a line of chat to all members. Raises Refused, RateLimited, Disconnected."""
         await self._ask(
             lambda id: ReplayChat(ReplayChatData(text), id),
             lambda reply: (
@@ -337,7 +337,7 @@ class RoomConnection:
         )
 
     async def bookmark(self, name: str, frame: int | None = None) -> Bookmark:
-        """Keep a bookmark, of the frame where the presenter is if none is given. Raises Refused, Conflict."""
+        """Keep a bookmark of ``frame``, by default the presented one. Raises Refused, Conflict."""
         place = self.frame if frame is None else frame
 
         def mine(reply: ReplayReply) -> bool:
@@ -352,14 +352,14 @@ class RoomConnection:
         return made.d
 
     async def remove_bookmark(self, bookmark: str) -> None:
-        """Remove a bookmark by its id. Raises Forbidden for those of others, NotFound."""
+        """Remove a bookmark by its id. Raises Forbidden for a bookmark of another player, NotFound."""
         await self._ask(
             lambda id: RemoveBookmark(RemoveData(bookmark), id),
             lambda reply: isinstance(reply, BookmarkRemoved) and reply.d.id == bookmark,
         )
 
     async def set_view(self, name: str, camera: CameraView) -> None:
-        """Keep a camera under a name; ``default`` is everybody's first one. Raises Forbidden, Conflict."""
+        """Keep a camera under a name; ``default`` is the first camera of every client. Raises Forbidden, Conflict."""
         await self._ask(
             lambda id: SetView(SetViewData(name, camera), id),
             lambda reply: isinstance(reply, ViewSet) and (reply.d.name, reply.d.by) == (name, self.me),
