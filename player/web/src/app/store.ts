@@ -37,7 +37,7 @@ export const online = signal(true);
 export const sessions = signal<readonly SessionView[] | null>(null);
 export const ended = signal<readonly SessionView[]>([]);
 export const search = signal("");
-/** The other filters of the list: a mode or "", only one's own sessions, only those of the last days or 0. */
+/** Further filters of the list: a mode or ""; only sessions of this player; only those of the last days, or 0. */
 export const listedMode = signal("");
 export const mineOnly = signal(false);
 export const listedDays = signal(0);
@@ -172,7 +172,7 @@ function addressOf(to: Route): string {
   return to.screen === "lobby" ? `/${query}#/` : to.screen === "session" ? `/${query}#/s/${to.token}` : `/r/${to.token}${query}`;
 }
 
-/** Watch the recording of a session; a seat in it is kept. */
+/** Open the recording of a session. A seat in the session is kept. */
 export function replay(token: string): void {
   go({ screen: "replay", token });
 }
@@ -358,7 +358,7 @@ export function fork(token: string, tick: number): Promise<unknown> {
   return exclusive("fork", async () => {
     await ensureMe();
     const made = await api.fork(token, tick);
-    if (!made.exact) notify("wash", `It begins with tick ${group(made.parent_tick)}.`, "The server has another version of the physics, which cannot compute the ticks between.");
+    if (!made.exact) notify("wash", `It begins with tick ${group(made.parent_tick)}.`, "The server has another version of the physics and cannot compute the ticks up to the moment.");
     await enter(made);
   });
 }

@@ -1,4 +1,4 @@
-// The clock of a replay: which moment is shown, whether it moves and how fast. Pure: the time is an argument.
+// The clock of a replay: which moment is shown, whether it plays and at which speed. Pure: the time is an argument.
 //
 //     paused -- play --> playing -- the end of what is there --> paused (over), or waiting (the session still runs)
 //        ^------ pause, step ----'
@@ -7,7 +7,7 @@ export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4, 8] as const;
 export const SLOWEST = SPEEDS[0];
 export const FASTEST = SPEEDS[SPEEDS.length - 1]!;
 
-/** The times of the frames [s], which grow. */
+/** The times of the frames [s], in increasing order. */
 export interface Times {
   readonly length: number;
   /** The time of a frame [s]. */
@@ -61,7 +61,7 @@ export class Player {
     return this.time >= this.end;
   }
 
-  /** Take over the times of a recording that has grown. */
+  /** Set the times of a recording that has grown. */
   setTimes(times: Times, growing: boolean): void {
     const first = this.times.length === 0;
     this.times = times;
@@ -69,7 +69,7 @@ export class Player {
     this.time = first ? this.start : this.clamp(this.time);
   }
 
-  /** Play on; from the start when everything has been shown. */
+  /** Play, from the start if the end was reached. */
   play(): void {
     if (this.atEnd && !this.growing) this.time = this.start;
     this.playing = true;
@@ -85,7 +85,7 @@ export class Player {
     if (Number.isFinite(speed)) this.pace = Math.max(SLOWEST, Math.min(FASTEST, speed));
   }
 
-  /** The next quicker (+1) or slower (-1) of SPEEDS. */
+  /** Choose the next faster (+1) or slower (-1) of SPEEDS. */
   changeSpeed(by: 1 | -1): void {
     const next = by > 0 ? SPEEDS.find((speed) => speed > this.pace) : [...SPEEDS].reverse().find((speed) => speed < this.pace);
     if (next !== undefined) this.pace = next;
@@ -102,7 +102,7 @@ export class Player {
     this.seek(this.times.at(Math.max(0, Math.min(this.times.length - 1, Math.round(frame)))));
   }
 
-  /** So many frames on or back, then still. */
+  /** Move by some frames and pause. */
   step(frames: number): void {
     this.pause();
     const here = this.frame;
@@ -121,7 +121,7 @@ export class Player {
     return this.time;
   }
 
-  /** Take the last advance back: what it leads to cannot be shown yet. */
+  /** Undo the last advance: the frame that it reached is not here yet. */
   hold(time: number): void {
     this.time = time;
     this.playing = true;

@@ -1,10 +1,10 @@
-// A recording as the page needs it: its description, its curves, and the rows of the frames near the one that is shown.
+// A recording in the page: its description, its curves, and the rows of the frames near the one that is shown.
 //
 //     GET /api/recordings/T -> description -> topology of a segment + one window of rows -> the first picture
 //                                          -> curves (all frames, few numbers each), events
 //
 // Rows are fetched in windows, always at the same boundaries, so that the browser's cache has them at the next visit.
-// The windows in memory are bounded: those used last stay. This module must never draw.
+// The windows in memory are bounded: the least recently used one is dropped. This module must never draw.
 
 import { decodeTopology } from "../wire/frames";
 import type { BodyKind, Frame, Topology } from "../wire/frames";
@@ -15,7 +15,7 @@ import type { Times } from "./player";
 export interface SegmentBody {
   readonly id: string;
   readonly kind: BodyKind;
-  /** How many of a frame's rows are its. */
+  /** The number of its rows in a frame. */
   readonly rows: number;
   readonly seat?: number | null;
   readonly body?: string;
@@ -60,20 +60,20 @@ export interface RecordedEvent {
   readonly [key: string]: unknown;
 }
 
-/** Gets what the server has. Both throw what the caller shows. */
+/** Reads from the server. Both calls throw an error that the caller shows. */
 export interface Fetcher {
   json<T>(path: string): Promise<T>;
   bytes(path: string, accept: string): Promise<ArrayBuffer>;
 }
 
-/** Bytes of rows in one request, about. */
+/** Approximate bytes of rows in one request. */
 const WINDOW_BYTES = 128 * 1024;
 const FEWEST_FRAMES = 4;
 const MOST_FRAMES = 512;
 /** Rows in memory [B]. */
 const KEPT_BYTES = 64 * 1024 * 1024;
 const KEPT_TOPOLOGIES = 8;
-/** A longer recording's curves have every second, fourth, ... frame. */
+/** The curves of a longer recording have only every second, fourth, ... frame. */
 const CURVE_FRAMES = 50_000;
 const AT_ONCE = 3;
 const AGAIN_MS = 1000;
@@ -95,7 +95,7 @@ export class Curves implements Times {
     this.step = step;
   }
 
-  /** How many frames have their numbers here. */
+  /** The number of frames whose numbers are here. */
   get known(): number {
     return this.time.length;
   }
@@ -114,7 +114,7 @@ export class Curves implements Times {
     this.length = Math.min(length, this.step === 1 ? this.known : length);
   }
 
-  /** The time of a frame [s]; between two known frames by their line, after the last one as from it on. */
+  /** The time of a frame [s]; interpolated between two known frames, extrapolated after the last one. */
   at(frame: number): number {
     return between(this.time, frame / this.step);
   }
@@ -155,7 +155,7 @@ export class Recording {
   about: Description;
   curves: Curves;
   events: readonly RecordedEvent[] = [];
-  /** What the last request failed with, until one succeeds. */
+  /** The error of the last request, until one succeeds. */
   problem: unknown = null;
   /** Called after each arrival. */
   onChange: () => void = () => {};
@@ -192,7 +192,7 @@ export class Recording {
     return Math.max(0, low);
   }
 
-  /** The topology of a segment; null, and asked for, when it is not here. */
+  /** The topology of a segment. If it is not here it is requested, and null is returned. */
   topology(segment: number): Topology | null {
     const found = this.topologies.get(segment) ?? null;
     if (!found && this.about.segments[segment]) {
@@ -209,7 +209,7 @@ export class Recording {
     return found;
   }
 
-  /** A frame as the stage draws it; null, and asked for, when it is not here. */
+  /** A frame as the stage draws it. If it is not here it is requested, and null is returned. */
   frame(number: number): Frame | null {
     const known = this.memoAt.indexOf(number);
     if (known >= 0) return this.memo[known]!;
@@ -226,7 +226,7 @@ export class Recording {
     return made;
   }
 
-  /** Ask for the frames from `first` to `last` that are not here. */
+  /** Request the frames from `first` to `last` that are not here. */
   prefetch(first: number, last: number): void {
     for (let number = first; number <= Math.min(last, this.about.length - 1); ) {
       const index = this.segmentOf(number);
@@ -256,7 +256,7 @@ export class Recording {
     this.onChange();
   }
 
-  /** Read the description of a recording that grows, and what it has more. */
+  /** Read the description of a recording that grows, and the numbers of its new frames. */
   async refresh(): Promise<void> {
     this.about = await this.fetcher.json<Description>(address(this.token));
     const step = stepOf(this.about.length);
@@ -298,7 +298,7 @@ export class Recording {
     return null;
   }
 
-  /** Run one request of a name at a time, few at once; after a failure none for a second. */
+  /** Run at most one request per name, and few at once. After a failure there is no request for a second. */
   private ask(name: string, request: () => Promise<void>): void {
     if (this.asked.has(name) || this.asked.size >= AT_ONCE + 1 || Date.now() < this.pausedUntil) return;
     this.asked.add(name);

@@ -1,7 +1,7 @@
 // A recording that is watched: the player's clock, the frames around its moment, and the room that may move it.
 //
 //     stage asks (every animation frame) -> clock -> frames of the recording, or the last picture while they come
-//     a person acts -> break away from a presenter, or tell the room
+//     a person acts -> stop following the presenter, or, as the presenter, send a scrub
 //
 // This module must never draw and never touch the page.
 
@@ -17,15 +17,15 @@ import type { Room, Scrub } from "./room";
 import { readStory } from "./story";
 import type { Story } from "./story";
 
-/** Rows are fetched so far ahead of the moment [s of watching]. */
+/** How far ahead of the moment rows are fetched [s of watching]. */
 const AHEAD_S = 2;
-/** A follower who is further off than this from the presenter jumps [s of watching]. */
+/** A follower whose distance from the presenter is larger jumps [s of watching]. */
 const DRIFT_S = 0.3;
-/** Between two looks at a recording that grows. */
+/** Time between two reads of a recording that grows. */
 const REFRESH_MS = 2000;
-/** How often a recording that cannot be opened is tried again. */
+/** Time between two attempts to open a recording. */
 const TRIES = 4;
-/** Playing jumps no longer than this draw their blows [s]. */
+/** Blows are drawn only when one step of the clock is not longer than this [s]. */
 const FLASH_S = 0.5;
 /** How long before and after its ticks a contact is shown while paused or playing [s]. */
 const CONTACT_S = 0.12;
@@ -59,7 +59,7 @@ export class Replay implements Moments {
   readonly story: Signal<Story | null> = signal(null);
   /** Grows with each arrival of curves. */
   readonly curves: Signal<number> = signal(0);
-  /** Whether this page goes where the presenter is. */
+  /** Whether this page follows the presenter. */
   readonly following: Signal<boolean> = signal(true);
   onBlow: (blow: Blow) => void = () => {};
   recording: Recording | null = null;
@@ -118,7 +118,7 @@ export class Replay implements Moments {
     this.room?.dispose();
   }
 
-  // -- what a person does
+  // -- actions of a person
 
   toggle(): void {
     this.act(() => (this.player.playing ? this.player.pause() : this.player.play()));
@@ -180,14 +180,14 @@ export class Replay implements Moments {
     this.stops.push(stop);
   }
 
-  /** Look around alone while somebody presents. */
+  /** Stop following the presenter. */
   breakAway(): void {
     if (!this.room || !this.following.value) return;
     this.away = this.room.presenter.value;
     this.following.value = false;
   }
 
-  /** Go where the presenter is, and follow again. */
+  /** Jump to the presenter's frame, and follow again. */
   comeBack(): void {
     const room = this.room;
     if (!room || room.presenter.value === null || room.presenting) return;
@@ -196,7 +196,7 @@ export class Replay implements Moments {
     if (room.scrubbed) this.goTo(room.scrubbed);
   }
 
-  // -- what the stage asks
+  // -- calls of the stage
 
   sample(now: number): Moment | null {
     const recording = this.recording;
@@ -269,7 +269,7 @@ export class Replay implements Moments {
     this.room?.scrub(this.place.value.frame, this.player.playing, this.player.speed);
   }
 
-  /** Take over the presenter's place. While both play, a small difference stays. */
+  /** Show the presenter's frame. While both play, a small difference is left as it is. */
   private goTo(scrub: Scrub): void {
     const recording = this.recording;
     if (!recording?.curves.length) return;
@@ -338,7 +338,7 @@ export class Replay implements Moments {
     this.publish();
   }
 
-  /** Look for what is new, now and from now on in intervals, while the session runs. */
+  /** Read new frames now, and at intervals while the session runs. */
   private follow(): void {
     clearTimeout(this.timer);
     if (this.stopped || !this.about.value?.live) return;
@@ -353,7 +353,7 @@ export class Replay implements Moments {
       await recording.refresh();
       if (!this.stopped) this.curvesArrived();
     } catch {
-      // the next look may find the server again; what is here can be watched
+      // the next read may reach the server; what is here can be watched
     } finally {
       this.looking = false;
     }

@@ -1,8 +1,8 @@
-// The room of a recording: who is here, who presents, bookmarks and chat. One socket, JSON messages {t, d}.
+// The replay room: members, presenter, bookmarks, views and chat. One socket, JSON messages {t, d}.
 //
 //     hello -> welcome; present -> presenter; scrub (by the presenter) -> scrub (to all others)
 //
-// Followers drop what an older grant sends. The room is additional: without a connection the page plays alone.
+// Followers drop scrubs of an older grant. The room is optional: the page also works without this connection.
 
 import { batch, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
@@ -31,7 +31,7 @@ export interface NamedView {
   readonly by: string;
 }
 
-/** The name of the view that is everybody's first camera. */
+/** The name of the view that is the first camera of every page. */
 export const DEFAULT_VIEW = "default";
 
 type Point = readonly [number, number, number];
@@ -47,14 +47,14 @@ export interface Place {
   readonly speed: number;
 }
 
-/** Where a presenter is. at: when it was received [s]. */
+/** The newest scrub. at: when it was received [s]. */
 export interface Scrub extends Place {
   readonly at: number;
 }
 
 export type RoomLink = "connecting" | "here" | "lost" | "none";
 
-/** A presenter's messages are at least this far apart, and at most BEAT_MS, so that the server keeps the presenter. */
+/** Smallest time between two scrubs of a presenter. BEAT_MS is the largest, so that the token does not expire. */
 const SCRUB_MS = 33;
 const BEAT_MS = 1500;
 const FIRST_RETRY_MS = 500;
@@ -82,10 +82,10 @@ export class Room {
   /** Why the last request was refused, or "". */
   readonly refused: Signal<string> = signal("");
   readonly rtt: Signal<number | null> = signal(null);
-  /** Where the presenter is; null before it has moved. */
+  /** The newest scrub; null before the first one. */
   scrubbed: Scrub | null = null;
   onScrub: (scrub: Scrub) => void = () => {};
-  /** Where this page is, for the messages that keep a presenter. */
+  /** The frame of this page, for the scrubs that renew the token. */
   where: () => Place = () => ({ frame: 0, playing: false, speed: 1 });
   /** The recording has grown, or its session has ended. */
   onRecording: () => void = () => {};
@@ -138,7 +138,7 @@ export class Room {
     this.send("release");
   }
 
-  /** Tell the others where this presenter is; at most 30 times a second, the newest last. */
+  /** Send the frame of this presenter to the others, at most 30 times a second. The newest one is always sent. */
   scrub(frame: number, playing: boolean, speed: number): void {
     if (!this.presenting) return;
     this.waiting = { frame, playing, speed };
@@ -175,7 +175,7 @@ export class Room {
     this.connection.dispose();
   }
 
-  /** For tests: as if the network failed. */
+  /** For tests: close the socket as a failed network does. */
   drop(): void {
     this.connection.drop();
   }
@@ -257,7 +257,7 @@ export class Room {
     if (this.mine.value) this.beat = window.setInterval(() => this.renew(), BEAT_MS);
   }
 
-  /** Send the place when nothing else was sent: a presenter who is silent loses the token. */
+  /** Send the frame if no scrub was sent: a presenter who sends none loses the token. */
   private renew(): void {
     if (performance.now() - this.sentAt < BEAT_MS - SCRUB_MS) return;
     this.waiting ??= this.where();

@@ -1,5 +1,4 @@
-// What the events of a recording say: turns, marks on the timeline, blows, lines of text, and the state after the last
-// of them. Pure.
+// Turns, marks of the timeline, blows and lines of the log, and the last state, from the events of a recording. Pure.
 
 import { readBlow } from "../session/events";
 import type { Blow } from "../session/events";
@@ -19,7 +18,7 @@ export interface Turn {
 
 export type MarkKind = "blow" | "out" | "result" | "other";
 
-/** A moment that the timeline marks. weight: 0 to 1, how long its tick is. */
+/** A moment that the timeline marks. weight: 0 to 1, the height of its line. */
 export interface StoryMark {
   readonly tick: number;
   readonly kind: MarkKind;

@@ -1,4 +1,4 @@
-// A recording: the stage at any moment, the timeline with its curves, what happened, and the people who watch together.
+// The page of a recording: stage, timeline with curves, log, and the replay room.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, busy, client, ensureMe, fork, go, join, replay as show } from "../app/store";
@@ -99,7 +99,7 @@ function myTurn(token: string): boolean {
   return state.phase === "acting" && state.turnSeat === current.mySeat;
 }
 
-/** To the seat, if there is one in this session, else to watch it. */
+/** Go to the running session: to the seat if this client has one, else as an observer. */
 function backToLive(token: string): void {
   if (client.value?.token === token) go({ screen: "session", token });
   else void join(token);
@@ -108,12 +108,12 @@ function backToLive(token: string): void {
 function Nothing({ token, failure, empty, live }: { token: string; failure: unknown; empty: boolean; live: boolean }) {
   const missing = failure instanceof Problem && failure.status === 404;
   const [heading, text] = empty
-    ? ["Nothing is recorded yet", live ? "The first frame is there as soon as the session begins." : "The session ended before its first frame."]
+    ? ["Nothing is recorded yet", live ? "The recording begins when the session begins." : "The session ended before its first frame."]
     : missing
       ? [`No recording ${code(token)}`, "The session was not recorded, or its recording has been deleted."]
       : failure
-        ? ["The recording cannot be read", failure instanceof Problem ? failure.message : "The server sent something that is not a recording."]
-        : ["Fetching the recording", "The first picture comes in a moment."];
+        ? ["The recording cannot be read", failure instanceof Problem ? failure.message : "The answer of the server is not a recording."]
+        : ["Fetching the recording", "This takes a moment."];
   return (
     <main class="desk" id="main" tabIndex={-1}>
       <div class="tile blank" data-test="nothing">
@@ -348,7 +348,7 @@ function About({ replay }: { replay: Replay }) {
   );
 }
 
-/** Where this session was forked from, and the forks of it. Nothing when there are none. */
+/** The parent and the forks of this session. Nothing if it has neither. */
 function Forks({ token }: { token: string }) {
   const [tree, setTree] = useState<ForkTree | null>(null);
   useEffect(() => {
@@ -397,7 +397,7 @@ function Forks({ token }: { token: string }) {
   );
 }
 
-/** The log of the session; a line leads to its moment. */
+/** The log of the session. A click on a line shows its moment. */
 function Happened({ replay }: { replay: Replay }) {
   const rows = replay.story.value?.log ?? [];
   const tick = replay.place.value.tick;

@@ -21,7 +21,7 @@ interface Pose {
   target: THREE.Vector3;
 }
 
-/** How much nearer the camera is while it follows a body, and how quickly it comes after it [1/s]. */
+/** How much nearer the camera is while it follows a body, and the rate at which it follows [1/s]. */
 const NEAR = 0.55;
 const CHASE = 7;
 
@@ -119,7 +119,7 @@ export class Camera {
     this.place();
   }
 
-  /** Keep a point in the middle; `fresh`: it is another one, so come nearer. Returns whether it is not there yet. */
+  /** Keep a point in the middle. `fresh`: it is a new point, so come nearer. Returns whether the camera still moves. */
   follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean {
     this.moved = true;
     if (fresh) this.destination = { yaw: this.yaw, pitch: Math.min(this.pitch, 0.62), distance: this.framed().distance * NEAR, target: new THREE.Vector3(x, y, z) };

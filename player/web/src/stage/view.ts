@@ -67,9 +67,9 @@ export interface View {
   pan(dx: number, dy: number): void;
   zoom(factor: number): void;
   home(glide: boolean): void;
-  /** Keep a point [m] in the middle; fresh: another one than before. Returns whether it is not there yet. */
+  /** Keep a point [m] in the middle. fresh: it is a new point. Returns whether the camera still moves. */
   follow(x: number, y: number, z: number, seconds: number, fresh: boolean): boolean;
-  /** Where the camera is, to be given to setCamera; null where there is none. */
+  /** The present camera, for setCamera; null if the view has none. */
   cameraView(): CameraView | null;
   setCamera(view: CameraView, glide: boolean): void;
   /** Switch to the next plainer tier. Returns its name, or null when there is none. */

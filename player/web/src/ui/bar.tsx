@@ -8,7 +8,7 @@ import { Banners } from "./banners";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
 
-/** onHome: what the wordmark does, where it is not to leave the session. */
+/** onHome: what a click on the wordmark does, if not leaving the session. */
 export function Bar({ children, crumb, onHome }: { children?: ComponentChildren; crumb?: ComponentChildren; onHome?: () => void }) {
   const known = me.value;
   const seat = crumb ? (client.value?.mySeat ?? null) : null;

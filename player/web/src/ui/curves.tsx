@@ -9,9 +9,9 @@ import { Mark } from "./marks";
 
 const WIDTH = 1000;
 const HEIGHT = 46;
-/** Points of a line, at most: each is the extreme of its share of the time. */
+/** Most points of a line: each is the extreme value of its part of the time. */
 const POINTS = 500;
-/** The gaps between which the logarithmic curve runs [m]. */
+/** The range of gaps on the logarithmic axis [m]. */
 const FLOOR = 1e-7;
 const NEAR = 1e-2;
 
@@ -111,7 +111,7 @@ function Energy({ replay, curves }: RowProps) {
   );
 }
 
-/** In J, or in the unit that keeps its digits. */
+/** An energy with a fitting unit: kJ, J or mJ. */
 function energy(joule: number): string {
   const size = Math.abs(joule);
   if (size >= 1000) return `${fixed(joule / 1000, 2)} kJ`;
@@ -163,7 +163,7 @@ function Gap({ replay, curves }: RowProps) {
   );
 }
 
-/** Health, or in a mode without health the points. Nothing when no number of a seat ever changes. */
+/** Health, or the score in a mode without health. Nothing if no value of any seat changes. */
 function PerSeat({ replay, curves }: RowProps) {
   const at = useIndex({ replay, curves });
   const seats = replay.about.value?.seats ?? [];

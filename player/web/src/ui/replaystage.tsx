@@ -1,4 +1,4 @@
-// The stage of a replay: draws the moment of the player's clock, follows a body, shows arrows.
+// The stage of a replay: draws the moment of the clock, follows a body, shows arrows.
 
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -11,10 +11,10 @@ import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
 import { tierWanted } from "./stageview";
 
-/** Metres of an arrow per m/s, and the slowest motion that has one [m/s]. */
+/** Length of an arrow per speed [m per m/s], and the smallest speed that has an arrow [m/s]. */
 const PER_SPEED = 0.22;
 const STILL = 0.02;
-/** Metres of a contact's arrow for ten times the impulse. */
+/** How much longer the arrow of a contact is at ten times the impulse [m]. */
 const PER_DECADE = 0.28;
 
 export interface Looks {

@@ -1,4 +1,4 @@
-// The room of a replay: who presents, who is here, bookmarks, chat.
+// The replay room on the page: presenter, members, bookmarks, views, chat.
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Replay } from "../replay/replay";
@@ -11,7 +11,7 @@ import { Icon } from "./parts";
 
 const NAME_LENGTH = 80;
 
-/** Who moves the moment, and what this page may do about it. Nothing while one is alone here. */
+/** The presenter, with the buttons to present, to stop, and to follow or not. Nothing if this is the only member. */
 export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
   const presenter = room.presenter.value;
   const count = room.count.value;
@@ -21,7 +21,7 @@ export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
     return (
       <div class="note pres plain" role="status" data-test="presenter">
         <span class="sp">
-          <b>{plural(count, "person", "people")} here.</b> <span class="soft">Each looks around alone.</span>
+          <b>{plural(count, "person", "people")} here.</b> <span class="soft">Nobody is presenting.</span>
         </span>
         <button class="btn s main" onClick={() => room.present()} data-test="present">
           Present to all
@@ -49,11 +49,11 @@ export function PresenterRow({ replay, room }: { replay: Replay; room: Room }) {
     <div class="note wash pres" role="status" data-test="presenter">
       <Mark mark={markOfPlayer(presenter)} name={name} size={26} />
       <span class="sp">
-        <b>{name} is presenting.</b> <span class="soft">{following ? "You see the same moment." : "You look around on your own."}</span>
+        <b>{name} is presenting.</b> <span class="soft">{following ? "You see the same moment." : "You are watching on your own."}</span>
       </span>
       {following ? (
         <button class="btn s" onClick={() => replay.breakAway()} data-test="break-away">
-          Look around on my own
+          Watch on my own
         </button>
       ) : (
         <button class="btn s main" onClick={() => replay.comeBack()} data-test="come-back">
@@ -133,7 +133,7 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
   );
 }
 
-/** Cameras under names, kept with the recording. current: the camera now; null where there is none. */
+/** The named views of the recording. current: the present camera; null without one. */
 export function Views({ room, current, onView }: { room: Room; current: () => NamedView["camera"] | null; onView: (camera: NamedView["camera"]) => void }) {
   const [name, setName] = useState("");
   const list = room.views.value;

@@ -11,7 +11,7 @@ import { clockTime, fixed, group, shortName } from "../text/format";
 import { Icon, Segmented } from "./parts";
 
 const STEPS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600] as const;
-/** Labels on the ruler, at most. */
+/** Most labels on the ruler. */
 const LABELS = 8;
 
 export const SPEED_NAMES: Readonly<Record<number, string>> = { 0.1: "0.1", 0.25: "¼", 0.5: "½", 1: "1×", 2: "2", 4: "4", 8: "8" };
@@ -127,7 +127,7 @@ function Playhead({ replay, percent }: { replay: Replay; percent: (time: number)
   );
 }
 
-/** What does not move while the recording plays. */
+/** The fixed parts of the timeline: turns, ruler, marks. */
 function Lanes({ replay, version, percent }: { replay: Replay; version: number; percent: (time: number) => string }) {
   const story = replay.story.value;
   const about = replay.about.value;
@@ -140,7 +140,7 @@ function Lanes({ replay, version, percent }: { replay: Replay; version: number; 
     for (let t = Math.ceil(start / step) * step; t <= end + 1e-9; t += step) labels.push(t);
     const fine = step / 10;
     let ticks = "";
-    // Counted from zero, so that every tenth is where its label is.
+    // Counted from zero, so that each tenth tick has the place of its label.
     for (let i = Math.ceil(start / fine - 1e-9), t = i * fine; t <= end + 1e-9; i++, t = i * fine) {
       ticks += `M${((1000 * (t - start)) / (end - start || 1)).toFixed(2)} 20v-${i % 10 === 0 ? 20 : i % 5 === 0 ? 12 : 7}`;
     }

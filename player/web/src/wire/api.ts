@@ -186,7 +186,7 @@ export const ROW_DEFAULTS = {
 };
 
 const OFFLINE = "The server does not answer.";
-/** How long an answer may take: a call's, and that of many bytes [ms]. */
+/** Timeouts of a call and of a large answer [ms]. */
 const CALL_MS = 10_000;
 const BYTES_MS = 60_000;
 /** A fork simulates up to its tick before it answers. */
@@ -201,7 +201,7 @@ async function textOf(response: Response): Promise<string> {
   }
 }
 
-/** JSON, or null for what is none: a proxy's error page. */
+/** The JSON value, or null if it is not JSON, such as a proxy's error page. */
 function parsed(text: string): unknown {
   try {
     return text ? JSON.parse(text) : null;
