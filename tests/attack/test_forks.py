@@ -1,4 +1,4 @@
-"""Forks over HTTP, from archives of every kind: what they give, what is refused, and what they cost."""
+"""Forks over HTTP, from archives of every kind: the first state, refusals, and budgets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def fork(person: Person, session: str, tick: Any, **more: Any) -> Any:
 
 
 async def first_state(site: Stack, session: str) -> Simulation:
-    """What the store has of a fork that has not begun."""
+    """The keys of a fork that has not begun."""
     async with store_of(site) as store:
         spec, state = await store.call("HMGET", store.keys.fork(session), "spec", "state", raw=True)
     return Simulation.begin(msgspec.json.decode(spec, type=SessionSpec), state)[0]
@@ -62,7 +62,8 @@ async def first_state(site: Stack, session: str) -> Simulation:
 
 async def test_any_recorded_tick_can_be_forked(site: Stack, ada: Person, folder: Path) -> None:
     """At a checkpoint, after inputs, after another holder took over: the first state has the recorded
-    hash. Nobody knows whether the session was private, so its forks are."""
+    hash. These archives do not say whether the session was private, so its forks are
+    private."""
     record = load_record(Archive(str(folder)), TOKEN)
     for tick in (10, 19, 33, 39):
         answer = (await fork(ada, TOKEN, tick)).json()
@@ -98,7 +99,7 @@ async def test_any_recorded_tick_can_be_forked(site: Stack, ada: Person, folder:
 async def test_a_tick_that_is_not_recorded_is_refused(
     site: Stack, ada: Person, folder: Path, tick: Any, status: int, code: str
 ) -> None:
-    """With a code, and nothing is written but the mark that the archive is being read."""
+    """A refusal has a code, and writes nothing except the pin of the archive."""
     async with store_of(site) as store:
         before = await keys_of(store)
         assert_problem(await fork(ada, TOKEN, tick), status, code)
@@ -106,7 +107,7 @@ async def test_a_tick_that_is_not_recorded_is_refused(
 
 
 async def test_what_cannot_be_forked_is_refused(site: Stack, ada: Person, folder: Path) -> None:
-    """An unknown session, a session without an archive, a seat that is not there, a player with a seat elsewhere."""
+    """Refused are an unknown session, one without an archive, a missing seat, a player with another seat."""
     assert_problem(await fork(ada, "aaaaaaa9", 1), 404, "no_such_session")
     assert_problem(await fork(ada, "no-token", 1), 404, "no_such_session")
     assert_problem(await ada.get("/api/sessions/aaaaaaa9/forks"), 404, "no_such_session")
@@ -120,8 +121,7 @@ async def test_what_cannot_be_forked_is_refused(site: Stack, ada: Person, folder
 
 
 async def test_a_damaged_archive_is_refused(site: Stack, ada: Person, folder: Path) -> None:
-    """A flipped byte, a part that is gone, no manifest: nothing is forked from it. What is damaged after the tick does
-    not matter."""
+    """A flipped byte, a missing part or a missing manifest refuses a fork. Damage after the tick does not."""
     damaged = folder / "aaaaaaa2"
     for change in (_flip_first, _cut_first, lambda place: (place / "manifest-000001.json").unlink()):
         shutil.rmtree(damaged, ignore_errors=True)
@@ -148,7 +148,7 @@ def _cut_first(place: Path) -> None:
 
 async def test_forks_have_a_price(site: Stack, folder: Path) -> None:
     """A player has one fork in progress, six at once and then one in ten seconds. The first one here waits for a file
-    that does not come; when it comes and is nothing, that is said."""
+    until it is written, and is refused because the file is empty."""
     stuck = folder / "aaaaaaa4" / "manifest-000001.json"
     stuck.parent.mkdir()
     os.mkfifo(stuck)

@@ -1,4 +1,4 @@
-"""Readers of recordings that ask for much and read little of it."""
+"""Clients that request large parts of recordings and read them slowly or not at all."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ async def address(site: Stack) -> AsyncIterator[tuple[str, int]]:
 
 
 async def test_an_address_has_a_share_of_answers_and_bytes(address: tuple[str, int], site: Stack) -> None:
-    """Clients that read nothing hold their own address's slots only until they are gone; other calls are served. Then
-    the bytes that were asked for are paid, and more of them are refused with a time to wait."""
+    """Clients that read nothing hold only the slots of their own address, and only until they disconnect; other calls
+    are served. The requested bytes stay charged, and further ones are refused with a time to wait."""
     path = f"/api/recordings/{BIG}/frames?data=rows&frames=:1&format=npy"
     async with http_client(site.url, headers={"accept-encoding": "identity"}) as http:
         with contextlib.ExitStack() as idle:

@@ -67,7 +67,7 @@ def run(*words: str) -> Result:
 
 
 def test_a_recording_is_exported_by_its_token(here: Path) -> None:
-    """The file has the token's name; one line says what is in it."""
+    """The file is named after the token; one line says what it contains."""
     result = run(TOKEN, "--to", "npz", "--frames", "10:20:2", "--bodies", "turner,jelly-2")
     assert result.exit_code == 0, result.output
     assert result.output.startswith(f"{TOKEN}.npz: 5 frames, 2 bodies, ")
@@ -105,7 +105,7 @@ def test_a_group_is_exported_by_its_path_and_by_its_address(here: Path, recordin
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line(here: Path, words: list[str], code: int, says: str) -> None:
-    """It says what is wrong and what there is; nothing is written."""
+    """The error says what is wrong and what exists; nothing is written."""
     result = run(*words)
     assert result.exit_code == code and isinstance(result.exception, SystemExit)
     assert says in result.output
@@ -114,7 +114,7 @@ def test_a_mistake_is_one_line(here: Path, words: list[str], code: int, says: st
 
 
 def test_a_damaged_recording_and_a_foreign_one_are_one_line(here: Path) -> None:
-    """A group's metadata that is cut, and a folder that is something else."""
+    """Truncated metadata of a group, and a folder that is not a recording, are refused."""
     broken = here / "broken.zarr"
     moving.write(broken)
     metadata = (broken / "zarr.json").read_bytes()
@@ -137,7 +137,7 @@ def test_an_existing_file_is_kept_without_force(here: Path) -> None:
 
 
 def test_a_missing_package_is_one_line(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says which extra to install."""
+    """The error names the extra to install."""
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run(TOKEN, "--to", "mp4")

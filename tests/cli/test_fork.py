@@ -36,8 +36,8 @@ async def tussle(url: str, *arguments: str) -> tuple[int, str]:
 
 
 async def test_a_fork_is_played_by_bots(store_url: str) -> None:
-    """Nobody comes, so bots take the four seats and play from the nearest checkpoint to the end; the command says that
-    another version recorded it. The tree is shown without a tick, and a refusal is one line."""
+    """No other player joins, so bots take the four seats and play from the nearest checkpoint to the end; the command
+    says that another version recorded it. The tree is shown without a tick, and a refusal is one line."""
     async with Stack.up(store_url, f"test-{secrets.token_hex(4)}", SIM_SPEED="0") as stack:
         put_golden(stack.data_dir / "archive")
         server = await stack.server()

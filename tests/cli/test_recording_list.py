@@ -82,7 +82,8 @@ def listed(*words: str) -> dict[str, dict[str, object]]:
 def test_running_and_final_recordings_are_listed(
     recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mode, frames, seconds, size and state; a running session's as far as the store says. It can be exported."""
+    """The table has mode, frames, seconds, size and state; a running session is shown up to its mark, and can be
+    exported."""
     mark = write_live(recordings)
     asyncio.run(keep(store_url, realm, mark))
     monkeypatch.setenv("REDIS_URL", store_url)
@@ -103,7 +104,7 @@ def test_running_and_final_recordings_are_listed(
 def test_a_film_is_seen_by_the_camera_that_is_kept(
     recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The view named default, another one by its name; a name that is not kept is refused with those that are."""
+    """The view named default is used, or another one by its name; an unknown name is refused with the known ones."""
     monkeypatch.setenv("REDIS_URL", store_url)
     monkeypatch.setenv("REALM", realm)
     words = ["export", FINAL, "--to", "gif", "--frames", "0", "--size", "96x64"]
@@ -123,7 +124,7 @@ def test_a_film_is_seen_by_the_camera_that_is_kept(
 
 
 def test_what_cannot_be_read_is_said(recordings: Path) -> None:
-    """Without a store a running session has no mark; a group that is cut, and files of others, hide nothing."""
+    """Without a store a running session has no mark. A truncated group and foreign files hide no recording."""
     write_live(recordings)
     (recordings / "notes.txt").write_text("mine")
     broken = recordings / "aaaaaaaa.zarr"

@@ -56,8 +56,8 @@ async def test_a_hundred_requests_give_one_grant(
 
 
 async def test_a_token_is_renewed_released_and_numbered(rooms: ReplayRooms, store: Store) -> None:
-    """A scrub and a repeated request renew the token, nobody else's release takes it, each grant has the next number,
-    and a scrub after the release is refused."""
+    """A scrub and a repeated request renew the token, a release by another connection does nothing, each grant has the
+    next number, and a scrub after the release is refused."""
     key = store.keys.replay_presenter(ROOM)
     assert await rooms.present(ROOM, "p1", "c1") == 1
     for renew in (rooms.scrub(ROOM, "c1", 3, True, 0.5), rooms.present(ROOM, "p1", "c1")):
@@ -149,7 +149,7 @@ async def test_chat_is_bounded(rooms: ReplayRooms, store: Store) -> None:
 
 
 async def test_two_rooms_share_nothing(rooms: ReplayRooms) -> None:
-    """Presenter, place, chat and marks of one room are not those of another."""
+    """Rooms do not share presenter, frame, chat or marks."""
     other = "gggggggg"
     await rooms.attend(other, ["p2 otto"], life_ms=LIFE_MS)
     assert (await rooms.present(ROOM, "p1", "c1"), await rooms.present(other, "p2", "c2")) == (1, 1)

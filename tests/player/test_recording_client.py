@@ -1,4 +1,4 @@
-"""Recordings in Python: blocking and asynchronous, of a server and of files, long ones and one that still grows."""
+"""Recordings in Python: blocking and asynchronous, from a server and from files, long ones and one that grows."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def opened(request: pytest.FixtureRequest, folder: Path) -> Recording:
 
 
 async def test_frames_are_read_by_index_and_by_slice(opened: Recording) -> None:
-    """With the numbers that were recorded: single frames, ranges over segments, steps."""
+    """Single frames, ranges over segments and steps have the recorded numbers."""
     assert len(opened) == 2240 and opened.fields == tuple(FIELDS)
     last = await opened.read(-1, "energy", "tick")
     assert last.tick == 10 + 2 * 2239 and isinstance(float(last.energy), float)
@@ -122,7 +122,7 @@ async def test_positions_are_those_of_the_meshes(opened: Recording) -> None:
 
 
 async def test_a_body_is_followed_over_topologies(opened: Recording) -> None:
-    """Its centre in every frame, NaN where it is not; a name that no or several bodies have is refused."""
+    """A body has its centre in every frame, NaN while it is not active. A name of no or several bodies is refused."""
     clip = await opened.read(slice(None), "rows")
     centre = clip.body("b2").centre
     assert centre.shape == (2240, 3) and np.isnan(centre[:1500]).all() and np.isnan(centre[2200:]).all()
@@ -273,7 +273,7 @@ async def test_a_trajectory_of_ones_own_grows(folder: Path, tmp_path: Path) -> N
 
 
 def test_files_of_a_session_are_not_changed(tmp_path: Path) -> None:
-    """Not through Python either: the recording says whose it is."""
+    """The Python client refuses to extend it: the attribute ``session`` marks the recording of a session."""
     store = ZarrFrames.create(str(tmp_path / "one.zarr"), {"session": TOKEN})
     store.append(frames(0, 3, seats=0), topology("affine", "affine"))
     store.close()

@@ -85,7 +85,7 @@ async def test_the_blocking_client_presents(site: Stack) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_room_without_a_recording_is_refused(site: Stack) -> None:
-    """With the server's reason, and it is not tried again."""
+    """A refused connection raises Disconnected with the server's reason, and is not retried."""
     async with Client(site.url) as ada:
         await ada.login("ada")
         with pytest.raises(Disconnected, match="no_recording"):

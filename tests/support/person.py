@@ -20,7 +20,7 @@ WEB = ROOT / "player" / "web"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "data" / "screenshots"))
 SCREEN = {
     "viewport": {"width": 1280, "height": 800},
-    # Every pixel is computed by the CPU: a quarter of them, unless somebody wants the screenshots.
+    # The CPU computes every pixel: only a quarter of them, unless screenshots are taken.
     "device_scale_factor": 1.0 if "SCREENSHOTS" in os.environ else 0.5,
 }
 FLAGS = [

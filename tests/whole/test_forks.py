@@ -1,4 +1,4 @@
-"""A session is forked while it runs and after its end: the first state is the recorded one, whatever dies meanwhile."""
+"""A session is forked while it runs and after its end: the first state is the recorded one, also if servers die."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def recorded(world: World, status: Status) -> RecordingMark:
 
 
 async def test_a_session_that_is_over_gets_its_final_recording(world: World, tmp_path: Path) -> None:
-    """Written, published in the store and read with no mark at all; what the holder wrote is removed. Once."""
+    """The final group is made once, published in the store and readable without a mark; live files are removed."""
     mark = await recorded(world, Status.ENDED)
     assert await worker_of(world).run_pass() == 1
     recordings = Recordings(str(tmp_path))
@@ -77,7 +77,7 @@ async def test_a_session_that_is_not_over_is_not_published(world: World) -> None
 
 
 async def test_a_damaged_recording_is_given_up_once(world: World, tmp_path: Path) -> None:
-    """A chunk that is another one is found; nothing is published, and the worker goes on."""
+    """A changed chunk is detected; nothing is published, and the worker continues."""
     await recorded(world, Status.ENDED)
     mesh = next((tmp_path / f"{TOKEN}.live").rglob("meshes/*/vertices/c/0/0"))
     mesh.write_bytes(mesh.read_bytes()[:-1])

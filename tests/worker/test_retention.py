@@ -58,7 +58,7 @@ async def test_a_session_that_has_not_ended_is_kept(store: Store, tmp_path: Path
 
 
 async def test_old_recordings_are_removed(store: Store, tmp_path: Path) -> None:
-    """Final ones and what was never finished, after RECORDINGS_DAYS; 0 days keep them for ever."""
+    """Final and unfinished recordings are removed after RECORDINGS_DAYS; 0 days keep them for ever."""
     old = archive(tmp_path, "aaaaaaa2.zarr", days_old=31, files=("zarr.json",))
     left = archive(tmp_path / "aaaaaaa3.live", "000001", days_old=31, files=("state-1", "state-2")).parent
     new = archive(tmp_path, "aaaaaaa4.zarr", days_old=29, files=("zarr.json",))

@@ -38,8 +38,8 @@ WELCOME = ReplayWelcome(
 
 
 async def test_everybody_follows_the_presenter(site: Stack) -> None:
-    """Who presents moves all members; the token is refused to others until it is released; a late member gets the
-    newest place."""
+    """The presenter sets the frame of all members; the token is refused to others until it is released; a late member
+    gets the newest frame."""
     token = await recorded(site)
     async with member(site.url, token, "ada") as ada, member(site.url, token, "otto") as otto:
         await otto.say("scrub", {"frame": 5}, 1)
@@ -131,7 +131,7 @@ async def test_a_recording_outlives_its_session(site: Stack) -> None:
 
 
 async def test_two_servers_share_a_room_and_a_dead_presenter_frees_it(site: Stack) -> None:
-    """Members of two servers follow one presenter, and another room hears nothing. When the presenter's server is
+    """Members of two servers follow one presenter, and another room gets no message. When the presenter's server is
     killed, its token expires by itself within five seconds, and the followers get that nobody presents."""
     (second,) = await site.more_servers(1)
     token, other = await recorded(site), await recorded(site)
@@ -239,7 +239,7 @@ async def test_what_a_member_may_not_do_is_refused_with_a_code(site: Stack) -> N
 
 
 async def test_who_may_not_join_is_closed_with_a_code(site: Stack) -> None:
-    """A bad login, no recording, another protocol, another first message, no message, another origin, another path."""
+    """Refused are a bad login, no recording, another protocol, another first message, none, another origin or path."""
     token = await recorded(site)
     async with Person(site.url) as ada, Line.to(replay_url(site.url, token)) as silent:
         await ada.login()

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_a_member_keeps_the_default_camera_of_a_session(site: Stack) -> None:
-    """It is in the marks of the recording, the room's members get it, it outlives the session's keys, and only members
-    of the session, its author and operators change it."""
+    """A view is in the marks of the recording, is sent to the room, and outlives the session's keys. Only members of
+    the session add it; only its author and operators change it."""
     token = await recorded(site, 100, "running")
     async with Person(site.url) as ada, Person(site.url) as otto, opened(site) as store:
         await ada.login(name="ada")
@@ -40,7 +40,8 @@ async def test_a_member_keeps_the_default_camera_of_a_session(site: Stack) -> No
 
 
 async def test_bad_views_are_refused(site: Stack) -> None:
-    """Names and cameras that are not valid, sessions without a recording; a recording without marks has none."""
+    """Invalid names and cameras, and sessions without a recording, are refused; a recording without marks has two empty
+    lists."""
     token = await recorded(site, 100, "running")
     async with Person(site.url) as ada, opened(site) as store:
         await ada.login(name="ada")

@@ -94,7 +94,8 @@ async def test_frames_come_in_the_format_that_is_asked_for(http: httpx.AsyncClie
 
 
 async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient) -> None:
-    """304 for its ETag, in any coding; a part of it by Range, refused beyond its end; nothing but heads for HEAD."""
+    """An answer is 304 for its ETag in any coding, partial for a Range, 416 beyond its end, and has no body for
+    HEAD."""
     path = f"/{OVER}/frames?data=time&frames=:200&format=npy"
     whole = await http.get(path)
     tag = whole.headers["etag"]
@@ -130,7 +131,7 @@ async def test_a_command_exports_what_a_server_has(
 
 
 async def test_what_is_asked_wrongly_has_a_code(http: httpx.AsyncClient) -> None:
-    """A range outside, an unknown field, format and segment, a recording that is not there, a path that leads out."""
+    """Refused are a range outside, an unknown field, format or segment, a missing recording, a path outside of it."""
     for path, status, code in (
         (f"/{OVER}/frames?frames=9999", 422, "bad_range"),
         (f"/{OVER}/frames?data=colour", 422, "bad_fields"),
@@ -149,7 +150,7 @@ async def test_what_is_asked_wrongly_has_a_code(http: httpx.AsyncClient) -> None
 
 
 async def test_a_damaged_recording_is_named(http: httpx.AsyncClient, site: Stack) -> None:
-    """A missing chunk and foreign metadata have a code, through frames and through the Zarr group."""
+    """A missing chunk and foreign metadata are refused with a code, for frames and for the Zarr group."""
     folder = site.data_dir / "recordings"
     for token in ("33333333", "44444444"):
         shutil.copytree(folder / f"{OVER}.zarr", folder / f"{token}.zarr")

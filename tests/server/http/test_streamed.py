@@ -53,7 +53,7 @@ class Client:
 
 
 async def test_everything_is_sent_in_slices() -> None:
-    """In order, none larger than a slice; the slot is given back once."""
+    """Pieces are sent in order, none larger than a slice; the slot is released once."""
     client, data = Client(), bytes(range(256)) * 4000
     await client.get(iter([data, b"", memoryview(data)]))
     assert bytes(client.heard) == data * 2 and client.slices >= 2 * len(data) // streamed.SLICE_BYTES
@@ -61,7 +61,7 @@ async def test_everything_is_sent_in_slices() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After SLICE_S its connection is aborted and the slot given back; at most one piece was made ahead."""
+    """After SLICE_S the connection is aborted and the slot released; at most one piece was made ahead."""
     monkeypatch.setattr(streamed, "SLICE_S", 0.01)
     made = []
 
@@ -90,7 +90,7 @@ async def test_a_client_that_leaves_ends_its_answer() -> None:
 
 
 async def test_a_piece_that_fails_cuts_the_answer_off() -> None:
-    """What is sent is not mistaken for the whole: the connection is aborted."""
+    """A client cannot mistake an incomplete response for a complete one: the connection is aborted."""
 
     def pieces() -> Iterator[Piece]:
         yield b"begun"

@@ -1,4 +1,4 @@
-"""The recording of a session: the same bytes for any holders, and never in its way."""
+"""The recording of a session: the same bytes for any holders, and no failure of it ends the session."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ async def test_a_state_that_is_damaged_stops_the_recording(
 
 
 async def test_a_recording_that_stopped_stays_stopped(recordings: Recordings) -> None:
-    """The next holder adds nothing after a gap that nobody could name."""
+    """The next holder adds nothing after a gap whose ticks are not known."""
     spec, inputs, last = played("duel", 400)
     holder = Holder(recordings, spec, inputs, 1)
     holder.start()

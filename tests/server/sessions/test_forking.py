@@ -118,8 +118,8 @@ async def _reached(core: object, tick: int) -> bool:
 
 
 async def test_who_sits_where_somebody_left_is_let_in(site: Site) -> None:
-    """In a session in slots with two seats, of which the first was given up: the host of the fork gets the second one,
-    and who comes into the first one joins, by an input of its own."""
+    """In a session in slots with two seats, of which the first was left: the host of the fork gets the second one, and
+    a player who takes the first one joins by an input."""
     seats = (Seat(0, "p0", "n0"), Seat(1, "p1", "n1"))
     spec = SessionSpec("aaaaaaa3", "spring-damper", seats, {}, 3, {})
     volume = Archive(site.settings.archive_address).volume(spec.session, 1)
@@ -146,7 +146,7 @@ async def test_who_sits_where_somebody_left_is_let_in(site: Site) -> None:
 
 
 async def test_a_first_state_that_is_lost_fails_the_fork(site: Site) -> None:
-    """It does not begin as another session."""
+    """A fork whose first state is lost fails; it does not begin as a new session."""
     made = await forking(site).make(TOKEN, 10)
     node = await site.node("one", watching=False)
     token = await opened(site, made)
@@ -189,7 +189,7 @@ async def test_the_source_is_not_pruned_while_it_is_read(site: Site) -> None:
 async def test_another_version_gives_the_nearest_checkpoint(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And says that it is not exact, even at the tick of a checkpoint."""
+    """A fork of a session that another physics recorded is not exact, even at the tick of a checkpoint."""
     _answer(monkeypatch, site, physics=["of another version"])
     for tick, begin in ((24, 20), (20, 20)):
         made = await forking(site).make(TOKEN, tick)
@@ -228,7 +228,7 @@ def _answer(monkeypatch: pytest.MonkeyPatch, site: Site, **changes: object) -> N
 
 
 async def test_a_session_that_is_over_cannot_be_forked(site: Site) -> None:
-    """At its last tick; one tick before it can."""
+    """At its last tick an ended session cannot be forked; one tick before, it can."""
     spec = SessionSpec("aaaaaaa2", "spring-damper", (Seat(0, "p0", "n0"),), {}, 3, {"cycles": 12})
     volume = Archive(site.settings.archive_address).volume(spec.session, 1)
     simulation, here = Simulation.start(spec)

@@ -62,7 +62,7 @@ def test_a_fork_goes_on_like_its_parent(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["duel", "curling"])
 def test_the_turn_that_waits_is_announced_again(mode: str) -> None:
-    """As it was in the parent, but with the time limit of who sits there now."""
+    """The turn is as in the parent, with the time limit of the player who has the seat now."""
     parent, here = Simulation.start(spec_of(mode))
     spec, state = fork_of(parent, here.tick)
     _, first = Simulation.begin(spec, state)
