@@ -146,8 +146,8 @@ class Seating:
         private: bool = False,
         params: bytes = b"{}",
     ) -> SeatReservation:
-        """Open the lobby of a fork with the player as its host, on the seat of the plan. It has as many seats as the
-        plan has bodies. Raises AuthError for an unknown player, Conflict ``in_session``, RateLimited
+        """Open the lobby of a fork with the player as its host, on the seat of the plan. The plan's bodies
+        define its number of seats. Raises AuthError for an unknown player, Conflict ``in_session``, RateLimited
         ``server_full``."""
         plan = _LobbyPlan(mode, len(fork.bodies), holder, private, params=params, fork=fork)
         return await self._open_for(_Applicant(player, "", (), ready), plan)

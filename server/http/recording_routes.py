@@ -1,6 +1,6 @@
 """The HTTP calls that read recordings, also of sessions that still run.
 
-    GET /api/recordings/T                       what there is
+    GET /api/recordings/T                       description
     GET /api/recordings/T/frames                arrays of some frames
     GET /api/recordings/T/topology/<segment>    meshes, as the socket sends them
     GET /api/recordings/T/events                events

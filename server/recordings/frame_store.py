@@ -310,7 +310,7 @@ def check_frames(
 
 
 def _check_numbers(arrays: Mapping[str, Array], segment: Segment, last_tick: int) -> None:
-    """Refuse numbers that are no state: NaN but for bodies that are not active, ticks that go back."""
+    """Refuse numbers that are not a state: NaN, except for bodies that are not active, and ticks that decrease."""
     if not (np.diff(arrays["tick"].astype(np.int64), prepend=last_tick) > 0).all():
         raise _bad("tick", "the ticks do not grow")
     for name in ("time", "energy", "health", "score"):

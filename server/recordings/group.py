@@ -8,7 +8,7 @@
 
 Chunks are written when they are complete. ``files`` gives the rest for the present length: a recording can be read at
 any time, and the bytes depend on the frames alone, not on when they came. ``save`` has what is not in a complete chunk,
-so that another process can go on. This module must never open a file: the caller fetches and writes.
+so that another process can continue. This module must never open a file: the caller fetches and writes.
 """
 
 from __future__ import annotations

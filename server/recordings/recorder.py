@@ -38,7 +38,7 @@ __all__ = ["Recorder"]
 log = get_logger("server.recorder")
 
 PATIENCE_S = 1.0
-"""How long a run waits for a save [s]. A slower one goes on in its thread; no checkpoint waits for it again."""
+"""How long a run waits for a save [s]. A slower save continues in its thread; no checkpoint waits for it again."""
 
 END_S = 5.0
 """How long the end of a session waits for the last save [s]."""

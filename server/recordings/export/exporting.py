@@ -84,7 +84,7 @@ def export(
     film: Film | None = None,
     progress: Progress = lambda frames: None,
 ) -> None:
-    """Write ``target``, a file or a folder. force: replace what is there.
+    """Write ``target``, a file or a folder. force: replace an existing output.
 
     Raises FileExistsError, other errors of the file system, ProtocolError (damaged_recording), Refused. Nothing is
     changed then.

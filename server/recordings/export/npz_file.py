@@ -1,6 +1,6 @@
 """A clip as one .npz file for numpy.load: the arrays have the paths that they have in the recording.
 
-    tick, time, energy, ...              one entry a frame
+    tick, time, energy, ...              one entry per frame
     segments/<n>/rows, active            the frames of one topology
     segments/<n>/<body>/vertices, faces  the mesh of each body
     attributes                           JSON

@@ -1,10 +1,10 @@
 """A clip as tables in Parquet files, one row for each fact, as pandas, Polars and DuckDB read them.
 
-    frames.parquet      a row a frame: energy, contacts, smallest distance (null: none are near), ...
-    seats.parquet       a row a frame and seat: health, score, out
-    bodies.parquet      a row a frame and moving body: whether it is active, its centre, the images of its axes
-    vertices.parquet    a row a frame and vertex of an elastic body; missing if there is none
-    events.parquet      a row an event, with its data as JSON
+    frames.parquet      a row per frame: energy, contacts, smallest distance (null: none are near), ...
+    seats.parquet       a row per frame and seat: health, score, out
+    bodies.parquet      a row per frame and moving body: whether it is active, its centre, the images of its axes
+    vertices.parquet    a row per frame and vertex of an elastic body; missing without elastic bodies
+    events.parquet      a row per event, with its data as JSON
 
 Every table has ``frame`` and ``tick``, to join them. Row groups are written while the recording is read.
 """
@@ -27,7 +27,7 @@ from tussle.server.recordings.frame_store import Array
 __all__ = ["write_parquet"]
 
 GROUP_ROWS = 100_000
-"""Rows of a row group, about."""
+"""Approximate rows of a row group."""
 
 KEYS = {"frame": pa.uint32(), "tick": pa.uint32(), "time": pa.float64()}
 AXES = [f"r{axis}_{along}" for axis in (1, 2, 3) for along in "xyz"]
@@ -91,7 +91,7 @@ class _Table:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the file, complete or not."""
         if self._writer is not None:
             self._writer.close()
 

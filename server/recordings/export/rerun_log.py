@@ -1,7 +1,7 @@
 """A clip as a Rerun recording (.rrd): bodies in 3D, curves and events on the timelines ``tick`` and ``time``.
 
     world/<body>                            mesh and transform; the vertices themselves of an elastic body
-    curves/energy, contacts, min_distance   one number a frame
+    curves/energy, contacts, min_distance   one number per frame
     events                                  text
 
 A body that is not in the world is cleared, or has the size 0. This module must never start a viewer.
