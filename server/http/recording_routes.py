@@ -225,7 +225,7 @@ class RecordingRoutes:
         self._requests.charge(Resource.RECORDING_BYTES, Owner.ADDRESS, owner, min(size, most))
 
     def _hold(self, request: Request) -> Callable[[], None]:
-        """Take a slot for an answer. Returns the function that releases it."""
+        """Hold one of the answers that are made at once. Returns the function that releases it."""
         held = [
             (Resource.RECORDING_READS, Owner.ADDRESS, address_owner(request)),
             (Resource.RECORDING_READS, Owner.SERVER, ""),

@@ -35,7 +35,7 @@ AT_ONCE, WAITING = 2, 8
 """Most forks of one server that are made at once, and most that wait."""
 
 WAIT_S = 25.0
-"""Longest wait for a turn [s]."""
+"""Longest wait until a fork is begun [s]."""
 
 BUSY_S = 2.0
 """Time after which a client should ask again when too many wait [s]."""
@@ -47,7 +47,7 @@ STATE_BYTES = 4 * 2**20
 """Largest state and specification of a fork [B]. They are in the store until the fork runs."""
 
 TRIES = 3
-"""Attempts, each in a new solver process, when processes are lost because of other worlds."""
+"""Most attempts. Another one follows when the solver process is lost because of another world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Forking:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Wait for one of the slots. Raises RateLimited (forks_busy) if too many wait, or for too long."""
+        """Wait until a fork may begin. Raises RateLimited (forks_busy) if too many wait, or after WAIT_S."""
         busy = RateLimited("too many forks are being made", code="forks_busy", retry_after=BUSY_S)
         if self._asked >= AT_ONCE + WAITING:
             raise busy

@@ -48,7 +48,7 @@ async def address(site: Stack) -> AsyncIterator[tuple[str, int]]:
 
 
 async def test_an_address_has_a_share_of_answers_and_bytes(address: tuple[str, int], site: Stack) -> None:
-    """Clients that read nothing hold only the slots of their own address, and only until they disconnect; other calls
+    """Clients that read nothing hold only the answers of their own address, and only until they disconnect; other calls
     are served. The requested bytes stay charged, and further ones are refused with a time to wait."""
     path = f"/api/recordings/{BIG}/frames?data=rows&frames=:1&format=npy"
     async with http_client(site.url, headers={"accept-encoding": "identity"}) as http:

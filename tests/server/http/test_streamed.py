@@ -53,7 +53,7 @@ class Client:
 
 
 async def test_everything_is_sent_in_slices() -> None:
-    """Pieces are sent in order, none larger than a slice; the slot is released once."""
+    """Pieces are sent in order, none larger than a slice; the held answer is released once."""
     client, data = Client(), bytes(range(256)) * 4000
     await client.get(iter([data, b"", memoryview(data)]))
     assert bytes(client.heard) == data * 2 and client.slices >= 2 * len(data) // streamed.SLICE_BYTES
@@ -61,7 +61,7 @@ async def test_everything_is_sent_in_slices() -> None:
 
 
 async def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After SLICE_S the connection is aborted and the slot released; at most one piece was made ahead."""
+    """After SLICE_S the connection is aborted and the held answer released; at most one piece was made ahead."""
     monkeypatch.setattr(streamed, "SLICE_S", 0.01)
     made = []
 

@@ -10,7 +10,7 @@ export interface RowsEvent {
   gone: string[];
 }
 
-/** Which sessions a list has; what is empty or 0 does not matter. since: [ms since 1970]. */
+/** Which sessions a list has. An empty field or 0 does not filter. since: [ms since 1970]. */
 export interface Wanted {
   search: string;
   mode: string;
@@ -18,7 +18,7 @@ export interface Wanted {
   since: number;
 }
 
-/** The stream of the sessions that are wanted, and of the newest ended ones of them. */
+/** The stream of the matching sessions, and of the newest ended ones of them. */
 export function changesUrl(wanted: Wanted, ended: number): string {
   const query = new URLSearchParams({ ended: String(ended) });
   for (const [name, value] of Object.entries(wanted)) if (value) query.set(name, String(value));
