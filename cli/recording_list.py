@@ -48,7 +48,12 @@ class Recorded:
 @click.option("--url", help="Where the recordings are (default: RECORDINGS_URL).")
 @click.option("--mode", help="Only recordings of this mode.")
 @click.option(
-    "-n", "most", type=click.IntRange(1), default=20, show_default=True, help="How many to show, the newest first."
+    "-n",
+    "most",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many to show, the newest first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per recording.")
 def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None:
