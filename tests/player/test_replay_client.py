@@ -47,11 +47,13 @@ async def test_one_presents_and_others_follow(site: Stack) -> None:
             mark = await presenting.bookmark("the blow")
             await presenting.set_view("default", CameraView((1, 2, 3), (0, 0, 0)))
             await presenting.chat("see")
-            async with asyncio.timeout(20):
+            said = False
+            async with asyncio.timeout(20):  # a scrub may wait for its turn: other messages overtake it
                 async for message in following:
-                    if isinstance(message, ReplayChatLine):
+                    said = said or isinstance(message, ReplayChatLine)
+                    if said and following.frame == 5:
                         break
-            assert (following.frame, following.playing, following.speed) == (5, True, 2.0)
+            assert (following.playing, following.speed) == (True, 2.0)
             assert following.presenter == presenting.me and not following.presenting
             assert following.bookmarks == {mark.id: mark} and list(following.views) == ["default"]
             assert following._socket is not None
