@@ -10,7 +10,7 @@ import pytest
 from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
-from tussle.lobby.wire.live import Batches, SensorInfoReply, SourceAdded
+from tussle.lobby.wire.live import Batches, LiveWelcome, SensorInfoReply, SourceAdded
 from tussle.player.client import Client
 from tussle.player.live_client import follow
 from tussle.player.transcript import Disconnected
@@ -22,7 +22,6 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
         server = await stack.server()
         async with Client(server.url) as client:
             token = (await client.login("eve")).token
-        await stack.worker("source")
         seen: list[int] = []
         gaps = 0
         killed = False
@@ -31,6 +30,8 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
             contextlib.aclosing(follow(server.url, token, everything=True)) as feed,
         ):
             async for message in feed:
+                if isinstance(message, LiveWelcome) and not killed:
+                    await stack.worker("source")  # only sources that are added later are followed
                 if isinstance(message, SourceAdded):
                     assert message.d.source == "mock"
                 if isinstance(message, SensorInfoReply):
