@@ -17,15 +17,14 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client, ForkTree, Join, Login, Me
 from tussle.player.connection import SessionConnection
-from tussle.player.loop_thread import CLOSE_S, LoopThread
+from tussle.player.loop_thread import CLOSE_S, ClosesAtExit, LoopThread
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
@@ -74,7 +73,7 @@ def recording(
         raise
 
 
-class BlockingClient:
+class BlockingClient(ClosesAtExit):
     """One player at one server. Close it, or use it as a context manager; that closes its sessions too.
 
     Each call raises the LobbyError that the server reports, Disconnected when there is no answer, and TimeoutError
@@ -93,14 +92,6 @@ class BlockingClient:
         except BaseException:
             self._loop.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the sessions' connections, the HTTP connections and the thread. Seats are kept: see ``leave``."""
@@ -283,7 +274,7 @@ class BlockingClient:
         return session
 
 
-class BlockingSession:
+class BlockingSession(ClosesAtExit):
     """A connected session. ``BlockingClient`` makes it. Iterate it for the session's events, each once, in order.
 
     Close it, or use it as a context manager. Closing keeps the seat: ``leave`` gives it up. The connection
@@ -298,14 +289,6 @@ class BlockingSession:
         self._connection, self._held, self._closing = loop.run(
             _hold_open(client, join, history), f"the connection to {join.session}", timeout_s
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; the seat is kept. Closing twice is allowed."""
@@ -437,7 +420,7 @@ class BlockingSession:
         return self._call(call(), "the state")
 
 
-class BlockingRoom:
+class BlockingRoom(ClosesAtExit):
     """One member of a replay room. ``BlockingClient`` makes it. Iterate it for the room's messages.
 
     ``state`` has the presented frame, the members, bookmarks and views. Close it, or use it as a context manager.
@@ -449,14 +432,6 @@ class BlockingRoom:
         self.state = client.replay(session)
         """The connection behind it; read its attributes only."""
         self._call(self.state.__aenter__(), "the welcome")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave the room. Closing twice is allowed."""

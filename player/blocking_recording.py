@@ -10,11 +10,11 @@ This module must never repeat what player/recording_client.py does.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tussle.lobby.wire.frames import Topology
 from tussle.player.clips import Arrays, RecordedBody, RecordedFrames, SegmentInfo
+from tussle.player.loop_thread import ClosesAtExit
 from tussle.player.recording_client import Recording
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Waiting(Protocol):
     def __call__(self, coroutine: Coroutine[Any, Any, T], what: str) -> T: ...
 
 
-class BlockingRecording:
+class BlockingRecording(ClosesAtExit):
     """A recording: a sequence of frames. ``tussle.recording`` and ``BlockingClient.recording`` make it. The data of a
     frame is read when it is used, so that taking a slice of a large recording reads nothing."""
 
@@ -40,14 +40,6 @@ class BlockingRecording:
         self._recording = recording
         self._close = close
         self._run(recording.refresh(), "the recording")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections that ``tussle.recording`` opened. Closing twice is allowed."""

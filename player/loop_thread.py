@@ -11,18 +11,36 @@ import asyncio
 import contextlib
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from tussle.player.transcript import Disconnected
 
-__all__ = ["CLOSE_S", "LoopThread"]
+__all__ = ["CLOSE_S", "ClosesAtExit", "LoopThread"]
 
 T = TypeVar("T")
 
 CLOSE_S = 5.0
 """Time that closing a connection may take before it is cancelled [s]."""
+
+
+class ClosesAtExit(ABC):
+    """A context manager that closes itself at the end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what it has open. Closing twice is allowed."""
 
 
 class LoopThread:
