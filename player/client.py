@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
 
+IDLE_S = 2.0
+"""How long an idle connection is used again [s]: well below the 5 s after which the server closes it, since a request
+that is sent while the server closes is lost."""
+
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
 
@@ -159,6 +163,7 @@ class Client:
             transport=transport,
             trust_env=not is_loopback(server_url),
             verify=_tls_context(),
+            limits=httpx.Limits(keepalive_expiry=IDLE_S),
         )
 
     async def __aenter__(self) -> Self:

@@ -51,15 +51,16 @@ async def test_bots_whose_server_died_come_back_by_themselves(
             first, second = await stack.more_servers(2)
             bots = await stack.bots(2, 0, "--patience", "0.5", "--skill", "random", SERVER_URL=first.url)
 
-            async def finished(url: str, seen: set[str]) -> list[str]:
-                return [
-                    view["session"] for view in await sessions(url, "ended") if view["session"] not in seen
-                ]
+            async def finished(url: str, seen: set[str], count: int = 1) -> list[str]:
+                new = [view["session"] for view in await sessions(url, "ended")]
+                new = [session for session in new if session not in seen]
+                return new if len(new) >= count else []
 
             seen = set(await asked(lambda: finished(first.url, set()), "a first duel", 120.0))
             await first.kill()
             seen |= set(await finished(second.url, seen))
-            await asked(lambda: finished(second.url, seen), "a duel at the other server", 120.0)
+            # Once they began a second duel there, the bots have noticed the end of the first one.
+            await asked(lambda: finished(second.url, seen, 2), "two duels at the other server", 120.0)
             before = len(bots.said("bot_interrupted"))
             await second.kill()
             await until(lambda: len(bots.said("bot_interrupted")) > before, "the bots to notice", 60.0)

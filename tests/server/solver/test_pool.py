@@ -199,8 +199,8 @@ async def test_a_busy_process_is_not_killed(pool: Pool) -> None:
     )
     await busy.checkpoint_world("k7qm2xpv", check_contact=True)
     alone_s = asyncio.get_running_loop().time() - began
-    busy._timeout_s = 10 * alone_s + 0.5
-    count = int(20 * busy._timeout_s / alone_s / 10)
+    busy._timeout_s = max(3.0, 30 * alone_s)  # a loaded machine may hold one call up for seconds
+    count = int(1.2 * busy._timeout_s / alone_s)
     answers = await asyncio.gather(
         *(busy.checkpoint_world("k7qm2xpv", check_contact=True) for _ in range(count))
     )
