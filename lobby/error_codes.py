@@ -181,6 +181,9 @@ _TABLE = (
     _client("not_host", Refused, "Only the host may do this."),
     # scenes and meshes
     _client("bad_scene", Refused, "The scene is not valid; the field names the part."),
+    _client("no_scene", Refused, "The scene of this mode is its own; its members cannot make one."),
+    _client("too_many_vertices", Refused, "The scene, or one shape, has too many vertices."),
+    _client("unknown_mesh", Refused, "There is no ready mesh of this hash."),
     _client("bad_catalogue", Refused, "The catalogue of a session cannot be read."),
     _client("bad_mesh", Refused, "The mesh file cannot be used."),
     _client("bad_material", Refused, "The material is not valid."),

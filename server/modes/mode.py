@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -184,7 +184,8 @@ class Effect:
 
     push: body -> (dv [m/s], dw [rad/s]), added before the coming tick. remove: bodies that leave now. place: body ->
     (position [m], rotation), bodies that are moved there now, at rest. halt: all velocities become zero now. rebuild:
-    the scene has other bodies now; the body numbers of the other fields are those of the old scene. mark: save the
+    the scene has other bodies now; the body numbers of the other fields are those of the old scene. restart: the world
+    is as the scene begins; no body keeps its state. mark: save the
     world and the state, after this effect. undo: go back to the last mark; the first mark is the start. ``Mode.undone``
     gives the state after an undo.
     """
@@ -194,6 +195,7 @@ class Effect:
     place: Mapping[int, tuple[Vector, Quaternion]] = field(default_factory=dict)
     halt: bool = False
     rebuild: bool = False
+    restart: bool = False
     mark: bool = False
     undo: bool = False
 
@@ -204,7 +206,7 @@ class Mode(Protocol):
 
     ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function that
     refuses raises ``Refused`` and changes nothing. A class that inherits from this one may leave out ``undone``,
-    ``brief``, ``recall`` and ``bot``.
+    ``authored``, ``brief``, ``recall`` and ``bot``.
     """
 
     name: ClassVar[str]
@@ -218,6 +220,18 @@ class Mode(Protocol):
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]
     ) -> None:
         """Raises Refused for parameters, seats or bodies that the mode does not take."""
+
+    @classmethod
+    def authored(
+        cls,
+        params: Mapping[str, Any],
+        seats: Sequence[Seat],
+        catalogue: Mapping[str, CatalogueBody],
+        document: str,
+    ) -> Self:
+        """Return the rules of a session that simulates a scene which its members have made (lobby/rules/scenes.py).
+        Raises Refused, also in a mode whose scene is its own."""
+        raise Refused(f"the mode {cls.name} has a scene of its own", code="no_scene", field="scene")
 
     def setup(self, seed: int) -> tuple[Any, list[ModeEvent]]:
         """Return the state before the first tick and the first events; ``set_up`` is one of them."""

@@ -12,7 +12,7 @@ import functools
 import ipctk
 import numpy as np
 
-from tussle.server.physics.geometry import Ints, unique_edges
+from tussle.server.physics.geometry import Ints, unique_edges, winding_number
 from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.model import Model, vertices
 from tussle.server.physics.world_state import ContactCheck, Floats, State
@@ -94,20 +94,6 @@ def _groups(model: Model) -> list[tuple[str, slice, Ints, bool]]:
 
 
 _cached_groups = functools.lru_cache(maxsize=16)(_groups)
-
-
-def winding_number(point: Floats, corners: Floats) -> float:
-    """Return how often a closed surface, corners [m] of shape (m, 3, 3), winds about a point: 1 inside, 0 outside.
-
-    Van Oosterom and Strackee 1983, "The solid angle of a plane triangle", eq. 8.
-    """
-    a, b, c = (corners[:, k] - point for k in range(3))
-    la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
-    triple = np.einsum("ij,ij->i", a, np.cross(b, c))
-    dots = (
-        np.einsum("ij,ij->i", a, b) * lc + np.einsum("ij,ij->i", b, c) * la + np.einsum("ij,ij->i", c, a) * lb
-    )
-    return float(np.arctan2(triple, la * lb * lc + dots).sum() / (2.0 * np.pi))
 
 
 def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:

@@ -19,10 +19,12 @@ __all__ = [
     "boundary_faces",
     "bounding_radius",
     "contact_features",
+    "distance_to_surface",
     "edge_uses",
     "outward",
     "signed_volume",
     "unique_edges",
+    "winding_number",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -139,3 +141,46 @@ def contact_features(mesh: Mesh) -> tuple[Ints, Ints]:
         kept.append(edge)
     edges = np.array(kept, dtype=np.int64).reshape(-1, 2)
     return edges, np.unique(edges)
+
+
+def winding_number(point: Floats, corners: Floats) -> float:
+    """Return how often a closed surface, corners [m] of shape (m, 3, 3), winds about a point: 1 inside, 0 outside.
+
+    Van Oosterom and Strackee 1983, "The solid angle of a plane triangle", eq. 8.
+    """
+    a, b, c = (corners[:, k] - point for k in range(3))
+    la, lb, lc = (np.linalg.norm(v, axis=1) for v in (a, b, c))
+    triple = np.einsum("ij,ij->i", a, np.cross(b, c))
+    dots = (
+        np.einsum("ij,ij->i", a, b) * lc + np.einsum("ij,ij->i", b, c) * la + np.einsum("ij,ij->i", c, a) * lb
+    )
+    return float(np.arctan2(triple, la * lb * lc + dots).sum() / (2.0 * np.pi))
+
+
+def distance_to_surface(point: Floats, corners: Floats) -> float:
+    """Return the distance [m] of a point from triangles, corners [m] of shape (m, 3, 3).
+
+    It is the distance from the plane where the point projects into the triangle, else that from the nearest edge.
+    """
+    a, b, c = (corners[:, k] for k in range(3))
+    best = min(_distance_to_edges(point, first, second) for first, second in ((a, b), (b, c), (c, a)))
+    normals = np.cross(b - a, c - a)
+    inside = np.all(
+        [
+            np.einsum("ij,ij->i", np.cross(second - first, point - first), normals) >= 0.0
+            for first, second in ((a, b), (b, c), (c, a))
+        ],
+        axis=0,
+    )
+    if inside.any():
+        units = normals[inside] / np.linalg.norm(normals[inside], axis=1, keepdims=True)
+        best = min(best, float(np.abs(np.einsum("ij,ij->i", point - a[inside], units)).min()))
+    return best
+
+
+def _distance_to_edges(point: Floats, first: Floats, second: Floats) -> float:
+    """Return the distance [m] of a point from line segments, (m, 3) each."""
+    along = second - first
+    share = np.einsum("ij,ij->i", point - first, along) / np.einsum("ij,ij->i", along, along)
+    nearest = first + np.clip(share, 0.0, 1.0)[:, None] * along
+    return float(np.linalg.norm(nearest - point, axis=1).min())

@@ -25,7 +25,7 @@ from tussle.server.physics.geometry import (
 from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Springs, Tables
 from tussle.server.physics.world_state import Floats
 
-__all__ = ["Part", "lay_out", "lay_out_springs", "rotation_matrix"]
+__all__ = ["GRIPS_MAX", "Part", "add_grips", "count_grips", "lay_out", "lay_out_springs", "rotation_matrix"]
 
 RAIL_MASS = 1e5
 """The mass of a rail in a step, in units of the scene's contact mass.
@@ -36,6 +36,8 @@ precision.
 PIN_STIFFNESS = 1e4
 """The stiffness of a pin of an affine body, in units of its mass / dt^2. The pin gives way by g dt^2 / PIN_STIFFNESS.
 """
+GRIPS_MAX = 256
+"""Most handles of one body that ``add_grips`` makes besides "centre"."""
 NODES_PER_BLOCK = 4
 """Nodes in a block of the linear system (server/physics/blocks.py)."""
 
@@ -363,6 +365,41 @@ def lay_out_springs(
         limit=np.full(len(body), np.inf),
     )
     return pins, handles
+
+
+def count_grips(part: Part) -> int:
+    """Return how many handles "v0", "v1", ... ``add_grips`` makes for a body."""
+    if part.body.kind == "rail":
+        return 0
+    return 8 if part.elastic else min(len(part.rest), GRIPS_MAX)
+
+
+def add_grips(
+    bodies: list[Part], node_start: Ints, handles: dict[tuple[int, str], tuple[Ints, Floats]]
+) -> None:
+    """Add the handles "centre" and "v0", "v1", ... of every body but rails, where a body does not name them itself.
+
+    "centre" is all vertices. Of an affine body "v<k>" is its k-th vertex. Of an elastic body there are eight, each the
+    sixteenth of its vertices that is furthest in the direction of one corner of its box: a pull at a single vertex
+    would stretch the body to a thread.
+    """
+    for number, part in enumerate(bodies):
+        first = int(node_start[number])
+        count = len(part.rest)
+        if part.body.kind == "rail":
+            continue
+        made = {"centre": tuple(range(count))}
+        if part.elastic:
+            size = np.maximum(np.ptp(part.rest, axis=0), 1e-12)
+            for corner in range(8):
+                way = np.array([1.0 if corner & bit else -1.0 for bit in (4, 2, 1)]) / size
+                order = np.lexsort((np.arange(count), -(part.rest @ way)))
+                made[f"v{corner}"] = tuple(order[: max(1, count // 16)].tolist())
+        else:
+            made |= {f"v{vertex}": (vertex,) for vertex in range(count_grips(part))}
+        for name, vertices in made.items():
+            if (number, name) not in handles:
+                handles[number, name] = _mean(part, first, vertices)
 
 
 def _mean(part: Part, first: int, vertices: tuple[int, ...]) -> tuple[Ints, Floats]:

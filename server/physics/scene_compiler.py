@@ -16,7 +16,7 @@ from tussle.server.physics import shapes
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.contact_check import check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
-from tussle.server.physics.layout import Part, lay_out, lay_out_springs, make_part, refuse
+from tussle.server.physics.layout import Part, add_grips, lay_out, lay_out_springs, make_part, refuse
 from tussle.server.physics.model import GRAVITY, Model, rail_pose
 from tussle.server.physics.world_state import State
 
@@ -26,11 +26,18 @@ TOUCH = 1e-6
 """Two bodies touch if their distance is below this fraction of dhat: their barrier would exceed float64."""
 
 
-def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = None) -> tuple[Model, State]:
+def compile_scene(
+    scene: Scene,
+    *,
+    load_mesh: Callable[[Recipe], Mesh] | None = None,
+    check: bool = True,
+    grips: bool = False,
+) -> tuple[Model, State]:
     """Compile a scene and check its start.
 
     load_mesh: makes the mesh of a recipe of kind "mesh". Without it such recipes are refused, so that a scene from a
-    client never reads a file.
+    client never reads a file. check: without it the start is not checked, for a caller that has a state of its own.
+    grips: every body that can move has handles besides those that it names (``add_grips``).
 
     Raises Refused (bad_scene), which names the bodies, if a mesh is broken, open where it must be closed, or inverted,
     or if bodies intersect, touch or contain one another.
@@ -42,6 +49,8 @@ def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = 
         (obstacles if body.kind == "static" else bodies).append(part)
     tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
     pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
+    if grips:
+        add_grips(bodies, tables.node_start, handles)
     count = len(bodies)
     moving = int(tables.vertex_start[count])
     faces = tables.faces[: tables.face_start[count]]
@@ -87,7 +96,8 @@ def compile_scene(scene: Scene, *, load_mesh: Callable[[Recipe], Mesh] | None = 
         q[rows] = rail_pose(model, number, 0.0)
         v[rows] = 0.0
     state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
-    refuse_overlaps(model, state)
+    if check:
+        refuse_overlaps(model, state)
     return model, state
 
 

@@ -50,7 +50,7 @@ def step(
     predicted = q + h * v + h * h * model.gravity
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
-        predicted[rows] = rail_pose(model, body, (state.tick + 1) * h)
+        predicted[rows] = rail_pose(model, body, (state.tick + 1 - control.rail_delay) * h)
     parked = np.repeat(~active, np.diff(model.node_offset))
     predicted[parked] = q[parked]
     scene = model.scene

@@ -57,7 +57,7 @@ class Control:
 
     velocity_change: body -> (dv [m/s], shape (3,); dw [rad/s], shape (3,)), added once. drag: extra damping per body
     [1/s], shape (bodies,); velocities are multiplied by exp(-drag * dt). remove: bodies that leave the world. halt:
-    set every velocity to zero after the step.
+    set every velocity to zero after the step. rail_delay: ticks by which the rails are behind the state's.
     """
 
     velocity_change: dict[int, tuple[tuple[float, float, float], tuple[float, float, float]]] = field(
@@ -67,6 +67,7 @@ class Control:
     handles: tuple[HandleTarget, ...] = ()
     remove: tuple[int, ...] = ()
     halt: bool = False
+    rail_delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ class SessionSpec(msgspec.Struct, frozen=True):
     catalogue: body id -> its entry of catalogue.json, at least for the bodies that the seats chose. seed: of all
     randomness. params: parameters of the mode (duel: turn_s, bot_turn_s, rounds). frame_precision: precision of the
     numbers in frames; the world does not depend on it. fork: where it begins, if it is not a beginning of its own.
+    scene: the document that the members made while they waited (lobby/rules/scenes.py), if they did. Both are left out
+    of the stored specification where they are not set, so that its bytes are those of before there were any.
     """
 
     session: str
@@ -73,6 +75,7 @@ class SessionSpec(msgspec.Struct, frozen=True):
     params: dict[str, Any] = {}
     frame_precision: Literal["single", "half"] = "single"
     fork: Origin | msgspec.UnsetType = msgspec.UNSET
+    scene: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -169,7 +172,7 @@ class Simulation:
             raise Refused("a fork begins with the state of another session", code="bad_spec")
         mode = make_mode(spec)
         rules, events = mode.setup(spec.seed)
-        world = _worlds().compile(mode.scene(rules, spec.seed))
+        world = _worlds().compile(mode.scene(rules, spec.seed), grips=bool(spec.scene))
         simulation = cls(spec, mode, world, rules, (0,) * mode.seat_count, epoch)
         tally = _Tally(events=[simulation._stamped(event, 0) for event in events])
         if mode.policy == "turns":
@@ -226,12 +229,14 @@ class Simulation:
             raise ProtocolError(f"not a checkpoint: {error}", code="bad_checkpoint") from None
         if saved.schema != _CHECKPOINT or saved.spec != _spec_hash(spec):
             raise ProtocolError("a checkpoint of another session", code="bad_checkpoint")
-        world = _worlds().decode(mode.scene(rules, spec.seed), saved.world, saved.version)
+        world = _worlds().decode(
+            mode.scene(rules, spec.seed), saved.world, saved.version, grips=bool(spec.scene)
+        )
         simulation = cls(spec, mode, world, rules, saved.acks, epoch)
         if saved.mark is not None:
             marked = msgspec.msgpack.decode(saved.mark[1], type=mode.state_type)
             scene = mode.scene(marked, spec.seed)
-            simulation._mark = _worlds().decode(scene, saved.mark[0], 0), marked
+            simulation._mark = _worlds().decode(scene, saved.mark[0], 0, grips=bool(spec.scene)), marked
         return simulation
 
     @classmethod
@@ -243,7 +248,7 @@ class Simulation:
         """
         mode = make_mode(spec)
         rules, _ = mode.setup(spec.seed)
-        world = _worlds().compile(mode.scene(rules, spec.seed))
+        world = _worlds().compile(mode.scene(rules, spec.seed), grips=bool(spec.scene))
         return cls(spec, mode, world, rules, (0,) * mode.seat_count, 0).recalled(brief)
 
     def recalled(self, brief: Mapping[str, Any]) -> Simulation:
@@ -365,6 +370,8 @@ class Simulation:
         self._world = self._world.affected(effect)
         if effect.rebuild:
             self._world = self._world.rebuilt(self.mode.scene(self.rules, self.spec.seed))
+        if effect.restart:
+            self._world = self._world.restart(self.mode.scene(self.rules, self.spec.seed))
         if effect.undo:
             world, rules = self._mark
             self._world = world.returned(self._world)
@@ -439,7 +446,10 @@ def make_mode(spec: SessionSpec) -> Mode:
         catalogue = msgspec.convert(spec.catalogue, dict[str, CatalogueBody])
     except msgspec.ValidationError as error:
         raise Refused(f"not a catalogue: {error}", code="bad_catalogue", field="catalogue") from None
-    return get_mode(spec.mode)(spec.params, spec.seats, catalogue)
+    mode = get_mode(spec.mode)
+    if not spec.scene:
+        return mode(spec.params, spec.seats, catalogue)
+    return mode.authored(spec.params, spec.seats, catalogue, spec.scene)
 
 
 def unbound(checkpoint: bytes) -> bytes:

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
-import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Diverged, ProtocolError
@@ -26,52 +25,50 @@ from tussle.server.physics.layout import rotation_matrix
 from tussle.server.physics.model import Model, affines, body_vertices, parking
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
+from tussle.server.physics.stored_meshes import load_mesh
 from tussle.server.physics.world_state import ContactCheck, Control, Floats, State, StepReport
 
 __all__ = ["World"]
-
-_STAGE_X, _STAGE_Y, _STAGE_STEP = 1000.0, -1000.0, 10.0
-"""Positions at which the bodies of a scene are compiled when the state gives their real positions [m]. They are far
-apart, so that no pair intersects."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
     """One scene at one tick. version: number of rebuilds; frames and topology carry it. affine: all movable bodies are
     affine, so that arrays can be sliced without a look at each body. still: the report of a tick in which nothing
-    moved."""
+    moved. grips: every body has handles besides those that the scene names."""
 
     model: Model
     state: State
     version: int
     affine: bool
     still: StepReport
+    grips: bool = False
 
     @classmethod
-    def compile(cls, scene: Scene) -> World:
+    def compile(cls, scene: Scene, *, grips: bool = False) -> World:
         """The world at the start of a scene. Raises Refused (bad_scene) when the scene intersects."""
-        return cls._of(*compile_scene(scene), 0)
+        return cls._of(*compile_scene(scene, load_mesh=load_mesh, grips=grips), 0, grips)
 
     @classmethod
-    def decode(cls, scene: Scene, data: bytes, version: int) -> World:
+    def decode(cls, scene: Scene, data: bytes, version: int, *, grips: bool = False) -> World:
         """The world of a state that ``encode`` returned, for the same scene. Raises ProtocolError (bad_checkpoint)."""
-        model, first = compile_scene(_staged(scene))
+        model, first = compile_scene(scene, load_mesh=load_mesh, check=False, grips=grips)
         try:
             state = decode_state(data)
         except Diverged as error:
             raise ProtocolError(error.message, code="bad_checkpoint") from None
         if state.q.shape != first.q.shape or state.active.shape != first.active.shape:
             raise ProtocolError("a checkpoint of another scene", code="bad_checkpoint")
-        return cls._of(model, state, version)
+        return cls._of(model, state, version, grips)
 
     @classmethod
-    def _of(cls, model: Model, state: State, version: int) -> World:
+    def _of(cls, model: Model, state: State, version: int, grips: bool) -> World:
         none = np.zeros((len(model.body_ids) + 1,) * 2 + (3,))
         still = StepReport(0, 0, math.inf, True, 0.0, 0.0, 0.0, none, none)
-        return cls(model, state, version, all(kind == "affine" for kind in model.kinds), still)
+        return cls(model, state, version, all(kind == "affine" for kind in model.kinds), still, grips)
 
     def _at(self, state: State) -> World:
-        return World(self.model, state, self.version, self.affine, self.still)
+        return World(self.model, state, self.version, self.affine, self.still, self.grips)
 
     def encode(self) -> bytes:
         """The exact state, as bytes for ``decode``."""
@@ -139,10 +136,10 @@ class World:
     def rebuilt(self, scene: Scene) -> World:
         """The same world with the bodies of ``scene``. Bodies of the same id keep their state, new bodies take the
         pose that the scene gives them, and all other bodies are removed. The mode checks that a new body has space."""
-        model, first = compile_scene(_staged(scene))
+        model, first = compile_scene(scene, load_mesh=load_mesh, check=False, grips=self.grips)
         q, v, active = first.q.copy(), first.v.copy(), first.active.copy()
         moving = [body for body in scene.bodies if body.kind != "static"]
-        new = World._of(model, first, self.version + 1)
+        new = World._of(model, first, self.version + 1, self.grips)
         for number, body in enumerate(moving):
             rows = new._nodes(number)
             if body.id in self.model.body_ids:
@@ -153,10 +150,16 @@ class World:
                 q[rows] = new._pose(number, body.position, body.rotation)
         return new._at(State(q=q, v=v, active=active, tick=self.state.tick))
 
+    def restart(self, scene: Scene) -> World:
+        """The world as ``scene`` begins, at the present tick, as the next version."""
+        model, first = compile_scene(scene, load_mesh=load_mesh, check=False, grips=self.grips)
+        state = replace(first, tick=self.state.tick)
+        return World._of(model, state, self.version + 1, self.grips)
+
     def returned(self, now: World) -> World:
         """This earlier world at the tick of a later one, as its next version."""
         state = State(q=self.state.q, v=self.state.v, active=self.state.active, tick=now.state.tick)
-        return World(self.model, state, now.version + 1, self.affine, self.still)
+        return World(self.model, state, now.version + 1, self.affine, self.still, self.grips)
 
     def view(self, report: StepReport | None = None) -> View:
         """The world for the rules; without a report, between two ticks."""
@@ -250,17 +253,6 @@ class World:
         if self.model.kinds[body] == "elastic":
             return np.asarray(self.model.rest_nodes[self._nodes(body)] @ turn.T + position)
         return np.concatenate([np.array(position, dtype=np.float64)[None], turn.T])
-
-
-def _staged(scene: Scene) -> Scene:
-    """The scene with its movable bodies far apart."""
-    bodies = tuple(
-        body
-        if body.kind in ("static", "rail")
-        else msgspec.structs.replace(body, position=(_STAGE_X + _STAGE_STEP * number, _STAGE_Y, 0.0))
-        for number, body in enumerate(scene.bodies)
-    )
-    return msgspec.structs.replace(scene, bodies=bodies)
 
 
 def _fitted(model: Model, state: State) -> Floats:

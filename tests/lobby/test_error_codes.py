@@ -34,6 +34,7 @@ PLAIN = {"origin_refused"}
 PASSED_ON = {
     "lobby/store/store.py",  # REFUSALS
     "lobby/connections.py",  # ticket_refused or resume_refused, chosen before
+    "lobby/rules/scene_limits.py",  # the same error again, with the body's name
     "server/gateway/relay_client.py",  # the holder's code
     "server/solver/pool.py",  # the solver process's code
 }

@@ -22,7 +22,7 @@ _ABOVE = 0.25  # m, between a dragged body and the body below it
 
 def decide(brief: Mapping[str, Any], seat: int, rng: np.random.Generator) -> Action:
     """Return a grab, a move or a release."""
-    bodies = brief["bodies"]
+    bodies = [body for body in brief["bodies"] if body["handles"]]  # nobody drags a rail
     mine = next((slot for slot in brief["slots"] if slot["seat"] == seat), None)
     if mine is None:
         taken = {(slot["body"], slot["handle"]) for slot in brief["slots"]}

@@ -2,6 +2,7 @@
 
     grab -> a lease of one handle, or the queue -> move, move, ... -> release | no move for 10 s | leave
     spawn, remove: the scene is compiled again, the other bodies keep their state
+    with a scene that its members made while they waited: exactly that world (server/modes/sandbox/authored.py)
     host (the lowest seat that is in): freeze, gravity, mark and undo, reset
 
 Nobody wins. Several seats act at once. An input that the rules refuse becomes an event ``refused``; the other inputs of
@@ -12,13 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionKind, ActionSpec, check_action
+from tussle.lobby.rules.scene_limits import BODIES_MAX as SCENE_BODIES
+from tussle.lobby.rules.scene_limits import VERTICES_MAX as SCENE_VERTICES
 from tussle.lobby.rules.scenes import Quaternion, Scene, Vector
 from tussle.lobby.rules.slots import HandleLease, Slots
 from tussle.server.modes.mode import (
@@ -33,6 +36,7 @@ from tussle.server.modes.mode import (
     describe_seat,
 )
 from tussle.server.modes.sandbox import bot as sandbox_bot
+from tussle.server.modes.sandbox.authored import Authored, Box, compose, read_scene
 from tussle.server.modes.sandbox.scene import (
     action_kinds,
     build_scene,
@@ -43,6 +47,7 @@ from tussle.server.modes.sandbox.scene import (
     is_free,
     reach_of,
     rebuild_cost,
+    scene_body,
     vertex_count,
 )
 from tussle.server.modes.sandbox.state import (
@@ -99,18 +104,38 @@ class Sandbox(SlotMode):
         if len(first) > BODIES_MAX or vertex_count(self.catalogue, first) > VERTICES_MAX:
             raise Refused("too many bodies or vertices", code="too_many_bodies", field="bodies")
         self.first = first
+        self.made: Authored | None = None
+        self.box = Box(self.params.side, self.params.height)
+        self.dt = DT
         self._kinds: dict[float, tuple[ActionKind, ...]] = {}
+
+    @classmethod
+    def authored(
+        cls,
+        params: Mapping[str, Any],
+        seats: Sequence[Seat],
+        catalogue: Mapping[str, CatalogueBody],
+        document: str,
+    ) -> Self:
+        mode = cls(params, seats, catalogue)
+        mode.made = read_scene(document, mode.params.side, mode.params.height)
+        mode.box, mode.dt = mode.made.box, mode.made.scene.dt
+        return mode
 
     # Set-up
 
     def setup(self, seed: int) -> tuple[SandboxState, list[ModeEvent]]:
         members = {seat.seat for seat in self.members}
+        made = self.made
+        bodies = first_bodies(self.params, self.catalogue, self.first) if made is None else made.placed()
         state = SandboxState(
-            bodies=first_bodies(self.params, self.catalogue, self.first),
+            bodies=bodies,
             members=tuple(seat in members for seat in range(MEMBERS_MAX)),
-            slots=Slots(capacity=self.params.slots, lease_ticks=round(self.params.lease_s / DT)),
-            gravity=self.params.gravity,
-            serial=len(self.first),
+            slots=Slots(capacity=self.params.slots, lease_ticks=round(self.params.lease_s / self.dt)),
+            gravity=self.params.gravity if made is None else made.gravity,
+            serial=len(bodies),
+            behind=msgspec.UNSET if made is None else 0,
+            marked=msgspec.UNSET if made is None else 0,
         )
         payload = {
             "mode": self.name,
@@ -122,13 +147,22 @@ class Sandbox(SlotMode):
             "bodies": [{"id": body.id, "body": body.body} for body in state.bodies],
             "seats": [describe_seat(seat) for seat in self.members],
         }
+        if made is not None:
+            payload["scene"] = {"name": made.scene.name, "sha256": made.sha256}
         return state, [
             self.event(state, "set_up", payload),
             self.event(state, "brief", self._brief(state, None)),
         ]
 
     def scene(self, state: SandboxState, seed: int) -> Scene:
-        return build_scene(state, self.params.side, self.catalogue)
+        made = self.made
+        if made is None:
+            return build_scene(state, self.params.side, self.catalogue)
+        bodies = tuple(
+            scene_body(placed, self.catalogue) if placed.body else made.bodies[placed.id].body
+            for placed in state.bodies
+        )
+        return compose(made, bodies, state.gravity)
 
     def owners(self, state: SandboxState) -> list[tuple[int | None, str]]:
         return [(None, placed.body) for placed in state.bodies]
@@ -141,10 +175,17 @@ class Sandbox(SlotMode):
 
     def legal(self, state: SandboxState, view: View, seat: int) -> ActionSpec:
         """Return the same actions for every seat. ``apply`` refuses the host's actions to other seats."""
-        cost = rebuild_cost(self.catalogue, (placed.body for placed in state.bodies))
+        cost = rebuild_cost(*self._size(state))
         if cost not in self._kinds:
-            self._kinds[cost] = action_kinds(self.params, self.catalogue, cost)
+            self._kinds[cost] = action_kinds(self.box, self.catalogue, cost)
         return ActionSpec(seat=seat, kinds=self._kinds[cost])
+
+    def _size(self, state: SandboxState) -> tuple[int, int]:
+        """The number of bodies, and of their vertices. Those of an authored scene count as it was made."""
+        brought = [placed.body for placed in state.bodies if placed.body]
+        made = self.made
+        bodies, vertices = (0, 0) if made is None else (len(made.scene.bodies), made.vertices)
+        return bodies + len(brought), vertices + vertex_count(self.catalogue, brought)
 
     # Inputs
 
@@ -161,12 +202,12 @@ class Sandbox(SlotMode):
         if kind in HOST_KINDS:
             if seat != _present(state)[0]:
                 raise Refused(f"only the host may {kind}", code="not_host", field="kind")
-            return self._host(state, kind, d)
+            return self._host(state, view, kind, d)
         if kind == "grab":
             return self._grab(state, view, seat, d["body"], d["handle"])
         if kind == "move":
             slots = state.slots.renew(seat, view.tick + 1)
-            cursor = clamp_target(self.params, d["target"])
+            cursor = clamp_target(self.box, d["target"])
             grips = tuple(
                 msgspec.structs.replace(grip, cursor=cursor) if grip.seat == seat else grip
                 for grip in state.grips
@@ -228,20 +269,27 @@ class Sandbox(SlotMode):
     def _spawn(
         self, state: SandboxState, view: View, seat: int, body: str, position: Sequence[float]
     ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
-        ids = [placed.body for placed in state.bodies] + [body]
-        if len(ids) > BODIES_MAX or vertex_count(self.catalogue, ids) > VERTICES_MAX:
+        bodies, vertices = self._size(state)
+        more = vertex_count(self.catalogue, [body])
+        if bodies >= self._limits[0] or vertices + more > self._limits[1]:
             raise Refused(
                 "there are too many bodies or vertices already", code="too_many_bodies", field="body"
             )
         radius = reach_of(self.catalogue[body])
         x, y, z = position
-        half = self.params.side / 2
-        if not (abs(x) <= half and abs(z) <= half and radius + DHAT <= y <= self.params.height):
+        half, made = self.box.side / 2, self.made
+        low = radius + DHAT if made is None else self.box.bottom
+        if not (abs(x) <= half and abs(z) <= half and low <= y <= self.box.height):
             raise Refused("that place is not in the box", code="outside", field="position")
-        if not is_free(view, np.array(position), radius, but=None):
+        here = np.array(position)
+        free = is_free(view, here, radius, but=None)
+        if not free or not (made is None or made.is_clear(here, radius + 2.0 * made.scene.dhat)):
             raise Refused("it would touch another body", code="would_touch", field="position")
-        placed = Placed(id=f"{body}-{state.serial}", body=body, position=(x, y, z))
-        state = msgspec.structs.replace(state, bodies=(*state.bodies, placed), serial=state.serial + 1)
+        serial = state.serial
+        while made is not None and f"{body}-{serial}" in made.bodies:
+            serial += 1
+        placed = Placed(id=f"{body}-{serial}", body=body, position=(x, y, z))
+        state = msgspec.structs.replace(state, bodies=(*state.bodies, placed), serial=serial + 1)
         payload = {"seat": seat, "id": placed.id, "body": body, "position": [x, y, z]}
         return state, Effect(rebuild=True), [self.event(state, "spawned", payload)]
 
@@ -265,7 +313,7 @@ class Sandbox(SlotMode):
         )
 
     def _host(
-        self, state: SandboxState, kind: str, d: Mapping[str, Any]
+        self, state: SandboxState, view: View, kind: str, d: Mapping[str, Any]
     ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         if kind == "freeze":
             frozen = d["state"] == "on"
@@ -277,6 +325,8 @@ class Sandbox(SlotMode):
         if kind == "gravity":
             state = msgspec.structs.replace(state, gravity=d["strength"])
             return state, Effect(rebuild=True), [self.event(state, "gravity", {"strength": d["strength"]})]
+        if self.made is not None and kind in ("mark", "undo"):
+            state = msgspec.structs.replace(state, marked=view.tick)
         if kind == "mark":
             return state, Effect(mark=True), [self.event(state, "mark", {})]
         gone = state.slots.leases
@@ -284,6 +334,8 @@ class Sandbox(SlotMode):
         if kind == "undo":
             state, events = self._drop_grips(msgspec.structs.replace(state, slots=slots), gone, "undo")
             return state, Effect(undo=True), [*events, self.event(state, "undo", {})]
+        if self.made is not None:
+            return self._begin_again(state, view, self.made, slots)
         first = first_bodies(self.params, self.catalogue, self.first, state.serial)
         state = msgspec.structs.replace(
             state,
@@ -295,6 +347,17 @@ class Sandbox(SlotMode):
         )
         state, events = self._drop_grips(state, gone, "reset")
         return state, Effect(rebuild=True), [*events, self.event(state, "reset", {})]
+
+    def _begin_again(
+        self, state: SandboxState, view: View, made: Authored, slots: Slots
+    ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
+        """Go back to the start of an authored scene: its bodies keep their names, and its rails begin their course."""
+        gone = state.slots.leases
+        state = msgspec.structs.replace(
+            state, bodies=made.placed(), slots=slots, gravity=made.gravity, frozen=False, behind=view.tick
+        )
+        state, events = self._drop_grips(state, gone, "reset")
+        return state, Effect(restart=True), [*events, self.event(state, "reset", {})]
 
     # Ticks
 
@@ -316,7 +379,9 @@ class Sandbox(SlotMode):
                     force_limit=FORCE * mass,
                 )
             )
-        return Control(drag=np.full(len(view.ids), DRAG), handles=tuple(targets))
+        if self.made is None:
+            return Control(drag=np.full(len(view.ids), DRAG), handles=tuple(targets))
+        return Control(handles=tuple(targets), rail_delay=state.behind or 0)
 
     def on_tick(
         self, state: SandboxState, before: View, view: View
@@ -332,13 +397,15 @@ class Sandbox(SlotMode):
         if state.grips:
             grips = tuple(_followed(grip, AIM_SPEED * view.dt) for grip in state.grips)
             state = msgspec.structs.replace(state, grips=grips)
-        half = self.params.side / 2
+        if self.made is not None and state.frozen:
+            state = msgspec.structs.replace(state, behind=(state.behind or 0) + 1)
+        half, (low, high) = self.box.side / 2, (self.box.bottom, self.box.height)
         outside = (np.abs(view.positions[:, [0, 2]]) > half).any(axis=1)
-        outside |= (view.positions[:, 1] < 0.0) | (view.positions[:, 1] > self.params.height)
+        outside |= (view.positions[:, 1] < low) | (view.positions[:, 1] > high)
         if outside.any() or any(placed.outside for placed in state.bodies):
             state, effect, more = self._return_strays(state, view, outside.tolist())
             events += more
-        if view.tick % round(self.params.brief_s / DT) == 0:
+        if view.tick % max(1, round(self.params.brief_s / self.dt)) == 0:
             events.append(self.event(state, "brief", self._brief(state, view)))
         return state, effect, events
 
@@ -347,16 +414,19 @@ class Sandbox(SlotMode):
     ) -> tuple[SandboxState, Effect, list[ModeEvent]]:
         """Move a body that was out of the box for OUTSIDE_S back to its spawn place, or above it if the place is
         taken."""
-        limit = round(OUTSIDE_S / DT)
+        limit = round(OUTSIDE_S / self.dt)
         bodies: list[Placed] = []
         places: dict[int, tuple[Vector, Quaternion]] = {}
         events: list[ModeEvent] = []
         positions = view.positions.copy()
         for number, placed in enumerate(state.bodies):
-            ticks = placed.outside + 1 if outside[number] else 0
+            moves = self.made is None or bool(placed.body) or self.made.bodies[placed.id].body.kind != "rail"
+            ticks = placed.outside + 1 if outside[number] and moves else 0
             if ticks >= limit and not places:  # one per tick, so that two bodies do not get one place
                 radius = float(view.radii[number])
                 spot = np.array(placed.position)
+                if self.made is not None and not is_free(view, spot, radius, but=number):
+                    spot[1] = self.box.height  # above every obstacle
                 while not is_free(view, spot, radius, but=number):
                     spot[1] += radius
                 positions[number] = spot
@@ -371,7 +441,11 @@ class Sandbox(SlotMode):
         return msgspec.structs.replace(state, bodies=tuple(bodies)), Effect(place=places), events
 
     def undone(self, state: SandboxState, marked: SandboxState) -> SandboxState:
-        """Return the marked bodies and gravity. Members and body numbers are kept; nobody holds a handle."""
+        """Return the marked bodies and gravity. Members and body numbers are kept; nobody holds a handle. Rails go back
+        to where they were, too."""
+        if self.made is not None:
+            ticks = (state.marked or 0) - (marked.marked or 0)
+            state = msgspec.structs.replace(state, behind=(marked.behind or 0) + ticks)
         return msgspec.structs.replace(
             state, bodies=marked.bodies, gravity=marked.gravity, slots=state.slots, grips=()
         )
@@ -410,8 +484,7 @@ class Sandbox(SlotMode):
                 {
                     "id": placed.id,
                     "body": placed.body,
-                    "handles": len(handles_of(self.catalogue[placed.body])) - 1,
-                    "radius": reach_of(self.catalogue[placed.body]),
+                    **self._shape(placed),
                     "position": list(placed.position) if view is None else view.positions[number].tolist(),
                 }
                 for number, placed in enumerate(state.bodies)
@@ -424,8 +497,22 @@ class Sandbox(SlotMode):
             "gravity": state.gravity,
         }
 
+    def _shape(self, placed: Placed) -> dict[str, Any]:
+        """The number of handles "v0", "v1", ... of a body, and a radius that contains it [m]."""
+        if placed.body or self.made is None:
+            entry = self.catalogue[placed.body]
+            return {"handles": len(handles_of(entry)) - 1, "radius": reach_of(entry)}
+        made = self.made.bodies[placed.id]
+        return {"handles": made.grips, "radius": made.radius}
+
     def _box(self) -> dict[str, float]:
-        return {"side": self.params.side, "height": self.params.height}
+        box = {"side": self.box.side, "height": self.box.height}
+        return box if self.made is None else {**box, "bottom": self.box.bottom}
+
+    @property
+    def _limits(self) -> tuple[int, int]:
+        """Most bodies, and most vertices."""
+        return (BODIES_MAX, VERTICES_MAX) if self.made is None else (SCENE_BODIES, SCENE_VERTICES)
 
     @staticmethod
     def _index(state: SandboxState, body: str) -> int:

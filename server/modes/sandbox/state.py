@@ -80,7 +80,8 @@ class SandboxParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """One body: its scene id, its catalogue id and its spawn place [m]. outside: ticks in a row out of the box."""
+    """One body: its scene id, its catalogue id ("" for a body of an authored scene) and its spawn place [m]. outside:
+    ticks in a row out of the box."""
 
     id: str
     body: str
@@ -101,7 +102,10 @@ class Grip(msgspec.Struct, frozen=True):
 
 
 class SandboxState(msgspec.Struct, frozen=True):
-    """All that varies. members: by seat, whether it is in. serial: number of the next body. grips: one per lease."""
+    """All that varies. members: by seat, whether it is in. serial: number of the next body. grips: one per lease.
+
+    Only with a scene that the members made: behind: ticks by which its rails are behind the world, because it was
+    frozen or went back. marked: the tick of the last mark, or of the last input that goes back to one."""
 
     bodies: tuple[Placed, ...]
     members: tuple[bool, ...]
@@ -111,3 +115,5 @@ class SandboxState(msgspec.Struct, frozen=True):
     frozen: bool = False
     serial: int = 0
     result: Result | None = None
+    behind: int | msgspec.UnsetType = msgspec.UNSET
+    marked: int | msgspec.UnsetType = msgspec.UNSET
