@@ -80,7 +80,7 @@ describe("Transcript", () => {
     sent(transcript);
     transcript.receive(welcome({ resume: "r2", last_id: 5 }));
     expect(sent(transcript)).toMatchObject([{ t: "act", id }]);
-    expect(transcript.receive(JSON.stringify({ t: "ack", id, d: { tick: 9 } }))).toEqual([{ kind: "acknowledged", id, tick: 9 }]);
+    expect(transcript.receive(JSON.stringify({ t: "ack", id, d: { tick: 9 } }))).toEqual([{ kind: "acknowledged", id, tick: 9, d: { tick: 9 } }]);
     expect(transcript.receive(JSON.stringify({ t: "ack", id, d: { tick: 9 } }))).toEqual([]);
     expect(transcript.command("leave")).toBe(6);
   });

@@ -15,7 +15,7 @@ import type { SeatTicket } from "../wire/api";
 import { Timeline } from "./timeline";
 import { Connection } from "./connection";
 import { num, readBlow } from "./events";
-import type { Blow } from "./events";
+import type { Blow, Data } from "./events";
 import { withEvent, withView } from "./reducer";
 import { EMPTY } from "./state";
 import type { SessionState } from "./state";
@@ -41,7 +41,8 @@ export interface Telemetry {
   readonly bytes: number;
 }
 
-type Answer = { readonly ok: true; readonly tick: number | null } | { readonly ok: false; readonly error: ErrorData };
+/** The server's answer to a command; `d`: all that it says. */
+export type Answer = { readonly ok: true; readonly tick: number | null; readonly d: Data } | { readonly ok: false; readonly error: ErrorData };
 
 /** Seconds per tick until the world reports its own. */
 const DEFAULT_STEP_S = 1 / 60;
@@ -77,6 +78,8 @@ export class SessionClient {
   /** Null before the first welcome. */
   readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
+  /** News of the scene that is built while the session waits: scene, lock, mesh. */
+  onScene: (kind: "scene" | "lock" | "mesh", d: Data) => void = () => {};
   /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
   private readonly connection: Connection;
@@ -282,7 +285,7 @@ export class SessionClient {
           this.cameBack();
           break;
         case "acknowledged":
-          this.settle(outcome.id, { ok: true, tick: outcome.tick });
+          this.settle(outcome.id, { ok: true, tick: outcome.tick, d: outcome.d });
           break;
         case "rejected":
           if (outcome.id !== null) this.settle(outcome.id, { ok: false, error: outcome.error });
@@ -300,6 +303,9 @@ export class SessionClient {
           break;
         case "announced":
           this.announced.value = outcome.text || null;
+          break;
+        case "scene":
+          this.onScene(outcome.t, outcome.d);
           break;
         case "observed":
           state = { ...state, observers: outcome.observers };

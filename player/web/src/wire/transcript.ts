@@ -15,7 +15,8 @@ export type Outcome =
   | { readonly kind: "welcomed"; readonly welcome: WelcomeData; readonly again: boolean }
   | { readonly kind: "delivered"; readonly event: Event }
   | { readonly kind: "synced"; readonly v: number; readonly view: SessionView; readonly missed: readonly [number, number] | null }
-  | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null }
+  | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null; readonly d: Record<string, unknown> }
+  | { readonly kind: "scene"; readonly t: "scene" | "lock" | "mesh"; readonly d: Record<string, unknown> }
   | { readonly kind: "rejected"; readonly id: number | null; readonly error: ErrorData }
   | { readonly kind: "observed"; readonly observers: ObserversData }
   | { readonly kind: "paced"; readonly dilation: number }
@@ -156,6 +157,7 @@ export class Transcript {
           kind: "acknowledged",
           id: message.id ?? 0,
           tick: typeof d["tick"] === "number" ? d["tick"] : null,
+          d,
         });
       case "error":
         return this.answered(message.id ?? null, { kind: "rejected", id: message.id ?? null, error: d as unknown as ErrorData });
@@ -165,6 +167,10 @@ export class Transcript {
         return [{ kind: "paced", dilation: Number(d["dilation"]) }];
       case "announcement":
         return [{ kind: "announced", text: String(d["text"] ?? "") }];
+      case "scene":
+      case "lock":
+      case "mesh":
+        return [{ kind: "scene", t: message.t, d }];
       case "observers":
         return [{ kind: "observed", observers: d as unknown as ObserversData }];
       case "pong":

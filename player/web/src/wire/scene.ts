@@ -1,0 +1,168 @@
+// The document of a scene (lobby/rules/scenes.py, docs/scenes.md) and what the server says about it. Everything is SI,
+// y up, rotations are quaternions (w, x, y, z). A document leaves out what has its default; `readBody` fills it in.
+
+export type Vec3 = readonly [number, number, number];
+export type Quat = readonly [number, number, number, number];
+export type Kind = "affine" | "elastic" | "static" | "rail";
+
+export interface Material {
+  readonly density: number;
+  readonly stiffness: number;
+  readonly poisson: number;
+  readonly friction: number;
+  readonly damping: number;
+}
+
+export interface Recipe {
+  readonly kind: string;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+export interface Pin {
+  readonly vertices: readonly number[];
+}
+
+export interface Handle {
+  readonly id: string;
+  readonly vertices: readonly number[];
+}
+
+export interface Rail {
+  readonly amplitude: Vec3;
+  readonly frequency: number;
+  readonly phase: number;
+  readonly axis: Vec3;
+  readonly spin: number;
+}
+
+export interface Body {
+  readonly id: string;
+  readonly shape: Recipe;
+  readonly material: Material;
+  readonly kind: Kind;
+  readonly position: Vec3;
+  readonly rotation: Quat;
+  readonly velocity: Vec3;
+  readonly spin: Vec3;
+  readonly pins: readonly Pin[];
+  readonly handles: readonly Handle[];
+  readonly rail: Rail | null;
+}
+
+/** A scene without its bodies: the document with the id "world". */
+export interface World {
+  readonly name: string;
+  readonly gravity: Vec3;
+  readonly dt: number;
+  readonly dhat: number;
+  readonly friction_speed: number;
+  readonly contact_mass: number;
+  readonly tolerance: number;
+  readonly max_iterations: number;
+}
+
+/** A document as it travels: an object of JSON, checked by the server. */
+export type Raw = Readonly<Record<string, unknown>>;
+
+export const WORLD_ID = "world";
+
+export const DEFAULT_WORLD: World = { name: "", gravity: [0, -9.81, 0], dt: 1 / 60, dhat: 0.01, friction_speed: 0.05, contact_mass: 15, tolerance: 0.02, max_iterations: 25 };
+const MATERIAL: Material = { density: 1000, stiffness: 1e6, poisson: 0.4, friction: 0.4, damping: 0 };
+export const DEFAULT_RAIL: Rail = { amplitude: [0, 0, 0], frequency: 0, phase: 0, axis: [0, 1, 0], spin: 0 };
+const BODY = { kind: "affine", position: [0, 0, 0], rotation: [1, 0, 0, 0], velocity: [0, 0, 0], spin: [0, 0, 0], pins: [], handles: [], rail: null } as const;
+
+export function readBody(raw: Raw): Body {
+  const body = { ...BODY, ...raw } as unknown as Body;
+  return { ...body, material: { ...MATERIAL, ...body.material }, rail: body.rail ? { ...DEFAULT_RAIL, ...body.rail } : null, pins: body.pins.map((pin) => ({ vertices: pin.vertices ?? [] })) };
+}
+
+/** `bodies` and `schema` of a whole scene are no part of it. */
+export function readWorld(raw: Raw): World {
+  const world: Record<string, unknown> = { ...DEFAULT_WORLD };
+  for (const key of Object.keys(DEFAULT_WORLD)) if (raw[key] !== undefined) world[key] = raw[key];
+  return world as unknown as World;
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function trimmed(value: object, defaults: object): Record<string, unknown> {
+  const known = defaults as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(value).filter(([key, one]) => !(key in known && same(one, known[key]))));
+}
+
+/** The document of a body, without what has its default. */
+export function writeBody(body: Body): Raw {
+  const { density, ...rest } = body.material;
+  return {
+    ...trimmed(body, BODY),
+    material: { density, ...trimmed(rest, MATERIAL) },
+    ...(body.rail ? { rail: trimmed(body.rail, DEFAULT_RAIL) } : {}),
+  };
+}
+
+export function writeWorld(world: World): Raw {
+  return trimmed(world, DEFAULT_WORLD);
+}
+
+/** Which top-level fields of a document differ, with their new values; null if a field went away, as deltas cannot say that. */
+export function deltaOf(before: Raw, after: Raw): Raw | null {
+  for (const key of Object.keys(before)) if (!(key in after)) return null;
+  return Object.fromEntries(Object.entries(after).filter(([key, value]) => !same(value, before[key])));
+}
+
+// -- what the server says
+
+export interface SceneRow {
+  readonly body: string;
+  readonly version: number;
+  readonly sha256: string;
+  /** The seat that holds the body's lock. */
+  readonly lock: number | null;
+}
+
+/** How much a scene may have, and has: bodies, vertices, bytes. A number that the server does not say is absent. */
+export interface Amounts {
+  readonly bodies?: number;
+  readonly vertices?: number;
+  readonly bytes?: number;
+}
+
+export interface SceneList {
+  readonly version: number;
+  readonly editable: boolean;
+  readonly world: { readonly version: number; readonly sha256: string; readonly lock?: number | null };
+  readonly bodies: readonly SceneRow[];
+  readonly limits: Amounts;
+  readonly used: Amounts;
+}
+
+/** One body at one version; `document` is null when it was removed. */
+export interface SceneBody {
+  readonly body: string;
+  readonly version: number;
+  readonly sha256: string;
+  readonly document: Raw | null;
+}
+
+export interface SceneChecked {
+  readonly version: number;
+  readonly ok: boolean;
+  readonly vertices: number;
+  readonly overlaps: readonly (readonly [string, string])[];
+  readonly problems: readonly { readonly body: string; readonly code: string; readonly message: string }[];
+  readonly smallest_gap: number | null;
+}
+
+export interface MeshState {
+  readonly mesh: string;
+  readonly state: "queued" | "working" | "ready" | "refused";
+  readonly percent?: number;
+  readonly reason?: string;
+  /** Where the mesh is wrong, in its own frame [m]. */
+  readonly place?: Vec3;
+  readonly shape?: Recipe;
+  readonly vertices?: number;
+  readonly tetrahedra?: number;
+  readonly volume?: number;
+  readonly bounding_radius?: number;
+}
