@@ -6,6 +6,7 @@ import "./style/base.css";
 import "./style/screens.css";
 import "./style/admin.css";
 import "./style/replay.css";
+import "./style/editor.css";
 import { render } from "preact";
 import { client, route, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";

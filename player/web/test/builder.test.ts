@@ -37,7 +37,7 @@ class Server {
     return { ok: false as const, error: { code, message: code, field: null, ...(detail ? { detail } : {}) } as ErrorData };
   }
 
-  command(seat: number, kind: string, d: Record<string, unknown>): Awaited<ReturnType<BuilderPort["command"]>> {
+  command(seat: number, kind: string, d: Record<string, unknown> = {}): Awaited<ReturnType<BuilderPort["command"]>> {
     if (kind === "lock") {
       const body = String(d["body"]);
       const lock = this.locks.get(body);
@@ -267,6 +267,15 @@ describe("Builder", () => {
     expect(Math.max(...server.edits.map((one) => JSON.stringify(one.edits).length))).toBeLessThan(8000);
     expect(builder.bodies.value).toHaveLength(120);
     expect(builder.state.value.pending).toEqual([]);
+  });
+
+  it("does not send a document that no message can hold", async () => {
+    const server = new Server();
+    const { builder, refusals } = (await builders(server, 1))[0]!;
+    expect(await builder.commit([{ body: "a", document: { ...doc("a"), handles: [{ id: "all", vertices: Array.from({ length: 4000 }, (_, i) => i) }] } }])).toBe(false);
+    expect(refusals).toMatchObject([{ code: "document_too_large" }]);
+    expect(server.edits).toEqual([]);
+    expect(heights(builder)).toEqual({});
   });
 
   it("says a refusal that is no conflict, and takes the edit back", async () => {

@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { Api, Problem } from "../wire/api";
-import type { BodyEntry, LeaderboardRow, SeatTicket } from "../wire/api";
+import type { Beginning, BodyEntry, LeaderboardRow, SeatTicket, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
@@ -67,6 +67,9 @@ export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curli
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
+/** The scene of the catalogue that a new sandbox begins with, or "" for the usual one; and what there is. */
+export const wantedTemplate = signal("");
+export const templates = signal<readonly Template[]>([]);
 export const wantedBody = signal<string | null>(load("tussle.body"));
 
 export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
@@ -131,7 +134,11 @@ export function start(): void {
 async function loadBodies(): Promise<void> {
   for (let wait = 500; ; wait = Math.min(8000, wait * 2)) {
     try {
-      bodies.value = await api.bodies();
+      const catalogue = await api.catalogue();
+      batch(() => {
+        bodies.value = catalogue.bodies;
+        templates.value = catalogue.templates;
+      });
       return;
     } catch {
       await new Promise((resolve) => setTimeout(resolve, wait));
@@ -308,7 +315,19 @@ export function find(): Promise<unknown> {
 export function open(): Promise<unknown> {
   return exclusive("open", async () => {
     await ensureMe();
-    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value));
+    const template = wantedMode.value === "sandbox" ? wantedTemplate.value : "";
+    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, template ? { template } : null));
+  });
+}
+
+/** Open a sandbox whose scene begins as another one: a session's, at a tick of its recording if one is named. A seat in
+ * another session is given up for it. */
+export function newFrom(beginning: Beginning): Promise<unknown> {
+  return exclusive("new-from", async () => {
+    await ensureMe();
+    const current = client.value;
+    if (current?.role === "player" && !ENDED.includes(current.state.value.status)) await api.leave(current.token);
+    await enter(await api.open("sandbox", wantedMode.value === "sandbox" ? wantedSize.value : 2, false, beginning));
   });
 }
 

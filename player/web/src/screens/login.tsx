@@ -1,7 +1,7 @@
 // The first tile of the lobby: the name and its secret, the mode and the seats, a code.
 
 import { useState } from "preact/hooks";
-import { busy, claim, find, join, logOut, me, wantedMode, wantedName, wantedPrivate, wantedSize } from "../app/store";
+import { busy, claim, find, join, logOut, me, open, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedTemplate } from "../app/store";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -75,6 +75,7 @@ export function PlayTile() {
               <Segmented label="Seats" value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
               <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
             </div>
+            {modeCard(wantedMode.value).builds && templates.value.length > 0 && <Templates />}
             <label class="small soft check">
               <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
               New lobbies by code only
@@ -109,6 +110,31 @@ export function PlayTile() {
           </p>
         </div>
       </section>
+    </div>
+  );
+}
+
+/** The scene that a new sandbox begins with. */
+function Templates() {
+  const chosen = templates.value.find((one) => one.id === wantedTemplate.value);
+  return (
+    <div class="col" style={{ gap: "4px" }}>
+      <div class="row">
+        <select class="btn s" style={{ flex: 1, minWidth: 0 }} aria-label="Begin with" value={wantedTemplate.value} onChange={(event) => (wantedTemplate.value = event.currentTarget.value)} data-test="template">
+          <option value="">Begin with a few bodies</option>
+          {templates.value.map((one) => (
+            <option key={one.id} value={one.id}>
+              Begin with: {one.name}
+            </option>
+          ))}
+        </select>
+        {chosen && (
+          <button class="btn s" onClick={() => void open()} aria-busy={busy.value === "open"} data-test="new-from">
+            New from this
+          </button>
+        )}
+      </div>
+      {chosen?.about && <span class="small mute">{chosen.about}</span>}
     </div>
   );
 }

@@ -15,6 +15,8 @@ interface ModeCard {
   readonly on: string;
   /** Whether each player chooses a body. */
   readonly bodies: boolean;
+  /** Whether the members may build the scene while they wait. */
+  readonly builds: boolean;
   readonly rules: readonly string[];
   /** Facts for the waiting lobby, beside the parameters that the host chose. */
   readonly facts: readonly (readonly [string, string])[];
@@ -29,6 +31,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     size: 2,
     on: "on the mat",
     bodies: true,
+    builds: false,
     rules: [
       "Pull back from your body and let go: it flies the other way.",
       "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
@@ -49,6 +52,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     size: 2,
     on: "on the sheet",
     bodies: false,
+    builds: false,
     rules: [
       "Pull back from your stone and let go: it slides down the sheet.",
       "A stone that rests short of the first metre, or goes over the edge, is lost.",
@@ -70,6 +74,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     size: 2,
     on: "in the box",
     bodies: false,
+    builds: false,
     rules: [
       "Take any body by the point you touch, and pull.",
       "One player at a time holds a point; several may hold one body.",
@@ -90,6 +95,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     size: 1,
     on: "at the rig",
     bodies: false,
+    builds: false,
     rules: [
       "A mass on a spring with a damper: start it where you like.",
       "One solver steps the velocity, the other the position, over two streams.",

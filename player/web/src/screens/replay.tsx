@@ -1,7 +1,7 @@
 // The page of a recording: stage, timeline with curves, log, and the replay room.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { api, busy, client, ensureMe, fork, go, join, replay as show } from "../app/store";
+import { api, busy, client, ensureMe, fork, go, join, newFrom, replay as show } from "../app/store";
 import { Replay } from "../replay/replay";
 import { DEFAULT_VIEW, Room } from "../replay/room";
 import type { NamedView } from "../replay/room";
@@ -17,7 +17,7 @@ import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/room";
 import { Timeline, Transport } from "../ui/timeline";
 import { Problem } from "../wire/api";
 import type { ForkTree } from "../wire/api";
-import { sessionTitle } from "./modes";
+import { modeCard, sessionTitle } from "./modes";
 
 const STEPS_SHIFT = 10;
 
@@ -245,6 +245,12 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
               </button>
             )}
             <CopyLink replay={replay} />
+            {modeCard(replay.about.value?.mode ?? "").builds && (
+              <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title="A new scene with the bodies as they are now, to build on" data-test="new-from">
+                <Icon name="plus" />
+                <span class="txt">New from this</span>
+              </button>
+            )}
             <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
               <Icon name="fork" />
               Play on from here

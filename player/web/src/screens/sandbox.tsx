@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { bodies, now, notify, theme } from "../app/store";
+import { bodies, busy, newFrom, now, notify, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
 import type { Lease, Sandbox } from "../session/sandbox";
 import type { SessionState } from "../session/state";
@@ -72,6 +72,10 @@ export function SandboxScreen({ client, drawer }: { client: SessionClient; drawe
           <button class="btn s" aria-pressed={wire} onClick={toggleWire}>
             <Icon name="wire" />
             Wireframe
+          </button>
+          <button class="btn s" onClick={() => void newFrom({ like: { session: client.token } })} aria-busy={busy.value === "new-from"} title="A new session that begins with the scene of this one" data-test="new-from">
+            <Icon name="plus" />
+            New from this
           </button>
           <span class="sp" />
           {host && (

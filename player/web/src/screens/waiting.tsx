@@ -1,8 +1,9 @@
 // The waiting lobby: seats, a body to choose, the code to ask someone in, ready.
 
 import qrcode from "qrcode-generator";
-import { useMemo, useState } from "preact/hooks";
-import { bodies, now, theme, wantedBody } from "../app/store";
+import type { ComponentType } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { api, bodies, now, theme, wantedBody } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { num } from "../session/events";
 import type { Data } from "../session/events";
@@ -20,7 +21,45 @@ import { portraits } from "../ui/portraits";
 import type { BodyEntry } from "../wire/api";
 import { modeCard, modeName } from "./modes";
 
+type Screen = ComponentType<{ client: SessionClient; drawer: boolean }>;
+
+/** The editor where the members build the scene together, else the seats and the rules. */
 export function Waiting({ client, drawer }: { client: SessionClient; drawer: boolean }) {
+  const mode = client.state.value.mode;
+  const [Editor, setEditor] = useState<Screen | null>(null);
+  const [builds, setBuilds] = useState(modeCard(mode).builds);
+  useEffect(() => {
+    let stopped = false;
+    if (!modeCard(mode).builds) {
+      setBuilds(false);
+      return undefined;
+    }
+    setBuilds(true);
+    void Promise.all([api.scene(client.token), import("./editor")]).then(
+      ([scene, made]) => {
+        if (stopped) return;
+        if (scene.editable) setEditor(() => made.default);
+        else setBuilds(false);
+      },
+      () => !stopped && setBuilds(false), // this server knows no scenes, or the session began meanwhile
+    );
+    return () => {
+      stopped = true;
+    };
+  }, [client, mode]);
+  if (Editor) return <Editor client={client} drawer={drawer} />;
+  if (!builds) return <Lobby client={client} drawer={drawer} />;
+  return (
+    <main class="desk" id="main" tabIndex={-1}>
+      <div class="tile blank">
+        <h1>Opening the scene</h1>
+        <p>Everyone here builds it together.</p>
+      </div>
+    </main>
+  );
+}
+
+function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
   const state = client.state.value;
   const mine = state.seats.find((seat) => seat.seat === client.mySeat) ?? null;
   const card = modeCard(state.mode);

@@ -14,7 +14,7 @@ import type { Conflict, SceneState } from "./scene";
 /** What a builder needs of a session: commands with their whole answer, and the reads. */
 export interface BuilderPort {
   seat(): number | null;
-  command(kind: string, d: Record<string, unknown>): Promise<{ readonly ok: true; readonly d: Data } | { readonly ok: false; readonly error: ErrorData }>;
+  command(kind: string, d?: Record<string, unknown>): Promise<{ readonly ok: true; readonly d: Data } | { readonly ok: false; readonly error: ErrorData }>;
   list(): Promise<SceneList>;
   body(body: string): Promise<SceneBody>;
   whole(): Promise<Raw>;
@@ -33,8 +33,9 @@ export interface Refusal {
   readonly retryAfter: number | null;
 }
 
-/** Room in one message for edits [bytes]: the server takes 8192. */
+/** Room in one message for edits [bytes], and how many: the server takes 8192 and 64. */
 const MESSAGE_BYTES = 7000;
+const MESSAGE_EDITS = 64;
 /** A missing version may still be on its way [ms]. */
 const GAP_MS = 400;
 /** More unread documents than this are read as one. */
@@ -81,10 +82,9 @@ export class Builder {
     return body;
   }
 
-  /** Read the scene. Returns whether it may be edited; false where the server knows no scene. */
-  async open(): Promise<boolean> {
-    await this.refresh();
-    return this.state.peek().editable;
+  /** Read the scene; again until the server answers. */
+  async open(): Promise<void> {
+    await this.refresh().catch(() => this.later());
   }
 
   dispose(): void {
@@ -301,8 +301,8 @@ export class Builder {
       const done = new Map<string, number>();
       this.versions.set(key, done);
       if (this.versions.size > KEPT_ANSWERS) this.versions.delete(this.versions.keys().next().value!);
-      let refused: ErrorData | null = null;
-      for (const message of messages(edits)) {
+      let refused: ErrorData | null = edits.some((edit) => bytesOf(edit) > MESSAGE_BYTES) ? TOO_LARGE : null;
+      for (const message of refused ? [] : messages(edits)) {
         const answer = await this.port.command("edit", { edits: message });
         if (!answer.ok) {
           refused = answer.error;
@@ -346,7 +346,7 @@ export class Builder {
 
   private step(kind: "undo" | "redo"): Promise<boolean> {
     return this.then(async () => {
-      const answer = await this.port.command(kind, {});
+      const answer = await this.port.command(kind);
       if (!answer.ok) {
         this.refused(answer.error, [], false);
         return false;
@@ -389,13 +389,19 @@ export class Builder {
   }
 }
 
+const TOO_LARGE: ErrorData = { code: "document_too_large", message: "the document of a body is too large", field: null };
+
+function bytesOf(edit: Record<string, unknown>): number {
+  return new TextEncoder().encode(JSON.stringify(edit)).length + 1;
+}
+
 /** Edits in messages that the server takes; all in one where they fit, as one message is one step to undo. */
 function messages(edits: readonly Record<string, unknown>[]): Record<string, unknown>[][] {
   const all: Record<string, unknown>[][] = [];
   let size = Infinity;
   for (const edit of edits) {
-    const bytes = new TextEncoder().encode(JSON.stringify(edit)).length + 1;
-    if (size + bytes > MESSAGE_BYTES) {
+    const bytes = bytesOf(edit);
+    if (size + bytes > MESSAGE_BYTES || all.at(-1)!.length >= MESSAGE_EDITS) {
       all.push([]);
       size = 0;
     }

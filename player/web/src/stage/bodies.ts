@@ -3,10 +3,13 @@
 
 import * as THREE from "three";
 import type { Topology, TopologyBody } from "../wire/frames";
-import { INK, PROP } from "./palette";
+import { INK, PROP, SIGNAL } from "./palette";
 import { normalsOf, soften } from "./soften";
 
 export type Tier = "A" | "B" | "C";
+
+/** The colour of walls and ramps. */
+const FIXED = "#6E807A";
 
 /** Where the eyes of a shape are: on its soft face, local +x. */
 interface Eyes {
@@ -98,9 +101,14 @@ export class Bodies {
   private readonly elastic: Elastic[] = [];
   private readonly slots: { shape: Shape; index: number }[] = [];
   private readonly wireMaterial = new THREE.LineBasicMaterial({ color: INK, transparent: true, opacity: 0.55 });
+  private readonly chosenMaterial = new THREE.LineBasicMaterial({ color: SIGNAL, toneMapped: false });
+  private readonly fixed: { mesh: THREE.Mesh<THREE.BufferGeometry, THREE.MeshStandardMaterial>; wire: THREE.LineSegments }[] = [];
+  private wireframe = false;
+  private chosen: ReadonlySet<number> = new Set();
   private tier: Tier;
 
-  constructor(topology: Topology, tier: Tier) {
+  /** arena: the static body that is drawn as the mat, and not here. */
+  constructor(topology: Topology, tier: Tier, arena: TopologyBody | null = null) {
     this.tier = tier;
     const byKey = new Map<string, number[]>();
     const moving = topology.bodies.filter((body) => body.kind !== "static");
@@ -116,6 +124,7 @@ export class Bodies {
       const id = `${body.body}|${body.vertices.length}|${body.faces.length}|${body.vertices.slice(0, 24).join()}|${body.seat === null}`;
       byKey.set(id, [...(byKey.get(id) ?? []), index]);
     });
+    for (const body of topology.bodies) if (body.kind === "static" && body !== arena) this.makeFixed(body);
     for (const members of byKey.values()) this.makeShape(moving[members[0]!]!, members);
     for (const shape of this.shapes) shape.members.forEach((body, index) => (this.slots[body] = { shape, index }));
   }
@@ -162,6 +171,40 @@ export class Bodies {
     return { mesh, body: index, row };
   }
 
+  /** Walls and ramps: flat faces, at rest. */
+  private makeFixed(body: TopologyBody): void {
+    const indexed = new THREE.BufferGeometry();
+    indexed.setAttribute("position", new THREE.BufferAttribute(body.vertices.slice(), 3));
+    indexed.setIndex(new THREE.BufferAttribute(body.faces.slice(), 1));
+    const geometry = indexed.toNonIndexed();
+    geometry.computeVertexNormals();
+    const mesh = new THREE.Mesh(geometry, new THREE.MeshStandardMaterial({ color: FIXED, roughness: 0.9 }));
+    mesh.castShadow = mesh.receiveShadow = true;
+    const wire = new THREE.LineSegments(new THREE.EdgesGeometry(indexed, 1), this.wireMaterial);
+    wire.visible = false;
+    indexed.dispose();
+    this.group.add(mesh, wire);
+    this.fixed.push({ mesh, wire });
+  }
+
+  /** The body whose mesh a ray meets first, or null. */
+  hit(ray: THREE.Raycaster): number | null {
+    let best: number | null = null;
+    let near = Infinity;
+    const meet = (mesh: THREE.Object3D, index: (instance: number) => number | null) => {
+      const found = ray.intersectObject(mesh, false)[0];
+      if (found && found.distance < near) [best, near] = [index(found.instanceId ?? 0), found.distance];
+    };
+    for (const shape of this.shapes) {
+      // Instances move: the sphere around them is out of date.
+      shape.mesh.boundingSphere = null;
+      meet(shape.mesh, (instance) => shape.members[instance] ?? null);
+    }
+    for (const one of this.elastic) meet(one.mesh, () => one.body);
+    for (const one of this.fixed) meet(one.mesh, () => null);
+    return best;
+  }
+
   setTier(tier: Tier): void {
     if (tier === this.tier) return;
     this.tier = tier;
@@ -187,7 +230,28 @@ export class Bodies {
   }
 
   setWireframe(shown: boolean): void {
-    for (const shape of this.shapes) for (const wire of shape.wires) wire.visible = shown;
+    this.wireframe = shown;
+    this.showWires();
+  }
+
+  /** Bodies whose edges are drawn in the colour of the person at the page. */
+  setChosen(chosen: readonly number[]): void {
+    this.chosen = new Set(chosen);
+    this.showWires();
+  }
+
+  private showWires(): void {
+    for (const shape of this.shapes) {
+      shape.wires.forEach((wire, i) => {
+        const chosen = this.chosen.has(shape.members[i]!);
+        wire.visible = this.wireframe || chosen;
+        wire.material = chosen ? this.chosenMaterial : this.wireMaterial;
+        if (!wire.visible) return;
+        wire.matrix.fromArray(shape.mesh.instanceMatrix.array, 16 * i);
+        wire.matrixWorldNeedsUpdate = true;
+      });
+    }
+    for (const { wire } of this.fixed) wire.visible = this.wireframe;
   }
 
   /** The pose of an affine body: 12 numbers at `at`; hidden bodies shrink to nothing. */
@@ -250,7 +314,13 @@ export class Bodies {
       one.mesh.geometry.dispose();
       one.mesh.material.dispose();
     }
+    for (const { mesh, wire } of this.fixed) {
+      mesh.geometry.dispose();
+      mesh.material.dispose();
+      wire.geometry.dispose();
+    }
     this.wireMaterial.dispose();
+    this.chosenMaterial.dispose();
   }
 }
 

@@ -1,7 +1,7 @@
 // The stage without WebGL (tier D): the mat from above as SVG, bodies as their outlines, with the same aim.
 
 import type { Topology, TopologyBody } from "../wire/frames";
-import { middleOf, outlineOf } from "./outline";
+import { arenaOf, middleOf, outlineOf } from "./outline";
 import type { Point } from "./outline";
 import { PROP, SIGNAL, WORLD } from "./palette";
 import type { AimPicture, House, Poses, ScreenPoint, View } from "./view";
@@ -34,9 +34,12 @@ export class FlatView implements View {
   }
 
   setTopology(topology: Topology): void {
-    const arena = topology.bodies.find((body) => body.kind === "static");
+    const arena = arenaOf(topology.bodies);
     this.outline = arena ? outlineOf(arena).corners : [];
     this.shapes.replaceChildren();
+    for (const body of topology.bodies) {
+      if (body.kind === "static" && body !== arena) make("path", { d: `M${hullPath(groundPoints(body))}Z`, fill: "#6E807A", stroke: "#12211D", "stroke-width": "0.02" }, this.shapes);
+    }
     this.bodies = topology.bodies
       .filter((body) => body.kind !== "static")
       .map((body) => ({ body, points: [...body.vertices], path: make("path", { fill: PROP, stroke: "#12211D", "stroke-width": "0.02", "stroke-linejoin": "round" }, this.shapes) }));
@@ -47,6 +50,7 @@ export class FlatView implements View {
   private drawMat(): void {
     const world = WORLD[this.theme];
     this.mat.replaceChildren();
+    if (!this.outline.length) return;
     make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z`, fill: world.mat, stroke: world.edge, "stroke-width": "0.05" }, this.mat);
     const house = this.house;
     if (house) {
@@ -77,6 +81,24 @@ export class FlatView implements View {
 
   setWireframe(): void {
     // nothing to show in it
+  }
+
+  setChosen(bodies: readonly number[]): void {
+    this.bodies.forEach(({ path }, i) => {
+      path.setAttribute("stroke", bodies.includes(i) ? SIGNAL : "#12211D");
+      path.setAttribute("stroke-width", bodies.includes(i) ? "0.04" : "0.02");
+    });
+  }
+
+  bodyAt(px: number, py: number): number | null {
+    const [x, z] = this.ground(px, py);
+    // The last one is drawn on top.
+    for (let i = this.bodies.length - 1; i >= 0; i--) if (this.bodies[i]!.path.isPointInFill(new DOMPoint(x, z))) return i;
+    return null;
+  }
+
+  async gizmo(): Promise<null> {
+    return null;
   }
 
   elastic(): void {
@@ -161,6 +183,10 @@ export class FlatView implements View {
   dispose(): void {
     this.element.remove();
   }
+}
+
+function groundPoints(body: TopologyBody): Point[] {
+  return Array.from({ length: body.vertices.length / 3 }, (_, i) => [body.vertices[3 * i]!, body.vertices[3 * i + 2]!] as const);
 }
 
 function hullPath(points: Point[]): string {

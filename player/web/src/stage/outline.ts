@@ -19,6 +19,36 @@ export function outlineOf(body: TopologyBody): { corners: Point[]; top: number; 
   return { corners: hull(points), top, bottom };
 }
 
+/** The static body that is drawn as the mat: the one with the largest flat top. Null if there is none. */
+export function arenaOf(bodies: readonly TopologyBody[]): TopologyBody | null {
+  let best: TopologyBody | null = null;
+  let most = 0;
+  for (const body of bodies) {
+    if (body.kind !== "static") continue;
+    const area = flatTop(body);
+    if (area > most) [best, most] = [body, area];
+  }
+  return best;
+}
+
+/** The area of the top of a body [m²], if its top is flat and all there is over ground; else 0. */
+function flatTop(body: TopologyBody): number {
+  const { corners, top } = outlineOf(body);
+  let outline = 0;
+  corners.forEach(([x, z], i) => {
+    const [a, b] = corners[(i + 1) % corners.length]!;
+    outline += (x * b - a * z) / 2;
+  });
+  let area = 0;
+  const v = body.vertices;
+  for (let i = 0; i < body.faces.length; i += 3) {
+    const [a, b, c] = [3 * body.faces[i]!, 3 * body.faces[i + 1]!, 3 * body.faces[i + 2]!];
+    if (Math.min(v[a + 1]!, v[b + 1]!, v[c + 1]!) < top - 1e-3) continue;
+    area += Math.abs((v[b]! - v[a]!) * (v[c + 2]! - v[a + 2]!) - (v[c]! - v[a]!) * (v[b + 2]! - v[a + 2]!)) / 2;
+  }
+  return area >= 0.9 * Math.abs(outline) ? area : 0;
+}
+
 function hull(points: Point[]): Point[] {
   const sorted = [...points].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
   const turn = (o: Point, a: Point, b: Point) => (a[0] - o[0]) * (b[1] - o[1]) - (a[1] - o[1]) * (b[0] - o[0]);

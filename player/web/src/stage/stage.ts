@@ -31,6 +31,13 @@ export interface Drawn {
   arrows?: readonly Arrow[];
 }
 
+/** How bodies look in a scene that is built: a colour each, pins of those who hold some, edges of the chosen ones. */
+export interface Marks {
+  readonly colours: readonly string[];
+  readonly pins: readonly { readonly body: number; readonly name: string; readonly mark: number }[];
+  readonly chosen: readonly number[];
+}
+
 const SLOW_MS = 22;
 const WINDOW_S = 2;
 
@@ -350,6 +357,10 @@ export class Stage {
   }
 
   private placePins(ring: number | null): void {
+    for (const { body } of this.marks?.pins ?? []) {
+      const at = this.whereIs(body);
+      this.overlay.placePin(body, at ? { x: at.px, y: at.py - 0.78 * at.radius - 6 } : null);
+    }
     for (const bodies of this.bodiesOfSeat.values()) {
       for (const body of bodies) {
         const at = this.whereIs(body);
@@ -395,8 +406,22 @@ export class Stage {
     this.window = { seconds: 0, frames: 0, running: false };
   }
 
+  /** Colours and pins of bodies that are no seat's: of a scene that is built. By the number of the moving body. */
+  setMarks(marks: Marks | null): void {
+    this.marks = marks;
+    this.applySeats();
+    this.view.setChosen(marks?.chosen ?? []);
+    this.dirty = true;
+  }
+  private marks: Marks | null = null;
+
   private applySeats(): void {
     this.sizes.clear();
+    if (this.marks) {
+      this.view.setColours(this.marks.colours);
+      this.overlay.setPins(this.marks.pins.map((pin) => ({ seat: 0, bare: false, ...pin })));
+      return;
+    }
     const colours: (string | null)[] = this.movingBodies.map((body) => propColour(body.body || body.id));
     const pins: PinSpec[] = [];
     for (const seat of this.seats) {

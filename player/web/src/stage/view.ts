@@ -42,6 +42,30 @@ export interface CameraView {
   readonly target: readonly [number, number, number];
 }
 
+/** How a gizmo acts on a body. */
+export type GizmoMode = "move" | "turn" | "scale";
+
+/** A pose that a gizmo changes: position [m], rotation (w, x, y, z), and how many times as large. */
+export interface Pose {
+  readonly position: readonly [number, number, number];
+  readonly rotation: readonly [number, number, number, number];
+  readonly scale: readonly [number, number, number];
+}
+
+/** Handles at a body, to move, turn and scale it. Pixels of the stage. */
+export interface Gizmo {
+  /** Show it at a pose; null hides it. */
+  place(pose: Pose | null, mode: GizmoMode, step: number | null): void;
+  /** Whether a handle is under the pixel. */
+  hover(px: number, py: number): boolean;
+  /** Take the handle under the pixel, if there is one. */
+  down(px: number, py: number): boolean;
+  /** The pose while the handle is dragged. */
+  move(px: number, py: number): Pose;
+  up(): void;
+  dispose(): void;
+}
+
 export interface View {
   readonly element: HTMLElement | SVGElement;
   /** Corners of the mat over ground. */
@@ -50,6 +74,8 @@ export interface View {
   setColours(colours: readonly (string | null)[]): void;
   setTheme(theme: "dark" | "light"): void;
   setWireframe(shown: boolean): void;
+  /** Bodies that are chosen: their edges are drawn. */
+  setChosen(bodies: readonly number[]): void;
   /** Rings around a place of the mat, printed on it. */
   setHouse(house: House | null): void;
   /** Elastic bodies' vertices between two frames. */
@@ -63,6 +89,10 @@ export interface View {
   beside(px: number, py: number, at: readonly [number, number, number]): readonly [number, number, number] | null;
   /** The point on the plane at height y under a pixel. */
   ground(px: number, py: number, y: number): readonly [number, number] | null;
+  /** The foremost moving body under a pixel, or null. */
+  bodyAt(px: number, py: number): number | null;
+  /** Handles to move bodies with, or null where the view has none. */
+  gizmo(): Promise<Gizmo | null>;
   orbit(dx: number, dy: number): void;
   pan(dx: number, dy: number): void;
   zoom(factor: number): void;

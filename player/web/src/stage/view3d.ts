@@ -2,15 +2,15 @@
 
 import * as THREE from "three";
 import { RoomEnvironment } from "three/addons/environments/RoomEnvironment.js";
-import type { Topology } from "../wire/frames";
+import type { Topology, TopologyBody } from "../wire/frames";
 import { Bodies } from "./bodies";
 import type { Tier } from "./bodies";
 import { Camera } from "./camera";
 import { Mat } from "./mat";
-import { insideBy, middleOf } from "./outline";
+import { arenaOf, insideBy, middleOf } from "./outline";
 import type { Point } from "./outline";
 import { INK, SIGNAL, WORLD } from "./palette";
-import type { AimPicture, CameraView, House, Poses, ScreenPoint, View } from "./view";
+import type { AimPicture, CameraView, Gizmo, House, Poses, ScreenPoint, View } from "./view";
 
 const RATIO: Record<Tier, number> = { A: 2, B: 1.5, C: 1 };
 
@@ -28,6 +28,8 @@ export class View3D implements View {
   private bodies: Bodies | null = null;
   private mat: Mat | null = null;
   private topology: Topology | null = null;
+  private arena: TopologyBody | null = null;
+  private chosen: readonly number[] = [];
   private theme: "dark" | "light" = "dark";
   private tier: Tier;
   private size = { width: 1, height: 1 };
@@ -84,12 +86,15 @@ export class View3D implements View {
     this.topology = topology;
     this.bodies?.dispose();
     if (this.bodies) this.scene.remove(this.bodies.group);
-    this.bodies = new Bodies(topology, this.tier);
+    const before = this.arena;
+    this.arena = arenaOf(topology.bodies);
+    this.bodies = new Bodies(topology, this.tier, this.arena);
     this.bodies.setWireframe(this.wireframe);
+    this.bodies.setChosen(this.chosen);
     this.scene.add(this.bodies.group);
     this.blobs.resize(this.bodies.radii);
     this.scene.add(this.blobs.mesh);
-    this.makeMat();
+    if (fresh || before !== this.arena) this.makeMat();
     if (fresh && this.mat) this.camera.setCorners(this.mat.corners);
     this.setColours(this.colours);
   }
@@ -100,9 +105,8 @@ export class View3D implements View {
       this.mat.dispose();
       this.mat = null;
     }
-    const arena = this.topology?.bodies.find((body) => body.kind === "static");
-    if (!arena) return;
-    this.mat = new Mat(arena, WORLD[this.theme], this.renderer.capabilities.getMaxAnisotropy(), this.house);
+    if (!this.arena) return;
+    this.mat = new Mat(this.arena, WORLD[this.theme], this.renderer.capabilities.getMaxAnisotropy(), this.house);
     this.scene.add(this.mat.group);
     const { x: cx, z: cz } = middleOf(this.mat.corners);
     let reach = 1;
@@ -120,6 +124,7 @@ export class View3D implements View {
   }
 
   setTheme(theme: "dark" | "light"): void {
+    const other = theme !== this.theme;
     this.theme = theme;
     const world = WORLD[theme];
     this.hemisphere.color.set(world.sky);
@@ -127,12 +132,17 @@ export class View3D implements View {
     this.hemisphere.intensity = world.fill * (this.tier === "C" ? 2.2 : 1);
     this.key.intensity = world.key;
     this.scene.environmentIntensity = world.environment;
-    if (this.mat) this.makeMat();
+    if (this.mat && other) this.makeMat();
   }
 
   setWireframe(shown: boolean): void {
     this.wireframe = shown;
     this.bodies?.setWireframe(shown);
+  }
+
+  setChosen(bodies: readonly number[]): void {
+    this.chosen = bodies;
+    this.bodies?.setChosen(bodies);
   }
 
   setHouse(house: House | null): void {
@@ -195,6 +205,16 @@ export class View3D implements View {
     const p = this.probe.set(...at).project(this.camera.camera);
     p.set((px / this.size.width) * 2 - 1, 1 - (py / this.size.height) * 2, p.z).unproject(this.camera.camera);
     return [p.x, p.y, p.z];
+  }
+
+  bodyAt(px: number, py: number): number | null {
+    this.ray.setFromCamera(new THREE.Vector2((px / this.size.width) * 2 - 1, 1 - (py / this.size.height) * 2), this.camera.camera);
+    return this.bodies?.hit(this.ray) ?? null;
+  }
+
+  async gizmo(): Promise<Gizmo> {
+    const { Handles } = await import("./gizmo");
+    return new Handles(this.camera.camera, this.scene, () => this.size);
   }
 
   orbit(dx: number, dy: number): void {

@@ -1,6 +1,7 @@
 // The HTTP calls, typed. An error answer is a problem document (RFC 9457); its `code` is for programs.
 
 import type { SessionView } from "./messages";
+import type { MeshState, Raw, Recipe, SceneBody, SceneChecked, SceneList } from "./scene";
 
 export class Problem extends Error {
   /** Whether the same call may succeed later: no server answered, or the store was away. */
@@ -56,6 +57,7 @@ export interface BodyEntry {
   params: Record<string, unknown>;
   density: number;
   stiffness: number;
+  friction?: number;
   speed: number;
   health: number;
   computed: { mass: number; bounding_radius: number; rest_height: number };
@@ -143,6 +145,16 @@ export interface LimitRow {
   count: number;
   refusals: number;
   keys: { key: string; refusals: number; holds: number; left: number | null }[];
+}
+
+/** What a new scene begins with: a document, a template of the catalogue, or another session's, at a tick. */
+export type Beginning = { readonly scene: string } | { readonly template: string } | { readonly like: { readonly session: string; readonly tick?: number } };
+
+/** A scene of the catalogue. */
+export interface Template {
+  readonly id: string;
+  readonly name: string;
+  readonly about: string;
 }
 
 /** A fork: a session that began with the state of another one after a tick. */
@@ -234,6 +246,13 @@ export class Api {
     }
   }
 
+  /** The bytes that answer a document. */
+  private async bytesFor(path: string, body: Record<string, unknown>): Promise<ArrayBuffer> {
+    const response = await this.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }, BYTES_MS);
+    if (!response.ok) throw problemOf(response.status, await textOf(response));
+    return response.arrayBuffer();
+  }
+
   private async request(path: string, init: { method?: string; headers?: Record<string, string>; body?: string }, timeout: number, anonymous = false): Promise<Response> {
     const headers = { ...init.headers, ...(this.token && !anonymous ? { authorization: `Bearer ${this.token}` } : {}) };
     try {
@@ -277,8 +296,57 @@ export class Api {
     return this.call("/api/find", { mode, size, ready, ...(body ? { body } : {}) });
   }
 
-  open(mode: string, size: number, hidden: boolean): Promise<SeatTicket> {
-    return this.call("/api/open", { mode, size, private: hidden });
+  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null): Promise<SeatTicket> {
+    return this.call("/api/open", { mode, size, private: hidden, ...beginning }, false, beginning ? FORK_MS : CALL_MS);
+  }
+
+  // -- a scene that is built
+
+  private at(session: string): string {
+    return `/api/sessions/${encodeURIComponent(session)}`;
+  }
+
+  scene(session: string): Promise<SceneList> {
+    return this.call(`${this.at(session)}/scene`);
+  }
+
+  sceneBody(session: string, body: string): Promise<SceneBody> {
+    return this.call(`${this.at(session)}/scene/bodies/${encodeURIComponent(body)}`);
+  }
+
+  /** The whole document, as `tussle simulate` runs it. */
+  wholeScene(session: string): Promise<Raw> {
+    return this.call(`${this.at(session)}/scene.json`, undefined, false, BYTES_MS);
+  }
+
+  checkScene(session: string): Promise<SceneChecked> {
+    return this.call(`${this.at(session)}/scene/check`, {}, false, BYTES_MS);
+  }
+
+  /** The mesh of one shape in its own frame: a topology of one body. */
+  shape(recipe: Recipe): Promise<ArrayBuffer> {
+    return this.bytesFor("/api/shapes", { kind: recipe.kind, params: recipe.params });
+  }
+
+  mesh(mesh: string): Promise<MeshState> {
+    return this.call(`/api/meshes/${encodeURIComponent(mesh)}`);
+  }
+
+  /** Send a file of a mesh. `sent`: the share that is on the server, 0 to 1. */
+  putMesh(file: File, session: string, sent: (share: number) => void): Promise<MeshState> {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open("PUT", `/api/meshes?name=${encodeURIComponent(file.name)}&session=${encodeURIComponent(session)}`);
+      request.setRequestHeader("content-type", "application/octet-stream");
+      if (this.token) request.setRequestHeader("authorization", `Bearer ${this.token}`);
+      request.upload.onprogress = (event) => event.lengthComputable && sent(event.loaded / event.total);
+      request.onload = () => {
+        if (request.status >= 200 && request.status < 300) resolve(parsed(request.responseText) as MeshState);
+        else reject(problemOf(request.status, request.responseText));
+      };
+      request.onerror = request.onabort = () => reject(new Problem("offline", OFFLINE, 0, null));
+      request.send(file);
+    });
   }
 
   join(session: string): Promise<SeatTicket> {
@@ -307,9 +375,10 @@ export class Api {
     return this.call(`/api/sessions/${encodeURIComponent(token)}`);
   }
 
-  async bodies(): Promise<BodyEntry[]> {
-    const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry> }>("/api/catalogue");
-    return Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies);
+  async catalogue(): Promise<{ bodies: BodyEntry[]; templates: Template[] }> {
+    const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry>; scenes?: Record<string, Record<string, unknown>> }>("/api/catalogue");
+    const templates = Object.entries(answer.scenes ?? {}).map(([id, row]) => ({ id, name: String(row["name"] || id), about: String(row["about"] ?? row["character"] ?? "") }));
+    return { bodies: Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies), templates };
   }
 
   async leaderboard(mode: string): Promise<LeaderboardRow[]> {

@@ -104,10 +104,11 @@ export function writeWorld(world: World): Raw {
   return trimmed(world, DEFAULT_WORLD);
 }
 
-/** Which top-level fields of a document differ, with their new values; null if a field went away, as deltas cannot say that. */
-export function deltaOf(before: Raw, after: Raw): Raw | null {
-  for (const key of Object.keys(before)) if (!(key in after)) return null;
-  return Object.fromEntries(Object.entries(after).filter(([key, value]) => !same(value, before[key])));
+/** The top-level fields of a document that differ, with their new values; null: the default. */
+export function deltaOf(before: Raw, after: Raw): Raw {
+  const changed = Object.entries(after).filter(([key, value]) => !same(value, before[key]));
+  const gone = Object.keys(before).filter((key) => !(key in after));
+  return Object.fromEntries([...changed, ...gone.map((key) => [key, null] as const)]);
 }
 
 // -- what the server says

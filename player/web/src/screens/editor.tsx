@@ -1,0 +1,525 @@
+// The editor: the waiting screen of a session whose scene its members build together. Loaded only there.
+
+import { effect } from "@preact/signals";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { api, notify } from "../app/store";
+import { Builder } from "../session/builder";
+import type { Refusal } from "../session/builder";
+import type { SessionClient } from "../session/client";
+import { AXES, fromAngles, freshId } from "../session/edit";
+import type { Axis } from "../session/edit";
+import { PRESETS } from "../session/materials";
+import { holderOf } from "../session/scene";
+import type { Conflict } from "../session/scene";
+import { ShapeStore } from "../session/shapestore";
+import type { Seat } from "../session/state";
+import { Uploads } from "../session/uploads";
+import { MOST_COPIES, Workbench } from "../session/workbench";
+import { markOfSeat } from "../stage/palette";
+import type { Stage } from "../stage/stage";
+import { gap, group, inWords, shortName } from "../text/format";
+import { BuildStage } from "../ui/buildstage";
+import type { BuildLooks } from "../ui/buildstage";
+import { NumberField } from "../ui/fields";
+import { Mark } from "../ui/marks";
+import { Icon, Segmented, useKeys } from "../ui/parts";
+import { Chat } from "../ui/talk";
+import { Watching } from "../ui/watching";
+import type { Vec3 } from "../wire/scene";
+import { AddTile, BodyList } from "./building";
+import type { Holder } from "./building";
+import { Inspector } from "./inspector";
+
+/** What a refusal means to a person. */
+const SAID: Readonly<Record<string, readonly [string, string]>> = {
+  too_many_bodies: ["The scene has all the bodies that it may have.", "Remove some first."],
+  too_many_vertices: ["The scene has all the vertices that it may have.", "Remove bodies, or make their shapes coarser."],
+  scene_too_large: ["The scene is as large as it may be.", "Remove bodies, pins or handles first."],
+  document_too_large: ["One body has too much to say.", "Give it fewer pins and handles."],
+  scene_empty: ["A scene has at least one body.", ""],
+  not_editable: ["The session has begun.", "Its scene stays as it is. Make a new one from it."],
+  nothing_to_undo: ["There is nothing to undo.", "Only your own changes are undone."],
+  nothing_to_redo: ["There is nothing to do again.", "A new change ends what was undone."],
+  bad_shape: ["The server cannot make this shape.", ""],
+};
+
+export default function Editor({ client, drawer }: { client: SessionClient; drawer: boolean }) {
+  const bench = useMemo(() => make(client), [client]);
+  const uploads = useMemo(() => new Uploads({ put: (file, sent) => api.putMesh(file, client.token, sent), get: (mesh) => api.mesh(mesh) }), [client]);
+  const { builder } = bench;
+  useEffect(() => {
+    client.onScene = (kind, d) => (kind === "mesh" ? uploads.receive(d) : builder.receive(kind, d));
+    uploads.onReady = (upload, answer) => {
+      if (answer.shape) void bench.add(freshId(new Set(), upload.name.replace(/\.[^.]*$/, "")), answer.shape, "affine", PRESETS.find((one) => one.id === "wood")!);
+    };
+    void builder.open();
+    let before = "live";
+    const stop = effect(() => {
+      const kind = client.link.value.kind;
+      if (kind !== before && (kind === "live" || before === "live")) builder.connection(kind === "live");
+      before = kind;
+    });
+    return () => {
+      stop();
+      client.onScene = () => {};
+      bench.dispose();
+      builder.dispose();
+      bench.shapes.dispose();
+      uploads.dispose();
+    };
+  }, [client]);
+  const state = client.state.value;
+  const scene = builder.state.value;
+  const seats = state.seats;
+  const mySeat = client.mySeat;
+  const able = scene.editable && mySeat !== null && client.link.value.kind === "live";
+  const [mode, setMode] = useState<BuildLooks["mode"]>("move");
+  const [wire, setWire] = useState(false);
+  const [snap, setSnap] = useState(false);
+  const [place, setPlace] = useState<Vec3 | null>(null);
+  const looks = useMemo(() => ({ mode, wire, snap, place }), [mode, wire, snap, place]);
+  const stage = useRef<Stage | null>(null);
+  const holder = useMemo(
+    () =>
+      (body: string): Holder => {
+        const seat = holderOf(builder.state.value, body);
+        if (seat === null || seat === mySeat) return null;
+        return { seat, name: seats.find((one) => one.seat === seat)?.name ?? `seat ${seat + 1}` };
+      },
+    [seats, mySeat, builder],
+  );
+  const mine = (body: string) => mySeat !== null && holderOf(scene, body) === mySeat;
+  const held = bench.chosen.value.flatMap((body) => holder(body.id) ?? [])[0];
+  const toggleWire = () => {
+    setWire(!wire);
+    stage.current?.setWireframe(!wire);
+  };
+  useEditorKeys(bench, able, { mode: setMode, wire: toggleWire, home: () => stage.current?.home() });
+  useEffect(() => {
+    Object.assign(window, {
+      __edit: {
+        bodies: () => builder.bodies.peek(),
+        world: () => builder.world.peek(),
+        scene: () => ({ version: builder.state.peek().version, busy: builder.busy.peek(), loaded: builder.state.peek().loaded, conflicts: builder.state.peek().conflicts, locks: [...builder.state.peek().rows].map(([id, row]) => [id, row.lock]) }),
+        checked: () => builder.checked.peek(),
+        shapes: () => builder.bodies.peek().every((body) => bench.shapes.meshOf(body.shape) !== null),
+        places: () => stage.current?.places() ?? [],
+        tier: () => stage.current?.tier,
+        screen: (x: number, y: number, z: number) => stage.current?.view.screen(x, y, z),
+      },
+    });
+  }, [bench]);
+  const bodies = builder.bodies.value.length;
+  const drop = async (file: File): Promise<void> => {
+    if (!/\.json$/i.test(file.name)) {
+      void uploads.add(file);
+      return;
+    }
+    try {
+      if (await bench.replace(await file.text())) notify("ok", `${file.name} is here.`, "Undo brings the scene of before back.");
+    } catch (error) {
+      notify("bad", "The file cannot be opened.", error instanceof Error ? error.message : "");
+    }
+  };
+  return (
+    <main class={drawer ? "desk editor drawer" : "desk editor"} id="main" tabIndex={-1}>
+      <div class="stack left">
+        <AddTile bench={bench} uploads={uploads} disabled={!able} place={place} onPlace={setPlace} />
+        <BodyList bench={bench} holder={holder} mine={mine} />
+      </div>
+      <div
+        class="stack mid"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          event.preventDefault();
+          if (able) for (const file of event.dataTransfer?.files ?? []) void drop(file);
+        }}
+      >
+        <Tools bench={bench} able={able && !held} editable={able} mode={mode} onMode={setMode} snap={snap} onSnap={() => setSnap(!snap)} token={client.token} onOpen={(file) => void drop(file)} />
+        {scene.conflicts.map((conflict) => (
+          <Clash key={conflict.body} bench={bench} conflict={conflict} seats={seats} />
+        ))}
+        <BuildStage
+          bench={bench}
+          looks={looks}
+          able={able}
+          holder={holder}
+          label={`The scene. ${group(bodies)} bodies, ${bench.chosen.value.length} chosen. Comma and full stop choose, arrows move, Page up and down lift, brackets turn.`}
+          onStage={(made) => {
+            stage.current = made;
+          }}
+        >
+          <div class="corner">
+            <button class="btn s sq" aria-label="Default camera" title="Default camera, 0" onClick={() => stage.current?.home()}>
+              <Icon name="home" />
+            </button>
+            <button class="btn s sq" aria-label="Wireframe" title="Wireframe, W" aria-pressed={wire} onClick={toggleWire}>
+              <Icon name="wire" />
+            </button>
+          </div>
+        </BuildStage>
+        <Checked bench={bench} />
+      </div>
+      <div class="stack side">
+        <Inspector bench={bench} disabled={!able} held={held ? `${shortName(held.name)} holds this body. It is free again when ${shortName(held.name)} lets go.` : ""} />
+        <Watching client={client} />
+        <Chat client={client} class="split" />
+      </div>
+      <Foot client={client} seats={seats} blocked={bench.overlapping.value.size > 0} />
+      <p class="vh" role="status">
+        {bench.said.value}
+      </p>
+    </main>
+  );
+}
+
+function make(client: SessionClient): Workbench {
+  const builder = new Builder({
+    seat: () => client.mySeat,
+    command: (kind, d) => client.command(kind, d),
+    list: () => api.scene(client.token),
+    body: (body) => api.sceneBody(client.token, body),
+    whole: () => api.wholeScene(client.token),
+    check: () => api.checkScene(client.token),
+  });
+  builder.onRefusal = (refusal: Refusal) => {
+    const [title, text] = SAID[refusal.code] ?? ["The server refused this.", ""];
+    notify(refusal.code.startsWith("nothing_to") ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
+  };
+  return new Workbench(builder, new ShapeStore((recipe) => api.shape(recipe)));
+}
+
+// -- keys
+
+const FINE = 0.01;
+const COARSE = 0.05;
+
+function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: BuildLooks["mode"]) => void; wire: () => void; home: () => void }): void {
+  const latest = useRef({ bench, able });
+  latest.current = { bench, able };
+  useEffect(() => {
+    const withControl = (event: KeyboardEvent) => {
+      const { bench: now, able: can } = latest.current;
+      if (!(event.ctrlKey || event.metaKey) || event.altKey || !can) return;
+      const at = event.target;
+      if (at instanceof HTMLInputElement && at.type !== "checkbox" && at.type !== "radio") return; // the field's own undo
+      const key = event.key.toLowerCase();
+      const act = key === "z" ? (event.shiftKey ? () => now.builder.redo() : () => now.builder.undo()) : key === "y" ? () => now.builder.redo() : key === "a" ? () => now.selectAll() : key === "d" ? () => now.duplicate() : null;
+      if (!act) return;
+      event.preventDefault();
+      now.settle();
+      void act();
+    };
+    addEventListener("keydown", withControl);
+    return () => removeEventListener("keydown", withControl);
+  }, []);
+  useKeys((event) => {
+    const target = event.target instanceof HTMLElement ? event.target : null;
+    if (target?.closest(".seg, select, textarea, .chips")) return;
+    const inList = target?.closest(".scroll") !== null && target !== null;
+    const far = event.shiftKey ? FINE : COARSE;
+    const turn = (degrees: number) => bench.nudge([0, 0, 0], fromAngles([0, event.shiftKey ? Math.sign(degrees) : degrees, 0]));
+    const always: Record<string, () => void> = {
+      ",": () => bench.step(-1),
+      ".": () => bench.step(1),
+      "1": () => to.mode("move"),
+      "2": () => to.mode("turn"),
+      "3": () => to.mode("scale"),
+      "0": to.home,
+      w: to.wire,
+      Escape: () => {
+        bench.cancel();
+        bench.select([]);
+      },
+    };
+    const editing: Record<string, () => void> = {
+      ArrowLeft: () => bench.nudge([-far, 0, 0]),
+      ArrowRight: () => bench.nudge([far, 0, 0]),
+      ArrowUp: () => bench.nudge([0, 0, -far]),
+      ArrowDown: () => bench.nudge([0, 0, far]),
+      PageUp: () => bench.nudge([0, far, 0]),
+      PageDown: () => bench.nudge([0, -far, 0]),
+      "[": () => turn(15),
+      "]": () => turn(-15),
+      "{": () => turn(1),
+      "}": () => turn(-1),
+      d: () => void bench.duplicate(),
+      g: () => void bench.ground(),
+      s: () => void bench.stack(),
+      Delete: () => void bench.remove(),
+      Backspace: () => void bench.remove(),
+    };
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const act = always[key] ?? (able && bench.selected.peek().length ? editing[key] : undefined);
+    if (!act || (inList && key.startsWith("Page"))) return;
+    event.preventDefault();
+    act();
+  });
+}
+
+// -- tools
+
+function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpen }: { bench: Workbench; able: boolean; editable: boolean; mode: BuildLooks["mode"]; onMode: (mode: BuildLooks["mode"]) => void; snap: boolean; onSnap: () => void; token: string; onOpen: (file: File) => void }) {
+  const [more, setMore] = useState<"array" | "mirror" | null>(null);
+  const file = useRef<HTMLInputElement>(null);
+  const chosen = bench.chosen.value.length;
+  const none = !able || !chosen;
+  const save = async () => {
+    try {
+      const whole = await api.wholeScene(token);
+      const url = URL.createObjectURL(new Blob([`${JSON.stringify(whole, null, 1)}\n`], { type: "application/json" }));
+      Object.assign(document.createElement("a"), { href: url, download: `${bench.builder.world.peek().name || "scene"}.json` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    } catch (error) {
+      notify("bad", "The scene cannot be saved.", error instanceof Error ? `${error.message}` : "");
+    }
+  };
+  return (
+    <section class="tile tools2" aria-label="Tools">
+      <div class="bench-tools">
+        <Segmented
+          label="The handles in the view"
+          tight
+          value={mode}
+          onChoose={onMode}
+          options={[
+            { value: "move", text: "Move", title: "Move, 1" },
+            { value: "turn", text: "Turn", title: "Turn, 2" },
+            { value: "scale", text: "Scale", title: "Scale, 3" },
+          ]}
+        />
+        <button class="btn s" aria-pressed={snap} onClick={onSnap} title="Steps of 5 cm and 15 degrees">
+          Steps
+        </button>
+        <span class="bar2" />
+        <button class="btn s" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo, Ctrl+Z" data-test="undo">
+          Undo
+        </button>
+        <button class="btn s" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Do again, Ctrl+Shift+Z" data-test="redo">
+          Redo
+        </button>
+        <span class="bar2" />
+        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title="Copy, D" data-test="copy">
+          Copy
+        </button>
+        <button class="btn s" disabled={none} aria-pressed={more === "array"} onClick={() => setMore(more === "array" ? null : "array")} data-test="array">
+          Array
+        </button>
+        <button class="btn s" disabled={none} aria-pressed={more === "mirror"} onClick={() => setMore(more === "mirror" ? null : "mirror")}>
+          Mirror
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title="Down onto what is below, G" data-test="ground">
+          Ground
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title="On top, without touching, S" data-test="stack">
+          Stack
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.remove()} title="Remove, Delete" data-test="remove">
+          Remove
+        </button>
+        <span class="sp" />
+        <button class="btn s" onClick={() => void save()} data-test="save">
+          Save
+        </button>
+        <button class="btn s" disabled={!editable} onClick={() => file.current?.click()}>
+          Open
+        </button>
+        <input
+          ref={file}
+          type="file"
+          class="vh"
+          tabIndex={-1}
+          aria-label="Scene file"
+          accept=".json,application/json"
+          data-test="open-file"
+          onChange={(event) => {
+            const chosenFile = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (chosenFile) onOpen(chosenFile);
+          }}
+        />
+      </div>
+      {more === "array" && !none && <ArrayRow bench={bench} onDone={() => setMore(null)} />}
+      {more === "mirror" && !none && (
+        <div class="bench-tools line" role="group" aria-label="Mirror">
+          <span class="small soft">A mirror image across</span>
+          {(["x", "z"] as const).map((axis) => (
+            <button
+              key={axis}
+              class="btn s"
+              onClick={() => {
+                void bench.mirror(axis);
+                setMore(null);
+              }}
+            >
+              {axis} = 0
+            </button>
+          ))}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
+  const [count, setCount] = useState(4);
+  const [axis, setAxis] = useState<Axis>("x");
+  const [step, setStep] = useState<number | null>(null);
+  const least = bench.spacing(axis);
+  return (
+    <form
+      class="bench-tools line"
+      aria-label="Array"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void bench.array(count, axis, step ?? least);
+        onDone();
+      }}
+    >
+      <NumberField label="In all" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
+      <Segmented label="Along" tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
+      <NumberField label="Apart" unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
+      <button class="btn s main" data-test="array-make">
+        Make {count - 1}
+      </button>
+      {step !== null && Math.abs(step) < least && <span class="small harm">They touch below {least} m.</span>}
+    </form>
+  );
+}
+
+// -- what the server says
+
+function Clash({ bench, conflict, seats }: { bench: Workbench; conflict: Conflict; seats: readonly Seat[] }) {
+  const who = seats.find((one) => one.seat === conflict.seat);
+  const name = who ? shortName(who.name) : "Someone";
+  const world = conflict.body === "world" ? "the world" : conflict.body;
+  const close = (again: boolean) => bench.builder.resolve(conflict.body, again);
+  const [title, text] =
+    conflict.code === "body_locked"
+      ? [`${name} holds ${world}.`, `You can change it when ${name} lets go.`]
+      : conflict.code === "undo_conflict"
+        ? [`${world} was changed since.`, "Undo would take that away too, so it was not done."]
+        : [`${name} changed ${world} first.`, conflict.present && conflict.present.document === null ? "It is removed. Your change is kept until you close this." : "You see how it is now. Nothing of yours is lost."];
+  return (
+    <div class="note wash" role="alert" data-test="conflict">
+      {who && <Mark mark={markOfSeat(who.seat)} name={who.name} size={24} />}
+      <p>
+        <b>{title}</b> {text}
+      </p>
+      <span class="sp" />
+      {conflict.mine && (
+        <button class="btn s" onClick={() => close(true)} data-test="again">
+          {conflict.code === "body_locked" ? "Try again" : "Make my change again"}
+        </button>
+      )}
+      <button class="btn s" onClick={() => close(false)} data-test="keep">
+        {conflict.mine ? "Leave it so" : "Close"}
+      </button>
+    </div>
+  );
+}
+
+function Checked({ bench }: { bench: Workbench }) {
+  const { builder } = bench;
+  const answer = builder.checked.value;
+  const there = new Set(builder.bodies.value.map((body) => body.id));
+  const overlaps = (answer?.overlaps ?? []).filter(([a, b]) => there.has(a) && there.has(b));
+  const problems = (answer?.problems ?? []).filter((one) => !one.body || there.has(one.body) || one.body === "world");
+  const unchecked = builder.unchecked.value;
+  const sent = builder.busy.value;
+  return (
+    <section class="tile checked" aria-label="Check" data-test="check">
+      <div class="row" role="status">
+        {unchecked ? <span class="tag bad">Not checked: {unchecked}</span> : overlaps.length || problems.length ? <span class="tag bad">{overlaps.length ? (overlaps.length === 1 ? "Two bodies overlap" : `${group(overlaps.length)} overlaps`) : "The scene cannot run"}</span> : answer ? <span class="tag run">Nothing touches</span> : <span class="tag pause">Checking</span>}
+        {!overlaps.length && answer && answer.smallest_gap !== null && Number.isFinite(answer.smallest_gap) && (
+          <span class="small soft">
+            smallest gap <b class="data good">{gap(answer.smallest_gap)}</b>
+          </span>
+        )}
+        <span class="sp" />
+        <span class="small mute">{sent ? "Saving" : builder.checking.value && answer ? "Checking" : ""}</span>
+        <span class="data mute" title="The version of the scene" data-test="version">
+          v{builder.state.value.version}
+        </span>
+      </div>
+      {(overlaps.length > 0 || problems.length > 0) && (
+        <ul class="scroll">
+          {overlaps.slice(0, 12).map(([a, b]) => (
+            <li key={`${a} ${b}`}>
+              <button class="btn s" onClick={() => bench.select([b, a])}>
+                {a} and {b} overlap
+              </button>
+            </li>
+          ))}
+          {problems.slice(0, 12).map((one, i) => (
+            <li key={i} class="small">
+              {one.body && (
+                <button class="btn s" onClick={() => bench.select([one.body])}>
+                  {one.body}
+                </button>
+              )}{" "}
+              {one.message}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+// -- seats
+
+function Foot({ client, seats, blocked }: { client: SessionClient; seats: readonly Seat[]; blocked: boolean }) {
+  const [copied, setCopied] = useState(false);
+  const state = client.state.value;
+  const mine = seats.find((seat) => seat.seat === client.mySeat) ?? null;
+  const starting = state.status === "starting";
+  const free = state.size - seats.length;
+  const link = `${location.origin}${location.pathname}#/s/${client.token}`;
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(link);
+      setCopied(true);
+      setTimeout(() => setCopied(false), 2500);
+    } catch {
+      prompt("The link to this lobby", link);
+    }
+  };
+  return (
+    <section class="tile foot" aria-label="Seats">
+      <ul class="row who" data-test="seats">
+        {seats.map((seat) => (
+          <li key={seat.seat} class={seat.connected ? "row" : "row away"}>
+            <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={28} />
+            <span class="small">
+              <b>{seat === mine ? "You" : shortName(seat.name)}</b>
+              <br />
+              <span class="mute">{!seat.connected ? "away" : seat.ready ? "ready" : "building"}</span>
+            </span>
+          </li>
+        ))}
+        {free > 0 && (
+          <li class="row">
+            <span class="fr" />
+            <span class="small mute">
+              {inWords(free)} {free === 1 ? "seat" : "seats"} free
+            </span>
+          </li>
+        )}
+      </ul>
+      <span class="sp" />
+      <span class="data code2" data-test="code" aria-label={`Code ${[...client.token].join(" ")}`}>{`${client.token.slice(0, 4)}\n${client.token.slice(4)}`}</span>
+      <button class="btn s copy" onClick={() => void copy()} aria-label={copied ? "Copied" : "Copy link"}>
+        <Icon name={copied ? "check" : "link"} />
+        <span class="wide">{copied ? "Copied" : "Copy link"}</span>
+      </button>
+      {mine ? (
+        <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting || (blocked && !mine.ready)} onClick={() => void client.command("ready", { ready: !mine.ready })} title={blocked ? "Bodies overlap" : undefined} data-test="ready">
+          {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : seats.length > 1 || free > 0 ? "Ready to run" : "Run"}
+        </button>
+      ) : (
+        <span class="mute">You are watching.</span>
+      )}
+    </section>
+  );
+}

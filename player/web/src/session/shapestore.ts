@@ -1,0 +1,104 @@
+// The meshes of shapes, asked of the server once each. A signal tells that another one is there.
+
+import { signal } from "@preact/signals";
+import type { Signal } from "@preact/signals";
+import { decodeTopology } from "../wire/frames";
+import { Problem } from "../wire/api";
+import type { Recipe } from "../wire/scene";
+import { volumeOf } from "./measure";
+
+/** The mesh of a shape in its own frame [m, m³]. */
+export interface ShapeMesh {
+  readonly vertices: Float32Array;
+  readonly faces: Uint32Array;
+  readonly volume: number;
+}
+
+const AT_ONCE = 3;
+const AGAIN_MS = 1500;
+
+export function shapeKey(recipe: Recipe): string {
+  return JSON.stringify([recipe.kind, Object.entries(recipe.params).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+export class ShapeStore {
+  /** Grows with each mesh that arrives or is refused. */
+  readonly changed: Signal<number> = signal(0);
+  private readonly meshes = new Map<string, ShapeMesh>();
+  private readonly refused = new Map<string, string>();
+  private readonly waiting = new Map<string, { recipe: Recipe; done: ((mesh: ShapeMesh | null) => void)[] }>();
+  private running = 0;
+  private stopped = false;
+  private readonly fetchMesh: (recipe: Recipe) => Promise<ArrayBuffer>;
+
+  constructor(fetchMesh: (recipe: Recipe) => Promise<ArrayBuffer>) {
+    this.fetchMesh = fetchMesh;
+  }
+
+  /** The mesh if it is there; else it is asked for. */
+  meshOf(recipe: Recipe): ShapeMesh | null {
+    const key = shapeKey(recipe);
+    const known = this.meshes.get(key);
+    if (known || this.refused.has(key)) return known ?? null;
+    this.ask(key, recipe);
+    return null;
+  }
+
+  /** Why there is no mesh, or null. */
+  problemOf(recipe: Recipe): string | null {
+    return this.refused.get(shapeKey(recipe)) ?? null;
+  }
+
+  /** The mesh, once it is there; null if the server refuses the shape. */
+  load(recipe: Recipe): Promise<ShapeMesh | null> {
+    const key = shapeKey(recipe);
+    const known = this.meshes.get(key);
+    if (known || this.refused.has(key)) return Promise.resolve(known ?? null);
+    return new Promise((resolve) => this.ask(key, recipe).done.push(resolve));
+  }
+
+  dispose(): void {
+    this.stopped = true;
+  }
+
+  private ask(key: string, recipe: Recipe): { recipe: Recipe; done: ((mesh: ShapeMesh | null) => void)[] } {
+    let asked = this.waiting.get(key);
+    if (!asked) {
+      asked = { recipe, done: [] };
+      this.waiting.set(key, asked);
+      void this.work(key);
+    }
+    return asked;
+  }
+
+  private queue: string[] = [];
+
+  private async work(key: string): Promise<void> {
+    if (this.running >= AT_ONCE) {
+      this.queue.push(key);
+      return;
+    }
+    this.running++;
+    const asked = this.waiting.get(key)!;
+    while (!this.stopped) {
+      try {
+        const body = decodeTopology(await this.fetchMesh(asked.recipe)).bodies[0];
+        if (!body) throw new Problem("bad_shape", "the shape has no mesh", 422, null);
+        this.meshes.set(key, { vertices: body.vertices, faces: body.faces, volume: volumeOf(body.vertices, body.faces) });
+      } catch (error) {
+        if (error instanceof Problem && error.passing) {
+          await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+          continue;
+        }
+        this.refused.set(key, error instanceof Error ? error.message : String(error));
+      }
+      break;
+    }
+    this.running--;
+    this.waiting.delete(key);
+    for (const done of asked.done) done(this.meshes.get(key) ?? null);
+    if (!this.stopped) this.changed.value++;
+    const next = this.queue.shift();
+    if (next !== undefined) void this.work(next);
+  }
+}
