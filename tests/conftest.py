@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
+from tests.support.scheduler import Scheduler
 from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connected, Connections
@@ -243,3 +244,8 @@ async def world(store: Store, settings: Settings) -> World:
     world = World(store, settings)
     await world.register()
     return world
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler | None:
+    """Distribute the files as tests/support/scheduler.py says."""
+    return Scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
