@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -98,7 +99,8 @@ def nodes(path: Path, *, only_at_run_time: bool = False) -> Iterator[ast.stmt]:
             yield node
 
 
-def imports_of(path: Path, *, only_at_run_time: bool = False) -> set[str]:
+@functools.cache
+def imports_of(path: Path, *, only_at_run_time: bool = False) -> frozenset[str]:
     """Every name that a file imports, ours without ``tussle.``."""
     names: set[str] = set()
     for node in nodes(path, only_at_run_time=only_at_run_time):
@@ -107,7 +109,7 @@ def imports_of(path: Path, *, only_at_run_time: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
             names |= {node.module} - {"tussle"}
-    return {name.removeprefix("tussle.") for name in names}
+    return frozenset(name.removeprefix("tussle.") for name in names)
 
 
 MODULES = modules()
