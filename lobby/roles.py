@@ -43,6 +43,8 @@ class Operation(StrEnum):
     RECORDING = "recording"
     """Read the recording of a session whose token the caller knows."""
 
+    UPLOAD = "upload"
+    """Keep a recording of one's own on the server, change it, remove it. An operator may remove any."""
     LOGOUT = "logout"
     PROFILE = "profile"
     FIND = "find"
@@ -98,6 +100,7 @@ _SEATING = frozenset(
         Operation.FORK,
         Operation.RELEASE,
         Operation.SPRING,
+        Operation.UPLOAD,
     }
 )
 _WATCHING = frozenset(

@@ -66,6 +66,14 @@ class Settings:
         30.0, "days that a recording is kept after its last write; 0: for ever", low=0
     )
 
+    upload_bytes: int = setting(268_435_456, "largest recording that is uploaded [B]", low=65_536)
+    upload_player_bytes: int = setting(
+        1_073_741_824, "size of all uploaded recordings of one player [B]", low=65_536
+    )
+    upload_total_bytes: int = setting(
+        17_179_869_184, "size of all uploaded recordings [B]; guests together have half of it", low=65_536
+    )
+
     fork_ticks: int = setting(
         3600, "most ticks that are simulated again for one fork, from the nearest checkpoint", low=1
     )

@@ -246,10 +246,25 @@ class BlockingClient(ClosesAtExit):
         else:
             found = Recording(WritableFiles(where))
 
-        def run(coroutine: Coroutine[Any, Any, T], what: str) -> T:
-            return self._loop.run(coroutine, what, None)  # each request has a limit of its own
+        return BlockingRecording(self._run_unbounded, found, close)
 
-        return BlockingRecording(run, found, close)
+    def _run_unbounded(self, coroutine: Coroutine[Any, Any, T], what: str) -> T:
+        return self._loop.run(coroutine, what, None)  # each request has a limit of its own
+
+    def upload_recording(self, path: str, *, title: str = "", listed: bool = True) -> BlockingRecording:
+        """Upload a recording that no session made, and open it there; see ``Client.upload_recording``."""
+        from tussle.player.blocking_recording import BlockingRecording
+
+        uploading = self._client.upload_recording(path, title=title, listed=listed)
+        return BlockingRecording(self._run_unbounded, self._run_unbounded(uploading, "the upload"))
+
+    def remove_recording(self, recording: str) -> None:
+        """Remove an uploaded recording of this player; see ``Client.remove_recording``."""
+        self._call(self._client.remove_recording(recording), "the removal of a recording")
+
+    def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
+        """The uploaded recordings that their owners list, the last changed first; see ``Client.recordings``."""
+        return self._call(self._client.recordings(player=player), "the list of recordings")
 
     def healthy(self) -> bool:
         """Whether the server answers and accepts players."""

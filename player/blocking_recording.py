@@ -9,6 +9,7 @@ This module must never repeat what player/recording_client.py does.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,6 +20,8 @@ from tussle.player.recording_client import Recording
 
 if TYPE_CHECKING:
     import xarray
+
+    from tussle.player.blocking import BlockingClient
 
 __all__ = ["BlockingRecording"]
 
@@ -136,13 +139,38 @@ class BlockingRecording(ClosesAtExit):
         return self._run(self._recording.append(frame, topology), "a frame")
 
     def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording in files that no session made, such as one by ``derive``.
+        """Add frames to a recording of one's own that no session made: in files, such as one by ``derive``, or uploaded
+        to a server. See ``Recording.extend``.
 
         arrays: ``tick``, ``rows``, ``active``, and any other field.
 
         Raises Refused: bad_frames; read_only for what a session recorded, which never changes.
         """
         return self._run(self._recording.extend(arrays, topology), "frames")
+
+    def edit(self, frame: int, values: Mapping[str, Any]) -> None:
+        """Replace fields of a frame of one's own recording at a server; see ``Recording.edit``."""
+        self._run(self._recording.edit(frame, values), "an edit")
+
+    @contextlib.contextmanager
+    def lock(self, frame: int) -> Iterator[None]:
+        """Lock a frame of one's own recording at a server for several edits; see ``Recording.lock``."""
+        lock = self._recording.lock(frame)
+        self._run(lock.__aenter__(), "the lock of a frame")
+        try:
+            yield
+        except BaseException as error:
+            self._run(lock.__aexit__(type(error), error, error.__traceback__), "the release of a frame")
+            raise
+        self._run(lock.__aexit__(None, None, None), "the release of a frame")
+
+    def versions(self) -> dict[int, int]:
+        """The version of each edited frame of one's own recording at a server: tick -> version."""
+        return self._run(self._recording.versions(), "the versions")
+
+    def upload(self, client: BlockingClient, *, title: str = "", listed: bool = True) -> BlockingRecording:
+        """Upload this recording in files to a server, and open it there; see ``Client.upload_recording``."""
+        return client.upload_recording(self._recording.address, title=title, listed=listed)
 
     def derive(self, address: str, frames: slice = slice(None)) -> BlockingRecording:
         """Write a copy of some frames to a path or URL. Frames may be added to the copy; see ``Recording.derive``."""

@@ -17,6 +17,7 @@ import asyncio
 import functools
 import random
 import ssl
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -25,6 +26,7 @@ import msgspec
 
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
+from tussle.lobby.ids import new_session_token
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
@@ -44,6 +46,8 @@ that is sent while the server closes is lost."""
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
 
+SLOWEST = 65_536.0
+"""The slowest upload that is waited for [B/s]."""
 
 T = TypeVar("T")
 
@@ -117,6 +121,10 @@ class Me(msgspec.Struct, frozen=True):
 
 class _Rows(msgspec.Struct, frozen=True):
     rows: list[LeaderboardRow]
+
+
+class _Recordings(msgspec.Struct, frozen=True):
+    recordings: list[dict[str, Any]]
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -345,9 +353,58 @@ class Client:
 
     async def recording(self, session: str) -> Recording:
         """Open the recording of an ended or running session. Raises NotFound (no_recording)."""
-        from tussle.player.recording_client import HttpSource, Recording
+        from tussle.player.recording_client import Recording
+        from tussle.player.upload_client import UploadSource
 
-        return await Recording(HttpSource(self._fetch, session)).open()
+        return await Recording(UploadSource(self._fetch, session, self._send)).open()
+
+    async def upload_recording(self, path: str, *, title: str = "", listed: bool = True) -> Recording:
+        """Upload a recording that no session made, such as one by ``tussle simulate`` or ``Recording.derive``, and open
+        it there. path: of the Zarr group, a path or fsspec URL, or of a ZIP archive of one. title: in lists.
+        listed: whether lists show it; without that, only who knows its token reads it.
+
+        Raises AuthError without a login, Conflict (too_many_recordings, recordings_full), ProtocolError (bad_upload,
+        upload_too_large, damaged_recording), Refused (bad_frames, read_only), RateLimited.
+        """
+        from tussle.player.upload_client import upload
+
+        token = new_session_token()
+        await upload(self._send, token, path, title=title, listed=listed)
+        return await self.recording(token)
+
+    async def remove_recording(self, recording: str) -> None:
+        """Remove an uploaded recording of this player. Raises NotFound (no_recording), Forbidden
+        (not_own_recording)."""
+        await self._request("DELETE", f"/api/recordings/{recording}")
+
+    async def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
+        """The uploaded recordings that their owners list, the last changed first: ``recording`` (its token), ``title``,
+        ``name`` of the owner, ``length`` in frames, ``bytes``. player: only those of this player."""
+        params = {"player": player} if player else None
+        return (await self._get("/api/recordings", _Recordings, params)).recordings
+
+    async def _send(
+        self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
+    ) -> bytes:
+        """A call with a body that is no JSON object. size: of a stream [B]."""
+        headers = {"content-type": "application/octet-stream"}
+        if self.token:
+            headers["authorization"] = f"Bearer {self.token}"
+        if size:
+            headers["content-length"] = str(size)
+        limit = self._timeout_s + FORK_S + size / SLOWEST
+        try:
+            async with asyncio.timeout(limit):
+                answer = await self._http.request(
+                    method, path, params=query, content=body, headers=headers, timeout=limit
+                )
+        except (httpx.TransportError, TimeoutError) as error:
+            raise Disconnected(
+                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
+            ) from None
+        if answer.is_success:
+            return answer.content
+        raise _problem(answer)
 
     async def _fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
         """A body of megabytes, stored once: an httpx response keeps its body until the garbage collector frees it."""

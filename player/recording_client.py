@@ -11,8 +11,10 @@ This module must never change the recording of a session.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -21,7 +23,19 @@ from tussle.lobby.errors import ProtocolError, RateLimited, Refused
 from tussle.lobby.wire.frames import Topology, decode_topology
 from tussle.player.clips import Arrays, RecordedFrames, RecordingInfo, SegmentInfo
 
-__all__ = ["FileSource", "HttpSource", "Recording", "RecordingSource", "WritableFiles"]
+if TYPE_CHECKING:
+    from tussle.player.client import Client
+
+__all__ = [
+    "EditableSource",
+    "FileSource",
+    "HttpSource",
+    "Recording",
+    "RecordingSource",
+    "WritableFiles",
+    "WritableSource",
+    "completed",
+]
 
 BLOCK_BYTES = 2**22
 """Approximate size of one request [B]."""
@@ -65,6 +79,23 @@ class RecordingSource(Protocol):
     async def topology(self, segment: int) -> Topology: ...
 
     async def events(self) -> list[dict[str, Any]]: ...
+
+
+@runtime_checkable
+class WritableSource(RecordingSource, Protocol):
+    """Where a recording is that may be changed."""
+
+    async def extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None: ...
+
+
+class EditableSource(WritableSource, Protocol):
+    """A recording of one's own at a server, whose frames have versions and locks."""
+
+    async def edit(self, tick: int, arrays: Mapping[str, Any]) -> None: ...
+
+    async def versions(self) -> dict[int, int]: ...
+
+    def lock(self, tick: int) -> AbstractAsyncContextManager[int]: ...
 
 
 class HttpSource:
@@ -114,7 +145,7 @@ class FileSource:
     """A recording in files: a Zarr group at a path, or at any URL that fsspec knows."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = self._address = address
         self._store: Any = None
 
     async def about(self) -> dict[str, Any]:
@@ -169,7 +200,7 @@ class WritableFiles(FileSource):
         store = ZarrFrames.open(self._address, write=True)
         if store.attributes.get("session"):
             raise Refused("a session's recording never changes: derive a copy", code="read_only")
-        store.append(_completed(arrays, store.attributes.get("dt", 0.0), store.seats), topology)
+        store.append(completed(arrays, store.attributes.get("dt", 0.0), store.seats), topology)
         store.close()
 
     @classmethod
@@ -185,7 +216,7 @@ class WritableFiles(FileSource):
         ZarrFrames.create(address, attributes, seats=seats).close()
 
 
-def _completed(arrays: Mapping[str, Any], dt: float, seats: int) -> dict[str, Any]:
+def completed(arrays: Mapping[str, Any], dt: float, seats: int) -> dict[str, Any]:
     """Defaults of fields that a caller may omit: no contact, all bodies active, time = tick x dt."""
     tick = np.atleast_1d(np.asarray(arrays.get("tick", ())))
     count, zero = len(tick), np.zeros(len(tick))
@@ -207,6 +238,7 @@ class Recording:
         self.attributes: dict[str, Any] = {}
         self.info = RecordingInfo(0, {}, ())
         self._source = source
+        self._locked: set[int] = set()
 
     async def open(self) -> Recording:
         """Read the description. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
@@ -304,13 +336,70 @@ class Recording:
         return await self._source.events()
 
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording in files that no session made, such as one by ``derive``: ``tick``, ``rows``,
-        ``active``, and any other field. topology: of the bodies from here on, if it changes; the first frames need one.
-        Returns the new length. Raises Refused (bad_frames, read_only); nothing is added then."""
-        if not isinstance(self._source, WritableFiles):
+        """Add frames to a recording of one's own that no session made: in files, such as one by ``derive``, or uploaded
+        to a server. arrays: ``tick``, ``rows``, ``active``, and any other field. topology: of the bodies from here on,
+        if it changes; the first frames need one. At a server, frames whose ticks lie between others are inserted.
+        Returns the new length.
+
+        Raises Refused (bad_frames, read_only), and at a server Conflict (stale_version), Forbidden
+        (not_own_recording); nothing is added then. More than 4 MiB are sent to a server in several parts.
+        """
+        if not isinstance(self._source, WritableSource):
             raise Refused("this recording is only read: derive a copy", code="read_only")
         await self._source.extend(arrays, topology)
         return await self.refresh()
+
+    async def edit(self, frame: int, values: Mapping[str, Any]) -> None:
+        """Replace fields of a frame of one's own recording at a server: name -> value, without the axis of frames. The
+        frame gets a new version. Raises Conflict (frame_locked, stale_version), Refused (bad_frames, read_only)."""
+        source, numbers = self._editable(), self.numbers(frame)
+        names = [name for name in self.fields if name != "segment"]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise Refused(f"no field {unknown[0][:40]!r}", code="bad_fields", field=unknown[0])
+        tick = await self._tick(frame)
+        async with source.lock(tick) if tick not in self._locked else contextlib.nullcontext():
+            arrays = dict(await source.frames(numbers, names))
+            arrays |= {name: np.asarray(value, arrays[name].dtype)[None] for name, value in values.items()}
+            await source.edit(tick, arrays)
+
+    @contextlib.asynccontextmanager
+    async def lock(self, frame: int) -> AsyncIterator[None]:
+        """Lock a frame of one's own recording at a server for several edits. The lock is released afterwards, after an
+        exception too. Raises Conflict (frame_locked)."""
+        tick = await self._tick(frame)
+        async with self._editable().lock(tick):
+            self._locked.add(tick)
+            try:
+                yield
+            finally:
+                self._locked.discard(tick)
+
+    async def versions(self) -> dict[int, int]:
+        """The version of each frame of one's own recording at a server that was edited: tick -> version. All others
+        have version 1."""
+        return await self._editable().versions()
+
+    async def _tick(self, frame: int) -> int:
+        return int((await self._source.frames(self.numbers(frame), ("tick",)))["tick"][0])
+
+    def _editable(self) -> EditableSource:
+        if not hasattr(self._source, "edit"):
+            raise Refused("frames are edited in a recording at a server: upload it", code="read_only")
+        source: EditableSource = self._source
+        return source
+
+    async def upload(self, client: Client, *, title: str = "", listed: bool = True) -> Recording:
+        """Upload this recording in files to a server; see ``Client.upload_recording``. What a session recorded is
+        refused: derive a copy first."""
+        return await client.upload_recording(self.address, title=title, listed=listed)
+
+    @property
+    def address(self) -> str:
+        """The path or URL of a recording in files. Raises Refused (read_only) for one at a server."""
+        if not isinstance(self._source, FileSource):
+            raise Refused("this recording is at a server: derive a copy", code="read_only")
+        return self._source.address
 
     async def append(self, frame: Mapping[str, Any], topology: Topology | None = None) -> int:
         """Add one frame: as ``extend``, with values without the axis of frames."""

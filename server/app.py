@@ -44,6 +44,7 @@ from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
+from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.archive.archive import Archive
@@ -67,6 +68,7 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.modes.registry import all_modes
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.uploading import Uploading
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
@@ -178,7 +180,9 @@ class Server:
         archive = Archive(settings.archive_address)
         self.forking = Forking(archive.url, self.pool, self.forks, settings.fork_ticks)
         recordings = Recordings(settings.recordings_address)
-        self.library = Library(recordings, RecordingMarks(store), self.views)
+        self.uploads = Uploads(store, settings)
+        self.library = Library(recordings, RecordingMarks(store), self.views, self.uploads)
+        self.uploading = Uploading(settings, recordings, self.uploads)
         context = SessionContext(
             settings,
             Runs(store),

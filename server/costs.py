@@ -91,6 +91,10 @@ class Resource(StrEnum):
     """Forks, each up to FORK_TICKS ticks of a solver process and the reading of an archive."""
     FORKS_IN_PROGRESS = "forks_in_progress"
     """Held: forks that are being made."""
+    UPLOAD_BYTES = "upload_bytes"
+    """Bytes of recordings that are uploaded, and of those that an edit writes again."""
+    UPLOADS_IN_PROGRESS = "uploads_in_progress"
+    """Held: uploads that are being received and read."""
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
     NOTICES = "notices"
@@ -123,6 +127,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.OPEN: 4.0,
     Operation.JOIN: 2.0,
     Operation.FORK: 5.0,
+    Operation.UPLOAD: 4.0,
     Operation.WATCH: 2.0,
     Operation.REPLAY: 5.0,
     Operation.DISCUSS: 2.0,
@@ -157,6 +162,7 @@ STORE_COSTS: Mapping[Operation, float] = {
     Operation.OPEN: 3000.0,
     Operation.JOIN: 1500.0,
     Operation.FORK: 4000.0,
+    Operation.UPLOAD: 600.0,
     Operation.WATCH: 300.0,
     Operation.CHAT: 200.0,
     Operation.REPLAY: 600.0,
@@ -215,6 +221,15 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.FORKS, address, 0.5, 20.0),
         Budget(Resource.FORKS_IN_PROGRESS, player, 0.0, 1.0, held=True),
         Budget(Resource.FORKS_IN_PROGRESS, address, 0.0, 4.0, held=True),
+        Budget(
+            Resource.UPLOAD_BYTES, player, settings.upload_bytes / 256, 4 * settings.upload_bytes, "UPLOAD_BYTES"
+        ),
+        Budget(
+            Resource.UPLOAD_BYTES, address, settings.upload_bytes / 64, 16 * settings.upload_bytes, "UPLOAD_BYTES"
+        ),
+        Budget(Resource.UPLOADS_IN_PROGRESS, player, 0.0, 2.0, held=True),
+        Budget(Resource.UPLOADS_IN_PROGRESS, address, 0.0, 4.0, held=True),
+        Budget(Resource.UPLOADS_IN_PROGRESS, Owner.SERVER, 0.0, 8.0, held=True),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),

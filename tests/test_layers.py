@@ -31,8 +31,10 @@ EXCEPTIONS: dict[str, set[str]] = {
     "player.planner": {"server.modes", "server.simulation", "server.solver.packages"},
     # A recording in files is read by the recordings' own code.
     "player.recording_client": {"server.recordings"},
+    "player.upload_client": {"server.recordings"},
     # A worker finishes recordings by the recordings' own code.
     "worker.compaction": {"server.recordings"},
+    "worker.retention": {"server.recordings"},
     # The bridge observes sessions with the client.
     "worker.bridge": {"player.client"},
 }

@@ -1,6 +1,8 @@
 """Removes archives that were not written to for ARCHIVE_DAYS, and recordings that were not for RECORDINGS_DAYS.
 
-The bookmarks and named views of a recording are deleted with it. A session that the store knows and that has not ended
+The bookmarks and named views of a recording are deleted with it. An uploaded recording is removed RECORDINGS_DAYS after
+its last change, and a file of uploads once no upload has it: of versions that were replaced, and of changes that were
+refused. A session that the store knows and that has not ended
 is kept, whatever the age of its files, and so is one of which a fork is being made. This module must never remove a
 folder that is not named like a session.
 """
@@ -16,6 +18,7 @@ from typing import Any
 
 import fsspec
 
+from tussle.lobby.errors import LobbyError, NotFound
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
@@ -23,6 +26,9 @@ from tussle.lobby.logs import get_logger, short
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import Upload, Uploads
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.uploaded import BLOBS, blobs_of, names_of
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Retention"]
@@ -31,6 +37,9 @@ log = get_logger("worker.retention")
 
 INTERVAL_S = 3600.0
 DAY_S = 86_400.0
+
+UNUSED_S = 7200.0
+"""A file that no upload has is removed after this time [s]. One that an upload is about to use is written again."""
 
 
 class Retention:
@@ -45,6 +54,9 @@ class Retention:
         )
         self._clock = clock
         self._rooms = ReplayRooms(store, settings)
+        self._uploads = Uploads(store, settings)
+        self._uploads_days = settings.recordings_days
+        self._blobs = Files(f"{settings.recordings_address.rstrip('/')}/{BLOBS}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """One pass at start and every INTERVAL_S until ``stop``. 0 days keep everything."""
@@ -78,7 +90,32 @@ class Retention:
                     await self._rooms.forget_marks(session)
                 log.info("archived_session_removed", token=short(session))
                 removed += 1
+        return removed + await self._prune_uploads()
+
+    async def _prune_uploads(self) -> int:
+        """Remove the uploads that are too old, and the files that none has. Returns the number of uploads."""
+        removed = 0
+        limit = round((self._clock() - self._uploads_days * DAY_S) * 1000)
+        old = [upload for upload in await self._uploads.all() if upload.changed_at <= limit]
+        for upload in old if self._uploads_days > 0 else ():
+            with contextlib.suppress(NotFound):
+                if await self._uploads.remove(upload.token, "", not_after=limit):
+                    await self._rooms.forget_marks(upload.token)
+                    removed += 1
+        await asyncio.to_thread(self._remove_unused, await self._uploads.all())
         return removed
+
+    def _remove_unused(self, uploads: list[Upload]) -> None:
+        used: set[str] = set()
+        for upload in uploads:
+            try:
+                used |= names_of(self._blobs, upload.sha256)
+            except LobbyError as error:  # without its table it is not known what it has
+                log.warning("upload_damaged", token=short(upload.token), error=str(error))
+                return
+        for path, name in list(blobs_of(self._blobs)):
+            if name not in used and self._clock() - self._blobs.written(path) > UNUSED_S:
+                self._blobs.delete(path)
 
     def _find_old(self, address: str, days: float, endings: tuple[str, ...]) -> list[tuple[str, str]]:
         """Session and folder of what has no file that is newer than the limit. A file without a known time counts as

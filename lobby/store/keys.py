@@ -222,6 +222,25 @@ class Keys:
             self.replay_chat(token),
         ]
 
+    # uploaded recordings
+    def upload(self, token: str) -> str:
+        """hash: player name title mode listed version sha256 bytes length made_at changed_at locks"""
+        return self._key(f"upload:{token}")
+
+    def upload_lock(self, token: str, tick: int) -> str:
+        """string + PX: token of the lock of a frame"""
+        return self._key(f"upload:{token}:lock:{tick}")
+
+    @property
+    def uploads(self) -> str:
+        """zset: token of each upload -> its last change [ms]"""
+        return self._key("uploads")
+
+    @property
+    def upload_use(self) -> str:
+        """hash: bytes; "P bytes" and "P count" of each player with uploads"""
+        return self._key("uploads:use")
+
     # forks and the archive
     def forks(self, token: str) -> str:
         """zset + TTL: JSON of each fork in the tree of a session -> when it was made [ms]"""

@@ -33,6 +33,7 @@ from tussle.server.http.rights import Rights
 from tussle.server.http.security import SecurityMiddleware
 from tussle.server.http.springs import SpringRoutes
 from tussle.server.http.static import web_routes
+from tussle.server.http.upload_routes import UploadRoutes
 
 __all__ = ["create_app"]
 
@@ -49,6 +50,7 @@ def create_app(backend: Backend) -> Starlette:
         *ForkRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
+        *UploadRoutes(backend, requests).endpoints(),
         *MarkRoutes(backend, requests).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),

@@ -15,6 +15,7 @@ from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
+from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
 from tussle.server.http.reservations import Reservations
@@ -23,6 +24,7 @@ from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.library import Library
+from tussle.server.recordings.uploading import Uploading
 from tussle.server.sessions.forking import Forking
 from tussle.server.store_memory import StoreMemory
 
@@ -50,6 +52,8 @@ class Backend(Protocol):
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library
+    uploads: Uploads
+    uploading: Uploading
     replay_rooms: ReplayRooms
     build: str
 

@@ -108,7 +108,11 @@ class RecordingRoutes:
 
         selection, made = await self._prepare(request, make)
         tag = _tag("frames", opened.identity, form, selection.fields, selection.numbers)
-        fixed = texts["frames"] and _is_fixed(texts["frames"], selection, opened.store.length)
+        fixed = (
+            texts["frames"]
+            and opened.upload is None
+            and _is_fixed(texts["frames"], selection, opened.store.length)
+        )
         # Frames that are left out are read too, as far as they are in a chunk with others.
         read = min(selection.numbers.step, CHUNK_FRAMES)
         return await self._answer(request, tag, made, cache=CACHED if fixed else "no-cache", read=read)
@@ -124,7 +128,8 @@ class RecordingRoutes:
             return encode_topology(opened.store.topology(segment))
 
         tag = _tag("topology", opened.identity, segment)
-        return await self._document(request, tag, make, "application/octet-stream", cache=CACHED)
+        cache = CACHED if opened.upload is None else "no-cache"
+        return await self._document(request, tag, make, "application/octet-stream", cache=cache)
 
     async def events(self, request: Request) -> Response:
         opened = await self._library.open(request.path_params["token"])

@@ -62,8 +62,9 @@ class SecurityMiddleware:
         if origin is not None and self._origins.named(origin):
             extra += [
                 (b"access-control-allow-origin", origin.encode("latin-1")),
-                (b"access-control-allow-headers", b"authorization, content-type"),
-                (b"access-control-allow-methods", b"GET, POST"),
+                (b"access-control-allow-headers", b"authorization, content-type, if-none-match, range"),
+                (b"access-control-allow-methods", b"GET, POST, PUT, DELETE"),
+                (b"access-control-expose-headers", b"content-range, etag, retry-after"),
                 (b"access-control-max-age", b"600"),
                 (b"vary", b"origin"),
             ]

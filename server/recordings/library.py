@@ -2,7 +2,7 @@
 
     open -> mark (the store) -> the recording as of the mark, kept while it is used -> run: work in a thread
 
-Any server reads any recording, of a session that runs too. This module must never know HTTP.
+Any server reads any recording, of a session that runs and of a player's own too. This module must never know HTTP.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
+from tussle.lobby.uploads import Upload, Uploads
 from tussle.lobby.views import Views
 from tussle.server.recordings.frame_store import FIELDS
-from tussle.server.recordings.live import LiveFrames
+from tussle.server.recordings.live import GroupFrames
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.uploaded import UploadedFrames
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
-__all__ = ["Library", "OpenRecording"]
+__all__ = ["Library", "OpenRecording", "describe_upload"]
 
 T = TypeVar("T")
 
@@ -47,14 +49,15 @@ TRIES = 3
 @dataclass(frozen=True, slots=True)
 class OpenRecording:
     """A recording as of one moment. live: whether its session may still add frames. version: changes with its length.
-    identity: stays the same while frames are added."""
+    identity: stays the same while frames are added. upload: of a player's own recording, whose frames may change."""
 
     session: str
-    store: ZarrFrames | LiveFrames
+    store: ZarrFrames | GroupFrames
     live: bool
     version: str
     identity: str
     root: bytes = b""
+    upload: Upload | None = None
 
     def file(self, path: str) -> bytes:
         """A file of the Zarr group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
@@ -67,8 +70,10 @@ class OpenRecording:
         ends = range(store.length)[:1], range(store.length)[-1:]
         ticks = [int(b.arrays["tick"][0]) for numbers in ends for b in store.frames(numbers, ("tick",))]
         first, last = ticks or (None, None)
+        upload = {} if self.upload is None else {"upload": describe_upload(self.upload)}
         return {
             **attributes,
+            **upload,
             "session": self.session,
             "live": self.live,
             "length": store.length,
@@ -79,11 +84,21 @@ class OpenRecording:
         }
 
 
+def describe_upload(upload: Upload) -> dict[str, Any]:
+    """An upload as clients see it."""
+    return {
+        "recording": upload.token, "player": upload.player, "name": upload.name, "title": upload.title,
+        "mode": upload.mode, "version": upload.version, "length": upload.length, "bytes": upload.bytes,
+        "made_at": upload.made_at, "changed_at": upload.changed_at,
+    }  # fmt: skip
+
+
 class Library:
     """The recordings of one server."""
 
-    def __init__(self, recordings: Recordings, marks: RecordingMarks, views: Views) -> None:
+    def __init__(self, recordings: Recordings, marks: RecordingMarks, views: Views, uploads: Uploads) -> None:
         self._recordings = recordings
+        self._uploads = uploads
         self._marks = marks
         self._views = views
         self._threads = ThreadPoolExecutor(THREADS, "recordings")
@@ -110,6 +125,9 @@ class Library:
             )
         for again in reversed(range(TRIES)):
             mark = await self._marks.load(session)
+            upload = None if mark else await self._uploads.find(session)
+            if upload is not None:
+                return await self._open_upload(upload)
             try:
                 return await self._open_at(session, mark)
             except NotFound:  # a holder or worker may have removed what an older mark named
@@ -120,16 +138,33 @@ class Library:
     async def _open_at(self, session: str, mark: RecordingMark | None) -> OpenRecording:
         live = mark is not None and not mark.final and await self._runs(session)
         version = "" if mark is None else mark.final or f"{mark.sha256}{mark.stopped}"
-        key, now = (session, f"{version} {live}"), asyncio.get_running_loop().time()
+        key = session, f"{version} {live}"
+        return await self._shared(key, lambda: self._open(session, mark, live), keeps=mark is not None)
+
+    async def _open_upload(self, upload: Upload) -> OpenRecording:
+        def read() -> OpenRecording:
+            store = UploadedFrames(self._recordings.blobs, upload.sha256)
+            version = f"{upload.sha256}{upload.version}"
+            return OpenRecording(upload.token, store, False, version, version, upload=upload)
+
+        return await self._shared(
+            (upload.token, f"upload {upload.sha256} {upload.version}"), read, keeps=True
+        )
+
+    async def _shared(
+        self, key: tuple[str, str], read: Callable[[], OpenRecording], *, keeps: bool
+    ) -> OpenRecording:
+        """What ``read`` gives, read once for many requests."""
+        now = asyncio.get_running_loop().time()
         kept = self._kept.get(key)
         if kept is not None and now < kept[1]:
             self._kept.move_to_end(key)
             return kept[0]
         opening = self._opening.get(key)
         if opening is None:
-            opening = asyncio.create_task(self.run(self._open, session, mark, live))
+            opening = asyncio.create_task(self.run(read))
             self._opening[key] = opening
-            opening.add_done_callback(lambda done: self._opened(key, done, keeps=mark is not None))
+            opening.add_done_callback(lambda done: self._opened(key, done, keeps=keeps))
         return await asyncio.shield(opening)
 
     async def _runs(self, session: str) -> bool:
@@ -141,7 +176,7 @@ class Library:
 
     def _open(self, session: str, mark: RecordingMark | None, live: bool) -> OpenRecording:
         root = b""
-        store: ZarrFrames | LiveFrames
+        store: ZarrFrames | GroupFrames
         if mark is None or mark.final:
             store, root = self._recordings.open_final(session, mark.final if mark else "")
             version = hashlib.sha256(root).hexdigest()

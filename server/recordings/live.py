@@ -26,7 +26,16 @@ from tussle.server.recordings.frame_store import Array, Frames, Segment
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.zarr_layout import extend_digest
 
-__all__ = ["LiveFrames", "LiveState", "OpenFrame", "compact", "final_folder", "live_folder", "read_state"]
+__all__ = [
+    "GroupFrames",
+    "LiveFrames",
+    "LiveState",
+    "OpenFrame",
+    "compact",
+    "final_folder",
+    "live_folder",
+    "read_state",
+]
 
 
 class OpenFrame(msgspec.Struct):
@@ -117,68 +126,60 @@ def read_state(files: Files, mark: RecordingMark) -> LiveState:
     return state
 
 
-class LiveFrames:
-    """The frames of a session that still runs, as far as the mark goes. It is only read."""
+class GroupFrames:
+    """A recording that is only read, whose complete chunks are in files and whose metadata and last chunks are made."""
 
-    def __init__(self, files: Files, mark: RecordingMark, final: Files | None = None) -> None:
-        """files: below RECORDINGS_URL/T.live; final: below T.zarr, where a chunk is once a worker has removed the live
-        folder. Raises as read_state."""
-        self._files = files
-        self._final = final
-        self._state = read_state(files, mark)
+    def __init__(self, group: RecordingGroup) -> None:
+        self._group = group
         self._made: dict[str, bytes] | None = None
 
     def _fetch(self, path: str) -> bytes:
-        try:
-            return self._files.read(self._state.place_of(path))
-        except FileNotFoundError:
-            if self._final is None:
-                raise
-            return self._final.read(path)
+        """A complete chunk. Raises FileNotFoundError."""
+        raise NotImplementedError
 
     @property
     def attributes(self) -> dict[str, Any]:
-        return self._state.group.attributes
+        return self._group.attributes
 
     @property
     def length(self) -> int:
-        return self._state.group.length
+        return self._group.length
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return self._state.group.fields
+        return self._group.fields
 
     @property
     def seats(self) -> int:
-        return self._state.group.seats
+        return self._group.seats
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        return tuple(self._state.group.segments)
+        return tuple(self._group.segments)
 
     def frames(self, numbers: range, fields: Sequence[str]) -> Iterator[Frames]:
-        return self._state.group.frames(numbers, fields, self._fetch)
+        return self._group.frames(numbers, fields, self._fetch)
 
     def topology(self, segment: int) -> Topology:
-        return self._state.group.topology(segment, self._fetch)
+        return self._group.topology(segment, self._fetch)
 
     def append(
         self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
     ) -> None:
-        raise Refused("only the session writes its recording", code="read_only")
+        raise Refused("the recording was opened to be read", code="read_only")
 
     def close(self) -> None:
         """Nothing is saved."""
 
     def file(self, path: str) -> bytes:
         """A file of the Zarr group as it is now: metadata and last chunks are made, complete chunks are read. The bytes
-        are those of the final group if the session ended now. Raises NotFound (no_recording)."""
+        are those of the final group if no frame were added. Raises NotFound (no_recording)."""
         if self._made is None:
-            self._made = dict(self._state.group.files(self._fetch))
+            self._made = dict(self._group.files(self._fetch))
         made = self._made.get(path)
         if made is not None:
             return made
-        if not self._state.group.has_chunk(path):
+        if not self._group.has_chunk(path):
             raise NotFound("there is no such file in the recording", code="no_recording")
         try:
             return self._fetch(path)
@@ -188,11 +189,31 @@ class LiveFrames:
     @property
     def events_bytes(self) -> int:
         """The size of all events [B]."""
-        return self._state.group.events_bytes
+        return self._group.events_bytes
 
     def events(self) -> Iterator[bytes]:
         """The events, as lines of JSON, in pieces."""
-        return self._state.group.event_lines(self._fetch)
+        return self._group.event_lines(self._fetch)
+
+
+class LiveFrames(GroupFrames):
+    """The frames of a session that still runs, as far as the mark goes."""
+
+    def __init__(self, files: Files, mark: RecordingMark, final: Files | None = None) -> None:
+        """files: below RECORDINGS_URL/T.live; final: below T.zarr, where a chunk is once a worker has removed the live
+        folder. Raises as read_state."""
+        self._files = files
+        self._final = final
+        self._state = read_state(files, mark)
+        super().__init__(self._state.group)
+
+    def _fetch(self, path: str) -> bytes:
+        try:
+            return self._files.read(self._state.place_of(path))
+        except FileNotFoundError:
+            if self._final is None:
+                raise
+            return self._final.read(path)
 
 
 def compact(folder: Files, session: str, mark: RecordingMark) -> str:

@@ -1,6 +1,7 @@
 """All recordings of a realm, at one fsspec URL: where that of a session is, while it runs and afterwards.
 
     recorder (the holder) -> T.live      finish (a worker) -> T.zarr      open -> a FrameStore to read
+    uploads of players -> blobs
 
 This module must never contact the store: a caller brings the session's mark.
 """
@@ -17,6 +18,7 @@ from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live import LiveFrames, compact, final_folder, live_folder
 from tussle.server.recordings.recorder import Recorder
+from tussle.server.recordings.uploaded import BLOBS
 from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.simulation.simulation import SessionSpec
 
@@ -65,6 +67,15 @@ class Recordings:
         if sha256 and hashlib.sha256(root).hexdigest() != sha256:
             raise ProtocolError("the recording is another one than was published", code="damaged_recording")
         return ZarrFrames(files, RecordingGroup.load(root), write=False), root
+
+    @property
+    def blobs(self) -> Files:
+        """The files of uploads; see server/recordings/uploaded.py."""
+        return self._files.below(BLOBS)
+
+    def has_files(self, session: str) -> bool:
+        """Whether there are files of a session's recording. Raises OSError."""
+        return self._files.exists(final_folder(session)) or self._files.exists(live_folder(session))
 
     def compact(self, session: str, mark: RecordingMark) -> str:
         """Write the final group of a session that is over. See live.compact."""

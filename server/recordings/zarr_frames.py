@@ -11,13 +11,14 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files, ReadsFiles
 from tussle.server.recordings.frame_store import Array, Frames, Segment
 from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.packed import pack
 
 __all__ = ["ZarrFrames"]
 
@@ -97,6 +98,10 @@ class ZarrFrames:
         if self._write and isinstance(self._files, Files):
             for path, data in self._group.files(self._files.read):
                 self._files.write(path, data)
+
+    def pack(self, file: BinaryIO) -> None:
+        """Write the recording into one file, as a server takes it: packed.py."""
+        pack(file, self._group, self._files.read)
 
     @property
     def events_bytes(self) -> int:

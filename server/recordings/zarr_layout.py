@@ -82,6 +82,11 @@ class Layout:
     def _order(self) -> tuple[int, ...]:
         return (*range(1, len(self.item) + 1), 0)
 
+    @property
+    def item_bytes(self) -> int:
+        """The size of one entry [B]."""
+        return math.prod(self.item) * np.dtype(self.dtype).itemsize
+
     def chunk_path(self, number: int) -> str:
         return "/".join([self.path, "c", str(number), *("0" for _ in self.item)])
 
@@ -102,7 +107,7 @@ class Layout:
 
     def decode(self, data: bytes) -> Array:
         """A whole chunk, filled up. Raises ProtocolError (damaged_recording)."""
-        size = self.chunk * math.prod(self.item) * np.dtype(self.dtype).itemsize
+        size = self.chunk * self.item_bytes
         # The head of blosc: version, flags, size before and size after. A foreign chunk must not choose the memory.
         plain, packed = int.from_bytes(data[4:8], "little"), int.from_bytes(data[12:16], "little")
         if len(data) < 16 or plain != size or packed != len(data):

@@ -1,0 +1,310 @@
+"""The HTTP calls about recordings of players: upload, list, add and change frames, lock a frame, remove.
+
+    PUT    /api/recordings/T?sha256=           an archive (server/recordings/packed.py)
+    POST   /api/recordings/T/frames?sha256=    frames that are added, inserted or edited (msgpack)
+    GET    /api/recordings                     the uploads that their owners list
+    GET    /api/recordings/T/versions          versions of the frames
+    POST   /api/recordings/T/locks             lock a frame, or renew the lock;   DELETE  .../locks/<tick>?lock=
+    DELETE /api/recordings/T
+
+An uploaded recording is read as every other one (recording_routes.py). Bodies are received into a file, in pieces.
+This module must never open a recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import NotFound, ProtocolError, RateLimited, Refused
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.roles import Operation
+from tussle.lobby.text import check_text
+from tussle.lobby.uploads import LOCK_MS
+from tussle.server.costs import Owner, Resource
+from tussle.server.http.backend import Backend
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
+from tussle.server.http.responses import json_response
+from tussle.server.recordings.library import describe_upload
+from tussle.server.recordings.uploading import FRAMES_BYTES, SentFrames
+
+__all__ = ["UploadRoutes"]
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+TITLE_LENGTH = 80
+
+PIECE_BYTES = 2**18
+"""What is written to the file at once [B]."""
+
+PIECE_S = 20.0
+"""How long the next piece of a body may take [s]."""
+
+LEAST_RATE = 32_768.0
+"""A body that arrives more slowly on average is refused [B/s]."""
+
+BUSY_S = 2.0
+
+FRAME_COST = 4096.0
+"""What a change of frames costs in bytes, beside its body: the table of the recording is written again."""
+
+
+class LockRequest(StrictRequest, frozen=True):
+    """Lock the frame of a tick. renew: the token of a lock that is kept for longer; 0: a new lock."""
+
+    tick: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    renew: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+
+
+class UploadRoutes:
+    """The calls about recordings of players."""
+
+    def __init__(self, backend: Backend, requests: Requests) -> None:
+        self._backend = backend
+        self._requests = requests
+        self._most = backend.settings.upload_bytes
+
+    def endpoints(self) -> list[Endpoint]:
+        def endpoint(method: str, path: str, handler: Any, summary: str, **more: Any) -> Endpoint:
+            return Endpoint(
+                method=method, path=f"/api/recordings/{path}", operation=Operation.UPLOAD, handler=handler,
+                summary=summary, **more,
+            )  # fmt: skip
+
+        digest = {"sha256": "SHA-256 of the body, in hexadecimal digits"}
+        return [
+            Endpoint(
+                path="/api/recordings", operation=Operation.LIST, public=self.show_list,
+                summary="Uploaded recordings, the last changed first", errors=(422,),
+                query={"player": "only those of this player", "before": "changed before this time [ms since 1970]"},
+            ),
+            endpoint(
+                "PUT", "{token}", self.put, "Upload a recording: a ZIP archive of its Zarr group",
+                errors=(400, 403, 409, 422),
+                query={**digest, "title": "its title in lists", "listed": "0: no list shows it"},
+            ),
+            endpoint(
+                "POST", "{token}/frames", self.change, "Add frames to an uploaded recording, or edit some (msgpack)",
+                errors=(400, 403, 404, 409, 422), query=digest,
+            ),
+            endpoint("DELETE", "{token}", self.remove, "Remove an uploaded recording", errors=(403, 404)),
+            endpoint(
+                "POST", "{token}/locks", self.lock, "Lock a frame of an uploaded recording, or renew the lock",
+                body=LockRequest, errors=(400, 403, 404, 409),
+            ),
+            endpoint(
+                "DELETE", "{token}/locks/{tick}", self.unlock, "Release the lock of a frame", errors=(404, 422),
+                query={"lock": "the lock's token"},
+            ),
+            Endpoint(
+                path="/api/recordings/{token}/versions", operation=Operation.RECORDING, public=self.versions,
+                summary="Versions of the frames of an uploaded recording", errors=(404,),
+            ),
+        ]  # fmt: skip
+
+    async def put(self, request: Request, player: PlayerInfo) -> Response:
+        token = request.path_params["token"]
+        if not is_session_token(token):
+            raise Refused(
+                "the name has the form of a session's token: 8 of its letters", code="bad_name", field="token"
+            )
+        sha256, title = (
+            _sha256(request),
+            check_text(query_text(request, "title", TITLE_LENGTH), field="title"),
+        )
+        listed = query_text(request, "listed", 1) != "0"
+        size = _length(request, self._most)
+        self._backend.store_memory.admit()
+        uploading = self._backend.uploading
+        await uploading.check_free(token, player)
+        async with self._receiving(request, player, size), uploading.scratch() as folder:
+            self._requests.charge_store(Operation.UPLOAD, request, player)
+            with await asyncio.to_thread((folder / "body").open, "w+b") as file:
+                await _receive(request, file, size, sha256)
+                stored = await uploading.add(
+                    token, player, file, _subfolder(folder), title=title, listed=listed
+                )
+        return json_response(
+            {
+                "recording": token, "version": stored.version, "length": stored.kept.length,
+                "bytes": stored.kept.size, "sha256": stored.kept.sha256,
+            },
+            201,
+        )  # fmt: skip
+
+    async def change(self, request: Request, player: PlayerInfo) -> Response:
+        token, sha256 = _token(request), _sha256(request)
+        size = _length(request, FRAMES_BYTES)
+        self._backend.store_memory.admit()
+        uploading = self._backend.uploading
+        upload = await uploading.own(token, player)
+        async with self._receiving(request, player, size + FRAME_COST), uploading.scratch() as folder:
+            self._requests.charge_store(Operation.UPLOAD, request, player)
+            data = await _received(request, size, sha256)
+            try:
+                sent = msgspec.msgpack.decode(data, type=SentFrames)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise ProtocolError(f"the frames: {error}", code="bad_upload") from None
+            stored = await uploading.change(
+                upload.token, player, sent, folder, lambda written: self._charge(request, player, written)
+            )
+        return json_response(
+            {
+                "recording": token, "version": stored.version, "length": stored.kept.length,
+                "frames": {str(tick): version for tick, version in stored.frames.items()},
+            }
+        )  # fmt: skip
+
+    async def remove(self, request: Request, player: PlayerInfo) -> Response:
+        token = _token(request)
+        await self._backend.uploads.remove(token, "" if player.operator else player.player)
+        await self._backend.replay_rooms.forget_marks(token)
+        return json_response({})
+
+    async def show_list(self, request: Request) -> Response:
+        before = query_text(request, "before", 15)
+        if before and not (before.isascii() and before.isdecimal()):
+            raise Refused("before is a time in milliseconds since 1970", code="bad_page", field="before")
+        player = query_text(request, "player")
+        found = await self._backend.uploads.listed(player=player, before=int(before or 0))
+        return json_response({"recordings": [describe_upload(upload) for upload in found]})
+
+    async def versions(self, request: Request) -> Response:
+        token = _token(request)
+        upload = await self._backend.uploads.find(token)
+        if upload is None:
+            raise NotFound("there is no uploaded recording of this name", code="no_recording")
+        frames = await self._backend.uploading.versions(upload)
+        return json_response({"version": upload.version, "frames": {str(k): v for k, v in frames.items()}})
+
+    async def lock(self, request: Request, player: PlayerInfo) -> Response:
+        body = await self._requests.decode(request, LockRequest)
+        self._backend.store_memory.admit()
+        token = await self._backend.uploads.lock(_token(request), player.player, body.tick, body.renew)
+        return json_response({"lock": token, "expires_s": LOCK_MS / 1000})
+
+    async def unlock(self, request: Request, player: PlayerInfo) -> Response:
+        tick, lock = request.path_params["tick"], query_text(request, "lock", 16)
+        if not all(text.isascii() and text.isdecimal() and len(text) <= 16 for text in (tick, lock)):
+            raise Refused("the tick and the lock are whole numbers", code="bad_query", field="lock")
+        upload = await self._backend.uploading.own(_token(request), player)
+        released = await self._backend.uploads.unlock(upload.token, int(tick), int(lock))
+        return json_response({"released": released})
+
+    def _charge(self, request: Request, player: PlayerInfo, size: float) -> None:
+        most = self._backend.ledger.most(Resource.UPLOAD_BYTES, Owner.PLAYER)
+        self._requests.charge(Resource.UPLOAD_BYTES, Owner.PLAYER, player.player, min(size, most))
+        self._requests.charge(Resource.UPLOAD_BYTES, Owner.ADDRESS, address_owner(request), min(size, most))
+
+    @contextlib.asynccontextmanager
+    async def _receiving(self, request: Request, player: PlayerInfo, size: float) -> AsyncIterator[None]:
+        """Charge an upload, and hold it while it is received and read. Raises RateLimited."""
+        ledger, held = self._backend.ledger, []
+        owners = ((Owner.PLAYER, player.player), (Owner.ADDRESS, address_owner(request)), (Owner.SERVER, ""))
+        try:
+            for owner, key in owners:
+                if not ledger.hold(Resource.UPLOADS_IN_PROGRESS, owner, key):
+                    raise RateLimited(
+                        f"too many uploads of this {owner}", code="uploads_busy", retry_after=BUSY_S
+                    )
+                held.append((owner, key))
+            self._charge(request, player, size)
+            yield
+        finally:
+            for owner, key in held:
+                ledger.release(Resource.UPLOADS_IN_PROGRESS, owner, key)
+
+
+def _token(request: Request) -> str:
+    token: str = request.path_params["token"]
+    if not is_session_token(token):
+        raise NotFound("there is no recording of this name", code="no_recording")
+    return token
+
+
+def _sha256(request: Request) -> str:
+    text = query_text(request, "sha256", 64).lower()
+    if not SHA256.fullmatch(text):
+        raise Refused("say the SHA-256 of the body: ?sha256=", code="bad_hash", field="sha256")
+    return text
+
+
+def _length(request: Request, most: int) -> int:
+    """The declared length of the body. Raises ProtocolError."""
+    declared = request.headers.get("content-length", "")
+    if not (declared.isascii() and declared.isdecimal()):
+        raise ProtocolError("an upload has a Content-Length", code="bad_upload")
+    if len(declared) > 15 or int(declared) > most:
+        raise ProtocolError(f"an upload has at most {most} bytes", code="upload_too_large")
+    return int(declared)
+
+
+def _subfolder(folder: Path) -> Path:
+    made = folder / "files"
+    made.mkdir()
+    return made
+
+
+async def _pieces(request: Request, size: int) -> AsyncIterator[bytes]:
+    """The body. Raises ProtocolError if it is longer than declared, too slow, or cut off."""
+    began, received = time.monotonic(), 0
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(PIECE_S):
+                piece = await anext(stream, None)
+            if piece is None:
+                return
+            received += len(piece)
+            if received > size:
+                raise ProtocolError("the body is longer than it says", code="bad_upload")
+            if time.monotonic() - began > PIECE_S + received / LEAST_RATE:
+                raise ProtocolError("the body arrives too slowly", code="too_slow")
+            yield piece
+    except TimeoutError:
+        raise ProtocolError("the body did not arrive in time", code="too_slow") from None
+    except ClientDisconnect:
+        raise ProtocolError("the request was cut off", code="bad_request") from None
+
+
+async def _receive(request: Request, file: BinaryIO, size: int, sha256: str) -> None:
+    """The body into a file. Raises ProtocolError (bad_hash, too_slow, ...)."""
+    digest, waiting = hashlib.sha256(), bytearray()
+    async for piece in _pieces(request, size):
+        waiting += piece
+        if len(waiting) >= PIECE_BYTES:
+            await asyncio.to_thread(_write, file, waiting, digest)
+    await asyncio.to_thread(_write, file, waiting, digest)
+    _check(digest.hexdigest(), sha256)
+
+
+def _write(file: BinaryIO, waiting: bytearray, digest: Any) -> None:
+    digest.update(waiting)
+    file.write(waiting)
+    waiting.clear()
+
+
+async def _received(request: Request, size: int, sha256: str) -> bytes:
+    """A small body."""
+    body = bytearray()
+    async for piece in _pieces(request, size):
+        body += piece
+    _check(hashlib.sha256(body).hexdigest(), sha256)
+    return bytes(body)
+
+
+def _check(digest: str, sha256: str) -> None:
+    if digest != sha256:
+        raise ProtocolError("the bytes that arrived have another SHA-256", code="bad_hash")

@@ -1,0 +1,131 @@
+"""Clients that upload what takes much to read, never ends, or comes too often."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import socket
+import zipfile
+from collections.abc import AsyncIterator
+
+import httpx
+import orjson
+import pytest
+import pytest_asyncio
+
+from tests.server.recordings.frames import frames, topology
+from tests.support.http import http_client
+from tests.support.problems import assert_problem
+from tests.support.stack import Stack
+from tests.support.stranger import Person
+from tussle.lobby.ids import new_session_token
+from tussle.server.recordings.group import RecordingGroup
+
+ENVIRONMENT = {"UPLOAD_BYTES": "100000", "REQUEST_RATE": "100000"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(site: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A new player."""
+    async with Person(site.url) as person:
+        token = (await person.login()).token
+        headers = {"authorization": f"Bearer {token}"}
+        async with http_client(f"{site.url}/api/recordings", headers=headers, timeout=30.0) as client:
+            yield client
+
+
+def group_files() -> dict[str, bytes]:
+    """The files of a small recording."""
+    group = RecordingGroup({"dt": 1 / 60}, seats=0)
+    files = dict(group.append(frames(10, 40, seats=0), topology("affine", "affine")))
+    return files | dict(group.files(files.__getitem__))
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+async def put(http: httpx.AsyncClient, data: bytes) -> httpx.Response:
+    query = {"sha256": hashlib.sha256(data).hexdigest()}
+    return await http.put(f"/{new_session_token()}", content=data, params=query)
+
+
+async def test_numbers_in_an_archive_do_not_choose_the_work(http: httpx.AsyncClient) -> None:
+    """An archive whose metadata tells of very many frames, seats, rows or vertices, whose metadata is large, or whose
+    directory or files unpack to much, is refused before it is read; the server still answers."""
+    files = group_files()
+    assert (await put(http, zipped(files))).status_code == 201
+    for change in (b'"shape":[40', b'"frames":40', b'"rows":4', b'"shape":[4,3]'):
+        assert change in files["zarr.json"]
+        grown = files["zarr.json"].replace(change, change.replace(b"4", b"4000000000", 1))
+        answer = await put(http, zipped({**files, "zarr.json": grown}))
+        assert answer.status_code == 400, answer.text
+        assert answer.json()["code"] in ("not_a_recording", "damaged_recording", "upload_too_large")
+    long = many_frames(files["zarr.json"], 10**12)
+    assert_problem(await put(http, zipped({**files, "zarr.json": long})), 400, "upload_too_large")
+    large = files["zarr.json"] + b" " * 2**22
+    assert_problem(await put(http, zipped({**files, "zarr.json": large})), 400, "upload_too_large")
+    bomb = zipped({**files, "tick/c/0": bytes(2**26)})
+    assert len(bomb) < 100_000
+    assert_problem(await put(http, bomb), 400, "upload_too_large")
+    assert (await http.get(str(http.base_url).rstrip("/"))).status_code == 200
+
+
+def many_frames(root: bytes, count: int) -> bytes:
+    """The metadata of a group that says that it has ``count`` frames, consistently."""
+    document = orjson.loads(root)
+    document["attributes"]["segments"][0]["frames"] = count
+    for path, array in document["consolidated_metadata"]["metadata"].items():
+        if array["node_type"] == "array" and not path.startswith(("meshes", "log")):
+            assert array["shape"][0] == 40
+            array["shape"][0] = count
+    return orjson.dumps(document)
+
+
+async def test_a_body_that_does_not_come_holds_only_its_own_share(
+    http: httpx.AsyncClient, site: Stack
+) -> None:
+    """A player that begins uploads and sends nothing has two of them; a third is refused with a time to wait, the
+    calls of others are served, and a body that ends early frees its place and leaves nothing."""
+    port = int(site.url.rpartition(":")[2])
+    head = "\r\n".join(
+        (
+            f"PUT /api/recordings/{new_session_token()}?sha256={'0' * 64} HTTP/1.1", "host: localhost",
+            f"authorization: {http.headers['authorization']}", "content-length: 90000", "", "",
+        )
+    )  # fmt: skip
+    with contextlib.ExitStack() as idle:
+        for _ in range(2):
+            raw = idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10.0))
+            raw.sendall(head.encode() + b"PK")
+        answer = await until_code(http, 429)  # both have been read
+        assert_problem(answer, 429, "uploads_busy")
+        assert answer.json()["retry_after"] > 0
+        assert (await http.get(str(http.base_url).rstrip("/"))).status_code == 200
+    answer = await until_code(http, 400)
+    assert_problem(answer, 400, "bad_upload")
+
+
+async def until_code(http: httpx.AsyncClient, status: int) -> httpx.Response:
+    """The first answer to a small upload that has this status."""
+    for _ in range(1000):
+        answer = await put(http, b"x")
+        if answer.status_code == status:
+            break
+    return answer
+
+
+async def test_bytes_have_a_price(http: httpx.AsyncClient) -> None:
+    """The bytes that a request declares are charged before they are read; beyond the budget it is refused."""
+    data = bytes(100_000)
+    answers = [await put(http, data) for _ in range(5)]
+    assert_problem(answers[0], 400, "bad_upload")
+    assert_problem(answers[-1], 429, "rate_limited")
+    assert "upload bytes" in answers[-1].json()["detail"]
