@@ -88,6 +88,7 @@ class WritableSource(RecordingSource, Protocol):
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None: ...
 
 
+@runtime_checkable
 class EditableSource(WritableSource, Protocol):
     """A recording of one's own at a server, whose frames have versions and locks."""
 
@@ -384,10 +385,9 @@ class Recording:
         return int((await self._source.frames(self.numbers(frame), ("tick",)))["tick"][0])
 
     def _editable(self) -> EditableSource:
-        if not hasattr(self._source, "edit"):
+        if not isinstance(self._source, EditableSource):
             raise Refused("frames are edited in a recording at a server: upload it", code="read_only")
-        source: EditableSource = self._source
-        return source
+        return self._source
 
     async def upload(self, client: Client, *, title: str = "", listed: bool = True) -> Recording:
         """Upload this recording in files to a server; see ``Client.upload_recording``. What a session recorded is

@@ -175,7 +175,7 @@ def packed(address: str) -> BinaryIO:
 
     if address.endswith(".zip"):
         return Path(address).open("rb")
-    file: BinaryIO = tempfile.TemporaryFile()  # type: ignore[assignment]  # noqa: SIM115
+    file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
     try:
         ZarrFrames.open(address).pack(file)
     except BaseException:
@@ -191,7 +191,10 @@ def _measure(file: BinaryIO) -> tuple[int, str]:
 
 def _hash(file: BinaryIO) -> str:
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while piece := file.read(PIECE_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
