@@ -62,7 +62,7 @@ UNKEPT = frozenset(
 """Attributes that a server makes."""
 
 
-class _Table(msgspec.Struct, frozen=True):
+class _VersionTable(msgspec.Struct, frozen=True):
     """A version of an upload. group: what is in no complete chunk (RecordingGroup.save). chunks: path -> SHA-256 and
     size. versions: tick -> version of each frame that was edited; the others have version 1."""
 
@@ -93,9 +93,9 @@ def _read_blob(blobs: Files, digest: str) -> bytes:
     return data
 
 
-def _read_table(blobs: Files, digest: str) -> _Table:
+def _read_table(blobs: Files, digest: str) -> _VersionTable:
     try:
-        table = msgspec.msgpack.decode(_read_blob(blobs, digest), type=_Table)
+        table = msgspec.msgpack.decode(_read_blob(blobs, digest), type=_VersionTable)
     except FileNotFoundError:
         raise NotFound("the recording is not here", code="no_recording") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -169,7 +169,7 @@ class Draft:
         if len(self.versions) > MOST_VERSIONS:
             raise Refused(f"more than {MOST_VERSIONS} frames were edited", code="upload_too_large")
         table = msgspec.msgpack.encode(
-            _Table(
+            _VersionTable(
                 SCHEMA,
                 self.group.save(),
                 dict(sorted(self.chunks.items())),
