@@ -139,7 +139,7 @@ _TABLE = (
     _client("too_many_segments", Refused, "The topology changes too often for one recording."),
     _client("not_own_recording", Forbidden, "The recording belongs to another player."),
     _client("bad_hash", (ProtocolError, Refused), "The body has another SHA-256 than the request says."),
-    _client("bad_upload", (ProtocolError, Refused), "The upload is not what the call takes; the message says why."),
+    _client("bad_upload", ProtocolError, "The upload is not what the call takes; the message says why."),
     _client("upload_too_large", (ProtocolError, Refused), "The upload, or what is in it, is larger than it may be."),
     _client("uploads_busy", RateLimited, "As many uploads are read as may be; try again."),
     _client("too_many_recordings", Conflict, "The player has as many uploaded recordings, or bytes, as it may have."),

@@ -27,6 +27,7 @@ PLACEHOLDERS = {
     "token_hash": "<sha256>",
     "ticket_hash": "<sha256>",
     "digest": "<sha256>",
+    "tick": "<tick>",
     "kind": "bodies",
     "mode": "<mode>",
     "size": "<size>",
