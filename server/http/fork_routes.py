@@ -105,6 +105,7 @@ class ForkRoutes:
                 params=msgspec.json.encode(made.spec.params),
             )
             reserved(reservation)
+        backend.telemetry.forks.labels(exact=str(origin.exact).lower()).inc()
         more = {"parent": session, "parent_tick": origin.tick, "exact": origin.exact}
         return self._lobbies.answer(request, reservation, more)
 

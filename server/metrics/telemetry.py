@@ -87,6 +87,7 @@ class Telemetry:
             buckets=LATENCY,
             registry=r,
         )
+        self.forks = Counter("tussle_forks", "Lobbies opened as forks of a session", ["exact"], registry=r)
         self.recordings_stopped = Counter(
             "tussle_recordings_stopped",
             "Recordings that stopped before their session",

@@ -81,6 +81,7 @@ async def test_any_recorded_tick_can_be_forked(site: Stack, ada: Person, folder:
         listed = (await ada.get("/api/sessions")).json()["sessions"]
         assert answer["session"] not in [row["session"] for row in listed]
         await ada.ask("/api/leave", session=answer["session"])
+    assert 'tussle_forks_total{exact="true"} 4.0' in (await ada.get("/metrics")).text
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tussle.lobby.settings import Settings
+from tussle.player.client import FORK_S
 
 COMPOSE = ROOT / "compose"
 TEXT = (COMPOSE / "docker-compose.yml").read_text()
@@ -160,7 +161,7 @@ def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
     match = re.search(r"proxy_read_timeout (\d+)s", text)
     assert match is not None
     assert int(match[1]) > 20 * 2
-    place = re.search(r'location ~ "(.*)" \{', text)
+    place = re.search(r'location ~ "(.*/at/.*)" \{', text)
     assert place is not None
     pattern = re.compile(place[1].replace("(?<", "(?P<"))
     assert pattern.match("/at/0123456789ab/ws")
@@ -172,7 +173,10 @@ def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
     ):
         assert not pattern.match(bad), bad
     assert "location = /metrics { return 404; }" in text
-    assert re.search(r'location ~ "\^/\(ws\|live\)\$" \{\s+limit_conn sockets', text)
+    assert re.search(r'location ~ "\^/\(ws\$\|live\$\|replay/\)" \{\s+limit_conn sockets', text)
+    fork = re.search(r"/fork\$\" \{[^}]*proxy_read_timeout (\d+)s", text)
+    assert fork is not None
+    assert int(fork[1]) > FORK_S, "the proxy gives up before the client"
 
 
 def test_the_proxy_logs_no_query_and_no_header() -> None:
