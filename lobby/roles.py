@@ -54,6 +54,8 @@ class Operation(StrEnum):
     """Open a lobby that begins with a recorded state."""
     RELEASE = "release"
     """Give up the caller's seat in a session over HTTP; does nothing without a seat."""
+    SHAPE = "shape"
+    """See the mesh of a shape; check whether a scene could start."""
     SPRING = "spring"
     """Begin and read a run of the spring-damper's stream solvers."""
 
@@ -99,6 +101,7 @@ _SEATING = frozenset(
         Operation.JOIN,
         Operation.FORK,
         Operation.RELEASE,
+        Operation.SHAPE,
         Operation.SPRING,
         Operation.UPLOAD,
     }

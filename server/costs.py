@@ -95,6 +95,8 @@ class Resource(StrEnum):
     """Bytes of recordings that are uploaded, and of those that an edit writes again."""
     UPLOADS_IN_PROGRESS = "uploads_in_progress"
     """Held: uploads that are being received and read."""
+    SCENE_WORK = "scene_work"
+    """Solver time of checks of scenes and of shapes [ms], by the number of their vertices."""
     SPRING_STARTS = "spring_starts"
     SPRING_READS = "spring_reads"
     NOTICES = "notices"
@@ -133,6 +135,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.DISCUSS: 2.0,
     Operation.RELEASE: 2.0,
     Operation.SPRING: 2.0,
+    Operation.SHAPE: 1.0,
     Operation.OVERSEE: 5.0,
     Operation.NOTIFY: 5.0,
     Operation.BAN: 4.0,
@@ -230,6 +233,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.UPLOADS_IN_PROGRESS, player, 0.0, 2.0, held=True),
         Budget(Resource.UPLOADS_IN_PROGRESS, address, 0.0, 4.0, held=True),
         Budget(Resource.UPLOADS_IN_PROGRESS, Owner.SERVER, 0.0, 8.0, held=True),
+        Budget(Resource.SCENE_WORK, player, 100.0, 5000.0),
+        Budget(Resource.SCENE_WORK, address, 400.0, 20_000.0),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),

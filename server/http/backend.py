@@ -26,6 +26,7 @@ from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.uploading import Uploading
 from tussle.server.sessions.forking import Forking
+from tussle.server.sessions.shape_desk import Shapes
 from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Backend"]
@@ -54,6 +55,7 @@ class Backend(Protocol):
     library: Library
     uploads: Uploads
     uploading: Uploading
+    shapes: Shapes
     replay_rooms: ReplayRooms
     build: str
 

@@ -17,9 +17,29 @@ from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.model import Model, vertices
 from tussle.server.physics.world_state import ContactCheck, Floats, State
 
-__all__ = ["check_contact", "intersecting_pairs", "is_path_free", "nearest_pair"]
+__all__ = [
+    "TOUCH",
+    "check_contact",
+    "intersecting_pairs",
+    "is_path_free",
+    "nearest_pair",
+    "overlapping_pairs",
+    "smallest_gap",
+]
 
 ipctk.set_num_threads(1)
+
+TOUCH = 1e-6
+"""Two bodies touch if their distance is below this fraction of dhat: their barrier would exceed float64."""
+
+GAPS = (1.0, 3.0, 10.0)
+"""How far ``smallest_gap`` looks, in units of dhat, one after the other."""
+
+CANDIDATES_MAX = 300_000
+"""Pairs of primitives beyond which ``smallest_gap`` gives up: about a second."""
+
+TESTS_MAX = 2000
+"""Pairs of bodies that are tested for intersection, at most."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -117,23 +137,24 @@ def _contained(model: Model, state: State) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
-    """Return the smallest distance [m] within dhat of two bodies that may collide, and their names.
+def nearest_pair(model: Model, state: State, within: float | None = None) -> tuple[float, str, str]:
+    """Return the smallest distance [m] of two bodies that may collide and are nearer than ``within`` [m] (dhat by
+    default), and their names.
 
-    Returns (inf, "", "") if no two are within dhat.
+    Returns (inf, "", "") if no two are.
     """
     mesh = _collision_mesh(model)
     positions = _world(model, state)
-    candidates = ipctk.Candidates()
-    candidates.build(mesh, positions, model.scene.dhat)
+    collisions = ipctk.NormalCollisions()
+    collisions.build(mesh, positions, model.scene.dhat if within is None else within)
     best, pair = np.inf, (0, 0)
     edges, faces = mesh.edges, mesh.faces
-    for number in range(len(candidates)):
-        candidate = candidates[number]
-        ids = candidate.vertex_ids(edges, faces)
-        square = candidate.compute_distance(candidate.dof(positions, edges, faces))
+    for number in range(len(collisions)):
+        collision = collisions[number]
+        ids = collision.vertex_ids(edges, faces)
+        square = collision.compute_distance(collision.dof(positions, edges, faces))
         if square < best:
-            second = ids[2] if isinstance(candidate, ipctk.EdgeEdgeCandidate) else ids[1]
+            second = ids[2] if isinstance(collision, ipctk.EdgeEdgeNormalCollision) else ids[1]
             best, pair = square, (int(ids[0]), int(second))
     if not np.isfinite(best):
         return np.inf, "", ""
@@ -142,15 +163,54 @@ def nearest_pair(model: Model, state: State) -> tuple[float, str, str]:
     return float(np.sqrt(best)), first, second
 
 
-def intersecting_pairs(model: Model, state: State) -> list[tuple[str, str]]:
-    """Return the names of the pairs of bodies that intersect. Each pair is tested alone.
+def smallest_gap(model: Model, state: State) -> float | None:
+    """Return the smallest distance of two bodies [m], or None if it is more than ten times dhat, or if there are too
+    many pairs to find out."""
+    t = model.tables
+    mesh = ipctk.CollisionMesh(
+        np.asfortranarray(t.rest),
+        np.asfortranarray(unique_edges(t.faces).astype(np.int32)),
+        np.asfortranarray(t.faces.astype(np.int32)),
+    )
+    bodies = np.minimum(t.vertex_group, len(model.body_ids)).astype(np.int32)
+    mesh.can_collide = ipctk.make_vertex_patches_filter(bodies)
+    positions = _world(model, state)
+    for within in GAPS:
+        candidates = ipctk.Candidates()
+        candidates.build(mesh, positions, within * model.scene.dhat)
+        if len(candidates) > CANDIDATES_MAX:
+            return None
+        collisions = ipctk.NormalCollisions()
+        collisions.build(candidates, mesh, positions, within * model.scene.dhat)
+        if len(collisions):
+            return float(np.sqrt(collisions.compute_minimum_distance(mesh, positions)))
+    return None
 
-    Slower than check_contact; scene_compiler uses it to name the bodies of a refused scene.
+
+def overlapping_pairs(model: Model, state: State, *, most: int) -> list[tuple[str, str]]:
+    """Return the names of pairs of bodies that intersect, touch or contain one another, at most ``most`` of them."""
+    check = check_contact(model, state)
+    pairs = list(check.contained)
+    if check.intersections:
+        pairs += intersecting_pairs(model, state, most=most)
+    else:
+        distance, first, second = nearest_pair(model, state, TOUCH * model.scene.dhat)
+        if distance < TOUCH * model.scene.dhat:
+            pairs.append((first, second))
+    return list(dict.fromkeys(pairs))[:most]
+
+
+def intersecting_pairs(model: Model, state: State, *, most: int = TESTS_MAX) -> list[tuple[str, str]]:
+    """Return the names of at most ``most`` pairs of bodies that intersect. Each pair is tested alone, up to TESTS_MAX
+    of them.
+
+    Slower than check_contact; it names the bodies of a refused scene.
     """
     positions = np.ascontiguousarray(_world(model, state))
     groups = _cached_groups(model)
     count = len(model.body_ids)
-    found = []
+    found: list[tuple[str, str]] = []
+    tests = 0
     for a, (name, rows, faces, _) in enumerate(groups):
         for b in range(a, len(groups)):
             other, other_rows, other_faces, _ = groups[b]
@@ -160,6 +220,9 @@ def intersecting_pairs(model: Model, state: State) -> list[tuple[str, str]]:
                 positions[other_rows].min(axis=0) > positions[rows].max(axis=0)
             ).any():
                 continue
+            if len(found) >= most or tests >= TESTS_MAX:
+                return found
+            tests += 1
             both = faces if a == b else np.concatenate([faces, other_faces])
             used, renumbered = np.unique(both, return_inverse=True)
             renumbered = renumbered.reshape(-1, 3)

@@ -25,7 +25,17 @@ from tussle.server.physics.geometry import (
 from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Springs, Tables
 from tussle.server.physics.world_state import Floats
 
-__all__ = ["GRIPS_MAX", "Part", "add_grips", "count_grips", "lay_out", "lay_out_springs", "rotation_matrix"]
+__all__ = [
+    "GRIPS_MAX",
+    "Extent",
+    "Part",
+    "add_grips",
+    "count_grips",
+    "lay_out",
+    "lay_out_springs",
+    "measure",
+    "rotation_matrix",
+]
 
 RAIL_MASS = 1e5
 """The mass of a rail in a step, in units of the scene's contact mass.
@@ -365,6 +375,43 @@ def lay_out_springs(
         limit=np.full(len(body), np.inf),
     )
     return pins, handles
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a body is: its centre of mass, the largest distance of a vertex from it, and a box that contains it on all
+    of its course if it is a rail [m]."""
+
+    centre: Floats
+    radius: float
+    low: Floats
+    high: Floats
+
+
+def measure(part: Part, *, most: float, dhat: float) -> Extent:
+    """Return where a body is.
+
+    Raises Refused (bad_scene), which names it, if it reaches beyond ``most`` [m] from the origin, or if its edges are
+    so short for ``dhat`` that each of its vertices would be in contact with many others.
+    """
+    static = part.body.kind == "static"
+    centre = 0.5 * (part.rest.min(axis=0) + part.rest.max(axis=0)) if static else part.q[0]
+    if part.elastic:  # its nodes are its vertices
+        centre = centre - rotation_matrix(part.body.rotation) @ part.rest[0]
+    radius = float(np.linalg.norm(part.rest - (centre if static else 0.0), axis=1).max())
+    swing = np.abs(part.body.rail.amplitude) if part.body.rail is not None else np.zeros(3)
+    if static:
+        low, high = part.rest.min(axis=0), part.rest.max(axis=0)
+    else:
+        low, high = centre - radius - swing, centre + radius + swing
+    if not (np.abs(low).max() <= most and np.abs(high).max() <= most):
+        raise refuse(part.body, f"it reaches more than {most:g} m from the origin", "position")
+    corners = part.mesh.vertices[part.mesh.faces]
+    edge = float(np.quantile(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), 0.25))
+    if dhat > (1.0 if part.elastic else 3.0) * edge:
+        message = f"its edges are short ({edge:.3g} m) for a dhat of {dhat:g} m"
+        raise refuse(part.body, message, "shape")
+    return Extent(centre, radius, low, high)
 
 
 def count_grips(part: Part) -> int:

@@ -14,16 +14,13 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Recipe, Scene
 from tussle.server.physics import shapes
 from tussle.server.physics.barrier import barrier_force
-from tussle.server.physics.contact_check import check_contact, intersecting_pairs, nearest_pair
+from tussle.server.physics.contact_check import TOUCH, check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
 from tussle.server.physics.layout import Part, add_grips, lay_out, lay_out_springs, make_part, refuse
 from tussle.server.physics.model import GRAVITY, Model, rail_pose
 from tussle.server.physics.world_state import State
 
-__all__ = ["compile_scene"]
-
-TOUCH = 1e-6
-"""Two bodies touch if their distance is below this fraction of dhat: their barrier would exceed float64."""
+__all__ = ["compile_scene", "refuse_overlaps"]
 
 
 def compile_scene(
@@ -117,14 +114,14 @@ def refuse_overlaps(model: Model, state: State) -> None:
     """Raise Refused (bad_scene), which names the bodies, if the state fails the contact check or two bodies touch."""
     check = check_contact(model, state)
     if check.intersections:
-        pairs = intersecting_pairs(model, state)
-        pairs_text = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs[:5])
+        pairs = intersecting_pairs(model, state, most=5)
+        pairs_text = "; ".join(f"{a!r} with itself" if a == b else f"{a!r} and {b!r}" for a, b in pairs)
         raise Refused(f"bodies intersect: {pairs_text or 'unknown'}", code="bad_scene", field="bodies")
     if check.contained:
         pairs_text = "; ".join(f"{a!r} is inside {b!r}" for a, b in check.contained[:5])
         raise Refused(f"bodies contain one another: {pairs_text}", code="bad_scene", field="bodies")
     if check.inversions:
         raise Refused(f"{check.inversions} elements are inverted", code="bad_scene", field="bodies")
-    distance, first, second = nearest_pair(model, state)
+    distance, first, second = nearest_pair(model, state, TOUCH * model.scene.dhat)
     if distance < TOUCH * model.scene.dhat:
         raise Refused(f"bodies touch: {first!r} and {second!r}", code="bad_scene", field="bodies")

@@ -31,7 +31,9 @@ import msgspec
 from tussle.lobby.errors import ClientError, Refused, SolverFailed
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.logs import get_logger
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.recordings.schedule import Stretch
+from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
@@ -73,6 +75,9 @@ progress."""
 
 LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
 """Time between two searches for a better process: for most sessions, and for a heavy one in a light process [s]."""
+
+DESK = "scenes"
+"""The name under which calls without a world wait and are charged; no session has it."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""
@@ -381,6 +386,12 @@ class Solver:
         reply = await self._ask("release", session, expected_s=CHECKPOINT_S)
         return msgspec.msgpack.decode(reply.body, type=tuple[bytes, bytes])
 
+    async def ask_about(self, op: str, body: bytes) -> bytes:
+        """Ask what needs no world. All such calls share one place in the queue, so that together they get what one
+        session gets. Raises Refused or SolverFailed."""
+        await self.start()
+        return (await self._call(op, body, expected_s=BUILD_S, session=DESK)).body
+
     async def drop_world(self, session: str) -> None:
         """Drop a session's world. Nothing happens if the process has died."""
         self.sessions.discard(session)
@@ -461,6 +472,20 @@ class Pool:
         usage = self.usage.get(session, now)
         usage.moved_at = now
         return self.solvers[choose_slot([solver.slot(now) for solver in self.solvers], heavy=usage.heavy)]
+
+    async def check_scene(self, document: bytes) -> SceneCheck:
+        """Check a scene before it starts. Raises SolverFailed."""
+        return msgspec.msgpack.decode(await self._quiet().ask_about("check_scene", document), type=SceneCheck)
+
+    async def make_shape(self, recipe: Recipe) -> Shape:
+        """Build one shape. Raises Refused or SolverFailed."""
+        return msgspec.msgpack.decode(
+            await self._quiet().ask_about("make_shape", _encode(recipe)), type=Shape
+        )
+
+    def _quiet(self) -> Solver:
+        """The running process with the shortest queue; heavy ones last."""
+        return min(self.solvers, key=lambda one: (not one.running, one.heavy, one.queue_length, one.index))
 
     def find_better(self, session: str, here: Solver) -> Solver | None:
         """The solver to which a world should be moved, or None. Starts a heavy process if one is needed."""

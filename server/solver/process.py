@@ -20,6 +20,7 @@ import traceback
 import msgspec
 
 from tussle.lobby.errors import ClientError
+from tussle.lobby.rules.scenes import Recipe
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 from tussle.server.solver.kernels import load_kernels
@@ -96,6 +97,14 @@ class SolverProcess:
                 self.worlds.pop(request.session, None)
                 self.places.pop(request.session, None)
                 return b""
+            case "check_scene":
+                from tussle.server.simulation.scene_check import check_scene  # it loads the solver
+
+                return _encode(check_scene(request.body))
+            case "make_shape":
+                from tussle.server.simulation.scene_check import make_shape
+
+                return _encode(make_shape(msgspec.msgpack.decode(request.body, type=Recipe)))
             case "ready":
                 load_kernels()
                 gc.collect()

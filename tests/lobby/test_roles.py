@@ -21,6 +21,7 @@ open          no        yes      yes    yes
 join          no        yes      yes    yes
 fork          no        yes      yes    yes
 release       no        yes      yes    yes
+shape         no        yes      yes    yes
 spring        no        yes      yes    yes
 watch         no        yes      yes    yes
 sensor_info   no        yes      yes    yes

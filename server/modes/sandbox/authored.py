@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scene_limits import REACH, check_scene, check_vertices
 from tussle.lobby.rules.scenes import Body, Quaternion, Scene, Vector, decode_scene
 from tussle.server.modes.sandbox.state import Placed
@@ -91,7 +90,7 @@ def read_scene(document: str, side: float, height: float) -> Authored:
     """Return a scene with what the sandbox must know of its meshes. side, height: of the smallest box [m]. Raises
     Refused: bad_scene, too_many_bodies, too_many_vertices, unknown_mesh."""
     from tussle.server.physics import shapes
-    from tussle.server.physics.layout import count_grips, make_part, rotation_matrix
+    from tussle.server.physics.layout import count_grips, make_part, measure
     from tussle.server.physics.stored_meshes import load_mesh
 
     scene = decode_scene(document)
@@ -105,21 +104,14 @@ def read_scene(document: str, side: float, height: float) -> Authored:
         counts.append(len(mesh.vertices))
         check_vertices(counts)
         part = make_part(body, mesh)
+        extent = measure(part, most=3 * REACH, dhat=scene.dhat)
+        low, high = np.minimum(low, extent.low), np.maximum(high, extent.high)
         if body.kind == "static":
-            low, high = np.minimum(low, part.rest.min(axis=0)), np.maximum(high, part.rest.max(axis=0))
             obstacles.append(Obstacle(body, part.rest[part.faces], mesh.closed))
-            continue
-        radius = float(np.linalg.norm(part.rest, axis=1).max())
-        centre = part.q[0]
-        if part.elastic:  # its nodes are its vertices
-            centre = centre - rotation_matrix(body.rotation) @ part.rest[0]
-        reach = radius + (np.abs(body.rail.amplitude) if body.rail is not None else 0.0)
-        low, high = np.minimum(low, centre - reach), np.maximum(high, centre + reach)
-        x, y, z = centre.tolist()
-        bodies[body.id] = AuthoredBody(body, count_grips(part), (x, y, z), radius)
+        else:
+            x, y, z = extent.centre.tolist()
+            bodies[body.id] = AuthoredBody(body, count_grips(part), (x, y, z), extent.radius)
     wide = float(np.abs([low[0], low[2], high[0], high[2]]).max())
-    if not max(wide, float(np.abs([low[1], high[1]]).max())) <= 3 * REACH:
-        raise Refused(f"a scene reaches at most {3 * REACH:g} m", code="bad_scene", field="bodies")
     box = Box(
         side=max(side, 2.0 * (wide + ROOM)),
         height=max(height, float(high[1]) + ROOM),

@@ -1,0 +1,66 @@
+"""Shapes and checks of scenes over HTTP, computed by the solver processes of a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.problems import assert_problem
+from tests.support.stack import Stack
+from tests.support.stranger import Person
+from tussle.lobby.wire.frames import decode_topology
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+BLOCK: dict[str, Any] = {"kind": "block", "params": {"size": [1, 1, 1], "cells": [3, 3, 3]}}
+
+
+async def test_a_shape_is_sent_as_clients_draw_it(ada: Person) -> None:
+    """The body is a topology message with the surface; the header has the numbers; the same shape again is the same
+    bytes, or 304 for one who has it."""
+    answer = await ada.post("/api/shapes", BLOCK)
+    assert answer.status_code == 200, answer.text
+    (drawn,) = decode_topology(answer.content).bodies
+    assert (drawn.kind, len(drawn.vertices)) == ("elastic", 56)
+    numbers = json.loads(answer.headers["x-shape"])
+    assert (numbers["vertices"], numbers["volume"]) == (64, pytest.approx(1.0))
+    assert numbers["centre_of_mass"] == pytest.approx([0, 0, 0], abs=1e-12)
+    assert (await ada.post("/api/shapes", BLOCK)).content == answer.content
+    headers = {"authorization": f"Bearer {ada.token}", "if-none-match": answer.headers["etag"]}
+    again = await ada.http.post("/api/shapes", json=BLOCK, headers=headers)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_shapes_out_of_bounds_are_refused(ada: Person, site: Stack) -> None:
+    """A shape that is too large is refused before it is built; so are recipes that are none, meshes that nobody has,
+    and callers without a login."""
+    for body, status, code in (
+        ({"kind": "block", "params": {"size": [1, 1, 1], "cells": [99, 99, 99]}}, 422, "too_many_vertices"),
+        ({"kind": "sphere", "params": {"radius": 1, "level": 10**9}}, 422, "bad_scene"),
+        ({"kind": "sphere", "params": {"radius": 1e300}}, 422, "bad_scene"),
+        ({"kind": "box", "params": {"size": "large"}}, 422, "bad_scene"),
+        ({"kind": "spell"}, 422, "bad_scene"),
+        ({"kind": "mesh", "params": {"sha256": "0" * 64}}, 422, "unknown_mesh"),
+        ({"kind": "mesh", "params": {"path": "/etc/passwd"}}, 422, "unknown_mesh"),
+        ({"kind": "lathe", "params": {"n": 3, "profile": [[0.1, 0.1]] * 20_000}}, 400, "too_large"),
+        ({"kind": "box", "params": []}, 400, "bad_request"),
+    ):
+        assert_problem(await ada.post("/api/shapes", body), status, code)
+    async with Person(site.url) as nobody:
+        assert_problem(await nobody.post("/api/shapes", BLOCK), 401, "login_required")
+
+
+async def test_shapes_have_a_price(site: Stack) -> None:
+    """One who asks for many large shapes is refused with a time to wait; known shapes cost nothing but the request."""
+    async with Person(site.url) as eve:
+        await eve.login()
+        shapes = [{"kind": "sphere", "params": {"radius": 1 + n / 100, "level": 4}} for n in range(30)]
+        answers = await asyncio.gather(*(eve.post("/api/shapes", shape) for shape in shapes))
+        assert {answer.status_code for answer in answers} == {200, 429}
+        refused = next(answer for answer in answers if answer.status_code == 429)
+        assert refused.json()["retry_after"] > 0
+        assert "scene work" in refused.json()["detail"]
+        assert (await eve.post("/api/shapes", shapes[0])).status_code == 200
