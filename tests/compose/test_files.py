@@ -177,6 +177,10 @@ def test_the_proxy_finds_new_replicas_and_keeps_sockets() -> None:
     fork = re.search(r"/fork\$\" \{[^}]*proxy_read_timeout (\d+)s", text)
     assert fork is not None
     assert int(fork[1]) > FORK_S, "the proxy gives up before the client"
+    uploads = re.search(r'location ~ "\^/api/\(recordings\|meshes\)[^{]*\{([^}]*)', text)
+    assert uploads is not None
+    assert "client_max_body_size 0;" in uploads[1]
+    assert "proxy_request_buffering off;" in uploads[1]
 
 
 def test_the_proxy_logs_no_query_and_no_header() -> None:
