@@ -28,8 +28,9 @@ Some also have the offending ``field``. Bugs are not in this tree: they propagat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AddressTooLong",
@@ -87,13 +88,16 @@ class LobbyError(Exception):
         code: str | None = None,
         field: str | None = None,
         retry_after: float | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> None:
-        """``retry_after``: the time [s] after which the same call may succeed, if it is known."""
+        """``retry_after``: the time [s] after which the same call may succeed, if it is known. ``detail``: the present
+        state that the call did not know, if the error's code has one."""
         super().__init__(message)
         self.message = message
         self.reason = code or self.code
         self.field = field
         self.retry_after = retry_after
+        self.detail = detail
 
 
 class ClientError(LobbyError):

@@ -45,6 +45,10 @@ class Operation(StrEnum):
 
     UPLOAD = "upload"
     """Keep a recording of one's own on the server, change it, remove it. An operator may remove any."""
+
+    SCENE = "scene"
+    """Read the scene of a session whose token the caller knows."""
+
     LOGOUT = "logout"
     PROFILE = "profile"
     FIND = "find"
@@ -75,6 +79,8 @@ class Operation(StrEnum):
     READY = "ready"
     CHOOSE = "choose"
     LEAVE = "leave"
+    EDIT = "edit"
+    """Lock and edit the scene of a waiting lobby, undo and redo."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -90,7 +96,14 @@ class Operation(StrEnum):
 
 
 _PUBLIC = frozenset(
-    {Operation.LOGIN, Operation.LIST, Operation.INSPECT, Operation.PAGES, Operation.RECORDING}
+    {
+        Operation.LOGIN,
+        Operation.LIST,
+        Operation.INSPECT,
+        Operation.PAGES,
+        Operation.RECORDING,
+        Operation.SCENE,
+    }
 )
 _SEATING = frozenset(
     {
@@ -116,7 +129,16 @@ _WATCHING = frozenset(
         Operation.DISCUSS,
     }
 )
-_PLAYING = frozenset({Operation.ACT, Operation.CHAT, Operation.READY, Operation.CHOOSE, Operation.LEAVE})
+_PLAYING = frozenset(
+    {
+        Operation.ACT,
+        Operation.CHAT,
+        Operation.READY,
+        Operation.CHOOSE,
+        Operation.LEAVE,
+        Operation.EDIT,
+    }
+)
 _OPERATING = frozenset(
     {
         Operation.PAUSE,

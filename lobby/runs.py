@@ -181,7 +181,7 @@ class Runs:
 
     async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
         """Mark the session as running, with its world at ``tick``. Stores ``spec`` for recoveries. Raises Fenced."""
-        reply = await self._run("running", fence, [self._keys.fork(fence.session)], [tick, spec])
+        reply = await self._run("running", fence, self._keys.for_running(fence.session), [tick, spec])
         v, at = int(reply[1]), int(reply[2])
         return Published((Event(v, "running", {"at": at}, tick, fence.epoch),), v, v)
 

@@ -22,19 +22,17 @@ from tussle.lobby.errors import Conflict, LobbyFull, RateLimited, Refused
 from tussle.lobby.forks import ForkPlan
 from tussle.lobby.ids import format_ticket, new_secret, new_session_token, secret_hash
 from tussle.lobby.lifecycle import WAITING
+from tussle.lobby.rules.scene_edits import SCENE_BYTES
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts, Shape
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 
-__all__ = ["SCENE_BYTES", "SeatReservation", "SeatRole", "Seating"]
+__all__ = ["SeatReservation", "SeatRole", "Seating"]
 
 SeatRole = Literal["player", "observer"]
 
 FIND_TRIES = 256
-
-SCENE_BYTES = 65_536
-"""Largest scene of a lobby, in UTF-8."""
 
 FULL_S = 5.0
 """Time after which a client should ask again when every server is full [s]."""

@@ -124,6 +124,9 @@ class Settings:
     lobby_timeout_s: float = setting(
         60.0, "a lobby that has not started after this time ends as timed_out", low=0.1
     )
+    scene_idle_s: float = setting(
+        600.0, "a lobby whose scene is edited waits this long after the last edit, if that is longer", low=1
+    )
     ticket_ttl_s: float = setting(
         15.0, "time for which a seat is reserved for a client that has not connected yet", low=1
     )

@@ -32,7 +32,7 @@ OBSERVERS_NAMED = 12
 _FIELDS = (
     "status", "mode", "size", "host", "opened_at", "started_at", "ended_at", "epoch", "v", "tick", "round", "turn",
     "turn_seat", "turn_ends_at", "brief", "result", "reason", "holder_url", "private",
-    "timeout_ms", "params", "min_distance", "parent", "parent_tick", "exact",
+    "timeout_ms", "closes_at", "params", "min_distance", "parent", "parent_tick", "exact",
 )  # fmt: skip
 
 
@@ -258,7 +258,9 @@ def _view(
         result=document("result"),
         reason=fields["reason"] or "",
         ws_url=socket_address(fields["holder_url"] or ""),
-        closes_at=number("opened_at") + number("timeout_ms") if fields["status"] in WAITING else 0,
+        closes_at=(number("closes_at") or number("opened_at") + number("timeout_ms"))
+        if fields["status"] in WAITING
+        else 0,
         params=document("params") or {},
         min_distance=float(fields["min_distance"]) if fields["min_distance"] else None,
         observers=observers,

@@ -36,6 +36,7 @@ from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_marks import RecordingMarks
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.runs import Runs
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts
@@ -52,6 +53,7 @@ from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_connection_limit
+from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import http_protocol
 from tussle.server.gateway.relay_client import Relays
@@ -69,6 +71,7 @@ from tussle.server.modes.registry import all_modes
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploading import Uploading
+from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
@@ -139,6 +142,7 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.views = Views(store)
+        self.scenes = SceneStore(store, settings, ModeScenes(self.bodies))
         self.session_lists = SessionLists(self.views)
         self.session_changes = SessionChanges(self.session_lists, self.ledger)
         self._timers = Timers(scripts, self.seating)
@@ -195,6 +199,7 @@ class Server:
             archive,
             recordings,
             self.ledger,
+            self.scenes,
         )
         self.audiences = Audiences(
             store,
@@ -205,7 +210,9 @@ class Server:
             on_observers=lambda token: self.observers.refresh(token),
             needed=lambda token: self.holder.holds(token),
             on_dropped=self._forget_session,
+            on_reconnected=lambda: self.editing.missed(),
         )
+        self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
         self.observers = Observers(connections, self.views, self.audiences)
         self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.views, servers, self.holder)
@@ -224,6 +231,7 @@ class Server:
             self.relays,
             servers,
             self.observers,
+            self.editing,
         )
 
         self.operators = Operators(scripts, self.seating)
@@ -343,6 +351,7 @@ class Server:
                     ),
                     group.create_task(self.audiences.watch(), name="audiences"),
                     group.create_task(self.observers.keep(), name="observers"),
+                    group.create_task(self.editing.keep(), name="locks"),
                     group.create_task(self.replay.rooms.follow(), name="replay"),
                     group.create_task(self.replay.rooms.present.keep(), name="replay_members"),
                     group.create_task(self._every(REPLAY_POLL_S, self._look_at_replays), name="replay_look"),

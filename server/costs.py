@@ -24,6 +24,8 @@ from tussle.server.limits import TokenBucket
 
 __all__ = [
     "CHANGE_COST",
+    "EDIT_BYTES",
+    "EDIT_COST",
     "MARK_COST",
     "PRESENT_COST",
     "REQUEST_COSTS",
@@ -82,6 +84,8 @@ class Resource(StrEnum):
     """Messages on a socket; a long one counts as several (``message_bucket``)."""
     FRAMES = "frames"
     """Frames of a WebSocket as they arrive, but for inputs on the fast path: control frames, fragments, messages."""
+    SCENE_BYTES = "scene_bytes"
+    """Bytes of edits of scenes, which the store keeps within a bound: documents before and after, EDIT_BYTES."""
     CHATS = "chats"
     MARKS = "marks"
     """Bookmarks and named views that are added. The store keeps them as long as the recording."""
@@ -123,6 +127,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.INSPECT: 1.0,
     Operation.PAGES: 1.0,
     Operation.RECORDING: 1.0,
+    Operation.SCENE: 2.0,
     Operation.LOGOUT: 1.0,
     Operation.PROFILE: 1.0,
     Operation.FIND: 4.0,
@@ -152,6 +157,12 @@ PRESENT_COST = 5.0
 
 MARK_COST = 10.0
 """What a bookmark or a named view costs in units of Resource.MESSAGES, to add or to remove."""
+
+EDIT_COST = 2.0
+"""What an edit of a scene, an undo and a redo cost in units of Resource.MESSAGES: each is sent to all members."""
+
+EDIT_BYTES = 500.0
+"""What an edit or a lock writes into the store beside the documents, in units of Resource.SCENE_BYTES."""
 
 SHARED_CHANGE_COST = 0.1
 """What one event of a stream of changes costs in units of Resource.REQUESTS, if another stream has the same."""
@@ -207,6 +218,9 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),
+        Budget(Resource.SCENE_BYTES, Owner.SEAT, stored / 2, 4 * stored, "STORE_RATE"),
+        Budget(Resource.SCENE_BYTES, Owner.SESSION, 4 * stored, 16 * stored, "STORE_RATE"),
+        Budget(Resource.SCENE_BYTES, address, 4 * stored, 64 * stored, "STORE_RATE"),
         Budget(
             Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
         ),

@@ -35,10 +35,12 @@ PLACEHOLDERS = {
     "run": "<run>",
     "solver": "<solver>",
     "sink": "<sink>",
+    "body": "<id>",
 }
 
 NOT_STORED = {
-    "prefix", "of_session", "of_replay", "for_scripts", "live", "wake", "replay_channel", "logs",
+    "prefix", "of_session", "of_scene", "of_replay", "for_scripts", "for_running", "live", "wake", "replay_channel",
+    "logs",
 }  # fmt: skip
 """Members of Keys that are lists of keys or channels."""
 

@@ -72,6 +72,9 @@ LONGEST_MODULE = 600
 LONGEST_TEST = 700
 LONGEST_LINE = 120
 
+GENERATED = {"player/web/src/wire/messages.ts"}
+"""Sources that a program writes: their length is not chosen."""
+
 SAME_MODULE_NAME: dict[str, str] = {
     "bot": "how a bot plays: server/modes/<mode>/bot.py, one in each mode",
     "state": "the state of a mode: server/modes/<mode>/state.py, one in each mode",
@@ -92,6 +95,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/lobby/store/test_cluster.py": "realms on a real Redis Cluster",
     "tests/lobby/store/test_scripts_static.py": "rules that every Lua script keeps",
     "tests/lobby/test_machine.py": "the scripts as a state machine",
+    "tests/lobby/test_scene_machine.py": "edits of several clients as a state machine",
     "tests/lobby/test_turn_clock.py": "the turn clock over pauses, takeovers and restarts",
     "tests/player/test_elsewhere.py": "a client whose server died",
     "tests/player/test_party.py": "the program python -m player",
@@ -237,7 +241,7 @@ def test_modules_and_lines_are_not_too_long() -> None:
     for path, text in prose():
         lines = text.splitlines()
         longest = LONGEST_TEST if path.startswith("tests/") else LONGEST_MODULE
-        if path.endswith((".py", ".lua", ".ts", ".tsx")) and len(lines) > longest:
+        if path.endswith((".py", ".lua", ".ts", ".tsx")) and len(lines) > longest and path not in GENERATED:
             long.append(f"{path}: {len(lines)} lines")
         if path.endswith((".py", ".lua")):
             long += [

@@ -19,6 +19,7 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.lifecycle import ENDED, LifecycleEvent, RoomEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.replay_rooms import ReplayRooms
+from tussle.lobby.rules.scene_edits import WORLD
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
@@ -184,12 +185,21 @@ class Cleanup:
         get EXPIRY_S from now on, not from its end. Returns False, and changes nothing, if it is gone or not over."""
         keys = self._keys
         for _ in range(TRIES):
-            mode, size, started_at, scene, ended_at = await self._store.call(
-                "HMGET", keys.session(session), "mode", "size", "started_at", "scene", "ended_at"
+            mode, size, started_at, starting_at, scene, ended_at = await self._store.call(
+                "HMGET",
+                keys.session(session),
+                "mode",
+                "size",
+                "started_at",
+                "starting_at",
+                "scene",
+                "ended_at",
             )
             if mode is None:
                 return False
-            life = self._expiry_ms if started_at else self._unplayed_ms
+            bodies = await self._store.call("ZRANGE", keys.scene_bodies(session), 0, -1)
+            made = starting_at and bodies  # a scene that could not run is not lost at once
+            life = self._expiry_ms if started_at or made else self._unplayed_ms
             recorded = await self._store.call("HMGET", keys.recording(session), "state", "final")
             if recorded[0] and not recorded[1]:
                 over_ms = await self._store.now_ms() - int(ended_at or 0)
@@ -197,10 +207,17 @@ class Cleanup:
             if scene:
                 await self._store.run("release_scene", [keys.scene(scene), keys.session(session)], [session])
             players = sorted(await self._store.call("SMEMBERS", keys.session_players(session)))
+            documents = [WORLD, *bodies]
+            await self._store.run(
+                "scene_drop", [keys.session(session), *keys.of_scene(session, documents)], []
+            )
             try:
                 reply = await self._store.run(
                     "expire",
-                    [*keys.for_scripts(session, mode, int(size)), *keys.of_session(session, players)],
+                    [
+                        *keys.for_scripts(session, mode, int(size)),
+                        *keys.of_session(session, players, documents),
+                    ],
                     [
                         session,
                         keys.wake(session),

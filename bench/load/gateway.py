@@ -23,6 +23,7 @@ import uvloop
 from tussle.lobby import logs
 from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
@@ -33,6 +34,7 @@ from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
+from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.limits import Hosts, Proxies
@@ -96,12 +98,14 @@ class Bench:
             get=lambda token, v: self.audiences[token],
             leave=lambda audience, viewer: audience.leave(viewer),
         )
+        ledger = Ledger(self.settings, self.telemetry.count_overspending)
         self.gateway = Gateway(
-            self.settings, Ledger(self.settings, self.telemetry.count_overspending), Proxies(""), Hosts(""),
+            self.settings, ledger, Proxies(""), Hosts(""),
             cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
             cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),
+            Editing(cast(SceneStore, self), cast(Audiences, here), ledger, lambda: None),
         )  # fmt: skip
 
     # of connections, seating and views

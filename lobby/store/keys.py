@@ -130,6 +130,49 @@ class Keys:
         """hash: spec state; the first state of a fork, until it runs"""
         return self._key(f"session:{token}:fork")
 
+    def scene_edits(self, token: str) -> str:
+        """hash: version order bytes vertices locks log_bytes; the scene that is edited while its lobby waits"""
+        return self._key(f"session:{token}:scene")
+
+    def scene_bodies(self, token: str) -> str:
+        """zset: body -> its place in the order of the scene"""
+        return self._key(f"session:{token}:scene:bodies")
+
+    def scene_document(self, token: str, body: str) -> str:
+        """hash: version made sha256 doc vertices; body "world": the settings of the world"""
+        return self._key(f"session:{token}:scene:body:{body}")
+
+    def scene_log(self, token: str) -> str:
+        """stream: at player seat name command kind of removed size edits, id version-0; every commit"""
+        return self._key(f"session:{token}:scene:log")
+
+    def scene_undo(self, token: str) -> str:
+        """hash: undo:P and redo:P -> versions, the newest last"""
+        return self._key(f"session:{token}:scene:undo")
+
+    def scene_removed(self, token: str) -> str:
+        """hash: body that was removed -> version that removed it"""
+        return self._key(f"session:{token}:scene:removed")
+
+    def scene_lock(self, token: str, body: str) -> str:
+        """string + PX: "token seat player connection name" of who edits a document"""
+        return self._key(f"session:{token}:lock:{body}")
+
+    def of_scene(self, token: str, documents: list[str]) -> list[str]:
+        """Every key of an edited scene with these documents, but for the locks, which expire by themselves."""
+        return [
+            self.scene_edits(token),
+            self.scene_bodies(token),
+            self.scene_log(token),
+            self.scene_undo(token),
+            self.scene_removed(token),
+            *(self.scene_document(token, body) for body in documents),
+        ]
+
+    def for_running(self, token: str) -> list[str]:
+        """What is deleted when a session runs: the first state of a fork, and how its scene was edited."""
+        return [self.fork(token), self.scene_log(token), self.scene_undo(token), self.scene_removed(token)]
+
     def recording(self, token: str) -> str:
         """hash: epoch tick length state sha256 stopped final; see lobby/recording_marks.py"""
         return self._key(f"session:{token}:recording")
@@ -142,11 +185,13 @@ class Keys:
         return self._key(f"session:{token}:observers")
 
     def wake(self, token: str) -> str:
-        """channel: v of the newest event, a hint to read the events; or "observers", a hint to read the observers"""
+        """channel: v of the newest event, a hint to read the events; "observers", a hint to read the observers; or a
+        message about the scene or a lock as the members receive it"""
         return self._key(f"session:{token}:wake")
 
-    def of_session(self, token: str, players: list[str]) -> list[str]:
-        """Every key that a session of these players may have; all of them get an expiry after its end."""
+    def of_session(self, token: str, players: list[str], documents: list[str]) -> list[str]:
+        """Every key that a session of these players may have, with these documents of its scene; all of them get an
+        expiry after its end."""
         return [
             self.session(token),
             self.session_players(token),
@@ -160,6 +205,7 @@ class Keys:
             self.fork(token),
             self.telemetry(token),
             *(self.session_player(token, player) for player in players),
+            *self.of_scene(token, documents),
         ]
 
     def for_scripts(self, token: str, mode: str, size: int) -> list[str]:

@@ -21,13 +21,17 @@ __all__ = [
     "Act",
     "Announcement",
     "AnnouncementData",
+    "BodyVersion",
     "Chat",
     "Choose",
     "ClientMessage",
+    "EditItem",
+    "EditScene",
     "ErrorMessage",
     "Event",
     "Hello",
     "Leave",
+    "Lock",
     "Notice",
     "NoticeData",
     "NoticeState",
@@ -36,11 +40,17 @@ __all__ = [
     "Ping",
     "Pong",
     "Ready",
+    "Redo",
     "Resync",
+    "SceneCommand",
+    "SceneData",
+    "SceneMessage",
     "SeatView",
     "ServerMessage",
     "SessionMessage",
     "SessionView",
+    "Undo",
+    "Unlock",
     "Welcome",
     "decode_client",
     "encode",
@@ -51,6 +61,7 @@ PROTOCOL = 1
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+BodyId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$", max_length=48)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
@@ -141,6 +152,72 @@ class Choose(_Command, frozen=True, tag="choose"):
     d: ChooseData
 
 
+class EditItem(_Part, frozen=True):
+    """One change of one document of the scene. ``base``: the version that it was made on, 0 for a new body. ``lock``:
+    the token of the body's lock. One of ``document`` (the whole one), ``delta`` (the fields to replace; null: the
+    default) and ``remove``. ``copy``: the new body begins as that one, and may have a delta."""
+
+    body: BodyId
+    base: Count
+    lock: Count | None = None
+    document: (
+        Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)] | None
+    ) = None
+    delta: (
+        Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)] | None
+    ) = None
+    remove: bool = False
+    copy: BodyId | None = None
+
+
+class EditData(_Part, frozen=True):
+    """Changes that are committed together, as one version and one step of undo."""
+
+    edits: Annotated[list[EditItem], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class LockData(_Part, frozen=True):
+    body: BodyId
+
+
+class UnlockData(_Part, frozen=True):
+    body: BodyId
+    lock: Count
+
+
+class Lock(_Command, frozen=True, tag="lock"):
+    """Lock a body of the scene, or ``world``, to edit it. Acknowledged with the lock's token."""
+
+    id: Id
+    d: LockData
+
+
+class Unlock(_Command, frozen=True, tag="unlock"):
+    """Give a lock back."""
+
+    id: Id
+    d: UnlockData
+
+
+class EditScene(_Command, frozen=True, tag="edit"):
+    """Edit the scene while the lobby waits."""
+
+    id: Id
+    d: EditData
+
+
+class Undo(_Command, frozen=True, tag="undo"):
+    """Undo the newest of one's own edits of the scene."""
+
+    id: Id
+
+
+class Redo(_Command, frozen=True, tag="redo"):
+    """Make the edit again that was undone last."""
+
+    id: Id
+
+
 class Leave(_Command, frozen=True, tag="leave"):
     """Give up the seat; the connection is closed with 4000."""
 
@@ -155,7 +232,11 @@ class Resync(_Command, frozen=True, tag="resync"):
     """Ask for the whole session again: ``session``, the topology and the newest frame."""
 
 
-ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync
+SceneCommand = Lock | Unlock | EditScene | Undo | Redo
+
+ClientMessage = (
+    Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync
+)
 
 
 # -- server to client ------------------------------------------------------------------------------
@@ -252,12 +333,24 @@ class SessionMessage(_Command, frozen=True, tag="session"):
     d: SessionView
 
 
+class BodyVersion(_Part, frozen=True):
+    """The present version of a document of the scene; 0 and an empty ``sha256`` if it was removed."""
+
+    body: str
+    version: int
+    sha256: str
+
+
 class AckData(_Part, frozen=True):
     """``tick`` is the first tick that the input acts in; absent for commands that are not inputs. ``superseded``: the
-    input had no effect, because a newer one of its kind and seat replaced it at that tick."""
+    input had no effect, because a newer one of its kind and seat replaced it at that tick. ``lock``: the token of a
+    lock. ``version``, ``bodies``: the version that an edit, undo or redo of the scene has made, and what it changed."""
 
     tick: int | None = None
     superseded: bool | msgspec.UnsetType = msgspec.UNSET
+    lock: int | msgspec.UnsetType = msgspec.UNSET
+    version: int | msgspec.UnsetType = msgspec.UNSET
+    bodies: tuple[BodyVersion, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Ack(_Command, frozen=True, tag="ack"):
@@ -266,12 +359,14 @@ class Ack(_Command, frozen=True, tag="ack"):
 
 
 class ErrorData(_Part, frozen=True):
-    """``retry_after``: the time [s] after which the same command may succeed, if it is known."""
+    """``retry_after``: the time [s] after which the same command may succeed, if it is known. ``detail``: of
+    ``stale_version``, the present ``{body, version, sha256, document}``."""
 
     code: str
     message: str
     field: str | None = None
     retry_after: float | msgspec.UnsetType = msgspec.UNSET
+    detail: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorMessage(_Command, frozen=True, tag="error"):
@@ -340,8 +435,43 @@ class ObserversMessage(_Command, frozen=True, tag="observers"):
     d: ObserversData
 
 
+class ChangedBody(_Part, frozen=True):
+    """``version`` 0: the body was removed."""
+
+    body: str
+    version: int
+
+
+class SceneData(_Part, frozen=True):
+    """``version`` is that of the scene; a gap means that the list must be read again."""
+
+    version: int
+    changed: tuple[ChangedBody, ...]
+
+
+class SceneMessage(_Command, frozen=True, tag="scene"):
+    """The scene of the waiting lobby was edited. Not numbered; the documents are read over HTTP."""
+
+    d: SceneData
+
+
+class LockChange(_Part, frozen=True):
+    """``seat``: who has the lock now, null if nobody has."""
+
+    body: str
+    seat: int | None
+
+
+class LockMessage(_Command, frozen=True, tag="lock"):
+    """A body of the scene, or ``world``, was locked or freed. Not numbered."""
+
+    d: LockChange
+
+
 ServerMessage = (
-    Notice
+    SceneMessage
+    | LockMessage
+    | Notice
     | Announcement
     | PaceMessage
     | ObserversMessage

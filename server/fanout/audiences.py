@@ -18,6 +18,7 @@ from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, NoticeState
 from tussle.server.fanout.audience import Audience, Viewer
+from tussle.server.fanout.framing import text_frame
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Audiences"]
@@ -30,6 +31,9 @@ HOLDER_HINTS = ("starting", "handed_over")
 OBSERVERS_HINT = "observers"
 """Payload on a session's channel that reports a changed list of observers, not a new event."""
 
+MESSAGE = "{"
+"""Begins a payload on a session's channel that is itself a message for its viewers: an edit of the scene, a lock."""
+
 
 class Audiences:
     """The audiences by session token.
@@ -37,6 +41,7 @@ class Audiences:
     on_holder_change: called with the token of a session that may have a new holder; "" for any session.
     needed: whether an audience is kept although nobody watches.
     on_dropped: called with the token of a session whose audience was dropped.
+    on_reconnected: called after hints, and messages about scenes, may have been lost.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Audiences:
         on_observers: Callable[[str], None],
         needed: Callable[[str], bool],
         on_dropped: Callable[[str], None],
+        on_reconnected: Callable[[], None],
     ) -> None:
         self._store = store
         self._views = views
@@ -59,6 +65,7 @@ class Audiences:
         self._on_observers = on_observers
         self._needed = needed
         self._on_dropped = on_dropped
+        self._on_reconnected = on_reconnected
         self._audiences: dict[str, tuple[Audience, asyncio.Task[None]]] = {}
         self._channels: dict[str, str] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
@@ -102,6 +109,15 @@ class Audiences:
         if token in self._audiences:
             self._audiences[token][0].show_observers(framed)
 
+    def tokens(self) -> list[str]:
+        """The sessions that have an audience on this server."""
+        return list(self._audiences)
+
+    def broadcast(self, token: str, framed: bytes) -> None:
+        """Send a framed message to the viewers of a session on this server."""
+        if token in self._audiences:
+            self._audiences[token][0].broadcast(framed)
+
     def announce(self, token: str, text: str) -> None:
         """Send an operator's notice to the viewers of a session on this server; of all sessions if the token is ''."""
         for session, (audience, _) in list(self._audiences.items()):
@@ -129,6 +145,7 @@ class Audiences:
                         for audience, _ in self._audiences.values():
                             audience.wake()
                         self._on_holder_change("")
+                        self._on_reconnected()
                     elif channel == lifecycle:
                         token, _, word = payload.partition(" ")
                         if word in HOLDER_HINTS:
@@ -136,6 +153,8 @@ class Audiences:
                     elif (token := self._channels.get(channel, "")) in self._audiences:
                         if payload == OBSERVERS_HINT:
                             self._on_observers(token)
+                        elif payload.startswith(MESSAGE):
+                            self._audiences[token][0].broadcast(text_frame(payload.encode()))
                         else:
                             self._audiences[token][0].wake()
             finally:

@@ -3,6 +3,7 @@
     bytes -> read -> ping, resync -----------------> answered at once
                   -> act ----------> Run.accept_input -> acknowledged when journaled, if requested
                   -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
+                  -> lock, unlock, edit, undo, redo -> editing.py -> acknowledged
 
 A command has an id. A repeated command gets its reply again and has no second effect (``Replies``). This module turns
 errors into replies; no other module may.
@@ -25,17 +26,24 @@ from tussle.lobby.wire.messages import (
     Chat,
     Choose,
     ClientMessage,
+    EditScene,
     Hello,
     Leave,
+    Lock,
     Ping,
     Pong,
     PongData,
     Ready,
+    Redo,
     Resync,
+    SceneCommand,
+    Undo,
+    Unlock,
 )
 from tussle.server.costs import STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
+from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender
@@ -54,6 +62,11 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
     Ready: Operation.READY,
     Choose: Operation.CHOOSE,
     Leave: Operation.LEAVE,
+    Lock: Operation.EDIT,
+    Unlock: Operation.EDIT,
+    EditScene: Operation.EDIT,
+    Undo: Operation.EDIT,
+    Redo: Operation.EDIT,
 }
 """The right that each message needs. The gateway asks for Hello's before it welcomes, ``read`` for the others'."""
 
@@ -70,6 +83,7 @@ class Commands:
         audiences: Audiences,
         relays: Relays,
         ledger: Ledger,
+        editing: Editing,
     ) -> None:
         self._seating = seating
         self._views = views
@@ -78,6 +92,7 @@ class Commands:
         self._audiences = audiences
         self._relays = relays
         self._ledger = ledger
+        self._editing = editing
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
@@ -115,11 +130,11 @@ class Commands:
         if not self._register(sender, replies, seat, message) or isinstance(message, Act):
             return False
         try:
-            await self._execute(sender, message)
+            done = await self._execute(sender, message)
         except LobbyError as error:
             replies.finish(message.id, sender.refuse(message.id, error))
             return False
-        replies.finish(message.id, sender.reply(Ack(message.id)))
+        replies.finish(message.id, sender.reply(Ack(message.id, done)))
         if isinstance(message, Leave):
             sender.close(CloseCode.LEFT, "left")
             await sender.closed()
@@ -127,7 +142,11 @@ class Commands:
         return False
 
     def _register(
-        self, sender: Sender, replies: Replies, seat: int, message: Act | Chat | Ready | Choose | Leave
+        self,
+        sender: Sender,
+        replies: Replies,
+        seat: int,
+        message: Act | Chat | Ready | Choose | Leave | SceneCommand,
     ) -> bool:
         """Register a command by its id. Returns True if it is new and not an input; an input is submitted at once."""
         try:
@@ -147,8 +166,13 @@ class Commands:
             return False
         return True
 
-    async def _execute(self, sender: Sender, message: Chat | Ready | Choose | Leave) -> None:
+    async def _execute(
+        self, sender: Sender, message: Chat | Ready | Choose | Leave | SceneCommand
+    ) -> AckData:
+        """Execute a command that is not an input, and return what acknowledges it."""
         session, player = sender.who.session, sender.who.player
+        if isinstance(message, SceneCommand):
+            return await self._editing.execute(sender.who, sender.socket.address or "", message)
         stored = STORE_COSTS.get(OPERATIONS[type(message)], 0.0)
         if isinstance(message, Chat):
             stored += len(message.d.text.encode())
@@ -166,6 +190,7 @@ class Commands:
                 await self._seating.choose_body(player, session, message.d.body)
             case Leave():
                 await self._seating.leave(player, session)
+        return AckData()
 
     def _submit_input(self, sender: Sender, replies: Replies, seat: int, message: Act) -> None:
         """Submit an input to the session, local or remote. The reply follows when it is journaled."""

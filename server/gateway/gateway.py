@@ -52,6 +52,7 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import OPERATIONS, Commands
+from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.outlet import absolute, short_reason
 from tussle.server.gateway.protocol import SESSION_RULES, Connection
 from tussle.server.gateway.relay_client import Relays
@@ -105,6 +106,7 @@ class Gateway:
         relays: Relays,
         servers: Servers,
         observers: Observers,
+        editing: Editing,
     ) -> None:
         self._settings = settings
         self._connections = connections
@@ -116,7 +118,8 @@ class Gateway:
         self._relays = relays
         self._servers = servers
         self._observers = observers
-        self._commands = Commands(seating, views, holder, telemetry, audiences, relays, ledger)
+        self._commands = Commands(seating, views, holder, telemetry, audiences, relays, ledger, editing)
+        self._editing = editing
         self._replies: dict[tuple[str, int], Replies] = {}
         self._senders: dict[tuple[str, str], Sender] = {}
         self._serving = True
@@ -413,8 +416,9 @@ class Gateway:
         await sender.closed()
 
     async def _disconnect(self, sender: Sender) -> None:
-        """Record in the store that the connection is closed, unless a newer one has the seat."""
+        """Record in the store that the connection is closed, unless a newer one has the seat. Its locks are free."""
         who = sender.who
+        await self._editing.leave(who)
         if self._senders.get((who.session, who.player)) is sender:
             del self._senders[who.session, who.player]
             if who.seat is not None and self._serving:

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import ClientMessage, Hello, Resync, decode_client
+from tussle.lobby.wire.messages import ClientMessage, EditScene, Hello, Redo, Resync, Undo, decode_client
 from tussle.lobby.wire.replay import (
     AddBookmark,
     Present,
@@ -27,7 +27,7 @@ from tussle.lobby.wire.replay import (
     SetView,
     decode_replay,
 )
-from tussle.server.costs import MARK_COST, PRESENT_COST, RESYNC_COST, message_bucket
+from tussle.server.costs import EDIT_COST, MARK_COST, PRESENT_COST, RESYNC_COST, message_bucket
 from tussle.server.limits import TokenBucket
 
 __all__ = ["REPLAY_RULES", "SESSION_RULES", "Connection", "Phase", "Rules"]
@@ -54,7 +54,11 @@ class Rules(Generic[Message]):
     prices: Mapping[type, float]
 
 
-SESSION_RULES: Rules[ClientMessage] = Rules(decode_client, Hello, {Resync: RESYNC_COST})
+SESSION_RULES: Rules[ClientMessage] = Rules(
+    decode_client,
+    Hello,
+    {Resync: RESYNC_COST, EditScene: EDIT_COST, Undo: EDIT_COST, Redo: EDIT_COST},
+)
 
 REPLAY_RULES: Rules[ReplayMessage] = Rules(
     decode_replay,

@@ -71,6 +71,7 @@ class Sender(Outlet):
                     clip(error.message, MESSAGE_LENGTH),
                     error.field,
                     msgspec.UNSET if error.retry_after is None else error.retry_after,
+                    msgspec.UNSET if error.detail is None else dict(error.detail),
                 ),
                 command,
             )

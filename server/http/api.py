@@ -30,6 +30,7 @@ from tussle.server.http.recording_routes import RecordingRoutes
 from tussle.server.http.requests import Requests
 from tussle.server.http.responses import error_response, json_response, problem_response
 from tussle.server.http.rights import Rights
+from tussle.server.http.scene_routes import SceneRoutes
 from tussle.server.http.security import SecurityMiddleware
 from tussle.server.http.shape_routes import ShapeRoutes
 from tussle.server.http.springs import SpringRoutes
@@ -53,6 +54,7 @@ def create_app(backend: Backend) -> Starlette:
         *RecordingRoutes(backend, requests).endpoints(),
         *UploadRoutes(backend, requests).endpoints(),
         *MarkRoutes(backend, requests).endpoints(),
+        *SceneRoutes(backend).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
         *ShapeRoutes(backend, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),

@@ -10,6 +10,7 @@ from tussle.lobby.forks import Forks
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.replay_rooms import ReplayRooms
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
@@ -57,6 +58,7 @@ class Backend(Protocol):
     uploading: Uploading
     shapes: Shapes
     replay_rooms: ReplayRooms
+    scenes: SceneStore
     build: str
 
     def address(self) -> HolderAddress:

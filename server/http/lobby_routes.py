@@ -17,7 +17,8 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import Refused
 from tussle.lobby.roles import Operation
-from tussle.lobby.seating import SCENE_BYTES, SeatReservation
+from tussle.lobby.rules.scene_edits import SCENE_BYTES, assemble
+from tussle.lobby.seating import SeatReservation
 from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.http.backend import Backend
@@ -44,7 +45,7 @@ class FindRequest(StrictRequest, frozen=True):
 
 
 class OpenRequest(StrictRequest, frozen=True):
-    """A new lobby."""
+    """A new lobby. scene: its document; or template: the name of a scene of the catalogue."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
@@ -52,6 +53,7 @@ class OpenRequest(StrictRequest, frozen=True):
     ready: bool = False
     private: bool = False
     scene: Annotated[str, msgspec.Meta(max_length=SCENE_BYTES)] = ""
+    template: Key = ""
     params: Annotated[dict[Key, Any], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
 
@@ -120,7 +122,8 @@ class LobbyRoutes:
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, OpenRequest)
-        extra = len(body.scene.encode("utf-8", "replace")) + len(msgspec.json.encode(body.params))
+        scene = await self._first_scene(body)
+        extra = len(scene.encode("utf-8", "replace")) + len(msgspec.json.encode(body.params))
         self.admit(Operation.OPEN, request, player, extra=extra)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
@@ -134,7 +137,7 @@ class LobbyRoutes:
                 ready=body.ready,
                 private=body.private,
                 holder=self._backend.address(),
-                scene=body.scene,
+                scene=scene,
                 params=body.params,
             )
             reserved(reservation)
@@ -186,6 +189,31 @@ class LobbyRoutes:
         except BaseException:
             reservations.cancel(address, player.player)
             raise
+
+    async def _first_scene(self, body: OpenRequest) -> str:
+        """The document that a new lobby begins with; '' if the mode sets up its own. In canonical form, if it can be
+        edited. Raises Refused, and Conflict if the scene is too large."""
+        given = [field for field in ("scene", "template") if getattr(body, field)]
+        if len(given) > 1:
+            raise Refused("a scene or a template, not both", code="bad_scene", field=given[1])
+        scenes = self._backend.scenes
+        if not given or not scenes.editable(body.mode):
+            if body.template:
+                raise Refused(f"{body.mode} has a scene of its own", code="no_scene", field="template")
+            return body.scene
+        document = body.scene or await self._template(body.template)
+        parts = await scenes.read(document)
+        return assemble(parts.world.data, (one.data for one in parts.bodies)).decode()
+
+    async def _template(self, name: str) -> str:
+        found = (await self._backend.catalogue())["scenes"].get(name, {})
+        if "scene" not in found:
+            raise Refused(
+                f"there is no scene {name!r}; GET /api/catalogue lists them",
+                code="unknown_template",
+                field="template",
+            )
+        return msgspec.json.encode(found["scene"]).decode()
 
     def _check_size(self, mode: str, size: int) -> None:
         low, high = get_mode(mode).seats

@@ -126,13 +126,14 @@ class Holder:
         try:
             fence, members = await self._context.runs.begin(token, self.address)
             first = await self._context.lease.retry(lambda: self._context.forks.load_first(token))
+            scene = await self._context.lease.retry(lambda: self._context.scenes.for_start(token))
         except LobbyError as error:
             log.warning("session_not_begun", token=short(token), code=error.reason, error=error.message)
             return
         audience = self._audiences.get(token, v)
         try:
             if first is None:
-                spec = make_spec(fence, members, self._catalogue(), self._settings)
+                spec = make_spec(fence, members, self._catalogue(), self._settings, scene)
             else:
                 spec = make_fork_spec(fence, members, first)
         except LobbyError as error:

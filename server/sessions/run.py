@@ -27,6 +27,7 @@ from tussle.lobby.forks import Forks
 from tussle.lobby.lifecycle import LifecycleEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
 from tussle.server.archive.archive import Archive, Volume
@@ -77,6 +78,7 @@ class SessionContext:
     archive: Archive
     recordings: Recordings
     ledger: Ledger
+    scenes: SceneStore
 
 
 class Run:
@@ -111,12 +113,7 @@ class Run:
             runs=context.runs, lease=context.lease, telemetry=context.telemetry, first_state=first_state,
         )  # fmt: skip
         self._wake = asyncio.Event()
-        self.admissions = Admissions(
-            self.core,
-            self._wake.set,
-            context.ledger,
-            self.token,
-        )
+        self.admissions = Admissions(self.core, self._wake.set, context.ledger, self.token)
         self._journal_id = ""
         self._lapses_seen = context.lease.lapses
         self._away_s = context.lease.away_s

@@ -24,9 +24,14 @@ __all__ = ["fork_joins", "make_fork_spec", "make_spec"]
 
 
 def make_spec(
-    fence: Fence, members: Sequence[Member], catalogue: dict[str, dict[str, Any]], settings: Settings
+    fence: Fence,
+    members: Sequence[Member],
+    catalogue: dict[str, dict[str, Any]],
+    settings: Settings,
+    scene: str = "",
 ) -> SessionSpec:
-    """The specification of a session's world, with a random seed. Raises Refused for an unknown mode."""
+    """The specification of a session's world, with a random seed. scene: the document that its members made, '' if the
+    mode sets up its own. Raises Refused for an unknown mode."""
     return SessionSpec(
         session=fence.session,
         mode=fence.mode,
@@ -38,6 +43,7 @@ def make_spec(
         seed=secrets.randbits(63),
         params={"turn_s": settings.turn_s, "bot_turn_s": settings.bot_turn_s, **fence.params},
         frame_precision="half" if settings.frame_precision == "half" else "single",
+        scene=scene or msgspec.UNSET,
     )
 
 

@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 from tests.support.stores import redis_with
 from tests.support.stranger import Person, duel
 from tussle.lobby.errors import Refused, StoreError
-from tussle.lobby.seating import SCENE_BYTES
+from tussle.lobby.rules.scene_edits import SCENE_BYTES
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import UNPLAYED_S, Cleanup

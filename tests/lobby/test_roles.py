@@ -14,6 +14,7 @@ list          yes       yes      yes    yes
 inspect       yes       yes      yes    yes
 pages         yes       yes      yes    yes
 recording     yes       yes      yes    yes
+scene         yes       yes      yes    yes
 logout        no        yes      yes    yes
 profile       no        yes      yes    yes
 find          no        yes      yes    yes
@@ -34,6 +35,7 @@ chat          no        no       yes    no
 ready         no        no       yes    no
 choose        no        no       yes    no
 leave         no        no       yes    no
+edit          no        no       yes    no
 pause         no        no       no     yes
 resume        no        no       no     yes
 end           no        no       no     yes

@@ -38,7 +38,7 @@ if role == 'observer' then
     name, kind = who[1] or '', who[2] or 'person'
 else
     local member = redis.call('HMGET', member_key, 'seat', 'name', 'kind', 'left', 'connected', 'conn', 'resume',
-        'resume_before', 'last_id', 'chat_id')
+        'resume_before', 'last_id', 'chat_id', 'scene_id')
     if not member[1] or member[4] == '1' then
         return refuse('not_member', 'you have no seat in this session')
     end
@@ -50,8 +50,10 @@ else
         before = resume
     end
     seat, name, kind, last_id = member[1], member[2], member[3], member[9] or '0'
-    if member[10] and tonumber(member[10]) > tonumber(last_id) then
-        last_id = member[10]
+    for i = 10, 11 do
+        if member[i] and tonumber(member[i]) > tonumber(last_id) then
+            last_id = member[i]
+        end
     end
     if not ENDED[status] then
         write_even_if_full(session_key)

@@ -84,6 +84,7 @@ class Sandbox(SlotMode):
     version: ClassVar[int] = 1
     seats: ClassVar[tuple[int, int]] = (1, MEMBERS_MAX)
     state_type: ClassVar[type[msgspec.Struct]] = SandboxState
+    editable_scene: ClassVar[bool] = True
 
     def __init__(
         self, params: Mapping[str, Any], seats: Sequence[Seat], catalogue: Mapping[str, CatalogueBody]

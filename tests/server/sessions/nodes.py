@@ -18,6 +18,7 @@ from tussle.lobby.errors import LobbyError
 from tussle.lobby.forks import Forks
 from tussle.lobby.operators import Operators
 from tussle.lobby.runs import Runs
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -28,6 +29,7 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import Run, SessionContext
@@ -77,6 +79,7 @@ class Node:
             self.archive,
             self.recordings,
             Ledger(settings, lambda *_: None),
+            SceneStore(store, settings, ModeScenes(bodies)),
         )
         self.audiences = Audiences(
             store,
@@ -87,6 +90,7 @@ class Node:
             needed=lambda token: self.holder.holds(token),
             on_dropped=lambda _: None,
             on_observers=lambda *_: None,
+            on_reconnected=lambda: None,
         )
         catalogue = bodies()
         self.holder = Holder(

@@ -16,10 +16,13 @@ export interface Ack {
   d: AckData;
 }
 
-/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat replaced it at that tick. */
+/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat replaced it at that tick. `lock`: the token of a lock. `version`, `bodies`: the version that an edit, undo or redo of the scene has made, and what it changed. */
 export interface AckData {
   tick: number | null;
   superseded?: boolean;
+  lock?: number;
+  version?: number;
+  bodies?: BodyVersion[];
 }
 
 /** An input to the world. With `ack` false the server answers only if it refuses the input; frames carry the id of the last applied input. Meant for streams of inputs, such as a drag. */
@@ -83,6 +86,13 @@ export interface AnnouncementData {
   text: string;
 }
 
+/** The present version of a document of the scene; 0 and an empty `sha256` if it was removed. */
+export interface BodyVersion {
+  body: string;
+  version: number;
+  sha256: string;
+}
+
 /** `by`: id of the player who made it, `by_name`: its name then. */
 export interface Bookmark {
   id: string;
@@ -113,6 +123,12 @@ export interface CameraView {
   follow?: string;
 }
 
+/** `version` 0: the body was removed. */
+export interface ChangedBody {
+  body: string;
+  version: number;
+}
+
 export interface Chat {
   t: "chat";
   id: number;
@@ -134,12 +150,36 @@ export interface ChooseData {
   body: string;
 }
 
-/** `retry_after`: the time [s] after which the same command may succeed, if it is known. */
+/** Changes that are committed together, as one version and one step of undo. */
+export interface EditData {
+  edits: EditItem[];
+}
+
+/** One change of one document of the scene. `base`: the version that it was made on, 0 for a new body. `lock`: the token of the body's lock. One of `document` (the whole one), `delta` (the fields to replace; null: the default) and `remove`. `copy`: the new body begins as that one, and may have a delta. */
+export interface EditItem {
+  body: string;
+  base: number;
+  lock?: number | null;
+  document?: Record<string, unknown> | null;
+  delta?: Record<string, unknown> | null;
+  remove?: boolean;
+  copy?: string | null;
+}
+
+/** Edit the scene while the lobby waits. */
+export interface EditScene {
+  t: "edit";
+  id: number;
+  d: EditData;
+}
+
+/** `retry_after`: the time [s] after which the same command may succeed, if it is known. `detail`: of `stale_version`, the present `{body, version, sha256, document}`. */
 export interface ErrorData {
   code: string;
   message: string;
   field: string | null;
   retry_after?: number;
+  detail?: Record<string, unknown>;
 }
 
 /** The command with `id` (absent: the message could not be read) was refused and changed nothing. */
@@ -177,6 +217,29 @@ export interface HelloData {
 export interface Leave {
   t: "leave";
   id: number;
+}
+
+/** Lock a body of the scene, or `world`, to edit it. Acknowledged with the lock's token. */
+export interface Lock {
+  t: "lock";
+  id: number;
+  d: LockData;
+}
+
+/** `seat`: who has the lock now, null if nobody has. */
+export interface LockChange {
+  body: string;
+  seat: number | null;
+}
+
+export interface LockData {
+  body: string;
+}
+
+/** A body of the scene, or `world`, was locked or freed. Not numbered. */
+export interface LockMessage {
+  t: "lock";
+  d: LockChange;
 }
 
 /** `by`: id of the player who made it. */
@@ -293,6 +356,12 @@ export interface RecordingData {
 export interface RecordingGrew {
   t: "recording";
   d: RecordingData;
+}
+
+/** Make the edit again that was undone last. */
+export interface Redo {
+  t: "redo";
+  id: number;
 }
 
 /** Give the presenter's token back. */
@@ -432,6 +501,18 @@ export interface RoomMember {
   name: string;
 }
 
+/** `version` is that of the scene; a gap means that the list must be read again. */
+export interface SceneData {
+  version: number;
+  changed: ChangedBody[];
+}
+
+/** The scene of the waiting lobby was edited. Not numbered; the documents are read over HTTP. */
+export interface SceneMessage {
+  t: "scene";
+  d: SceneData;
+}
+
 /** Move everybody to a frame. Only the presenter may, and it keeps the token by it. */
 export interface Scrub {
   t: "scrub";
@@ -524,6 +605,24 @@ export interface SetViewData {
   camera: CameraView;
 }
 
+/** Undo the newest of one's own edits of the scene. */
+export interface Undo {
+  t: "undo";
+  id: number;
+}
+
+/** Give a lock back. */
+export interface Unlock {
+  t: "unlock";
+  id: number;
+  d: UnlockData;
+}
+
+export interface UnlockData {
+  body: string;
+  lock: number;
+}
+
 export interface ViewGone {
   name: string;
 }
@@ -564,9 +663,9 @@ export interface WelcomeData {
   servers: string[];
 }
 
-export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Ping | Resync;
+export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync;
 
-export type ServerMessage = Notice | Announcement | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
 
 export type ReplayMessage = ReplayHello | Present | Release | Scrub | AddBookmark | RemoveBookmark | SetView | RemoveView | ReplayChat | ReplayPing;
 

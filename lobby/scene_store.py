@@ -1,0 +1,538 @@
+"""The scenes of waiting lobbies in the store: read, edited, undone, locked.
+
+    first document (of the mode, a template, a client) -> begin, at the first edit or lock -> commit, undo, redo
+                                                      '-> nobody edits: never stored a second time
+
+A scene has a version, which grows by one with each commit. A document has the version of the commit that wrote it. A
+commit is one script: it checks the lobby's status, locks, base versions and limits, then writes all or nothing. This
+module must never compute geometry.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
+from tussle.lobby.lifecycle import WAITING
+from tussle.lobby.rules.scene_edits import (
+    SCENE_BYTES,
+    WORLD,
+    Document,
+    SceneParts,
+    assemble,
+    mesh_of,
+    read_scene,
+    split,
+)
+from tussle.lobby.rules.scene_limits import BODIES_MAX, VERTICES_MAX
+from tussle.lobby.rules.scenes import Scene
+from tussle.lobby.scene_documents import (
+    Change,
+    Committed,
+    DocumentVersion,
+    Edit,
+    Listing,
+    StoredDocument,
+    apply,
+    check_edits,
+    edits_of,
+    fields_of,
+    outcome,
+    restored,
+    stale,
+)
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Argument, Store
+
+__all__ = ["LOCK_MS", "FirstScenes", "SceneStore"]
+
+LOCK_MS = 6000
+"""Lifetime of a lock that its server does not renew."""
+
+LOG_BYTES = 524_288
+"""Most bytes of the edits in the log of a scene. The oldest are removed, and cannot be undone any more."""
+
+UNDO_STEPS = 100
+
+REPEATED = 64
+"""Newest log entries in which a command that is sent again is looked for."""
+
+READ_TRIES = 8
+KEPT = 1024
+"""Sessions, first documents and versions of documents that are remembered. None of them ever changes."""
+
+Sizes = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
+"""SHA-256 of meshes -> vertices of those that are ready."""
+
+Charge = Callable[[int], None]
+
+
+class FirstScenes(Protocol):
+    """The scenes that modes begin with."""
+
+    def editable(self, mode: str) -> bool:
+        """Whether the scene of this mode can be edited while the lobby waits."""
+
+    def make(self, mode: str, params: Mapping[str, Any]) -> Scene:
+        """The scene that the mode itself would set up. Raises Refused for wrong parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What never changes of a session. ``scene``: SHA-256 of the document that it was opened with, or ''."""
+
+    mode: str
+    params: bytes
+    scene: str
+    fork: bool
+
+
+async def _no_meshes(_: Sequence[str]) -> Mapping[str, int]:
+    return {}
+
+
+class SceneStore:
+    """The scenes of a realm. ``sizes``: looks up meshes."""
+
+    def __init__(
+        self, store: Store, settings: Settings, first: FirstScenes, sizes: Sizes = _no_meshes
+    ) -> None:
+        self._store = store
+        self._keys = store.keys
+        self._first = first
+        self._sizes = sizes
+        self._wait_ms = round(max(settings.lobby_timeout_s, settings.scene_idle_s) * 1000)
+        self._abouts: OrderedDict[str, _About] = OrderedDict()
+        self._firsts: OrderedDict[_About, SceneParts] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str, int], bytes] = OrderedDict()
+
+    def editable(self, mode: str) -> bool:
+        """Whether the scene of this mode can be edited."""
+        return self._first.editable(mode)
+
+    # reads
+
+    async def listing(self, session: str) -> Listing:
+        """The scene without the content of its documents. Raises NotFound, Conflict ``not_editable``."""
+        about, keys = await self._about(session), self._keys
+        for _ in range(READ_TRIES):
+            status, scene, bodies = await self._store.batch(
+                [
+                    ("HGET", keys.session(session), "status"),
+                    ("HMGET", keys.scene_edits(session), "version", "vertices", "bytes"),
+                    ("ZRANGE", keys.scene_bodies(session), 0, -1),
+                ]
+            )
+            editable = status in WAITING
+            if scene[0] is None:
+                parts = await self._first_parts(session, about)
+                return Listing(
+                    1,
+                    editable,
+                    DocumentVersion(WORLD, 1, parts.world.sha256),
+                    tuple(DocumentVersion(body.id, 1, body.sha256) for body in parts.bodies),
+                    parts.vertices,
+                    parts.size,
+                )
+            names = [WORLD, *bodies]
+            *found, version = await self._store.batch(
+                [
+                    *(("HMGET", keys.scene_document(session, name), "version", "sha256") for name in names),
+                    *(("GET", keys.scene_lock(session, name)) for name in names),
+                    ("HGET", keys.scene_edits(session), "version"),
+                ]
+            )
+            if version == scene[0]:
+                documents = [
+                    DocumentVersion(name, int(written[0]), written[1], _seat_of(lock) if editable else None)
+                    for name, written, lock in zip(
+                        names, found[: len(names)], found[len(names) :], strict=True
+                    )
+                ]
+                return Listing(
+                    int(version), editable, documents[0], tuple(documents[1:]), int(scene[1]), int(scene[2])
+                )
+        raise StoreError(f"the scene of {session} keeps changing")
+
+    async def version(self, session: str) -> int:
+        """The version of a scene; 0 if it was never edited or is gone."""
+        return int(await self._store.call("HGET", self._keys.scene_edits(session), "version") or 0)
+
+    async def document(self, session: str, body: str) -> StoredDocument:
+        """One document. Raises NotFound ``no_such_session`` or ``no_such_body``, Conflict ``not_editable``."""
+        about = await self._about(session)
+        scene, (version, sha256, data) = await self._store.batch(
+            [
+                ("EXISTS", self._keys.scene_edits(session)),
+                ("HMGET", self._keys.scene_document(session, body), "version", "sha256", "doc"),
+            ]
+        )
+        if version is not None:
+            return StoredDocument(body, int(version), sha256, data.encode())
+        if not scene:
+            parts = await self._first_parts(session, about)
+            for one in (parts.world, *parts.bodies):
+                if one.id == body:
+                    return StoredDocument(body, 1, one.sha256, one.data)
+        raise NotFound(f"the scene has no body {body}", code="no_such_body", field="body")
+
+    async def whole(self, session: str) -> bytes:
+        """The scene as one canonical document. Raises NotFound, Conflict ``not_editable``."""
+        stored = await self._stored(session)
+        if stored is not None:
+            return stored
+        parts = await self._first_parts(session, await self._about(session))
+        return assemble(parts.world.data, (body.data for body in parts.bodies))
+
+    async def for_start(self, session: str) -> str:
+        """The scene for the specification of a session that starts: '' if the mode is to set up its own."""
+        about = await self._about(session)
+        if about.fork or not self._first.editable(about.mode):
+            return ""
+        if not about.scene:
+            stored = await self._stored(session)
+            return "" if stored is None else stored.decode()
+        return (await self.whole(session)).decode()
+
+    async def _stored(self, session: str) -> bytes | None:
+        keys = self._keys
+        for _ in range(READ_TRIES):
+            version, bodies = await self._store.batch(
+                [
+                    ("HGET", keys.scene_edits(session), "version"),
+                    ("ZRANGE", keys.scene_bodies(session), 0, -1),
+                ]
+            )
+            if version is None:
+                return None
+            *documents, after = await self._store.batch(
+                [
+                    *(("HGET", keys.scene_document(session, name), "doc") for name in (WORLD, *bodies)),
+                    ("HGET", keys.scene_edits(session), "version"),
+                ]
+            )
+            if after == version:
+                world, *rest = (text.encode() for text in documents)
+                return assemble(world, rest)
+        raise StoreError(f"the scene of {session} keeps changing")
+
+    # commits
+
+    async def commit(
+        self, session: str, player: str, command: int, edits: Sequence[Edit], charge: Charge
+    ) -> Committed:
+        """Commit edits as one version. ``command``: its id, which has its effect once. ``charge``: called with the
+        bytes that are about to be written; what it raises refuses the commit.
+
+        Raises NotFound; Refused for a document that is not valid; Conflict: ``not_member``, ``not_editable``,
+        ``stale_version`` (with the present document as detail), ``lock_required``, ``stale_lock``, ``body_locked``, or
+        a limit.
+        """
+        check_edits(edits)
+        await self._about(session)
+        for attempt in range(READ_TRIES):
+            present = None if attempt else self._remembered(session, edits)
+            if present is None:
+                used, present = await self._present(session, player, edits)
+                if used is not None and command <= used:
+                    return await self._repeated(session, player, command)
+            if present is None:
+                await self._begin(session)
+                continue
+            documents = await self._write(edits, present)
+            charge(
+                sum(len(document.data) for document in documents if document)
+                + sum(len(present[edit.body].data) for edit in edits if edit.body in present)
+            )
+            made = await self._run(
+                session, player, command, "edit", 0,
+                [
+                    (edit.body, edit.base, edit.lock or "", document, "", "")
+                    for edit, document in zip(edits, documents, strict=True)
+                ],
+            )  # fmt: skip
+            if made is not None:
+                return made
+        raise StoreError(f"the scene of {session} keeps changing")
+
+    async def undo(
+        self, session: str, player: str, command: int, charge: Charge, *, redo: bool = False
+    ) -> Committed:
+        """Undo the newest step of a player, or redo what it undid last. ``charge``: as of ``commit``.
+
+        Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if another changed the same body since or the
+        step is too old, ``body_locked``, ``not_editable`` and a limit.
+        """
+        await self._about(session)
+        keys, kind = self._keys, "redo" if redo else "undo"
+        for _ in range(READ_TRIES):
+            used, steps = await self._store.batch(
+                [
+                    ("HGET", keys.session_player(session, player), "scene_id"),
+                    ("HGET", keys.scene_undo(session), f"{kind}:{player}"),
+                ]
+            )
+            if used is not None and command <= int(used):
+                return await self._repeated(session, player, command)
+            if not steps:
+                raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
+            step = int(steps.split()[-1])
+            entries = await self._store.call("XRANGE", keys.scene_log(session), f"{step}-0", f"{step}-0")
+            if not entries:
+                raise Conflict(f"that step is too old to {kind}", code="undo_conflict")
+            logged = edits_of(entries[0])
+            charge(sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged))
+            made = await self._run(
+                session, player, command, kind, step, [restored(edit, redo) for edit in logged]
+            )
+            if made is not None:
+                return made
+        raise StoreError(f"the scene of {session} keeps changing")
+
+    def _remembered(self, session: str, edits: Sequence[Edit]) -> dict[str, StoredDocument] | None:
+        """The documents that edits are based on, if this server knows all of them: a version never changes."""
+        known = {edit.body: self._known.get((session, edit.body, edit.base)) for edit in edits if edit.base}
+        if None in known.values() or any(edit.copy is not None for edit in edits):
+            return None
+        return {
+            edit.body: StoredDocument(edit.body, edit.base, "", known[edit.body] or b"")
+            for edit in edits
+            if edit.base
+        }
+
+    async def _present(
+        self, session: str, player: str, edits: Sequence[Edit]
+    ) -> tuple[int | None, dict[str, StoredDocument] | None]:
+        """The newest command id of the player, and the documents that edits name; None if the scene is not stored."""
+        keys = self._keys
+        names = list(dict.fromkeys(name for edit in edits for name in (edit.body, edit.copy) if name))
+        used, stored, *found = await self._store.batch(
+            [
+                ("HGET", keys.session_player(session, player), "scene_id"),
+                ("EXISTS", keys.scene_edits(session)),
+                *(
+                    ("HMGET", keys.scene_document(session, name), "version", "sha256", "doc")
+                    for name in names
+                ),
+            ]
+        )
+        documents = {
+            name: StoredDocument(name, int(version), sha256, data.encode())
+            for name, (version, sha256, data) in zip(names, found, strict=True)
+            if version is not None
+        }
+        return None if used is None else int(used), documents if stored else None
+
+    async def _write(
+        self, edits: Sequence[Edit], present: Mapping[str, StoredDocument]
+    ) -> list[Document | None]:
+        """The new documents; None for a removed one."""
+        merged: list[tuple[Edit, bytes | None]] = []
+        for edit in edits:
+            now = present.get(edit.body)
+            if (now.version if now else 0) != edit.base:
+                raise stale(edit.body, now)
+            if edit.copy is None:
+                merged.append((edit, now.data if now else None))
+                continue
+            source = present.get(edit.copy)
+            if source is None:
+                raise NotFound(f"the scene has no body {edit.copy}", code="no_such_body", field="copy")
+            copied = {**msgspec.json.decode(source.data), "id": edit.body}
+            merged.append((edit, msgspec.json.encode(copied)))
+        wanted = {
+            mesh_of(part)
+            for edit, data in merged
+            for part in (edit.document, edit.delta, msgspec.json.decode(data) if data else None)
+            if part
+        } - {""}
+        sizes = await self._sizes(sorted(wanted)) if wanted else {}
+        return [apply(edit, data, sizes) for edit, data in merged]
+
+    async def _run(
+        self,
+        session: str,
+        player: str,
+        command: int,
+        kind: str,
+        step: int,
+        edits: Sequence[Change],
+    ) -> Committed | None:
+        """Run the commit: (body, base, lock, document, made, order) of each edit. None: read again."""
+        keys = self._keys
+        names: list[str] = [
+            keys.session(session), keys.session_player(session, player), keys.scene_edits(session),
+            keys.scene_bodies(session), keys.scene_log(session), keys.scene_undo(session),
+            keys.scene_removed(session), keys.deadlines,
+        ]  # fmt: skip
+        args: list[Argument] = [
+            session, keys.wake(session), player, command, kind, step, BODIES_MAX, VERTICES_MAX, SCENE_BYTES,
+            LOG_BYTES, UNDO_STEPS, self._wait_ms, WORLD,
+        ]  # fmt: skip
+        for body, base, lock, document, made, order in edits:
+            names += [keys.scene_document(session, body), keys.scene_lock(session, body)]
+            args += [body, base, lock]
+            args += [document.sha256, document.data, document.vertices] if document else ["", "", 0]
+            args += [made, order]
+        reply = await self._store.run("scene_edit", names, args)
+        match reply:
+            case ["OK", version]:
+                for body, _, _, document, _, _ in edits:
+                    if document is not None:
+                        _keep(self._known, (session, body, int(version)), document.data)
+                return Committed(
+                    int(version),
+                    tuple(
+                        DocumentVersion(
+                            body, int(version) if document else 0, document.sha256 if document else ""
+                        )
+                        for body, _, _, document, _, _ in edits
+                    ),
+                )
+            case ["STALE", body, version, sha256, data]:
+                now = StoredDocument(body, int(version), sha256, data.encode()) if data else None
+                raise stale(body, now)
+            case ["AGAIN"]:
+                return await self._repeated(session, player, command)
+            case _:
+                await self._begin(session)
+                return None
+
+    async def _repeated(self, session: str, player: str, command: int) -> Committed:
+        """The commit that a command has made. Raises Conflict (stale_id) if it made none, or long ago."""
+        entries = await self._store.call(
+            "XREVRANGE", self._keys.scene_log(session), "+", "-", "COUNT", REPEATED
+        )
+        for entry in entries:
+            fields = fields_of(entry)
+            if fields["player"] == player and fields["command"] == str(command):
+                version = int(entry[0].partition("-")[0])
+                return Committed(version, tuple(outcome(edit, version) for edit in edits_of(entry)))
+        raise Conflict(f"command {command} is not newer than the last one", code="stale_id", field="id")
+
+    # locks
+
+    async def lock(self, session: str, player: str, connection: str, body: str) -> int:
+        """Lock a document and return the lock's token, which is larger than all before.
+
+        Raises NotFound (``no_such_body``, ``not_found``), Conflict ``body_locked``, ``not_member``, ``not_editable``.
+        """
+        keys = self._keys
+        await self._about(session)
+        for _ in range(2):
+            reply = await self._store.run(
+                "scene_lock",
+                [
+                    keys.session(session), keys.session_player(session, player), keys.scene_edits(session),
+                    keys.scene_bodies(session), keys.scene_lock(session, body), keys.deadlines,
+                ],
+                [session, keys.wake(session), player, connection, body, WORLD, LOCK_MS, self._wait_ms],
+            )  # fmt: skip
+            if reply[0] == "OK":
+                return int(reply[1])
+            await self._begin(session)
+        raise StoreError(f"the scene of {session} cannot be stored")
+
+    async def unlock(self, session: str, player: str, locks: Mapping[str, int]) -> int:
+        """Give locks back, body -> token. Returns how many; those that the player does not have are left as they
+        are."""
+        if not locks:
+            return 0
+        reply = await self._store.run(
+            "scene_unlock",
+            [self._keys.scene_lock(session, body) for body in locks],
+            [
+                self._keys.wake(session),
+                player,
+                *(part for body, token in locks.items() for part in (body, token)),
+            ],
+        )
+        return int(reply[1])
+
+    async def renew(self, session: str, locks: Mapping[str, int]) -> list[str]:
+        """Renew locks, body -> token. Returns the bodies whose locks are lost, or over because the session starts."""
+        reply = await self._store.run(
+            "scene_renew",
+            [self._keys.session(session), *(self._keys.scene_lock(session, body) for body in locks)],
+            [LOCK_MS, *locks.values()],
+        )
+        return [body for body, kept in zip(locks, reply[1:], strict=True) if kept == "0"]
+
+    # the first version
+
+    async def _about(self, session: str) -> _About:
+        about = self._abouts.get(session)
+        if about is None:
+            mode, params, scene, parent = await self._store.call(
+                "HMGET", self._keys.session(session), "mode", "params", "scene", "parent"
+            )
+            if mode is None:
+                raise NotFound(f"there is no session {session[:16]}", code="no_such_session", field="session")
+            about = _About(mode, (params or "{}").encode(), scene or "", parent is not None)
+            _keep(self._abouts, session, about)
+        return about
+
+    async def _first_parts(self, session: str, about: _About) -> SceneParts:
+        """The documents of the first version. Raises Conflict (not_editable) if the mode has no editable scene."""
+        if about.fork or not self._first.editable(about.mode):
+            raise Conflict(
+                f"the scene of a {'fork' if about.fork else about.mode} cannot be edited", code="not_editable"
+            )
+        parts = self._firsts.get(about)
+        if parts is None:
+            if about.scene:
+                data = await self._store.call("HGET", self._keys.scene(about.scene), "data")
+                if data is None:
+                    raise NotFound(f"the scene of {session} is gone", code="no_such_session", field="session")
+                parts = await self.read(data)
+            else:
+                parts = split(self._first.make(about.mode, msgspec.json.decode(about.params)))
+            _keep(self._firsts, about, parts)
+        return parts
+
+    async def read(self, document: str) -> SceneParts:
+        """The documents of a scene that a client or template has. Raises Refused, and Conflict if it is too large."""
+        try:
+            bodies = msgspec.json.decode(document, type=_Shapes).bodies
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise Refused(f"not a scene: {error}", code="bad_scene", field="scene") from None
+        wanted = {mesh_of(body) for body in bodies} - {""}
+        return read_scene(document, await self._sizes(sorted(wanted)) if wanted else {})
+
+    async def _begin(self, session: str) -> None:
+        """Store the first version. Does nothing if it is stored."""
+        keys = self._keys
+        parts = await self._first_parts(session, await self._about(session))
+        bodies = parts.bodies
+        args: list[Argument] = [parts.world.sha256, parts.world.data]
+        for body in bodies:
+            args += [body.id, body.sha256, body.data, body.vertices]
+        await self._store.run(
+            "scene_begin",
+            [
+                keys.session(session), keys.scene_edits(session), keys.scene_bodies(session),
+                *(keys.scene_document(session, name) for name in (WORLD, *(body.id for body in bodies))),
+            ],
+            args,
+        )  # fmt: skip
+
+
+class _Shapes(msgspec.Struct, frozen=True):
+    """The part of a scene that says which meshes it needs."""
+
+    bodies: list[dict[str, Any]]
+
+
+def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    cache[key] = value
+    if len(cache) > KEPT:
+        cache.popitem(last=False)
+
+
+def _seat_of(lock: str | None) -> int | None:
+    return None if lock is None else int(lock.split(" ", 2)[1])

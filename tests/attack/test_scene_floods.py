@@ -1,0 +1,38 @@
+"""Floods of edits: each editor, session and address writes within its budget, and the store keeps a bounded scene."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Person
+
+ENVIRONMENT = {"STORE_RATE": "8192", "MESSAGE_RATE": "100000", "MESSAGE_BURST": "100000"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_flood_of_large_edits_is_refused_and_bounded(site: Stack) -> None:
+    """Edits beyond the budget of the seat get rate_limited with retry_after; other commands still work."""
+    document = {
+        "shape": {"kind": "box", "params": {"size": [0.2, 0.2, 0.2]}},
+        "material": {"density": 400},
+        "handles": [{"id": f"h{n}", "vertices": [0, 1, 2, 3, 4, 5, 6, 7] * 8} for n in range(20)],
+    }
+    async with Person(site.url) as ada:
+        await ada.login()
+        seat = await ada.ask("/api/open", mode="sandbox", size=2, private=True)
+        async with Line.to(seat["ws_url"]) as line:
+            await line.hello(ticket=seat["ticket"])
+            refused = None
+            for n in range(40):
+                answer = await line.command(
+                    "edit", {"edits": [{"body": f"b{n}", "base": 0, "document": document}]}
+                )
+                if answer["t"] == "error":
+                    refused = answer["d"]
+                    break
+            assert refused is not None and refused["code"] == "rate_limited" and refused["retry_after"] > 0
+            used = (await ada.get(f"/api/sessions/{seat['session']}/scene")).json()["used"]
+            assert 0 < used["bytes"] < 40_000
+            assert (await line.command("ready", {"ready": False}))["t"] == "ack"

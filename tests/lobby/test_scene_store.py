@@ -1,0 +1,354 @@
+"""Scenes that several players edit: versions, conflicts, locks, undo, limits, and what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import World, until
+from tests.support.scenes import Room, SmallScenes, cube
+from tussle.lobby.errors import Conflict, LobbyError, NotFound, Refused
+from tussle.lobby.rules.scene_edits import assemble, digest, split
+from tussle.lobby.scene_documents import Edit
+from tussle.lobby.scene_store import SceneStore
+from tussle.worker.cleanup import Cleanup
+
+
+async def refusal(work: Any) -> LobbyError:
+    """The error that this raises."""
+    with pytest.raises(LobbyError) as caught:
+        await work
+    return caught.value
+
+
+async def test_a_scene_is_stored_at_its_first_edit(world: World) -> None:
+    """Reading shows the mode's own scene and writes nothing; the first edit makes version 2, as the recipe says."""
+    room = await Room.open(world)
+    before = await world.keys()
+    first = await room.scenes.listing(room.session)
+    assert (first.version, first.editable, [body.body for body in first.bodies]) == (
+        1,
+        True,
+        ["stone", "floor"],
+    )
+    assert await world.keys() == before
+    assert await room.scenes.for_start(room.session) == ""
+
+    made = await room.add(0, "cube-1", 1.0)
+    keys = world.store.keys
+    assert made.version == 2
+    assert await world.store.call("ZCARD", keys.scene_bodies(room.session)) == 3
+    stored = await world.hash(keys.scene_document(room.session, "cube-1"))
+    assert stored["version"] == "2"
+    assert stored["sha256"] == digest(stored["doc"].encode()) == made.bodies[0].sha256
+    assert await room.scenes.for_start(room.session) == (await room.whole()).decode()
+    assert [body["id"] for body in json.loads(await room.whole())["bodies"]] == ["stone", "floor", "cube-1"]
+
+
+async def test_a_delta_equals_the_full_write(world: World) -> None:
+    """The same change as a delta and as a whole document gives the same bytes and hash."""
+    one, other = await Room.open(world), await Room.open(world)
+    for room, change in (
+        (one, {"delta": {"position": [0.5, 1, 0.0], "kind": "static"}}),
+        (other, {"document": {**cube(0.5, 1.0), "kind": "static", "rotation": [1, 0, 0, 0]}}),
+    ):
+        made = await room.add(0, "cube-1", 0.25)
+        token = await room.lock(0, "cube-1")
+        await room.commit(0, Edit("cube-1", made.version, lock=token, **change))
+    assert await one.whole() == await other.whole()
+    back = await one.edit(0, "cube-1", {"kind": None})
+    assert "kind" not in json.loads((await one.scenes.document(one.session, "cube-1")).data)
+    assert back.bodies[0].sha256 == (await one.scenes.document(one.session, "cube-1")).sha256
+
+
+async def test_of_two_concurrent_commits_one_wins(world: World, stores: list[Any]) -> None:
+    """Two servers add the same body at once: one commits, the other gets the present version and document."""
+    room = await Room.open(world)
+    servers = [SceneStore(store, world.settings, SmallScenes()) for store in stores[:2]]
+
+    async def add(member: int) -> Any:
+        edits = [Edit("cube-1", 0, document=cube(float(member)))]
+        return await servers[member].commit(room.session, room.players[member], 1, edits, room.charge)
+
+    done = await asyncio.gather(add(0), add(1), return_exceptions=True)
+    (lost,) = [one for one in done if isinstance(one, LobbyError)]
+    (won,) = [one for one in done if not isinstance(one, BaseException)]
+    assert lost.reason == "stale_version" and lost.detail is not None
+    present = await room.scenes.document(room.session, "cube-1")
+    assert (lost.detail["version"], lost.detail["sha256"]) == (won.version, won.bodies[0].sha256)
+    assert bytes(lost.detail["document"]) == present.data
+
+
+async def test_a_stale_base_is_refused_with_what_is_there(world: World) -> None:
+    """An edit of an old version, and of a removed body, is refused; its detail has the present document, or null."""
+    room = await Room.open(world)
+    first = await room.add(0, "cube-1", 1.0)
+    second = await room.edit(1, "cube-1", {"position": [2, 0.5, 0]})
+    token = await room.lock(0, "cube-1")
+    error = await refusal(room.commit(0, Edit("cube-1", first.version, lock=token, delta={"kind": "static"})))
+    assert error.reason == "stale_version" and error.detail is not None
+    assert error.detail["version"] == second.version
+    assert json.loads(bytes(error.detail["document"]))["position"] == [2, 0.5, 0]
+    await room.commit(0, Edit("cube-1", second.version, lock=token, remove=True))
+    error = await refusal(room.commit(1, Edit("cube-1", second.version, delta={})))
+    assert error.detail == {"body": "cube-1", "version": 0, "sha256": "", "document": None}
+
+
+async def test_an_edit_needs_the_present_lock(world: World) -> None:
+    """Without a lock, with an old one and with another's an edit is refused, and nothing changes."""
+    room = await Room.open(world)
+    made = await room.add(0, "cube-1", 1.0)
+    before = await room.whole()
+
+    def move(lock: int | None) -> Edit:
+        return Edit("cube-1", made.version, lock=lock, delta={"position": [3, 1, 0]})
+
+    assert (await refusal(room.commit(0, move(None)))).reason == "lock_required"
+    old = await room.lock(0, "cube-1")
+    new = await room.lock(0, "cube-1")
+    assert new > old
+    assert (await refusal(room.commit(0, move(old)))).reason == "stale_lock"
+    held = await refusal(room.commit(1, move(None)))
+    name = await world.store.call("HGET", world.store.keys.player(room.players[0]), "name")
+    assert held.reason == "body_locked" and name in held.message
+    assert (await refusal(room.commit(1, move(new)))).reason == "body_locked"
+    assert (await refusal(room.lock(1, "cube-1"))).reason == "body_locked"
+    listing = await room.scenes.listing(room.session)
+    assert {body.body: body.lock for body in listing.bodies} == {"stone": None, "floor": None, "cube-1": 0}
+    assert await room.whole() == before
+    assert await room.scenes.unlock(room.session, room.players[1], {"cube-1": new}) == 0
+    assert await room.scenes.unlock(room.session, room.players[0], {"cube-1": new}) == 1
+    taken = await room.lock(1, "cube-1")
+    assert taken > new
+    assert (await room.commit(1, move(taken))).version == made.version + 1
+
+
+async def test_a_lock_that_is_not_renewed_expires(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock lasts while it is renewed; without a renewal another player gets it after its lifetime."""
+    monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 300)
+    room = await Room.open(world)
+    token = await room.lock(0, "world")
+    key = world.store.keys.scene_lock(room.session, "world")
+    assert 0 < await world.store.call("PTTL", key) <= 300
+    monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 20_000)
+    assert await room.scenes.renew(room.session, {"world": token}) == []
+    assert await world.store.call("PTTL", key) > 300
+    monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 50)
+    assert await room.scenes.renew(room.session, {"world": token}) == []
+
+    async def gone() -> bool:
+        return not await world.store.call("EXISTS", key)
+
+    await until(gone, 30)
+    assert await room.lock(1, "world") > token
+    assert await room.scenes.renew(room.session, {"world": token}) == ["world"]
+
+
+async def test_undo_restores_the_scene_and_redo_its_change(world: World) -> None:
+    """Undo gives the former bytes and order back, step by step; redo gives each change again."""
+    room = await Room.open(world)
+    hashes = [digest(await room.whole())]
+    await room.add(0, "cube-1", 1.0)
+    hashes.append(digest(await room.whole()))
+    await room.edit(0, "cube-1", {"position": [2, 0.5, 0]})
+    hashes.append(digest(await room.whole()))
+    await room.edit(0, "world", {"gravity": [0, -1.6, 0]})
+    hashes.append(digest(await room.whole()))
+    token = await room.lock(0, "stone")
+    await room.commit(
+        0,
+        Edit("stone", 1, lock=token, remove=True),
+        Edit("cube-2", 0, copy="cube-1", delta={"position": [4, 1, 0]}),
+    )
+    hashes.append(digest(await room.whole()))
+    for expected in reversed(hashes[:-1]):
+        await room.undo(0)
+        assert digest(await room.whole()) == expected
+    assert (await refusal(room.undo(0))).reason == "nothing_to_undo"
+    for expected in hashes[1:]:
+        await room.undo(0, redo=True)
+        assert digest(await room.whole()) == expected
+    assert (await refusal(room.undo(0, redo=True))).reason == "nothing_to_undo"
+    assert (await refusal(room.undo(1))).reason == "nothing_to_undo"
+
+
+async def test_undo_refuses_what_another_changed_since(world: World) -> None:
+    """A step whose body another has changed, removed or locked is not undone; it is again once the other undid."""
+    room = await Room.open(world)
+    await room.add(0, "cube-1", 1.0)
+    await room.edit(1, "cube-1", {"position": [2, 0.5, 0]})
+    before = await room.whole()
+    assert (await refusal(room.undo(0))).reason == "undo_conflict"
+    assert await room.whole() == before
+    await room.undo(1)
+    token = await room.lock(1, "cube-1")
+    assert (await refusal(room.undo(0))).reason == "body_locked"
+    await room.scenes.unlock(room.session, room.players[1], {"cube-1": token})
+    await room.undo(0)
+    assert b"cube-1" not in await room.whole()
+    await room.add(1, "cube-1", 5.0)
+    assert (await refusal(room.undo(0, redo=True))).reason == "undo_conflict"
+
+
+async def test_a_command_that_is_repeated_has_one_effect(world: World, stores: list[Any]) -> None:
+    """The same command at another server gets the same answer; one that had no effect is stale."""
+    room = await Room.open(world)
+    player, other = room.players[0], SceneStore(stores[0], world.settings, SmallScenes())
+    edits = [Edit("cube-1", 0, document=cube(1.0))]
+    made = await room.scenes.commit(room.session, player, 7, edits, room.charge)
+    assert await other.commit(room.session, player, 7, edits, room.charge) == made
+    undone = await room.scenes.undo(room.session, player, 9, room.charge)
+    assert await other.undo(room.session, player, 9, room.charge) == undone
+    assert undone.bodies[0].version == 0
+    assert (await refusal(other.commit(room.session, player, 8, edits, room.charge))).reason == "stale_id"
+    assert (await room.scenes.listing(room.session)).version == 3
+
+
+async def test_limits_have_codes_and_change_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many bodies, vertices or bytes, and the removal of the last body, are refused whole."""
+    room = await Room.open(world)
+    await room.add(0, "cube-1", 1.0)
+    before = await room.whole()
+    new = [Edit(f"cube-{n}", 0, document=cube(n)) for n in range(2, 4)]
+    for name, most, code in (
+        ("BODIES_MAX", 4, "too_many_bodies"),
+        ("VERTICES_MAX", 39, "too_many_vertices"),
+        ("SCENE_BYTES", len(before) + 100, "scene_too_large"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tussle.lobby.scene_store.{name}", most)
+            assert (await refusal(room.commit(0, *new))).reason == code
+    locks = {body: await room.lock(0, body) for body in ("stone", "floor", "cube-1")}
+    listing = await room.scenes.listing(room.session)
+    gone = [Edit(one.body, one.version, lock=locks[one.body], remove=True) for one in listing.bodies]
+    assert (await refusal(room.commit(0, *gone))).reason == "scene_empty"
+    large = {**cube(1), "handles": [{"id": "h", "vertices": [0] * 9000}]}
+    assert (await refusal(room.commit(0, Edit("x", 0, document=large)))).reason == "document_too_large"
+    assert await room.whole() == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "code"),
+    [
+        (Edit("x", 0), "bad_edit"),
+        (Edit("x", 0, document=cube(0), remove=True), "bad_edit"),
+        (Edit("world", 0, document={}), "bad_edit"),
+        (Edit("world", 1, remove=True), "bad_edit"),
+        (Edit("x", 0, copy="nobody"), "no_such_body"),
+        (Edit("x", 0, document={**cube(0), "id": "y"}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "wheels": 4}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "position": [1e9, 0, 0]}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "rotation": [0, 0, 0, 0]}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "kind": "rail"}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "pins": [{"vertices": [8]}]}), "bad_scene"),
+        (Edit("x", 0, document={**cube(0), "shape": {"kind": "cow", "params": {}}}), "bad_scene"),
+        (
+            Edit("x", 0, document={**cube(0), "shape": {"kind": "mesh", "params": {"sha256": "0" * 64}}}),
+            "unknown_mesh",
+        ),
+        (
+            Edit("x", 0, document={**cube(0), "shape": {"kind": "mesh", "params": {"path": "/etc/passwd"}}}),
+            "bad_scene",
+        ),
+    ],
+)
+async def test_a_bad_edit_is_refused_with_its_code(world: World, edit: Edit, code: str) -> None:
+    """An edit that is not valid gets the code that says why."""
+    room = await Room.open(world, 1)
+    await room.add(0, "cube-1", 1.0)
+    assert (await refusal(room.commit(0, edit))).reason == code
+    assert (await room.scenes.listing(room.session)).version == 2
+
+
+async def test_only_a_waiting_sandbox_is_edited_by_its_members(world: World) -> None:
+    """A duel has no scene to edit, a stranger may not edit, and after the start nobody may."""
+    room = await Room.open(world, 2, size=2)
+    await room.add(0, "cube-1", 1.0)
+    (stranger,) = await world.players(1)
+    edits = [Edit("x", 0, document=cube(0))]
+    error = await refusal(room.scenes.commit(room.session, stranger, 1, edits, room.charge))
+    assert error.reason == "not_member"
+    duel, _ = await world.starting()
+    assert (await refusal(room.scenes.listing(duel))).reason == "not_editable"
+    token = await room.lock(0, "cube-1")
+    for player in room.players:
+        await world.seating.set_ready(player, room.session, True)
+    assert await world.status(room.session) == "starting"
+    for work in (room.add(0, "x", 0.0), room.undo(0), room.lock(1, "floor")):
+        assert (await refusal(work)).reason == "not_editable"
+    assert await room.scenes.renew(room.session, {"cube-1": token}) == ["cube-1"]
+    assert not (await room.scenes.listing(room.session)).editable
+    with pytest.raises(NotFound):
+        await room.scenes.listing("22222222")
+
+
+async def test_a_scene_that_ran_can_be_read_until_it_expires(world: World) -> None:
+    """The log goes when the session runs; the documents stay, and expire with the keys of the session."""
+    await world.register()
+    room = await Room.open(world, 1, size=1)
+    await room.add(0, "cube-1", 1.0)
+    await room.undo(0)
+    await room.undo(0, redo=True)
+    before = await room.whole()
+    await world.seating.set_ready(room.players[0], room.session, True)
+    fence, _ = await world.begin(room.session)
+    await world.runs.running(fence, 0, b"spec")
+    assert await room.whole() == before
+    await world.runs.finish(fence, 1, [], None)
+    assert await Cleanup(world.store, world.settings).handle(room.session)
+    left = [key for key in await world.keys() if room.session in key]
+    assert not any(key.endswith((":log", ":undo", ":removed")) for key in left)
+    assert any(key.endswith(":scene:body:cube-1") for key in left)
+    for key in left:
+        assert ":scene" not in key or await world.store.call("PTTL", key) > 0, key
+
+
+async def test_a_scene_that_nobody_played_is_deleted_at_once(world: World) -> None:
+    """When the last member leaves the lobby, the worker deletes its scene with the log."""
+    room = await Room.open(world, 1)
+    await room.add(0, "cube-1", 1.0)
+    await room.add(0, "cube-2", 2.0)
+    await room.undo(0)
+    await world.seating.leave(room.players[0], room.session)
+    assert await Cleanup(world.store, world.settings).handle(room.session)
+    assert not [key for key in await world.keys() if f"{room.session}:scene" in key]
+
+
+async def test_the_log_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old entries of the log are removed by their bytes; a step that is too old is refused."""
+    monkeypatch.setattr("tussle.lobby.scene_store.LOG_BYTES", 2000)
+    room = await Room.open(world)
+    await room.add(0, "cube-1", 1.0)
+    for n in range(20):
+        await room.edit(1, "cube-1", {"position": [n, 0.5, 0]})
+    keys = world.store.keys
+    assert 2 <= await world.store.call("XLEN", keys.scene_log(room.session)) <= 8
+    assert int(await world.store.call("HGET", keys.scene_edits(room.session), "log_bytes")) <= 2000
+    assert (await refusal(room.undo(0))).reason == "undo_conflict"
+
+
+async def test_an_edited_lobby_waits_longer(world: World) -> None:
+    """An edit moves the deadline of its lobby, and members see when it closes."""
+    room = await Room.open(world, 1)
+    before = (await world.views.view(room.session)).closes_at
+    await room.add(0, "cube-1", 1.0)
+    after = (await world.views.view(room.session)).closes_at
+    assert after > before + 300_000
+    assert await world.store.call("ZSCORE", world.store.keys.deadlines, f"lobby:{room.session}") == str(after)
+
+
+async def test_a_given_scene_is_the_first_version(world: World) -> None:
+    """A lobby that was opened with a scene begins with it, in canonical form, also at the start."""
+    parts = split(SmallScenes().make("sandbox", {}))
+    document = assemble(parts.world.data, (body.data for body in parts.bodies)).decode()
+    room = await Room.open(world, 1, scene=document)
+    assert (await room.scenes.listing(room.session)).version == 1
+    assert await room.whole() == document.encode()
+    assert await room.scenes.for_start(room.session) == document
+    with pytest.raises(Refused):
+        await room.scenes.read('{"bodies": []}')
+    with pytest.raises(Conflict):
+        await room.scenes.read('{"bodies": [' + " " * 300_000 + "]}")

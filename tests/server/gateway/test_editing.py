@@ -1,0 +1,241 @@
+"""Several clients edit one scene on a real server: locks, conflicts, messages, reads over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.conftest import connected
+from tests.support.gateway import GATEWAY_ENVIRONMENT
+from tests.support.scenes import SmallScenes, cube, documents_of, read_log, replay_log
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Message, Person
+from tussle.lobby.scene_documents import Edit
+from tussle.lobby.scene_store import SceneStore
+from tussle.lobby.settings import Settings
+
+ENVIRONMENT = GATEWAY_ENVIRONMENT
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass
+class Workshop:
+    """A waiting sandbox: its members' connections, an observer's, and one for HTTP."""
+
+    session: str
+    people: list[Person]
+    lines: list[Line]
+    observer: Line
+
+    async def read(self, path: str = "", **headers: str) -> Any:
+        return await self.people[0].http.get(f"/api/sessions/{self.session}/scene{path}", headers=headers)
+
+    async def listing(self) -> Message:
+        answer = await self.read()
+        assert answer.status_code == 200, answer.text
+        found: Message = answer.json()
+        return found
+
+
+@contextlib.asynccontextmanager
+async def workshop(site: Stack, members: int = 2, **options: Any) -> AsyncIterator[Workshop]:
+    """A private sandbox with connected members who are not ready."""
+    async with contextlib.AsyncExitStack() as stack:
+        people = [await stack.enter_async_context(Person(site.url)) for _ in range(members + 1)]
+        for person in people:
+            await person.login()
+        options = {"size": 16, "private": True, "ready": False, **options}
+        seats = [await people[0].ask("/api/open", mode="sandbox", **options)]
+        session = seats[0]["session"]
+        seats += [await person.ask("/api/join", session=session) for person in people[1:members]]
+        seats.append(await people[-1].ask("/api/observe", session=session))
+        lines = []
+        for seat in seats:
+            lines.append(await stack.enter_async_context(Line.to(seat["ws_url"])))
+            await lines[-1].hello(ticket=seat["ticket"])
+            await lines[-1].until("session")
+        yield Workshop(session, people, lines[:-1], lines[-1])
+
+
+async def lock(line: Line, body: str) -> int:
+    """The token of a lock."""
+    reply = await line.command("lock", {"body": body})
+    assert reply["t"] == "ack", reply
+    token: int = reply["d"]["lock"]
+    return token
+
+
+def added(body: str, x: float = 1.0) -> Message:
+    return {"edits": [{"body": body, "base": 0, "document": cube(x)}]}
+
+
+async def test_an_edit_is_announced_and_read_over_http(site: Stack) -> None:
+    """Members and observers get versions only; the document, its ETag and the whole scene are read over HTTP."""
+    async with workshop(site) as shop:
+        first = await shop.listing()
+        assert first["version"] == 1 and first["editable"]
+        assert [body["body"] for body in first["bodies"]][-1] == "floor"
+        assert first["used"]["bodies"] == len(first["bodies"]) <= first["limits"]["bodies"]
+        ack = await shop.lines[0].command("edit", added("cube-1"))
+        (body,) = ack["d"]["bodies"]
+        assert ack["d"]["version"] == body["version"] == 2
+        for line in (*shop.lines, shop.observer):
+            assert (await line.until("scene"))["d"] == {
+                "version": 2, "changed": [{"body": "cube-1", "version": 2}],
+            }  # fmt: skip
+        answer = await shop.read("/bodies/cube-1")
+        found = answer.json()
+        assert (found["version"], found["sha256"]) == (2, body["sha256"])
+        assert found["document"]["position"] == [1, 0.5, 0]
+        again = await shop.read("/bodies/cube-1", **{"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert (await shop.read("/bodies/nobody")).json()["code"] == "no_such_body"
+        assert (await shop.read("/bodies/world")).json()["document"]["schema"] == "tussle-scene/1"
+        whole = await shop.read(".json")
+        assert [one["id"] for one in whole.json()["bodies"]] == [
+            one["body"] for one in (await shop.listing())["bodies"]
+        ]
+
+
+async def test_locks_are_seen_and_free_when_their_holder_disconnects(site: Stack) -> None:
+    """A lock is announced with its seat, refuses the others by name, and is free at once after a cut connection."""
+    async with workshop(site) as shop:
+        ada, bob = shop.lines
+        await ada.command("edit", added("cube-1"))
+        token = await lock(ada, "cube-1")
+        assert (await bob.until("lock"))["d"] == {"body": "cube-1", "seat": 0}
+        refused = await bob.command("lock", {"body": "cube-1"})
+        assert refused["d"]["code"] == "body_locked"
+        bare = {"edits": [{"body": "cube-1", "base": 2, "delta": {"position": [0, 1, 0]}}]}
+        assert (await ada.command("edit", bare))["d"]["code"] == "lock_required"
+        bare["edits"][0]["lock"] = token
+        moved = await ada.command("edit", bare)
+        assert moved["d"]["version"] == 3
+        stale = await ada.command("edit", bare)
+        assert stale["d"]["code"] == "stale_version"
+        detail = stale["d"]["detail"]
+        assert (detail["version"], detail["document"]["position"]) == (3, [0, 1, 0])
+        await ada.cut()
+        assert (await bob.until("lock"))["d"] == {"body": "cube-1", "seat": None}
+        assert await lock(bob, "cube-1") > token
+
+
+async def test_undo_and_redo_are_commands(site: Stack) -> None:
+    """Undo and redo are acknowledged as edits; a step that another changed since is refused."""
+    async with workshop(site) as shop:
+        ada, bob = shop.lines
+        before = (await shop.read(".json")).content
+        await ada.command("edit", added("cube-1"))
+        undone = await ada.command("undo")
+        assert undone["d"]["bodies"] == [{"body": "cube-1", "version": 0, "sha256": ""}]
+        assert (await shop.read(".json")).content == before
+        assert (await bob.command("undo"))["d"]["code"] == "nothing_to_undo"
+        redone = await ada.command("redo")
+        token = await lock(bob, "cube-1")
+        edit = {"body": "cube-1", "base": redone["d"]["version"], "lock": token, "remove": True}
+        await bob.command("edit", {"edits": [edit]})
+        assert (await ada.command("undo"))["d"]["code"] == "undo_conflict"
+
+
+async def test_two_sessions_never_hear_of_one_another(site: Stack) -> None:
+    """An edit and a lock reach the session's members and nobody else, and change no other scene."""
+    async with workshop(site) as one, workshop(site) as other:
+        untouched = (await other.read(".json")).content
+        await one.lines[0].command("edit", added("cube-1"))
+        await lock(one.lines[0], "cube-1")
+        await one.lines[1].until("lock")
+        for line in (*other.lines, other.observer):
+            await line.say("ping")
+            await line.until("pong")
+            assert not [message for message in line.messages if message["t"] in ("scene", "lock")]
+        assert (await other.read(".json")).content == untouched
+        assert (await other.listing())["version"] == 1
+
+
+async def test_a_lobby_opens_with_a_scene(site: Stack) -> None:
+    """A document is the first version in canonical form; a bad or unknown one is refused and opens nothing."""
+    scene = {"bodies": [{**cube(0.0), "id": "only", "velocity": [0, 0, 0]}], "gravity": [0, -1.5, 0.0]}
+    async with workshop(site, 1, scene=json.dumps(scene)) as shop:
+        assert [body["body"] for body in (await shop.listing())["bodies"]] == ["only"]
+        assert (await shop.read(".json")).json()["gravity"] == [0, -1.5, 0]
+        assert "velocity" not in (await shop.read("/bodies/only")).json()["document"]
+    async with Person(site.url) as ada:
+        await ada.login()
+        for body, code in (
+            ({"scene": "{}"}, "bad_scene"),
+            ({"template": "no-such"}, "unknown_template"),
+            ({"template": "no-such", "scene": "{}"}, "bad_scene"),
+            ({"template": "no-such", "mode": "duel"}, "no_scene"),
+        ):
+            answer = await ada.post("/api/open", {"mode": "sandbox", "size": 2, **body})
+            assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+async def test_an_observer_may_not_edit(site: Stack) -> None:
+    """Observers only watch: lock and edit are refused."""
+    async with workshop(site, 1) as shop:
+        for command, d in (("lock", {"body": "floor"}), ("edit", added("x")), ("undo", None)):
+            assert (await shop.observer.command(command, d))["d"]["code"] == "observer"
+
+
+async def test_the_edited_scene_is_what_runs(site: Stack) -> None:
+    """At the start the document goes into the world: its bodies are in the topology, and nobody edits any more."""
+    async with workshop(site, 1, size=1) as shop:
+        (ada,) = shop.lines
+        await ada.command("edit", added("mine", 0.4))
+        before = (await shop.read(".json")).content
+        await ada.command("ready", {"ready": True})
+        set_up = await ada.until("set_up")
+        assert "mine" in [body["id"] for body in set_up["d"]["bodies"]]
+        await ada.wait(lambda: ada.frames)
+        assert (await ada.command("edit", added("late")))["d"]["code"] == "not_editable"
+        assert (await shop.read(".json")).content == before
+        assert not (await shop.listing())["editable"]
+
+
+async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -> None:
+    """kill -9 while edits arrive: every acknowledged edit is in the log, the log leads to the stored scene, and edits
+    that are sent again have their effect once."""
+    doomed = await site.server()
+    async with connected(site.store_url, site.realm) as (store,), Person(doomed.url) as ada:
+        await ada.login()
+        seat = await ada.ask("/api/open", mode="sandbox", size=2, private=True, ready=False)
+        session, keys = seat["session"], store.keys
+        first = (await ada.get(f"/api/sessions/{session}/scene.json")).json()
+        async with Line.to(seat["ws_url"]) as line:
+            await line.hello(ticket=seat["ticket"])
+            await line.until("session")
+            await lock(line, "floor")
+            for n in range(2, 52):
+                await line.say("edit", added(f"cube-{n}", n), n)
+            await line.answer(10)
+            await doomed.kill()
+            acked = {m["id"]: m["d"]["version"] for m in line.messages if m["t"] == "ack" and m["id"] > 1}
+        scenes = SceneStore(store, Settings(redis_url=site.store_url, realm=site.realm), SmallScenes())
+
+        async def check() -> dict[int, int]:
+            log = await read_log(store, session)
+            whole = json.loads(await scenes.whole(session))
+            assert replay_log(documents_of(first), log) == documents_of(whole)
+            bodies = await store.call("ZRANGE", keys.scene_bodies(session), 0, -1)
+            names = ["world", *bodies]
+            docs = await store.batch([("HGET", keys.scene_document(session, name), "doc") for name in names])
+            size = await store.call("HGET", keys.scene_edits(session), "bytes")
+            assert int(size) == sum(len(doc) for doc in docs)
+            committed = {int(fields["command"]): version for version, fields in log}
+            assert len(committed) == len(log)
+            return committed
+
+        assert acked.items() <= (await check()).items()
+        assert 0 < await store.call("PTTL", keys.scene_lock(session, "floor")) <= 6000
+        for n in range(2, 52):
+            edits = [Edit(f"cube-{n}", 0, document=cube(n))]
+            made = await scenes.commit(session, ada.player, n, edits, lambda _: None)
+            assert acked.get(n, made.version) == made.version
+        assert sorted(await check()) == list(range(2, 52))
