@@ -202,7 +202,8 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
       const { bench: now, able: can } = latest.current;
       if (!(event.ctrlKey || event.metaKey) || event.altKey || !can) return;
       const at = event.target;
-      if (at instanceof HTMLInputElement && at.type !== "checkbox" && at.type !== "radio") return; // the field's own undo
+      // While something is typed, the keys are the field's own.
+      if (at instanceof HTMLInputElement && at.type !== "checkbox" && at.dataset["typing"] !== "false") return;
       const key = event.key.toLowerCase();
       const act = key === "z" ? (event.shiftKey ? () => now.builder.redo() : () => now.builder.undo()) : key === "y" ? () => now.builder.redo() : key === "a" ? () => now.selectAll() : key === "d" ? () => now.duplicate() : null;
       if (!act) return;
@@ -292,11 +293,11 @@ function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpe
           Steps
         </button>
         <span class="bar2" />
-        <button class="btn s" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo, Ctrl+Z" data-test="undo">
-          Undo
+        <button class="btn s sq" aria-label="Undo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo your last change, Ctrl+Z" data-test="undo">
+          <Icon name="undo" />
         </button>
-        <button class="btn s" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Do again, Ctrl+Shift+Z" data-test="redo">
-          Redo
+        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Make it again, Ctrl+Shift+Z" data-test="redo">
+          <Icon name="redo" />
         </button>
         <span class="bar2" />
         <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title="Copy, D" data-test="copy">

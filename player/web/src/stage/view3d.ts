@@ -83,6 +83,7 @@ export class View3D implements View {
 
   setTopology(topology: Topology): void {
     const fresh = this.topology === null;
+    const framed = this.mat !== null;
     this.topology = topology;
     this.bodies?.dispose();
     if (this.bodies) this.scene.remove(this.bodies.group);
@@ -95,7 +96,7 @@ export class View3D implements View {
     this.blobs.resize(this.bodies.radii);
     this.scene.add(this.blobs.mesh);
     if (fresh || before !== this.arena) this.makeMat();
-    if (fresh && this.mat) this.camera.setCorners(this.mat.corners);
+    if (!framed && this.mat) this.camera.setCorners(this.mat.corners);
     this.setColours(this.colours);
   }
 
@@ -301,6 +302,7 @@ class Blobs {
     this.mesh = new THREE.InstancedMesh(this.geometry, this.material, radii.length);
     this.mesh.frustumCulled = false;
     this.mesh.renderOrder = 1;
+    this.mesh.visible = radii.length > 0; // without a body its colours do not exist
     const white = new THREE.Color(0, 0, 0);
     radii.forEach((_, i) => this.mesh.setColorAt(i, white));
   }

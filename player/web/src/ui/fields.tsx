@@ -74,6 +74,7 @@ export function NumberField({ label, value, onCommit, unit, low = -Infinity, hig
         disabled={disabled}
         aria-invalid={bad}
         data-test={test}
+        data-typing={draft !== null}
         onInput={(event) => {
           begin();
           setDraft(event.currentTarget.value);
