@@ -269,6 +269,16 @@ describe("Builder", () => {
     expect(builder.state.value.pending).toEqual([]);
   });
 
+  it("waits as long as the server asks when an edit came too soon", async () => {
+    const server = new Server();
+    const { builder, refusals } = (await builders(server, 1))[0]!;
+    const command = server.command.bind(server);
+    let soon = 2;
+    server.command = (seat, kind, d) => (kind === "edit" && soon-- > 0 ? { ok: false, error: { code: "rate_limited", message: "", field: null, retry_after: 0.001 } } : command(seat, kind, d));
+    expect(await builder.commit([{ body: "a", document: doc("a") }])).toBe(true);
+    expect(refusals).toEqual([]);
+  });
+
   it("does not send a document that no message can hold", async () => {
     const server = new Server();
     const { builder, refusals } = (await builders(server, 1))[0]!;

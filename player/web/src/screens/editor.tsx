@@ -38,8 +38,8 @@ const SAID: Readonly<Record<string, readonly [string, string]>> = {
   document_too_large: ["One body has too much to say.", "Give it fewer pins and handles."],
   scene_empty: ["A scene has at least one body.", ""],
   not_editable: ["The session has begun.", "Its scene stays as it is. Make a new one from it."],
-  nothing_to_undo: ["There is nothing to undo.", "Only your own changes are undone."],
-  nothing_to_redo: ["There is nothing to do again.", "A new change ends what was undone."],
+  undo_conflict: ["Somebody changed this since.", "Undo would take that away too, so it was not done."],
+  nothing_to_undo: ["There is nothing to undo or to do again.", "Only your own changes are undone."],
   bad_shape: ["The server cannot make this shape.", ""],
 };
 
@@ -184,7 +184,7 @@ function make(client: SessionClient): Workbench {
   });
   builder.onRefusal = (refusal: Refusal) => {
     const [title, text] = SAID[refusal.code] ?? ["The server refused this.", ""];
-    notify(refusal.code.startsWith("nothing_to") ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
+    notify(refusal.code.includes("undo") ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
   };
   return new Workbench(builder, new ShapeStore((recipe) => api.shape(recipe)));
 }

@@ -43,6 +43,9 @@ const MANY = 6;
 const AGAIN_MS = 1500;
 /** The check runs when nothing has changed for this long [ms]. */
 const CHECK_MS = 350;
+/** An edit that was refused because it came too soon waits for at most this long, this often [s]. */
+const WAIT_S = 10;
+const WAITS = 5;
 const KEPT_ANSWERS = 64;
 
 export class Builder {
@@ -232,7 +235,7 @@ export class Builder {
   async hold(body: string): Promise<boolean> {
     if (this.tokens.has(body)) return true;
     if (!this.state.peek().rows.has(body)) return true; // it is on its way to the server, and nobody else's
-    const answer = await this.port.command("lock", { body });
+    const answer = await this.patient("lock", { body });
     if (!answer.ok) {
       this.refused(answer.error, [{ body, document: null }], true);
       return false;
@@ -303,7 +306,7 @@ export class Builder {
       if (this.versions.size > KEPT_ANSWERS) this.versions.delete(this.versions.keys().next().value!);
       let refused: ErrorData | null = edits.some((edit) => bytesOf(edit) > MESSAGE_BYTES) ? TOO_LARGE : null;
       for (const message of refused ? [] : messages(edits)) {
-        const answer = await this.port.command("edit", { edits: message });
+        const answer = await this.patient("edit", { edits: message });
         if (!answer.ok) {
           refused = answer.error;
           break;
@@ -322,6 +325,15 @@ export class Builder {
       }
       this.refused(refused, changes, false);
       return fail();
+    }
+  }
+
+  /** A command that waits as long as the server asks for, when it came too soon. */
+  private async patient(kind: string, d?: Record<string, unknown>): ReturnType<BuilderPort["command"]> {
+    for (let waits = 0; ; waits++) {
+      const answer = await this.port.command(kind, d);
+      if (answer.ok || answer.error.code !== "rate_limited" || waits >= WAITS || this.stopped) return answer;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(WAIT_S, answer.error.retry_after ?? 1)));
     }
   }
 
@@ -346,7 +358,7 @@ export class Builder {
 
   private step(kind: "undo" | "redo"): Promise<boolean> {
     return this.then(async () => {
-      const answer = await this.port.command(kind);
+      const answer = await this.patient(kind);
       if (!answer.ok) {
         this.refused(answer.error, [], false);
         return false;
