@@ -202,7 +202,7 @@ describe("ScenePicture", () => {
     const picture = new ScenePicture();
     expect(picture.set(builder.bodies.value, meshOf)).toBe(true);
     expect(picture.shown).toEqual(["box", "wall"]);
-    expect(picture.topology!.bodies.map((body) => [body.id, body.kind])).toEqual([["box", "affine"], ["wall", "affine"], ["floor", "static"]]);
+    expect(picture.topology!.bodies.map((body) => [body.id, body.kind])).toEqual([["box", "affine"], ["wall", "rail"], ["floor", "static"]]);
     expect([...picture.sample()!.before.rows.slice(0, 6)]).toEqual([0, 1, 0, 1, 0, 0]);
     const moved = new Map([["box", { position: [1, 2, 3] as Vec3, rotation: [1, 0, 0, 0] as const, scale: [2, 1, 1] as Vec3 }]]);
     expect(picture.set(builder.bodies.value, meshOf, moved)).toBe(false);

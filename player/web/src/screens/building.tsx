@@ -2,7 +2,7 @@
 
 import { useRef, useState } from "preact/hooks";
 import { bodies as catalogue, theme } from "../app/store";
-import { kindsOf, madeShape } from "../session/edit";
+import { madeShape } from "../session/edit";
 import { PRESETS, likeness } from "../session/materials";
 import { SHAPES, shapeName } from "../session/shapes";
 import { MESH_FILES } from "../session/uploads";
@@ -223,6 +223,12 @@ export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (b
   );
 }
 
+/** Such as "Stiff gear" or "Soft ball". */
+function whatIs(body: Body): string {
+  const [kind, shape] = [kindName(body.kind), shapeName(body.shape)];
+  return shape.startsWith(`${kind} `) ? shape : `${kind} ${shape.toLowerCase()}`;
+}
+
 function BodyRow({ body, bench, chosen, other, mine }: { body: Body; bench: Workbench; chosen: boolean; other: Holder; mine: boolean }) {
   const overlaps = bench.overlapping.value.get(body.id);
   const colour = body.kind === "static" ? "#6E807A" : likeness(body.material).colour;
@@ -231,7 +237,7 @@ function BodyRow({ body, bench, chosen, other, mine }: { body: Body; bench: Work
       <button class={overlaps ? "bl bad" : "bl"} aria-pressed={chosen} onClick={(event) => bench.select([body.id], event.shiftKey || event.ctrlKey || event.metaKey)} data-body={body.id}>
         <i class="sw" style={{ background: colour }} aria-hidden="true" />
         <span class="nm">{body.id}</span>
-        <span class="small mute">{overlaps ? <span class="harm">overlaps {overlaps.join(", ")}</span> : `${kindsOf(body.shape).length > 1 ? `${kindName(body.kind)} ` : ""}${shapeName(body.shape).toLowerCase()}`}</span>
+        <span class="small mute">{overlaps ? <span class="harm">overlaps {overlaps.join(", ")}</span> : whatIs(body)}</span>
         {other ? (
           <span class="who" title={`${other.name} holds it`}>
             <Mark mark={markOfSeat(other.seat)} name={other.name} size={22} />

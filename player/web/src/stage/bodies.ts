@@ -121,7 +121,7 @@ export class Bodies {
         return;
       }
       row += 4;
-      const id = `${body.body}|${body.vertices.length}|${body.faces.length}|${body.vertices.slice(0, 24).join()}|${body.seat === null}`;
+      const id = `${body.body}|${body.vertices.length}|${body.faces.length}|${body.vertices.slice(0, 24).join()}|${body.seat === null}|${body.kind}`;
       byKey.set(id, [...(byKey.get(id) ?? []), index]);
     });
     for (const body of topology.bodies) if (body.kind === "static" && body !== arena) this.makeFixed(body);
@@ -130,7 +130,8 @@ export class Bodies {
   }
 
   private makeShape(body: TopologyBody, members: number[]): void {
-    const rounded = soften({ positions: body.vertices, indices: body.faces });
+    // Bodies look soft; walls and what moves on rails have flat faces.
+    const rounded = body.kind === "rail" ? faceted(body) : soften({ positions: body.vertices, indices: body.faces });
     const normals = normalsOf(rounded);
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.BufferAttribute(rounded.positions, 3));
@@ -322,6 +323,13 @@ export class Bodies {
     this.wireMaterial.dispose();
     this.chosenMaterial.dispose();
   }
+}
+
+/** The faces of a body with vertices of their own. */
+function faceted(body: TopologyBody): { positions: Float32Array; indices: Uint32Array } {
+  const positions = new Float32Array(3 * body.faces.length);
+  body.faces.forEach((vertex, i) => positions.set(body.vertices.subarray(3 * vertex, 3 * vertex + 3), 3 * i));
+  return { positions, indices: Uint32Array.from({ length: body.faces.length }, (_, i) => i) };
 }
 
 function radiusOf(body: TopologyBody): number {

@@ -28,14 +28,14 @@ export class ScenePicture implements Moments {
     });
     const arena = this.chooseArena(drawn);
     const moving = drawn.filter((one) => one.body.id !== arena?.body.id);
-    const key = JSON.stringify([arena?.key ?? null, moving.map((one) => [one.body.id, one.key])]);
+    const key = JSON.stringify([arena?.key ?? null, moving.map((one) => [one.body.id, one.key, one.body.kind])]);
     const fresh = key !== this.key;
     if (fresh) {
       this.key = key;
       this.version = (this.version + 1) & 0xffff;
       this.topology = {
         version: this.version,
-        bodies: [...moving.map(({ body, mesh, key: shape }): TopologyBody => ({ id: body.id, kind: "affine", seat: null, body: shape, vertices: mesh.vertices, faces: mesh.faces })), ...(arena ? [arena.body] : [])],
+        bodies: [...moving.map(({ body, mesh, key: shape }): TopologyBody => ({ id: body.id, kind: body.kind === "static" || body.kind === "rail" ? "rail" : "affine", seat: null, body: shape, vertices: mesh.vertices, faces: mesh.faces })), ...(arena ? [arena.body] : [])],
       };
       this.shown = moving.map((one) => one.body.id);
     }
