@@ -76,6 +76,11 @@ export class Handles implements Gizmo {
     this.controls.detach();
     this.helper.removeFromParent();
     this.target.removeFromParent();
-    this.controls.dispose();
+    // The controls' own dispose needs the element that they do not have.
+    this.helper.traverse((part) => {
+      if (!(part instanceof THREE.Mesh || part instanceof THREE.Line)) return;
+      part.geometry.dispose();
+      for (const material of [part.material].flat()) material.dispose();
+    });
   }
 }
