@@ -187,7 +187,7 @@ function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClos
 export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (body: string) => Holder; mine: (body: string) => boolean }) {
   const { builder } = bench;
   const list = builder.bodies.value;
-  const { limits, loaded } = builder.state.value;
+  const { limits } = builder.state.value;
   const selected = new Set(bench.selected.value);
   const vertices = builder.checked.value?.vertices ?? builder.state.value.used.vertices;
   return (
@@ -211,7 +211,7 @@ export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (b
         {list.map((body) => (
           <BodyRow key={body.id} body={body} bench={bench} chosen={selected.has(body.id)} other={holder(body.id)} mine={mine(body.id)} />
         ))}
-        {loaded && !list.length && <li class="small mute empty">Nothing is here yet. Add a floor, then what shall fall on it.</li>}
+        {builder.complete.value && !list.length && <li class="small mute empty">Nothing is here yet. Add a floor, then what shall fall on it.</li>}
       </ul>
       {vertices !== undefined && (
         <p class="data mute foot2">

@@ -38,6 +38,7 @@ const SAID: Readonly<Record<string, readonly [string, string]>> = {
   document_too_large: ["One body has too much to say.", "Give it fewer pins and handles."],
   scene_empty: ["A scene has at least one body.", ""],
   not_editable: ["The session has begun.", "Its scene stays as it is. Make a new one from it."],
+  body_locked: ["Somebody else holds a body of that change.", "Try again when they have let go."],
   undo_conflict: ["Somebody changed this since.", "Undo would take that away too, so it was not done."],
   nothing_to_undo: ["There is nothing to undo or to do again.", "Only your own changes are undone."],
   bad_shape: ["The server cannot make this shape.", ""],
@@ -100,7 +101,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
       __edit: {
         bodies: () => builder.bodies.peek(),
         world: () => builder.world.peek(),
-        scene: () => ({ version: builder.state.peek().version, busy: builder.busy.peek(), loaded: builder.state.peek().loaded, conflicts: builder.state.peek().conflicts, locks: [...builder.state.peek().rows].map(([id, row]) => [id, row.lock]) }),
+        scene: () => ({ version: builder.state.peek().version, busy: builder.busy.peek(), loaded: builder.complete.peek(), conflicts: builder.state.peek().conflicts, locks: [...builder.state.peek().rows].map(([id, row]) => [id, row.lock]) }),
         checked: () => builder.checked.peek(),
         shapes: () => builder.bodies.peek().every((body) => bench.shapes.meshOf(body.shape) !== null),
         places: () => stage.current?.places() ?? [],
@@ -184,7 +185,7 @@ function make(client: SessionClient): Workbench {
   });
   builder.onRefusal = (refusal: Refusal) => {
     const [title, text] = SAID[refusal.code] ?? ["The server refused this.", ""];
-    notify(refusal.code.includes("undo") ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
+    notify(refusal.code.includes("undo") || refusal.code === "body_locked" ? "wash" : "bad", title, text || (refusal.message ? `${refusal.message[0]!.toUpperCase()}${refusal.message.slice(1)}.` : ""));
   };
   return new Workbench(builder, new ShapeStore((recipe) => api.shape(recipe)));
 }

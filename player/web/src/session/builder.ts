@@ -59,6 +59,8 @@ export class Builder {
   readonly checking: Signal<boolean> = signal(false);
   /** Why the check could not run. */
   readonly unchecked: Signal<string> = signal("");
+  /** Whether the list and all documents are here. */
+  readonly complete: ReadonlySignal<boolean> = computed(() => this.state.value.loaded && !unread(this.state.value).length);
   /** Edits that wait for their answer. */
   readonly busy: ReadonlySignal<number> = computed(() => new Set(this.state.value.pending.map((one) => one.key)).size);
   onRefusal: (refusal: Refusal) => void = () => {};

@@ -3,7 +3,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
-import { WORLD_ID, readWorld, writeBody, writeWorld } from "../wire/scene";
+import { WORLD_ID, readWorld, same, writeBody, writeWorld } from "../wire/scene";
 import type { Body, Kind, Quat, Raw, Recipe, Vec3, World } from "../wire/scene";
 import type { Builder, Change } from "./builder";
 import { AXES, arrayOf, copyOf, extentOf, extentOfAll, freshId, gapOf, groundedAt, madeBody, mirrored, neat3, stacked, stepAlong, times, topBelow, unit, walls } from "./edit";
@@ -194,7 +194,7 @@ export class Workbench {
 
   private write(bodies: readonly Body[], said: string): Promise<boolean> {
     const known = this.builder.documents.peek();
-    const changes = bodies.map((body) => ({ body: body.id, document: writeBody(body) })).filter((one) => JSON.stringify(one.document) !== JSON.stringify(known.get(one.body)));
+    const changes = bodies.map((body) => ({ body: body.id, document: writeBody(body) })).filter((one) => !same(one.document, known.get(one.body)));
     return this.commit(changes, said);
   }
 
@@ -309,7 +309,7 @@ export class Workbench {
     const known = this.builder.documents.peek();
     const removed = [...known.keys()].filter((id) => id !== WORLD_ID && !wanted.has(id)).map((body) => ({ body, document: null }));
     const written = [...wanted].map(([body, document]) => ({ body, document }));
-    const changes = [...removed, ...written, { body: WORLD_ID, document: writeWorld(readWorld(whole)) }].filter((one) => JSON.stringify(one.document) !== JSON.stringify(known.get(one.body)));
+    const changes = [...removed, ...written, { body: WORLD_ID, document: writeWorld(readWorld(whole)) }].filter((one) => !same(one.document, known.get(one.body)));
     return this.commit(changes, "The scene of the file is here.").finally(() => {
       for (const { body } of changes) this.builder.release(body);
     });

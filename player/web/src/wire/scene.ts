@@ -83,7 +83,14 @@ export function readWorld(raw: Raw): World {
   return world as unknown as World;
 }
 
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+/** Whether two documents say the same: the order of names does not count. */
+export function same(a: unknown, b: unknown): boolean {
+  return ordered(a) === ordered(b);
+}
+
+function ordered(value: unknown): string {
+  return JSON.stringify(value, (_, one: unknown) => (typeof one === "object" && one !== null && !Array.isArray(one) ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1))) : one)) ?? "";
+}
 
 function trimmed(value: object, defaults: object): Record<string, unknown> {
   const known = defaults as Record<string, unknown>;
