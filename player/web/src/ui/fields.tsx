@@ -31,19 +31,27 @@ interface NumberProps {
 }
 
 export function NumberField({ label, value, onCommit, unit, low = -Infinity, high = Infinity, whole = false, step = whole ? 1 : 0.01, disabled = false, onBegin, axis, test }: NumberProps) {
-  const [draft, setDraft] = useState<string | null>(null);
-  const field = useRef<HTMLInputElement>(null);
-  const typed = draft === null ? null : parseNumber(draft);
-  const fits = typed !== null && typed >= low && typed <= high && (!whole || Number.isInteger(typed));
-  const bad = draft !== null && !fits;
+  const [draft, show] = useState<string | null>(null);
+  // What was typed is here at once; the picture of it comes later.
+  const typing = useRef<string | null>(null);
+  const setDraft = (text: string | null) => {
+    typing.current = text;
+    show(text);
+  };
+  const read = (): number | null => {
+    const typed = typing.current === null ? null : parseNumber(typing.current);
+    return typed !== null && typed >= low && typed <= high && (!whole || Number.isInteger(typed)) ? typed : null;
+  };
+  const bad = draft !== null && read() === null;
   useEffect(() => setDraft(null), [value]);
   const begin = () => {
-    if (draft === null) onBegin?.();
+    if (typing.current === null) onBegin?.();
   };
   const take = () => {
-    if (draft === null) return;
+    if (typing.current === null) return;
+    const typed = read();
     setDraft(null);
-    if (fits && typed !== value) onCommit(typed);
+    if (typed !== null && typed !== value) onCommit(typed);
   };
   const key = (event: KeyboardEvent) => {
     if (event.key === "Enter") take();
@@ -54,7 +62,7 @@ export function NumberField({ label, value, onCommit, unit, low = -Infinity, hig
       event.preventDefault();
       begin();
       const by = (event.key === "ArrowUp" ? 1 : -1) * step * (event.shiftKey ? 10 : 1);
-      setDraft(shortNumber(Math.min(high, Math.max(low, Number(((typed ?? value) + by).toPrecision(9))))));
+      setDraft(shortNumber(Math.min(high, Math.max(low, Number(((read() ?? value) + by).toPrecision(9))))));
     }
   };
   return (
@@ -66,7 +74,6 @@ export function NumberField({ label, value, onCommit, unit, low = -Infinity, hig
         </span>
       )}
       <input
-        ref={field}
         inputMode="decimal"
         autocomplete="off"
         spellcheck={false}
