@@ -26,6 +26,7 @@ from tussle.server.limits import Hosts
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.uploading import Uploading
+from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.shape_desk import Shapes
 from tussle.server.store_memory import StoreMemory
@@ -59,6 +60,7 @@ class Backend(Protocol):
     shapes: Shapes
     replay_rooms: ReplayRooms
     scenes: SceneStore
+    mode_scenes: ModeScenes
     build: str
 
     def address(self) -> HolderAddress:

@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.addresses import socket_address
-from tussle.lobby.errors import Refused
+from tussle.lobby.errors import Conflict, NotFound, Refused
 from tussle.lobby.roles import Operation
 from tussle.lobby.rules.scene_edits import SCENE_BYTES, assemble
+from tussle.lobby.rules.scenes import encode_scene
 from tussle.lobby.seating import SeatReservation
 from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
@@ -26,6 +27,7 @@ from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
 from tussle.server.modes.registry import get_mode
+from tussle.server.recordings.poses import pose_scene
 
 __all__ = ["FindRequest", "JoinRequest", "LobbyRoutes", "OpenRequest", "SessionRequest"]
 
@@ -44,8 +46,15 @@ class FindRequest(StrictRequest, frozen=True):
     ready: bool = True
 
 
+class LikeRequest(StrictRequest, frozen=True):
+    """The scene of another session; with a tick, as its recording shows it then."""
+
+    session: SessionToken
+    tick: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
 class OpenRequest(StrictRequest, frozen=True):
-    """A new lobby. scene: its document; or template: the name of a scene of the catalogue."""
+    """A new lobby. scene: its document; or template: the name of a scene of the catalogue; or like: a session."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
@@ -54,6 +63,7 @@ class OpenRequest(StrictRequest, frozen=True):
     private: bool = False
     scene: Annotated[str, msgspec.Meta(max_length=SCENE_BYTES)] = ""
     template: Key = ""
+    like: LikeRequest | None = None
     params: Annotated[dict[Key, Any], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=dict)
 
 
@@ -193,17 +203,35 @@ class LobbyRoutes:
     async def _first_scene(self, body: OpenRequest) -> str:
         """The document that a new lobby begins with; '' if the mode sets up its own. In canonical form, if it can be
         edited. Raises Refused, and Conflict if the scene is too large."""
-        given = [field for field in ("scene", "template") if getattr(body, field)]
+        given = [field for field in ("scene", "template", "like") if getattr(body, field)]
         if len(given) > 1:
-            raise Refused("a scene or a template, not both", code="bad_scene", field=given[1])
+            raise Refused("one of scene, template and like", code="bad_scene", field=given[1])
         scenes = self._backend.scenes
         if not given or not scenes.editable(body.mode):
-            if body.template:
-                raise Refused(f"{body.mode} has a scene of its own", code="no_scene", field="template")
+            if given and not body.scene:
+                raise Refused(f"{body.mode} has a scene of its own", code="no_scene", field=given[0])
             return body.scene
-        document = body.scene or await self._template(body.template)
+        if body.like is not None:
+            document = await self._scene_like(body.like)
+        else:
+            document = body.scene or await self._template(body.template)
         parts = await scenes.read(document)
         return assemble(parts.world.data, (one.data for one in parts.bodies)).decode()
+
+    async def _scene_like(self, like: LikeRequest) -> str:
+        """The scene of a session that waits, runs or is recorded. Raises NotFound."""
+        token, backend = check_token(like.session), self._backend
+        if like.tick is None:
+            try:
+                return (await backend.scenes.whole(token)).decode()
+            except (NotFound, Conflict) as error:
+                if error.reason not in ("no_such_session", "not_editable"):
+                    raise
+        opened = await backend.library.open(token)
+        scene, spawned = backend.mode_scenes.recorded(opened.store.attributes.get("spec") or {})
+        if like.tick is not None:
+            scene = await backend.library.run(pose_scene, opened.store, scene, like.tick, spawned)
+        return encode_scene(scene).decode()
 
     async def _template(self, name: str) -> str:
         found = (await self._backend.catalogue())["scenes"].get(name, {})

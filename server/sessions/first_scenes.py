@@ -11,9 +11,12 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import Refused
-from tussle.lobby.rules.scenes import Scene
-from tussle.server.modes.mode import CatalogueBody, Seat
+from tussle.lobby.rules.scenes import Body, Scene, decode_scene
+from tussle.server.modes.mode import CatalogueBody, Mode, Seat
 from tussle.server.modes.registry import all_modes, get_mode
+from tussle.server.modes.sandbox.scene import scene_body
+from tussle.server.modes.sandbox.state import SOFT_BODIES, Placed
+from tussle.server.simulation.simulation import SessionSpec
 
 __all__ = ["ModeScenes"]
 
@@ -35,8 +38,30 @@ class ModeScenes:
             catalogue = msgspec.convert(self._bodies(), dict[str, CatalogueBody])
         except msgspec.ValidationError as error:
             raise Refused(f"not a catalogue: {error}", code="bad_catalogue", field="catalogue") from None
-        rules = get_mode(mode)(params, [Seat(0, "", "")], catalogue)
-        state, _ = rules.setup(0)
-        scene = rules.scene(state, 0)
-        bodies = tuple(msgspec.structs.replace(body, handles=()) for body in scene.bodies)
-        return msgspec.structs.replace(scene, bodies=bodies)
+        return _set_up(get_mode(mode)(params, [Seat(0, "", "")], catalogue), 0)
+
+    def recorded(self, spec: Mapping[str, Any]) -> tuple[Scene, dict[str, Body]]:
+        """The scene that a recorded session began with, and the bodies that its catalogue has, by their catalogue id.
+        Raises Refused for a specification that this server cannot read."""
+        if not spec.get("mode"):  # made by ``tussle simulate``
+            return decode_scene(str(spec.get("scene", ""))), {}
+        try:
+            session = msgspec.convert(spec, SessionSpec)
+            catalogue = msgspec.convert(session.catalogue, dict[str, CatalogueBody])
+        except msgspec.ValidationError as error:
+            raise Refused(f"the session's specification cannot be read: {error}", code="bad_spec") from None
+        known = {**catalogue, **SOFT_BODIES}
+        bodies = {
+            name: msgspec.structs.replace(scene_body(Placed(name, name, (0.0, 0.0, 0.0)), known), handles=())
+            for name in known
+        }
+        if session.scene:
+            return decode_scene(session.scene), bodies
+        return _set_up(get_mode(session.mode)(session.params, session.seats, catalogue), session.seed), bodies
+
+
+def _set_up(rules: Mode, seed: int) -> Scene:
+    state, _ = rules.setup(seed)
+    scene = rules.scene(state, seed)
+    bodies = tuple(msgspec.structs.replace(body, handles=()) for body in scene.bodies)
+    return msgspec.structs.replace(scene, bodies=bodies)

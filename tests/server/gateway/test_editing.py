@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import connected
+from tests.conftest import connected, until
 from tests.support.gateway import GATEWAY_ENVIRONMENT
 from tests.support.scenes import SmallScenes, cube, documents_of, read_log, replay_log
 from tests.support.stack import Stack
@@ -239,3 +239,51 @@ async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -
             made = await scenes.commit(session, ada.player, n, edits, lambda _: None)
             assert acked.get(n, made.version) == made.version
         assert sorted(await check()) == list(range(2, 52))
+
+
+async def test_a_lobby_opens_like_a_session_and_like_a_tick_of_it(site: Stack) -> None:
+    """``like`` gives the scene of a waiting session; with a tick its bodies are where the recording has them."""
+    block = {
+        "id": "jelly", "kind": "elastic", "position": [1, 1.5, 0],
+        "shape": {"kind": "block", "params": {"size": [0.4, 0.4, 0.4], "cells": [2, 2, 2]}},
+        "material": {"density": 250, "stiffness": 1e5},
+    }  # fmt: skip
+    floor = {
+        "id": "floor", "kind": "static", "material": {"density": 1000},
+        "shape": {"kind": "slab", "params": {"size": [6, 0.3, 6]}},
+    }  # fmt: skip
+    stone = {**cube(-1.0, 1.0), "id": "stone", "rotation": [0.9, 0.1, 0.3, 0], "spin": [2, 1, 0]}
+    scene = json.dumps({"bodies": [stone, block, floor]})
+    async with workshop(site, 1, size=1, scene=scene) as shop, Person(site.url) as bob:
+        await bob.login()
+
+        async def like(**tick: int) -> Message:
+            wanted = {"session": shop.session, **tick}
+            seat = await bob.ask("/api/open", mode="sandbox", private=True, like=wanted)
+            whole = await bob.get(f"/api/sessions/{seat['session']}/scene.json")
+            await bob.ask("/api/leave", session=seat["session"])
+            found: Message = documents_of(whole.json())
+            return found
+
+        assert await like() == documents_of((await shop.read(".json")).json())
+        await shop.lines[0].command("ready", {"ready": True})
+
+        async def recorded() -> bool:
+            answer = await bob.get(f"/api/recordings/{shop.session}")
+            return answer.status_code == 200 and answer.json()["last_tick"] >= 20
+
+        await until(recorded)
+        posed = await like(tick=20)
+        answer = await bob.get(f"/api/recordings/{shop.session}/frames?data=rows,tick&tick=20:21&format=json")
+        rows = answer.json()["arrays"]["rows"][0]
+        assert posed["stone"]["position"] == pytest.approx(rows[0], abs=1e-5)
+        w, x, y, z = posed["stone"]["rotation"]
+        first = [1 - 2 * (y * y + z * z), 2 * (x * y + z * w), 2 * (x * z - y * w)]
+        assert first == pytest.approx(rows[1], abs=1e-2)
+        middle = [sum(row[axis] for row in rows[4:]) / len(rows[4:]) for axis in range(3)]
+        assert posed["jelly"]["position"] == pytest.approx(middle, abs=1e-5)
+        assert "spin" not in posed["stone"] and posed["floor"] == (await like())["floor"]
+        refused = await bob.post(
+            "/api/open", {"mode": "sandbox", "like": {"session": shop.session, "tick": 2**40}}
+        )
+        assert refused.json()["code"] == "tick_not_recorded"
