@@ -24,6 +24,7 @@ fork          no        yes      yes    yes
 release       no        yes      yes    yes
 shape         no        yes      yes    yes
 spring        no        yes      yes    yes
+upload        no        yes      yes    yes
 watch         no        yes      yes    yes
 sensor_info   no        yes      yes    yes
 subscribe     no        yes      yes    yes
