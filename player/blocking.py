@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.replay import Bookmark, ReplayReply
     from tussle.player.blocking_recording import BlockingRecording
+    from tussle.player.blocking_scene import BlockingScene
 
 __all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect", "recording"]
 
@@ -158,13 +159,34 @@ class BlockingClient(ClosesAtExit):
         ready: bool | None = None,
         private: bool | None = None,
         scene: str | None = None,
+        template: str | None = None,
         params: dict[str, Any] | None = None,
     ) -> BlockingSession:
-        """Open a lobby, take its first seat and connect to it. Only its token leads to a private lobby."""
+        """Open a lobby, take its first seat and connect to it. Only its token leads to a private lobby. See
+        ``Client.open``."""
         opening = self._client.open(
-            mode=mode, size=size, body=body, ready=ready, private=private, scene=scene, params=params
-        )
+            mode=mode, size=size, body=body, ready=ready, private=private, scene=scene, template=template,
+            params=params,
+        )  # fmt: skip
         return self._enter(opening, "a new lobby")
+
+    def create(
+        self,
+        mode: str = "sandbox",
+        *,
+        size: int = 1,
+        private: bool | None = None,
+        scene: str | None = None,
+        template: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> BlockingSession:
+        """Open a lobby of ``size`` seats to build its scene in, and connect to it: ``session.scene`` edits,
+        ``session.run()`` starts. scene: the document that it begins with; template: the name of a scene of the
+        catalogue. Raises Conflict if the player is in a session already."""
+        creating = self._client.create(
+            mode, size=size, private=private, scene=scene, template=template, params=params
+        )
+        return self._enter(creating, "a new lobby")
 
     def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> BlockingSession:
         """Take a seat in that lobby and connect to it. Raises NotFound, LobbyFull, Conflict."""
@@ -300,6 +322,8 @@ class BlockingSession(ClosesAtExit):
         self, loop: LoopThread, client: Client, join: Join, timeout_s: float, *, history: bool
     ) -> None:
         self._loop = loop
+        self._client = client
+        self._scene: BlockingScene | None = None
         self._timeout_s = timeout_s
         self._connection, self._held, self._closing = loop.run(
             _hold_open(client, join, history), f"the connection to {join.session}", timeout_s
@@ -357,6 +381,34 @@ class BlockingSession(ClosesAtExit):
     def my_turn(self, event: Event) -> Mapping[str, Any] | None:
         """What this seat may act on, if ``event`` says that it may act now; else None."""
         return self._connection.my_turn(event)
+
+    # -- the scene -----------------------------------------------------------------------------------
+
+    @property
+    def scene(self) -> BlockingScene:
+        """The scene: read it at any time, edit it while the lobby waits. See BlockingScene."""
+        if self._scene is None:
+            from tussle.player.blocking_scene import BlockingScene
+
+            scene = self._client.scene(self._connection)
+
+            def run(coroutine: Coroutine[Any, Any, T], what: str) -> T:
+                return self._loop.run(coroutine, self._naming(what), None)  # each call has a limit of its own
+
+            self._scene = BlockingScene(run, scene)
+        return self._scene
+
+    def lock(self, *bodies: str) -> contextlib.AbstractContextManager[None]:
+        """Lock bodies of the scene for several edits: ``with session.lock("body-3"): ...``. They are released
+        afterwards, after an exception too. Raises Conflict (body_locked) with the name of the holder."""
+        return self.scene.lock(*bodies)
+
+    def run(self, timeout_s: float | None = None) -> BlockingSession:
+        """Be ready, and wait until the session runs: at once if all seats are taken and the others are ready. Returns
+        the session. Raises TimeoutError, and Disconnected if it ends before."""
+        self.ready()
+        self.wait_for("running", timeout_s=self._timeout_s if timeout_s is None else timeout_s)
+        return self
 
     # -- events and frames ---------------------------------------------------------------------------
 

@@ -17,7 +17,9 @@ import asyncio
 import functools
 import random
 import ssl
+from collections import OrderedDict
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -36,6 +38,7 @@ from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
     from tussle.player.recording_client import Recording
+    from tussle.player.scene_client import SessionScene
 
 __all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
 
@@ -45,6 +48,11 @@ that is sent while the server closes is lost."""
 
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
+
+DOCUMENTS_KEPT = 600
+"""Documents of a scene that are kept with their ETags."""
+
+PIECE_BYTES = 2**18
 
 SLOWEST = 65_536.0
 """The slowest upload that is waited for [B/s]."""
@@ -235,11 +243,36 @@ class Client:
         ready: bool | None = None,
         private: bool | None = None,
         scene: str | None = None,
+        template: str | None = None,
         params: dict[str, Any] | None = None,
     ) -> Join:
-        """Open a lobby and take its first seat. Only its token leads to a private lobby."""
+        """Open a lobby and take its first seat. Only its token leads to a private lobby. scene: the document that a
+        sandbox begins with; template: the name of a scene of the catalogue instead."""
         body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
-        return await self._post("/api/open", Join, {**body_of, "scene": scene, "params": params})
+        more = {"scene": scene, "template": template, "params": params}
+        return await self._post("/api/open", Join, {**body_of, **more})
+
+    async def create(
+        self,
+        mode: str = "sandbox",
+        *,
+        size: int = 1,
+        private: bool | None = None,
+        scene: str | None = None,
+        template: str | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> Join:
+        """Open a lobby of ``size`` seats that waits until everybody is ready, to build its scene first; see ``open``
+        and ``scene``."""
+        return await self.open(
+            mode=mode, size=size, ready=False, private=private, scene=scene, template=template, params=params
+        )
+
+    def scene(self, connection: SessionConnection) -> SessionScene:
+        """The scene of a session, to read and, while its lobby waits, to edit."""
+        from tussle.player.scene_client import SessionScene
+
+        return SessionScene(_SceneCalls(self), connection)
 
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
@@ -464,6 +497,24 @@ class Client:
     ) -> T:
         return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
 
+    async def _get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
+        """ETag and body of an answer; None if the client has the one with this tag."""
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        if tag:
+            headers["if-none-match"] = tag
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._http.get(path, headers=headers)
+        except (httpx.TransportError, TimeoutError) as error:
+            raise Disconnected(
+                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
+            ) from None
+        if answer.status_code == 304:
+            return None
+        if not answer.is_success:
+            raise _problem(answer)
+        return answer.headers.get("etag", ""), answer.content
+
     async def _request(
         self,
         method: str,
@@ -493,6 +544,42 @@ class Client:
         if answer.is_success:
             return answer.content
         raise _problem(answer)
+
+
+class _SceneCalls:
+    """The calls of a scene over HTTP. A document that has not changed is not sent again."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+
+    async def read(self, path: str) -> bytes:
+        tag, known = self._known.get(path, ("", b""))
+        found = await self._client._get_tagged(path, tag)
+        if found is None:
+            return known
+        self._known[path] = found
+        self._known.move_to_end(path)
+        if len(self._known) > DOCUMENTS_KEPT:
+            self._known.popitem(last=False)
+        return found[1]
+
+    async def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._client.order(path, body)
+
+    async def send_file(self, path: str, query: dict[str, str], file: Path) -> bytes:
+        size = (await asyncio.to_thread(file.stat)).st_size
+        return await self._client._send("PUT", path, query, file_pieces(file), size)
+
+    async def catalogue(self) -> dict[str, Any]:
+        return await self._client.catalogue()
+
+
+async def file_pieces(file: Path) -> AsyncIterator[bytes]:
+    """The bytes of a file."""
+    with await asyncio.to_thread(file.open, "rb") as opened:
+        while piece := await asyncio.to_thread(opened.read, PIECE_BYTES):
+            yield piece
 
 
 def http_address(ws_url: str) -> str:

@@ -42,6 +42,7 @@ from tussle.player.transcript import (
     Paced,
     Ponged,
     Rejected,
+    SceneAck,
     Synced,
     Transcript,
     Welcomed,
@@ -122,7 +123,7 @@ class SessionConnection:
         self._welcomed = asyncio.Event()
         self._framed = asyncio.Event()
         self._noticed = asyncio.Event()
-        self._answers: dict[int, asyncio.Future[int | None]] = {}
+        self._answers: dict[int, asyncio.Future[Acknowledged]] = {}
         self._pings: dict[float, asyncio.Future[float]] = {}
         self._frame_bytes: bytes | None = None
         self._frame: Frame | None = None
@@ -311,7 +312,7 @@ class SessionConnection:
         Raises the server's error (NotYourTurn, Refused with its ``field``, ...) or Disconnected. After Disconnected the
         action may have happened.
         """
-        return await self._command("act", {"kind": kind, "d": numbers})
+        return (await self._command("act", {"kind": kind, "d": numbers})).tick
 
     async def chat(self, text: str) -> None:
         """Say something to all members."""
@@ -324,6 +325,11 @@ class SessionConnection:
     async def choose(self, body: str) -> None:
         """Choose a body while the lobby waits."""
         await self._command("choose", {"body": body})
+
+    async def edit_scene(self, kind: str, d: dict[str, Any] | None) -> SceneAck:
+        """Send a command on the scene of a waiting lobby: lock, unlock, edit, undo or redo. ``Client.scene`` has the
+        calls for it."""
+        return (await self._command(kind, d)).scene
 
     async def leave(self) -> None:
         """Give up the seat; the server closes the connection. A later join is a new seat."""
@@ -351,13 +357,13 @@ class SessionConnection:
         finally:
             self._pings.pop(at, None)
 
-    async def _command(self, kind: str, d: dict[str, Any] | None) -> int | None:
+    async def _command(self, kind: str, d: dict[str, Any] | None) -> Acknowledged:
         if self.closed:
             raise self.error or Disconnected("the connection is over")
         if len(self._answers) >= COMMANDS_PENDING:
             raise RateLimited(f"{COMMANDS_PENDING} commands wait for their answer already")
         number = self._transcript.command(kind, d)
-        future: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:
             await self._flush()
@@ -518,10 +524,10 @@ class SessionConnection:
                     self._lost_since = None
                 d = {**msgspec.to_builtins(view), "missed": list(missed) if missed else None}
                 self._put(Event(v=v, t="session", d=d, tick=view.tick, epoch=view.epoch))
-            case Acknowledged(number, tick, _):
+            case Acknowledged(number):
                 answer = self._answers.get(number)
                 if answer is not None and not answer.done():
-                    answer.set_result(tick)
+                    answer.set_result(outcome)
             case Rejected(number, error):
                 answer = self._answers.get(number or 0)
                 if answer is not None and not answer.done():

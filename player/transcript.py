@@ -22,6 +22,7 @@ from tussle.lobby.wire.messages import (
     PROTOCOL,
     AckData,
     AnnouncementData,
+    BodyVersion,
     ErrorData,
     Event,
     Hello,
@@ -50,6 +51,7 @@ __all__ = [
     "Paced",
     "Ponged",
     "Rejected",
+    "SceneAck",
     "Synced",
     "Transcript",
     "Welcomed",
@@ -126,6 +128,16 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneAck:
+    """What a command on the scene has done. ``lock``: the token of a lock. ``version``: of the scene now. ``bodies``:
+    what changed; version 0: removed."""
+
+    lock: int | None = None
+    version: int = 0
+    bodies: tuple[BodyVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """A command was executed. ``superseded``: it is an input that had no effect, because a newer one of its kind
     superseded it at ``tick``."""
@@ -133,6 +145,7 @@ class Acknowledged:
     id: int
     tick: int | None
     superseded: bool = False
+    scene: SceneAck = SceneAck()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +321,8 @@ class Transcript:
                     return self._synced(message.v, _decode_view(message.d))
                 case "ack":
                     ack = _decode_ack(message.d)
-                    acknowledged = Acknowledged(message.id or 0, ack.tick, ack.superseded is True)
+                    scene = SceneAck(ack.lock or None, ack.version or 0, ack.bodies or ())
+                    acknowledged = Acknowledged(message.id or 0, ack.tick, ack.superseded is True, scene)
                     return self._answered(message.id, acknowledged)
                 case "error":
                     reported = _decode_error(message.d)
@@ -318,6 +332,7 @@ class Transcript:
                         field=reported.field,
                         retry_after=reported.retry_after or None,
                     )
+                    error.detail = reported.detail or None
                     return self._answered(message.id, Rejected(message.id, error))
                 case "observers":
                     self.observers = _decode_observers(message.d)

@@ -45,12 +45,14 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
     from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect, recording
     from tussle.player.blocking_recording import BlockingRecording
+    from tussle.player.blocking_scene import BlockingScene, SceneBody
     from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
     from tussle.player.clips import RecordedBody, RecordedFrames
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
     from tussle.player.replay_client import RoomConnection
+    from tussle.player.scene_client import SceneCheck, SceneConflict, SceneListing, SessionScene
     from tussle.player.transcript import Disconnected
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "BlockingClient",
     "BlockingRecording",
     "BlockingRoom",
+    "BlockingScene",
     "BlockingSession",
     "Client",
     "ClientError",
@@ -87,9 +90,14 @@ __all__ = [
     "Recording",
     "Refused",
     "RoomConnection",
+    "SceneBody",
+    "SceneCheck",
+    "SceneConflict",
+    "SceneListing",
     "SeatView",
     "ServerFault",
     "SessionConnection",
+    "SessionScene",
     "SessionView",
     "SolverFailed",
     "StoreError",
@@ -104,7 +112,9 @@ _MODULES = {
     "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
     "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
-    "BlockingRoom": "player.blocking",
+    "BlockingRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
+    "SceneBody": "player.blocking_scene", "SceneCheck": "player.scene_client", "SceneListing": "player.scene_client",
+    "SceneConflict": "player.scene_client", "SessionScene": "player.scene_client",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
     "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",

@@ -1,0 +1,142 @@
+"""The scene of a waiting sandbox in Python, on a real server: built, locked, undone, in conflict, saved, run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+import tussle
+from tests.conftest import until
+from tests.support.one_store import store_url as store_url
+from tests.support.stack import Stack
+from tussle.lobby.errors import Conflict, Refused
+from tussle.lobby.rules.scenes import decode_scene
+from tussle.player.client import Client
+from tussle.player.scene_client import MATERIALS, SceneConflict
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(store_url: str) -> AsyncIterator[Stack]:
+    async with Stack.up(store_url, f"test-{secrets.token_hex(4)}", SOLVERS="1") as stack:
+        await stack.server()
+        yield stack
+
+
+async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
+    """Bodies are added, changed by assignment, copied, removed, undone and redone; a locked body is free after an
+    exception; a scene that was saved is loaded again; then the session runs."""
+
+    def script() -> None:
+        with tussle.connect(site.url) as client, client.create("sandbox") as session:
+            scene = session.scene
+            box = scene.add("box", size=(0.4, 0.4, 0.4), material="steel", position=(0, 1, 0), id="brick")
+            assert box.material["density"] == 7800 and "brick" in scene
+            scene["brick"].position = (0, 1.5, 0.25)
+            assert scene["brick"].position == [0, 1.5, 0.25] and scene["brick"].kind == "affine"
+            scene["brick"].material = "ice"
+            assert scene["brick"].material["friction"] == MATERIALS["ice"].friction
+            assert [body.id for body in scene.array("brick", 3, (0, 0.5, 0))] == [
+                "brick-1",
+                "brick-2",
+                "brick-3",
+            ]
+            assert scene["brick-3"].position == [0, 3, 0.25]
+            assert set(scene.undo()) == {"brick-1", "brick-2", "brick-3"} and "brick-2" not in scene
+            assert len(scene.redo()) == 3 and "brick-2" in scene
+            del scene["brick-2"]
+            for missing in ("brick-2", "nothing"):
+                with pytest.raises(KeyError):
+                    del scene[missing]
+            with pytest.raises(ValueError, match="mine"), session.lock("brick"):
+                box.spin = (0, 1, 0)
+                assert locks(session)["brick"] == session.seat
+                raise ValueError("mine")
+            assert locks(session)["brick"] is None and box.spin == [0, 1, 0]
+            scene.set_world(gravity=(0, -1.62, 0))
+            assert scene.world["gravity"] == [0, -1.62, 0]
+            with pytest.raises(Refused) as refused:
+                box.position = (0, "up", 0)
+            assert refused.value.reason == "bad_scene"
+            with pytest.raises(Refused) as unknown:
+                scene.add("box", size=(1, 1, 1), material="cheese")
+            assert unknown.value.reason == "bad_material"
+            path = tmp_path / "tower.json"
+            scene.save(path)
+            kept = scene.document
+            assert json.loads(path.read_text()) == kept and len(
+                decode_scene(path.read_bytes()).bodies
+            ) == len(scene)
+            del scene["brick-1"]
+            box.update(position=(0, 2, 0), spin=None)
+            scene.add("halo", position=(1, 1, 0))
+            scene.load(path)
+            assert by_name(scene.document) == by_name(kept)
+
+    def by_name(document: dict[str, Any]) -> dict[str, Any]:
+        return {**document, "bodies": {body["id"]: body for body in document["bodies"]}}
+
+    def locks(session: tussle.BlockingSession) -> dict[str, int | None]:
+        return {entry.body: entry.lock for entry in session.scene.listing().bodies}
+
+    await asyncio.to_thread(script)
+
+
+async def test_a_conflict_has_the_present_version_and_document(site: Stack) -> None:
+    """An edit on a version that another member has replaced changes nothing; its error has what is there now, and the
+    next edit is made on that. A body that another has locked is refused with its name."""
+    async with Client(site.url) as ada, Client(site.url) as bob:
+        await ada.login("ada", "a secret")
+        await bob.login("bob", "a secret")
+        join = await ada.create(size=2)
+        async with ada.connect(join) as mine, bob.connect(await bob.join(join.session)) as theirs:
+            scene, other = ada.scene(mine), bob.scene(theirs)
+            await scene.add("box", size=(0.4, 0.4, 0.4), id="brick", position=(0, 1, 0))
+            await other.read("brick")
+            version = await scene.update("brick", position=(0, 2, 0))
+            with pytest.raises(SceneConflict) as conflict:
+                await other.update("brick", position=(0, 3, 0))
+            assert (conflict.value.body, conflict.value.version) == ("brick", version)
+            assert conflict.value.document is not None and conflict.value.document["position"] == [0, 2, 0]
+            assert (await scene.read("brick"))["position"] == [0, 2, 0]
+            assert await other.update("brick", position=(0, 3, 0)) > version
+            with pytest.raises(Conflict) as undone:
+                await scene.undo()
+            assert undone.value.reason == "undo_conflict"
+            async with other.lock("brick"):
+                with pytest.raises(Conflict) as locked:
+                    await scene.update("brick", position=(0, 4, 0))
+                assert locked.value.reason == "body_locked" and "bob" in locked.value.message
+                await other.remove("brick")
+            with pytest.raises(SceneConflict) as gone:
+                await scene.write("brick", {"shape": {"kind": "box", "params": {"size": [1, 1, 1]}}})
+            assert gone.value.version == 0 and gone.value.document is None
+
+
+async def test_a_lost_connection_frees_its_locks(site: Stack) -> None:
+    """A client whose connection is cut while it holds a lock: another member can lock the body."""
+    async with Client(site.url) as ada, Client(site.url) as bob:
+        await ada.login()
+        await bob.login()
+        join = await ada.create(size=2)
+        async with bob.connect(await bob.join(join.session)) as theirs:
+            other = bob.scene(theirs)
+            async with ada.connect(join) as mine:
+                scene = ada.scene(mine)
+                await scene.add("box", size=(0.4, 0.4, 0.4), id="brick", position=(0, 1, 0))
+                held = scene.lock("brick")
+                await held.__aenter__()
+
+            async def free() -> bool:
+                return all(entry.lock is None for entry in (await other.listing()).bodies)
+
+            await until(free)
+            await other.update("brick", position=(0, 2, 0))
