@@ -6,10 +6,12 @@ import asyncio
 import os
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 import tussle
+from tests.support.notebooks import NOTEBOOKS, notebook
 from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
@@ -17,12 +19,12 @@ from tests.support.stack import Stack
 EXAMPLES = ROOT / "examples"
 
 
-async def run_example(name: str, *arguments: str) -> str:
-    """What the program prints; it must end well within 150 s."""
+async def run_example(name: str, *arguments: str, folder: Path = EXAMPLES, **environment: str) -> str:
+    """What the program prints, run in a folder; it must end well within 150 s."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLES / name), *arguments, cwd=EXAMPLES,
+        sys.executable, str(EXAMPLES / name), *arguments, cwd=folder,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
     )  # fmt: skip
     try:
         async with asyncio.timeout(150):
@@ -45,14 +47,24 @@ def test_an_example_is_short() -> None:
         assert len(path.read_text().splitlines()) <= 60, path
 
 
+def test_a_notebook_has_the_cells_of_its_program() -> None:
+    """And no output; ``python -m tests.support.notebooks`` writes it."""
+    for path in NOTEBOOKS:
+        assert path.with_suffix(".ipynb").read_text() == notebook(path)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # a cold cache compiles the solver first
-async def test_the_examples_run(store_url: str, realm: str) -> None:
+async def test_the_examples_run(store_url: str, realm: str, tmp_path: Path) -> None:
     """A duel, own bots, frames, an own mode and the streams, one after the other on one server."""
     modes = {"MODES": str(EXAMPLES / "fragile_duel.py")}
     async with Stack.up(store_url, realm, SIM_SPEED="2", **modes) as stack:
         server = await stack.server()
         opponent = await stack.bots(1, 1)
+        tower = {"TUSSLE_URL": server.url, "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(tmp_path)}
+        printed = await run_example("build_a_tower.py", folder=tmp_path, **tower)
+        assert "7 bodies" in printed and "60 frames; the smallest gap" in printed
+        assert (tmp_path / "smallest_gap.png").stat().st_size > 1000
         printed = await run_example("play_a_duel.py", server.url)
         assert "won" in printed
         assert await opponent.wait(60) == 0

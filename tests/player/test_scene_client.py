@@ -80,6 +80,14 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
             scene.add("halo", position=(1, 1, 0))
             scene.load(path)
             assert by_name(scene.document) == by_name(kept)
+            for name in set(scene) - {"floor", "brick"}:
+                del scene[name]
+            session.run()
+            frame = next(session.frames(timeout_s=60))
+            assert [body.id for body in session.topology.bodies] == ["brick", "floor"] and frame.min_distance > 0
+            with pytest.raises(Conflict) as started:
+                box.position = (0, 3, 0)
+            assert started.value.reason == "not_editable" and len(scene.document["bodies"]) == 2
 
     def by_name(document: dict[str, Any]) -> dict[str, Any]:
         return {**document, "bodies": {body["id"]: body for body in document["bodies"]}}
