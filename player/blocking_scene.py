@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from tussle.lobby.errors import NotFound
 from tussle.lobby.rules.scenes import Material
-from tussle.player.scene_client import WORLD, SceneCheck, SceneListing, SessionScene
+from tussle.player.scene_client import WORLD, SceneListing, SceneReport, SessionScene
 
 __all__ = ["BlockingScene", "SceneBody"]
 
@@ -193,7 +193,7 @@ class BlockingScene:
         """The whole scene, ``tussle-scene/1``, as ``tussle simulate`` runs it; also after the start."""
         return self._run(self._scene.document(), "the scene")
 
-    def check(self) -> SceneCheck:
+    def check(self) -> SceneReport:
         """Compute whether the scene can start: which bodies touch, and the smallest gap [m]."""
         return self._run(self._scene.check(), "the check of the scene")
 

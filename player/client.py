@@ -17,9 +17,7 @@ import asyncio
 import functools
 import random
 import ssl
-from collections import OrderedDict
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -48,11 +46,6 @@ that is sent while the server closes is lost."""
 
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
-
-DOCUMENTS_KEPT = 600
-"""Documents of a scene that are kept with their ETags."""
-
-PIECE_BYTES = 2**18
 
 SLOWEST = 65_536.0
 """The slowest upload that is waited for [B/s]."""
@@ -270,9 +263,10 @@ class Client:
 
     def scene(self, connection: SessionConnection) -> SessionScene:
         """The scene of a session, to read and, while its lobby waits, to edit."""
+        from tussle.player.scene_calls import SceneHttp
         from tussle.player.scene_client import SessionScene
 
-        return SessionScene(_SceneCalls(self), connection)
+        return SessionScene(SceneHttp(self), connection)
 
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
@@ -389,7 +383,7 @@ class Client:
         from tussle.player.recording_client import Recording
         from tussle.player.upload_client import UploadSource
 
-        return await Recording(UploadSource(self._fetch, session, self._send)).open()
+        return await Recording(UploadSource(self._fetch, session, self.send)).open()
 
     async def upload_recording(self, path: str, *, title: str = "", listed: bool = True) -> Recording:
         """Upload a recording that no session made, such as one by ``tussle simulate`` or ``Recording.derive``, and open
@@ -402,7 +396,7 @@ class Client:
         from tussle.player.upload_client import upload
 
         token = new_session_token()
-        await upload(self._send, token, path, title=title, listed=listed)
+        await upload(self.send, token, path, title=title, listed=listed)
         return await self.recording(token)
 
     async def remove_recording(self, recording: str) -> None:
@@ -416,7 +410,7 @@ class Client:
         params = {"player": player} if player else None
         return (await self._get("/api/recordings", _Recordings, params)).recordings
 
-    async def _send(
+    async def send(
         self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
     ) -> bytes:
         """A call with a body that is no JSON object. size: of a stream [B]."""
@@ -497,7 +491,7 @@ class Client:
     ) -> T:
         return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
 
-    async def _get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
+    async def get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
         """ETag and body of an answer; None if the client has the one with this tag."""
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         if tag:
@@ -544,42 +538,6 @@ class Client:
         if answer.is_success:
             return answer.content
         raise _problem(answer)
-
-
-class _SceneCalls:
-    """The calls of a scene over HTTP. A document that has not changed is not sent again."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
-
-    async def read(self, path: str) -> bytes:
-        tag, known = self._known.get(path, ("", b""))
-        found = await self._client._get_tagged(path, tag)
-        if found is None:
-            return known
-        self._known[path] = found
-        self._known.move_to_end(path)
-        if len(self._known) > DOCUMENTS_KEPT:
-            self._known.popitem(last=False)
-        return found[1]
-
-    async def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._client.order(path, body)
-
-    async def send_file(self, path: str, query: dict[str, str], file: Path) -> bytes:
-        size = (await asyncio.to_thread(file.stat)).st_size
-        return await self._client._send("PUT", path, query, file_pieces(file), size)
-
-    async def catalogue(self) -> dict[str, Any]:
-        return await self._client.catalogue()
-
-
-async def file_pieces(file: Path) -> AsyncIterator[bytes]:
-    """The bytes of a file."""
-    with await asyncio.to_thread(file.open, "rb") as opened:
-        while piece := await asyncio.to_thread(opened.read, PIECE_BYTES):
-            yield piece
 
 
 def http_address(ws_url: str) -> str:

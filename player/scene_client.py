@@ -29,7 +29,7 @@ from tussle.player.transcript import SceneAck
 if TYPE_CHECKING:
     from tussle.player.connection import SessionConnection
 
-__all__ = ["MATERIALS", "WORLD", "SceneCheck", "SceneConflict", "SceneListing", "SessionScene"]
+__all__ = ["MATERIALS", "WORLD", "SceneConflict", "SceneListing", "SceneReport", "SessionScene"]
 
 WORLD = "world"
 """The id of the document that has the settings of the world: gravity, dt, dhat, ..."""
@@ -104,7 +104,7 @@ class SceneProblem(msgspec.Struct, frozen=True):
     message: str
 
 
-class SceneCheck(msgspec.Struct, frozen=True):
+class SceneReport(msgspec.Struct, frozen=True):
     """Whether a scene can start. ``overlaps``: pairs of bodies that touch; ``smallest_gap``: the smallest distance of
     two bodies [m], None if none are near."""
 
@@ -126,7 +126,6 @@ class _Seen(msgspec.Struct, frozen=True):
 class _MeshView(msgspec.Struct, frozen=True):
     mesh: str
     state: str
-    percent: float = 0.0
     reason: str | None = None
     place: tuple[float, float, float] | None = None
     shape: dict[str, Any] | None = None
@@ -182,11 +181,11 @@ class SessionScene:
         text = msgspec.json.format(await self._calls.read(f"{self._path}.json"))
         await asyncio.to_thread(Path(path).write_bytes, text + b"\n")
 
-    async def check(self) -> SceneCheck:
+    async def check(self) -> SceneReport:
         """Compute whether the scene can start: which bodies touch, and the smallest gap."""
         found = await self._calls.order(f"{self._path}/check", {})
         try:
-            return msgspec.convert(found, SceneCheck)
+            return msgspec.convert(found, SceneReport)
         except msgspec.ValidationError as error:
             raise ProtocolError(f"the check of a scene: {error}") from None
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
     from tussle.player.replay_client import RoomConnection
-    from tussle.player.scene_client import SceneCheck, SceneConflict, SceneListing, SessionScene
+    from tussle.player.scene_client import SceneConflict, SceneListing, SceneReport, SessionScene
     from tussle.player.transcript import Disconnected
 
 __all__ = [
@@ -91,9 +91,9 @@ __all__ = [
     "Refused",
     "RoomConnection",
     "SceneBody",
-    "SceneCheck",
     "SceneConflict",
     "SceneListing",
+    "SceneReport",
     "SeatView",
     "ServerFault",
     "SessionConnection",
@@ -113,7 +113,7 @@ _MODULES = {
     "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
-    "SceneBody": "player.blocking_scene", "SceneCheck": "player.scene_client", "SceneListing": "player.scene_client",
+    "SceneBody": "player.blocking_scene", "SceneReport": "player.scene_client", "SceneListing": "player.scene_client",
     "SceneConflict": "player.scene_client", "SessionScene": "player.scene_client",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
     "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",

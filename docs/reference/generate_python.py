@@ -24,7 +24,7 @@ the docstrings.
 
 GROUPS = (
     ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingRoom")),
-    ("Scenes", ("BlockingScene", "SceneBody", "SessionScene", "SceneListing", "SceneCheck", "SceneConflict")),
+    ("Scenes", ("BlockingScene", "SceneBody", "SessionScene", "SceneListing", "SceneReport", "SceneConflict")),
     ("Recordings", ("recording", "BlockingRecording", "RecordedFrames", "RecordedBody", "Recording")),
     ("The asynchronous client", ("Client", "SessionConnection", "RoomConnection", "follow", "list_sources")),
     (

@@ -84,7 +84,10 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
                 del scene[name]
             session.run()
             frame = next(session.frames(timeout_s=60))
-            assert [body.id for body in session.topology.bodies] == ["brick", "floor"] and frame.min_distance > 0
+            assert [body.id for body in session.topology.bodies] == [
+                "brick",
+                "floor",
+            ] and frame.min_distance > 0
             with pytest.raises(Conflict) as started:
                 box.position = (0, 3, 0)
             assert started.value.reason == "not_editable" and len(scene.document["bodies"]) == 2

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+from tests.server.recordings.frames import frames, topology
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import NewUpload, Uploads
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.uploaded import BLOBS, Draft, Kept, blobs_of, names_of
 from tussle.worker.retention import DAY_S, Retention
 
 NOW = 2_000_000_000.0
@@ -76,3 +82,29 @@ async def test_old_recordings_are_removed(store: Store, tmp_path: Path) -> None:
     assert not old.exists() and not left.exists()
     assert new.exists() and running.exists() and other.exists()
     assert [await store.call("EXISTS", key) for key in marks] == [0, 1], "bookmarks go with their recording"
+
+
+async def test_uploads_are_removed_with_the_files_that_none_has(store: Store, tmp_path: Path) -> None:
+    """An upload that has not changed for RECORDINGS_DAYS goes; a chunk that another upload has stays; a file that no
+    upload has goes once it is old; a removed upload makes room for its owner."""
+    settings = Settings(archive_url=str(tmp_path / "archive"), recordings_url=str(tmp_path / "recordings"))
+    uploads, files = Uploads(store, settings), Files(str(tmp_path / "recordings" / BLOBS))
+    kept: dict[str, Kept] = {}
+    for token, count in (("aaaaaaa2", 1100), ("aaaaaaa3", 1150)):
+        (tmp_path / token).mkdir()
+        draft = Draft(tmp_path / token, RecordingGroup({}, seats=0))
+        draft.append(frames(10, count, seats=0), topology("affine", "affine"))
+        kept[token] = draft.finish()
+        draft.keep(files)
+        made = NewUpload(kept[token].sha256, kept[token].size, count)
+        assert await uploads.store(token, "p1", "ada", made) == 1
+    files.write("ab/" + "ab" * 32, b"of a change that was refused")
+    clock = time.time() + 10 * DAY_S
+    await store.call("HSET", store.keys.upload("aaaaaaa2"), "changed_at", round((clock - 31 * DAY_S) * 1000))
+    worker = Retention(store, settings, clock=lambda: clock)
+    assert await worker.run_pass() == 1
+    assert [upload.token for upload in await uploads.all()] == ["aaaaaaa3"]
+    assert {name for _, name in blobs_of(files)} == names_of(files, kept["aaaaaaa3"].sha256)
+    used = await store.call("HGETALL", store.keys.upload_use)
+    size = str(kept["aaaaaaa3"].size)
+    assert dict(zip(used[::2], used[1::2], strict=True)) == {"p1 bytes": size, "p1 count": "1", "bytes": size}
