@@ -79,7 +79,7 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
             box.update(position=(0, 2, 0), spin=None)
             scene.add("halo", position=(1, 1, 0))
             scene.load(path)
-            assert by_name(scene.document) == by_name(kept)
+            assert by_id(scene.document) == by_id(kept)
             for name in set(scene) - {"floor", "brick"}:
                 del scene[name]
             session.run()
@@ -92,7 +92,7 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
                 box.position = (0, 3, 0)
             assert started.value.reason == "not_editable" and len(scene.document["bodies"]) == 2
 
-    def by_name(document: dict[str, Any]) -> dict[str, Any]:
+    def by_id(document: dict[str, Any]) -> dict[str, Any]:
         return {**document, "bodies": {body["id"]: body for body in document["bodies"]}}
 
     def locks(session: tussle.BlockingSession) -> dict[str, int | None]:

@@ -22,6 +22,6 @@ end
 if held then
     return refuse('frame_locked', 'the frame is locked')
 end
-local token = whole(redis.call('HINCRBY', KEYS[1], 'locks', 1))
+local token = whole(redis.call('HINCRBY', KEYS[1], 'locks', '1'))
 redis.call('SET', KEYS[2], token, 'PX', ARGV[3])
 return {'OK', token}

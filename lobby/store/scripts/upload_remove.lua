@@ -21,7 +21,7 @@ redis.call('DEL', upload_key)
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HINCRBY', used_key, 'bytes', '-' .. known[2])
 redis.call('HINCRBY', used_key, player .. ' bytes', '-' .. known[2])
-if redis.call('HINCRBY', used_key, player .. ' count', -1) <= 0 then
+if redis.call('HINCRBY', used_key, player .. ' count', '-1') <= 0 then
     redis.call('HDEL', used_key, player .. ' count', player .. ' bytes')
 end
 return {'OK', '1'}

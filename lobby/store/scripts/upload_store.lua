@@ -53,7 +53,7 @@ end
 redis.call('HINCRBY', used_key, player .. ' bytes', whole(bytes - before))
 redis.call('HINCRBY', used_key, 'bytes', whole(bytes - before))
 if base == 0 then
-    redis.call('HINCRBY', used_key, player .. ' count', 1)
+    redis.call('HINCRBY', used_key, player .. ' count', '1')
     redis.call('HSET', upload_key, 'player', player, 'name', ARGV[10], 'title', ARGV[11], 'listed', ARGV[12],
         'mode', ARGV[13], 'made_at', whole(now_ms()))
 end
