@@ -46,12 +46,15 @@ def simulate(
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)
+    from tussle.lobby.settings import Settings
+    from tussle.server.physics.stored_meshes import use_meshes
     from tussle.server.physics.warmup import warm_up
     from tussle.server.physics.world_state import StepReport
     from tussle.server.recordings.simulated import Step, record_simulation
     from tussle.server.simulation.simulate import load_scene
     from tussle.server.simulation.simulate import simulate as run
 
+    use_meshes(Settings.read().archive_address)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     existed = folder.exists()

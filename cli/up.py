@@ -1,6 +1,6 @@
 """``tussle up``: the whole of Tussle on this machine, from one terminal.
 
-    store -> catalogue -> server, bots -> worker, velocity, position        Ctrl-C: bots, server, worker, store
+    store -> catalogue -> server, bots -> worker, meshes, velocity, position        Ctrl-C: bots, server, worker, store
 
 Slow imports happen after the children were started.
 This module must never hold state that the children need.
@@ -164,6 +164,7 @@ class Up:
                 await self._until_ready(local_host(self.settings.host), port)
                 worker = module_command("worker")
                 await supervisor.start("worker", worker, environ=environ, stop_last=True)
+                await supervisor.start("meshes", [*worker, "meshes"], environ=environ)
                 for solver in ("velocity", "position"):  # what the spring-damper's button starts
                     await supervisor.start(
                         solver, [*worker, solver], environ={**environ, "SPRING_IDLE_S": "0"}
@@ -248,7 +249,7 @@ class Up:
             ("Play", click.style(server_url, bold=True)),
             ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
             ("Look", f"{look}      {_faint(f'or {called} redis')}"),
-            ("Runs", f"store ({kind}) · server · worker · velocity, position{bots}"),
+            ("Runs", f"store ({kind}) · server · worker · meshes · velocity, position{bots}"),
             ("Logs", _short(logs)),
         ]
         click.echo()

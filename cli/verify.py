@@ -20,6 +20,7 @@ from tussle.lobby.text import escape_text
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import read_record
 from tussle.server.archive.verify import Verdict, verify
+from tussle.server.physics.stored_meshes import use_meshes
 
 __all__ = ["command"]
 
@@ -46,6 +47,7 @@ def command(session: str, url: str | None, no_check: bool, as_json: bool) -> Non
     settings = read_settings()
     began = time.monotonic()
     try:
+        use_meshes(url or settings.archive_address)
         reading = read_record(Archive(url or settings.archive_address), session)
     except LobbyError as error:
         _leave(error.message)

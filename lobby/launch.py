@@ -15,7 +15,10 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["child_environment", "module_command"]
+__all__ = ["bare_environment", "child_environment", "module_command"]
+
+HARMLESS = ("PATH", "LANG", "LC_ALL", "NUMBA_CACHE_DIR", "PYTHONPATH", "SYSTEMROOT")
+"""What a child that reads the files of strangers gets of the environment: no password and no address."""
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -32,6 +35,11 @@ def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
     rest = [part for part in result.get("PYTHONPATH", "").split(os.pathsep) if part and part != str(root)]
     result["PYTHONPATH"] = os.pathsep.join([str(root), *rest])
     return result
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment of a child that may find the parent's package and knows nothing else of it."""
+    return child_environment({name: os.environ[name] for name in HARMLESS if name in os.environ})
 
 
 def _site_folders() -> set[Path]:

@@ -54,6 +54,8 @@ class Operation(StrEnum):
     FIND = "find"
     OPEN = "open"
     JOIN = "join"
+    MESH = "mesh"
+    """Send a mesh of one's own."""
     FORK = "fork"
     """Open a lobby that begins with a recorded state."""
     RELEASE = "release"
@@ -112,6 +114,7 @@ _SEATING = frozenset(
         Operation.FIND,
         Operation.OPEN,
         Operation.JOIN,
+        Operation.MESH,
         Operation.FORK,
         Operation.RELEASE,
         Operation.SHAPE,

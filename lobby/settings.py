@@ -78,6 +78,24 @@ class Settings:
         3600, "most ticks that are simulated again for one fork, from the nearest checkpoint", low=1
     )
 
+    # meshes of one's own
+    mesh_bytes: int = setting(33_554_432, "largest mesh file that a client may send", low=1024)
+    mesh_store_bytes: int = setting(4_294_967_296, "most bytes of all stored meshes together", low=1024)
+    mesh_rate: float = setting(
+        1_048_576.0,
+        "bytes per second of mesh files that one address may send; 256 times that at once, half of it for a player",
+        low=1024,
+    )
+    mesh_days: float = setting(
+        30.0,
+        "days that a mesh is kept after its last use, unless a scene or an archive uses it; 0: for ever",
+        low=0,
+    )
+    mesh_s: float = setting(60.0, "longest time that `worker meshes` may take for one mesh", low=1)
+    mesh_memory_mb: int = setting(
+        2048, "most memory [MiB] that the process which makes a mesh may use", low=256
+    )
+
     # the server
     host: str = setting("127.0.0.1", "address that the server listens on")
     port: int = setting(8420, "port of HTTP and WebSocket; 0: a free one", low=0, high=65535)

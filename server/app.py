@@ -31,6 +31,8 @@ from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
+from tussle.lobby.mesh_files import MeshFiles
+from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_marks import RecordingMarks
@@ -163,6 +165,7 @@ class Server:
         cores = os.cpu_count() or 1
         self.pool = Pool(
             settings.solvers or cores,
+            archive_url=settings.archive_address,
             timeout_s=settings.solver_timeout_s,
             heavy=cores if settings.heavy_solvers < 0 else settings.heavy_solvers,
             meters=self.telemetry.solvers,
@@ -214,6 +217,8 @@ class Server:
             on_reconnected=lambda: self.editing.missed(),
         )
         self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
+        self.meshes = Meshes(store, settings.mesh_store_bytes)
+        self.mesh_files = MeshFiles(settings.archive_address)
         self.observers = Observers(connections, self.views, self.audiences)
         self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.views, servers, self.holder)

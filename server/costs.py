@@ -107,6 +107,12 @@ class Resource(StrEnum):
     """Operators' notices, which are sent to every viewer."""
     OVERVIEWS = "overviews"
     """Operators' overviews, which read every session."""
+    MESHES = "meshes"
+    """Mesh files that are sent; each may take MESH_S of a worker."""
+    MESH_BYTES = "mesh_bytes"
+    """Bytes of mesh files that are sent."""
+    MESH_UPLOADS = "mesh_uploads"
+    """Held: mesh files that are being sent."""
     RECORDING_BYTES = "recording_bytes"
     """Bytes of recordings that are sent. A byte that the server compresses or encodes as JSON counts as several."""
     DESCRIPTORS = "descriptors"
@@ -133,6 +139,7 @@ REQUEST_COSTS: Mapping[Operation, float] = {
     Operation.FIND: 4.0,
     Operation.OPEN: 4.0,
     Operation.JOIN: 2.0,
+    Operation.MESH: 5.0,
     Operation.FORK: 5.0,
     Operation.UPLOAD: 4.0,
     Operation.WATCH: 2.0,
@@ -175,6 +182,7 @@ STORE_COSTS: Mapping[Operation, float] = {
     Operation.FIND: 3000.0,
     Operation.OPEN: 3000.0,
     Operation.JOIN: 1500.0,
+    Operation.MESH: 1500.0,
     Operation.FORK: 4000.0,
     Operation.UPLOAD: 600.0,
     Operation.WATCH: 300.0,
@@ -203,7 +211,7 @@ class Budget:
 def budgets(settings: Settings) -> tuple[Budget, ...]:
     """All budgets of a server."""
     requests, logins, guesses = settings.request_rate, settings.login_rate, settings.guess_rate
-    stored, reserved = settings.store_rate, settings.reservation_rate
+    stored, reserved, meshes = settings.store_rate, settings.reservation_rate, settings.mesh_rate
     address, player = Owner.ADDRESS, Owner.PLAYER
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
@@ -249,6 +257,13 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.UPLOADS_IN_PROGRESS, Owner.SERVER, 0.0, 8.0, held=True),
         Budget(Resource.SCENE_WORK, player, 100.0, 5000.0),
         Budget(Resource.SCENE_WORK, address, 400.0, 20_000.0),
+        Budget(Resource.MESHES, player, 0.1, 20.0),
+        Budget(Resource.MESHES, address, 0.5, 100.0),
+        Budget(Resource.MESH_BYTES, player, meshes / 2, 128 * meshes, "MESH_RATE"),
+        Budget(Resource.MESH_BYTES, address, meshes, 256 * meshes, "MESH_RATE"),
+        Budget(Resource.MESH_UPLOADS, player, 0.0, 2.0, held=True),
+        Budget(Resource.MESH_UPLOADS, address, 0.0, 8.0, held=True),
+        Budget(Resource.MESH_UPLOADS, Owner.SERVER, 0.0, 16.0, held=True),
         Budget(Resource.SPRING_STARTS, player, 0.5, 5.0),
         Budget(Resource.SPRING_STARTS, address, 2.0, 20.0),
         Budget(Resource.SPRING_READS, player, 10.0, 30.0),

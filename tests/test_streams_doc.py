@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import World
 from tests.support.paths import ROOT
+from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.metrics.readings import SENSORS
@@ -90,6 +91,9 @@ async def write_all(world: World) -> str:
     await task
     state = '{"x":0,"v":1,"t":0.0}'
     await store.call("XADD", keys.positions, "*", "name", "m", "in", state, "out", state)
+    meshes = Meshes(store, 1000)
+    assert await meshes.reserve("0" * 64, 100, ".stl", "ada") == "storing"
+    await meshes.queue("0" * 64)
     settings = Settings.read({}, spring_cycles=3)
     await run_until([make_velocity_solver(store, settings), make_position_solver(store, settings)], store, 4)
     await world.runs.finish(fence, 1, [], world.result(players, {}))
@@ -106,7 +110,7 @@ async def test_the_streams_have_the_documented_fields(world: World) -> None:
     """Each stream of the page exists, and each entry has exactly the documented fields, of the documented types."""
     session = await write_all(world)
     streams = documented()
-    assert len(streams) == 7
+    assert len(streams) == 8
     for name, fields in streams.items():
         rows = await world.store.call("XRANGE", real(name, world, session), "-", "+")
         assert rows, f"{name} is empty"

@@ -1,6 +1,6 @@
 """The worker processes: how each one is made, started and stopped, and where its logs go.
 
-    python -m worker [all | cleanup | sweep | velocity | position | storage | bridge | source]
+    python -m worker [all | cleanup | sweep | velocity | position | storage | bridge | source | meshes]
 
 A process imports its modules only when it is made: a solver needs no pyarrow. This module must never handle an entry.
 """
@@ -66,6 +66,12 @@ def _source(store: Store, settings: Settings) -> Process:
     return SourceProcess(store, settings)
 
 
+def _meshes(store: Store, settings: Settings) -> Process:
+    from tussle.worker.mesh_jobs import MeshJobs
+
+    return MeshJobs(store, settings)
+
+
 def _bridge(store: Store, settings: Settings) -> Process:
     from tussle.worker.bridge import Bridge
 
@@ -80,6 +86,7 @@ PROCESSES: dict[str, Callable[[Store, Settings], Process]] = {
     "position": _position,
     "storage": _storage,
     "source": _source,
+    "meshes": _meshes,
     "bridge": _bridge,
 }
 """Name on the command line -> what makes the process."""

@@ -40,6 +40,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
 from tussle.worker.cleanup import Cleanup, Hook, no_hook
 from tussle.worker.compaction import Compaction
+from tussle.worker.mesh_retention import MeshRetention
 from tussle.worker.retention import Retention
 from tussle.worker.stopping import wait_for_stop
 
@@ -328,6 +329,7 @@ class Maintenance:
         self._cleanup = Cleanup(store, settings, hook=hook)
         self._sweep = Sweep(store, settings, self._cleanup)
         self._retention = Retention(store, settings)
+        self._mesh_retention = MeshRetention(store, settings)
         self._compaction = Compaction(store, settings, self._cleanup)
         self._stopping = asyncio.Event()
 
@@ -345,6 +347,7 @@ class Maintenance:
             if self._part in ("sweep", "all"):
                 group.create_task(self._sweep.run(self._stopping), name="sweep")
                 group.create_task(self._retention.run(self._stopping), name="retention")
+                group.create_task(self._mesh_retention.run(self._stopping), name="mesh-retention")
         worker_log.info("worker_stopped", part=self._part, handled=self._cleanup.handled)
 
 

@@ -125,6 +125,10 @@ class ConsumerGroup:
         except StoreError as error:
             return claimed or await self.recover(error)
 
+    async def keep(self, entry: Entry) -> None:
+        """Keep an entry that takes long from being claimed for another ``claim_idle_s``. Raises StoreError."""
+        await self._store.call("XCLAIM", self.stream, self.name, self._consumer, 0, entry.id, "JUSTID")
+
     async def acknowledge(self, *entries: Entry) -> None:
         """Mark entries as handled. Raises StoreError; then they stay pending."""
         if entries:

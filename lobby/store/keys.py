@@ -300,6 +300,26 @@ class Keys:
         """string + PX: exists while the archive of a session is read for a fork, and must not be removed"""
         return self._key(f"archive:{token}:pin")
 
+    # meshes of one's own
+    def mesh(self, digest: str) -> str:
+        """hash: state percent ... of an upload, or of the ready mesh that was made of one (lobby/mesh_store.py)"""
+        return self._key(f"mesh:{digest}")
+
+    @property
+    def meshes(self) -> str:
+        """zset: SHA-256 of each upload and ready mesh -> last use [ms]"""
+        return self._key("meshes")
+
+    @property
+    def mesh_jobs(self) -> str:
+        """stream: mesh; the uploads that wait to be made, removed when they are done"""
+        return self._key("meshes:jobs")
+
+    @property
+    def mesh_use(self) -> str:
+        """hash: bytes of all stored meshes, and jobs.P, how many uploads of P wait"""
+        return self._key("meshes:use")
+
     # servers and the lifecycle
     def server(self, server: str) -> str:
         """hash + PX, the server's lease: nonce url physics_id sessions max_sessions started_at, and held:T for each

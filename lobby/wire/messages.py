@@ -32,6 +32,8 @@ __all__ = [
     "Hello",
     "Leave",
     "Lock",
+    "MeshData",
+    "MeshMessage",
     "Notice",
     "NoticeData",
     "NoticeState",
@@ -429,6 +431,21 @@ class Announcement(_Command, frozen=True, tag="announcement"):
     d: AnnouncementData
 
 
+class MeshData(_Part, frozen=True):
+    """``mesh``: SHA-256 of the upload; ``state``: queued, working, ready or refused. ``GET /api/meshes/<mesh>`` has the
+    rest."""
+
+    mesh: str
+    state: str
+    percent: int
+
+
+class MeshMessage(_Command, frozen=True, tag="mesh"):
+    """A mesh that somebody sent for this session is further. Not numbered and not repeated."""
+
+    d: MeshData
+
+
 class ObserversMessage(_Command, frozen=True, tag="observers"):
     """The observers now. Not numbered; sent again when they change."""
 
@@ -475,6 +492,7 @@ ServerMessage = (
     | Announcement
     | PaceMessage
     | ObserversMessage
+    | MeshMessage
     | Welcome
     | SessionMessage
     | Ack

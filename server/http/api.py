@@ -23,6 +23,7 @@ from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.mark_routes import MarkRoutes
+from tussle.server.http.mesh_routes import MeshRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
@@ -53,6 +54,7 @@ def create_app(backend: Backend) -> Starlette:
         *PublicRoutes(backend).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
         *UploadRoutes(backend, requests).endpoints(),
+        *MeshRoutes(backend, requests).endpoints(),
         *MarkRoutes(backend, requests).endpoints(),
         *SceneRoutes(backend).endpoints(),
         *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.forks import Forks
+from tussle.lobby.mesh_files import MeshFiles
+from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.replay_rooms import ReplayRooms
@@ -58,6 +60,8 @@ class Backend(Protocol):
     uploads: Uploads
     uploading: Uploading
     shapes: Shapes
+    meshes: Meshes
+    mesh_files: MeshFiles
     replay_rooms: ReplayRooms
     scenes: SceneStore
     mode_scenes: ModeScenes

@@ -18,7 +18,6 @@ import numpy as np
 from tussle.lobby.rules.scenes import Scene, encode_scene
 from tussle.lobby.wire.frames import Topology
 from tussle.server.physics.checkpoint import decode_state
-from tussle.server.physics.meshes import load_recipe
 from tussle.server.physics.model import Model
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.world_state import State, StepReport
@@ -27,6 +26,7 @@ from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.schedule import stride_of
 from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.simulate import mesh_of
 from tussle.server.simulation.world import World
 
 __all__ = ["Step", "record_simulation"]
@@ -55,7 +55,7 @@ class Step:
 def record_simulation(scene: Scene, folder: Path, steps: Sequence[Step], meshes: Path | None = None) -> int:
     """Write ``folder/recording.zarr``, instead of an older one: the first and the last state, and about 30 frames for
     each simulated second. meshes: the folder of the scene's meshes. Returns the number of frames."""
-    model, first = compile_scene(scene, load_mesh=lambda recipe: load_recipe(recipe, folder=meshes or folder))
+    model, first = compile_scene(scene, load_mesh=lambda recipe: mesh_of(recipe, meshes or folder))
     stride = stride_of(scene.dt)
     attributes = {
         "session": "", "mode": "", "seats": [], "spec": {"scene": encode_scene(scene).decode()},

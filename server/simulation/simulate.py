@@ -27,14 +27,16 @@ from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scen
 from tussle.server.physics.checkpoint import encode_state, state_hash
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.fingerprint import versions
-from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
+from tussle.server.physics.geometry import Mesh
+from tussle.server.physics.meshes import load_recipe, read_mesh, solid_of, write_mesh
 from tussle.server.physics.model import Model, vertices
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
+from tussle.server.physics.stored_meshes import load_mesh
 from tussle.server.physics.world_state import Control, State, StepReport
 from tussle.server.simulation.identity import physics_id
 
-__all__ = ["MATERIALS", "Summary", "load_scene", "simulate"]
+__all__ = ["MATERIALS", "Summary", "load_scene", "mesh_of", "simulate"]
 
 MATERIALS: dict[str, Material] = {
     "jelly": Material(density=1000.0, stiffness=2e4, poisson=0.45, friction=0.4, damping=0.5),
@@ -91,13 +93,7 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
             bodies = [msgspec.structs.replace(b, material=MATERIALS[material]) for b in scene.bodies]
             scene = msgspec.structs.replace(scene, bodies=tuple(bodies))
         return scene if dt is None else msgspec.structs.replace(scene, dt=dt)
-    mesh = read_mesh(source)
-    if mesh.tetrahedra is None:
-        if not mesh.closed:
-            raise Refused(
-                f"{source.name}: an open surface has no inside to simulate", code="bad_mesh", field="mesh"
-            )
-        mesh = tetrahedralise(mesh)
+    mesh = solid_of(read_mesh(source), source.name)
     write_mesh(mesh, folder / "body.vtu")
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     size = float((high - low).max())
@@ -124,6 +120,11 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
     )
 
 
+def mesh_of(recipe: Recipe, folder: Path) -> Mesh:
+    """The mesh of a recipe: a stored one if it names a hash, else a file in ``folder``. Raises Refused."""
+    return load_mesh(recipe) if "sha256" in recipe.params else load_recipe(recipe, folder=folder)
+
+
 def simulate(
     scene: Scene,
     folder: Path,
@@ -140,7 +141,7 @@ def simulate(
     paths are relative (default ``folder``). Raises Refused for a scene that cannot start; no file is written then.
     """
     places = folder if meshes is None else meshes
-    model, state = compile_scene(scene, load_mesh=lambda recipe: load_recipe(recipe, folder=places))
+    model, state = compile_scene(scene, load_mesh=lambda recipe: mesh_of(recipe, places))
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     for old in (folder / "frames").glob("[0-9]*.vtu"):  # of an earlier simulation into the same folder
         old.unlink()

@@ -147,8 +147,10 @@ class Solver:
         heavy: bool = False,
         usage: UsageTable | None = None,
         meters: PoolMeters | None = None,
+        archive_url: str = "",
     ) -> None:
         self.index = index
+        self._archive_url = archive_url
         self.heavy = heavy
         self.sessions: set[str] = set()
         self._busy = Decayed()
@@ -176,7 +178,8 @@ class Solver:
             )
             process = await asyncio.create_subprocess_exec(
                 *module_command(
-                    "server.solver.process", str(remote.fileno()), str(HEAVY_NICE if self.heavy else 0)
+                    "server.solver.process", str(remote.fileno()), str(HEAVY_NICE if self.heavy else 0),
+                    self._archive_url,
                 ),
                 pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
             )  # fmt: skip
@@ -439,12 +442,26 @@ class Pool:
     """All solver processes of a server: ``count`` light ones, and up to ``heavy`` more for sessions with long ticks."""
 
     def __init__(
-        self, count: int, *, timeout_s: float = 30.0, heavy: int = 0, meters: PoolMeters | None = None
+        self,
+        count: int,
+        *,
+        timeout_s: float = 30.0,
+        heavy: int = 0,
+        meters: PoolMeters | None = None,
+        archive_url: str = "",
     ) -> None:
+        """archive_url: of the archive whose meshes the scenes may use."""
         self.usage = UsageTable()
         self._meters = meters
         self.solvers = [
-            Solver(index, timeout_s, heavy=index >= count, usage=self.usage, meters=meters)
+            Solver(
+                index,
+                timeout_s,
+                heavy=index >= count,
+                usage=self.usage,
+                meters=meters,
+                archive_url=archive_url,
+            )
             for index in range(count + heavy)
         ]
         self._starting: list[asyncio.Task[None]] = []

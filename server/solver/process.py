@@ -1,7 +1,7 @@
 """A solver process: the worlds of many sessions, stepped one request at a time on one thread.
 
     frame = length (u32, little endian) + msgpack of Request or Reply
-    arguments: the number of an inherited socket, and the nice value to add
+    arguments: the number of an inherited socket, the nice value to add, the URL of the archive that has the meshes
 
 It reads requests from an inherited socket until its end, so it cannot outlive its server. It must never open the
 store or a network socket, and it logs nothing: failures go back in the reply.
@@ -21,6 +21,7 @@ import msgspec
 
 from tussle.lobby.errors import ClientError
 from tussle.lobby.rules.scenes import Recipe
+from tussle.server.physics.stored_meshes import use_meshes
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 from tussle.server.solver.kernels import load_kernels
@@ -166,6 +167,8 @@ def main() -> None:
     # Ctrl-C in a terminal reaches the whole process group; the server ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(int(sys.argv[2]))
+    if sys.argv[3]:
+        use_meshes(sys.argv[3])
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)
 

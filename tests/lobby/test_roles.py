@@ -20,6 +20,7 @@ profile       no        yes      yes    yes
 find          no        yes      yes    yes
 open          no        yes      yes    yes
 join          no        yes      yes    yes
+mesh          no        yes      yes    yes
 fork          no        yes      yes    yes
 release       no        yes      yes    yes
 shape         no        yes      yes    yes

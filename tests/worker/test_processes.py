@@ -22,6 +22,7 @@ FIRST = {
     "position": ("worker.spring", "solver_started"),
     "storage": ("worker.storage", "storage_started"),
     "source": ("worker.source", "source_started"),
+    "meshes": ("worker.meshes", "meshes_started"),
     "bridge": ("worker.bridge", "bridge_started"),
 }
 """The logger and the first event of each process."""

@@ -242,6 +242,19 @@ export interface LockMessage {
   d: LockChange;
 }
 
+/** `mesh`: SHA-256 of the upload; `state`: queued, working, ready or refused. `GET /api/meshes/<mesh>` has the rest. */
+export interface MeshData {
+  mesh: string;
+  state: string;
+  percent: number;
+}
+
+/** A mesh that somebody sent for this session is further. Not numbered and not repeated. */
+export interface MeshMessage {
+  t: "mesh";
+  d: MeshData;
+}
+
 /** `by`: id of the player who made it. */
 export interface NamedView {
   name: string;
@@ -665,7 +678,7 @@ export interface WelcomeData {
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync;
 
-export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
 
 export type ReplayMessage = ReplayHello | Present | Release | Scrub | AddBookmark | RemoveBookmark | SetView | RemoveView | ReplayChat | ReplayPing;
 

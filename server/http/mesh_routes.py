@@ -1,0 +1,220 @@
+"""The HTTP calls about meshes of one's own: send a file, read how far it is, read the ready mesh.
+
+    PUT file -> budgets -> a local file, hashed as it arrives -> reserve -> the archive's meshes -> queue -> 202
+
+A file is never in memory as a whole, and nothing of it is read here: ``worker meshes`` does that. A mesh is read by
+anybody who knows its hash. This module must never interpret a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import Conflict, NotFound, ProtocolError, RateLimited, Refused, StoreError
+from tussle.lobby.mesh_files import UPLOAD, is_mesh_hash
+from tussle.lobby.roles import Operation
+from tussle.server.costs import Owner, Resource
+from tussle.server.http.backend import Backend
+from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.requests import Requests, address_owner, check_token, query_text
+from tussle.server.http.responses import json_response
+
+__all__ = ["MeshRoutes"]
+
+ENDINGS = (".stl", ".obj", ".ply", ".vtk", ".msh", ".glb")
+
+BLOCK = 2**18
+"""Bytes that are written to the local file at once, and charged before."""
+
+PATIENCE_S, SLOWEST = 10.0, 65_536.0
+"""A body arrives within this time, and a second for so many bytes more."""
+
+BUSY_S = 2.0
+
+CACHED = "public, max-age=31536000, immutable"
+
+
+class MeshRoutes:
+    """The calls about meshes."""
+
+    def __init__(self, backend: Backend, requests: Requests) -> None:
+        self._backend = backend
+        self._requests = requests
+        self._ledger = backend.ledger
+        self._most = backend.settings.mesh_bytes
+        self._folder = backend.settings.data_dir / "meshing"
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint(
+                method="PUT", path="/api/meshes", operation=Operation.MESH, handler=self.send,
+                errors=(400, 403, 404, 409, 422),
+                summary="Send a mesh file (the body), which a worker checks and fills with tetrahedra",
+                query={
+                    "name": "of the file; its ending is the format: .stl .obj .ply .vtk .msh .glb",
+                    "session": "whose viewers get the progress as mesh messages; the caller has a seat in it",
+                },
+            ),
+            Endpoint(
+                path="/api/meshes/{mesh}", operation=Operation.RECORDING, public=self.show,
+                summary="How far an upload is, or what is known of a ready mesh", errors=(404,),
+            ),
+            Endpoint(
+                path="/api/meshes/{mesh}/data", operation=Operation.RECORDING, public=self.data,
+                summary="The ready mesh, as bytes", errors=(404,),
+            ),
+        ]  # fmt: skip
+
+    async def send(self, request: Request, player: PlayerInfo) -> Response:
+        ending = Path(query_text(request, "name", 200)).suffix.lower()
+        if ending not in ENDINGS:
+            message = f"the name of the file must end in {', '.join(ENDINGS)}"
+            raise Refused(message, code="bad_mesh_name", field="name")
+        session = query_text(request, "session")
+        if session:
+            await self._require_seat(check_token(session), player)
+        backend = self._backend
+        backend.store_memory.admit()
+        with self._sending(request, player):
+            self._requests.charge(Resource.MESHES, Owner.PLAYER, player.player)
+            self._requests.charge(Resource.MESHES, Owner.ADDRESS, address_owner(request))
+            self._requests.charge_store(Operation.MESH, request, player)
+            async with self._received(request, player) as (path, sha256, size):
+                state = await backend.meshes.reserve(sha256, size, ending, player.player, session)
+                if state == "storing":
+                    try:
+                        await asyncio.to_thread(backend.mesh_files.put, path, sha256, UPLOAD)
+                    except OSError as error:
+                        raise _unreachable(error) from None
+                    state = await backend.meshes.queue(sha256)
+        return json_response({"mesh": sha256, "state": state}, 202)
+
+    async def show(self, request: Request) -> Response:
+        found = await self._backend.meshes.view(_hash(request))
+        return json_response(msgspec.to_builtins(found))
+
+    async def data(self, request: Request) -> Response:
+        sha256, size = await self._backend.meshes.ready(_hash(request))
+        headers = {"etag": f'"{sha256}"', "cache-control": CACHED if sha256 == _hash(request) else "no-cache"}
+        if f'"{sha256}"' in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        owner = address_owner(request)
+        self._requests.charge(
+            Resource.RECORDING_BYTES, Owner.ADDRESS, owner, 0 if request.method == "HEAD" else size
+        )
+        try:
+            data = await asyncio.to_thread(self._backend.mesh_files.read, sha256)
+        except FileNotFoundError:
+            raise NotFound(f"there is no mesh {sha256[:12]}", code="unknown_mesh", field="mesh") from None
+        except OSError as error:
+            raise _unreachable(error) from None
+        return Response(data, media_type="application/octet-stream", headers=headers)
+
+    async def _require_seat(self, session: str, player: PlayerInfo) -> None:
+        view = await self._backend.views.view(session)
+        if all(seat.player != player.player for seat in view.seats):
+            raise Conflict("you have no seat in this session", code="not_member", field="session")
+
+    @contextlib.contextmanager
+    def _sending(self, request: Request, player: PlayerInfo) -> Iterator[None]:
+        """Hold one of the files that are sent at once. Raises RateLimited (meshes_busy)."""
+        held: list[tuple[Owner, str]] = []
+        try:
+            for owner, key in (
+                (Owner.PLAYER, player.player),
+                (Owner.ADDRESS, address_owner(request)),
+                (Owner.SERVER, ""),
+            ):
+                if not self._ledger.hold(Resource.MESH_UPLOADS, owner, key):
+                    message = f"too many mesh files of this {owner} are being sent"
+                    raise RateLimited(message, code="meshes_busy", retry_after=BUSY_S)
+                held.append((owner, key))
+            yield
+        finally:
+            for owner, key in held:
+                self._ledger.release(Resource.MESH_UPLOADS, owner, key)
+
+    @contextlib.asynccontextmanager
+    async def _received(self, request: Request, player: PlayerInfo) -> AsyncIterator[tuple[Path, str, int]]:
+        """The body as a local file, with its hash and its size. Bytes are charged as they arrive.
+
+        Raises ProtocolError (too_large, too_slow, bad_request) and RateLimited.
+        """
+        declared = request.headers.get("content-length", "0")
+        if not declared.isdigit() or int(declared) > self._most:
+            raise ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+        try:
+            file: Any = await asyncio.to_thread(NamedTemporaryFile, "wb", prefix="upload-", dir=self._folder)
+        except OSError as error:
+            raise _unreachable(error) from None
+        try:
+            digest, size = await self._receive(request, player, file)
+            if not size:
+                raise ProtocolError("the body is empty", code="bad_request")
+            yield Path(file.name), digest, size
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def _receive(self, request: Request, player: PlayerInfo, file: Any) -> tuple[str, int]:
+        digest, size, began = hashlib.sha256(), 0, time.monotonic()
+        waiting = bytearray()
+
+        async def write() -> None:
+            for owner, key in ((Owner.PLAYER, player.player), (Owner.ADDRESS, address_owner(request))):
+                self._requests.charge(Resource.MESH_BYTES, owner, key, len(waiting))
+            block = bytes(waiting)
+            waiting.clear()
+            digest.update(block)
+            try:
+                await asyncio.to_thread(file.write, block)
+            except OSError as error:
+                raise _unreachable(error) from None
+
+        chunks = request.stream()
+        try:
+            while True:
+                left_s = began + PATIENCE_S + size / SLOWEST - time.monotonic()
+                async with asyncio.timeout(max(0.0, left_s)):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                size += len(chunk)
+                if size > self._most:
+                    raise ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
+                waiting += chunk
+                if len(waiting) >= BLOCK:
+                    await write()
+        except TimeoutError:
+            raise ProtocolError("the body did not arrive in time", code="too_slow") from None
+        except ClientDisconnect:
+            raise ProtocolError("the request was cut off", code="bad_request") from None
+        await write()
+        await asyncio.to_thread(file.flush)
+        return digest.hexdigest(), size
+
+
+def _hash(request: Request) -> str:
+    """The hash in the path. Raises NotFound (unknown_mesh) if it is none."""
+    text: str = request.path_params["mesh"]
+    if not is_mesh_hash(text):
+        raise NotFound(f"{text[:16]!r} is not the hash of a mesh", code="unknown_mesh", field="mesh")
+    return text
+
+
+def _unreachable(error: OSError) -> StoreError:
+    return StoreError(
+        f"the files of the meshes cannot be reached: {error.strerror}", code="meshes_unreachable"
+    )

@@ -1,0 +1,160 @@
+"""Removes meshes that were not used for MESH_DAYS and that nothing names.
+
+    last use is long ago -> is its hash in a scene, a session, the catalogue, an archive or a recording?
+                            yes: that is a use, now      no: the store forgets it -> its file is removed
+
+A hash is looked for as text, so that a document in any form keeps its meshes. Everything is read only when a mesh is a
+candidate. Uploads that no job needs, and what processes that died have left, are removed too. This module must never
+remove a mesh that it could not look for everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from tussle.lobby.ids import is_session_token
+from tussle.lobby.logs import get_logger
+from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
+from tussle.lobby.mesh_store import Meshes
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Store
+from tussle.worker.stopping import wait_for_stop
+
+__all__ = ["MeshRetention"]
+
+log = get_logger("worker.meshes")
+
+INTERVAL_S = 3600.0
+DAY_MS = 86_400_000
+
+LEFT_S = 3600.0
+"""Age of a file that a process which died has left [s]. No upload and no job takes as long."""
+
+WORKING = ("storing", "queued", "working")
+
+PAGE = 500
+
+
+class MeshRetention:
+    """The retention of meshes in one worker. Any number may run at once. ``clock``: the time [s since 1970]."""
+
+    def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._meshes = Meshes(store)
+        self._files = MeshFiles(settings.archive_address)
+        self._places = (settings.archive_address, settings.recordings_address)
+        self._days = settings.mesh_days
+        self._folder = settings.data_dir / "meshing"
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """One pass at start and every INTERVAL_S until ``stop``."""
+        while not stop.is_set():
+            try:
+                removed = await self.run_pass()
+            except Exception as error:  # noqa: BLE001 (file systems raise many kinds)
+                log.warning("mesh_retention_failed", error=str(error))
+            else:
+                if removed:
+                    log.info("meshes_removed", count=removed)
+            await wait_for_stop(stop, INTERVAL_S)
+
+    async def run_pass(self) -> int:
+        """Remove what is too old. Returns the number of meshes that were forgotten.
+
+        Raises StoreError, or what the file system raises; the meshes removed so far stay removed.
+        """
+        await asyncio.to_thread(_clear, self._folder, self._clock() - LEFT_S)
+        removed = 0
+        if self._days > 0:
+            before = await self._store.now_ms() - round(self._days * DAY_MS)
+            candidates = set(await self._meshes.unused(before))
+            used = await self._used(candidates) if candidates else set()
+            await self._meshes.touch(*used)
+            for sha256 in candidates - used:
+                if await self._meshes.forget(sha256, before):
+                    await asyncio.to_thread(self._files.delete, sha256, READY)
+                    removed += 1
+        for sha256, kind in await asyncio.to_thread(self._files.list):
+            if kind == UPLOAD and await self._meshes.state(sha256) not in WORKING:
+                await asyncio.to_thread(self._files.delete, sha256, UPLOAD)
+        return removed
+
+    async def _used(self, candidates: set[str]) -> set[str]:
+        """The candidates that something names."""
+        names = {sha256.encode(): sha256 for sha256 in candidates}
+        used: set[str] = set()
+
+        def look(data: bytes) -> None:
+            used.update(text for name, text in names.items() if text not in used and name in data)
+
+        async for data in self._documents():
+            look(data)
+        for place in self._places:
+            for data in await asyncio.to_thread(_all_described, place):
+                look(data)
+        return used
+
+    async def _documents(self) -> AsyncIterator[bytes]:
+        """The values of sessions, their scenes, and the catalogue."""
+        keys = self._store.keys
+        realm = re.sub(r"([*?\[\]\\^-])", r"\\\1", keys.prefix)
+        for pattern in (keys.session("*"), keys.scene("*"), keys.catalogue("*")):
+            cursor = "0"
+            while True:
+                cursor, page = await self._store.call(
+                    "SCAN", cursor, "MATCH", realm + pattern.removeprefix(keys.prefix), "COUNT", PAGE
+                )
+                for key in page:
+                    yield await self._value(key)
+                if cursor == "0":
+                    break
+
+    async def _value(self, key: str) -> bytes:
+        kind = await self._store.call("TYPE", key)
+        if kind == "hash":
+            return b"\n".join(await self._store.call("HVALS", key, raw=True))
+        if kind == "string":
+            return await self._store.call("GET", key, raw=True) or b""
+        if kind == "stream" and ":scene" in key:
+            entries = await self._store.call("XRANGE", key, "-", "+", raw=True)
+            return b"\n".join(part for _, fields in entries for part in fields)
+        return b""
+
+
+def _described(address: str) -> Iterator[bytes]:
+    """What describes each session below an address: manifests of an archive, metadata of a recording."""
+    files, root = fsspec.core.url_to_fs(address)
+    files.invalidate_cache()
+    if not files.exists(root):
+        return
+    for folder in files.ls(root, detail=False):
+        if not is_session_token(folder.rstrip("/").rsplit("/", 1)[-1].partition(".")[0]):
+            continue
+        for path in files.ls(folder, detail=False):
+            name = path.rstrip("/").rsplit("/", 1)[-1]
+            if name.startswith("manifest-") or name == "zarr.json":
+                with contextlib.suppress(FileNotFoundError):  # the other retention removed it
+                    data: Any = files.cat_file(path)
+                    yield bytes(data)
+
+
+def _all_described(address: str) -> list[bytes]:
+    return list(_described(address))
+
+
+def _clear(folder: Path, before: float) -> None:
+    """Remove what is in a folder and was written before a time [s since 1970]."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
