@@ -454,12 +454,18 @@ class SceneStore:
         )
         return int(reply[1])
 
-    async def renew(self, session: str, locks: Mapping[str, int]) -> list[str]:
-        """Renew locks, body -> token. Returns the bodies whose locks are lost, or over because the session starts."""
+    async def renew(self, session: str, player: str, locks: Mapping[str, int]) -> list[str]:
+        """Renew locks, body -> token. Returns the bodies whose locks are lost, or over because the session starts or
+        the player has no seat any more."""
+        keys = self._keys
         reply = await self._store.run(
             "scene_renew",
-            [self._keys.session(session), *(self._keys.scene_lock(session, body) for body in locks)],
-            [LOCK_MS, *locks.values()],
+            [
+                keys.session(session),
+                keys.session_players(session),
+                *(keys.scene_lock(session, body) for body in locks),
+            ],
+            [keys.wake(session), player, LOCK_MS, *(part for lock in locks.items() for part in lock)],
         )
         return [body for body, kept in zip(locks, reply[1:], strict=True) if kept == "0"]
 

@@ -128,7 +128,7 @@ class Editing:
             return
         renewed = dict(held.locks)
         try:
-            lost = await self._scenes.renew(held.session, renewed)
+            lost = await self._scenes.renew(held.session, held.player, renewed)
         except StoreError as error:  # the next round tries again, until the locks expire
             log.warning("store_waiting", work="locks", token=short(held.session), error=error.message)
             return

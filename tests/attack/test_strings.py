@@ -21,9 +21,9 @@ from tussle.lobby.wire.messages import ClientMessage
 from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.http.requests import StrictRequest
 
-ANY = {"OpenRequest.params", "EditItem.document", "EditItem.delta"}
+ANY = {"OpenRequest.params", "EditItem.document", "EditItem.delta", "ShapeRequest.params"}
 """Fields of any type. Seating bounds their encoded length and depth (``PARAMS_BYTES``, ``PARAMS_DEPTH``); documents
-of a scene are decoded by their own types, within the bounds of a message and of a document."""
+of a scene and parameters of a shape are decoded by their own types, within the bounds of a message and a document."""
 
 MARKS = "a" + "\u0301" * 20_000 + "\u0316" * 20_000
 """A name whose normal form (NFKC) takes twelve seconds."""

@@ -134,17 +134,26 @@ async def test_a_lock_that_is_not_renewed_expires(world: World, monkeypatch: pyt
     key = world.store.keys.scene_lock(room.session, "world")
     assert 0 < await world.store.call("PTTL", key) <= 300
     monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 20_000)
-    assert await room.scenes.renew(room.session, {"world": token}) == []
+    assert await room.scenes.renew(room.session, room.players[0], {"world": token}) == []
     assert await world.store.call("PTTL", key) > 300
     monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 50)
-    assert await room.scenes.renew(room.session, {"world": token}) == []
+    assert await room.scenes.renew(room.session, room.players[0], {"world": token}) == []
 
     async def gone() -> bool:
         return not await world.store.call("EXISTS", key)
 
     await until(gone, 30)
     assert await room.lock(1, "world") > token
-    assert await room.scenes.renew(room.session, {"world": token}) == ["world"]
+    assert await room.scenes.renew(room.session, room.players[0], {"world": token}) == ["world"]
+
+
+async def test_a_player_who_lost_its_seat_keeps_no_lock(world: World) -> None:
+    """The lock of a player who was unseated is not renewed but freed, and other members can take it."""
+    room = await Room.open(world)
+    token = await room.lock(1, "stone")
+    await world.seating.unseat(room.players[1], room.session, "kicked")
+    assert await room.scenes.renew(room.session, room.players[1], {"stone": token}) == ["stone"]
+    assert await room.lock(0, "stone") > token
 
 
 async def test_undo_restores_the_scene_and_redo_its_change(world: World) -> None:
@@ -279,7 +288,7 @@ async def test_only_a_waiting_sandbox_is_edited_by_its_members(world: World) -> 
     assert await world.status(room.session) == "starting"
     for work in (room.add(0, "x", 0.0), room.undo(0), room.lock(1, "floor")):
         assert (await refusal(work)).reason == "not_editable"
-    assert await room.scenes.renew(room.session, {"cube-1": token}) == ["cube-1"]
+    assert await room.scenes.renew(room.session, room.players[0], {"cube-1": token}) == ["cube-1"]
     assert not (await room.scenes.listing(room.session)).editable
     with pytest.raises(NotFound):
         await room.scenes.listing("22222222")
