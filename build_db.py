@@ -4,7 +4,7 @@
 
 Seeding the same file again changes nothing. Entries that the file no longer has are deleted. Readers see the old
 catalogue or the new one, never a mixture. A broken file changes nothing. This module must never build a mesh: a body is
-a recipe.
+a recipe, and a template is computed by lobby/rules/templates.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tussle.lobby.errors import LobbyError, Refused
+from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.lobby.settings import BadSetting, Settings
 from tussle.lobby.store.store import Store
 
@@ -73,6 +74,7 @@ class _Catalogue(msgspec.Struct):
     bodies: Annotated[list[_Body], msgspec.Meta(min_length=1)]
     materials: list[_Named] = []
     scenes: list[_Named] = []
+    templates: list[str] = []
     arena: list[_Named] = []
 
 
@@ -101,7 +103,8 @@ def catalogue_path(settings: Settings, chosen: str | None = None) -> Path:
 
 
 def read_catalogue(path: Path) -> dict[str, dict[str, bytes]]:
-    """Return kind -> id -> canonical JSON of a file. An arena is a scene. Raises Refused (bad_catalogue)."""
+    """Return kind -> id -> canonical JSON of a file. An arena is a scene, and so is a template, which the file only
+    names. Raises Refused (bad_catalogue)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -151,12 +154,21 @@ def parse_catalogue(data: bytes, path: str) -> dict[str, dict[str, bytes]]:
         "scenes": ["scenes", "arena"],
     }.items():
         documents: dict[str, bytes] = {}
-        for document in (document for section in sections for document in plain.get(section, [])):
+        listed = [document for section in sections for document in plain.get(section, [])]
+        for document in [*listed, *(_templates(checked.templates, path) if kind == "scenes" else [])]:
             if document["id"] in documents:
                 raise Refused(f"{path}: {kind} has {document['id']!r} twice", code="bad_catalogue")
             documents[document["id"]] = msgspec.json.encode(document, order="deterministic")
         entries[kind] = documents
     return entries
+
+
+def _templates(names: Sequence[str], path: str) -> list[dict[str, Any]]:
+    """The templates of these names, as documents. Raises Refused (bad_catalogue)."""
+    for name in names:
+        if name not in TEMPLATES:
+            raise Refused(f"{path}: no template is called {name!r}", code="bad_catalogue")
+    return [msgspec.json.decode(msgspec.json.encode(make_template(name))) for name in names]
 
 
 async def seed(store: Store, source: Path | Settings | str) -> SeedSummary:

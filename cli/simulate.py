@@ -24,7 +24,7 @@ __all__ = ["simulate"]
     "source",
     required=True,
     type=click.Path(path_type=Path),
-    help="A mesh file or a scene (.json).",
+    help="A mesh file, a scene (.json), or a template: arch, bridge, card-house, dominoes, jelly-tower, pinball.",
 )
 @click.option(
     "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="The folder to write."

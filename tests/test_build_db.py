@@ -13,6 +13,8 @@ from tests.conftest import World
 from tussle import build_db
 from tussle.build_db import SHIPPED, catalogue_path, read_catalogue, seed
 from tussle.lobby.errors import Refused
+from tussle.lobby.rules.scenes import decode_scene
+from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.lobby.store.store import Store
 
 
@@ -45,7 +47,9 @@ async def test_two_runs_same_content(world: World) -> None:
     assert first.counts["bodies"] == len(document()["bodies"]) == len(stored["bodies"])
     assert {change for _, change, _ in first.changes} == {"added"}
     assert stored["bodies"]["cobble"] == document()["bodies"][0]
-    assert "octagon" in stored["scenes"]
+    assert {"octagon", *TEMPLATES} == set(stored["scenes"])
+    arch = stored["scenes"]["arch"]
+    assert (arch["name"], decode_scene(json.dumps(arch["scene"]))) == ("Arch", make_template("arch").scene)
 
 
 async def test_changes_are_reported(world: World, tmp_path: Path) -> None:

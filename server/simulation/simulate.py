@@ -24,6 +24,7 @@ import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
+from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.server.physics.checkpoint import encode_state, state_hash
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.fingerprint import versions
@@ -71,7 +72,8 @@ class Summary:
 
 
 def load_scene(source: Path, *, dt: float | None = None, material: str | None = None, folder: Path) -> Scene:
-    """The scene to simulate: a scene document (.json), or one body made of a mesh file, dropped on the ground.
+    """The scene to simulate: a scene document (.json), the name of a template (lobby/rules/templates.py), or one body
+    made of a mesh file, dropped on the ground.
 
     A closed triangle surface is filled with tetrahedra. The body's mesh is written to ``folder``, so that the scene of
     that folder can be simulated again. Raises Refused (bad_mesh, bad_scene, bad_material).
@@ -82,9 +84,10 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
             code="bad_material",
             field="material",
         )
-    if source.suffix.lower() == ".json":
+    template = str(source) in TEMPLATES and not source.exists()
+    if template or source.suffix.lower() == ".json":
         try:
-            scene = decode_scene(source.read_bytes())
+            scene = make_template(str(source)).scene if template else decode_scene(source.read_bytes())
         except OSError as error:
             raise Refused(f"{source.name}: {error.strerror}", code="bad_scene") from None
         except (UnicodeDecodeError, RecursionError) as error:
