@@ -24,7 +24,8 @@ from tussle.lobby.text import Key
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, address_owner
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
+from tussle.server.http.responses import json_response
 from tussle.server.sessions.shape_desk import shape_key
 
 __all__ = ["ShapeRequest", "ShapeRoutes"]
@@ -35,6 +36,11 @@ RECIPE_BYTES = 16_384
 SHAPE_MS, VERTEX_MS = 5.0, 0.1
 """Solver time of a shape and of each of its vertices [ms]. Measured on an AMD EPYC: 2 ms for a box, 330 ms for a torus
 of 8100 vertices."""
+
+
+CHECK_MS, BODY_CHECK_MS, VERTEX_CHECK_MS = 5.0, 2.0, 0.4
+"""Solver time of a check, and of each body and vertex of its scene [ms]. Measured on an AMD EPYC: 45 ms for 21 bodies
+of 8 vertices, 1.4 s for one of 8000, 3.6 s for 128 rings around one another."""
 
 
 class ShapeRequest(StrictRequest, frozen=True):
@@ -57,7 +63,31 @@ class ShapeRoutes:
                 method="POST", path="/api/shapes", operation=Operation.SHAPE, handler=self.show_shape,
                 body=ShapeRequest, summary="The mesh of one shape, as clients draw it", errors=(422,),
             ),
+            Endpoint(
+                method="POST", path="/api/sessions/{token}/scene/check", operation=Operation.SHAPE,
+                handler=self.check_scene, summary="Whether the present scene could start, and what is wrong with it",
+                errors=(404, 409),
+            ),
         ]  # fmt: skip
+
+    async def check_scene(self, request: Request, player: PlayerInfo) -> Response:
+        token = check_token(request.path_params["token"])
+        version, document = await self._present(token, request, player)
+        found = await self._backend.shapes.check(document)
+        return json_response({"version": version, **msgspec.to_builtins(found)})
+
+    async def _present(self, token: str, request: Request, player: PlayerInfo) -> tuple[int, bytes]:
+        """The version of a scene and its document, which belong together. Charges its check, if it is not known."""
+        scenes, shapes = self._backend.scenes, self._backend.shapes
+        while True:
+            listing = await scenes.listing(token)
+            document = await scenes.whole(token)
+            known = shapes.knows_check(document)
+            if not known:
+                price = CHECK_MS + BODY_CHECK_MS * len(listing.bodies) + VERTEX_CHECK_MS * listing.vertices
+                self._charge(request, player, price)
+            if known or max(1, await scenes.version(token)) == listing.version:
+                return listing.version, document
 
     async def show_shape(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, ShapeRequest)

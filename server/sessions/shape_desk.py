@@ -36,6 +36,10 @@ class Shapes:
         self._checks: _Kept[SceneCheck] = _Kept(CHECKS_KEPT, lambda check: 1)
         self._shapes: _Kept[Shape] = _Kept(SHAPES_KEPT_BYTES, lambda shape: len(shape.topology) + 1000)
 
+    def knows_check(self, document: bytes) -> bool:
+        """Whether the check of a document costs nothing."""
+        return _digest(document) in self._checks
+
     async def check(self, document: bytes) -> SceneCheck:
         """The check of a scene. Raises SolverFailed."""
         return await self._checks.get(_digest(document), lambda: self._pool.check_scene(document))

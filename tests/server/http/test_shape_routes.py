@@ -53,6 +53,31 @@ async def test_shapes_out_of_bounds_are_refused(ada: Person, site: Stack) -> Non
         assert_problem(await nobody.post("/api/shapes", BLOCK), 401, "login_required")
 
 
+async def test_the_present_scene_is_checked(ada: Person) -> None:
+    """A sound scene is ok; bodies that overlap and bodies that cannot be built are named. The answer is of the version
+    that is there. A session that nobody has is unknown."""
+    cube = {"kind": "box", "params": {"size": [0.4, 0.4, 0.4]}}
+    stone = {"density": 500}
+    bodies = [
+        {"id": name, "shape": cube, "material": stone, "position": [x, 1, 0]}
+        for name, x in (("a", 0.0), ("b", 0.1), ("c", 2.0))
+    ]
+    wrong = {"id": "x", "kind": "elastic", "shape": cube, "material": stone, "position": [5, 1, 0]}
+    for scene, overlaps, problems in (
+        ({"bodies": bodies[1:]}, [], []),
+        ({"bodies": [*bodies, wrong]}, [["a", "b"]], ["x"]),
+    ):
+        private = {"mode": "sandbox", "size": 2, "private": True}
+        opened = await ada.ask("/api/open", **private, scene=json.dumps(scene))
+        path = f"/api/sessions/{opened['session']}/scene/check"
+        found = await ada.ask(path)
+        assert (found["version"], found["ok"], found["overlaps"]) == (1, not problems, overlaps)
+        assert [problem["body"] for problem in found["problems"]] == problems
+        assert await ada.ask(path) == found
+        await ada.ask("/api/leave", session=opened["session"])
+    assert_problem(await ada.post("/api/sessions/aaaaaaaa/scene/check"), 404, "no_such_session")
+
+
 async def test_shapes_have_a_price(site: Stack) -> None:
     """One who asks for many large shapes is refused with a time to wait; known shapes cost nothing but the request."""
     async with Person(site.url) as eve:
