@@ -140,6 +140,20 @@ class Meshes:
             raise NotFound(f"there is no mesh {sha256[:12]!r}", code="unknown_mesh", field="mesh")
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
+    async def sizes(self, hashes: Sequence[str]) -> dict[str, int]:
+        """The number of vertices of those of these meshes that are ready, by hash. Their use is noted."""
+        asked = [sha256 for sha256 in hashes if is_mesh_hash(sha256)]
+        found = await self._store.batch(
+            [("HMGET", self._keys.mesh(sha256), "state", "ready", "vertices") for sha256 in asked]
+        )
+        sizes = {
+            sha256: int(vertices)
+            for sha256, (state, ready, vertices) in zip(asked, found, strict=True)
+            if state == "ready" and ready == sha256
+        }
+        await self.touch(*sizes)
+        return sizes
+
     async def touch(self, *hashes: str) -> None:
         """Note that meshes are used now. A mesh that is forgotten stays forgotten."""
         now = await self._store.now_ms()

@@ -145,7 +145,8 @@ class Server:
         self.seating = Seating(scripts, settings)
         self.views = Views(store)
         self.mode_scenes = ModeScenes(self.bodies)
-        self.scenes = SceneStore(store, settings, self.mode_scenes)
+        self.meshes = Meshes(store, settings.mesh_store_bytes)
+        self.scenes = SceneStore(store, settings, self.mode_scenes, self.meshes.sizes)
         self.session_lists = SessionLists(self.views)
         self.session_changes = SessionChanges(self.session_lists, self.ledger)
         self._timers = Timers(scripts, self.seating)
@@ -217,7 +218,6 @@ class Server:
             on_reconnected=lambda: self.editing.missed(),
         )
         self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
-        self.meshes = Meshes(store, settings.mesh_store_bytes)
         self.mesh_files = MeshFiles(settings.archive_address)
         self.observers = Observers(connections, self.views, self.audiences)
         self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import World, until
 from tests.support.scenes import Room, SmallScenes, cube
 from tussle.lobby.errors import Conflict, LobbyError, NotFound, Refused
+from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.rules.scene_edits import assemble, digest, split
 from tussle.lobby.scene_documents import Edit
 from tussle.lobby.scene_store import SceneStore
@@ -361,3 +362,28 @@ async def test_a_given_scene_is_the_first_version(world: World) -> None:
         await room.scenes.read('{"bodies": []}')
     with pytest.raises(Conflict):
         await room.scenes.read('{"bodies": [' + " " * 300_000 + "]}")
+
+
+async def test_a_scene_takes_a_mesh_that_is_ready(world: World) -> None:
+    """A body may name a ready mesh, whose vertices count; an upload that is not ready, or nothing, is unknown_mesh."""
+    room, keys = await Room.open(world, 1), world.store.keys
+    meshes = Meshes(world.store)
+    room.scenes = SceneStore(world.store, world.settings, SmallScenes(), meshes.sizes)
+    ready, upload = "a" * 64, "b" * 64
+    await world.store.call("HSET", keys.mesh(ready), "state", "ready", "ready", ready, "vertices", 30)
+    await world.store.call("HSET", keys.mesh(upload), "state", "working", "ready", "", "vertices", 0)
+
+    def bunny(body: str, sha256: str) -> Edit:
+        return Edit(body, 0, document={**cube(1), "shape": {"kind": "mesh", "params": {"sha256": sha256}}})
+
+    for sha256 in (upload, "c" * 64, "session:x"):
+        assert (await refusal(room.commit(0, bunny("x", sha256)))).reason == "unknown_mesh"
+    before = (await room.scenes.listing(room.session)).vertices
+    await room.commit(0, bunny("x", ready))
+    await room.commit(0, Edit("y", 0, copy="x", delta={"position": [3, 1, 0]}))
+    await room.edit(0, "x", {"position": [2, 1, 0]})
+    assert (await room.scenes.listing(room.session)).vertices == before + 60
+    await room.undo(0)
+    again = await Room.open(world, 1, scene=(await room.whole()).decode())
+    again.scenes = room.scenes
+    assert await again.whole() == await room.whole()
