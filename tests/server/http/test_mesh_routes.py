@@ -135,7 +135,7 @@ async def test_what_is_no_upload_is_refused(workshop: Stack, ada: Person) -> Non
     headers = {"authorization": f"Bearer {ada.token}"}
     answer = await ada.http.put("/api/meshes", params={"name": "a.stl"}, content=endless(), headers=headers)
     assert_problem(answer, 400, "too_large")
-    assert_problem(await send(ada, b"x", session="abcdefgh"), 404, "no_such_session")
+    assert_problem(await send(ada, b"x", session="abcdefgh"), 404, "not_found")
     assert_problem(await ada.get(f"/api/meshes/{'0' * 64}"), 404, "unknown_mesh")
     assert_problem(await ada.get("/api/meshes/..%2f..%2fetc"), 404, "http_404")
     assert list((workshop.data_dir / "meshing").glob("upload-*")) == []

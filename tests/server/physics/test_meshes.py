@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,18 +11,30 @@ import meshio
 import numpy as np
 import pytest
 
+from tests.support.mesh_files import as_file, as_glb
 from tests.support.worlds import RUBBER, STONE, block, cube, ground, scene
 from tussle.lobby.errors import Refused
+from tussle.lobby.mesh_files import READY, MeshFiles
+from tussle.lobby.rules.mesh_faults import BadMesh, MeshFault
 from tussle.lobby.rules.scenes import Body, Recipe
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.embedding import embed, embedded_vertices
 from tussle.server.physics.geometry import Mesh, signed_volume
 from tussle.server.physics.mesh_formats import FORMATS
-from tussle.server.physics.meshes import load_recipe, read_mesh, tetrahedralise, write_mesh
+from tussle.server.physics.meshes import (
+    decode_mesh,
+    encode_mesh,
+    load_recipe,
+    read_mesh,
+    solid_of,
+    tetrahedralise,
+    write_mesh,
+)
 from tussle.server.physics.model import body_vertices
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.shapes import build
 from tussle.server.physics.solver import step
+from tussle.server.physics.stored_meshes import load_mesh, use_meshes
 from tussle.server.physics.world_state import State
 
 CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
@@ -207,3 +221,84 @@ def test_an_embedded_surface_follows_its_body() -> None:
         assert embedded_vertices(fine, State(q=q, v=state.v, active=state.active)) == pytest.approx(
             np.c_[sphere.vertices, np.ones(162)] @ rigid @ stretch
         )
+
+
+def fault(path: Path) -> BadMesh:
+    with pytest.raises(BadMesh) as caught:
+        solid_of(read_mesh(path), path.name)
+    return caught.value
+
+
+SHARED = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.2, 0.2, 0.5]]
+
+
+@pytest.mark.parametrize(
+    ("points", "cells", "kind"),
+    [
+        (CUBE.vertices, ("triangle", CUBE.faces[1:]), MeshFault.OPEN),
+        (FAN, ("triangle", [[0, 1, 2], [0, 1, 3], [0, 1, 4]]), MeshFault.NOT_MANIFOLD),
+        (TWO, ("triangle", BOTH), MeshFault.INTERSECTS),
+        (SHARED, ("tetra", [[0, 1, 2, 3], [0, 1, 2, 4]]), MeshFault.INVERTED),
+        (FLAT, ("tetra", [[0, 1, 2, 3]]), MeshFault.FLAT),
+    ],
+)
+def test_a_fault_has_a_kind_and_a_place(
+    tmp_path: Path, points: Points, cells: tuple[str, object], kind: MeshFault
+) -> None:
+    """The place is on the mesh, in the coordinates of the file."""
+    found = fault(write(tmp_path / "x.vtu", points, [cells]))
+    assert found.fault is kind and found.place is not None, found
+    low, high = np.min(points, axis=0) - 1e-9, np.max(points, axis=0) + 1e-9
+    assert (low <= found.place).all() and (found.place <= high).all()
+
+
+@pytest.mark.parametrize("ending", [".stl", ".obj", ".ply", ".vtk", ".msh", ".glb"])
+def test_any_bytes_are_read_or_refused(tmp_path: Path, ending: str) -> None:
+    """Cut off anywhere, with any byte changed, or of another format: a coded refusal, never another exception."""
+    whole = as_file(ending, TORUS.vertices, TORUS.faces)
+    chance = np.random.default_rng(7)
+    path = tmp_path / f"x{ending}"
+    variants = [whole[: int(cut)] for cut in chance.integers(0, len(whole), 6)]
+    for at in [*range(0, 80, 5), *chance.integers(0, len(whole), 12)]:
+        changed = bytearray(whole)
+        changed[int(at)] ^= int(chance.integers(1, 256))
+        variants.append(bytes(changed))
+    for data in [*variants, b"", b"\0" * 200, bytes(range(256))]:
+        path.write_bytes(data)
+        with contextlib.suppress(BadMesh):
+            read_mesh(path)
+
+
+def test_a_glb_has_its_nodes_transformations(tmp_path: Path) -> None:
+    """A scaled, turned and moved node gives a scaled, turned and moved mesh."""
+    node = {
+        "scale": [2.0, 1.0, 1.0],
+        "rotation": [0.0, 0.0, 0.5**0.5, 0.5**0.5],
+        "translation": [5.0, 0.0, 0.0],
+    }
+    path = tmp_path / "cube.glb"
+    path.write_bytes(as_glb(CUBE.vertices, CUBE.faces, node=node))
+    mesh = read_mesh(path)
+    assert np.ptp(mesh.vertices, axis=0) == pytest.approx([1.0, 2.0, 1.0], abs=1e-6)
+    assert mesh.vertices.mean(axis=0) == pytest.approx([5.0, 0.0, 0.0], abs=1e-6)
+
+
+def test_a_stored_mesh_is_read_by_its_hash_only(tmp_path: Path) -> None:
+    """The bytes give the same mesh; a changed byte, an unknown hash and a path are refused; a scale is applied."""
+    data = encode_mesh(BLOCK)
+    decoded = decode_mesh(data)
+    assert np.array_equal(decoded.vertices, BLOCK.vertices) and np.array_equal(decoded.faces, BLOCK.faces)
+    name = hashlib.sha256(data).hexdigest()
+    (tmp_path / "block").write_bytes(data)
+    MeshFiles(str(tmp_path)).put(tmp_path / "block", name, READY)
+    use_meshes(str(tmp_path))
+    recipe = Recipe("mesh", {"sha256": name, "scale": 0.5})
+    body = Body("a", recipe, RUBBER, "elastic", position=(0, 1, 0))
+    model, _ = compile_scene(scene([ground(), body]), load_mesh=load_mesh)
+    assert model.volumes[0] == pytest.approx(0.125)
+    (tmp_path / "meshes" / f"{name}.mesh").write_bytes(data[:-1] + b"\xff")
+    use_meshes(str(tmp_path))
+    for params in ({"sha256": name}, {"sha256": "0" * 64}, {"path": "block"}, {"sha256": "../block"}):
+        with pytest.raises(Refused) as caught:
+            load_mesh(Recipe("mesh", params))
+        assert caught.value.reason == "unknown_mesh"

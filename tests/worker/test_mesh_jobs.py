@@ -1,0 +1,154 @@
+"""The worker that makes meshes, as processes on a real store: deaths, repeats, limits, and what retention keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import until
+from tests.support.mesh_files import as_glb, as_obj, as_stl, bumpy_ring
+from tests.support.one_store import store_url as store_url
+from tests.support.stack import Stack, children
+from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
+from tussle.lobby.mesh_store import GROUP, Meshes, MeshView
+from tussle.lobby.rules.scenes import Recipe
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Store
+from tussle.server.physics.shapes import build
+from tussle.worker.mesh_retention import MeshRetention
+
+CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
+
+
+@dataclass
+class Workshop:
+    """A realm whose workers make meshes, without a server."""
+
+    store: Store
+    stack: Stack
+    meshes: Meshes
+    files: MeshFiles
+
+    async def send(self, data: bytes, form: str = ".stl") -> str:
+        """Queue a file as a server does. Returns its hash."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if await self.meshes.reserve(sha256, len(data), form, "ada") == "storing":
+            path = self.stack.data_dir.parent / sha256
+            path.write_bytes(data)
+            self.files.put(path, sha256, UPLOAD)
+            await self.meshes.queue(sha256)
+        return sha256
+
+    async def wait(self, sha256: str, *states: str) -> MeshView:
+        async def there() -> bool:
+            return (await self.meshes.view(sha256)).state in states
+
+        await until(there, 120.0)
+        return await self.meshes.view(sha256)
+
+
+@pytest.fixture
+async def workshop(store: Store, realm: str) -> AsyncIterator[Workshop]:
+    stack = Stack.up(store.url, realm, CLAIM_IDLE_S="0.5", MESH_S="40")
+    try:
+        yield Workshop(store, stack, Meshes(store, 10**9), MeshFiles(str(stack.data_dir / "archive")))
+    finally:
+        await stack.close()
+
+
+async def test_a_worker_that_is_killed_leaves_its_job_to_another_one(workshop: Workshop) -> None:
+    """kill -9 in mid-work: the child ends too, another worker makes the mesh, once, and the bytes in use are counted
+    once."""
+    points, faces = bumpy_ring(40, 40)
+    first = await workshop.stack.worker("meshes")
+    mesh = await workshop.send(as_stl(points, faces))
+    await workshop.wait(mesh, "working")
+    await until(lambda: _there(bool(children(first.pid))))
+    below = children(first.pid)
+    await first.kill()
+    await until(lambda: _there(not any(Path(f"/proc/{pid}").exists() for pid in below)))
+    assert (await workshop.meshes.view(mesh)).state == "working"
+    await workshop.stack.worker("meshes")
+    made = await workshop.wait(mesh, "ready", "refused")
+    assert made.state == "ready" and made.shape is not None, made
+    keys, call = workshop.store.keys, workshop.store.call
+    assert await call("HGET", keys.mesh(mesh), "attempts") == "2"
+    assert await call("XLEN", keys.mesh_jobs) == 0
+    assert (await call("XPENDING", keys.mesh_jobs, GROUP))[0] == 0
+    ready = made.shape["params"]["sha256"]
+    await until(lambda: _there(workshop.files.list() == [(ready, READY)]))
+    assert await call("HGETALL", keys.mesh_use) == ["bytes", str(len(workshop.files.read(ready)))]
+
+
+async def _there(value: bool) -> bool:
+    return value
+
+
+async def test_a_job_that_kills_every_worker_is_given_up(workshop: Workshop) -> None:
+    """After three attempts that never ended the mesh is refused, its file is removed, and it may be sent again."""
+    mesh = await workshop.send(as_stl(CUBE.vertices, CUBE.faces))
+    await workshop.store.call("HSET", workshop.store.keys.mesh(mesh), "attempts", 3, "state", "working")
+    await workshop.stack.worker("meshes")
+    given_up = await workshop.wait(mesh, "refused", "ready")
+    assert (given_up.state, given_up.reason) == ("refused", "gave_up")
+    await until(lambda: _there(workshop.files.list() == []))
+    assert await workshop.store.call("HGET", workshop.store.keys.mesh_use, "bytes") == "0"
+    assert await workshop.send(as_stl(CUBE.vertices, CUBE.faces)) == mesh
+    assert (await workshop.wait(mesh, "ready", "refused")).state == "ready"
+
+
+async def test_files_that_lie_are_refused_by_the_child(workshop: Workshop) -> None:
+    """Claims of 10^9 vertices, lengths that are not there, a wrong format: each is refused, and none is a death of the
+    process that reads it."""
+    points, faces = CUBE.vertices, CUBE.faces
+    bombs = {
+        ".stl": as_stl(points, faces, count=10**9),
+        ".glb": as_glb(points, faces, count=10**9),
+        ".obj": as_obj(points, faces) + b"\nf 1 2 1000000000",
+        ".ply": b"ply\nformat binary_little_endian 1.0\nelement vertex 1000000000\nproperty float x\n"
+        b"property float y\nproperty float z\nend_header\n",
+        ".vtk": b"# vtk DataFile Version 3.0\nx\nASCII\nDATASET UNSTRUCTURED_GRID\nPOINTS 1000000000 float\n",
+        ".msh": b"$MeshFormat\n2.2 0 8\n$EndMeshFormat\n$Nodes\n1000000000\n",
+    }
+    await workshop.stack.worker("meshes", MESH_MEMORY_MB="512")
+    for form, data in bombs.items():
+        seen = await workshop.wait(await workshop.send(data, form), "refused", "ready")
+        assert (seen.state, seen.reason) == ("refused", "unreadable"), (form, seen)
+        attempts = await workshop.store.call("HGET", workshop.store.keys.mesh(seen.mesh), "attempts")
+        assert attempts == "1", form
+
+
+async def test_retention_keeps_what_something_names(store: Store, tmp_path: Path) -> None:
+    """A mesh that a scene in the store or a manifest in the archive names is kept, whatever its age; one that nothing
+    names is removed with its file; the bytes in use follow."""
+    settings = Settings(data_dir=tmp_path, archive_url=str(tmp_path / "archive"), mesh_days=1)
+    files = MeshFiles(settings.archive_address)
+    keys, call = store.keys, store.call
+    names = []
+    for number in range(4):
+        data = bytes([number]) * 100
+        (tmp_path / "one").write_bytes(data)
+        names.append(hashlib.sha256(data).hexdigest())
+        files.put(tmp_path / "one", names[-1], READY)
+        await call("HSET", keys.mesh(names[-1]), "state", "ready", "ready", names[-1], "bytes", 100)
+        await call("ZADD", keys.meshes, 1, names[-1])
+    await call("HSET", keys.mesh_use, "bytes", 400)
+    in_store, in_archive, new, unused = names
+    await call("HSET", keys.scene("f" * 64), "data", json.dumps({"sha256": in_store}))
+    folder = tmp_path / "archive" / "aaaaaaa2"
+    folder.mkdir()
+    (folder / "manifest-000001.json").write_text(json.dumps({"scene": json.dumps({"sha256": in_archive})}))
+    await call("ZADD", keys.meshes, await store.now_ms(), new)
+    retention = MeshRetention(store, settings)
+    assert await retention.run_pass() == 1
+    assert {sha256 for sha256, _ in files.list()} == {in_store, in_archive, new}
+    assert await call("HGET", keys.mesh_use, "bytes") == "300"
+    assert await call("EXISTS", keys.mesh(unused)) == 0
+    assert float(await call("ZSCORE", keys.meshes, in_archive)) > time.time() * 1000 - 3_600_000
+    assert await MeshRetention(store, settings).run_pass() == 0
