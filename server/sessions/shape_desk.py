@@ -33,8 +33,10 @@ class Shapes:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._checks: _Kept[SceneCheck] = _Kept(CHECKS_KEPT, lambda check: 1)
-        self._shapes: _Kept[Shape] = _Kept(SHAPES_KEPT_BYTES, lambda shape: len(shape.topology) + 1000)
+        self._checks: _Kept[SceneCheck] = _Kept(CHECKS_KEPT, lambda check: 1, _is_final)
+        self._shapes: _Kept[Shape] = _Kept(
+            SHAPES_KEPT_BYTES, lambda shape: len(shape.topology) + 1000, lambda shape: True
+        )
 
     def knows_check(self, document: bytes) -> bool:
         """Whether the check of a document costs nothing."""
@@ -54,10 +56,11 @@ class Shapes:
 
 
 class _Kept(Generic[Value]):
-    """Values by key, the last used ones up to a size, and those that are being computed."""
+    """Values by key, the last used ones up to a size, and those that are being computed. ``final``: the value will be
+    the same when it is asked for again."""
 
-    def __init__(self, most: int, size: Callable[[Value], int]) -> None:
-        self._most, self._size = most, size
+    def __init__(self, most: int, size: Callable[[Value], int], final: Callable[[Value], bool]) -> None:
+        self._most, self._size, self._final = most, size, final
         self._values: OrderedDict[str, Value] = OrderedDict()
         self._held = 0
         self._coming: dict[str, asyncio.Task[Value]] = {}
@@ -77,7 +80,10 @@ class _Kept(Generic[Value]):
         return await asyncio.shield(task)  # one who asked may leave; the others still wait
 
     async def _compute(self, key: str, compute: Callable[[], Awaitable[Value]]) -> Value:
-        value = self._values[key] = await compute()
+        value = await compute()
+        if not self._final(value):
+            return value
+        self._values[key] = value
         self._held += self._size(value)
         while self._held > self._most and len(self._values) > 1:
             _, oldest = self._values.popitem(last=False)
@@ -88,6 +94,11 @@ class _Kept(Generic[Value]):
         del self._coming[key]
         if not task.cancelled():
             task.exception()  # all who asked may have left
+
+
+def _is_final(check: SceneCheck) -> bool:
+    """A mesh that is not there may come."""
+    return all(problem.code != "unknown_mesh" for problem in check.problems)
 
 
 def shape_key(recipe: Recipe) -> str:

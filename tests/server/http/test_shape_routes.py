@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
-from tests.support.stranger import Person
-from tussle.lobby.wire.frames import decode_topology
+from tests.support.stranger import FRAME, TOPOLOGY, Line, Person
+from tussle.lobby.wire.frames import decode_frame, decode_topology
+from tussle.server.sessions.shape_desk import Shapes
+from tussle.server.simulation.scene_report import Problem, SceneCheck
+from tussle.server.solver.pool import Pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,6 +79,42 @@ async def test_the_present_scene_is_checked(ada: Person) -> None:
         assert await ada.ask(path) == found
         await ada.ask("/api/leave", session=opened["session"])
     assert_problem(await ada.post("/api/sessions/aaaaaaaa/scene/check"), 404, "no_such_session")
+
+
+async def test_a_template_runs(site: Stack) -> None:
+    """A lobby that was opened with a template starts with exactly its bodies, and plays frames of them. Its scene can
+    still be checked."""
+    async with Person(site.url) as bob:
+        await bob.login()
+        opened = await bob.ask("/api/open", mode="sandbox", size=1, ready=True, template="jelly-tower")
+        async with Line.to(opened["ws_url"]) as line:
+            await line.hello(ticket=opened["ticket"])
+            topology = await line.wait(lambda: next((one for one in line.binary if one[0] == TOPOLOGY), None))
+            frame = await line.wait(lambda: next((one for one in line.binary if one[0] == FRAME), None))
+            bodies = decode_topology(topology).bodies
+            assert [body.id for body in bodies] == [*(f"jelly-{n}" for n in (1, 2, 3, 4)), "floor"]
+            assert decode_frame(frame).row_counts == tuple(len(body.vertices) for body in bodies[:4])
+            assert (await bob.ask(f"/api/sessions/{opened['session']}/scene/check"))["ok"]
+            await line.command("leave")
+
+
+async def test_a_mesh_that_is_missing_is_looked_for_again() -> None:
+    """A check that misses a mesh is not kept, as the mesh may be made meanwhile; any other check is computed once."""
+    found = [
+        SceneCheck(False, 0, [], [Problem("a", "unknown_mesh", "there is no mesh")], None),
+        SceneCheck(True, 8, [], [], None),
+    ]
+
+    class Computed:
+        async def check_scene(self, document: bytes) -> SceneCheck:
+            return found.pop(0)
+
+    desk = Shapes(cast(Pool, Computed()))
+    assert not (await desk.check(b"{}")).ok
+    assert not desk.knows_check(b"{}")
+    assert (await desk.check(b"{}")).ok
+    assert (await desk.check(b"{}")).ok
+    assert desk.knows_check(b"{}")
 
 
 async def test_shapes_have_a_price(site: Stack) -> None:
