@@ -38,6 +38,9 @@ PIECE_BYTES = 2**18
 
 TRIES = 5
 
+WAIT_S = 30.0
+"""Longest wait for a budget of the server [s]."""
+
 Send = Callable[..., Awaitable[bytes]]
 """Method, path, query and body of a call, and the size of the body if it is a stream -> the body of the answer."""
 
@@ -107,7 +110,7 @@ class UploadSource(HttpSource):
             try:
                 await self._send("POST", f"{self._path}/frames", query, body)
             except RateLimited as error:
-                if not again or error.retry_after is None:
+                if not again or error.retry_after is None or error.retry_after > WAIT_S:
                     raise
                 await asyncio.sleep(error.retry_after)
             else:
@@ -161,7 +164,7 @@ async def upload(send: Send, token: str, address: str, *, title: str, listed: bo
             try:
                 await send("PUT", f"/api/recordings/{token}", query, _pieces(file), size)
             except RateLimited as error:
-                if not again or error.retry_after is None:
+                if not again or error.retry_after is None or error.retry_after > WAIT_S:
                     raise
                 await asyncio.sleep(error.retry_after)
             else:

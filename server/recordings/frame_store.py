@@ -24,6 +24,7 @@ from tussle.lobby.wire.frames import BodyKind, Topology, TopologyBody
 
 __all__ = [
     "FIELDS",
+    "PER_SEGMENT",
     "Array",
     "Field",
     "FrameReader",

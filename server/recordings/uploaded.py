@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -25,13 +25,15 @@ import numpy as np
 from tussle.lobby.errors import Conflict, NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import Array
+from tussle.server.recordings.frame_store import PER_SEGMENT, Array, check_frames
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live import GroupFrames
 from tussle.server.recordings.packed import check_group, open_packed
+from tussle.server.recordings.zarr_layout import join_digest
 
 __all__ = [
     "BLOBS",
+    "DEFAULTS",
     "Change",
     "Draft",
     "Kept",
@@ -60,6 +62,12 @@ UNKEPT = frozenset(
     }
 )  # fmt: skip
 """Attributes that a server makes."""
+
+
+DEFAULTS: dict[str, Any] = {
+    "mode": "", "seats": [], "spec": {}, "physics_id": "", "dt": 0.0, "stride": 1
+}  # fmt: skip
+"""Attributes that every recording has, for its readers."""
 
 
 class _VersionTable(msgspec.Struct, frozen=True):
@@ -156,7 +164,11 @@ class Draft:
     ) -> None:
         """As FrameStore.append."""
         for path, data in self.group.append(arrays, topology, rows):
-            self.chunks[path] = self._write(data), len(data)
+            self.put(path, data)
+
+    def put(self, path: str, data: bytes) -> None:
+        """A complete chunk."""
+        self.chunks[path] = self._write(data), len(data)
 
     def _write(self, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
@@ -195,7 +207,7 @@ def read_upload(file: BinaryIO, folder: Path, most: int) -> Draft:
     read_only, too_many_segments).
     """
     source, fetch = open_packed(file, most)
-    attributes = {name: value for name, value in source.attributes.items() if name not in UNKEPT}
+    attributes = DEFAULTS | {name: value for name, value in source.attributes.items() if name not in UNKEPT}
     draft = Draft(folder, RecordingGroup(attributes, seats=source.seats))
     fields = [name for name in source.fields if name != "segment"]
     for number, segment in enumerate(source.segments):
@@ -276,7 +288,8 @@ def changed(
             raise Refused(
                 "an inserted frame has the topology of the others", code="bad_frames", field="topology"
             )
-        draft = _rewritten(before, sorted(early), arrays, folder)
+        make = _rewritten if change.inserted else _patched
+        draft = make(before, sorted(early), arrays, folder)
         for i in change.edited:
             tick = int(arrays["tick"][i])
             draft.versions[tick] = draft.versions.get(tick, 1) + 1
@@ -285,6 +298,36 @@ def changed(
     if change.appended:
         draft.append({name: array[change.appended] for name, array in arrays.items()}, topology)
     check_group(draft.group, most)
+    return draft
+
+
+def _patched(
+    before: UploadedFrames, edited: Sequence[int], arrays: Mapping[str, Array], folder: Path
+) -> Draft:
+    """Some frames replaced. Only the chunks that have them are written."""
+    draft = Draft(folder, RecordingGroup.restore(before.saved), before.chunks, before.versions)
+    group, values = draft.group, dict[str, dict[int, Array]]()
+    for i, number in zip(
+        edited, np.searchsorted(before.ticks, arrays["tick"][list(edited)]).tolist(), strict=True
+    ):
+        place = next(
+            n for n, one in enumerate(group.segments) if one.first <= number < one.first + one.frames
+        )
+        segment, last = group.segments[place], int(arrays["tick"][i]) - 1
+        frame = {name: array[i : i + 1] for name, array in arrays.items()}
+        checked = check_frames(frame, segment, None, seats=group.seats, segments=place + 1, last_tick=last)
+        for name, array in checked.items():
+            inside = name in PER_SEGMENT
+            path, at = (f"segments/{place}/{name}", number - segment.first) if inside else (name, number)
+            values.setdefault(path, {})[at] = array[0]
+    for path, entries in values.items():
+        column = group.columns[path]
+        for chunk, data in column.patch(entries, before._fetch):
+            draft.put(chunk, data)
+        column.digest = bytes(32)
+        for number in range(column.full):
+            sha256 = bytes.fromhex(draft.chunks[column.layout.chunk_path(number)][0])
+            column.digest = join_digest(column.digest, sha256)
     return draft
 
 

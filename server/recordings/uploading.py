@@ -46,6 +46,9 @@ ARRAYS_FACTOR = 4
 FRAMES_BYTES = 2**23
 """Most bytes of the frames that one call adds or changes [B]."""
 
+CHUNKS_BYTES = 2**21
+"""What an edit of a frame writes again, about [B]: a chunk of each field."""
+
 TRIES = 3
 """Attempts to add frames to a recording that somebody else changes at the same time."""
 
@@ -182,8 +185,10 @@ class Uploading:
                 raise Conflict(
                     f"lock the frame of tick {missing[0]} first", code="lock_required", field=str(missing[0])
                 )
-            if change.edited or change.inserted:
+            if change.inserted:
                 price(upload.bytes)
+            elif change.edited:
+                price(min(upload.bytes, len(change.edited) * CHUNKS_BYTES))
 
             def make(before: UploadedFrames = before, change: Change = change) -> tuple[Draft, Kept]:
                 draft = changed(before, change, arrays, topology, folder, self._most)

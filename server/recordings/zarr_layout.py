@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "encode_document",
     "extend_digest",
     "group_document",
+    "join_digest",
     "layout_of",
     "mesh_layouts",
     "metadata_path",
@@ -235,6 +237,22 @@ class Column:
         self._waiting, self._count = [whole.copy()], len(whole)
         return written
 
+    def patch(
+        self, values: Mapping[int, Array], fetch: Callable[[str], bytes]
+    ) -> Iterator[tuple[str, bytes]]:
+        """Replace entries: number -> entry. Yields the complete chunks that change; the caller then sets ``digest``.
+        Raises ProtocolError."""
+        size = self.layout.chunk
+        for number in sorted({at // size for at in values}):
+            here = {at - number * size: value for at, value in values.items() if at // size == number}
+            path = self.layout.chunk_path(number)
+            block = (self.waiting if number == self.full else self.layout.decode(fetch(path))).copy()
+            block[list(here)] = np.stack(list(here.values()))
+            if number == self.full:
+                self._waiting = [block]
+            else:
+                yield path, self.layout.encode(block)
+
     def last(self) -> tuple[str, bytes] | None:
         """The chunk that is not complete: path and bytes; None if there is none."""
         if not self._count:
@@ -248,4 +266,9 @@ class Column:
 
 def extend_digest(digest: bytes, data: bytes) -> bytes:
     """The digest of a column with one more chunk."""
-    return hashlib.sha256(digest + hashlib.sha256(data).digest()).digest()
+    return join_digest(digest, hashlib.sha256(data).digest())
+
+
+def join_digest(digest: bytes, sha256: bytes) -> bytes:
+    """The digest of a column with one more chunk, which has this SHA-256."""
+    return hashlib.sha256(digest + sha256).digest()

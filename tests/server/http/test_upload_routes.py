@@ -27,6 +27,7 @@ from tussle.lobby.ids import new_session_token
 from tussle.player.client import Client
 from tussle.player.recording_client import Recording
 from tussle.player.upload_client import packed
+from tussle.server.recordings.uploaded import DEFAULTS
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
 ENVIRONMENT = {
@@ -225,6 +226,40 @@ async def test_frames_are_added_inserted_and_edited_in_versions(
     assert_problem(await change({}, {}), 409, "stale_version")
     assert_problem(await change({14: 3}, {14: 1}), 409, "stale_lock")
     assert (await rec.read(3, "energy")).energy == 2.5
+    await client.remove_recording(token)
+
+
+async def test_an_edit_gives_the_recording_that_would_have_been_written(
+    client: Client, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """Frames in complete chunks and in the last one, in both segments, are edited: every file is that of a recording
+    which had these frames from the beginning."""
+    parts = [
+        (frames(10, 1100), topology("affine", "affine")),
+        (frames(3000, 20, rows=12, bodies=3), topology("elastic", "affine", "affine")),
+    ]
+
+    def store(name: str, energies: dict[int, float]) -> str:
+        path = str(tmp_path / name)
+        made = ZarrFrames.create(path, {**DEFAULTS, "dt": 1 / 60}, seats=2)
+        for arrays, scene in parts:
+            energy = [
+                energies.get(int(tick), old)
+                for tick, old in zip(arrays["tick"], arrays["energy"], strict=True)
+            ]
+            made.append({**arrays, "energy": np.array(energy)}, scene)
+        made.close()
+        return path
+
+    edits = {3: 1.5, 1090: 2.5, 1105: 3.5}
+    ticks = np.concatenate([arrays["tick"] for arrays, _ in parts])
+    rec = await client.upload_recording(store("one.zarr", {}))
+    for number, energy in edits.items():
+        await rec.edit(number, {"energy": energy})
+    wanted = ZarrFrames.open(store("two.zarr", {int(ticks[n]): e for n, e in edits.items()}))
+    token = rec.attributes["session"]
+    for path in ("zarr.json", "energy/c/0", "energy/c/1", "segments/1/rows/c/0/0/0", "tick/c/1"):
+        assert (await http.get(f"/{token}.zarr/{path}")).content == wanted.file(path), path
     await client.remove_recording(token)
 
 
