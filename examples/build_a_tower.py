@@ -31,7 +31,7 @@ scene.array("brick", 5, (0, side + gap, 0))
 scene["brick-5"].material = "jelly"
 with session.lock("brick-5"):  # nobody else can change it meanwhile
     scene["brick-5"].position = (0.05, *scene["brick-5"].position[1:])
-print(len(scene), "bodies")
+print(len(scene), "bodies; the scene can start:", scene.check().ok)
 
 # %%
 session.run()

@@ -63,7 +63,7 @@ async def test_the_examples_run(store_url: str, realm: str, tmp_path: Path) -> N
         opponent = await stack.bots(1, 1)
         tower = {"TUSSLE_URL": server.url, "MPLBACKEND": "Agg", "MPLCONFIGDIR": str(tmp_path)}
         printed = await run_example("build_a_tower.py", folder=tmp_path, **tower)
-        assert "7 bodies" in printed and "60 frames; the smallest gap" in printed
+        assert "7 bodies; the scene can start: True" in printed and "60 frames; the smallest gap" in printed
         assert (tmp_path / "smallest_gap.png").stat().st_size > 1000
         printed = await run_example("play_a_duel.py", server.url)
         assert "won" in printed

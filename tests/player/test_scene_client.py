@@ -82,6 +82,11 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
             assert by_id(scene.document) == by_id(kept)
             for name in set(scene) - {"floor", "brick"}:
                 del scene[name]
+            assert scene.check().ok and scene.check().vertices == 16
+            scene.add("box", size=(0.4, 0.4, 0.4), position=box.position, id="bad")
+            found = scene.check()
+            assert not found.ok and {"bad", "brick"} == set(found.overlaps[0])
+            scene.undo()
             session.run()
             frame = next(session.frames(timeout_s=60))
             assert [body.id for body in session.topology.bodies] == [
