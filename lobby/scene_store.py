@@ -469,6 +469,11 @@ class SceneStore:
         )
         return [body for body, kept in zip(locks, reply[1:], strict=True) if kept == "0"]
 
+    async def unlocked(self, session: str, bodies: Sequence[str]) -> list[str]:
+        """Those of these bodies that nobody has locked."""
+        held = await self._store.batch([("EXISTS", self._keys.scene_lock(session, body)) for body in bodies])
+        return [body for body, there in zip(bodies, held, strict=True) if not there]
+
     # the first version
 
     async def _about(self, session: str) -> _About:

@@ -216,6 +216,7 @@ class Server:
             needed=lambda token: self.holder.holds(token),
             on_dropped=self._forget_session,
             on_reconnected=lambda: self.editing.missed(),
+            on_message=lambda token, text: self.editing.heard(token, text),
         )
         self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
         self.mesh_files = MeshFiles(settings.archive_address)

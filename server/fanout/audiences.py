@@ -42,6 +42,7 @@ class Audiences:
     needed: whether an audience is kept although nobody watches.
     on_dropped: called with the token of a session whose audience was dropped.
     on_reconnected: called after hints, and messages about scenes, may have been lost.
+    on_message: called with the token and each message about a scene, which the viewers get.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Audiences:
         needed: Callable[[str], bool],
         on_dropped: Callable[[str], None],
         on_reconnected: Callable[[], None],
+        on_message: Callable[[str, str], None],
     ) -> None:
         self._store = store
         self._views = views
@@ -66,6 +68,7 @@ class Audiences:
         self._needed = needed
         self._on_dropped = on_dropped
         self._on_reconnected = on_reconnected
+        self._on_message = on_message
         self._audiences: dict[str, tuple[Audience, asyncio.Task[None]]] = {}
         self._channels: dict[str, str] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
@@ -155,6 +158,7 @@ class Audiences:
                             self._on_observers(token)
                         elif payload.startswith(MESSAGE):
                             self._audiences[token][0].broadcast(text_frame(payload.encode()))
+                            self._on_message(token, payload)
                         else:
                             self._audiences[token][0].wake()
             finally:

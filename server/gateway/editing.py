@@ -2,6 +2,7 @@
 
     lock, unlock, edit, undo, redo -> budgets -> lobby/scene_store.py -> acknowledgement, with token or versions
     every LOCK_MS / 3: renew the locks of living connections        connection closes -> its locks are free
+                       a lock that members were shown has expired -> they are sent that it is free
 
 The store publishes each change to the servers of all members (server/fanout/audiences.py). A lock whose server dies
 expires. This module must never keep a document.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -26,6 +27,8 @@ from tussle.lobby.wire.messages import (
     BodyVersion,
     EditScene,
     Lock,
+    LockChange,
+    LockMessage,
     Redo,
     SceneCommand,
     SceneData,
@@ -43,6 +46,11 @@ __all__ = ["Editing"]
 log = get_logger("server.editing")
 
 RENEW_S = LOCK_MS / 3000
+
+LOCK = '{"t":"lock"'
+"""Begins a message about a lock."""
+
+_decode_lock = msgspec.json.Decoder(LockMessage).decode
 
 
 @dataclass(slots=True)
@@ -65,6 +73,7 @@ class Editing:
         self._ledger = ledger
         self._admit = admit
         self._held: dict[str, _Held] = {}
+        self._shown: dict[str, set[str]] = {}
         self._missed = False
 
     async def execute(self, who: Connected, address: str, message: SceneCommand) -> AckData:
@@ -109,6 +118,20 @@ class Editing:
             except LobbyError as error:
                 log.warning("locks_not_freed", token=short(held.session), code=error.reason)
 
+    def heard(self, session: str, text: str) -> None:
+        """A message about a scene was sent to the members on this server."""
+        if text.startswith(LOCK):
+            change = _decode_lock(text).d
+            if change.seat is None:
+                self._shown.get(session, set()).discard(change.body)
+            else:
+                self.watch_locks(session, [change.body])
+
+    def watch_locks(self, session: str, bodies: Sequence[str]) -> None:
+        """Members on this server see these locks: send them a message when one expires, because its server died."""
+        if bodies and session in self._audiences.tokens():
+            self._shown.setdefault(session, set()).update(bodies)
+
     def missed(self) -> None:
         """Messages about scenes may have been lost: send the versions of all scenes in the next round."""
         self._missed = True
@@ -119,6 +142,8 @@ class Editing:
             await asyncio.sleep(RENEW_S)
             for held in list(self._held.values()):
                 await self._renew(held)
+            for session in list(self._shown):
+                await self._show_expired(session)
             if self._missed:
                 self._missed = False
                 await self._send_versions()
@@ -135,6 +160,19 @@ class Editing:
         for body in lost:
             if held.locks.get(body) == renewed[body]:
                 del held.locks[body]
+
+    async def _show_expired(self, session: str) -> None:
+        shown = self._shown[session]
+        if not shown or session not in self._audiences.tokens():
+            del self._shown[session]
+            return
+        try:
+            gone = await self._scenes.unlocked(session, sorted(shown))
+        except StoreError:
+            return
+        for body in gone:
+            shown.discard(body)
+            self._audiences.broadcast(session, text_frame(encode(LockMessage(LockChange(body, None)))))
 
     async def _send_versions(self) -> None:
         for session in self._audiences.tokens():

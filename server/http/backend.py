@@ -21,6 +21,7 @@ from tussle.lobby.standings import Standings
 from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
 from tussle.server.costs import Ledger
+from tussle.server.gateway.editing import Editing
 from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
@@ -64,6 +65,7 @@ class Backend(Protocol):
     mesh_files: MeshFiles
     replay_rooms: ReplayRooms
     scenes: SceneStore
+    editing: Editing
     mode_scenes: ModeScenes
     build: str
 

@@ -60,7 +60,10 @@ class SceneRoutes:
         ]  # fmt: skip
 
     async def show_list(self, request: Request) -> Response:
-        listing = await self._backend.scenes.listing(check_token(request.path_params["token"]))
+        token = check_token(request.path_params["token"])
+        listing = await self._backend.scenes.listing(token)
+        shown = (listing.world, *listing.bodies)
+        self._backend.editing.watch_locks(token, [one.body for one in shown if one.lock is not None])
         return _tagged(
             request,
             orjson.dumps(

@@ -287,3 +287,15 @@ async def test_a_lobby_opens_like_a_session_and_like_a_tick_of_it(site: Stack) -
             "/api/open", {"mode": "sandbox", "like": {"session": shop.session, "tick": 2**40}}
         )
         assert refused.json()["code"] == "tick_not_recorded"
+
+
+async def test_members_see_that_a_lock_has_expired(site: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the server of a lock's holder dies nobody frees it; members on other servers are sent that it is free."""
+    monkeypatch.setattr("tussle.lobby.scene_store.LOCK_MS", 1000)
+    async with workshop(site) as shop, connected(site.store_url, site.realm) as (store,):
+        settings = Settings(redis_url=site.store_url, realm=site.realm)
+        dead = SceneStore(store, settings, SmallScenes())
+        await dead.lock(shop.session, shop.people[1].player, "elsewhere", "floor")
+        assert (await shop.lines[0].until("lock"))["d"] == {"body": "floor", "seat": 1}
+        assert (await shop.lines[0].until("lock"))["d"] == {"body": "floor", "seat": None}
+        assert await lock(shop.lines[0], "floor") > 1

@@ -91,6 +91,7 @@ class Node:
             on_dropped=lambda _: None,
             on_observers=lambda *_: None,
             on_reconnected=lambda: None,
+            on_message=lambda *_: None,
         )
         catalogue = bodies()
         self.holder = Holder(
