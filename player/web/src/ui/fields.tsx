@@ -1,6 +1,6 @@
 // Fields for numbers with units: typed, stepped by arrow keys, taken on Enter or when the field is left.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { parseNumber } from "../session/edit";
 import type { Vec3 } from "../wire/scene";
 
@@ -43,7 +43,6 @@ export function NumberField({ label, value, onCommit, unit, low = -Infinity, hig
     return typed !== null && typed >= low && typed <= high && (!whole || Number.isInteger(typed)) ? typed : null;
   };
   const bad = draft !== null && read() === null;
-  useEffect(() => setDraft(null), [value]);
   const begin = () => {
     if (typing.current === null) onBegin?.();
   };
