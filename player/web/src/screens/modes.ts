@@ -74,7 +74,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     size: 2,
     on: "in the box",
     bodies: false,
-    builds: false,
+    builds: true,
     rules: [
       "Take any body by the point you touch, and pull.",
       "One player at a time holds a point; several may hold one body.",

@@ -377,7 +377,8 @@ export class Api {
 
   async catalogue(): Promise<{ bodies: BodyEntry[]; templates: Template[] }> {
     const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry>; scenes?: Record<string, Record<string, unknown>> }>("/api/catalogue");
-    const templates = Object.entries(answer.scenes ?? {}).map(([id, row]) => ({ id, name: String(row["name"] || id), about: String(row["about"] ?? row["character"] ?? "") }));
+    const scenes = Object.entries(answer.scenes ?? {}).filter(([, row]) => "scene" in row); // the others are arenas
+    const templates = scenes.map(([id, row]) => ({ id, name: String(row["name"] || id), about: String(row["about"] ?? "") }));
     return { bodies: Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies), templates };
   }
 

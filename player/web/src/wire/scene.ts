@@ -166,6 +166,7 @@ export interface MeshState {
   readonly state: "queued" | "working" | "ready" | "refused";
   readonly percent?: number;
   readonly reason?: string;
+  readonly message?: string;
   /** Where the mesh is wrong, in its own frame [m]. */
   readonly place?: Vec3;
   readonly shape?: Recipe;
