@@ -249,7 +249,7 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
   const world = bench.builder.world.value;
   const [height, setHeight] = useState(1);
   const bodies = bench.builder.bodies.value;
-  const floor = bodies.some((body) => body.id === "floor");
+  const floor = bench.floor.value;
   const walls = bodies.filter((body) => body.id.startsWith("wall-"));
   const set = (change: Partial<World>) => void bench.changeWorld((old) => ({ ...old, ...change }));
   return (
@@ -269,7 +269,7 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
         <h2>Floor and walls</h2>
         <div class="row wrap">
           {floor ? (
-            <button class="btn s" onClick={() => bench.select(["floor"])}>
+            <button class="btn s" onClick={() => bench.select([floor.id])}>
               Choose the floor
             </button>
           ) : (

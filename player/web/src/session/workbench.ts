@@ -40,6 +40,8 @@ export class Workbench {
   readonly said: Signal<string> = signal("");
   /** The body of each overlap that the last check found. */
   readonly overlapping: ReadonlySignal<ReadonlyMap<string, readonly string[]>>;
+  /** The body that the others stand on: the one called floor, else the widest fixed slab that is level. */
+  readonly floor: ReadonlySignal<Body | null>;
   private pauseTimer = 0;
   private readonly idle = new Map<string, number>();
 
@@ -49,6 +51,14 @@ export class Workbench {
     this.chosen = computed(() => {
       const bodies = new Map(builder.bodies.value.map((body) => [body.id, body]));
       return this.selected.value.flatMap((id) => bodies.get(id) ?? []);
+    });
+    this.floor = computed(() => {
+      const area = (body: Body): number => {
+        const size = body.shape.params["size"];
+        return body.kind === "static" && ["slab", "box"].includes(body.shape.kind) && Array.isArray(size) && body.rotation[0] === 1 ? Number(size[0]) * Number(size[2]) : 0;
+      };
+      const bodies = builder.bodies.value;
+      return bodies.find((body) => body.id === FLOOR) ?? bodies.filter((body) => area(body) > 0).sort((a, b) => area(b) - area(a))[0] ?? null;
     });
     this.overlapping = computed(() => {
       const found = new Map<string, string[]>();
@@ -78,7 +88,7 @@ export class Workbench {
   }
 
   selectAll(): void {
-    this.select(this.builder.bodies.peek().filter((body) => body.id !== FLOOR).map((body) => body.id));
+    this.select(this.builder.bodies.peek().filter((body) => body !== this.floor.peek()).map((body) => body.id));
   }
 
   /** The next body in the list, or the one before. */
@@ -132,9 +142,9 @@ export class Workbench {
 
   /** A place on the floor where nothing is, near the middle; on top of what is there if the floor is full. */
   private freePlace(extent: Extent): Vec3 {
-    const floorBody = this.builder.bodies.peek().find((body) => body.id === FLOOR);
+    const floorBody = this.floor.peek();
     const floor = floorBody && this.extentOf(floorBody);
-    const others = this.builder.bodies.peek().flatMap((body) => (body.id === FLOOR ? [] : (this.extentOf(body) ?? [])));
+    const others = this.builder.bodies.peek().flatMap((body) => (body === floorBody ? [] : (this.extentOf(body) ?? [])));
     const ground = floor ? floor.high[1] : 0;
     const [wide, deep] = [extent.high[0] - extent.low[0], extent.high[2] - extent.low[2]];
     const middle = [0, 1, 2].map((k) => (extent.low[k]! + extent.high[k]!) / 2) as unknown as Vec3;
@@ -286,7 +296,7 @@ export class Workbench {
 
   /** Four walls around the floor. */
   async addWalls(height: number): Promise<boolean> {
-    const floor = this.builder.bodies.peek().find((body) => body.id === FLOOR);
+    const floor = this.floor.peek();
     const mesh = floor && (await this.shapes.load(floor.shape));
     if (!floor || !mesh) return false;
     const made = walls(extentOf(floor, mesh.vertices), height, this.gap, floor.material, this.taken);

@@ -97,6 +97,8 @@ export class Bodies {
   readonly group = new THREE.Group();
   /** Half of the largest extent of each moving body [m]. */
   readonly radii: number[] = [];
+  /** The same for contact shadows; 0 for what has none. */
+  readonly shadows: number[] = [];
   private readonly shapes: Shape[] = [];
   private readonly elastic: Elastic[] = [];
   private readonly slots: { shape: Shape; index: number }[] = [];
@@ -115,6 +117,7 @@ export class Bodies {
     let row = 0;
     moving.forEach((body, index) => {
       this.radii.push(radiusOf(body));
+      this.shadows.push(body.kind === "rail" ? 0 : this.radii[index]!);
       if (body.kind === "elastic") {
         this.elastic.push(this.makeElastic(body, index, row));
         row += body.vertices.length / 3;
@@ -130,8 +133,8 @@ export class Bodies {
   }
 
   private makeShape(body: TopologyBody, members: number[]): void {
-    // Bodies look soft; walls and what moves on rails have flat faces.
-    const rounded = body.kind === "rail" ? faceted(body) : soften({ positions: body.vertices, indices: body.faces });
+    // Bodies look soft; walls, what moves on rails and thin props such as cards have flat faces.
+    const rounded = body.kind === "rail" || (body.seat === null && isThin(body)) ? faceted(body) : soften({ positions: body.vertices, indices: body.faces });
     const normals = normalsOf(rounded);
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.BufferAttribute(rounded.positions, 3));
@@ -323,6 +326,18 @@ export class Bodies {
     this.wireMaterial.dispose();
     this.chosenMaterial.dispose();
   }
+}
+
+/** Softened, a card would be a petal. */
+const THIN = 0.2;
+
+function isThin(body: TopologyBody): boolean {
+  const size = [0, 1, 2].map((axis) => {
+    let [low, high] = [Infinity, -Infinity];
+    for (let i = axis; i < body.vertices.length; i += 3) [low, high] = [Math.min(low, body.vertices[i]!), Math.max(high, body.vertices[i]!)];
+    return high - low;
+  });
+  return Math.min(...size) < THIN * Math.max(...size);
 }
 
 /** The faces of a body with vertices of their own. */

@@ -93,7 +93,7 @@ export class View3D implements View {
     this.bodies.setWireframe(this.wireframe);
     this.bodies.setChosen(this.chosen);
     this.scene.add(this.bodies.group);
-    this.blobs.resize(this.bodies.radii);
+    this.blobs.resize(this.bodies.shadows);
     this.scene.add(this.blobs.mesh);
     if (fresh || before !== this.arena) this.makeMat();
     if (!framed && this.mat) this.camera.setCorners(this.mat.corners);
