@@ -235,6 +235,12 @@ describe("Uploads", () => {
     await vi.advanceTimersByTimeAsync(3000);
     await sending;
     expect(ready).toEqual(["r1"]);
+    states.push("ready");
+    const again = uploads.add(new File(["solid"], "bunny.stl"));
+    await vi.advanceTimersByTimeAsync(2000);
+    await again;
+    expect(ready).toEqual(["r1", "r1"]);
+    uploads.drop(uploads.list.value[1]!.key);
     await uploads.add(new File(["x"], "big.stl"));
     expect(uploads.list.value[1]).toMatchObject({ state: "refused", problem: "the file is too large" });
     uploads.drop(uploads.list.value[0]!.key);

@@ -47,11 +47,13 @@ export class Uploads {
     this.list.value = [...this.list.value, { key, name: file.name, bytes: file.size, share: 0, state: "sending", answer: null, problem: "" }];
     try {
       let answer = await this.port.put(file, (share) => this.update(key, { share }));
-      this.update(key, { state: answer.state, answer, share: 1 });
-      while (!this.stopped && (answer.state === "queued" || answer.state === "working")) {
-        await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+      for (let asked = false; !this.stopped; asked = true) {
+        const done = answer.state === "ready" || answer.state === "refused";
+        // A file that was sent before is answered at once, but only its state.
+        if (asked || !done) this.update(key, { state: answer.state, answer, share: 1 });
+        if (asked && done) break;
+        if (!done) await new Promise((resolve) => setTimeout(resolve, ASK_MS));
         answer = await this.port.get(answer.mesh);
-        this.update(key, { state: answer.state, answer });
       }
       const upload = this.list.value.find((one) => one.key === key);
       if (upload && answer.state === "ready") this.onReady(upload, answer);
