@@ -168,7 +168,7 @@ function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClos
       {(state === "sending" || state === "working" || state === "queued") && <progress max={1} value={state === "queued" ? 0 : share} aria-label={`${upload.name}: ${word}`} />}
       {state === "refused" && (
         <p class="small harm" role="alert">
-          {upload.problem || answer?.message || answer?.reason || "The file is no mesh."}
+          {upload.problem || answer?.message?.replace(/^mesh\.\w+: /, "") || answer?.reason || "The file is no mesh."}
         </p>
       )}
       {wrong && (
