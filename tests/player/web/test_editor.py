@@ -38,9 +38,10 @@ def checked(person: Any, expression: str) -> None:
 
 
 def test_two_build_a_scene_conflict_undo_and_run_it(person: Any) -> None:
-    """One adds a body, names a material, makes an array; the other sees it, cannot touch what is held, is told who was
-    first, and builds on from a phone by keys. Overlaps are named and keep the scene from running; undo takes them
-    back. A file of the scene is saved and opened. Then it runs with the bodies that were built."""
+    """One adds a body, names a material, makes an array; the other sees it, cannot change what is held, and builds on
+    from a phone by keys. Undo is refused where another was first. Overlaps are named and keep the scene from running;
+    undo takes them back. A file of the scene is saved and opened. Then it runs with the bodies that were built, and a
+    new scene begins with it."""
     mira = person("Mira", color_scheme="dark")
     kei = person("Kei", **PHONE, color_scheme="light")
     mira.go("/?tier=D")
@@ -65,7 +66,7 @@ def test_two_build_a_scene_conflict_undo_and_run_it(person: Any) -> None:
     kei.until(f"{body('box')} && {body('box')}.material.density === 7800")
     checked(mira, "check.ok")
 
-    # What Mira holds is hers: Kei sees it, and is told.
+    # What Mira holds is hers: Kei's page says so.
     choose(kei, "box")
     kei.page.wait_for_selector("[data-test=held]:has-text('Mira holds')")
     assert kei.page.is_disabled("[data-test=position-x]")
@@ -93,7 +94,7 @@ def test_two_build_a_scene_conflict_undo_and_run_it(person: Any) -> None:
     kei.page.keyboard.press("Control+Shift+Z")
     mira.until(f"{body('box')}.position[0] > {before[0] + 0.14}")
 
-    # An array stands without touching; a copy that is typed into another body is named, and undone.
+    # Copies of an array are apart; a copy that is typed into another body is named, and undone.
     choose(mira, "box")
     mira.page.click("[data-test=array]")
     mira.page.fill("[data-test=array-count]", "3")
