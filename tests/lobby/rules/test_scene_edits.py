@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tussle.lobby.errors import LobbyError
@@ -34,6 +34,7 @@ BOX: dict[str, Any] = {
 }
 
 
+@settings(deadline=None)
 @given(fields, fields)
 def test_a_delta_gives_the_bytes_of_the_full_write(before: dict[str, Any], delta: dict[str, Any]) -> None:
     """Fields that are replaced one by one, or with the whole document, give the same bytes and hash."""
@@ -45,6 +46,7 @@ def test_a_delta_gives_the_bytes_of_the_full_write(before: dict[str, Any], delta
     assert changed.sha256 == digest(changed.data) == whole.sha256
 
 
+@settings(deadline=None)
 @given(fields)
 def test_canonical_bytes_are_a_fixed_point(document: dict[str, Any]) -> None:
     """Writing what was written changes nothing, and the document means what it meant."""
