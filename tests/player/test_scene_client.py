@@ -156,3 +156,21 @@ async def test_a_lost_connection_frees_its_locks(site: Stack) -> None:
 
             await until(free)
             await other.update("brick", position=(0, 2, 0))
+
+
+async def test_a_mesh_file_becomes_a_body(site: Stack, tmp_path: Path) -> None:
+    """A file is sent, made ready by a worker and added; one that cannot be used says why, and where."""
+    await site.worker("meshes")
+    corners = "v 0 0 0\nv .4 0 0\nv 0 .4 0\nv 0 0 .4\n"
+    (tmp_path / "tetra.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    (tmp_path / "open.obj").write_text(corners + "f 1 2 3\n")
+
+    def script() -> None:
+        with tussle.connect(site.url) as client, client.create(private=True) as session:
+            body = session.scene.from_mesh(tmp_path / "tetra.obj", kind="elastic", position=(0, 2, 0))
+            assert body.shape["kind"] == "mesh" and body.kind == "elastic" and session.scene.check().ok
+            with pytest.raises(Refused) as refused:
+                session.scene.from_mesh(tmp_path / "open.obj")
+            assert refused.value.reason == "bad_mesh" and "open at" in refused.value.message
+
+    await asyncio.to_thread(script)
