@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.support.scheduler import Scheduler
 from tussle.lobby.accounts import Accounts, IssuedLogin
@@ -33,6 +36,11 @@ from tussle.lobby.store.scripting import Script, load_scripts
 from tussle.lobby.store.store import Store
 from tussle.lobby.timers import Timers
 from tussle.lobby.views import Views
+
+# A loaded machine is not a fault of a test. With CI set, Hypothesis' own profile says the same.
+hypothesis_settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    hypothesis_settings.load_profile("tests")
 
 GUARD = """
 local declared = {}
