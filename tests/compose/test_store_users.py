@@ -77,7 +77,7 @@ async def test_every_role_can_do_its_work(store: Store, users: Users, realm: str
         await stack.server(REDIS_URL=users.url("server"))
         await stack.worker(**worker)
         storage = await stack.worker("storage", STORAGE_URL=str(tmp_path / "lake"), **worker)
-        for program in (("velocity",), ("position",), ("source",), ("bridge",)):
+        for program in (("meshes",), ("velocity",), ("position",), ("source",), ("bridge",)):
             await stack.worker(*program, SOURCE="mock", SOURCE_NAME="mock", SPRING_CYCLES="50", **worker)
         bots = await stack.bots(2, 1)
         assert await bots.wait(90) == 0, bots.output
