@@ -46,6 +46,9 @@ UNREADABLE = (
 )  # fmt: skip
 """What ``zipfile`` raises for an archive that somebody else made."""
 
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How files may be compressed. ``zipfile`` bounds what it unpacks of these only."""
+
 END = struct.Struct("<4s4H2LH")
 """The end of an archive: signature, disks, files, size and place of the directory, length of a comment."""
 
@@ -104,8 +107,13 @@ def open_packed(file: BinaryIO, most: int) -> tuple[RecordingGroup, Fetch]:
             raise FileNotFoundError(path) from None
         if entry.file_size > (ROOT_BYTES if path == "zarr.json" else 2 * max(FRAME_BYTES, MESHES_BYTES)):
             raise _too_large(f"{path[:80]} is too large")
+        if entry.compress_type not in METHODS:
+            raise _bad(f"{path[:80]} is compressed in a way that is not read")
         try:
-            return archive.read(entry)
+            with archive.open(entry) as packed:
+                return packed.read(
+                    entry.file_size + 1
+                )  # without a number all that is packed would be unpacked
         except UNREADABLE as error:
             raise _bad(f"{path[:80]} cannot be read: {error}") from None
 

@@ -1,0 +1,34 @@
+"""Archives of recordings that somebody else packed: what they say of themselves chooses no memory."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+import zlib
+
+import pytest
+
+from tussle.lobby.errors import ProtocolError
+from tussle.server.recordings.packed import open_packed
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_that_lies_about_its_size_takes_no_memory(method: int) -> None:
+    """Of a file in an archive no more is unpacked than its directory says. Ways of compression that unpack all at once
+    are refused."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("zarr.json", bytes(2**23))
+    data = bytearray(out.getvalue())
+    entry = data.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", data, entry + 16, zlib.crc32(bytes(100)))
+    struct.pack_into("<I", data, entry + 24, 100)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProtocolError):
+            open_packed(io.BytesIO(data), 10**6)
+        assert tracemalloc.get_traced_memory()[1] < 2**21
+    finally:
+        tracemalloc.stop()
