@@ -34,6 +34,9 @@ LOCK_S = 3.0
 PART_BYTES = 2**22
 """Approximate size of one request with frames [B]."""
 
+PART_FRAMES = 16_384
+"""Most frames of one request. A server takes twice as many."""
+
 PIECE_BYTES = 2**18
 
 TRIES = 5
@@ -62,7 +65,7 @@ class UploadSource(HttpSource):
         self._locks: dict[int, int] = {}
 
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None) -> None:
-        """Add frames, in parts of about PART_BYTES. Frames between others are inserted."""
+        """Add frames, in parts of about PART_BYTES and at most PART_FRAMES. Frames between others are inserted."""
         about = await self.about()
         seats = 0
         if "health" in about["fields"] and about["length"]:
@@ -72,7 +75,7 @@ class UploadSource(HttpSource):
         }
         count = len(whole["tick"])
         size = sum(array.nbytes for array in whole.values())
-        step = max(1, count * PART_BYTES // max(1, size))
+        step = max(1, min(PART_FRAMES, count * PART_BYTES // max(1, size)))
         for at in range(0, max(1, count), step):
             await self._change({name: array[at : at + step] for name, array in whole.items()}, topology)
             topology = None

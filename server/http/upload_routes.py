@@ -301,7 +301,7 @@ async def _received(request: Request, size: int, sha256: str) -> bytes:
     body = bytearray()
     async for piece in _pieces(request, size):
         body += piece
-    _check(hashlib.sha256(body).hexdigest(), sha256)
+    _check((await asyncio.to_thread(hashlib.sha256, body)).hexdigest(), sha256)
     return bytes(body)
 
 

@@ -340,17 +340,20 @@ def _rewritten(
     fields = [name for name in before.fields if name != "segment"]
     if set(arrays) != set(fields):
         raise Refused(f"frames have {', '.join(sorted(fields))}", code="bad_frames", field="data")
-    known, waiting = before.ticks, list(early)
+    known, waiting = before.ticks, np.array(early)
+    sent = arrays["tick"][waiting].astype(np.int64)
     for number, segment in enumerate(before.segments):
         topology: Topology | None = before.topology(number)
         counts = [body.rows for body in segment.bodies if body.kind != "static"]
         for block in before.frames(range(segment.first, segment.first + segment.frames), fields):
             end = block.numbers.stop
             limit = known[end] if end < len(known) else math.inf
-            here = [i for i in waiting if arrays["tick"][i] < limit]
-            waiting = waiting[len(here) :]
+            count = int(np.searchsorted(sent, limit))
+            here, waiting, sent = waiting[:count], waiting[count:], sent[count:]
             merged = (
-                _merged(block.arrays, {name: arrays[name][here] for name in fields}) if here else block.arrays
+                _merged(block.arrays, {name: arrays[name][here] for name in fields})
+                if count
+                else block.arrays
             )
             draft.append(merged, topology, counts if topology else None)
             topology = None

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 import numpy as np
@@ -52,6 +52,12 @@ CHUNKS_BYTES = 2**21
 TRIES = 3
 """Attempts to add frames to a recording that somebody else changes at the same time."""
 
+MOST_FRAMES = 32_768
+"""Most frames that one call adds or changes: each has an entry in the answer."""
+
+MOST_EDITS = 4096
+"""Most frames that one call edits: the store compares the lock of each."""
+
 DTYPES = frozenset({"<f4", "<f8", "<i4", "<u4", "<i8", "<u8", "|b1"})
 
 T = TypeVar("T")
@@ -60,8 +66,8 @@ T = TypeVar("T")
 class SentArray(msgspec.Struct, frozen=True):
     """An array of frames, its first axis the frame."""
 
-    dtype: str
-    shape: tuple[int, ...]
+    dtype: Annotated[str, msgspec.Meta(max_length=16)]
+    shape: Annotated[tuple[int, ...], msgspec.Meta(max_length=4)]
     data: memoryview
 
     def array(self, name: str) -> Array:
@@ -77,16 +83,20 @@ class SentFrames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a change. base, locks: tick -> version, and token of the lock, of each frame that is edited.
     topology: of the frames that are added, if it is another one."""
 
-    arrays: dict[str, SentArray]
+    arrays: Annotated[
+        dict[Annotated[str, msgspec.Meta(max_length=32)], SentArray], msgspec.Meta(max_length=32)
+    ]
     topology: memoryview | None = None
-    base: dict[int, int] = {}
-    locks: dict[int, int] = {}
+    base: Annotated[dict[int, int], msgspec.Meta(max_length=MOST_EDITS)] = {}
+    locks: Annotated[dict[int, int], msgspec.Meta(max_length=MOST_EDITS)] = {}
 
     def decoded(self) -> tuple[dict[str, Array], Topology | None]:
         """Raises Refused (bad_frames), ProtocolError."""
         arrays = {name: sent.array(name) for name, sent in self.arrays.items()}
         if "tick" not in arrays:
             raise Refused("frames have a tick", code="bad_frames", field="tick")
+        if arrays["tick"].size > MOST_FRAMES:
+            raise Refused(f"one call has at most {MOST_FRAMES} frames", code="bad_frames", field="tick")
         return arrays, None if self.topology is None else decode_topology(bytes(self.topology))
 
 
@@ -169,7 +179,7 @@ class Uploading:
 
         Raises what uploaded.plan_change, uploaded.changed and Uploads.store raise; Conflict (lock_required).
         """
-        arrays, topology = sent.decoded()
+        arrays, topology = await self._run(sent.decoded)
         for again in reversed(range(TRIES)):
             upload = await self.own(token, player)
 

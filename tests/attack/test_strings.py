@@ -20,6 +20,7 @@ from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
 from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.http.requests import StrictRequest
+from tussle.server.recordings.uploading import SentFrames
 
 ANY = {"OpenRequest.params", "EditItem.document", "EditItem.delta", "ShapeRequest.params"}
 """Fields of any type. Seating bounds their encoded length and depth (``PARAMS_BYTES``, ``PARAMS_DEPTH``); documents
@@ -75,7 +76,7 @@ def request_types() -> list[type]:
 
 def test_every_field_of_a_request_or_message_has_a_largest_length() -> None:
     """A string, list or dict without a bound in any decoder of the server fails this test."""
-    kinds: list[Any] = [*request_types(), ClientMessage, LiveMessage, ReplayMessage]
+    kinds: list[Any] = [*request_types(), ClientMessage, LiveMessage, ReplayMessage, SentFrames]
     assert len(kinds) > 7
     places = {
         place for kind in msgspec.inspect.multi_type_info(kinds) for place in unbounded(kind, "message")
