@@ -20,6 +20,7 @@ import msgspec
 from tussle.lobby.errors import Conflict, NotFound, Refused, StoreError
 from tussle.lobby.lifecycle import WAITING
 from tussle.lobby.rules.scene_edits import (
+    DOCUMENT_BYTES,
     SCENE_BYTES,
     WORLD,
     Document,
@@ -227,7 +228,7 @@ class SceneStore:
         self, session: str, player: str, command: int, edits: Sequence[Edit], charge: Charge
     ) -> Committed:
         """Commit edits as one version. ``command``: its id, which has its effect once. ``charge``: called with the
-        bytes that are about to be written; what it raises refuses the commit.
+        bytes that may be written, before the work; what it raises refuses the commit.
 
         Raises NotFound; Refused for a document that is not valid; Conflict: ``not_member``, ``not_editable``,
         ``stale_version`` (with the present document as detail), ``lock_required``, ``stale_lock``, ``body_locked``, or
@@ -244,11 +245,7 @@ class SceneStore:
             if present is None:
                 await self._begin(session)
                 continue
-            documents = await self._write(edits, present)
-            charge(
-                sum(len(document.data) for document in documents if document)
-                + sum(len(present[edit.body].data) for edit in edits if edit.body in present)
-            )
+            documents = await self._write(edits, present, charge)
             made = await self._run(
                 session, player, command, "edit", 0,
                 [
@@ -329,14 +326,20 @@ class SceneStore:
         return None if used is None else int(used), documents if stored else None
 
     async def _write(
-        self, edits: Sequence[Edit], present: Mapping[str, StoredDocument]
+        self, edits: Sequence[Edit], present: Mapping[str, StoredDocument], charge: Charge
     ) -> list[Document | None]:
         """The new documents; None for a removed one."""
-        merged: list[tuple[Edit, bytes | None]] = []
         for edit in edits:
             now = present.get(edit.body)
             if (now.version if now else 0) != edit.base:
                 raise stale(edit.body, now)
+        before, after = _sizes_of(edits, present)
+        if after > SCENE_BYTES + DOCUMENT_BYTES:
+            raise Conflict(f"a scene may have {SCENE_BYTES} bytes", code="scene_too_large")
+        charge(before + after)
+        merged: list[tuple[Edit, bytes | None]] = []
+        for edit in edits:
+            now = present.get(edit.body)
             if edit.copy is None:
                 merged.append((edit, now.data if now else None))
                 continue
@@ -531,6 +534,18 @@ class SceneStore:
             ],
             args,
         )  # fmt: skip
+
+
+def _sizes_of(edits: Sequence[Edit], present: Mapping[str, StoredDocument]) -> tuple[int, int]:
+    """The bytes of the documents that edits are made on, and about the most that they become."""
+    before = after = 0
+    for edit in edits:
+        begun = present.get(edit.copy or edit.body)
+        before += len(begun.data) if begun and edit.copy is None else 0
+        if not edit.remove:
+            after += len(begun.data) if begun and edit.document is None else 0
+            after += len(repr(edit.document or edit.delta or ""))
+    return before, after
 
 
 class _Shapes(msgspec.Struct, frozen=True):

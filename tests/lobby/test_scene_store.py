@@ -17,6 +17,8 @@ from tussle.lobby.scene_documents import Edit
 from tussle.lobby.scene_store import SceneStore
 from tussle.worker.cleanup import Cleanup
 
+HANDLES = [{"id": f"h{n}", "vertices": [0, 1, 2, 3] * 16} for n in range(64)]
+
 
 async def refusal(work: Any) -> LobbyError:
     """The error that this raises."""
@@ -238,6 +240,26 @@ async def test_limits_have_codes_and_change_nothing(world: World, monkeypatch: p
     large = {**cube(1), "handles": [{"id": "h", "vertices": [0] * 9000}]}
     assert (await refusal(room.commit(0, Edit("x", 0, document=large)))).reason == "document_too_large"
     assert await room.whole() == before
+
+
+async def test_the_work_of_an_edit_is_paid_before_it_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies of a large body are charged, and refused if they are more than a scene, before any is made."""
+    room = await Room.open(world, 1)
+    await room.commit(0, Edit("large", 0, document=cube(1) | {"handles": HANDLES}))
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("a copy was made")
+
+    monkeypatch.setattr("tussle.lobby.scene_store.apply", never)
+    spent = room.spent
+    many = [Edit(f"copy-{n}", 0, copy="large") for n in range(64)]
+    assert (await refusal(room.commit(0, *many))).reason == "scene_too_large"
+    assert room.spent == spent
+    with pytest.raises(AssertionError, match="a copy was made"):
+        await room.commit(0, *many[:4])
+    assert room.spent > spent + 4 * 8000
 
 
 @pytest.mark.parametrize(
