@@ -93,7 +93,8 @@ def _limit(memory_mib: int, cpu_s: int) -> None:
         with contextlib.suppress(
             OSError, ValueError
         ):  # a system that does not know the limit, or has a smaller one
-            resource.setrlimit(kind, (most, most))
+            # At the hard limit of CPU time the kernel kills; at the soft one it sends SIGXCPU, which names the reason.
+            resource.setrlimit(kind, (most, most + (kind == resource.RLIMIT_CPU)))
 
 
 def main(arguments: list[str]) -> int:

@@ -19,6 +19,7 @@ from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
 from tussle.lobby.mesh_store import GROUP, Meshes, MeshView
 from tussle.lobby.rules.scenes import Recipe
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.lobby.store.store import Store
 from tussle.server.physics.shapes import build
 from tussle.worker.mesh_retention import MeshRetention
@@ -101,6 +102,29 @@ async def test_a_job_that_kills_every_worker_is_given_up(workshop: Workshop) -> 
     assert await workshop.store.call("HGET", workshop.store.keys.mesh_use, "bytes") == "0"
     assert await workshop.send(as_stl(CUBE.vertices, CUBE.faces)) == mesh
     assert (await workshop.wait(mesh, "ready", "refused")).state == "ready"
+
+
+async def test_the_late_end_of_an_old_attempt_keeps_the_job_for_others(store: Store) -> None:
+    """A worker that was too slow ends nothing: if the worker of the newest attempt dies, the job is claimed again."""
+    meshes, mesh = Meshes(store, 10**9), "a" * 64
+    one, other = (
+        ConsumerGroup(store, store.keys.mesh_jobs, GROUP, name, claim_idle_s=60.0, block_s=0.0, count=1)
+        for name in ("one", "other")
+    )
+    await one.ensure()
+    assert await meshes.reserve(mesh, 10, ".stl", "ada") == "storing"
+    assert await meshes.queue(mesh) == "queued"
+    (entry,) = await one.read()
+    slow, _ = await meshes.take(entry)
+    assert await other.claim(0.0) == [entry]
+    newest, _ = await meshes.take(entry)
+    assert not await meshes.refuse(entry, slow, "unreadable", "late", None)
+    assert await one.claim(0.0) == [entry]
+    last, _ = await meshes.take(entry)
+    assert (slow, newest, last) == (1, 2, 3)
+    assert await meshes.refuse(entry, last, "unreadable", "no mesh", None)
+    assert await store.call("XLEN", store.keys.mesh_jobs) == 0
+    assert await store.call("HEXISTS", store.keys.mesh_use, "jobs.ada") == 0
 
 
 async def test_files_that_lie_are_refused_by_the_child(workshop: Workshop) -> None:

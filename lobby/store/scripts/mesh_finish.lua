@@ -8,8 +8,7 @@
 local mesh_key, stream_key, use_key, index_key, ready_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local known = redis.call('HMGET', mesh_key, 'state', 'attempts', 'player', 'bytes')
 if known[1] ~= 'working' or known[2] ~= ARGV[4] then
-    redis.call('XACK', stream_key, ARGV[2], ARGV[3])
-    return {'OK', '0'}
+    return {'OK', '0'}  -- the entry is that of the newest attempt, which ends it; if that dies it is claimed again
 end
 local ready = ARGV[5] ~= ''
 for i = 7, #ARGV, 2 do

@@ -10,7 +10,7 @@
 local mesh_key, index_key, use_key, stream_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known = redis.call('HMGET', mesh_key, 'state', 'format', 'bytes', 'channels', 'reason', 'percent')
 local state = known[1]
-local again = ARGV[9] == '1'
+local again = ARGV[9] == '1' and state == 'ready'
     or state == 'refused' and (known[2] ~= ARGV[3] or known[5] == 'gave_up' or known[5] == 'too_slow')
 if state and state ~= 'storing' and not again then
     redis.call('ZADD', index_key, whole(now_ms()), ARGV[1])
