@@ -511,6 +511,8 @@ class SceneStore:
 
     async def read(self, document: str) -> SceneParts:
         """The documents of a scene that a client or template has. Raises Refused, and Conflict if it is too large."""
+        if len(document) > 2 * SCENE_BYTES:
+            raise Conflict(f"a scene may have {SCENE_BYTES} bytes", code="scene_too_large")
         try:
             bodies = msgspec.json.decode(document, type=_Shapes).bodies
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -22,11 +22,13 @@ from tussle.lobby.rules.scenes import encode_scene
 from tussle.lobby.seating import SeatReservation
 from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
+from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
 from tussle.server.modes.registry import get_mode
+from tussle.server.recordings.library import OpenRecording
 from tussle.server.recordings.poses import pose_scene
 
 __all__ = ["FindRequest", "JoinRequest", "LobbyRoutes", "OpenRequest", "SessionRequest"]
@@ -35,6 +37,9 @@ ALTERNATES = 3
 """Maximum number of other servers' addresses in a reservation."""
 
 ERRORS = (404, 409, 422)
+
+FOREIGN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What modes and geometry raise for a specification, or rows, that a player wrote into an upload."""
 
 
 class FindRequest(StrictRequest, frozen=True):
@@ -132,9 +137,12 @@ class LobbyRoutes:
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, OpenRequest)
+        given = len(body.scene.encode("utf-8", "replace"))
+        self.admit(Operation.OPEN, request, player, extra=given + len(msgspec.json.encode(body.params)))
         scene = await self._first_scene(body)
-        extra = len(scene.encode("utf-8", "replace")) + len(msgspec.json.encode(body.params))
-        self.admit(Operation.OPEN, request, player, extra=extra)
+        more = max(0, len(scene.encode("utf-8", "replace")) - given)
+        self._requests.charge(Resource.STORE_BYTES, Owner.PLAYER, player.player, more)
+        self._requests.charge(Resource.STORE_BYTES, Owner.ADDRESS, address_owner(request), more)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
         async with self.reserving(request, player) as reserved:
@@ -228,10 +236,21 @@ class LobbyRoutes:
                 if error.reason not in ("no_such_session", "not_editable"):
                     raise
         opened = await backend.library.open(token)
-        scene, spawned = backend.mode_scenes.recorded(opened.store.attributes.get("spec") or {})
-        if like.tick is not None:
-            scene = await backend.library.run(pose_scene, opened.store, scene, like.tick, spawned)
-        return encode_scene(scene).decode()
+        return await backend.library.run(self._scene_of, opened, like.tick)
+
+    def _scene_of(self, opened: OpenRecording, tick: int | None) -> str:
+        """The scene of a recording, in a thread. Raises Refused, NotFound (tick_not_recorded)."""
+        try:
+            scene, spawned = self._backend.mode_scenes.recorded(opened.store.attributes.get("spec") or {})
+            if tick is not None:
+                scene = pose_scene(opened.store, scene, tick, spawned)
+            return encode_scene(scene).decode()
+        except FOREIGN as error:
+            if opened.upload is None:
+                raise
+            raise Refused(
+                f"the recording has no scene: {type(error).__name__}", code="bad_scene", field="like"
+            ) from error
 
     async def _template(self, name: str) -> str:
         found = (await self._backend.catalogue())["scenes"].get(name, {})

@@ -49,7 +49,9 @@ class ModeScenes:
             session = msgspec.convert(spec, SessionSpec)
             catalogue = msgspec.convert(session.catalogue, dict[str, CatalogueBody])
         except msgspec.ValidationError as error:
-            raise Refused(f"the session's specification cannot be read: {error}", code="bad_spec") from None
+            raise Refused(
+                f"the session's specification cannot be read: {error}", code="bad_scene", field="like"
+            ) from None
         known = {**catalogue, **SOFT_BODIES}
         bodies = {
             name: msgspec.structs.replace(scene_body(Placed(name, name, (0.0, 0.0, 0.0)), known), handles=())

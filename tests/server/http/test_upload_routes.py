@@ -35,6 +35,16 @@ ENVIRONMENT = {
     "ALLOWED_ORIGINS": "http://lab.example",
 }  # fmt: skip
 
+ONE_BODY = {
+    "bodies": [
+        {
+            "id": "b0", "shape": {"kind": "box", "params": {"size": [1, 1, 1]}}, "material": {"density": 1},
+            "rotation": [0, 0, 0, 0],
+        }
+    ]
+}  # fmt: skip
+"""A scene that the rotation of its body makes wrong."""
+
 TICKS = 10 + 2 * np.arange(40)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -184,6 +194,28 @@ def nan_energy(name: str, data: bytes) -> bytes:
     values = layout.decode(data).copy()
     values[3] = np.nan
     return layout.encode(values)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "text",
+        {"mode": "sandbox"},
+        {"mode": "duel", "session": "", "seats": [], "catalogue": {}, "seed": -1},
+        {"scene": "{}"},
+        {"scene": msgspec.json.encode(ONE_BODY).decode()},
+    ],
+)
+async def test_no_lobby_begins_like_a_recording_whose_scene_is_wrong(
+    http: httpx.AsyncClient, client: Client, tmp_path: Path, spec: Any
+) -> None:
+    """What a player wrote into an upload instead of a specification is refused by a code, not by a fault."""
+    token = (await put(http, archive(made(tmp_path / "one.zarr", spec=spec)))).json()["recording"]
+    like = {"session": token, "tick": 20}
+    address = str(http.base_url).rstrip("/").removesuffix("recordings") + "open"
+    answer = await http.post(address, json={"mode": "sandbox", "like": like})
+    assert_problem(answer, 422, "bad_seats" if "seats" in spec else "bad_scene")
+    await client.remove_recording(token)
 
 
 async def test_frames_are_added_inserted_and_edited_in_versions(
