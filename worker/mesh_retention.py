@@ -37,7 +37,10 @@ INTERVAL_S = 3600.0
 DAY_MS = 86_400_000
 
 LEFT_S = 3600.0
-"""Age of a file that a process which died has left [s]. No upload and no job takes as long."""
+"""Age of a file that a process which died has left [s]. No upload of a mesh and no job takes as long."""
+
+RECORDING_LEFT_S = 86_400.0
+"""The same of the upload of a recording, which may take hours."""
 
 WORKING = ("storing", "queued", "working")
 
@@ -53,7 +56,10 @@ class MeshRetention:
         self._files = MeshFiles(settings.archive_address)
         self._places = (settings.archive_address, settings.recordings_address)
         self._days = settings.mesh_days
-        self._folder = settings.data_dir / "meshing"
+        self._left = (
+            (settings.data_dir / "meshing", LEFT_S),
+            (settings.data_dir / "uploads", RECORDING_LEFT_S),
+        )
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,7 +79,8 @@ class MeshRetention:
 
         Raises StoreError, or what the file system raises; the meshes removed so far stay removed.
         """
-        await asyncio.to_thread(_clear, self._folder, self._clock() - LEFT_S)
+        for folder, age_s in self._left:
+            await asyncio.to_thread(_clear, folder, self._clock() - age_s)
         removed = 0
         if self._days > 0:
             before = await self._store.now_ms() - round(self._days * DAY_MS)

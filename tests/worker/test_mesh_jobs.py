@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -176,3 +177,16 @@ async def test_retention_keeps_what_something_names(store: Store, tmp_path: Path
     assert await call("EXISTS", keys.mesh(unused)) == 0
     assert float(await call("ZSCORE", keys.meshes, in_archive)) > time.time() * 1000 - 3_600_000
     assert await MeshRetention(store, settings).run_pass() == 0
+
+
+async def test_what_killed_processes_left_is_removed(store: Store, tmp_path: Path) -> None:
+    """kill -9 leaves a mesh that arrives and the folder of an upload: they go when they are old, others stay."""
+    settings = Settings(data_dir=tmp_path, archive_url=str(tmp_path / "archive"))
+    now, paths = time.time(), {}
+    for name, age_s in (("meshing/a", 7200), ("meshing/b", 60), ("uploads/a", 90_000), ("uploads/b", 7200)):
+        paths[name] = tmp_path / name
+        paths[name].mkdir(parents=True)
+        (paths[name] / "body").write_bytes(b"PK")
+        os.utime(paths[name], (now - age_s, now - age_s))
+    await MeshRetention(store, settings, clock=lambda: now).run_pass()
+    assert [name for name, path in paths.items() if path.exists()] == ["meshing/b", "uploads/b"]
