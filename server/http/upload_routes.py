@@ -38,7 +38,7 @@ from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
 from tussle.server.http.responses import json_response
 from tussle.server.recordings.library import describe_upload
-from tussle.server.recordings.uploading import FRAMES_BYTES, SentFrames
+from tussle.server.recordings.uploading import FRAMES_BYTES, SentFrames, reachable
 
 __all__ = ["UploadRoutes"]
 
@@ -131,7 +131,7 @@ class UploadRoutes:
         await uploading.check_free(token, player)
         async with self._receiving(request, player, size), uploading.scratch() as folder:
             self._requests.charge_store(Operation.UPLOAD, request, player)
-            with await asyncio.to_thread((folder / "body").open, "w+b") as file:
+            async with _opened(folder / "body") as file:
                 await _receive(request, file, size, sha256)
                 stored = await uploading.add(
                     token, player, file, _subfolder(folder), title=title, listed=listed
@@ -253,8 +253,21 @@ def _length(request: Request, most: int) -> int:
 
 def _subfolder(folder: Path) -> Path:
     made = folder / "files"
-    made.mkdir()
+    with reachable():
+        made.mkdir()
     return made
+
+
+@contextlib.asynccontextmanager
+async def _opened(path: Path) -> AsyncIterator[BinaryIO]:
+    """A new file. Raises StoreError (recordings_unreachable)."""
+    with reachable():
+        file = await asyncio.to_thread(path.open, "w+b")
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):  # what it could not write was reported before
+            file.close()
 
 
 async def _pieces(request: Request, size: int) -> AsyncIterator[bytes]:
@@ -280,7 +293,7 @@ async def _pieces(request: Request, size: int) -> AsyncIterator[bytes]:
 
 
 async def _receive(request: Request, file: BinaryIO, size: int, sha256: str) -> None:
-    """The body into a file. Raises ProtocolError (bad_hash, too_slow, ...)."""
+    """The body into a file. Raises ProtocolError (bad_hash, too_slow, ...), StoreError (recordings_unreachable)."""
     digest, waiting = hashlib.sha256(), bytearray()
     async for piece in _pieces(request, size):
         waiting += piece
@@ -292,7 +305,8 @@ async def _receive(request: Request, file: BinaryIO, size: int, sha256: str) -> 
 
 def _write(file: BinaryIO, waiting: bytearray, digest: Any) -> None:
     digest.update(waiting)
-    file.write(waiting)
+    with reachable():
+        file.write(waiting)
     waiting.clear()
 
 

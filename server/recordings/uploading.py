@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO, TypeVar
@@ -38,7 +38,7 @@ from tussle.server.recordings.uploaded import (
     read_upload,
 )
 
-__all__ = ["ARRAYS_FACTOR", "FRAMES_BYTES", "SentFrames", "Uploading"]
+__all__ = ["ARRAYS_FACTOR", "FRAMES_BYTES", "SentFrames", "Uploading", "reachable"]
 
 ARRAYS_FACTOR = 4
 """The arrays of an upload have at most this times UPLOAD_BYTES."""
@@ -109,6 +109,18 @@ class Stored:
     frames: Mapping[int, int]
 
 
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Raise StoreError (recordings_unreachable) for an error of the file system."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the recording cannot be kept now: {error.strerror or type(error).__name__}",
+            code="recordings_unreachable",
+        ) from error
+
+
 class Uploading:
     """The uploads of one server."""
 
@@ -121,14 +133,9 @@ class Uploading:
         self._storing = asyncio.Lock()
 
     async def _run(self, work: Callable[[], T]) -> T:
-        try:
+        with reachable():
             context = contextvars.copy_context()
             return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, work)
-        except OSError as error:
-            raise StoreError(
-                f"the recording cannot be kept now: {error.strerror or type(error).__name__}",
-                code="recordings_unreachable",
-            ) from error
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
@@ -137,9 +144,10 @@ class Uploading:
 
         def make() -> tempfile.TemporaryDirectory[str]:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return tempfile.TemporaryDirectory(dir=self._folder)
+            return tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True)
 
-        made = await asyncio.to_thread(make)
+        with reachable():
+            made = await asyncio.to_thread(make)
         try:
             yield Path(made.name)
         finally:
