@@ -136,6 +136,11 @@ class UploadedFrames(GroupFrames):
         return _read_blob(self._blobs, self.chunks[path][0])
 
     @property
+    def last_tick(self) -> int:
+        """The tick of the last frame; -1 if there is none."""
+        return self._group.last_tick
+
+    @property
     def ticks(self) -> Array:
         """The tick of every frame."""
         blocks = [block.arrays["tick"] for block in self.frames(range(self.length), ("tick",))]
@@ -253,8 +258,10 @@ def plan_change(before: UploadedFrames, ticks: Array, base: Mapping[int, int]) -
         or not (np.diff(ticks.astype(np.int64)) > 0).all()
     ):
         raise Refused("the ticks are whole numbers that grow", code="bad_frames", field="tick")
-    known = before.ticks
-    last = int(known[-1]) if len(known) else -1
+    last = before.last_tick
+    known = (
+        before.ticks if int(ticks[0]) <= last else np.empty(0, np.int64)
+    )  # all of them are read only if needed
     places = np.searchsorted(known, ticks)
     change = Change([], [], [])
     for i, (tick, place) in enumerate(zip(ticks.tolist(), places.tolist(), strict=True)):

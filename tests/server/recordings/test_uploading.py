@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from tussle.lobby.errors import Refused, StoreError
+from tests.server.recordings.frames import frames, topology
+from tussle.lobby.errors import Conflict, Refused, StoreError
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.frame_store import Frames
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.uploaded import Draft, UploadedFrames, plan_change
 from tussle.server.recordings.uploading import MOST_EDITS, MOST_FRAMES, SentFrames, reachable
 
 FULL = Path("/dev/full")
@@ -36,3 +42,27 @@ def test_a_full_disk_is_no_fault_of_the_server() -> None:
     with pytest.raises(StoreError) as full, reachable(), FULL.open("wb", buffering=0) as file:
         file.write(b"PK")
     assert full.value.reason == "recordings_unreachable"
+
+
+def test_frames_are_added_without_reading_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The price of adding frames does not grow with the recording: only the tick of the last frame is looked at."""
+    draft = Draft(tmp_path, RecordingGroup({}, seats=0))
+    draft.append(frames(10, 1100, seats=0), topology("affine", "affine"))
+    files = Files(str(tmp_path / "blobs"))
+    kept = draft.finish()
+    draft.keep(files)
+    before = UploadedFrames(files, kept.sha256)
+    last = before.last_tick
+    assert last == before.ticks[-1]
+
+    def never(*_: object) -> Iterator[Frames]:
+        raise AssertionError("frames were read")
+
+    monkeypatch.setattr(UploadedFrames, "frames", never)
+    assert plan_change(before, np.array([last + 1, last + 2]), {}).appended == [0, 1]
+    with pytest.raises(Conflict):
+        plan_change(before, np.array([last + 1]), {last + 1: 1})
+    with pytest.raises(AssertionError, match="frames were read"):
+        plan_change(before, np.array([last]), {last: 1})
