@@ -51,6 +51,9 @@ SCENE_BYTES = 131_072
 DOCUMENT_BYTES = 16_384
 """Largest document of one body."""
 
+MESH_SCALE = 1e4
+"""The largest factor of a mesh's size, as server/physics/stored_meshes.py reads it; its inverse is the smallest."""
+
 _WHOLE = 2**53
 
 
@@ -207,10 +210,15 @@ def _checked_body(body: Body, meshes: Mapping[str, int]) -> Document:
 
 
 def _mesh_vertices(body: str, shape: Recipe, meshes: Mapping[str, int]) -> int:
-    named = shape.params.get("sha256")
-    if set(shape.params) != {"sha256"} or not isinstance(named, str):
+    params = dict(shape.params)
+    named, scale = params.pop("sha256", None), params.pop("scale", 1.0)
+    number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    if params or not isinstance(named, str) or not number or not 1 / MESH_SCALE <= scale <= MESH_SCALE:
         raise Refused(
-            f"body {body!r}: a mesh has the parameter sha256", code="bad_scene", field="shape.params"
+            f"body {body!r}: a mesh has the parameter sha256, and may have a scale from {1 / MESH_SCALE:g} to "
+            f"{MESH_SCALE:g}",
+            code="bad_scene",
+            field="shape.params",
         )
     if named not in meshes:
         raise Refused(f"body {body!r}: there is no such mesh", code="unknown_mesh", field="shape.params")

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tussle.lobby.errors import LobbyError
-from tussle.lobby.rules.scene_edits import assemble, digest, read_scene, write_body, write_world
+from tussle.lobby.errors import LobbyError, Refused
+from tussle.lobby.rules.scene_edits import (
+    MESH_SCALE,
+    assemble,
+    digest,
+    read_scene,
+    write_body,
+    write_world,
+)
 from tussle.lobby.rules.scenes import decode_scene
+from tussle.server.physics.stored_meshes import SCALE
 
 numbers = st.floats(-100, 100) | st.integers(-100, 100)
 vectors = st.lists(numbers, min_size=3, max_size=3)
@@ -90,3 +98,26 @@ def test_settings_of_the_world_have_ranges(delta: dict[str, Any]) -> None:
     with pytest.raises(LobbyError) as refused:
         write_world(world.data, delta=delta)
     assert refused.value.reason in ("bad_scene", "bad_text")
+
+
+@pytest.mark.parametrize("scale", [None, 0.5, 10_000])
+def test_a_mesh_may_have_a_scale(scale: float | None) -> None:
+    """What docs/protocol.md allows can be edited, and a server reads it."""
+    assert MESH_SCALE == SCALE
+    params = {"sha256": "a" * 64} if scale is None else {"sha256": "a" * 64, "scale": scale}
+    document = {"shape": {"kind": "mesh", "params": params}, "material": {"density": 100}}
+    assert write_body("cow", None, document=document, meshes={"a" * 64: 12}).vertices == 12
+
+
+@pytest.mark.parametrize(
+    "more", [{"scale": 0}, {"scale": True}, {"scale": "2"}, {"scale": 1e5}, {"path": "x"}]
+)
+def test_other_parameters_of_a_mesh_are_refused(more: dict[str, Any]) -> None:
+    """A scale that is no factor, and a path, are refused before the scene starts."""
+    document = {
+        "shape": {"kind": "mesh", "params": {"sha256": "a" * 64, **more}},
+        "material": {"density": 100},
+    }
+    with pytest.raises(Refused) as refused:
+        write_body("cow", None, document=document, meshes={"a" * 64: 12})
+    assert (refused.value.reason, refused.value.field) == ("bad_scene", "shape.params")
