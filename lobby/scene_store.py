@@ -64,8 +64,8 @@ REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""
 
 READ_TRIES = 8
-KEPT = 1024
-"""Sessions, first documents and versions of documents that are remembered. None of them ever changes."""
+KEPT, FIRSTS_KEPT = 1024, 64
+"""Sessions and versions of documents that are remembered, and whole first scenes. None of them ever changes."""
 
 Sizes = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
 """SHA-256 of meshes -> vertices of those that are ready."""
@@ -506,7 +506,7 @@ class SceneStore:
                 parts = await self.read(data)
             else:
                 parts = split(self._first.make(about.mode, msgspec.json.decode(about.params)))
-            _keep(self._firsts, about, parts)
+            _keep(self._firsts, about, parts, FIRSTS_KEPT)
         return parts
 
     async def read(self, document: str) -> SceneParts:
@@ -556,9 +556,9 @@ class _Shapes(msgspec.Struct, frozen=True):
     bodies: list[dict[str, Any]]
 
 
-def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any, most: int = KEPT) -> None:
     cache[key] = value
-    if len(cache) > KEPT:
+    if len(cache) > most:
         cache.popitem(last=False)
 
 

@@ -29,6 +29,7 @@ from tussle.lobby.text import check_text
 
 __all__ = [
     "DOCUMENT_BYTES",
+    "MESH_SCALE",
     "SCENE_BYTES",
     "WORLD",
     "Document",
