@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tussle.lobby.errors import NotFound
+from tussle.lobby.errors import NotFound, Refused
 from tussle.lobby.rules.scenes import Body, Quaternion, Scene, Vector
 from tussle.server.recordings.frame_store import AFFINE_ROWS, FrameReader, SegmentBody
 
@@ -29,7 +29,7 @@ def pose_scene(store: FrameReader, scene: Scene, tick: int, spawned: Mapping[str
     """The scene with its bodies where they were at ``tick``, or at the newest recorded tick before it. Bodies that had
     left are not in it. spawned: catalogue id -> body, for those that came while the session ran.
 
-    Raises NotFound (tick_not_recorded).
+    Raises NotFound (tick_not_recorded), Refused (bad_scene).
     """
     number = _frame_at(store, tick)
     rows = _rows_of(store, number)
@@ -139,7 +139,10 @@ def _fit(matrix: Floats) -> Floats:
 
 
 def _matrix(quaternion: Quaternion) -> Floats:
-    w, x, y, z = np.array(quaternion) / np.linalg.norm(quaternion)
+    norm = float(np.linalg.norm(quaternion))
+    if not 0.0 < norm < np.inf:
+        raise Refused("a rotation is no quaternion", code="bad_scene", field="rotation")
+    w, x, y, z = np.array(quaternion) / norm
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
