@@ -322,6 +322,7 @@ class RecordingGroup:
             TypeError,
             ValueError,
             IndexError,
+            RecursionError,
         ) as error:
             raise ProtocolError(f"this is no recording: {error}", code="not_a_recording") from None
         group._check_lengths()

@@ -19,6 +19,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.server.recordings.group import Fetch, RecordingGroup
+from tussle.server.recordings.zarr_layout import encode_document
 
 __all__ = ["check_group", "open_packed", "pack"]
 
@@ -148,6 +149,10 @@ def check_group(group: RecordingGroup, most: int) -> None:
         known = msgspec.convert(group.attributes, _Known)
     except msgspec.ValidationError as error:
         raise _bad(f"an attribute: {error}") from None
+    try:
+        encode_document({"answer": {"metadata": {"group": {"attributes": group.attributes}}}})
+    except (TypeError, RecursionError) as error:  # readers get them as JSON, within other objects
+        raise _bad(f"the attributes are no JSON that is read: {error}") from None
     if known.session:
         raise Refused("what a session recorded is on its server: derive a copy of it", code="read_only")
     if group.events_bytes:
