@@ -18,7 +18,7 @@ from pathlib import Path
 __all__ = ["bare_environment", "child_environment", "module_command"]
 
 HARMLESS = ("PATH", "LANG", "LC_ALL", "NUMBA_CACHE_DIR", "PYTHONPATH", "SYSTEMROOT")
-"""What a child that reads the files of strangers gets of the environment: no password and no address."""
+"""The variables that a child gets which reads files of unknown origin: no password and no address."""
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -38,7 +38,7 @@ def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def bare_environment() -> dict[str, str]:
-    """The environment of a child that may find the parent's package and knows nothing else of it."""
+    """The environment of a child that can import the parent's package and gets none of its settings."""
     return child_environment({name: os.environ[name] for name in HARMLESS if name in os.environ})
 
 

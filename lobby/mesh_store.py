@@ -1,4 +1,4 @@
-"""Meshes of one's own in the store: which uploads wait, are made, are ready or refused, and what they use.
+"""Uploaded meshes in the store: which ones wait, are being made, are ready or refused, and how many bytes they use.
 
     reserve -> (the file is stored) -> queue -> stream of jobs -> take -> progress ... -> finish
                                                                  '-- its worker dies: another one claims the job
@@ -33,7 +33,7 @@ BUSY_S = 5.0
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What is known of a ready mesh. volume [m^3], bounding_radius about its centre of mass [m]; bytes of its file."""
+    """The numbers of a ready mesh. volume [m^3], bounding_radius about its centre of mass [m]; bytes of its file."""
 
     sha256: str
     bytes: int
@@ -69,7 +69,7 @@ class Meshes:
         self._most_bytes = most_bytes
 
     async def reserve(self, sha256: str, size: int, form: str, player: str, session: str = "") -> str:
-        """Make place for an upload. Returns its state: ``storing`` if the caller must store the file and queue it.
+        """Reserve room for an upload. Returns its state: ``storing`` if the caller must store the file and queue it.
 
         Raises StoreError (mesh_store_full) and RateLimited (meshes_busy).
         """
@@ -164,7 +164,7 @@ class Meshes:
     # what the worker calls
 
     async def take(self, entry: Entry) -> tuple[int, str]:
-        """Begin an attempt at a job. Returns its number and the format of the file; (0, "") if nothing is to do."""
+        """Begin an attempt at a job. Returns its number and the format of the file; (0, "") if the job is done."""
         keys, sha256 = self._keys, entry.fields["mesh"]
         reply = await self._store.run(
             "mesh_take",
@@ -174,7 +174,7 @@ class Meshes:
         return int(reply[1]), str(reply[2])
 
     async def progress(self, sha256: str, attempt: int, percent: int) -> bool:
-        """Show how far an attempt is. False: another one has begun, or the job is done."""
+        """Store and publish the percentage of an attempt. False: another one has begun, or the job is done."""
         reply = await self._store.run("mesh_progress", [self._keys.mesh(sha256)], [sha256, attempt, percent])
         return bool(reply[1] == "1")
 

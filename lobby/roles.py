@@ -44,7 +44,7 @@ class Operation(StrEnum):
     """Read the recording of a session whose token the caller knows."""
 
     UPLOAD = "upload"
-    """Keep a recording of one's own on the server, change it, remove it. An operator may remove any."""
+    """Upload a recording, change it, remove it. An operator may remove any."""
 
     SCENE = "scene"
     """Read the scene of a session whose token the caller knows."""
@@ -55,7 +55,7 @@ class Operation(StrEnum):
     OPEN = "open"
     JOIN = "join"
     MESH = "mesh"
-    """Send a mesh of one's own."""
+    """Upload a mesh."""
     FORK = "fork"
     """Open a lobby that begins with a recorded state."""
     RELEASE = "release"

@@ -124,7 +124,9 @@ def stale(body: str, now: StoredDocument | None) -> Conflict:
 def check_edits(edits: Sequence[Edit]) -> None:
     """Raises Refused (bad_edit) for a list that cannot be committed, whatever the scene is."""
     if len({edit.body for edit in edits}) < len(edits) or not edits:
-        raise Refused("each body once", code="bad_edit", field="edits")
+        raise Refused(
+            "a list of edits names at least one body, and each body once", code="bad_edit", field="edits"
+        )
     for edit in edits:
         kinds = (edit.document is not None) + (edit.delta is not None) + edit.remove
         if edit.copy is not None:
@@ -137,7 +139,7 @@ def check_edits(edits: Sequence[Edit]) -> None:
             wrong = kinds != 1 or (edit.remove and edit.body == WORLD)
         if wrong:
             raise Refused(
-                f"{edit.body}: one of document, delta and remove; a new body has a document or is a copy",
+                f"{edit.body}: an edit has one of document, delta and remove; a new body has a document or is a copy",
                 code="bad_edit",
                 field="edits",
             )
@@ -168,11 +170,11 @@ def _document_of(edit: Logged, after: bool) -> Document | None:
 
 
 def restored(edit: Logged, redo: bool) -> Change:
-    """The edit that takes one back, or makes it again: based on the content after it, or before it."""
+    """The edit that undoes a logged one, or redoes it: based on the content after it, or before it."""
     return edit.body, edit.made[not redo], "", _document_of(edit, redo), edit.made[redo], edit.order
 
 
 def outcome(edit: Logged, version: int) -> DocumentVersion:
-    """What the commit of that version has made of a document."""
+    """The version of a document after the commit of that version."""
     document = _document_of(edit, True)
     return DocumentVersion(edit.body, version if document else 0, document.sha256 if document else "")

@@ -1,7 +1,7 @@
 """The scenes of waiting lobbies in the store: read, edited, undone, locked.
 
     first document (of the mode, a template, a client) -> begin, at the first edit or lock -> commit, undo, redo
-                                                      '-> nobody edits: never stored a second time
+                                                      '-> nobody edits: nothing is stored
 
 A scene has a version, which grows by one with each commit. A document has the version of the commit that wrote it. A
 commit is one script: it checks the lobby's status, locks, base versions and limits, then writes all or nothing. This
@@ -85,7 +85,7 @@ class FirstScenes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What never changes of a session. ``scene``: SHA-256 of the document that it was opened with, or ''."""
+    """The facts of a session that never change. ``scene``: SHA-256 of the document that it was opened with, or ''."""
 
     mode: str
     params: bytes
@@ -442,8 +442,8 @@ class SceneStore:
         raise StoreError(f"the scene of {session} cannot be stored")
 
     async def unlock(self, session: str, player: str, locks: Mapping[str, int]) -> int:
-        """Give locks back, body -> token. Returns how many; those that the player does not have are left as they
-        are."""
+        """Give locks back, body -> token. Returns how many; locks that the player does not have are not
+        changed."""
         if not locks:
             return 0
         reply = await self._store.run(
@@ -458,8 +458,8 @@ class SceneStore:
         return int(reply[1])
 
     async def renew(self, session: str, player: str, locks: Mapping[str, int]) -> list[str]:
-        """Renew locks, body -> token. Returns the bodies whose locks are lost, or over because the session starts or
-        the player has no seat any more."""
+        """Renew locks, body -> token. Returns the bodies whose locks are lost, or have ended because the session starts
+        or the player has no seat any more."""
         keys = self._keys
         reply = await self._store.run(
             "scene_renew",

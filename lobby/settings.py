@@ -78,7 +78,7 @@ class Settings:
         3600, "most ticks that are simulated again for one fork, from the nearest checkpoint", low=1
     )
 
-    # meshes of one's own
+    # uploaded meshes
     mesh_bytes: int = setting(33_554_432, "largest mesh file that a client may send", low=1024)
     mesh_store_bytes: int = setting(4_294_967_296, "most bytes of all stored meshes together", low=1024)
     mesh_rate: float = setting(

@@ -1,10 +1,10 @@
-"""Uploaded recordings in the store: whose they are, their versions, the locks of their frames, what they use.
+"""Uploaded recordings in the store: their owners, their versions, the locks of their frames, how many bytes they use.
 
     PUT, POST frames -> files (server/recordings/uploaded.py) -> store: one script, which checks owner, version and room
     readers -> find -> the table of the recording's files
 
-An upload has a token of its own, in the form of a session's, and so an address. What a session recorded is never in
-here. This module must never open a file.
+An upload has its own token, in the form of a session's, and so an address. What a session recorded is never an
+upload. This module must never open a file.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Uploads:
         only_check: bool = False,
     ) -> int:
         """Make an upload, or a version of one that was made on version ``base``. locks: tick -> token of each lock that
-        the change needs. Guests share half of the room. only_check: refuse it or change nothing. Returns the version.
+        the change needs. Guests share half of the room. only_check: check it and change nothing. Returns the version.
 
         Raises Refused ``recording_exists``, NotFound ``no_recording``, Forbidden ``not_own_recording``, Conflict
         ``stale_version``, ``stale_lock``, ``too_many_recordings``, ``recordings_full``.

@@ -400,12 +400,12 @@ class BlockingSession(ClosesAtExit):
 
     def lock(self, *bodies: str) -> contextlib.AbstractContextManager[None]:
         """Lock bodies of the scene for several edits: ``with session.lock("body-3"): ...``. They are released
-        afterwards, after an exception too. Raises Conflict (body_locked) with the name of the holder."""
+        afterwards, also after an exception. Raises Conflict (body_locked) with the name of the holder."""
         return self.scene.lock(*bodies)
 
     def run(self, timeout_s: float | None = None) -> BlockingSession:
-        """Be ready, and wait until the session runs: at once if all seats are taken and the others are ready. Returns
-        the session. Raises TimeoutError, and Disconnected if it ends before."""
+        """Declare this seat ready, and wait until the session runs: at once if all seats are taken and the others are
+        ready. Returns the session. Raises TimeoutError, and Disconnected if the session ends before."""
         self.ready()
         self.wait_for("running", timeout_s=self._timeout_s if timeout_s is None else timeout_s)
         return self

@@ -139,8 +139,8 @@ class BlockingRecording(ClosesAtExit):
         return self._run(self._recording.append(frame, topology), "a frame")
 
     def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording of one's own that no session made: in files, such as one by ``derive``, or uploaded
-        to a server. See ``Recording.extend``.
+        """Add frames to a recording that no session made: in files, such as one by ``derive``, or uploaded by this
+        player to a server. See ``Recording.extend``.
 
         arrays: ``tick``, ``rows``, ``active``, and any other field.
 
@@ -149,12 +149,12 @@ class BlockingRecording(ClosesAtExit):
         return self._run(self._recording.extend(arrays, topology), "frames")
 
     def edit(self, frame: int, values: Mapping[str, Any]) -> None:
-        """Replace fields of a frame of one's own recording at a server; see ``Recording.edit``."""
+        """Replace fields of a frame of an uploaded recording; see ``Recording.edit``."""
         self._run(self._recording.edit(frame, values), "an edit")
 
     @contextlib.contextmanager
     def lock(self, frame: int) -> Iterator[None]:
-        """Lock a frame of one's own recording at a server for several edits; see ``Recording.lock``."""
+        """Lock a frame of an uploaded recording for several edits; see ``Recording.lock``."""
         lock = self._recording.lock(frame)
         self._run(lock.__aenter__(), "the lock of a frame")
         try:
@@ -165,7 +165,7 @@ class BlockingRecording(ClosesAtExit):
         self._run(lock.__aexit__(None, None, None), "the release of a frame")
 
     def versions(self) -> dict[int, int]:
-        """The version of each edited frame of one's own recording at a server: tick -> version."""
+        """The version of each edited frame of an uploaded recording: tick -> version."""
         return self._run(self._recording.versions(), "the versions")
 
     def upload(self, client: BlockingClient, *, title: str = "", listed: bool = True) -> BlockingRecording:

@@ -89,9 +89,9 @@ class SceneBody:
 
 
 class BlockingScene:
-    """The scene of a session. ``session.scene`` is it. Iterate it for the names of the bodies, index it for one.
+    """The scene of a session: ``session.scene``. Iteration gives the names of the bodies; an index gives one body.
 
-    Each change is one step that ``undo`` takes back. After the start of the session the scene is only read.
+    Each change is one step that ``undo`` takes back. After the start of the session the scene can only be read.
     """
 
     def __init__(self, run: _Runs, scene: SessionScene) -> None:
@@ -155,12 +155,12 @@ class BlockingScene:
         return [SceneBody(self, name) for name in names]
 
     def undo(self) -> list[str]:
-        """Undo the newest of one's own steps; return the names of the bodies that changed. Raises Conflict:
+        """Undo the newest step of this player; return the names of the bodies that changed. Raises Conflict:
         undo_conflict if another member changed one of them since, nothing_to_undo."""
         return self._run(self._scene.undo(), "the answer to undo")
 
     def redo(self) -> list[str]:
-        """Make the step again that was undone last; return the names of the bodies that changed. Raises Conflict."""
+        """Redo the step that was undone last; return the names of the bodies that changed. Raises Conflict."""
         return self._run(self._scene.redo(), "the answer to redo")
 
     @contextlib.contextmanager
@@ -202,7 +202,8 @@ class BlockingScene:
         self._run(self._scene.save(path), "the scene")
 
     def load(self, path: str | Path) -> None:
-        """Make the scene that of a file. Raises Refused (bad_scene), and as an edit; see ``SessionScene.load``."""
+        """Replace the scene with the one in a file. Raises Refused (bad_scene), and as an edit; see
+        ``SessionScene.load``."""
         self._run(self._scene.load(path), "the edits of a whole scene")
 
     # what bodies call

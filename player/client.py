@@ -388,7 +388,7 @@ class Client:
     async def upload_recording(self, path: str, *, title: str = "", listed: bool = True) -> Recording:
         """Upload a recording that no session made, such as one by ``tussle simulate`` or ``Recording.derive``, and open
         it there. path: of the Zarr group, a path or fsspec URL, or of a ZIP archive of one. title: in lists.
-        listed: whether lists show it; without that, only who knows its token reads it.
+        listed: whether lists show it; otherwise only a client that knows its token can read it.
 
         Raises AuthError without a login, Conflict (too_many_recordings, recordings_full), ProtocolError (bad_upload,
         upload_too_large, damaged_recording), Refused (bad_frames, read_only), RateLimited.
@@ -405,7 +405,7 @@ class Client:
         await self._request("DELETE", f"/api/recordings/{recording}")
 
     async def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
-        """The uploaded recordings that their owners list, the last changed first: ``recording`` (its token), ``title``,
+        """The uploaded recordings that are listed, the last changed first: ``recording`` (its token), ``title``,
         ``name`` of the owner, ``length`` in frames, ``bytes``. player: only those of this player."""
         params = {"player": player} if player else None
         return (await self._get("/api/recordings", _Recordings, params)).recordings
@@ -413,7 +413,7 @@ class Client:
     async def send(
         self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
     ) -> bytes:
-        """A call with a body that is no JSON object. size: of a stream [B]."""
+        """Send a request whose body is not a JSON object. size: of a stream [B]."""
         headers = {"content-type": "application/octet-stream"}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"

@@ -90,7 +90,7 @@ class WritableSource(RecordingSource, Protocol):
 
 @runtime_checkable
 class EditableSource(WritableSource, Protocol):
-    """A recording of one's own at a server, whose frames have versions and locks."""
+    """An uploaded recording, whose frames have versions and locks."""
 
     async def edit(self, tick: int, arrays: Mapping[str, Any]) -> None: ...
 
@@ -337,10 +337,10 @@ class Recording:
         return await self._source.events()
 
     async def extend(self, arrays: Mapping[str, Any], topology: Topology | None = None) -> int:
-        """Add frames to a recording of one's own that no session made: in files, such as one by ``derive``, or uploaded
-        to a server. arrays: ``tick``, ``rows``, ``active``, and any other field. topology: of the bodies from here on,
-        if it changes; the first frames need one. At a server, frames whose ticks lie between others are inserted.
-        Returns the new length.
+        """Add frames to a recording that no session made: in files, such as one by ``derive``, or uploaded by this
+        player to a server. arrays: ``tick``, ``rows``, ``active``, and any other field. topology: of the bodies from
+        here on, if it changes; the first frames need one. At a server, frames whose ticks lie between others are
+        inserted. Returns the new length.
 
         Raises Refused (bad_frames, read_only), and at a server Conflict (stale_version), Forbidden
         (not_own_recording); nothing is added then. More than 4 MiB are sent to a server in several parts.
@@ -351,8 +351,8 @@ class Recording:
         return await self.refresh()
 
     async def edit(self, frame: int, values: Mapping[str, Any]) -> None:
-        """Replace fields of a frame of one's own recording at a server: name -> value, without the axis of frames. The
-        frame gets a new version. Raises Conflict (frame_locked, stale_version), Refused (bad_frames, read_only)."""
+        """Replace fields of a frame of an uploaded recording: name -> value, without the axis of frames. The frame
+        gets a new version. Raises Conflict (frame_locked, stale_version), Refused (bad_frames, read_only)."""
         source, numbers = self._editable(), self.numbers(frame)
         names = [name for name in self.fields if name != "segment"]
         unknown = sorted(set(values) - set(names))
@@ -366,8 +366,8 @@ class Recording:
 
     @contextlib.asynccontextmanager
     async def lock(self, frame: int) -> AsyncIterator[None]:
-        """Lock a frame of one's own recording at a server for several edits. The lock is released afterwards, after an
-        exception too. Raises Conflict (frame_locked)."""
+        """Lock a frame of an uploaded recording for several edits. The lock is released afterwards, also after an
+        exception. Raises Conflict (frame_locked)."""
         tick = await self._tick(frame)
         async with self._editable().lock(tick):
             self._locked.add(tick)
@@ -377,8 +377,8 @@ class Recording:
                 self._locked.discard(tick)
 
     async def versions(self) -> dict[int, int]:
-        """The version of each frame of one's own recording at a server that was edited: tick -> version. All others
-        have version 1."""
+        """The version of each frame of an uploaded recording that was edited: tick -> version. All others have
+        version 1."""
         return await self._editable().versions()
 
     async def _tick(self, frame: int) -> int:

@@ -1,4 +1,4 @@
-"""The scene of a waiting lobby: read it, and edit it together with others.
+"""The scene of a waiting lobby: read it, and edit it together with other members.
 
     scene = client.scene(connection)
     await scene.add("box", size=(0.4, 0.4, 0.4), material="wood", position=(0, 0.3, 0))
@@ -6,7 +6,7 @@
         await scene.update("body-1", position=(0, 1, 0))
     await scene.undo()
 
-Every edit names the version of the body that this client has seen last. A body that another member has changed since is
+Every edit names the version of the body that this client has read last. A body that another member has changed since is
 not overwritten: SceneConflict has its present version and document. Lengths are in metres, angles in quaternions (w, x,
 y, z), masses in kg. This module must never compute geometry.
 """
@@ -62,9 +62,9 @@ _FIELDS = frozenset(field.name for field in msgspec.structs.fields(Body))
 
 
 class SceneConflict(Conflict):
-    """Another member has changed the body since this client has seen it; nothing was changed. ``body``; ``version``:
-    the present one, 0 if it was removed; ``document``: the present one, None if it was removed. The next edit of the
-    body is made on this version."""
+    """Another member has changed the body since this client has read it; the edit changed nothing. ``body``: its id;
+    ``version``: the present one, 0 if it was removed; ``document``: the present one, None if it was removed. The next
+    edit of the body is made on this version."""
 
     code = "stale_version"
 
@@ -85,8 +85,8 @@ class SceneEntry(msgspec.Struct, frozen=True):
 
 
 class SceneListing(msgspec.Struct, frozen=True):
-    """What a scene has. ``version`` grows by one with each commit. ``editable``: the lobby still waits. ``limits``,
-    ``used``: bodies, vertices and bytes."""
+    """The list of a scene: versions and locks. ``version`` grows by one with each commit. ``editable``: the lobby still
+    waits. ``limits``, ``used``: bodies, vertices and bytes."""
 
     version: int
     editable: bool
@@ -216,7 +216,7 @@ class SessionScene:
     async def from_mesh(self, path: str | Path, *, id: str | None = None, **fields: Any) -> str:
         """Send a mesh file (STL, OBJ, PLY, VTK, MSH, GLB), wait until it is ready, and add a body with it; return its
         id. fields: as ``add``; an elastic body needs ``kind="elastic"``. Raises Refused (bad_mesh) with the reason and
-        the place if it cannot be used; TimeoutError."""
+        the place if the file cannot be used; TimeoutError after WAIT_S."""
         return await self.add(await self.send_mesh(path), id=id, **fields)
 
     async def send_mesh(self, path: str | Path) -> dict[str, Any]:
@@ -274,9 +274,8 @@ class SessionScene:
         return [str(edit["body"]) for edit in edits]
 
     async def load(self, path: str | Path) -> None:
-        """Make the scene that of a file, written by ``save`` or by hand; bodies that are not there yet come
-        last in the order of bodies. A large scene takes several steps of undo.
-        Raises Refused (bad_scene), and as ``update``."""
+        """Replace the scene with the one in a file, written by ``save`` or by hand. New bodies are the last in the
+        order of bodies. A large scene takes several steps of undo. Raises Refused (bad_scene), and as ``update``."""
         data = await asyncio.to_thread(Path(path).read_bytes)
         decode_scene(data)
         whole = msgspec.json.decode(data, type=dict[str, Any])
@@ -303,18 +302,18 @@ class SessionScene:
         return [entry.body for entry in listing.bodies]
 
     async def undo(self) -> list[str]:
-        """Undo the newest of one's own steps; return the bodies that changed. Raises Conflict (undo_conflict,
+        """Undo the newest step of this player; return the bodies that changed. Raises Conflict (undo_conflict,
         nothing_to_undo)."""
         return self._changed(await self._paced("undo", None))
 
     async def redo(self) -> list[str]:
-        """Make the step again that was undone last; return the bodies that changed. Raises as ``undo``."""
+        """Redo the step that was undone last; return the bodies that changed. Raises as ``undo``."""
         return self._changed(await self._paced("redo", None))
 
     @contextlib.asynccontextmanager
     async def lock(self, *bodies: str) -> AsyncIterator[None]:
-        """Lock bodies for several edits: nobody else can change them. They are released afterwards, after an exception
-        too, and when the connection closes. Raises Conflict (body_locked) with the name of the holder."""
+        """Lock bodies for several edits: nobody else can change them. They are released afterwards, also after an
+        exception, and when the connection closes. Raises Conflict (body_locked) with the name of the holder."""
         taken: list[str] = []
         try:
             for body in bodies:
@@ -367,7 +366,7 @@ class SessionScene:
         return edit if token is None else {**edit, "lock": token}
 
     def _conflict(self, error: Conflict) -> Conflict:
-        """The error with the present state of the body, if the server said it."""
+        """The error with the present state of the body, if the server sent it."""
         if error.reason != "stale_version" or error.detail is None:
             return error
         body, version = str(error.detail["body"]), int(error.detail["version"])

@@ -1,4 +1,4 @@
-"""Recordings of one's own at a server: upload one, add frames to it, edit frames under a lock.
+"""Uploaded recordings: upload one, add frames to it, edit frames under a lock.
 
     recording = await client.upload_recording("out/recording.zarr")
     await recording.extend({"tick": ..., "rows": ..., "active": ...})
@@ -175,7 +175,7 @@ async def upload(send: Send, token: str, address: str, *, title: str, listed: bo
 
 
 def packed(address: str) -> BinaryIO:
-    """The recording at a path or URL as an archive, in a file without a name: a ZIP archive is sent as it is. Raises
+    """The recording at a path or URL as an archive, in a temporary file; a ZIP archive is sent as it is. Raises
     NotFound (no_recording), ProtocolError (not_a_recording, damaged_recording)."""
     from tussle.server.recordings.zarr_frames import ZarrFrames
 

@@ -4,8 +4,8 @@
                        |         '-- a line for each step -> progress, and the job stays this worker's
                        '-- a worker that dies leaves its job to another one after CLAIM_IDLE_S, at most three times
 
-The child runs by its name: it computes what ``tussle simulate`` computes, and a file of a stranger is read only where
-memory and time are limited. This module must never read such a file itself.
+The child is started by its module name. It computes what ``tussle simulate`` computes; a file of unknown origin is read
+only where memory and time are limited. This module must never read such a file itself.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class MeshJobs:
         return None if self._stopping.is_set() else self._judge(job, child, errors)
 
     def _judge(self, job: _Job, child: Process, errors: Path) -> _Line | None:
-        """What it means that the child died without a word: too much time or memory, or a fault that is tried again."""
+        """Why the child died without a last line: too much time or memory, or a fault that is tried again."""
         text = errors.read_text(errors="replace")[-2000:]
         if child.returncode == -signal.SIGXCPU:
             return _Line(
@@ -243,7 +243,7 @@ _decode: msgspec.json.Decoder[_Line] = msgspec.json.Decoder(_Line)
 
 
 async def _last_line(child: Process, job: _Job) -> _Line | None:
-    """Read the child's lines until its end; return the last one. A line that is none of its own counts for nothing."""
+    """Read the child's lines until its end; return the last one. Lines that are not of its protocol are ignored."""
     assert child.stdout is not None
     last: _Line | None = None
     while True:

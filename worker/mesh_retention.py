@@ -4,8 +4,8 @@
                             yes: that is a use, now      no: the store forgets it -> its file is removed
 
 A hash is looked for as text, so that a document in any form keeps its meshes. Everything is read only when a mesh is a
-candidate. Uploads that no job needs, and what processes that died have left, are removed too. This module must never
-remove a mesh that it could not look for everywhere.
+candidate. Uploads that no job needs, and files that a dead process left behind, are removed too. This module must
+never remove a mesh that it could not look for everywhere.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTERVAL_S = 3600.0
 DAY_MS = 86_400_000
 
 LEFT_S = 3600.0
-"""Age of a file that a process which died has left [s]. No upload of a mesh and no job takes as long."""
+"""Age at which a file counts as left behind by a dead process [s]. No upload of a mesh and no job takes as long."""
 
 RECORDING_LEFT_S = 86_400.0
 """The same of the upload of a recording, which may take hours."""

@@ -300,7 +300,7 @@ class Keys:
         """string + PX: exists while the archive of a session is read for a fork, and must not be removed"""
         return self._key(f"archive:{token}:pin")
 
-    # meshes of one's own
+    # uploaded meshes
     def mesh(self, digest: str) -> str:
         """hash: state percent ... of an upload, or of the ready mesh that was made of one (lobby/mesh_store.py)"""
         return self._key(f"mesh:{digest}")

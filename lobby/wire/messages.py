@@ -209,13 +209,13 @@ class EditScene(_Command, frozen=True, tag="edit"):
 
 
 class Undo(_Command, frozen=True, tag="undo"):
-    """Undo the newest of one's own edits of the scene."""
+    """Undo the newest edit of the caller."""
 
     id: Id
 
 
 class Redo(_Command, frozen=True, tag="redo"):
-    """Make the edit again that was undone last."""
+    """Redo the edit that was undone last."""
 
     id: Id
 
@@ -441,7 +441,7 @@ class MeshData(_Part, frozen=True):
 
 
 class MeshMessage(_Command, frozen=True, tag="mesh"):
-    """A mesh that somebody sent for this session is further. Not numbered and not repeated."""
+    """The state or percentage of a mesh that was sent for this session has changed. Not numbered and not repeated."""
 
     d: MeshData
 

@@ -213,7 +213,9 @@ class LobbyRoutes:
         edited. Raises Refused, and Conflict if the scene is too large."""
         given = [field for field in ("scene", "template", "like") if getattr(body, field)]
         if len(given) > 1:
-            raise Refused("one of scene, template and like", code="bad_scene", field=given[1])
+            raise Refused(
+                "a lobby takes only one of scene, template and like", code="bad_scene", field=given[1]
+            )
         scenes = self._backend.scenes
         if not given or not scenes.editable(body.mode):
             if given and not body.scene:

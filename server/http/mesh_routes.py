@@ -1,9 +1,9 @@
-"""The HTTP calls about meshes of one's own: send a file, read how far it is, read the ready mesh.
+"""The HTTP calls about uploaded meshes: send a file, read its state, read the ready mesh.
 
     PUT file -> budgets -> a local file, hashed as it arrives -> reserve -> the archive's meshes -> queue -> 202
 
-A file is never in memory as a whole, and nothing of it is read here: ``worker meshes`` does that. A mesh is read by
-anybody who knows its hash. This module must never interpret a file.
+A file is never in memory as a whole, and nothing of it is read here: ``worker meshes`` does that. Any client that knows
+the hash of a mesh can read it. This module must never interpret a file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BLOCK = 2**18
 """Bytes that are written to the local file at once, and charged before."""
 
 PATIENCE_S, SLOWEST = 10.0, 65_536.0
-"""A body arrives within this time, and a second for so many bytes more."""
+"""A body must arrive within PATIENCE_S [s], and one second more for each SLOWEST bytes."""
 
 BUSY_S = 2.0
 
@@ -69,7 +69,7 @@ class MeshRoutes:
             ),
             Endpoint(
                 path="/api/meshes/{mesh}", operation=Operation.RECORDING, public=self.show,
-                summary="How far an upload is, or what is known of a ready mesh", errors=(404,),
+                summary="The state of an upload, or the numbers of a ready mesh", errors=(404,),
             ),
             Endpoint(
                 path="/api/meshes/{mesh}/data", operation=Operation.RECORDING, public=self.data,
@@ -129,7 +129,7 @@ class MeshRoutes:
 
     @contextlib.contextmanager
     def _sending(self, request: Request, player: PlayerInfo) -> Iterator[None]:
-        """Hold one of the files that are sent at once. Raises RateLimited (meshes_busy)."""
+        """Count a file among those that are sent at once. Raises RateLimited (meshes_busy)."""
         held: list[tuple[Owner, str]] = []
         try:
             for owner, key in (

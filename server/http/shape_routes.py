@@ -51,7 +51,7 @@ class ShapeRequest(StrictRequest, frozen=True):
 
 
 class ShapeRoutes:
-    """The calls about shapes and about whether they fit."""
+    """The calls about shapes, and the check of scenes."""
 
     def __init__(self, backend: Backend, requests: Requests) -> None:
         self._backend = backend

@@ -7,7 +7,7 @@
     POST   /api/recordings/T/locks             lock a frame, or renew the lock;   DELETE  .../locks/<tick>?lock=
     DELETE /api/recordings/T
 
-An uploaded recording is read as every other one (recording_routes.py). Bodies are received into a file, in pieces.
+An uploaded recording is read like any other (recording_routes.py). Bodies are received into a file, in pieces.
 This module must never open a recording.
 """
 
@@ -237,7 +237,9 @@ def _token(request: Request) -> str:
 def _sha256(request: Request) -> str:
     text = query_text(request, "sha256", 64).lower()
     if not SHA256.fullmatch(text):
-        raise Refused("say the SHA-256 of the body: ?sha256=", code="bad_hash", field="sha256")
+        raise Refused(
+            "the query must have the SHA-256 of the body: ?sha256=", code="bad_hash", field="sha256"
+        )
     return text
 
 
@@ -282,7 +284,7 @@ async def _pieces(request: Request, size: int) -> AsyncIterator[bytes]:
                 return
             received += len(piece)
             if received > size:
-                raise ProtocolError("the body is longer than it says", code="bad_upload")
+                raise ProtocolError("the body is longer than its Content-Length", code="bad_upload")
             if time.monotonic() - began > PIECE_S + received / LEAST_RATE:
                 raise ProtocolError("the body arrives too slowly", code="too_slow")
             yield piece
@@ -321,4 +323,6 @@ async def _received(request: Request, size: int, sha256: str) -> bytes:
 
 def _check(digest: str, sha256: str) -> None:
     if digest != sha256:
-        raise ProtocolError("the bytes that arrived have another SHA-256", code="bad_hash")
+        raise ProtocolError(
+            "the bytes that arrived do not have the SHA-256 that the request states", code="bad_hash"
+        )

@@ -99,7 +99,7 @@ def open_packed(file: BinaryIO, most: int) -> tuple[RecordingGroup, Fetch]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
-        raise _bad(f"it is no ZIP archive: {error}") from None
+        raise _bad(f"it is not a ZIP archive: {error}") from None
 
     def fetch(path: str) -> bytes:
         try:
@@ -131,13 +131,13 @@ def _check_directory(file: BinaryIO) -> None:
     """Refuse an archive whose directory is larger than one of a recording. ``zipfile`` reads all of it."""
     size = file.seek(0, 2)
     if size < END.size:
-        raise _bad("it is no ZIP archive")
+        raise _bad("it is not a ZIP archive")
     at = max(0, size - END.size - 20)
     file.seek(at)
     end = file.read()
     signature, _, _, _, _, directory, place, comment = END.unpack(end[-END.size :])
     if signature != b"PK\x05\x06" or comment or b"PK\x06\x07" in end[: -END.size]:
-        raise _bad("it is no ZIP archive of the simple form: without a comment, less than 4 GiB")
+        raise _bad("it is not a plain ZIP archive: without a comment, without zip64, less than 4 GiB")
     if directory > DIRECTORY_BYTES or place + directory > size:
         raise _too_large("the directory of the archive is too large")
 
@@ -160,9 +160,9 @@ def check_group(group: RecordingGroup, most: int) -> None:
     if not 0 <= group.seats <= MOST_SEATS or len(known.seats) > MOST_SEATS:
         raise _bad(f"a recording has at most {MOST_SEATS} seats")
     if not 0 <= known.dt < 1e6 or not 1 <= known.stride < 2**31 or len(known.mode) > MODE_LENGTH:
-        raise _bad("dt, stride or mode is not that of a recording")
+        raise _bad("dt, stride or mode is not valid")
     if any(body.rows < 0 for segment in group.segments for body in segment.bodies):
-        raise _bad("a body has less than no rows")
+        raise _bad("a body has a negative number of rows")
     total = waiting = 0
     for column in group.columns.values():
         item = column.layout.item_bytes
@@ -175,7 +175,7 @@ def check_group(group: RecordingGroup, most: int) -> None:
         for digest in {body.mesh for body in segment.bodies}:
             counts = group.meshes.get(digest, (0, 0))
             if min(counts) < 0:
-                raise _bad("a mesh has less than no vertices or faces")
+                raise _bad("a mesh has a negative number of vertices or faces")
             meshes += 12 * sum(counts)
         if meshes > MESHES_BYTES:
             raise _too_large(f"the meshes of a segment have more than {MESHES_BYTES} bytes")

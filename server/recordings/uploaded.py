@@ -231,7 +231,9 @@ def _checked(topology: Topology) -> Topology:
             body.faces.size and body.faces.max() >= len(body.vertices)
         ):
             raise Refused(
-                "a mesh has a number that is no place, or no vertex", code="bad_frames", field="topology"
+                "a mesh has a coordinate that is not finite, or a face without a vertex",
+                code="bad_frames",
+                field="topology",
             )
     return topology
 

@@ -2,8 +2,8 @@
 
     archive | frames -> Draft in a folder of its own -> store: is there room? -> files -> store: the newest version
 
-One is read at a time, so that the memory is bounded and a session beside it is not slowed by several. A refused upload
-leaves nothing. This module must never know HTTP.
+One is read at a time, so that the memory is bounded and a session of the same server is not slowed by several of them.
+A refused upload leaves nothing. This module must never know HTTP.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Uploading:
             await asyncio.to_thread(made.cleanup)
 
     async def check_free(self, token: str, player: PlayerInfo) -> None:
-        """Refuse a name that another player's upload or a session has. Raises Refused ``recording_exists``."""
+        """Check that no upload of another player and no session has the name. Raises Refused ``recording_exists``."""
         known = await self._uploads.find(token)
         if known is not None and known.player != player.player:
             raise Refused("there is a recording of this name already", code="recording_exists")

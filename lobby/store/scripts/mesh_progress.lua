@@ -1,5 +1,5 @@
 --@include mesh
--- Shows how far an attempt is.
+-- Stores and publishes the percentage of an attempt.
 --
 -- KEYS 1 mesh of the upload
 -- ARGV 1 SHA-256, 2 number of the attempt, 3 percent

@@ -1,6 +1,6 @@
 --@include mesh
--- Makes place for an upload, before its file is stored. An upload that is known, and not refused, changes nothing but
--- its last use.
+-- Reserves room for an upload, before its file is stored. A known upload gets a new last use and nothing else, unless
+-- it was refused and may be tried again, or its ready mesh is gone.
 --
 -- KEYS 1 mesh of the upload, 2 index of meshes, 3 use, 4 stream of jobs
 -- ARGV 1 SHA-256, 2 bytes, 3 format, 4 player, 5 most bytes of all meshes, 6 most jobs, 7 most jobs of a player,

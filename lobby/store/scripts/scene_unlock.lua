@@ -1,5 +1,5 @@
 --@include scene
--- Gives locks back. A lock that has another token or another holder is left as it is.
+-- Gives locks back. A lock that has another token or another holder is not changed.
 --
 -- KEYS locks
 -- ARGV 1 wake channel, 2 player, then for each lock: body, token

@@ -1,13 +1,13 @@
 --@include clock
 -- The jobs that make meshes.
 
--- Sends the viewers of a session how far a mesh is.
+-- Sends the state and percentage of a mesh to the viewers of a session.
 local function send_mesh(channel, sha256, state, percent)
     redis.call('PUBLISH', channel, '{"t":"mesh","d":{"mesh":"' .. sha256 .. '","state":"' .. state .. '","percent":'
         .. percent .. '}}')
 end
 
--- Sends the sessions that follow a mesh how far it is. Their channels are in its field `channels`.
+-- Sends the state and percentage of a mesh to the sessions that follow it: the channels in its field `channels`.
 local function show_mesh(mesh_key, sha256)
     local now = redis.call('HMGET', mesh_key, 'channels', 'state', 'percent')
     for channel in string.gmatch(now[1] or '', '%S+') do
@@ -15,7 +15,7 @@ local function show_mesh(mesh_key, sha256)
     end
 end
 
--- Removes a job from the stream, and from those of its player that wait.
+-- Removes a job from the stream, and from the number of jobs of its player that wait.
 local function end_job(stream_key, use_key, group, entry, player)
     redis.call('XACK', stream_key, group, entry)
     redis.call('XDEL', stream_key, entry)

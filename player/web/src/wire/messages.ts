@@ -249,7 +249,7 @@ export interface MeshData {
   percent: number;
 }
 
-/** A mesh that somebody sent for this session is further. Not numbered and not repeated. */
+/** The state or percentage of a mesh that was sent for this session has changed. Not numbered and not repeated. */
 export interface MeshMessage {
   t: "mesh";
   d: MeshData;
@@ -371,7 +371,7 @@ export interface RecordingGrew {
   d: RecordingData;
 }
 
-/** Make the edit again that was undone last. */
+/** Redo the edit that was undone last. */
 export interface Redo {
   t: "redo";
   id: number;
@@ -618,7 +618,7 @@ export interface SetViewData {
   camera: CameraView;
 }
 
-/** Undo the newest of one's own edits of the scene. */
+/** Undo the newest edit of the caller. */
 export interface Undo {
   t: "undo";
   id: number;
