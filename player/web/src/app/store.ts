@@ -67,7 +67,7 @@ export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curli
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
-/** The scene of the catalogue that a new sandbox begins with, or "" for the usual one; and what there is. */
+/** The scene of the catalogue that a new sandbox begins with, or "" for the default; and the list of them. */
 export const wantedTemplate = signal("");
 export const templates = signal<readonly Template[]>([]);
 export const wantedBody = signal<string | null>(load("tussle.body"));

@@ -1,4 +1,4 @@
-// The lists of the editor: what can be added, mesh files on their way, and the bodies of the scene with who holds which.
+// The lists of the editor: what can be added, mesh files that are processed, and the bodies with who holds each.
 
 import { useRef, useState } from "preact/hooks";
 import { bodies as catalogue, theme } from "../app/store";
@@ -145,7 +145,7 @@ function Meshes({ uploads, disabled, place, onPlace }: { uploads: Uploads; disab
 function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClose: () => void; place: Vec3 | null; onPlace: (place: Vec3 | null) => void }) {
   const { state, answer } = upload;
   const share = state === "sending" ? upload.share : (answer?.percent ?? 0) / 100;
-  const word = state === "sending" ? `sending ${Math.round(100 * share)} %` : state === "queued" ? "queued" : state === "working" ? `checked ${Math.round(100 * share)} %` : state === "ready" ? "ready" : "refused";
+  const word = state === "sending" ? `sending ${Math.round(100 * share)} %` : state === "queued" ? "queued" : state === "working" ? `checking ${Math.round(100 * share)} %` : state === "ready" ? "ready" : "refused";
   const wrong = state === "refused" ? (answer?.place ?? null) : null;
   const shown = wrong !== null && place !== null && wrong.every((value, i) => value === place[i]);
   return (
@@ -168,12 +168,12 @@ function UploadRow({ upload, onClose, place, onPlace }: { upload: Upload; onClos
       {(state === "sending" || state === "working" || state === "queued") && <progress max={1} value={state === "queued" ? 0 : share} aria-label={`${upload.name}: ${word}`} />}
       {state === "refused" && (
         <p class="small harm" role="alert">
-          {upload.problem || answer?.message?.replace(/^mesh\.\w+: /, "") || answer?.reason || "The file is no mesh."}
+          {upload.problem || answer?.message?.replace(/^mesh\.\w+: /, "") || answer?.reason || "The file is not a usable mesh."}
         </p>
       )}
       {wrong && (
         <button class="btn s" aria-pressed={shown} onClick={() => onPlace(shown ? null : wrong)}>
-          Show the place{" "}
+          Show where{" "}
           <span class="data">
             {wrong.map((value) => fixed(value, 2)).join(" ")} m
           </span>
@@ -211,7 +211,7 @@ export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (b
         {list.map((body) => (
           <BodyRow key={body.id} body={body} bench={bench} chosen={selected.has(body.id)} other={holder(body.id)} mine={mine(body.id)} />
         ))}
-        {builder.complete.value && !list.length && <li class="small mute empty">Nothing is here yet. Add a floor, then what shall fall on it.</li>}
+        {builder.complete.value && !list.length && <li class="small mute empty">The scene is empty. Add a floor first, then the bodies that fall on it.</li>}
       </ul>
       {vertices !== undefined && (
         <p class="data mute foot2">

@@ -32,15 +32,15 @@ import { Inspector } from "./inspector";
 
 /** What a refusal means to a person. */
 const SAID: Readonly<Record<string, readonly [string, string]>> = {
-  too_many_bodies: ["The scene has all the bodies that it may have.", "Remove some first."],
-  too_many_vertices: ["The scene has all the vertices that it may have.", "Remove bodies, or make their shapes coarser."],
-  scene_too_large: ["The scene is as large as it may be.", "Remove bodies, pins or handles first."],
-  document_too_large: ["One body has too much to say.", "Give it fewer pins and handles."],
-  scene_empty: ["A scene has at least one body.", ""],
-  not_editable: ["The session has begun.", "Its scene stays as it is. Make a new one from it."],
+  too_many_bodies: ["The scene cannot have more bodies.", "Remove some first."],
+  too_many_vertices: ["The scene cannot have more vertices.", "Remove bodies, or make their shapes coarser."],
+  scene_too_large: ["The scene cannot be larger.", "Remove bodies, pins or handles first."],
+  document_too_large: ["The description of a body is too large.", "Give it fewer pins and handles."],
+  scene_empty: ["A scene needs at least one body.", ""],
+  not_editable: ["The session has begun.", "Its scene cannot change any more. Make a new one from it."],
   body_locked: ["Somebody else holds a body of that change.", "Try again when they have let go."],
   undo_conflict: ["Somebody changed this since.", "Undo would take that away too, so it was not done."],
-  nothing_to_undo: ["There is nothing to undo or to do again.", "Only your own changes are undone."],
+  nothing_to_undo: ["There is nothing to undo or redo.", "You can undo only your own changes."],
   bad_shape: ["The server cannot make this shape.", ""],
 };
 
@@ -117,7 +117,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
       return;
     }
     try {
-      if (await bench.replace(await file.text())) notify("ok", `${file.name} is here.`, "Undo brings the scene of before back.");
+      if (await bench.replace(await file.text())) notify("ok", `${file.name} is loaded.`, "Undo restores the scene that was there before.");
     } catch (error) {
       notify("bad", "The file cannot be opened.", error instanceof Error ? error.message : "");
     }
@@ -203,7 +203,7 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
       const { bench: now, able: can } = latest.current;
       if (!(event.ctrlKey || event.metaKey) || event.altKey || !can) return;
       const at = event.target;
-      // While something is typed, the keys are the field's own.
+      // In a text field, these keys belong to the field.
       if (at instanceof HTMLInputElement && at.type !== "checkbox" && at.dataset["typing"] !== "false") return;
       const key = event.key.toLowerCase();
       const act = key === "z" ? (event.shiftKey ? () => now.builder.redo() : () => now.builder.undo()) : key === "y" ? () => now.builder.redo() : key === "a" ? () => now.selectAll() : key === "d" ? () => now.duplicate() : null;
@@ -297,7 +297,7 @@ function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpe
         <button class="btn s sq" aria-label="Undo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo your last change, Ctrl+Z" data-test="undo">
           <Icon name="undo" />
         </button>
-        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Make it again, Ctrl+Shift+Z" data-test="redo">
+        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Redo your last undone change, Ctrl+Shift+Z" data-test="redo">
           <Icon name="redo" />
         </button>
         <span class="bar2" />
@@ -378,13 +378,13 @@ function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
         onDone();
       }}
     >
-      <NumberField label="In all" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
+      <NumberField label="Total" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
       <Segmented label="Along" tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
       <NumberField label="Apart" unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
       <button class="btn s main" data-test="array-make">
         Make {count - 1}
       </button>
-      {step !== null && Math.abs(step) < least && <span class="small harm">They touch below {least} m.</span>}
+      {step !== null && Math.abs(step) < least && <span class="small harm">Below {least} m they touch.</span>}
     </form>
   );
 }
@@ -401,7 +401,7 @@ function Clash({ bench, conflict, seats }: { bench: Workbench; conflict: Conflic
       ? [`${name} holds ${world}.`, `You can change it when ${name} lets go.`]
       : conflict.code === "undo_conflict"
         ? [`${world} was changed since.`, "Undo would take that away too, so it was not done."]
-        : [`${name} changed ${world} first.`, conflict.present && conflict.present.document === null ? "It is removed. Your change is kept until you close this." : "You see how it is now. Nothing of yours is lost."];
+        : [`${name} changed ${world} first.`, conflict.present && conflict.present.document === null ? "It was removed. Your change is kept until you close this." : "You see its present version. Your own change was not applied."];
   return (
     <div class="note wash" role="alert" data-test="conflict">
       {who && <Mark mark={markOfSeat(who.seat)} name={who.name} size={24} />}
@@ -415,7 +415,7 @@ function Clash({ bench, conflict, seats }: { bench: Workbench; conflict: Conflic
         </button>
       )}
       <button class="btn s" onClick={() => close(false)} data-test="keep">
-        {conflict.mine ? "Leave it so" : "Close"}
+        {conflict.mine ? "Keep it as it is" : "Close"}
       </button>
     </div>
   );

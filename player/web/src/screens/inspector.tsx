@@ -18,7 +18,7 @@ const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
   affine: ["Stiff", "moves and turns as one, hardly bends"],
   elastic: ["Soft", "bends everywhere"],
   static: ["Fixed", "never moves"],
-  rail: ["On a rail", "swings or turns by itself"],
+  rail: ["On a rail", "moves back and forth or turns by itself"],
 };
 
 export const kindName = (kind: Kind): string => KINDS[kind][0];
@@ -81,9 +81,9 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
       {body.kind === "rail" && body.rail && (
         <div class="sect" role="group" aria-label="Rail">
           <h2>Rail</h2>
-          <VectorField label="Swing" unit="m" value={body.rail.amplitude} disabled={off} onBegin={begin} onCommit={(amplitude) => set({ rail: { ...body.rail!, amplitude } })} />
+          <VectorField label="Amplitude" unit="m" value={body.rail.amplitude} disabled={off} onBegin={begin} onCommit={(amplitude) => set({ rail: { ...body.rail!, amplitude } })} />
           <div class="two">
-            <NumberField label="Swings" unit="1/s" low={0} value={body.rail.frequency} disabled={off} onBegin={begin} onCommit={(frequency) => set({ rail: { ...body.rail!, frequency } })} />
+            <NumberField label="Frequency" unit="1/s" low={0} value={body.rail.frequency} disabled={off} onBegin={begin} onCommit={(frequency) => set({ rail: { ...body.rail!, frequency } })} />
             <NumberField label="Phase" unit="rad" value={body.rail.phase} step={0.1} disabled={off} onBegin={begin} onCommit={(phase) => set({ rail: { ...body.rail!, phase } })} />
           </div>
           <VectorField label="Axis" value={body.rail.axis} step={1} disabled={off} onBegin={begin} onCommit={(axis) => Math.hypot(...axis) > 0 && set({ rail: { ...body.rail!, axis } })} />
@@ -128,7 +128,7 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
           {problem}
         </p>
       )}
-      <p class="data mute">{mesh ? `${group(mesh.vertices.length / 3)} vertices · ${shortNumber(Number(mesh.volume.toPrecision(3)))} m³ · ${shortNumber(Number((mesh.volume * body.material.density).toPrecision(3)))} kg` : problem ? "" : "Asking for the shape …"}</p>
+      <p class="data mute">{mesh ? `${group(mesh.vertices.length / 3)} vertices · ${shortNumber(Number(mesh.volume.toPrecision(3)))} m³ · ${shortNumber(Number((mesh.volume * body.material.density).toPrecision(3)))} kg` : problem ? "" : "Loading the shape …"}</p>
     </div>
   );
 }
@@ -190,7 +190,7 @@ function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: bo
       )}
       {(whole || count > 0) && (
         <button class="link" disabled={off} onClick={() => set([])}>
-          Let it go
+          Remove the pins
         </button>
       )}
     </details>
@@ -303,11 +303,11 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
         <summary>Contact and steps</summary>
         <div class="two">
           <NumberField label="Contact begins at" unit="m" low={1e-4} high={1} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
-          <NumberField label="Step" unit="s" low={1e-4} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
-          <NumberField label="Still below" unit="m/s" low={1e-4} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
+          <NumberField label="Time step" unit="s" low={1e-4} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
+          <NumberField label="Friction speed" unit="m/s" low={1e-4} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
           <NumberField label="Contact mass" unit="kg" low={1e-3} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
           <NumberField label="Tolerance" unit="m/s" low={1e-6} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
-          <NumberField label="Iterations, most" whole low={1} high={500} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
+          <NumberField label="Most iterations" whole low={1} high={500} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
         </div>
         <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity })}>
           Back to the defaults

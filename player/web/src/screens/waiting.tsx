@@ -41,7 +41,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
         if (scene.editable) setEditor(() => made.default);
         else setBuilds(false);
       },
-      () => !stopped && setBuilds(false), // this server knows no scenes, or the session began meanwhile
+      () => !stopped && setBuilds(false), // the server has no editor of scenes, or the session began meanwhile
     );
     return () => {
       stopped = true;

@@ -1,5 +1,5 @@
-// Builds a scene together with others: commands go out one after another, news come in, documents are read. The state
-// is a signal for the screens; session/scene.ts has its rules. It must never touch the page.
+// Builds a scene together with others: sends commands one after another, receives changes, reads documents. The state is
+// a signal for the screens; session/scene.ts has its rules. It must never touch the page.
 
 import { computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
@@ -21,7 +21,7 @@ export interface BuilderPort {
   check(): Promise<SceneChecked>;
 }
 
-/** One body and the document that it shall have; null removes it. */
+/** One body and its new document; null removes it. */
 export interface Change {
   readonly body: string;
   readonly document: Raw | null;
@@ -43,7 +43,7 @@ const MANY = 6;
 const AGAIN_MS = 1500;
 /** The check runs when nothing has changed for this long [ms]. */
 const CHECK_MS = 350;
-/** An edit that was refused because it came too soon waits for at most this long, this often [s]. */
+/** A command that was rate limited waits for at most WAIT_S [s], and is sent again at most WAITS times. */
 const WAIT_S = 10;
 const WAITS = 5;
 const KEPT_ANSWERS = 64;
@@ -98,7 +98,7 @@ export class Builder {
     clearTimeout(this.checkTimer);
   }
 
-  // -- news
+  // -- messages of the session
 
   /** A message `scene` or `lock` of the session. */
   receive(kind: string, d: Data): void {
@@ -114,7 +114,7 @@ export class Builder {
     }
   }
 
-  /** The connection was lost, and with it the locks; or it is back: news may have been missed. */
+  /** The connection was lost, and with it the locks; or it is back, and messages may have been missed. */
   connection(live: boolean): void {
     if (!live) {
       this.tokens.clear();
@@ -179,7 +179,7 @@ export class Builder {
     this.set(withList(this.state.peek(), answer));
   }
 
-  /** All documents at once; they count only if no version changed meanwhile. */
+  /** All documents at once; they are used only if no version changed meanwhile. */
   private async readWhole(): Promise<boolean> {
     const before = await this.port.list();
     const whole = await this.port.whole();
@@ -236,7 +236,7 @@ export class Builder {
   /** Take hold of a body. Returns whether this page holds it now. */
   async hold(body: string): Promise<boolean> {
     if (this.tokens.has(body)) return true;
-    if (!this.state.peek().rows.has(body)) return true; // it is on its way to the server, and nobody else's
+    if (!this.state.peek().rows.has(body)) return true; // the server does not have it yet, so nobody else can hold it
     const answer = await this.patient("lock", { body });
     if (!answer.ok) {
       this.refused(answer.error, [{ body, document: null }], true);
@@ -297,7 +297,7 @@ export class Builder {
       for (const [i, change] of changes.entries()) {
         const { after, version, document } = bases[i]!;
         const base = after === null ? version : (this.versions.get(after)?.get(change.body) ?? null);
-        if (base === null) return fail(); // the edit before it was refused, and said so
+        if (base === null) return fail(); // the edit before it was refused and reported
         if (base > 0 && !(await this.hold(change.body))) return fail();
         const lock = base > 0 ? { lock: this.tokens.get(change.body) } : {};
         const delta = base > 0 && after === null && document && change.document ? deltaOf(document, change.document) : null;
@@ -330,7 +330,7 @@ export class Builder {
     }
   }
 
-  /** A command that waits as long as the server asks for, when it came too soon. */
+  /** Send a command. If it is rate limited, wait as long as the server asks and send it again. */
   private async patient(kind: string, d?: Record<string, unknown>): ReturnType<BuilderPort["command"]> {
     for (let waits = 0; ; waits++) {
       const answer = await this.port.command(kind, d);
@@ -371,7 +371,7 @@ export class Builder {
     });
   }
 
-  /** Say why: a conflict of a body where somebody was first, else a refusal. */
+  /** Report why: a conflict if another member changed or locked the body first, else a refusal. */
   private refused(error: ErrorData, changes: readonly Change[], locking: boolean): void {
     const detail = part(error as unknown as Data, "detail");
     const body = str(detail, "body") || (changes.length === 1 ? changes[0]!.body : "");
@@ -395,7 +395,7 @@ export class Builder {
     this.onRefusal({ code: error.code, message: error.message, retryAfter: error.retry_after ?? null });
   }
 
-  /** Close a conflict: keep what is there, or make this page's edit again on top of it. */
+  /** Close a conflict: keep the present version, or repeat this page's edit on top of it. */
   resolve(body: string, again: boolean): void {
     const conflict = this.state.peek().conflicts.find((one) => one.body === body);
     this.set(withoutConflict(this.state.peek(), body));

@@ -78,7 +78,7 @@ export class SessionClient {
   /** Null before the first welcome. */
   readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
-  /** News of the scene that is built while the session waits: scene, lock, mesh. */
+  /** Messages about the scene that is built while the session waits: scene, lock, mesh. */
   onScene: (kind: "scene" | "lock" | "mesh", d: Data) => void = () => {};
   /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;

@@ -1,4 +1,4 @@
-// Materials by name, with the numbers that they stand for. A body keeps only the numbers. The moduli are those that the
+// Materials by name, with their numbers. A body keeps only the numbers. The moduli are those that the
 // solver is stable and quick with; they are lower than the real ones of wood, steel, ice and stone, which do not bend
 // visibly either way.
 

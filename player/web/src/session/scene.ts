@@ -1,6 +1,6 @@
-// The scene of a waiting session as this page knows it: each body's version and document, who holds it, what this page
-// has sent and not heard of yet, and what was refused because somebody was first. Pure functions of a state; the
-// builder (session/builder.ts) talks to the server.
+// The scene of a waiting session as this page knows it: each body's version and document, who holds it, which edits
+// of this page are not acknowledged yet, and which were refused because another member was first. Pure functions of a state;
+// the builder (session/builder.ts) talks to the server.
 //
 //     list -> rows (no documents) -> documents -> shown = documents + pending
 //     scene {version, changed} -> rows without documents, which are read again; a gap in the versions -> list again
@@ -11,22 +11,22 @@ import { WORLD_ID } from "../wire/scene";
 export interface Row {
   readonly version: number;
   readonly sha256: string;
-  /** Null until it was read at this version; the one of before is drawn meanwhile. */
+  /** Null until it was read at this version; the previous one is drawn meanwhile. */
   readonly document: Raw | null;
   readonly before: Raw | null;
   readonly lock: number | null;
-  /** The version of the scene that this row is of: older news of the body are dropped. */
+  /** The version of the scene that this row is from: older messages about the body are ignored. */
   readonly at: number;
 }
 
-/** An edit on its way: the document that the body shall have, or null to remove it. */
+/** An edit that is not acknowledged yet: the new document of the body, or null to remove it. */
 export interface Pending {
   readonly key: number;
   readonly body: string;
   readonly document: Raw | null;
 }
 
-/** Somebody was first: what this page wanted, and what is there now (null: removed, undefined: not said). */
+/** Another member was first: the edit of this page, and the present document (null: removed, undefined: not known). */
 export interface Conflict {
   readonly body: string;
   readonly code: string;
@@ -40,7 +40,7 @@ export interface Conflict {
 export interface SceneState {
   readonly loaded: boolean;
   readonly editable: boolean;
-  /** All versions up to this one were heard of, and these later ones. */
+  /** All versions up to this one were received, and these later ones. */
   readonly version: number;
   readonly ahead: readonly number[];
   readonly rows: ReadonlyMap<string, Row>;
@@ -54,12 +54,12 @@ export interface SceneState {
 
 export const EMPTY_SCENE: SceneState = { loaded: false, editable: false, version: 0, ahead: [], rows: new Map(), gone: new Map(), pending: [], conflicts: [], limits: {}, used: {} };
 
-/** The whole list. Documents of versions that are still there are kept. */
+/** The whole list was read. Documents whose version did not change are kept. */
 export function withList(state: SceneState, list: SceneList): SceneState {
   const rows = new Map<string, Row>();
   const put = (body: string, version: number, sha256: string, lock: number | null) => {
     const known = state.rows.get(body);
-    // A body that this page knows newer than the list: an answer overtook it.
+    // This page has a newer version of the body than the list: another answer arrived before it.
     if (known && known.at > list.version) {
       rows.set(body, known);
       return;
@@ -80,7 +80,7 @@ function heardOf(state: SceneState, versions: readonly number[]): SceneState {
   return { ...state, version, ahead: [...ahead].filter((one) => one > version).sort((a, b) => a - b) };
 }
 
-/** Whether a version between two that were heard of is missing. */
+/** Whether a version between two received ones is missing. */
 export function hasGap(state: SceneState): boolean {
   return state.loaded && state.ahead.length > 0;
 }
@@ -118,7 +118,7 @@ export function withChanges(state: SceneState, version: number, changed: readonl
   return heardOf({ ...state, rows, gone }, [version]);
 }
 
-/** A body was read. An older read than what is known is dropped. */
+/** A body was read. A version older than the known one is ignored. */
 export function withBody(state: SceneState, read: SceneBody): SceneState {
   const known = state.rows.get(read.body);
   if (!known || read.document === null || read.version < known.version) return state;
@@ -153,7 +153,7 @@ export function withAck(state: SceneState, key: number, version: number, bodies:
   return withoutPending(withChanges(state, version, bodies, sent), key);
 }
 
-/** Somebody was first. The present version is shown; what this page wanted is kept with the conflict. */
+/** Another member was first. The present version is shown; the edit of this page is kept with the conflict. */
 export function withConflict(state: SceneState, conflict: Conflict): SceneState {
   const present = conflict.present;
   let next = state;
@@ -187,7 +187,7 @@ export function shown(state: SceneState): ReadonlyMap<string, Raw> {
   return documents;
 }
 
-/** Which bodies' documents have to be read. That of an own edit on its way is known when the answer comes. */
+/** The bodies whose documents have to be read. Those of this page's pending edits are known when the answer comes. */
 export function unread(state: SceneState): string[] {
   const own = new Set(state.pending.map((one) => one.body));
   return [...state.rows].filter(([body, row]) => row.document === null && !own.has(body)).map(([body]) => body);

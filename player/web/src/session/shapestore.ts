@@ -1,4 +1,4 @@
-// The meshes of shapes, asked of the server once each. A signal tells that another one is there.
+// The meshes of shapes, each requested from the server once. A signal changes when another one has arrived.
 
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
@@ -35,7 +35,7 @@ export class ShapeStore {
     this.fetchMesh = fetchMesh;
   }
 
-  /** The mesh if it is there; else it is asked for. */
+  /** The mesh if it has arrived; else it is requested. */
   meshOf(recipe: Recipe): ShapeMesh | null {
     const key = shapeKey(recipe);
     const known = this.meshes.get(key);

@@ -1,5 +1,5 @@
-// Mesh files on their way into a scene: sent, queued, checked, ready or refused. The server tells news by the message
-// `mesh`; they are also asked for, as messages can be missed.
+// Mesh files for a scene: sent, queued, checked, ready or refused. The server reports progress in the message `mesh`; the
+// state is also polled, because messages can be missed.
 
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
@@ -62,7 +62,7 @@ export class Uploads {
     }
   }
 
-  /** A message `mesh` of the session: only its progress counts, the rest is asked for. */
+  /** A message `mesh` of the session: only its progress is used, the rest is polled. */
   receive(d: Data): void {
     for (const one of this.list.value) {
       if (one.answer?.mesh !== str(d, "mesh") || (one.state !== "queued" && one.state !== "working")) continue;

@@ -107,7 +107,7 @@ export class Workbench {
     this.builder.release(id);
   }
 
-  /** A body was used: it is kept for a while. */
+  /** A body was used: it stays locked for a while. */
   private used(id: string): void {
     clearTimeout(this.idle.get(id));
     this.idle.set(id, setTimeout(() => this.letGo(id), IDLE_MS) as unknown as number);
@@ -291,7 +291,7 @@ export class Workbench {
   /** Add a floor where there is none. */
   addFloor(): Promise<boolean> {
     const body: Body = { ...madeBody(FLOOR, { kind: "slab", params: { size: FLOOR_SIZE } }, "static", { id: "", name: "", colour: "", material: FLOOR_MATERIAL }, [0, 0, 0]) };
-    return this.commit([{ body: FLOOR, document: writeBody(body) }], "There is a floor.");
+    return this.commit([{ body: FLOOR, document: writeBody(body) }], "The floor is added.");
   }
 
   /** Four walls around the floor. */
@@ -303,7 +303,7 @@ export class Workbench {
     return this.commit(made.map((body) => ({ body: body.id, document: writeBody(body) })), `${made.length} walls.`);
   }
 
-  /** Put a whole document in the place of the scene. Throws Error if it is not one. */
+  /** Replace the scene with a whole document. Throws Error if it is not one. */
   replace(text: string): Promise<boolean> {
     let whole: Raw;
     try {
@@ -320,7 +320,7 @@ export class Workbench {
     const removed = [...known.keys()].filter((id) => id !== WORLD_ID && !wanted.has(id)).map((body) => ({ body, document: null }));
     const written = [...wanted].map(([body, document]) => ({ body, document }));
     const changes = [...removed, ...written, { body: WORLD_ID, document: writeWorld(readWorld(whole)) }].filter((one) => !same(one.document, known.get(one.body)));
-    return this.commit(changes, "The scene of the file is here.").finally(() => {
+    return this.commit(changes, "The scene of the file is loaded.").finally(() => {
       for (const { body } of changes) this.builder.release(body);
     });
   }

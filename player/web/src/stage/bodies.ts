@@ -328,7 +328,7 @@ export class Bodies {
   }
 }
 
-/** Softened, a card would be a petal. */
+/** Bodies this thin are drawn with flat faces: rounded edges would change the look of a card. */
 const THIN = 0.2;
 
 function isThin(body: TopologyBody): boolean {

@@ -23,7 +23,7 @@ export interface BuildLooks {
   readonly wire: boolean;
   /** Gestures go in steps of 5 cm and 15 degrees. */
   readonly snap: boolean;
-  /** A place that is wrong in a mesh that was refused [m]. */
+  /** The place of the fault in a refused mesh [m]. */
   readonly place: Vec3 | null;
 }
 
