@@ -19,17 +19,18 @@ import msgspec
 
 from tussle.lobby.errors import Conflict, Refused
 from tussle.lobby.rules.scene_limits import (
+    MESH_SCALE,
     check_body,
     check_scene,
     check_vertices,
     check_world,
+    is_mesh_scale,
 )
 from tussle.lobby.rules.scenes import Body, Recipe, Scene, decode_scene
 from tussle.lobby.text import check_text
 
 __all__ = [
     "DOCUMENT_BYTES",
-    "MESH_SCALE",
     "SCENE_BYTES",
     "WORLD",
     "Document",
@@ -51,9 +52,6 @@ SCENE_BYTES = 131_072
 
 DOCUMENT_BYTES = 16_384
 """Largest document of one body."""
-
-MESH_SCALE = 1e4
-"""The largest factor of a mesh's size, as server/physics/stored_meshes.py reads it; its inverse is the smallest."""
 
 _WHOLE = 2**53
 
@@ -214,16 +212,13 @@ def _checked_body(body: Body, meshes: Mapping[str, int]) -> Document:
 
 
 def _mesh_vertices(body: str, shape: Recipe, meshes: Mapping[str, int]) -> int:
-    params = dict(shape.params)
-    named, scale = params.pop("sha256", None), params.pop("scale", 1.0)
-    number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    if params or not isinstance(named, str) or not number or not 1 / MESH_SCALE <= scale <= MESH_SCALE:
-        raise Refused(
-            f"body {body!r}: a mesh has the parameter sha256, and may have a scale from {1 / MESH_SCALE:g} to "
-            f"{MESH_SCALE:g}",
-            code="bad_scene",
-            field="shape.params",
-        )
+    named, scale = shape.params.get("sha256"), shape.params.get("scale", 1.0)
+    if not {"sha256"} <= set(shape.params) <= {"sha256", "scale"} or not isinstance(named, str):
+        message = f"body {body!r}: a mesh has the parameter sha256, and may have scale"
+        raise Refused(message, code="bad_scene", field="shape.params")
+    if not is_mesh_scale(scale):
+        message = f"body {body!r}: the scale of a mesh is between {1 / MESH_SCALE:g} and {MESH_SCALE:g}"
+        raise Refused(message, code="bad_scene", field="shape.params")
     if named not in meshes:
         raise Refused(f"body {body!r}: there is no such mesh", code="unknown_mesh", field="shape.params")
     return meshes[named]

@@ -16,6 +16,7 @@ from tussle.lobby.rules.shape_sizes import count_vertices
 __all__ = [
     "BODIES_MAX",
     "GRAVITY_MAX",
+    "MESH_SCALE",
     "REACH",
     "VERTICES_MAX",
     "check_body",
@@ -23,6 +24,7 @@ __all__ = [
     "check_scene",
     "check_vertices",
     "check_world",
+    "is_mesh_scale",
 ]
 
 BODIES_MAX = 128
@@ -42,6 +44,19 @@ SPEED_MAX = 1000.0
 
 GRAVITY_MAX = 20.0
 """The largest gravity [m/s^2]."""
+
+
+MESH_SCALE = 1e4
+"""The largest factor of the size of a mesh of one's own; its inverse is the smallest."""
+
+
+def is_mesh_scale(value: object) -> bool:
+    """Whether a mesh of one's own may be made larger by this factor."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1 / MESH_SCALE <= value <= MESH_SCALE
+    )
 
 
 def check_scene(scene: Scene) -> int:

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from tussle.lobby.errors import Refused
 from tussle.lobby.mesh_files import MeshFiles, is_mesh_hash
 from tussle.lobby.rules.mesh_faults import BadMesh
+from tussle.lobby.rules.scene_limits import MESH_SCALE, is_mesh_scale
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.physics.geometry import Mesh
 from tussle.server.physics.meshes import decode_mesh
@@ -21,9 +22,6 @@ __all__ = ["load_mesh", "use_meshes"]
 
 KEPT_BYTES = 64 * 2**20
 """Bytes of the meshes that a process keeps in memory."""
-
-SCALE = 1e4
-"""The largest factor of a mesh's size; its inverse is the smallest."""
 
 
 class _MeshCache:
@@ -63,8 +61,8 @@ def load_mesh(recipe: Recipe) -> Mesh:
     if not isinstance(sha256, str) or not is_mesh_hash(sha256) or params:
         message = 'a mesh recipe has "sha256", the hash of a ready mesh, and may have "scale"'
         raise Refused(message, code="unknown_mesh", field="shape.params")
-    if not isinstance(scale, int | float) or isinstance(scale, bool) or not 1 / SCALE <= scale <= SCALE:
-        message = f"the scale of a mesh is between {1 / SCALE:g} and {SCALE:g}"
+    if not is_mesh_scale(scale):
+        message = f"the scale of a mesh is between {1 / MESH_SCALE:g} and {MESH_SCALE:g}"
         raise Refused(message, code="unknown_mesh", field="shape.params")
     if not _kept:
         raise Refused("this process reads no meshes of one's own", code="unknown_mesh", field="shape.params")

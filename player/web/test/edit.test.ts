@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AXES, arrayOf, extentOf, freshId, fromAngles, groundedAt, kindsOf, madeBody, madeShape, mirrored, parseNumber, sideOf, stacked, stepAlong, toAngles, topBelow, turned, unit, walls, withKind } from "../src/session/edit";
 import { PRESETS, likeness, presetOf } from "../src/session/materials";
-import { SHAPES, canScale, scaled } from "../src/session/shapes";
+import { SHAPES, canScale, meshOfScale, scaled } from "../src/session/shapes";
 import { deltaOf, readBody, readWorld, writeBody, writeWorld } from "../src/wire/scene";
 import type { Body, Vec3 } from "../src/wire/scene";
 
@@ -142,7 +142,15 @@ describe("shapes and materials", () => {
     expect(scaled(madeShape("lathe"), [2, 1, 2]).params["profile"]).toEqual([[0.32, -0.2], [0.32, 0.2]]);
     expect(scaled(madeShape("sphere"), [8, 1, 1]).params["radius"]).toBe(0.4);
     for (const kind of Object.keys(SHAPES)) expect(scaled(madeShape(kind), [1, 1, 1]).params).toEqual(SHAPES[kind]!.params);
-    expect(canScale({ kind: "mesh", params: {} })).toBe(false);
+    expect(canScale({ kind: "carpet", params: {} })).toBe(false);
+  });
+  it("from a file get a factor of their size", () => {
+    const mesh = { kind: "mesh", params: { sha256: "ab" } };
+    expect(canScale(mesh)).toBe(true);
+    expect(scaled(mesh, [1, 1, 1])).toEqual(mesh);
+    expect(scaled(mesh, [0.1, 0.1, 0.1]).params).toEqual({ sha256: "ab", scale: 0.1 });
+    expect(scaled(scaled(mesh, [0.1, 0.1, 0.1]), [10, 10, 10])).toEqual(mesh);
+    expect(meshOfScale(mesh, 1e9).params["scale"]).toBe(1e4);
   });
 
   it("name a material by its numbers", () => {

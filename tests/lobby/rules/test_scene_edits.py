@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tussle.lobby.errors import LobbyError, Refused
+from tussle.lobby.errors import LobbyError
 from tussle.lobby.rules.scene_edits import (
-    MESH_SCALE,
     assemble,
     digest,
     read_scene,
@@ -19,7 +18,6 @@ from tussle.lobby.rules.scene_edits import (
     write_world,
 )
 from tussle.lobby.rules.scenes import decode_scene
-from tussle.server.physics.stored_meshes import SCALE
 
 numbers = st.floats(-100, 100) | st.integers(-100, 100)
 vectors = st.lists(numbers, min_size=3, max_size=3)
@@ -100,24 +98,21 @@ def test_settings_of_the_world_have_ranges(delta: dict[str, Any]) -> None:
     assert refused.value.reason in ("bad_scene", "bad_text")
 
 
-@pytest.mark.parametrize("scale", [None, 0.5, 10_000])
-def test_a_mesh_may_have_a_scale(scale: float | None) -> None:
-    """What docs/protocol.md allows can be edited, and a server reads it."""
-    assert MESH_SCALE == SCALE
-    params = {"sha256": "a" * 64} if scale is None else {"sha256": "a" * 64, "scale": scale}
-    document = {"shape": {"kind": "mesh", "params": params}, "material": {"density": 100}}
-    assert write_body("cow", None, document=document, meshes={"a" * 64: 12}).vertices == 12
+@pytest.mark.parametrize("scale", [1e-4, 0.001, 1, 2.5, 1e4])
+def test_a_mesh_of_ones_own_may_have_a_scale(scale: float) -> None:
+    """The factor is part of the document and changes no number of vertices."""
+    mesh = {"kind": "mesh", "params": {"sha256": "a" * 64, "scale": scale}}
+    written = write_body("x", None, document={**BOX, "shape": mesh}, meshes={"a" * 64: 40})
+    assert written.vertices == 40
+    assert json.loads(written.data)["shape"]["params"]["scale"] == scale
 
 
 @pytest.mark.parametrize(
-    "more", [{"scale": 0}, {"scale": True}, {"scale": "2"}, {"scale": 1e5}, {"path": "x"}]
+    "params", [{"scale": s} for s in (0, -1, 1e-5, 2e4, "2", True, None)] + [{"size": 2}]
 )
-def test_other_parameters_of_a_mesh_are_refused(more: dict[str, Any]) -> None:
-    """A scale that is no factor, and a path, are refused before the scene starts."""
-    document = {
-        "shape": {"kind": "mesh", "params": {"sha256": "a" * 64, **more}},
-        "material": {"density": 100},
-    }
-    with pytest.raises(Refused) as refused:
-        write_body("cow", None, document=document, meshes={"a" * 64: 12})
-    assert (refused.value.reason, refused.value.field) == ("bad_scene", "shape.params")
+def test_a_mesh_with_another_parameter_is_refused(params: dict[str, Any]) -> None:
+    """A factor out of range, of another type, and any other name."""
+    mesh = {"kind": "mesh", "params": {"sha256": "a" * 64, **params}}
+    with pytest.raises(LobbyError) as caught:
+        write_body("x", None, document={**BOX, "shape": mesh}, meshes={"a" * 64: 40})
+    assert (caught.value.reason, caught.value.field) == ("bad_scene", "shape.params")

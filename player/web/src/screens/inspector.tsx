@@ -5,7 +5,7 @@ import { SIDES, kindsOf, sideOf, withKind } from "../session/edit";
 import type { Side } from "../session/edit";
 import { fromAngles, toAngles } from "../session/edit";
 import { PRESETS, presetOf } from "../session/materials";
-import { SHAPES, shapeName } from "../session/shapes";
+import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../session/shapes";
 import type { ShapeField } from "../session/shapes";
 import type { Workbench } from "../session/workbench";
 import { group } from "../text/format";
@@ -123,6 +123,9 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
       <h2>{shapeName(body.shape)}</h2>
       {card?.fields.filter((one) => one.kind === "lengths" || one.kind === "counts").map(field)}
       <div class="two">{card?.fields.filter((one) => one.kind !== "lengths" && one.kind !== "counts").map(field)}</div>
+      {body.shape.kind === "mesh" && (
+        <NumberField label="Scale" low={1 / MESH_SCALE} high={MESH_SCALE} step={0.1} value={meshScale(body.shape)} disabled={off} onBegin={begin} onCommit={(scale) => void bench.change((old) => ({ ...old, shape: meshOfScale(old.shape, scale) }))} test="shape-scale" />
+      )}
       {problem && (
         <p class="small harm" role="alert">
           {problem}
@@ -263,7 +266,7 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
             </button>
           ))}
         </div>
-        <VectorField label="Gravity" unit="m/s²" step={0.1} low={-100} high={100} value={world.gravity} disabled={off} onCommit={(gravity) => set({ gravity })} test="gravity" />
+        <VectorField label="Gravity" unit="m/s²" step={0.1} low={-20} high={20} value={world.gravity} disabled={off} onCommit={(gravity) => set({ gravity })} test="gravity" />
       </div>
       <div class="sect" role="group" aria-label="Floor and walls">
         <h2>Floor and walls</h2>
@@ -302,12 +305,12 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
       <details class="sect">
         <summary>Contact and steps</summary>
         <div class="two">
-          <NumberField label="Contact begins at" unit="m" low={1e-4} high={1} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
-          <NumberField label="Time step" unit="s" low={1e-4} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
+          <NumberField label="Contact begins at" unit="m" low={1e-4} high={0.2} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
+          <NumberField label="Time step" unit="s" low={1 / 240} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
           <NumberField label="Friction speed" unit="m/s" low={1e-4} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
-          <NumberField label="Contact mass" unit="kg" low={1e-3} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
-          <NumberField label="Tolerance" unit="m/s" low={1e-6} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
-          <NumberField label="Most iterations" whole low={1} high={500} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
+          <NumberField label="Contact mass" unit="kg" low={1e-4} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
+          <NumberField label="Tolerance" unit="m/s" low={1e-5} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
+          <NumberField label="Most iterations" whole low={1} high={100} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
         </div>
         <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity })}>
           Back to the defaults

@@ -84,7 +84,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     facts: [
       ["Step", "1/30 s"],
       ["Held points, at most", "8"],
-      ["Bodies, at most", "24"],
+      ["Bodies, at most", "128"],
     ],
   },
   "spring-damper": {

@@ -78,19 +78,33 @@ const ALONG: Readonly<Record<string, Readonly<Record<string, "xyz" | "x" | "y" |
   platform: { radius: "flat", depth: "y" },
 };
 
-/** Whether a shape can be made larger: a mesh from a file keeps its size. */
+/** Whether a shape can be made larger. */
 export function canScale(recipe: Recipe): boolean {
-  return recipe.kind in ALONG;
+  return recipe.kind === "mesh" || recipe.kind in ALONG;
+}
+
+/** The largest factor of the size of a mesh from a file; its inverse is the smallest. */
+export const MESH_SCALE = 1e4;
+
+/** The factor of a mesh's size: many files are in millimetres. */
+export const meshScale = (recipe: Recipe): number => (typeof recipe.params["scale"] === "number" ? recipe.params["scale"] : 1);
+
+/** A mesh from a file at another size: `scale` times that of the file. */
+export function meshOfScale(recipe: Recipe, scale: number): Recipe {
+  const { scale: _, ...params } = recipe.params;
+  const factor = Number(Math.min(MESH_SCALE, Math.max(1 / MESH_SCALE, scale)).toPrecision(6));
+  return { kind: recipe.kind, params: factor === 1 ? params : { ...params, scale: factor } };
 }
 
 const neat = (value: number): number => Number(Math.min(HIGH, Math.max(LOW, value)).toPrecision(6));
 
 /** The shape that is `by` times as large along x, y and z of its own frame, as far as its parameters allow. */
 export function scaled(recipe: Recipe, by: Vec3): Recipe {
-  const table = ALONG[recipe.kind];
-  if (!table) return recipe;
   const [x, y, z] = by;
   const all = Math.cbrt(x * y * z);
+  if (recipe.kind === "mesh") return meshOfScale(recipe, meshScale(recipe) * all);
+  const table = ALONG[recipe.kind];
+  if (!table) return recipe;
   const flat = Math.sqrt(x * z);
   const params: Record<string, unknown> = { ...recipe.params };
   for (const [name, along] of Object.entries(table)) {
