@@ -21,7 +21,6 @@ import msgspec
 
 from tussle.lobby.errors import ClientError
 from tussle.lobby.rules.scenes import Recipe
-from tussle.server.physics.stored_meshes import use_meshes
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
 from tussle.server.solver.kernels import load_kernels
@@ -168,6 +167,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(int(sys.argv[2]))
     if sys.argv[3]:
+        # The server imports this module too, and must start without the solver's packages.
+        from tussle.server.physics.stored_meshes import use_meshes
+
         use_meshes(sys.argv[3])
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)

@@ -192,6 +192,7 @@ async def test_a_presenter_who_disconnects_frees_the_room(site: Stack) -> None:
     token = await recorded(site)
     async with member(site.url, token, "otto") as otto:
         async with member(site.url, token, "ada") as ada:
+            await otto.until("presence", member_count=2)  # else she comes and goes within one round
             await ada.say("present")
             await otto.until("presenter", grant=1)
             async with opened(site) as store:
