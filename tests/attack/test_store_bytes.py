@@ -195,7 +195,7 @@ async def test_a_full_store_takes_no_new_work_and_runs_on() -> None:
                     line._read_up_to = len(line.messages)
                 view = await game.persons[0].look(game.session)
                 acting = next(line for line in game.lines if line.seat == view["turn_seat"])
-                answer = await acting.act(azimuth=0.0, elevation=20.0, power=0.5)
+                answer = await acting.act(azimuth=0.0, elevation=20.0, power=0.1)
                 assert answer["t"] == "ack", answer
                 await acting.until("turn_started", "ended")
                 ticket = await game.persons[0].ask("/api/join", session=game.session)
