@@ -1,8 +1,7 @@
 """Distributes the tests over the processes of ``pytest -n``.
 
 A file is run by one process, and all browser tests by one process: a browser draws on the CPU, so two at a time are too
-slow for their tests, and so is a second set of servers and bots. Most other tests wait more than they compute; more
-processes than cores pay for them. What takes longest begins first.
+slow for their tests, and so is a second set of servers and bots. What takes longest begins first.
 """
 
 from __future__ import annotations
