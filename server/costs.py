@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -382,6 +383,23 @@ class Ledger:
     def held(self, resource: Resource, owner: Owner, key: str) -> int:
         """How many units ``key`` holds."""
         return self._accounts[resource, owner].held[key]
+
+    @contextmanager
+    def holding(
+        self, resource: Resource, owners: Iterable[tuple[Owner, str]], refusal: Callable[[Owner], RateLimited]
+    ) -> Iterator[None]:
+        """Hold one of a resource for each owner while the context lasts. Raises ``refusal`` of the first owner that has
+        none left."""
+        held: list[tuple[Owner, str]] = []
+        try:
+            for owner, key in owners:
+                if not self.hold(resource, owner, key):
+                    raise refusal(owner)
+                held.append((owner, key))
+            yield
+        finally:
+            for owner, key in held:
+                self.release(resource, owner, key)
 
     def release(self, resource: Resource, owner: Owner, key: str) -> None:
         """Give one held unit back."""

@@ -130,21 +130,14 @@ class MeshRoutes:
     @contextlib.contextmanager
     def _sending(self, request: Request, player: PlayerInfo) -> Iterator[None]:
         """Count a file among those that are sent at once. Raises RateLimited (meshes_busy)."""
-        held: list[tuple[Owner, str]] = []
-        try:
-            for owner, key in (
-                (Owner.PLAYER, player.player),
-                (Owner.ADDRESS, address_owner(request)),
-                (Owner.SERVER, ""),
-            ):
-                if not self._ledger.hold(Resource.MESH_UPLOADS, owner, key):
-                    message = f"too many mesh files of this {owner} are being sent"
-                    raise RateLimited(message, code="meshes_busy", retry_after=BUSY_S)
-                held.append((owner, key))
+        owners = ((Owner.PLAYER, player.player), (Owner.ADDRESS, address_owner(request)), (Owner.SERVER, ""))
+
+        def refusal(owner: Owner) -> RateLimited:
+            message = f"too many mesh files of this {owner} are being sent"
+            return RateLimited(message, code="meshes_busy", retry_after=BUSY_S)
+
+        with self._ledger.holding(Resource.MESH_UPLOADS, owners, refusal):
             yield
-        finally:
-            for owner, key in held:
-                self._ledger.release(Resource.MESH_UPLOADS, owner, key)
 
     @contextlib.asynccontextmanager
     async def _received(self, request: Request, player: PlayerInfo) -> AsyncIterator[tuple[Path, str, int]]:
@@ -153,7 +146,7 @@ class MeshRoutes:
         Raises ProtocolError (too_large, too_slow, bad_request) and RateLimited.
         """
         declared = request.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._most:
+        if not (declared.isascii() and declared.isdecimal()) or int(declared) > self._most:
             raise ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         try:

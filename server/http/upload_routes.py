@@ -211,20 +211,14 @@ class UploadRoutes:
     @contextlib.asynccontextmanager
     async def _receiving(self, request: Request, player: PlayerInfo, size: float) -> AsyncIterator[None]:
         """Charge an upload, and hold it while it is received and read. Raises RateLimited."""
-        ledger, held = self._backend.ledger, []
         owners = ((Owner.PLAYER, player.player), (Owner.ADDRESS, address_owner(request)), (Owner.SERVER, ""))
-        try:
-            for owner, key in owners:
-                if not ledger.hold(Resource.UPLOADS_IN_PROGRESS, owner, key):
-                    raise RateLimited(
-                        f"too many uploads of this {owner}", code="uploads_busy", retry_after=BUSY_S
-                    )
-                held.append((owner, key))
+
+        def refusal(owner: Owner) -> RateLimited:
+            return RateLimited(f"too many uploads of this {owner}", code="uploads_busy", retry_after=BUSY_S)
+
+        with self._backend.ledger.holding(Resource.UPLOADS_IN_PROGRESS, owners, refusal):
             self._charge(request, player, size)
             yield
-        finally:
-            for owner, key in held:
-                ledger.release(Resource.UPLOADS_IN_PROGRESS, owner, key)
 
 
 def _token(request: Request) -> str:
