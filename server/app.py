@@ -78,7 +78,7 @@ from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.run import SessionContext
-from tussle.server.sessions.shape_desk import Shapes
+from tussle.server.sessions.shape_cache import ShapeCache
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.packages import missing_packages
 from tussle.server.solver.pool import Pool
@@ -188,7 +188,7 @@ class Server:
         connections = Connections(scripts, settings)
         self.forks = Forks(store, settings.archive_days)
         archive = Archive(settings.archive_address)
-        self.shapes = Shapes(self.pool)
+        self.shapes = ShapeCache(self.pool)
         self.forking = Forking(archive.url, self.pool, self.forks, settings.fork_ticks)
         recordings = Recordings(settings.recordings_address)
         self.uploads = Uploads(store, settings)

@@ -31,7 +31,7 @@ from tussle.server.recordings.library import Library
 from tussle.server.recordings.uploading import Uploading
 from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
-from tussle.server.sessions.shape_desk import Shapes
+from tussle.server.sessions.shape_cache import ShapeCache
 from tussle.server.store_memory import StoreMemory
 
 __all__ = ["Backend"]
@@ -60,7 +60,7 @@ class Backend(Protocol):
     library: Library
     uploads: Uploads
     uploading: Uploading
-    shapes: Shapes
+    shapes: ShapeCache
     meshes: Meshes
     mesh_files: MeshFiles
     replay_rooms: ReplayRooms

@@ -26,7 +26,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
-from tussle.server.sessions.shape_desk import shape_key
+from tussle.server.sessions.shape_cache import shape_key
 
 __all__ = ["ShapeRequest", "ShapeRoutes"]
 

@@ -1,4 +1,4 @@
-"""Shapes and checks of scenes over HTTP, computed by the solver processes of a real server."""
+"""ShapeCache and checks of scenes over HTTP, computed by the solver processes of a real server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import FRAME, TOPOLOGY, Line, Person
 from tussle.lobby.wire.frames import decode_frame, decode_topology
-from tussle.server.sessions.shape_desk import Shapes
+from tussle.server.sessions.shape_cache import ShapeCache
 from tussle.server.simulation.scene_report import Problem, SceneCheck
 from tussle.server.solver.pool import Pool
 
@@ -109,7 +109,7 @@ async def test_a_mesh_that_is_missing_is_looked_for_again() -> None:
         async def check_scene(self, document: bytes) -> SceneCheck:
             return found.pop(0)
 
-    desk = Shapes(cast(Pool, Computed()))
+    desk = ShapeCache(cast(Pool, Computed()))
     assert not (await desk.check(b"{}")).ok
     assert not desk.knows_check(b"{}")
     assert (await desk.check(b"{}")).ok

@@ -20,7 +20,7 @@ from tussle.lobby.rules.scenes import Recipe
 from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.solver.pool import Pool
 
-__all__ = ["Shapes"]
+__all__ = ["ShapeCache"]
 
 CHECKS_KEPT = 256
 SHAPES_KEPT_BYTES = 16 * 2**20
@@ -28,7 +28,7 @@ SHAPES_KEPT_BYTES = 16 * 2**20
 Value = TypeVar("Value")
 
 
-class Shapes:
+class ShapeCache:
     """The checks and shapes of one server."""
 
     def __init__(self, pool: Pool) -> None:
