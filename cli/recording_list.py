@@ -21,7 +21,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.text import escape_text
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.live import live_folder
+from tussle.server.recordings.live_files import live_folder
 from tussle.server.recordings.recordings import Recordings
 
 __all__ = ["Recorded", "command", "recordings_table"]

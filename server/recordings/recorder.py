@@ -28,7 +28,7 @@ from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live import LiveState, OpenFrame, live_folder, read_state
+from tussle.server.recordings.live_files import LiveState, OpenFrame, live_folder, read_state
 from tussle.server.recordings.schedule import Stretch, is_recorded, stride_of
 from tussle.server.recordings.stacking import ROUNDING_M, row_counts, stack_frames
 from tussle.server.simulation.simulation import Advance, SessionSpec

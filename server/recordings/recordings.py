@@ -16,7 +16,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live import LiveFrames, compact, final_folder, live_folder
+from tussle.server.recordings.live_files import LiveFrames, compact, final_folder, live_folder
 from tussle.server.recordings.recorder import Recorder
 from tussle.server.recordings.uploaded import BLOBS
 from tussle.server.recordings.zarr_frames import ZarrFrames

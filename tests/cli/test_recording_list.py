@@ -19,7 +19,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.wire.replay import CameraView, NamedView
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live import LiveState
+from tussle.server.recordings.live_files import LiveState
 
 FINAL, LIVE = "k7qm2xpv", "m3nw8rtz"
 
