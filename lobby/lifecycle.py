@@ -27,8 +27,8 @@ __all__ = [
     "TRANSITIONS",
     "WAITING",
     "LifecycleEvent",
-    "RoomEvent",
-    "RoomStatus",
+    "ReplayRoomEvent",
+    "ReplayRoomStatus",
     "Status",
     "advance",
 ]
@@ -62,14 +62,14 @@ class LifecycleEvent(StrEnum):
     EXPIRED = "expired"
 
 
-class RoomStatus(StrEnum):
+class ReplayRoomStatus(StrEnum):
     """The field ``status`` of ``replay:T``: a replay room is open while it has a member."""
 
     OPEN = "open"
     ENDED = "ended"
 
 
-class RoomEvent(StrEnum):
+class ReplayRoomEvent(StrEnum):
     """What a replay room appends to the lifecycle stream, under the token of its recording."""
 
     OPENED = "replay_opened"

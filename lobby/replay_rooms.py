@@ -30,14 +30,14 @@ from tussle.lobby.wire.replay import (
     NamedView,
     PresenceData,
     ReplayLine,
-    RoomMember,
+    ReplayRoomMember,
     ViewGone,
     ViewRemoved,
     ViewSet,
     encode_replay,
 )
 
-__all__ = ["BOOKMARKS", "PRESENTER_MS", "VIEWS", "Author", "Progress", "ReplayRooms", "RoomState"]
+__all__ = ["BOOKMARKS", "PRESENTER_MS", "VIEWS", "Author", "Progress", "ReplayRoomState", "ReplayRooms"]
 
 PRESENTER_MS = 5000
 """Life of the presenter's token after its last use."""
@@ -67,7 +67,7 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomState:
+class ReplayRoomState:
     """A room as the store has it. ``presenter``: player and connection, or None."""
 
     grant: int
@@ -126,9 +126,9 @@ class ReplayRooms:
         key = self._keys.replay_members(room)
         count, entries = await self._store.batch([("ZCARD", key), ("ZRANGE", key, 0, MEMBERS_SHOWN - 1)])
         named = [entry.partition(" ") for entry in sorted(entries)]
-        return PresenceData(tuple(RoomMember(player, name) for player, _, name in named), int(count))
+        return PresenceData(tuple(ReplayRoomMember(player, name) for player, _, name in named), int(count))
 
-    async def read(self, room: str) -> RoomState:
+    async def read(self, room: str) -> ReplayRoomState:
         """Everything that a new member gets, except the list of members."""
         keys = self._keys
         about, presenter, bookmarks, views, chat = await self._store.batch(
@@ -142,7 +142,7 @@ class ReplayRooms:
         )
         grant, n, frame, playing, speed = about
         held = msgspec.json.decode(presenter) if presenter else None
-        return RoomState(
+        return ReplayRoomState(
             grant=int(grant or 0),
             n=int(n or 0),
             frame=int(frame or 0),

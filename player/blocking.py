@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tussle.player.blocking_recording import BlockingRecording
     from tussle.player.blocking_scene import BlockingScene
 
-__all__ = ["BlockingClient", "BlockingRoom", "BlockingSession", "connect", "recording"]
+__all__ = ["BlockingClient", "BlockingReplayRoom", "BlockingSession", "connect", "recording"]
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class BlockingClient(ClosesAtExit):
     ) -> None:
         self._timeout_s = timeout_s
         self._loop = LoopThread()
-        self._sessions: weakref.WeakSet[BlockingSession | BlockingRoom] = weakref.WeakSet()
+        self._sessions: weakref.WeakSet[BlockingSession | BlockingReplayRoom] = weakref.WeakSet()
         try:
             self._client = self._loop.run(_make(url, token, timeout_s), "the start of the client", timeout_s)
         except BaseException:
@@ -218,9 +218,9 @@ class BlockingClient(ClosesAtExit):
         """Give up the seat in that session."""
         self._call(self._client.leave(session), f"the end of the seat in {session}")
 
-    def replay(self, session: str) -> BlockingRoom:
+    def replay(self, session: str) -> BlockingReplayRoom:
         """Join the replay room of that session's recording. Raises Disconnected if it cannot be joined."""
-        room = BlockingRoom(self._loop, self._client, session, self._timeout_s)
+        room = BlockingReplayRoom(self._loop, self._client, session, self._timeout_s)
         self._sessions.add(room)
         return room
 
@@ -487,7 +487,7 @@ class BlockingSession(ClosesAtExit):
         return self._call(call(), "the state")
 
 
-class BlockingRoom(ClosesAtExit):
+class BlockingReplayRoom(ClosesAtExit):
     """One member of a replay room. ``BlockingClient`` makes it. Iterate it for the room's messages.
 
     ``state`` has the presented frame, the members, bookmarks and views. Close it, or use it as a context manager.
@@ -517,7 +517,7 @@ class BlockingRoom(ClosesAtExit):
         return self._loop.run(self.state.next_message(), "the next message of the room", timeout_s)
 
     def present(self) -> int:
-        """Become the presenter, until ``release``; see ``RoomConnection.present``."""
+        """Become the presenter, until ``release``; see ``ReplayRoomConnection.present``."""
         return self._call(self.state.present(), "the presenter's token")
 
     def release(self) -> None:
@@ -529,7 +529,7 @@ class BlockingRoom(ClosesAtExit):
         self._call(self.state.scrub(frame, playing=playing, speed=speed), "a scrub")
 
     def bookmark(self, name: str, frame: int | None = None) -> Bookmark:
-        """Keep a bookmark; see ``RoomConnection.bookmark``."""
+        """Keep a bookmark; see ``ReplayRoomConnection.bookmark``."""
         return self._call(self.state.bookmark(name, frame), "the bookmark")
 
     def chat(self, text: str) -> None:

@@ -31,7 +31,7 @@ from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection, is_loopback
-from tussle.player.replay_client import RoomConnection
+from tussle.player.replay_client import ReplayRoomConnection
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
@@ -330,10 +330,12 @@ class Client:
             rng=self._rng,
         )
 
-    def replay(self, session: str, *, give_up_s: float = 60.0) -> RoomConnection:
+    def replay(self, session: str, *, give_up_s: float = 60.0) -> ReplayRoomConnection:
         """Return a connection to the replay room of that session's recording; enter it with ``async with``. It
         reconnects by itself, and gives up after ``give_up_s`` seconds without a connection."""
-        return RoomConnection(self.server_url, self.token or "", session, give_up_s=give_up_s, rng=self._rng)
+        return ReplayRoomConnection(
+            self.server_url, self.token or "", session, give_up_s=give_up_s, rng=self._rng
+        )
 
     # -- lists ---------------------------------------------------------------------------------
 

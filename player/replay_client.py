@@ -55,9 +55,9 @@ from tussle.lobby.wire.replay import (
     ReplayHelloData,
     ReplayMessage,
     ReplayReply,
+    ReplayRoomMember,
     ReplayWelcome,
     ReplayWelcomeData,
-    RoomMember,
     Scrub,
     Scrubbed,
     ScrubData,
@@ -71,7 +71,7 @@ from tussle.lobby.wire.replay import (
 from tussle.player.connection import is_loopback
 from tussle.player.transcript import Disconnected
 
-__all__ = ["RoomConnection"]
+__all__ = ["ReplayRoomConnection"]
 
 OPEN_S = 10.0
 RENEW_S = 2.0
@@ -84,7 +84,7 @@ FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VE
 """Close codes after which it does not reconnect."""
 
 
-class RoomConnection:
+class ReplayRoomConnection:
     """One member of a replay room. ``Client.replay`` makes it; enter it with ``async with``, iterate it for messages.
 
     ``frame``, ``playing``, ``speed``: of the newest scrub. ``presenter``: player id of the presenter, or None.
@@ -122,7 +122,7 @@ class RoomConnection:
         self.frame, self.playing, self.speed = 0, False, 1.0
         self.length, self.live = 0, False
         self.presenter: str | None = None
-        self.members: tuple[RoomMember, ...] = ()
+        self.members: tuple[ReplayRoomMember, ...] = ()
         self.bookmarks: dict[str, Bookmark] = {}
         self.views: dict[str, NamedView] = {}
 

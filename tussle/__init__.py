@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tussle.lobby.standings import LeaderboardRow
     from tussle.lobby.wire.frames import Frame, Topology
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
-    from tussle.player.blocking import BlockingClient, BlockingRoom, BlockingSession, connect, recording
+    from tussle.player.blocking import BlockingClient, BlockingReplayRoom, BlockingSession, connect, recording
     from tussle.player.blocking_recording import BlockingRecording
     from tussle.player.blocking_scene import BlockingScene, SceneBody
     from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
-    from tussle.player.replay_client import RoomConnection
+    from tussle.player.replay_client import ReplayRoomConnection
     from tussle.player.scene_client import SceneConflict, SceneListing, SceneReport, SessionScene
     from tussle.player.transcript import Disconnected
 
@@ -59,7 +59,7 @@ __all__ = [
     "AuthError",
     "BlockingClient",
     "BlockingRecording",
-    "BlockingRoom",
+    "BlockingReplayRoom",
     "BlockingScene",
     "BlockingSession",
     "Client",
@@ -89,7 +89,7 @@ __all__ = [
     "RecordedFrames",
     "Recording",
     "Refused",
-    "RoomConnection",
+    "ReplayRoomConnection",
     "SceneBody",
     "SceneConflict",
     "SceneListing",
@@ -112,14 +112,14 @@ _MODULES = {
     "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
     "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
-    "BlockingRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
+    "BlockingReplayRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
     "SceneBody": "player.blocking_scene", "SceneReport": "player.scene_client", "SceneListing": "player.scene_client",
     "SceneConflict": "player.scene_client", "SessionScene": "player.scene_client",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
     "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
     "follow": "player.live_client", "list_sources": "player.live_client",
-    "RoomConnection": "player.replay_client",
+    "ReplayRoomConnection": "player.replay_client",
     "Event": "lobby.wire.messages", "SessionView": "lobby.wire.messages", "SeatView": "lobby.wire.messages",
     "ObserversData": "lobby.wire.messages", "NoticeData": "lobby.wire.messages",
     "Frame": "lobby.wire.frames", "Topology": "lobby.wire.frames", "LeaderboardRow": "lobby.standings",

@@ -16,7 +16,7 @@ from typing import Any
 
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.ids import new_secret
-from tussle.lobby.lifecycle import ENDED, LifecycleEvent, RoomEvent
+from tussle.lobby.lifecycle import ENDED, LifecycleEvent, ReplayRoomEvent
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.rules.scene_edits import WORLD
@@ -143,7 +143,7 @@ class Cleanup:
                 log.info("session_cleaned", token=short(session), ended_as=entry.fields["event"])
             self.handled += 1
             await self._hook("before_acknowledge", session)
-        elif entry.fields.get("event") == RoomEvent.ENDED:
+        elif entry.fields.get("event") == ReplayRoomEvent.ENDED:
             await self._rooms.expire(session, self._expiry_ms)
         await self.group.acknowledge(entry)
         await self._hook("acknowledged", session)

@@ -23,10 +23,10 @@ the docstrings.
 """
 
 GROUPS = (
-    ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingRoom")),
+    ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingReplayRoom")),
     ("Scenes", ("BlockingScene", "SceneBody", "SessionScene", "SceneListing", "SceneReport", "SceneConflict")),
     ("Recordings", ("recording", "BlockingRecording", "RecordedFrames", "RecordedBody", "Recording")),
-    ("The asynchronous client", ("Client", "SessionConnection", "RoomConnection", "follow", "list_sources")),
+    ("The asynchronous client", ("Client", "SessionConnection", "ReplayRoomConnection", "follow", "list_sources")),
     (
         "What the calls return",
         ("Login", "Me", "Join", "LeaderboardRow", "Event", "SessionView", "SeatView", "ObserversData", "NoticeData",

@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Self
@@ -24,8 +25,8 @@ from tussle.lobby.lifecycle import (
     TRANSITIONS,
     WAITING,
     LifecycleEvent,
-    RoomEvent,
-    RoomStatus,
+    ReplayRoomEvent,
+    ReplayRoomStatus,
     Status,
 )
 
@@ -92,13 +93,19 @@ def _definitions() -> dict[str, str]:
         "LIVE": LIVE,
         "ENDED": ENDED,
     }
+    enums: dict[str, type[StrEnum]] = {
+        "STATUS": Status,
+        "EVENT": LifecycleEvent,
+        "REPLAY_ROOM": ReplayRoomStatus,
+        "REPLAY_ROOM_EVENT": ReplayRoomEvent,
+    }
     rows = {source: _pairs((e, s) for (of, e), s in TRANSITIONS.items() if of is source) for source in Status}
     table = ",\n    ".join(f"{source} = {{{row}}}" for source, row in rows.items() if row)
     return {
-        "STATUS": f"local STATUS = {{{_pairs((status.name, status.value) for status in Status)}}}\n",
-        "EVENT": f"local EVENT = {{{_pairs((event.name, event.value) for event in LifecycleEvent)}}}\n",
-        "ROOM": f"local ROOM = {{{_pairs((status.name, status.value) for status in RoomStatus)}}}\n",
-        "ROOM_EVENT": f"local ROOM_EVENT = {{{_pairs((event.name, event.value) for event in RoomEvent)}}}\n",
+        **{
+            name: f"local {name} = {{{_pairs((one.name, one.value) for one in words)}}}\n"
+            for name, words in enums.items()
+        },
         **{
             name: f"local {name} = {{{', '.join(f'{status} = true' for status in Status if status in members)}}}\n"
             for name, members in sets.items()

@@ -46,10 +46,10 @@ __all__ = [
     "ReplayPing",
     "ReplayPong",
     "ReplayReply",
+    "ReplayRoomMember",
     "ReplayWelcome",
     "ReplayWelcomeData",
     "ReplayYou",
-    "RoomMember",
     "Scrub",
     "Scrubbed",
     "ScrubbedData",
@@ -70,19 +70,19 @@ Length = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Place = tuple[Length, Length, Length]
 
 
-class _RoomPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ReplayPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class _RoomMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
+class _ReplayMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
     pass
 
 
-class ReplayNothing(_RoomPart, frozen=True):
+class ReplayNothing(_ReplayPart, frozen=True):
     pass
 
 
-class CameraView(_RoomPart, frozen=True):
+class CameraView(_ReplayPart, frozen=True):
     """A camera: where it is and what it looks at [m]; ``follow``: id of the body that it moves with, or empty."""
 
     position: Place
@@ -93,100 +93,100 @@ class CameraView(_RoomPart, frozen=True):
 # -- client to server
 
 
-class ReplayHelloData(_RoomPart, frozen=True):
+class ReplayHelloData(_ReplayPart, frozen=True):
     """``token``: the login token."""
 
     token: Credential
     protocol: int = PROTOCOL
 
 
-class ReplayHello(_RoomMessage, frozen=True, tag="hello"):
+class ReplayHello(_ReplayMessage, frozen=True, tag="hello"):
     """First message of every connection, within five seconds."""
 
     d: ReplayHelloData
 
 
-class Present(_RoomMessage, frozen=True, tag="present"):
+class Present(_ReplayMessage, frozen=True, tag="present"):
     """Ask for the presenter's token, or renew it: it lasts five seconds after the last scrub or present."""
 
     d: ReplayNothing = ReplayNothing()
     id: Id = 0
 
 
-class Release(_RoomMessage, frozen=True, tag="release"):
+class Release(_ReplayMessage, frozen=True, tag="release"):
     """Give the presenter's token back."""
 
     d: ReplayNothing = ReplayNothing()
     id: Id = 0
 
 
-class ScrubData(_RoomPart, frozen=True):
+class ScrubData(_ReplayPart, frozen=True):
     frame: Frame
     playing: bool = False
     speed: Speed = 1.0
 
 
-class Scrub(_RoomMessage, frozen=True, tag="scrub"):
+class Scrub(_ReplayMessage, frozen=True, tag="scrub"):
     """Move everybody to a frame. Only the presenter may, and it keeps the token by it."""
 
     d: ScrubData
     id: Id = 0
 
 
-class AddBookmarkData(_RoomPart, frozen=True):
+class AddBookmarkData(_ReplayPart, frozen=True):
     name: Name
     frame: Frame
 
 
-class AddBookmark(_RoomMessage, frozen=True, tag="bookmark"):
+class AddBookmark(_ReplayMessage, frozen=True, tag="bookmark"):
     d: AddBookmarkData
     id: Id = 0
 
 
-class RemoveData(_RoomPart, frozen=True):
+class RemoveData(_ReplayPart, frozen=True):
     id: Token
 
 
-class RemoveBookmark(_RoomMessage, frozen=True, tag="remove_bookmark"):
+class RemoveBookmark(_ReplayMessage, frozen=True, tag="remove_bookmark"):
     """Remove a bookmark. Only its author or an operator may."""
 
     d: RemoveData
     id: Id = 0
 
 
-class SetViewData(_RoomPart, frozen=True):
+class SetViewData(_ReplayPart, frozen=True):
     name: Name
     camera: CameraView
 
 
-class SetView(_RoomMessage, frozen=True, tag="view"):
+class SetView(_ReplayMessage, frozen=True, tag="view"):
     """Keep a camera under a name. The one with the name `default` is everybody's first camera."""
 
     d: SetViewData
     id: Id = 0
 
 
-class RemoveViewData(_RoomPart, frozen=True):
+class RemoveViewData(_ReplayPart, frozen=True):
     name: Name
 
 
-class RemoveView(_RoomMessage, frozen=True, tag="remove_view"):
+class RemoveView(_ReplayMessage, frozen=True, tag="remove_view"):
     """Remove a named view. Only its author or an operator may."""
 
     d: RemoveViewData
     id: Id = 0
 
 
-class ReplayChatData(_RoomPart, frozen=True):
+class ReplayChatData(_ReplayPart, frozen=True):
     text: Line
 
 
-class ReplayChat(_RoomMessage, frozen=True, tag="chat"):
+class ReplayChat(_ReplayMessage, frozen=True, tag="chat"):
     d: ReplayChatData
     id: Id = 0
 
 
-class ReplayPing(_RoomMessage, frozen=True, tag="ping"):
+class ReplayPing(_ReplayMessage, frozen=True, tag="ping"):
     d: PingData = PingData()
 
 
@@ -207,12 +207,12 @@ ReplayMessage = (
 # -- server to client
 
 
-class RoomMember(_RoomPart, frozen=True):
+class ReplayRoomMember(_ReplayPart, frozen=True):
     player: str
     name: str
 
 
-class ReplayYou(_RoomPart, frozen=True):
+class ReplayYou(_ReplayPart, frozen=True):
     """``connection``: names this connection, as `presenter` does."""
 
     player: str
@@ -221,7 +221,7 @@ class ReplayYou(_RoomPart, frozen=True):
     connection: str
 
 
-class Bookmark(_RoomPart, frozen=True):
+class Bookmark(_ReplayPart, frozen=True):
     """``by``: id of the player who made it, ``by_name``: its name then."""
 
     id: str
@@ -231,7 +231,7 @@ class Bookmark(_RoomPart, frozen=True):
     by_name: str
 
 
-class NamedView(_RoomPart, frozen=True):
+class NamedView(_ReplayPart, frozen=True):
     """``by``: id of the player who made it."""
 
     name: str
@@ -239,7 +239,7 @@ class NamedView(_RoomPart, frozen=True):
     by: str
 
 
-class ReplayLine(_RoomPart, frozen=True):
+class ReplayLine(_ReplayPart, frozen=True):
     """A line of chat. ``n`` counts up in the room; ``at`` is ms of the store's clock."""
 
     n: int
@@ -249,14 +249,14 @@ class ReplayLine(_RoomPart, frozen=True):
     at: int
 
 
-class ReplayWelcomeData(_RoomPart, frozen=True):
+class ReplayWelcomeData(_ReplayPart, frozen=True):
     """The room as it is. ``presenter``: id of the player who presents, or null; ``frame``, ``playing`` and ``speed``
     are of the newest scrub (``grant``, ``n``); ``length``: frames of the recording so far; ``live``: it still grows;
     ``members``: the first of ``member_count``; ``chat``: the newest lines."""
 
     session: str
     you: ReplayYou
-    members: tuple[RoomMember, ...]
+    members: tuple[ReplayRoomMember, ...]
     member_count: int
     presenter: str | None
     presenter_connection: str | None
@@ -273,11 +273,11 @@ class ReplayWelcomeData(_RoomPart, frozen=True):
     protocol: int
 
 
-class ReplayWelcome(_RoomMessage, frozen=True, tag="welcome"):
+class ReplayWelcome(_ReplayMessage, frozen=True, tag="welcome"):
     d: ReplayWelcomeData
 
 
-class PresenterData(_RoomPart, frozen=True):
+class PresenterData(_ReplayPart, frozen=True):
     """``player`` and ``connection`` are null when nobody presents. ``grant`` is the number of the newest grant: scrubs
     with a smaller one are old."""
 
@@ -286,13 +286,13 @@ class PresenterData(_RoomPart, frozen=True):
     connection: str | None = None
 
 
-class Presenter(_RoomMessage, frozen=True, tag="presenter"):
+class Presenter(_ReplayMessage, frozen=True, tag="presenter"):
     """Who presents now. Sent when that changes."""
 
     d: PresenterData
 
 
-class ScrubbedData(_RoomPart, frozen=True, omit_defaults=True):
+class ScrubbedData(_ReplayPart, frozen=True, omit_defaults=True):
     """``n`` counts the scrubs of a room. A scrub whose (grant, n) is not greater than the newest one is old."""
 
     grant: int
@@ -302,71 +302,71 @@ class ScrubbedData(_RoomPart, frozen=True, omit_defaults=True):
     speed: float = 1.0
 
 
-class Scrubbed(_RoomMessage, frozen=True, tag="scrub"):
+class Scrubbed(_ReplayMessage, frozen=True, tag="scrub"):
     """Where the presenter is. A slow connection is sent only the newest one."""
 
     d: ScrubbedData
 
 
-class BookmarkAdded(_RoomMessage, frozen=True, tag="bookmark"):
+class BookmarkAdded(_ReplayMessage, frozen=True, tag="bookmark"):
     d: Bookmark
 
 
-class BookmarkGone(_RoomPart, frozen=True):
+class BookmarkGone(_ReplayPart, frozen=True):
     id: str
 
 
-class BookmarkRemoved(_RoomMessage, frozen=True, tag="bookmark_removed"):
+class BookmarkRemoved(_ReplayMessage, frozen=True, tag="bookmark_removed"):
     d: BookmarkGone
 
 
-class ViewSet(_RoomMessage, frozen=True, tag="view"):
+class ViewSet(_ReplayMessage, frozen=True, tag="view"):
     """A view that is new, or replaces the one with its name."""
 
     d: NamedView
 
 
-class ViewGone(_RoomPart, frozen=True):
+class ViewGone(_ReplayPart, frozen=True):
     name: str
 
 
-class ViewRemoved(_RoomMessage, frozen=True, tag="view_removed"):
+class ViewRemoved(_ReplayMessage, frozen=True, tag="view_removed"):
     d: ViewGone
 
 
-class PresenceData(_RoomPart, frozen=True):
+class PresenceData(_ReplayPart, frozen=True):
     """The members of the room on all servers: the first of ``member_count``."""
 
-    members: tuple[RoomMember, ...]
+    members: tuple[ReplayRoomMember, ...]
     member_count: int
 
 
-class PresenceNow(_RoomMessage, frozen=True, tag="presence"):
+class PresenceNow(_ReplayMessage, frozen=True, tag="presence"):
     """The members now. Sent when they change."""
 
     d: PresenceData
 
 
-class ReplayChatLine(_RoomMessage, frozen=True, tag="chat"):
+class ReplayChatLine(_ReplayMessage, frozen=True, tag="chat"):
     d: ReplayLine
 
 
-class RecordingData(_RoomPart, frozen=True):
+class RecordingData(_ReplayPart, frozen=True):
     length: int
     live: bool
 
 
-class RecordingGrew(_RoomMessage, frozen=True, tag="recording"):
+class RecordingGrew(_ReplayMessage, frozen=True, tag="recording"):
     """The recording has more frames, or its session is over (``live`` is false)."""
 
     d: RecordingData
 
 
-class ReplayPong(_RoomMessage, frozen=True, tag="pong"):
+class ReplayPong(_ReplayMessage, frozen=True, tag="pong"):
     d: PingData
 
 
-class ReplayErrorData(_RoomPart, frozen=True):
+class ReplayErrorData(_ReplayPart, frozen=True):
     """``retry_after``: the time [s] after which the same message may succeed, if it is known."""
 
     code: str
@@ -375,7 +375,7 @@ class ReplayErrorData(_RoomPart, frozen=True):
     retry_after: float | msgspec.UnsetType = msgspec.UNSET
 
 
-class ReplayError(_RoomMessage, frozen=True, tag="error"):
+class ReplayError(_ReplayMessage, frozen=True, tag="error"):
     """The message with ``id`` (0: it could not be read, or had none) was refused and changed nothing."""
 
     d: ReplayErrorData

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from tussle.lobby.replay_rooms import RoomState
+from tussle.lobby.replay_rooms import ReplayRoomState
 from tussle.lobby.wire.replay import (
     PresenceData,
     PresenceNow,
@@ -104,14 +104,14 @@ class ReplayRoom:
             self._present = present
             self._tell(framed(PresenceNow(present)))
 
-    def meet(self, state: RoomState) -> None:
+    def meet(self, state: ReplayRoomState) -> None:
         """Update this room from a state of the store, where that is newer."""
         self._newest = max(self._newest, (state.grant, state.n))
         if state.grant > self.grant:
             player, connection = state.presenter or (None, None)
             self.presenter = PresenterData(player, state.grant, connection)
 
-    def reset(self, state: RoomState) -> None:
+    def reset(self, state: ReplayRoomState) -> None:
         """Replace this room's state by that of the store, although it may be older: the store lost its newest writes.
         The caller sends every member a new welcome."""
         self._newest = 0, 0

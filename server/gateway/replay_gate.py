@@ -22,7 +22,7 @@ from tussle.lobby.errors import CloseCode, Conflict, LobbyError, Refused, Versio
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
-from tussle.lobby.replay_rooms import Author, ReplayRooms, RoomState
+from tussle.lobby.replay_rooms import Author, ReplayRooms, ReplayRoomState
 from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -51,7 +51,7 @@ from tussle.lobby.wire.replay import (
 from tussle.server.costs import REQUEST_COSTS, STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.presence import LIFE_MS
 from tussle.server.fanout.replay_room import ReplayRoom, framed
-from tussle.server.fanout.rooms import ServerReplayRooms
+from tussle.server.fanout.server_replay_rooms import ServerReplayRooms
 from tussle.server.gateway.outlet import MESSAGE_LENGTH, Outlet, short_reason
 from tussle.server.gateway.protocol import REPLAY_RULES, Connection
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket
@@ -361,7 +361,7 @@ class ReplayGate:
 
 
 def _welcome(
-    follower: ReplayFollower, room: ReplayRoom, state: RoomState, present: PresenceData
+    follower: ReplayFollower, room: ReplayRoom, state: ReplayRoomState, present: PresenceData
 ) -> ReplayWelcome:
     author = follower.author
     player, connection = state.presenter or (None, None)

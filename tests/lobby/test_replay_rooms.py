@@ -8,7 +8,7 @@ import pytest
 
 from tussle.lobby import replay_rooms
 from tussle.lobby.errors import Conflict, Forbidden, NotFound
-from tussle.lobby.lifecycle import RoomEvent
+from tussle.lobby.lifecycle import ReplayRoomEvent
 from tussle.lobby.replay_rooms import BOOKMARKS, CHAT_KEPT, OPEN_MS, Author, ReplayRooms
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -97,10 +97,16 @@ async def test_a_room_opens_ends_and_expires(rooms: ReplayRooms, store: Store) -
     assert 0 < await store.call("PTTL", keys.replay_chat(ROOM)) <= OPEN_MS
     await rooms.attend(ROOM, [], ["p1 ada"], life_ms=LIFE_MS)
     assert await rooms.expire(ROOM, 0)
-    assert await rooms.end_lapsed([ROOM, "gggggggg"]) == [RoomEvent.EXPIRED, ""]
+    assert await rooms.end_lapsed([ROOM, "gggggggg"]) == [ReplayRoomEvent.EXPIRED, ""]
     assert await rooms.end_lapsed([ROOM]) == [""]
     assert await events(store) == [
-        *(RoomEvent.OPENED, RoomEvent.ENDED, RoomEvent.OPENED, RoomEvent.ENDED, RoomEvent.EXPIRED)
+        *(
+            ReplayRoomEvent.OPENED,
+            ReplayRoomEvent.ENDED,
+            ReplayRoomEvent.OPENED,
+            ReplayRoomEvent.ENDED,
+            ReplayRoomEvent.EXPIRED,
+        )
     ]
     assert [mark.name for mark in (await rooms.read(ROOM)).bookmarks] == ["blow"]
 
@@ -109,7 +115,7 @@ async def test_a_room_of_dead_servers_ends(rooms: ReplayRooms, store: Store) -> 
     """Members that no server renews lapse, and the sweep's script ends the room once."""
     assert await rooms.end_lapsed([ROOM]) == [""]
     await store.call("DEL", store.keys.replay_members(ROOM))
-    assert await rooms.end_lapsed([ROOM]) == [RoomEvent.ENDED]
+    assert await rooms.end_lapsed([ROOM]) == [ReplayRoomEvent.ENDED]
     assert await rooms.end_lapsed([ROOM]) == [""]
 
 

@@ -22,7 +22,7 @@ from tussle.lobby.wire.replay import (
     ScrubbedData,
 )
 from tussle.player.client import Client
-from tussle.player.replay_client import RoomConnection
+from tussle.player.replay_client import ReplayRoomConnection
 from tussle.player.transcript import Disconnected
 
 ENVIRONMENT = {"SIM_SPEED": "0"}
@@ -97,7 +97,7 @@ async def test_a_room_without_a_recording_is_refused(site: Stack) -> None:
 
 async def test_old_scrubs_are_dropped_and_waiting_ones_are_conflated() -> None:
     """A scrub of an older grant, or one that came before, changes nothing; of scrubs that wait the newest is read."""
-    room = RoomConnection("http://127.0.0.1:9", "token", "k7qm2xpv")
+    room = ReplayRoomConnection("http://127.0.0.1:9", "token", "k7qm2xpv")
 
     def take(*messages: ReplayReply) -> None:
         for message in messages:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
-from tussle.lobby.lifecycle import RoomEvent
+from tussle.lobby.lifecycle import ReplayRoomEvent
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.consumer_group import ConsumerGroup
@@ -248,10 +248,10 @@ async def test_a_replay_room_of_a_killed_server_is_cleaned(world: World, sweep: 
     await rooms.say(room, "p1", "ada", "hello")
     assert not await sweep.run_pass()
     await store.call("DEL", keys.replay_members(room))  # nobody renewed it
-    assert (await sweep.run_pass())[RoomEvent.ENDED] == 1
+    assert (await sweep.run_pass())[ReplayRoomEvent.ENDED] == 1
     await Cleanup(store, world.settings).drain()
     lives = await store.batch([("PTTL", key) for key in keys.of_replay(room)])
     assert all(life == -2 or 60_000 < life <= 600_000 for life in lives) and lives[0] > 0
     await store.call("DEL", *keys.of_replay(room))
-    assert (await sweep.run_pass())[RoomEvent.EXPIRED] == 1
+    assert (await sweep.run_pass())[ReplayRoomEvent.EXPIRED] == 1
     assert not await store.call("EXISTS", keys.replays)

@@ -1,5 +1,5 @@
 --@include presence
---@include room
+--@include replay_room
 -- Updates the members of a replay room. The first member opens the room, the last one ends it. Each server renews its
 -- own members, and with them the room's keys; without them all keys of the room expire.
 --
@@ -11,13 +11,13 @@
 local room_key, members_key, chat_key, rooms_key, lifecycle_key = KEYS[1], KEYS[3], KEYS[4], KEYS[7], KEYS[8]
 local status = redis.call('HGET', room_key, 'status')
 local here = tonumber(ARGV[7])
-if here > 0 and status ~= ROOM.OPEN then
+if here > 0 and status ~= REPLAY_ROOM.OPEN then
     local at = whole(now_ms())
-    redis.call('HSET', room_key, 'status', ROOM.OPEN, 'opened_at', at)
+    redis.call('HSET', room_key, 'status', REPLAY_ROOM.OPEN, 'opened_at', at)
     redis.call('HDEL', room_key, 'ended_at')
     redis.call('ZADD', rooms_key, at, ARGV[1])
-    announce_room(lifecycle_key, ARGV[3], ARGV[1], ROOM_EVENT.OPENED)
-    status = ROOM.OPEN
+    announce_replay_room(lifecycle_key, ARGV[3], ARGV[1], REPLAY_ROOM_EVENT.OPENED)
+    status = REPLAY_ROOM.OPEN
 end
 local changed = update_presence(members_key, tonumber(ARGV[6]), 8, here)
 if here > 0 then
@@ -30,9 +30,9 @@ if here > 0 then
             redis.call('PEXPIRE', KEYS[i], ARGV[5])
         end
     end
-elseif status == ROOM.OPEN and redis.call('ZCARD', members_key) == 0 then
-    redis.call('HSET', room_key, 'status', ROOM.ENDED, 'ended_at', whole(now_ms()))
-    announce_room(lifecycle_key, ARGV[3], ARGV[1], ROOM_EVENT.ENDED)
+elseif status == REPLAY_ROOM.OPEN and redis.call('ZCARD', members_key) == 0 then
+    redis.call('HSET', room_key, 'status', REPLAY_ROOM.ENDED, 'ended_at', whole(now_ms()))
+    announce_replay_room(lifecycle_key, ARGV[3], ARGV[1], REPLAY_ROOM_EVENT.ENDED)
 end
 if changed > 0 then
     redis.call('PUBLISH', ARGV[2], 'presence')

@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Appends a line to the chat of a replay room and publishes it.
 --
 -- KEYS 1 room, 2 chat

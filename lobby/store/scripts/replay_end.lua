@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Ends a replay room whose members have all lapsed, because their servers died; and removes a room whose keys have
 -- expired from the index. A repeated call changes nothing.
 --
@@ -11,13 +11,13 @@ if not status then
     if redis.call('ZREM', rooms_key, ARGV[1]) == 0 then
         return {'OK', ''}
     end
-    announce_room(lifecycle_key, ARGV[2], ARGV[1], ROOM_EVENT.EXPIRED)
-    return {'OK', ROOM_EVENT.EXPIRED}
+    announce_replay_room(lifecycle_key, ARGV[2], ARGV[1], REPLAY_ROOM_EVENT.EXPIRED)
+    return {'OK', REPLAY_ROOM_EVENT.EXPIRED}
 end
 local present = redis.call('ZRANGEBYSCORE', members_key, '(' .. whole(now_ms()), '+inf', 'LIMIT', '0', '1')
-if status ~= ROOM.OPEN or #present > 0 then
+if status ~= REPLAY_ROOM.OPEN or #present > 0 then
     return {'OK', ''}
 end
-redis.call('HSET', room_key, 'status', ROOM.ENDED, 'ended_at', whole(now_ms()))
-announce_room(lifecycle_key, ARGV[2], ARGV[1], ROOM_EVENT.ENDED)
-return {'OK', ROOM_EVENT.ENDED}
+redis.call('HSET', room_key, 'status', REPLAY_ROOM.ENDED, 'ended_at', whole(now_ms()))
+announce_replay_room(lifecycle_key, ARGV[2], ARGV[1], REPLAY_ROOM_EVENT.ENDED)
+return {'OK', REPLAY_ROOM_EVENT.ENDED}

@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Gives the presenter's token of a replay room to a connection, or renews it. Every grant has the next number.
 --
 -- KEYS 1 room, 2 presenter

@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Takes the presenter's token of a replay room back from a connection.
 --
 -- KEYS 1 presenter

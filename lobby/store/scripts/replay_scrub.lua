@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Moves a replay room: checks the presenter's token, renews it, and publishes the message to the members.
 --
 -- KEYS 1 room, 2 presenter

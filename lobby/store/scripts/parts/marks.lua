@@ -1,4 +1,4 @@
---@include room
+--@include replay_room
 -- Bookmarks and named views: JSON documents with the player who made each.
 
 -- Returns whether a player may change a mark: its author and operators may. stored: the mark, as JSON.

@@ -13,7 +13,7 @@ import { Icon, Rtt, useKeys } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
 import type { Looks } from "../ui/replaystage";
 import { tierWanted } from "../ui/stageview";
-import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/room";
+import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayroom";
 import { Timeline, Transport } from "../ui/timeline";
 import { Problem } from "../wire/api";
 import type { ForkTree } from "../wire/api";

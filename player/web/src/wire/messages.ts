@@ -320,7 +320,7 @@ export interface PongData {
 
 /** The members of the room on all servers: the first of `member_count`. */
 export interface PresenceData {
-  members: RoomMember[];
+  members: ReplayRoomMember[];
   member_count: number;
 }
 
@@ -470,6 +470,11 @@ export interface ReplayPong {
   d: PingData;
 }
 
+export interface ReplayRoomMember {
+  player: string;
+  name: string;
+}
+
 export interface ReplayWelcome {
   t: "welcome";
   d: ReplayWelcomeData;
@@ -479,7 +484,7 @@ export interface ReplayWelcome {
 export interface ReplayWelcomeData {
   session: string;
   you: ReplayYou;
-  members: RoomMember[];
+  members: ReplayRoomMember[];
   member_count: number;
   presenter: string | null;
   presenter_connection: string | null;
@@ -507,11 +512,6 @@ export interface ReplayYou {
 /** Ask for the whole session again: `session`, the topology and the newest frame. */
 export interface Resync {
   t: "resync";
-}
-
-export interface RoomMember {
-  player: string;
-  name: string;
 }
 
 /** `version` is that of the scene; a gap means that the list must be read again. */

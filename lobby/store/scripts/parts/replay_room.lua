@@ -3,7 +3,7 @@
 -- The lifecycle of a replay room: open while it has a member, then ended, then expired.
 
 -- Appends an event of a room to the lifecycle stream, and publishes it on the lifecycle channel as a hint.
-local function announce_room(lifecycle_key, channel, room, event)
+local function announce_replay_room(lifecycle_key, channel, room, event)
     redis.call('XADD', lifecycle_key, '*', 'session', room, 'event', event, 'mode', '', 'size', '',
         'at', whole(now_ms()), 'reason', '', 'players', '')
     redis.call('PUBLISH', channel, room .. ' ' .. event)
@@ -11,7 +11,7 @@ end
 
 -- Returns nil if the room is open, otherwise a refusal.
 local function check_open(room_key)
-    if redis.call('HGET', room_key, 'status') ~= ROOM.OPEN then
+    if redis.call('HGET', room_key, 'status') ~= REPLAY_ROOM.OPEN then
         return refuse('not_found', 'the replay room is not open')
     end
     return nil
