@@ -20,9 +20,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import LobbyError, Refused
 from tussle.lobby.rules.templates import TEMPLATES, make_template
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
 __all__ = [

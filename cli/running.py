@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from tussle.lobby.addresses import local_url
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.environment import BadSetting
+from tussle.lobby.settings import Settings
 
 __all__ = ["Running", "announced", "find_running", "read_settings", "server_of", "store_of"]
 

@@ -1,31 +1,23 @@
 """Every setting, read once from the environment, checked at start and passed in. ``.env.example`` lists them all.
 
-Nothing else of Tussle reads the environment. A bad value stops the process with one line that names it.
+Nothing else of Tussle reads the environment, except the registry of the modes (lobby/environment.py). A bad value stops
+the process with one line that names it.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from tussle.lobby.environment import BadSetting, read_variable
 from tussle.lobby.operator_entries import parse_entries
 
-__all__ = ["BOT_SKILLS", "BadSetting", "Settings", "example", "split_list"]
+__all__ = ["BOT_SKILLS", "Settings", "example"]
 
 BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner")
-
-
-class BadSetting(ValueError):
-    """A setting that cannot be used; the message names it, its value and what is allowed."""
-
-
-def split_list(text: str) -> list[str]:
-    """The parts of a comma-separated setting, without surrounding spaces and without empty parts."""
-    return [part for word in text.split(",") if (part := word.strip())]
 
 
 def setting(
@@ -306,11 +298,9 @@ class Settings:
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, /, **overrides: Any) -> Self:
         """Settings from ``environ`` (default: the process's), then ``overrides``. Raises BadSetting."""
-        environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for item in fields(cls):
-            text = environ.get(item.name.upper())
-            if text is not None and text != "":
+            if text := read_variable(item.name, environ):
                 values[item.name] = _parse(item.name, str(item.type), text)
         values.update({name: value for name, value in overrides.items() if value is not None})
         settings = cls(**values)

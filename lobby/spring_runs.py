@@ -18,7 +18,7 @@ from tussle.lobby.rules.spring import Spring, SpringRun, SpringState, decode_sta
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["SpringRuns"]
+__all__ = ["SpringRuns", "spring_of"]
 
 START_MAX = 1e6
 """Largest absolute value of a start position [m] and velocity [m/s]."""
@@ -27,6 +27,14 @@ READ_COUNT = 500
 """Entries of the stream that one ``read`` takes, those of other runs included."""
 
 _ENTRY = re.compile(r"([0-9]{1,20})-([0-9]{1,20})")
+
+
+def spring_of(settings: Settings) -> Spring:
+    """The spring that the stream solvers compute."""
+    return Spring(
+        m=settings.spring_m, k=settings.spring_k, zeta=settings.spring_zeta, h=settings.spring_h,
+        cycles=settings.spring_cycles,
+    )  # fmt: skip
 
 
 class SpringRuns:

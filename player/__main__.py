@@ -9,9 +9,10 @@ import time
 
 import click
 
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import Refused
 from tussle.lobby.logs import configure
-from tussle.lobby.settings import BOT_SKILLS, BadSetting, Settings
+from tussle.lobby.settings import BOT_SKILLS, Settings
 
 __all__ = ["command"]
 

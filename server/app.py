@@ -26,6 +26,7 @@ from tussle.lobby.accounts import Accounts
 from tussle.lobby.addresses import local_url
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
+from tussle.lobby.environment import split_list
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
@@ -42,7 +43,7 @@ from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.settings import Settings, split_list
+from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.store.store import Store
@@ -504,7 +505,7 @@ async def serve(settings: Settings) -> None:
 def main() -> int:
     """The entry point of ``python -m server``."""
     from tussle.lobby import logs
-    from tussle.lobby.settings import BadSetting
+    from tussle.lobby.environment import BadSetting
 
     try:
         settings = Settings.read()

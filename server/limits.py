@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from tussle.lobby.settings import BadSetting, split_list
+from tussle.lobby.environment import BadSetting, split_list
 
 __all__ = ["ABORT", "PROXIED", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.environment import BadSetting
+from tussle.lobby.settings import Settings
 from tussle.worker.processes import PROCESSES, run_process
 
 __all__ = ["main"]

@@ -15,10 +15,11 @@ from functools import partial
 from typing import Protocol
 
 from tussle.lobby import logs
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.stopping import wait_for_stop
 

@@ -23,10 +23,11 @@ from typing import Protocol
 
 import msgspec
 
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import StoreError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
 from tussle.worker.stopping import wait_for_stop

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tussle.lobby.settings import Settings
-
 __all__ = ["Spring", "SpringRun", "SpringState", "decode_state", "encode_state"]
 
 
@@ -85,13 +83,6 @@ class Spring:
     zeta: float = 0.01
     h: float = 0.1
     cycles: int = 1000
-
-    @classmethod
-    def of(cls, settings: Settings) -> Spring:
-        return cls(
-            m=settings.spring_m, k=settings.spring_k, zeta=settings.spring_zeta, h=settings.spring_h,
-            cycles=settings.spring_cycles,
-        )  # fmt: skip
 
     @property
     def omega(self) -> float:

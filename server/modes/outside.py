@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.settings import BadSetting, split_list
+from tussle.lobby.environment import BadSetting, split_list
 from tussle.server.modes.mode import Mode
 
 __all__ = ["find_sources", "load_modes"]

@@ -7,8 +7,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from tussle.lobby.environment import read_variable
 from tussle.lobby.errors import Refused
-from tussle.lobby.settings import Settings
 from tussle.server.modes.curling.curling import Curling
 from tussle.server.modes.duel.duel import Duel
 from tussle.server.modes.mode import Mode
@@ -23,7 +23,7 @@ __all__ = ["all_modes", "get_mode", "outside_sources"]
 def all_modes() -> dict[str, type[Mode]]:
     """Return every mode by its name. Raises BadSetting if a file of the setting MODES cannot be used."""
     built_in: dict[str, type[Mode]] = {mode.name: mode for mode in (Duel, Curling, Sandbox, SpringDamper)}
-    return built_in | load_modes(Settings.read().modes, built_in)
+    return built_in | load_modes(read_variable("MODES"), built_in)
 
 
 def get_mode(name: str) -> type[Mode]:
@@ -36,4 +36,4 @@ def get_mode(name: str) -> type[Mode]:
 
 def outside_sources() -> list[Path]:
     """Return the files of the modes outside of the package. Raises BadSetting."""
-    return find_sources(Settings.read().modes)
+    return find_sources(read_variable("MODES"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from argon2 import PasswordHasher
 
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.operator_entries import format_entry, parse_entries
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 
 HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(
     "a secret of hers",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.paths import ROOT
-from tussle.lobby.settings import BadSetting, Settings, example, split_list
+from tussle.lobby.environment import BadSetting, split_list
+from tussle.lobby.settings import Settings, example
 
 NAMES = [item.name for item in fields(Settings)]
 

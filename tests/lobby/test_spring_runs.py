@@ -9,9 +9,9 @@ import pytest
 
 from tests.conftest import until
 from tussle.lobby.errors import NotFound, Refused
-from tussle.lobby.rules.spring import Spring, SpringRun
+from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.settings import Settings
-from tussle.lobby.spring_runs import SpringRuns
+from tussle.lobby.spring_runs import SpringRuns, spring_of
 from tussle.lobby.store.store import Store
 from tussle.worker.spring.solvers import make_position_solver, make_velocity_solver
 
@@ -41,9 +41,11 @@ async def test_a_run_waits_for_its_solvers_and_is_followed_to_its_end(store: Sto
     waiting = await runs.read(run)
     assert (waiting.name, waiting.x0, waiting.v0, waiting.cycles) == ("swing", 0.5, -0.25, None)
     assert waiting.waits_for == ("velocity", "position") and waiting.n == () and not waiting.done
-    settings = Settings.read({}, spring_cycles=40, spring_k=2.0, spring_zeta=0.05)
+    settings = Settings.read(
+        {}, spring_cycles=40, spring_k=2.0, spring_zeta=0.05, spring_m=1.5, spring_h=0.05
+    )
     (seen,) = await solve(store, settings, runs, run)
-    spring = Spring.of(settings)
+    spring = spring_of(settings)
     assert seen.cycles == 40 and seen.waits_for == ()
     assert seen.n == tuple(range(1, 41))
     for n, x, v, closed_x, closed_v in zip(seen.n, seen.x, seen.v, seen.closed_x, seen.closed_v, strict=True):

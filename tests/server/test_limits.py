@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tussle.lobby.settings import BadSetting
+from tussle.lobby.environment import BadSetting
 from tussle.server.limits import Origins, Proxies, TokenBucket, owner_of_address
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.stack import Stack
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.environment import BadSetting
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.sources import (
     CsvTail,

@@ -26,6 +26,7 @@ from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger
 from tussle.lobby.rules.spring import Spring, SpringState, decode_state, encode_state
 from tussle.lobby.settings import Settings
+from tussle.lobby.spring_runs import spring_of
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
 from tussle.worker.stopping import wait_for_stop
@@ -189,7 +190,7 @@ class StreamSolver:
 
 def make_velocity_solver(store: Store, settings: Settings) -> StreamSolver:
     """Return a solver that reads positions and writes the next velocities, until the cycles of a run are done."""
-    spring = Spring.of(settings)
+    spring = spring_of(settings)
     return StreamSolver(
         store,
         settings,
@@ -203,7 +204,7 @@ def make_velocity_solver(store: Store, settings: Settings) -> StreamSolver:
 
 def make_position_solver(store: Store, settings: Settings) -> StreamSolver:
     """Return a solver that reads velocities and writes the next positions."""
-    spring = Spring.of(settings)
+    spring = spring_of(settings)
     return StreamSolver(
         store,
         settings,

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.logs import get_logger
-from tussle.lobby.settings import BadSetting
 from tussle.lobby.store.consumer_group import Entry
 from tussle.lobby.store.store import Store
 from tussle.worker.storage.sink import Position, SinkUnavailable

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.environment import BadSetting
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.worker.storage.influx import InfluxSink
 from tussle.worker.storage.sink import Sink

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tussle.lobby.rules.spring import Spring, SpringState, decode_state, encode_state
-from tussle.lobby.settings import Settings
 
 
 def march(spring: Spring, x0: float = 0.0, v0: float = 1.0) -> list[SpringState]:
@@ -48,8 +47,7 @@ def test_the_closed_form_follows_every_setting(
     m: float, k: float, zeta: float, h: float, cycles: int
 ) -> None:
     """The steps equal the closed form for every choice of m, k, zeta, h and the number of cycles."""
-    settings = Settings.read({}, spring_m=m, spring_k=k, spring_zeta=zeta, spring_h=h, spring_cycles=cycles)
-    spring = Spring.of(settings)
+    spring = Spring(m=m, k=k, zeta=zeta, h=h, cycles=cycles)
     states = march(spring, 0.3, -0.7)
     assert len(states) == cycles + 1
     for state in states:

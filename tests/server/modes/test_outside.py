@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tussle.lobby.settings import BadSetting
+from tussle.lobby.environment import BadSetting
 from tussle.server.modes.mode import Action, Mode
 from tussle.server.modes.outside import find_sources, load_modes
 from tussle.server.modes.registry import all_modes

@@ -47,10 +47,10 @@ def test_the_world_and_the_rules_are_covered() -> None:
 
 
 def test_the_closure_is_small() -> None:
-    """Neither the store nor the sessions nor any other part of a server changes the id."""
-    within = (  # operator_entries: the settings check the entries of OPERATORS; mesh_files: a mesh is read by its hash
-        "tussle.lobby.errors", "tussle.lobby.rules", "tussle.lobby.settings", "tussle.lobby.operator_entries",
-        "tussle.lobby.mesh_files", "tussle.lobby.wire",
+    """No setting but MODES, nor the store, the sessions or any other part of a server changes the id."""
+    within = (  # environment: the setting MODES; mesh_files: a mesh is read by its hash
+        "tussle.lobby.errors", "tussle.lobby.rules", "tussle.lobby.environment", "tussle.lobby.mesh_files",
+        "tussle.lobby.wire",
         "tussle.server.modes", "tussle.server.physics", "tussle.server.simulation",
     )  # fmt: skip
     packages = {"tussle", "tussle.lobby", "tussle.server"}

@@ -21,11 +21,12 @@ import pytest
 from tests.support.ports import free_port
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts
+from tussle.lobby.environment import BadSetting
 from tussle.lobby.ids import new_server_id
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.settings import BadSetting, Settings
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import Entry, trim_acknowledged
 from tussle.lobby.store.store import Store
 from tussle.worker.storage.influx import line
