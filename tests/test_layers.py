@@ -13,6 +13,8 @@ import pytest
 from tests.support.paths import ROOT
 
 PACKAGES = ("lobby", "server", "worker", "player", "cli", "tussle")
+BESIDE = ("bench", "tests", "examples", "docs", "compose")
+"""Folders of programs that are not in the wheel: nothing of PACKAGES imports them, and they too have no cycle."""
 
 ALLOWED: dict[str, set[str]] = {
     "lobby": {"lobby"},
@@ -79,10 +81,10 @@ PURE: dict[str, set[str]] = {
 """Module or folder -> what it must not import: no clock, event loop, store, log or unseeded chance."""
 
 
-def modules() -> dict[str, Path]:
-    """Dotted name without ``tussle.`` -> file, of every module of ours."""
+def modules(folders: tuple[str, ...] = PACKAGES) -> dict[str, Path]:
+    """Dotted name without ``tussle.`` -> file, of every module of ours in these folders, and build_db."""
     found = {"build_db": ROOT / "build_db.py"}
-    for package in PACKAGES:
+    for package in folders:
         for path in (ROOT / package).rglob("*.py"):
             if "node_modules" not in path.parts and "web" not in path.relative_to(ROOT).parts:
                 found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
@@ -128,7 +130,7 @@ def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
     package = name.split(".")[0]
     for imported in imports_of(MODULES[name]):
         top = imported.split(".")[0]
-        if top not in (*PACKAGES, "build_db") or top in ALLOWED[package]:
+        if top not in (*PACKAGES, *BESIDE, "build_db") or top in ALLOWED[package]:
             continue
         allowed = EXCEPTIONS.get(name, set())
         assert any(within(imported, one) or within(one, imported) for one in allowed), (
@@ -148,11 +150,13 @@ def test_a_folder_of_the_server_imports_only_folders_below(name: str) -> None:
 
 
 def test_no_module_imports_in_a_circle() -> None:
-    """No cycle, neither at run time nor through a lazy import inside of a function."""
+    """No cycle, neither at run time nor through a lazy import inside of a function; tests and benchmarks included."""
+    everything = modules(PACKAGES + BESIDE)
+    assert {"bench.machine", "tests.test_layers"} <= set(everything)
     graph: dict[str, set[str]] = {}
-    for name, path in MODULES.items():
+    for name, path in everything.items():
         imported = imports_of(path, only_at_run_time=True)
-        graph[name] = {one for one in imported if one in MODULES and one != name}
+        graph[name] = {one for one in imported if one in everything and one != name}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

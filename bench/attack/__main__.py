@@ -16,7 +16,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ import httpx
 
 from bench.attack.attacker import ATTACKS
 from bench.load.whole import people, playing
+from bench.machine import machine
 from bench.session.__main__ import Measured
 from bench.statistics import percentile
 from tests.support.stack import Process, Stack
@@ -149,13 +149,9 @@ async def measure(kind: str, duels: int, seconds: float) -> Outcome:
 
 
 def describe(options: argparse.Namespace) -> str:
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-         if line.startswith("model name")), "unknown",
-    )  # fmt: skip
     return (
         f"# One attacker\n\n{options.duels} duels and one attacker for {options.seconds:g} s each, on "
-        f"{os.cpu_count()} cores ({model}). Server, solvers, store, players and attacker share them. The players "
+        f"{machine()}. Server, solvers, store, players and attacker share them. The players "
         "think for 0.3 s.\n`python -m bench.attack --save` writes this table.\n"
     )
 

@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 import multiprocessing
-import platform
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.machine import machine
 from tussle.player.planner import look
 from tussle.server.modes.mode import Look, Seat, stream
 from tussle.server.modes.registry import get_mode
@@ -285,7 +285,7 @@ def main() -> None:
         "# Balance of the duel",
         "",
         f"`python -m bench.balance --pairs {options.pairs} --sample {options.sample} --processes {options.processes}`,"
-        f" {took:.0f} s, Python {platform.python_version()}, {platform.machine()}, {multiprocessing.cpu_count()} cores"
+        f" {took:.0f} s, {machine()}"
         " shared with other work. 95 % intervals.",
         "",
         "| what | sample | result |",

@@ -21,7 +21,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import platform
 import random
 import secrets
 import signal
@@ -39,6 +38,7 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.machine import machine
 from bench.statistics import percentile
 from tests.support.ports import free_port
 from tests.support.stack import Process, Stack
@@ -498,7 +498,6 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
     )
     command += kind_of(options).replace("-", " --")
     command += "" if options.fsync == "always" else f" --fsync {options.fsync}"
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     done = ", ".join(f"{name} x {n}" for name, n in sorted(chaos.done.items()))
     statuses = ", ".join(f"{n} {status}" for status, n in sorted(found.statuses.items()))
     rows = [
@@ -516,7 +515,7 @@ def describe(options: argparse.Namespace, chaos: Chaos, account: Account, found:
     lines = [
         "# Chaos",
         "",
-        f"`{command}` · {machine} · lease {LEASE_MS} ms, fsync {options.fsync}",
+        f"`{command}` · {machine()} · lease {LEASE_MS} ms, fsync {options.fsync}",
         "",
         "| what | |",
         "|---|---|",

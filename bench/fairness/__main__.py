@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.session.__main__ import machine
+from bench.machine import loaded_machine
 from bench.statistics import percentile
 from tests.support.stack import Stack
 from tests.support.stranger import FRAME, Line, Person
@@ -184,7 +184,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="where the results are")
     parser.add_argument("--write", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args()
-    where = machine()
+    where = loaded_machine()
     rows = [asdict(result) for result in asyncio.run(run(arguments.seconds))]
     if arguments.write:
         kept = arguments.folder / "results.json"

@@ -18,42 +18,27 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import shutil
 import statistics
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.load import whole as load_whole
+from bench.load.driving import LIMIT_MS, RESULTS, driven, say
 from bench.load.plot import plot
+from bench.machine import machine, resident_bytes, user_and_kernel_s
 from tests.support.ports import free_port
 
-HERE = Path(__file__).resolve().parent
-
-RESULTS = HERE
 FRAME_BYTES = 600
 FRAME_HZ = 30.0
 INPUT_HZ = 10.0
-LIMIT_MS = 50.0
 TARGETS = (0.8, 1.0)
 """Targets: CPU per delivered message relative to Colyseus, for broadcast only and with inputs."""
 RUNGS = (1, 10, 20, 40, 60, 80, 100, 120, 150, 180, 220)
 SLOPE_MIB = 0.1
 """Growth per minute that counts as allocator noise; a leak of 1 KiB per connection would be 1.2."""
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_s(pid: int) -> tuple[float, float]:
-    """User and system time of a process, all threads [s]."""
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(words[11]) / TICKS, int(words[12]) / TICKS
-
-
-def memory(pid: int) -> int:
-    """Resident memory [B]."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +94,13 @@ async def measure(
     kind: str, *, sessions: int, seats: int, input_hz: float, seconds: float, folder: Path | None = None
 ) -> Seen:
     async with running(kind, sessions, seats, folder) as (pid, port):
-        empty = memory(pid)
+        empty = resident_bytes(pid)
         job = {"kind": kind, "port": port, "sessions": sessions, "seats": seats, "input_hz": input_hz}
         async with driven({**job, "seconds": seconds}) as reading:
-            began = cpu_s(pid)
+            began = user_and_kernel_s(pid)
             seen = await reading()
-            user, kernel = (now - then for now, then in zip(cpu_s(pid), began, strict=True))
-            full = memory(pid)
+            user, kernel = (now - then for now, then in zip(user_and_kernel_s(pid), began, strict=True))
+            full = resident_bytes(pid)
     waits = sorted(seen["latencies"])
     frames = max(1, seen["frames"])
     return Seen(
@@ -126,39 +111,6 @@ async def measure(
         p99_ms=waits[int(len(waits) * 0.99)] / 1000 if waits else 0.0,
         lost=seen["lost"] + seen["closed"], bytes_before=empty, bytes_after=full,
     )  # fmt: skip
-
-
-@contextlib.asynccontextmanager
-async def driven(
-    job: dict[str, Any], ready: Callable[[], None] = lambda: None
-) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
-    """Connect and warm up the clients of a job, calling ``ready`` once connected. Yields a function that waits for
-    the end of the measurement and returns its result. The clients end with the block."""
-    clients = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench.load.clients",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**27,
-    )  # fmt: skip
-    stdin, stdout = clients.stdin, clients.stdout
-    assert stdin is not None and stdout is not None
-
-    async def reading() -> dict[str, Any]:
-        async with asyncio.timeout(30 + job["seconds"]):
-            seen: dict[str, Any] = json.loads(await stdout.readline())
-            return seen
-
-    try:
-        async with asyncio.timeout(60):
-            for said, heard in ((json.dumps(job), b"ready\n"), ("go", b"warm\n")):
-                stdin.write(said.encode() + b"\n")
-                if await stdout.readline() != heard:
-                    raise SystemExit("the clients could not connect")
-                if heard == b"ready\n":
-                    ready()
-        yield reading
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            clients.kill()
-        await clients.wait()
 
 
 async def peers(options: argparse.Namespace) -> str:
@@ -277,9 +229,7 @@ async def ladder(options: argparse.Namespace) -> str:
 
 async def whole(options: argparse.Namespace) -> str:
     """Measure whole servers with increasing numbers of duels, until the p99 exceeds its limit."""
-    from bench.load import whole as load_whole
-
-    return await load_whole.ladder(options, say)
+    return await load_whole.ladder(options)
 
 
 async def soak(options: argparse.Namespace) -> str:
@@ -293,7 +243,7 @@ async def soak(options: argparse.Namespace) -> str:
         while loop.time() - began < options.minutes * 60:
             async with driven({**job, "seconds": 8.0}) as reading:
                 seen = await reading()
-            rows.append((loop.time() - began, memory(pid) / 2**20, seen["lost"] + seen["closed"]))
+            rows.append((loop.time() - began, resident_bytes(pid) / 2**20, seen["lost"] + seen["closed"]))
             say(f"{rows[-1][0]:.0f} s: {rows[-1][1]:.1f} MiB, lost {rows[-1][2]}")
     settled = rows[len(rows) // 4 :]
     slope, _ = statistics.linear_regression(
@@ -318,17 +268,6 @@ async def soak(options: argparse.Namespace) -> str:
             "", "| s | MiB | lost while it ran |", "|---|---|---|", *table,
         ]
     )  # fmt: skip
-
-
-def say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    model = next(named, platform.processor())
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def main() -> None:

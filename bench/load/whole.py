@@ -15,14 +15,15 @@ import asyncio
 import contextlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.load import __main__ as load
+from bench.load.driving import LIMIT_MS, RESULTS, driven, say
 from bench.load.plot import plot
+from bench.machine import cpu_s, resident_bytes
 from bench.session.__main__ import Measured, play
 from tests.support.stack import Stack, children
 from tests.support.stranger import Line, Person
@@ -113,7 +114,7 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
             await asyncio.sleep(1.0)  # until every process has loaded its modules
         go.clear()
         pids = (server.pid, *children(server.pid))
-        before = sum(load.memory(pid) for pid in pids)
+        before = sum(resident_bytes(pid) for pid in pids)
         async with contextlib.AsyncExitStack() as held:
             players = await held.enter_async_context(people(server.url, 2 * duels))
             watchers = await held.enter_async_context(people(server.url, observers))
@@ -125,21 +126,19 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
             tickets = list(itertools.chain(*await asyncio.gather(*(watch(one, tokens) for one in watchers))))
             port = int(server.url.rpartition(":")[2])
             job = {"kind": "watch", "port": port, "seconds": seconds, "tickets": tickets}
-            async with load.driven(
-                job, ready=go.set
-            ) as reading:  # players act once all clients are connected
+            async with driven(job, ready=go.set) as reading:  # players act once all clients are connected
                 measured.latencies.clear()
-                began = [sum(load.cpu_s(pid)) for pid in pids]
+                began = [cpu_s(pid) for pid in pids]
                 seen = await reading()
-                spent = [sum(load.cpu_s(pid)) - then for pid, then in zip(pids, began, strict=True)]
-                grown = sum(load.memory(pid) for pid in pids) - before
+                spent = [cpu_s(pid) - then for pid, then in zip(pids, began, strict=True)]
+                grown = sum(resident_bytes(pid) for pid in pids) - before
     return Rung(
         duels, observers, measured, seen["frames"] / seconds, spent[0] / seconds, sum(spent[1:]) / seconds, grown,
         seen["lost"] + seen["closed"],
     )  # fmt: skip
 
 
-async def ladder(options: argparse.Namespace, say: Callable[[str], None]) -> str:
+async def ladder(options: argparse.Namespace) -> str:
     """Measure rungs until the p99 exceeds its limit; return the table."""
     rungs: list[Rung] = []
     rows = []
@@ -156,12 +155,12 @@ async def ladder(options: argparse.Namespace, say: Callable[[str], None]) -> str
                 f"{rung.latencies.percentile_ms(0.5):.1f} | {late:.1f} | {rung.grown / 2**20:.0f} | {rung.lost} |"
             )
             say(rows[-1])
-            if late > load.LIMIT_MS:
+            if late > LIMIT_MS:
                 break
     if options.save:
         plot(
-            load.RESULTS / "whole.svg", title="Whole servers: input to the first frame that shows it",
-            across="connections", up="ms", limit=load.LIMIT_MS,
+            RESULTS / "whole.svg", title="Whole servers: input to the first frame that shows it",
+            across="connections", up="ms", limit=LIMIT_MS,
             lines={
                 name: [(float(rung.connections), rung.latencies.percentile_ms(share)) for rung in rungs]
                 for name, share in (("p99", 0.99), ("p50", 0.5))

@@ -26,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from bench.session.__main__ import machine
+from bench.machine import loaded_machine
 from tests.golden.record import GOLDEN
 from tests.server.recordings import sessions
 from tests.server.recordings.sessions import TOKEN, Holder, files_of, played
@@ -154,7 +154,7 @@ async def _main(write: bool) -> None:
     text = "\n\n".join(
         [
             "# What a recording costs",
-            f"`python -m bench.recorder --write` on {machine()}. {sessions.__name__} has the sessions.",
+            f"`python -m bench.recorder --write` on {loaded_machine()}. {sessions.__name__} has the sessions.",
             table(costs),
             f"Targets: at most 2 % of a core; a duel {duel.rate / 1000:.2f} kB of"
             f" {DUEL_TARGET / 1000:.0f} kB a simulated second; a thousand elastic vertices (of"

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.session.__main__ import Measured, Row, machine, one_duel, print_rows
+from bench.machine import loaded_machine
+from bench.session.__main__ import Measured, Row, one_duel, print_rows
 from tests.server.recordings.frames import frames, topology
 from tests.support.http import http_client
 from tests.support.stack import Stack
@@ -187,7 +188,7 @@ def main() -> int:
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--write", action="store_true", help="write results.md")
     arguments = parser.parse_args()
-    about = machine()
+    about = loaded_machine()
     rows = print_rows(asyncio.run(run(arguments.gigabytes)))
     if arguments.write:
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)

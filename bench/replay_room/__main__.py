@@ -21,7 +21,7 @@ from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.session.__main__ import machine
+from bench.machine import loaded_machine
 from bench.statistics import percentile
 from tests.support.replay import recorded, replay_url
 from tests.support.stack import Stack
@@ -135,7 +135,7 @@ async def main() -> None:
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
-    before = machine()
+    before = loaded_machine()
     with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Settings(data_dir=Path(folder))) as store:
         async with Stack.up(store.url, f"bench-{secrets.token_hex(4)}") as stack:
             servers = await stack.more_servers(asked.servers)

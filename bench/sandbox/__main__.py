@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import platform
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.machine import machine
 from tussle.server.modes.mode import Seat, stream
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
@@ -97,8 +96,8 @@ def main() -> None:
     lines = [
         "# A live sandbox: eight dragging bots",
         "",
-        f"`python -m bench.sandbox --minutes {options.minutes:g}`, Python {platform.python_version()}, "
-        f"{platform.machine()}, one of {multiprocessing.cpu_count()} shared cores, CPU time. Tick 1/30 s.",
+        f"`python -m bench.sandbox --minutes {options.minutes:g}`, one core of "
+        f"{machine()}, CPU time. Tick 1/30 s.",
         "",
         "| world | ticks | CPU ms a tick: median / p95 / max | real-time factor | ticks at the iteration cap | "
         "least distance [m] | frame [bytes] | leases, spawns, returns | states checked | failed the contact check |",

@@ -28,7 +28,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.session.__main__ import machine
+from bench.machine import loaded_machine
 from bench.statistics import percentile
 from tests.support.scenes import cube, documents_of, read_log, replay_log
 from tests.support.stack import Stack
@@ -230,7 +230,7 @@ async def main() -> None:
             session, editors = await enter(own, server.url, asked.editors)
             http = (await own.enter_async_context(Person(server.url))).http
             first = (await http.get(f"/api/sessions/{session}/scene.json")).json()
-            before = machine()
+            before = loaded_machine()
             log: list[Any] = []
             stop = asyncio.Event()
             following = [asyncio.create_task(editor.follow()) for editor in editors]

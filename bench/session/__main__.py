@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -31,6 +30,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from bench.machine import cpu_s, loaded_machine, resident_bytes
 from bench.statistics import percentile
 from tests.support.ports import free_port
 from tests.support.stack import ROOT, Stack, children
@@ -67,17 +67,6 @@ class Measured:
 
     def percentile_ms(self, share: float) -> float:
         return percentile(self.latencies, share) * 1e3
-
-
-def resident_mb(pid: int) -> float:
-    """Return the resident memory of a process [MB]."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def cpu_s(*pids: int) -> float:
-    """Return user and system time of processes, all threads [s]."""
-    words = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
-    return sum(int(word[11]) + int(word[12]) for word in words) / os.sysconf("SC_CLK_TCK")
 
 
 async def play(line: Line, rival: Line, measured: Measured, rng: np.random.Generator) -> None:
@@ -169,13 +158,13 @@ async def many(address: str, duels: int) -> list[Row]:
         store = await Store.connect(address, "bench-many")
         await one_duel(server.url, Measured(), 99)  # loads everything
         solvers = children(server.pid)
-        before = resident_mb(server.pid), statistics.mean(resident_mb(pid) for pid in solvers)
+        before = resident_bytes(server.pid), statistics.mean(resident_bytes(pid) for pid in solvers)
         stored = await used_memory(store)
         running = asyncio.gather(*(one_duel(server.url, measured, seed) for seed in range(duels)))
         peak = before
         began, busy, busy_solvers = time.monotonic(), cpu_s(server.pid), cpu_s(*solvers)
         while not running.done():
-            now = resident_mb(server.pid), statistics.mean(resident_mb(pid) for pid in solvers)
+            now = resident_bytes(server.pid), statistics.mean(resident_bytes(pid) for pid in solvers)
             peak = max(peak[0], now[0]), max(peak[1], now[1])
             await asyncio.wait([running], timeout=0.5)
         await running
@@ -184,7 +173,7 @@ async def many(address: str, duels: int) -> list[Row]:
         stored_each = (await used_memory(store) - stored) / duels / 1e3
         await store.close()
     lost = measured.started - measured.ended + measured.skipped
-    grown = (peak[0] - before[0] + 2 * (peak[1] - before[1])) / duels
+    grown = (peak[0] - before[0] + 2 * (peak[1] - before[1])) / duels / 1e6
     return [
         (
             f"{duels} duels at once: input to frame, p50 / p99",
@@ -198,7 +187,7 @@ async def many(address: str, duels: int) -> list[Row]:
             "with journal, contact checks, checkpoints",
         ),
         (f"{duels} duels at once: turns, lost", f"{measured.started}, {lost}", "skipped or without an end"),
-        ("memory: server / one solver", f"{peak[0]:.0f} / {peak[1]:.0f} MB", "resident, maximum"),
+        ("memory: server / one solver", f"{peak[0] / 1e6:.0f} / {peak[1] / 1e6:.0f} MB", "resident, maximum"),
         ("memory: a session in server and solvers", f"{grown:.2f} MB", "maximum growth / duels"),
         ("memory: a session in the store", f"{stored_each:.0f} kB", "after its end, before its expiry"),
     ]
@@ -309,17 +298,6 @@ async def clone() -> list[Row]:
     ]
 
 
-def machine() -> str:
-    """Describe this machine and its load."""
-    model = platform.machine()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
-    load = os.getloadavg()[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"Python {platform.python_version()}, {model}, {cores} cores, load before {load:.1f}"
-
-
 async def run(arguments: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     with (
@@ -350,7 +328,7 @@ def main() -> int:
     parser.add_argument("--clone", action="store_true", help="measure ./run in a fresh clone as well")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     arguments = parser.parse_args()
-    where = machine()
+    where = loaded_machine()
     began = time.monotonic()
     rows = asyncio.run(run(arguments))
     if arguments.write:

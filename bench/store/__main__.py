@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
 import secrets
 import shutil
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import uvloop
 
+from bench.machine import machine
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.connections import Connections
 from tussle.lobby.logs import configure
@@ -237,11 +237,11 @@ def main() -> int:
     for binary in binaries.values():
         lines += [f"| {name} | {value} | {note} |" for name, value, note in uvloop.run(bench(binary))]
     load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    machine = (
-        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores shared with other work: "
+    where = (
+        f"{machine()} shared with other work: "
         f"load averages {load} at the end. On a busy machine these numbers measure the scheduler too."
     )
-    text = "\n".join(["# The lobby's scripts", "", f"`python -m bench.store`, {machine}", "", *lines, ""])
+    text = "\n".join(["# The lobby's scripts", "", f"`python -m bench.store`, {where}", "", *lines, ""])
     sys.stdout.write(text)
     if write:
         RESULTS.write_text(text)

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from bench.machine import machine
 from tests.support.stack import Stack
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore, find_binary
@@ -189,10 +189,6 @@ def bridge() -> list[tuple[int, int, int, int]]:
         old = encode_update(about, {"points": world_points(topology, frame)})
         found.append((bodies, bodies * len(mesh), len(encode_frame(frame)), len(old)))
     return found
-
-
-def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 
 
 async def measure(cycles: int, seconds: int) -> str:
