@@ -17,6 +17,7 @@ import msgspec
 from tussle.lobby.errors import Refused
 
 __all__ = [
+    "MESSAGE_LENGTH",
     "Credential",
     "Key",
     "Label",
@@ -35,6 +36,9 @@ Label = Annotated[str, msgspec.Meta(max_length=96)]
 """The name of a person or a run, before it is normalised (lobby/accounts.py)."""
 
 SessionToken = Annotated[str, msgspec.Meta(max_length=48)]
+
+MESSAGE_LENGTH = 400
+"""Characters of an error's message that are sent: it may repeat what the client sent."""
 
 Credential = Annotated[str, msgspec.Meta(max_length=128)]
 """A login token, a ticket or a resume token. Ours have 43 to 66 characters."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
@@ -17,16 +18,13 @@ from tussle.server.gateway.protocol import Connection
 from tussle.server.gateway.socket import Socket, header
 from tussle.server.metrics.telemetry import Telemetry
 
-__all__ = ["MESSAGE_LENGTH", "Outlet", "absolute", "short_reason"]
+__all__ = ["Outlet", "absolute", "short_reason"]
 
 Message = TypeVar("Message")
 
-MESSAGE_LENGTH = 400
-"""Characters of an error's message that are sent: it may repeat what the client sent."""
 
-
-class Outlet:
-    """Writes to one socket. ``_on_room`` is called when the socket can take more bytes again, or cannot."""
+class Outlet(ABC):
+    """Writes to one socket."""
 
     def __init__(self, socket: Socket, limit: int, telemetry: Telemetry) -> None:
         """``limit``: most unsent bytes."""
@@ -45,8 +43,9 @@ class Outlet:
             return
         self._transport.write(framed)
 
+    @abstractmethod
     def _on_room(self, room: bool) -> None:
-        raise NotImplementedError
+        """Called when the socket can take more bytes again, and when it no longer can."""
 
     def close(self, code: CloseCode, reason: str = "") -> bool:
         """Begin the closing handshake. Returns False if it has begun before."""
@@ -72,9 +71,9 @@ class Outlet:
                 self.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
         return None
 
+    @abstractmethod
     def refuse(self, command: int | None, error: LobbyError) -> object:
         """Send an error. ``command``: the id of the message, None if it could not be read."""
-        raise NotImplementedError
 
     @property
     def ending(self) -> bool:

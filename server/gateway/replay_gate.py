@@ -26,7 +26,7 @@ from tussle.lobby.replay_rooms import Author, ReplayRooms, ReplayRoomState
 from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
-from tussle.lobby.text import check_text, clip
+from tussle.lobby.text import MESSAGE_LENGTH, check_text, clip
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.replay import (
     AddBookmark,
@@ -52,7 +52,7 @@ from tussle.server.costs import REQUEST_COSTS, STORE_COSTS, Ledger, Owner, Resou
 from tussle.server.fanout.presence import LIFE_MS
 from tussle.server.fanout.replay_room import ReplayRoom, framed
 from tussle.server.fanout.server_replay_rooms import ServerReplayRooms
-from tussle.server.gateway.outlet import MESSAGE_LENGTH, Outlet, short_reason
+from tussle.server.gateway.outlet import Outlet, short_reason
 from tussle.server.gateway.protocol import REPLAY_RULES, Connection
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket
 from tussle.server.metrics.telemetry import Telemetry

@@ -15,11 +15,11 @@ import msgspec
 
 from tussle.lobby.connections import Connected
 from tussle.lobby.errors import LobbyError
-from tussle.lobby.text import clip
+from tussle.lobby.text import MESSAGE_LENGTH, clip
 from tussle.lobby.wire.messages import Ack, ClientMessage, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
-from tussle.server.gateway.outlet import MESSAGE_LENGTH, Outlet
+from tussle.server.gateway.outlet import Outlet
 from tussle.server.gateway.protocol import Connection
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.socket import Socket

@@ -13,12 +13,9 @@ import orjson
 from starlette.responses import Response
 
 from tussle.lobby.errors import ClientError, LobbyError, StoreError
-from tussle.lobby.text import clip
+from tussle.lobby.text import MESSAGE_LENGTH, clip
 
 __all__ = ["error_response", "json_response", "problem_response"]
-
-DETAIL_LENGTH = 400
-"""Characters of an error's detail that are sent: it may repeat what the client sent."""
 
 
 def json_response(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
@@ -43,7 +40,7 @@ def problem_response(
 ) -> Response:
     """A problem document. ``code`` is for programs; ``field`` names the invalid field; an empty title is ``detail``.
     ``retry_after`` [s] is in the document, and in whole seconds in the Retry-After header (RFC 9110)."""
-    detail, title = clip(detail, DETAIL_LENGTH), clip(title or detail, DETAIL_LENGTH)
+    detail, title = clip(detail, MESSAGE_LENGTH), clip(title or detail, MESSAGE_LENGTH)
     document: dict[str, Any] = {
         "type": kind, "title": title, "status": status, "detail": detail, "code": code
     }  # fmt: skip

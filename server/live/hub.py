@@ -37,7 +37,7 @@ from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
-from tussle.lobby.text import clip
+from tussle.lobby.text import MESSAGE_LENGTH, clip
 from tussle.lobby.wire.live import (
     Failure,
     FailureData,
@@ -74,8 +74,6 @@ log = get_logger("server.live")
 
 HELLO_TIMEOUT_S = 5.0
 SEND_TIMEOUT_S = 10.0
-MESSAGE_LENGTH = 400
-"""Characters of an error's message that are sent: it may repeat what the client sent."""
 READ_COUNT = 1000
 SOURCES_EACH = 100
 """Sources that one connection may subscribe to."""

@@ -25,7 +25,7 @@ from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.uploads import Upload, Uploads
 from tussle.lobby.views import Views
 from tussle.server.recordings.frame_store import FIELDS
-from tussle.server.recordings.live_files import GroupFrames
+from tussle.server.recordings.group_frames import GroupFrames
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploaded import UploadedFrames
 from tussle.server.recordings.zarr_frames import ZarrFrames

@@ -27,7 +27,7 @@ from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import PER_SEGMENT, Array, check_frames
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live_files import GroupFrames
+from tussle.server.recordings.group_frames import GroupFrames
 from tussle.server.recordings.packed import check_group, open_packed
 from tussle.server.recordings.zarr_layout import join_digest
 

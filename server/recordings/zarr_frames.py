@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files, ReadsFiles
-from tussle.server.recordings.frame_store import Array, Frames, Segment
+from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.group_frames import GroupReader
 from tussle.server.recordings.packed import pack
 
 __all__ = ["ZarrFrames"]
@@ -26,12 +27,12 @@ FILE = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*(/zarr\.json)?|zarr\.json")
 """The path of a file of a group: nothing hidden, and nothing above it."""
 
 
-class ZarrFrames:
+class ZarrFrames(GroupReader):
     """A recording at a URL. Make one by ``create`` or ``open``."""
 
     def __init__(self, files: Files | ReadsFiles, group: RecordingGroup, *, write: bool) -> None:
+        super().__init__(group)
         self._files = files
-        self._group = group
         self._write = write
 
     @classmethod
@@ -64,27 +65,8 @@ class ZarrFrames:
     def attributes(self, attributes: dict[str, Any]) -> None:
         self._group.attributes = attributes
 
-    @property
-    def length(self) -> int:
-        return self._group.length
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        return self._group.fields
-
-    @property
-    def seats(self) -> int:
-        return self._group.seats
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        return tuple(self._group.segments)
-
-    def frames(self, numbers: range, fields: Sequence[str]) -> Iterator[Frames]:
-        return self._group.frames(numbers, fields, self._files.read)
-
-    def topology(self, segment: int) -> Topology:
-        return self._group.topology(segment, self._files.read)
+    def _fetch(self, path: str) -> bytes:
+        return self._files.read(path)
 
     def append(
         self, arrays: Mapping[str, Array], topology: Topology | None = None, rows: Sequence[int] | None = None
@@ -102,15 +84,6 @@ class ZarrFrames:
     def pack(self, file: BinaryIO) -> None:
         """Write the recording into one file, as a server takes it: packed.py."""
         pack(file, self._group, self._files.read)
-
-    @property
-    def events_bytes(self) -> int:
-        """The size of all events [B]."""
-        return self._group.events_bytes
-
-    def events(self) -> Iterator[bytes]:
-        """The events, as lines of JSON, in pieces."""
-        return self._group.event_lines(self._files.read)
 
     def file(self, path: str) -> bytes:
         """A file of the group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
