@@ -48,16 +48,16 @@ def test_the_example_has_nothing_else() -> None:
 
 
 def test_each_setting_is_read() -> None:
-    """Some module other than settings.py reads an attribute of that name, or of its property."""
+    """Some module other than settings.py reads an attribute of that name or of its property, or the variable itself."""
     read: set[str] = set()
     for folder in ("lobby", "server", "worker", "player", "cli"):
         for path in (ROOT / folder).rglob("*.py"):
             if path != ROOT / "lobby" / "settings.py":
-                read |= {
-                    node.attr
-                    for node in ast.walk(ast.parse(path.read_text()))
-                    if isinstance(node, ast.Attribute)
-                }
+                for node in ast.walk(ast.parse(path.read_text())):
+                    if isinstance(node, ast.Attribute):
+                        read.add(node.attr)
+                    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "read_variable":
+                        read.add(ast.literal_eval(node.args[0]).lower())
     derived = {f"{name}_url" for name in ("archive", "recordings") if f"{name}_address" in read}
     assert set(NAMES) - read - derived == set()
 
