@@ -20,7 +20,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tussle.lobby.errors import AuthError, Conflict, Forbidden, NotFound, Refused, StoreError
-from tussle.lobby.hashing import SecretHasher
+from tussle.lobby.hashing import SecretHasher, password_hasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.names import check_new_name, clean_name, name_key
 from tussle.lobby.operator_entries import parse_entries
@@ -70,7 +70,7 @@ def canonical_name(name: str) -> str:
 def hash_secret(secret: str) -> str:
     """The argon2 hash of a secret, for an entry of OPERATORS. Raises Refused ``bad_secret``."""
     _check_length(secret)
-    return PasswordHasher().hash(secret)
+    return password_hasher().hash(secret)
 
 
 def _check_length(secret: str) -> None:
@@ -84,7 +84,7 @@ class Accounts:
     def __init__(self, store: Store, settings: Settings, *, hasher: PasswordHasher | None = None) -> None:
         self._store = store
         self._ttl_s = settings.login_ttl_s
-        self._hasher = SecretHasher(hasher or PasswordHasher())
+        self._hasher = SecretHasher(hasher or password_hasher())
         self._reserved = {
             name_key(name): hashed for name, hashed in parse_entries(settings.operators).items()
         }

@@ -58,7 +58,7 @@ from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_connection_limit
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import BUILD, Gateway
-from tussle.server.gateway.http_guard import http_protocol
+from tussle.server.gateway.http_guard import admit_connection, http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replay_gate import ReplayGate
 from tussle.server.http.api import create_app
@@ -66,7 +66,7 @@ from tussle.server.http.reporter import Reporter
 from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
-from tussle.server.limits import Hosts, Proxies
+from tussle.server.limits import Hosts, Proxies, owner_of_address
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
@@ -102,10 +102,15 @@ class _Http(uvicorn.Server):
     """uvicorn without its signal handlers and its accepting: ``Server`` stops it, an Acceptor accepts."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, connections: Callable[[], int], most: int
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        connections: Callable[[], int],
+        most: int,
+        admit: Callable[[str], bool],
     ) -> None:
         super().__init__(config)
-        self._acceptor = Acceptor(listener, self._make_protocol, connections, most)
+        self._acceptor = Acceptor(listener, self._make_protocol, connections, most, admit)
 
     def _make_protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]
@@ -321,6 +326,10 @@ class Server:
     def _connections(self) -> int:
         return self.ledger.held(Resource.DESCRIPTORS, Owner.SERVER, "")
 
+    def _admit_connection(self, peer: str) -> bool:
+        """Whether an address may have one more connection. A proxy's connections belong to its clients."""
+        return not peer or self._proxies.trust(peer) or admit_connection(self.ledger, owner_of_address(peer))
+
     # start and stop
 
     def stop(self) -> None:
@@ -345,6 +354,7 @@ class Server:
             self._listener,
             self._connections,
             self.settings.max_connections,
+            self._admit_connection,
         )
         try:
             async with asyncio.TaskGroup() as group:

@@ -118,6 +118,8 @@ class Resource(StrEnum):
     """Bytes of recordings that are sent. A byte that the server compresses or encodes as JSON counts as several."""
     DESCRIPTORS = "descriptors"
     """Held: file descriptors of clients, for HTTP and WebSocket. The server keeps the others for itself."""
+    CONNECTS = "connects"
+    """New connections. Each makes objects and timers before it has sent anything."""
     HTTP_CONNECTIONS = "http_connections"
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
@@ -217,6 +219,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
+        Budget(Resource.CONNECTS, address, requests, 10 * requests, "REQUEST_RATE"),
         Budget(Resource.LOGINS, address, logins, 10 * logins, "LOGIN_RATE"),
         Budget(Resource.GUESSES, Owner.NAME, guesses, 20 * guesses, "GUESS_RATE"),
         Budget(Resource.GUESSES, address, logins / 10, 4 * logins, "LOGIN_RATE"),
@@ -334,7 +337,7 @@ class Ledger:
 
     def __init__(self, settings: Settings, count_refusal: Callable[[Resource, Owner], None]) -> None:
         self._accounts = {(budget.resource, budget.owner): _Account(budget) for budget in budgets(settings)}
-        self._count_refusal = count_refusal
+        self._report_refusal = count_refusal
 
     def most(self, resource: Resource, owner: Owner) -> float:
         """The most that a budget holds."""
@@ -362,6 +365,13 @@ class Ledger:
             account.buckets.move_to_end(key)
         return bucket
 
+    def spend(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> bool:
+        """Charge ``amount`` as ``charge`` does. Returns False, and charges nothing, if the budget is too small."""
+        if self.bucket(resource, owner, key).take(now, amount):
+            return True
+        self._refuse(self._accounts[resource, owner], key)
+        return False
+
     def give_back(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
         """Give back a charge, for example of a reservation whose player has connected."""
         bucket = self._accounts[resource, owner].buckets.get(key)
@@ -379,6 +389,10 @@ class Ledger:
             return False
         account.held[key] += 1
         return True
+
+    def count_refusal(self, resource: Resource, owner: Owner, key: str) -> None:
+        """Count a refusal that a caller found by ``held`` and ``most``."""
+        self._refuse(self._accounts[resource, owner], key)
 
     def held(self, resource: Resource, owner: Owner, key: str) -> int:
         """How many units ``key`` holds."""
@@ -410,7 +424,7 @@ class Ledger:
 
     def _refuse(self, account: _Account, key: str) -> None:
         account.refuse(key)
-        self._count_refusal(account.budget.resource, account.budget.owner)
+        self._report_refusal(account.budget.resource, account.budget.owner)
 
     def snapshot(self) -> list[dict[str, Any]]:
         """The budgets and their use, for operators. ``keys``: those with the most refusals, then those that hold the

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from tussle.lobby.environment import BadSetting, split_list
 
-__all__ = ["ABORT", "PROXIED", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
+__all__ = ["ABORT", "PROXIED", "SLOW_DOWN", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
 
 PROXIED = "tussle.proxied"
 """Key of a request's scope: whether a trusted proxy sent it."""
 
 ABORT = "tussle.abort"
 """Key of a request's scope: a function that closes its connection at once and drops unsent bytes."""
+
+SLOW_DOWN = "tussle.slow_down"
+"""Key of a request's scope: a function that delays the next request of its connection, because this one was refused."""
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""
@@ -94,6 +98,7 @@ class Proxies:
         return peer
 
 
+@lru_cache(maxsize=4096)
 def owner_of_address(address: str) -> str:
     """The key of an address's budgets: an IPv4 address, or the /64 network of an IPv6 address.
 

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -45,13 +46,14 @@ LIVES = {"BOT_TURN_S": "600", "TICKET_TTL_S": "60", "LOBBY_TIMEOUT_S": "120", "L
 
 COLUMNS = (
     "attack", "tried/s", "refused", "/healthz p50, p99, max [ms]", "input to frame p50, p99 [ms]", "inputs",
-    "leases lost", "sessions failed", "store [MiB]", "log [KiB]",
+    "server [cores]", "leases lost", "sessions failed", "store [MiB]", "log [KiB]",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One measured attack. stored: growth of the store's memory [B]; logged: bytes of the server's log."""
+    """One measured attack. server: CPU time of the server's event loop [s/s]; stored: growth of the store's memory
+    [B]; logged: bytes of the server's log."""
 
     kind: str
     seconds: float
@@ -59,6 +61,7 @@ class Outcome:
     refused: int
     probes: list[float]
     latencies: list[float]
+    server: float
     lapses: int
     failed: int
     stored: int
@@ -72,6 +75,7 @@ class Outcome:
             ", ".join(f"{percentile(self.probes, share) * 1e3:.1f}" for share in (0.5, 0.99, 1.0)),
             ", ".join(f"{percentile(self.latencies, share) * 1e3:.1f}" for share in (0.5, 0.99)),
             str(len(self.latencies)),
+            f"{self.server:.2f}",
             str(self.lapses),
             str(self.failed),
             f"{self.stored / 2**20:.1f}",
@@ -109,6 +113,12 @@ async def attack(kind: str, server: Process, seconds: float) -> tuple[int, int]:
     return counts["tried"], counts["refused"]
 
 
+def cpu_time(pid: int) -> float:
+    """CPU time of a process so far [s]."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def used_bytes(store: Store) -> int:
     text = await store.call("INFO", "memory")
     return int(str(text).partition("used_memory:")[2].split()[0])
@@ -136,14 +146,16 @@ async def measure(kind: str, duels: int, seconds: float) -> Outcome:
             measured.latencies.clear()
             before, logged = await used_bytes(store), len(server.output)
             probing = asyncio.create_task(probe(server.url, probes))
+            began, spent = time.monotonic(), cpu_time(server.pid)
             tried, refused = await attack(kind, server, seconds)
+            spent = (cpu_time(server.pid) - spent) / (time.monotonic() - began)
             probing.cancel()
             latencies = list(measured.latencies)
             failed = sum([(await players[0].look(token))["status"] == "failed" for token in tokens])
             stored = await used_bytes(store) - before
             lapses = len(server.said("lease_taken_again")) + len(server.said("lease_lost"))
             return Outcome(
-                kind, seconds, tried, refused, probes, latencies, lapses, failed, stored,
+                kind, seconds, tried, refused, probes, latencies, spent, lapses, failed, stored,
                 len(server.output) - logged,
             )  # fmt: skip
 
@@ -151,8 +163,9 @@ async def measure(kind: str, duels: int, seconds: float) -> Outcome:
 def describe(options: argparse.Namespace) -> str:
     return (
         f"# One attacker\n\n{options.duels} duels and one attacker for {options.seconds:g} s each, on "
-        f"{machine()}. Server, solvers, store, players and attacker share them. The players "
-        "think for 0.3 s.\n`python -m bench.attack --save` writes this table.\n"
+        f"{machine()}. Server, solvers, store and players share the cores; the attacker may use the last one "
+        "only, and preempts nobody. The players think for 0.3 s.\n"
+        "`python -m bench.attack --save` writes this table.\n"
     )
 
 

@@ -301,6 +301,7 @@ def main() -> None:
     kind, host, port, seconds = sys.argv[1:5]
     if hasattr(os, "sched_setscheduler"):  # like a client on another machine, it does not preempt the server
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     target = asyncio.run(attack(kind, host, int(port), float(seconds)))
     sys.stdout.write(json.dumps({"tried": target.tried, "refused": target.refused}) + "\n")
 

@@ -1,6 +1,8 @@
 """Accepts the connections of a server, and computes how many clients its file descriptors allow.
 
-    listener -> Acceptor -> the HTTP protocol (server/gateway/http_guard.py), which holds a descriptor or is closed
+    listener -> Acceptor -> admit the address -> the HTTP protocol (server/gateway/http_guard.py), which holds a
+                                    |            descriptor or is closed
+                                    '- no: closed, before anything is made for it
 
 A share of the descriptors is kept for the store, the archive, the solvers and the relays: a process without a free
 descriptor can neither reconnect nor write. The event loop's own accept loop accepts every waiting connection before any
@@ -25,8 +27,11 @@ __all__ = ["Acceptor", "connection_limit", "raise_file_limit", "with_connection_
 
 log = get_logger("server.gateway")
 
-ACCEPTED_AT_ONCE = 32
+ACCEPTED_AT_ONCE = 8
 """Connections that are accepted before the loop does other work. The kept share is larger."""
+
+REFUSED_AT_ONCE = 64
+"""Connections that are accepted and closed at once, before the loop does other work: their address has too many."""
 
 PAUSE_S = 0.5
 """Pause of accepting when the machine has no descriptor or buffer left."""
@@ -67,7 +72,8 @@ class Acceptor:
     """Accepts from one listening socket, which it does not close.
 
     ``connections``: the number of connections that are open or being closed. While it is ACCEPTED_AT_ONCE above
-    ``most``, nothing is accepted; this lasts until those that were refused are closed.
+    ``most``, nothing is accepted; this lasts until those that were refused are closed. ``admit``: whether the address
+    of a new connection may have one more.
     """
 
     def __init__(
@@ -76,7 +82,9 @@ class Acceptor:
         make_protocol: Callable[[], asyncio.Protocol],
         connections: Callable[[], int],
         most: int,
+        admit: Callable[[str], bool],
     ) -> None:
+        self._admit = admit
         self._connections = connections
         self._most = most
         self._listener = listener
@@ -99,9 +107,10 @@ class Acceptor:
     def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         open_now = self._connections() + len(self._tasks)
-        for _ in range(min(ACCEPTED_AT_ONCE, self._most + ACCEPTED_AT_ONCE - open_now)):
+        room, refused = min(ACCEPTED_AT_ONCE, self._most + ACCEPTED_AT_ONCE - open_now), 0
+        while room > 0 and refused < REFUSED_AT_ONCE:
             try:
-                connection, _ = self._listener.accept()
+                connection, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -111,6 +120,11 @@ class Acceptor:
                 loop.remove_reader(self._listener)
                 self._paused = loop.call_later(PAUSE_S, self.start)
                 return
+            if not self._admit(str(peer[0]) if peer else ""):
+                refused += 1
+                connection.close()
+                continue
+            room -= 1
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = loop.create_task(self._set_up(connection), name="accept")

@@ -1,6 +1,8 @@
 """The security middleware: length of the path, budget per address, origin, security headers of every response.
 
     request -> length -> budget of its address -> origin -> the application -> security headers
+                  |                  |
+                  '- too long        '- too many: refused, and the next request of its connection waits
                                                                 `-> an error that nothing handled: 500, with the headers
 
 The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. Tokens
@@ -19,16 +21,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tussle.lobby.errors import AddressTooLong, RateLimited, UnknownHost
 from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.gateway.http_guard import PATH_BYTES, QUERY_BYTES
 from tussle.server.http.responses import error_response, problem_response
-from tussle.server.limits import PROXIED, Hosts, Origins, owner_of_address
+from tussle.server.limits import PROXIED, SLOW_DOWN, Hosts, Origins, owner_of_address
 from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["SecurityMiddleware"]
 
 UNLIMITED = ("/healthz", "/metrics")
-
-PATH_BYTES = 2048
-QUERY_BYTES = 4096
 
 
 class SecurityMiddleware:
@@ -84,6 +84,7 @@ class SecurityMiddleware:
         ):
             self._count_refusal(AddressTooLong.code)
             refusal = error_response(AddressTooLong("the path or query is too long"))
+            _slow_down(scope)
             await _respond(refusal, scope, receive, send, extra)
             return
         address = scope["client"][0] if scope.get("client") else ""
@@ -94,6 +95,7 @@ class SecurityMiddleware:
                 )
             except RateLimited as error:
                 self._count_refusal(error.reason)
+                _slow_down(scope)
                 await _respond(error_response(error), scope, receive, send, extra)
                 return
         reads = scope["method"] in ("GET", "HEAD")
@@ -128,6 +130,13 @@ class SecurityMiddleware:
             if started:  # the client has a part of another response: cut it off
                 raise
             await response(scope, receive, send_secured)
+
+
+def _slow_down(scope: Scope) -> None:
+    """Delay the next request of this connection."""
+    slow_down = scope.get(SLOW_DOWN)
+    if slow_down is not None:
+        slow_down()
 
 
 def _problem(status: int, code: str, detail: str) -> Response:

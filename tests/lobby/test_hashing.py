@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -91,3 +93,21 @@ async def test_a_cancelled_call_gives_its_place_up(controlled: Controlled) -> No
     await asyncio.gather(*begun, waiting[3])
     assert secrets._free == hashing.HASHERS
     assert not secrets._registrations
+
+
+async def test_a_hash_takes_one_core_behind_the_others() -> None:
+    """One secret is hashed at a time, on one thread, whose priority is below that of the event loop."""
+    hasher = hashing.password_hasher()
+    assert (hashing.HASHERS, hasher.parallelism) == (1, 1)
+    seen: list[int] = []
+
+    class Watched(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return "hashed"
+
+    secrets = SecretHasher(Watched())
+    assert await secrets.hash("a secret") == "hashed"
+    if sys.platform == "linux":
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert seen == [min(19, own + hashing.NICE)]
