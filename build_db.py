@@ -1,10 +1,10 @@
 """``python build_db.py [--from PATH | pull PATH|URL]``: fill the catalogue in the store.
 
-    catalogue.json -> read and checked as a whole -> one script -> catalogue:bodies | materials | scenes
+    catalogue.json -> read and checked as a whole -> one script -> catalogue:bodies | materials | scenes | meshes
 
 Seeding the same file again changes nothing. Entries that the file no longer has are deleted. Readers see the old
 catalogue or the new one, never a mixture. A broken file changes nothing. This module must never build a mesh: a body is
-a recipe, and a template is computed by lobby/rules/templates.py.
+a recipe, a template is computed by lobby/rules/templates.py, and the meshes are files that the package brings.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import msgspec
 
 from tussle.lobby.environment import BadSetting
 from tussle.lobby.errors import LobbyError, Refused
+from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -37,7 +38,7 @@ __all__ = [
     "seed",
 ]
 
-KINDS = ("bodies", "materials", "scenes")
+KINDS = ("bodies", "materials", "scenes", "meshes")
 
 SHIPPED = Path(__file__).resolve().parent / "catalogue" / "catalogue.json"
 
@@ -76,6 +77,7 @@ class _Catalogue(msgspec.Struct):
     materials: list[_Named] = []
     scenes: list[_Named] = []
     templates: list[str] = []
+    meshes: list[str] = []
     arena: list[_Named] = []
 
 
@@ -104,8 +106,8 @@ def catalogue_path(settings: Settings, chosen: str | None = None) -> Path:
 
 
 def read_catalogue(path: Path) -> dict[str, dict[str, bytes]]:
-    """Return kind -> id -> canonical JSON of a file. An arena is a scene, and so is a template, which the file only
-    names. Raises Refused (bad_catalogue)."""
+    """Return kind -> id -> canonical JSON of a file. An arena is a scene, and so is a template. The file only names
+    templates and meshes. Raises Refused (bad_catalogue)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -161,7 +163,27 @@ def parse_catalogue(data: bytes, path: str) -> dict[str, dict[str, bytes]]:
                 raise Refused(f"{path}: {kind} has {document['id']!r} twice", code="bad_catalogue")
             documents[document["id"]] = msgspec.json.encode(document, order="deterministic")
         entries[kind] = documents
+    entries["meshes"] = _meshes(checked.meshes, path)
     return entries
+
+
+def _meshes(names: Sequence[str], path: str) -> dict[str, bytes]:
+    """The ready meshes of these names, with their recipes. Raises Refused (bad_catalogue)."""
+    known = {mesh.id: mesh for mesh in ready_meshes().values()}
+    for name in names:
+        if name not in known:
+            raise Refused(f"{path}: no ready mesh is called {name!r}", code="bad_catalogue")
+    return {
+        name: msgspec.json.encode(
+            {
+                **msgspec.structs.asdict(known[name]),
+                "kind": "mesh",
+                "params": {"sha256": known[name].sha256},
+            },
+            order="deterministic",
+        )
+        for name in names
+    }
 
 
 def _templates(names: Sequence[str], path: str) -> list[dict[str, Any]]:

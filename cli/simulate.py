@@ -24,7 +24,8 @@ __all__ = ["simulate"]
     "source",
     required=True,
     type=click.Path(path_type=Path),
-    help="A mesh file, a scene (.json), or a template: arch, bridge, card-house, dominoes, jelly-tower, pinball.",
+    help="A mesh file, a scene (.json), a template (arch, bridge, card-house, dominoes, jelly-tower, pinball), or a "
+    "ready mesh of the catalogue (bunny, mug, knot, ...).",
 )
 @click.option(
     "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="The folder to write."

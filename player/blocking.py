@@ -160,13 +160,14 @@ class BlockingClient(ClosesAtExit):
         private: bool | None = None,
         scene: str | None = None,
         template: str | None = None,
+        like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
     ) -> BlockingSession:
         """Open a lobby, take its first seat and connect to it. Only its token leads to a private lobby. See
         ``Client.open``."""
         opening = self._client.open(
             mode=mode, size=size, body=body, ready=ready, private=private, scene=scene, template=template,
-            params=params,
+            like=like, params=params,
         )  # fmt: skip
         return self._enter(opening, "a new lobby")
 
@@ -178,13 +179,15 @@ class BlockingClient(ClosesAtExit):
         private: bool | None = None,
         scene: str | None = None,
         template: str | None = None,
+        like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
     ) -> BlockingSession:
         """Open a lobby of ``size`` seats to build its scene in, and connect to it: ``session.scene`` edits,
         ``session.run()`` starts. scene: the document that it begins with; template: the name of a scene of the
-        catalogue. Raises Conflict if the player is in a session already."""
+        catalogue; like: another session, or ``(session, tick)`` of its recording. Raises Conflict if the player
+        is in a session already."""
         creating = self._client.create(
-            mode, size=size, private=private, scene=scene, template=template, params=params
+            mode, size=size, private=private, scene=scene, template=template, like=like, params=params
         )
         return self._enter(creating, "a new lobby")
 

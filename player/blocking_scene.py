@@ -139,8 +139,8 @@ class BlockingScene:
         **fields: Any,
     ) -> SceneBody:
         """Add a body: ``add("box", size=(0.4, 0.4, 0.4), position=(0, 0.3, 0))``, lengths in m. shape: a kind of
-        docs/scenes.md with its parameters, a body of the catalogue, or a recipe. material: rubber, wood, steel, jelly,
-        ice, stone, or numbers. See ``SessionScene.add`` for the fields and errors."""
+        docs/scenes.md with its parameters, a body or a ready mesh of the catalogue, or a recipe. material: rubber,
+        wood, steel, jelly, ice, stone, or numbers. See ``SessionScene.add`` for the fields and errors."""
         adding = self._scene.add(shape, id=id, material=material, **fields)
         return SceneBody(self, self._run(adding, "a new body"))
 

@@ -237,12 +237,17 @@ class Client:
         private: bool | None = None,
         scene: str | None = None,
         template: str | None = None,
+        like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
     ) -> Join:
         """Open a lobby and take its first seat. Only its token leads to a private lobby. scene: the document that a
-        sandbox begins with; template: the name of a scene of the catalogue instead."""
+        sandbox begins with; template: the name of a scene of the catalogue instead; like: another session instead,
+        whose scene it begins with, or ``(session, tick)``: with the bodies where its recording has them at that tick.
+
+        Raises Refused (bad_scene, unknown_template), NotFound (no such session, tick_not_recorded), Conflict.
+        """
         body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
-        more = {"scene": scene, "template": template, "params": params}
+        more = {"scene": scene, "template": template, "like": _likeness(like), "params": params}
         return await self._post("/api/open", Join, {**body_of, **more})
 
     async def create(
@@ -253,13 +258,15 @@ class Client:
         private: bool | None = None,
         scene: str | None = None,
         template: str | None = None,
+        like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
     ) -> Join:
         """Open a lobby of ``size`` seats that waits until everybody is ready, to build its scene first; see ``open``
         and ``scene``."""
         return await self.open(
-            mode=mode, size=size, ready=False, private=private, scene=scene, template=template, params=params
-        )
+            mode=mode, size=size, ready=False, private=private, scene=scene, template=template, like=like,
+            params=params,
+        )  # fmt: skip
 
     def scene(self, connection: SessionConnection) -> SessionScene:
         """The scene of a session, to read and, while its lobby waits, to edit."""
@@ -551,6 +558,14 @@ def http_address(ws_url: str) -> str:
 def _tls_context() -> ssl.SSLContext:
     """One context for all clients: to load the certificates takes tens of milliseconds."""
     return httpx.create_ssl_context()
+
+
+def _likeness(like: str | tuple[str, int] | None) -> dict[str, Any] | None:
+    """The session, and its tick if there is one, that a scene begins with."""
+    if like is None or isinstance(like, str):
+        return None if like is None else {"session": like}
+    session, tick = like
+    return {"session": session, "tick": tick}
 
 
 def _decode(data: bytes, kind: type[T]) -> T:

@@ -200,9 +200,10 @@ class SessionScene:
         **fields: Any,
     ) -> str:
         """Add a body; return its id. shape: a kind of docs/scenes.md with its parameters among the fields (``add("box",
-        size=(0.4, 0.4, 0.4))``), a body of the catalogue, or a recipe ``{kind, params}``. material: one of MATERIALS,
-        or its numbers. fields: ``position`` [m], ``rotation``, ``kind`` (affine, elastic, static, rail), ``velocity``
-        [m/s], ``spin`` [rad/s], ``pins``, ``handles``, ``rail``.
+        size=(0.4, 0.4, 0.4))``), a body or a ready mesh of the catalogue (``add("bunny", scale=2, kind="elastic")``),
+        or a recipe ``{kind, params}``. material: one of MATERIALS, or its numbers. fields: ``position`` [m],
+        ``rotation``, ``kind`` (affine, elastic, static, rail), ``velocity`` [m/s], ``spin`` [rad/s], ``pins``,
+        ``handles``, ``rail``.
 
         Raises Refused (bad_scene, unknown_mesh), Conflict (too_many_bodies, not_editable, ...), SceneConflict if there
         is a body of this id.
@@ -411,11 +412,13 @@ class SessionScene:
     async def _recipe(self, shape: str | Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(shape, str):
             return {"kind": shape["kind"], "params": {**shape.get("params", {}), **params}}
-        if not params:
+        if not params or set(params) == {"scale"}:
             if self._shapes is None:
-                self._shapes = (await self._calls.catalogue()).get("bodies", {})
+                catalogue = await self._calls.catalogue()
+                self._shapes = {**catalogue.get("meshes", {}), **catalogue.get("bodies", {})}
             if shape in self._shapes:
-                return {"kind": self._shapes[shape]["kind"], "params": self._shapes[shape]["params"]}
+                found = self._shapes[shape]
+                return {"kind": found["kind"], "params": {**found["params"], **params}}
         return {"kind": shape, "params": dict(params)}
 
 

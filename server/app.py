@@ -92,6 +92,7 @@ log = get_logger("server.app")
 DEADLINE_POLL_S = 0.25
 """Lobby deadlines are met within this time plus one store call; the documented limit is one second."""
 
+CATALOGUE = ("bodies", "materials", "scenes", "meshes")
 CATALOGUE_POLL_S = 30.0
 MEMORY_POLL_S = 1.0
 REPLAY_POLL_S = 1.0
@@ -292,7 +293,7 @@ class Server:
         return self._bodies
 
     async def catalogue(self) -> dict[str, dict[str, Any]]:
-        return {kind: await self._read_catalogue(kind) for kind in ("bodies", "materials", "scenes")}
+        return {kind: await self._read_catalogue(kind) for kind in CATALOGUE}
 
     def health(self) -> dict[str, Any]:
         ok = self._ready and self.lease.held() and not self._stop.is_set()

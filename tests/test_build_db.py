@@ -13,6 +13,7 @@ from tests.conftest import World
 from tussle import build_db
 from tussle.build_db import SHIPPED, catalogue_path, read_catalogue, seed
 from tussle.lobby.errors import Refused
+from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.rules.scenes import decode_scene
 from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.lobby.store.store import Store
@@ -48,6 +49,9 @@ async def test_two_runs_same_content(world: World) -> None:
     assert {change for _, change, _ in first.changes} == {"added"}
     assert stored["bodies"]["cobble"] == document()["bodies"][0]
     assert {"octagon", *TEMPLATES} == set(stored["scenes"])
+    assert set(stored["meshes"]) == {mesh.id for mesh in ready_meshes().values()}
+    bunny = stored["meshes"]["bunny"]
+    assert bunny["kind"] == "mesh" and bunny["params"]["sha256"] in ready_meshes()
     arch = stored["scenes"]["arch"]
     assert (arch["name"], decode_scene(json.dumps(arch["scene"]))) == ("Arch", make_template("arch").scene)
 
@@ -102,6 +106,7 @@ def broken() -> list[tuple[str, object]]:
         ("cut off", SHIPPED.read_text()[:-10]),
         ("no object", "[]"),
         ("schema", changed(schema="tussle-catalogue/2")),
+        ("mesh", changed(meshes=["bunny", "no-such"])),
         ("no bodies", changed(bodies=[])),
         ("twice", changed(bodies=[first, first])),
         ("bad id", changed(bodies=[{**first, "id": "No Id"}])),

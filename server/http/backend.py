@@ -79,7 +79,7 @@ class Backend(Protocol):
         """The bodies of the catalogue, by name."""
 
     async def catalogue(self) -> dict[str, dict[str, Any]]:
-        """Bodies, materials and scenes, read from the store."""
+        """Bodies, materials, scenes and ready meshes, read from the store."""
 
     def health(self) -> dict[str, Any]:
         """The content of /healthz. ``ok`` is false while the server starts, drains or has lost its lease.

@@ -40,7 +40,7 @@ class PublicRoutes:
             ),
             Endpoint(
                 path="/api/catalogue", operation=Operation.LIST, public=self.show_catalogue,
-                summary="Bodies, materials and scenes",
+                summary="Bodies, materials, scenes and ready meshes",
             ),
             Endpoint(
                 path="/healthz", operation=Operation.INSPECT, public=self.show_health,

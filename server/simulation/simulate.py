@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Refused
+from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.server.physics.checkpoint import encode_state, state_hash
@@ -73,7 +74,7 @@ class Summary:
 
 def load_scene(source: Path, *, dt: float | None = None, material: str | None = None, folder: Path) -> Scene:
     """The scene to simulate: a scene document (.json), the name of a template (lobby/rules/templates.py), or one body
-    made of a mesh file, dropped on the ground.
+    made of a mesh file or a ready mesh of the catalogue, dropped on the ground.
 
     A closed triangle surface is filled with tetrahedra. The body's mesh is written to ``folder``, so that the scene of
     that folder can be simulated again. Raises Refused (bad_mesh, bad_scene, bad_material).
@@ -96,8 +97,15 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
             bodies = [msgspec.structs.replace(b, material=MATERIALS[material]) for b in scene.bodies]
             scene = msgspec.structs.replace(scene, bodies=tuple(bodies))
         return scene if dt is None else msgspec.structs.replace(scene, dt=dt)
-    mesh = solid_of(read_mesh(source), source.name)
-    write_mesh(mesh, folder / "body.vtu")
+    ready = next((one for one in ready_meshes().values() if one.id == str(source)), None)
+    if ready is not None and not source.exists():
+        shape = Recipe("mesh", {"sha256": ready.sha256})
+        mesh = load_mesh(shape)
+    else:
+        shape = Recipe("mesh", {"path": "body.vtu"})
+        mesh = solid_of(read_mesh(source), source.name)
+        write_mesh(mesh, folder / "body.vtu")
+    assert mesh.tetrahedra is not None
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     size = float((high - low).max())
     centre = 0.5 * (low + high)
@@ -105,7 +113,7 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
     ground = Recipe("slab", {"size": [6 * size, size, 6 * size]})
     body = Body(
         "body",
-        Recipe("mesh", {"path": "body.vtu"}),
+        shape,
         made,
         "elastic",
         position=(-float(centre[0]), 0.3 * size - float(low[1]), -float(centre[2])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import tussle
 from tests.conftest import until
 from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
-from tussle.lobby.errors import Conflict, Refused
+from tussle.lobby.errors import Conflict, NotFound, Refused
 from tussle.lobby.rules.scenes import decode_scene
 from tussle.player.client import Client
 from tussle.player.scene_client import MATERIALS, SceneConflict
@@ -102,6 +103,56 @@ async def test_a_script_builds_a_scene(site: Stack, tmp_path: Path) -> None:
 
     def locks(session: tussle.BlockingSession) -> dict[str, int | None]:
         return {entry.body: entry.lock for entry in session.scene.listing().bodies}
+
+    await asyncio.to_thread(script)
+
+
+async def test_a_ready_mesh_runs_and_the_next_scene_begins_with_it(site: Stack) -> None:
+    """A mesh of the catalogue needs no upload: it is soft at the size that was asked for, runs in the session, and is
+    in a scene that begins like that session, or like a tick of its recording."""
+
+    def script() -> None:
+        with tussle.connect(site.url) as client:
+            bone = client.catalogue()["meshes"]["bone"]
+            with client.create("sandbox") as session:
+                scene = session.scene
+                scene.add(
+                    "bone", id="mine", scale=0.5, kind="elastic", material="jelly", position=(0, 0.3, 0)
+                )
+                for name in set(scene) - {"mine", "floor"}:
+                    del scene[name]
+                shape = {"kind": "mesh", "params": {"sha256": bone["sha256"], "scale": 0.5}}
+                assert scene["mine"].shape == shape and scene.check().ok
+                session.run()
+                for frame in session.frames(timeout_s=60):
+                    if frame.tick >= 20:
+                        break
+                sent = {body.id: body for body in session.topology.bodies}
+                assert sent["mine"].kind == "elastic"
+                assert 100 < len(sent["mine"].vertices) <= bone["vertices"]  # those of its surface
+                token = session.token
+            client.leave(token)
+            for tick in (None, 10):
+                with again(client, token if tick is None else (token, tick)) as other:
+                    assert other.scene["mine"].shape == shape
+                    fell = other.scene["mine"].position[1] < 0.3
+                    assert fell == (tick is not None)
+                client.leave(other.token)
+            for like, code in (("ZZZZZZZZ", "no_such_session"), ((token, 10**9), "tick_not_recorded")):
+                with pytest.raises(NotFound) as refused:
+                    client.create(like=like)
+                assert refused.value.reason == code
+
+    def again(client: tussle.BlockingClient, like: str | tuple[str, int]) -> tussle.BlockingSession:
+        """A scene like another one, as soon as its tick is recorded."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return client.create(like=like)
+            except NotFound as error:
+                if error.reason not in ("tick_not_recorded", "no_recording") or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     await asyncio.to_thread(script)
 

@@ -15,12 +15,14 @@ from click.testing import CliRunner
 from tests.support.worlds import cube, ground, scene
 from tussle.cli.simulate import simulate as command
 from tussle.lobby.errors import Refused
+from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.rules.scenes import Recipe, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, state_hash
 from tussle.server.physics.meshes import load_recipe, write_mesh
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.shapes import build
 from tussle.server.physics.solver import step
+from tussle.server.physics.stored_meshes import use_meshes
 from tussle.server.simulation.simulate import load_scene, simulate
 
 
@@ -90,6 +92,15 @@ def test_a_closed_surface_is_filled(tmp_path: Path) -> None:
     made = load_scene(tmp_path / "torus.vtu", folder=tmp_path)
     assert simulate(made, tmp_path, steps=2).holds
     assert np.isfinite(meshio.read(tmp_path / "body.vtu").points).all()
+
+
+def test_a_ready_mesh_is_dropped_by_its_name(tmp_path: Path) -> None:
+    """A name of the catalogue is a soft body; its scene names the mesh by hash, and needs no file and no server."""
+    use_meshes(str(tmp_path / "nothing"))
+    made = load_scene(Path("bone"), material="jelly", folder=tmp_path)
+    (mesh,) = (mesh for mesh in ready_meshes().values() if mesh.id == "bone")
+    assert made.bodies[1].shape == Recipe("mesh", {"sha256": mesh.sha256})
+    assert simulate(made, tmp_path, steps=2).holds
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { Api, Problem } from "../wire/api";
-import type { Beginning, BodyEntry, LeaderboardRow, SeatTicket, Template } from "../wire/api";
+import type { Beginning, BodyEntry, LeaderboardRow, ReadyMesh, SeatTicket, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
@@ -70,6 +70,7 @@ export const wantedPrivate = signal(false);
 /** The scene of the catalogue that a new sandbox begins with, or "" for the default; and the list of them. */
 export const wantedTemplate = signal("");
 export const templates = signal<readonly Template[]>([]);
+export const readyMeshes = signal<readonly ReadyMesh[]>([]);
 export const wantedBody = signal<string | null>(load("tussle.body"));
 
 export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
@@ -138,6 +139,7 @@ async function loadBodies(): Promise<void> {
       batch(() => {
         bodies.value = catalogue.bodies;
         templates.value = catalogue.templates;
+        readyMeshes.value = catalogue.meshes;
       });
       return;
     } catch {

@@ -1,10 +1,10 @@
 // The lists of the editor: what can be added, mesh files that are processed, and the bodies with who holds each.
 
 import { useRef, useState } from "preact/hooks";
-import { bodies as catalogue, theme } from "../app/store";
+import { bodies as catalogue, readyMeshes, theme } from "../app/store";
 import { madeShape } from "../session/edit";
 import { PRESETS, likeness } from "../session/materials";
-import { SHAPES, shapeName } from "../session/shapes";
+import { SHAPES } from "../session/shapes";
 import { MESH_FILES } from "../session/uploads";
 import type { Upload, Uploads } from "../session/uploads";
 import type { Workbench } from "../session/workbench";
@@ -14,7 +14,7 @@ import { Mark } from "../ui/marks";
 import { Icon, Segmented } from "../ui/parts";
 import { portraits } from "../ui/portraits";
 import type { Body, Kind, Vec3 } from "../wire/scene";
-import { kindName } from "./inspector";
+import { kindName, shapeOf } from "./inspector";
 
 type Source = "catalogue" | "shapes" | "mesh";
 export type Holder = { readonly name: string; readonly seat: number } | null;
@@ -39,7 +39,7 @@ export function AddTile({ bench, uploads, disabled, place, onPlace }: { bench: W
           ]}
         />
       </header>
-      {source === "shapes" ? <Shapes bench={bench} disabled={disabled} /> : source === "catalogue" ? <Catalogue bench={bench} disabled={disabled} /> : <Meshes uploads={uploads} disabled={disabled} place={place} onPlace={onPlace} />}
+      {source === "shapes" ? <Shapes bench={bench} disabled={disabled} /> : source === "catalogue" ? <Catalogue bench={bench} disabled={disabled} /> : <Meshes bench={bench} uploads={uploads} disabled={disabled} place={place} onPlace={onPlace} />}
     </section>
   );
 }
@@ -111,7 +111,32 @@ function Catalogue({ bench, disabled }: { bench: Workbench; disabled: boolean })
   );
 }
 
-function Meshes({ uploads, disabled, place, onPlace }: { uploads: Uploads; disabled: boolean; place: Vec3 | null; onPlace: (place: Vec3 | null) => void }) {
+/** The ready meshes of the catalogue. They are soft at first: each has tetrahedra. */
+function Ready({ bench, disabled }: { bench: Workbench; disabled: boolean }) {
+  const list = readyMeshes.value;
+  const images = portraits(
+    list.map((one) => one.id),
+    PROP,
+    theme.value,
+    (id) => {
+      const one = list.find((mesh) => mesh.id === id)!;
+      return bench.shapes.load({ kind: one.kind, params: one.params });
+    },
+  ).value;
+  const jelly = PRESETS.find((one) => one.id === "jelly")!;
+  return (
+    <div class="palette" data-test="ready-meshes">
+      {list.map((mesh) => (
+        <button key={mesh.id} disabled={disabled} title={`${group(mesh.vertices)} vertices`} onClick={() => void bench.add(mesh.id, { kind: mesh.kind, params: mesh.params }, "elastic", jelly)} data-test={`add-${mesh.id}`}>
+          {images.get(mesh.id) ? <img src={images.get(mesh.id)} alt="" /> : <span class="noimg" />}
+          {mesh.name}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Meshes({ bench, uploads, disabled, place, onPlace }: { bench: Workbench; uploads: Uploads; disabled: boolean; place: Vec3 | null; onPlace: (place: Vec3 | null) => void }) {
   const field = useRef<HTMLInputElement>(null);
   return (
     <div class="meshes scroll">
@@ -138,6 +163,7 @@ function Meshes({ uploads, disabled, place, onPlace }: { uploads: Uploads; disab
           <UploadRow key={one.key} upload={one} onClose={() => uploads.drop(one.key)} place={place} onPlace={onPlace} />
         ))}
       </ul>
+      <Ready bench={bench} disabled={disabled} />
     </div>
   );
 }
@@ -225,7 +251,7 @@ export function BodyList({ bench, holder, mine }: { bench: Workbench; holder: (b
 
 /** Such as "Stiff gear" or "Soft ball". */
 function whatIs(body: Body): string {
-  const [kind, shape] = [kindName(body.kind), shapeName(body.shape)];
+  const [kind, shape] = [kindName(body.kind), shapeOf(body.shape)];
   return shape.startsWith(`${kind} `) ? shape : `${kind} ${shape.toLowerCase()}`;
 }
 

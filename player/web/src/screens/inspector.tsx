@@ -1,6 +1,7 @@
 // The numbers of what is chosen in the editor: of one body, of several, or of the world when nothing is chosen.
 
 import { useState } from "preact/hooks";
+import { readyMeshes } from "../app/store";
 import { SIDES, kindsOf, sideOf, withKind } from "../session/edit";
 import type { Side } from "../session/edit";
 import { fromAngles, toAngles } from "../session/edit";
@@ -12,7 +13,7 @@ import { group } from "../text/format";
 import { NumberField, VectorField, shortNumber } from "../ui/fields";
 import { Icon } from "../ui/parts";
 import { DEFAULT_WORLD } from "../wire/scene";
-import type { Body, Kind, Material, Vec3, World } from "../wire/scene";
+import type { Body, Kind, Material, Recipe, Vec3, World } from "../wire/scene";
 
 const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
   affine: ["Stiff", "moves and turns as one, hardly bends"],
@@ -20,6 +21,12 @@ const KINDS: Readonly<Record<Kind, readonly [string, string]>> = {
   static: ["Fixed", "never moves"],
   rail: ["On a rail", "moves back and forth or turns by itself"],
 };
+
+/** What a shape is called; a ready mesh by its own name. */
+export function shapeOf(recipe: Recipe): string {
+  const ready = recipe.kind === "mesh" ? readyMeshes.value.find((one) => one.params.sha256 === recipe.params["sha256"]) : undefined;
+  return ready?.name ?? shapeName(recipe);
+}
 
 export const kindName = (kind: Kind): string => KINDS[kind][0];
 
@@ -39,7 +46,7 @@ export function Inspector({ bench, held, disabled }: Props) {
       <header>
         <h1 class="nm">{one ? one.id : chosen.length ? `${chosen.length} bodies` : "The world"}</h1>
         <span class="sp" />
-        {one && <span class="small mute">{shapeName(one.shape)}</span>}
+        {one && <span class="small mute">{shapeOf(one.shape)}</span>}
       </header>
       {held && (
         <p class="small held" data-test="held">
@@ -120,7 +127,7 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
   };
   return (
     <div class="sect" role="group" aria-label="Shape">
-      <h2>{shapeName(body.shape)}</h2>
+      <h2>{shapeOf(body.shape)}</h2>
       {card?.fields.filter((one) => one.kind === "lengths" || one.kind === "counts").map(field)}
       <div class="two">{card?.fields.filter((one) => one.kind !== "lengths" && one.kind !== "counts").map(field)}</div>
       {body.shape.kind === "mesh" && (

@@ -7,12 +7,19 @@ import { Bodies } from "./bodies";
 import { drawsInSoftware } from "./browser";
 import { PROP, WORLD, propColour } from "./palette";
 
+/** The mesh of a body; null if there is none. */
+export type MeshSource = (id: string) => Promise<{ readonly vertices: ArrayLike<number>; readonly faces: ArrayLike<number> } | null>;
+
 const WIDTH = 392;
 const HEIGHT = 236;
 
 const known = meshes as unknown as Record<string, [number[], number[]]>;
+const ofCatalogue: MeshSource = (id) => {
+  const mesh = known[id];
+  return Promise.resolve(mesh ? { vertices: mesh[0], faces: mesh[1] } : null);
+};
 
-export async function draw(ids: readonly string[], colour: string, theme: "dark" | "light", each: (id: string, address: string) => void): Promise<void> {
+export async function draw(ids: readonly string[], colour: string, theme: "dark" | "light", each: (id: string, address: string) => void, source: MeshSource = ofCatalogue): Promise<void> {
   const world = WORLD[theme];
   const canvas = document.createElement("canvas");
   const renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true, preserveDrawingBuffer: true });
@@ -28,7 +35,7 @@ export async function draw(ids: readonly string[], colour: string, theme: "dark"
   camera.position.set(0.62, 0.64, 1.34);
   camera.lookAt(0, 0, 0);
   for (const id of ids) {
-    const mesh = known[id];
+    const mesh = await source(id);
     if (!mesh) continue;
     const scene = new THREE.Scene();
     scene.environment = environment?.texture ?? null;
@@ -38,7 +45,7 @@ export async function draw(ids: readonly string[], colour: string, theme: "dark"
     const rim = new THREE.DirectionalLight("#BFE6FF", 0.7);
     rim.position.set(4, 2.6, -5);
     scene.add(new THREE.HemisphereLight(world.sky, world.floor, world.fill * (plain ? 2.2 : 1)), key, rim);
-    const bodies = new Bodies({ version: 0, bodies: [{ id, kind: "affine", seat: colour === PROP ? null : 0, body: id, vertices: new Float32Array(mesh[0]), faces: new Uint32Array(mesh[1]) }] }, plain ? "C" : "A");
+    const bodies = new Bodies({ version: 0, bodies: [{ id, kind: "affine", seat: colour === PROP ? null : 0, body: id, vertices: Float32Array.from(mesh.vertices), faces: Uint32Array.from(mesh.faces) }] }, plain ? "C" : "A");
     bodies.setColours([colour === PROP ? propColour(id) : colour]);
     const turn = 0.62; // the soft face, local +x, looks out of the picture
     const [c, s] = [Math.cos(turn), Math.sin(turn)];

@@ -150,6 +150,15 @@ export interface LimitRow {
 /** What a new scene begins with: a document, a template of the catalogue, or another session's, at a tick. */
 export type Beginning = { readonly scene: string } | { readonly template: string } | { readonly like: { readonly session: string; readonly tick?: number } };
 
+/** A ready mesh of the catalogue. */
+export interface ReadyMesh {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: "mesh";
+  readonly params: { readonly sha256: string };
+  readonly vertices: number;
+}
+
 /** A scene of the catalogue. */
 export interface Template {
   readonly id: string;
@@ -375,11 +384,11 @@ export class Api {
     return this.call(`/api/sessions/${encodeURIComponent(token)}`);
   }
 
-  async catalogue(): Promise<{ bodies: BodyEntry[]; templates: Template[] }> {
-    const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry>; scenes?: Record<string, Record<string, unknown>> }>("/api/catalogue");
+  async catalogue(): Promise<{ bodies: BodyEntry[]; templates: Template[]; meshes: ReadyMesh[] }> {
+    const answer = await this.call<{ bodies: BodyEntry[] | Record<string, BodyEntry>; scenes?: Record<string, Record<string, unknown>>; meshes?: Record<string, ReadyMesh> }>("/api/catalogue");
     const scenes = Object.entries(answer.scenes ?? {}).filter(([, row]) => "scene" in row); // the others are arenas
     const templates = scenes.map(([id, row]) => ({ id, name: String(row["name"] || id), about: String(row["about"] ?? "") }));
-    return { bodies: Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies), templates };
+    return { bodies: Array.isArray(answer.bodies) ? answer.bodies : Object.values(answer.bodies), templates, meshes: Object.values(answer.meshes ?? {}).sort((a, b) => a.name.localeCompare(b.name, "en")) };
   }
 
   async leaderboard(mode: string): Promise<LeaderboardRow[]> {
