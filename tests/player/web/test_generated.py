@@ -20,7 +20,7 @@ WEB = ROOT / "player" / "web"
 
 
 def test_message_types_are_current() -> None:
-    """src/wire/messages.ts matches lobby/wire/messages.py; else: python player/web/generate.py."""
+    """messages.ts and replaymessages.ts match lobby/wire/; else: python player/web/generate.py."""
     done = subprocess.run([sys.executable, str(WEB / "generate.py"), "--check"], check=False)
     assert done.returncode == 0, "run: python player/web/generate.py"
 

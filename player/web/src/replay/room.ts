@@ -9,6 +9,7 @@ import type { Signal } from "@preact/signals";
 import { Connection, reachable } from "../session/connection";
 import { numbers, part } from "../session/events";
 import { CLOSE } from "../wire/messages";
+import type { ReplayMessage, ReplayReply } from "../wire/replaymessages";
 
 export interface Member {
   readonly player: string;
@@ -109,12 +110,12 @@ export class Room {
     this.connection = new Connection(
       { ws_url: reachable(`/replay/${session}`), servers: [] },
       {
-        opened: () => this.send("hello", { token: this.token() ?? "" }),
+        opened: () => this.send({ t: "hello", d: { token: this.token() ?? "" } }),
         text: (text) => this.receive(text),
         binary: () => {},
         beat: () => {
           this.pingedAt = performance.now();
-          this.send("ping");
+          this.send({ t: "ping", d: {} });
         },
         lost: (code, _reason, wasOpen) => this.lost(code, wasOpen),
       },
@@ -131,11 +132,11 @@ export class Room {
   }
 
   present(): void {
-    this.send("present");
+    this.send({ t: "present", d: {} });
   }
 
   release(): void {
-    this.send("release");
+    this.send({ t: "release", d: {} });
   }
 
   /** Send the frame of this presenter to the others, at most 30 times a second. The newest one is always sent. */
@@ -148,23 +149,23 @@ export class Room {
   }
 
   bookmark(name: string, frame: number): void {
-    this.send("bookmark", { name, frame });
+    this.send({ t: "bookmark", d: { name, frame } });
   }
 
   removeBookmark(id: string): void {
-    this.send("remove_bookmark", { id });
+    this.send({ t: "remove_bookmark", d: { id } });
   }
 
   keepView(view: Omit<NamedView, "by">): void {
-    this.send("view", view);
+    this.send({ t: "view", d: view });
   }
 
   removeView(name: string): void {
-    this.send("remove_view", { name });
+    this.send({ t: "remove_view", d: { name } });
   }
 
   say(text: string): void {
-    this.send("chat", { text });
+    this.send({ t: "chat", d: { text } });
   }
 
   dispose(): void {
@@ -182,7 +183,7 @@ export class Room {
 
   /** A message of the server. Unknown ones are ignored. */
   receive(text: string): void {
-    const message = JSON.parse(text) as { t?: string; d?: Data };
+    const message = JSON.parse(text) as { t?: ReplayReply["t"]; d?: Data };
     const d = message.d ?? {};
     switch (message.t) {
       case "welcome":
@@ -269,7 +270,7 @@ export class Room {
     this.timer = 0;
     if (!this.waiting || !this.presenting) return;
     this.sentAt = performance.now();
-    this.send("scrub", { ...this.waiting });
+    this.send({ t: "scrub", d: { ...this.waiting } });
     this.waiting = null;
   }
 
@@ -278,8 +279,8 @@ export class Room {
     this.onScrub(this.scrubbed);
   }
 
-  private send(t: string, d: Data = {}): void {
-    if (this.connection.canSend) this.connection.send([JSON.stringify({ t, d })]);
+  private send(message: ReplayMessage): void {
+    if (this.connection.canSend) this.connection.send([JSON.stringify(message)]);
   }
 
   private lost(code: number, wasOpen: boolean): void {

@@ -64,17 +64,6 @@ export interface ActionSpec {
   kinds: ActionKind[];
 }
 
-export interface AddBookmark {
-  t: "bookmark";
-  d: AddBookmarkData;
-  id?: number;
-}
-
-export interface AddBookmarkData {
-  name: string;
-  frame: number;
-}
-
 /** A notice from an operator, to show to people. Not numbered and not repeated. */
 export interface Announcement {
   t: "announcement";
@@ -91,36 +80,6 @@ export interface BodyVersion {
   body: string;
   version: number;
   sha256: string;
-}
-
-/** `by`: id of the player who made it, `by_name`: its name then. */
-export interface Bookmark {
-  id: string;
-  name: string;
-  frame: number;
-  by: string;
-  by_name: string;
-}
-
-export interface BookmarkAdded {
-  t: "bookmark";
-  d: Bookmark;
-}
-
-export interface BookmarkGone {
-  id: string;
-}
-
-export interface BookmarkRemoved {
-  t: "bookmark_removed";
-  d: BookmarkGone;
-}
-
-/** A camera: where it is and what it looks at [m]; `follow`: id of the body that it moves with, or empty. */
-export interface CameraView {
-  position: [number, number, number];
-  target: [number, number, number];
-  follow?: string;
 }
 
 /** `version` 0: the body was removed. */
@@ -255,13 +214,6 @@ export interface MeshMessage {
   d: MeshData;
 }
 
-/** `by`: id of the player who made it. */
-export interface NamedView {
-  name: string;
-  camera: CameraView;
-  by: string;
-}
-
 /** A notice about the service, not an event of the session: not numbered and not repeated. */
 export interface Notice {
   t: "notice";
@@ -318,38 +270,6 @@ export interface PongData {
   server_time: number;
 }
 
-/** The members of the room on all servers: the first of `member_count`. */
-export interface PresenceData {
-  members: ReplayRoomMember[];
-  member_count: number;
-}
-
-/** The members now. Sent when they change. */
-export interface PresenceNow {
-  t: "presence";
-  d: PresenceData;
-}
-
-/** Ask for the presenter's token, or renew it: it lasts five seconds after the last scrub or present. */
-export interface Present {
-  t: "present";
-  d?: ReplayNothing;
-  id?: number;
-}
-
-/** Who presents now. Sent when that changes. */
-export interface Presenter {
-  t: "presenter";
-  d: PresenterData;
-}
-
-/** `player` and `connection` are null when nobody presents. `grant` is the number of the newest grant: scrubs with a smaller one are old. */
-export interface PresenterData {
-  player: string | null;
-  grant: number;
-  connection: string | null;
-}
-
 export interface Ready {
   t: "ready";
   id: number;
@@ -360,153 +280,10 @@ export interface ReadyData {
   ready?: boolean;
 }
 
-export interface RecordingData {
-  length: number;
-  live: boolean;
-}
-
-/** The recording has more frames, or its session is over (`live` is false). */
-export interface RecordingGrew {
-  t: "recording";
-  d: RecordingData;
-}
-
 /** Redo the edit that was undone last. */
 export interface Redo {
   t: "redo";
   id: number;
-}
-
-/** Give the presenter's token back. */
-export interface Release {
-  t: "release";
-  d?: ReplayNothing;
-  id?: number;
-}
-
-/** Remove a bookmark. Only its author or an operator may. */
-export interface RemoveBookmark {
-  t: "remove_bookmark";
-  d: RemoveData;
-  id?: number;
-}
-
-export interface RemoveData {
-  id: string;
-}
-
-/** Remove a named view. Only its author or an operator may. */
-export interface RemoveView {
-  t: "remove_view";
-  d: RemoveViewData;
-  id?: number;
-}
-
-export interface RemoveViewData {
-  name: string;
-}
-
-export interface ReplayChat {
-  t: "chat";
-  d: ReplayChatData;
-  id?: number;
-}
-
-export interface ReplayChatData {
-  text: string;
-}
-
-export interface ReplayChatLine {
-  t: "chat";
-  d: ReplayLine;
-}
-
-/** The message with `id` (0: it could not be read, or had none) was refused and changed nothing. */
-export interface ReplayError {
-  t: "error";
-  d: ReplayErrorData;
-  id: number;
-}
-
-/** `retry_after`: the time [s] after which the same message may succeed, if it is known. */
-export interface ReplayErrorData {
-  code: string;
-  message: string;
-  field: string | null;
-  retry_after?: number;
-}
-
-/** First message of every connection, within five seconds. */
-export interface ReplayHello {
-  t: "hello";
-  d: ReplayHelloData;
-}
-
-/** `token`: the login token. */
-export interface ReplayHelloData {
-  token: string;
-  protocol?: number;
-}
-
-/** A line of chat. `n` counts up in the room; `at` is ms of the store's clock. */
-export interface ReplayLine {
-  n: number;
-  player: string;
-  name: string;
-  text: string;
-  at: number;
-}
-
-export interface ReplayNothing {
-}
-
-export interface ReplayPing {
-  t: "ping";
-  d?: PingData;
-}
-
-export interface ReplayPong {
-  t: "pong";
-  d: PingData;
-}
-
-export interface ReplayRoomMember {
-  player: string;
-  name: string;
-}
-
-export interface ReplayWelcome {
-  t: "welcome";
-  d: ReplayWelcomeData;
-}
-
-/** The room as it is. `presenter`: id of the player who presents, or null; `frame`, `playing` and `speed` are of the newest scrub (`grant`, `n`); `length`: frames of the recording so far; `live`: it still grows; `members`: the first of `member_count`; `chat`: the newest lines. */
-export interface ReplayWelcomeData {
-  session: string;
-  you: ReplayYou;
-  members: ReplayRoomMember[];
-  member_count: number;
-  presenter: string | null;
-  presenter_connection: string | null;
-  grant: number;
-  n: number;
-  frame: number;
-  playing: boolean;
-  speed: number;
-  bookmarks: Bookmark[];
-  views: NamedView[];
-  chat: ReplayLine[];
-  length: number;
-  live: boolean;
-  protocol: number;
-}
-
-/** `connection`: names this connection, as `presenter` does. */
-export interface ReplayYou {
-  player: string;
-  name: string;
-  role: "observer" | "operator";
-  connection: string;
 }
 
 /** Ask for the whole session again: `session`, the topology and the newest frame. */
@@ -524,34 +301,6 @@ export interface SceneData {
 export interface SceneMessage {
   t: "scene";
   d: SceneData;
-}
-
-/** Move everybody to a frame. Only the presenter may, and it keeps the token by it. */
-export interface Scrub {
-  t: "scrub";
-  d: ScrubData;
-  id?: number;
-}
-
-export interface ScrubData {
-  frame: number;
-  playing?: boolean;
-  speed?: number;
-}
-
-/** Where the presenter is. A slow connection is sent only the newest one. */
-export interface Scrubbed {
-  t: "scrub";
-  d: ScrubbedData;
-}
-
-/** `n` counts the scrubs of a room. A scrub whose (grant, n) is not greater than the newest one is old. */
-export interface ScrubbedData {
-  grant: number;
-  n: number;
-  frame: number;
-  playing?: boolean;
-  speed?: number;
 }
 
 /** One seat of a session: who has it, the body, and whether the player is ready and connected. */
@@ -606,18 +355,6 @@ export interface SessionView {
   exact: boolean | null;
 }
 
-/** Keep a camera under a name. The one with the name `default` is everybody's first camera. */
-export interface SetView {
-  t: "view";
-  d: SetViewData;
-  id?: number;
-}
-
-export interface SetViewData {
-  name: string;
-  camera: CameraView;
-}
-
 /** Undo the newest edit of the caller. */
 export interface Undo {
   t: "undo";
@@ -634,21 +371,6 @@ export interface Unlock {
 export interface UnlockData {
   body: string;
   lock: number;
-}
-
-export interface ViewGone {
-  name: string;
-}
-
-export interface ViewRemoved {
-  t: "view_removed";
-  d: ViewGone;
-}
-
-/** A view that is new, or replaces the one with its name. */
-export interface ViewSet {
-  t: "view";
-  d: NamedView;
 }
 
 export interface Welcome {
@@ -679,7 +401,3 @@ export interface WelcomeData {
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync;
 
 export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
-
-export type ReplayMessage = ReplayHello | Present | Release | Scrub | AddBookmark | RemoveBookmark | SetView | RemoveView | ReplayChat | ReplayPing;
-
-export type ReplayReply = ReplayWelcome | Presenter | Scrubbed | BookmarkAdded | BookmarkRemoved | ViewSet | ViewRemoved | PresenceNow | ReplayChatLine | RecordingGrew | ReplayPong | ReplayError;
