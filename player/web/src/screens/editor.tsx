@@ -20,6 +20,7 @@ import type { Stage } from "../stage/stage";
 import { gap, group, inWords, shortName } from "../text/format";
 import { BuildStage } from "../ui/buildstage";
 import type { BuildLooks } from "../ui/buildstage";
+import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { NumberField } from "../ui/fields";
 import { Mark } from "../ui/marks";
 import { Icon, Segmented, useKeys } from "../ui/parts";
@@ -472,21 +473,10 @@ function Checked({ bench }: { bench: Workbench }) {
 // -- seats
 
 function Foot({ client, seats, blocked }: { client: SessionClient; seats: readonly Seat[]; blocked: boolean }) {
-  const [copied, setCopied] = useState(false);
   const state = client.state.value;
   const mine = seats.find((seat) => seat.seat === client.mySeat) ?? null;
   const starting = state.status === "starting";
   const free = state.size - seats.length;
-  const link = `${location.origin}${location.pathname}#/s/${client.token}`;
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(link);
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2500);
-    } catch {
-      prompt("The link to this lobby", link);
-    }
-  };
   return (
     <section class="tile foot" aria-label="Seats">
       <ul class="row who" data-test="seats">
@@ -511,10 +501,7 @@ function Foot({ client, seats, blocked }: { client: SessionClient; seats: readon
       </ul>
       <span class="sp" />
       <span class="data code2" data-test="code" aria-label={`Code ${[...client.token].join(" ")}`}>{`${client.token.slice(0, 4)}\n${client.token.slice(4)}`}</span>
-      <button class="btn s copy" onClick={() => void copy()} aria-label={copied ? "Copied" : "Copy link"}>
-        <Icon name={copied ? "check" : "link"} />
-        <span class="wide">{copied ? "Copied" : "Copy link"}</span>
-      </button>
+      <CopyLink link={() => linkToLobby(client.token)} onFail={showLobbyLink} class="btn s copy" words="wide" />
       {mine ? (
         <button class={mine.ready ? "btn l" : "btn now l"} aria-pressed={mine.ready} disabled={starting || (blocked && !mine.ready)} onClick={() => void client.command("ready", { ready: !mine.ready })} title={blocked ? "Bodies overlap" : undefined} data-test="ready">
           {starting ? "Starting" : mine.ready ? "Ready. Not yet?" : seats.length > 1 || free > 0 ? "Ready to run" : "Run"}

@@ -8,6 +8,7 @@ import type { NamedView } from "../replay/room";
 import { Stage } from "../stage/stage";
 import { clockTime, code, gap, group, shortName } from "../text/format";
 import { Bar } from "../ui/bar";
+import { CopyLink } from "../ui/copylink";
 import { CurveRows } from "../ui/curves";
 import { Icon, Rtt, useKeys } from "../ui/parts";
 import { ReplayStage } from "../ui/replaystage";
@@ -244,7 +245,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
                 <span class="txt">Bookmark</span>
               </button>
             )}
-            <CopyLink replay={replay} />
+            <CopyLink link={() => linkToMoment(replay)} class="btn ghost s" words="txt" title="A link to this moment" />
             {modeCard(replay.about.value?.mode ?? "").builds && (
               <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title="A new scene with the bodies as they are now, to build on" data-test="new-from">
                 <Icon name="plus" />
@@ -290,29 +291,11 @@ function nextOf(bodies: readonly { id: string }[], followed: string | null): str
   return bodies[bodies.findIndex((body) => body.id === followed) + 1]?.id ?? null;
 }
 
-function CopyLink({ replay }: { replay: Replay }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (!copied) return undefined;
-    const timer = setTimeout(() => setCopied(false), 2000);
-    return () => clearTimeout(timer);
-  }, [copied]);
-  const copy = async () => {
-    const link = `${location.origin}/r/${replay.token}#t=${Number(replay.place.peek().time.toFixed(2))}`;
-    history.replaceState(null, "", link);
-    try {
-      await navigator.clipboard.writeText(link);
-      setCopied(true);
-    } catch {
-      // the address bar has the link
-    }
-  };
-  return (
-    <button class="btn ghost s" onClick={() => void copy()} title="A link to this moment" aria-label={copied ? "Copied" : "Copy link"} data-test="copy">
-      <Icon name={copied ? "check" : "link"} />
-      <span class="txt">{copied ? "Copied" : "Copy link"}</span>
-    </button>
-  );
+/** The link to the moment that is shown; the address bar has it too, also where the browser has no clipboard. */
+function linkToMoment(replay: Replay): string {
+  const link = `${location.origin}/r/${replay.token}#t=${Number(replay.place.peek().time.toFixed(2))}`;
+  history.replaceState(null, "", link);
+  return link;
 }
 
 function About({ replay }: { replay: Replay }) {

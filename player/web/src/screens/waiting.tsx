@@ -10,10 +10,11 @@ import type { Data } from "../session/events";
 import type { Seat } from "../session/state";
 import { title } from "../session/wording";
 import { PLAYER_COLOURS, markOfSeat } from "../stage/palette";
+import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
 import { secondsLeft } from "../ui/countdown";
 import { inWords, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
-import { Icon, Ruler } from "../ui/parts";
+import { Ruler } from "../ui/parts";
 import { Sketch } from "../ui/sketch";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
@@ -251,8 +252,7 @@ function BodyCard({ body, image, most, chosen, others, disabled, onChoose }: { b
 }
 
 function Invite({ token }: { token: string }) {
-  const [copied, setCopied] = useState(false);
-  const link = `${location.origin}${location.pathname}#/s/${token}`;
+  const link = linkToLobby(token);
   const svg = useMemo(() => {
     const code = qrcode(0, "M");
     code.addData(link);
@@ -262,15 +262,6 @@ function Invite({ token }: { token: string }) {
     for (let y = 0; y < count; y++) for (let x = 0; x < count; x++) if (code.isDark(y, x)) d += `M${x} ${y}h1v1h-1z`;
     return { count, d };
   }, [link]);
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(link);
-      setCopied(true);
-      setTimeout(() => setCopied(false), 2500);
-    } catch {
-      prompt("The link to this lobby", link);
-    }
-  };
   return (
     <section class="tile" aria-label="Invite someone">
       <header>
@@ -284,10 +275,7 @@ function Invite({ token }: { token: string }) {
         </div>
         <div class="col" style={{ flex: 1, justifyContent: "space-between", alignSelf: "stretch" }}>
           <span class="codebig" data-test="code" aria-label={`Code ${[...token].join(" ")}`}>{`${token.slice(0, 4)}\n${token.slice(4)}`}</span>
-          <button class="btn s" onClick={() => void copy()}>
-            <Icon name={copied ? "check" : "link"} />
-            {copied ? "Copied" : "Copy link"}
-          </button>
+          <CopyLink link={() => link} onFail={showLobbyLink} />
         </div>
       </div>
     </section>
