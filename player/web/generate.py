@@ -146,7 +146,9 @@ def _type(info: inspect.Type) -> str:
 def main() -> int:
     made = generate()
     if "--check" in sys.argv:
-        return int(any(not (WIRE / name).exists() or (WIRE / name).read_text() != made[name] for name in made))
+        return int(
+            any(not (WIRE / name).exists() or (WIRE / name).read_text() != made[name] for name in made)
+        )
     for name, text in made.items():
         (WIRE / name).write_text(text)
     return 0

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
@@ -27,6 +25,7 @@ from tussle.lobby.mesh_files import UPLOAD, is_mesh_hash
 from tussle.lobby.roles import Operation
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
+from tussle.server.http.bodies import BodyPace, body_pieces, declared_length, receive_file
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, address_owner, check_token, query_text
 from tussle.server.http.responses import json_response
@@ -35,11 +34,8 @@ __all__ = ["MeshRoutes"]
 
 ENDINGS = (".stl", ".obj", ".ply", ".vtk", ".msh", ".glb")
 
-BLOCK = 2**18
-"""Bytes that are written to the local file at once, and charged before."""
-
-PATIENCE_S, SLOWEST = 10.0, 65_536.0
-"""A body must arrive within PATIENCE_S [s], and one second more for each SLOWEST bytes."""
+PACE = BodyPace(10.0, rate=65_536.0, piece_s=20.0)
+"""How slowly a file may arrive."""
 
 BUSY_S = 2.0
 
@@ -94,10 +90,8 @@ class MeshRoutes:
             async with self._received(request, player) as (path, sha256, size):
                 state = await backend.meshes.reserve(sha256, size, ending, player.player, session)
                 if state == "storing":
-                    try:
+                    with _reachable():
                         await asyncio.to_thread(backend.mesh_files.put, path, sha256, UPLOAD)
-                    except OSError as error:
-                        raise _unreachable(error) from None
                     state = await backend.meshes.queue(sha256)
         return json_response({"mesh": sha256, "state": state}, 202)
 
@@ -114,12 +108,11 @@ class MeshRoutes:
         self._requests.charge(
             Resource.RECORDING_BYTES, Owner.ADDRESS, owner, 0 if request.method == "HEAD" else size
         )
-        try:
-            data = await asyncio.to_thread(self._backend.mesh_files.read, sha256)
-        except FileNotFoundError:
-            raise NotFound(f"there is no mesh {sha256[:12]}", code="unknown_mesh", field="mesh") from None
-        except OSError as error:
-            raise _unreachable(error) from None
+        with _reachable():
+            try:
+                data = await asyncio.to_thread(self._backend.mesh_files.read, sha256)
+            except FileNotFoundError:
+                raise NotFound(f"there is no mesh {sha256[:12]}", code="unknown_mesh", field="mesh") from None
         return Response(data, media_type="application/octet-stream", headers=headers)
 
     async def _require_seat(self, session: str, player: PlayerInfo) -> None:
@@ -145,58 +138,29 @@ class MeshRoutes:
 
         Raises ProtocolError (too_large, too_slow, bad_request) and RateLimited.
         """
-        declared = request.headers.get("content-length", "0")
-        if not (declared.isascii() and declared.isdecimal()) or int(declared) > self._most:
-            raise ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
+
+        def too_large() -> ProtocolError:
+            return ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
+
+        def charge(size: int) -> None:
+            self._requests.charge(Resource.MESH_BYTES, Owner.PLAYER, player.player, size)
+            self._requests.charge(Resource.MESH_BYTES, Owner.ADDRESS, address_owner(request), size)
+
+        if (declared_length(request) or 0) > self._most:
+            raise too_large()
         await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        try:
+        with _reachable():
             file: Any = await asyncio.to_thread(NamedTemporaryFile, "wb", prefix="upload-", dir=self._folder)
-        except OSError as error:
-            raise _unreachable(error) from None
         try:
-            digest, size = await self._receive(request, player, file)
+            pieces = body_pieces(request, self._most, too_large, PACE)
+            digest, size = await receive_file(pieces, file, _reachable, charge)
             if not size:
                 raise ProtocolError("the body is empty", code="bad_request")
+            with _reachable():
+                await asyncio.to_thread(file.flush)
             yield Path(file.name), digest, size
         finally:
             await asyncio.to_thread(file.close)
-
-    async def _receive(self, request: Request, player: PlayerInfo, file: Any) -> tuple[str, int]:
-        digest, size, began = hashlib.sha256(), 0, time.monotonic()
-        waiting = bytearray()
-
-        async def write() -> None:
-            for owner, key in ((Owner.PLAYER, player.player), (Owner.ADDRESS, address_owner(request))):
-                self._requests.charge(Resource.MESH_BYTES, owner, key, len(waiting))
-            block = bytes(waiting)
-            waiting.clear()
-            digest.update(block)
-            try:
-                await asyncio.to_thread(file.write, block)
-            except OSError as error:
-                raise _unreachable(error) from None
-
-        chunks = request.stream()
-        try:
-            while True:
-                left_s = began + PATIENCE_S + size / SLOWEST - time.monotonic()
-                async with asyncio.timeout(max(0.0, left_s)):
-                    chunk = await anext(chunks, None)
-                if chunk is None:
-                    break
-                size += len(chunk)
-                if size > self._most:
-                    raise ProtocolError(f"a mesh file has at most {self._most} bytes", code="too_large")
-                waiting += chunk
-                if len(waiting) >= BLOCK:
-                    await write()
-        except TimeoutError:
-            raise ProtocolError("the body did not arrive in time", code="too_slow") from None
-        except ClientDisconnect:
-            raise ProtocolError("the request was cut off", code="bad_request") from None
-        await write()
-        await asyncio.to_thread(file.flush)
-        return digest.hexdigest(), size
 
 
 def _hash(request: Request) -> str:
@@ -207,7 +171,12 @@ def _hash(request: Request) -> str:
     return text
 
 
-def _unreachable(error: OSError) -> StoreError:
-    return StoreError(
-        f"the files of the meshes cannot be reached: {error.strerror}", code="meshes_unreachable"
-    )
+@contextlib.contextmanager
+def _reachable() -> Iterator[None]:
+    """Raise StoreError (meshes_unreachable) for an error of the file system."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the files of the meshes cannot be reached: {error.strerror}", code="meshes_unreachable"
+        ) from None

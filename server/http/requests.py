@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from tussle.lobby.accounts import Accounts, PlayerInfo
 from tussle.lobby.errors import AuthError, NotFound, ProtocolError, Refused
@@ -15,6 +14,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.roles import Operation
 from tussle.lobby.settings import Settings
 from tussle.server.costs import REQUEST_COSTS, STORE_COSTS, Ledger, Owner, Resource
+from tussle.server.http.bodies import BodyPace, body_pieces, declared_length, read_body
 from tussle.server.limits import owner_of_address
 
 __all__ = ["Requests", "StrictRequest", "address_owner", "bearer_of", "check_token", "query_text"]
@@ -24,7 +24,7 @@ Shape = TypeVar("Shape")
 TOKEN_LENGTH = 128
 """Largest length of a bearer token. Ours have 43 characters."""
 
-BODY_S = 10.0
+BODY_PACE = BodyPace(10.0)
 """The time in which the body of a request must arrive."""
 
 
@@ -50,21 +50,12 @@ class Requests:
             raise ProtocolError("the body is not JSON", code="bad_json") from None
 
     async def _read_body(self, request: Request) -> bytes:
-        declared = request.headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._max_body_bytes:
-            raise ProtocolError("the request is too large", code="too_large")
-        body = bytearray()
-        try:
-            async with asyncio.timeout(BODY_S):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > self._max_body_bytes:
-                        raise ProtocolError("the request is too large", code="too_large")
-        except TimeoutError:
-            raise ProtocolError("the body did not arrive in time", code="too_slow") from None
-        except ClientDisconnect:
-            raise ProtocolError("the request was cut off", code="bad_request") from None
-        return bytes(body)
+        def too_large() -> ProtocolError:
+            return ProtocolError("the request is too large", code="too_large")
+
+        if (declared_length(request) or 0) > self._max_body_bytes:
+            raise too_large()
+        return await read_body(body_pieces(request, self._max_body_bytes, too_large, BODY_PACE))
 
     async def authenticate(self, request: Request) -> PlayerInfo:
         """The player whose login the request has. Raises AuthError."""

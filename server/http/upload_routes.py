@@ -17,13 +17,12 @@ import asyncio
 import contextlib
 import hashlib
 import re
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
@@ -34,6 +33,7 @@ from tussle.lobby.text import check_text
 from tussle.lobby.uploads import LOCK_MS
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
+from tussle.server.http.bodies import BodyPace, body_pieces, declared_length, read_body, receive_file
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
 from tussle.server.http.responses import json_response
@@ -46,14 +46,8 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 TITLE_LENGTH = 80
 
-PIECE_BYTES = 2**18
-"""What is written to the file at once [B]."""
-
-PIECE_S = 20.0
-"""How long the next piece of a body may take [s]."""
-
-LEAST_RATE = 32_768.0
-"""A body that arrives more slowly on average is refused [B/s]."""
+PACE = BodyPace(20.0, rate=32_768.0, piece_s=20.0)
+"""How slowly a body may arrive."""
 
 BUSY_S = 2.0
 
@@ -132,7 +126,8 @@ class UploadRoutes:
         async with self._receiving(request, player, size), uploading.scratch() as folder:
             self._requests.charge_store(Operation.UPLOAD, request, player)
             async with _opened(folder / "body") as file:
-                await _receive(request, file, size, sha256)
+                digest, _ = await receive_file(_pieces(request, size), file, reachable)
+                _check(digest, sha256)
                 stored = await uploading.add(
                     token, player, file, _subfolder(folder), title=title, listed=listed
                 )
@@ -152,7 +147,8 @@ class UploadRoutes:
         upload = await uploading.own(token, player)
         async with self._receiving(request, player, size + FRAME_COST), uploading.scratch() as folder:
             self._requests.charge_store(Operation.UPLOAD, request, player)
-            data = await _received(request, size, sha256)
+            data = await read_body(_pieces(request, size))
+            _check((await asyncio.to_thread(hashlib.sha256, data)).hexdigest(), sha256)
             try:
                 sent = msgspec.msgpack.decode(data, type=SentFrames)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -239,12 +235,12 @@ def _sha256(request: Request) -> str:
 
 def _length(request: Request, most: int) -> int:
     """The declared length of the body. Raises ProtocolError."""
-    declared = request.headers.get("content-length", "")
-    if not (declared.isascii() and declared.isdecimal()):
+    declared = declared_length(request)
+    if declared is None:
         raise ProtocolError("an upload has a Content-Length", code="bad_upload")
-    if len(declared) > 15 or int(declared) > most:
+    if declared > most:
         raise ProtocolError(f"an upload has at most {most} bytes", code="upload_too_large")
-    return int(declared)
+    return declared
 
 
 def _subfolder(folder: Path) -> Path:
@@ -266,53 +262,14 @@ async def _opened(path: Path) -> AsyncIterator[BinaryIO]:
             file.close()
 
 
-async def _pieces(request: Request, size: int) -> AsyncIterator[bytes]:
-    """The body. Raises ProtocolError if it is longer than declared, too slow, or cut off."""
-    began, received = time.monotonic(), 0
-    stream = request.stream()
-    try:
-        while True:
-            async with asyncio.timeout(PIECE_S):
-                piece = await anext(stream, None)
-            if piece is None:
-                return
-            received += len(piece)
-            if received > size:
-                raise ProtocolError("the body is longer than its Content-Length", code="bad_upload")
-            if time.monotonic() - began > PIECE_S + received / LEAST_RATE:
-                raise ProtocolError("the body arrives too slowly", code="too_slow")
-            yield piece
-    except TimeoutError:
-        raise ProtocolError("the body did not arrive in time", code="too_slow") from None
-    except ClientDisconnect:
-        raise ProtocolError("the request was cut off", code="bad_request") from None
-
-
-async def _receive(request: Request, file: BinaryIO, size: int, sha256: str) -> None:
-    """The body into a file. Raises ProtocolError (bad_hash, too_slow, ...), StoreError (recordings_unreachable)."""
-    digest, waiting = hashlib.sha256(), bytearray()
-    async for piece in _pieces(request, size):
-        waiting += piece
-        if len(waiting) >= PIECE_BYTES:
-            await asyncio.to_thread(_write, file, waiting, digest)
-    await asyncio.to_thread(_write, file, waiting, digest)
-    _check(digest.hexdigest(), sha256)
-
-
-def _write(file: BinaryIO, waiting: bytearray, digest: Any) -> None:
-    digest.update(waiting)
-    with reachable():
-        file.write(waiting)
-    waiting.clear()
-
-
-async def _received(request: Request, size: int, sha256: str) -> bytes:
-    """A small body."""
-    body = bytearray()
-    async for piece in _pieces(request, size):
-        body += piece
-    _check((await asyncio.to_thread(hashlib.sha256, body)).hexdigest(), sha256)
-    return bytes(body)
+def _pieces(request: Request, size: int) -> AsyncGenerator[bytes]:
+    """The body, whose declared length is ``size``."""
+    return body_pieces(
+        request,
+        size,
+        lambda: ProtocolError("the body is longer than its Content-Length", code="bad_upload"),
+        PACE,
+    )
 
 
 def _check(digest: str, sha256: str) -> None:
