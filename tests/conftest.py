@@ -95,11 +95,13 @@ def realm() -> str:
     return f"test-{secrets.token_hex(4)}"
 
 
-async def until(check: Callable[[], Awaitable[object]], timeout_s: float = 30.0) -> None:
+async def until(
+    check: Callable[[], Awaitable[object]], timeout_s: float = 30.0, *, every_s: float = 0.01
+) -> None:
     """Poll ``check`` until it returns a true value. For effects of other processes, which send no notification."""
     async with asyncio.timeout(timeout_s):
         while not await check():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(every_s)
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tussle
+from tests.conftest import until
 from tests.support.notebooks import NOTEBOOKS, notebook
 from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
@@ -72,9 +73,13 @@ async def test_the_examples_run(store_url: str, realm: str, tmp_path: Path) -> N
 
         fragile = await stack.bots(2, 1, "--mode", "fragile", "--think", "3")
         async with tussle.Client(server.url) as client:
-            async with asyncio.timeout(60):
-                while not (found := await client.sessions(mode="fragile", status="running")):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+            found: list[tussle.SessionView] = []
+
+            async def plays() -> bool:
+                found[:] = await client.sessions(mode="fragile", status="running")
+                return bool(found)
+
+            await until(plays, 60, every_s=0.05)
         printed = await run_example("smallest_gap.py", found[0].session, server.url, "5")
         assert "5 frames; the smallest gap is" in printed
         assert await fragile.wait(150) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,7 @@ async def test_the_readmes_query_runs_as_written(
         storage = await stack.worker("storage")
         bots = await stack.bots(2, 1, "--skill", "sharp")
         assert await bots.wait(90) == 0, bots.output
-        async with asyncio.timeout(30):
-            while "session_stored" not in storage.output:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        await storage.logged("session_stored")
         assert await storage.end() == 0
         (session,) = await store.call("ZRANGE", store.keys.ended, 0, -1)
         lengths = {

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.conftest import World
+from tests.conftest import World, until
 from tests.support.paths import ROOT
 from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.settings import Settings
@@ -52,9 +52,11 @@ def lines() -> list[str]:
 
 async def run_until(solvers: list[StreamSolver], store: Store, count: int) -> None:
     tasks = [asyncio.create_task(solver.run()) for solver in solvers]
-    async with asyncio.timeout(20):
-        while await store.call("XLEN", store.keys.positions) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+
+    async def there() -> bool:
+        return int(await store.call("XLEN", store.keys.positions)) >= count
+
+    await until(there)
     for solver in solvers:
         solver.stop()
     await asyncio.gather(*tasks)
@@ -85,8 +87,8 @@ async def write_all(world: World) -> str:
     source = SourceProcess(store, Settings.read({}, source="host", source_hz=100))
     task = asyncio.create_task(source.run())
     async with asyncio.timeout(10):
-        while not source.published:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        while not await store.call("XREAD", "BLOCK", 1000, "STREAMS", keys.source("host"), "0"):
+            pass
     source.stop()
     await task
     state = '{"x":0,"v":1,"t":0.0}'

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import until
 from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack, children
@@ -77,12 +78,15 @@ async def test_the_mode_is_played_survives_and_is_verified(
         server = await stack.server()
         bots = await stack.bots(3, 1, "--mode", "putt", "--size", "3", "--skill", "sharp")
         token = ""
-        async with asyncio.timeout(60):
-            while not token:
-                for running in await store.call("ZRANGE", store.keys.running, 0, -1):
-                    if int(await store.call("HGET", store.keys.session(running), "turn") or 0) >= 2:
-                        token = running
-                await asyncio.sleep(0.02)
+
+        async def second_turn() -> bool:
+            nonlocal token
+            for running in await store.call("ZRANGE", store.keys.running, 0, -1):
+                if int(await store.call("HGET", store.keys.session(running), "turn") or 0) >= 2:
+                    token = running
+            return bool(token)
+
+        await until(second_turn, 60)
         for solver in children(server.pid):
             os.kill(solver, signal.SIGKILL)
         assert await bots.wait(120) == 0, bots.output

@@ -8,6 +8,7 @@ import secrets
 import httpx
 import pytest
 
+from tests.conftest import until
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
 
@@ -16,9 +17,13 @@ pytestmark = pytest.mark.timeout(300)
 
 async def seen(person: Person, session: str, status: str) -> dict[str, object]:
     """The view of a session, once it has that status."""
-    async with asyncio.timeout(60.0):
-        while (view := await person.look(session))["status"] != status:  # noqa: ASYNC110 another process changes it
-            await asyncio.sleep(0.05)
+    view: dict[str, object] = {}
+
+    async def there() -> bool:
+        view.update(await person.look(session))
+        return view["status"] == status
+
+    await until(there, 60, every_s=0.05)
     return view
 
 

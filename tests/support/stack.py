@@ -109,6 +109,11 @@ class Process:
                     found.append(parsed)
         return found
 
+    async def logged(self, event: str, ceiling_s: float = 30.0) -> None:
+        """Wait until the log has ``event``. Raises AssertionError if the process ends first, or after ``ceiling_s``."""
+        await until(lambda: event in self.output or not self.running, f"{event} of {self.name}", ceiling_s)
+        assert event in self.output, f"{self.name} ended without {event}; its log:\n{self.output[-4000:]}"
+
     @property
     def running(self) -> bool:
         return self.process.returncode is None

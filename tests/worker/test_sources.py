@@ -134,8 +134,10 @@ async def test_readings_are_not_repeated(store: Store, tmp_path: Path) -> None:
     task = asyncio.create_task(source.run())
     stream = store.keys.source("rig")
     async with asyncio.timeout(10):
-        while await store.call("XLEN", stream) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        newest = "0"
+        while await store.call("XLEN", stream) < 2:
+            for _, entries in await store.call("XREAD", "BLOCK", 1000, "STREAMS", stream, newest) or ():
+                newest = entries[-1][0]
         assert await store.call("XREAD", "BLOCK", 100, "STREAMS", stream, "$") is None
     source.stop()
     await task

@@ -65,7 +65,7 @@ async def test_every_role_against_every_operation(stack: Stack, store: Store) ->
             await next_event(session, "session_paused")
             assert (await ada.session(seat.session)).status == "paused"
             assert await post(boss, f"{base}/pause") == (200, "")
-            await logged(stack, "session_paused")
+            await stack.servers[0].logged("session_paused")
             before = await store.call("XLEN", store.keys.events(seat.session))
             acting = asyncio.create_task(session.act("trigger", x=0.5, v=0.0))
             assert await session.ping() >= 0
@@ -84,13 +84,6 @@ async def test_every_role_against_every_operation(stack: Stack, store: Store) ->
             for row in await store.call("XRANGE", store.keys.lifecycle, "-", "+")
         ]
         assert lifecycle[-4:] == ["running", "paused", "running", "ended"]
-
-
-async def logged(stack: Stack, event: str) -> None:
-    """Wait until the server has logged an event."""
-    async with asyncio.timeout(20):
-        while event not in stack.servers[0].output:  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 async def test_a_member_is_kicked_and_a_lobby_ended(stack: Stack) -> None:

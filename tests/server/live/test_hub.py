@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.conftest import World
+from tests.conftest import World, until
 from tests.support.stack import Stack
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.operators import Operators
@@ -143,9 +143,11 @@ async def test_a_client_subscribes_and_gets_batches_until_it_leaves(hub: LiveHub
         assert hub.subscriber_count("mock") == 1
     assert (len(hub), hub.subscriber_count("mock")) == (0, 0)
     channel = world.store.keys.live(world.store.keys.source("mock"))
-    async with asyncio.timeout(5):
-        while (await world.store.call("PUBSUB", "NUMSUB", channel))[1]:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+
+    async def unsubscribed() -> bool:
+        return not (await world.store.call("PUBSUB", "NUMSUB", channel))[1]
+
+    await until(unsubscribed)
 
 
 async def test_old_batches_are_not_sent_to_a_new_subscriber(hub: LiveHub, world: World) -> None:

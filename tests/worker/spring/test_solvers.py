@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import until
 from tests.support.stack import Stack
 from tussle.lobby.rules.spring import Spring
 from tussle.lobby.store.store import Store
@@ -112,11 +113,11 @@ async def test_the_start_order_does_not_matter(
 
 async def _group_up(store: Store, solver: str) -> None:
     stream = store.keys.positions if solver == "velocity" else store.keys.velocities
-    async with asyncio.timeout(20):
-        while (  # noqa: ASYNC110 - the store does not announce a new group
-            not await store.call("EXISTS", stream) or not await store.call("XINFO", "GROUPS", stream)
-        ):
-            await asyncio.sleep(0)
+
+    async def there() -> bool:
+        return bool(await store.call("EXISTS", stream) and await store.call("XINFO", "GROUPS", stream))
+
+    await until(there)
 
 
 @pytest.mark.parametrize("victim", ["velocity", "position"])
@@ -192,7 +193,7 @@ async def test_an_idle_solver_ends_and_removes_its_group(stream_store: Store, st
     """SPRING_IDLE_S ends a solver with exit code 0, and XINFO GROUPS no longer lists its group."""
     run = await trigger(stream_store)
     started = [
-        await stack.start("worker", name, name, SPRING_CYCLES="20", SPRING_IDLE_S="1")
+        await stack.start("worker", name, name, SPRING_CYCLES="20", SPRING_IDLE_S="4")
         for name in ("velocity", "position")
     ]
     for process in started:
@@ -229,10 +230,7 @@ async def test_a_solver_waits_for_its_store() -> None:
     stack = Stack.up("redis://127.0.0.1:1", "nowhere")
     try:
         process = await stack.start("worker", "velocity", "velocity")
-        async with asyncio.timeout(20):
-            while "store_waiting" not in process.output:
-                assert process.running, process.output
-                await asyncio.sleep(0)
+        await process.logged("store_waiting")
         assert await process.end() == 0
     finally:
         await stack.close()

@@ -18,6 +18,7 @@ import duckdb
 import httpx
 import pytest
 
+from tests.conftest import until
 from tests.support.ports import free_port
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts
@@ -52,11 +53,22 @@ def query(
         return lake.execute(f"SELECT {columns} FROM {source} {tail}").fetchall()
 
 
+async def holds(root: Path, table: str, count: int) -> None:
+    """Wait until the files of a table have ``count`` entries, all distinct."""
+
+    async def there() -> bool:
+        return query(root, table) == [(count, count)]
+
+    await until(there)
+
+
 async def stored(store: Store, count: int, timeout_s: float = 30.0) -> None:
     """Wait until the storage worker reports ``count`` stored entries."""
-    async with asyncio.timeout(timeout_s):
-        while int(await store.call("HGET", store.keys.storage, "stored") or 0) < count:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+
+    async def there() -> bool:
+        return int(await store.call("HGET", store.keys.storage, "stored") or 0) >= count
+
+    await until(there, timeout_s)
 
 
 @contextlib.asynccontextmanager
@@ -233,9 +245,7 @@ async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store
         async with running(second):
             first.stop()
             await add_steps(stream_store, 11, 10)
-            async with asyncio.timeout(10):
-                while query(tmp_path, "positions") != [(20, 20)]:  # noqa: ASYNC110
-                    await asyncio.sleep(0)
+            await holds(tmp_path, "positions", 20)
     assert first.stored + second.stored == 20
 
 
@@ -249,9 +259,7 @@ async def test_the_lifecycle_is_not_trimmed_before_it_is_stored(stream_store: St
     await store.call("XADD", lifecycle, "*", "session", "k7qm2xpv", "event", "opened", "at", "1")
     assert await trim_acknowledged(store, lifecycle) == had
     async with running(Storage(store, settings(), ParquetSink(tmp_path))):
-        async with asyncio.timeout(10):
-            while query(tmp_path, "lifecycle") != [(had + 1, had + 1)]:  # noqa: ASYNC110
-                await asyncio.sleep(0)
+        await holds(tmp_path, "lifecycle", had + 1)
     assert await trim_acknowledged(store, lifecycle) == 1
 
 
