@@ -8,8 +8,8 @@
 
 A replay room of a recording has a smaller lifecycle: open -> ended -> open again or expired.
 
-An illegal transition changes nothing. The Lua scripts run on this table: lobby/store/scripting.py writes it into each
-script that reads or changes a status.
+An illegal transition changes nothing. The Lua scripts run on this table: lobby/store/scripting.py writes it, and
+``advance`` as ``status_after``, into each script that reads or changes a status.
 """
 
 from __future__ import annotations
