@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +28,10 @@ import httpx
 from bench.attack.attacker import ATTACKS
 from bench.load.whole import people, playing
 from bench.machine import machine
+from bench.own_store import own_store
 from bench.session.__main__ import Measured
 from bench.statistics import percentile
 from tests.support.stack import Process, Stack
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
 
 RESULTS = Path(__file__).resolve().parent / "results.md"
@@ -126,10 +124,7 @@ async def used_bytes(store: Store) -> int:
 
 async def measure(kind: str, duels: int, seconds: float) -> Outcome:
     measured, probes = Measured(), list[float]()
-    with (
-        tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
-        EmbeddedStore(Settings(data_dir=Path(folder))) as embedded,
-    ):
+    with own_store() as embedded:
         async with Stack.up(embedded.url, "bench", **LIVES) as stack, contextlib.AsyncExitStack() as held:
             server = await stack.server(SOLVERS="2")
             store = await Store.connect(embedded.url, "bench")

@@ -19,7 +19,6 @@ import contextlib
 import json
 import random
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
@@ -28,11 +27,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.machine import loaded_machine
+from bench.own_store import own_store
 from bench.statistics import percentile
 from tests.support.stack import Stack
 from tests.support.stranger import FRAME, Line, Person
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 
 __all__ = ["measure"]
 
@@ -164,10 +162,7 @@ def shown(results: dict[str, dict[str, object]]) -> str:
 
 async def run(seconds: float) -> list[Result]:
     results = []
-    with (
-        tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
-        EmbeddedStore(Settings(data_dir=Path(folder))) as store,
-    ):
+    with own_store() as store:
         for heavy in RUNGS:
             results.append(await measure(store.url, heavy, seconds))
             sys.stdout.write(f"{results[-1]}\n")

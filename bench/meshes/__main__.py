@@ -11,15 +11,13 @@ import argparse
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from bench.own_store import own_store
 from tests.support.mesh_files import as_glb, as_obj, as_stl, bumpy_ring
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.server.simulation.identity import origin
 
 RESULTS = Path(__file__).resolve().parent / "results.md"
@@ -78,10 +76,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--save", action="store_true", help="write results.md")
     save = parser.parse_args().save
-    with (
-        tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
-        EmbeddedStore(Settings(data_dir=Path(folder))) as store,
-    ):
+    with own_store() as store:
         rows = asyncio.run(run(store.url))
     text = "\n".join(
         [

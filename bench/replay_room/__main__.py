@@ -13,21 +13,18 @@ import argparse
 import asyncio
 import json
 import secrets
-import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.machine import loaded_machine
+from bench.own_store import own_store
+from bench.results import report
 from bench.statistics import percentile
 from tests.support.replay import recorded, replay_url
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 
 TARGET_MS, TARGET_BYTES = 100.0, 2000.0
 
@@ -102,8 +99,8 @@ async def discard(socket: ClientConnection) -> None:
         pass
 
 
-def report(seen: Seen, servers: int, hz: float, machine_then: str) -> str:
-    """The results as a document."""
+def show(seen: Seen, servers: int, hz: float, where: str, *, save: bool) -> None:
+    """Report the results."""
     p50, p99 = (percentile(seen.latencies_ms, share) for share in (0.5, 0.99))
     most = max(seen.bytes) / seen.seconds
     reached = p99 < TARGET_MS and most <= TARGET_BYTES
@@ -116,12 +113,13 @@ def report(seen: Seen, servers: int, hz: float, machine_then: str) -> str:
         ("to one member", f"{most:.0f} B/s (target {TARGET_BYTES:g})"),
         ("scrubs replaced by newer ones", f"{100 * seen.lost:.1f} %"),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return (
-        "# A replay room: one presenter, many members\n\n"
-        f"`python -m bench.replay_room` on {machine_then}; the members run on the same"
-        f" cores.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"Targets {'reached' if reached else 'NOT reached'}.\n"
+    report(
+        __file__,
+        "A replay room: one presenter, many members",
+        f"{where}; the members run on the same cores.",
+        rows,
+        f"Targets {'reached' if reached else 'NOT reached'}.",
+        save=save,
     )
 
 
@@ -136,7 +134,7 @@ async def main() -> None:
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
     before = loaded_machine()
-    with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Settings(data_dir=Path(folder))) as store:
+    with own_store() as store:
         async with Stack.up(store.url, f"bench-{secrets.token_hex(4)}") as stack:
             servers = await stack.more_servers(asked.servers)
             token = await recorded(stack, length=100_000)
@@ -148,10 +146,7 @@ async def main() -> None:
                     hz=asked.hz,
                     seconds=asked.seconds,
                 )
-    text = report(seen, asked.servers, asked.hz, before)
-    sys.stdout.write(text)
-    if asked.save:
-        Path(__file__).with_name("results.md").write_text(text)
+    show(seen, asked.servers, asked.hz, before, save=asked.save)
 
 
 if __name__ == "__main__":

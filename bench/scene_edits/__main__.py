@@ -19,22 +19,19 @@ import contextlib
 import json
 import os
 import secrets
-import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from bench.machine import loaded_machine
+from bench.own_store import own_store
+from bench.results import report
 from bench.statistics import percentile
 from tests.support.scenes import cube, documents_of, read_log, replay_log
 from tests.support.stack import Stack
 from tests.support.stranger import Person
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
 
 TARGET_MS = 20.0
@@ -176,7 +173,7 @@ def priority() -> str:
     return " All of its processes have real-time priority (`chrt -r`), because others use the machine."
 
 
-def report(editors: list[Editor], seconds: float, hz: float, machine_then: str) -> str:
+def show(editors: list[Editor], seconds: float, hz: float, where: str, *, save: bool) -> None:
     """The results as a document."""
     latencies = [ms for editor in editors for ms in editor.latencies_ms]
     committed = sum(len(editor.committed) for editor in editors)
@@ -199,12 +196,13 @@ def report(editors: list[Editor], seconds: float, hz: float, machine_then: str) 
             "none: the log, replayed, has each acknowledged edit once and gives the scene",
         ),
     ]
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
-    return (
-        "# Editing a scene: 16 members of one session\n\n"
-        f"`python -m bench.scene_edits` on {machine_then}; the members run on the same cores.{priority()}\n\n"
-        f"| | |\n|---|---|\n{table}\n\n"
-        f"Target {'reached' if p99 < TARGET_MS else 'NOT reached'}.\n"
+    report(
+        __file__,
+        "Editing a scene: 16 members of one session",
+        f"{where}; the members run on the same cores.{priority()}",
+        rows,
+        f"Target {'reached' if p99 < TARGET_MS else 'NOT reached'}.",
+        save=save,
     )
 
 
@@ -217,7 +215,7 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, EmbeddedStore(Settings(data_dir=Path(folder))) as embedded:
+    with own_store() as embedded:
         realm = f"bench-{secrets.token_hex(4)}"
         async with (
             Stack.up(embedded.url, realm) as stack,
@@ -243,10 +241,7 @@ async def main() -> None:
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
             check(first, last, log, editors)
-    text = report(editors, asked.seconds, asked.hz, before)
-    sys.stdout.write(text)
-    if asked.save:
-        Path(__file__).with_name("results.md").write_text(text)
+    show(editors, asked.seconds, asked.hz, before, save=asked.save)
 
 
 if __name__ == "__main__":

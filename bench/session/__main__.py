@@ -31,12 +31,11 @@ import httpx
 import numpy as np
 
 from bench.machine import cpu_s, loaded_machine, resident_bytes
+from bench.own_store import own_store
 from bench.statistics import percentile
 from tests.support.ports import free_port
 from tests.support.stack import ROOT, Stack, children
 from tests.support.stranger import FRAME, Line, Person
-from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.registry import get_mode
@@ -300,10 +299,7 @@ async def clone() -> list[Row]:
 
 async def run(arguments: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
-        EmbeddedStore(Settings(data_dir=Path(folder))) as store,
-    ):
+    with own_store() as store:
         rows += print_rows(await single(store.url))
         rows += print_rows(await many(store.url, arguments.duels))
         for servers in (1, 3):

@@ -3,7 +3,7 @@
 import { readBlow } from "../session/events";
 import type { Blow } from "../session/events";
 import { withEvent } from "../session/reducer";
-import { EMPTY } from "../session/state";
+import { EMPTY, UNTOUCHED } from "../session/state";
 import type { LogRow, Seat, SessionState } from "../session/state";
 import type { RecordedEvent, RecordedSeat } from "./recording";
 
@@ -78,13 +78,6 @@ function seatOf(seat: RecordedSeat): Seat {
     body: seat.body ?? "",
     ready: true,
     connected: true,
-    health: null,
-    full: null,
-    score: 0,
-    out: false,
-    cause: "",
-    place: null,
-    lost: 0,
-    braced: false,
+    ...UNTOUCHED,
   };
 }

@@ -7,6 +7,7 @@ import { flag, maybe, num, numbers, part, readBlow, readBrief, readResult, str }
 import type { Brief, Data } from "./events";
 import { withBoxEvent } from "./sandbox";
 import { withSpringEvent } from "./spring";
+import { UNTOUCHED } from "./state";
 import type { Phase, Seat, SessionState } from "./state";
 import { describe } from "./wording";
 
@@ -96,14 +97,7 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
             body: str(d, "body"),
             ready: flag(d, "ready"),
             connected: false,
-            health: null,
-            full: null,
-            score: 0,
-            out: false,
-            cause: "",
-            place: null,
-            lost: 0,
-            braced: false,
+            ...UNTOUCHED,
           },
         ]),
       };

@@ -27,6 +27,9 @@ export interface Seat {
   readonly braced: boolean;
 }
 
+/** What a seat has before its mode reports anything about it. */
+export const UNTOUCHED = { health: null, full: null, score: 0, out: false, cause: "", place: null, lost: 0, braced: false } as const;
+
 /** One line of the log, in parts. `strong` marks measured values. `turn` makes it a heading. */
 export interface LogRow {
   readonly v: number;
