@@ -178,7 +178,7 @@ class Up:
         return module_command(
             "player", "--count", str(self.settings.bots), "--matches", "0",
             "--size", str(self.size), "--skill", self.settings.bot_skill, "--think", str(self.settings.bot_think_s),
-            "--patience", str(READY_S),
+            "--patience", str(READY_S), "--serve",
         )  # fmt: skip
 
     async def _seed(self, redis_url: str) -> None:
@@ -243,7 +243,9 @@ class Up:
             look = f"{called} redis SCAN 0"
         kind = f"{store.binary.kind} {store.binary.version}" if store is not None else redis_url
         bots = (
-            f" · {settings.bots} bots ({settings.bot_skill}), {self.size} to a duel" if settings.bots else ""
+            f" · {settings.bots} bots ({settings.bot_skill}), {self.size} to a duel, and more on demand"
+            if settings.bots
+            else ""
         )
         rows = [
             ("Play", click.style(server_url, bold=True)),

@@ -102,6 +102,8 @@ _TABLE = (
     _client("crowded", Conflict, "Too many players are looking for a lobby at once; try again."),
     _client("not_member", (Conflict, NotFound), "The player has no seat in this session."),
     _client("not_open", Conflict, "The lobby is no longer waiting; its seats cannot change."),
+    _client("no_bots", Conflict, "No bot process is running that could fill the seats; start `tussle bots --serve`."),
+    _client("no_bot_wanted", Conflict, "The lobby wants no bot now: it is full, over, or another bot was faster."),
     _client("not_guest", Conflict, "Only a guest can take a name."),
     _client("not_running", Conflict, "The session is not running."),
     _client("illegal_transition", Conflict, "The session's status does not allow this event."),

@@ -58,6 +58,10 @@ class Operation(StrEnum):
     """Upload a mesh."""
     FORK = "fork"
     """Open a lobby that begins with a recorded state."""
+    FILL = "fill"
+    """Ask for bots in a lobby; its script checks that the caller is the host."""
+    SERVE = "serve"
+    """Look for lobbies that want bots, and take a seat in one as a bot."""
     RELEASE = "release"
     """Give up the caller's seat in a session over HTTP; does nothing without a seat."""
     SHAPE = "shape"
@@ -116,6 +120,8 @@ _SEATING = frozenset(
         Operation.JOIN,
         Operation.MESH,
         Operation.FORK,
+        Operation.FILL,
+        Operation.SERVE,
         Operation.RELEASE,
         Operation.SHAPE,
         Operation.SPRING,

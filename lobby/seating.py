@@ -1,6 +1,6 @@
 """Seats: find or open a lobby, take a seat in it, choose a body, get ready, leave.
 
-    find / open / join -> SeatReservation with a ticket -> (lobby/connections.py) -> all ready -> starting
+    find / open / join / fill -> SeatReservation with a ticket -> (lobby/connections.py) -> all ready -> starting
          `-> leave
 
 Any server may do this for any lobby. Each change is one script: atomic, and safe to repeat. This module must never keep
@@ -33,6 +33,9 @@ __all__ = ["SeatReservation", "SeatRole", "Seating"]
 SeatRole = Literal["player", "observer"]
 
 FIND_TRIES = 256
+
+YIELD_TRIES = 8
+"""Most bots that are asked for their seats, and most lobbies that are tried, for one person."""
 
 FULL_S = 5.0
 """Time after which a client should ask again when every server is full [s]."""
@@ -86,6 +89,7 @@ class _LobbyPlan:
     scene: bytes = b""
     params: bytes = b"{}"
     fork: ForkPlan | None = None
+    alone_ms: int = 0
 
     @property
     def scene_digest(self) -> str:
@@ -121,8 +125,10 @@ class Seating:
         private: bool = False,
         scene: str = "",
         params: Mapping[str, Any] | None = None,
+        alone_ms: int = 0,
     ) -> SeatReservation:
-        """Open a lobby with the player as its host.
+        """Open a lobby with the player as its host. ``alone_ms``: time after which one person who waits in it alone
+        gets bots (lobby/filling.py); 0: never.
 
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
         one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
@@ -130,7 +136,7 @@ class Seating:
         """
         self._check_size(size)
         document, encoded = _encode_scene(scene), _encode_params(params or {})
-        plan = _LobbyPlan(mode, size, holder, private, document, encoded)
+        plan = _LobbyPlan(mode, size, holder, private, document, encoded, alone_ms=alone_ms)
         return await self._open_for(_Applicant(player, body, bodies, ready), plan)
 
     async def open_fork(
@@ -175,16 +181,19 @@ class Seating:
         body: str = "",
         bodies: Sequence[str] = (),
         ready: bool = True,
+        person: bool = False,
+        alone_ms: int = 0,
     ) -> SeatReservation:
         """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none. A lobby
-        with a connected member goes before older ones in which all seats are reservations.
+        with a connected member goes before older ones in which all seats are reservations. A ``person`` gets the seat
+        of a bot that fills it before a new lobby is opened; ``alone_ms``: see ``open``.
 
         Concurrent calls never overfill a lobby. A player who already waits in such a lobby gets a new ticket for it.
         Raises as ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES attempts.
         """
         self._check_size(size)
         shape = (mode, size)
-        plan = _LobbyPlan(mode, size, holder)
+        plan = _LobbyPlan(mode, size, holder, alone_ms=alone_ms)
         applicant = _Applicant(player, body, bodies, ready)
         lock = self._finding.setdefault(shape, asyncio.Lock())
         async with lock:  # saves attempts within this process; the scripts decide
@@ -199,6 +208,8 @@ class Seating:
                             continue
                         self._oldest[shape] = candidate or ""
                         return await self._with_live_holder(seat, holder)
+                    if person and (yielded := await self._find_yielding(applicant, shape)):
+                        return await self._with_live_holder(yielded, holder)
                     opened = await self._open(applicant, plan, if_none=True)
                     if isinstance(opened, SeatReservation):
                         self._oldest[shape] = opened.session if size > 1 else ""
@@ -237,6 +248,26 @@ class Seating:
             return seat
         raise Conflict("you are in another session", code="in_session")
 
+    async def fill(self, player: str, session: str, *, bodies: Sequence[str] = ()) -> SeatReservation:
+        """Seat a bot in a lobby that wants bots. It is ready, and gives its seat to a person who comes before the
+        start.
+
+        Raises NotFound, AuthError for an unknown player, Forbidden for a person, Conflict ``in_session`` or
+        ``no_bot_wanted``.
+        """
+        shape = await self._scripts.shape(session)
+        applicant, secret, keys = _Applicant(player, "", bodies, True), new_secret(), self._keys
+        reply = await self._scripts.run(
+            "fill_seat",
+            session,
+            [*self._player_keys(session, player, secret), keys.bot_requests, keys.yielding_lobbies(*shape)],
+            [player, applicant.preferred_bodies(session), self._ticket_ms],
+            shape=shape,
+        )
+        _, seat, server, nonce, url = reply
+        ticket = format_ticket(session, player, secret)
+        return SeatReservation(session, int(seat), "player", ticket, url, server, nonce)
+
     async def observe(self, player: str, session: str) -> SeatReservation:
         """A ticket to observe a session. Raises NotFound."""
         secret = new_secret()
@@ -263,7 +294,11 @@ class Seating:
         if shape is None:
             await self._release(player, session)
             return 0
-        keys = [self._keys.player(player), self._keys.session_player(session, player)]
+        keys = [
+            self._keys.player(player),
+            self._keys.session_player(session, player),
+            self._keys.bot_requests,
+        ]
         args = [player, reason, "" if due_at is None else due_at]
         reply = await self._scripts.run("unseat", session, keys, args, shape=shape)
         return int(reply[1])
@@ -324,7 +359,7 @@ class Seating:
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
                         host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
-                        plan.scene, *(plan.fork.arguments(session) if plan.fork else [""]),
+                        plan.scene, plan.alone_ms, *(plan.fork.arguments(session) if plan.fork else [""]),
                     ],
                     shape=(plan.mode, plan.size),
                 )  # fmt: skip
@@ -370,17 +405,23 @@ class Seating:
         The next candidate is the oldest open lobby of that shape, '' if there is none, None if it is not known.
         Raises Conflict ``ended`` for a lobby that has ended or is past its deadline.
         """
-        secret = new_secret()
-        reply = await self._scripts.run(
-            "seat",
-            session,
-            self._player_keys(session, applicant.player, secret),
-            [
-                applicant.player, applicant.body, applicant.preferred_bodies(session), int(applicant.ready),
-                self._ticket_ms, int(only_oldest),
-            ],
-            shape=shape,
-        )  # fmt: skip
+        for _ in range(YIELD_TRIES):
+            secret = new_secret()
+            reply = await self._scripts.run(
+                "seat",
+                session,
+                [*self._player_keys(session, applicant.player, secret), self._keys.yielding_lobbies(*shape)],
+                [
+                    applicant.player, applicant.body, applicant.preferred_bodies(session), int(applicant.ready),
+                    self._ticket_ms, int(only_oldest),
+                ],
+                shape=shape,
+            )  # fmt: skip
+            if reply[0] != "YIELD":
+                break
+            await self.unseat(
+                reply[1], session, "gave_way"
+            )  # another person may be faster: then the next bot
         match reply:
             case ["OK", seat, server, nonce, url, oldest]:
                 ticket = format_ticket(session, applicant.player, secret)
@@ -390,6 +431,20 @@ class Seating:
             case ["GONE"]:
                 raise Conflict("this lobby has ended", code="ended")
         return None, None
+
+    async def _find_yielding(self, applicant: _Applicant, shape: Shape) -> SeatReservation | None:
+        """A seat that a bot of a full lobby gives up. Raises Conflict ``in_session``."""
+        key = self._keys.yielding_lobbies(*shape)
+        for session in await self._store.call("ZRANGE", key, 0, YIELD_TRIES - 1):
+            try:
+                seat, _ = await self._seat(applicant, session, shape)
+            except Conflict as error:
+                if error.reason not in ("ended", "left"):
+                    raise
+            else:
+                if seat is not None:
+                    return seat
+        return None
 
     async def _resolve_binding(self, player: str, shape: Shape | None) -> SeatReservation | None:
         """Resolve a refusal because the player is in a session already.

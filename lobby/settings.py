@@ -143,6 +143,12 @@ class Settings:
     reconnect_grace_s: float = setting(
         15.0, "time for which a waiting lobby keeps the seat of a client that lost its connection", low=0
     )
+    alone_s: float = setting(
+        5.0,
+        "time after which bots fill a public lobby in which one person waits alone, if a bot process is running;"
+        " 0: never",
+        low=0,
+    )
     login_ttl_s: int = setting(604_800, "lifetime of a login token; each use renews it", low=60)
     max_seats: int = setting(16, "most seats of a lobby", low=1, high=64)
 
@@ -271,6 +277,10 @@ class Settings:
     bot_skill: str = setting("good", "skill of a bot", among=BOT_SKILLS)
     bot_think_s: float = setting(
         0.4, "time that a bot waits before it acts, so that people can follow the play", low=0
+    )
+    bot_secret: str = setting(
+        "",
+        "word that a process of bots must know to fill seats; empty: every bot may",
     )
     server_url: str = setting("http://127.0.0.1:8420", "address of the server for bots and commands")
     operator_token: str = setting(

@@ -2,6 +2,7 @@
 
     lobby:T    the lobby did not fill, or its members were not ready in time: it ends as timed out.
                A session that was starting and never began to run ends as failed.
+    bots:T     one person has waited alone in the lobby for some seconds: it asks for bots.
     seat:T:P   the player did not connect or come back in time: the seat is free again.
 
 Deadlines are members of one sorted set in the store. Any process may execute them, and each takes effect once. This
@@ -11,6 +12,7 @@ module must never wait: the server and the worker decide when they call it.
 from __future__ import annotations
 
 from tussle.lobby.errors import StoreError
+from tussle.lobby.filling import Filling
 from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
 
@@ -29,6 +31,7 @@ class Timers:
         self._store = scripts.store
         self._keys = scripts.keys
         self._seating = seating
+        self._filling = Filling(scripts)
 
     async def run_due(self, now: int | None = None) -> int:
         """Execute the deadlines up to ``now`` [ms, default: the store's clock]. Returns how many had an effect."""
@@ -43,6 +46,8 @@ class Timers:
                 await self._store.call("ZREM", self._keys.deadlines, timer)
             elif kind == "lobby":
                 effects += await self._time_out(session, now)
+            elif kind == "bots":
+                effects += await self._filling.request_alone(session, due_at=now)
             else:
                 effects += await self._seating.unseat(player[0], session, "absent", due_at=now)
         return effects

@@ -295,6 +295,7 @@ def _seat(seat: int, player: str, member: dict[str, str]) -> SeatView:
         health=float(member["health"]) if "health" in member else None,
         score=float(member["score"]) if "score" in member else None,
         out=member.get("out") == "1",
+        fills=member.get("fills") == "1",
     )
 
 

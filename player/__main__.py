@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +16,19 @@ from tussle.lobby.errors import Refused
 from tussle.lobby.logs import configure
 from tussle.lobby.settings import BOT_SKILLS, Settings
 
+if TYPE_CHECKING:
+    from tussle.player.bots import Party, Tally
+
 __all__ = ["command"]
 
 
 @click.command("bots")
 @click.option(
-    "--count", type=click.IntRange(1, 10_000), default=2, show_default=True, help="Bots in this process."
+    "--count", type=click.IntRange(0, 10_000), help="Bots that find opponents; default 2, with --serve 0."
+)
+@click.option("--serve", is_flag=True, help="Fill the seats of lobbies that want bots, until stopped.")
+@click.option(
+    "--seats", type=click.IntRange(1, 1000), default=16, show_default=True, help="Most seats filled at once."
 )
 @click.option(
     "--matches", type=click.IntRange(0), default=1, show_default=True, help="Matches per bot; 0: endless."
@@ -45,7 +54,9 @@ __all__ = ["command"]
 )
 @click.option("--seed", type=int, help="Seed of the bots' random numbers.")
 def command(
-    count: int,
+    count: int | None,
+    serve: bool,
+    seats: int,
     matches: int,
     skill: str | None,
     mode: str,
@@ -57,7 +68,8 @@ def command(
 ) -> None:
     """Run bots that find opponents, bots or people, and play.
 
-    A bot that finds no opponent within the lobby timeout leaves and stops, so an odd number of bots ends too.
+    A bot that finds no opponent within the lobby timeout leaves and stops, so an odd number of bots ends too. With
+    --serve further bots fill the seats of lobbies whose host asks for bots, in every mode and size.
     """
     from tussle.player.bots import Party
 
@@ -65,6 +77,10 @@ def command(
         settings = Settings.read(bot_skill=skill, server_url=server_url, bot_think_s=think_s)
     except BadSetting as error:
         raise click.ClickException(str(error)) from None
+    if count is None:
+        count = 0 if serve else 2
+    if not (count or serve):
+        raise click.UsageError("0 bots have nothing to do; see --serve")
     configure(settings, process="player")
     party = Party(
         server_url=settings.server_url,
@@ -77,16 +93,18 @@ def command(
         lobby_timeout_s=settings.lobby_timeout_s,
         patience_s=patience_s,
         seed=seed,
+        serve=seats if serve else 0,
+        secret=settings.bot_secret,
     )
     sys.exit(asyncio.run(_run(party)))
 
 
 async def _run(party: object) -> int:
-    from tussle.player.bots import Party, Tally, play_party
+    from tussle.player.bots import Party, Tally
 
     assert isinstance(party, Party)
     tally, began = Tally(), time.monotonic()
-    playing = asyncio.ensure_future(play_party(party, tally))
+    playing = asyncio.ensure_future(_play(party, tally))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, playing.cancel)
@@ -101,6 +119,26 @@ async def _run(party: object) -> int:
     summary = f"{party.count} bots{' stopped' if stopped else ''}: {tally}, {time.monotonic() - began:.1f} s"
     click.echo(summary)
     return 1 if tally.gone and not tally.matches else 0
+
+
+async def _play(party: Party, tally: Tally) -> None:
+    """The bots that find opponents, beside those that fill seats."""
+    from tussle.player.bots import play_party
+
+    if not party.serve:
+        await play_party(party, tally)
+        return
+    from tussle.player.crew import serve
+
+    filling = asyncio.ensure_future(serve(party, tally))
+    try:
+        if party.count:
+            await play_party(party, tally)
+        await filling
+    finally:
+        filling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await filling
 
 
 if __name__ == "__main__":

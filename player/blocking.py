@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
@@ -142,13 +143,21 @@ class BlockingClient(ClosesAtExit):
     # -- seats ---------------------------------------------------------------------------------------
 
     def find(
-        self, *, mode: str = "duel", size: int = 2, body: str | None = None, ready: bool = True
+        self,
+        *,
+        mode: str = "duel",
+        size: int = 2,
+        body: str | None = None,
+        ready: bool = True,
+        bots: bool | None = None,
     ) -> BlockingSession:
-        """Take a seat in the oldest open lobby of that mode and size, or open one, and connect to it.
+        """Take a seat in the oldest open lobby of that mode and size, or open one, and connect to it. See
+        ``Client.find``.
 
         Raises Conflict if the player is in a session already.
         """
-        return self._enter(self._client.find(mode=mode, size=size, body=body, ready=ready), "a seat")
+        finding = self._client.find(mode=mode, size=size, body=body, ready=ready, bots=bots)
+        return self._enter(finding, "a seat")
 
     def open(
         self,
@@ -162,12 +171,13 @@ class BlockingClient(ClosesAtExit):
         template: str | None = None,
         like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
+        bots: bool | None = None,
     ) -> BlockingSession:
         """Open a lobby, take its first seat and connect to it. Only its token leads to a private lobby. See
         ``Client.open``."""
         opening = self._client.open(
             mode=mode, size=size, body=body, ready=ready, private=private, scene=scene, template=template,
-            like=like, params=params,
+            like=like, params=params, bots=bots,
         )  # fmt: skip
         return self._enter(opening, "a new lobby")
 
@@ -466,6 +476,11 @@ class BlockingSession(ClosesAtExit):
     def choose(self, body: str) -> None:
         """Choose a body while the lobby waits."""
         self._call(self._connection.choose(body), "the answer to choose")
+
+    def fill(self, count: int | None = None, *, skill: str | None = None) -> BotsAsked:
+        """Ask for bots in this lobby, as its host: at most ``count``, 0 for no more; without it one for every free
+        seat. skill: random, novice, fair, good, sharp or planner. Raises what ``Client.fill`` raises."""
+        return self._call(self._client.fill(self.token, count, skill=skill), "bots")
 
     def leave(self) -> None:
         """Give up the seat; the connection closes and does not come back."""

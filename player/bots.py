@@ -16,7 +16,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,8 @@ Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """The options of a process of bots. matches: per bot, 0 for endless. patience_s: how long a bot waits for a server
-    that does not answer [s]; an endless bot waits until it is stopped."""
+    that does not answer [s]; an endless bot waits until it is stopped. serve: most seats that further bots fill at once
+    in lobbies that want bots (player/crew.py); secret: BOT_SECRET of the server."""
 
     server_url: str
     count: int = 2
@@ -85,6 +86,8 @@ class Party:
     lobby_timeout_s: float = 60.0
     patience_s: float = 60.0
     seed: int | None = None
+    serve: int = 0
+    secret: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
@@ -291,13 +294,18 @@ async def _play_match(
             await _leave(client, join)
 
 
-async def play_seat(client: Client, join: Join, party: Party, tally: Tally, decide: Decide) -> None:
-    """Play one session to its end in a reserved seat. Raises Disconnected."""
+async def play_seat(
+    client: Client, join: Join, party: Party, tally: Tally, decide: Decide, *, fills: bool = False
+) -> None:
+    """Play one session to its end in a reserved seat. A bot that ``fills`` a seat ends when it gave the seat to a
+    person, and when nobody but such bots is left in the lobby. Raises Disconnected."""
     async with client.connect(join, give_up_s=party.patience_s) as connection:
-        await _play_session(connection, party, tally, decide)
+        await _play_session(connection, party, tally, decide, fills=fills)
 
 
-async def _play_session(connection: SessionConnection, party: Party, tally: Tally, decide: Decide) -> Ending:
+async def _play_session(
+    connection: SessionConnection, party: Party, tally: Tally, decide: Decide, *, fills: bool = False
+) -> Ending:
     seat = connection.seat
     result: Mapping[str, Any] = {}
     acted: tuple[Any, Any] | None = None
@@ -317,6 +325,8 @@ async def _play_session(connection: SessionConnection, party: Party, tally: Tall
             case "running" | "set_up":
                 waiting = False
             case "timed_out":
+                return Ending.ALONE
+            case "seat_left" | "host_changed" if fills and waiting and event.d.get("seat") == seat:
                 return Ending.ALONE
             case "failed":
                 return Ending.LOST

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
+from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
 from tussle.lobby.ids import new_session_token
@@ -219,13 +220,21 @@ class Client:
     # -- seats ---------------------------------------------------------------------------------
 
     async def find(
-        self, *, mode: str = "duel", size: int = 2, body: str | None = None, ready: bool = True
+        self,
+        *,
+        mode: str = "duel",
+        size: int = 2,
+        body: str | None = None,
+        ready: bool = True,
+        bots: bool | None = None,
     ) -> Join:
-        """Take a seat in the oldest open lobby of that mode and size, or open one.
+        """Take a seat in the oldest open lobby of that mode and size, or open one. bots: False: no bots fill a new
+        lobby if nobody else comes for ALONE_S.
 
         Raises Conflict if the player is in a session already.
         """
-        return await self._post("/api/find", Join, {"mode": mode, "size": size, "body": body, "ready": ready})
+        asked = {"mode": mode, "size": size, "body": body, "ready": ready, "bots": bots}
+        return await self._post("/api/find", Join, asked)
 
     async def open(
         self,
@@ -239,15 +248,17 @@ class Client:
         template: str | None = None,
         like: str | tuple[str, int] | None = None,
         params: dict[str, Any] | None = None,
+        bots: bool | None = None,
     ) -> Join:
         """Open a lobby and take its first seat. Only its token leads to a private lobby. scene: the document that a
         sandbox begins with; template: the name of a scene of the catalogue instead; like: another session instead,
         whose scene it begins with, or ``(session, tick)``: with the bodies where its recording has them at that tick.
+        bots: False: no bots fill a public lobby if nobody else comes for ALONE_S.
 
         Raises Refused (bad_scene, unknown_template), NotFound (no such session, tick_not_recorded), Conflict.
         """
         body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
-        more = {"scene": scene, "template": template, "like": _likeness(like), "params": params}
+        more = {"scene": scene, "template": template, "like": _likeness(like), "params": params, "bots": bots}
         return await self._post("/api/open", Join, {**body_of, **more})
 
     async def create(
@@ -278,6 +289,14 @@ class Client:
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
         return await self._post("/api/join", Join, {"session": session, "body": body, "ready": ready})
+
+    async def fill(self, session: str, count: int | None = None, *, skill: str | None = None) -> BotsAsked:
+        """Ask for bots in a lobby, as its host: at most ``count``, 0 for no more; without it one for every free seat.
+        They are ready, and each gives its seat to a person who comes before the start.
+
+        Raises NotFound, LobbyFull, Refused (not_host), Conflict (not_open, no_bots: no bot process runs).
+        """
+        return await self._post(f"/api/sessions/{session}/bots", BotsAsked, {"count": count, "skill": skill})
 
     async def fork(
         self,
@@ -435,9 +454,7 @@ class Client:
                     method, path, params=query, content=body, headers=headers, timeout=limit
                 )
         except (httpx.TransportError, TimeoutError) as error:
-            raise Disconnected(
-                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
-            ) from None
+            raise self._unanswered(error) from None
         if answer.is_success:
             return answer.content
         raise _problem(answer)
@@ -457,9 +474,7 @@ class Client:
                     async for piece in answer.aiter_bytes():
                         body += piece
         except (httpx.TransportError, TimeoutError) as error:
-            raise Disconnected(
-                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
-            ) from None
+            raise self._unanswered(error) from None
         return body
 
     # -- spring-damper -------------------------------------------------------------------------
@@ -492,6 +507,9 @@ class Client:
 
     # -- internals -----------------------------------------------------------------------------
 
+    def _unanswered(self, error: Exception) -> Disconnected:
+        return Disconnected(f"no answer from {self.server_url} ({str(error) or type(error).__name__})")
+
     async def _get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
         return _decode(await self._request("GET", path, params=params), kind)
 
@@ -509,9 +527,7 @@ class Client:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._http.get(path, headers=headers)
         except (httpx.TransportError, TimeoutError) as error:
-            raise Disconnected(
-                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
-            ) from None
+            raise self._unanswered(error) from None
         if answer.status_code == 304:
             return None
         if not answer.is_success:
@@ -527,23 +543,15 @@ class Client:
         timeout_s: float | None = None,
     ) -> bytes:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        sent = (
-            {name: value for name, value in body.items() if value is not None} if body is not None else None
-        )
+        sent = None if body is None else {name: value for name, value in body.items() if value is not None}
+        limit = timeout_s or self._timeout_s
         try:
-            async with asyncio.timeout(timeout_s or self._timeout_s):
+            async with asyncio.timeout(limit):
                 answer = await self._http.request(
-                    method,
-                    path,
-                    json=sent,
-                    params=params,
-                    headers=headers,
-                    timeout=timeout_s or self._timeout_s,
+                    method, path, json=sent, params=params, headers=headers, timeout=limit
                 )
         except (httpx.TransportError, TimeoutError) as error:
-            raise Disconnected(
-                f"no answer from {self.server_url} ({str(error) or type(error).__name__})"
-            ) from None
+            raise self._unanswered(error) from None
         if answer.is_success:
             return answer.content
         raise _problem(answer)

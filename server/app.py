@@ -28,6 +28,7 @@ from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
 from tussle.lobby.environment import split_list
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.filling import Filling
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
 from tussle.lobby.log_transport import published
@@ -150,6 +151,7 @@ class Server:
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
+        self.filling = Filling(scripts)
         self.views = Views(store)
         self.mode_scenes = ModeScenes(self.bodies)
         self.meshes = Meshes(store, settings.mesh_store_bytes)

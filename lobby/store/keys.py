@@ -73,6 +73,21 @@ class Keys:
         """zset: session token -> opened_at [ms], plus 2^42 if none of its members is connected"""
         return self._key(f"lobbies:open:{mode}:{size}")
 
+    def yielding_lobbies(self, mode: str, size: int) -> str:
+        """zset: token of each full public lobby in which a bot fills a seat -> when it was indexed [ms]; `find` gives a
+        person that seat"""
+        return self._key(f"lobbies:yielding:{mode}:{size}")
+
+    @property
+    def bot_requests(self) -> str:
+        """zset: token of each open lobby that wants bots -> when its request expires [ms]"""
+        return self._key("bots:requests")
+
+    @property
+    def bot_processes(self) -> str:
+        """zset: player id of each process that serves these requests -> when it last looked at them [ms]"""
+        return self._key("bots:processes")
+
     @property
     def lobbies(self) -> str:
         """zset: session token -> opened_at [ms]; every lobby that is open, filled or starting"""
@@ -90,7 +105,7 @@ class Keys:
 
     @property
     def deadlines(self) -> str:
-        """zset: "lobby:T" or "seat:T:P" -> due [ms]; the timers of lobbies and of seats in them"""
+        """zset: "lobby:T", "bots:T" or "seat:T:P" -> due [ms]; the timers of lobbies and of seats in them"""
         return self._key("deadlines")
 
     def scene(self, digest: str) -> str:

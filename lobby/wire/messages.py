@@ -245,7 +245,8 @@ ClientMessage = (
 
 
 class SeatView(_Part, frozen=True):
-    """One seat of a session: who has it, the body, and whether the player is ready and connected."""
+    """One seat of a session: who has it, the body, and whether the player is ready and connected. ``fills``: a bot that
+    gives the seat to a person who comes before the start."""
 
     seat: int
     player: str
@@ -257,6 +258,7 @@ class SeatView(_Part, frozen=True):
     health: float | None = None
     score: float | None = None
     out: bool = False
+    fills: bool = False
 
 
 class ObserversData(_Part, frozen=True):

@@ -19,6 +19,7 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
 from tussle.server.http.account_routes import AccountRoutes
 from tussle.server.http.backend import Backend
+from tussle.server.http.bot_routes import BotRoutes
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
@@ -51,6 +52,7 @@ def create_app(backend: Backend) -> Starlette:
         *AccountRoutes(backend, requests).endpoints(),
         *lobbies.endpoints(),
         *ForkRoutes(backend, requests, lobbies).endpoints(),
+        *BotRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
         *UploadRoutes(backend, requests).endpoints(),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tussle.lobby.accounts import Accounts
+from tussle.lobby.filling import Filling
 from tussle.lobby.forks import Forks
 from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
@@ -43,6 +44,7 @@ class Backend(Protocol):
     settings: Settings
     accounts: Accounts
     seating: Seating
+    filling: Filling
     forks: Forks
     forking: Forking
     views: Views

@@ -43,12 +43,14 @@ FOREIGN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class FindRequest(StrictRequest, frozen=True):
-    """A seat in the oldest open lobby of that mode and size, or in a new one."""
+    """A seat in the oldest open lobby of that mode and size, or in a new one. bots: whether bots fill a new one if
+    nobody else comes for ALONE_S."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     body: Key = ""
     ready: bool = True
+    bots: bool = True
 
 
 class LikeRequest(StrictRequest, frozen=True):
@@ -59,13 +61,15 @@ class LikeRequest(StrictRequest, frozen=True):
 
 
 class OpenRequest(StrictRequest, frozen=True):
-    """A new lobby. scene: its document; or template: the name of a scene of the catalogue; or like: a session."""
+    """A new lobby. scene: its document; or template: the name of a scene of the catalogue; or like: a session. bots:
+    whether bots fill a public one if nobody else comes for ALONE_S."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
     body: Key = ""
     ready: bool = False
     private: bool = False
+    bots: bool = True
     scene: Annotated[str, msgspec.Meta(max_length=SCENE_BYTES)] = ""
     template: Key = ""
     like: LikeRequest | None = None
@@ -131,6 +135,8 @@ class LobbyRoutes:
                 bodies=sorted(self._backend.bodies()),
                 ready=body.ready,
                 holder=self._backend.address(),
+                person=player.kind == "person",
+                alone_ms=self._alone_ms(body.mode, body.size, player) if body.bots else 0,
             )
             reserved(reservation)
         return self.answer(request, reservation)
@@ -157,6 +163,9 @@ class LobbyRoutes:
                 holder=self._backend.address(),
                 scene=scene,
                 params=body.params,
+                alone_ms=self._alone_ms(body.mode, body.size, player)
+                if body.bots and not body.private
+                else 0,
             )
             reserved(reservation)
         return self.answer(request, reservation)
@@ -263,6 +272,11 @@ class LobbyRoutes:
                 field="template",
             )
         return msgspec.json.encode(found["scene"]).decode()
+
+    def _alone_ms(self, mode: str, size: int, player: PlayerInfo) -> int:
+        """The time after which bots fill a lobby in which this player waits alone [ms]; 0: never."""
+        waits = size > 1 and player.kind == "person" and get_mode(mode).policy == "turns"
+        return round(self._backend.settings.alone_s * 1000) if waits else 0
 
     def _check_size(self, mode: str, size: int) -> None:
         low, high = get_mode(mode).seats

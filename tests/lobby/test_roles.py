@@ -22,6 +22,8 @@ open          no        yes      yes    yes
 join          no        yes      yes    yes
 mesh          no        yes      yes    yes
 fork          no        yes      yes    yes
+fill          no        yes      yes    yes
+serve         no        yes      yes    yes
 release       no        yes      yes    yes
 shape         no        yes      yes    yes
 spring        no        yes      yes    yes

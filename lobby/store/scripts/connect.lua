@@ -68,6 +68,9 @@ else
         redis.call('ZREM', deadlines_key, seat_timer(player))
         if WAITING[status] then
             await_member(member_key, player)
+            if kind == 'person' then
+                start_alone_timer()
+            end
         end
         emit('seat_connected', {seat = tonumber(seat), player = player, conn = ARGV[6]})
         start_if_ready()

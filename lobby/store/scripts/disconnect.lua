@@ -2,11 +2,12 @@
 --@include lifecycle
 --@include full
 -- Records that a connection is closed, unless the seat has a newer one. In a waiting lobby the seat is kept for the
--- grace time.
+-- grace time; that of a bot which fills it is kept for FILLING_GRACE_MS at most, because another bot can take it.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 session player
 -- ARGV 1-3 the session, 4 player, 5 connection, 6 grace time [ms]
 -- Returns {OK, 1} | {OK, 0}: nothing to do
+local FILLING_GRACE_MS = 2000
 local member_key = KEYS[13]
 local player = ARGV[4]
 local status = redis.call('HGET', session_key, 'status')
@@ -21,7 +22,11 @@ redis.call('HDEL', session_key, 'here.' .. member[1])
 index_open_lobby()
 if WAITING[status] then
     await_member(member_key, player)
-    redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(ARGV[6])), seat_timer(player))
+    local grace_ms = tonumber(ARGV[6])
+    if redis.call('HEXISTS', session_key, 'fill.' .. member[1]) == 1 then
+        grace_ms = math.min(grace_ms, FILLING_GRACE_MS)
+    end
+    redis.call('ZADD', deadlines_key, whole(now_ms() + grace_ms), seat_timer(player))
 end
 emit('seat_disconnected', {seat = tonumber(member[1]), player = player})
 return {'OK', '1'}

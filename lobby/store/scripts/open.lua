@@ -6,9 +6,10 @@
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
 --      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
---      19 the scene or '', 20 parent of a fork or '', 21 tick, 22 exact 0|1, 23 specification, 24 first state,
---      25 bodies of the seats (JSON), 26 seat of the host or '', 27 root of the tree, 28 entry of the tree (JSON),
---      29 lifetime of the tree [ms] or 0, 30 most entries of a tree, 31.. seats that are out
+--      19 the scene or '', 20 time that one person waits alone before the lobby asks for bots [ms], 0: it never does,
+--      21 parent of a fork or '', 22 tick, 23 exact 0|1, 24 specification, 25 first state,
+--      26 bodies of the seats (JSON), 27 seat of the host or '', 28 root of the tree, 29 entry of the tree (JSON),
+--      30 lifetime of the tree [ms] or 0, 31 most entries of a tree, 32.. seats that are out
 -- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
 --      | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
@@ -54,25 +55,28 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
     'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
     'round', '0', 'turn', '0', 'events_tick', '-1')
-if ARGV[20] ~= '' then
+if ARGV[20] ~= '0' then
+    redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
+end
+if ARGV[21] ~= '' then
     local fork_key, forks_key, root_key = KEYS[17], KEYS[18], KEYS[19]
-    redis.call('HSET', session_key, 'parent', ARGV[20], 'parent_tick', ARGV[21], 'exact', ARGV[22])
-    for seat, body in ipairs(cjson.decode(ARGV[25])) do
+    redis.call('HSET', session_key, 'parent', ARGV[21], 'parent_tick', ARGV[22], 'exact', ARGV[23])
+    for seat, body in ipairs(cjson.decode(ARGV[26])) do
         redis.call('HSET', session_key, 'fixed.' .. whole(seat - 1), body)
     end
-    for i = 31, #ARGV do
+    for i = 32, #ARGV do
         redis.call('HSET', session_key, 'out.' .. ARGV[i], '1')
     end
-    redis.call('HSET', fork_key, 'spec', ARGV[23], 'state', ARGV[24])
-    redis.call('SET', root_key, ARGV[27])
-    redis.call('ZADD', forks_key, whole(at), ARGV[28])
-    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[30])))
+    redis.call('HSET', fork_key, 'spec', ARGV[24], 'state', ARGV[25])
+    redis.call('SET', root_key, ARGV[28])
+    redis.call('ZADD', forks_key, whole(at), ARGV[29])
+    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[31])))
     for _, entry in ipairs(oldest) do
         redis.call('ZREM', forks_key, entry)
     end
-    if tonumber(ARGV[29]) > 0 then
-        redis.call('PEXPIRE', root_key, ARGV[29])
-        redis.call('PEXPIRE', forks_key, ARGV[29])
+    if tonumber(ARGV[30]) > 0 then
+        redis.call('PEXPIRE', root_key, ARGV[30])
+        redis.call('PEXPIRE', forks_key, ARGV[30])
     end
 end
 redis.call('ZADD', waiting_key, whole(at), token)
@@ -82,6 +86,6 @@ if held then
     redis.call('HSET', lease_key, 'held:' .. token, '1')
 end
 announce(EVENT.OPENED, at)
-local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[26])
+local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[27])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
 return {'OK', whole(seat)}

@@ -1,17 +1,22 @@
---@include session
+--@include filling
 -- A player leaves, or the reservation of its seat has run out. In a waiting lobby the seat becomes free, the next seat
 -- becomes host, and an empty lobby ends. In a run the seat is marked as left and the holder records the forfeit.
 --
--- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player
--- ARGV 1-3 the session, 4 player, 5 reason, 6 '' or the time by which the seat's deadline must have passed [ms]
+-- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 requests for bots
+-- ARGV 1-3 the session, 4 player, 5 reason; gave_way: only if the lobby is full and a bot fills the seat,
+--      6 '' or the time by which the seat's deadline must have passed [ms]
 -- Returns {OK, 1} | {OK, 0}: nothing to do
-local player_key, member_key = KEYS[13], KEYS[14]
+local player_key, member_key, requests_key = KEYS[13], KEYS[14], KEYS[15]
 local player, reason, by = ARGV[4], ARGV[5], ARGV[6]
 local about = redis.call('HMGET', session_key, 'status', 'size', 'host')
 local status = about[1]
 local waiting = WAITING[status]
 local member = redis.call('HMGET', member_key, 'seat', 'connected', 'left')
 
+local fills = member[1] and redis.call('HGET', session_key, 'fill.' .. member[1]) == player
+if reason == 'gave_way' and not (fills and status == STATUS.FILLED) then
+    return {'OK', '0'}
+end
 if by ~= '' then
     local due = redis.call('ZSCORE', deadlines_key, seat_timer(player))
     if not due or tonumber(due) > tonumber(by) then
@@ -40,25 +45,32 @@ end
 redis.call('HDEL', seats_key, member[1])
 redis.call('SREM', players_key, player)
 redis.call('SREM', awaited_key, player)
-redis.call('HDEL', session_key, 'body.' .. member[1], 'here.' .. member[1])
+redis.call('HDEL', session_key, 'body.' .. member[1], 'here.' .. member[1], 'fill.' .. member[1])
 redis.call('DEL', member_key)
 emit('seat_left', {seat = tonumber(member[1]), player = player, reason = reason})
 local at = now_ms()
 if redis.call('HLEN', seats_key) == 0 then
     close_session(status, EVENT.ENDED, 'empty', at)
+    index_request(requests_key)
     return {'OK', '1'}
 end
+local size = tonumber(about[2])
+local abandoned = only_filled(size)
 if about[3] == player then
-    local size = tonumber(about[2])
-    for step = 1, size - 1 do
+    for step = 1, size - 1 do -- a bot that fills a seat becomes host only if nobody else is left, and leaves then
         local seat = (tonumber(member[1]) + step) % size
         local next_host = redis.call('HGET', seats_key, whole(seat))
-        if next_host then
+        if next_host and (abandoned or redis.call('HEXISTS', session_key, 'fill.' .. whole(seat)) == 0) then
             redis.call('HSET', session_key, 'host', next_host)
             emit('host_changed', {seat = seat, player = next_host})
             break
         end
     end
+end
+if abandoned then
+    redis.call('HDEL', session_key, 'bots.wanted')
+elseif fills and reason ~= 'gave_way' then
+    redis.call('HINCRBY', session_key, 'bots.wanted', '1') -- another bot may take the seat
 end
 local reopened = status_after(status, EVENT.REOPENED)
 if reopened then
@@ -67,4 +79,6 @@ if reopened then
     announce(EVENT.REOPENED, at)
 end
 index_open_lobby()
+index_request(requests_key)
+start_alone_timer()
 return {'OK', '1'}

@@ -20,6 +20,7 @@ local function start_if_ready()
     for seat = 0, tonumber(about[1]) - 1 do
         redis.call('RPUSH', order_key, redis.call('HGET', seats_key, whole(seat)))
     end
+    redis.call('ZREM', deadlines_key, bots_timer())
     redis.call('ZADD', deadlines_key, whole(at + tonumber(about[2])), lobby_timer())
     emit(EVENT.STARTING, {at = at, holder = about[3]})
     announce(EVENT.STARTING, at)
@@ -72,9 +73,9 @@ local function choose_seat(size, wanted)
 end
 
 -- Seats a player on the wanted seat, if it is given and free, or on another one. The body of a fork's seat is fixed. If
--- that was the last seat, the lobby is filled. The caller has checked that a seat is free and that the player may take
--- it. Returns the seat.
-local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted)
+-- that was the last seat, the lobby is filled. fills: whether it is a bot that fills a seat (parts/filling.lua). The
+-- caller has checked that a seat is free and that the player may take it. Returns the seat.
+local function take_seat(player_key, member_key, player, body, preferred, ready, reserve_ms, wanted, fills)
     local size = tonumber(redis.call('HGET', session_key, 'size'))
     local seat = choose_seat(size, wanted)
     body = redis.call('HGET', session_key, 'fixed.' .. whole(seat)) or body
@@ -91,8 +92,12 @@ local function take_seat(player_key, member_key, player, body, preferred, ready,
         'skill', who[3] or '', 'body', body, 'ready', ready, 'connected', '0', 'joined_at', whole(at), 'last_id', '0')
     redis.call('HSET', player_key, 'session', token)
     redis.call('ZADD', deadlines_key, whole(at + tonumber(reserve_ms)), seat_timer(player))
+    if fills then
+        redis.call('HSET', session_key, 'fill.' .. whole(seat), player)
+        redis.call('HSET', member_key, 'fills', '1')
+    end
     emit('seat_taken', {seat = seat, player = player, name = who[1] or '', kind = who[2] or 'person',
-        body = body, ready = ready == '1'})
+        body = body, ready = ready == '1', fills = fills})
     if redis.call('HLEN', seats_key) == size then
         redis.call('HSET', session_key, 'status', status_after(STATUS.OPEN, EVENT.FILLED))
         redis.call('ZREM', open_key, token)

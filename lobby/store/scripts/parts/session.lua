@@ -26,9 +26,15 @@ local function announce(event, at)
     redis.call('PUBLISH', lifecycle_channel, token .. ' ' .. event)
 end
 
--- The members of the deadlines key: the timer of a lobby, and the timer of a seat in a waiting lobby.
+-- The members of the deadlines key: the timer of a lobby, the timer after which a lobby asks for bots by itself, and
+-- the timer of a seat in a waiting lobby.
 local function lobby_timer()
     return 'lobby:' .. token
+end
+
+-- Exists while one person may wait alone.
+local function bots_timer()
+    return 'bots:' .. token
 end
 
 local function seat_timer(player)
@@ -54,6 +60,14 @@ local function index_open_lobby()
     redis.call('ZADD', open_key, whole(score), token)
 end
 
+-- Begins the time that one person waits alone in this open lobby before it asks for bots, if it ever does.
+local function start_alone_timer()
+    local about = redis.call('HMGET', session_key, 'status', 'bots.alone_ms')
+    if about[1] == STATUS.OPEN and about[2] then
+        redis.call('ZADD', deadlines_key, whole(now_ms() + tonumber(about[2])), bots_timer())
+    end
+end
+
 -- Unbinds a player, if it is still bound to this session.
 local function free_player(player_key)
     if redis.call('HGET', player_key, 'session') == token then
@@ -70,6 +84,7 @@ local function close_session(status, event, reason, at)
     redis.call('ZREM', open_key, token)
     redis.call('ZREM', running_key, token)
     redis.call('ZREM', deadlines_key, lobby_timer())
+    redis.call('ZREM', deadlines_key, bots_timer())
     redis.call('ZADD', ended_key, whole(at), token)
     local v = emit(event, {at = at, reason = reason})
     announce(event, at)

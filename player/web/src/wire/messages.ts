@@ -303,7 +303,7 @@ export interface SceneMessage {
   d: SceneData;
 }
 
-/** One seat of a session: who has it, the body, and whether the player is ready and connected. */
+/** One seat of a session: who has it, the body, and whether the player is ready and connected. `fills`: a bot that gives the seat to a person who comes before the start. */
 export interface SeatView {
   seat: number;
   player: string;
@@ -315,6 +315,7 @@ export interface SeatView {
   health: number | null;
   score: number | null;
   out: boolean;
+  fills: boolean;
 }
 
 /** The whole view: after a welcome that cannot replay the missed events, and on resync. `v` is current. */

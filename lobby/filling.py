@@ -1,0 +1,79 @@
+"""Bots that fill the free seats of a waiting lobby: who asks for them, and how a bot process finds the requests.
+
+    the host: request --------------.                            .-> a bot is seated (Seating.fill)
+    one person waits alone ----------> bots:requests -> offers --'     '-> a person comes: the bot gives its seat up
+      (deadline bots:T, timers.py)
+
+A request expires after REQUEST_MS. A bot process that looks at the requests counts as running for PROCESS_MS. Each
+change is one script, so that two processes never fill one seat twice. This module must never seat a player.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tussle.lobby.bot_requests import BotRequest, BotsAsked
+from tussle.lobby.session_scripts import SessionScripts
+
+__all__ = ["ALONE_SKILL", "Filling"]
+
+REQUEST_MS = 60_000
+PROCESS_MS = 5_000
+"""Bot processes look every second at the latest."""
+
+ALONE_SKILL: Final = "fair"
+"""How the bots play for which nobody has chosen a skill."""
+
+OFFERED = 32
+"""Most requests that one look returns."""
+
+
+class Filling:
+    """The requests for bots of a realm."""
+
+    def __init__(self, scripts: SessionScripts) -> None:
+        self._scripts = scripts
+        self._store = scripts.store
+        self._keys = scripts.keys
+
+    async def request(self, player: str, session: str, count: int | None, skill: str) -> BotsAsked:
+        """Ask for ``count`` bots in a lobby, as its host; None: one for every free seat; 0: no more bots.
+
+        Raises NotFound, Refused ``not_host``, LobbyFull, Conflict ``not_open`` or ``no_bots``: no bot process runs.
+        """
+        reply = await self._request(session, player, "" if count is None else count, skill, "")
+        return BotsAsked(session, int(reply[1]), skill, int(reply[2]))
+
+    async def request_alone(self, session: str, *, due_at: int) -> int:
+        """Ask for bots in a lobby in which one person waits alone, if its deadline was before ``due_at`` [ms].
+
+        Returns 1, or 0 if there was nothing to do. Without a bot process the lobby asks again later.
+        """
+        reply = await self._request(session, "", "", ALONE_SKILL, due_at)
+        return int(int(reply[1]) > 0)
+
+    async def offers(self, process: str) -> list[BotRequest]:
+        """The lobbies that want bots, at most OFFERED, the oldest request first. ``process``: the player as which the
+        bot process is logged in; it counts as running from now on for PROCESS_MS."""
+        keys = [self._keys.bot_requests, self._keys.bot_processes]
+        _, *tokens = await self._store.run("bot_requests", keys, [process, PROCESS_MS, OFFERED])
+        if not tokens:
+            return []
+        rows = await self._store.batch(
+            [
+                ("HMGET", self._keys.session(token), "mode", "size", "bots.wanted", "bots.skill")
+                for token in tokens
+            ]
+        )
+        return [
+            BotRequest(token, mode, int(size), int(wanted), skill)
+            for token, (mode, size, wanted, skill) in zip(tokens, rows, strict=True)
+            if wanted is not None and int(wanted) > 0
+        ]
+
+    async def _request(
+        self, session: str, player: str, count: int | str, skill: str, due_at: int | str
+    ) -> list[Any]:
+        keys = [self._keys.bot_requests, self._keys.bot_processes]
+        args = [player, count, skill, REQUEST_MS, PROCESS_MS, due_at]
+        return await self._scripts.run("request_bots", session, keys, args)
