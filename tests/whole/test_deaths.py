@@ -6,6 +6,7 @@ Each test then simulates its session again from the archive: every public tick h
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import signal
@@ -14,11 +15,13 @@ from pathlib import Path
 from tests.support.operators import ENTRY
 from tests.support.ports import free_port
 from tests.support.stack import Process, Stack, children, until
-from tests.support.stranger import Person
+from tests.support.stranger import Line, Person
 from tests.support.witness import Witness, asked, keys_of, running, sessions, store_of, verified
+from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.store import Store
+from tussle.server.physics.stored_meshes import use_meshes
 
 FLOWING = {
     "SIM_SPEED": "6", "BOT_TURN_S": "5", "TURN_S": "30", "LEASE_MS": "900", "CHECKPOINT_S": "0.3",
@@ -57,6 +60,55 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
         assert "2 matches" in bots.output
         assert "lost" not in bots.output.splitlines()[-1]
         await verified(stack, view["session"])
+
+
+async def test_the_death_of_the_holder_of_a_built_scene_changes_no_bit(whole_store: str) -> None:
+    """kill -9 of the server that runs a scene of its member: a mesh of the catalogue, a pinned body, a rail. The other
+    one goes on from the exact tick, and every tick has the hash of an undisturbed run."""
+    (mesh,) = (mesh.sha256 for mesh in ready_meshes().values() if mesh.id == "letter-l")
+    box = {"shape": {"kind": "box", "params": {"size": [0.3, 0.3, 0.3]}}, "material": {"density": 600}}
+    scene = {
+        "bodies": [
+            {**box, "id": "floor", "kind": "static", "shape": {"kind": "slab", "params": {"size": [4, 0.3, 4]}}},
+            {**box, "id": "tumbling", "position": [0, 1.5, 0], "spin": [3, 1, 0]},
+            {**box, "id": "hanging", "position": [0, 0.7, 1], "pins": [{"vertices": [2, 3]}]},
+            {
+                **box, "id": "swing", "kind": "rail", "position": [-1, 0.3, 0],
+                "rail": {"amplitude": [0.4, 0, 0], "frequency": 1},
+            },
+            {
+                "id": "soft", "kind": "elastic", "position": [0.2, 0.5, 0],
+                "shape": {"kind": "mesh", "params": {"sha256": mesh}},
+                "material": {"density": 1000, "stiffness": 4e4, "poisson": 0.45},
+            },
+        ]
+    }  # fmt: skip
+    async with Stack.up(whole_store, realm(), **FLOWING) as stack:
+        first, _ = await stack.more_servers(2)
+        async with Person(first.url) as ada:
+            await ada.login()
+            seat = await ada.ask("/api/open", mode="sandbox", size=1, ready=True, scene=json.dumps(scene))
+            session = seat["session"]
+            async with Line.to(seat["ws_url"]) as line:
+                await line.hello(ticket=seat["ticket"])
+                await line.until("set_up")
+                holder, other = holder_of(stack, await ada.look(session))
+                async with Witness.of(other.url, session) as witness, Person(other.url) as there:
+                    there.token = ada.token
+
+                    async def past(tick: int) -> bool:
+                        return int((await there.look(session))["tick"]) >= tick
+
+                    await asked(lambda: past(30), "thirty ticks")
+                    await holder.kill()
+                    recovered = await witness.until("recovered")
+                    assert recovered.d["exact"] is True
+                    now = (await there.look(session))["tick"]
+                    await asked(lambda: past(now + 30), "thirty more ticks")
+                    await there.ask("/api/leave", session=session)
+                    await witness.until("ended")
+        use_meshes(str(stack.data_dir / "archive"))
+        assert (await verified(stack, session)).ticks >= 60
 
 
 async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> None:

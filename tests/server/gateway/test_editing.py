@@ -201,22 +201,44 @@ async def test_the_edited_scene_is_what_runs(site: Stack) -> None:
 
 async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -> None:
     """kill -9 while edits arrive: every acknowledged edit is in the log, the log leads to the stored scene, and edits
-    that are sent again have their effect once."""
-    doomed = await site.server()
-    async with connected(site.store_url, site.realm) as (store,), Person(doomed.url) as ada:
+    that are sent again have their effect once. A member on another server is sent the versions only; a session beside
+    it hears nothing of it."""
+    doomed = await site.server(PUBLIC_URL=site.url)  # behind one address: neither sends clients to the other
+    async with (
+        connected(site.store_url, site.realm) as (store,),
+        Person(doomed.url) as ada,
+        Person(site.url) as bob,
+        workshop(site) as beside,
+    ):
         await ada.login()
+        await bob.login()
         seat = await ada.ask("/api/open", mode="sandbox", size=2, private=True, ready=False)
         session, keys = seat["session"], store.keys
         first = (await ada.get(f"/api/sessions/{session}/scene.json")).json()
-        async with Line.to(seat["ws_url"]) as line:
-            await line.hello(ticket=seat["ticket"])
-            await line.until("session")
+        place = await bob.ask("/api/join", session=session)
+        there, here = (f"{url.replace('http', 'ws', 1)}/ws" for url in (doomed.url, site.url))
+        async with Line.to(there) as line, Line.to(here) as far:
+            for one, ticket in ((line, seat["ticket"]), (far, place["ticket"])):
+                await one.hello(ticket=ticket)
+                await one.until("session")
+            await beside.lines[0].command("edit", added("beside"))
+            await beside.lines[1].until("scene")
             await lock(line, "floor")
+            assert (await far.until("lock"))["d"] == {"body": "floor", "seat": 0}
             for n in range(2, 52):
                 await line.say("edit", added(f"cube-{n}", n), n)
             await line.answer(10)
+            await far.until("scene", version=10)
             await doomed.kill()
             acked = {m["id"]: m["d"]["version"] for m in line.messages if m["t"] == "ack" and m["id"] > 1}
+            heard = [m["d"] for m in far.messages if m["t"] == "scene"]
+            assert all(set(d) == {"version", "changed"} for d in heard)
+            assert [d["changed"] for d in heard[:9]] == [
+                [{"body": f"cube-{n}", "version": n}] for n in range(2, 11)
+            ]
+            for other in (*beside.lines, beside.observer):
+                sent = [m["d"] for m in other.messages if m["t"] in ("scene", "lock")]
+                assert sent == [{"version": 2, "changed": [{"body": "beside", "version": 2}]}]
         scenes = SceneStore(store, Settings(redis_url=site.store_url, realm=site.realm), SmallScenes())
 
         async def check() -> dict[int, int]:
