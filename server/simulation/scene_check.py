@@ -104,12 +104,12 @@ def make_shape(recipe: Recipe) -> Shape:
     moments = affine_moments(mesh.vertices, mesh.faces, 1.0) if mesh.closed else np.zeros((4, 4))
     volume = float(moments[0, 0])
     centre = moments[0, 1:] / volume if volume > 0.0 else mesh.vertices.mean(axis=0)
-    used, faces = np.unique(mesh.faces, return_inverse=True)
+    # All vertices, also those inside: pins and handles name them by their numbers.
     drawn = TopologyBody(
         id="shape",
         kind=kind,
-        vertices=mesh.vertices[used].astype(np.float32),
-        faces=faces.reshape(-1, 3).astype(np.uint32),
+        vertices=mesh.vertices.astype(np.float32),
+        faces=mesh.faces.astype(np.uint32),
     )
     return Shape(
         topology=encode_topology(Topology(bodies=(drawn,))),

@@ -3,7 +3,7 @@ import { Builder } from "../src/session/builder";
 import type { BuilderPort } from "../src/session/builder";
 import { extentOf, fromAngles, gapOf } from "../src/session/edit";
 import { PRESETS } from "../src/session/materials";
-import { ShapeStore } from "../src/session/shapestore";
+import { ShapeStore, surfaceOf } from "../src/session/shapestore";
 import { Uploads } from "../src/session/uploads";
 import { Workbench } from "../src/session/workbench";
 import { ScenePicture } from "../src/stage/picture";
@@ -191,10 +191,56 @@ describe("ShapeStore", () => {
   });
 });
 
+describe("names and vertices", () => {
+  it("renames a body in one step, and not to a name that is taken or wrong", async () => {
+    const { bench, builder, sent } = await opened(floor, box("box", [0, 1, 0]));
+    bench.select(["box"]);
+    for (const name of ["floor", "world", "Box", "-", "a".repeat(49), ""]) expect(await bench.rename("box", name)).toBe(false);
+    expect(sent.some(({ kind }) => kind === "edit")).toBe(false);
+    expect(await bench.rename("box", "brick")).toBe(true);
+    const edits = sent.filter(({ kind }) => kind === "edit").map(({ d }) => d["edits"] as { body: string; remove?: boolean; document?: Raw }[]);
+    expect(edits.length).toBe(1);
+    expect(edits[0]!.map(({ body, remove }) => [body, remove ?? false])).toEqual([["box", true], ["brick", false]]);
+    expect(edits[0]![1]!.document!["id"]).toBe("brick");
+    expect(bench.selected.value).toEqual(["brick"]);
+    expect(builder.bodies.value.map(({ id }) => id)).toEqual(["floor", "brick"]);
+  });
+
+  it("holds single vertices and makes them handles, and takes them back", async () => {
+    const { bench, builder } = await opened(floor, box("box", [0, 1, 0]));
+    const now = () => builder.bodies.value.find(({ id }) => id === "box")!;
+    bench.select(["box"]);
+    bench.picking.value = "pins";
+    bench.pick(6);
+    bench.pick(2);
+    expect(now().pins).toEqual([{ vertices: [2, 6] }]);
+    bench.pick(6);
+    bench.picking.value = "handles";
+    bench.pick(3);
+    expect([now().pins, now().handles]).toEqual([[{ vertices: [2] }], [{ id: "vertex-3", vertices: [3] }]]);
+    bench.pick(3);
+    bench.select(["box", "floor"]);
+    expect([now().handles, bench.picking.value]).toEqual([[], null]);
+  });
+});
+
+describe("surfaceOf", () => {
+  it("leaves out the vertices inside, and knows the numbers of the others in documents", () => {
+    const inside = 4;
+    const corners = [0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+    const vertices = new Float32Array([...corners.slice(0, 6), 0.2, 0.2, 0.2, ...corners.slice(6)]);
+    const mesh = surfaceOf(vertices, new Uint32Array([0, 3, 1, 0, 1, inside, 0, inside, 3, 1, 3, inside]));
+    expect([...mesh.vertices]).toEqual(corners);
+    expect([...mesh.numbers]).toEqual([0, 1, 3, 4]);
+    expect([...mesh.faces]).toEqual([0, 2, 1, 0, 1, 3, 0, 3, 2, 1, 2, 3]);
+    expect([mesh.total, Number(mesh.volume.toFixed(4))]).toEqual([5, 0.1667]);
+  });
+});
+
 describe("ScenePicture", () => {
   const meshOf = (recipe: Recipe): ShapeMesh => {
     const { vertices, faces } = boxOf(recipe);
-    return { vertices: new Float32Array(vertices), faces: new Uint32Array(faces), volume: 1 };
+    return surfaceOf(new Float32Array(vertices), new Uint32Array(faces));
   };
 
   it("draws the floor as the mat and everything else by its pose, and keeps its meshes while bodies move", async () => {

@@ -22,12 +22,12 @@ BLOCK: dict[str, Any] = {"kind": "block", "params": {"size": [1, 1, 1], "cells":
 
 
 async def test_a_shape_is_sent_as_clients_draw_it(ada: Person) -> None:
-    """The body is a topology message with the surface; the header has the numbers; the same shape again is the same
-    bytes, or 304 for one who has it."""
+    """The body is a topology message with all vertices, as pins and handles number them; the header has the numbers;
+    the same shape again is the same bytes, or 304 for one who has it."""
     answer = await ada.post("/api/shapes", BLOCK)
     assert answer.status_code == 200, answer.text
     (drawn,) = decode_topology(answer.content).bodies
-    assert (drawn.kind, len(drawn.vertices)) == ("elastic", 56)
+    assert (drawn.kind, len(drawn.vertices)) == ("elastic", 64)
     numbers = json.loads(answer.headers["x-shape"])
     assert (numbers["vertices"], numbers["volume"]) == (64, pytest.approx(1.0))
     assert numbers["centre_of_mass"] == pytest.approx([0, 0, 0], abs=1e-12)

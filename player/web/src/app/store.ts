@@ -7,6 +7,7 @@ import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
+import { ownKey, ownTemplates } from "./templates";
 
 export interface Me {
   readonly player: string;
@@ -67,7 +68,7 @@ export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curli
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
-/** The scene of the catalogue that a new sandbox begins with, or "" for the default; and the list of them. */
+/** The template that a new sandbox begins with, or "" for the default (`ownKey` of one's own); and the catalogue's. */
 export const wantedTemplate = signal("");
 export const templates = signal<readonly Template[]>([]);
 export const readyMeshes = signal<readonly ReadyMesh[]>([]);
@@ -317,9 +318,15 @@ export function find(): Promise<unknown> {
 export function open(): Promise<unknown> {
   return exclusive("open", async () => {
     await ensureMe();
-    const template = wantedMode.value === "sandbox" ? wantedTemplate.value : "";
-    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, template ? { template } : null));
+    await enter(await api.open(wantedMode.value, wantedSize.value, wantedPrivate.value, wantedMode.value === "sandbox" ? beginning() : null));
   });
+}
+
+/** What a new sandbox begins with: a template of the catalogue or of one's own. */
+function beginning(): Beginning | null {
+  const own = ownTemplates.value.find((one) => ownKey(one.name) === wantedTemplate.value);
+  if (own) return { scene: own.scene };
+  return wantedTemplate.value ? { template: wantedTemplate.value } : null;
 }
 
 /** Open a sandbox whose scene begins as another one: a session's, at a tick of its recording if one is named. A seat in

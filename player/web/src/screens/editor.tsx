@@ -3,6 +3,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, notify } from "../app/store";
+import { keepTemplate } from "../app/templates";
 import { Builder } from "../session/builder";
 import type { Refusal } from "../session/builder";
 import type { SessionClient } from "../session/client";
@@ -26,7 +27,7 @@ import { Mark } from "../ui/marks";
 import { Icon, Segmented, useKeys } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
-import type { Vec3 } from "../wire/scene";
+import type { Raw, Vec3 } from "../wire/scene";
 import { AddTile, BodyList } from "./building";
 import type { Holder } from "./building";
 import { Inspector } from "./inspector";
@@ -263,20 +264,10 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
 // -- tools
 
 function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpen }: { bench: Workbench; able: boolean; editable: boolean; mode: BuildLooks["mode"]; onMode: (mode: BuildLooks["mode"]) => void; snap: boolean; onSnap: () => void; token: string; onOpen: (file: File) => void }) {
-  const [more, setMore] = useState<"array" | "mirror" | null>(null);
+  const [more, setMore] = useState<"array" | "mirror" | "save" | null>(null);
   const file = useRef<HTMLInputElement>(null);
   const chosen = bench.chosen.value.length;
   const none = !able || !chosen;
-  const save = async () => {
-    try {
-      const whole = await api.wholeScene(token);
-      const url = URL.createObjectURL(new Blob([`${JSON.stringify(whole, null, 1)}\n`], { type: "application/json" }));
-      Object.assign(document.createElement("a"), { href: url, download: `${bench.builder.world.peek().name || "scene"}.json` }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
-    } catch (error) {
-      notify("bad", "The scene cannot be saved.", error instanceof Error ? `${error.message}` : "");
-    }
-  };
   return (
     <section class="tile tools2" aria-label="Tools">
       <div class="bench-tools">
@@ -321,7 +312,7 @@ function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpe
           Remove
         </button>
         <span class="sp" />
-        <button class="btn s" onClick={() => void save()} data-test="save">
+        <button class="btn s" aria-pressed={more === "save"} onClick={() => setMore(more === "save" ? null : "save")} data-test="save">
           Save
         </button>
         <button class="btn s" disabled={!editable} onClick={() => file.current?.click()}>
@@ -343,6 +334,7 @@ function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpe
         />
       </div>
       {more === "array" && !none && <ArrayRow bench={bench} onDone={() => setMore(null)} />}
+      {more === "save" && <SaveRow bench={bench} token={token} onDone={() => setMore(null)} />}
       {more === "mirror" && !none && (
         <div class="bench-tools line" role="group" aria-label="Mirror">
           <span class="small soft">A mirror image across</span>
@@ -361,6 +353,50 @@ function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpe
         </div>
       )}
     </section>
+  );
+}
+
+function SaveRow({ bench, token, onDone }: { bench: Workbench; token: string; onDone: () => void }) {
+  const [name, setName] = useState(bench.builder.world.peek().name || "My scene");
+  const whole = async (use: (scene: Raw) => void) => {
+    try {
+      use(await api.wholeScene(token));
+      onDone();
+    } catch (error) {
+      notify("bad", "The scene cannot be saved.", error instanceof Error ? error.message : "");
+    }
+  };
+  const keep = () =>
+    whole((scene) => {
+      keepTemplate(name, scene);
+      notify("ok", `${name.trim()} is a template.`, "This browser lists it for new sandboxes.");
+    });
+  const download = () =>
+    whole((scene) => {
+      const url = URL.createObjectURL(new Blob([`${JSON.stringify(scene, null, 1)}\n`], { type: "application/json" }));
+      Object.assign(document.createElement("a"), { href: url, download: `${name.trim().replace(/[^\w-]+/g, "-") || "scene"}.json` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    });
+  return (
+    <form
+      class="bench-tools line"
+      aria-label="Save"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void keep();
+      }}
+    >
+      <label class="num name">
+        <span class="lb">Name</span>
+        <input autocomplete="off" maxLength={60} value={name} onInput={(event) => setName(event.currentTarget.value)} data-test="save-name" />
+      </label>
+      <button class="btn s main" disabled={!name.trim()} data-test="save-template">
+        Keep as a template
+      </button>
+      <button type="button" class="btn s" onClick={() => void download()} title="For this editor, tussle simulate and Python" data-test="save-file">
+        Download the file
+      </button>
+    </form>
   );
 }
 

@@ -2,12 +2,13 @@
 
 import { useState } from "preact/hooks";
 import { readyMeshes } from "../app/store";
-import { SIDES, kindsOf, sideOf, withKind } from "../session/edit";
+import { SIDES, kindsOf, sideOf, withKind, wrongName } from "../session/edit";
 import type { Side } from "../session/edit";
 import { fromAngles, toAngles } from "../session/edit";
 import { PRESETS, presetOf } from "../session/materials";
 import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../session/shapes";
 import type { ShapeField } from "../session/shapes";
+import type { ShapeMesh } from "../session/shapestore";
 import type { Workbench } from "../session/workbench";
 import { group } from "../text/format";
 import { NumberField, VectorField, shortNumber } from "../ui/fields";
@@ -70,6 +71,7 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
   return (
     <>
       <div class="sect">
+        <NameField key={body.id} bench={bench} body={body} off={off} />
         <label class="pick">
           <span class="lb">Kind</span>
           <select class="btn s" value={body.kind} disabled={off} onChange={(event) => void bench.change((old) => withKind(old, event.currentTarget.value as Kind))} data-test="kind">
@@ -110,6 +112,56 @@ function OneBody({ bench, body, off }: { bench: Workbench; body: Body; off: bool
   );
 }
 
+function NameField({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
+  const [draft, setDraft] = useState<string | null>(null);
+  const wrong = draft === null || draft === body.id ? "" : wrongName(bench.taken, draft);
+  const take = () => {
+    if (draft !== null && draft !== body.id && !wrong) void bench.rename(body.id, draft);
+    setDraft(null);
+  };
+  return (
+    <label class={wrong ? "num bad" : "num"}>
+      <span class="lb">Name</span>
+      <input
+        autocomplete="off"
+        spellcheck={false}
+        maxLength={48}
+        value={draft ?? body.id}
+        disabled={off}
+        aria-invalid={wrong !== ""}
+        data-test="name"
+        onInput={(event) => setDraft(event.currentTarget.value)}
+        onBlur={take}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") take();
+          else if (event.key === "Escape") {
+            event.stopPropagation();
+            setDraft(null);
+          }
+        }}
+      />
+      {wrong && (
+        <span class="small harm" role="alert">
+          {wrong}
+        </span>
+      )}
+    </label>
+  );
+}
+
+/** Switches the view to choosing vertices. */
+function PickButton({ bench, what, off }: { bench: Workbench; what: "pins" | "handles"; off: boolean }) {
+  const on = bench.picking.value === what;
+  return (
+    <>
+      <button class="btn s" aria-pressed={on} disabled={off} onClick={() => (bench.picking.value = on ? null : what)} data-test={`pick-${what}`}>
+        {on ? "Done" : "Choose vertices in the view"}
+      </button>
+      {on && <p class="small mute">{what === "pins" ? "Click a vertex of the body to hold it, and again to let it go." : "Click a vertex of the body to make it a handle, and again to remove it."}</p>}
+    </>
+  );
+}
+
 function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
   const card = SHAPES[body.shape.kind];
   const mesh = bench.shapes.meshOf(body.shape);
@@ -138,7 +190,7 @@ function ShapeFields({ bench, body, off }: { bench: Workbench; body: Body; off: 
           {problem}
         </p>
       )}
-      <p class="data mute">{mesh ? `${group(mesh.vertices.length / 3)} vertices · ${shortNumber(Number(mesh.volume.toPrecision(3)))} m³ · ${shortNumber(Number((mesh.volume * body.material.density).toPrecision(3)))} kg` : problem ? "" : "Loading the shape …"}</p>
+      <p class="data mute">{mesh ? `${group(mesh.total)} vertices · ${shortNumber(Number(mesh.volume.toPrecision(3)))} m³ · ${shortNumber(Number((mesh.volume * body.material.density).toPrecision(3)))} kg` : problem ? "" : "Loading the shape …"}</p>
     </div>
   );
 }
@@ -176,6 +228,9 @@ function Substance({ bench, bodies, off }: { bench: Workbench; bodies: readonly 
   );
 }
 
+/** The numbers that vertices of a surface have in documents. */
+const numbersOf = (mesh: ShapeMesh, vertices: readonly number[]): number[] => vertices.map((i) => mesh.numbers[i]!);
+
 function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: boolean }) {
   const mesh = bench.shapes.meshOf(body.shape);
   const whole = body.pins.some((pin) => !pin.vertices.length);
@@ -192,12 +247,13 @@ function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: bo
         <div class="row wrap">
           <span class="small soft">Hold a side</span>
           {SIDES.map((side) => (
-            <button key={side} class="btn s" disabled={off} onClick={() => set([...body.pins, { vertices: sideOf(mesh.vertices, side) }])}>
+            <button key={side} class="btn s" disabled={off} onClick={() => set([...body.pins, { vertices: numbersOf(mesh, sideOf(mesh.vertices, side)) }])}>
               {side}
             </button>
           ))}
         </div>
       )}
+      {!whole && mesh && <PickButton bench={bench} what="pins" off={off} />}
       {(whole || count > 0) && (
         <button class="link" disabled={off} onClick={() => set([])}>
           Remove the pins
@@ -213,7 +269,7 @@ function HandleFields({ bench, body, off }: { bench: Workbench; body: Body; off:
   const set = (handles: Body["handles"]) => void bench.change((old) => ({ ...old, handles }));
   const add = () => {
     if (!mesh) return;
-    const vertices = side === "all" ? Array.from({ length: mesh.vertices.length / 3 }, (_, i) => i) : sideOf(mesh.vertices, side);
+    const vertices = side === "all" ? Array.from({ length: mesh.total }, (_, i) => i) : numbersOf(mesh, sideOf(mesh.vertices, side));
     set([...body.handles.filter((one) => one.id !== side), { id: side, vertices }]);
   };
   return (
@@ -244,6 +300,7 @@ function HandleFields({ bench, body, off }: { bench: Workbench; body: Body; off:
           Add a handle
         </button>
       </div>
+      {mesh && <PickButton bench={bench} what="handles" off={off} />}
     </details>
   );
 }

@@ -2,10 +2,11 @@
 
 import { useState } from "preact/hooks";
 import { busy, claim, find, join, logOut, me, open, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedTemplate } from "../app/store";
+import { ownKey, ownTemplates, removeTemplate } from "../app/templates";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
-import { Segmented } from "../ui/parts";
+import { Icon, Segmented } from "../ui/parts";
 import { MODES, modeCard } from "./modes";
 
 export function PlayTile() {
@@ -75,7 +76,7 @@ export function PlayTile() {
               <Segmented label="Seats" value={wantedSize.value} options={modeCard(wantedMode.value).sizes.map((size) => ({ value: size, text: String(size) }))} onChoose={(size) => (wantedSize.value = size)} />
               <span class="small mute">{inWords(wantedSize.value).toLowerCase()} {modeCard(wantedMode.value).on}</span>
             </div>
-            {modeCard(wantedMode.value).builds && templates.value.length > 0 && <Templates />}
+            {modeCard(wantedMode.value).builds && templates.value.length + ownTemplates.value.length > 0 && <Templates />}
             <label class="small soft check">
               <input type="checkbox" checked={wantedPrivate.value} onChange={(event) => (wantedPrivate.value = event.currentTarget.checked)} />
               New lobbies by code only
@@ -116,25 +117,48 @@ export function PlayTile() {
 
 /** The scene that a new sandbox begins with. */
 function Templates() {
-  const chosen = templates.value.find((one) => one.id === wantedTemplate.value);
+  const wanted = wantedTemplate.value;
+  const own = ownTemplates.value.find((one) => ownKey(one.name) === wanted);
+  const about = templates.value.find((one) => one.id === wanted)?.about ?? (own && "A scene that you keep in this browser.");
   return (
     <div class="col" style={{ gap: "4px" }}>
       <div class="row">
-        <select class="btn s" style={{ flex: 1, minWidth: 0 }} aria-label="Begin with" value={wantedTemplate.value} onChange={(event) => (wantedTemplate.value = event.currentTarget.value)} data-test="template">
+        <select class="btn s" style={{ flex: 1, minWidth: 0 }} aria-label="Begin with" value={wanted} onChange={(event) => (wantedTemplate.value = event.currentTarget.value)} data-test="template">
           <option value="">Begin with a few bodies</option>
           {templates.value.map((one) => (
             <option key={one.id} value={one.id}>
               Begin with: {one.name}
             </option>
           ))}
+          {ownTemplates.value.length > 0 && (
+            <optgroup label="Yours">
+              {ownTemplates.value.map((one) => (
+                <option key={one.name} value={ownKey(one.name)}>
+                  Begin with: {one.name}
+                </option>
+              ))}
+            </optgroup>
+          )}
         </select>
-        {chosen && (
+        {about !== undefined && (
           <button class="btn s" onClick={() => void open()} aria-busy={busy.value === "open"} data-test="new-from">
             New from this
           </button>
         )}
+        {own && (
+          <button
+            class="btn ghost s sq"
+            aria-label={`Remove the template ${own.name}`}
+            onClick={() => {
+              wantedTemplate.value = "";
+              removeTemplate(own.name);
+            }}
+          >
+            <Icon name="cross" />
+          </button>
+        )}
       </div>
-      {chosen?.about && <span class="small mute">{chosen.about}</span>}
+      {about && <span class="small mute">{about}</span>}
     </div>
   );
 }

@@ -26,12 +26,13 @@ type Screen = ComponentType<{ client: SessionClient; drawer: boolean }>;
 
 /** The editor where the members build the scene together, else the seats and the rules. */
 export function Waiting({ client, drawer }: { client: SessionClient; drawer: boolean }) {
-  const mode = client.state.value.mode;
+  const { mode, forked } = client.state.value;
+  const may = modeCard(mode).builds && !forked;
   const [Editor, setEditor] = useState<Screen | null>(null);
-  const [builds, setBuilds] = useState(modeCard(mode).builds);
+  const [builds, setBuilds] = useState(may);
   useEffect(() => {
     let stopped = false;
-    if (!modeCard(mode).builds) {
+    if (!may) {
       setBuilds(false);
       return undefined;
     }
@@ -47,7 +48,7 @@ export function Waiting({ client, drawer }: { client: SessionClient; drawer: boo
     return () => {
       stopped = true;
     };
-  }, [client, mode]);
+  }, [client, may]);
   if (Editor) return <Editor client={client} drawer={drawer} />;
   if (!builds) return <Lobby client={client} drawer={drawer} />;
   return (

@@ -137,6 +137,12 @@ export function freshId(taken: ReadonlySet<string>, wanted: string): string {
   for (let i = 2; ; i++) if (!taken.has(`${stem}-${i}`)) return `${stem}-${i}`;
 }
 
+/** Why a body cannot be called this, or "". */
+export function wrongName(taken: ReadonlySet<string>, name: string): string {
+  if (!NAME.test(name) || name === "world") return "A name has at most 48 letters a to z, digits, - and _.";
+  return taken.has(name) ? "Another body has this name." : "";
+}
+
 // -- making
 
 export function madeBody(id: string, shape: Recipe, kind: Body["kind"], preset: Preset, position: Vec3): Body {

@@ -34,6 +34,7 @@ export function withView(state: SessionState, view: SessionView): SessionState {
     openedAt: view.opened_at,
     closesAt: view.closes_at ?? 0,
     params: view.params ?? {},
+    forked: Boolean(view.parent),
     startedAt: view.started_at,
     v: view.v,
     tick: view.tick,

@@ -7,11 +7,29 @@ import { Problem } from "../wire/api";
 import type { Recipe } from "../wire/scene";
 import { volumeOf } from "./measure";
 
-/** The mesh of a shape in its own frame [m, m³]. */
+/** The surface of a shape in its own frame [m, m³]. */
 export interface ShapeMesh {
   readonly vertices: Float32Array;
   readonly faces: Uint32Array;
   readonly volume: number;
+  /** The number that each vertex of the surface has in documents, where those inside count too. */
+  readonly numbers: Uint32Array;
+  /** Vertices in all, also inside. */
+  readonly total: number;
+}
+
+/** The surface of a mesh, without the vertices inside. */
+export function surfaceOf(vertices: Float32Array, faces: Uint32Array): ShapeMesh {
+  const total = vertices.length / 3;
+  const numbers = Uint32Array.from(new Set(faces)).sort();
+  const surface = new Float32Array(3 * numbers.length);
+  const at = new Uint32Array(total);
+  numbers.forEach((number, i) => {
+    at[number] = i;
+    surface.set(vertices.subarray(3 * number, 3 * number + 3), 3 * i);
+  });
+  const corners = faces.map((number) => at[number]!);
+  return { vertices: surface, faces: corners, volume: volumeOf(surface, corners), numbers, total };
 }
 
 const AT_ONCE = 3;
@@ -84,7 +102,7 @@ export class ShapeStore {
       try {
         const body = decodeTopology(await this.fetchMesh(asked.recipe)).bodies[0];
         if (!body) throw new Problem("bad_shape", "the shape has no mesh", 422, null);
-        this.meshes.set(key, { vertices: body.vertices, faces: body.faces, volume: volumeOf(body.vertices, body.faces) });
+        this.meshes.set(key, surfaceOf(body.vertices, body.faces));
       } catch (error) {
         if (error instanceof Problem && error.passing) {
           await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));

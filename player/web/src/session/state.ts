@@ -61,6 +61,8 @@ export interface SessionState {
   readonly closesAt: number;
   /** The parameters that the host chose for the mode. */
   readonly params: Data;
+  /** Whether its world begins with a state of another session, so that there is no scene to build. */
+  readonly forked: boolean;
   readonly startedAt: number;
   readonly v: number;
   readonly tick: number;
@@ -94,6 +96,7 @@ export const EMPTY: SessionState = {
   openedAt: 0,
   closesAt: 0,
   params: {},
+  forked: false,
   startedAt: 0,
   v: 0,
   tick: 0,

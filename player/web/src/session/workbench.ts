@@ -6,7 +6,7 @@ import type { ReadonlySignal, Signal } from "@preact/signals";
 import { WORLD_ID, readWorld, same, writeBody, writeWorld } from "../wire/scene";
 import type { Body, Kind, Quat, Raw, Recipe, Vec3, World } from "../wire/scene";
 import type { Builder, Change } from "./builder";
-import { AXES, arrayOf, copyOf, extentOf, extentOfAll, freshId, gapOf, groundedAt, madeBody, mirrored, neat3, stacked, stepAlong, times, topBelow, unit, walls } from "./edit";
+import { AXES, arrayOf, copyOf, extentOf, extentOfAll, freshId, gapOf, groundedAt, madeBody, mirrored, neat3, stacked, stepAlong, times, topBelow, unit, walls, wrongName } from "./edit";
 import type { Axis, Extent } from "./edit";
 import type { Preset } from "./materials";
 import { scaled } from "./shapes";
@@ -42,6 +42,8 @@ export class Workbench {
   readonly overlapping: ReadonlySignal<ReadonlyMap<string, readonly string[]>>;
   /** The body that the others stand on: the one called floor, else the widest fixed slab that is level. */
   readonly floor: ReadonlySignal<Body | null>;
+  /** What a click on a vertex of the chosen body does: hold it in place, or make it a handle. */
+  readonly picking: Signal<"pins" | "handles" | null> = signal(null);
   private pauseTimer = 0;
   private readonly idle = new Map<string, number>();
 
@@ -85,6 +87,7 @@ export class Workbench {
     const next = more ? (ids.every((id) => before.includes(id)) ? before.filter((id) => !ids.includes(id)) : [...before.filter((id) => !ids.includes(id)), ...ids]) : ids;
     this.selected.value = next;
     for (const id of before) if (!next.includes(id)) this.letGo(id);
+    if (next.length !== 1 || !before.includes(next[0]!)) this.picking.value = null;
   }
 
   selectAll(): void {
@@ -136,7 +139,7 @@ export class Workbench {
     return this.builder.bodies.peek().flatMap((body) => (ids.has(body.id) ? [] : (this.extentOf(body) ?? [])));
   }
 
-  private get taken(): Set<string> {
+  get taken(): Set<string> {
     return new Set([...this.builder.documents.peek().keys(), WORLD_ID]);
   }
 
@@ -200,6 +203,32 @@ export class Workbench {
   change(how: (body: Body) => Body, said = ""): Promise<boolean> {
     this.settle();
     return this.write(this.chosen.peek().map(how), said);
+  }
+
+  /** Give a body another name, as one step. */
+  async rename(old: string, name: string): Promise<boolean> {
+    this.settle();
+    const document = this.builder.documents.peek().get(old);
+    if (!document || wrongName(this.taken, name)) return false;
+    const renaming = this.commit([{ body: old, document: null }, { body: name, document: { ...document, id: name } }], `${old} is called ${name} now.`);
+    this.select([name]);
+    const done = await renaming;
+    if (!done && this.selected.peek().includes(name)) this.select([old]);
+    return done;
+  }
+
+  /** Hold a vertex in place, or let it go; or make it a handle, or none. Its number is that of the document. */
+  pick(vertex: number): void {
+    const name = `vertex-${vertex}`;
+    void this.change((body) => {
+      if (this.picking.peek() === "handles") {
+        const others = body.handles.filter((one) => one.id !== name);
+        return { ...body, handles: others.length < body.handles.length ? others : [...others, { id: name, vertices: [vertex] }] };
+      }
+      const held = new Set(body.pins.flatMap((pin) => pin.vertices));
+      if (!held.delete(vertex)) held.add(vertex);
+      return { ...body, pins: held.size ? [{ vertices: [...held].sort((a, b) => a - b) }] : [] };
+    });
   }
 
   private write(bodies: readonly Body[], said: string): Promise<boolean> {

@@ -5,7 +5,7 @@ import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { calm, theme } from "../app/store";
-import { neat3, unit } from "../session/edit";
+import { neat3, turned, unit } from "../session/edit";
 import { likeness } from "../session/materials";
 import type { MovedPose, Workbench } from "../session/workbench";
 import { canScale } from "../session/shapes";
@@ -39,6 +39,12 @@ interface Props {
   children?: ComponentChildren;
 }
 
+/** Chosen vertices that are shown at once. */
+const MOST_SHOWN = 64;
+/** A vertex is meant by a click this near to it [px]. */
+const NEAR = 22;
+/** ... and not farther than this behind the nearest one of the camera [m]. */
+const FRONT = 0.08;
 const STEP = 0.05;
 const OVERLAP = "#FF8168";
 /** A pointer that moved less is a click [px]. */
@@ -65,7 +71,7 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
       const primary = (): Body | null => bench.chosen.value.at(-1) ?? null;
       const placeGizmo = () => {
         const body = primary();
-        const free = body && now.current.able && !now.current.holder(body.id) && picture.shown.includes(body.id);
+        const free = body && !bench.picking.value && now.current.able && !now.current.holder(body.id) && picture.shown.includes(body.id);
         const pose = body && bench.moved.value.get(body.id);
         const mode = now.current.looks.mode;
         gizmo?.place(free && (mode !== "scale" || canScale(body.shape)) ? { position: pose?.position ?? body.position, rotation: pose?.rotation ?? body.rotation, scale: pose?.scale ?? [1, 1, 1] } : null, mode, now.current.looks.snap ? STEP : null);
@@ -100,7 +106,8 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
         const body = primary();
         const ring = body ? picture.shown.indexOf(body.id) : -1;
         const at = now.current.looks.place;
-        return { aim: null, ring: ring < 0 ? null : ring, handle: null, arrows: at ? [{ kind: "contact", from: [at[0], at[1] + 0.6, at[2]], to: [at[0], at[1], at[2]] }] : [] };
+        const picked = body && bench.picking.value ? (bench.picking.value === "pins" ? body.pins : body.handles).flatMap((one) => one.vertices) : [];
+        return { aim: null, ring: ring < 0 ? null : ring, handle: null, arrows: [...(at ? [at] : []), ...(body ? placesOf(bench, body, picked.slice(0, MOST_SHOWN)) : [])].map((to) => ({ kind: "contact" as const, from: [to[0], to[1] + (to === at ? 0.6 : 0.12), to[2]] as const, to })) };
       };
       made.hand = handOf(bench, made, picture, () => gizmo, () => now.current);
       onStage(made);
@@ -126,6 +133,33 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
       {children}
     </div>
   );
+}
+
+/** Where vertices of a body are in the world, by their numbers in the document. */
+function placesOf(bench: Workbench, body: Body, numbers: readonly number[]): Vec3[] {
+  const mesh = bench.shapes.meshOf(body.shape);
+  if (!mesh) return [];
+  const at = new Map<number, number>();
+  mesh.numbers.forEach((number, i) => at.set(number, i));
+  const pose = bench.moved.peek().get(body.id) ?? body;
+  return numbers.flatMap((number) => {
+    const i = at.get(number);
+    if (i === undefined) return [];
+    const place = turned(pose.rotation, [mesh.vertices[3 * i]!, mesh.vertices[3 * i + 1]!, mesh.vertices[3 * i + 2]!]);
+    return [[place[0] + pose.position[0], place[1] + pose.position[1], place[2] + pose.position[2]] as const];
+  });
+}
+
+/** The vertex of a body under a pointer, by its number in the document: the nearest one of those in front. */
+function vertexAt(bench: Workbench, stage: Stage, body: Body, px: number, py: number): number | null {
+  const numbers = [...(bench.shapes.meshOf(body.shape)?.numbers ?? [])];
+  const near = placesOf(bench, body, numbers).flatMap((place, i) => {
+    const at = stage.view.screen(...place);
+    const away = Math.hypot(at.x - px, at.y - py);
+    return at.visible && away < NEAR ? [{ number: numbers[i]!, depth: at.depth, away }] : [];
+  });
+  const front = Math.min(...near.map((one) => one.depth));
+  return near.filter((one) => one.depth <= front + FRONT).sort((a, b) => a.away - b.away)[0]?.number ?? null;
 }
 
 function colourOf(body: Body | undefined): string {
@@ -174,6 +208,11 @@ function handOf(bench: Workbench, stage: Stage, picture: ScenePicture, gizmo: ()
     down: (px, py, touch) => {
       pressed = null;
       const first = bench.chosen.peek().at(-1);
+      if (first && bench.picking.peek() && free()) {
+        const vertex = vertexAt(bench, stage, first, px, py);
+        if (vertex !== null) bench.pick(vertex);
+        return vertex !== null;
+      }
       if (first && free() && gizmo()?.down(px, py)) {
         drag = { kind: "gizmo", from: poses(), first: first.id };
         void bench.hold().then((held) => !held && drag && end(false));
