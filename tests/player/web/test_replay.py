@@ -110,6 +110,7 @@ def test_two_watch_together_and_play_on(person: Any) -> None:
     kei.page.wait_for_selector("[data-test=present]")
     ada.page.locator("[data-test=bookmarks] button").first.click()
     tick = ada.evaluate("window.__replay.place().tick")
+    assert ada.page.locator("[data-test=new-from]").is_enabled()  # a duel's moment is a scene, too
     ada.page.click("[data-test=fork]")
     ada.page.wait_for_selector("[data-test=ready]")
     assert token not in ada.page.url

@@ -18,7 +18,7 @@ import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayr
 import { Timeline, Transport } from "../ui/timeline";
 import { Problem } from "../wire/api";
 import type { ForkTree } from "../wire/api";
-import { modeCard, sessionTitle } from "./modes";
+import { sessionTitle } from "./modes";
 
 const STEPS_SHIFT = 10;
 
@@ -246,7 +246,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
               </button>
             )}
             <CopyLink link={() => linkToMoment(replay)} class="btn ghost s" words="txt" title="A link to this moment" />
-            {modeCard(replay.about.value?.mode ?? "").builds && (
+            {replay.about.value?.mode && (
               <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title="A new scene with the bodies as they are now, to build on" data-test="new-from">
                 <Icon name="plus" />
                 <span class="txt">New from this</span>
