@@ -123,6 +123,11 @@ class BlockingRecording(ClosesAtExit):
         return self[:].energy
 
     @property
+    def energies(self) -> dict[str, Any]:
+        """Each kind of energy of every frame [J]; see ``RecordedFrames.energies``."""
+        return self[:].energies
+
+    @property
     def tick(self) -> Any:
         """The tick of every frame."""
         return self[:].tick

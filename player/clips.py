@@ -33,6 +33,9 @@ __all__ = [
     "SegmentInfo",
 ]
 
+ENERGY = "energy_"
+"""Prefix of the fields of each kind of energy."""
+
 Arrays = dict[str, npt.NDArray[Any]]
 """Name -> array; "field.segment" for a field that depends on the topology, if there are several."""
 
@@ -186,6 +189,17 @@ class RecordedFrames:
     def energy(self) -> Any:
         """Kinetic, gravity and elastic energy together [J]."""
         return self.field("energy")
+
+    @property
+    def energies(self) -> dict[str, Any]:
+        """Each kind of energy [J]: kinetic, gravity, elastic, springs, barrier, and friction, which is the work of the
+        last tick. Empty if the recording was made before it had them."""
+        kinds = [name for name in self._info.fields if name.startswith(ENERGY)]
+        if self.loader is not None and (
+            missing := [name for name in kinds if (name, None) not in self._pieces]
+        ):
+            self.add(self.loader.frames(self.numbers, missing))
+        return {name.removeprefix(ENERGY): self.field(name) for name in kinds}
 
     @property
     def min_distance(self) -> Any:

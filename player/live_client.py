@@ -55,6 +55,9 @@ OPEN_S = 10.0
 FINAL = frozenset({CloseCode.RESUME_REFUSED, CloseCode.BAD_MESSAGE, CloseCode.VERSION_MISMATCH})
 """Close codes after which it does not reconnect."""
 
+LISTED = 2
+"""The id of the request for the sources that there are."""
+
 _decoder = msgspec.json.Decoder(LiveReply)
 _encoder = msgspec.json.Encoder()
 
@@ -70,11 +73,13 @@ async def follow(
 ) -> AsyncGenerator[LiveReply, None]:
     """Yield the messages of live mode from now on: infos, batches in order of n, added and removed sources, failures.
 
-    ``everything``: also follow each source that is added. Raises Disconnected when the login is refused, or after
+    ``everything``: also follow each source that there is, from now on, and each that is added, from its beginning.
+    Raises Disconnected when the login is refused, or after
     ``give_up_s`` without a connection. Close the iterator (or leave its task) to disconnect.
     """
     backoff = Backoff(rng or random.Random())
     newest: dict[str, int | None] = dict.fromkeys(sources)
+    listed = False
     down_since = time.monotonic()
     while True:
         code, reason = 1006, ""
@@ -83,6 +88,8 @@ async def follow(
                 await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
                 for source, after in newest.items():
                     await _begin(socket, source, after)
+                if everything:
+                    await _ask(socket, ListSources(LISTED))
                 async for data in socket:
                     message = _decoder.decode(data)
                     match message:
@@ -96,6 +103,14 @@ async def follow(
                         case SourceAdded() if everything and message.d.source not in newest:
                             newest[message.d.source] = 0
                             await _begin(socket, message.d.source, 0)
+                        case Sources() if message.id == LISTED:
+                            for source in set(message.d.sources) - set(newest):
+                                newest[source] = (
+                                    0 if listed else None
+                                )  # it may have begun while this was away
+                                await _begin(socket, source, newest[source])
+                            listed = True
+                            continue
                         case Failure() if message.id == 0:
                             raise Disconnected(message.d.message)
                     yield message

@@ -200,8 +200,8 @@ class Cleanup:
             bodies = await self._store.call("ZRANGE", keys.scene_bodies(session), 0, -1)
             made = starting_at and bodies  # a scene that could not run is not lost at once
             life = self._expiry_ms if started_at or made else self._unplayed_ms
-            recorded = await self._store.call("HMGET", keys.recording(session), "state", "final")
-            if recorded[0] and not recorded[1]:
+            recorded = await self._store.call("HMGET", keys.recording(session), "state", "stopped", "final")
+            if (recorded[0] or recorded[1]) and not recorded[2]:
                 over_ms = await self._store.now_ms() - int(ended_at or 0)
                 life = max(life, min(over_ms, UNFINISHED_MS) + life)
             if scene:

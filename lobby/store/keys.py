@@ -192,6 +192,10 @@ class Keys:
         """hash: epoch tick length state sha256 stopped final; see lobby/recording_marks.py"""
         return self._key(f"session:{token}:recording")
 
+    def recording_repair(self, token: str) -> str:
+        """string + PX: the worker that makes the final recording of a session whose recording lacks ticks"""
+        return self._key(f"session:{token}:recording:repair")
+
     def telemetry(self, token: str) -> str:
         return self._key(f"session:{token}:telemetry")
 

@@ -395,7 +395,8 @@ NoticeState = Literal["paused", "resumed", "store_full", "store_ok", "recording_
 class NoticeData(_Part, frozen=True):
     """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time.
     ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues.
-    ``recording_stopped``: no more of the session is recorded; it continues."""
+    ``recording_stopped``: frames of the session are not recorded at present; it continues, and they are computed again
+    after its end."""
 
     state: NoticeState
     reason: str

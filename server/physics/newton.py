@@ -19,11 +19,12 @@ from tussle.server.physics.assembly import find_newton_direction
 from tussle.server.physics.barrier import barrier, contact_energy, measure_distances, mollifier
 from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
-from tussle.server.physics.friction import friction_energy
+from tussle.server.physics.friction import friction_derivatives, friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import inner, kernel
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
+from tussle.server.physics.spring_forces import spring_energy
 from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
 __all__ = ["minimise_potential"]
@@ -369,11 +370,48 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
 
 
 @kernel
-def minimise_potential(t, springs, params, q_start, predicted, active, impulses, points):
+def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
+    """Return the energy of the first ``pins`` springs at q, the barrier energy at x, and the work that friction did
+    from ``start`` to x, shape (v, 3) [J].
+
+    The step minimises potentials times dt^2, so contact terms are divided by it.
+    """
+    held = 0.0
+    for m in range(pins):
+        if active[springs.body[m]]:
+            held += spring_energy(springs, m, q)
+    contact = 0.0
+    limit = params.dhat * params.dhat
+    for p in range(c.pairs.shape[0]):
+        square = c.bound[p] * c.bound[p]
+        if square < limit and square > 0.0:
+            b, _, _ = barrier(square, limit)
+            if c.pairs[p, 0] == EDGE_EDGE:
+                scale, _ = mollifier(x, t.rest, c.pairs[p, 1], c.pairs[p, 2], c.pairs[p, 3], c.pairs[p, 4])
+                b *= scale
+            contact += b
+    work = 0.0
+    for r in range(lag.force.shape[0]):
+        ux = uy = uz = 0.0
+        for k in range(4):
+            w, v = lag.weights[r, k], lag.rows[r, k]
+            ux += w * (x[v, 0] - start[v, 0])
+            uy += w * (x[v, 1] - start[v, 1])
+            uz += w * (x[v, 2] - start[v, 2])
+        along = ux * lag.normals[r, 0] + uy * lag.normals[r, 1] + uz * lag.normals[r, 2]
+        square = max(0.0, ux * ux + uy * uy + uz * uz - along * along)
+        _, ratio, _ = friction_derivatives(math.sqrt(square), params.friction_eps)
+        work += lag.force[r] * ratio * square
+    return held, params.kappa * contact / (params.dt * params.dt), work / (params.dt * params.dt)
+
+
+@kernel
+def minimise_potential(t, springs, pins, params, q_start, predicted, active, impulses, points):
     """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
     Starting at the last positions is the warm start. Returns q, iterations, contacts, the smallest distance [m],
-    whether every island converged, and the elastic energy [J]. Fills impulses and points.
+    whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs, barrier, friction.
+    Fills impulses and points.
     """
     bodies = t.kind.shape[0]
     present = np.ones(t.mobile.shape[0], np.bool_)
@@ -446,4 +484,5 @@ def minimise_potential(t, springs, params, q_start, predicted, active, impulses,
         if active[b]:
             elastic += elastic_energy(t, b, w.q)
     contacts, nearest = _report_contacts(t, params, c, w.x, bodies, impulses, points)
-    return w.q, iterations, contacts, nearest, converged, elastic
+    held, contact, work = measure_energies(t, springs, pins, params, c, lag, active, w.q, w.x, w.start)
+    return w.q, iterations, contacts, nearest, converged, (elastic, held, contact, work)

@@ -64,9 +64,10 @@ def step(
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
     springs = _collect_springs(model, q, active, control, h)
-    q_next, iterations, contacts, nearest, converged, elastic = minimise_potential(
-        model.tables, springs, params, q, predicted, active, impulses, points
+    q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
+        model.tables, springs, len(model.pins.body), params, q, predicted, active, impulses, points
     )
+    elastic, held, contact, friction = energies
     if not math.isfinite(float(q_next.sum())):
         raise SolverFailed(f"tick {state.tick}: the step is not finite")
     v_next = np.zeros_like(v) if control.halt else (q_next - q) / h
@@ -81,6 +82,9 @@ def step(
         elastic=elastic,
         impulses=impulses,
         points=points,
+        springs=held,
+        barrier=contact,
+        friction=friction,
     )
     return after, report
 

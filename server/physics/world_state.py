@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
+__all__ = ["ENERGIES", "ContactCheck", "Control", "Floats", "HandleTarget", "State", "StepReport"]
+
+ENERGIES = ("kinetic", "gravity", "elastic", "springs", "barrier", "friction")
+"""The kinds of energy that a step reports."""
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -78,7 +81,9 @@ class StepReport:
     of two primitives that may collide [m], inf if none is near. converged: False if the iteration limit ended the
     step. kinetic, gravity, elastic: energies [J]. impulses: barrier impulse on body i from body j [N s], shape (bodies
     + 1, bodies + 1, 3); the last row and column are all obstacles together. points: contact points weighted by impulse
-    [m], same shape, NaN where there is no contact.
+    [m], same shape, NaN where there is no contact. springs: energy of the pins [J]; a handle has none that is kept from
+    tick to tick. barrier: energy of the contact barriers [J]. friction: what friction took from the bodies in this
+    step [J].
     """
 
     iterations: int
@@ -90,6 +95,14 @@ class StepReport:
     elastic: float
     impulses: Floats
     points: Floats
+    springs: float = 0.0
+    barrier: float = 0.0
+    friction: float = 0.0
+
+    @property
+    def energies(self) -> tuple[float, ...]:
+        """The ENERGIES [J]."""
+        return self.kinetic, self.gravity, self.elastic, self.springs, self.barrier, self.friction
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ import numpy.typing as npt
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.wire.frames import BodyKind, Topology, TopologyBody
+from tussle.server.physics.world_state import ENERGIES
 
 __all__ = [
     "FIELDS",
+    "OPTIONAL",
     "PER_SEGMENT",
     "Array",
     "Field",
@@ -37,7 +39,9 @@ __all__ = [
     "check_fields",
     "check_frames",
     "check_range",
+    "completed_frames",
     "describe_topology",
+    "fields_with",
     "make_topology",
     "mesh_hash",
 ]
@@ -70,6 +74,12 @@ FIELDS: dict[str, Field] = {
     "contacts": Field("<u4", "", "1", "largest number of contacts in a tick since the frame before"),
     "iterations": Field("<u4", "", "1", "Newton iterations since the frame before"),
     "energy": Field("<f4", "", "J", "kinetic + gravity + elastic energy"),
+    "energy_kinetic": Field("<f4", "", "J", "kinetic energy of all bodies"),
+    "energy_gravity": Field("<f4", "", "J", "potential energy in the field of gravity, zero at the origin"),
+    "energy_elastic": Field("<f4", "", "J", "elastic energy of all bodies"),
+    "energy_springs": Field("<f4", "", "J", "energy of the springs that pin bodies"),
+    "energy_barrier": Field("<f4", "", "J", "energy of the contact barriers"),
+    "energy_friction": Field("<f4", "", "J", "work of friction in the tick that ends at the frame"),
     "health": Field("<f4", "seat", "1", "health of each seat"),
     "score": Field("<f4", "seat", "1", "points of each seat"),
     "out": Field("|b1", "seat", "1", "whether a seat is out"),
@@ -83,6 +93,9 @@ FIELDS: dict[str, Field] = {
     ),
 }
 """Name -> array. ``active`` and ``rows`` are in each segment, all others once for the whole recording."""
+
+OPTIONAL = tuple(f"energy_{kind}" for kind in ENERGIES)
+"""Fields that older recordings do not have. Frames that are sent without them have zeros."""
 
 PER_SEGMENT = ("active", "rows")
 
@@ -201,7 +214,7 @@ class MemoryFrames:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return tuple(name for name, field in FIELDS.items() if self._seats or field.per != "seat")
+        return fields_with(self._seats)
 
     @property
     def seats(self) -> int:
@@ -235,8 +248,9 @@ class MemoryFrames:
             bodies, meshes = describe_topology(topology, rows)
         now = self._segments[-1] if self._segments else None
         checked = check_frames(
-            arrays, now, bodies, seats=self._seats, segments=len(self._segments), last_tick=self._last_tick
-        )
+            arrays, now, bodies, fields=self.fields, seats=self._seats, segments=len(self._segments),
+            last_tick=self._last_tick,
+        )  # fmt: skip
         count = len(checked["tick"])
         if bodies is not None:
             self._segments.append(Segment(start, 0, bodies))
@@ -273,17 +287,30 @@ def part_of(numbers: range, block: range) -> range:
     return range(first, max(first, min(numbers.stop, block.stop)), numbers.step)
 
 
+def fields_with(seats: int) -> tuple[str, ...]:
+    """The fields of a recording with so many seats, as this version writes it."""
+    return tuple(name for name, field in FIELDS.items() if seats or field.per != "seat")
+
+
+def completed_frames(arrays: Mapping[str, Array], fields: Sequence[str]) -> dict[str, Array]:
+    """The arrays with zeros for the OPTIONAL ones of ``fields`` that are not there."""
+    missing = [name for name in OPTIONAL if name in fields and name not in arrays]
+    count = np.atleast_1d(arrays["tick"]).shape[0] if "tick" in arrays else 0
+    return {**arrays, **{name: np.zeros(count, FIELDS[name].dtype) for name in missing}}
+
+
 def check_frames(
     arrays: Mapping[str, Array],
     segment: Segment | None,
     bodies: tuple[SegmentBody, ...] | None,
     *,
+    fields: Sequence[str],
     seats: int,
     segments: int,
     last_tick: int,
 ) -> dict[str, Array]:
-    """The arrays in the layout of FIELDS. Raises Refused (bad_frames, too_many_segments). last_tick: of the frames
-    before, or -1."""
+    """The arrays in the layout of FIELDS. fields: of the recording. last_tick: of the frames before, or -1. Raises
+    Refused (bad_frames, too_many_segments)."""
     if bodies is not None:
         if segments >= MAX_SEGMENTS:
             raise Refused(f"more than {MAX_SEGMENTS} segments", code="too_many_segments")
@@ -291,7 +318,8 @@ def check_frames(
     if segment is None:
         raise _bad("topology", "the first frames need a topology")
     shapes = {"": (), "seat": (seats,), "body": (segment.moving,), "row": (segment.rows, 3)}
-    names = {name for name, field in FIELDS.items() if seats or field.per != "seat"} - {"segment"}
+    names = set(fields) - {"segment"}
+    arrays = completed_frames(arrays, fields)
     if set(arrays) != names:
         raise _bad("data", f"frames have {', '.join(sorted(arrays))[:200]}, not {', '.join(sorted(names))}")
     count, checked = len(np.atleast_1d(arrays["tick"])), {}
@@ -314,7 +342,7 @@ def _check_numbers(arrays: Mapping[str, Array], segment: Segment, last_tick: int
     """Refuse numbers that are not a state: NaN, except for bodies that are not active, and ticks that decrease."""
     if not (np.diff(arrays["tick"].astype(np.int64), prepend=last_tick) > 0).all():
         raise _bad("tick", "the ticks do not grow")
-    for name in ("time", "energy", "health", "score"):
+    for name in ("time", "energy", "health", "score", *OPTIONAL):
         if name in arrays and not np.isfinite(arrays[name]).all():
             raise _bad(name, f"{name} has a number that is not finite")
     if not (arrays["min_distance"] >= 0).all():

@@ -14,7 +14,7 @@ so that another process can continue. This module must never open a file: the ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.frame_store import (
     FIELDS,
+    OPTIONAL,
     PER_SEGMENT,
     Array,
     Frames,
@@ -34,6 +35,7 @@ from tussle.server.recordings.frame_store import (
     check_frames,
     check_range,
     describe_topology,
+    fields_with,
     make_topology,
     mesh_hash,
     part_of,
@@ -90,10 +92,18 @@ class _Root(msgspec.Struct, frozen=True):
 class RecordingGroup:
     """The arrays of one recording. ``attributes``: those of its creator; ``files`` adds schema, events, segments."""
 
-    def __init__(self, attributes: Mapping[str, Any] | None = None, *, seats: int = 0) -> None:
+    def __init__(
+        self,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        seats: int = 0,
+        known: Iterable[str] | None = None,
+    ) -> None:
+        """known: the arrays of a recording that an older version may have begun, which has not all OPTIONAL fields."""
         self.attributes: dict[str, Any] = dict(attributes or {})
         self.seats = seats
-        self.fields = tuple(name for name, field in FIELDS.items() if seats or field.per != "seat")
+        without = set(OPTIONAL) - set(OPTIONAL if known is None else known)
+        self.fields = tuple(name for name in fields_with(seats) if name not in without)
         self.segments: list[Segment] = []
         self.meshes: dict[str, tuple[int, int]] = {}
         self.columns: dict[str, Column] = {}
@@ -123,8 +133,9 @@ class RecordingGroup:
             bodies, meshes = describe_topology(topology, rows)
         now = self.segments[-1] if self.segments else None
         checked = check_frames(
-            arrays, now, bodies, seats=self.seats, segments=len(self.segments), last_tick=self.last_tick
-        )
+            arrays, now, bodies, fields=self.fields, seats=self.seats, segments=len(self.segments),
+            last_tick=self.last_tick,
+        )  # fmt: skip
         written: list[tuple[str, bytes]] = []
         if bodies is not None:
             self.segments.append(Segment(self.length, 0, bodies))
@@ -276,11 +287,11 @@ class RecordingGroup:
             raise _damaged(f"the state of a recording: {error}") from None
         if state.schema != SCHEMA:
             raise _damaged(f"a recording of the schema {state.schema[:40]!r}")
-        group = cls(state.attributes, seats=state.seats)
+        saved = {column.path: column for column in state.columns}
+        group = cls(state.attributes, seats=state.seats, known=saved)
         group.segments, group.meshes, group.last_tick = state.segments, state.meshes, state.last_tick
         for number in range(len(state.segments)):
             group._add_segment(number)
-        saved = {column.path: column for column in state.columns}
         if set(saved) != set(group.columns):
             raise _damaged("the state of a recording has other arrays")
         for path, one in saved.items():
@@ -305,7 +316,7 @@ class RecordingGroup:
                 raise ValueError(f"its schema is {str(attributes['schema'])[:40]!r}")
             segments = msgspec.convert(attributes["segments"], list[Segment])
             seats = arrays["health"]["shape"][1] if "health" in arrays else 0
-            group = cls(attributes, seats=seats)
+            group = cls(attributes, seats=seats, known=arrays)
             group.segments = segments
             for number in range(len(segments)):
                 group._add_segment(number)

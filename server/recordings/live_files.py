@@ -29,6 +29,7 @@ __all__ = [
     "OpenFrame",
     "compact",
     "final_folder",
+    "finished_chunks",
     "live_folder",
     "read_state",
 ]
@@ -150,6 +151,20 @@ def compact(folder: Files, session: str, mark: RecordingMark) -> str:
     """
     live, final = folder.below(live_folder(session)), folder.below(final_folder(session))
     state = read_state(live, mark)
+    for path, data in finished_chunks(live, state):
+        final.write(path, data)
+    for number in range(len(state.group.segments)):
+        state.group.topology(number, final.read)  # compares the meshes with their hashes
+    root = b""
+    for path, data in state.group.files(final.read):
+        final.write(path, data)
+        root = data
+    return hashlib.sha256(root).hexdigest()
+
+
+def finished_chunks(live: Files, state: LiveState) -> Iterator[tuple[str, bytes]]:
+    """Path and bytes of every complete chunk and mesh; chunks are compared with their digests. Raises ProtocolError
+    (damaged_recording), OSError."""
     digest, before = bytes(32), None
     for column, path in state.group.chunks():
         try:
@@ -161,11 +176,4 @@ def compact(folder: Files, session: str, mark: RecordingMark) -> str:
             before = column
             if path == column.layout.chunk_path(column.full - 1) and digest != column.digest:
                 raise ProtocolError(f"{column.layout.path} has other chunks", code="damaged_recording")
-        final.write(path, data)
-    for number in range(len(state.group.segments)):
-        state.group.topology(number, final.read)  # compares the meshes with their hashes
-    root = b""
-    for path, data in state.group.files(final.read):
-        final.write(path, data)
-        root = data
-    return hashlib.sha256(root).hexdigest()
+        yield path, data

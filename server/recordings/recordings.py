@@ -16,7 +16,7 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live_files import LiveFrames, compact, final_folder, live_folder
+from tussle.server.recordings.live_files import LiveFrames, compact, final_folder, live_folder, read_state
 from tussle.server.recordings.recorder import Recorder
 from tussle.server.recordings.uploaded import BLOBS
 from tussle.server.recordings.zarr_frames import ZarrFrames
@@ -76,6 +76,14 @@ class Recordings:
     def has_files(self, session: str) -> bool:
         """Whether there are files of a session's recording. Raises OSError."""
         return self._files.exists(final_folder(session)) or self._files.exists(live_folder(session))
+
+    def lacks(self, session: str, mark: RecordingMark) -> bool:
+        """Whether the recording of a session that is over lacks ticks, or cannot be read. Raises OSError."""
+        try:
+            state = read_state(self._files.below(live_folder(session)), mark)
+        except (NotFound, ProtocolError):
+            return True
+        return bool(mark.stopped or state.group.attributes.get("gaps"))
 
     def compact(self, session: str, mark: RecordingMark) -> str:
         """Write the final group of a session that is over. See live.compact."""

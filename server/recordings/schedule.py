@@ -53,12 +53,13 @@ class Stretch(msgspec.Struct, frozen=True, array_like=True):
     iterations: int
     energy: float
     standing: dict[int, Standing]
+    energies: tuple[float, ...]
 
     @classmethod
     def of(cls, advance: Advance) -> Stretch:
         return cls(
             advance.tick, advance.ticks_run, advance.phase, advance.frame, advance.topology, advance.min_distance,
-            advance.contacts, advance.iterations, advance.energy, advance.standing,
+            advance.contacts, advance.iterations, advance.energy, advance.standing, advance.energies,
         )  # fmt: skip
 
 

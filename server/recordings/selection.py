@@ -17,6 +17,7 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.server.recordings.frame_store import (
     FIELDS,
+    OPTIONAL,
     PER_SEGMENT,
     Array,
     FrameReader,
@@ -30,6 +31,9 @@ __all__ = ["AnswerPart", "Selection", "parts_of", "read_parts", "select"]
 
 LONGEST = 200
 """Most characters of a range or a list of fields."""
+
+ENERGIES = "energies"
+"""In a list of fields: each kind of energy, or their sum in a recording that has no kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,12 @@ def select(
 def _fields(text: str, known: Sequence[str]) -> tuple[str, ...]:
     if len(text) > LONGEST:
         raise Refused(f"data has at most {LONGEST} characters", code="bad_fields", field="data")
-    names = tuple(dict.fromkeys(name for name in text.split(",") if name))
+    asked = [name for name in text.split(",") if name]
+    if ENERGIES in asked:
+        kinds = [name for name in OPTIONAL if name in known]
+        at = asked.index(ENERGIES)
+        asked[at : at + 1] = kinds or ["energy"]
+    names = tuple(dict.fromkeys(asked))
     check_fields(names, known)
     return names or tuple(known)
 

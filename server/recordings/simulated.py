@@ -22,11 +22,12 @@ from tussle.server.physics.model import Model
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.world_state import State, StepReport
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import Array
+from tussle.server.recordings.frame_store import OPTIONAL, Array
 from tussle.server.recordings.schedule import stride_of
 from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulate import mesh_of
+from tussle.server.simulation.simulation import NO_ENERGIES
 from tussle.server.simulation.world import World
 
 __all__ = ["Step", "record_simulation"]
@@ -39,17 +40,18 @@ NAME = "recording.zarr"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The numbers of a tick that are recorded. energy: kinetic + gravity + elastic [J]."""
+    """The numbers of a tick that are recorded. energy: kinetic + gravity + elastic [J]; energies: each kind."""
 
     min_distance: float
     contacts: int
     iterations: int
     energy: float
+    energies: tuple[float, ...]
 
     @classmethod
     def of(cls, report: StepReport) -> Step:
         energy = report.kinetic + report.gravity + report.elastic
-        return cls(report.min_distance, report.contacts, report.iterations, energy)
+        return cls(report.min_distance, report.contacts, report.iterations, energy, report.energies)
 
 
 def record_simulation(scene: Scene, folder: Path, steps: Sequence[Step], meshes: Path | None = None) -> int:
@@ -109,6 +111,7 @@ def _frame(world: World, steps: Sequence[Step], dt: float) -> dict[str, Array | 
         "contacts": max((step.contacts for step in steps), default=0),
         "iterations": sum(step.iterations for step in steps),
         "energy": steps[-1].energy if steps else 0.0,
+        **dict(zip(OPTIONAL, steps[-1].energies if steps else NO_ENERGIES, strict=True)),
         "rows": rows,
         "active": active,
     }

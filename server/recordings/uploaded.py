@@ -25,7 +25,7 @@ import numpy as np
 from tussle.lobby.errors import Conflict, NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import PER_SEGMENT, Array, check_frames
+from tussle.server.recordings.frame_store import PER_SEGMENT, Array, check_frames, completed_frames
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.group_frames import GroupFrames
 from tussle.server.recordings.packed import check_group, open_packed
@@ -213,7 +213,7 @@ def read_upload(file: BinaryIO, folder: Path, most: int) -> Draft:
     """
     source, fetch = open_packed(file, most)
     attributes = DEFAULTS | {name: value for name, value in source.attributes.items() if name not in UNKEPT}
-    draft = Draft(folder, RecordingGroup(attributes, seats=source.seats))
+    draft = Draft(folder, RecordingGroup(attributes, seats=source.seats, known=source.fields))
     fields = [name for name in source.fields if name != "segment"]
     for number, segment in enumerate(source.segments):
         topology: Topology | None = _checked(source.topology(number, fetch)) if segment.frames else None
@@ -287,7 +287,7 @@ def changed(
     """The next version. topology: of the appended frames. An inserted frame has the topology of the frame before it.
     most: bytes of all arrays [B]. Raises Refused (bad_frames, too_many_segments), ProtocolError (upload_too_large,
     damaged_recording)."""
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = completed_frames({name: np.asarray(array) for name, array in arrays.items()}, before.fields)
     counts = {len(array) if array.ndim else -1 for array in arrays.values()}
     if counts != {len(arrays["tick"])}:
         raise Refused("the arrays differ in length", code="bad_frames", field="data")
@@ -324,7 +324,9 @@ def _patched(
         )
         segment, last = group.segments[place], int(arrays["tick"][i]) - 1
         frame = {name: array[i : i + 1] for name, array in arrays.items()}
-        checked = check_frames(frame, segment, None, seats=group.seats, segments=place + 1, last_tick=last)
+        checked = check_frames(
+            frame, segment, None, fields=group.fields, seats=group.seats, segments=place + 1, last_tick=last
+        )
         for name, array in checked.items():
             inside = name in PER_SEGMENT
             path, at = (f"segments/{place}/{name}", number - segment.first) if inside else (name, number)
@@ -345,7 +347,12 @@ def _rewritten(
 ) -> Draft:
     """All frames again, with some of ``arrays`` among them or instead of them. Chunks that stay equal keep their
     files."""
-    draft = Draft(folder, RecordingGroup(before.attributes, seats=before.seats), None, before.versions)
+    draft = Draft(
+        folder,
+        RecordingGroup(before.attributes, seats=before.seats, known=before.fields),
+        None,
+        before.versions,
+    )
     fields = [name for name in before.fields if name != "segment"]
     if set(arrays) != set(fields):
         raise Refused(f"frames have {', '.join(sorted(fields))}", code="bad_frames", field="data")

@@ -33,14 +33,17 @@ from tussle.server.modes.mode import (
     View,
 )
 from tussle.server.modes.registry import get_mode
-from tussle.server.physics.world_state import ContactCheck
+from tussle.server.physics.world_state import ENERGIES, ContactCheck
 
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World
 
-__all__ = ["Advance", "Input", "Origin", "SessionSpec", "Simulation", "unbound"]
+__all__ = ["NO_ENERGIES", "Advance", "Input", "Origin", "SessionSpec", "Simulation", "unbound"]
 
 _CHECKPOINT = "tussle-checkpoint/1"
+NO_ENERGIES = (0.0,) * len(ENERGIES)
+"""Energies of a state that no tick has reached yet."""
+
 _HASHED = ("turn_ended", "result")
 """Events that carry the state's hash, so that a client that only reads the event stream can detect a divergence."""
 
@@ -99,6 +102,7 @@ class Advance(msgspec.Struct, frozen=True):
     hashes: one per tick, of world and rules together, 16 bytes each. min_distance: the smallest over these ticks [m]
     (inf: nothing is near). contacts: the largest number in a tick. iterations: the sum. unconverged: ticks that ended
     at the iteration limit. dt: length of a tick [s]. energy: kinetic + gravity + elastic, at the end [J].
+    energies: ENERGIES of server/physics/world_state.py, at the end [J]; friction of the last tick.
     """
 
     tick: int
@@ -121,6 +125,7 @@ class Advance(msgspec.Struct, frozen=True):
     dt: float
     standing: dict[int, Standing]
     energy: float = 0.0
+    energies: tuple[float, ...] = NO_ENERGIES
 
 
 class _Checkpoint(msgspec.Struct, frozen=True):
@@ -144,6 +149,7 @@ class _Tally:
     iterations: int = 0
     unconverged: int = 0
     energy: float = 0.0
+    energies: tuple[float, ...] = NO_ENERGIES
 
 
 class Simulation:
@@ -358,6 +364,7 @@ class Simulation:
         tally.min_distance = min(tally.min_distance, report.min_distance)
         tally.contacts = max(tally.contacts, report.contacts)
         tally.energy = report.kinetic + report.gravity + report.elastic
+        tally.energies = report.energies
         tally.iterations += report.iterations
         tally.unconverged += not report.converged
         for event in events:
@@ -423,6 +430,7 @@ class Simulation:
             result=mode.result(rules),
             standing=mode.standing(rules),
             energy=tally.energy,
+            energies=tally.energies,
         )
 
     def _legal_actions(self, phase: Phase, actor: int | None) -> ActionSpec | None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack
 from tussle.lobby.store.store import Store
-from tussle.lobby.wire.live import Batches, LiveWelcome, SensorInfoReply, SourceAdded
+from tussle.lobby.wire.live import Batches, LiveReply, LiveWelcome, SensorInfoReply, SourceAdded
 from tussle.player.client import Client
 from tussle.player.live_client import follow
 from tussle.player.transcript import Disconnected
 
 
 async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: Store) -> None:
-    """Kill the server while a source publishes and start it again: the client resumes where it was, or says the gap."""
+    """Kill the server while a source publishes and start it again: the client resumes where it was, or says the gap.
+    A client that follows everything also follows a source that began before it."""
     async with Stack.up(store_url, realm, SOURCE="mock", SOURCE_HZ="50") as stack:
         server = await stack.server()
         async with Client(server.url) as client:
@@ -31,7 +33,7 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
         ):
             async for message in feed:
                 if isinstance(message, LiveWelcome) and not killed:
-                    await stack.worker("source")  # only sources that are added later are followed
+                    await stack.worker("source")
                 if isinstance(message, SourceAdded):
                     assert message.d.source == "mock"
                 if isinstance(message, SensorInfoReply):
@@ -47,8 +49,20 @@ async def test_a_killed_server_leaves_no_gap(store_url: str, realm: str, store: 
                         before = len(seen)
                     if killed and len(seen) > before + 20:
                         break
+        async with (
+            asyncio.timeout(30),
+            contextlib.aclosing(follow(server.url, token, everything=True)) as late,
+        ):
+            assert any([isinstance(message, Batches) async for message in _until_batches(late)])
     assert gaps == 0
     assert seen == list(range(1, len(seen) + 1))
+
+
+async def _until_batches(feed: AsyncIterator[LiveReply]) -> AsyncIterator[LiveReply]:
+    async for message in feed:
+        yield message
+        if isinstance(message, Batches):
+            return
 
 
 async def test_a_refused_login_is_not_tried_again(store_url: str, realm: str) -> None:

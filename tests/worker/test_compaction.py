@@ -9,17 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import World
+from tests.server.archive.test_repair import Archiving
 from tests.server.recordings.sessions import TOKEN, Holder, files_of, played
 from tussle.lobby.lifecycle import Status
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
+from tussle.server.archive.archive import Archive
 from tussle.server.recordings.recordings import Recordings
 from tussle.worker.cleanup import Cleanup
-from tussle.worker.compaction import Compaction
+from tussle.worker.compaction import TRIES, Compaction
 
 
 @pytest.fixture
 def world(world: World, tmp_path: Path) -> World:
-    return replace(world, settings=replace(world.settings, recordings_url=str(tmp_path)))
+    settings = replace(world.settings, recordings_url=str(tmp_path), archive_url=str(tmp_path / "archive"))
+    return replace(world, settings=settings)
 
 
 def worker_of(world: World) -> Compaction:
@@ -76,16 +79,51 @@ async def test_a_session_that_is_not_over_is_not_published(world: World) -> None
         assert await worker_of(world).run_pass() == 0
 
 
-async def test_a_damaged_recording_is_given_up_once(world: World, tmp_path: Path) -> None:
-    """A changed chunk is detected; nothing is published, and the worker continues."""
-    await recorded(world, Status.ENDED)
-    mesh = next((tmp_path / f"{TOKEN}.live").rglob("meshes/*/vertices/c/0/0"))
-    mesh.write_bytes(mesh.read_bytes()[:-1])
+async def test_a_damaged_recording_without_an_archive_is_given_up(world: World, tmp_path: Path) -> None:
+    """A state that is another one is detected; nothing is published, and the worker continues."""
+    mark = await recorded(world, Status.ENDED)
+    state = tmp_path / f"{TOKEN}.live" / "000001" / mark.state
+    state.write_bytes(state.read_bytes()[:-1])
     worker = worker_of(world)
     assert await worker.run_pass() == 0
-    assert await worker.run_pass() == 0
-    mark = await RecordingMarks(world.store).load(TOKEN)
-    assert mark is not None and not mark.final
+    for _ in range(TRIES):
+        assert await worker.repair_pass() == 0
+    assert await worker.run_pass() == await worker.repair_pass() == 0
+    stored = await RecordingMarks(world.store).load(TOKEN)
+    assert stored is not None and not stored.final
+
+
+async def test_a_recording_that_lacks_ticks_is_filled_by_one_worker(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of a recording that stopped is simulated again by a process of its own. While one worker does so, others
+    leave it alone, and make the recordings that lack nothing."""
+    archive = Archive(world.settings.archive_address)
+    spec, _, last = played("duel", 200)
+    holder = Archiving(Recordings(world.settings.recordings_address), "duel", 200, 1, archive)
+    await holder.begin()
+    await holder.run(50, repeat(2))
+    _, mark = await holder.save()
+    assert mark is not None
+    await holder.run(last, repeat(2), 10**6)
+    await holder.volume.end()
+    mark = replace(mark, stopped="not_written")
+    keys, call = world.store.keys, world.store.call
+    await call("HSET", keys.session(TOKEN), "status", Status.ENDED)
+    await call("HSET", keys.recording(TOKEN), *mark.arguments())
+    await call("ZADD", keys.ended, 1, TOKEN)
+    worker, other = worker_of(world), worker_of(world)
+    assert await worker.run_pass() == await other.run_pass() == 0
+    await call("SET", keys.recording_repair(TOKEN), other._name, "PX", 60_000)
+    assert await worker.repair_pass() == 0
+    await call("DEL", keys.recording_repair(TOKEN))
+    assert await worker.repair_pass() == 1
+    assert await other.repair_pass() == 0
+    store = Recordings(str(tmp_path)).open(TOKEN, await RecordingMarks(world.store).load(TOKEN))
+    assert "stopped" not in store.attributes and store.attributes["session"] == spec.session
+    [block] = store.frames(range(store.length)[-1:], ("tick",))
+    assert block.arrays["tick"][0] == last
+    assert not (tmp_path / f"{TOKEN}.live").exists()
 
 
 async def test_a_recording_waits_for_a_worker_that_was_away(world: World) -> None:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from tussle.server.recordings.export.clip import BodyTrack, Clip
 from tussle.server.recordings.export.exporting import Film, Progress
-from tussle.server.recordings.frame_store import Array
+from tussle.server.recordings.frame_store import OPTIONAL, Array
 
 __all__ = ["write_parquet"]
 
@@ -31,11 +31,11 @@ GROUP_ROWS = 100_000
 
 KEYS = {"frame": pa.uint32(), "tick": pa.uint32(), "time": pa.float64()}
 AXES = [f"r{axis}_{along}" for axis in (1, 2, 3) for along in "xyz"]
-NUMBERS = ("min_distance", "contacts", "iterations", "energy")
+NUMBERS = ("min_distance", "contacts", "iterations", "energy", *OPTIONAL)
 
 FRAMES = KEYS | {
     "segment": pa.uint32(), "min_distance": pa.float32(), "contacts": pa.uint32(), "iterations": pa.uint32(),
-    "energy": pa.float32(),
+    "energy": pa.float32(), **{name: pa.float32() for name in OPTIONAL},
 }  # fmt: skip
 SEATS = KEYS | {
     "seat": pa.uint16(), "player": pa.string(), "name": pa.string(), "health": pa.float32(),
@@ -130,7 +130,8 @@ def write_parquet(clip: Clip, place: Path, film: Film, progress: Progress) -> No
 
 
 def _numbers(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    found = {name: arrays[name] for name in ("segment", *NUMBERS)}
+    none = np.full(len(arrays["segment"]), np.nan, np.float32)
+    found = {name: arrays.get(name, none) for name in ("segment", *NUMBERS)}
     near = found["min_distance"].astype(np.float32)
     return found | {"min_distance": np.where(np.isinf(near), np.float32(np.nan), near)}
 

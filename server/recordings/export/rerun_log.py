@@ -18,11 +18,11 @@ import rerun as rr
 from tussle.server.recordings.export.clip import BodyTrack, Clip
 from tussle.server.recordings.export.colours import colour_of
 from tussle.server.recordings.export.exporting import Film, Progress
-from tussle.server.recordings.frame_store import Array
+from tussle.server.recordings.frame_store import OPTIONAL, Array
 
 __all__ = ["write_rrd"]
 
-CURVES = ("energy", "contacts", "min_distance")
+CURVES = ("energy", *OPTIONAL, "contacts", "min_distance")
 
 
 def write_rrd(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
@@ -33,7 +33,8 @@ def write_rrd(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
         stream.save(place)
         stream.log("world", rr.ViewCoordinates.RIGHT_HAND_Y_UP, static=True)
         segment, tracks = -1, list[BodyTrack]()
-        for block in clip.blocks(("tick", "time", "active", "rows", *CURVES)):
+        curves = [name for name in CURVES if name in clip.fields]
+        for block in clip.blocks(("tick", "time", "active", "rows", *curves)):
             if block.segment != segment:
                 before, tracks = tracks, clip.tracks(block.segment)
                 segment = block.segment
@@ -42,7 +43,7 @@ def write_rrd(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
             for track in tracks:
                 if track.number is not None:
                     _move(stream, track, when, block.arrays)
-            for name in CURVES:
+            for name in curves:
                 values = np.asarray(block.arrays[name], np.float64)
                 known = np.isfinite(values)
                 times = _times({"tick": block.arrays["tick"][known], "time": block.arrays["time"][known]})

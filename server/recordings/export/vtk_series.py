@@ -18,20 +18,21 @@ import numpy as np
 
 from tussle.server.recordings.export.clip import BodyTrack, Clip, world_vertices
 from tussle.server.recordings.export.exporting import Film, Progress
-from tussle.server.recordings.frame_store import FIELDS, Array
+from tussle.server.recordings.frame_store import FIELDS, OPTIONAL, Array
 
 __all__ = ["write_vtk"]
 
 _TYPES = {"f4": "Float32", "f8": "Float64", "i4": "Int32", "i8": "Int64", "u4": "UInt32", "b1": "UInt8"}
-NUMBERS = ("tick", "min_distance", "contacts", "iterations", "energy")
-"""Fields that each file has as field data."""
+NUMBERS = ("tick", "min_distance", "contacts", "iterations", "energy", *OPTIONAL)
+"""Fields that each file has as field data, if the recording has them."""
 
 
 def write_vtk(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
     """Write the series into a folder."""
     (place / "frames").mkdir()
     listed, segment, tracks = [], -1, list[BodyTrack]()
-    for block in clip.blocks((*NUMBERS, "time", "active", "rows")):
+    numbers = [name for name in NUMBERS if name in clip.fields]
+    for block in clip.blocks((*numbers, "time", "active", "rows")):
         if block.segment != segment:
             segment, tracks = block.segment, clip.tracks(block.segment)
         for at, number in enumerate(block.numbers):
@@ -60,7 +61,11 @@ def _polygons(tracks: Sequence[BodyTrack], frame: dict[str, Array]) -> bytes:
     out = _Appended()
     field_data = [
         out.array("TimeValue", frame["time"].astype("<f8"), tuples=1),
-        *(out.array(name, frame[name].astype(FIELDS[name].dtype), tuples=1) for name in NUMBERS),
+        *(
+            out.array(name, frame[name].astype(FIELDS[name].dtype), tuples=1)
+            for name in NUMBERS
+            if name in frame
+        ),
         _strings("body_names", [track.about.id for track in tracks]),
     ]
     place = out.array("Points", np.concatenate(points or [np.empty((0, 3))]).astype("<f4"))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tussle.lobby.wire.frames import Topology, TopologyBody
-from tussle.server.recordings.frame_store import Array, FrameStore, MemoryFrames
+from tussle.server.recordings.frame_store import OPTIONAL, Array, FrameStore, MemoryFrames
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
 SEATS = 2
@@ -72,6 +72,7 @@ def frames(first: int, count: int, *, rows: int = 8, bodies: int = 2, seats: int
         "contacts": rng.integers(0, 100_000, count),
         "iterations": rng.integers(0, 50, count),
         "energy": rng.normal(size=count),
+        **{name: rng.normal(size=count) for name in OPTIONAL},
         "active": active,
         "rows": places,
         **(
@@ -119,5 +120,5 @@ def fill(store: FrameStore) -> dict[str, list[Array]]:
 DTYPES = {
     "tick": np.uint32, "time": np.float64, "segment": np.uint32, "min_distance": np.float32, "contacts": np.uint32,
     "iterations": np.uint32, "energy": np.float32, "health": np.float32, "score": np.float32, "out": np.bool_,
-    "active": np.bool_, "rows": np.float32,
+    "active": np.bool_, "rows": np.float32, **dict.fromkeys(OPTIONAL, np.float32),
 }  # fmt: skip

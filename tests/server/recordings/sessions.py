@@ -54,9 +54,9 @@ class Holder:
         self._inputs = inputs
 
     def start(self) -> None:
-        self.simulation, first = Simulation.start(self.spec)
-        self._began(first)
-        self.recorder.take(first)
+        self.simulation, self.first = Simulation.start(self.spec)
+        self._began(self.first)
+        self.recorder.take(self.first)
 
     def restore(self, checkpoint: bytes, mark: RecordingMark | None) -> None:
         self.recorder.resume(mark)

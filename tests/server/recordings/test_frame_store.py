@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.recordings.frames import DTYPES, Kept, fill, frames, read, topology
 from tussle.lobby.errors import Refused
-from tussle.server.recordings.frame_store import Array, FrameStore
+from tussle.server.recordings.frame_store import OPTIONAL, Array, FrameStore
 
 CHUNK_BYTES = 2**20
 
@@ -194,6 +194,15 @@ def test_frames_that_are_no_state_are_refused(
     assert store.length == 3
     store.append(frames(6, 3))
     assert store.length == 6
+
+
+def test_frames_without_kinds_of_energy_have_zeros(kept: Kept) -> None:
+    """A client of before there were kinds of energy sends frames without them."""
+    store = kept.create()
+    arrays = {name: array for name, array in frames(0, 3).items() if name not in OPTIONAL}
+    store.append(arrays, topology("affine", "affine"))
+    [block] = store.frames(range(3), ("energy", *OPTIONAL))
+    assert block.arrays["energy"].any() and not any(block.arrays[name].any() for name in OPTIONAL)
 
 
 def test_the_ticks_grow_from_one_append_to_the_next(kept: Kept) -> None:

@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import FrameStore
+from tussle.server.recordings.frame_store import OPTIONAL, FrameStore
 from tussle.server.recordings.recordings import Recordings
 
 SESSIONS = pytest.mark.parametrize(("name", "ticks"), [("duel", 500), ("sandbox", 300)])
@@ -130,6 +130,9 @@ async def test_what_is_recorded(recordings: Recordings) -> None:
         assert np.nanmax(np.abs(got - rows)) <= store.attributes["rounding_m"] / 2 <= 5e-6
         assert np.array_equal(np.isnan(got), np.isnan(rows))
     assert values(store, "energy")[1:] == [np.float32(here.energy) for here in wanted[1:]]
+    for place, name in enumerate(OPTIONAL):
+        assert values(store, name) == [np.float32(here.energies[place]) for here in wanted], name
+    assert any(here.energies[-1] > 0 for here in wanted), "friction takes energy"
     for number, seat in enumerate(spec.seats):
         assert [row[number] for row in values(store, "health")] == [
             np.float32(here.standing[seat.seat].health) for here in wanted
@@ -261,34 +264,84 @@ async def test_a_disk_that_was_full_for_a_while_loses_nothing(
     assert files_of(tmp_path / f"{TOKEN}.zarr") == whole
 
 
-@pytest.mark.parametrize("ended_by", ["the bound", "the end"])
-async def test_a_full_disk_costs_the_recording_and_is_said(
-    recordings: Recordings, slow: type[SlowFiles], monkeypatch: pytest.MonkeyPatch, ended_by: str
+@pytest.mark.parametrize("beyond_the_bound", [True, False])
+async def test_a_disk_that_stays_full_ends_the_recording_and_is_said(
+    recordings: Recordings, slow: type[SlowFiles], monkeypatch: pytest.MonkeyPatch, beyond_the_bound: bool
 ) -> None:
-    """Beyond the bound of what waits, or at the end of the session, the recording stops: once, with a reason, in the
-    mark and the attributes. The frames before are read and published."""
+    """Beyond the bound of what waits, or at the end of the session, it is said: once, with a reason, in the mark and
+    the attributes. The frames before are read and published."""
     spec, inputs, last = played("duel", 400)
-    if ended_by == "the bound":
+    if beyond_the_bound:
         monkeypatch.setattr("tussle.server.recordings.recorder.WAITING_BYTES", 20_000)
     holder = Holder(recordings, spec, inputs, 1)
     holder.start()
     await holder.run(100, repeat(2))
     _, good = await holder.save()
     slow.full = True
-    if ended_by == "the bound":
-        slow.gate.clear()
-    await holder.run(last, repeat(2), 10**6 if ended_by == "the bound" else 30)
-    assert holder.stopped == (["not_written"] if ended_by == "the bound" else [])
+    await holder.run(last, repeat(2), 30)
+    assert holder.stopped == (["not_written"] if beyond_the_bound else [])
     mark = await holder.recorder.finish(last)
     assert holder.stopped == ["not_written"]
     assert good is not None and mark is not None
     assert (mark.tick, mark.length, mark.stopped) == (good.tick, good.length, "not_written")
     slow.full = False
-    slow.gate.set()
     recordings.compact(TOKEN, mark)
     store = recordings.open(TOKEN, None)
     assert store.attributes["stopped"] == {"after_tick": 100, "reason": "not_written"}
     assert store.length == good.length
+
+
+async def test_a_recording_continues_after_a_disk_that_was_full_for_long(
+    recordings: Recordings, slow: type[SlowFiles], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames beyond the bound are dropped; with room on the disk the recording goes on, and the gap is named."""
+    monkeypatch.setattr("tussle.server.recordings.recorder.WAITING_BYTES", 20_000)
+    spec, inputs, last = played("duel", 400)
+    holder = Holder(recordings, spec, inputs, 1)
+    holder.start()
+    await holder.run(100, repeat(2))
+    slow.full = True
+    await holder.run(250, repeat(2), 30)
+    assert holder.stopped == ["not_written"]
+    slow.full = False
+    await holder.run(last, repeat(2), 20)
+    mark = await holder.recorder.finish(last)
+    assert mark is not None and (mark.tick, mark.stopped) == (last, "")
+    store = recordings.open(TOKEN, mark)
+    [gap] = store.attributes["gaps"]
+    missing = range(gap["first_tick"], gap["last_tick"] + 1)
+    ticks = [int(tick) for tick in values(store, "tick")]  # type: ignore[call-overload]
+    assert 100 < missing[0] < missing[-1] < 300 and not set(ticks) & set(missing)
+    assert {tick for tick in range(100, last) if tick % 2 == 0} - set(ticks) == {
+        tick for tick in missing if tick % 2 == 0
+    }
+
+
+async def test_a_takeover_while_the_files_are_away_goes_on_later(
+    tmp_path: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that cannot read its predecessor's state keeps its frames and reads it later: no byte differs."""
+    whole = await undisturbed(tmp_path / "undisturbed", "duel", 400, lambda: repeat(2))
+    spec, inputs, last = played("duel", 400)
+    holder = Holder(recordings, spec, inputs, 1)
+    holder.start()
+    await holder.run(100, repeat(2))
+    checkpoint, mark = await holder.save()
+
+    def away(self: Files, path: str) -> bytes:
+        raise OSError(5, "the storage does not answer")
+
+    second = Holder(recordings, spec, inputs, 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Files, "read", away)
+        second.restore(checkpoint, mark)
+        await second.run(200, repeat(2), 20)
+    assert await second.recorder.saved() == mark
+    await second.run(last, repeat(2), 20)
+    end = await second.recorder.finish(last)
+    assert end is not None and second.stopped == []
+    recordings.compact(TOKEN, end)
+    assert files_of(tmp_path / f"{TOKEN}.zarr") == whole
 
 
 async def test_ticks_that_no_holder_recorded_are_named(recordings: Recordings, slow: type[SlowFiles]) -> None:

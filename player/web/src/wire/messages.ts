@@ -220,7 +220,7 @@ export interface Notice {
   d: NoticeData;
 }
 
-/** The session was paused (no ticks, the turn clock stops) or resumed; `turn_ends_at` is then the new time. `store_full`: the server takes no new lobbies until `store_ok`; this session continues. `recording_stopped`: no more of the session is recorded; it continues. */
+/** The session was paused (no ticks, the turn clock stops) or resumed; `turn_ends_at` is then the new time. `store_full`: the server takes no new lobbies until `store_ok`; this session continues. `recording_stopped`: frames of the session are not recorded at present; it continues, and they are computed again after its end. */
 export interface NoticeData {
   state: "paused" | "recording_stopped" | "resumed" | "store_full" | "store_ok";
   reason: string;
