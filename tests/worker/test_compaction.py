@@ -16,7 +16,7 @@ from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.server.archive.archive import Archive
 from tussle.server.recordings.recordings import Recordings
 from tussle.worker.cleanup import Cleanup
-from tussle.worker.compaction import TRIES, Compaction
+from tussle.worker.compaction import TRIES, Compaction, Outcome
 
 
 @pytest.fixture
@@ -79,23 +79,32 @@ async def test_a_session_that_is_not_over_is_not_published(world: World) -> None
         assert await worker_of(world).run_pass() == 0
 
 
-async def test_a_damaged_recording_without_an_archive_is_given_up(world: World, tmp_path: Path) -> None:
+async def test_a_damaged_recording_without_an_archive_is_given_up(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A state that is another one is detected; nothing is published, and the worker continues."""
     mark = await recorded(world, Status.ENDED)
     state = tmp_path / f"{TOKEN}.live" / "000001" / mark.state
     state.write_bytes(state.read_bytes()[:-1])
     worker = worker_of(world)
+    asked = []
+
+    async def no_archive(session: str, mark: RecordingMark) -> Outcome:
+        asked.append(session)
+        return Outcome(code="not_archived")
+
+    monkeypatch.setattr(worker, "_run_child", no_archive)
     assert await worker.run_pass() == 0
     for _ in range(TRIES):
         assert await worker.repair_pass() == 0
+    assert asked == [TOKEN] * TRIES
     assert await worker.run_pass() == await worker.repair_pass() == 0
     stored = await RecordingMarks(world.store).load(TOKEN)
     assert stored is not None and not stored.final
 
 
-async def test_a_recording_that_lacks_ticks_is_filled_by_one_worker(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("store_url", ["valkey"], indirect=True)
+async def test_a_recording_that_lacks_ticks_is_filled_by_one_worker(world: World, tmp_path: Path) -> None:
     """The rest of a recording that stopped is simulated again by a process of its own. While one worker does so, others
     leave it alone, and make the recordings that lack nothing."""
     archive = Archive(world.settings.archive_address)
