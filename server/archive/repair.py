@@ -30,7 +30,13 @@ from tussle.server.physics.stored_meshes import use_meshes
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.group import RecordingGroup
-from tussle.server.recordings.live_files import LiveState, final_folder, finished_chunks, live_folder, read_state
+from tussle.server.recordings.live_files import (
+    LiveState,
+    final_folder,
+    finished_chunks,
+    live_folder,
+    read_state,
+)
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.recordings.taking import (
     FrameWriter,

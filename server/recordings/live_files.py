@@ -12,6 +12,7 @@ the frames: two workers that make it at once write equal bytes. This module must
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
