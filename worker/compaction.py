@@ -28,7 +28,7 @@ from tussle.server.recordings.recordings import Recordings
 from tussle.worker.cleanup import Cleanup
 from tussle.worker.stopping import wait_for_stop
 
-__all__ = ["Compaction", "Outcome"]
+__all__ = ["Compaction", "RepairOutcome"]
 
 log = get_logger("worker.compaction")
 
@@ -48,7 +48,7 @@ AGAIN = ("not_archived", "damaged_archive", "recordings_unreachable", "died")
 """Failures of a repair after which it is tried again."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RepairOutcome(msgspec.Struct, frozen=True):
     """The answer of the child process. code: "" if the group is written."""
 
     sha256: str = ""
@@ -190,7 +190,7 @@ class Compaction:
         await self._store.call("PEXPIRE", key, life)
         return True
 
-    async def _run_child(self, session: str, mark: RecordingMark) -> Outcome:
+    async def _run_child(self, session: str, mark: RecordingMark) -> RepairOutcome:
         settings = self._settings
         child = await asyncio.create_subprocess_exec(
             *module_command(
@@ -204,11 +204,11 @@ class Compaction:
             async with asyncio.timeout(REPAIR_S):
                 data = await child.stdout.read()
                 await child.wait()
-            return msgspec.json.decode(data, type=Outcome)
+            return msgspec.json.decode(data, type=RepairOutcome)
         except TimeoutError:
-            return Outcome(code="too_slow", message=f"it took longer than {REPAIR_S:g} s")
+            return RepairOutcome(code="too_slow", message=f"it took longer than {REPAIR_S:g} s")
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return Outcome(code="died", message=f"the process ended with {child.returncode}")
+            return RepairOutcome(code="died", message=f"the process ended with {child.returncode}")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()

@@ -281,7 +281,7 @@ def _readable(live: Files, mark: RecordingMark) -> LiveState | None:
     return state
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RepairAnswer(msgspec.Struct, frozen=True):
     """What the child process answers: the digest of the group's metadata, or a coded error."""
 
     sha256: str = ""
@@ -298,11 +298,11 @@ def main() -> None:
     try:
         use_meshes(archive)
         stated = msgspec.json.decode(mark, type=RecordingMark)
-        outcome = Outcome(repair_recording(Files(recordings), Archive(archive), session, stated))
+        outcome = RepairAnswer(repair_recording(Files(recordings), Archive(archive), session, stated))
     except LobbyError as error:
-        outcome = Outcome(code=error.reason, message=error.message)
+        outcome = RepairAnswer(code=error.reason, message=error.message)
     except OSError as error:
-        outcome = Outcome(code="recordings_unreachable", message=str(error))
+        outcome = RepairAnswer(code="recordings_unreachable", message=str(error))
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

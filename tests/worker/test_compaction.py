@@ -16,7 +16,7 @@ from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.server.archive.archive import Archive
 from tussle.server.recordings.recordings import Recordings
 from tussle.worker.cleanup import Cleanup
-from tussle.worker.compaction import TRIES, Compaction, Outcome
+from tussle.worker.compaction import TRIES, Compaction, RepairOutcome
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ async def test_a_damaged_recording_without_an_archive_is_given_up(
     worker = worker_of(world)
     asked = []
 
-    async def no_archive(session: str, mark: RecordingMark) -> Outcome:
+    async def no_archive(session: str, mark: RecordingMark) -> RepairOutcome:
         asked.append(session)
-        return Outcome(code="not_archived")
+        return RepairOutcome(code="not_archived")
 
     monkeypatch.setattr(worker, "_run_child", no_archive)
     assert await worker.run_pass() == 0
