@@ -25,13 +25,14 @@ from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import Upload, Uploads
 from tussle.lobby.wire.replay import CameraView, NamedView
 from tussle.server.recordings.export.clip import Readable
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
-__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "named_views", "open_recording"]
+__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "named_views", "open_recording", "uploads_of"]
 
 TIMEOUT_S = 30.0
 
@@ -119,6 +120,20 @@ async def marks_of_sessions(settings: Settings, sessions: Sequence[str]) -> dict
         finally:
             await store.close()
     return found
+
+
+async def uploads_of(settings: Settings) -> list[Upload]:
+    """The recordings that players uploaded; none without a store that answers."""
+    settings = _stored(settings)
+    if not settings.redis_url:
+        return []
+    with suppress(StoreError):
+        store = await Store.connect(settings.redis_url, settings.realm)
+        try:
+            return await Uploads(store, settings).all()
+        finally:
+            await store.close()
+    return []
 
 
 def named_views(settings: Settings, source: str, *, server: str | None = None) -> dict[str, CameraView]:

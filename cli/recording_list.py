@@ -14,25 +14,33 @@ from rich.table import Table
 from rich.text import Text
 
 from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number
-from tussle.cli.recorded import marks_of_sessions
+from tussle.cli.recorded import marks_of_sessions, uploads_of
 from tussle.cli.running import read_settings
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.text import escape_text
+from tussle.lobby.uploads import Upload
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.live_files import live_folder
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.uploaded import UploadedFrames
 
 __all__ = ["Recorded", "command", "recordings_table"]
 
-STATES = {"final": ("■", FAINT), "live": ("●", OK), "stopped": ("◆", CONTACT), "unreadable": ("◆", CONTACT)}
+STATES = {
+    "final": ("■", FAINT),
+    "live": ("●", OK),
+    "stopped": ("◆", CONTACT),
+    "unreadable": ("◆", CONTACT),
+    "upload": ("▲", FAINT),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One recording. state: live (its session has no final one yet), final, stopped (it ends before its session) or
-    unreadable. written: [s since 1970]. size: [B]."""
+    """One recording. state: live (its session has no final one yet), final, stopped (it ends before its session),
+    upload (of a player, ``owner``) or unreadable. written: [s since 1970]. size: [B]."""
 
     session: str
     mode: str
@@ -42,6 +50,8 @@ class Recorded:
     written: float
     size: int
     problem: str = ""
+    owner: str = ""
+    title: str = ""
 
 
 @click.command("recordings")
@@ -57,7 +67,7 @@ class Recorded:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per recording.")
 def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None:
-    """Show the recordings at RECORDINGS_URL, or at another URL, the newest first.
+    """Show the recordings at RECORDINGS_URL, or at another URL, the newest first, and those that players uploaded.
 
     A session that still runs, or whose final recording is not made yet, is shown up to its last checkpoint.
     """
@@ -73,6 +83,10 @@ def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None
                 shown.append(one)
             if len(shown) == most:
                 break
+        if url is None:  # the store knows the uploads of this place only
+            uploads = [_uploaded(Recordings(place), one) for one in asyncio.run(uploads_of(settings))]
+            shown += [one for one in uploads if mode is None or one.mode == mode]
+            shown = sorted(shown, key=lambda one: (-one.written, one.session))[:most]
     except (OSError, ValueError, ImportError) as error:
         raise click.ClickException(escape_text(f"{place}: {error}")) from None
     if as_json:
@@ -124,6 +138,21 @@ def _look(
     return Recorded(session, mode, state, store.length, seconds, written, size)
 
 
+def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:
+    seconds, problem = 0.0, ""
+    try:
+        store = UploadedFrames(recordings.blobs, upload.sha256)
+        ends = range(store.length)[:1], range(store.length)[-1:]
+        times = [float(block.arrays["time"][0]) for one in ends for block in store.frames(one, ("time",))]
+        seconds = times[-1] - times[0] if times else 0.0
+    except (LobbyError, OSError) as error:
+        problem = escape_text(str(error))
+    return Recorded(
+        upload.token, escape_text(upload.mode), "unreadable" if problem else "upload", upload.length, seconds,
+        upload.changed_at / 1000, upload.bytes, problem, escape_text(upload.name), escape_text(upload.title),
+    )  # fmt: skip
+
+
 def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
     """One row per recording."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
@@ -133,7 +162,7 @@ def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
         table.add_column(name, no_wrap=True, justify="right")
     for one in shown:
         shape, colour = STATES[one.state]
-        state = Text.assemble((shape, colour), " ", one.state)
+        state = Text.assemble((shape, colour), " ", one.state, *([f" of {one.owner}"] if one.owner else []))
         date = datetime.fromtimestamp(one.written).strftime("%Y-%m-%d %H:%M") if one.written else ""
         counts = [number(one.frames), number(one.seconds, 1), f"{number(one.size / 1000)} kB", date]
         table.add_row(Text(one.session, "bold"), one.mode, state, *counts)

@@ -15,13 +15,17 @@ from click.testing import CliRunner
 from tests.server.recordings.export import moving
 from tussle.cli.main import main
 from tussle.lobby.recording_marks import RecordingMark
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import NewUpload, Uploads
 from tussle.lobby.wire.replay import CameraView, NamedView
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.live_files import LiveState
+from tussle.server.recordings.recordings import Recordings
+from tussle.server.recordings.uploaded import Draft
 
-FINAL, LIVE = "k7qm2xpv", "m3nw8rtz"
+FINAL, LIVE, UPLOADED = "k7qm2xpv", "m3nw8rtz", "h4xk9pwc"
 
 
 @pytest.fixture
@@ -99,6 +103,44 @@ def test_running_and_final_recordings_are_listed(
     assert result.exit_code == 0, result.output
     with np.load(f"{LIVE}.npz") as loaded:
         assert loaded["tick"].tolist() == [0, 2, 4, 6, 8]
+
+
+async def keep_upload(url: str, realm: str, folder: Path, scratch: Path) -> None:
+    """Keep an upload as a server does."""
+    source = moving.read_arrays(str(folder / f"{FINAL}.zarr"), 5)
+    draft = Draft(scratch, RecordingGroup({"mode": "duel"}, seats=2))
+    draft.append(source, moving.SEGMENTS[0])
+    kept = draft.finish()
+    draft.keep(Recordings(str(folder)).blobs)
+    store = await Store.connect(url, realm)
+    try:
+        made = NewUpload(kept.sha256, kept.size, kept.length, "A fall", "duel")
+        await Uploads(store, Settings()).store(UPLOADED, "p1", "Ada", made)
+    finally:
+        await store.close()
+
+
+def test_uploads_are_listed_with_their_owners(
+    recordings: Path, tmp_path: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What players uploaded is in the list of this realm, beside what sessions recorded."""
+    (tmp_path / "scratch").mkdir()
+    asyncio.run(keep_upload(store_url, realm, recordings, tmp_path / "scratch"))
+    monkeypatch.setenv("REDIS_URL", store_url)
+    monkeypatch.setenv("REALM", realm)
+    found = listed()
+    assert set(found) == {FINAL, UPLOADED}
+    upload = found[UPLOADED]
+    assert (upload["state"], upload["owner"], upload["title"], upload["mode"]) == (
+        "upload",
+        "Ada",
+        "A fall",
+        "duel",
+    )
+    assert upload["frames"] == 5 and upload["seconds"] == pytest.approx(8 * moving.DT)
+    assert set(listed("--url", str(recordings))) == {FINAL}
+    shown = CliRunner().invoke(main, ["recordings"])
+    assert "upload of Ada" in shown.output, shown.output
 
 
 def test_a_film_is_seen_by_the_camera_that_is_kept(

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { BadArray, readNpy, readNpz } from "../src/replay/npy";
 import { Player, frameAt } from "../src/replay/player";
-import { Recording, framesOf } from "../src/replay/recording";
+import { ENERGIES, Recording, framesOf } from "../src/replay/recording";
 import type { Description, Fetcher } from "../src/replay/recording";
 import { Replay } from "../src/replay/replay";
 import { readStory } from "../src/replay/story";
@@ -153,6 +153,8 @@ describe("Player", () => {
 /** A server with a recording of two segments: one affine body, then two. Row 0 of a frame's body is (frame, body, 0). */
 class Server implements Fetcher {
   readonly asked: string[] = [];
+  /** The kinds of energy that it has. */
+  kinds: string[] = [];
   length: number;
   live: boolean;
 
@@ -166,7 +168,7 @@ class Server implements Fetcher {
     const first = Math.min(600, this.length);
     const segments = [{ first: 0, frames: first, bodies: [body("a"), { id: "mat", kind: "static" as const, rows: 0 }] }];
     if (this.length > 600) segments.push({ first: 600, frames: this.length - 600, bodies: [body("a"), body("b")] });
-    return { session: "k7qm2xpv", mode: "sandbox", live: this.live, length: this.length, dt: 0.1, stride: 1, fields: { tick: {}, time: {}, rows: {} }, segments, seats: [], first_tick: 0, last_tick: this.length - 1 };
+    return { session: "k7qm2xpv", mode: "sandbox", live: this.live, length: this.length, dt: 0.1, stride: 1, fields: Object.fromEntries(["tick", "time", "rows", ...this.kinds].map((name) => [name, {}])), segments, seats: [], first_tick: 0, last_tick: this.length - 1 };
   }
 
   async json<T>(path: string): Promise<T> {
@@ -178,7 +180,7 @@ class Server implements Fetcher {
     this.asked.push(path);
     const segment = /topology\/(\d+)/.exec(path);
     if (segment) return topology(Number(segment[1]));
-    const [, fields, from, to, step] = /data=([a-z,]+)&frames=(\d+):(\d+)(?::(\d+))?/.exec(path)!;
+    const [, fields, from, to, step] = /data=([a-z_,]+)&frames=(\d+):(\d+)(?::(\d+))?/.exec(path)!;
     const numbers: number[] = [];
     for (let n = Number(from); n < Math.min(Number(to), this.length); n += Number(step ?? 1)) numbers.push(n);
     if (fields === "rows") {
@@ -190,6 +192,7 @@ class Server implements Fetcher {
       });
       return buffer(npy("<f4", [numbers.length, 4 * bodies, 3], rows));
     }
+    if (fields === "energies") return npz(Object.fromEntries(this.kinds.map((name) => [name, npy("<f4", [numbers.length], new Float32Array(numbers))])));
     return npz({ tick: npy("<u4", [numbers.length], new Uint32Array(numbers)), time: npy("<f8", [numbers.length], new Float64Array(numbers.map((n) => n / 10))) });
   }
 }
@@ -254,6 +257,20 @@ describe("Recording", () => {
     expect(recording.curves.step).toBe(4);
     expect(recording.curves.at(10)).toBeCloseTo(1);
     expect(recording.curves.at(199_999)).toBeCloseTo(19_999.9);
+  });
+
+  it("reads each kind of energy when it is asked to, of recordings that have them", async () => {
+    const server = new Server(20);
+    const recording = await Recording.open("k7qm2xpv", server);
+    await recording.readCurves();
+    await recording.readKinds();
+    expect(recording.hasKinds).toBe(false);
+    server.kinds = ENERGIES.map((kind) => `energy_${kind}`);
+    await recording.refresh();
+    await recording.readKinds();
+    await recording.readKinds();
+    expect(recording.curves.single.get("energy_friction")?.[19]).toBe(19);
+    expect(server.asked.filter((path) => path.includes("energies"))).toEqual(["/api/recordings/k7qm2xpv/frames?data=energies&frames=0:20:1"]);
   });
 
   it("keeps windows of elastic bodies small", () => {

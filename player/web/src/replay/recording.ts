@@ -78,6 +78,9 @@ const CURVE_FRAMES = 50_000;
 const AT_ONCE = 3;
 const AGAIN_MS = 1000;
 
+/** Each kind of energy, in the order in which it is drawn. An older recording has only their sum. */
+export const ENERGIES = ["kinetic", "gravity", "elastic", "springs", "barrier", "friction"] as const;
+
 const CURVES = ["tick", "time", "min_distance", "contacts", "energy", "health", "score"] as const;
 
 /** The numbers of each frame that are drawn as curves; of a long recording, of every `step`-th frame. */
@@ -114,6 +117,11 @@ export class Curves implements Times {
     this.length = Math.min(length, this.step === 1 ? this.known : length);
   }
 
+  /** Add fields of the frames that are here. */
+  addFields(arrays: ReadonlyMap<string, NdArray>): void {
+    for (const [name, array] of arrays) this.single.set(name, joined(undefined, array));
+  }
+
   /** The time of a frame [s]; interpolated between two known frames, extrapolated after the last one. */
   at(frame: number): number {
     return between(this.time, frame / this.step);
@@ -129,7 +137,8 @@ export class Curves implements Times {
   }
 }
 
-function joined(before: Float64Array, array: NdArray | undefined): Float64Array {
+function joined(earlier: Float64Array | undefined, array: NdArray | undefined): Float64Array {
+  const before = earlier ?? new Float64Array(0);
   const more = array?.data ?? [];
   const made = new Float64Array(before.length + more.length);
   made.set(before);
@@ -164,6 +173,7 @@ export class Recording {
   private readonly topologies = new Map<number, Topology>();
   private readonly asked = new Set<string>();
   private kept = 0;
+  private kinds = false;
   private pausedUntil = 0;
   private memo: Frame[] = [];
   private memoAt: number[] = [];
@@ -240,11 +250,34 @@ export class Recording {
     }
   }
 
+  /** Whether the recording has each kind of energy. */
+  get hasKinds(): boolean {
+    return ENERGIES.every((kind) => `energy_${kind}` in this.about.fields);
+  }
+
+  /** Read each kind of energy too, from now on. */
+  async readKinds(): Promise<void> {
+    if (this.kinds || !this.hasKinds) return;
+    this.kinds = true;
+    const { curves } = this;
+    const known = curves.known;
+    if (!known) return;
+    try {
+      const data = await this.fetcher.bytes(`${address(this.token)}/frames?data=energies&frames=0:${(known - 1) * curves.step + 1}:${curves.step}`, "application/x-npz");
+      if (curves !== this.curves || curves.known !== known) this.curves = new Curves(curves.step); // it has grown: all is read again
+      else curves.addFields(readNpz(data));
+    } catch (error) {
+      this.kinds = false;
+      throw error;
+    }
+  }
+
   /** Read the curves that are not here yet, and the events. */
   async readCurves(): Promise<void> {
     const { length } = this.about;
     const from = this.curves.known * this.curves.step;
-    const names = CURVES.filter((name) => name in this.about.fields);
+    const kinds = this.kinds ? ENERGIES.map((kind) => `energy_${kind}`) : [];
+    const names = [...CURVES, ...kinds].filter((name) => name in this.about.fields);
     const events = this.fetcher.json<RecordedEvent[]>(`${address(this.token)}/events`);
     if (length > from) {
       const data = await this.fetcher.bytes(`${address(this.token)}/frames?data=${names.join(",")}&frames=${from}:${length}:${this.curves.step}`, "application/x-npz");

@@ -329,6 +329,19 @@ export class Replay implements Moments {
     else if (this.failure.value !== null) this.failure.value = null;
   }
 
+  /** Read each kind of energy for its curves. */
+  async readKinds(): Promise<void> {
+    const { recording } = this;
+    if (!recording) return;
+    try {
+      await recording.readKinds();
+      if (!recording.curves.known) await recording.readCurves();
+      if (!this.stopped) this.curvesArrived();
+    } catch (error) {
+      this.failure.value = error;
+    }
+  }
+
   private curvesArrived(): void {
     const recording = this.recording!;
     this.about.value = recording.about;

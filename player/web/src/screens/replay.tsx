@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, busy, client, ensureMe, fork, go, join, newFrom, replay as show } from "../app/store";
+import { treeRows } from "../replay/forktree";
 import { Replay } from "../replay/replay";
 import { DEFAULT_VIEW, Room } from "../replay/room";
 import type { NamedView } from "../replay/room";
@@ -21,6 +22,8 @@ import type { ForkTree } from "../wire/api";
 import { sessionTitle } from "./modes";
 
 const STEPS_SHIFT = 10;
+/** Deeper forks are not indented any further. */
+const DEEPEST = 6;
 
 /** The moment in the address, #t=12.4 [s], or null. */
 function momentInAddress(): number | null {
@@ -337,7 +340,7 @@ function About({ replay }: { replay: Replay }) {
   );
 }
 
-/** The parent and the forks of this session. Nothing if it has neither. */
+/** The tree of forks that this session is part of. Nothing if it is not a fork and has none. */
 function Forks({ token }: { token: string }) {
   const [tree, setTree] = useState<ForkTree | null>(null);
   useEffect(() => {
@@ -352,31 +355,19 @@ function Forks({ token }: { token: string }) {
       stopped = true;
     };
   }, [token]);
-  const origin = tree?.forks.find((one) => one.session === token);
-  const children = (tree?.forks ?? []).filter((one) => one.parent === token);
-  if (!origin && !children.length) return null;
+  if (!tree?.forks.length) return null;
   return (
     <section class="tile marks" aria-label="Forks" data-test="forks">
       <header>
         <h2>Forks</h2>
       </header>
       <ul class="scroll" tabIndex={0}>
-        {origin && (
-          <li class="bm">
-            <button class="go" onClick={() => show(origin.parent)}>
-              <span class="data">{group(origin.parent_tick)}</span>
+        {treeRows(tree).map(({ session, depth, fork }) => (
+          <li class="bm" key={session} style={{ paddingInlineStart: `${Math.min(depth, DEEPEST) * 14}px` }}>
+            <button class="go" aria-current={session === token ? "page" : undefined} disabled={session === token} onClick={() => show(session)}>
+              <span class="data">{fork ? group(fork.parent_tick) : "0"}</span>
               <span>
-                Forked from <span class="data">{code(origin.parent)}</span>
-              </span>
-            </button>
-          </li>
-        )}
-        {children.map((one) => (
-          <li class="bm" key={one.session}>
-            <button class="go" onClick={() => show(one.session)}>
-              <span class="data">{group(one.parent_tick)}</span>
-              <span>
-                {shortName(one.name)} plays on in <span class="data">{code(one.session)}</span>
+                {session === token ? <em>This session</em> : fork ? <>{shortName(fork.name)} plays on</> : "The first session"} <span class="data">{code(session)}</span>
               </span>
             </button>
           </li>

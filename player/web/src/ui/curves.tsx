@@ -1,6 +1,7 @@
 // The curves under the timeline: energy, contacts, smallest gap, health, all over the same time as the timeline.
 
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
+import { ENERGIES } from "../replay/recording";
 import type { Curves } from "../replay/recording";
 import type { Replay } from "../replay/replay";
 import { markOfSeat } from "../stage/palette";
@@ -97,16 +98,62 @@ function Energy({ replay, curves }: RowProps) {
     const [low, high] = range(values);
     return linePath(curves.time, (i) => values[i]!, (value) => (value - low) / (high - low || 1), "most");
   }, [values]);
+  const [open, setOpen] = useState(false);
   if (!values) return null;
+  const toggle = (): void => {
+    setOpen(!open);
+    if (!open) void replay.readKinds();
+  };
   return (
-    <div class="pr">
+    <>
+      <div class="pr">
+        <div class="pn">
+          {replay.recording?.hasKinds ? (
+            <button class="kinds small soft" aria-expanded={open} onPointerDown={(event) => event.stopPropagation()} onClick={toggle} title="Kinetic, gravity and elastic energy together. Press for each kind." data-test="kinds">
+              Energy
+            </button>
+          ) : (
+            <span class="small soft">Energy</span>
+          )}
+          <span>
+            <b class="data big">{energy(values[at] ?? 0)}</b>
+          </span>
+        </div>
+        <Plot line={line} colour="var(--cool)" filled />
+      </div>
+      {open && ENERGIES.map((kind) => <EnergyKind key={kind} kind={kind} replay={replay} curves={curves} />)}
+    </>
+  );
+}
+
+const KIND_TITLES: Readonly<Record<(typeof ENERGIES)[number], string>> = {
+  kinetic: "Energy of motion",
+  gravity: "Potential energy of gravity, zero at the origin",
+  elastic: "Energy of deformation",
+  springs: "Energy of the springs that pin bodies",
+  barrier: "Energy of the contact barriers",
+  friction: "Work of friction in the tick that ends at the frame",
+};
+
+/** One kind of energy. Nothing if it never changes. */
+function EnergyKind({ kind, replay, curves }: RowProps & { kind: (typeof ENERGIES)[number] }) {
+  const values = curves.single.get(`energy_${kind}`);
+  const at = useIndex({ replay, curves });
+  const [line, moves] = useMemo(() => {
+    if (!values) return ["", false];
+    const [low, high] = range(values);
+    return [linePath(curves.time, (i) => values[i]!, (value) => (value - low) / (high - low || 1), "most"), high > low];
+  }, [values]);
+  if (!values || !moves) return null;
+  return (
+    <div class="pr kind" title={KIND_TITLES[kind]} data-test={`energy-${kind}`}>
       <div class="pn">
-        <span class="small soft">Energy</span>
+        <span class="small soft">{kind}</span>
         <span>
-          <b class="data big">{energy(values[at] ?? 0)}</b>
+          <b class="data">{energy(values[at] ?? 0)}</b>
         </span>
       </div>
-      <Plot line={line} colour="var(--cool)" filled />
+      <Plot line={line} colour="var(--cool)" filled={false} />
     </div>
   );
 }

@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { treeRows } from "../src/replay/forktree";
+import type { ForkRow } from "../src/wire/api";
+
+function fork(session: string, parent: string): ForkRow {
+  return { session, parent, parent_tick: 10, exact: true, name: "Ada", status: null };
+}
+
+test("the tree of forks has each session once, under its parent", () => {
+  const forks = [fork("b", "a"), fork("c", "b"), fork("d", "a"), fork("e", "c")];
+  const rows = treeRows({ session: "c", root: "a", forks });
+  expect(rows.map((row) => [row.session, row.depth])).toEqual([["a", 0], ["b", 1], ["c", 2], ["e", 3], ["d", 1]]);
+  expect(rows[0]!.fork).toBeNull();
+});
+
+test("a tree that is a circle ends", () => {
+  expect(treeRows({ session: "a", root: "a", forks: [fork("b", "a"), fork("a", "b")] }).map((row) => row.session)).toEqual(["a", "b"]);
+});
