@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-PACKAGES = ("lobby", "server", "worker", "player", "cli", "tussle")
+PACKAGES = ("lobby", "server", "worker", "player", "env", "cli", "tussle")
 PROSE = {".py", ".lua", ".md", ".ts", ".tsx", ".css", ".sh", ".yml", ".toml", ".html", ".mjs", ".conf", ""}
 
 BANNED = {
@@ -188,7 +188,7 @@ def test_nothing_refers_to_a_document_outside() -> None:
 
 
 REFERENCE = re.compile(
-    r"(?<![\w./{*<$-])((?:lobby|server|worker|player|cli|tussle|tests|bench|docs|compose|examples|catalogue)/[\w./-]*\w"
+    r"(?<![\w./{*<$-])((?:lobby|server|worker|player|env|cli|tussle|tests|bench|docs|compose|examples|catalogue)/[\w./-]*\w"
     r"\.(?:py|md|lua|ts|tsx|json|sh|yml|svg|png))\b"
 )
 BARE = re.compile(r"(?<![\w./*<>{}'\"$-])([a-z_]\w*\.(?:lua|py))\b(?!\()")
@@ -304,8 +304,7 @@ def test_a_module_has_one_identity() -> None:
             bare += [
                 f"{path}:{node.lineno}: {name}"  # type: ignore[attr-defined]
                 for name in names
-                if name.split(".")[0]
-                in ("lobby", "server", "worker", "player", "cli", "build_db", "catalogue")
+                if name.split(".")[0] in {*PACKAGES, "build_db", "catalogue"} - {"tussle"}
             ]
     assert not bare, "\n" + "\n".join(bare)
 
@@ -335,7 +334,7 @@ def test_no_dead_code() -> None:
     found = {
         (match[1], match[2])
         for match in re.finditer(
-            r"^((?:lobby|server|worker|player|cli|tussle|build_db)[\w/]*\.py):\d+: unused \w+ '(\w+)'",
+            r"^((?:lobby|server|worker|player|env|cli|tussle|build_db)[\w/]*\.py):\d+: unused \w+ '(\w+)'",
             done.stdout,
             re.M,
         )

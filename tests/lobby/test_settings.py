@@ -50,7 +50,7 @@ def test_the_example_has_nothing_else() -> None:
 def test_each_setting_is_read() -> None:
     """Some module other than settings.py reads an attribute of that name or of its property, or the variable itself."""
     read: set[str] = set()
-    for folder in ("lobby", "server", "worker", "player", "cli"):
+    for folder in ("lobby", "server", "worker", "player", "env", "cli"):
         for path in (ROOT / folder).rglob("*.py"):
             if path != ROOT / "lobby" / "settings.py":
                 for node in ast.walk(ast.parse(path.read_text())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tussle.server.recordings.frame_store import SegmentBody
 
-__all__ = ["Colour", "colour_of", "linear"]
+__all__ = ["Colour", "colour_code", "colour_of", "linear"]
 
 Colour = tuple[float, float, float]
 
@@ -15,14 +15,19 @@ GROUND = "#1B5A4E"
 
 def colour_of(body: SegmentBody) -> Colour:
     """The colour of a body: its seat's, the ground's, or one of the props' by its id."""
-    if body.seat is not None:
-        return linear(SEATS[body.seat % len(SEATS)])
-    if body.kind == "static":
+    if body.seat is None and body.kind == "static":
         return linear(GROUND)
+    return linear(colour_code(body.seat, body.id))
+
+
+def colour_code(seat: int | None, body: str) -> str:
+    """The sRGB colour of a body that can move, such as "#F58220": its seat's, or one of the props' by its id."""
+    if seat is not None:
+        return SEATS[seat % len(SEATS)]
     value = 0
-    for letter in body.id:
+    for letter in body:
         value = (value * 31 + ord(letter)) % 2**32
-    return linear(PROPS[value % len(PROPS)])
+    return PROPS[value % len(PROPS)]
 
 
 def linear(colour: str) -> Colour:
