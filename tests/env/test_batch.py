@@ -1,0 +1,55 @@
+"""Many worlds at once: equal courses whatever the number of worlds and of processes, and Gymnasium's autoreset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+
+from tussle.env import VectorWorlds, vector
+
+Course = list[tuple[bytes, float, bool]]
+
+
+def courses(n: int, processes: int, steps: int) -> list[Course]:
+    """What each of n worlds sees in some steps; the actions of a world depend on its number alone."""
+    envs = vector(n, "Tussle/Duel-v0", processes=processes, starts=2, opponent="random")
+    seen, _ = envs.reset(seed=5)
+    found: list[Course] = [[(seen[world].tobytes(), 0.0, False)] for world in range(n)]
+    for step in range(steps):
+        actions = [np.random.default_rng([world, step]).uniform(-1.0, 1.0, 5) for world in range(n)]
+        seen, rewards, ended, _, _ = envs.step(np.array(actions, np.float32))
+        for world in range(n):
+            found[world].append((seen[world].tobytes(), float(rewards[world]), bool(ended[world])))
+    envs.close()
+    return found
+
+
+def test_a_world_does_not_depend_on_the_others() -> None:
+    """World 0 and world 1 have the same course alone, among three worlds, and in one or two processes."""
+    three = courses(3, 2, 6)
+    assert courses(2, 0, 6) == three[:2]
+    ends = [step for step, (_, _, ended) in enumerate(three[0]) if ended]
+    assert any(one[2] for course in three for one in course), "no episode ended: choose another seed"
+    for step in ends[:1]:
+        if step + 1 < len(three[0]):
+            assert three[0][step + 1][1:] == (0.0, False)
+
+
+def test_a_fault_of_a_world_is_raised_in_the_parent() -> None:
+    """A world that refuses an action raises in the process that asked, and the workers end with it."""
+    envs = vector(2, "Tussle/Reach-v0", processes=1)
+    assert isinstance(envs, VectorWorlds)
+    with pytest.raises(ResetNeeded):
+        envs.step(np.zeros((2, 4), np.float32))
+    envs.close()
+    assert not any(worker.is_alive() for worker in envs._workers)
+
+
+@pytest.mark.parametrize(("n", "arguments"), [(0, {}), (-1, {"processes": 0})])
+def test_a_bad_number_of_worlds_is_refused(n: int, arguments: dict[str, Any]) -> None:
+    """There is at least one world."""
+    with pytest.raises(ValueError, match="at least one world"):
+        vector(n, **arguments)
