@@ -188,8 +188,8 @@ def test_nothing_refers_to_a_document_outside() -> None:
 
 
 REFERENCE = re.compile(
-    r"(?<![\w./{*<$-])((?:lobby|server|worker|player|env|cli|tussle|tests|bench|docs|compose|examples|catalogue)/[\w./-]*\w"
-    r"\.(?:py|md|lua|ts|tsx|json|sh|yml|svg|png))\b"
+    r"(?<![\w./{*<$-])((?:lobby|server|worker|player|env|cli|tussle|tests|bench|docs|compose|examples|catalogue)"
+    r"/[\w./-]*\w\.(?:py|md|lua|ts|tsx|json|sh|yml|svg|png))\b"
 )
 BARE = re.compile(r"(?<![\w./*<>{}'\"$-])([a-z_]\w*\.(?:lua|py))\b(?!\()")
 
