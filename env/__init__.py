@@ -5,6 +5,7 @@
     env = gymnasium.make("Tussle/Duel-v0", opponent="novice")       # one seat; also Curling, Reach, Stack and Push
     env = tussle.env.DuelEnv(seats=2, render_mode="rgb_array")      # PettingZoo AEC; also CurlingEnv
     env = tussle.env.SandboxEnv(hands=2, task="stack")              # PettingZoo Parallel
+    envs = tussle.env.vector(8, "Tussle/Duel-v0")                   # many worlds, in worker processes
 
 Nothing here needs a server, a store or a socket. The simulation is that of a session, bit for bit. The extra
 ``tussle[env]`` installs Gymnasium and PettingZoo. Importing this package registers the environments; names are loaded
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tussle.env.registration import register_environments
 
 if TYPE_CHECKING:
+    from tussle.env.batch import VectorWorlds, vector
     from tussle.env.curling_env import CurlingEnv
     from tussle.env.duel_env import DuelEnv
     from tussle.env.episode import Episode
@@ -32,6 +34,8 @@ __all__ = [
     "HandEnv",
     "SandboxEnv",
     "SeatEnv",
+    "VectorWorlds",
+    "vector",
 ]
 
 _MODULES = {
@@ -41,6 +45,8 @@ _MODULES = {
     "HandEnv": "solo_env",
     "SandboxEnv": "sandbox_env",
     "SeatEnv": "solo_env",
+    "VectorWorlds": "batch",
+    "vector": "batch",
 }
 
 register_environments()
