@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import msgspec
@@ -58,7 +59,13 @@ LOCK_MS = 6000
 LOG_BYTES = 524_288
 """Most bytes of the edits in the log of a scene. The oldest are removed, and cannot be undone any more."""
 
+EDITING_MS = 43_200_000
+"""Longest time that edits and locks keep a lobby open after it was opened: half a day."""
+
 UNDO_STEPS = 100
+
+UNDO_TRIES = 16
+"""Newest steps among which one is looked for that can be undone."""
 
 REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""
@@ -120,45 +127,18 @@ class SceneStore:
 
     async def listing(self, session: str) -> Listing:
         """The scene without the content of its documents. Raises NotFound, Conflict ``not_editable``."""
-        about, keys = await self._about(session), self._keys
-        for _ in range(READ_TRIES):
-            status, scene, bodies = await self._store.batch(
-                [
-                    ("HGET", keys.session(session), "status"),
-                    ("HMGET", keys.scene_edits(session), "version", "vertices", "bytes"),
-                    ("ZRANGE", keys.scene_bodies(session), 0, -1),
-                ]
-            )
-            editable = status in WAITING
-            if scene[0] is None:
-                parts = await self._first_parts(session, about)
-                return Listing(
-                    1,
-                    editable,
-                    DocumentVersion(WORLD, 1, parts.world.sha256),
-                    tuple(DocumentVersion(body.id, 1, body.sha256) for body in parts.bodies),
-                    parts.vertices,
-                    parts.size,
-                )
-            names = [WORLD, *bodies]
-            *found, version = await self._store.batch(
-                [
-                    *(("HMGET", keys.scene_document(session, name), "version", "sha256") for name in names),
-                    *(("GET", keys.scene_lock(session, name)) for name in names),
-                    ("HGET", keys.scene_edits(session), "version"),
-                ]
-            )
-            if version == scene[0]:
-                documents = [
-                    DocumentVersion(name, int(written[0]), written[1], _seat_of(lock) if editable else None)
-                    for name, written, lock in zip(
-                        names, found[: len(names)], found[len(names) :], strict=True
-                    )
-                ]
-                return Listing(
-                    int(version), editable, documents[0], tuple(documents[1:]), int(scene[1]), int(scene[2])
-                )
-        raise StoreError(f"the scene of {session} keeps changing")
+        about = await self._about(session)
+        stored = await self._stored(session, content=False)
+        return (await self._first_listing(session, about)) if stored is None else stored[0]
+
+    async def snapshot(self, session: str) -> tuple[Listing, bytes]:
+        """The scene without the content of its documents, and as one canonical document, both of one version. Raises as
+        ``listing``."""
+        about = await self._about(session)
+        stored = await self._stored(session, content=True)
+        if stored is not None:
+            return stored
+        return await self._first_listing(session, about), await self._first_whole(session, about)
 
     async def version(self, session: str) -> int:
         """The version of a scene; 0 if it was never edited or is gone."""
@@ -184,11 +164,8 @@ class SceneStore:
 
     async def whole(self, session: str) -> bytes:
         """The scene as one canonical document. Raises NotFound, Conflict ``not_editable``."""
-        stored = await self._stored(session)
-        if stored is not None:
-            return stored
-        parts = await self._first_parts(session, await self._about(session))
-        return assemble(parts.world.data, (body.data for body in parts.bodies))
+        stored = await self._stored(session, content=True)
+        return (await self._first_whole(session, await self._about(session))) if stored is None else stored[1]
 
     async def for_start(self, session: str) -> str:
         """The scene for the specification of a session that starts: '' if the mode is to set up its own."""
@@ -196,11 +173,12 @@ class SceneStore:
         if about.fork or not self._first.editable(about.mode):
             return ""
         if not about.scene:
-            stored = await self._stored(session)
-            return "" if stored is None else stored.decode()
+            stored = await self._stored(session, content=True)
+            return "" if stored is None else stored[1].decode()
         return (await self.whole(session)).decode()
 
-    async def _stored(self, session: str) -> bytes | None:
+    async def _stored(self, session: str, *, content: bool) -> tuple[Listing, bytes] | None:
+        """The stored scene, and with ``content`` all of it as one document; None if it was never edited."""
         keys = self._keys
         for _ in range(READ_TRIES):
             version, bodies = await self._store.batch(
@@ -211,16 +189,29 @@ class SceneStore:
             )
             if version is None:
                 return None
-            *documents, after = await self._store.batch(
-                [
-                    *(("HGET", keys.scene_document(session, name), "doc") for name in (WORLD, *bodies)),
-                    ("HGET", keys.scene_edits(session), "version"),
-                ]
+            names = [WORLD, *bodies]
+            documents = [
+                (keys.scene_document(session, name), keys.scene_lock(session, name)) for name in names
+            ]
+            reply = await self._store.run(
+                "scene_read",
+                [keys.session(session), keys.scene_edits(session), *chain.from_iterable(documents)],
+                [version, int(content)],
             )
-            if after == version:
-                world, *rest = (text.encode() for text in documents)
-                return assemble(world, rest)
+            if reply[0] == "OK":
+                return _read_stored(int(version), names, reply[1:], content=content)
         raise StoreError(f"the scene of {session} keeps changing")
+
+    async def _first_listing(self, session: str, about: _About) -> Listing:
+        status = await self._store.call("HGET", self._keys.session(session), "status")
+        parts = await self._first_parts(session, about)
+        bodies = tuple(DocumentVersion(body.id, 1, body.sha256) for body in parts.bodies)
+        world = DocumentVersion(WORLD, 1, parts.world.sha256)
+        return Listing(1, status in WAITING, world, bodies, parts.vertices, parts.size)
+
+    async def _first_whole(self, session: str, about: _About) -> bytes:
+        parts = await self._first_parts(session, about)
+        return assemble(parts.world.data, (body.data for body in parts.bodies))
 
     # commits
 
@@ -260,36 +251,44 @@ class SceneStore:
     async def undo(
         self, session: str, player: str, command: int, charge: Charge, *, redo: bool = False
     ) -> Committed:
-        """Undo the newest step of a player, or redo what it undid last. ``charge``: as of ``commit``.
+        """Undo the newest step of a player that can be undone, or redo what it undid last. ``charge``: as of
+        ``commit``.
 
-        Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if another changed the same body since or the
-        step is too old, ``body_locked``, ``not_editable`` and a limit.
+        A step whose bodies another has changed since is passed over. It stays, and can be undone once the other undid.
+        Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if all of the newest UNDO_TRIES steps are
+        passed over or the step is too old, ``body_locked``, ``not_editable`` and a limit.
         """
         await self._about(session)
         keys, kind = self._keys, "redo" if redo else "undo"
-        for _ in range(READ_TRIES):
-            used, steps = await self._store.batch(
-                [
-                    ("HGET", keys.session_player(session, player), "scene_id"),
-                    ("HGET", keys.scene_undo(session), f"{kind}:{player}"),
-                ]
-            )
-            if used is not None and command <= int(used):
-                return await self._repeated(session, player, command)
-            if not steps:
-                raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
-            step = int(steps.split()[-1])
+        used, listed = await self._store.batch(
+            [
+                ("HGET", keys.session_player(session, player), "scene_id"),
+                ("HGET", keys.scene_undo(session), f"{kind}:{player}"),
+            ]
+        )
+        if used is not None and command <= int(used):
+            return await self._repeated(session, player, command)
+        if not listed:
+            raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
+        refused: Conflict | None = None
+        for step in reversed(listed.split()[-UNDO_TRIES:]):
             entries = await self._store.call("XRANGE", keys.scene_log(session), f"{step}-0", f"{step}-0")
             if not entries:
-                raise Conflict(f"that step is too old to {kind}", code="undo_conflict")
+                raise refused or Conflict(f"that step is too old to {kind}", code="undo_conflict")
             logged = edits_of(entries[0])
             charge(sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged))
-            made = await self._run(
-                session, player, command, kind, step, [restored(edit, redo) for edit in logged]
-            )
-            if made is not None:
-                return made
-        raise StoreError(f"the scene of {session} keeps changing")
+            changes = [restored(edit, redo) for edit in logged]
+            try:
+                made = await self._run(session, player, command, kind, int(step), changes)
+            except Conflict as error:
+                if error.reason != "undo_conflict":
+                    raise
+                refused = refused or error  # an older step may be of another body
+            else:
+                if made is not None:
+                    return made
+                break  # the scene was not stored any more
+        raise refused or Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
 
     def _remembered(self, session: str, edits: Sequence[Edit]) -> dict[str, StoredDocument] | None:
         """The documents that edits are based on, if this server knows all of them: a version never changes."""
@@ -371,11 +370,11 @@ class SceneStore:
         names: list[str] = [
             keys.session(session), keys.session_player(session, player), keys.scene_edits(session),
             keys.scene_bodies(session), keys.scene_log(session), keys.scene_undo(session),
-            keys.scene_removed(session), keys.deadlines,
+            keys.scene_removed(session), keys.deadlines, keys.session_players(session),
         ]  # fmt: skip
         args: list[Argument] = [
             session, keys.wake(session), player, command, kind, step, BODIES_MAX, VERTICES_MAX, SCENE_BYTES,
-            LOG_BYTES, UNDO_STEPS, self._wait_ms, WORLD,
+            LOG_BYTES, UNDO_STEPS, self._wait_ms, WORLD, EDITING_MS,
         ]  # fmt: skip
         for body, base, lock, document, made, order in edits:
             names += [keys.scene_document(session, body), keys.scene_lock(session, body)]
@@ -434,7 +433,7 @@ class SceneStore:
                     keys.session(session), keys.session_player(session, player), keys.scene_edits(session),
                     keys.scene_bodies(session), keys.scene_lock(session, body), keys.deadlines,
                 ],
-                [session, keys.wake(session), player, connection, body, WORLD, LOCK_MS, self._wait_ms],
+                [session, keys.wake(session), player, connection, body, WORLD, LOCK_MS, self._wait_ms, EDITING_MS],
             )  # fmt: skip
             if reply[0] == "OK":
                 return int(reply[1])
@@ -562,5 +561,16 @@ def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any, most: int = KEPT) 
         cache.popitem(last=False)
 
 
-def _seat_of(lock: str | None) -> int | None:
-    return None if lock is None else int(lock.split(" ", 2)[1])
+def _read_stored(
+    version: int, names: Sequence[str], reply: Sequence[str], *, content: bool
+) -> tuple[Listing, bytes]:
+    """A stored scene from the reply of ``scene_read``, without its first word."""
+    editable = reply[0] in WAITING
+    rows = [reply[at : at + 4] for at in range(3, len(reply), 4)]
+    world, *bodies = [
+        DocumentVersion(name, int(written), sha256, int(seat) if seat and editable else None)
+        for name, (written, sha256, seat, _) in zip(names, rows, strict=True)
+    ]
+    listing = Listing(version, editable, world, tuple(bodies), int(reply[2]), int(reply[1]))
+    first, *rest = [row[3].encode() for row in rows]
+    return listing, assemble(first, rest) if content else b""

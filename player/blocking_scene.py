@@ -155,8 +155,8 @@ class BlockingScene:
         return [SceneBody(self, name) for name in names]
 
     def undo(self) -> list[str]:
-        """Undo the newest step of this player; return the names of the bodies that changed. Raises Conflict:
-        undo_conflict if another member changed one of them since, nothing_to_undo."""
+        """Undo the newest step of this player that can be undone; return the names of the bodies that changed. Raises
+        Conflict: undo_conflict if another member changed bodies of each of them since, nothing_to_undo."""
         return self._run(self._scene.undo(), "the answer to undo")
 
     def redo(self) -> list[str]:

@@ -303,8 +303,8 @@ class SessionScene:
         return [entry.body for entry in listing.bodies]
 
     async def undo(self) -> list[str]:
-        """Undo the newest step of this player; return the bodies that changed. Raises Conflict (undo_conflict,
-        nothing_to_undo)."""
+        """Undo the newest step of this player that can be undone; return the bodies that changed. Raises Conflict
+        (undo_conflict, nothing_to_undo)."""
         return self._changed(await self._paced("undo", None))
 
     async def redo(self) -> list[str]:

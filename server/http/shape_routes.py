@@ -72,22 +72,12 @@ class ShapeRoutes:
 
     async def check_scene(self, request: Request, player: PlayerInfo) -> Response:
         token = check_token(request.path_params["token"])
-        version, document = await self._present(token, request, player)
-        found = await self._backend.shapes.check(document)
-        return json_response({"version": version, **msgspec.to_builtins(found)})
-
-    async def _present(self, token: str, request: Request, player: PlayerInfo) -> tuple[int, bytes]:
-        """The version of a scene and its document, which belong together. Charges its check, if it is not known."""
-        scenes, shapes = self._backend.scenes, self._backend.shapes
-        while True:
-            listing = await scenes.listing(token)
-            document = await scenes.whole(token)
-            known = shapes.knows_check(document)
-            if not known:
-                price = CHECK_MS + BODY_CHECK_MS * len(listing.bodies) + VERTEX_CHECK_MS * listing.vertices
-                self._charge(request, player, price)
-            if known or max(1, await scenes.version(token)) == listing.version:
-                return listing.version, document
+        listing, document = await self._backend.scenes.snapshot(token)
+        cost = CHECK_MS + BODY_CHECK_MS * len(listing.bodies) + VERTEX_CHECK_MS * listing.vertices
+        if not self._backend.shapes.knows_check(document):
+            self._charge(request, player, cost)
+        found = await self._backend.shapes.check(document, expected_s=cost / 1e3)
+        return json_response({"version": listing.version, **msgspec.to_builtins(found)})
 
     async def show_shape(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, ShapeRequest)
@@ -98,9 +88,10 @@ class ShapeRoutes:
         tag = f'"{shape_key(recipe)}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"etag": tag})
+        cost = SHAPE_MS + VERTEX_MS * (count or 1000)
         if not self._backend.shapes.knows_shape(recipe):
-            self._charge(request, player, SHAPE_MS + VERTEX_MS * (count or 1000))
-        shape = await self._backend.shapes.shape(recipe)
+            self._charge(request, player, cost)
+        shape = await self._backend.shapes.shape(recipe, expected_s=cost / 1e3)
         numbers = {name: getattr(shape, name) for name in shape.__struct_fields__ if name != "topology"}
         headers = {"etag": tag, "cache-control": "no-cache", "x-shape": orjson.dumps(numbers).decode()}
         return Response(shape.topology, media_type="application/octet-stream", headers=headers)

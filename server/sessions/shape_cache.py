@@ -42,17 +42,22 @@ class ShapeCache:
         """Whether the check of a document costs nothing."""
         return _digest(document) in self._checks
 
-    async def check(self, document: bytes) -> SceneCheck:
-        """The check of a scene. Raises SolverFailed."""
-        return await self._checks.get(_digest(document), lambda: self._pool.check_scene(document))
+    async def check(self, document: bytes, *, expected_s: float) -> SceneCheck:
+        """The check of a scene, which takes ``expected_s`` of CPU time if it is not known. Raises SolverFailed."""
+        return await self._checks.get(
+            _digest(document), lambda: self._pool.check_scene(document, expected_s=expected_s)
+        )
 
     def knows_shape(self, recipe: Recipe) -> bool:
         """Whether a shape costs nothing."""
         return shape_key(recipe) in self._shapes
 
-    async def shape(self, recipe: Recipe) -> Shape:
-        """The shape of a recipe. Raises Refused or SolverFailed."""
-        return await self._shapes.get(shape_key(recipe), lambda: self._pool.make_shape(recipe))
+    async def shape(self, recipe: Recipe, *, expected_s: float) -> Shape:
+        """The shape of a recipe, which takes ``expected_s`` of CPU time if it is not known. Raises Refused or
+        SolverFailed."""
+        return await self._shapes.get(
+            shape_key(recipe), lambda: self._pool.make_shape(recipe, expected_s=expected_s)
+        )
 
 
 class _Kept(Generic[Value]):

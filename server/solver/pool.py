@@ -5,7 +5,8 @@
 Each process steps many sessions in turn on one thread: the event loop never computes, and every step is bit-identical.
 Calls wait here, in server/solver/fair_queue.py. A process has one call at a time, or a few that together take at most
 PIPELINE_S, so that a session that used little CPU time is served next. Sessions with long ticks are moved to heavy
-processes (server/solver/placement.py), which have a lower priority and are started when they are needed.
+processes (server/solver/placement.py), which have a lower priority and are started when they are needed. Checks of
+scenes and shapes that take long go to the desk, a process of low priority that holds no session.
 
 A process answers its calls in order, so a process can only hang or die in its oldest call. That call raises
 SolverFailed; its timeout counts from when it became the oldest. On a busy machine a process that makes progress gets
@@ -23,6 +24,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +80,13 @@ LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
 
 DESK = "scenes"
 """The name under which calls without a world wait and are charged; no session has it."""
+
+DESK_S = 0.05
+"""Expected CPU time of a check or a shape above which it goes to the desk [s]. Shorter ones are answered by a light
+process between two ticks: a desk takes seconds to start."""
+
+DESK_IDLE_S = 120.0
+"""Time after its last call after which the desk is ended [s]."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""
@@ -439,7 +448,8 @@ class Solver:
 
 
 class Pool:
-    """All solver processes of a server: ``count`` light ones, and up to ``heavy`` more for sessions with long ticks."""
+    """All solver processes of a server: ``count`` light ones, up to ``heavy`` more for sessions with long ticks, and
+    the desk while somebody needs it."""
 
     def __init__(
         self,
@@ -466,6 +476,14 @@ class Pool:
         ]
         self._starting: list[asyncio.Task[None]] = []
         self._tried_at = float("-inf")
+        self._make_desk = partial(
+            Solver, count + heavy, timeout_s, heavy=True, meters=meters, archive_url=archive_url
+        )
+        self._desk: Solver | None = None
+        self._desk_calls = 0
+        self._desk_idle: asyncio.TimerHandle | None = None
+        self._desks_ending: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def start(self) -> None:
         """Start the light processes; return when the first is ready. Raises SolverFailed when none can start."""
@@ -490,15 +508,38 @@ class Pool:
         usage.moved_at = now
         return self.solvers[choose_slot([solver.slot(now) for solver in self.solvers], heavy=usage.heavy)]
 
-    async def check_scene(self, document: bytes) -> SceneCheck:
-        """Check a scene before it starts. Raises SolverFailed."""
-        return msgspec.msgpack.decode(await self._quiet().ask_about("check_scene", document), type=SceneCheck)
+    async def check_scene(self, document: bytes, *, expected_s: float) -> SceneCheck:
+        """Check a scene before it starts. ``expected_s``: CPU time that it may take. Raises SolverFailed."""
+        return msgspec.msgpack.decode(await self._ask("check_scene", document, expected_s), type=SceneCheck)
 
-    async def make_shape(self, recipe: Recipe) -> Shape:
-        """Build one shape. Raises Refused or SolverFailed."""
-        return msgspec.msgpack.decode(
-            await self._quiet().ask_about("make_shape", _encode(recipe)), type=Shape
-        )
+    async def make_shape(self, recipe: Recipe, *, expected_s: float) -> Shape:
+        """Build one shape. ``expected_s``: CPU time that it may take. Raises Refused or SolverFailed."""
+        return msgspec.msgpack.decode(await self._ask("make_shape", _encode(recipe), expected_s), type=Shape)
+
+    async def _ask(self, op: str, body: bytes, expected_s: float) -> bytes:
+        """Ask what needs no world: the desk, if it takes so long that a session would notice."""
+        if expected_s <= DESK_S:
+            return await self._quiet().ask_about(op, body)
+        if self._closed:
+            raise SolverFailed("the solver pool is closed")
+        if self._desk is None:
+            self._desk = self._make_desk()
+        if self._desk_idle is not None:
+            self._desk_idle.cancel()
+        self._desk_calls += 1
+        try:
+            return await self._desk.ask_about(op, body)
+        finally:
+            self._desk_calls -= 1
+            if not self._desk_calls and not self._closed:
+                self._desk_idle = asyncio.get_running_loop().call_later(DESK_IDLE_S, self._end_desk)
+
+    def _end_desk(self) -> None:
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            ending = asyncio.create_task(desk.close(), name="desk-end")
+            self._desks_ending.add(ending)
+            ending.add_done_callback(self._desks_ending.discard)
 
     def _quiet(self) -> Solver:
         """The running process with the shortest queue; heavy ones last."""
@@ -546,9 +587,13 @@ class Pool:
             log.info("solver_started", solver=solver.index, heavy=True)
 
     async def close(self) -> None:
+        self._closed = True
+        if self._desk_idle is not None:
+            self._desk_idle.cancel()
+        self._end_desk()
         for starting in self._starting:
             starting.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*self._starting, *self._desks_ending, return_exceptions=True)
         await _gather([solver.close for solver in self.solvers])
 
 

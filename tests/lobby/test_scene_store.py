@@ -15,6 +15,7 @@ from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.rules.scene_edits import assemble, digest, split
 from tussle.lobby.scene_documents import Edit
 from tussle.lobby.scene_store import SceneStore
+from tussle.lobby.store.store import Store
 from tussle.worker.cleanup import Cleanup
 
 HANDLES = [{"id": f"h{n}", "vertices": [0, 1, 2, 3] * 16} for n in range(64)]
@@ -203,6 +204,84 @@ async def test_undo_refuses_what_another_changed_since(world: World) -> None:
     assert b"cube-1" not in await room.whole()
     await room.add(1, "cube-1", 5.0)
     assert (await refusal(room.undo(0, redo=True))).reason == "undo_conflict"
+
+
+async def test_undo_passes_over_a_step_that_another_has_changed(world: World) -> None:
+    """The newest step that can be undone is undone; one that cannot stays, and is undone once the other undid."""
+    room = await Room.open(world)
+    await room.add(0, "own", 3.0)
+    await room.add(0, "cube-1", 1.0)
+    await room.edit(1, "cube-1", {"position": [2, 0.5, 0]})
+    assert [body.body for body in (await room.undo(0)).bodies] == ["own"]
+    assert (await refusal(room.undo(0))).reason == "undo_conflict"
+    assert [body.body for body in (await room.undo(0, redo=True)).bodies] == ["own"]
+    await room.undo(1)
+    undone = [(await room.undo(0)).bodies[0].body for _ in range(2)]
+    assert sorted(undone) == ["cube-1", "own"]
+    assert (await refusal(room.undo(0))).reason == "nothing_to_undo"
+
+
+async def test_steps_of_players_who_left_make_room(world: World) -> None:
+    """When the steps of many who have left fill the list, those are forgotten, and the members keep theirs."""
+    room = await Room.open(world)
+    await room.add(1, "theirs", 1.0)
+    undo = world.store.keys.scene_undo(room.session)
+    ghosts = [part for n in range(127) for part in (f"undo:ghost-{n}", "2")]
+    await world.store.call("HSET", undo, *ghosts)
+    await room.add(0, "own", 2.0)
+    await room.add(0, "own-2", 3.0)
+    assert await world.store.call("HLEN", undo) == 2
+    assert [body.body for body in (await room.undo(1)).bodies] == ["theirs"]
+    for body in ("own-2", "own"):
+        assert [one.body for one in (await room.undo(0)).bodies] == [body]
+
+
+async def test_a_scene_is_read_in_a_few_commands(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many bodies it has, a list and a whole scene take three commands, and both are of one version."""
+    room = await Room.open(world)
+    await room.commit(0, *(Edit(f"cube-{n}", 0, document=cube(n)) for n in range(40)))
+    sent: list[str] = []
+    batch, run, call = Store.batch, Store.run, Store.call
+
+    async def count_batch(store: Store, commands: Any) -> Any:
+        sent.extend(command[0] for command in commands)
+        return await batch(store, commands)
+
+    async def count_run(store: Store, name: str, *rest: Any) -> Any:
+        sent.append(name)
+        return await run(store, name, *rest)
+
+    async def count_call(store: Store, *command: Any, **options: Any) -> Any:
+        sent.append(command[0])
+        return await call(store, *command, **options)
+
+    for name, counted in (("batch", count_batch), ("run", count_run), ("call", count_call)):
+        monkeypatch.setattr(Store, name, counted)
+    listing, whole = await room.scenes.snapshot(room.session)
+    assert sent == ["HGET", "ZRANGE", "scene_read"]
+    assert await room.scenes.listing(room.session) == listing
+    assert (listing.version, len(listing.bodies)) == (2, 42)
+    assert whole == await room.whole()
+    assert {body["id"] for body in json.loads(whole)["bodies"]} == {body.body for body in listing.bodies}
+
+
+async def test_edits_keep_a_lobby_open_for_half_a_day_at_most(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit lets the lobby wait longer, but not beyond EDITING_MS after it was opened."""
+    room = await Room.open(world)
+    session = world.store.keys.session(room.session)
+    opened_at = int(await world.store.call("HGET", session, "opened_at"))
+    monkeypatch.setattr("tussle.lobby.scene_store.EDITING_MS", 700_000)
+    monkeypatch.setattr(room.scenes, "_wait_ms", 650_000)
+    await room.add(0, "cube-1", 1.0)
+    first = int(await world.store.call("HGET", session, "closes_at"))
+    assert opened_at + 650_000 <= first < opened_at + 700_000
+    monkeypatch.setattr(room.scenes, "_wait_ms", 5_000_000)
+    await room.lock(1, "cube-1")
+    assert int(await world.store.call("HGET", session, "closes_at")) == opened_at + 700_000
+    await room.add(0, "cube-2", 2.0)
+    assert int(await world.store.call("HGET", session, "closes_at")) == opened_at + 700_000
 
 
 async def test_a_command_that_is_repeated_has_one_effect(world: World, stores: list[Any]) -> None:

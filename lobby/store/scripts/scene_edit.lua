@@ -2,11 +2,11 @@
 -- Commits a list of edits, an undo or a redo: all of it as one version, or nothing.
 --
 -- KEYS 1 session, 2 session player, 3 scene, 4 its bodies, 5 log, 6 undo steps, 7 removed bodies, 8 deadlines,
---      then for each edit: document, lock
+--      9 players of the session, then for each edit: document, lock
 -- ARGV 1 session token, 2 wake channel, 3 player, 4 command id, 5 kind edit|undo|redo, 6 version that is undone or
 --      redone, or 0, 7-9 most bodies, vertices and bytes of a scene, 10 most bytes of the log, 11 most undo steps of a
---      player, 12 time that the lobby waits from now on [ms], 13 id of the world's document, then for each edit: body,
---      version that it is based on (of an undo or redo: `made` that must be present), token of the lock or '', SHA-256
+--      player, 12 time that the lobby waits from now on [ms], 13 id of the world's document, 14 most time that a lobby
+--      waits after it was opened [ms], then for each edit: body, version that it is based on (of an undo or redo: `made` that must be present), token of the lock or '', SHA-256
 --      or '' to remove, document, vertices, `made` or '' for the new version, place in the order or '' for the present
 --      or last one
 -- Returns {OK, version} | {BEGIN}: the scene is not stored yet | {AGAIN}: the command id was used before
@@ -15,8 +15,9 @@
 --      nothing_to_undo, too_many_bodies, too_many_vertices, scene_too_large, scene_empty
 local session_key, member_key, scene_key, bodies_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local log_key, undo_key, removed_key, deadlines_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local players_key = KEYS[9]
 local wake, player, command, kind, of = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local world, FIRST, WIDTH = ARGV[13], 14, 8
+local world, FIRST, WIDTH = ARGV[13], 15, 8
 local MOST_UNDO = 128
 
 local function steps_of(field)
@@ -27,10 +28,42 @@ local function steps_of(field)
     return steps
 end
 
+-- Forgets the steps of players who have left, then those whose newest step is the oldest, until there is room for one
+-- more list. The player's own are kept.
+local function make_room()
+    local fields = redis.call('HKEYS', undo_key)
+    local left, there = {}, {}
+    for _, field in ipairs(fields) do
+        local owner = string.match(field, '^%a+:(.*)$')
+        if owner ~= player then
+            if redis.call('SISMEMBER', players_key, owner) == 0 then
+                left[#left + 1] = field
+            else
+                local newest = string.match(redis.call('HGET', undo_key, field), '(%d+)$')
+                there[#there + 1] = {tonumber(newest or '0'), field}
+            end
+        end
+    end
+    local more = #fields - #left - MOST_UNDO + 1
+    table.sort(there, function(one, other)
+        return one[1] < other[1] or (one[1] == other[1] and one[2] < other[2])
+    end)
+    for i = 1, math.min(more, #there) do
+        left[#left + 1] = there[i][2]
+    end
+    for _, field in ipairs(left) do
+        redis.call('HDEL', undo_key, field)
+    end
+end
+
 local function write_steps(field, steps)
+    if #steps == 0 then
+        redis.call('HDEL', undo_key, field)
+        return
+    end
     local first = math.max(1, #steps - tonumber(ARGV[11]) + 1)
-    if redis.call('HLEN', undo_key) > MOST_UNDO then -- of players who have left, mostly
-        redis.call('DEL', undo_key)
+    if redis.call('HLEN', undo_key) >= MOST_UNDO and redis.call('HEXISTS', undo_key, field) == 0 then
+        make_room()
     end
     redis.call('HSET', undo_key, field, table.concat(steps, ' ', first))
 end
@@ -51,20 +84,25 @@ local taken_from, put_on = 'undo:' .. player, 'redo:' .. player
 if kind == 'redo' then
     taken_from, put_on = put_on, taken_from
 end
-local steps = nil
+local steps, undone = nil, nil
 if kind ~= 'edit' then
     steps = steps_of(taken_from)
-    if #steps == 0 or steps[#steps] ~= of then
-        return refuse('nothing_to_undo', 'that is not your newest step')
+    for i, step in ipairs(steps) do
+        if step == of then
+            undone = i
+        end
+    end
+    if not undone then
+        return refuse('nothing_to_undo', 'that is not one of your steps')
     end
 end
 
 -- Returns the numbers of an edit: its place in KEYS and in ARGV.
 local function place_of(number)
-    return 7 + 2 * number, FIRST + WIDTH * (number - 1)
+    return 8 + 2 * number, FIRST + WIDTH * (number - 1)
 end
 
-local edits = (#KEYS - 8) / 2
+local edits = (#KEYS - 9) / 2
 local count, size, vertices = redis.call('ZCARD', bodies_key), tonumber(scene[2]), tonumber(scene[3])
 local old_count, old_size, old_vertices = count, size, vertices
 local presents, mades = {}, {}
@@ -185,14 +223,14 @@ if kind == 'edit' then
     redis.call('HDEL', undo_key, put_on)
     write_steps(taken_from, steps)
 else
-    steps[#steps] = nil
+    table.remove(steps, undone)
     write_steps(taken_from, steps)
     steps = steps_of(put_on)
     steps[#steps + 1] = of
     write_steps(put_on, steps)
 end
 redis.call('HSET', member_key, 'scene_id', command)
-keep_waiting(session_key, deadlines_key, ARGV[1], ARGV[12])
+keep_waiting(session_key, deadlines_key, ARGV[1], ARGV[12], ARGV[14])
 redis.call('PUBLISH', wake, '{"t":"scene","d":{"version":' .. new .. ',"changed":[' .. table.concat(changed, ',')
     .. ']}}')
 return {'OK', new}

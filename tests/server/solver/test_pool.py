@@ -16,11 +16,23 @@ import pytest_asyncio
 from tests.support.stack import alive, until
 from tussle.build_db import catalogue_path, read_catalogue
 from tussle.lobby.errors import Refused, SolverFailed
+from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, encode_scene
 from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.pool import HEAVY_NICE, PATIENCE, PIPELINE_CALLS, PIPELINE_S, Pool, Solver, _Call
+from tussle.server.solver.pool import (
+    DESK_S,
+    HEAVY_NICE,
+    PATIENCE,
+    PIPELINE_CALLS,
+    PIPELINE_S,
+    Pool,
+    Solver,
+    _Call,
+)
 from tussle.server.solver.usage import HEAVY_TICK_S, TRIAL_TICKS
+
+BOX = Recipe(kind="box", params={"size": [0.2, 0.2, 0.2]})
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -304,3 +316,28 @@ async def test_new_sessions_spread_over_the_processes(pool: Pool) -> None:
     assert placed == [0, 1, 0, 1]
     for solver in pool.solvers:
         solver.sessions.clear()
+
+
+async def test_a_long_check_takes_no_process_of_a_session(pool: Pool) -> None:
+    """It is answered while every process that may hold sessions is stopped, by a process of low priority that ends when
+    it is not used. A short check needs no other process."""
+    document = encode_scene(Scene(bodies=(Body(id="a", shape=BOX, material=Material(density=500.0)),)))
+    assert (await pool.check_scene(document, expected_s=DESK_S)).ok
+    assert pool._desk is None
+    stopped = [solver.pid for solver in pool.solvers if solver.pid is not None]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(120.0):
+            assert (await pool.check_scene(document, expected_s=1.0)).ok
+            assert (await pool.make_shape(BOX, expected_s=1.0)).vertices == 8
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    desk = pool._desk
+    assert desk is not None and desk.pid is not None and desk not in pool.solvers
+    pid = desk.pid
+    assert os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0) == HEAVY_NICE
+    pool._end_desk()
+    await until(lambda: not alive(pid), "the end of the desk")
+    assert pool._desk is None

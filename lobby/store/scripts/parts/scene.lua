@@ -36,10 +36,11 @@ local function publish_lock(wake, body, seat)
     redis.call('PUBLISH', wake, '{"t":"lock","d":{"body":"' .. body .. '","seat":' .. seat .. '}}')
 end
 
--- Keeps a lobby whose scene is edited from timing out for wait_ms from now on.
-local function keep_waiting(session_key, deadlines_key, token, wait_ms)
+-- Keeps a lobby whose scene is edited from timing out for wait_ms from now on, but at most most_ms after it was opened.
+local function keep_waiting(session_key, deadlines_key, token, wait_ms, most_ms)
     local timer = 'lobby:' .. token
-    local at = now_ms() + tonumber(wait_ms)
+    local latest = tonumber(redis.call('HGET', session_key, 'opened_at')) + tonumber(most_ms)
+    local at = math.min(now_ms() + tonumber(wait_ms), latest)
     local due = redis.call('ZSCORE', deadlines_key, timer)
     if due and tonumber(due) < at then
         redis.call('ZADD', deadlines_key, whole(at), timer)
