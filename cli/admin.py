@@ -138,6 +138,24 @@ def unban_player(context: click.Context, player: str) -> None:
     _order(context, "/api/admin/unban", {"player": player}, f"{player} is not banned any more")
 
 
+@admin.command("ban-address")
+@click.argument("address")
+@click.option("--for", "length", help="Length of the ban: 90s, 30m, 1h, 7d; default: a day.")
+@click.pass_context
+def ban_address(context: click.Context, address: str, length: str | None) -> None:
+    """Ban ADDRESS, an IPv4 address or an IPv6 /64 network, on all servers."""
+    for_s = parse_length(length) if length is not None else None
+    _order(context, "/api/admin/ban-address", {"address": address, "for_s": for_s}, f"{address} is banned")
+
+
+@admin.command("unban-address")
+@click.argument("address")
+@click.pass_context
+def unban_address(context: click.Context, address: str) -> None:
+    """Lift the ban of ADDRESS."""
+    _order(context, "/api/admin/unban-address", {"address": address}, f"{address} is not banned any more")
+
+
 @admin.command("drain")
 @click.argument("server")
 @click.pass_context
@@ -218,6 +236,9 @@ def overview_tables(seen: dict[str, Any], *, width: int) -> Group:
     if seen["banned"]:
         names = ", ".join(escape_text(ban["name"] or ban["player"]) for ban in seen["banned"])
         parts += [Text(), Text.assemble(("banned  ", LABEL), names)]
+    if seen["banned_addresses"]:
+        names = ", ".join(escape_text(ban["address"]) for ban in seen["banned_addresses"])
+        parts += [Text(), Text.assemble(("banned addresses  ", LABEL), names)]
     refused = [row for row in seen["limits"] if row["refusals"]]
     if refused:
         parts += [Text(), limits_table(refused, several=len(seen["servers"]) > 1)]

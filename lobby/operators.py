@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Literal
 
 from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.bans import Bans
 from tussle.lobby.errors import ClientError, Conflict, NotFound
 from tussle.lobby.lifecycle import HELD
@@ -26,8 +27,8 @@ __all__ = ["Operators"]
 
 
 class Operators:
-    """The operators of a realm and their calls. ``bans`` and ``orders`` are the realm's. Every coroutine may raise
-    StoreError."""
+    """The operators of a realm and their calls. ``bans``, ``address_bans`` and ``orders`` are the realm's. Every
+    coroutine may raise StoreError."""
 
     def __init__(self, scripts: SessionScripts, seating: Seating) -> None:
         self._scripts = scripts
@@ -35,6 +36,7 @@ class Operators:
         self._views = Views(scripts.store)
         self._servers = Servers(scripts.store)
         self.bans = Bans(scripts.store)
+        self.address_bans = AddressBans(scripts.store)
         self.orders = OrderLog(scripts.store)
 
     def roles_of(self, player: PlayerInfo) -> frozenset[Role]:

@@ -1,6 +1,6 @@
 """Operators' orders to all servers: show a notice, close a banned player's connections, drain.
 
-    any server --order.lua, ban.lua--> orders stream --> every server, each order once
+    any server --order.lua, ban*.lua--> orders stream --> every server, each order once
 
 A server reads the stream from its own start on, so that an order never acts on a later boot. Orders to one session
 (pause, resume, end) are fields of the session instead: lobby/operators.py. This module must never execute an order.
@@ -28,10 +28,11 @@ NOTICE_LENGTH = 300
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order. target: the session of a notice ('' for all), the banned player, or ``server:nonce``."""
+    """One order. target: the session of a notice ('' for all), the banned player, the address whose ban has changed, or
+    ``server:nonce``."""
 
     id: str
-    kind: Literal["notice", "ban", "drain"]
+    kind: Literal["notice", "ban", "addresses", "drain"]
     target: str
     text: str
     by: str
@@ -74,7 +75,7 @@ class OrderLog:
         orders = []
         for name, flat in rows:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
-            kind = cast("Literal['notice', 'ban', 'drain']", fields["kind"])
+            kind = cast("Literal['notice', 'ban', 'addresses', 'drain']", fields["kind"])
             orders.append(Order(name, kind, fields["target"], fields["text"], fields["by"]))
         return orders
 

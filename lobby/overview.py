@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.bans import Bans
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.servers import ServerInfo, Servers
@@ -106,6 +107,7 @@ class Overview(msgspec.Struct, frozen=True):
     solvers: list[dict[str, Any]]
     players: list[dict[str, Any]]
     banned: list[dict[str, Any]]
+    banned_addresses: list[dict[str, Any]]
     limits: list[dict[str, Any]]
     refusals: list[dict[str, Any]]
 
@@ -120,11 +122,14 @@ class _Reported:
 class Overviews:
     """The reports of a realm's servers."""
 
-    def __init__(self, store: Store, servers: Servers, views: Views, bans: Bans) -> None:
+    def __init__(
+        self, store: Store, servers: Servers, views: Views, bans: Bans, address_bans: AddressBans
+    ) -> None:
         self._store = store
         self._servers = servers
         self._views = views
         self._bans = bans
+        self._address_bans = address_bans
 
     async def publish(self, report: ServerReport) -> None:
         """Replace the report of one server."""
@@ -158,6 +163,9 @@ class Overviews:
             banned=[
                 {"player": ban.player, "name": ban.name, "until": ban.until}
                 for ban in await self._bans.listed()
+            ],
+            banned_addresses=[
+                {"address": ban.address, "until": ban.until} for ban in await self._address_bans.listed()
             ],
             limits=[{"server": report.server, **row} for report in reports for row in report.limits],
             refusals=[

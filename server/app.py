@@ -23,6 +23,7 @@ import orjson
 import uvicorn
 
 from tussle.lobby.accounts import Accounts
+from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.addresses import local_url
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
@@ -52,6 +53,7 @@ from tussle.lobby.timers import Timers
 from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
+from tussle.server.address_doors import LOAD_S, AddressDoors
 from tussle.server.archive.archive import Archive
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
@@ -147,6 +149,7 @@ class Server:
         )  # fmt: skip
         self.ledger = Ledger(settings, self.telemetry.count_overspending)
         self.store_memory = StoreMemory(store, self.telemetry, self._tell_store_full)
+        self.doors = AddressDoors(AddressBans(store))
         self.reservations = Reservations(store, self.ledger, settings.ticket_ttl_s)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
@@ -248,10 +251,13 @@ class Server:
             servers,
             self.observers,
             self.editing,
+            self.doors,
         )
 
         self.operators = Operators(scripts, self.seating)
-        self.overviews = Overviews(store, servers, self.views, self.operators.bans)
+        self.overviews = Overviews(
+            store, servers, self.views, self.operators.bans, self.operators.address_bans
+        )
         self.reporter = Reporter(
             self._holder_address,
             BUILD,
@@ -266,6 +272,7 @@ class Server:
             sim_speed=settings.sim_speed,
             draining=self._stop.is_set,
             stop=self.stop,
+            doors=self.doors,
         )
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
@@ -329,6 +336,10 @@ class Server:
     def _connections(self) -> int:
         return self.ledger.held(Resource.DESCRIPTORS, Owner.SERVER, "")
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this is the address of a trusted proxy."""
+        return self._proxies.trust(peer)
+
     def _admit_connection(self, peer: str) -> bool:
         """Whether an address may have one more connection. A proxy's connections belong to its clients."""
         return not peer or self._proxies.trust(peer) or admit_connection(self.ledger, owner_of_address(peer))
@@ -341,6 +352,7 @@ class Server:
     async def run(self) -> None:
         """Serve until ``stop``. Raises StoreError or SolverFailed if it cannot start."""
         await self._load_catalogue()
+        await self.doors.load()
         await self.lease.acquire()
         http = _Http(
             uvicorn.Config(
@@ -384,6 +396,7 @@ class Server:
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
+                    group.create_task(self._every(LOAD_S, self.doors.load), name="address_bans"),
                 ]
                 starting = group.create_task(self.pool.start(), name="solvers")
                 await self._wait_for_stop(starting)

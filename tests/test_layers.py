@@ -55,7 +55,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("simulation",),
     ("recordings",),
     ("archive", "solver", "metrics", "limits", "security_headers"),
-    ("costs", "store_memory"),
+    ("address_doors", "costs", "store_memory"),
     ("fanout",),
     ("sessions", "live"),
     ("gateway",),

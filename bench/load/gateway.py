@@ -21,6 +21,7 @@ import uvicorn
 import uvloop
 
 from tussle.lobby import logs
+from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.connections import Connected, Connections
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec
 from tussle.lobby.scene_store import SceneStore
@@ -29,6 +30,7 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
+from tussle.server.address_doors import AddressDoors
 from tussle.server.app import _Http, listen, reduce_garbage_collection
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
@@ -106,6 +108,7 @@ class Bench:
             cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),
             Editing(cast(SceneStore, self), cast(Audiences, here), ledger, lambda: None),
+            AddressDoors(cast(AddressBans, None)),
         )  # fmt: skip
 
     # of connections, seating and views

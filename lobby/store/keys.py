@@ -46,6 +46,11 @@ class Keys:
         """zset: player id -> end of its ban [ms]; the hash's banned_until decides"""
         return self._key("banned")
 
+    @property
+    def banned_addresses(self) -> str:
+        """zset: address -> end of its ban [ms]"""
+        return self._key("banned-addresses")
+
     def login(self, token_hash: str) -> str:
         """string + TTL: player id"""
         return self._key(f"login:{token_hash}")

@@ -106,6 +106,7 @@ REFUSALS: dict[str, type[LobbyError]] = {
     "stale_version": Conflict,
     "ticket_refused": AuthError,
     "token_taken": Conflict,
+    "too_many_bans": Conflict,
     "too_many_bodies": Conflict,
     "too_many_marks": Conflict,
     "too_many_recordings": Conflict,

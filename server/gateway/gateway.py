@@ -46,6 +46,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, Welcome, WelcomeData
+from tussle.server.address_doors import AddressDoors
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -107,7 +108,11 @@ class Gateway:
         servers: Servers,
         observers: Observers,
         editing: Editing,
+        doors: AddressDoors,
     ) -> None:
+        self._doors = doors
+        self._open: set[Socket] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._settings = settings
         self._connections = connections
         self._views = views
@@ -143,6 +148,7 @@ class Gateway:
     async def handler(self, socket: Socket) -> None:
         """Handle one connection, from its handshake to its close. Raises nothing but CancelledError."""
         task = asyncio.current_task()
+        self._open.add(socket)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 await socket.handshake(self._check_request)  # type: ignore[arg-type]
@@ -165,6 +171,7 @@ class Gateway:
             log.exception("connection_failed")
             await socket.close(CloseCode.ERROR, "server_error")
         finally:
+            self._open.discard(socket)
             self._release_address(socket)
             socket.quick = socket.on_room = None
             self._ended += 1
@@ -194,6 +201,9 @@ class Gateway:
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
         address = owner_of_address(self._proxies.client(proxy, header(headers, "x-forwarded-for")))
+        if self._doors.closed(address):
+            self._telemetry.refusals.labels(code="banned").inc()
+            return socket.respond(403, "an operator has banned this address for some time\n")
         try:
             self._ledger.charge(Resource.REQUESTS, Owner.ADDRESS, address, time.monotonic())
         except RateLimited as error:
@@ -447,6 +457,18 @@ class Gateway:
             self.live.close_player(player, reason)
         if self.replay is not None:
             self.replay.close_player(player, reason)
+
+    def close_banned_addresses(self) -> None:
+        """Close every connection of an address that is banned, with RESUME_REFUSED."""
+        for socket in list(self._open):
+            if socket.address is not None and self._doors.closed(socket.address):
+                closing = asyncio.create_task(
+                    self._close(
+                        socket, CloseCode.RESUME_REFUSED, "banned: an operator has banned this address"
+                    )
+                )
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
 
     # the end of the server, and of sessions
 

@@ -59,7 +59,9 @@ def create_app(backend: Backend) -> Starlette:
         *MeshRoutes(backend, requests).endpoints(),
         *MarkRoutes(backend, requests).endpoints(),
         *SceneRoutes(backend).endpoints(),
-        *OperatorRoutes(backend.operators, backend.overviews, backend.stop, requests).endpoints(),
+        *OperatorRoutes(
+            backend.operators, backend.overviews, backend.stop, backend.is_proxy, requests
+        ).endpoints(),
         *ShapeRoutes(backend, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),
     ]
@@ -94,6 +96,7 @@ def create_app(backend: Backend) -> Starlette:
                 settings=backend.settings,
                 hosts=backend.hosts,
                 ledger=backend.ledger,
+                doors=backend.doors,
                 count_refusal=count_refusal,
                 explain=explain,
             )

@@ -21,6 +21,7 @@ from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
+from tussle.server.address_doors import AddressDoors
 from tussle.server.costs import Ledger
 from tussle.server.gateway.editing import Editing
 from tussle.server.http.reservations import Reservations
@@ -57,6 +58,7 @@ class Backend(Protocol):
     store_memory: StoreMemory
     reservations: Reservations
     hosts: Hosts
+    doors: AddressDoors
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library
@@ -86,6 +88,9 @@ class Backend(Protocol):
     def health(self) -> dict[str, Any]:
         """The content of /healthz. ``ok`` is false while the server starts, drains or has lost its lease.
         ``accepts``: it also takes new work, which a full store (``store``: full) does not allow."""
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this is the address of a trusted proxy."""
 
     def stop(self) -> None:
         """Hand the sessions over and stop, as SIGTERM does."""

@@ -2,6 +2,7 @@
 
     GET  /api/admin/overview                          sessions, servers, solvers, players, bans, limits
     POST /api/admin/ban, /unban, /notice, /drain      over all servers
+    POST /api/admin/ban-address, /unban-address       over all servers
     POST /api/sessions/{token}/pause, /resume, /end, /kick; /api/drain: this server
 
 Every call that changes something is in the log with the operator, whether it succeeded or was refused.
@@ -10,6 +11,7 @@ Every call that changes something is in the log with the operator, whether it su
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import msgspec
@@ -17,17 +19,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
-from tussle.lobby.errors import LobbyError
+from tussle.lobby.errors import Conflict, LobbyError, Refused
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.roles import Operation
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.endpoints import Endpoint
-from tussle.server.http.requests import Requests, StrictRequest, check_token
+from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
+from tussle.server.limits import owner_of_address
 
-__all__ = ["BanRequest", "DrainRequest", "KickRequest", "NoticeRequest", "OperatorRoutes", "UnbanRequest"]
+__all__ = [
+    "AddressRequest",
+    "BanRequest",
+    "DrainRequest",
+    "KickRequest",
+    "NoticeRequest",
+    "OperatorRoutes",
+    "UnbanRequest",
+]
 
 log = get_logger("server.operations")
 
@@ -56,6 +67,13 @@ class UnbanRequest(StrictRequest, frozen=True):
     player: Player
 
 
+class AddressRequest(StrictRequest, frozen=True):
+    """An IP address, and the length of its ban [s]; null: a day. ``unban-address`` ignores the length."""
+
+    address: Annotated[str, msgspec.Meta(min_length=2, max_length=64)]
+    for_s: float | None = None
+
+
 class NoticeRequest(StrictRequest, frozen=True):
     """One line for everybody in a session, or in all sessions."""
 
@@ -73,8 +91,14 @@ class OperatorRoutes:
     """The calls of operators. ``drain`` hands this server's sessions over and stops it, as SIGTERM does."""
 
     def __init__(
-        self, operators: Operators, overviews: Overviews, drain: Callable[[], None], requests: Requests
+        self,
+        operators: Operators,
+        overviews: Overviews,
+        drain: Callable[[], None],
+        is_proxy: Callable[[str], bool],
+        requests: Requests,
     ) -> None:
+        self._is_proxy = is_proxy
         self._operators = operators
         self._overviews = overviews
         self._drain = drain
@@ -91,6 +115,8 @@ class OperatorRoutes:
             _post(f"{session}/kick", Operation.KICK, self.kick),
             _post("/api/admin/ban", Operation.BAN, self.ban),
             _post("/api/admin/unban", Operation.BAN, self.unban),
+            _post("/api/admin/ban-address", Operation.BAN, self.ban_address),
+            _post("/api/admin/unban-address", Operation.BAN, self.unban_address),
             _post("/api/admin/notice", Operation.NOTIFY, self.notify),
             _post("/api/admin/drain", Operation.DRAIN, self.drain_server),
             _post("/api/drain", Operation.DRAIN, self.drain_this),
@@ -125,6 +151,36 @@ class OperatorRoutes:
         body = await self._requests.decode(request, UnbanRequest)
         unbanned = await self._operators.unban(body.player, player.player)
         return {"player": unbanned}, {"target": unbanned, "lifted": True}
+
+    async def ban_address(
+        self, request: Request, player: PlayerInfo
+    ) -> tuple[dict[str, Any], Mapping[str, object]]:
+        body = await self._requests.decode(request, AddressRequest)
+        address = self._address(body.address)
+        if address == address_owner(request):
+            raise Conflict("an operator cannot ban its own address", field="address")
+        until = await self._operators.address_bans.ban(address, player.player, body.for_s)
+        return {"address": address, "until": until}, {"target": address, "until": until}
+
+    async def unban_address(
+        self, request: Request, player: PlayerInfo
+    ) -> tuple[dict[str, Any], Mapping[str, object]]:
+        address = self._address((await self._requests.decode(request, AddressRequest)).address)
+        await self._operators.address_bans.unban(address, player.player)
+        return {"address": address}, {"target": address, "lifted": True}
+
+    def _address(self, text: str) -> str:
+        """The key of an address's budgets. Raises Refused ``not_an_address`` for other text and for a trusted proxy."""
+        plain = text.strip().removesuffix("/64")
+        try:
+            ip_address(plain)
+        except ValueError:
+            raise Refused(
+                f"{text!r} is no IPv4 or IPv6 address", code="not_an_address", field="address"
+            ) from None
+        if self._is_proxy(plain):
+            raise Refused("this is the address of a trusted proxy", code="not_an_address", field="address")
+        return owner_of_address(plain)
 
     async def notify(
         self, request: Request, player: PlayerInfo

@@ -25,6 +25,7 @@ from tussle.lobby.overview import (
     SolverReport,
 )
 from tussle.lobby.servers import HolderAddress
+from tussle.server.address_doors import AddressDoors
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.gateway import Gateway
@@ -59,7 +60,9 @@ class Reporter:
         sim_speed: float,
         draining: Callable[[], bool],
         stop: Callable[[], None],
+        doors: AddressDoors,
     ) -> None:
+        self._doors = doors
         self._address = address
         self._build = build
         self._overviews = overviews
@@ -91,7 +94,11 @@ class Reporter:
                 after = after or await self._orders.newest()
                 for order in await self._orders.read(after):
                     after = order.id
-                    self._carry_out(order)
+                    if order.kind == "addresses":
+                        await self._doors.load()
+                        self._gateway.close_banned_addresses()
+                    else:
+                        self._carry_out(order)
             except StoreError as error:
                 log.warning("store_waiting", work="orders", error=error.message)
             await asyncio.sleep(ORDERS_S)

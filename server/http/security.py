@@ -2,7 +2,7 @@
 
     request -> length -> budget of its address -> origin -> the application -> security headers
                   |                  |
-                  '- too long        '- too many: refused, and the next request of its connection waits
+                  '- too long        '- banned, or too many: refused, and the next request of its connection waits
                                                                 `-> an error that nothing handled: 500, with the headers
 
 The policy allows scripts, styles and workers of the server's origin only, so that injected content cannot run. Tokens
@@ -18,8 +18,9 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tussle.lobby.errors import AddressTooLong, RateLimited, UnknownHost
+from tussle.lobby.errors import AddressTooLong, Forbidden, RateLimited, UnknownHost
 from tussle.lobby.settings import Settings
+from tussle.server.address_doors import AddressDoors
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.gateway.http_guard import PATH_BYTES, QUERY_BYTES
 from tussle.server.http.responses import error_response, problem_response
@@ -41,6 +42,7 @@ class SecurityMiddleware:
         settings: Settings,
         hosts: Hosts,
         ledger: Ledger,
+        doors: AddressDoors,
         count_refusal: Callable[[str], None],
         explain: Callable[[Exception], Response],
     ) -> None:
@@ -49,6 +51,7 @@ class SecurityMiddleware:
         self._origins = Origins(settings.allowed_origins)
         self._hosts = hosts
         self._ledger = ledger
+        self._doors = doors
         self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,11 +92,11 @@ class SecurityMiddleware:
             return
         address = scope["client"][0] if scope.get("client") else ""
         if scope["path"] not in UNLIMITED:
+            owner = owner_of_address(address)
             try:
-                self._ledger.charge(
-                    Resource.REQUESTS, Owner.ADDRESS, owner_of_address(address), time.monotonic()
-                )
-            except RateLimited as error:
+                self._doors.check(owner)
+                self._ledger.charge(Resource.REQUESTS, Owner.ADDRESS, owner, time.monotonic())
+            except (Forbidden, RateLimited) as error:
                 self._count_refusal(error.reason)
                 _slow_down(scope)
                 await _respond(error_response(error), scope, receive, send, extra)

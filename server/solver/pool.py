@@ -24,7 +24,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +36,7 @@ from tussle.lobby.rules.scenes import Recipe
 from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
+from tussle.server.solver.desk import Desk
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
@@ -84,9 +84,6 @@ DESK = "scenes"
 DESK_S = 0.05
 """Expected CPU time of a check or a shape above which it goes to the desk [s]. Shorter ones are answered by a light
 process between two ticks: a desk takes seconds to start."""
-
-DESK_IDLE_S = 120.0
-"""Time after its last call after which the desk is ended [s]."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""
@@ -476,14 +473,9 @@ class Pool:
         ]
         self._starting: list[asyncio.Task[None]] = []
         self._tried_at = float("-inf")
-        self._make_desk = partial(
-            Solver, count + heavy, timeout_s, heavy=True, meters=meters, archive_url=archive_url
+        self._desk = Desk(
+            lambda: Solver(count + heavy, timeout_s, heavy=True, meters=meters, archive_url=archive_url)
         )
-        self._desk: Solver | None = None
-        self._desk_calls = 0
-        self._desk_idle: asyncio.TimerHandle | None = None
-        self._desks_ending: set[asyncio.Task[None]] = set()
-        self._closed = False
 
     async def start(self) -> None:
         """Start the light processes; return when the first is ready. Raises SolverFailed when none can start."""
@@ -520,26 +512,7 @@ class Pool:
         """Ask what needs no world: the desk, if it takes so long that a session would notice."""
         if expected_s <= DESK_S:
             return await self._quiet().ask_about(op, body)
-        if self._closed:
-            raise SolverFailed("the solver pool is closed")
-        if self._desk is None:
-            self._desk = self._make_desk()
-        if self._desk_idle is not None:
-            self._desk_idle.cancel()
-        self._desk_calls += 1
-        try:
-            return await self._desk.ask_about(op, body)
-        finally:
-            self._desk_calls -= 1
-            if not self._desk_calls and not self._closed:
-                self._desk_idle = asyncio.get_running_loop().call_later(DESK_IDLE_S, self._end_desk)
-
-    def _end_desk(self) -> None:
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            ending = asyncio.create_task(desk.close(), name="desk-end")
-            self._desks_ending.add(ending)
-            ending.add_done_callback(self._desks_ending.discard)
+        return await self._desk.ask(op, body)
 
     def _quiet(self) -> Solver:
         """The running process with the shortest queue; heavy ones last."""
@@ -587,13 +560,9 @@ class Pool:
             log.info("solver_started", solver=solver.index, heavy=True)
 
     async def close(self) -> None:
-        self._closed = True
-        if self._desk_idle is not None:
-            self._desk_idle.cancel()
-        self._end_desk()
         for starting in self._starting:
             starting.cancel()
-        await asyncio.gather(*self._starting, *self._desks_ending, return_exceptions=True)
+        await asyncio.gather(*self._starting, self._desk.close(), return_exceptions=True)
         await _gather([solver.close for solver in self.solvers])
 
 

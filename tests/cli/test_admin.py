@@ -58,6 +58,7 @@ SEEN: dict[str, Any] = {
     }],
     "players": [], "refusals": [],
     "banned": [{"player": "p2", "name": "bob\x07", "until": 1}],
+    "banned_addresses": [{"address": "10.0.0.7\x1b[2J", "until": 1}],
     "limits": [{
         "server": "s1", "resource": "requests", "owner": "address", "rate": 200.0, "burst": 1000.0, "held": False,
         "setting": "REQUEST_RATE", "count": 1, "refusals": 7,
@@ -78,6 +79,7 @@ def test_the_overview_names_what_is_slow_and_who_was_refused() -> None:
         "1:00",
         "REQUEST_RATE",
         "10.0.0.9",
+        "10.0.0.7",
         "bob",
     ):
         assert part in text, part
@@ -117,6 +119,11 @@ async def test_an_operator_orders_from_the_terminal(valkey: Any, tmp_path: Path,
             token = (await boss.login("boss", SECRET)).token
             lifted = await tussle(stack, "admin", "unban", me.player, said="", OPERATOR_TOKEN=token)
             assert lifted.exit_code == 0, lifted.output
+            for command, until in (("ban-address", ("--for", "1h")), ("unban-address", ())):
+                done = await tussle(
+                    stack, "admin", command, "10.9.8.7", *until, said="", OPERATOR_TOKEN=token
+                )
+                assert done.exit_code == 0 and "10.9.8.7" in done.output, done.output
             assert "requests" in (await tussle(stack, "limits", said="", OPERATOR_TOKEN=token)).output
             for arguments, said, environ, words in (
                 (("--as", "boss"), "a guess\n", {}, "is refused"),

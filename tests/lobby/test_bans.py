@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import World
+from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.errors import Conflict, Forbidden, NotFound, Refused
 from tussle.lobby.operators import Operators
+from tussle.lobby.orders import OrderLog
 
 SECRET = "a secret of hers"
 
@@ -85,3 +87,31 @@ async def test_whom_an_operator_cannot_ban(world: World, operators: Operators) -
     boss = await world.accounts.login("boss", SECRET)
     with pytest.raises(Conflict):
         await operators.ban("boss", boss.player)
+
+
+async def test_bans_of_addresses_end_and_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ban ends by itself and leaves the index; a second one replaces the first; more than MOST are refused, and so is
+    a length that is not between a second and a year. Every change is an order to all servers."""
+    bans, orders = AddressBans(world.store), OrderLog(world.store)
+    monkeypatch.setattr("tussle.lobby.address_bans.MOST", 2)
+    after = await orders.newest()
+    await bans.ban("10.0.0.1", "boss", 60.0)
+    until = await bans.ban("10.0.0.1", "boss", 3600.0)
+    await bans.ban("2001:db8::/64", "boss")
+    assert [ban.address for ban in await bans.listed()] == ["2001:db8::/64", "10.0.0.1"]
+    assert {ban.until for ban in await bans.listed()} >= {until}
+    with pytest.raises(Conflict) as refused:
+        await bans.ban("10.0.0.3", "boss")
+    assert refused.value.reason == "too_many_bans"
+    for length in (0.5, float("nan"), 4e7):
+        with pytest.raises(Refused):
+            await bans.ban("10.0.0.1", "boss", length)
+    await world.store.call(
+        "ZADD", world.store.keys.banned_addresses, await world.store.now_ms() - 1, "10.0.0.1"
+    )
+    assert list(await bans.remaining()) == ["2001:db8::/64"]
+    await bans.ban("10.0.0.3", "boss", 60.0)
+    await bans.unban("2001:db8::/64", "boss")
+    assert await world.store.call("ZRANGE", world.store.keys.banned_addresses, 0, -1) == ["10.0.0.3"]
+    given = [(order.kind, order.target) for order in await orders.read(after)]
+    assert given[:2] == [("addresses", "10.0.0.1")] * 2 and len(given) == 5

@@ -6,9 +6,9 @@
 -- ARGV 1 session token, 2 wake channel, 3 player, 4 command id, 5 kind edit|undo|redo, 6 version that is undone or
 --      redone, or 0, 7-9 most bodies, vertices and bytes of a scene, 10 most bytes of the log, 11 most undo steps of a
 --      player, 12 time that the lobby waits from now on [ms], 13 id of the world's document, 14 most time that a lobby
---      waits after it was opened [ms], then for each edit: body, version that it is based on (of an undo or redo: `made` that must be present), token of the lock or '', SHA-256
---      or '' to remove, document, vertices, `made` or '' for the new version, place in the order or '' for the present
---      or last one
+--      waits after it was opened [ms], then for each edit: body, version that it is based on (of an undo or redo:
+--      `made` that must be present), token of the lock or '', SHA-256 or '' to remove, document, vertices, `made` or ''
+--      for the new version, place in the order or '' for the present or last one
 -- Returns {OK, version} | {BEGIN}: the scene is not stored yet | {AGAIN}: the command id was used before
 --      | {STALE, body, version, SHA-256, document}: the present ones; 0 and '' if there is no such body
 --      | ERR not_found, not_member, not_editable, lock_required, stale_lock, body_locked, undo_conflict,

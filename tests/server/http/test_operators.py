@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.operators import ENTRY, SECRET
 from tests.support.stack import Stack
@@ -144,9 +147,52 @@ async def overview_with(client: Client, check: Any) -> Any:
             await asyncio.sleep(0.6)  # the budget of overviews
 
 
+async def ban_of_an_address(boss: Client, bob: Client, other: str) -> None:
+    """An operator bans 127.0.0.77: its requests and sockets are refused on the other server, and an open one is closed,
+    until the ban is lifted. Nobody else may ban; an operator cannot ban its own address, nor what is no address."""
+    address = "127.0.0.77"
+    for path in ("ban-address", "unban-address"):
+        assert await post(bob, f"/api/admin/{path}", {"address": address}) == (403, "not_allowed")
+    for text, answer in (
+        ("127.0.0.1", (409, "conflict")), ("nowhere", (422, "not_an_address")), ("10.0.0.0/8", (422, "not_an_address")),
+        ("::1/64 x", (422, "not_an_address")),
+    ):  # fmt: skip
+        assert await post(boss, "/api/admin/ban-address", {"address": text}) == answer
+    too_long = {"address": address, "for_s": 1e9}
+    assert await post(boss, "/api/admin/ban-address", too_long) == (422, "out_of_range")
+    local = httpx.AsyncHTTPTransport(local_address=address)
+    async with httpx.AsyncClient(base_url=other, transport=local, trust_env=False) as eve:
+        token = (await eve.post("/api/login", json={})).json()["token"]
+        held = {"authorization": f"Bearer {token}"}
+        seat = (await eve.post("/api/open", json={"mode": "duel", "private": True}, headers=held)).json()
+        async with connect(seat["ws_url"], local_addr=(address, 0), proxy=None) as socket:
+            await socket.send(json.dumps({"t": "hello", "d": {"protocol": 1, "ticket": seat["ticket"]}}))
+            assert "welcome" in str(await socket.recv())
+            assert await post(boss, "/api/admin/ban-address", {"address": address, "for_s": 600}) == (200, "")
+            with pytest.raises(ConnectionClosed) as closed:
+                async with asyncio.timeout(30):
+                    while True:
+                        await socket.recv()
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 4003
+        refused = await eve.get("/api/me", headers=held)
+        assert (refused.status_code, refused.json()["code"]) == (403, "banned")
+        assert (await eve.get("/healthz")).status_code == 200
+        with pytest.raises(InvalidStatus):
+            async with connect(seat["ws_url"], local_addr=(address, 0), proxy=None):
+                pass
+        assert (await bob.whoami()).player
+        seen = await overview_with(boss, lambda o: o["banned_addresses"])
+        assert [one["address"] for one in seen["banned_addresses"]] == [address]
+        assert await post(boss, "/api/admin/unban-address", {"address": address}) == (200, "")
+        async with asyncio.timeout(30):
+            while (await eve.get("/api/me", headers=held)).status_code == 403:
+                await overview_with(boss, lambda o: not o["banned_addresses"])
+
+
 async def test_operators_of_one_server_see_and_order_all(stack: Stack) -> None:
     """The overview has the sessions, players, solvers and budgets of every server. A notice reaches the members on the
-    other server, a ban closes their sockets there, and a drain stops it. Every call is in the log with its operator."""
+    other server, a ban of a player or an address closes their sockets there, and a drain stops it. Every call is in the
+    log with its operator."""
     other = await stack.server()
     here = stack.servers[0]
     async with Client(here.url) as boss, Client(other.url) as ada, Client(here.url) as bob:
@@ -200,14 +246,16 @@ async def test_operators_of_one_server_see_and_order_all(stack: Stack) -> None:
         assert await post(boss, "/api/admin/unban", {"player": me.player}) == (200, "")
         assert (await ada.whoami()).player == me.player
 
+        await ban_of_an_address(boss, bob, other.url)
         assert await post(boss, "/api/admin/drain", {"server": "nowhere"}) == (404, "no_such_server")
         assert await post(boss, "/api/admin/drain", {"server": holder}) == (200, "")
         assert await other.wait(30) == 0
         calls = here.said("operator_call")
-        assert [call["operation"] for call in calls] == ["notify", "ban", "ban", "drain"]
+        assert [call["operation"] for call in calls] == ["notify", "ban", "ban", "ban", "ban", "drain"]
         assert {call["name"] for call in calls} == {"boss"}
         assert [call["code"] for call in here.said("operator_call_refused")] == [
-            "bad_notice", "conflict", "no_such_server"
+            "bad_notice", "conflict", "conflict", "not_an_address", "not_an_address", "not_an_address", "out_of_range",
+            "no_such_server",
         ]  # fmt: skip
 
 

@@ -323,7 +323,7 @@ async def test_a_long_check_takes_no_process_of_a_session(pool: Pool) -> None:
     it is not used. A short check needs no other process."""
     document = encode_scene(Scene(bodies=(Body(id="a", shape=BOX, material=Material(density=500.0)),)))
     assert (await pool.check_scene(document, expected_s=DESK_S)).ok
-    assert pool._desk is None
+    assert pool._desk.solver is None
     stopped = [solver.pid for solver in pool.solvers if solver.pid is not None]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
@@ -334,10 +334,10 @@ async def test_a_long_check_takes_no_process_of_a_session(pool: Pool) -> None:
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-    desk = pool._desk
-    assert desk is not None and desk.pid is not None and desk not in pool.solvers
+    desk = pool._desk.solver
+    assert isinstance(desk, Solver) and desk.pid is not None and desk not in pool.solvers
     pid = desk.pid
     assert os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0) == HEAVY_NICE
-    pool._end_desk()
+    pool._desk.end()
     await until(lambda: not alive(pid), "the end of the desk")
-    assert pool._desk is None
+    assert pool._desk.solver is None

@@ -152,10 +152,17 @@ export function Limits() {
   );
 }
 
+/** Whether a text is an IPv4 or IPv6 address, and so no player. */
+export function isAddress(text: string): boolean {
+  return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || /^[0-9a-f:]*:[0-9a-f:]*(\/64)?$/i.test(text);
+}
+
 export function Bans() {
-  const [player, setPlayer] = useState("");
+  const [who, setWho] = useState("");
   const [hours, setHours] = useState("1");
-  const banned = overview.value?.banned ?? [];
+  const players = (overview.value?.banned ?? []).map((ban) => ({ key: ban.player, name: ban.name || ban.player, until: ban.until, path: "/api/admin/unban", body: { player: ban.player } }));
+  const addresses = (overview.value?.banned_addresses ?? []).map((ban) => ({ key: ban.address, name: ban.address, until: ban.until, path: "/api/admin/unban-address", body: { address: ban.address } }));
+  const banned = [...players, ...addresses];
   const length = Number(hours);
   return (
     <section class="tile" aria-label="Bans">
@@ -166,32 +173,34 @@ export function Bans() {
         class="in"
         onSubmit={(event) => {
           event.preventDefault();
+          const name = who.trim();
           const forS = hours.trim() === "" ? null : length * 3600;
-          void order("/api/admin/ban", { player: player.trim(), for_s: forS }, `${player.trim()} is banned.`).then((done) => {
-            if (done) setPlayer("");
+          const ban = isAddress(name) ? order("/api/admin/ban-address", { address: name, for_s: forS }, `${name} is banned.`) : order("/api/admin/ban", { player: name, for_s: forS }, `${name} is banned.`);
+          void ban.then((done) => {
+            if (done) setWho("");
           });
         }}
       >
         <div class="row">
           <div class="field" style={{ flex: 1 }}>
-            <input aria-label="Name or id of the player to ban" placeholder="Name or id" maxLength={48} value={player} onInput={(event) => setPlayer(event.currentTarget.value)} />
+            <input aria-label="Name or id of the player to ban, or an address" placeholder="Name, id or address" maxLength={48} value={who} onInput={(event) => setWho(event.currentTarget.value)} />
           </div>
           <div class="field hours">
-            <input aria-label="Hours; empty: for ever" inputMode="decimal" placeholder="ever" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+            <input aria-label="Hours; empty: the longest" inputMode="decimal" placeholder="ever" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
             <span class="small mute">h</span>
           </div>
-          <button class="btn" disabled={!player.trim() || pending.value !== null || !(hours.trim() === "" || length > 0)}>
+          <button class="btn" disabled={!who.trim() || pending.value !== null || !(hours.trim() === "" || length > 0)}>
             Ban
           </button>
         </div>
       </form>
       <ul class="cards" data-test="bans">
         {banned.map((ban) => (
-          <li class="row" key={ban.player}>
-            <span class="clip">{ban.name || ban.player}</span>
+          <li class="row" key={ban.key}>
+            <span class="clip">{ban.name}</span>
             <span class="sp" />
             <span class="data mute">{new Date(ban.until).toISOString().slice(0, 16).replace("T", " ")}</span>
-            <button class="btn s" disabled={pending.value !== null} aria-label={`Lift the ban of ${ban.name || ban.player}`} onClick={() => void order("/api/admin/unban", { player: ban.player }, "The ban is lifted.")}>
+            <button class="btn s" disabled={pending.value !== null} aria-label={`Lift the ban of ${ban.name}`} onClick={() => void order(ban.path, ban.body, "The ban is lifted.")}>
               Lift
             </button>
           </li>

@@ -98,6 +98,7 @@ export interface Overview {
   solvers: { server: string; index: number; kind: string; running: boolean; sessions: number; queue: number; busy: number; load: number }[];
   players: { server: string; player: string; name: string; kind: string; session: string; role: string }[];
   banned: { player: string; name: string; until: number }[];
+  banned_addresses: { address: string; until: number }[];
   limits: LimitRow[];
   refusals: { server: string; code: string; count: number }[];
 }
