@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import re
 import secrets
 import shutil
@@ -88,6 +89,13 @@ class MeshFiles:
         """Remove a file. Nothing happens if there is none."""
         with suppress(FileNotFoundError):
             self._call("rm_file", self._path(sha256, kind))
+
+    def written(self, sha256: str, kind: str) -> float:
+        """When a file was written [s since 1970]; infinity if there is none."""
+        try:
+            return float(self._call("modified", self._path(sha256, kind)).timestamp())
+        except FileNotFoundError:
+            return math.inf
 
     def list(self) -> list[tuple[str, str]]:
         """Hash and kind of every file."""

@@ -124,15 +124,23 @@ class Uploads:
         """The newest uploads that their owners list; player: of this player only; before: changed before this time
         [ms]."""
         newest = f"({before}" if before else "+inf"
+        left = MOST_UPLOADS
+        if player:
+            left = int(await self._store.call("HGET", self._keys.upload_use, f"{player} count") or 0)
+            if not left:
+                return []
         tokens = await self._store.call(
             "ZREVRANGEBYSCORE", self._keys.uploads, newest, "-inf", "LIMIT", 0, EXAMINED
         )
         found: list[Upload] = []
         for at in range(0, len(tokens), LISTED):
-            for upload in await self._read(tokens[at : at + LISTED]):
-                if upload.listed and player in ("", upload.player):
-                    found.append(upload)
-            if len(found) >= LISTED:
+            page = tokens[at : at + LISTED]
+            if player:
+                owners = await self._store.batch([("HGET", self._keys.upload(one), "player") for one in page])
+                page = [one for one, owner in zip(page, owners, strict=True) if owner == player]
+                left -= len(page)
+            found += [upload for upload in await self._read(page) if upload.listed] if page else []
+            if len(found) >= LISTED or left <= 0:
                 break
         return found[:LISTED]
 

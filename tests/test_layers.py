@@ -38,6 +38,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "player.upload_client": {"server.recordings"},
     # A worker finishes recordings by the recordings' own code.
     "worker.compaction": {"server.recordings"},
+    "worker.mesh_retention": {"server.recordings"},
     "worker.retention": {"server.recordings"},
     # An environment is a session's simulation; its picture has the colours of exported ones.
     "env.episode": {"server.modes", "server.simulation"},

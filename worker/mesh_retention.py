@@ -1,11 +1,11 @@
 """Removes meshes that were not used for MESH_DAYS and that nothing names.
 
-    last use is long ago -> is its hash in a scene, a session, the catalogue, an archive or a recording?
+    last use is long ago -> is its hash in a scene, a session, the catalogue, an archive, a recording, an upload?
                             yes: that is a use, now      no: the store forgets it -> its file is removed
 
 A hash is looked for as text, so that a document in any form keeps its meshes. Everything is read only when a mesh is a
-candidate. Uploads that no job needs, and files that a dead process left behind, are removed too. This module must
-never remove a mesh that it could not look for everywhere.
+candidate. What dead processes left is removed too: uploads that no job needs, reservations whose file never came, ready
+meshes that the store does not know. This module must never remove a mesh that it could not look for everywhere.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
 from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import Uploads
+from tussle.server.recordings.files import Files
+from tussle.server.recordings.uploaded import BLOBS, place_of
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["MeshRetention"]
@@ -55,6 +58,8 @@ class MeshRetention:
         self._meshes = Meshes(store)
         self._files = MeshFiles(settings.archive_address)
         self._places = (settings.archive_address, settings.recordings_address)
+        self._uploads = Uploads(store, settings)
+        self._blobs = Files(f"{settings.recordings_address.rstrip('/')}/{BLOBS}")
         self._days = settings.mesh_days
         self._left = (
             (settings.data_dir / "meshing", LEFT_S),
@@ -91,10 +96,32 @@ class MeshRetention:
                 if await self._meshes.forget(sha256, before):
                     await asyncio.to_thread(self._files.delete, sha256, READY)
                     removed += 1
-        for sha256, kind in await asyncio.to_thread(self._files.list):
-            if kind == UPLOAD and await self._meshes.state(sha256) not in WORKING:
-                await asyncio.to_thread(self._files.delete, sha256, UPLOAD)
+        await self._forget_reservations()
+        await self._remove_orphans()
         return removed
+
+    async def _forget_reservations(self) -> None:
+        """Forget the uploads whose server died before their file was stored, and give their bytes back."""
+        before = await self._store.now_ms() - round(LEFT_S * 1000)
+        for sha256 in await self._meshes.unused(before):
+            if await self._meshes.state(sha256) == "storing":
+                await self._meshes.forget(sha256, before)
+
+    async def _remove_orphans(self) -> None:
+        """Remove the uploads that no job needs, and the ready meshes that neither the store nor anything else names."""
+        orphans = set()
+        for sha256, kind in await asyncio.to_thread(self._files.list):
+            state = await self._meshes.state(sha256)
+            if kind == UPLOAD and state not in WORKING:
+                await asyncio.to_thread(self._files.delete, sha256, UPLOAD)
+            elif kind == READY and not state:
+                written = await asyncio.to_thread(self._files.written, sha256, READY)
+                if written < self._clock() - LEFT_S:  # a worker stores the file before it ends the job
+                    orphans.add(sha256)
+        used = await self._used(orphans) if orphans else set()
+        for sha256 in orphans - used:
+            if not await self._meshes.state(sha256):
+                await asyncio.to_thread(self._files.delete, sha256, READY)
 
     async def _used(self, candidates: set[str]) -> set[str]:
         """The candidates that something names."""
@@ -109,6 +136,8 @@ class MeshRetention:
         for place in self._places:
             for data in await asyncio.to_thread(_all_described, place):
                 look(data)
+        for upload in await self._uploads.all():
+            look(await asyncio.to_thread(self._blobs.read, place_of(upload.sha256)))
         return used
 
     async def _documents(self) -> AsyncIterator[bytes]:

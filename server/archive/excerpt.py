@@ -22,7 +22,7 @@ from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import Record, load_record
 from tussle.server.simulation.simulation import Input, SessionSpec
 
-__all__ = ["Excerpt", "cut_excerpt", "read_excerpt"]
+__all__ = ["Excerpt", "cut_excerpt", "read_excerpt", "require_archived"]
 
 READ_S = 30.0
 """Time in which an archive must be read [s]."""
@@ -93,6 +93,14 @@ def cut_excerpt(record: Record, tick: int) -> Excerpt:
         sorted({manifest.physics_id for manifest in record.manifests if manifest.epoch in epochs}),
         any(private) if private else None,
     )
+
+
+async def require_archived(url: str, session: str) -> None:
+    """Raises NotFound (not_archived) if the archive has no file of a session: then no process need be started to read
+    it. An error of the file system is left to ``read_excerpt``."""
+    with suppress(OSError):
+        if not await asyncio.to_thread(Archive(url).files, session):
+            raise NotFound(f"the archive has no session {session}", code="not_archived")
 
 
 async def read_excerpt(url: str, session: str, tick: int) -> Excerpt:

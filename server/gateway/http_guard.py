@@ -180,7 +180,8 @@ class _GuardedHttp(HttpToolsProtocol):
 
     def _resume(self) -> None:
         self._resuming = None
-        self.flow.resume_reading()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _hold_descriptor(self) -> bool:
         """Hold a descriptor of the clients' share. If none is left, the connection that is idle for the longest time is

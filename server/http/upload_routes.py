@@ -51,6 +51,10 @@ PACE = BodyPace(20.0, rate=32_768.0, piece_s=20.0)
 
 BUSY_S = 2.0
 
+SEARCH_COST = 10.0
+"""What a list of one player's recordings costs more than any list, in units of Resource.REQUESTS: the owners of the
+newest 1000 are read."""
+
 FRAME_COST = 4096.0
 """What a change of frames costs in bytes, beside its body: the table of the recording is written again."""
 
@@ -174,6 +178,8 @@ class UploadRoutes:
         if before and not (before.isascii() and before.isdecimal()):
             raise Refused("before is a time in milliseconds since 1970", code="bad_page", field="before")
         player = query_text(request, "player")
+        if player:
+            self._requests.charge(Resource.REQUESTS, Owner.ADDRESS, address_owner(request), SEARCH_COST)
         found = await self._backend.uploads.listed(player=player, before=int(before or 0))
         return json_response({"recordings": [describe_upload(upload) for upload in found]})
 

@@ -2,7 +2,8 @@
 
     archive | frames -> Draft in a folder of its own -> store: is there room? -> files -> store: the newest version
 
-One is read at a time, so that the memory is bounded and a session of the same server is not slowed by several of them.
+One archive is read at a time, so that the memory is bounded and a session of the same server is not slowed by several
+of them. Changes, which are small, have a thread of their own and do not wait for archives.
 A refused upload leaves nothing. This module must never know HTTP.
 """
 
@@ -129,13 +130,15 @@ class Uploading:
         self._uploads = uploads
         self._folder = settings.data_dir / "uploads"
         self._most = ARRAYS_FACTOR * settings.upload_bytes
-        self._thread = ThreadPoolExecutor(1, "uploads")
-        self._storing = asyncio.Lock()
+        self._archives = ThreadPoolExecutor(1, "uploads")
+        self._changes = ThreadPoolExecutor(1, "changes")
+        self._storing, self._changing = asyncio.Lock(), asyncio.Lock()
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
         with reachable():
             context = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, work)
+            pool = threads or self._changes
+            return await asyncio.get_running_loop().run_in_executor(pool, context.run, work)
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
@@ -173,7 +176,7 @@ class Uploading:
             draft = read_upload(file, folder, self._most)
             return draft, draft.finish()
 
-        draft, kept = await self._run(read)
+        draft, kept = await self._run(read, self._archives)
         mode = str(draft.group.attributes.get("mode", ""))
         made = NewUpload(kept.sha256, kept.size, kept.length, title, mode, listed)
         version = await self._keep(token, player, draft, made)
@@ -263,7 +266,8 @@ class Uploading:
                 only_check=only_check,
             )
 
-        async with self._storing:
+        async with self._storing if base == 0 else self._changing:
             await ask(only_check=True)
-            await self._run(lambda: draft.keep(self._recordings.blobs))
+            threads = self._archives if base == 0 else self._changes
+            await self._run(lambda: draft.keep(self._recordings.blobs), threads)
             return await ask(only_check=False)

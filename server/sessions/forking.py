@@ -22,7 +22,7 @@ from tussle.lobby.errors import ClientError, Conflict, Diverged, RateLimited, Re
 from tussle.lobby.forks import FirstState, Forks
 from tussle.lobby.ids import new_secret
 from tussle.lobby.logs import get_logger, short
-from tussle.server.archive.excerpt import Excerpt, read_excerpt
+from tussle.server.archive.excerpt import Excerpt, read_excerpt, require_archived
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, Origin, SessionSpec
 from tussle.server.solver.pool import Pool, Solver
@@ -80,6 +80,7 @@ class Forking:
         RateLimited (forks_busy), Diverged, SolverFailed, StoreError."""
         async with self._turn():
             began = time.monotonic()
+            await require_archived(self._url, session)
             await self._forks.pin(session)
             excerpt = await read_excerpt(self._url, session, tick)
             exact = set(excerpt.physics) == {physics_id()}

@@ -7,7 +7,8 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -19,12 +20,15 @@ from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person
 from tests.support.witness import asked, keys_of, store_of
-from tussle.lobby.forks import ForkEntry
+from tussle.lobby.errors import NotFound
+from tussle.lobby.forks import ForkEntry, Forks
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
 from tussle.server.http.fork_routes import visible
 from tussle.server.modes.mode import Seat
+from tussle.server.sessions.forking import Forking
 from tussle.server.simulation.simulation import SessionSpec, Simulation
+from tussle.server.solver.pool import Pool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -209,3 +213,16 @@ async def test_a_hidden_parent_hides_its_forks_when_it_is_forgotten() -> None:
         assert [entry.session for entry in visible(entries, "22222222", asked_from)] == ["33333333"]
     shown = [entry.session for entry in visible(entries, "22222222", "55555555")]
     assert shown == ["33333333", "55555555", "66666666"]
+
+
+async def test_a_fork_of_nothing_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that has no archive is refused before a process is started to read it, and before it is pinned."""
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("work was done")
+
+    monkeypatch.setattr("tussle.server.sessions.forking.read_excerpt", never)
+    forking = Forking(str(tmp_path), cast(Pool, None), cast(Forks, SimpleNamespace(pin=never)), 9)
+    with pytest.raises(NotFound) as refused:
+        await forking.make("aaaaaaaa", 0)
+    assert refused.value.reason == "not_archived"

@@ -22,7 +22,9 @@ from tussle.lobby.rules.scenes import Recipe
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.lobby.store.store import Store
+from tussle.lobby.uploads import NewUpload, Uploads
 from tussle.server.physics.shapes import build
+from tussle.server.recordings.uploaded import BLOBS, place_of
 from tussle.worker.mesh_retention import MeshRetention
 
 CUBE = build(Recipe("box", {"size": [1.0, 1.0, 1.0]}))
@@ -190,3 +192,42 @@ async def test_what_killed_processes_left_is_removed(store: Store, tmp_path: Pat
         os.utime(paths[name], (now - age_s, now - age_s))
     await MeshRetention(store, settings, clock=lambda: now).run_pass()
     assert [name for name, path in paths.items() if path.exists()] == ["meshing/b", "uploads/b"]
+
+
+async def test_what_a_dead_server_and_worker_left_is_removed(store: Store, tmp_path: Path) -> None:
+    """A reservation whose file never came gives its bytes back after an hour; a ready mesh that the store does not know
+    is removed unless an upload of a recording, or anything else, names it. New ones stay, also without MESH_DAYS."""
+    settings = Settings(
+        data_dir=tmp_path,
+        archive_url=str(tmp_path / "archive"),
+        recordings_url=str(tmp_path / "recordings"),
+        mesh_days=0,
+    )
+    files, keys, meshes = MeshFiles(settings.archive_address), store.keys, Meshes(store, 1000)
+    old, fresh = "a" * 64, "b" * 64
+    for sha256 in (old, fresh):
+        assert await meshes.reserve(sha256, 100, ".stl", "ada") == "storing"
+    await store.call("ZADD", keys.meshes, 1, old)
+    names = {}
+    for name in ("lost", "named", "new"):
+        (tmp_path / "one").write_bytes(name.encode() * 20)
+        names[name] = hashlib.sha256(name.encode() * 20).hexdigest()
+        files.put(tmp_path / "one", names[name], READY)
+        if name != "new":
+            path = tmp_path / "archive" / "meshes" / f"{names[name]}.{READY}"
+            os.utime(path, (time.time() - 7200, time.time() - 7200))
+    table = b"table " + names["named"].encode()
+    digest = hashlib.sha256(table).hexdigest()
+    blob = tmp_path / "recordings" / BLOBS / place_of(digest)
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(table)
+    await Uploads(store, settings).store("rec8aaaa", "p1", "ada", NewUpload(digest, 10, 1))
+    retention = MeshRetention(store, settings)
+    await retention.run_pass()
+    assert {sha256 for sha256, _ in files.list()} == {names["named"], names["new"]}
+    assert await store.call("HGET", keys.mesh_use, "bytes") == "100"
+    assert (await meshes.state(old), await meshes.state(fresh)) == ("", "storing")
+    blob.unlink()
+    with pytest.raises(FileNotFoundError):
+        await retention.run_pass()
+    assert {sha256 for sha256, _ in files.list()} == {names["named"], names["new"]}

@@ -301,6 +301,7 @@ async def test_a_member_without_room_gets_the_newest_scrub_later() -> None:
     sent: list[bytes] = []
     transport = SimpleNamespace(
         write=sent.append,
+        is_closing=lambda: False,
         get_write_buffer_size=lambda: 0,
         set_write_buffer_limits=lambda **_: None,
         get_extra_info=lambda _: None,
@@ -327,3 +328,18 @@ async def test_a_member_without_room_gets_the_newest_scrub_later() -> None:
     follower.show(b"d")
     follower.hear(b"presenter")
     assert sent[4:] == [b"d", b"presenter"]
+
+
+async def test_a_member_that_left_while_it_was_let_in_is_no_error() -> None:
+    """A connection that closes before it joins is refused as a lost connection, and its closed transport is not
+    used."""
+
+    def closed(**_: object) -> None:
+        raise RuntimeError("the handler is closed")
+
+    transport = SimpleNamespace(is_closing=lambda: True, set_write_buffer_limits=closed)
+    socket: Any = SimpleNamespace(transport=transport, room=True, open=True, on_room=None)
+    with pytest.raises(ConnectionError):
+        ReplayFollower(
+            socket, Connection(Settings(), REPLAY_RULES), Author("p1", "ada"), frozenset(), Telemetry()
+        )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -11,11 +14,14 @@ import pytest
 
 from tests.server.recordings.frames import frames, topology
 from tussle.lobby.errors import Conflict, Refused, StoreError
+from tussle.lobby.settings import Settings
+from tussle.lobby.uploads import Upload, Uploads
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.frame_store import Frames
 from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploaded import Draft, UploadedFrames, plan_change
-from tussle.server.recordings.uploading import MOST_EDITS, MOST_FRAMES, SentFrames, reachable
+from tussle.server.recordings.uploading import MOST_EDITS, MOST_FRAMES, SentFrames, Uploading, reachable
 
 FULL = Path("/dev/full")
 
@@ -66,3 +72,23 @@ def test_frames_are_added_without_reading_those_before(
         plan_change(before, np.array([last + 1]), {last + 1: 1})
     with pytest.raises(AssertionError, match="frames were read"):
         plan_change(before, np.array([last]), {last: 1})
+
+
+async def test_a_change_does_not_wait_for_an_archive(tmp_path: Path) -> None:
+    """While an uploaded archive is read, what is asked about another recording is answered."""
+    draft = Draft(tmp_path, RecordingGroup({}, seats=0))
+    draft.append(frames(3, 1100, seats=0), topology("affine", "affine"))
+    recordings = Recordings(str(tmp_path / "recordings"))
+    kept = draft.finish()
+    draft.keep(recordings.blobs)
+    uploading = Uploading(Settings(data_dir=tmp_path), recordings, cast(Uploads, None))
+    upload = Upload("rec8aaaa", "p1", "ada", "", "", True, 1, kept.sha256, 10, 3, 1, 1)
+    read = threading.Event()
+    reading = asyncio.ensure_future(uploading._run(lambda: read.wait(60.0), uploading._archives))
+    try:
+        async with asyncio.timeout(30.0):
+            assert len(await uploading.versions(upload)) >= 0
+        assert not reading.done()
+    finally:
+        read.set()
+    assert await reading
