@@ -1,0 +1,136 @@
+"""A day of lobbies in minutes: does the store end where it began?
+
+    python -m bench.store.day [--lobbies 8640] [--save]
+
+    clients -> a server: log in (every tenth time), open with or without a scene, leave -> a worker cleans up
+
+8640 lobbies are one every ten seconds of a day. The limits on what one address may do are lifted, and lifetimes are
+seconds; nothing else is changed. Keys and memory are compared once everything has expired, with those after a
+hundredth of the lobbies. The result is written to day.md with ``--save``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.session.__main__ import machine
+from tests.support.stack import Stack
+from tests.support.stranger import Person
+from tussle.lobby.settings import Settings
+from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.store import Store
+
+RESULTS = Path(__file__).with_name("day.md")
+
+CLIENTS = 16
+GUEST_LOBBIES = 10
+"""Lobbies that a guest opens before another one takes its place."""
+
+SCENE = '{"bodies":[' + ",".join(
+    f'{{"id":"cube-{n}","shape":{{"kind":"box","params":{{"size":[0.2,0.2,0.2]}}}},"material":{{"density":400}},'
+    f'"position":[0,{n},0]}}' for n in range(1, 40)
+) + "]}"  # fmt: skip
+
+LIMITS = {
+    "REQUEST_RATE": "100000", "LOGIN_RATE": "100000", "RESERVATION_RATE": "100000", "STORE_RATE": "1000000000",
+    "MAX_SESSIONS": "10000", "LOG_LEVEL": "warning",
+}  # fmt: skip
+LIVES = {"EXPIRY_S": "2", "LOGIN_TTL_S": "20", "TICKET_TTL_S": "5"}
+
+MOST_GROWTH = 2**20
+"""The memory may grow by this [B]: what the store's allocator keeps, and streams of a fixed length."""
+
+SETTLE_S = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What is in the store: keys, and used memory [B]."""
+
+    keys: frozenset[str]
+    used: int
+
+
+async def open_and_leave(url: str, lobbies: int) -> None:
+    for first in range(0, lobbies, GUEST_LOBBIES):
+        async with Person(url) as guest:
+            await guest.login()
+            for number in range(first, min(first + GUEST_LOBBIES, lobbies)):
+                more = {"scene": SCENE.replace("cube-1", f"cube-{number}a")} if number % 3 == 0 else {}
+                mode = "sandbox" if more else "duel"
+                seat = await guest.ask("/api/open", mode=mode, size=2, private=number % 2 == 0, **more)
+                await guest.ask("/api/leave", session=seat["session"])
+
+
+async def level(store: Store) -> Level:
+    cursor, keys = "0", set[str]()
+    while True:
+        cursor, page = await store.call("SCAN", cursor, "COUNT", 1000)
+        keys.update(page)
+        if cursor == "0":
+            break
+    text = str(await store.call("INFO", "memory"))
+    return Level(frozenset(keys), int(text.partition("used_memory:")[2].split()[0]))
+
+
+async def settled(store: Store, most: int) -> Level:
+    """The level once there are at most ``most`` keys, or after SETTLE_S."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        now = await level(store)
+        if len(now.keys) <= most or time.monotonic() > deadline:
+            return now
+        await asyncio.sleep(1.0)
+
+
+async def run(lobbies: int) -> tuple[Level, Level, float]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tussle-bench-") as folder,
+        EmbeddedStore(Settings(data_dir=Path(folder))) as embedded,
+    ):
+        async with Stack.up(embedded.url, "bench", **LIMITS, **LIVES) as stack:
+            server = await stack.server()
+            await stack.worker("cleanup")
+            store = await Store.connect(embedded.url, "bench")
+            empty = await level(store)
+            await open_and_leave(server.url, max(1, lobbies // 100))
+            before = await settled(store, len(empty.keys) + 4)
+            began = time.monotonic()
+            share = -(-lobbies // CLIENTS)
+            await asyncio.gather(*(open_and_leave(server.url, share) for _ in range(CLIENTS)))
+            took = time.monotonic() - began
+            after = await settled(store, len(before.keys))
+            await store.close()
+            return before, after, took
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.store.day", description=__doc__)
+    parser.add_argument("--lobbies", type=int, default=8640)
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    before, after, took = asyncio.run(run(options.lobbies))
+    growth = after.used - before.used
+    new = sorted(after.keys - before.keys)
+    reached = len(after.keys) <= len(before.keys) and growth < MOST_GROWTH
+    text = (
+        f"# A day of lobbies\n\n`python -m bench.store.day` on {machine()}: {options.lobbies} lobbies opened and left in "
+        f"{took:.0f} s, a third of them with a scene of 39 bodies.\n\n| | keys | memory [KiB] |\n|---|---|---|\n"
+        f"| after a hundredth of them, everything expired | {len(before.keys)} | {before.used / 1024:.0f} |\n"
+        f"| after all of them, everything expired | {len(after.keys)} | {after.used / 1024:.0f} |\n\n"
+        f"{'The store ends where it began.' if reached else f'NOT reached; new keys: {new[:20]}'}\n"
+    )
+    sys.stdout.write(text)
+    if options.save:
+        RESULTS.write_text(text)
+    return 0 if reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
