@@ -70,6 +70,9 @@ class Resource(StrEnum):
 
     REQUESTS = "requests"
     """HTTP requests. The unit is about one millisecond of the event loop: REQUEST_COSTS."""
+    PROBES = "probes"
+    """Requests for health and metrics. They have a budget of their own, so that they are answered while an address has
+    spent that of its requests."""
     LOGINS = "logins"
     GUESSES = "guesses"
     """Logins with a secret."""
@@ -223,6 +226,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
+        Budget(Resource.PROBES, address, 50.0, 500.0),
         Budget(Resource.CONNECTS, address, requests, 10 * requests, "REQUEST_RATE"),
         Budget(Resource.LOGINS, address, logins, 10 * logins, "LOGIN_RATE"),
         Budget(Resource.GUESSES, Owner.NAME, guesses, 20 * guesses, "GUESS_RATE"),

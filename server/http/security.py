@@ -29,7 +29,8 @@ from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["SecurityMiddleware"]
 
-UNLIMITED = ("/healthz", "/metrics")
+PROBES = ("/healthz", "/metrics")
+"""Paths that are answered while an address is banned or has spent its budget of requests."""
 
 
 class SecurityMiddleware:
@@ -91,16 +92,17 @@ class SecurityMiddleware:
             await _respond(refusal, scope, receive, send, extra)
             return
         address = scope["client"][0] if scope.get("client") else ""
-        if scope["path"] not in UNLIMITED:
-            owner = owner_of_address(address)
-            try:
+        owner, probes = owner_of_address(address), scope["path"] in PROBES
+        try:
+            if not probes:
                 self._doors.check(owner)
-                self._ledger.charge(Resource.REQUESTS, Owner.ADDRESS, owner, time.monotonic())
-            except (Forbidden, RateLimited) as error:
-                self._count_refusal(error.reason)
-                _slow_down(scope)
-                await _respond(error_response(error), scope, receive, send, extra)
-                return
+            resource = Resource.PROBES if probes else Resource.REQUESTS
+            self._ledger.charge(resource, Owner.ADDRESS, owner, time.monotonic())
+        except (Forbidden, RateLimited) as error:
+            self._count_refusal(error.reason)
+            _slow_down(scope)
+            await _respond(error_response(error), scope, receive, send, extra)
+            return
         reads = scope["method"] in ("GET", "HEAD")
         if not reads and not scope.get(PROXIED) and not self._hosts.allow(host):
             self._count_refusal(UnknownHost.code)

@@ -57,6 +57,25 @@ async def test_a_refused_request_delays_the_next_one_of_its_connection(site: Sta
     ] >= CLIENTS
 
 
+async def test_metrics_have_a_budget_of_their_own(site: Stack) -> None:
+    """Health is answered to an address that has spent its requests; thousands of requests for metrics are refused."""
+    reader, writer = await streams(site, 19)
+
+    async def ask(path: str) -> bytes:
+        writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+        return head.split(b" ")[1]
+
+    while await ask("/api/nothing") != b"429":
+        pass
+    assert await ask("/healthz") == b"200"
+    async with asyncio.timeout(60.0):
+        while await ask("/metrics") != b"429":
+            pass
+    writer.close()
+
+
 async def test_few_requests_may_wait_on_one_connection(site: Stack) -> None:
     """A connection that sends thousands of requests at once gets some answers, an error, and is closed."""
     reader, writer = await streams(site, 13)
