@@ -86,8 +86,9 @@ interface RowProps {
   curves: Curves;
 }
 
+/** Where the numbers of the present frame are. Draws a row again when more numbers arrive: the same object gets them. */
 function useIndex({ replay, curves }: RowProps): number {
-  return curves.index(replay.place.value.frame);
+  return replay.curves.value ? curves.index(replay.place.value.frame) : 0;
 }
 
 function Energy({ replay, curves }: RowProps) {
