@@ -69,6 +69,9 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     assert mira.page.locator("[data-test=follow]").input_value() != ""
     press("0")
     assert mira.page.locator(".plot").count() == 4
+    mira.page.click("[data-test=kinds]")
+    mira.page.wait_for_selector("[data-test=energy-kinetic] .plot")
+    assert mira.page.locator("[data-test=energy-friction]").count() == 1
     for width, height in WIDTHS:
         mira.page.set_viewport_size({"width": width, "height": height})
         assert mira.evaluate("document.documentElement.scrollWidth <= innerWidth")
