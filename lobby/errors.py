@@ -108,10 +108,11 @@ class ClientError(LobbyError):
 
 
 class ProtocolError(ClientError):
-    """Bytes or fields that no valid client sends."""
+    """Bytes or fields that no valid client sends. ``command``: the id of the refused command, if it could be read."""
 
     code = "bad_message"
     close_code = CloseCode.BAD_MESSAGE
+    command: int | None = None
 
 
 class VersionMismatch(ProtocolError):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from tussle.lobby.environment import BadSetting, read_variable
 from tussle.lobby.operator_entries import parse_entries
@@ -94,10 +95,12 @@ class Settings:
     public_url: str = setting(
         "",
         "address at which clients reach this server: http://..., or a path on their proxy's host, in which"
-        " {hostname} is replaced by this machine's host name; empty: from HOST and PORT",
+        " {hostname} is replaced by this machine's host name; empty: where the client's request came",
     )
     trusted_proxies: str = setting(
-        "", "addresses and networks of proxies whose X-Forwarded-For and -Proto are trusted, comma separated"
+        "",
+        "addresses, networks and host names of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are trusted,"
+        " comma separated; names are resolved at the start",
     )
     server_id: str = setting("", "name of this server in the store; empty: a random one")
     solvers: int = setting(0, "solver processes; 0: one per core", low=0, high=256)
@@ -153,8 +156,8 @@ class Settings:
     max_seats: int = setting(16, "most seats of a lobby", low=1, high=64)
 
     # the run
-    turn_s: float = setting(20.0, "deadline of a person's turn", low=0.1)
-    bot_turn_s: float = setting(2.0, "deadline of a bot's turn", low=0.1)
+    turn_s: float = setting(20.0, "deadline of a person's turn", low=0.1, high=3600)
+    bot_turn_s: float = setting(2.0, "deadline of a bot's turn", low=0.1, high=3600)
     sim_speed: float = setting(
         1.0, "simulated seconds per second; 0: as fast as the solver can", low=0, high=100
     )
@@ -326,12 +329,26 @@ class Settings:
                 raise BadSetting(f"{item.name.upper()}={value}: must be at least {meta['low']:g}")
             if meta["high"] is not None and value > meta["high"]:
                 raise BadSetting(f"{item.name.upper()}={value}: must be at most {meta['high']:g}")
+        for name, path_too in (("public_url", True), ("internal_url", False), ("server_url", False)):
+            url = getattr(self, name)
+            if url and not (path_too and url.startswith("/")) and not _is_http(url):
+                form = "http://HOST:PORT, https://..." + (", or a path such as /game" if path_too else "")
+                raise BadSetting(f"{name.upper()}={url}: must be {form}")
         if not self.realm or any(character in "{}: " for character in self.realm):
             raise BadSetting(f"REALM={self.realm}: letters, digits and dashes, not empty")
         try:
             parse_entries(self.operators)
         except ValueError as error:
             raise BadSetting(f"OPERATORS: {error}") from None
+
+
+def _is_http(url: str) -> bool:
+    """Whether a URL is http or https with a host, and a port that is a number."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _parse(name: str, kind: str, text: str) -> Any:

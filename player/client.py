@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
@@ -66,7 +67,8 @@ class Login(msgspec.Struct, frozen=True):
 
 class Join(msgspec.Struct, frozen=True):
     """A seat, or an observer's place, in a session. ``ticket`` is a secret that works once, for some seconds, at
-    ``ws_url``; ``servers`` are other addresses that accept it."""
+    ``ws_url``; ``servers`` are other addresses that accept it. here: ``ws_url`` is the server that answered, and the
+    client uses the address at which it reached that server."""
 
     session: str
     role: Literal["player", "observer"]
@@ -76,6 +78,10 @@ class Join(msgspec.Struct, frozen=True):
     protocol: int = 0
     build: str = ""
     servers: tuple[str, ...] = ()
+    here: bool = False
+
+
+Seat = TypeVar("Seat", bound=Join)
 
 
 class Fork(Join, frozen=True):
@@ -234,7 +240,7 @@ class Client:
         Raises Conflict if the player is in a session already.
         """
         asked = {"mode": mode, "size": size, "body": body, "ready": ready, "bots": bots}
-        return await self._post("/api/find", Join, asked)
+        return await self._seat("/api/find", Join, asked)
 
     async def open(
         self,
@@ -259,7 +265,7 @@ class Client:
         """
         body_of = {"mode": mode, "size": size, "body": body, "ready": ready, "private": private}
         more = {"scene": scene, "template": template, "like": _likeness(like), "params": params, "bots": bots}
-        return await self._post("/api/open", Join, {**body_of, **more})
+        return await self._seat("/api/open", Join, {**body_of, **more})
 
     async def create(
         self,
@@ -288,7 +294,7 @@ class Client:
 
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
-        return await self._post("/api/join", Join, {"session": session, "body": body, "ready": ready})
+        return await self._seat("/api/join", Join, {"session": session, "body": body, "ready": ready})
 
     async def fill(self, session: str, count: int | None = None, *, skill: str | None = None) -> BotsAsked:
         """Ask for bots in a lobby, as its host: at most ``count``, 0 for no more; without it one for every free seat.
@@ -314,7 +320,7 @@ class Client:
         RateLimited, ProtocolError (damaged_archive).
         """
         body = {"tick": tick, "seat": seat, "ready": ready, "private": private}
-        return await self._post(f"/api/sessions/{session}/fork", Fork, body, timeout_s=FORK_S)
+        return await self._seat(f"/api/sessions/{session}/fork", Fork, body, timeout_s=FORK_S)
 
     async def forks(self, session: str) -> ForkTree:
         """The tree of forks that a session is part of. Raises NotFound."""
@@ -322,7 +328,7 @@ class Client:
 
     async def observe(self, session: str) -> Join:
         """Become an observer of that session. Raises NotFound."""
-        return await self._post("/api/observe", Join, {"session": session})
+        return await self._seat("/api/observe", Join, {"session": session})
 
     async def leave(self, session: str) -> None:
         """Give up the seat in that session."""
@@ -339,7 +345,7 @@ class Client:
             path = "/api/observe" if join.role == "observer" else "/api/join"
             for address in ("", *map(http_address, join.servers)):
                 try:
-                    again = await self._post(address + path, Join, {"session": join.session})
+                    again = await self._seat(path, Join, {"session": join.session}, server=address)
                 except Disconnected as error:
                     unreachable = error
                 else:
@@ -517,6 +523,21 @@ class Client:
         self, path: str, kind: type[T], body: dict[str, Any], *, timeout_s: float | None = None
     ) -> T:
         return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
+
+    async def _seat(
+        self,
+        path: str,
+        kind: type[Seat],
+        body: dict[str, Any],
+        *,
+        server: str = "",
+        timeout_s: float | None = None,
+    ) -> Seat:
+        """A seat in a session, from ``server``, else the client's own."""
+        join = await self._post(server + path, kind, body, timeout_s=timeout_s)
+        if join.here:
+            return msgspec.structs.replace(join, ws_url=socket_address(server or self.server_url))
+        return join
 
     async def get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
         """ETag and body of an answer; None if the client has the one with this tag."""

@@ -102,6 +102,8 @@ class SessionConnection:
         self.dilation = 1.0
         self.announcement = ""
         self.announced_at = 0.0
+        self._welcomed_at = 0.0
+        self._paused = ""
         self._transcript = Transcript(ticket, resume, history=history)
         self._renew = renew
         self._ticket_spent = False
@@ -354,6 +356,8 @@ class SessionConnection:
             await self._flush()
             async with asyncio.timeout(self._answer_timeout_s):
                 return await future
+        except TimeoutError:
+            raise TimeoutError(f"no answer to a ping within {self._answer_timeout_s:g} s") from None
         finally:
             self._pings.pop(at, None)
 
@@ -367,14 +371,33 @@ class SessionConnection:
         self._answers[number] = future
         try:
             await self._flush()
-            # The keeper ends every wait when it gives up; the timeout is for a server that never answers.
-            async with asyncio.timeout(self._give_up_s + self._answer_timeout_s):
-                return await future
-        except TimeoutError:
-            raise Disconnected(f"no answer to {kind}") from None
+            return await self._answer(kind, future)
         finally:
             self._answers.pop(number, None)
             self._transcript.forget(number)
+
+    async def _answer(self, kind: str, answer: asyncio.Future[Acknowledged]) -> Acknowledged:
+        """Wait for the answer to a command. Raises Disconnected, with the cause, if a connected server does not answer
+        in time. A paused session answers when it continues. The keeper ends every wait when it gives up."""
+        began = time.monotonic()
+        while not (await asyncio.wait([answer], timeout=self._answer_timeout_s))[0]:
+            waited_s = time.monotonic() - began
+            notice = self.notice if self.notice is not None and self.notice.state == "paused" else None
+            paused = self._paused or (notice.reason if notice else "")
+            if paused and waited_s > self._give_up_s:
+                raise Disconnected(
+                    f"no answer to {kind} within {waited_s:.0f} s: the session is paused ({paused})"
+                )
+            if (
+                self.connected
+                and not paused
+                and time.monotonic() - self._welcomed_at > self._answer_timeout_s
+            ):
+                raise Disconnected(
+                    f"no answer to {kind} within {self._answer_timeout_s:g} s; the server is connected but does not"
+                    " answer it"
+                )
+        return answer.result()
 
     async def _flush(self) -> None:
         socket = self._socket
@@ -517,8 +540,13 @@ class SessionConnection:
     def _take(self, outcome: Outcome) -> None:
         match outcome:
             case Delivered(event):
+                if event.t in ("session_paused", "session_resumed"):
+                    self._paused = (
+                        str(event.d.get("reason") or "paused") if event.t == "session_paused" else ""
+                    )
                 self._put(event)
             case Synced(v, view, missed):
+                self._paused = "paused" if view.status == "paused" else ""
                 if self._lost_since is not None:
                     missed = (self._lost_since, v)
                     self._lost_since = None
@@ -551,6 +579,7 @@ class SessionConnection:
                 self._store_ahead_ms = welcome.server_time - time.time() * 1000
                 self._renewed = False
                 self._known = [self.url, *(urljoin(self.url, one) for one in welcome.servers)]
+                self._welcomed_at = time.monotonic()
                 self._welcomed.set()
 
     def _put(self, event: Event) -> None:

@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ from tussle.lobby.addresses import local_url
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
 from tussle.lobby.environment import split_list
-from tussle.lobby.errors import LobbyError
+from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.filling import Filling
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
@@ -70,6 +71,7 @@ from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts, Proxies, owner_of_address
+from tussle.server.listening import listen, resolve_proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
@@ -168,6 +170,7 @@ class Server:
         public = settings.public_url.replace("{hostname}", socket.gethostname()).rstrip("/")
         local = local_url(host, port)
         self.url = public or local
+        self.follows_requests = not public
         self.id = settings.server_id or new_server_id()
         self._holder_address = HolderAddress(self.id, new_secret()[:16], self.url)
         self._store = store
@@ -352,6 +355,11 @@ class Server:
     async def run(self) -> None:
         """Serve until ``stop``. Raises StoreError or SolverFailed if it cannot start."""
         await self._load_catalogue()
+        if not self._bodies:
+            raise StoreError(
+                f"the realm {self.settings.realm!r} has no catalogue, so no duel could begin: `tussle seed`"
+                " writes it"
+            )
         await self.doors.load()
         await self.lease.acquire()
         http = _Http(
@@ -492,28 +500,6 @@ def reduce_garbage_collection() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
-UNSENT_BYTES = 65_536
-"""Unsent bytes that the kernel buffers for one connection. Its default is megabytes: a slow viewer would see frames
-that are minutes old, and the server would not notice the backlog."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound, listening socket. Raises OSError when the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # accepted sockets inherit it
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
-    try:
-        listener.bind((host, port))
-        listener.listen(1024)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 async def serve(settings: Settings) -> None:
     """Run one server until SIGTERM or SIGINT."""
     store = await Store.connect(settings.redis_url, settings.realm)
@@ -535,6 +521,7 @@ def main() -> int:
 
     try:
         settings = Settings.read()
+        settings = replace(settings, trusted_proxies=resolve_proxies(settings.trusted_proxies))
         Proxies(settings.trusted_proxies)
         all_modes()
     except BadSetting as error:

@@ -5,15 +5,27 @@ server/costs.py has the budgets. This module must never read a clock: the time i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from tussle.lobby.addresses import RequestAddress
 from tussle.lobby.environment import BadSetting, split_list
 
-__all__ = ["ABORT", "PROXIED", "SLOW_DOWN", "Hosts", "Origins", "Proxies", "TokenBucket", "owner_of_address"]
+__all__ = [
+    "ABORT",
+    "PROXIED",
+    "SLOW_DOWN",
+    "Hosts",
+    "Origins",
+    "Proxies",
+    "TokenBucket",
+    "owner_of_address",
+    "request_address",
+]
 
 PROXIED = "tussle.proxied"
 """Key of a request's scope: whether a trusted proxy sent it."""
@@ -23,6 +35,11 @@ ABORT = "tussle.abort"
 
 SLOW_DOWN = "tussle.slow_down"
 """Key of a request's scope: a function that delays the next request of its connection, because this one was refused."""
+
+HOST_FORM = re.compile(r"([A-Za-z0-9._~-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+"""A Host header that is repeated to the client as a part of an address."""
+
+PREFIX_FORM = re.compile(r"[A-Za-z0-9._~/-]{0,100}")
 
 MAPPED = "::ffff:"
 """Prefix of an IPv4-mapped IPv6 address."""
@@ -112,6 +129,23 @@ def owner_of_address(address: str) -> str:
     return str(parsed) if parsed.version == 4 else str(ip_network((int(parsed), 64), strict=False))
 
 
+def request_address(header: Callable[[str], str | None], *, proxied: bool) -> RequestAddress:
+    """The address at which a client reached this server. ``header`` returns a header's value. The X-Forwarded headers
+    count only if ``proxied``: a trusted proxy sent them. Its own Host header may name the address behind it."""
+
+    def first(name: str) -> str:
+        return (header(name) or "").partition(",")[0].strip() if proxied else ""
+
+    host = first("x-forwarded-host") or (header("host") or "").strip()
+    if not HOST_FORM.fullmatch(host):
+        return RequestAddress("", not proxied)
+    scheme = "https" if first("x-forwarded-proto").lower() in ("https", "wss") else "http"
+    prefix = first("x-forwarded-prefix").strip("/")
+    if not PREFIX_FORM.fullmatch(prefix):
+        prefix = ""
+    return RequestAddress(f"{scheme}://{host}{'/' + prefix if prefix else ''}", not proxied)
+
+
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
@@ -121,7 +155,10 @@ def _parse_network(text: str) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        raise BadSetting(f"TRUSTED_PROXIES={text}: not an address or a network") from None
+        advice = (
+            ": any client could then choose its address; name the network of the proxy" if text == "*" else ""
+        )
+        raise BadSetting(f"TRUSTED_PROXIES={text}: not an address or a network{advice}") from None
     first = _unmapped(network.network_address)
     if isinstance(first, IPv4Address) and network.version == 6 and network.prefixlen >= 96:
         return IPv4Network((first, network.prefixlen - 96))

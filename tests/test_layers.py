@@ -55,7 +55,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("modes",),
     ("simulation",),
     ("recordings",),
-    ("archive", "solver", "metrics", "limits", "security_headers"),
+    ("archive", "solver", "metrics", "limits", "listening", "security_headers"),
     ("address_doors", "costs", "store_memory"),
     ("fanout",),
     ("sessions", "live"),

@@ -31,7 +31,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
 from tussle.server.address_doors import AddressDoors
-from tussle.server.app import _Http, listen, reduce_garbage_collection
+from tussle.server.app import _Http, reduce_garbage_collection
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -40,6 +40,7 @@ from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.limits import Hosts, Proxies
+from tussle.server.listening import listen
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import SessionCore

@@ -8,6 +8,8 @@ only. docs/protocol.md is the reference; this module must never import a socket.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -56,6 +58,7 @@ __all__ = [
     "Welcome",
     "decode_client",
     "encode",
+    "refused_command",
 ]
 
 PROTOCOL = 1
@@ -523,9 +526,29 @@ def decode_client(data: bytes | str) -> ClientMessage:
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise ProtocolError(f"not a message of protocol {PROTOCOL}: {error}") from None
+        raise refused_command(data, f"not a message of protocol {PROTOCOL}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProtocolError("not JSON", code="bad_json") from None
+
+
+class _Identified(msgspec.Struct):
+    """What is read of a message that is refused."""
+
+    id: Id
+
+
+_identified = msgspec.json.Decoder(_Identified)
+_FIELD = re.compile(r" - at `\$\.(?:d\.)?([a-z_]+)[^`]*`$")
+
+
+def refused_command(data: bytes | str, message: str) -> ProtocolError:
+    """The error for a message that has valid JSON but not the form of a command. It names the command's id, so that
+    its sender gets the error as the answer, and the field, if they can be read."""
+    field = _FIELD.search(message)
+    error = ProtocolError(message, field=field[1] if field else None)
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        error.command = _identified.decode(data).id
+    return error
 
 
 def encode(message: ServerMessage | Event | ClientMessage) -> bytes:

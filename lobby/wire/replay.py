@@ -17,7 +17,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.text import Credential, Line
-from tussle.lobby.wire.messages import PROTOCOL, PingData
+from tussle.lobby.wire.messages import PROTOCOL, PingData, refused_command
 
 __all__ = [
     "AddBookmark",
@@ -407,7 +407,7 @@ def decode_replay(data: bytes | str) -> ReplayMessage:
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise ProtocolError(f"not a message of a replay room: {error}") from None
+        raise refused_command(data, f"not a message of a replay room: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ProtocolError("not JSON", code="bad_json") from None
 

@@ -29,7 +29,7 @@ function compress(): Plugin {
 }
 
 export default defineConfig({
-  base: "/", // /r/TOKEN is a page too
+  base: "./", // below any path; server/http/static.py adapts index.html for /r/TOKEN
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",

@@ -54,7 +54,7 @@ from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.commands import OPERATIONS, Commands
 from tussle.server.gateway.editing import Editing
-from tussle.server.gateway.outlet import absolute, short_reason
+from tussle.server.gateway.outlet import short_reason
 from tussle.server.gateway.protocol import SESSION_RULES, Connection
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.relay_messages import RELAY_PATH
@@ -63,7 +63,7 @@ from tussle.server.gateway.replay_gate import ReplayGate, replay_token
 from tussle.server.gateway.replies import Replies
 from tussle.server.gateway.sender import Sender
 from tussle.server.gateway.socket import OUTBOX_BYTES, Socket, header
-from tussle.server.limits import Hosts, Origins, Proxies, owner_of_address
+from tussle.server.limits import Hosts, Origins, Proxies, owner_of_address, request_address
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.security_headers import SECURITY_HEADERS
@@ -194,7 +194,9 @@ class Gateway:
         headers = request.headers
         peer = socket.remote_address
         proxy = str(peer[0]) if peer else ""
-        if not self._hosts.allow(header(headers, "host")) and not self._proxies.trust(proxy):
+        proxied = self._proxies.trust(proxy)
+        socket.came = request_address(partial(header, headers), proxied=proxied)
+        if not self._hosts.allow(header(headers, "host")) and not proxied:
             self._telemetry.refusals.labels(code="unknown_host").inc()
             return socket.respond(421, "this server does not accept this host name; see ALLOWED_HOSTS\n")
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
@@ -294,11 +296,7 @@ class Gateway:
             await self._close(socket, CloseCode.BAD_MESSAGE, "no hello in time")
             return
         except LobbyError as error:
-            reason = (
-                absolute(socket, error.message)
-                if isinstance(error, Moved)
-                else f"{error.reason}: {error.message}"
-            )
+            reason = error.message if isinstance(error, Moved) else f"{error.reason}: {error.message}"
             await self._close(socket, error.close_code, reason)
             return
         with structlog.contextvars.bound_contextvars(token=short(sender.who.session), seat=sender.who.seat):
@@ -331,7 +329,7 @@ class Gateway:
             raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         if (hello.ticket is None) == (hello.resume is None):
             raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
-        await self._redirect_to_holder((hello.ticket or hello.resume or "").split(".")[0])
+        await self._redirect_to_holder(socket, (hello.ticket or hello.resume or "").split(".")[0])
         who = await self._connections.connect(
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
@@ -351,7 +349,7 @@ class Gateway:
 
     async def _send_welcome(self, sender: Sender, audience: Audience, last_v: int | None) -> None:
         """Send the welcome and everything after ``last_v``, and close the seat's older connection."""
-        socket, who = sender.socket, sender.who
+        who = sender.who
         check_right(OPERATIONS[Hello], Role(who.role))
         previous = self._senders.get((who.session, who.player))
         self._senders[who.session, who.player] = sender
@@ -380,7 +378,7 @@ class Gateway:
                     build=BUILD,
                     server_time=await self._views.now_ms(),
                     last_id=last_id,
-                    servers=tuple(absolute(socket, socket_address(url)) for url in self._holder.neighbours),
+                    servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
                 )
             )
         )
@@ -393,8 +391,9 @@ class Gateway:
             self._holder.start_session(who.session, who.v)
         log.info("member_connected", role=who.role, player=who.player, token=short(who.session))
 
-    async def _redirect_to_holder(self, session: str) -> None:
-        """Redirect a client to the living holder of its session, unless both servers share one public address.
+    async def _redirect_to_holder(self, socket: Socket, session: str) -> None:
+        """Redirect a client to the living holder of its session, unless both servers share one public address or the
+        client cannot reach the holder.
 
         Raises Moved with the holder's address.
         """
@@ -404,9 +403,10 @@ class Gateway:
         ours = self._holder.address
         if at.id == ours.id or at.url == ours.url or status in ENDED:
             return
-        living = await self._servers.get(at.id)
+        address = socket.came.of_server(at.url)
+        living = await self._servers.get(at.id) if address else None
         if living is not None and living.nonce == at.nonce:
-            raise Moved(socket_address(at.url))
+            raise Moved(socket_address(address))
 
     async def _listen(self, sender: Sender, audience: Audience) -> None:
         sender.socket.done()  # the hello

@@ -13,12 +13,13 @@ import time
 from abc import ABC, abstractmethod
 from typing import TypeVar
 
+from tussle.lobby.addresses import socket_address
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
 from tussle.server.gateway.protocol import Connection
-from tussle.server.gateway.socket import Socket, header
+from tussle.server.gateway.socket import Socket
 from tussle.server.metrics.telemetry import Telemetry
 
-__all__ = ["Outlet", "absolute", "short_reason"]
+__all__ = ["Outlet", "short_reason"]
 
 Message = TypeVar("Message")
 
@@ -43,6 +44,11 @@ class Outlet(ABC):
             return
         self._transport.write(framed)
 
+    def address_of(self, url: str) -> str:
+        """The WebSocket address at which this client reaches the server that publishes ``url``; '' if it cannot: any
+        server that it reaches relays the session."""
+        return socket_address(self.socket.came.of_server(url)) if url else ""
+
     @abstractmethod
     def _on_room(self, room: bool) -> None:
         """Called when the socket can take more bytes again, and when it no longer can."""
@@ -54,7 +60,9 @@ class Outlet(ABC):
         self._telemetry.closes.labels(code=str(int(code))).inc()
         self.socket.quick = None
         self._closing = asyncio.create_task(
-            self.socket.close(code, short_reason(absolute(self.socket, reason)))
+            self.socket.close(
+                code, short_reason(self.address_of(reason) if code is CloseCode.MOVED else reason)
+            )
         )
         self._on_room(False)
         return True
@@ -66,7 +74,7 @@ class Outlet(ABC):
         except RateLimited as error:
             self.close(error.close_code, error.message)
         except ProtocolError as error:
-            self.refuse(None, error)
+            self.refuse(error.command, error)
             if core.fatal:
                 self.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
         return None
@@ -82,15 +90,6 @@ class Outlet(ABC):
     async def closed(self) -> None:
         if self._closing is not None:
             await self._closing
-
-
-def absolute(socket: Socket, address: str) -> str:
-    """``address`` with the scheme and host of the client's request, if it is only a path behind a proxy."""
-    if not address.startswith("/") or socket.request is None:
-        return address
-    headers = socket.request.headers
-    proto = (header(headers, "x-forwarded-proto") or "").partition(",")[0].strip()
-    return f"{'wss' if proto == 'https' else 'ws'}://{header(headers, 'host') or ''}{address}"
 
 
 def short_reason(text: str) -> str:

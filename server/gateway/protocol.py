@@ -97,7 +97,7 @@ class Connection(Generic[Message]):
 
         Raises RateLimited if the client sends too much: close the connection with the error's code. Raises
         ProtocolError if the message is unreadable or out of order: close the connection if ``fatal`` is then True,
-        otherwise reply with the error and continue.
+        otherwise reply with the error and continue. An error that names its command is the answer to it and no strike.
         """
         size = len(data)
         if not self._bucket.take(now, size / self._mean if size > self._mean else 1.0):
@@ -111,8 +111,9 @@ class Connection(Generic[Message]):
                 raise ProtocolError(
                     "hello comes first, and once", code="hello_again" if greets else "hello_expected"
                 )
-        except ProtocolError:
-            self.strikes += 1
+        except ProtocolError as error:
+            if error.command is None or not self._greeted:
+                self.strikes += 1
             raise
         price = self._prices.get(type(message))
         if price is not None and not self._bucket.take(now, price - 1.0):

@@ -22,6 +22,7 @@ from websockets.frames import Frame, Opcode, apply_mask  # type: ignore[attr-def
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from tussle.lobby.addresses import RequestAddress
 from tussle.lobby.errors import CloseCode
 from tussle.server.limits import TokenBucket
 
@@ -83,6 +84,9 @@ class Socket(ServerConnection):
 
     address: str | None = None
     """The client's address while the connection limit counts it, else None."""
+
+    came: RequestAddress = RequestAddress("")
+    """The address at which the client reached this server."""
 
     quick: Callable[[bytes], None] | None = None
     on_room: Callable[[bool], None] | None = None

@@ -76,6 +76,11 @@ class Backend(Protocol):
     def address(self) -> HolderAddress:
         """This server, as the holder of a session that starts here."""
 
+    @property
+    def follows_requests(self) -> bool:
+        """Whether a client reaches this server where its request came: PUBLIC_URL names no address."""
+        ...
+
     def neighbours(self) -> Sequence[str]:
         """Addresses of the other living servers of the realm."""
 

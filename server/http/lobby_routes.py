@@ -27,9 +27,11 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
+from tussle.server.limits import PROXIED, request_address
 from tussle.server.modes.registry import get_mode
 from tussle.server.recordings.library import OpenRecording
 from tussle.server.recordings.poses import pose_scene
+from tussle.server.sessions.first_scenes import FOREIGN
 
 __all__ = ["FindRequest", "JoinRequest", "LobbyRoutes", "OpenRequest", "SessionRequest"]
 
@@ -37,9 +39,6 @@ ALTERNATES = 3
 """Maximum number of other servers' addresses in a reservation."""
 
 ERRORS = (404, 409, 422)
-
-FOREIGN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What modes and geometry raise for a specification, or rows, that a player wrote into an upload."""
 
 
 class FindRequest(StrictRequest, frozen=True):
@@ -150,6 +149,7 @@ class LobbyRoutes:
         self._requests.charge(Resource.STORE_BYTES, Owner.PLAYER, player.player, more)
         self._requests.charge(Resource.STORE_BYTES, Owner.ADDRESS, address_owner(request), more)
         self._check_size(body.mode, body.size)
+        self._backend.mode_scenes.check(body.mode, body.params, body.size, scene)
         self._check_body(body.body)
         async with self.reserving(request, player) as reserved:
             reservation = await self._backend.seating.open(
@@ -294,22 +294,24 @@ class LobbyRoutes:
         self, request: Request, seat: SeatReservation, more: Mapping[str, Any] | None = None
     ) -> Response:
         """The response with a reservation, and further fields."""
-
-        def socket_of(url: str) -> str:
-            if url.startswith("/"):  # a path behind the proxy that the client came through
-                url = f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}{url}"
-            return socket_address(url)
-
-        servers = (self._backend.address().url, *self._backend.neighbours())
-        alternates = [url for url in servers if url != seat.holder_url][:ALTERNATES]
+        backend = self._backend
+        own, follows = backend.address().url, backend.follows_requests
+        came = request_address(request.headers.get, proxied=bool(request.scope.get(PROXIED)))
+        holder = came.of_server(seat.holder_url, own, follows=follows)
+        # A server that this client cannot reach is relayed by this one.
+        target = holder or came.of_server(own, own, follows=follows)
+        here = follows and (not holder or seat.holder_url == own)
+        servers = (came.of_server(url, own, follows=follows) for url in (own, *backend.neighbours()))
+        alternates = [url for url in dict.fromkeys(servers) if url not in ("", target)][:ALTERNATES]
         return json_response(
             {
                 "session": seat.session,
                 "seat": seat.seat,
                 "role": seat.role,
                 "ticket": seat.ticket,
-                "ws_url": socket_of(seat.holder_url),
-                "servers": [socket_of(url) for url in alternates],
+                "ws_url": socket_address(target),
+                "here": here,
+                "servers": [socket_address(url) for url in alternates],
                 "protocol": PROTOCOL,
                 "build": self._backend.build,
                 **(more or {}),

@@ -2,7 +2,8 @@
 
     /                  index.html, revalidated at each request (ETag)
     /assets/NAME-HASH  cached for a year; a changed file has a new name
-    /anything          index.html, so that every address of the client works
+    /anything          index.html, so that every address of the client works. Its files are named relative to it, since
+                       a proxy may have put the server below any path
     /anything/         redirected to the address without the slash
 
 A .br or .gz file next to a file is sent to clients that accept its encoding. This module must never serve a path
@@ -82,7 +83,8 @@ def _answer(dist: Path, request: Request) -> Response:
     headers["cache-control"] = FOREVER if path.parent.name == "assets" else "no-cache"
     headers["vary"] = "accept-encoding"
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    accepted = request.headers.get("accept-encoding", "")
+    depth = asked.count("/") if path == index else 0
+    accepted = request.headers.get("accept-encoding", "") if depth == 0 else ""
     for name, suffix in ENCODINGS:
         packed = path.with_name(path.name + suffix)
         if name in accepted and packed.is_file():
@@ -90,6 +92,8 @@ def _answer(dist: Path, request: Request) -> Response:
             headers["content-encoding"] = name
             break
     content = path.read_bytes()
+    if depth:
+        content = content.replace(b'"./', b'"' + b"../" * depth)
     headers["etag"] = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
     known = request.headers.get("if-none-match", "")
     if headers["etag"] in [tag.strip().removeprefix("W/") for tag in known.split(",")]:

@@ -18,7 +18,10 @@ from tussle.server.modes.sandbox.scene import scene_body
 from tussle.server.modes.sandbox.state import SOFT_BODIES, Placed
 from tussle.server.simulation.simulation import SessionSpec
 
-__all__ = ["ModeScenes"]
+__all__ = ["FOREIGN", "ModeScenes"]
+
+FOREIGN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What modes and geometry raise for parameters, or a specification, that a player wrote."""
 
 
 class ModeScenes:
@@ -31,14 +34,30 @@ class ModeScenes:
         """Whether the scene of this mode can be edited while the lobby waits: the mode has ``editable_scene``."""
         return bool(getattr(all_modes().get(mode), "editable_scene", False))
 
+    def check(self, mode: str, params: Mapping[str, Any], size: int, document: str = "") -> None:
+        """Set the mode up with its parameters, ``size`` seats and, unless it is '', a scene. Raises Refused for what
+        the mode refuses."""
+        rules_of, catalogue = get_mode(mode), self._catalogue()
+        body = next(iter(sorted(catalogue)), "")
+        seats = [Seat(number, "", "", body=body) for number in range(size)]
+        try:
+            if document:
+                rules_of.authored(params, seats, catalogue, document)
+            else:
+                rules_of(params, seats, catalogue)
+        except FOREIGN as error:
+            raise Refused(f"not parameters of {mode}: {error}", code="bad_params", field="params") from None
+
     def make(self, mode: str, params: Mapping[str, Any]) -> Scene:
         """The scene that the mode sets up, without handles: the run makes them. Raises Refused for wrong
         parameters."""
+        return _set_up(get_mode(mode)(params, [Seat(0, "", "")], self._catalogue()), 0)
+
+    def _catalogue(self) -> dict[str, CatalogueBody]:
         try:
-            catalogue = msgspec.convert(self._bodies(), dict[str, CatalogueBody])
+            return msgspec.convert(self._bodies(), dict[str, CatalogueBody])
         except msgspec.ValidationError as error:
             raise Refused(f"not a catalogue: {error}", code="bad_catalogue", field="catalogue") from None
-        return _set_up(get_mode(mode)(params, [Seat(0, "", "")], catalogue), 0)
 
     def recorded(self, spec: Mapping[str, Any]) -> tuple[Scene, dict[str, Body]]:
         """The scene that a recorded session began with, and the bodies that its catalogue has, by their catalogue id.

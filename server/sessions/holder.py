@@ -211,7 +211,7 @@ class Holder:
     async def _send_away(self, token: str, audience: Audience) -> None:
         """Close the connections with the address of the server that holds the session now."""
         try:
-            url = (await self._views.view(token)).ws_url
+            url = (await self._views.holder_of(token))[0].url
         except LobbyError:
             url = ""
         audience.close(CloseCode.MOVED, url)

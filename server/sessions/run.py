@@ -20,7 +20,6 @@ from typing import Any
 import msgspec
 import orjson
 
-from tussle.lobby.addresses import socket_address
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
 from tussle.lobby.forks import Forks
@@ -575,7 +574,7 @@ class Run:
         if not await self._lease.retry(lambda: self._context.claims.hand_over(self.fence, target)):
             return False
         log.info("session_handed_over", token=short(self.token), tick=self.core.tick, to=target.id)
-        self._audience.close(CloseCode.MOVED, socket_address(target.url))
+        self._audience.close(CloseCode.MOVED, target.url)
         return True
 
     async def release(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tussle.lobby.addresses import host_port, local_url, socket_address
+from tussle.lobby.addresses import RequestAddress, host_port, local_url, socket_address
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,42 @@ def test_a_wildcard_is_reached_by_loopback(host: str, expected: str) -> None:
 def test_the_socket_s_scheme_follows_http(url: str, path: str, expected: str) -> None:
     """Only the scheme changes; a path that contains "http" stays as it is."""
     assert socket_address(url, path) == expected
+
+
+OURS = "http://127.0.0.1:8420"
+
+
+@pytest.mark.parametrize(
+    ("base", "direct", "own", "follows", "url", "expected"),
+    [
+        # the server of the request itself
+        ("http://10.0.0.5:8420", True, OURS, True, OURS, "http://10.0.0.5:8420"),
+        ("https://play.example/game", False, OURS, True, OURS, "https://play.example/game"),
+        ("https://play.example", False, "/at/n1", False, "/at/n1", "https://play.example/at/n1"),
+        (
+            "http://10.0.0.5",
+            True,
+            "https://named.example",
+            False,
+            "https://named.example",
+            "https://named.example",
+        ),
+        # another server
+        ("http://127.0.0.1:8420", True, OURS, True, "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://[::1]:8420", True, OURS, True, "http://127.0.0.1:9", "http://127.0.0.1:9"),
+        ("http://10.0.0.5:8420", True, OURS, True, "http://127.0.0.1:9", ""),
+        ("http://127.0.0.1:8420", False, OURS, True, "http://127.0.0.1:9", ""),
+        ("https://play.example", False, OURS, True, "http://10.0.0.6:8420", ""),
+        ("https://play.example", False, OURS, True, "https://other.example", "https://other.example"),
+        ("http://10.0.0.5:8420", True, OURS, True, "http://10.0.0.6:8420", "http://10.0.0.6:8420"),
+        # a request that does not say
+        ("", True, OURS, True, "http://10.0.0.6:8420", "http://10.0.0.6:8420"),
+        ("", True, OURS, True, "/at/n1", ""),
+    ],
+)
+def test_which_address_of_a_server_a_client_can_use(
+    base: str, direct: bool, own: str, follows: bool, url: str, expected: str
+) -> None:
+    """The own server is where the request came, unless PUBLIC_URL says otherwise. An address of another server's own
+    machine, or one without TLS, is not given to a client elsewhere, or with TLS."""
+    assert RequestAddress(base, direct).of_server(url, own, follows=follows) == expected

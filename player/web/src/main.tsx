@@ -12,6 +12,7 @@ import { client, route, start, startPage } from "./app/store";
 import { Lobby } from "./screens/lobby";
 import { ReplayScreen } from "./screens/replay";
 import { Session } from "./screens/session";
+import { pathOf } from "./wire/place";
 
 function App() {
   const at = route.value;
@@ -25,7 +26,7 @@ function App() {
 }
 
 const page = document.getElementById("app")!;
-if (location.pathname.replace(/\/$/, "") === "/admin") {
+if (pathOf(location.pathname)?.replace(/\/$/, "") === "/admin") {
   startPage();
   void import("./screens/admin").then(({ Admin }) => render(<Admin />, page));
 } else {

@@ -245,18 +245,28 @@ async def test_leaving_a_run_is_a_forfeit(site: Stack) -> None:
 
 
 async def test_unreadable_messages_are_answered_then_closed(site: Stack) -> None:
-    """Each gets an error with a code and no id. The tenth closes the connection with 4004. The seat can resume."""
+    """Each gets an error with a code and no id. The tenth closes the connection with 4004. The seat can resume.
+
+    A command whose id can be read is answered by it and does not count."""
     async with lobby_of_one(site) as (_, line, seat):
         bad: list[tuple[str | bytes, str]] = [
             ("{", "bad_json"), ('{"t":"fly"}', "bad_message"), (b"\xde\xad", "binary_message"), ("", "bad_json"),
-            ('{"t":"act","id":1}', "bad_message"), ('{"t":"chat","id":1,"d":{"text":""}}', "bad_message"),
+            ('{"t":"act"}', "bad_message"), ('{"t":"chat","id":"1","d":{"text":""}}', "bad_message"),
             ("[" * 4000, "bad_message"), ('{"t":"chat","id":-1,"d":{"text":"x"}}', "bad_message"),
-            ('{"t":"chat","id":1,"d":{"text":"x"},"z":0}', "bad_message"), ("null", "bad_message"),
+            ('{"t":"chat","id":1.5,"d":{"text":"x"}}', "bad_message"), ("null", "bad_message"),
         ]  # fmt: skip
+        long = json.dumps({"d": {"text": "x" * 501}, "t": "chat", "id": 7})
+        for data in (*([long] * 11), '{"t":"act","id":8}', '{"t":"fly","id":9}'):
+            await line.send(data)
+        await line.wait(lambda: [m for m in line.messages if m.get("id") == 9])
+        answers = [message for message in line.messages if message["t"] == "error"]
+        assert [answer["id"] for answer in answers] == [7] * 11 + [8, 9]
+        assert {answer["d"]["code"] for answer in answers} == {"bad_message"}
+        assert [answers[0]["d"]["field"], answers[11]["d"]["field"]] == ["text", None]
         for data, _code in bad:
             await line.send(data)
         assert (await line.end())[0] == 4004
-        errors = [message for message in line.messages if message["t"] == "error"]
+        errors = [message for message in line.messages if message["t"] == "error"][len(answers) :]
         assert [error["d"]["code"] for error in errors] == [code for _, code in bad]
         assert all(error.get("id") is None for error in errors)
         async with Line.to(seat["ws_url"]) as back:

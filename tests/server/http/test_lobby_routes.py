@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.problems import assert_problem
@@ -86,12 +85,23 @@ async def test_a_bad_request_is_refused(
     assert_problem(await ada.post(f"/api/{path}", body), status, code, field)
 
 
-async def test_parameters_that_the_mode_refuses_do_not_start_a_session(site: Stack) -> None:
-    """Invalid ``params`` are refused, or end the session at its start at the latest. The server stays healthy."""
-    async with Person(site.url) as ada:
-        await ada.login()
-        answer = await ada.post("/api/open", {"params": {"turn_s": "soon"}, "private": True})
-        if answer.status_code != 200:
-            assert_problem(answer, 422, "bad_params")
-    async with httpx.AsyncClient(trust_env=False) as http:
-        assert (await http.get(f"{site.url}/healthz")).json()["ok"]
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"params": {"turn_s": "soon"}}, "bad_params", "params"),
+        ({"params": {"turn_s": 0}}, "bad_params", "params"),
+        ({"params": {"zz": 1}}, "bad_params", "params"),
+        ({"mode": "curling", "params": {"stones": 40}}, "bad_params", "params"),
+        ({"mode": "spring-damper", "size": 1, "params": {"k": -1}}, "bad_params", "params"),
+        ({"mode": "sandbox", "size": 1, "params": {"side": -1}}, "bad_params", "params"),
+        ({"mode": "sandbox", "size": 1, "params": {"bodies": ["unicorn"]}}, "unknown_body", None),
+        ({"scene": "nonsense"}, "no_scene", "scene"),
+        ({"mode": "curling", "scene": "{}"}, "no_scene", "scene"),
+        ({"mode": "sandbox", "size": 1, "scene": '{"bodies": []}'}, "bad_scene", None),
+    ],
+)
+async def test_what_the_mode_refuses_opens_no_lobby(
+    ada: Person, body: dict[str, Any], code: str, field: str | None
+) -> None:
+    """Parameters and scenes are checked by the mode before the lobby exists, not when it begins."""
+    assert_problem(await ada.post("/api/open", {**body, "private": True}), 422, code, field)

@@ -19,7 +19,8 @@ from tussle.server.http.static import web_routes
 def dist(tmp_path: Path) -> Path:
     folder = tmp_path / "dist"
     (folder / "assets").mkdir(parents=True)
-    (folder / "index.html").write_text("<title>Tussle</title>")
+    (folder / "index.html").write_text('<title>Tussle</title><script src="./assets/app-abc.js">')
+    (folder / "index.html.br").write_bytes(b"brotli")
     (folder / "assets" / "app-abc.js").write_text("plain")
     (folder / "assets" / "app-abc.js.br").write_bytes(b"brotli")
     (folder / ".stamp").write_text("secret")
@@ -76,6 +77,19 @@ async def test_a_path_without_a_file_is_the_client(client: httpx.AsyncClient) ->
     assert "Tussle" in (await client.get("/somewhere")).text
     assert (await client.get("/assets/old-123.js")).status_code == 404
     assert (await client.get("/api/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "script"), [("/", "./assets/"), ("/admin", "./assets/"), ("/r/abcdefgh", "../assets/")]
+)
+async def test_a_page_names_its_files_relative_to_itself(
+    client: httpx.AsyncClient, path: str, script: str
+) -> None:
+    """A proxy may have put the server below any path: no address begins at the root of the host."""
+    answer = await client.get(
+        path, headers={"accept-encoding": "br" if script.startswith("..") else "identity"}
+    )
+    assert f'src="{script}app-abc.js"' in answer.text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import { changesUrl, readRows } from "../wire/changes";
 import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
+import { at } from "../wire/place";
 import { api, ended, leaderboard, listedDays, listedMode, me, mineOnly, online, pollRtt, ratedMode, search, sessions } from "./store";
 
 const ENDED_SHOWN = 50;
@@ -40,7 +41,7 @@ export function followLists(): () => void {
   const open = (): void => {
     close();
     if (document.hidden) return;
-    const made = new EventSource(changesUrl(wanted.peek(), ENDED_SHOWN));
+    const made = new EventSource(at(changesUrl(wanted.peek(), ENDED_SHOWN)));
     made.onopen = () => (online.value = true);
     made.onerror = () => {
       online.value = false;

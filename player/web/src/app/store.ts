@@ -5,6 +5,7 @@ import { Api, Problem } from "../wire/api";
 import type { Beginning, BodyEntry, LeaderboardRow, ReadyMesh, SeatTicket, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
+import { at, pathOf } from "../wire/place";
 import { SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
 import { ownKey, ownTemplates } from "./templates";
@@ -100,7 +101,7 @@ function save(key: string, value: unknown): void {
 }
 
 function readRoute(): Route {
-  const recording = /^\/r\/([0-9a-z]+)\/?$/i.exec(location.pathname);
+  const recording = /^\/r\/([0-9a-z]+)\/?$/i.exec(pathOf(location.pathname) ?? "");
   if (recording?.[1]) return { screen: "replay", token: recording[1].toLowerCase() };
   const found = /^#\/s\/([0-9a-z]+)/i.exec(location.hash);
   return found?.[1] ? { screen: "session", token: found[1].toLowerCase() } : { screen: "lobby" };
@@ -179,7 +180,7 @@ export function go(to: Route): void {
 
 function addressOf(to: Route): string {
   const query = location.search;
-  return to.screen === "lobby" ? `/${query}#/` : to.screen === "session" ? `/${query}#/s/${to.token}` : `/r/${to.token}${query}`;
+  return at(to.screen === "lobby" ? `/${query}#/` : to.screen === "session" ? `/${query}#/s/${to.token}` : `/r/${to.token}${query}`);
 }
 
 /** Open the recording of a session. A seat in the session is kept. */

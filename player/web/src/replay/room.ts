@@ -9,6 +9,7 @@ import type { Signal } from "@preact/signals";
 import { Connection, reachable } from "../session/connection";
 import { numbers, part } from "../session/events";
 import { CLOSE } from "../wire/messages";
+import { at } from "../wire/place";
 import type { ReplayMessage, ReplayReply } from "../wire/replaymessages";
 
 export interface Member {
@@ -108,7 +109,7 @@ export class Room {
   constructor(session: string, token: () => string | null) {
     this.token = token;
     this.connection = new Connection(
-      { ws_url: reachable(`/replay/${session}`), servers: [] },
+      { ws_url: reachable(at(`/replay/${session}`)), servers: [] },
       {
         opened: () => this.send({ t: "hello", d: { token: this.token() ?? "" } }),
         text: (text) => this.receive(text),

@@ -6,6 +6,7 @@ import { theme, toggleTheme } from "../app/store";
 import { plural } from "../text/format";
 import { Banners } from "../ui/banners";
 import { Icon } from "../ui/parts";
+import { at } from "../wire/place";
 import { Bans, Limits, NoticeForm, Servers } from "./adminside";
 import { Players, Sessions } from "./adminlists";
 
@@ -21,7 +22,7 @@ export function Admin() {
         <a class="btn skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>
           Skip to content
         </a>
-        <a class="word" href="/" aria-label="Tussle, to the lobbies">
+        <a class="word" href={at("/")} aria-label="Tussle, to the lobbies">
           {[..."Tussle"].map((letter) => (
             <i>{letter}</i>
           ))}

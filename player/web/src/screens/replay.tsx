@@ -19,6 +19,7 @@ import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayr
 import { Timeline, Transport } from "../ui/timeline";
 import { Problem } from "../wire/api";
 import type { ForkTree } from "../wire/api";
+import { at } from "../wire/place";
 import { sessionTitle } from "./modes";
 
 const STEPS_SHIFT = 10;
@@ -296,7 +297,7 @@ function nextOf(bodies: readonly { id: string }[], followed: string | null): str
 
 /** The link to the moment that is shown; the address bar has it too, also where the browser has no clipboard. */
 function linkToMoment(replay: Replay): string {
-  const link = `${location.origin}/r/${replay.token}#t=${Number(replay.place.peek().time.toFixed(2))}`;
+  const link = `${location.origin}${at(`/r/${replay.token}`)}#t=${Number(replay.place.peek().time.toFixed(2))}`;
   history.replaceState(null, "", link);
   return link;
 }

@@ -2,9 +2,10 @@
 // must never read a message.
 
 import type { SeatTicket } from "../wire/api";
+import { at } from "../wire/place";
 
 /** Where a socket can lead: the first address, and other servers. */
-export type Addresses = Pick<SeatTicket, "ws_url" | "servers">;
+export type Addresses = Pick<SeatTicket, "ws_url" | "here" | "servers">;
 
 const PING_MS = 2000;
 /** A socket that is silent for this long counts as lost: pongs come every PING_MS. */
@@ -132,7 +133,7 @@ export class Connection {
 }
 
 function addressesOf(ticket: Addresses): string[] {
-  return [...new Set([ticket.ws_url, ...ticket.servers].map(reachable))];
+  return [...new Set([ticket.here ? at("/ws") : ticket.ws_url, ...ticket.servers].map(reachable))];
 }
 
 /** The address as this page can open it: wss from https; the page's host for a server that names its loopback. */

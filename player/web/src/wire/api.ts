@@ -1,6 +1,7 @@
 // The HTTP calls, typed. An error answer is a problem document (RFC 9457); its `code` is for programs.
 
 import type { SessionView } from "./messages";
+import { at } from "./place";
 import type { MeshState, Raw, Recipe, SceneBody, SceneChecked, SceneList } from "./scene";
 
 export class Problem extends Error {
@@ -43,6 +44,8 @@ export interface SeatTicket {
   role: "player" | "observer";
   ticket: string;
   ws_url: string;
+  /** Whether `ws_url` is the server that answered: its socket is where this page came from. */
+  here?: boolean;
   /** Other living servers, each of which takes the ticket too. */
   servers: string[];
   protocol: number;
@@ -266,7 +269,7 @@ export class Api {
   private async request(path: string, init: { method?: string; headers?: Record<string, string>; body?: string }, timeout: number, anonymous = false): Promise<Response> {
     const headers = { ...init.headers, ...(this.token && !anonymous ? { authorization: `Bearer ${this.token}` } : {}) };
     try {
-      return await fetch(path, { ...init, headers, signal: AbortSignal.timeout(timeout) });
+      return await fetch(at(path), { ...init, headers, signal: AbortSignal.timeout(timeout) });
     } catch {
       throw new Problem("offline", OFFLINE, 0, null);
     }
@@ -346,7 +349,7 @@ export class Api {
   putMesh(file: File, session: string, sent: (share: number) => void): Promise<MeshState> {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
-      request.open("PUT", `/api/meshes?name=${encodeURIComponent(file.name)}&session=${encodeURIComponent(session)}`);
+      request.open("PUT", at(`/api/meshes?name=${encodeURIComponent(file.name)}&session=${encodeURIComponent(session)}`));
       request.setRequestHeader("content-type", "application/octet-stream");
       if (this.token) request.setRequestHeader("authorization", `Bearer ${this.token}`);
       request.upload.onprogress = (event) => event.lengthComputable && sent(event.loaded / event.total);
