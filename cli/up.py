@@ -25,14 +25,16 @@ from typing import TYPE_CHECKING
 import click
 
 from tussle.cli.guard import alive
+from tussle.cli.qr import matrix_of, terminal_text
 from tussle.cli.running import Running, announced, read_settings
 from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor
-from tussle.lobby.addresses import local_host, local_url
+from tussle.lobby.addresses import WILDCARDS, host_port, local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import BOT_SKILLS, Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
+from tussle.lobby.store.store_address import hide_password
 from tussle.server.solver.packages import missing_packages
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Stopped(Exception):
 )
 @click.option("--skill", type=click.Choice(BOT_SKILLS), help="Skill of the bots; default BOT_SKILL.")
 @click.option("--open", "browse", is_flag=True, help="Open the address in a browser.")
+@click.option("--lan", is_flag=True, help="Let the network in, and show the address as a QR code for phones.")
 @click.pass_obj
 def command(
     called: str | None,
@@ -72,9 +75,10 @@ def command(
     size: int,
     skill: str | None,
     browse: bool,
+    lan: bool,
 ) -> None:
     """Start everything: store, server, worker, bots. Ctrl-C stops everything."""
-    settings = read_settings(port=port, bots=bots, bot_skill=skill)
+    settings = read_settings(port=port, bots=bots, bot_skill=skill, host="0.0.0.0" if lan else None)
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)
@@ -143,6 +147,7 @@ class Up:
         server_url = local_url(self.settings.host, port)
         environ = child_environment() | {
             "REDIS_URL": redis_url,
+            "HOST": self.settings.host,
             "PORT": str(port),
             "SERVER_URL": server_url,
             "DATA_DIR": str(self.settings.data_dir.resolve()),
@@ -237,18 +242,22 @@ class Up:
     def _banner(self, server_url: str, redis_url: str, store: EmbeddedStore | None, logs: Path) -> None:
         settings, called = self.settings, self.called
         port = redis_url.rpartition(":")[2].partition("/")[0]
-        client = f"redis-cli -p {port}" if store is not None else f"redis-cli -u {redis_url}"
+        client = f"redis-cli -p {port}" if store is not None else f"redis-cli -u {hide_password(redis_url)}"
         look = f"{client} --scan --pattern '{Keys(settings.realm).session('*')}'"
         if not shutil.which("redis-cli"):
             look = f"{called} redis SCAN 0"
-        kind = f"{store.binary.kind} {store.binary.version}" if store is not None else redis_url
+        kind = (
+            f"{store.binary.kind} {store.binary.version}" if store is not None else hide_password(redis_url)
+        )
         bots = (
             f" · {settings.bots} bots ({settings.bot_skill}), {self.size} to a duel, and more on demand"
             if settings.bots
             else ""
         )
+        phone = [url] if (url := _network_url(settings.host, server_url)) else []
         rows = [
             ("Play", click.style(server_url, bold=True)),
+            *(("Phone", click.style(url, bold=True)) for url in phone),
             ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
             ("Look", f"{look}      {_faint(f'or {called} redis')}"),
             ("Runs", f"store ({kind}) · server · worker · meshes · velocity, position{bots}"),
@@ -263,6 +272,10 @@ class Up:
         for label, text in rows:
             click.echo(f"  {_faint(f'{label:<6}')} {text}")
         click.echo()
+        if phone and sys.stdout.isatty():
+            for line in terminal_text(matrix_of(phone[0])).splitlines():
+                click.echo("  " + click.style(line, fg=(0, 0, 0), bg=(255, 255, 255)))
+            click.echo()
         if self.browse:
             click.launch(server_url)
 
@@ -323,6 +336,17 @@ def free_port_or(host: str, port: int) -> int:
                 raise OSError(f"port {port} is in use; {advice}") from None
             raise OSError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
         return int(probe.getsockname()[1])
+
+
+def _network_url(host: str, server_url: str) -> str:
+    """The address at which other machines of the network reach a server that listens on every address; '' if it does
+    not, or without a network. Connecting a UDP socket sends nothing: it only chooses the own address."""
+    if host not in WILDCARDS:
+        return ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # documentation's network (RFC 5737)
+        return f"http://{host_port(probe.getsockname()[0], int(server_url.rpartition(':')[2]))}"
+    return ""
 
 
 def _holds_catalogue(store: EmbeddedStore, realm: str) -> bool:

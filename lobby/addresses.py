@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["RequestAddress", "host_port", "is_loopback", "local_host", "local_url", "socket_address"]
+__all__ = [
+    "WILDCARDS",
+    "RequestAddress",
+    "host_port",
+    "is_loopback",
+    "local_host",
+    "local_url",
+    "socket_address",
+]
 
 WILDCARDS = ("0.0.0.0", "::", "")
 """Hosts that a server listens on and no client can connect to."""

@@ -243,6 +243,7 @@ _TABLE = (
     _internal("store_kind_missing", StoreError, "The store that wrote the embedded store's data is not installed."),
     _internal("port_in_use", StoreError, "The embedded store's port is in use."),
     _internal("bad_address", StoreError, "REDIS_URL is not an address of a store."),
+    _internal("no_channels", StoreError, "The user of the store may not use the channels of the realm."),
     _internal("bad_spec", Refused, "A fork has no first state, or another session has one; a fault of the server."),
     _internal("bad_control", Refused, "A control of the solver is not valid; a fault of the mode."),
     _internal("bad_brief", Refused, "A turn_started payload cannot be read, or the mode has no look-ahead; for bots."),

@@ -37,7 +37,11 @@ class Settings:
     """Field ``lobby_timeout_s`` is the environment variable ``LOBBY_TIMEOUT_S``. Units are in the names."""
 
     # the store
-    redis_url: str = setting("", "redis:// address of the store; empty: an embedded one is started")
+    redis_url: str = setting(
+        "",
+        "address of the store: redis://, rediss://, unix:// or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE; empty: an"
+        " embedded one is started",
+    )
     realm: str = setting("main", "namespace in the store: every key begins with {REALM}:")
     store_fsync: str = setting(
         "everysec",

@@ -106,7 +106,7 @@ async def _run(party: object) -> int:
     tally, began = Tally(), time.monotonic()
     playing = asyncio.ensure_future(_play(party, tally))
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, playing.cancel)
     stopped = False
     try:

@@ -8,6 +8,7 @@ Every task lives in the task group of ``Server.run``. This module must never dec
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import gc
@@ -504,9 +505,10 @@ async def serve(settings: Settings) -> None:
     """Run one server until SIGTERM or SIGINT."""
     store = await Store.connect(settings.redis_url, settings.realm)
     try:
+        await store.check_channels()
         server = Server(settings, store, listen(settings.host, settings.port))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, server.stop)
         async with published(store, settings):
             await server.run()
@@ -514,8 +516,14 @@ async def serve(settings: Settings) -> None:
         await store.close()
 
 
-def main() -> int:
-    """The entry point of ``python -m server``."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point of ``python -m server``, which takes no arguments but --help."""
+    parser = argparse.ArgumentParser(
+        prog="server",
+        description="Run one server against REDIS_URL until SIGTERM, SIGINT or SIGHUP. Settings are environment"
+        " variables; .env.example lists them.",
+    )
+    parser.parse_args(arguments)
     from tussle.lobby import logs
     from tussle.lobby.environment import BadSetting
 

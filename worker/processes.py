@@ -113,14 +113,14 @@ def run_process(name: str, settings: Settings) -> int:
 async def _serve(name: str, settings: Settings) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopped.set)
-    store = await _connect(settings, stopped)
+    store = await _connect(settings, stopped, wakes=name in ("all", "cleanup"))
     if store is None:
         return 0
     try:
         process = PROCESSES[name](store, settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, process.stop)
         async with published(store, settings):
             if not stopped.is_set():
@@ -130,13 +130,16 @@ async def _serve(name: str, settings: Settings) -> int:
     return 0
 
 
-async def _connect(settings: Settings, stopped: asyncio.Event) -> Store | None:
+async def _connect(settings: Settings, stopped: asyncio.Event, *, wakes: bool) -> Store | None:
     """Connect to the store, and wait for it while it is unreachable. Returns None when stopped first. Raises StoreError
-    for a store that is reachable and cannot be used."""
+    for a store that is reachable and cannot be used. ``wakes``: the worker is woken by channels."""
     waiting = False
     while not stopped.is_set():
         try:
-            return await Store.connect(settings.redis_url, settings.realm)
+            store = await Store.connect(settings.redis_url, settings.realm)
+            if wakes:
+                await store.check_channels()
+            return store
         except StoreError as error:
             if error.reason != "store_unavailable":
                 raise

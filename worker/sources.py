@@ -216,7 +216,7 @@ def make_source(settings: Settings) -> tuple[str, Source]:
     kind, _, path = settings.source.partition(":")
     if kind not in KINDS or (kind in ("csv", "log")) != bool(path):
         raise BadSetting(f"SOURCE={settings.source}: must be host, mock, csv:PATH or log:PATH")
-    name = settings.source_name or (Path(path).stem if path else kind)
+    name = settings.source_name or (Path(path).name if path else kind)
     if is_session_token(name) or not re.fullmatch(r"[\w.-]{1,64}", name):
         raise BadSetting(
             f"SOURCE_NAME={name}: letters, digits, dots and dashes, and not like a session token"

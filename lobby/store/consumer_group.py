@@ -34,8 +34,9 @@ class ConsumerGroup:
     """One consumer of one group of one stream. Use it from one task.
 
     The group begins at the first entry of the stream. ``claim_idle_s``: an entry that has been pending for this long
-    may be claimed. ``dead_s``: a consumer that has not called the store for this long counts as dead. ``block_s``: the
-    longest time that a read waits for entries; 0 means that a read returns at once. ``count``: entries per read.
+    may be claimed. ``dead_s``: a consumer that has not called the store for this long counts as dead; by default ten
+    reads, at least five seconds. ``block_s``: the longest time that a read waits for entries; 0 means that a read
+    returns at once. ``count``: entries per read.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ConsumerGroup:
         consumer: str,
         *,
         claim_idle_s: float,
-        dead_s: float = 30.0,
+        dead_s: float | None = None,
         block_s: float = 0.0,
         count: int = 64,
     ) -> None:
@@ -55,7 +56,7 @@ class ConsumerGroup:
         self._store = store
         self._consumer = consumer
         self._claim_ms = max(1, round(claim_idle_s * 1000))
-        self._dead_ms = round(dead_s * 1000)
+        self._dead_ms = round(1000 * (max(5.0, 10 * block_s) if dead_s is None else dead_s))
         self._block_ms = round(block_s * 1000)
         self._count = count
         self._claim_due = 0.0

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
+import weakref
 from collections.abc import Sequence
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     ClusterError,
+    MasterDownError,
     MovedError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -32,7 +35,6 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from tussle.lobby.addresses import host_port
 from tussle.lobby.errors import (
     AuthError,
     Conflict,
@@ -48,6 +50,7 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.scripting import load_scripts
+from tussle.lobby.store.store_address import Sentinels, hide_password, parse_sentinels, with_node
 
 __all__ = ["REFUSALS", "SCHEMA", "Store", "StoreConnection"]
 
@@ -147,13 +150,16 @@ class Store:
 
     def __init__(self, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> None:
         self.keys = Keys(realm)
-        self.url = url
+        self._sentinels = parse_sentinels(url)
+        self._renewed_at = -math.inf
+        self._links: weakref.WeakSet[StoreConnection] = weakref.WeakSet()
+        self.url = url if self._sentinels is None else self._sentinels.template
         self._timeout_s = timeout_s
         self._connections = connections
         self._scripts = load_scripts()
         self._cluster: set[str] = set()
         self._locating: asyncio.Task[None] | None = None
-        self._pool = self._make_pool(url)
+        self._pool = self._make_pool(self.url)
 
     def _make_pool(self, url: str) -> BlockingConnectionPool:
         try:
@@ -168,7 +174,7 @@ class Store:
                 client_name="tussle",
             )
         except ValueError as error:
-            shown = re.sub(r"//[^/]*@", "//...@", url)
+            shown = hide_password(url)
             raise StoreError(f"not an address of a store: {shown}: {error}", code="bad_address") from None
 
     @classmethod
@@ -188,6 +194,12 @@ class Store:
         """
         store = cls(url, realm, timeout_s=timeout_s, connections=connections)
         try:
+            if store._sentinels is not None:
+                await store._relocate()
+                if store.url == store._sentinels.template:
+                    raise StoreError(
+                        f"no sentinel names a primary that answers for {store._sentinels.service!r}"
+                    )
             await store._check_version()
             if check_schema:
                 await store._check_schema()
@@ -215,6 +227,26 @@ class Store:
             advice = "this Tussle is too old for it" if schema > SCHEMA else "`tussle migrate` upgrades it"
             raise StoreError(f"the store has schema {schema}, not {SCHEMA}: {advice}", code="schema_mismatch")
 
+    async def check_channels(self) -> None:
+        """Raises StoreError ``no_channels`` if the user of the store may not use the realm's channels: no hint would
+        arrive then, and every script that sends one would fail."""
+        link = await self.link()
+        try:
+            for command in (("SUBSCRIBE", self.keys.lifecycle), ("UNSUBSCRIBE", self.keys.lifecycle)):
+                await link.send(*command)
+                await link.receive(self._timeout_s)
+            await self.call("PUBLISH", self.keys.lifecycle, "")
+        except StoreError as error:
+            if isinstance(error.__cause__, NoPermissionError):
+                raise StoreError(
+                    "the user of the store may not use the channels of this realm; give it the right"
+                    f" &{self.keys.prefix}* (ACL SETUSER)",
+                    code="no_channels",
+                ) from None
+            raise
+        finally:
+            await link.close()
+
     async def close(self) -> None:
         """Close every connection. Calls that are under way fail."""
         if self._locating is not None:
@@ -228,23 +260,50 @@ class Store:
     async def _locate(self) -> None:
         """Ask any node which node has the realm, and use that node from now on. If no node answers, nothing changes,
         and the next failed call asks again."""
+        if self._sentinels is not None:
+            await self._ask_sentinels(self._sentinels)
+            return
         slot = await self._ask_cluster(("CLUSTER", "KEYSLOT", self.keys.prefix))
         slots = await self._ask_cluster(("CLUSTER", "SLOTS"))
         if slot is None or slots is None:
             return
         found = ""
         for first, last, *nodes in slots:
-            addresses = [_at(self.url, node[0].decode(), int(node[1])) for node in nodes]
+            addresses = [with_node(self.url, node[0].decode(), int(node[1])) for node in nodes]
             self._cluster |= set(addresses)
             if first <= slot <= last:
                 found = addresses[0]
         if found and found != self.url:
-            before, self._pool, self.url = self._pool, self._make_pool(found), found
-            await before.disconnect()
+            await self._use(found)
+
+    async def _use(self, url: str) -> None:
+        """Use the node at that address from now on, with new connections: those to the former primary stay open, and
+        would be refused or get no hint any more."""
+        before, self._pool, self.url = self._pool, self._make_pool(url), url
+        for link in list(self._links):
+            await link.close()
+        await before.disconnect()
+
+    async def _ask_sentinels(self, sentinels: Sentinels) -> None:
+        """Use the primary that a sentinel names. The first node that answers as a primary counts."""
+        for sentinel in sentinels.urls:
+            named = await self._ask([sentinel], ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels.service))
+            if not named:
+                continue
+            url = with_node(sentinels.template, named[0].decode(), int(named[1]))
+            role = await self._ask([url], ("ROLE",))
+            if role and role[0] == b"master":
+                if url != self.url:
+                    await self._use(url)
+                return
 
     async def _ask_cluster(self, command: Sequence[Argument]) -> Reply:
-        """The reply of the first node that answers; None if none does."""
-        for url in [self.url, *sorted(self._cluster - {self.url})]:
+        """The reply of the first node of the cluster that answers; None if none does."""
+        return await self._ask([self.url, *sorted(self._cluster - {self.url})], command)
+
+    async def _ask(self, urls: Sequence[str], command: Sequence[Argument]) -> Reply:
+        """The reply of the first of some nodes that answers; None if none does."""
+        for url in urls:
             pool = self._make_pool(url)
             try:
                 async with asyncio.timeout(ASK_CLUSTER_S):
@@ -346,22 +405,39 @@ class Store:
             if isinstance(error, (RedisError, OSError, TimeoutError)):
                 raise StoreError(f"the store is unreachable: {error}") from error
             raise
-        return StoreConnection(connection)
+        made = StoreConnection(connection)
+        self._links.add(made)
+        return made
 
     async def _exchange(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         """Send commands and read one reply for each. A reply that is an error is returned, not raised. On a cluster the
-        commands go to the node that has the realm. Raises StoreError if that node fails; the caller may retry."""
-        if not self._cluster:
-            return await self._exchange_here(commands)
+        commands go to the node that has the realm, with sentinels to the primary that they name. Raises StoreError if
+        that node fails; the caller may retry."""
+        if not self._cluster and self._sentinels is None:
+            replies = await self._exchange_here(commands)
+            if _demoted(replies):
+                await self._renew()
+            return replies
         try:
             replies = await self._exchange_here(commands)
         except StoreError:
             await self._relocate()
             raise
+        if _demoted(replies):
+            await self._relocate()
+            await self._renew()
         if any(isinstance(reply, MovedError) for reply in replies):
             await self._relocate()
             replies = await self._exchange_here(commands)
         return replies
+
+    async def _renew(self) -> None:
+        """Drop every connection, at most every RENEW_S: the node is no primary now, and the name of the store's host
+        may lead to another one."""
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at >= RENEW_S:
+            self._renewed_at = now
+            await self._use(self.url)
 
     async def _exchange_here(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         task = asyncio.current_task()
@@ -390,12 +466,13 @@ class Store:
             raise StoreError(f"the store is unreachable: {error}") from error
 
 
-def _at(url: str, host: str, port: int) -> str:
-    """The URL with the host and port of another node."""
-    parts = urlsplit(url)
-    user = parts.netloc.rpartition("@")[0]
-    shown = host_port(host, port)
-    return parts._replace(netloc=f"{user}@{shown}" if user else shown).geturl()
+def _demoted(replies: Sequence[Reply]) -> bool:
+    """Whether the node refuses because it is not, or not yet, a primary."""
+    return any(
+        isinstance(reply, (ReadOnlyError, MasterDownError))
+        or (isinstance(reply, RedisError) and DEMOTED.search(str(reply)) is not None)
+        for reply in replies
+    )
 
 
 async def _read(connection: AbstractConnection) -> Reply:
@@ -412,6 +489,11 @@ NOT_NOW = re.compile(
 )
 """Errors of a temporary state of the store, also inside of a script. The call may be repeated."""
 
+
+DEMOTED = re.compile(r"\b(READONLY|MASTERDOWN)\b")
+"""Of an error inside of a script. A node that loads closes the connection of each call that it refuses."""
+
+RENEW_S = 0.25
 
 OUT_OF_MEMORY = re.compile(r"\bOOM\b|[Oo]ut of memory")
 FULL_RETRY_S = 5.0

@@ -131,7 +131,8 @@ class Audience:
                 except Conflict:
                     await self._skip_gap()
             except NotFound:
-                return  # the keys of the session have expired: no event can follow
+                self.close(CloseCode.NORMAL, "the session has expired")  # no event can follow
+                return
             except LobbyError as error:
                 log.warning("events_retried", token=short(self.token), error=error.message)
                 await asyncio.sleep(RETRY_S)

@@ -153,6 +153,8 @@ class Audiences:
                         token, _, word = payload.partition(" ")
                         if word in HOLDER_HINTS:
                             self._on_holder_change(token)
+                        elif word == "expired" and token in self._audiences:
+                            self._audiences[token][0].wake()
                     elif (token := self._channels.get(channel, "")) in self._audiences:
                         if payload == OBSERVERS_HINT:
                             self._on_observers(token)

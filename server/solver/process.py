@@ -163,8 +163,9 @@ def serve(connection: socket.socket) -> None:
 
 
 def main() -> None:
-    # Ctrl-C in a terminal reaches the whole process group; the server ends this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # These reach the whole process group, such as Ctrl-C in a terminal. The server ends this process itself.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     os.nice(int(sys.argv[2]))
     if sys.argv[3]:
         # The server imports this module too, and must start without the solver's packages.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -90,6 +91,19 @@ def test_commands_find_a_running_tussle_up(tmp_path: Path) -> None:
 def test_a_broken_or_stale_announcement_does_not_count(tmp_path: Path, text: str) -> None:
     (tmp_path / "running.json").write_text(text)
     assert find_running(tmp_path) is None
+
+
+@pytest.mark.parametrize("module", ["server.app", "worker.__main__", "build_db"])
+def test_help_starts_nothing(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``python -m server --help`` and its siblings print what they do, and end; so does ``tussle server --help``."""
+    main = importlib.import_module(f"tussle.{module}").main
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["--no-such-option"])
+    assert ended.value.code == 2
 
 
 def test_the_announcement_of_a_dead_supervisor_does_not_count(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ def test_a_name_must_not_look_like_a_session() -> None:
     with pytest.raises(BadSetting, match="SOURCE_NAME"):
         make_source(Settings.read({}, source="mock", source_name="k7qm2xpv"))
     made: tuple[str, Source] = make_source(Settings.read({}, source="csv:/data/rig.csv"))
-    assert made[0] == "rig"
+    assert made[0] == "rig.csv"
+    assert make_source(Settings.read({}, source="log:/data/rig.log"))[0] == "rig.log"
 
 
 async def entries(store: Store, count: int) -> list[dict[str, Any]]:
@@ -132,7 +133,7 @@ async def test_readings_are_not_repeated(store: Store, tmp_path: Path) -> None:
     path.write_text("a\n1\n2\n")
     source = SourceProcess(store, Settings.read({}, source=f"csv:{path}", source_hz=200))
     task = asyncio.create_task(source.run())
-    stream = store.keys.source("rig")
+    stream = store.keys.source("rig.csv")
     async with asyncio.timeout(10):
         newest = "0"
         while await store.call("XLEN", stream) < 2:

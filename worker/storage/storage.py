@@ -56,6 +56,7 @@ class Storage:
         self._stopping = asyncio.Event()
         self._feeds: dict[str, Feed] = {}
         self._positions: dict[str, Position] = {}
+        self._known: set[str] = set()  # feeds that this worker has seen
         self._finished: dict[str, None] = {}
 
     def stop(self) -> None:
@@ -166,6 +167,7 @@ class Storage:
         for feed in feeds:
             await self._sink.finish(feed)
             del self._feeds[feed.key], self._positions[feed.key]
+            self._known.discard(feed.key)
         self._finished[session] = None
         while len(self._finished) > FINISHED_KEPT:
             del self._finished[next(iter(self._finished))]
@@ -193,7 +195,8 @@ class Storage:
         for feed in new:
             self._positions[feed.key] = await self._sink.position(feed)
             self._feeds[feed.key] = feed
-            await self._count_lost(feed)
+            await self._count_lost(feed, new=feed.key not in self._known)
+            self._known.add(feed.key)
             if feed.table == "lifecycle":
                 await self._mark_stored(feed)
         return [session for session in ended if keys.events(session) in self._feeds]
@@ -224,9 +227,10 @@ class Storage:
             Feed(keys.telemetry(session), "telemetry", session, began),
         )
 
-    async def _count_lost(self, feed: Feed) -> None:
+    async def _count_lost(self, feed: Feed, *, new: bool = False) -> None:
         """Count and log the entries that were trimmed before they were stored: entries added, less entries in the
-        stream, less entries stored."""
+        stream, less entries stored. Those that were trimmed before this worker first saw a feed of which nothing is
+        stored are not lost: storage begins there."""
         position = self._positions[feed.key]
         if not await self._store.call("EXISTS", feed.key):
             return
@@ -238,6 +242,9 @@ class Storage:
             return
         lost = int(added) - int(about["length"]) - position.count
         if lost > 0:
-            self.lost += lost
             self._positions[feed.key] = Position(position.id, position.count + lost)
+            if new and position.count == 0:
+                log.info("storage_began", stream=feed.key, earlier=lost)
+                return
+            self.lost += lost
             log.error("entries_lost", stream=feed.key, count=lost, after=position.id)

@@ -66,6 +66,14 @@ async def test_entries_of_a_dead_consumer_are_claimed(world: World, stores: list
     assert await consumers(second, world.store) == {"b"}, "a consumer with pending entries stays"
 
 
+async def test_a_killed_consumer_keeps_its_group_for_seconds_only(world: World) -> None:
+    """It counts as dead after ten reads of its group, at least five seconds, unless its owner says otherwise."""
+    assert [
+        group(world.store, "g", "a", **given)._dead_ms
+        for given in ({}, {"block_s": 0.5}, {"block_s": 2.0}, {"dead_s": 60.0})
+    ] == [5000, 5000, 20_000, 60_000]
+
+
 async def test_all_entries_are_claimed_however_many(world: World) -> None:
     """A claim goes on past the first page of pending entries, and says that a full batch may not be the last."""
     store = world.store

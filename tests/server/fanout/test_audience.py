@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.errors import CloseCode, Conflict, StoreError
+from tussle.lobby.errors import CloseCode, Conflict, NotFound, StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
@@ -86,6 +86,20 @@ async def settled(watched: Audience, v: int) -> None:
     async with asyncio.timeout(5):
         while watched.v < v:  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+
+async def test_the_connections_of_an_expired_session_are_closed() -> None:
+    """Its keys are gone, so no event can follow: clients get 1000, after which they do not reconnect."""
+
+    class Gone(Stream):
+        async def events(self, _: str, after_v: int) -> list[Event]:
+            raise NotFound("there is no such session", code="not_found")
+
+    watched, seen = audience(Gone()), Seen()
+    watched.viewers.add(seen)
+    watched.wake()
+    await asyncio.wait_for(watched.follow_stream(), 5)
+    assert seen.closed is CloseCode.NORMAL
 
 
 async def test_each_event_is_delivered_once() -> None:

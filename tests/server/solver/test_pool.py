@@ -114,6 +114,19 @@ async def test_a_world_is_restored_elsewhere(pool: Pool) -> None:
         await solver.drop_world("k7qm2xpv")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+async def test_a_signal_to_the_group_ends_no_solver(pool: Pool, number: int) -> None:
+    """A process manager or a terminal signals the whole group. The server hands its sessions over first and ends the
+    solver processes itself."""
+    solver = pool.solvers[0]
+    assert solver.pid is not None
+    os.kill(solver.pid, number)
+    first = await solver.open_world(spec("sgnaaaaa"), epoch=1)
+    await solver.drop_world("sgnaaaaa")
+    assert first.phase == "acting"
+    assert alive(solver.pid)
+
+
 async def test_a_refusal_leaves_other_worlds_unchanged(pool: Pool) -> None:
     """A specification that cannot be run, an input that the rules refuse, a session that is not there."""
     solver = pool.solvers[0]

@@ -236,6 +236,19 @@ async def test_an_unavailable_sink_loses_only_trimmed_entries(stream_store: Stor
     assert said == ["stopped", "flaky", "60", "40"]
 
 
+async def test_entries_before_the_first_start_are_not_lost(stream_store: Store) -> None:
+    """Storage that has stored nothing of a stream begins with what the stream has, although older entries were
+    trimmed. What is trimmed later counts."""
+    await add_steps(stream_store, 1, 100)
+    await stream_store.call("XTRIM", stream_store.keys.positions, "MAXLEN", 60)
+    sink = Flaky()
+    sink.away = False
+    storage = Storage(stream_store, settings(), sink)
+    async with running(storage):
+        await stored(stream_store, 60)
+    assert (len(sink.rows), storage.lost) == (60, 0)
+
+
 async def test_one_worker_writes_and_the_next_one_takes_over(stream_store: Store, tmp_path: Path) -> None:
     """When the writer ends, another replica continues from the files without a gap or a duplicate."""
     first, second = (Storage(stream_store, settings(), ParquetSink(tmp_path)) for _ in range(2))
