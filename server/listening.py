@@ -12,9 +12,10 @@ from tussle.lobby.environment import BadSetting, split_list
 
 __all__ = ["listen", "resolve_proxies"]
 
-UNSENT_BYTES = 65_536
+UNSENT_BYTES = 16_384
 """Unsent bytes that the kernel buffers for one connection. Its default is megabytes: a slow viewer would see frames
-that are minutes old, and the server would not notice the backlog."""
+that are minutes old, and the server would not notice the backlog. server/gateway/socket.py reduces it for a connection
+that is slow."""
 
 
 def listen(host: str, port: int) -> socket.socket:

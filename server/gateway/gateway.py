@@ -77,7 +77,6 @@ BUILD = "0.1.0"
 SOCKET_PATH = "/ws"
 LIVE_PATH = "/live"
 HELLO_TIMEOUT_S = 5.0
-PING_INTERVAL_S = 20.0
 RELAY_UNSENT_BYTES = 16 * OUTBOX_BYTES
 """Unsent bytes on a relay above which it is closed. The other server opens a new one."""
 
@@ -153,7 +152,7 @@ class Gateway:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 await socket.handshake(self._check_request)  # type: ignore[arg-type]
             if socket.state is State.OPEN:
-                socket.start_keepalive()
+                socket.keep_watch()
                 if socket.request is not None and path_of(socket) == RELAY_PATH:
                     await self._serve_relay(socket)
                 else:
@@ -228,8 +227,7 @@ class Gateway:
         socket = Socket(
             self,
             max_size=self._settings.max_message_bytes,
-            ping_interval=PING_INTERVAL_S,
-            ping_timeout=PING_INTERVAL_S,
+            ping_interval=None,
             close_timeout=2.0,
             max_queue=32,
         )

@@ -12,6 +12,9 @@ final, masked text frame takes the fast path. This module must never accept a fr
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +34,9 @@ __all__ = ["FRAME_BACKLOG", "OUTBOX_BYTES", "Socket", "header"]
 INPUTS = (b'{"t":"act"', b'{"t": "act"')
 """The first bytes of an input, as JSON encoders write them. Inputs in other spellings go through websockets."""
 
+PING = b"\x89\x00"
+"""A ping without a payload."""
+
 TEXT = 0x81
 """First byte of a text message in one frame."""
 
@@ -42,12 +48,23 @@ HEAD = 6
 NEVER = 2**62
 """A frame length that every limit refuses."""
 
-FRAME_BACKLOG = 65_536
-"""High-water mark of the write buffer [B]. A socket above it gets no frame until the buffer drains."""
+FRAME_BACKLOG = 2048
+"""High-water mark of the write buffer [B]. A socket above it gets no frame until the buffer drains: an event waits
+behind about one frame, not behind seconds of them."""
+
+SLOW_UNSENT_BYTES = 2048
+"""Unsent bytes that the kernel buffers for a connection that was too slow once."""
 
 
 OUTBOX_BYTES = 1_048_576
 """Unsent bytes of a slow client above which it is closed with TOO_SLOW."""
+
+PING_S = 1.5
+"""A connection of which nothing was heard for this long is sent a ping [s]."""
+
+SILENT_S = 4.4
+"""A peer that is silent for this long, and takes no bytes, is gone [s]. With the interval of the checks that is noticed
+after at most 6 s: well within a turn, and before a person waits for somebody who is not there."""
 
 REFUSED_S = 2.0
 """Time for the close frame to reach a client that was refused. Nothing is read from it meanwhile."""
@@ -95,6 +112,10 @@ class Socket(ServerConnection):
     _frames: TokenBucket | None = None
     _mean = 0.0
     _refused = False
+    _slow = False
+    _heard = 0.0
+    _unsent = 0
+    _watch: asyncio.TimerHandle | None = None
     _calls = 0
     _split = False
     _waiting = 0
@@ -106,6 +127,33 @@ class Socket(ServerConnection):
         protocol.on_end = self._ends
         protocol.check = self._check
         self._largest = max_size + HEAD + 2
+
+    def keep_watch(self) -> None:
+        """Send pings to a silent peer from now on, and close the connection of one that is gone."""
+        self._heard = self.loop.time()
+        self._look_at(self._heard + PING_S)
+
+    def _look_at(self, due: float) -> None:
+        self._watch = self.loop.call_at(due, self._look, due)
+
+    def _look(self, due: float) -> None:
+        if not self.open:
+            return
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if now - due > PING_S or unsent < self._unsent:
+            self._heard = now  # this process was late itself, or the peer takes bytes
+        self._unsent = unsent
+        silent = now - self._heard
+        if silent > SILENT_S:
+            code = CloseCode.TOO_SLOW if unsent > FRAME_BACKLOG else CloseCode.ERROR
+            if self.on_refused is not None:
+                self.on_refused(code)
+            self.protocol.fail(code, "silent")
+            self.transport.abort()
+            return
+        if silent >= PING_S / 2 and unsent <= FRAME_BACKLOG:
+            self.transport.write(PING)
+        self._look_at(now + PING_S)
 
     def limit_frames(self, bucket: TokenBucket | None, mean: float = 1.0) -> None:
         """Charge every frame but inputs on the fast path to ``bucket``; one of n bytes costs max(1, n / mean).
@@ -152,6 +200,9 @@ class Socket(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         if self.on_lost is not None:
             self.on_lost()
             self.on_lost = None
@@ -165,6 +216,12 @@ class Socket(ServerConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        if not self._slow:
+            self._slow = True
+            raw = self.transport.get_extra_info("socket")
+            if raw is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                with contextlib.suppress(OSError):  # the client is gone
+                    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SLOW_UNSENT_BYTES)
         self._no_room()
 
     def resume_writing(self) -> None:
@@ -181,6 +238,7 @@ class Socket(ServerConnection):
             self.on_room(False)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = self.loop.time()
         if self._refused:
             self.transport.pause_reading()
             return

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENVIRONMENT = {"PLAYER_CONNECTIONS": "2", "REQUEST_RATE": "10", "LOGIN_RATE": "1000"}
 
-HEAD_S, BODY_S, PING_S = 10.0, 10.0, 40.0
-"""The timeouts [s] of SECURITY.md: a head, a body, and the answer to a ping that is sent after 20 s."""
+HEAD_S, BODY_S, PING_S = 10.0, 10.0, 6.0
+"""The timeouts [s] of SECURITY.md: a head, a body, and the silence of a socket."""
 
 LATE_S = 20.0
 """Tolerance for a busy machine [s]."""

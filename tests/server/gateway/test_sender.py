@@ -9,6 +9,7 @@ import pytest
 from tests.support.gateway import (
     GATEWAY_ENVIRONMENT,
     deaf_socket,
+    masked_frame,
     metrics,
     send_hello,
     sit_out_turn,
@@ -46,6 +47,33 @@ async def test_a_slow_reader_gets_no_frames_and_is_then_closed(site: Stack) -> N
             assert line.vs == list(range(line.vs[0], line.vs[-1] + 1))
             assert line.kinds().count("chat") == 720
             assert line.closed is None
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_event_waits_behind_few_frames(site: Stack) -> None:
+    """A viewer reads nothing while two turns and more are shown. Then it reads all: less than 40 KB come before the
+    chat that was sent last, so a line of 8 KB/s was behind by seconds and not by a quarter of a minute."""
+    async with duel(site.url) as game, Person(site.url) as viewer:
+        await viewer.login()
+        place = await viewer.ask("/api/observe", session=game.session)
+        skipped = (await metrics(site))["tussle_frames_skipped_total"]
+        with deaf_socket(site) as deaf:
+            send_hello(deaf, place["ticket"])
+            for _ in range(40):
+                await sit_out_turn(game)
+                deaf.sendall(masked_frame(9, b""))  # it is alive
+                if (await metrics(site))["tussle_frames_skipped_total"] > skipped:
+                    break
+            else:
+                pytest.fail("every frame was queued for a viewer that reads nothing")
+            ada = game.lines[0]
+            await ada.say("chat", {"text": "the last word"}, ada.last_id + 1)
+            ada.last_id += 1
+            assert (await ada.answer(ada.last_id))["t"] == "ack"
+            heard = b""
+            while b"the last word" not in heard:
+                heard += await asyncio.to_thread(deaf.recv, 65_536)
+            assert len(heard) < 40_000
 
 
 def test_a_close_reason_fits_into_its_frame() -> None:
