@@ -10,7 +10,9 @@ __all__ = [
     "WILDCARDS",
     "RequestAddress",
     "host_port",
+    "http_address",
     "is_loopback",
+    "is_own_machine",
     "local_host",
     "local_url",
     "socket_address",
@@ -48,6 +50,16 @@ def socket_address(url: str, path: str = "/ws") -> str:
     if not url:
         return ""
     return ("ws" + url.removeprefix("http") if url.startswith("http") else url) + path
+
+
+def http_address(ws_url: str) -> str:
+    """The HTTP address of the server behind a socket's address."""
+    return ws_url.replace("ws", "http", 1).removesuffix("/ws")
+
+
+def is_own_machine(url: str) -> bool:
+    """Whether a URL leads to this machine, so that no proxy is used."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 @dataclass(frozen=True, slots=True)

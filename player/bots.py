@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from tussle.lobby.addresses import http_address
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import (
     AuthError,
@@ -34,7 +35,7 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
-from tussle.player.client import Client, Join, http_address
+from tussle.player.client import Client, Join
 from tussle.player.connection import SessionConnection
 from tussle.player.transcript import Disconnected
 

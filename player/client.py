@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import httpx
 import msgspec
 
-from tussle.lobby.addresses import socket_address
+from tussle.lobby.addresses import http_address, is_own_machine, socket_address
 from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
@@ -32,7 +32,7 @@ from tussle.lobby.ids import new_session_token
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
-from tussle.player.connection import SessionConnection, is_loopback
+from tussle.player.connection import SessionConnection
 from tussle.player.replay_client import ReplayRoomConnection
 from tussle.player.transcript import Disconnected
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tussle.player.recording_client import Recording
     from tussle.player.scene_client import SessionScene
 
-__all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me", "http_address"]
+__all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me"]
 
 IDLE_S = 2.0
 """How long an idle connection is used again [s]: well below the 5 s after which the server closes it, since a request
@@ -131,14 +131,6 @@ class _Rows(msgspec.Struct, frozen=True):
     rows: list[LeaderboardRow]
 
 
-class _Recordings(msgspec.Struct, frozen=True):
-    recordings: list[dict[str, Any]]
-
-
-class _Run(msgspec.Struct, frozen=True):
-    run: str
-
-
 class _Sessions(msgspec.Struct, frozen=True):
     sessions: list[SessionView]
     next: str = ""
@@ -177,7 +169,7 @@ class Client:
             base_url=self.server_url,
             timeout=timeout_s,
             transport=transport,
-            trust_env=not is_loopback(server_url),
+            trust_env=not is_own_machine(server_url),
             verify=_tls_context(),
             limits=httpx.Limits(keepalive_expiry=IDLE_S),
         )
@@ -442,7 +434,7 @@ class Client:
         """The uploaded recordings that are listed, the last changed first: ``recording`` (its token), ``title``,
         ``name`` of the owner, ``length`` in frames, ``bytes``. player: only those of this player."""
         params = {"player": player} if player else None
-        return (await self._get("/api/recordings", _Recordings, params)).recordings
+        return (await self._get("/api/recordings", dict[str, list[dict[str, Any]]], params))["recordings"]
 
     async def send(
         self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
@@ -467,7 +459,7 @@ class Client:
 
     async def _fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
         """A body of megabytes, stored once: an httpx response keeps its body until the garbage collector frees it."""
-        headers = {"accept-encoding": "identity" if is_loopback(self.server_url) else "gzip"}
+        headers = {"accept-encoding": "identity" if is_own_machine(self.server_url) else "gzip"}
         if self.token:
             headers["authorization"] = f"Bearer {self.token}"
         body = bytearray()
@@ -487,7 +479,7 @@ class Client:
 
     async def begin_spring(self, name: str, *, x: float = 0.0, v: float = 1.0) -> str:
         """Begin a run at x [m], v [m/s]; returns its id. It waits until the two stream solvers are running."""
-        return (await self._post("/api/springs", _Run, {"name": name, "x": x, "v": v})).run
+        return (await self._post("/api/springs", dict[str, str], {"name": name, "x": x, "v": v}))["run"]
 
     async def look_at_spring(self, run: str, after: str = "") -> SpringRun:
         """The steps of a run after the entry ``after``, beside the closed form. Raises NotFound."""
@@ -525,19 +517,12 @@ class Client:
         return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
 
     async def _seat(
-        self,
-        path: str,
-        kind: type[Seat],
-        body: dict[str, Any],
-        *,
-        server: str = "",
-        timeout_s: float | None = None,
+        self, path: str, kind: type[Seat], body: dict[str, Any], server: str = "", **more: Any
     ) -> Seat:
         """A seat in a session, from ``server``, else the client's own."""
-        join = await self._post(server + path, kind, body, timeout_s=timeout_s)
-        if join.here:
-            return msgspec.structs.replace(join, ws_url=socket_address(server or self.server_url))
-        return join
+        join = await self._post(server + path, kind, body, **more)
+        own = socket_address(server or self.server_url)
+        return msgspec.structs.replace(join, ws_url=own) if join.here else join
 
     async def get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
         """ETag and body of an answer; None if the client has the one with this tag."""
@@ -576,11 +561,6 @@ class Client:
         if answer.is_success:
             return answer.content
         raise _problem(answer)
-
-
-def http_address(ws_url: str) -> str:
-    """The HTTP address of the server behind a socket's address."""
-    return ws_url.replace("ws", "http", 1).removesuffix("/ws")
 
 
 @functools.cache

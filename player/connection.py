@@ -21,13 +21,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from tussle.lobby.addresses import is_own_machine
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
@@ -46,12 +47,16 @@ from tussle.player.transcript import (
     Synced,
     Transcript,
     Welcomed,
+    sentence_of_close,
 )
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
 
-__all__ = ["Renew", "SessionConnection", "is_loopback"]
+__all__ = [
+    "Renew",
+    "SessionConnection",
+]
 
 Renew = Callable[[], Awaitable[tuple[str, str]]]
 """Gets another ticket for the same seat, and the WebSocket address that accepts it. Raises LobbyError."""
@@ -377,26 +382,16 @@ class SessionConnection:
             self._transcript.forget(number)
 
     async def _answer(self, kind: str, answer: asyncio.Future[Acknowledged]) -> Acknowledged:
-        """Wait for the answer to a command. Raises Disconnected, with the cause, if a connected server does not answer
-        in time. A paused session answers when it continues. The keeper ends every wait when it gives up."""
-        began = time.monotonic()
-        while not (await asyncio.wait([answer], timeout=self._answer_timeout_s))[0]:
-            waited_s = time.monotonic() - began
-            notice = self.notice if self.notice is not None and self.notice.state == "paused" else None
-            paused = self._paused or (notice.reason if notice else "")
-            if paused and waited_s > self._give_up_s:
-                raise Disconnected(
-                    f"no answer to {kind} within {waited_s:.0f} s: the session is paused ({paused})"
-                )
-            if (
-                self.connected
-                and not paused
-                and time.monotonic() - self._welcomed_at > self._answer_timeout_s
-            ):
-                raise Disconnected(
-                    f"no answer to {kind} within {self._answer_timeout_s:g} s; the server is connected but does not"
-                    " answer it"
-                )
+        """Wait for an answer; a paused session answers when it continues. Raises Disconnected with the cause."""
+        began, patience_s = time.monotonic(), self._answer_timeout_s
+        while not (await asyncio.wait([answer], timeout=patience_s))[0]:
+            now, notice = time.monotonic(), self.notice
+            paused = self._paused or (notice.reason if notice and notice.state == "paused" else "")
+            waited = f"no answer to {kind} within {now - began:.0f} s"
+            if paused and now - began > self._give_up_s:
+                raise Disconnected(f"{waited}: the session is paused ({paused})")
+            if self.connected and not paused and now - self._welcomed_at > patience_s:
+                raise Disconnected(f"{waited}, although the server is connected")
         return answer.result()
 
     async def _flush(self) -> None:
@@ -435,7 +430,7 @@ class SessionConnection:
                     case Next.GIVE_UP if code == CloseCode.RESUME_REFUSED and self._may_renew():
                         pass  # the ticket has expired: get another
                     case Next.GIVE_UP:
-                        self.error = Disconnected(_sentence(code, reason), close=code)
+                        self.error = Disconnected(sentence_of_close(code, reason), close=code)
                         return
                     case Next.MOVE if reason.startswith(("ws://", "wss://", "/")):
                         self.url = urljoin(self.url, reason)
@@ -449,7 +444,7 @@ class SessionConnection:
                 delay_s = self._backoff.next_s(at_least_s=at_least_s)
                 if time.monotonic() + delay_s - down_since > self._give_up_s:
                     tried = f"gave up after {self._give_up_s:g} s without a connection"
-                    self.error = Disconnected(f"{tried}: {_sentence(code, reason)}", close=code)
+                    self.error = Disconnected(f"{tried}: {sentence_of_close(code, reason)}", close=code)
                     return
                 await asyncio.sleep(delay_s)
         finally:
@@ -470,7 +465,7 @@ class SessionConnection:
                 close_timeout=2,
                 compression=None,
                 max_size=2**24,
-                proxy=None if is_loopback(self.url) else True,
+                proxy=None if is_own_machine(self.url) else True,
             )
         except (OSError, TimeoutError, InvalidHandshake) as error:
             unreachable = f"{self.url} cannot be reached ({str(error) or type(error).__name__})"
@@ -603,16 +598,3 @@ class SessionConnection:
         loop.call_soon(self._changed.set)
         loop.call_soon(self._framed.set)
         loop.call_soon(self._noticed.set)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine, so that no proxy is used."""
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
-def _sentence(code: int, reason: str) -> str:
-    try:
-        name = CloseCode(code).name.lower().replace("_", " ")
-    except ValueError:
-        name = "connection lost"
-    return f"{name} ({code}): {reason}" if reason else f"{name} ({code})"

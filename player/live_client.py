@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tussle.lobby.addresses import socket_address
+from tussle.lobby.addresses import is_own_machine, socket_address
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.errors import CloseCode
 from tussle.lobby.wire.live import (
@@ -46,7 +46,6 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.lobby.wire.sensors import SensorInfo
-from tussle.player.connection import is_loopback
 from tussle.player.transcript import Disconnected
 
 __all__ = ["follow", "list_sources"]
@@ -164,7 +163,7 @@ def _open(server_url: str) -> open_socket:
         open_timeout=OPEN_S,
         close_timeout=2,
         compression=None,
-        proxy=None if is_loopback(server_url) else True,
+        proxy=None if is_own_machine(server_url) else True,
     )
 
 

@@ -27,7 +27,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from tussle.lobby.addresses import socket_address
+from tussle.lobby.addresses import is_own_machine, socket_address
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import CloseCode, Conflict
@@ -68,7 +68,6 @@ from tussle.lobby.wire.replay import (
     decode_reply,
     encode_replay,
 )
-from tussle.player.connection import is_loopback
 from tussle.player.transcript import Disconnected
 
 __all__ = ["ReplayRoomConnection"]
@@ -174,7 +173,7 @@ class ReplayRoomConnection:
                     open_timeout=OPEN_S,
                     close_timeout=2,
                     compression=None,
-                    proxy=None if is_loopback(self._server_url) else True,
+                    proxy=None if is_own_machine(self._server_url) else True,
                 ) as socket:
                     await socket.send(
                         encode_replay(ReplayHello(ReplayHelloData(self._token, PROTOCOL))), text=True

@@ -56,6 +56,7 @@ __all__ = [
     "Transcript",
     "Welcomed",
     "after_close",
+    "sentence_of_close",
 ]
 
 HELD_EVENTS = 256
@@ -427,3 +428,12 @@ class Transcript:
         if self._pending.pop(number, None) is None:
             return []
         return [outcome]
+
+
+def sentence_of_close(code: int, reason: str) -> str:
+    """A close code and its reason, for people."""
+    try:
+        name = CloseCode(code).name.lower().replace("_", " ")
+    except ValueError:
+        name = "connection lost"
+    return f"{name} ({code}): {reason}" if reason else f"{name} ({code})"

@@ -87,7 +87,7 @@ async def nodes(redis_7: Binary, tmp_path: Path) -> AsyncIterator[Nodes]:
 
 
 async def test_a_demoted_primary_is_left(nodes: Nodes) -> None:
-    """The old primary keeps its connections open and answers READONLY. The store connects anew, and its address leads
+    """The old primary keeps its connections open and answers READONLY. The store connects again, and its address leads
     to the new primary: calls and hints work again without a restart."""
     first, second = await nodes.pair()
     target = first
