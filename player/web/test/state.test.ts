@@ -53,6 +53,8 @@ describe("the reducer", () => {
 
   it("frees a seat of a waiting lobby, keeps one of a run", () => {
     expect(play([...seated, ["seat_left", { seat: 1, player: "pb", reason: "left" }]]).seats.length).toBe(1);
+    const filled = play([...seated.slice(0, 1), ["seat_taken", { seat: 1, player: "pb", name: "otto", kind: "bot", body: "marl", ready: true, fills: true }]]);
+    expect(filled.seats.map((one) => [one.kind, one.fills])).toEqual([["person", false], ["bot", true]]);
     const state = play([...running, ["seat_left", { seat: 0, player: "pa", reason: "left" }]]);
     expect(state.seats.map((seat) => seat.connected)).toEqual([false, false]);
   });
@@ -110,7 +112,7 @@ describe("the reducer", () => {
     const view: SessionView = {
       session: "k7qm2xpv", status: "running", mode: "duel", size: 2, host: "pa", opened_at: 1, started_at: 2, ended_at: 0, epoch: 1, v: 40,
       tick: 500, round: 3, turn: 4, turn_seat: 0, turn_ends_at: 9000, brief: { ...brief, seat: 0 }, result: null, reason: "", ws_url: "", closes_at: 0, params: {},
-      seats: state.seats.map((seat) => ({ seat: seat.seat, player: seat.player, name: seat.name, kind: seat.kind, body: seat.body, ready: true, connected: true, health: 12, score: 3, out: false })),
+      seats: state.seats.map((seat) => ({ seat: seat.seat, player: seat.player, name: seat.name, kind: seat.kind, body: seat.body, ready: true, connected: true, health: 12, score: 3, out: false, fills: false })),
       observers: { count: 1, names: ["lena"] }, min_distance: null, parent: null, parent_tick: null, exact: true,
     } as SessionView;
     const after = withView(state, view);

@@ -169,3 +169,14 @@ def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: An
     ada.page.wait_for_selector("[data-test=players] >> text=away")
     ada.shoot("duel-away")
     ada.page.click("[data-test=leave]")
+
+
+def test_a_first_visit_is_in_a_match_with_bots_by_one_press(person: Any) -> None:
+    """In a size that nobody else plays: every other seat is a bot's that was asked for, and the match runs."""
+    mira = person("Mira")
+    mira.go("/?tier=C")
+    mira.page.click("[aria-label=Seats] [role=radio]:has-text('4')")
+    mira.page.click("[data-test=play-now]")
+    mira.until("window.__test && window.__test.state().status === 'running'")
+    mira.until("window.__test.state().seats.map((seat) => seat.kind).join() === 'person,bot,bot,bot'")
+    assert mira.evaluate("window.__test.state().log.some((row) => row.parts[0].text === '3 bots are coming')")

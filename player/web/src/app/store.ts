@@ -67,6 +67,14 @@ export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
 /** The mode whose leaderboard is shown. Modes without a winner have none. */
 export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curling" : "duel"));
 export const wantedSize = signal(load<number>("tussle.size") ?? 2);
+/** How bots play that this page asks for: one of SKILLS. */
+export const wantedSkill = signal(load<string>("tussle.skill") ?? "fair");
+export const SKILLS = [
+  { value: "novice", text: "Novice" },
+  { value: "fair", text: "Fair" },
+  { value: "good", text: "Good" },
+  { value: "sharp", text: "Sharp" },
+] as const;
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
 /** The template that a new sandbox begins with, or "" for the default (`ownKey` of one's own); and the catalogue's. */
@@ -130,6 +138,7 @@ export function start(): void {
   effect(() => save("tussle.mode", wantedMode.value));
   effect(() => save("tussle.size", wantedSize.value));
   effect(() => save("tussle.body", wantedBody.value));
+  effect(() => save("tussle.skill", wantedSkill.value));
   void loadBodies();
   void resume();
 }
@@ -200,6 +209,7 @@ function explain(error: unknown): void {
   if (error instanceof Problem) {
     const said: Record<string, [string, string]> = {
       name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
+      no_bots: ["No bots are running here.", "Start some with “tussle bots --serve”, or share the code."],
       lobby_full: ["All seats are taken.", "You can watch, or find another lobby."],
       no_such_session: ["There is no session with this code.", "Codes have eight letters and digits."],
       not_found: ["There is no session with this code.", "It may have ended a while ago."],
@@ -330,6 +340,27 @@ function beginning(): Beginning | null {
   return wantedTemplate.value ? { template: wantedTemplate.value } : null;
 }
 
+/** Begin at once: alone in a mode without opponents, else against bots in every other seat. */
+export function playNow(alone: boolean): Promise<unknown> {
+  return exclusive("play-now", async () => {
+    await ensureMe();
+    const body = wantedBody.value;
+    const ticket = await api.open(wantedMode.value, alone ? 1 : wantedSize.value, false, wantedMode.value === "sandbox" ? beginning() : null, { ready: true, ...(body ? { body } : {}) });
+    try {
+      if (!alone) await api.bots(ticket.session, wantedSkill.value);
+    } catch (error) {
+      await api.leave(ticket.session);
+      throw error;
+    }
+    await enter(ticket);
+  });
+}
+
+/** Ask for bots in the free seats of a lobby that this player hosts. */
+export function fill(token: string): Promise<unknown> {
+  return exclusive("fill", () => api.bots(token, wantedSkill.value));
+}
+
 /** Open a sandbox whose scene begins as another one: a session's, at a tick of its recording if one is named. A seat in
  * another session is given up for it. */
 export function newFrom(beginning: Beginning): Promise<unknown> {
@@ -341,13 +372,18 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
   });
 }
 
+/** Whether a person can take a seat: a free one, or that of a bot that fills it. */
+export function hasSeat(view: SessionView): boolean {
+  return view.status === "open" || (view.status === "filled" && view.seats.some((seat) => seat.fills));
+}
+
 export function join(text: string): Promise<unknown> {
   return exclusive(`join ${text}`, async () => {
     await ensureMe();
     const token = parseCode(text);
     const view = await api.session(token);
     const seated = view.seats.some((seat) => seat.player === me.value?.player);
-    if (!seated && view.status !== "open" && !ENDED.includes(view.status)) {
+    if (!seated && !hasSeat(view) && !ENDED.includes(view.status)) {
       notify("wash", "All seats are taken.", "You are watching.");
       await enter(await api.observe(token));
       return;

@@ -1,6 +1,6 @@
 // The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
 
-import { busy, clearFilters, filtered, join, now, open, replay, search, watch } from "../app/store";
+import { busy, clearFilters, filtered, hasSeat, join, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
 import { group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -59,7 +59,7 @@ function Row({ view }: { view: SessionView }) {
         <span class="tag run">{view.round ? `Round ${view.round}` : "Live"}</span>
       )}
       <span class="data mute ag">{minutes(Math.max(0, age))}</span>
-      {view.status === "open" ? (
+      {hasSeat(view) ? (
         <button class="btn main s" onClick={() => void join(view.session)} aria-label={`Join ${sessionTitle(view)}`} aria-busy={busy.value === `join ${view.session}`}>
           Join
         </button>

@@ -1,7 +1,7 @@
 // The first tile of the lobby: the name and its secret, the mode and the seats, a code.
 
 import { useState } from "preact/hooks";
-import { busy, claim, find, join, logOut, me, open, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedTemplate } from "../app/store";
+import { SKILLS, busy, claim, find, join, logOut, me, open, playNow, templates, wantedMode, wantedName, wantedPrivate, wantedSize, wantedSkill, wantedTemplate } from "../app/store";
 import { ownKey, ownTemplates, removeTemplate } from "../app/templates";
 import { markOfPlayer } from "../stage/palette";
 import { inWords, parseCode, shortName } from "../text/format";
@@ -85,6 +85,7 @@ export function PlayTile() {
           <button class="btn now l wide" onClick={() => void find()} aria-busy={busy.value === "find"} data-test="find">
             Find me a seat
           </button>
+          <PlayNow />
           <div class="sep" />
           <form
             class="col"
@@ -111,6 +112,19 @@ export function PlayTile() {
           </p>
         </div>
       </section>
+    </div>
+  );
+}
+
+/** Begin at once: against bots, or alone where there are no opponents. */
+function PlayNow() {
+  const card = modeCard(wantedMode.value);
+  return (
+    <div class="col" style={{ gap: "8px" }}>
+      <button class="btn main" onClick={() => void playNow(card.alone)} aria-busy={busy.value === "play-now"} data-test="play-now">
+        {card.alone ? "Start alone now" : "Play now against bots"}
+      </button>
+      {!card.alone && <Segmented tight label="How bots play" value={wantedSkill.value} options={SKILLS} onChoose={(skill) => (wantedSkill.value = skill)} />}
     </div>
   );
 }

@@ -17,6 +17,8 @@ interface ModeCard {
   readonly bodies: boolean;
   /** Whether the members may build the scene while they wait. */
   readonly builds: boolean;
+  /** Whether it is for one as well: there are no opponents. */
+  readonly alone: boolean;
   readonly rules: readonly string[];
   /** Facts for the waiting lobby, beside the parameters that the host chose. */
   readonly facts: readonly (readonly [string, string])[];
@@ -32,6 +34,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     on: "on the mat",
     bodies: true,
     builds: false,
+    alone: false,
     rules: [
       "Pull back from your body and let go: it flies the other way.",
       "A blow does damage by its impulse, in N·s. The side with the eyes is soft.",
@@ -53,6 +56,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     on: "on the sheet",
     bodies: false,
     builds: false,
+    alone: false,
     rules: [
       "Pull back from your stone and let go: it slides down the sheet.",
       "A stone that rests short of the first metre, or goes over the edge, is lost.",
@@ -75,6 +79,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     on: "in the box",
     bodies: false,
     builds: true,
+    alone: true,
     rules: [
       "Take any body by the point you touch, and pull.",
       "One player at a time holds a point; several may hold one body.",
@@ -96,6 +101,7 @@ const CARDS: Readonly<Record<string, ModeCard>> = {
     on: "at the rig",
     bodies: false,
     builds: false,
+    alone: true,
     rules: [
       "A mass on a spring with a damper: start it where you like.",
       "One solver steps the velocity, the other the position, over two streams.",

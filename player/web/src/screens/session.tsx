@@ -1,7 +1,7 @@
 // One session: chooses the screen by its state: the door, the waiting lobby, the screen of the mode, or why it is over.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, client as current, go, join, leave, now, online, replay, wantedName, watch } from "../app/store";
+import { api, client as current, go, hasSeat, join, leave, now, online, replay, wantedName, watch } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
@@ -192,9 +192,11 @@ function Door({ token }: { token: string }) {
                   ? "This session has ended."
                   : found.status === "open"
                     ? `${found.seats.map((seat) => shortName(seat.name)).join(", ")} ${found.seats.length === 1 ? "waits" : "wait"} for ${plural(found.size - found.seats.length, "more player")}.`
-                    : "All seats are taken. You can watch."}
+                    : hasSeat(found)
+                      ? "All seats are taken, but a bot makes room for you."
+                      : "All seats are taken. You can watch."}
               </p>
-              {found.status === "open" && (
+              {hasSeat(found) && (
                 <form class="row" onSubmit={(event) => { event.preventDefault(); void join(token); }}>
                   <div class="field">
                     <input aria-label="Your name here" placeholder="Your name" maxLength={24} value={wantedName.value} onInput={(event) => (wantedName.value = event.currentTarget.value)} />

@@ -3,7 +3,7 @@
 import qrcode from "qrcode-generator";
 import type { ComponentType } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { api, bodies, now, theme, wantedBody } from "../app/store";
+import { SKILLS, api, bodies, busy, fill, now, theme, wantedBody, wantedSkill } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { num } from "../session/events";
 import type { Data } from "../session/events";
@@ -82,6 +82,7 @@ function Lobby({ client, drawer }: { client: SessionClient; drawer: boolean }) {
               return seat ? <SeatRow key={index} seat={seat} mine={seat === mine} host={seat.player === state.host} bodies={card.bodies} /> : <FreeRow key={index} />;
             })}
           </ul>
+          {mine && mine.player === state.host && state.seats.length < state.size && <Fill token={client.token} />}
         </section>
         <section class="tile wide" aria-label="Rules">
           <header>
@@ -167,11 +168,29 @@ function SeatRow({ seat, mine, host, bodies }: { seat: Seat; mine: boolean; host
           {mine && ", you"}
         </h3>
         <span class="small mute">
-          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? "bot" : ""].filter(Boolean).join(" · ")}
+          {[bodies ? title(seat.body) : "", host ? "hosts" : "", seat.kind === "bot" ? (seat.fills ? "bot, makes room for people" : "bot") : ""].filter(Boolean).join(" · ")}
         </span>
       </div>
       {!seat.connected ? <span class="tag end">Away</span> : seat.ready ? <span class="tag run">Ready</span> : <span class="tag pause">{bodies ? "Choosing" : "Not yet"}</span>}
     </li>
+  );
+}
+
+/** Bots for the free seats; only the host may ask. */
+function Fill({ token }: { token: string }) {
+  return (
+    <div class="row" style={{ padding: "10px 16px 14px" }}>
+      <select class="btn s" aria-label="How bots play" value={wantedSkill.value} onChange={(event) => (wantedSkill.value = event.currentTarget.value)} data-test="skill">
+        {SKILLS.map((skill) => (
+          <option key={skill.value} value={skill.value}>
+            {skill.text}
+          </option>
+        ))}
+      </select>
+      <button class="btn s main" style={{ flex: 1 }} onClick={() => void fill(token)} aria-busy={busy.value === "fill"} data-test="fill">
+        Fill with bots
+      </button>
+    </div>
   );
 }
 

@@ -69,6 +69,7 @@ function fromView(view: SeatView, before: Seat | undefined, brief: Brief | null)
     place: before?.place ?? null,
     lost: before?.lost ?? 0,
     braced: brief?.braced[view.seat] ?? false,
+    fills: view.fills,
   };
 }
 
@@ -99,6 +100,7 @@ function apply(state: SessionState, type: string, d: Data, event: Event): Sessio
             ready: flag(d, "ready"),
             connected: false,
             ...UNTOUCHED,
+            fills: flag(d, "fills"),
           },
         ]),
       };

@@ -25,10 +25,12 @@ export interface Seat {
   readonly place: number | null;
   readonly lost: number;
   readonly braced: boolean;
+  /** A bot that gives its seat to a person who comes before the start. */
+  readonly fills: boolean;
 }
 
 /** What a seat has before its mode reports anything about it. */
-export const UNTOUCHED = { health: null, full: null, score: 0, out: false, cause: "", place: null, lost: 0, braced: false } as const;
+export const UNTOUCHED = { health: null, full: null, score: 0, out: false, cause: "", place: null, lost: 0, braced: false, fills: false } as const;
 
 /** One line of the log, in parts. `strong` marks measured values. `turn` makes it a heading. */
 export interface LogRow {

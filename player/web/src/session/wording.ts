@@ -25,7 +25,10 @@ export function describe(state: SessionState, event: Event): LogRow | null {
     case "seat_taken":
       return row(`${shortName(str(d, "name"))} took seat ${seat + 1}`);
     case "seat_left":
+      if (str(d, "reason") === "gave_way") return row("A bot gave its seat to a person");
       return row(str(d, "reason") === "left" || !str(d, "reason") ? `${name(seat)} left` : `${name(seat)} lost the seat`);
+    case "bots_asked":
+      return num(d, "count") ? row(num(d, "count") === 1 ? "A bot is coming" : `${num(d, "count")} bots are coming`) : null;
     case "seat_disconnected":
       return row(`${name(seat)} lost the connection`);
     case "running":

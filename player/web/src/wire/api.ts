@@ -52,6 +52,14 @@ export interface SeatTicket {
   build: string;
 }
 
+/** The answer to a request for bots: those that are still to come, and the bot processes that are up. */
+export interface BotsAsked {
+  session: string;
+  wanted: number;
+  skill: string;
+  processes: number;
+}
+
 export interface BodyEntry {
   id: string;
   name: string;
@@ -309,8 +317,13 @@ export class Api {
     return this.call("/api/find", { mode, size, ready, ...(body ? { body } : {}) });
   }
 
-  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null): Promise<SeatTicket> {
-    return this.call("/api/open", { mode, size, private: hidden, ...beginning }, false, beginning ? FORK_MS : CALL_MS);
+  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null, more: { ready?: boolean; body?: string } = {}): Promise<SeatTicket> {
+    return this.call("/api/open", { mode, size, private: hidden, ...beginning, ...more }, false, beginning ? FORK_MS : CALL_MS);
+  }
+
+  /** Ask for bots in a lobby, as its host: one for every free seat. */
+  bots(session: string, skill: string): Promise<BotsAsked> {
+    return this.call(`${this.at(session)}/bots`, { skill });
   }
 
   // -- a scene that is built
