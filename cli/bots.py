@@ -7,15 +7,15 @@ from typing import Any
 import click
 
 from tussle.cli.running import read_settings, server_of
-from tussle.player.__main__ import command as bots
+from tussle.player.__main__ import command as program
 
 __all__ = ["command"]
 
 
 def _at_this_server(server_url: str | None, **options: Any) -> None:
     server_url = server_of(read_settings(), server_url)
-    assert bots.callback is not None
-    bots.callback(server_url=server_url, **options)
+    assert program.callback is not None
+    program.callback(server_url=server_url, **options)
 
 
-command = click.Command("bots", callback=_at_this_server, params=bots.params, help=bots.help)
+command = click.Command("bots", callback=_at_this_server, params=program.params, help=program.help)

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("tussle.cli.export", "Write a recording for other programs: Zarr, VTK, glTF, video, ..."),
     "simulate": ("tussle.cli.simulate", "Simulate a mesh file, without a lobby."),
 }
-"""Name -> module and line of help. The module has a click command under that name, or under ``command``."""
+"""Name -> module and line of help. The module has its only click command as ``command``, or several by their names."""
 
 
 class _LazyGroup(click.Group):
@@ -42,9 +42,7 @@ class _LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[name][0])
-        command = getattr(module, name, None)
-        if not isinstance(command, click.Command):
-            command = module.command
+        command = getattr(module, "command", None) or getattr(module, name)
         assert isinstance(command, click.Command)
         return command
 

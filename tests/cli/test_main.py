@@ -42,6 +42,14 @@ def test_every_command_has_help(name: str) -> None:
     assert "Usage:" in result.output
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_the_one_of_its_module(name: str) -> None:
+    """And not one that the module imports: `tussle bots` would not look for the server of `tussle up`."""
+    found = main.get_command(click.Context(main), name)
+    assert found is not None and found.callback is not None
+    assert found.callback.__module__ == COMMANDS[name][0]
+
+
 def test_an_unknown_command_is_one_clear_error() -> None:
     result = CliRunner().invoke(main, ["dance"])
     assert result.exit_code == 2
