@@ -2,9 +2,8 @@
 
 The bookmarks and named views of a recording are deleted with it. An uploaded recording is removed RECORDINGS_DAYS after
 its last change, and a file of uploads once no upload has it: of versions that were replaced, and of changes that were
-refused. A session that the store knows and that has not ended
-is kept, whatever the age of its files, and so is one of which a fork is being made. This module must never remove a
-folder that is not named like a session.
+refused. A session that the store knows and that has not ended is kept, whatever the age of its files, and so is one of
+which a fork is being made. This module must never remove a folder that is not named like a session.
 """
 
 from __future__ import annotations
