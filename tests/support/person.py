@@ -66,10 +66,15 @@ new MutationObserver(() => {
 
 
 class Person:
-    """A page, the actions of a person on it, and the errors in its console."""
+    """A page, the actions of a person on it, and the errors in its console.
 
-    def __init__(self, browser: Any, url: str, name: str, **context: Any) -> None:
+    ``tier``: how the page draws. ``D`` needs no WebGL; ``C`` takes a whole core, because a browser without a graphics
+    card draws WebGL on the CPU.
+    """
+
+    def __init__(self, browser: Any, url: str, name: str, *, tier: str = "D", **context: Any) -> None:
         self.name = name
+        self.tier = tier
         self.wrong: list[str] = []
         self.outages = False
         """Whether the browser may log network errors, because the test stops servers."""
@@ -87,7 +92,9 @@ class Person:
             self.wrong.append(f"{message.text} ({message.location.get('url', '')})")
 
     def go(self, path: str = "/") -> None:
-        self.page.goto(self.url + path)
+        """Open a path, which may have a fragment but no query."""
+        path, mark, fragment = path.partition("#")
+        self.page.goto(f"{self.url}{path}?tier={self.tier}{mark}{fragment}")
 
     def find_seat(self) -> None:
         self.go()

@@ -18,7 +18,7 @@ LAUNCHED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith
 
 def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     """Find a seat, choose a body, get ready, play by pulling and by keys, and read who won."""
-    mira = person("Mira")
+    mira = person("Mira", tier="C")
     mira.go()
     mira.page.wait_for_selector("[data-session]")
     mira.page.wait_for_timeout(1500)
@@ -107,7 +107,7 @@ def test_a_reload_keeps_the_seat(person: Any) -> None:
 def test_keyboard_only(person: Any) -> None:
     """From the first Tab to the first launch without a pointer, without WebGL, with reduced motion."""
     mira = person("Mira", reduced_motion="reduce", color_scheme="light")
-    mira.go("/?tier=D")
+    mira.go()
     press = mira.page.keyboard.press
     mira.page.wait_for_selector("[data-test=find]")
 
@@ -174,7 +174,11 @@ def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: in
     """Lobby, door, waiting lobby and duel, on three widths: axe finds nothing serious, nothing overflows
     sideways; each is kept as a picture."""
     mira = person(
-        "Mira", color_scheme=scheme, viewport={"width": width, "height": height}, has_touch=width < 500
+        "Mira",
+        tier="C" if width == 1440 else "D",
+        color_scheme=scheme,
+        viewport={"width": width, "height": height},
+        has_touch=width < 500,
     )
 
     def look(screen: str) -> None:
@@ -205,14 +209,14 @@ def test_every_screen_is_accessible_and_fits(person: Any, scheme: str, width: in
 
 def test_one_drags_a_body_and_another_sees_it_move(person: Any) -> None:
     """In a sandbox: a body follows the hand, the other page sees who holds it and the same motion."""
-    mira, kei = person("Mira"), person("Kei")
-    mira.go("/?tier=C")
+    mira, kei = person("Mira", tier="C"), person("Kei")
+    mira.go()
     mira.page.fill("#name", "Mira")
     mira.page.click("text=Sandbox")
     mira.page.check("text=New lobbies by code only")
     mira.page.click("[data-test=open]")
     token = "".join(mira.page.inner_text("[data-test=code]").split()).lower()
-    kei.go(f"/?tier=C#/s/{token}")
+    kei.go(f"/#/s/{token}")
     kei.page.fill("[data-test=door] input", "Kei")
     kei.page.click("[data-test=join]")
     kei.page.wait_for_selector("[data-test=ready]")
@@ -250,7 +254,7 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
     """The button starts a run in the session and one of the two solver processes over streams; both are plotted on top
     of the closed form."""
     ada = person("Ada")
-    ada.go("/?tier=C")
+    ada.go()
     ada.page.fill("#name", "Ada")
     ada.page.click("text=Spring")
     ada.page.check("text=New lobbies by code only")
@@ -275,16 +279,16 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
 def test_a_curling_is_played_down_the_sheet(person: Any) -> None:
     """Two people slide stones: by keys within the fan of bearings, by a pull; the board counts ends and points."""
     mira, kei = (
-        person("Mira"),
+        person("Mira", tier="C"),
         person("Kei", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True),
     )
-    mira.go("/?tier=C")
+    mira.go()
     mira.page.fill("#name", "Mira")
     mira.page.click("[role=radio]:has-text('Curling')")
     mira.page.check("text=New lobbies by code only")
     mira.page.click("[data-test=open]")
     token = "".join(mira.page.inner_text("[data-test=code]").split()).lower()
-    kei.go(f"/?tier=C#/s/{token}")
+    kei.go(f"/#/s/{token}")
     kei.page.fill("[data-test=door] input", "Kei")
     kei.page.click("[data-test=join]")
     kei.page.click("[data-test=ready]")

@@ -87,10 +87,10 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     takes them back. A file of the scene is saved and opened. It runs with the bodies that were built, and ends; its
     recording is presented by one to the other and back; a moment of it is played on as a fork, and the next scene,
     which begins with the fork's, is built on."""
-    mira = person("Mira", color_scheme="dark")
+    mira = person("Mira", tier="C", color_scheme="dark")
     kei = person("Kei", **PHONE, color_scheme="light")
     mira.page.add_init_script(HELD_BACK)
-    mira.go("/?tier=C")
+    mira.go()
     mira.page.fill("#name", mira.name)
     mira.page.click("[role=radio]:has-text('Sandbox')")
     mira.page.check("text=New lobbies by code only")
@@ -98,7 +98,7 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     mira.page.wait_for_selector("[data-test=inspector]")
     token = mira.page.url.split("/s/")[1]
     mira.until(READY)
-    kei.go(f"/?tier=D#/s/{token}")
+    kei.go(f"/#/s/{token}")
     kei.page.fill("[data-test=door] input", kei.name)
     kei.page.click("[data-test=join]")
     kei.page.wait_for_selector("[data-test=inspector]")
@@ -112,7 +112,8 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     start = mira.evaluate(f"{body('box')}.position[0]")
     drag_gizmo(mira, "box")
     kei.until(f"{body('box')} && {body('box')}.position[0] > {start + 0.02}")
-    mira.go(f"/?tier=D#/s/{token}")
+    mira.tier = "D"
+    mira.go(f"/#/s/{token}")
     mira.page.wait_for_selector("[data-test=inspector]")
     mira.until(READY)
 
@@ -253,7 +254,7 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     for one in (mira, kei):
         one.page.click("[data-test=leave]")
     for one in (mira, kei):
-        one.go(f"/r/{token}?tier=D")
+        one.go(f"/r/{token}")
         one.until("Boolean(window.__replay && window.__replay.drawn())")
     for here, there in ((mira, kei), (kei, mira)):
         here.page.click("[data-test=present]")
@@ -270,7 +271,7 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     mira.page.wait_for_selector("[data-test=ready]")
     fork = re.search(r"/s/([0-9a-z]{8})", mira.page.url)
     assert fork and fork[1] != token
-    kei.go(f"/?tier=D#/s/{fork[1]}")
+    kei.go(f"/#/s/{fork[1]}")
     kei.page.click("[data-test=join]")
     for one in (mira, kei):
         one.page.click("[data-test=ready]")

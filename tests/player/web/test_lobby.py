@@ -16,7 +16,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 
 def open_lobby(host: Any, mode: str = "Duel", *, hidden: bool = True) -> str:
     """A new lobby of that mode; its token."""
-    host.go("/?tier=C")
+    host.go()
     host.page.fill("#name", host.name)
     host.page.click(f"[role=radio]:has-text('{mode}')")
     if hidden:
@@ -174,7 +174,7 @@ def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: An
 def test_a_first_visit_is_in_a_match_with_bots_by_one_press(person: Any) -> None:
     """In a size that nobody else plays: every other seat is a bot's that was asked for, and the match runs."""
     mira = person("Mira")
-    mira.go("/?tier=C")
+    mira.go()
     mira.page.click("[aria-label=Seats] [role=radio]:has-text('4')")
     mira.page.click("[data-test=play-now]")
     mira.until("window.__test && window.__test.state().status === 'running'")

@@ -13,9 +13,9 @@ WIDTHS = ((1440, 900), (820, 1100), (390, 844))
 DRAWN = "Boolean(window.__replay && window.__replay.drawn())"
 
 
-def watch_again(person: Any, tier: str) -> str:
+def watch_again(person: Any) -> str:
     """Open the newest recording from the list of the lobby; its token."""
-    person.go(f"/?tier={tier}")
+    person.go()
     person.page.click("[role=radio]:has-text('Ended')")
     person.page.locator("[data-test=sessions] [data-test=watch-again]").first.click()
     person.until(DRAWN)
@@ -42,8 +42,8 @@ def drag(person: Any, *shares: float) -> None:
 def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     """From the list of ended sessions: play, step, speed, drag, follow a body, arrows, a line of the log, a link to the
     moment; at three widths, in both themes, nothing is wider than the page, and axe finds nothing serious."""
-    mira = person("Mira", color_scheme="dark")
-    token = watch_again(mira, "C")
+    mira = person("Mira", tier="C", color_scheme="dark")
+    token = watch_again(mira)
     press = mira.page.keyboard.press
     press("End")
     last = frame_of(mira)
@@ -79,7 +79,8 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
         mira.shoot(f"replay-{width}")
         mira.page.click("[aria-label$=' theme']")
     middle = round(mira.evaluate("window.__replay.end()") / 2, 1)
-    mira.go(f"/r/{token}?tier=D#t={middle}")
+    mira.tier = "D"
+    mira.go(f"/r/{token}#t={middle}")
     mira.until(f"{DRAWN} && Math.abs(window.__replay.place().time - {middle}) < 1e-6")
 
 
@@ -87,8 +88,8 @@ def test_two_watch_together_and_play_on(person: Any) -> None:
     """One presents and scrubs, the other follows, breaks away, keeps a bookmark, and comes back; a line of chat
     reaches both. A new lobby begins with the moment, and is played; while it runs it is rewound, and left for live."""
     ada, kei = person("Ada"), person("Kei")
-    token = watch_again(ada, "D")
-    kei.go(f"/r/{token}?tier=D")
+    token = watch_again(ada)
+    kei.go(f"/r/{token}")
     kei.until(DRAWN)
     ada.page.click("[data-test=present]")
     kei.page.wait_for_selector("[data-test=presenter] >> text=is presenting")

@@ -16,7 +16,7 @@ def enter(host: Any, *guests: Any) -> None:
     """All in one sandbox that runs."""
     token = open_lobby(host, "Sandbox")
     for guest in guests:
-        guest.go(f"/?tier=C#/s/{token}")
+        guest.go(f"/#/s/{token}")
         guest.page.fill("[data-test=door] input", guest.name)
         guest.page.click("[data-test=join]")
         guest.page.wait_for_selector("[data-test=ready]")
