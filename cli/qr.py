@@ -147,7 +147,7 @@ def _zigzag(size: int) -> Iterator[tuple[int, int]]:
 
 
 def _penalty(matrix: Matrix) -> int:
-    """How hard a code is to read: runs, blocks of 2 x 2, parts that look like a finder, and the share of dark."""
+    """The penalty of ISO/IEC 18004: runs, blocks of 2 x 2, parts that look like a finder, and the share of dark."""
     size = len(matrix)
     total = 0
     for lines in (matrix, [list(column) for column in zip(*matrix, strict=True)]):

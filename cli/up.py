@@ -65,7 +65,9 @@ class Stopped(Exception):
 )
 @click.option("--skill", type=click.Choice(BOT_SKILLS), help="Skill of the bots; default BOT_SKILL.")
 @click.option("--open", "browse", is_flag=True, help="Open the address in a browser.")
-@click.option("--lan", is_flag=True, help="Let the network in, and show the address as a QR code for phones.")
+@click.option(
+    "--lan", is_flag=True, help="Listen on the network, and show the address as a QR code for phones."
+)
 @click.pass_obj
 def command(
     called: str | None,

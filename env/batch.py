@@ -2,8 +2,8 @@
 
     worlds 0 .. n-1 -> groups of equal size -> one worker process for each group -> arrays of all worlds
 
-World i is seeded with ``seed + i`` and decides by its own random numbers, so its course depends neither on the number
-of worlds nor on that of processes, nor on which world is ready first. A world whose episode is over begins the next one
+World i is seeded with ``seed + i`` and has its own random numbers, so its trajectory depends neither on the number of
+worlds or processes nor on which world is ready first. A world whose episode is over begins the next one
 in the following step (Gymnasium's ``AutoresetMode.NEXT_STEP``). With ``processes=0`` all worlds are stepped in this
 process, one after the other.
 """

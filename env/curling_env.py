@@ -1,8 +1,8 @@
 """Curling as a PettingZoo environment: the seats slide stones towards the button in turns.
 
 action   (3,) from -1 to 1: azimuth (10 degrees), power (0 to 1), spin (6 rad/s)
-reward   points of an end per stone of a seat, positive for the seat that scored and shared out negatively among the
-         others; at the end of the session +1 for the first place to -1 for the last
+reward   points of an end divided by the stones of a seat: positive for the seat that scored, negative and shared by the
+         others; at the end of the session from +1 for the first place to -1 for the last
 """
 
 from __future__ import annotations

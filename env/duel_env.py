@@ -1,7 +1,7 @@
 """The duel as a PettingZoo environment: the seats launch their bodies at one another in turns.
 
 action   (5,) from -1 to 1: direction x, direction z, elevation, power, kind
-reward   what the others lost in the turn less what the seat lost, per 100 points of health; at the end +1 for the
+reward   health that the others lost in the turn minus what the seat lost, divided by 100; at the end from +1 for the
          first place to -1 for the last. The rewards of a step add up to 0.
 """
 

@@ -26,7 +26,7 @@ from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Sim
 __all__ = ["Episode", "bodies_of_catalogue", "make_spec"]
 
 KEPT = 256
-"""Settled worlds that are kept. One of two bodies has about 100 kB."""
+"""How many settled worlds are kept. A world of two bodies takes about 100 kB."""
 
 Event = tuple[int, str, dict[str, Any]]
 
@@ -124,7 +124,7 @@ class Episode:
         return self.simulation.view()
 
     def public_brief(self) -> dict[str, Any]:
-        """The newest brief as a copy of one's own, as a bot on a server receives it."""
+        """A copy of the newest brief, as a bot on a server receives it."""
         copied: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.brief))
         return copied
 

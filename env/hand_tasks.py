@@ -50,7 +50,7 @@ class HandTask(Protocol):
 
 
 class Reach:
-    """reward: less the distance of the first body to the goal [m]. Fulfilled within NEAR."""
+    """reward: minus the distance of the first body to the goal [m]. Fulfilled within NEAR."""
 
     bodies = ("cobble", "marl")
     tools: tuple[int, ...] | None = None
@@ -65,8 +65,8 @@ class Reach:
 
 
 class Stack:
-    """reward: less the horizontal distance between the first two bodies [m], less what their difference in height
-    lacks [m]. Fulfilled when the first one rests on the second one and no hand holds it. The goal is the place of the
+    """reward: minus the horizontal distance between the first two bodies [m], minus the height that the first one is
+    too low [m]. Fulfilled when the first one rests on the second one and no hand holds it. The goal is the place of the
     second body at the start."""
 
     bodies = ("cobble", "rafter")
@@ -86,7 +86,7 @@ class Stack:
 
 
 class Push:
-    """reward: less the horizontal distance of the second body to the goal [m]. Fulfilled within NEAR."""
+    """reward: minus the horizontal distance of the second body to the goal [m]. Fulfilled within NEAR."""
 
     bodies = ("cobble", "marl")
     tools: tuple[int, ...] | None = (0,)
@@ -101,7 +101,7 @@ class Push:
 
 
 class Gather:
-    """reward: less the mean horizontal distance of the bodies to the goal [m]. Fulfilled when each body is within its
+    """reward: minus the mean horizontal distance of the bodies to the goal [m]. Fulfilled when each body is within its
     radius and 2 NEAR of it."""
 
     bodies = ("cobble", "marl", "rafter", "burr")

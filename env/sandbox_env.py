@@ -1,4 +1,4 @@
-"""The sandbox as a PettingZoo environment: several hands move bodies at once, and share a task.
+"""The sandbox as a PettingZoo environment: several hands move bodies at once, with one common task.
 
     action   (4,) from -1 to 1: step of the hand along x, y, z (REACH m at most each), grip (above 0: closed)
     reward   of the task (env/hand_tasks.py), the same for every hand, and BONUS when it is fulfilled

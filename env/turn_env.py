@@ -114,8 +114,8 @@ class TurnEnv(AECEnv[str, Any, Any]):
             self.render()
 
     def step(self, action: Action | None) -> None:
-        """Take the turn of the selected agent; an agent that is out steps with None. Raises Refused for a mapping that
-        is no legal action; then nothing has changed."""
+        """Take the turn of the selected agent; an agent that is out steps with None. Raises Refused for an illegal
+        mapping; then nothing has changed."""
         episode = self._running()
         agent = self.agent_selection
         if self.terminations[agent] or self.truncations[agent]:

@@ -17,7 +17,7 @@ from tussle.lobby.store.store import Store
 __all__ = ["AddressBan", "AddressBans"]
 
 DEFAULT_S = 86_400.0
-"""The length of a ban without a given end: a day. An address may be another person's tomorrow."""
+"""The default length of a ban: a day. Another person may have the address tomorrow."""
 
 LONGEST_S = 366 * 86_400.0
 

@@ -164,7 +164,7 @@ _TABLE = (
     _client("too_far", Refused, "The nearest checkpoint is too many ticks before; the message names it."),
     _client("too_large_to_fork", Refused, "The archive, or the state, is larger than a fork may be."),
     _client("too_slow_to_fork", Refused, "To simulate up to this tick takes too long; fork nearer to a checkpoint."),
-    _client("too_large_to_repair", Refused, "The archive is too large to compute again what a recording lacks."),
+    _client("too_large_to_repair", Refused, "The archive is too large to re-simulate what a recording lacks."),
     _client("other_physics", Refused, "Another physics recorded the session; it cannot be computed again here."),
     _client("session_over", Conflict, "The session is over at this tick; fork an earlier one."),
     _client("no_fork", Refused, "The mode cannot be forked at this state."),

@@ -4,7 +4,7 @@
     one person waits alone ----------> bots:requests -> offers --'     '-> a person comes: the bot gives its seat up
       (deadline bots:T, timers.py)
 
-A request expires after REQUEST_MS. A bot process that looks at the requests counts as running for PROCESS_MS. Each
+A request expires after REQUEST_MS. A bot process that reads the requests counts as running for PROCESS_MS. Each
 change is one script, so that two processes never fill one seat twice. This module must never seat a player.
 """
 
@@ -19,10 +19,11 @@ __all__ = ["ALONE_SKILL", "Filling"]
 
 REQUEST_MS = 60_000
 PROCESS_MS = 5_000
-"""Bot processes look every second at the latest."""
+"""A bot process that has not read the requests for this long counts as gone. Each reads them every second or more
+often."""
 
 ALONE_SKILL: Final = "fair"
-"""How the bots play for which nobody has chosen a skill."""
+"""The skill of bots when a request names none."""
 
 OFFERED = 32
 """Most requests that one look returns."""

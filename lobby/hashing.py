@@ -5,8 +5,8 @@
     hash (a new name)      --> up to REGISTRATIONS_WAIT --'
 
 A hash takes about 50 ms of a core and 19 MiB, so a client that could queue any number of them would hold up every
-login. One hash runs at a time, on one core, behind the event loop and the solvers. This module must never log or keep a
-secret.
+login. One hash runs at a time, on one core, at a lower priority than the event loop and the solvers. This module
+must never log or keep a secret.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HASHERS = 1
 
 MEMORY_KIB, PASSES, LANES = 19_456, 2, 1
 """The parameters of new hashes: those that OWASP recommends for one thread. The library's defaults (64 MiB, three
-passes, four threads) take five times the time, and the cores of all solvers at once. Older hashes keep theirs."""
+passes, four threads) take five times as long, and the cores of all solvers at once. Older hashes keep theirs."""
 
 NICE = 10
 """Nice value that the hashing thread adds to the process's own: the event loop and the solvers run before it."""

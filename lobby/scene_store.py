@@ -65,7 +65,7 @@ EDITING_MS = 43_200_000
 UNDO_STEPS = 100
 
 UNDO_TRIES = 16
-"""Newest steps among which one is looked for that can be undone."""
+"""How many of the newest steps an undo tries."""
 
 REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""

@@ -35,7 +35,7 @@ SeatRole = Literal["player", "observer"]
 FIND_TRIES = 256
 
 YIELD_TRIES = 8
-"""Most bots that are asked for their seats, and most lobbies that are tried, for one person."""
+"""How many bots are asked for their seats, and how many lobbies are tried, for one person."""
 
 FULL_S = 5.0
 """Time after which a client should ask again when every server is full [s]."""

@@ -99,7 +99,7 @@ class Settings:
     public_url: str = setting(
         "",
         "address at which clients reach this server: http://..., or a path on their proxy's host, in which"
-        " {hostname} is replaced by this machine's host name; empty: where the client's request came",
+        " {hostname} is replaced by this machine's host name; empty: the address that the client's request used",
     )
     trusted_proxies: str = setting(
         "",
@@ -152,8 +152,8 @@ class Settings:
     )
     alone_s: float = setting(
         5.0,
-        "time after which bots fill a public lobby in which one person waits alone, if a bot process is running;"
-        " 0: never",
+        "time after which bots fill a public lobby of a mode with turns in which one person waits alone, if a bot"
+        " process is running; 0: never",
         low=0,
     )
     login_ttl_s: int = setting(604_800, "lifetime of a login token; each use renews it", low=60)
@@ -287,7 +287,7 @@ class Settings:
     )
     bot_secret: str = setting(
         "",
-        "word that a process of bots must know to fill seats; empty: every bot may",
+        "secret that a bot process must send to fill seats; empty: none is needed",
     )
     server_url: str = setting("http://127.0.0.1:8420", "address of the server for bots and commands")
     operator_token: str = setting(

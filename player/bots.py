@@ -298,8 +298,8 @@ async def _play_match(
 async def play_seat(
     client: Client, join: Join, party: Party, tally: Tally, decide: Decide, *, fills: bool = False
 ) -> None:
-    """Play one session to its end in a reserved seat. A bot that ``fills`` a seat ends when it gave the seat to a
-    person, and when nobody but such bots is left in the lobby. Raises Disconnected."""
+    """Play one session to its end in a reserved seat. A bot that ``fills`` a seat ends when it has given the seat
+    to a person, or when only such bots are left in the lobby. Raises Disconnected."""
     async with client.connect(join, give_up_s=party.patience_s) as connection:
         await _play_session(connection, party, tally, decide, fills=fills)
 

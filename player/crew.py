@@ -1,6 +1,6 @@
 """Bots on demand: one process looks for lobbies that want bots, and fills their seats.
 
-    steward: POST /api/bots/requests, every LOOK_S -> a bot per wanted seat, at most ``party.serve`` at once
+    crew:    POST /api/bots/requests, every LOOK_S -> a bot per wanted seat, at most ``party.serve`` at once
     bot:     POST /api/bots/seat -> play_seat -> idle, until the next request of its skill
 
 Any number of such processes may run: the server seats as many bots as are wanted, in any order. This module must

@@ -358,8 +358,8 @@ class Server:
         await self._load_catalogue()
         if not self._bodies:
             raise StoreError(
-                f"the realm {self.settings.realm!r} has no catalogue, so no duel could begin: `tussle seed`"
-                " writes it"
+                f"the realm {self.settings.realm!r} has no catalogue, so no duel could begin: run"
+                " `tussle seed`"
             )
         await self.doors.load()
         await self.lease.acquire()

@@ -4,7 +4,7 @@ makes it.
     worker -> child process: mark -> recorded frames + ticks simulated again -> T.zarr -> digest | a coded error
 
 A gap is simulated from the checkpoint before it to the first recorded frame after it. A recording whose files are
-damaged or not there is simulated from its first tick. Each simulated tick must have the hash that the archive has; if
+damaged or missing is simulated from its first tick. Each simulated tick must have the hash that the archive has; if
 one does not, nothing is filled. This module must never write to the archive, and never contact the store.
 """
 
@@ -64,7 +64,7 @@ CHANGED = ("gaps", "stopped", "events_omitted")
 
 @dataclass(slots=True)
 class _Hole:
-    """Ticks that are simulated again. before: number of recorded frames before them. ranges: the first and last of the
+    """Ticks to re-simulate. before: number of recorded frames before them. ranges: the first and last of the
     ticks whose events are missing too."""
 
     before: int

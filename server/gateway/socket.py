@@ -64,7 +64,7 @@ PING_S = 1.5
 
 SILENT_S = 4.4
 """A peer that is silent for this long, and takes no bytes, is gone [s]. With the interval of the checks that is noticed
-after at most 6 s: well within a turn, and before a person waits for somebody who is not there."""
+after at most 6 s, well within a turn."""
 
 REFUSED_S = 2.0
 """Time for the close frame to reach a client that was refused. Nothing is read from it meanwhile."""

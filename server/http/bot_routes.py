@@ -4,7 +4,7 @@
     POST /api/bots/requests   -> Filling.offers         a bot process, once a second or more often
     POST /api/bots/seat       -> Seating.fill           a bot
 
-This module must never seat a bot that no host and no lone player waits for.
+This module must never seat a bot that no request asked for.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Secret = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class BotsRequest(StrictRequest, frozen=True):
-    """Bots for the free seats of a lobby. count: at most so many, 0: no more; without it, one for every free seat."""
+    """Bots for the free seats of a lobby. count: at most this many; 0: no more bots; null: one for every free seat."""
 
     count: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     skill: Skill = ALONE_SKILL
 
 
 class ServeRequest(StrictRequest, frozen=True):
-    """What lobbies want bots. secret: BOT_SECRET of the server, if it has one."""
+    """The lobbies that want bots. secret: BOT_SECRET of the server, if it has one."""
 
     secret: Secret = ""
 

@@ -4,7 +4,7 @@
 
 ``take`` only adds to memory. A save runs in a thread. The run waits at most PATIENCE_S for it, and only once for the
 same save; what a checkpoint does not commit, the next one does. Frames that cannot be written stay in memory, at most
-WAITING_BYTES. Beyond that they are dropped, which is logged, counted and said once; when the files can be written
+WAITING_BYTES. Beyond that they are dropped, which is logged, counted and reported once; when the files can be written
 again, the recording continues after a gap that its attributes name. After the end a worker fills the gaps from the
 archive (server/archive/repair.py). A failure of the recording must never end its session.
 """
@@ -44,7 +44,7 @@ WAITING_BYTES = 32 * 2**20
 
 
 class Recorder:
-    """The recorder of one run. ``on_stopped``: called once, with the reason, when frames are first not recorded."""
+    """The recorder of one run. ``on_stopped``: called once, with the reason, when frames are not recorded."""
 
     def __init__(
         self,
@@ -181,7 +181,7 @@ class Recorder:
         return True
 
     def _drop(self) -> None:
-        """Drop the frames that wait: a gap. The recording goes on once files can be written."""
+        """Drop the frames that wait: a gap. The recording continues once files can be written."""
         if self._drained < 0:
             self._writer.late = True
         self._taken.clear()

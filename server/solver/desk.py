@@ -1,9 +1,9 @@
-"""The desk: one solver process for calls that need no world and take long. It holds no session.
+"""The desk: one background solver process, for long calls that need no world. It holds no session.
 
     a long check, a large shape -> Desk.ask -> a process of low priority, started when it is needed
                                       '-> nothing asked for IDLE_S: ended
 
-A call is never interrupted, so in a process that holds sessions all of them would wait for it. This module must never
+A call is never interrupted. In a process that holds sessions, all of them would wait for it. This module must never
 decide which calls are long.
 """
 

@@ -446,7 +446,7 @@ class Solver:
 
 class Pool:
     """All solver processes of a server: ``count`` light ones, up to ``heavy`` more for sessions with long ticks, and
-    the desk while somebody needs it."""
+    the desk while it is needed."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Many worlds at once: equal courses whatever the number of worlds and of processes, and Gymnasium's autoreset."""
+"""Many worlds at once: equal trajectories for any number of worlds and processes, and Gymnasium's autoreset."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def courses(n: int, processes: int, steps: int) -> list[Course]:
 
 
 def test_a_world_does_not_depend_on_the_others() -> None:
-    """Two worlds have the same course in this process and among three in another one; a world whose episode is over
+    """Two worlds have the same trajectory in this process and among three in another one; a world whose episode is over
     begins the next one in the following step."""
     three = courses(3, 1, 4)
     assert courses(2, 0, 4) == three[:2]

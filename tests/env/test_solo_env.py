@@ -31,7 +31,7 @@ def test_gymnasiums_check_env_passes(name: str) -> None:
 
 
 def test_an_episode_against_a_bot_ends_with_a_result() -> None:
-    """A learner that launches at its foe as "sharp" does plays a duel to its end; the last reward has the result."""
+    """A learner that acts as the bot "sharp" does plays a duel to its end; the last reward has the result."""
     sharp = gymnasium.make("Tussle/Duel-v0", opponent="random", starts=2)
     sharp.reset(seed=4)
     env = sharp.unwrapped

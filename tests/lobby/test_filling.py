@@ -176,7 +176,7 @@ async def test_a_bot_that_dies_leaves_its_seat_to_another(world: World) -> None:
 
 
 async def test_bots_do_not_keep_a_lobby_that_people_left(world: World) -> None:
-    """When the last person leaves, a bot becomes the host, which tells it to leave; no other bot comes, and with the
+    """When the last person leaves, a bot becomes the host, and therefore leaves; no other bot comes, and with the
     last bot the lobby ends."""
     filling = Filling(world.scripts)
     host, seat = await lobby(world, 4)

@@ -85,8 +85,8 @@ async def test_only_bots_with_the_secret_serve(site: Stack, host: Person) -> Non
 
 
 async def test_bots_come_play_and_are_marked(site: Stack, host: Person) -> None:
-    """A host who asks for bots is in a match with them, in a size that nobody else plays; every other seat is a bot's,
-    and the match ends. The crew's bots are free again for the next request."""
+    """A host who asks for bots plays with them, in a size that nobody else plays; every other seat is a bot's, and the
+    session ends. The crew's bots are free again for the next request."""
     async with crew(site) as tally:
         for size in (4, 3):
             opened = await host.ask(

@@ -23,7 +23,7 @@ BLOCK: dict[str, Any] = {"kind": "block", "params": {"size": [1, 1, 1], "cells":
 
 async def test_a_shape_is_sent_as_clients_draw_it(ada: Person) -> None:
     """The body is a topology message with all vertices, as pins and handles number them; the header has the numbers;
-    the same shape again is the same bytes, or 304 for one who has it."""
+    the same shape again is the same bytes, or 304 for a client that has it."""
     answer = await ada.post("/api/shapes", BLOCK)
     assert answer.status_code == 200, answer.text
     (drawn,) = decode_topology(answer.content).bodies

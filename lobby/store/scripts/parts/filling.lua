@@ -2,7 +2,7 @@
 -- Bots that fill the free seats of a waiting lobby. In the session's hash:
 --   bots.wanted  seats that bots should still take         bots.until  when the request expires [ms]
 --   bots.skill   how they should play                      fill.SEAT   the bot that fills this seat
---   bots.alone_ms  how long one person waits alone until the lobby asks for bots by itself; absent: never
+--   bots.alone_ms  time that one person waits alone before the lobby asks for bots by itself; absent: never
 -- A bot that fills a seat gives it up for a person who comes before the start.
 
 -- How long a lobby stays on the index of those whose seats a person may still get [ms].
@@ -19,7 +19,7 @@ local function filling_bot(size)
     return nil
 end
 
--- Whether nobody but filling bots has a seat.
+-- Whether only bots that fill seats are left.
 local function only_filled(size)
     for seat = 0, size - 1 do
         if redis.call('HEXISTS', seats_key, whole(seat)) == 1
@@ -30,8 +30,8 @@ local function only_filled(size)
     return true
 end
 
--- Puts a full public lobby in which a bot fills a seat on the index on which `find` looks for a person, and removes
--- old entries from it.
+-- Adds a full public lobby in which a bot fills a seat to the index that `find` reads for a person, and removes old
+-- entries from it.
 local function index_yielding(yielding_key, size)
     local about = redis.call('HMGET', session_key, 'status', 'private')
     if about[1] ~= STATUS.FILLED or about[2] ~= '0' or not filling_bot(size) then
@@ -44,7 +44,7 @@ local function index_yielding(yielding_key, size)
     redis.call('ZADD', yielding_key, whole(at), token)
 end
 
--- Puts the lobby on the index of those that bot processes look at while it wants bots, and removes it otherwise.
+-- Adds the lobby to the index that bot processes read while it wants bots, and removes it otherwise.
 local function index_request(requests_key)
     local about = redis.call('HMGET', session_key, 'status', 'bots.wanted', 'bots.until')
     if about[1] == STATUS.OPEN and about[2] and tonumber(about[2]) > 0 and tonumber(about[3]) > now_ms() then

@@ -186,7 +186,7 @@ export function Bans() {
             <input aria-label="Name or id of the player to ban, or an address" placeholder="Name, id or address" maxLength={48} value={who} onInput={(event) => setWho(event.currentTarget.value)} />
           </div>
           <div class="field hours">
-            <input aria-label="Hours; empty: the longest" inputMode="decimal" placeholder="ever" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+            <input aria-label="Hours; empty: ten years for a player, a day for an address" inputMode="decimal" placeholder="hours" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
             <span class="small mute">h</span>
           </div>
           <button class="btn" disabled={!who.trim() || pending.value !== null || !(hours.trim() === "" || length > 0)}>
