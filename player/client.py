@@ -227,7 +227,7 @@ class Client:
         bots: bool | None = None,
     ) -> Join:
         """Take a seat in the oldest open lobby of that mode and size, or open one. bots: False: no bots fill a new
-        lobby if nobody else comes for ALONE_S.
+        lobby if nobody else comes within ALONE_S.
 
         Raises Conflict if the player is in a session already.
         """
@@ -251,7 +251,7 @@ class Client:
         """Open a lobby and take its first seat. Only its token leads to a private lobby. scene: the document that a
         sandbox begins with; template: the name of a scene of the catalogue instead; like: another session instead,
         whose scene it begins with, or ``(session, tick)``: with the bodies where its recording has them at that tick.
-        bots: False: no bots fill a public lobby if nobody else comes for ALONE_S.
+        bots: False: no bots fill a public lobby if nobody else comes within ALONE_S.
 
         Raises Refused (bad_scene, unknown_template), NotFound (no such session, tick_not_recorded), Conflict.
         """

@@ -250,7 +250,7 @@ class _Repair:
         else:
             states = record.checkpoints.get(record.spec.fork.tick, [])
             if not states:
-                raise ProtocolError("the first state of this fork is not there", code="damaged_archive")
+                raise ProtocolError("the first state of this fork is missing", code="damaged_archive")
             simulation, here = Simulation.begin(record.spec, states[-1].data)
         self._check(here.tick - here.ticks_run, here)
         return simulation, here, take_advance(here, (), first=True)

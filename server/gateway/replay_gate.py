@@ -111,7 +111,7 @@ class ReplayFollower(Outlet):
         self.grant = 0
         self._before_welcome: list[tuple[bytes, int]] | None = []
         self._scrub: bytes | None = None
-        if self._transport.is_closing():  # the client has gone meanwhile: a closed transport takes no limits
+        if self._transport.is_closing():  # the client closed it: a closed transport takes no limits
             raise ConnectionAbortedError("the connection is closed")
         self._transport.set_write_buffer_limits(high=BACKLOG_BYTES, low=0)
         kernel = self._transport.get_extra_info("socket")

@@ -43,7 +43,7 @@ ERRORS = (404, 409, 422)
 
 class FindRequest(StrictRequest, frozen=True):
     """A seat in the oldest open lobby of that mode and size, or in a new one. bots: whether bots fill a new one if
-    nobody else comes for ALONE_S."""
+    nobody else comes within ALONE_S."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
@@ -61,7 +61,7 @@ class LikeRequest(StrictRequest, frozen=True):
 
 class OpenRequest(StrictRequest, frozen=True):
     """A new lobby. scene: its document; or template: the name of a scene of the catalogue; or like: a session. bots:
-    whether bots fill a public one if nobody else comes for ALONE_S."""
+    whether bots fill a public one if nobody else comes within ALONE_S."""
 
     mode: Key = "duel"
     size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2

@@ -103,7 +103,8 @@ def test_a_broken_or_stale_announcement_does_not_count(tmp_path: Path, text: str
 
 @pytest.mark.parametrize("module", ["server.app", "worker.__main__", "build_db"])
 def test_help_starts_nothing(module: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """``python -m server --help`` and its siblings print what they do, and end; so does ``tussle server --help``."""
+    """``python -m server --help`` prints what the program does, and ends; so do the other programs and the commands of
+    ``tussle``."""
     main = importlib.import_module(f"tussle.{module}").main
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

@@ -49,7 +49,7 @@ def test_an_episode_against_a_bot_ends_with_a_result() -> None:
 
 
 def test_a_start_is_never_after_the_end() -> None:
-    """Where the opponent ends its own first turn by leaping off, the learner gets another beginning."""
+    """Where the opponent leaves the arena in its first turn and so ends the session, the learner gets another start."""
     leaps = iter([True, False, False, False])
 
     def opponent(brief: Mapping[str, Any], seat: int, rng: np.random.Generator) -> Mapping[str, Any]:

@@ -65,7 +65,7 @@ async def test_a_trusted_proxy_says_where_the_client_came(site: Stack) -> None:
 
 
 async def test_clients_of_a_proxy_have_their_own_budgets(site: Stack) -> None:
-    """Over IPv4 the proxy's address is mapped (::ffff:127.0.0.1). It is trusted all the same."""
+    """Over IPv4 the proxy's address is mapped (::ffff:127.0.0.1). It is trusted nevertheless."""
     async with http_client(site.url) as http:
 
         async def asked(client: str) -> collections.Counter[int]:

@@ -22,7 +22,7 @@ beforeEach(() => {
   vi.stubGlobal("localStorage", shelf);
 });
 
-describe("templates of one's own", () => {
+describe("own templates", () => {
   it("are kept by name, replaced, removed, and there again after a reload", async () => {
     const one = await fresh();
     one.keepTemplate("  Tower ", { schema: "tussle-scene/1", bodies: [] });

@@ -172,7 +172,7 @@ def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: An
 
 
 def test_a_first_visit_is_in_a_match_with_bots_by_one_press(person: Any) -> None:
-    """In a size that nobody else plays: every other seat is a bot's that was asked for, and the match runs."""
+    """In a size that nobody else plays: bots that were asked for take every other seat, and the session runs."""
     mira = person("Mira")
     mira.go()
     mira.page.click("[aria-label=Seats] [role=radio]:has-text('4')")

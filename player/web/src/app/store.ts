@@ -77,7 +77,7 @@ export const SKILLS = [
 ] as const;
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
-/** The template that a new sandbox begins with, or "" for the default (`ownKey` of one's own); and the catalogue's. */
+/** The template that a new sandbox begins with, or "" for the default (`ownKey` of an own one); and the catalogue's. */
 export const wantedTemplate = signal("");
 export const templates = signal<readonly Template[]>([]);
 export const readyMeshes = signal<readonly ReadyMesh[]>([]);
@@ -333,7 +333,7 @@ export function open(): Promise<unknown> {
   });
 }
 
-/** What a new sandbox begins with: a template of the catalogue or of one's own. */
+/** What a new sandbox begins with: a template of the catalogue or one that this browser keeps. */
 function beginning(): Beginning | null {
   const own = ownTemplates.value.find((one) => ownKey(one.name) === wantedTemplate.value);
   if (own) return { scene: own.scene };

@@ -1,4 +1,4 @@
-// Templates of one's own: scenes that this browser keeps, listed beside those of the catalogue. They need no account, and
+// Own templates: scenes that this browser keeps, listed beside those of the catalogue. They need no account, and
 // the server keeps nothing: a new lobby is sent the document. For another machine there are scene files.
 
 import { signal } from "@preact/signals";
@@ -9,7 +9,7 @@ export interface OwnTemplate {
   readonly scene: string;
 }
 
-/** How one's own template is chosen among those of the catalogue, whose ids have no space. */
+/** How an own template is chosen among those of the catalogue, whose ids have no space. */
 export const ownKey = (name: string): string => `own ${name}`;
 
 const KEY = "tussle.templates";

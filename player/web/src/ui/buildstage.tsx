@@ -41,7 +41,7 @@ interface Props {
 
 /** Chosen vertices that are shown at once. */
 const MOST_SHOWN = 64;
-/** A vertex is meant by a click this near to it [px]. */
+/** A click this near to a vertex chooses it [px]. */
 const NEAR = 22;
 /** ... and not farther than this behind the nearest one of the camera [m]. */
 const FRONT = 0.08;
