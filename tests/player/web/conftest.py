@@ -38,6 +38,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "DATA_DIR": str(folder),
         "OPERATORS": ENTRY,
         "LOBBY_TIMEOUT_S": "180",
+        "ALONE_S": "0",
         "BOT_THINK_S": "0.2",
         "PYTHONUNBUFFERED": "1",
     }
