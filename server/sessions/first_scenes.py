@@ -35,13 +35,17 @@ class ModeScenes:
         return bool(getattr(all_modes().get(mode), "editable_scene", False))
 
     def check(self, mode: str, params: Mapping[str, Any], size: int, document: str = "") -> None:
-        """Set the mode up with its parameters, ``size`` seats and, unless it is '', a scene. Raises Refused for what
-        the mode refuses."""
+        """Set the mode up with its parameters and ``size`` seats. Raises Refused for what the mode refuses; that is any
+        scene, '' apart, if the mode has its own.
+
+        A scene that can be edited is not built here: that takes long and needs the meshes, so a solver does it. Its
+        document has been checked when it was read (``SceneStore.read``).
+        """
         rules_of, catalogue = get_mode(mode), self._catalogue()
         body = next(iter(sorted(catalogue)), "")
         seats = [Seat(number, "", "", body=body) for number in range(size)]
         try:
-            if document:
+            if document and not self.editable(mode):
                 rules_of.authored(params, seats, catalogue, document)
             else:
                 rules_of(params, seats, catalogue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person
+from tussle.lobby.ready_meshes import ready_meshes
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60"}
 
@@ -105,3 +107,14 @@ async def test_what_the_mode_refuses_opens_no_lobby(
 ) -> None:
     """Parameters and scenes are checked by the mode before the lobby exists, not when it begins."""
     assert_problem(await ada.post("/api/open", {**body, "private": True}), 422, code, field)
+
+
+async def test_a_scene_with_a_mesh_or_a_fault_of_shape_opens(ada: Person) -> None:
+    """Opening a lobby builds no body: a scene may name a mesh, which only solvers read, and one whose body could not be
+    built opens too, so that its members can mend it."""
+    stone, cube = {"density": 500}, {"kind": "box", "params": {"size": [0.4, 0.4, 0.4]}}
+    mesh = {"kind": "mesh", "params": {"sha256": next(iter(ready_meshes()))}}
+    for shape in (mesh, cube):  # an elastic body needs tetrahedra, which a box has not
+        scene = {"bodies": [{"id": "soft", "kind": "elastic", "shape": shape, "material": stone}]}
+        opened = await ada.ask("/api/open", mode="sandbox", size=1, private=True, scene=json.dumps(scene))
+        await ada.ask("/api/leave", session=opened["session"])
