@@ -405,7 +405,9 @@ class Server:
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
-                    group.create_task(self._every(LOAD_S, self.doors.load), name="address_bans"),
+                    group.create_task(
+                        self._every(LOAD_S, self.reporter.read_address_bans), name="address_bans"
+                    ),
                 ]
                 starting = group.create_task(self.pool.start(), name="solvers")
                 await self._wait_for_stop(starting)

@@ -93,15 +93,19 @@ class Reporter:
             try:
                 after = after or await self._orders.newest()
                 for order in await self._orders.read(after):
-                    after = order.id
                     if order.kind == "addresses":
-                        await self._doors.load()
-                        self._gateway.close_banned_addresses()
+                        await self.read_address_bans()  # if it fails, the order is read again
                     else:
                         self._carry_out(order)
+                    after = order.id
             except StoreError as error:
                 log.warning("store_waiting", work="orders", error=error.message)
             await asyncio.sleep(ORDERS_S)
+
+    async def read_address_bans(self) -> None:
+        """Read the banned addresses and close their connections. Raises StoreError."""
+        await self._doors.load()
+        self._gateway.close_banned_addresses()
 
     def _carry_out(self, order: Order) -> None:
         if order.kind == "notice":
