@@ -104,10 +104,14 @@ class BotRoutes:
         return self._lobbies.answer(request, seat)
 
     def _check_bot(self, request: Request, player: PlayerInfo, secret: str) -> None:
-        """Raises Forbidden for a person, or without the secret; RateLimited for many wrong secrets."""
+        """Raises Forbidden for a person, or without the secret; RateLimited after many wrong secrets, for the right one
+        too: otherwise the answer would tell them apart."""
         if player.kind != "bot":
             raise Forbidden("only bots fill seats; log in with kind bot")
-        wanted = self._backend.settings.bot_secret
-        if wanted and not hmac.compare_digest(wanted.encode(), secret.encode("utf-8", "replace")):
-            self._requests.charge(Resource.GUESSES, Owner.ADDRESS, address_owner(request))
+        wanted, address = self._backend.settings.bot_secret, address_owner(request)
+        if not wanted:
+            return
+        self._requests.charge(Resource.GUESSES, Owner.ADDRESS, address)
+        if not hmac.compare_digest(wanted.encode(), secret.encode("utf-8", "replace")):
             raise Forbidden("bots that fill seats of this server must know its BOT_SECRET")
+        self._backend.ledger.give_back(Resource.GUESSES, Owner.ADDRESS, address)

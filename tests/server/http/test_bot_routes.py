@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
 
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack, until
 from tests.support.stranger import Line, Person
+from tussle.lobby.accounts import PlayerInfo
+from tussle.lobby.errors import LobbyError
+from tussle.lobby.settings import Settings
 from tussle.player.bots import Party, Tally
 from tussle.player.crew import serve
+from tussle.server.costs import Ledger
+from tussle.server.http.backend import Backend
+from tussle.server.http.bot_routes import BotRoutes
+from tussle.server.http.requests import Requests
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60", "ALONE_S": "0.2", "BOT_SECRET": "a long word"}
 
@@ -142,3 +151,28 @@ async def test_a_killed_bot_process_blocks_nothing(site: Stack, host: Person) ->
             await line.until("filled")
             assert (await host.look(opened["session"]))["seats"][1]["player"] != dead
             await host.ask("/api/leave", session=opened["session"])
+
+
+async def test_guesses_of_the_secret_have_a_price() -> None:
+    """Who has guessed too often is refused with the right word too, so that no answer tells it apart; the right word
+    itself costs nothing."""
+    settings = Settings(
+        bot_secret="a long word", login_rate=0.5
+    )  # two guesses at once, one in twenty seconds
+    ledger = Ledger(settings, lambda resource, owner: None)
+    backend = cast(Backend, SimpleNamespace(settings=settings, ledger=ledger))
+    routes = BotRoutes(backend, Requests(settings, cast(Any, None), ledger), cast(Any, None))
+    request = Request({"type": "http", "client": ("192.0.2.1", 1), "headers": []})
+    bot = cast(PlayerInfo, SimpleNamespace(kind="bot"))
+
+    def code(secret: str) -> str:
+        try:
+            routes._check_bot(request, bot, secret)
+        except LobbyError as error:
+            return error.reason
+        return ""
+
+    assert [code("a long word") for _ in range(5)] == [""] * 5
+    assert [code(word) for word in ("one", "two", "three", "a long word")] == [
+        "not_allowed", "not_allowed", "rate_limited", "rate_limited",
+    ]  # fmt: skip
