@@ -2,9 +2,9 @@
 
 The connection is aborted unless the head is complete within HEAD_S and HEAD_BYTES, so that a client which sends a byte
 a minute does not hold a connection. A request line that is longer than any path and query is answered before the rest
-of the head is read. After a refused request the connection reads nothing for a while: an address gets at most
-REFUSALS_S refusals a second. The HTTP API limits bodies and server/gateway/gateway.py limits WebSockets. This module
-must never read a body.
+of the head is read. After a refused request the connection reads nothing for a while, or is closed if more of its
+requests wait: an address gets at most REFUSALS_S refusals a second. The HTTP API limits bodies and
+server/gateway/gateway.py limits WebSockets. This module must never read a body.
 """
 
 from __future__ import annotations
@@ -160,6 +160,9 @@ class _GuardedHttp(HttpToolsProtocol):
             socket.on_lost = self._release_descriptor
 
     def on_response_complete(self) -> None:
+        if self._slowed and self.pipeline:  # they would be answered before the pause
+            self.pipeline.clear()
+            self.transport.close()
         super().on_response_complete()
         if self._holds and not self.transport.is_closing():
             self.idle[self] = None

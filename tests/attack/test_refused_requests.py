@@ -57,6 +57,28 @@ async def test_a_refused_request_delays_the_next_one_of_its_connection(site: Sta
     ] >= CLIENTS
 
 
+async def test_requests_that_wait_behind_a_refused_one_get_no_answer(site: Stack) -> None:
+    """A connection that sends several requests at once gets one refusal, not one for each, and is closed."""
+    reader, writer = await streams(site, 20)
+    at_once = 10
+    async with asyncio.timeout(60.0):
+        while True:
+            writer.write(b"GET /api/nothing HTTP/1.1\r\nhost: localhost\r\n\r\n" * at_once)
+            waiting = at_once
+            while waiting:
+                waiting -= 1
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+                if b" 429 " in head.split(b"\r\n")[0]:
+                    break
+            else:
+                continue
+            if waiting:
+                break
+        assert await reader.read() == b""
+    writer.close()
+
+
 async def test_metrics_have_a_budget_of_their_own(site: Stack) -> None:
     """Health is answered to an address that has spent its requests; thousands of requests for metrics are refused."""
     reader, writer = await streams(site, 19)
