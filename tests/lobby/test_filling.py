@@ -224,6 +224,27 @@ async def test_one_person_who_waits_alone_gets_bots(world: World) -> None:
     assert second.session in [offer.session for offer in await filling.offers(steward)]
 
 
+async def test_the_request_of_the_host_stands(world: World) -> None:
+    """A lobby in which one person waits alone does not ask for other bots than its host did, nor for any when the host
+    wants none."""
+    filling = Filling(world.scripts)
+    host, seat = await lobby(world, 4, alone_ms=5000)
+    timer = f"bots:{seat.session}"
+    [steward] = await world.players(1)
+    await filling.offers(steward)
+    await filling.request(host, seat.session, 1, "sharp")
+    due = int(float(await world.store.call("ZSCORE", world.store.keys.deadlines, timer)))
+    assert await world.timers.run_due(due) == 0
+    assert [(offer.wanted, offer.skill) for offer in await filling.offers(steward)] == [(1, "sharp")]
+    assert await world.store.call("ZSCORE", world.store.keys.deadlines, timer) is not None, "it asks later"
+    await filling.request(host, seat.session, 0, "sharp")
+    assert await world.store.call("ZSCORE", world.store.keys.deadlines, timer) is None
+    connected = await world.seating.join(host, seat.session)
+    await world.enter(connected)
+    assert await world.store.call("ZSCORE", world.store.keys.deadlines, timer) is None
+    assert await filling.offers(steward) == []
+
+
 async def test_a_request_and_a_process_are_forgotten(world: World) -> None:
     """A process that does not look any more does not count as running, and a request that nobody serves expires."""
     filling = Filling(world.scripts)

@@ -1,6 +1,7 @@
 --@include filling
 -- The host of an open lobby asks for bots; or the lobby does by itself, because one person waits in it alone. A new
--- request replaces an older one.
+-- request of the host replaces an older one; the lobby asks again only when no request is left. Once the host wants no
+-- bots any more, the lobby never asks by itself.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 requests for bots, 14 bot processes
 -- ARGV 1-3 the session, 4 player, or '' if the lobby asks by itself, 5 count of bots; 0: none any more; '': for every
@@ -10,7 +11,8 @@
 -- Returns {OK, bots that are wanted, bot processes} | ERR not_found, not_host, not_open, lobby_full, no_bots
 local requests_key, processes_key = KEYS[13], KEYS[14]
 local player, count, alone = ARGV[4], ARGV[5], ARGV[4] == ''
-local about = redis.call('HMGET', session_key, 'status', 'size', 'host', 'bots.alone_ms', 'bots.wanted')
+local about = redis.call('HMGET', session_key, 'status', 'size', 'host', 'bots.alone_ms', 'bots.wanted',
+    'bots.until')
 local status = about[1]
 local at = now_ms()
 
@@ -26,6 +28,10 @@ if alone then
     local seat = redis.call('HKEYS', seats_key)[1]
     if redis.call('HEXISTS', session_key, 'here.' .. seat) == 0
         or redis.call('HEXISTS', session_key, 'fill.' .. seat) == 1 then
+        return {'OK', '0', '0'}
+    end
+    if tonumber(about[5] or '0') > 0 and tonumber(about[6]) > at then
+        redis.call('ZADD', deadlines_key, whole(at + tonumber(about[4])), bots_timer())
         return {'OK', '0', '0'}
     end
 end
@@ -54,6 +60,9 @@ if count ~= '0' then
         return refuse('no_bots', 'no bot process is running')
     end
     wanted = math.min(wanted, free)
+else
+    redis.call('HDEL', session_key, 'bots.alone_ms')
+    redis.call('ZREM', deadlines_key, bots_timer())
 end
 redis.call('HSET', session_key, 'bots.wanted', whole(wanted), 'bots.skill', ARGV[6],
     'bots.until', whole(at + tonumber(ARGV[7])))
