@@ -139,6 +139,8 @@ class _Crew:
             if client is not None and error.reason == "no_bot_wanted":
                 self._idle.setdefault(request.skill, []).append(client)
                 client = None
+        except Exception:  # a mode, or a planner whose packages are missing: the other bots play on
+            log.exception("bot_failed", token=short(request.session), mode=request.mode, skill=request.skill)
         finally:
             if coming:
                 self._arrived(request.session)
