@@ -161,7 +161,11 @@ class Compaction:
             return False
         if not await self._lease(session):
             return False  # another worker makes it
-        outcome = await self._run_child(session, mark)
+        try:
+            outcome = await self._run_child(session, mark)
+        except OSError as error:  # no process can be started now
+            await self._postpone(session, str(error))
+            return False
         self._lacking[session] += 1
         again = outcome.code in AGAIN and self._lacking[session] < TRIES
         try:

@@ -137,8 +137,12 @@ async def _connect(settings: Settings, stopped: asyncio.Event, *, wakes: bool) -
     while not stopped.is_set():
         try:
             store = await Store.connect(settings.redis_url, settings.realm)
-            if wakes:
-                await store.check_channels()
+            try:
+                if wakes:
+                    await store.check_channels()
+            except StoreError:
+                await store.close()
+                raise
             return store
         except StoreError as error:
             if error.reason != "store_unavailable":

@@ -33,7 +33,7 @@ class Sentinels:
 
 def hide_password(url: str) -> str:
     """The address without its user and password, for messages, logs and terminals."""
-    url = re.sub(r"//[^/]*@", "//", url)
+    url = re.sub(r"//.*@", "//", url)  # a password may have a slash, although such an address is not valid
     return re.sub(r"([?&](?:sentinel_)?(?:username|password)=)[^&]*", r"\1...", url)
 
 

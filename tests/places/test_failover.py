@@ -190,3 +190,4 @@ def test_an_address_is_shown_without_its_passwords() -> None:
     shown = hide_password("redis+sentinel://u:secret@h:1,g:2/lobby?sentinel_password=other")
     assert shown == "redis+sentinel://h:1,g:2/lobby?sentinel_password=..."
     assert hide_password("rediss://:secret@[::1]:7/5") == "rediss://[::1]:7/5"
+    assert hide_password("redis://u:se/cr@et@h:1/5") == "redis://h:1/5"
