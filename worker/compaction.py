@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import asdict
 
@@ -37,6 +39,9 @@ POLL_S = 1.0
 
 PAGE = 1000
 """Sessions that one call reads, the newest first."""
+
+KEEP_S = 60.0
+"""Longest time between two postponements of the expiry of the sessions that wait for a repair [s]."""
 
 REPAIR_S = 600.0
 """Time that one repair may take [s]. After that the recording is made without the missing ticks."""
@@ -70,6 +75,7 @@ class Compaction:
         self._lacking: dict[str, int] = {}
         """Sessions whose recordings lack ticks -> repairs that were tried."""
         self._name = new_secret()[:16]
+        self._keep_at = -math.inf
 
     async def run(self, stop: asyncio.Event) -> None:
         """Make a pass every POLL_S until ``stop``. A repair takes longer than a pass, and delays none."""
@@ -94,6 +100,7 @@ class Compaction:
     async def run_pass(self) -> int:
         """Make the recordings that are missing, but for those that lack ticks. Returns how many were published. Raises
         StoreError."""
+        await self._keep_lacking()
         published, seen = 0, set[str]()
         while True:
             page = await self._store.call(
@@ -108,6 +115,14 @@ class Compaction:
         self._done &= seen
         self._failing &= seen
         return published
+
+    async def _keep_lacking(self) -> None:
+        """Postpone the expiry of the sessions that wait for a repair: it, and those before it, may take longer."""
+        now = time.monotonic()
+        if self._lacking and now >= self._keep_at:
+            self._keep_at = now + min(KEEP_S, self._settings.expiry_s / 4)
+            for session in list(self._lacking):
+                await self._cleanup.expire(session)
 
     async def repair_pass(self) -> int:
         """Make the recordings that lack ticks, as far as the last pass found them. Returns how many were published.

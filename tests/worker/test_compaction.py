@@ -166,6 +166,22 @@ async def test_a_recording_waits_for_a_worker_that_was_away(world: World) -> Non
     assert Recordings(address).open(TOKEN, None).length == mark.length
 
 
+async def test_a_recording_that_waits_for_its_repair_is_kept(world: World) -> None:
+    """A repair takes as long as the keys of its session live, and others may be before it: each pass keeps them."""
+    await recorded(world, Status.ENDED)
+    keys, call = world.store.keys, world.store.call
+    ended_ms = await world.store.now_ms()
+    about = {"mode": "duel", "size": 2, "started_at": ended_ms - 1, "ended_at": ended_ms}
+    for name, value in about.items():
+        await call("HSET", keys.session(TOKEN), name, value)
+    await call("HSET", keys.recording(TOKEN), "stopped", "not_written")
+    worker = worker_of(world)
+    assert await worker.run_pass() == 0
+    await call("PEXPIRE", keys.recording(TOKEN), 1000)
+    assert await worker.run_pass() == 0
+    assert await call("PTTL", keys.recording(TOKEN)) > 1000
+
+
 async def test_no_session_is_too_old_to_get_its_recording(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
