@@ -37,7 +37,8 @@ def vector(
     than worlds; 0: none. Other arguments are those of the environment, and must be picklable."""
     if n < 1:
         raise ValueError(f"at least one world, not {n}")
-    count = min(n, len(os.sched_getaffinity(0)) if processes is None else processes)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(n, cores if processes is None else processes)
     if count == 0:
         return SyncVectorEnv(_makers(id, n, arguments), autoreset_mode=AutoresetMode.NEXT_STEP)
     return VectorWorlds(n, id, count, arguments)

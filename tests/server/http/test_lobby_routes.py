@@ -105,7 +105,7 @@ async def test_a_bad_request_is_refused(
 async def test_what_the_mode_refuses_opens_no_lobby(
     ada: Person, body: dict[str, Any], code: str, field: str | None
 ) -> None:
-    """Parameters and scenes are checked by the mode before the lobby exists, not when it begins."""
+    """Parameters, and whether there may be a scene, are checked before the lobby exists, not when it begins."""
     assert_problem(await ada.post("/api/open", {**body, "private": True}), 422, code, field)
 
 
