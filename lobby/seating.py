@@ -28,7 +28,7 @@ from tussle.lobby.session_scripts import SessionScripts, Shape
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 
-__all__ = ["SeatReservation", "SeatRole", "Seating"]
+__all__ = ["SeatReservation", "SeatRole", "Seating", "encode_params"]
 
 SeatRole = Literal["player", "observer"]
 
@@ -135,7 +135,7 @@ class Seating:
         AuthError for an unknown player, Conflict ``in_session``, RateLimited ``server_full`` if no server has room.
         """
         self._check_size(size)
-        document, encoded = _encode_scene(scene), _encode_params(params or {})
+        document, encoded = _encode_scene(scene), encode_params(params or {})
         plan = _LobbyPlan(mode, size, holder, private, document, encoded, alone_ms=alone_ms)
         return await self._open_for(_Applicant(player, body, bodies, ready), plan)
 
@@ -509,7 +509,7 @@ def _encode_scene(scene: str) -> bytes:
     return encoded
 
 
-def _encode_params(params: Mapping[str, Any]) -> bytes:
+def encode_params(params: Mapping[str, Any]) -> bytes:
     """The parameters as JSON. Raises Refused (bad_params) if they are too large or nested too deeply."""
     nested: list[Any] = [params]
     for _ in range(PARAMS_DEPTH):

@@ -19,7 +19,7 @@ from tussle.lobby.errors import Conflict, NotFound, Refused
 from tussle.lobby.roles import Operation
 from tussle.lobby.rules.scene_edits import SCENE_BYTES, assemble
 from tussle.lobby.rules.scenes import encode_scene
-from tussle.lobby.seating import SeatReservation
+from tussle.lobby.seating import SeatReservation, encode_params
 from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.costs import Owner, Resource
@@ -149,6 +149,7 @@ class LobbyRoutes:
         self._requests.charge(Resource.STORE_BYTES, Owner.PLAYER, player.player, more)
         self._requests.charge(Resource.STORE_BYTES, Owner.ADDRESS, address_owner(request), more)
         self._check_size(body.mode, body.size)
+        encode_params(body.params)  # within its bounds, before the mode reads it
         self._backend.mode_scenes.check(body.mode, body.params, body.size, scene)
         self._check_body(body.body)
         async with self.reserving(request, player) as reserved:
