@@ -14,7 +14,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 beforeEach(() => {
   calls = [];
   vi.resetModules();
-  vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8/" });
+  vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8/", pathname: "/", search: "" });
   vi.stubGlobal("matchMedia", () => ({ matches: false }));
   vi.stubGlobal("localStorage", { getItem: () => null, setItem: () => {} });
   vi.stubGlobal("fetch", (path: string, init: { headers: Record<string, string> }) => {

@@ -69,7 +69,7 @@ async def test_unknown_sessions_are_not_found(ada: Person) -> None:
 async def test_the_catalogue_lists_bodies(ada: Person) -> None:
     """Its ids are those that find accepts."""
     catalogue = (await ada.get("/api/catalogue")).json()
-    assert {"bodies", "materials", "scenes"} == catalogue.keys()
+    assert {"bodies", "materials", "scenes", "meshes"} == catalogue.keys()
     assert {"halo", "crux", "cobble", "marl"} <= catalogue["bodies"].keys()
 
 
