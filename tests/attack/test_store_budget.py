@@ -13,12 +13,21 @@ ENVIRONMENT = {"STORE_RATE": "65536"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+LARGE = {
+    "mode": "sandbox",
+    "size": 1,
+    "scene": '{"bodies": [{"id": "cube", "shape": {"kind": "box", "params": {"size": [0.3, 0.3, 0.3]}},'
+    ' "material": {"density": 500}}]}'.ljust(60_000),
+}
+"""A lobby with a scene of 60 kB."""
+
+
 async def test_a_guest_may_not_write_megabytes(site: Stack) -> None:
     """Opening and leaving lobbies with large scenes ends in rate_limited, with the time until the next may succeed."""
     async with Person(site.url) as greedy:
         await greedy.login()
         for _ in range(8):
-            answer = await greedy.post("/api/open", {"scene": "x" * 60_000})
+            answer = await greedy.post("/api/open", LARGE)
             if answer.status_code != 200:
                 break
             await greedy.ask("/api/leave", session=answer.json()["session"])
@@ -26,7 +35,7 @@ async def test_a_guest_may_not_write_megabytes(site: Stack) -> None:
         assert answer.json()["code"] == "rate_limited" and answer.json()["retry_after"] > 0
     async with Person(site.url) as other:
         await other.login()
-        await other.ask("/api/open", scene="x" * 60_000)
+        await other.ask("/api/open", **LARGE)
 
 
 async def test_a_scene_beyond_its_bound_is_a_bad_request(site: Stack) -> None:
