@@ -164,6 +164,7 @@ class Bench:
             listener,
             connections=lambda: 0,
             most=1_000_000,
+            admit=lambda host: True,
         )
         loop, now = asyncio.get_running_loop(), time.monotonic()
         for index, run in enumerate(
