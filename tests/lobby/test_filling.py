@@ -224,7 +224,7 @@ async def test_one_person_who_waits_alone_gets_bots(world: World) -> None:
     assert second.session in [offer.session for offer in await filling.offers(steward)]
 
 
-async def test_the_request_of_the_host_stands(world: World) -> None:
+async def test_the_request_of_the_host_keeps_its_effect(world: World) -> None:
     """A lobby in which one person waits alone does not ask for other bots than its host did, nor for any when the host
     wants none."""
     filling = Filling(world.scripts)
