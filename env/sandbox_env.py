@@ -21,9 +21,8 @@ from pettingzoo import ParallelEnv
 
 from tussle.env.episode import Episode, make_spec
 from tussle.env.fields import ArrayField, ObservationForm, ObservationTable, unit_box
-from tussle.env.flat_picture import FlatPicture
 from tussle.env.hand_tasks import TASKS, TaskReport
-from tussle.env.picture_window import PictureWindow
+from tussle.env.renderer import Renderer
 from tussle.env.turn_env import check_render_mode
 
 __all__ = ["SandboxEnv", "hand_fields"]
@@ -103,8 +102,7 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         self.places: Numbers = np.zeros((hands, 3))
         self.held: dict[int, int] = {}
         self._steps = 0
-        self._picture: FlatPicture | None = None
-        self._window: PictureWindow | None = None
+        self._renderer = Renderer(self.render_mode, self.metadata)
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
         return self.observation_spaces[agent]
@@ -174,22 +172,12 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         "rgb_array"; with "human" it is shown in a window."""
         if self.render_mode is None:
             raise ValueError("choose a render_mode when you make the environment")
-        if self._picture is None:
-            self._picture = FlatPicture()
         marks = [(self.goal.tolist(), "#FFC94A"), *((place.tolist(), "#F6F1E4") for place in self.places)]
-        picture = self._picture.draw(*self._running().picture(), marks=marks)
-        if self.render_mode == "rgb_array":
-            return picture
-        if self._window is None:
-            self._window = PictureWindow(self.metadata["name"], self.metadata["render_fps"])
-        self._window.show(picture)
-        return None
+        return self._renderer.render(*self._running().picture(), marks=marks)
 
     def close(self) -> None:
         """Close the window, if there is one."""
-        if self._window is not None:
-            self._window.close()
-            self._window = None
+        self._renderer.close()
 
     def _acts_of(self, hand: int, action: Numbers, episode: Episode) -> list[tuple[int, str, dict[str, Any]]]:
         """The inputs of one hand for the coming step."""

@@ -8,6 +8,7 @@ must never know the rules, observations or rewards of a mode.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -19,8 +20,7 @@ from pettingzoo import AECEnv
 
 from tussle.env.episode import Episode, Event
 from tussle.env.fields import ObservationTable
-from tussle.env.flat_picture import FlatPicture
-from tussle.env.picture_window import PictureWindow
+from tussle.env.renderer import Renderer
 
 __all__ = ["TURN_TICKS", "TurnEnv", "check_render_mode"]
 
@@ -33,7 +33,7 @@ FRAME_TICKS = 2
 Action = npt.NDArray[np.float32] | Mapping[str, Any]
 
 
-class TurnEnv(AECEnv[str, Any, Any]):
+class TurnEnv(AECEnv[str, Any, Any], ABC):
     """Agents are "seat_0", "seat_1", ... in the order of the seats.
 
     An action is an array of the action space, or a mapping with the kind and the arguments of an input, as a client
@@ -63,30 +63,29 @@ class TurnEnv(AECEnv[str, Any, Any]):
         self.action_spaces = {agent: self.make_action_space() for agent in self.possible_agents}
         self.rng, _ = seeding.np_random(None)
         self.episode: Episode | None = None
-        self._picture: FlatPicture | None = None
-        self._window: PictureWindow | None = None
+        self._renderer = Renderer(self.render_mode, self.metadata)
 
     # What a mode defines
 
+    @abstractmethod
     def make_action_space(self) -> spaces.Box:
         """A new space of actions."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, session_seed: int, options: Mapping[str, Any]) -> Episode:
         """A new episode."""
-        raise NotImplementedError
 
+    @abstractmethod
     def translate(self, action: npt.NDArray[np.float32]) -> dict[str, Any]:
         """The kind and the arguments of an action array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, brief: Mapping[str, Any], seat: int, rounds: int) -> dict[str, Any]:
         """The values of an observation of a seat."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reward(self, events: Sequence[Event], seats: int) -> npt.NDArray[np.float64]:
         """The reward of each seat for what happened."""
-        raise NotImplementedError
 
     # PettingZoo
 
@@ -161,23 +160,13 @@ class TurnEnv(AECEnv[str, Any, Any]):
         if self.render_mode is None:
             raise ValueError("choose a render_mode when you make the environment")
         episode = self._running()
-        if self._picture is None:
-            self._picture = FlatPicture()
         brief = episode.brief
         ring = None if episode.over else brief.get("stone", episode.advance.seat)
-        picture = self._picture.draw(*episode.picture(), house=brief.get("house"), ring=ring)
-        if self.render_mode == "rgb_array":
-            return picture
-        if self._window is None:
-            self._window = PictureWindow(self.metadata["name"], self.metadata["render_fps"])
-        self._window.show(picture)
-        return None
+        return self._renderer.render(*episode.picture(), house=brief.get("house"), ring=ring)
 
     def close(self) -> None:
         """Close the window, if there is one."""
-        if self._window is not None:
-            self._window.close()
-            self._window = None
+        self._renderer.close()
 
     def _play(self, acts: Sequence[tuple[int, str, Mapping[str, Any]]], episode: Episode) -> list[Event]:
         """Run one turn; in a window it is shown while it runs. The bits are the same."""
