@@ -196,7 +196,7 @@ class Commands:
         """Submit an input to the session, local or remote. The reply follows when it is journaled."""
         session = sender.who.session
         # Without a local run the relay finds the holder. This server may soon be the holder itself.
-        run = self._holder.runs.get(session) or self._relays.remote(
+        run = self._relays.find_run(session) or self._relays.remote(
             self._audiences.get(session, sender.who.v)
         )
         answer = partial(self._reply_to_input, sender, replies, message)

@@ -42,13 +42,15 @@ GIVE_UP_S = 30.0
 class _PendingInput:
     """An input that the holder has not answered yet."""
 
-    __slots__ = ("answer", "command", "d", "kind", "seat", "since")
+    __slots__ = ("answer", "command", "d", "kind", "run", "seat", "since")
 
     def __init__(
         self, seat: int, command: int, kind: str, d: dict[str, Any], since: float, answer: Answer
     ) -> None:
         self.seat, self.command, self.kind, self.d, self.since = seat, command, kind, d, since
         self.answer = answer
+        self.run: Run | None = None
+        """The run on this server that has it."""
 
 
 class RemoteRun:
@@ -60,6 +62,7 @@ class RemoteRun:
         self._relays = relays
         self._pending: dict[int, _PendingInput] = {}
         self._connection: RelayConnection | None = None
+        self._settled = asyncio.Event()
         self.over = False
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
@@ -121,24 +124,32 @@ class RemoteRun:
         run = self._relays.own_run(self.token)
         if run is None:
             return
-        waiting = set(self._pending)
-        answered = asyncio.Event()
+        self.submit_to(run)
+        while any(pending.run is run for pending in self._pending.values()):
+            self._settled.clear()
+            await self._settled.wait()
 
-        def answer(number: int, result: int | Superseded | LobbyError | None) -> None:
-            if result is not None:
-                self.answer(number, result)
-            waiting.discard(number)
-            if not waiting:
-                answered.set()
-
-        # This loop has no await, so that no newer input is admitted before these.
+    def submit_to(self, run: Run) -> None:
+        """Submit the unanswered inputs to a run on this server, each once. Called before a newer input is submitted, so
+        that none overtakes them."""
         for number, p in list(self._pending.items()):
+            if p.run is run:
+                continue
+            p.run = run
             try:
-                run.accept_input(p.seat, p.command, p.kind, p.d, p.since, partial(answer, number))
+                run.accept_input(
+                    p.seat, p.command, p.kind, p.d, p.since, partial(self._answer_of_run, number)
+                )
             except LobbyError as error:
-                answer(number, error)
-        if waiting:
-            await answered.wait()
+                self._answer_of_run(number, error)
+
+    def _answer_of_run(self, number: int, answer: int | Superseded | LobbyError | None) -> None:
+        """None: the run journals no more. The input is for the next holder."""
+        if answer is not None:
+            self.answer(number, answer)
+        elif number in self._pending:
+            self._pending[number].run = None
+        self._settled.set()
 
     def answer(self, number: int, answer: int | Superseded | LobbyError) -> None:
         """Pass the tick or the error to the client of an input. Does nothing if the input is answered already."""
@@ -258,6 +269,14 @@ class Relays:
     def own_run(self, token: str) -> Run | None:
         """The run of a session that this server holds, otherwise None."""
         return self._holder.runs.get(token)
+
+    def find_run(self, token: str) -> Run | None:
+        """``own_run`` for a new input. The run then has all inputs that came before: those that waited for a holder,
+        because they came before the run was there."""
+        run = self._holder.runs.get(token)
+        if run is not None and (remote := self._remotes.get(token)) is not None:
+            remote.submit_to(run)
+        return run
 
     def drop(self, token: str) -> None:
         """Close the remote run of a session that nobody on this server watches."""

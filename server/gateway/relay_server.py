@@ -37,6 +37,7 @@ class RelaySink:
         self.token = token
         self._write = write
         self._backlog = backlog
+        self.gone = False
 
     def send_frame(self, frame: bytes) -> bool:
         """Send a frame; False if it was skipped because too much is unsent."""
@@ -55,7 +56,10 @@ class RelaySink:
         self._write(encode_relay("pace", self.token, dilation))
 
     def send_gone(self) -> None:
-        self._write(encode_relay("gone", self.token))
+        """Send that this server does not hold the session, once. The other server watches it again, at its holder."""
+        if not self.gone:
+            self.gone = True
+            self._write(encode_relay("gone", self.token))
 
 
 async def serve_relay(
@@ -87,9 +91,12 @@ async def serve_relay(
             )
 
     def submit(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
+        _, sink = sinks.get(token, (None, None))
+        if sink is None or sink.gone:
+            return  # the other server has been sent "gone": it sends this input again, behind older ones
         run = holder.runs.get(token)
         if run is None:  # not restored yet, or held elsewhere: the other server asks the store again
-            write(encode_relay("gone", token))
+            sink.send_gone()
             return
         try:
             run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number))

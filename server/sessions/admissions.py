@@ -1,13 +1,17 @@
 """The inputs of one run from arrival to their first frame: answers clients and detects repeated inputs.
 
     queue -> budget -> [core] -> journaled (answered, remembered) -> shown      release: answers all that still wait
+        '-> later than a newer one of its kind -> superseded by that one
 
-Each seat has a budget of solver time for its inputs. It must never apply an input twice.
+Each seat has a budget of solver time for its inputs. It must never apply an input twice, nor an older one of a
+``latest`` kind after a newer one: inputs of one seat may come by two ways, a relay and a connection, while a session
+moves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -48,6 +52,8 @@ class Admissions:
         self._core = core
         self._wake = wake
         self._admitted: dict[tuple[int, int], _Admitted] = {}
+        self._newest: dict[tuple[int, str], tuple[int, int | None]] = {}
+        """(seat, kind) -> id of the newest input, and its tick once it is journaled."""
 
     def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
         """Pass an input that arrived at ``at`` to the core. Raises as SessionCore.admit, and RateLimited
@@ -60,10 +66,38 @@ class Admissions:
             answer(known)
         elif waiting is not None:
             waiting.answers += (answer,)
+        elif self._newest_id(seat, kind) > command and self._core.is_latest(kind):
+            self._supersede(seat, command, kind, answer)
         else:
             self._admit(seat, command, kind, d, at)
             self._admitted[key] = _Admitted(at, (answer,))
+            self._note(seat, kind, command, None)
             self._wake()
+
+    def _newest_id(self, seat: int, kind: str) -> int:
+        return self._newest.get((seat, kind), (0, None))[0]
+
+    def _note(self, seat: int, kind: str, command: int, tick: int | None) -> None:
+        if command >= self._newest_id(seat, kind):
+            self._newest[seat, kind] = command, tick
+
+    def _supersede(self, seat: int, command: int, kind: str, answer: Answer) -> None:
+        """Answer an input that arrived after a newer one of its kind, once that one is journaled."""
+        newest, tick = self._newest[seat, kind]
+        if tick is None:
+            self._admitted[seat, newest].answers += (partial(self._answer_late, seat, command, answer),)
+        else:
+            self._answer_late(seat, command, answer, tick)
+
+    def _answer_late(
+        self, seat: int, command: int, answer: Answer, outcome: int | Superseded | LobbyError | None
+    ) -> None:
+        """``outcome``: that of the newer input."""
+        if isinstance(outcome, int):
+            outcome = Superseded(outcome)
+        if isinstance(outcome, Superseded):
+            self.remember(seat, command, outcome)
+        answer(outcome)
 
     def _admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> None:
         """Charge the seat for the input and admit it. A refused input, and one that supersedes another, costs
@@ -99,16 +133,22 @@ class Admissions:
 
     def journaled(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
         """Acknowledge an input that has just been written to the journal, and the inputs that it superseded."""
+        self.restored(given, tick, superseded)
         for command in superseded:
-            self.remember(given.seat, command, Superseded(tick))
             older = self._admitted.pop((given.seat, command), None)
             if older is not None:
                 older.answer(Superseded(tick))
-        self.remember(given.seat, given.id, tick)
         admitted = self._admitted.get((given.seat, given.id))
         if admitted is not None:
             admitted.tick = tick
             admitted.answer(tick)
+
+    def restored(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
+        """Remember an input of the journal, and the inputs that it superseded."""
+        for command in superseded:
+            self.remember(given.seat, command, Superseded(tick))
+        self.remember(given.seat, given.id, tick)
+        self._note(given.seat, given.kind, given.id, tick)
 
     def shown(self, given: Input) -> float | None:
         """Forget an input whose first frame has been sent. Returns when it arrived; None if another server got it."""
@@ -117,6 +157,6 @@ class Admissions:
 
     def release(self, outcome: LobbyError | None) -> None:
         """Answer all inputs that still wait, because this run journals no more."""
-        waiting, self._admitted = self._admitted, {}
+        waiting, self._admitted, self._newest = self._admitted, {}, {}
         for admitted in waiting.values():
             admitted.answer(outcome)

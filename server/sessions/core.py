@@ -112,6 +112,11 @@ class SessionCore:
         cost = self._cost_of(kind)
         return 0.0 if cost <= 0.0 or self._find_superseded(seat, kind) is not None else cost
 
+    def is_latest(self, kind: str) -> bool:
+        """Whether only the newest input of that kind and of a seat matters."""
+        found = None if self.actions is None else self.actions.kind(kind)
+        return found is not None and found.latest
+
     def _cost_of(self, kind: str) -> float:
         found = None if self.actions is None else self.actions.kind(kind)
         return 0.0 if found is None else found.cost

@@ -37,7 +37,7 @@ from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import ticks_to_record
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.attendance import Attendance
-from tussle.server.sessions.core import Answer, InputBatch, SessionCore, Superseded
+from tussle.server.sessions.core import Answer, InputBatch, SessionCore
 from tussle.server.sessions.dilation import DilationWatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
@@ -204,9 +204,7 @@ class Run:
         here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
         for tick, entry in rebuilt.inputs:
             self._count(entry)
-            for older in entry.superseded or ():
-                self.admissions.remember(entry.seat, older, Superseded(tick))
-            self.admissions.remember(entry.seat, entry.id, tick)
+            self.admissions.restored(entry.given, tick, entry.superseded or ())
         recovered = await retry(
             lambda: self._context.claims.recovered(
                 self.fence, here.tick, exact=exact, ticks_again=again, inputs_lost=rebuilt.lost

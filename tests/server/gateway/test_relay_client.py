@@ -12,7 +12,8 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection
-from tussle.server.gateway.relay_client import RemoteRun
+from tussle.server.gateway.relay_client import Relays, RemoteRun
 from tussle.server.modes.mode import stream
 from tussle.server.modes.registry import get_mode
 from tussle.server.sessions.core import Answer
@@ -234,3 +235,51 @@ async def test_waiting_inputs_reach_a_run_on_this_server_in_order() -> None:
     assert [one if isinstance(one, int) else one.reason for one in answers] == ["too_many_inputs", 10, 11, 12]
     async with asyncio.timeout(5):
         await remote.task
+
+
+async def test_a_newer_input_does_not_overtake_those_that_waited_for_the_run() -> None:
+    """A session begins on this server. Its first inputs came before its run was there. A newer one finds the run, and
+    the run gets the older ones first, each once."""
+
+    class Taken:
+        """A run that records its inputs."""
+
+        def __init__(self) -> None:
+            self.asked: list[tuple[int, Answer]] = []
+
+        def accept_input(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
+            self.asked.append((command, answer))
+
+    runs: dict[str, Any] = {}
+    holder: Any = SimpleNamespace(runs=runs)
+    views: Any = SimpleNamespace(holder_of=None)
+    audience: Any = SimpleNamespace(token="k7qm2xpv")
+
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    views.holder_of = never
+    relays = Relays(views, cast(Any, None), holder)
+    answers: list[tuple[int, object]] = []
+
+    def send(command: int) -> None:
+        run = relays.find_run("k7qm2xpv") or relays.remote(audience)
+        run.accept_input(0, command, "move", {}, 0.0, lambda outcome: answers.append((command, outcome)))
+
+    for command in range(1, 13):
+        send(command)
+    run = runs["k7qm2xpv"] = Taken()
+    for command in (13, 14):
+        send(command)
+    assert [command for command, _ in run.asked] == list(range(1, 15))
+    run.asked[0][1](7)
+    for _, answer in run.asked[1:]:
+        answer(None)  # the run ends before it has journaled them
+    assert answers == [(1, 7), (13, None), (14, None)]
+    again = runs["k7qm2xpv"] = Taken()
+    send(15)
+    assert [command for command, _ in again.asked] == [*range(2, 13), 15]
+    for tick, (_, answer) in enumerate(again.asked, 8):
+        answer(tick)
+    assert [command for command, outcome in answers if outcome is not None] == [1, *range(2, 13), 15]
+    await relays.close()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from tussle.server.gateway.relay_messages import decode_relay
-from tussle.server.gateway.relay_server import BACKLOG_BYTES, RelaySink
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+from tussle.server.gateway.relay_messages import decode_relay, encode_relay
+from tussle.server.gateway.relay_server import BACKLOG_BYTES, RelaySink, serve_relay
 
 
 def test_only_frames_are_skipped_while_a_relay_has_a_backlog() -> None:
@@ -23,3 +27,44 @@ def test_only_frames_are_skipped_while_a_relay_has_a_backlog() -> None:
         ["gone", "k7qm2xpv"],
         ["frame", "k7qm2xpv", b"\1frame"],
     ]
+
+
+async def test_an_input_is_taken_only_behind_those_that_were_sent_away() -> None:
+    """The first input comes before the run is there: the other server is sent "gone", once, and what it has sent
+    already is not taken. After it watches again it sends all of them in order."""
+    token = "k7qm2xpv"
+    taken: list[int] = []
+    runs: dict[str, Any] = {}
+    run = SimpleNamespace(accept_input=lambda seat, command, *_: taken.append(command))
+    audience: Any = SimpleNamespace(sinks=set(), add_sink=lambda sink: audience.sinks.add(sink))
+    sent: list[list[Any]] = []
+
+    def act(number: int) -> bytes:
+        return encode_relay("act", number, token, 0, number, "move", {})
+
+    async def messages() -> AsyncIterator[bytes]:
+        yield encode_relay("watch", token)
+        yield act(1)
+        runs[token] = run
+        yield act(2)
+        yield act(3)
+        assert sent == [["gone", token]]
+        assert taken == []
+        yield encode_relay("watch", token)
+        for number in (1, 2, 3, 4):
+            yield act(number)
+
+    async def watch(_: str) -> Any:
+        return audience
+
+    await serve_relay(
+        messages(),  # type: ignore[arg-type]
+        lambda message: sent.append(decode_relay(message)),
+        lambda: 0,
+        SimpleNamespace(runs=runs),  # type: ignore[arg-type]
+        watch,
+        lambda _: None,
+    )
+    assert taken == [1, 2, 3, 4]
+    assert sent == [["gone", token]]
+    assert not audience.sinks

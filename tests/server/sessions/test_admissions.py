@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.server.sessions.test_core import BOX, advance
 from tussle.lobby.errors import LobbyError, RateLimited, Refused
 from tussle.lobby.settings import Settings
-from tussle.server.costs import Ledger
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import InputBatch, SessionCore, Superseded
 
@@ -35,9 +39,9 @@ class Desk:
     def journal(self) -> InputBatch:
         """Close a batch and acknowledge it."""
         batch = self.core.batch()
-        for given in batch.inputs:
-            older = batch.superseded.get((given.seat, given.id), ())
-            self.admissions.journaled(given, batch.tick, older)
+        for item in batch.inputs:
+            older = batch.superseded.get((item.seat, item.id), ())
+            self.admissions.journaled(item, batch.tick, older)
         return batch
 
 
@@ -56,6 +60,105 @@ def test_a_superseded_input_is_answered_when_the_newer_one_is_journaled() -> Non
         desk.send(number)
     assert desk.answers == [(3, 8), (2, Superseded(8)), (1, Superseded(8))]
     assert desk.core.batch().inputs == ()
+
+
+@pytest.mark.parametrize("journaled", [False, True])
+def test_an_older_input_that_comes_late_does_not_supersede_a_newer_one(journaled: bool) -> None:
+    """While a session moves, the inputs of a seat may come by two ways, so that the newest one comes first. It takes
+    effect, and the older ones are answered as superseded at its tick, also when they are sent again."""
+    desk = Desk()
+    desk.send(115)
+    if journaled:
+        desk.journal()
+    for number in (1, 12):
+        desk.send(number)
+    batch = desk.journal()
+    assert [item.id for item in batch.inputs] == ([] if journaled else [115])
+    assert sorted(desk.answers, key=lambda pair: pair[0]) == [
+        (1, Superseded(8)),
+        (12, Superseded(8)),
+        (115, 8),
+    ]
+    desk.answers.clear()
+    desk.send(12)
+    assert desk.answers == [(12, Superseded(8))]
+    assert desk.core.batch().inputs == ()
+
+
+def test_an_older_input_that_comes_while_the_newer_one_is_being_journaled_waits_for_it() -> None:
+    """The batch is closed and not yet written."""
+    desk = Desk()
+    desk.send(2)
+    batch = desk.core.batch()
+    desk.send(1)
+    assert desk.answers == []
+    desk.admissions.journaled(batch.inputs[0], batch.tick)
+    assert desk.answers == [(2, 8), (1, Superseded(8))]
+    assert desk.core.batch().inputs == ()
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("send"), st.integers(1, 9)),
+            st.tuples(st.sampled_from(["journal", "take_over", "refuse"]), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_the_newest_input_wins_in_any_order_of_arrival(steps: list[tuple[str, int]]) -> None:
+    """Inputs of one kind and seat arrive in any order and any number of times. Between them batches are journaled,
+    seats have no budget left, and another server takes over with the journal and gets the unanswered ones again. What
+    is journaled is in the order of the ids, each once; the newest one that is answered took effect; each superseded one
+    names the tick of a newer one."""
+    desk, log = Desk(cost_rate=1e-6, cost_burst=1e9), []
+    answers: dict[int, int | Superseded] = {}
+    waiting: set[int] = set()
+
+    def journal() -> None:
+        batch = desk.journal()
+        log.extend((batch.tick, item, batch.superseded.get((0, item.id), ())) for item in batch.inputs)
+        desk.core.tick = batch.tick
+
+    def hear() -> None:
+        for number, outcome in desk.answers:
+            assert isinstance(outcome, int | Superseded)
+            waiting.discard(number)
+            assert answers.setdefault(number, outcome) == outcome or isinstance(outcome, Superseded)
+        desk.answers.clear()
+
+    for what, number in [*steps, ("journal", 0)]:
+        if what == "send":
+            waiting.add(number)
+            desk.send(number)
+        elif what == "journal":
+            journal()
+        elif what == "refuse":
+            budget = desk.ledger.bucket(Resource.INPUT_COST, Owner.SEAT, "k7qm2xpv seat 0")
+            level, budget.level = budget.level, 0.0
+            with contextlib.suppress(RateLimited):
+                desk.send(10)
+                waiting.add(10)
+            budget.level = level
+        else:
+            hear()
+            tick, desk = desk.core.tick, Desk(cost_rate=1e-6, cost_burst=1e9)
+            desk.core.tick = tick
+            for at, item, older in log:
+                desk.admissions.restored(item, at, older)
+            for again in sorted(waiting):
+                desk.send(again)
+        hear()
+    assert not waiting
+    ids = [item.id for _, item, _ in log]
+    assert ids == sorted(set(ids))
+    assert not answers or max(answers) == ids[-1]
+    ticks = {tick: item.id for tick, item, _ in log}
+    for number, outcome in answers.items():
+        if isinstance(outcome, Superseded):
+            assert ticks[outcome.tick] > number
+        else:
+            assert ticks[outcome] == number
 
 
 def test_inputs_that_wait_are_answered_when_the_session_moves() -> None:
