@@ -282,6 +282,7 @@ class Settings:
     # bots, catalogue, logs
     bots: int = setting(4, "bots that `tussle up` starts", low=0, high=1000)
     bot_skill: str = setting("good", "skill of a bot", among=BOT_SKILLS)
+    bot_policy: str = setting("", "MODULE:FUNCTION that decides for bots instead of a skill; empty: none")
     bot_think_s: float = setting(
         0.4, "time that a bot waits before it acts, so that people can follow the play", low=0
     )

@@ -34,6 +34,11 @@ __all__ = ["command"]
     "--matches", type=click.IntRange(0), default=1, show_default=True, help="Matches per bot; 0: endless."
 )
 @click.option("--skill", type=click.Choice(BOT_SKILLS), help="Default: BOT_SKILL.")
+@click.option(
+    "--policy",
+    metavar="MODULE:FUNCTION",
+    help="A function that decides instead of a skill. Default: BOT_POLICY.",
+)
 @click.option("--mode", default="duel", show_default=True)
 @click.option("--size", type=click.IntRange(2, 64), default=2, show_default=True, help="Seats of a session.")
 @click.option(
@@ -59,6 +64,7 @@ def command(
     seats: int,
     matches: int,
     skill: str | None,
+    policy: str | None,
     mode: str,
     size: int,
     server_url: str | None,
@@ -74,7 +80,9 @@ def command(
     from tussle.player.bots import Party
 
     try:
-        settings = Settings.read(bot_skill=skill, server_url=server_url, bot_think_s=think_s)
+        settings = Settings.read(
+            bot_skill=skill, bot_policy=policy, server_url=server_url, bot_think_s=think_s
+        )
     except BadSetting as error:
         raise click.ClickException(str(error)) from None
     if count is None:
@@ -95,6 +103,7 @@ def command(
         seed=seed,
         serve=seats if serve else 0,
         secret=settings.bot_secret,
+        policy=settings.bot_policy,
     )
     sys.exit(asyncio.run(_run(party)))
 

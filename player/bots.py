@@ -37,6 +37,7 @@ from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
 from tussle.player.client import Client, Join
 from tussle.player.connection import SessionConnection
+from tussle.player.policies import decide_by_policy, load_policy
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ Decide = Callable[[Mapping[str, Any], int], Awaitable[tuple[str, dict[str, Any]]
 class Party:
     """The options of a process of bots. matches: per bot, 0 for endless. patience_s: how long a bot waits for a server
     that does not answer [s]; an endless bot waits until it is stopped. serve: most seats that further bots fill at once
-    in lobbies that want bots (player/crew.py); secret: BOT_SECRET of the server."""
+    in lobbies that want bots (player/crew.py); secret: BOT_SECRET of the server. policy: "module:function" that decides
+    instead of a skill (player/policies.py); bots that fill seats play by skill."""
 
     server_url: str
     count: int = 2
@@ -89,6 +91,7 @@ class Party:
     seed: int | None = None
     serve: int = 0
     secret: str = field(default="", repr=False)
+    policy: str = ""
 
 
 @dataclass(slots=True)
@@ -153,8 +156,8 @@ def decide_by_mode(
 async def play_party(party: Party, tally: Tally) -> None:
     """Run the bots until each has played its matches, or has found no opponent or no server.
 
-    When cancelled, every bot first leaves its seat. Raises Refused for an unknown mode or a missing solver, and
-    BadSetting.
+    When cancelled, every bot first leaves its seat. Raises Refused for an unknown mode, a missing policy or a missing
+    solver, and BadSetting.
     """
     import numpy as np
 
@@ -165,6 +168,7 @@ async def play_party(party: Party, tally: Tally) -> None:
         if missing:
             raise Refused(missing, code="no_solver", field="skill")
     decide_by_mode(party.mode, party.skill, np.random.default_rng(party.seed))
+    policy = load_policy(party.policy) if party.policy else None
     seeds = np.random.SeedSequence(party.seed).spawn(party.count)
     bodies = await _until_healthy(party)
     first = random.Random(party.seed).randrange(len(NAMES))
@@ -172,7 +176,10 @@ async def play_party(party: Party, tally: Tally) -> None:
         for number, seed in enumerate(seeds):
             rng = np.random.default_rng(seed)
             chance = random.Random(int(rng.integers(2**63)))
-            decide = decide_by_mode(party.mode, party.skill, rng, bodies)
+            if policy is None:
+                decide = decide_by_mode(party.mode, party.skill, rng, bodies)
+            else:
+                decide = decide_by_policy(policy, rng)
             group.create_task(play(party, tally, decide, chance, NAMES[(first + number) % len(NAMES)]))
 
 
