@@ -1,13 +1,13 @@
-"""A connection to one session over WebSocket: sockets and waiting around a Transcript.
+"""A connection to one session: its events, frames and commands.
 
     async with client.connect(join) as connection:
         async for event in connection:
             if connection.my_turn(event):
                 await connection.act("launch", azimuth=30.0, elevation=0.0, power=1.0)
 
-One task, owned by the ``async with``, keeps the connection: it connects, sends hello, reads, and after a close follows
-the table of close codes in docs/protocol.md. A call that waits for an answer keeps waiting during a reconnection. This
-module must never check the rules of a mode, and never decode a frame that nobody reads.
+One task, owned by the ``async with``, keeps the connection (``player/reconnecting.py``). A call that waits for an
+answer keeps waiting during a reconnection. This module must never check the rules of a mode, and never decode a frame
+that nobody reads.
 """
 
 from __future__ import annotations
@@ -18,26 +18,20 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urljoin
 
 import msgspec
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from tussle.lobby.addresses import is_own_machine
-from tussle.lobby.backoff import Backoff
-from tussle.lobby.errors import CloseCode, LobbyError, ProtocolError, RateLimited
+from tussle.lobby.errors import LobbyError, RateLimited
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
+from tussle.player.reconnecting import ReconnectingSocket, Renew
 from tussle.player.transcript import (
     Acknowledged,
     Announced,
     Delivered,
     Disconnected,
-    Next,
     Noticed,
     Outcome,
     Paced,
@@ -47,19 +41,14 @@ from tussle.player.transcript import (
     Synced,
     Transcript,
     Welcomed,
-    sentence_of_close,
 )
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = [
-    "Renew",
     "SessionConnection",
 ]
-
-Renew = Callable[[], Awaitable[tuple[str, str]]]
-"""Gets another ticket for the same seat, and the WebSocket address that accepts it. Raises LobbyError."""
 
 EVENTS_KEPT = 4096
 """Events that wait for a slow reader. When there are more, all are dropped and the whole view is requested: see
@@ -67,10 +56,6 @@ __aiter__."""
 
 COMMANDS_PENDING = 64
 """Commands that may wait for their answers at once; the server keeps as many replies."""
-
-STABLE_S = 3.0
-"""A connection that lasted this long resets the back-off [s]. Without this limit a server that sends a welcome and
-closes at once would be called ten times a second."""
 
 _FRAME_KIND, _TOPOLOGY_KIND = 1, 2
 _EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
@@ -99,7 +84,6 @@ class SessionConnection:
         answer_timeout_s: float = 20.0,
         rng: random.Random | None = None,
     ) -> None:
-        self.url = ws_url
         self.reconnections = 0
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
@@ -110,20 +94,24 @@ class SessionConnection:
         self._welcomed_at = 0.0
         self._paused = ""
         self._transcript = Transcript(ticket, resume, history=history)
-        self._renew = renew
-        self._ticket_spent = False
-        self._renewed = False
-        self._known = [urljoin(ws_url, one) for one in (ws_url, *servers)]
+        self._line = ReconnectingSocket(
+            ws_url,
+            self._transcript,
+            on_outcome=self._take,
+            on_binary=self._binary,
+            on_cut=self._cut,
+            servers=servers,
+            renew=renew,
+            give_up_s=give_up_s,
+            open_timeout_s=open_timeout_s,
+            answer_timeout_s=answer_timeout_s,
+            rng=rng or random.Random(),
+        )
         self._store_ahead_ms = 0.0
         self._give_up_s = give_up_s
-        self._open_timeout_s = open_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._rng = rng or random.Random()
-        self._backoff = Backoff(self._rng)
         self._group = asyncio.TaskGroup()
         self._keeper: asyncio.Task[None] | None = None
-        self._socket: ClientConnection | None = None
-        self._sending = asyncio.Lock()
         self._events: deque[Event] = deque()
         self._lost_since: int | None = None
         self._changed = asyncio.Event()
@@ -159,6 +147,11 @@ class SessionConnection:
         await self._group.__aexit__(type(passed) if passed else None, passed, trace if passed else None)
 
     # -- state -----------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The WebSocket address of the newest connection, or of the attempt that follows."""
+        return self._line.url
 
     @property
     def connected(self) -> bool:
@@ -346,7 +339,7 @@ class SessionConnection:
     async def resync(self) -> None:
         """Request the whole view; it arrives as an event of type ``session``."""
         self._transcript.request_resync()
-        await self._flush()
+        await self._line.flush()
 
     async def ping(self) -> float:
         """The round-trip time to the server [s]; also kept in ``rtt_s``. Raises Disconnected, and TimeoutError if
@@ -358,7 +351,7 @@ class SessionConnection:
         self._pings[at] = future
         try:
             self._transcript.ping(at)
-            await self._flush()
+            await self._line.flush()
             async with asyncio.timeout(self._answer_timeout_s):
                 return await future
         except TimeoutError:
@@ -375,7 +368,7 @@ class SessionConnection:
         future: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         self._answers[number] = future
         try:
-            await self._flush()
+            await self._line.flush()
             return await self._answer(kind, future)
         finally:
             self._answers.pop(number, None)
@@ -394,133 +387,18 @@ class SessionConnection:
                 raise Disconnected(f"{waited}, although the server is connected")
         return answer.result()
 
-    async def _flush(self) -> None:
-        socket = self._socket
-        if socket is None:
-            return
-        # One sender at a time: commands must arrive in the order of their ids. The keeper detects a closed socket
-        # and repeats the pending commands on the next one.
-        async with self._sending:
-            for data in self._transcript.data_to_send():
-                with contextlib.suppress(ConnectionClosed):
-                    async with asyncio.timeout(self._answer_timeout_s):
-                        await socket.send(data, text=True)
-
-    # -- keeping the connection ------------------------------------------------------------------
+    # -- what arrives ----------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        down_since = time.monotonic()
-        reason = ""
         try:
-            while True:
-                at_least_s, opened_at = 0.0, time.monotonic()
-                code, reason = await self._serve()
-                welcomed = self.connected
-                if welcomed:
-                    down_since = time.monotonic()
-                    if down_since - opened_at > STABLE_S:
-                        self._backoff.reset()
-                following = self._transcript.closed(code)
-                for ping in self._pings.values():
-                    if not ping.done():
-                        ping.set_exception(Disconnected("the connection was lost"))
-                match following:
-                    case Next.STOP:
-                        return
-                    case Next.GIVE_UP if code == CloseCode.RESUME_REFUSED and self._may_renew():
-                        pass  # the ticket has expired: get another
-                    case Next.GIVE_UP:
-                        self.error = Disconnected(sentence_of_close(code, reason), close=code)
-                        return
-                    case Next.MOVE if reason.startswith(("ws://", "wss://", "/")):
-                        self.url = urljoin(self.url, reason)
-                        self._ticket_spent = (
-                            self._ticket_spent and welcomed
-                        )  # a redirect before the welcome does not use the ticket
-                    case Next.BACK_OFF:
-                        at_least_s = 1.0
-                    case _:
-                        pass
-                delay_s = self._backoff.next_s(at_least_s=at_least_s)
-                if time.monotonic() + delay_s - down_since > self._give_up_s:
-                    tried = f"gave up after {self._give_up_s:g} s without a connection"
-                    self.error = Disconnected(f"{tried}: {sentence_of_close(code, reason)}", close=code)
-                    return
-                await asyncio.sleep(delay_s)
+            self.error = await self._line.run()
         finally:
             self._finish()
 
-    async def _serve(self) -> tuple[int, str]:
-        """Run one connection from open to close; returns its close code and reason."""
-        try:
-            await self._renew_ticket()
-        except Disconnected as error:
-            return CloseCode.ERROR, error.message
-        except LobbyError as error:
-            return CloseCode.RESUME_REFUSED, error.message
-        try:
-            socket = await open_socket(
-                self.url,
-                open_timeout=self._open_timeout_s,
-                close_timeout=2,
-                compression=None,
-                max_size=2**24,
-                proxy=None if is_own_machine(self.url) else True,
-            )
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            unreachable = f"{self.url} cannot be reached ({str(error) or type(error).__name__})"
-            self._try_elsewhere()
-            return CloseCode.ERROR, unreachable
-        except InvalidURI as error:
-            return CloseCode.BAD_MESSAGE, str(error)
-        async with socket:
-            self._socket = socket
-            try:
-                self._transcript.opened()
-                self._ticket_spent = True
-                await self._flush()
-                while True:
-                    # Only the welcome has a timeout: later the WebSocket's pings detect a dead connection.
-                    async with asyncio.timeout(None if self.connected else self._answer_timeout_s):
-                        data = await socket.recv()
-                    if isinstance(data, bytes):
-                        self._binary(data)
-                        continue
-                    for outcome in self._transcript.receive(data):
-                        self._take(outcome)
-                    await self._flush()
-            except ConnectionClosed as closed:
-                received = closed.rcvd
-                return (received.code, received.reason) if received else (1006, "the connection was lost")
-            except TimeoutError:
-                return CloseCode.ERROR, "no welcome message"
-            except ProtocolError as error:
-                await socket.close(CloseCode.BAD_MESSAGE, error.message[:100])
-                return CloseCode.ERROR, error.message
-            finally:
-                self._socket = None
-
-    def _try_elsewhere(self) -> None:
-        """Choose another known address: any server of the realm can redirect to the session's holder."""
-        others = [url for url in self._known if url != self.url]
-        if others:
-            self.url = self._rng.choice(others)
-
-    async def _renew_ticket(self) -> None:
-        """Get a new ticket if the old one is used and there is no resume token (observers, or before a welcome)."""
-        if self._ticket_spent and self._transcript.resume is None and self._renew is not None:
-            try:
-                self._transcript.ticket, self.url = await self._renew()
-            except Disconnected:
-                raise
-            except LobbyError:
-                self._renewed = True
-                raise
-            self._ticket_spent, self._renewed = False, True
-
-    def _may_renew(self) -> bool:
-        """Whether a refused ticket may be replaced: once between two welcomes."""
-        return self._renew is not None and self._transcript.resume is None and not self._renewed
+    def _cut(self) -> None:
+        for ping in self._pings.values():
+            if not ping.done():
+                ping.set_exception(Disconnected("the connection was lost"))
 
     def _binary(self, data: bytes) -> None:
         kind = data[0] if data else 0
@@ -572,8 +450,6 @@ class SessionConnection:
                 self.notice = None
                 self.dilation = 1.0
                 self._store_ahead_ms = welcome.server_time - time.time() * 1000
-                self._renewed = False
-                self._known = [self.url, *(urljoin(self.url, one) for one in welcome.servers)]
                 self._welcomed_at = time.monotonic()
                 self._welcomed.set()
 

@@ -68,7 +68,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
 
 ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
-    "websockets": {"server.gateway", "player.connection", "player.live_client", "player.replay_client"},
+    "websockets": {"server.gateway", "player.reconnecting", "player.live_client", "player.replay_client"},
     "ipctk": {"server.physics"},
     "numba": {"server.physics"},
     "starlette": {"server.http", "server.app"},

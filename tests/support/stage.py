@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -11,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.pair import ModelSession
 from tussle.lobby.wire.messages import Event, Hello, Leave, decode_client, encode
+from tussle.player.connection import SessionConnection
 
 
 class Stage:
@@ -99,3 +101,19 @@ class Stage:
                 if isinstance(message, Leave):
                     await socket.close(4000)
         self._sockets.discard(socket)
+
+
+def connect(stage: Stage, *, give_up_s: float = 10.0) -> SessionConnection:
+    """A client's connection to the stage, not entered yet."""
+    return SessionConnection(stage.ws_url, ticket="ticket", give_up_s=give_up_s, rng=random.Random(1))
+
+
+async def take(connection: SessionConnection, count: int) -> list[Event]:
+    """The next ``count`` events."""
+    events: list[Event] = []
+    async with asyncio.timeout(10):
+        async for event in connection:
+            events.append(event)
+            if len(events) == count:
+                break
+    return events
