@@ -31,8 +31,17 @@ from tussle.server.recordings.export.clip import Readable
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.zarr_frames import ZarrFrames
+from tussle.worker.recording_listing import Rebuilt, RecordingListing
 
-__all__ = ["HttpFiles", "is_place", "marks_of_sessions", "named_views", "open_recording", "uploads_of"]
+__all__ = [
+    "HttpFiles",
+    "is_place",
+    "marks_of_sessions",
+    "named_views",
+    "open_recording",
+    "rebuild_lists",
+    "uploads_of",
+]
 
 TIMEOUT_S = 30.0
 
@@ -134,6 +143,18 @@ async def uploads_of(settings: Settings) -> list[Upload]:
         finally:
             await store.close()
     return []
+
+
+async def rebuild_lists(settings: Settings) -> Rebuilt | None:
+    """Make the lists of recorded sessions again; None without a store. Raises StoreError, OSError."""
+    settings = _stored(settings)
+    if not settings.redis_url:
+        return None
+    store = await Store.connect(settings.redis_url, settings.realm)
+    try:
+        return await RecordingListing(store, settings).rebuild()
+    finally:
+        await store.close()
 
 
 def named_views(settings: Settings, source: str, *, server: str | None = None) -> dict[str, CameraView]:

@@ -1,4 +1,7 @@
-"""``tussle recordings``: the recordings at RECORDINGS_URL as a table. It never changes one."""
+"""``tussle recordings``: the recordings at RECORDINGS_URL, or those that a server lists, as a table.
+
+It never changes a recording; ``--rebuild`` makes the server's lists again from the files of their index.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number
-from tussle.cli.recorded import marks_of_sessions, uploads_of
+from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number, short_names
+from tussle.cli.recorded import marks_of_sessions, rebuild_lists, uploads_of
 from tussle.cli.running import read_settings
+from tussle.cli.sessions import read_since
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recording_marks import RecordingMark
+from tussle.lobby.settings import Settings
 from tussle.lobby.text import escape_text
 from tussle.lobby.uploads import Upload
+from tussle.player.blocking import BlockingClient
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.live_files import live_folder
 from tussle.server.recordings.recordings import Recordings
@@ -52,11 +58,43 @@ class Recorded:
     problem: str = ""
     owner: str = ""
     title: str = ""
+    players: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which recordings are shown. since: [s since 1970]."""
+
+    mode: str | None
+    player: str | None
+    since: float | None
+    most: int
+
+    def suits(self, one: Recorded) -> bool:
+        wanted = (self.player or "").casefold()
+        names = {
+            text.casefold() for name in (one.owner, *one.players) for text in (name, name.partition("#")[0])
+        }
+        names |= {identity.casefold() for identity in one.identities}
+        return (
+            (self.mode is None or one.mode == self.mode)
+            and (self.player is None or wanted in names)
+            and (self.since is None or one.written >= self.since)
+        )
 
 
 @click.command("recordings")
 @click.option("--url", help="Where the recordings are (default: RECORDINGS_URL).")
+@click.option("--server", help="Show the sessions that this server lists, without reading any file.")
 @click.option("--mode", help="Only recordings of this mode.")
+@click.option("--player", help="Only sessions where this player had a seat: a whole name or an identity.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=lambda _, __, text: None if text is None else read_since(text),
+    help="Only what was recorded since then: 30m, 2h, 7d or a date.",
+)
 @click.option(
     "-n",
     "most",
@@ -66,29 +104,34 @@ class Recorded:
     help="How many to show, the newest first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per recording.")
-def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None:
+@click.option(
+    "--rebuild", is_flag=True, help="Make the lists of recorded sessions again, if the store lost them."
+)
+def command(
+    url: str | None,
+    server: str | None,
+    mode: str | None,
+    player: str | None,
+    since: float | None,
+    most: int,
+    as_json: bool,
+    rebuild: bool,
+) -> None:
     """Show the recordings at RECORDINGS_URL, or at another URL, the newest first, and those that players uploaded.
 
     A session that still runs, or whose final recording is not made yet, is shown up to its last checkpoint.
     """
-    settings = read_settings()
-    place = url or settings.recordings_address
+    if url and (server or rebuild):
+        raise click.UsageError("--url reads files of another place; a server and its lists have their own")
+    settings, choice = read_settings(), Wanted(mode, player, since, most)
+    place = server or url or settings.recordings_address
     try:
-        found = _newest(Files(place))
-        marks = asyncio.run(marks_of_sessions(settings, [session for session, _, _ in found]))
-        shown: list[Recorded] = []
-        for session, folder, written in found:
-            one = _look(Recordings(place), Files(place), session, folder, written, marks.get(session))
-            if mode is None or one.mode == mode:
-                shown.append(one)
-            if len(shown) == most:
-                break
-        if url is None:  # the store knows the uploads of this place only
-            uploads = [_uploaded(Recordings(place), one) for one in asyncio.run(uploads_of(settings))]
-            shown += [one for one in uploads if mode is None or one.mode == mode]
-            shown = sorted(shown, key=lambda one: (-one.written, one.session))[:most]
-    except (OSError, ValueError, ImportError) as error:
+        if rebuild:
+            _rebuild(settings)
+        found = _from_server(server, choice) if server else _from_files(settings, url, choice)
+    except (OSError, ValueError, ImportError, LobbyError) as error:
         raise click.ClickException(escape_text(f"{place}: {error}")) from None
+    shown = sorted(found, key=lambda one: (-one.written, one.session))[:most]
     if as_json:
         for one in shown:
             click.echo(json.dumps(asdict(one)))
@@ -98,6 +141,53 @@ def command(url: str | None, mode: str | None, most: int, as_json: bool) -> None
     for one in shown:
         if one.problem:
             console.print(Text(f"{one.session}: {one.problem}", FAINT))
+
+
+def _rebuild(settings: Settings) -> None:
+    made = asyncio.run(rebuild_lists(settings))
+    if made is None:
+        raise click.ClickException("no store answers: set REDIS_URL, or start `tussle up`")
+    click.echo(f"{made.listed} recorded sessions are listed.", err=True)
+    if made.unlisted:
+        click.echo(
+            f"{made.unlisted} recordings are in no list: of private sessions, or made before lists.", err=True
+        )
+    if made.unreadable:
+        click.echo(f"{made.unreadable} files of the index cannot be read.", err=True)
+
+
+def _from_server(url: str, wanted: Wanted) -> list[Recorded]:
+    """The sessions that a server lists, the newest first. Raises LobbyError."""
+    with BlockingClient(url) as client:
+        rows = client.recorded_sessions(
+            mode=wanted.mode, player=wanted.player, since=wanted.since, limit=wanted.most
+        )
+    return [
+        Recorded(
+            row.session, escape_text(row.mode), "final", row.length, row.seconds, row.ended_at / 1000, 0,
+            players=tuple(escape_text(seat.name) for seat in row.seats),
+            identities=tuple(seat.player for seat in row.seats),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _from_files(settings: Settings, url: str | None, wanted: Wanted) -> list[Recorded]:
+    """Recordings in files, at most ``most`` of sessions, and all uploads. Raises OSError, ValueError, ImportError."""
+    place = url or settings.recordings_address
+    found = [one for one in _newest(Files(place)) if wanted.since is None or one[2] >= wanted.since]
+    marks = asyncio.run(marks_of_sessions(settings, [session for session, _, _ in found]))
+    shown: list[Recorded] = []
+    for session, folder, written in found:
+        one = _look(Recordings(place), Files(place), session, folder, written, marks.get(session))
+        if wanted.suits(one):
+            shown.append(one)
+        if len(shown) == wanted.most:
+            break
+    if url is None:  # the store knows the uploads of this place only
+        uploads = (_uploaded(Recordings(place), one) for one in asyncio.run(uploads_of(settings)))
+        shown += [one for one in uploads if wanted.suits(one)]
+    return shown
 
 
 def _newest(files: Files) -> list[tuple[str, str, float]]:
@@ -135,7 +225,13 @@ def _look(
     state = "stopped" if attributes.get("stopped") else "live" if live else "final"
     seconds = times[-1] - times[0] if times else 0.0
     mode = escape_text(str(attributes.get("mode", "")))
-    return Recorded(session, mode, state, store.length, seconds, written, size)
+    seats = [seat for seat in attributes.get("seats") or () if isinstance(seat, dict)]
+    names, identities = (
+        tuple(escape_text(str(seat.get(key, ""))) for seat in seats) for key in ("name", "player")
+    )
+    return Recorded(
+        session, mode, state, store.length, seconds, written, size, players=names, identities=identities
+    )
 
 
 def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:
@@ -156,16 +252,26 @@ def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:
 def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
     """One row per recording."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
-    for name in ("session", "mode", "state"):
-        table.add_column(name, no_wrap=True)
+    for name in ("session", "mode", "state", "who"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
     for name in ("frames", "seconds", "size", "written"):
         table.add_column(name, no_wrap=True, justify="right")
     for one in shown:
         shape, colour = STATES[one.state]
         state = Text.assemble((shape, colour), " ", one.state, *([f" of {one.owner}"] if one.owner else []))
         date = datetime.fromtimestamp(one.written).strftime("%Y-%m-%d %H:%M") if one.written else ""
-        counts = [number(one.frames), number(one.seconds, 1), f"{number(one.size / 1000)} kB", date]
-        table.add_row(Text(one.session, "bold"), one.mode, state, *counts)
+        size = f"{number(one.size / 1000)} kB" if one.size else ""
+        who = "  ".join(short_names(one.players))
+        table.add_row(
+            Text(one.session, "bold"),
+            one.mode,
+            state,
+            who,
+            number(one.frames),
+            number(one.seconds, 1),
+            size,
+            date,
+        )
     if not shown:
         table.add_row(Text(f"No recordings in {place}.", LABEL))
     return table

@@ -62,6 +62,11 @@ class Settings:
     recordings_days: float = setting(
         30.0, "days that a recording is kept after its last write; 0: for ever", low=0
     )
+    recordings_listed: int = setting(
+        20_000,
+        "most recordings of sessions that are listed, the newest; others are found by their token",
+        low=1,
+    )
 
     upload_bytes: int = setting(268_435_456, "largest recording that is uploaded [B]", low=65_536)
     upload_player_bytes: int = setting(

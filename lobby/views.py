@@ -44,10 +44,15 @@ class Views:
 
     async def view(self, session: str) -> SessionView:
         """The whole view of a session. Raises NotFound."""
+        view, _ = await self.view_and_privacy(session)
+        return view
+
+    async def view_and_privacy(self, session: str) -> tuple[SessionView, bool]:
+        """The whole view of a session, and whether it is private. Raises NotFound."""
         found = await self._read([session])
         if session not in found:
             raise NotFound(f"there is no session {session}", field="session")
-        return found[session][0]
+        return found[session]
 
     async def holder_of(self, session: str) -> tuple[HolderAddress, str]:
         """The server that holds a session, and the session's status. Raises NotFound."""

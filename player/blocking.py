@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.ids import is_session_token
+from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client, ForkTree, Join, Login, Me
@@ -300,6 +301,10 @@ class BlockingClient(ClosesAtExit):
     def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
         """The uploaded recordings that their owners list, the last changed first; see ``Client.recordings``."""
         return self._call(self._client.recordings(player=player), "the list of recordings")
+
+    def recorded_sessions(self, **choice: Any) -> list[RecordedSession]:
+        """Public sessions that are over and have a recording; see ``Client.recorded_sessions``."""
+        return self._call(self._client.recorded_sessions(**choice), "the list of recordings")
 
     def healthy(self) -> bool:
         """Whether the server answers and accepts players."""

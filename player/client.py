@@ -29,10 +29,12 @@ from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import LobbyError, ProtocolError
 from tussle.lobby.ids import new_session_token
+from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection
+from tussle.player.listings import LeaderboardPage, RecordedPage, SessionPage, query, read_pages
 from tussle.player.replay_client import ReplayRoomConnection
 from tussle.player.transcript import Disconnected
 
@@ -125,15 +127,6 @@ class Me(msgspec.Struct, frozen=True):
     rating: dict[str, float] = {}
     played: int = 0
     won: int = 0
-
-
-class _Rows(msgspec.Struct, frozen=True):
-    rows: list[LeaderboardRow]
-
-
-class _Sessions(msgspec.Struct, frozen=True):
-    sessions: list[SessionView]
-    next: str = ""
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -377,18 +370,8 @@ class Client:
         """The open and running sessions that match, at most ``limit``. ``search``: a part of a token or a player's
         name. ``player``: identity or whole name of somebody who has a seat. ``since``, ``until``: when it was opened,
         began or ended, whichever is last [s since 1970]."""
-        asked = {"mode": mode, "status": status, "search": search, "player": player}
-        params = {name: value for name, value in asked.items() if value}
-        times = {"since": since, "until": until}
-        params |= {name: str(int(at * 1000)) for name, at in times.items() if at is not None}
-        found: list[SessionView] = []
-        while limit is None or len(found) < limit:
-            page = await self._get("/api/sessions", _Sessions, params)
-            found += page.sessions
-            if not page.next:
-                break
-            params["cursor"] = page.next
-        return found[:limit]
+        asked = query(mode=mode, status=status, search=search, player=player, since=since, until=until)
+        return await read_pages(functools.partial(self._get, "/api/sessions", SessionPage), asked, limit)
 
     async def session(self, session: str) -> SessionView:
         """One session. Raises NotFound, also after its keys have expired."""
@@ -400,7 +383,7 @@ class Client:
 
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
         """The best players of a mode, best first."""
-        return (await self._get(f"/api/leaderboard/{mode}", _Rows)).rows
+        return (await self._get(f"/api/leaderboard/{mode}", LeaderboardPage)).rows
 
     # -- recordings ----------------------------------------------------------------------------
 
@@ -433,8 +416,24 @@ class Client:
     async def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
         """The uploaded recordings that are listed, the last changed first: ``recording`` (its token), ``title``,
         ``name`` of the owner, ``length`` in frames, ``bytes``. player: only those of this player."""
-        params = {"player": player} if player else None
-        return (await self._get("/api/recordings", dict[str, list[dict[str, Any]]], params))["recordings"]
+        return (await self._get("/api/recordings", dict[str, list[dict[str, Any]]], query(player=player)))[
+            "recordings"
+        ]
+
+    async def recorded_sessions(
+        self,
+        *,
+        mode: str | None = None,
+        player: str | None = None,
+        search: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 100,
+    ) -> list[RecordedSession]:
+        """Public sessions that are over and have a recording, also after their keys have expired, the last ended first.
+        player: identity or whole name of somebody who had a seat. since, until: when it ended [s since 1970]."""
+        asked = query(kind="sessions", mode=mode, player=player, search=search, since=since, until=until)
+        return await read_pages(functools.partial(self._get, "/api/recordings", RecordedPage), asked, limit)
 
     async def send(
         self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0

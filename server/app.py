@@ -40,6 +40,7 @@ from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
+from tussle.lobby.recording_index import RecordingIndex
 from tussle.lobby.recording_marks import RecordingMarks
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.runs import Runs
@@ -207,6 +208,7 @@ class Server:
         self.shapes = ShapeCache(self.pool)
         self.forking = Forking(archive.url, self.pool, self.forks, settings.fork_ticks)
         recordings = Recordings(settings.recordings_address)
+        self.recording_index = RecordingIndex(store, settings.recordings_listed)
         self.uploads = Uploads(store, settings)
         self.library = Library(recordings, RecordingMarks(store), self.views, self.uploads)
         self.uploading = Uploading(settings, recordings, self.uploads)

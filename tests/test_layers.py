@@ -39,6 +39,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A worker finishes recordings by the recordings' own code.
     "worker.compaction": {"server.recordings"},
     "worker.mesh_retention": {"server.recordings"},
+    "worker.recording_listing": {"server.recordings"},
     "worker.retention": {"server.recordings"},
     # An environment is a session's simulation; its picture has the colours of exported ones.
     "env.episode": {"server.modes", "server.simulation"},

@@ -1,6 +1,6 @@
 """Makes the final recording of each session that is over.
 
-    sessions:ended -> mark without "final" -> T.live -> T.zarr -> publish_recording.lua -> T.live is removed
+    sessions:ended -> mark without "final" -> T.live -> T.zarr -> lists -> publish_recording.lua -> T.live is removed
                                            '-> it lacks ticks: child process (server/archive/repair.py) -> T.zarr
 
 Any number of workers may run: two that make the same recording write equal bytes, and the store takes one of them. A
@@ -28,6 +28,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.server.recordings.recordings import Recordings
 from tussle.worker.cleanup import Cleanup
+from tussle.worker.recording_listing import RecordingListing
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Compaction", "RepairOutcome"]
@@ -70,6 +71,7 @@ class Compaction:
         self._cleanup = cleanup
         self._marks = RecordingMarks(store)
         self._recordings = Recordings(settings.recordings_address)
+        self._listing = RecordingListing(store, settings)
         self._done: set[str] = set()
         self._failing: set[str] = set()
         self._lacking: dict[str, int] = {}
@@ -154,6 +156,7 @@ class Compaction:
         return await self._publish(session, mark, digest)
 
     async def _publish(self, session: str, mark: RecordingMark, digest: str) -> bool:
+        await self._listing.add(session)  # before: a worker that dies in between must not leave it unlisted
         published = await self._marks.publish(session, mark, digest)
         if published:
             await asyncio.to_thread(self._recordings.drop_live, session)

@@ -1,9 +1,10 @@
 """Removes archives that were not written to for ARCHIVE_DAYS, and recordings that were not for RECORDINGS_DAYS.
 
-The bookmarks and named views of a recording are deleted with it. An uploaded recording is removed RECORDINGS_DAYS after
-its last change, and a file of uploads once no upload has it: of versions that were replaced, and of changes that were
-refused. A session that the store knows and that has not ended is kept, whatever the age of its files, and so is one of
-which a fork is being made. This module must never remove a folder that is not named like a session.
+The bookmarks and named views of a recording are deleted with it, and so is its row in lists. An uploaded recording is
+removed RECORDINGS_DAYS after its last change, and a file of uploads once no upload has it: of versions that were
+replaced, and of changes that were refused. A session that the store knows and that has not ended is kept, whatever the
+age of its files, and so is one of which a fork is being made. This module must never remove a folder that is not named
+like a session.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import Upload, Uploads
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.uploaded import BLOBS, blobs_of, names_of
+from tussle.worker.recording_listing import RecordingListing
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["Retention"]
@@ -54,6 +56,7 @@ class Retention:
         self._clock = clock
         self._rooms = ReplayRooms(store, settings)
         self._uploads = Uploads(store, settings)
+        self._listing = RecordingListing(store, settings)
         self._uploads_days = settings.recordings_days
         self._blobs = Files(f"{settings.recordings_address.rstrip('/')}/{BLOBS}")
 
@@ -86,9 +89,11 @@ class Retention:
                     continue
                 await asyncio.to_thread(self._remove, address, folder)
                 if folder != session:
+                    await self._listing.remove(session)
                     await self._rooms.forget_marks(session)
                 log.info("archived_session_removed", token=short(session))
                 removed += 1
+        await self._listing.prune()
         return removed + await self._prune_uploads()
 
     async def _prune_uploads(self) -> int:

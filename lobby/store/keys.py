@@ -311,6 +311,25 @@ class Keys:
         """hash: bytes; "P bytes" and "P count" of each player with uploads"""
         return self._key("uploads:use")
 
+    # recorded sessions
+    @property
+    def recorded(self) -> str:
+        """zset: token of each recorded session that is listed -> its end [ms]"""
+        return self._key("recordings")
+
+    @property
+    def recorded_rows(self) -> str:
+        """hash: token -> JSON of its row; see lobby/recording_index.py"""
+        return self._key("recordings:rows")
+
+    def recorded_in(self, mode: str) -> str:
+        """zset: the recorded sessions of a mode, as in ``recorded``"""
+        return self._key(f"recordings:mode:{mode}")
+
+    def recorded_of(self, player: str) -> str:
+        """zset: the recorded sessions of a player, by identity or by name, as in ``recorded``"""
+        return self._key(f"recordings:player:{player}")
+
     # forks and the archive
     def forks(self, token: str) -> str:
         """zset + TTL: JSON of each fork in the tree of a session -> when it was made [ms]"""

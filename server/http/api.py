@@ -28,6 +28,7 @@ from tussle.server.http.mesh_routes import MeshRoutes
 from tussle.server.http.openapi import document
 from tussle.server.http.operators import OperatorRoutes
 from tussle.server.http.public_routes import PublicRoutes
+from tussle.server.http.recording_lists import RecordingLists
 from tussle.server.http.recording_routes import RecordingRoutes
 from tussle.server.http.requests import Requests
 from tussle.server.http.responses import error_response, json_response, problem_response
@@ -54,6 +55,7 @@ def create_app(backend: Backend) -> Starlette:
         *ForkRoutes(backend, requests, lobbies).endpoints(),
         *BotRoutes(backend, requests, lobbies).endpoints(),
         *PublicRoutes(backend).endpoints(),
+        *RecordingLists(backend, requests).endpoints(),
         *RecordingRoutes(backend, requests).endpoints(),
         *UploadRoutes(backend, requests).endpoints(),
         *MeshRoutes(backend, requests).endpoints(),

@@ -12,6 +12,7 @@ from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
+from tussle.lobby.recording_index import RecordingIndex
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
@@ -62,6 +63,7 @@ class Backend(Protocol):
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library
+    recording_index: RecordingIndex
     uploads: Uploads
     uploading: Uploading
     shapes: ShapeCache

@@ -6,8 +6,8 @@
     GET /api/recordings/T/events                events
     GET /api/recordings/T.zarr/<path>           the Zarr group
 
-A recording is read by the same right as its session: its token is its address, and no list names it. Each answer has an
-ETag, and its bytes are charged before it is made. This module must never write.
+A recording is read by the same right as its session: its token is its address (recording_lists.py lists those of public
+sessions). Each answer has an ETag, and its bytes are charged before it is made. This module must never write.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
-"""The HTTP calls about recordings of players: upload, list, add and change frames, lock a frame, remove.
+"""The HTTP calls about recordings of players: upload, add and change frames, lock a frame, remove.
 
     PUT    /api/recordings/T?sha256=           an archive (server/recordings/packed.py)
     POST   /api/recordings/T/frames?sha256=    frames that are added, inserted or edited (msgpack)
-    GET    /api/recordings                     the uploads that their owners list
     GET    /api/recordings/T/versions          versions of the frames
     POST   /api/recordings/T/locks             lock a frame, or renew the lock;   DELETE  .../locks/<tick>?lock=
     DELETE /api/recordings/T
 
-An uploaded recording is read like any other (recording_routes.py). Bodies are received into a file, in pieces.
-This module must never open a recording.
+An uploaded recording is read like any other (recording_routes.py) and listed by recording_lists.py.
+Bodies are received into a file, in pieces. This module must never open a recording.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ from tussle.server.http.bodies import BodyPace, body_pieces, declared_length, re
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, query_text
 from tussle.server.http.responses import json_response
-from tussle.server.recordings.library import describe_upload
 from tussle.server.recordings.uploading import FRAMES_BYTES, SentFrames, reachable
 
 __all__ = ["UploadRoutes"]
@@ -50,10 +48,6 @@ PACE = BodyPace(20.0, rate=32_768.0, piece_s=20.0)
 """How slowly a body may arrive."""
 
 BUSY_S = 2.0
-
-SEARCH_COST = 10.0
-"""What a list of one player's recordings costs more than any list, in units of Resource.REQUESTS: the owners of the
-newest 1000 are read."""
 
 FRAME_COST = 4096.0
 """What a change of frames costs in bytes, beside its body: the table of the recording is written again."""
@@ -83,11 +77,6 @@ class UploadRoutes:
 
         digest = {"sha256": "SHA-256 of the body, in hexadecimal digits"}
         return [
-            Endpoint(
-                path="/api/recordings", operation=Operation.LIST, public=self.show_list,
-                summary="Uploaded recordings, the last changed first", errors=(422,),
-                query={"player": "only those of this player", "before": "changed before this time [ms since 1970]"},
-            ),
             endpoint(
                 "PUT", "{token}", self.put, "Upload a recording: a ZIP archive of its Zarr group",
                 errors=(400, 403, 409, 422),
@@ -172,16 +161,6 @@ class UploadRoutes:
         await self._backend.uploads.remove(token, "" if player.operator else player.player)
         await self._backend.replay_rooms.forget_marks(token)
         return json_response({})
-
-    async def show_list(self, request: Request) -> Response:
-        before = query_text(request, "before", 15)
-        if before and not (before.isascii() and before.isdecimal()):
-            raise Refused("before is a time in milliseconds since 1970", code="bad_page", field="before")
-        player = query_text(request, "player")
-        if player:
-            self._requests.charge(Resource.REQUESTS, Owner.ADDRESS, address_owner(request), SEARCH_COST)
-        found = await self._backend.uploads.listed(player=player, before=int(before or 0))
-        return json_response({"recordings": [describe_upload(upload) for upload in found]})
 
     async def versions(self, request: Request) -> Response:
         token = _token(request)

@@ -1,7 +1,7 @@
 """All recordings of a realm, at one fsspec URL: where that of a session is, while it runs and afterwards.
 
     recorder (the holder) -> T.live      finish (a worker) -> T.zarr      open -> a FrameStore to read
-    uploads of players -> blobs
+    uploads of players -> blobs          rows of the lists of recorded sessions -> index
 
 This module must never contact the store: a caller brings the session's mark.
 """
@@ -23,6 +23,9 @@ from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.simulation.simulation import SessionSpec
 
 __all__ = ["Recordings"]
+
+INDEX = "index"
+"""The folder of the rows of lists. No session has such a name."""
 
 
 class Recordings:
@@ -72,6 +75,20 @@ class Recordings:
     def blobs(self) -> Files:
         """The files of uploads; see server/recordings/uploaded.py."""
         return self._files.below(BLOBS)
+
+    @property
+    def rows(self) -> Files:
+        """The rows of the lists of recorded sessions, a file for each; see lobby/recording_index.py."""
+        return self._files.below(INDEX)
+
+    def folders(self) -> set[str]:
+        """The sessions that have files of a recording. Raises OSError."""
+        names = (name.rpartition(".") for name in self._files.list())
+        return {
+            session
+            for session, _, ending in names
+            if ending in ("zarr", "live") and is_session_token(session)
+        }
 
     def has_files(self, session: str) -> bool:
         """Whether there are files of a session's recording. Raises OSError."""

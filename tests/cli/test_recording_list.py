@@ -14,6 +14,8 @@ from click.testing import CliRunner
 
 from tests.server.recordings.export import moving
 from tussle.cli.main import main
+from tussle.lobby.recorded_sessions import RecordedSession, RecordingChoice
+from tussle.lobby.recording_index import RecordingIndex
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -163,6 +165,33 @@ def test_a_film_is_seen_by_the_camera_that_is_kept(
     refused = CliRunner().invoke(main, [*words, "--view", "back"])
     assert refused.exit_code == 1
     assert "no view back is kept with k7qm2xpv; there are default, side" in refused.output
+
+
+async def rows_of(url: str, realm: str) -> list[RecordedSession]:
+    store = await Store.connect(url, realm)
+    try:
+        rows, _ = await RecordingIndex(store, 100).page(RecordingChoice())
+        return rows
+    finally:
+        await store.close()
+
+
+def test_the_table_is_chosen_by_player_and_date_and_lists_are_made_again(
+    recordings: Path, store_url: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A player is found by name or identity. ``--rebuild`` lists what the index has a row of, without a server."""
+    assert set(listed("--player", "ADA")) == set(listed("--player", "p0", "--since", "1h")) == {FINAL}
+    assert listed("--player", "nobody") == listed("--since", "2999-01-01") == {}
+    refused = CliRunner().invoke(main, ["recordings", "--rebuild"])
+    assert refused.exit_code == 1 and "no store answers" in refused.output
+    monkeypatch.setenv("REDIS_URL", store_url)
+    monkeypatch.setenv("REALM", realm)
+    row = RecordedSession(FINAL, "ended", "duel", 2, (), 1, 2, 3, 4, 5.0)
+    (recordings / "index").mkdir()
+    (recordings / "index" / f"{FINAL}.json").write_bytes(msgspec.json.encode(row))
+    result = CliRunner().invoke(main, ["recordings", "--rebuild"])
+    assert result.exit_code == 0 and "1 recorded sessions are listed." in result.output
+    assert asyncio.run(rows_of(store_url, realm)) == [row]
 
 
 def test_what_cannot_be_read_is_said(recordings: Path) -> None:

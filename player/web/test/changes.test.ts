@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { changesUrl, readRows } from "../src/wire/changes";
+import { changesUrl, readRecorded, readRows, recordedUrl } from "../src/wire/changes";
 import type { SessionView } from "../src/wire/messages";
 
 const row = (session: string, more: object = {}): SessionView => ({ session, status: "open", mode: "duel", ...more }) as unknown as SessionView;
@@ -30,5 +30,19 @@ describe("changesUrl", () => {
   it("escapes the search", () => {
     expect(changesUrl({ search: "a&b", mode: "duel", player: "p1", since: 7 }, 5)).toBe("/api/sessions/changes?ended=5&search=a%26b&mode=duel&player=p1&since=7");
     expect(changesUrl({ search: "", mode: "", player: "", since: 0 }, 5)).toBe("/api/sessions/changes?ended=5");
+  });
+});
+
+describe("recorded sessions", () => {
+  it("are asked for with the filters of the list, page by page", () => {
+    expect(recordedUrl({ search: "", mode: "duel", player: "", since: 0 }, 50, "")).toBe("/api/recordings?kind=sessions&limit=50&mode=duel");
+    expect(recordedUrl({ search: "", mode: "", player: "", since: 0 }, 50, "7.abc")).toBe("/api/recordings?kind=sessions&limit=50&cursor=7.abc");
+  });
+
+  it("become rows of the list of sessions, with their winner", () => {
+    const seats = [{ seat: 0, player: "p1", name: "ada", kind: "person", body: "halo" }] as unknown as SessionView["seats"];
+    const about = { session: "a", status: "ended", mode: "duel", size: 2, seats, opened_at: 1, started_at: 2, ended_at: 3 } as const;
+    expect(readRecorded({ ...about, winner: 0 })).toMatchObject({ ended_at: 3, result: { winner: 0 }, observers: { count: 0 } });
+    expect(readRecorded(about).result).toBeNull();
   });
 });

@@ -1,14 +1,15 @@
 // The lists of the lobby: follows the server's stream of changes while the page is visible, and again after a search changes.
 
 import { computed } from "@preact/signals";
-import { changesUrl, readRows } from "../wire/changes";
+import { changesUrl, readRecorded, readRows, recordedUrl } from "../wire/changes";
 import type { RowsEvent } from "../wire/changes";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at } from "../wire/place";
-import { api, ended, leaderboard, listedDays, listedMode, me, mineOnly, online, pollRtt, ratedMode, search, sessions } from "./store";
+import { api, ended, leaderboard, listed, listedDays, listedMode, me, mineOnly, online, pollRtt, ratedMode, recorded, recordedNext, search, sessions } from "./store";
 
 const ENDED_SHOWN = 50;
+const RECORDED_SHOWN = 50;
 const BOARD_MS = 10_000;
 /** Between the last key of a search and its request. */
 const TYPING_MS = 150;
@@ -28,11 +29,29 @@ const wanted = computed(() => {
   };
 });
 
+/** The same filters while ended sessions are shown. */
+const recordings = computed(() => (listed.value === "ended" ? wanted.value : null));
+
+/** Read the next page of recorded sessions, or the first one. An answer to older filters is dropped. */
+export async function showRecorded(cursor = ""): Promise<void> {
+  const asked = recordings.peek();
+  if (!asked) return;
+  try {
+    const page = await api.recorded(recordedUrl(asked, RECORDED_SHOWN, cursor));
+    if (asked !== recordings.peek()) return;
+    recorded.value = [...(cursor ? recorded.peek() : []), ...page.recordings.map(readRecorded)];
+    recordedNext.value = page.next;
+  } catch {
+    // the stream shows whether the server answers
+  }
+}
+
 /** Follow until the returned function is called. */
 export function followLists(): () => void {
   const known = new Map<string, SessionView>();
   let stream: EventSource | null = null;
   let timer = 0;
+  let later = 0;
   const close = (): void => {
     clearTimeout(timer);
     stream?.close();
@@ -76,6 +95,10 @@ export function followLists(): () => void {
       if (JSON.stringify(now) !== JSON.stringify(asked)) soon(now.search === asked.search ? 0 : TYPING_MS);
       asked = now;
     }),
+    recordings.subscribe((now) => {
+      clearTimeout(later);
+      if (now) later = window.setTimeout(() => void showRecorded(), TYPING_MS);
+    }),
     ratedMode.subscribe(() => {
       leaderboard.value = null;
       void board();
@@ -85,6 +108,7 @@ export function followLists(): () => void {
   return () => {
     close();
     clearInterval(boards);
+    clearTimeout(later);
     document.removeEventListener("visibilitychange", open);
     for (const stop of stops) stop();
   };

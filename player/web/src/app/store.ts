@@ -38,6 +38,9 @@ export const online = signal(true);
 
 export const sessions = signal<readonly SessionView[] | null>(null);
 export const ended = signal<readonly SessionView[]>([]);
+/** Recorded sessions that are no longer in the list of ended ones, and the cursor of the next page of them or "". */
+export const recorded = signal<readonly SessionView[]>([]);
+export const recordedNext = signal("");
 export const search = signal("");
 /** Further filters of the list: a mode or ""; only sessions of this player; only those of the last days, or 0. */
 export const listedMode = signal("");

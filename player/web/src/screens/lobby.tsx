@@ -1,8 +1,8 @@
 // The lobby: who you are, which sessions there are, and a seat with one press.
 
 import { useEffect, useRef } from "preact/hooks";
-import { followLists } from "../app/lists";
-import { busy, ended, find, listed, listedDays, listedMode, mineOnly, open, pollRtt, search, sessions } from "../app/store";
+import { followLists, showRecorded } from "../app/lists";
+import { busy, ended, find, listed, listedDays, listedMode, mineOnly, open, pollRtt, recorded, recordedNext, search, sessions } from "../app/store";
 import { plural } from "../text/format";
 import { Bar } from "../ui/bar";
 import { Icon, Rtt, Segmented, useKeys } from "../ui/parts";
@@ -28,6 +28,8 @@ export function Lobby() {
   const all = sessions.value ?? [];
   const waiting = all.filter((one) => one.status === "open" || one.status === "filled");
   const running = all.filter((one) => ["starting", "running", "paused"].includes(one.status));
+  const present = new Set(ended.value.map((one) => one.session));
+  const earlier = filter === "ended" ? recorded.value.filter((one) => !present.has(one.session)) : [];
   const people = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "person").map((seat) => seat.player))).size;
   const bots = new Set(all.flatMap((one) => one.seats.filter((seat) => seat.kind === "bot").map((seat) => seat.player))).size;
   return (
@@ -84,6 +86,13 @@ export function Lobby() {
               {(filter === "all" || filter === "open") && waiting.length > 0 && <Group title="Waiting for players" list={waiting} />}
               {(filter === "all" || filter === "running") && running.length > 0 && <Group title="Running" list={running} />}
               {(filter === "ended" || filter === "all") && ended.value.length > 0 && <Group title="Ended" list={ended.value.slice(0, filter === "all" ? 12 : 100)} />}
+              {earlier.length > 0 && <Group title="Recorded earlier" list={earlier} />}
+              {filter === "ended" && recordedNext.value !== "" && (
+                <button class="btn more" onClick={() => void showRecorded(recordedNext.value)} data-test="more-recorded">
+                  Show earlier ones
+                </button>
+              )}
+              {filter === "ended" && sessions.value && !(ended.value.length + earlier.length) && <Nothing />}
               {sessions.value && !(waiting.length + running.length) && filter !== "ended" && <Nothing />}
             </div>
           </section>

@@ -194,6 +194,9 @@ export interface ForkTree {
   forks: ForkRow[];
 }
 
+/** A recorded session as GET /api/recordings?kind=sessions lists it, also after its keys have expired. */
+export type RecordedRow = Pick<SessionView, "session" | "status" | "mode" | "size" | "seats" | "opened_at" | "started_at" | "ended_at"> & { winner?: number };
+
 /** Rows of a list leave out what has its default. */
 export const ROW_DEFAULTS = {
   started_at: 0,
@@ -410,6 +413,11 @@ export class Api {
 
   async leaderboard(mode: string): Promise<LeaderboardRow[]> {
     return (await this.call<{ rows: LeaderboardRow[] }>(`/api/leaderboard/${encodeURIComponent(mode)}`)).rows;
+  }
+
+  /** One page of recorded sessions: changes.ts makes the address. */
+  recorded(url: string): Promise<{ recordings: RecordedRow[]; next: string }> {
+    return this.call(url);
   }
 
   startSpring(name: string, x: number, v: number): Promise<{ run: string }> {

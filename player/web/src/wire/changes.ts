@@ -1,6 +1,7 @@
 // The stream of changes of the lists of sessions: server-sent events, docs/protocol.md.
 
 import { ROW_DEFAULTS } from "./api";
+import type { RecordedRow } from "./api";
 import type { SessionView } from "./messages";
 
 /** Leads from the rows known so far to the rows of now. whole: forget what was known. */
@@ -23,6 +24,19 @@ export function changesUrl(wanted: Wanted, ended: number): string {
   const query = new URLSearchParams({ ended: String(ended) });
   for (const [name, value] of Object.entries(wanted)) if (value) query.set(name, String(value));
   return `/api/sessions/changes?${query.toString()}`;
+}
+
+/** The address of a page of recorded sessions. cursor: `next` of the page before, or "". */
+export function recordedUrl(wanted: Wanted, limit: number, cursor: string): string {
+  const query = new URLSearchParams({ kind: "sessions", limit: String(limit) });
+  for (const [name, value] of Object.entries({ ...wanted, cursor })) if (value) query.set(name, String(value));
+  return `/api/recordings?${query.toString()}`;
+}
+
+/** A recorded session as a row of the list of sessions. */
+export function readRecorded(row: RecordedRow): SessionView {
+  const { winner, ...about } = row;
+  return { ...ROW_DEFAULTS, host: "", ...about, result: winner === undefined ? null : { winner } };
 }
 
 /** Apply an event to the rows, by token. */
