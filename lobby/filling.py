@@ -19,8 +19,8 @@ __all__ = ["ALONE_SKILL", "Filling"]
 
 REQUEST_MS = 60_000
 PROCESS_MS = 5_000
-"""A bot process that has not read the requests for this long counts as gone. Each reads them every second or more
-often."""
+"""A bot process that has not read the requests for this long counts as gone. Each reads them at least every
+two seconds."""
 
 ALONE_SKILL: Final = "fair"
 """The skill of bots when a request names none."""

@@ -56,8 +56,8 @@ from tussle.lobby.timers import Timers
 from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
-from tussle.server.address_doors import LOAD_S, AddressDoors
 from tussle.server.archive.archive import Archive
+from tussle.server.banned_addresses import LOAD_S, BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
@@ -153,7 +153,7 @@ class Server:
         )  # fmt: skip
         self.ledger = Ledger(settings, self.telemetry.count_overspending)
         self.store_memory = StoreMemory(store, self.telemetry, self._tell_store_full)
-        self.doors = AddressDoors(AddressBans(store))
+        self.banned = BannedAddresses(AddressBans(store))
         self.reservations = Reservations(store, self.ledger, settings.ticket_ttl_s)
         self.accounts = Accounts(store, settings)
         scripts = SessionScripts(store)
@@ -257,7 +257,7 @@ class Server:
             servers,
             self.observers,
             self.editing,
-            self.doors,
+            self.banned,
         )
 
         self.operators = Operators(scripts, self.seating)
@@ -278,7 +278,7 @@ class Server:
             sim_speed=settings.sim_speed,
             draining=self._stop.is_set,
             stop=self.stop,
-            doors=self.doors,
+            banned=self.banned,
         )
         self.live = LiveHub(store, self.accounts, self.operators, settings)
         self.gateway.live = self.live
@@ -363,7 +363,7 @@ class Server:
                 f"the realm {self.settings.realm!r} has no catalogue, so no duel could begin: run"
                 " `tussle seed`"
             )
-        await self.doors.load()
+        await self.banned.load()
         await self.lease.acquire()
         http = _Http(
             uvicorn.Config(

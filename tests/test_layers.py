@@ -57,7 +57,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("simulation",),
     ("recordings",),
     ("archive", "solver", "metrics", "limits", "listening", "security_headers"),
-    ("address_doors", "costs", "store_memory"),
+    ("banned_addresses", "costs", "store_memory"),
     ("fanout",),
     ("sessions", "live"),
     ("gateway",),

@@ -30,8 +30,8 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.address_doors import AddressDoors
 from tussle.server.app import _Http, reduce_garbage_collection
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -109,7 +109,7 @@ class Bench:
             cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),
             Editing(cast(SceneStore, self), cast(Audiences, here), ledger, lambda: None),
-            AddressDoors(cast(AddressBans, None)),
+            BannedAddresses(cast(AddressBans, None)),
         )  # fmt: skip
 
     # of connections, seating and views

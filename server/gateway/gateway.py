@@ -46,7 +46,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, Welcome, WelcomeData
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -107,9 +107,9 @@ class Gateway:
         servers: Servers,
         observers: Observers,
         editing: Editing,
-        doors: AddressDoors,
+        banned: BannedAddresses,
     ) -> None:
-        self._doors = doors
+        self._banned = banned
         self._open: set[Socket] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._settings = settings
@@ -202,7 +202,7 @@ class Gateway:
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
         address = owner_of_address(self._proxies.client(proxy, header(headers, "x-forwarded-for")))
-        if self._doors.closed(address):
+        if self._banned.contains(address):
             self._telemetry.refusals.labels(code="banned").inc()
             return socket.respond(403, "an operator has banned this address for some time\n")
         try:
@@ -459,7 +459,7 @@ class Gateway:
     def close_banned_addresses(self) -> None:
         """Close every connection of an address that is banned, with RESUME_REFUSED."""
         for socket in list(self._open):
-            if socket.address is not None and self._doors.closed(socket.address):
+            if socket.address is not None and self._banned.contains(socket.address):
                 closing = asyncio.create_task(
                     self._close(
                         socket, CloseCode.RESUME_REFUSED, "banned: an operator has banned this address"

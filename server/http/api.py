@@ -98,7 +98,7 @@ def create_app(backend: Backend) -> Starlette:
                 settings=backend.settings,
                 hosts=backend.hosts,
                 ledger=backend.ledger,
-                doors=backend.doors,
+                banned=backend.banned,
                 count_refusal=count_refusal,
                 explain=explain,
             )

@@ -22,7 +22,7 @@ from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
 from tussle.lobby.uploads import Uploads
 from tussle.lobby.views import Views
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.gateway.editing import Editing
 from tussle.server.http.reservations import Reservations
@@ -59,7 +59,7 @@ class Backend(Protocol):
     store_memory: StoreMemory
     reservations: Reservations
     hosts: Hosts
-    doors: AddressDoors
+    banned: BannedAddresses
     session_lists: SessionLists
     session_changes: SessionChanges
     library: Library

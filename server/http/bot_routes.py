@@ -1,7 +1,7 @@
 """The HTTP calls about bots that fill free seats: a host asks for them; a bot process finds and takes the seats.
 
     POST /api/sessions/T/bots -> Filling.request        the host of a lobby
-    POST /api/bots/requests   -> Filling.offers         a bot process, once a second or more often
+    POST /api/bots/requests   -> Filling.offers         a bot process, at least every two seconds
     POST /api/bots/seat       -> Seating.fill           a bot
 
 This module must never seat a bot that no request asked for.

@@ -25,7 +25,7 @@ from tussle.lobby.overview import (
     SolverReport,
 )
 from tussle.lobby.servers import HolderAddress
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.gateway import Gateway
@@ -60,9 +60,9 @@ class Reporter:
         sim_speed: float,
         draining: Callable[[], bool],
         stop: Callable[[], None],
-        doors: AddressDoors,
+        banned: BannedAddresses,
     ) -> None:
-        self._doors = doors
+        self._banned = banned
         self._address = address
         self._build = build
         self._overviews = overviews
@@ -104,7 +104,7 @@ class Reporter:
 
     async def read_address_bans(self) -> None:
         """Read the banned addresses and close their connections. Raises StoreError."""
-        await self._doors.load()
+        await self._banned.load()
         self._gateway.close_banned_addresses()
 
     def _carry_out(self, order: Order) -> None:

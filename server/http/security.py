@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tussle.lobby.errors import AddressTooLong, Forbidden, RateLimited, UnknownHost
 from tussle.lobby.settings import Settings
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.gateway.http_guard import PATH_BYTES, QUERY_BYTES
 from tussle.server.http.responses import error_response, problem_response
@@ -43,7 +43,7 @@ class SecurityMiddleware:
         settings: Settings,
         hosts: Hosts,
         ledger: Ledger,
-        doors: AddressDoors,
+        banned: BannedAddresses,
         count_refusal: Callable[[str], None],
         explain: Callable[[Exception], Response],
     ) -> None:
@@ -52,7 +52,7 @@ class SecurityMiddleware:
         self._origins = Origins(settings.allowed_origins)
         self._hosts = hosts
         self._ledger = ledger
-        self._doors = doors
+        self._banned = banned
         self._count_refusal = count_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,7 @@ class SecurityMiddleware:
         owner, probes = owner_of_address(address), scope["path"] in PROBES
         try:
             if not probes:
-                self._doors.check(owner)
+                self._banned.check(owner)
             resource = Resource.PROBES if probes else Resource.REQUESTS
             self._ledger.charge(resource, Owner.ADDRESS, owner, time.monotonic())
         except (Forbidden, RateLimited) as error:

@@ -59,7 +59,7 @@ class Recorder:
         self._epoch = epoch
         self._writer = _Writer(files.below(live_folder(spec.session)), spec, epoch, physics)
         self._on_stopped = on_stopped
-        self._said = False
+        self._reported = False
         self._taken: deque[TakenAdvance] = deque()
         self._waiting = 0
         self._drained = -1
@@ -153,7 +153,7 @@ class Recorder:
         if self._taken and not self._failing:  # the first one wrote what had failed
             self.begin_save(tick)
             mark = await self.saved(END_S)
-        begun = self._drained >= 0 or self._said
+        begun = self._drained >= 0 or self._reported
         if begun and (mark is None or mark.tick < tick):
             self._stop("not_written")
         return self._mark
@@ -186,7 +186,7 @@ class Recorder:
             self._writer.late = True
         self._taken.clear()
         self._waiting = 0
-        self._say("not_written")
+        self._report_stop("not_written")
 
     def _stop(self, reason: str) -> None:
         if self.stopped:
@@ -195,14 +195,14 @@ class Recorder:
         self._taken.clear()
         self._waiting = 0
         self._mark = replace(self._mark or RecordingMark(self._epoch, -1, 0, "", ""), stopped=reason)
-        self._say(reason)
+        self._report_stop(reason)
 
-    def _say(self, reason: str) -> None:
-        if not self._said:
+    def _report_stop(self, reason: str) -> None:
+        if not self._reported:
             tick = -1 if self._mark is None else self._mark.tick
             log.error("recording_stopped", token=short(self._session), tick=tick, reason=reason)
             self._on_stopped(reason)
-        self._said = True
+        self._reported = True
 
 
 class _Writer:

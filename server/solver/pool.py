@@ -6,7 +6,7 @@ Each process steps many sessions in turn on one thread: the event loop never com
 Calls wait here, in server/solver/fair_queue.py. A process has one call at a time, or a few that together take at most
 PIPELINE_S, so that a session that used little CPU time is served next. Sessions with long ticks are moved to heavy
 processes (server/solver/placement.py), which have a lower priority and are started when they are needed. Checks of
-scenes and shapes that take long go to the desk, a process of low priority that holds no session.
+scenes and shapes that take long go to the background process, which has low priority and holds no session.
 
 A process answers its calls in order, so a process can only hang or die in its oldest call. That call raises
 SolverFailed; its timeout counts from when it became the oldest. On a busy machine a process that makes progress gets
@@ -36,7 +36,7 @@ from tussle.lobby.rules.scenes import Recipe
 from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.desk import Desk
+from tussle.server.solver.background import BackgroundSolver
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
@@ -65,7 +65,8 @@ BUILD_S = 0.05
 """Expected CPU time of building a world [s]."""
 
 CHECKPOINT_S = 0.005
-"""Expected CPU time of a checkpoint [s]."""
+"""Expected CPU time of a check or a shape above which it goes to the background process [s]. Shorter ones are answered
+by a light process between two ticks: a background process takes seconds to start."""
 
 HEAVY_NICE = 5
 """Nice value that a heavy process adds to its own: the operating system gives it a third of the time that a light
@@ -78,12 +79,12 @@ progress."""
 LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
 """Time between two searches for a better process: for most sessions, and for a heavy one in a light process [s]."""
 
-DESK = "scenes"
+BACKGROUND = "scenes"
 """The name under which calls without a world wait and are charged; no session has it."""
 
-DESK_S = 0.05
-"""Expected CPU time of a check or a shape above which it goes to the desk [s]. Shorter ones are answered by a light
-process between two ticks: a desk takes seconds to start."""
+BACKGROUND_S = 0.05
+"""Expected CPU time of a check or a shape above which it goes to the background process [s]. Shorter ones are answered by a light
+process between two ticks: a background process takes seconds to start."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""
@@ -399,7 +400,7 @@ class Solver:
         """Ask what needs no world. All such calls share one place in the queue, so that together they get what one
         session gets. Raises Refused or SolverFailed."""
         await self.start()
-        return (await self._call(op, body, expected_s=BUILD_S, session=DESK)).body
+        return (await self._call(op, body, expected_s=BUILD_S, session=BACKGROUND)).body
 
     async def drop_world(self, session: str) -> None:
         """Drop a session's world. Nothing happens if the process has died."""
@@ -446,7 +447,7 @@ class Solver:
 
 class Pool:
     """All solver processes of a server: ``count`` light ones, up to ``heavy`` more for sessions with long ticks, and
-    the desk while it is needed."""
+    the background process while it is needed."""
 
     def __init__(
         self,
@@ -473,7 +474,7 @@ class Pool:
         ]
         self._starting: list[asyncio.Task[None]] = []
         self._tried_at = float("-inf")
-        self._desk = Desk(
+        self._background = BackgroundSolver(
             lambda: Solver(count + heavy, timeout_s, heavy=True, meters=meters, archive_url=archive_url)
         )
 
@@ -509,10 +510,10 @@ class Pool:
         return msgspec.msgpack.decode(await self._ask("make_shape", _encode(recipe), expected_s), type=Shape)
 
     async def _ask(self, op: str, body: bytes, expected_s: float) -> bytes:
-        """Ask what needs no world: the desk, if it takes so long that a session would notice."""
-        if expected_s <= DESK_S:
+        """Ask what needs no world: the background process, if it takes so long that a session would notice."""
+        if expected_s <= BACKGROUND_S:
             return await self._quiet().ask_about(op, body)
-        return await self._desk.ask(op, body)
+        return await self._background.ask(op, body)
 
     def _quiet(self) -> Solver:
         """The running process with the shortest queue; heavy ones last."""
@@ -562,7 +563,7 @@ class Pool:
     async def close(self) -> None:
         for starting in self._starting:
             starting.cancel()
-        await asyncio.gather(*self._starting, self._desk.close(), return_exceptions=True)
+        await asyncio.gather(*self._starting, self._background.close(), return_exceptions=True)
         await _gather([solver.close for solver in self.solvers])
 
 

@@ -1,4 +1,4 @@
-"""Relays, private sessions, host names and the store's files: doors that strangers tried."""
+"""Relays, private sessions, host names and the store's files: attempts of strangers."""
 
 from __future__ import annotations
 

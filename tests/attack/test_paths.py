@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 from tussle.lobby import logs
 from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.settings import Settings
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.http.responses import problem_response
 from tussle.server.http.security import SecurityMiddleware
@@ -83,8 +83,8 @@ async def test_an_error_that_nothing_handles_has_the_security_headers() -> None:
         return problem_response(500, "server_error", "an error of the server")
 
     settings = Settings()
-    ledger, doors = Ledger(settings, lambda *_: None), AddressDoors(cast(AddressBans, None))
-    app = SecurityMiddleware(broken, settings, Hosts(""), ledger, doors, lambda _: None, explain)
+    ledger, banned = Ledger(settings, lambda *_: None), BannedAddresses(cast(AddressBans, None))
+    app = SecurityMiddleware(broken, settings, Hosts(""), ledger, banned, lambda _: None, explain)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as http:
         answer = await http.get("/")
     assert (answer.status_code, answer.json()["code"]) == (500, "server_error")

@@ -16,7 +16,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.wire.live import LiveMessage
 from tussle.lobby.wire.messages import ClientMessage
 from tussle.lobby.wire.replay import ReplayMessage
-from tussle.server.address_doors import AddressDoors
+from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.gateway.commands import OPERATIONS as SOCKET_OPERATIONS
 from tussle.server.gateway.replay_gate import OPERATIONS as REPLAY_OPERATIONS
@@ -42,7 +42,7 @@ def make_app(roles: frozenset[Role]) -> Starlette:
         settings=Settings(),
         accounts=Accounts(),
         hosts=Hosts(""),
-        doors=AddressDoors(cast(Any, None)),
+        banned=BannedAddresses(cast(Any, None)),
         is_proxy=None,
         ledger=Ledger(Settings(), lambda *_: None),
         store_memory=StoreMemory(cast(Any, None), Telemetry(), lambda _: None),

@@ -19,7 +19,7 @@ from tussle.server.sessions.core import InputBatch, SessionCore, Superseded
 Outcome = int | Superseded | LobbyError | None
 
 
-class Desk:
+class Answering:
     """Admissions of a session in slots, with the outcomes that were answered."""
 
     def __init__(self, *, cost_rate: float = 100.0, cost_burst: float = 400.0) -> None:
@@ -48,53 +48,53 @@ class Desk:
 def test_a_superseded_input_is_answered_when_the_newer_one_is_journaled() -> None:
     """Nothing is answered before the journal. Then the older ones are superseded at the tick of the newest, and each of
     them gets the same answer again, however often it is sent."""
-    desk = Desk()
+    answering = Answering()
     for number in (1, 2, 3):
-        desk.send(number)
-    assert desk.answers == []
-    desk.send(1)  # sent again while it waits
-    desk.journal()
-    assert desk.answers == [(1, Superseded(8)), (1, Superseded(8)), (2, Superseded(8)), (3, 8)]
-    desk.answers.clear()
+        answering.send(number)
+    assert answering.answers == []
+    answering.send(1)  # sent again while it waits
+    answering.journal()
+    assert answering.answers == [(1, Superseded(8)), (1, Superseded(8)), (2, Superseded(8)), (3, 8)]
+    answering.answers.clear()
     for number in (3, 2, 1):
-        desk.send(number)
-    assert desk.answers == [(3, 8), (2, Superseded(8)), (1, Superseded(8))]
-    assert desk.core.batch().inputs == ()
+        answering.send(number)
+    assert answering.answers == [(3, 8), (2, Superseded(8)), (1, Superseded(8))]
+    assert answering.core.batch().inputs == ()
 
 
 @pytest.mark.parametrize("journaled", [False, True])
 def test_an_older_input_that_comes_late_does_not_supersede_a_newer_one(journaled: bool) -> None:
     """While a session moves, the inputs of a seat may come by two ways, so that the newest one comes first. It takes
     effect, and the older ones are answered as superseded at its tick, also when they are sent again."""
-    desk = Desk()
-    desk.send(115)
+    answering = Answering()
+    answering.send(115)
     if journaled:
-        desk.journal()
+        answering.journal()
     for number in (1, 12):
-        desk.send(number)
-    batch = desk.journal()
+        answering.send(number)
+    batch = answering.journal()
     assert [item.id for item in batch.inputs] == ([] if journaled else [115])
-    assert sorted(desk.answers, key=lambda pair: pair[0]) == [
+    assert sorted(answering.answers, key=lambda pair: pair[0]) == [
         (1, Superseded(8)),
         (12, Superseded(8)),
         (115, 8),
     ]
-    desk.answers.clear()
-    desk.send(12)
-    assert desk.answers == [(12, Superseded(8))]
-    assert desk.core.batch().inputs == ()
+    answering.answers.clear()
+    answering.send(12)
+    assert answering.answers == [(12, Superseded(8))]
+    assert answering.core.batch().inputs == ()
 
 
 def test_an_older_input_that_comes_while_the_newer_one_is_being_journaled_waits_for_it() -> None:
     """The batch is closed and not yet written."""
-    desk = Desk()
-    desk.send(2)
-    batch = desk.core.batch()
-    desk.send(1)
-    assert desk.answers == []
-    desk.admissions.journaled(batch.inputs[0], batch.tick)
-    assert desk.answers == [(2, 8), (1, Superseded(8))]
-    assert desk.core.batch().inputs == ()
+    answering = Answering()
+    answering.send(2)
+    batch = answering.core.batch()
+    answering.send(1)
+    assert answering.answers == []
+    answering.admissions.journaled(batch.inputs[0], batch.tick)
+    assert answering.answers == [(2, 8), (1, Superseded(8))]
+    assert answering.core.batch().inputs == ()
 
 
 @given(
@@ -111,43 +111,43 @@ def test_the_newest_input_wins_in_any_order_of_arrival(steps: list[tuple[str, in
     seats have no budget left, and another server takes over with the journal and gets the unanswered ones again. What
     is journaled is in the order of the ids, each once; the newest one that is answered took effect; each superseded one
     names the tick of a newer one."""
-    desk, log = Desk(cost_rate=1e-6, cost_burst=1e9), []
+    answering, log = Answering(cost_rate=1e-6, cost_burst=1e9), []
     answers: dict[int, int | Superseded] = {}
     waiting: set[int] = set()
 
     def journal() -> None:
-        batch = desk.journal()
+        batch = answering.journal()
         log.extend((batch.tick, item, batch.superseded.get((0, item.id), ())) for item in batch.inputs)
-        desk.core.tick = batch.tick
+        answering.core.tick = batch.tick
 
     def hear() -> None:
-        for number, outcome in desk.answers:
+        for number, outcome in answering.answers:
             assert isinstance(outcome, int | Superseded)
             waiting.discard(number)
             assert answers.setdefault(number, outcome) == outcome or isinstance(outcome, Superseded)
-        desk.answers.clear()
+        answering.answers.clear()
 
     for what, number in [*steps, ("journal", 0)]:
         if what == "send":
             waiting.add(number)
-            desk.send(number)
+            answering.send(number)
         elif what == "journal":
             journal()
         elif what == "refuse":
-            budget = desk.ledger.bucket(Resource.INPUT_COST, Owner.SEAT, "k7qm2xpv seat 0")
+            budget = answering.ledger.bucket(Resource.INPUT_COST, Owner.SEAT, "k7qm2xpv seat 0")
             level, budget.level = budget.level, 0.0
             with contextlib.suppress(RateLimited):
-                desk.send(10)
+                answering.send(10)
                 waiting.add(10)
             budget.level = level
         else:
             hear()
-            tick, desk = desk.core.tick, Desk(cost_rate=1e-6, cost_burst=1e9)
-            desk.core.tick = tick
+            tick, answering = answering.core.tick, Answering(cost_rate=1e-6, cost_burst=1e9)
+            answering.core.tick = tick
             for at, item, older in log:
-                desk.admissions.restored(item, at, older)
+                answering.admissions.restored(item, at, older)
             for again in sorted(waiting):
-                desk.send(again)
+                answering.send(again)
         hear()
     assert not waiting
     ids = [item.id for _, item, _ in log]
@@ -163,52 +163,52 @@ def test_the_newest_input_wins_in_any_order_of_arrival(steps: list[tuple[str, in
 
 def test_inputs_that_wait_are_answered_when_the_session_moves() -> None:
     """A superseded one too: its client sends it to the next holder, before the newer one."""
-    desk = Desk()
-    desk.send(1)
-    desk.send(2)
-    desk.admissions.release(None)
-    assert sorted(desk.answers, key=lambda pair: pair[0]) == [(1, None), (2, None)]
+    answering = Answering()
+    answering.send(1)
+    answering.send(2)
+    answering.admissions.release(None)
+    assert sorted(answering.answers, key=lambda pair: pair[0]) == [(1, None), (2, None)]
 
 
 def test_a_seat_has_a_budget_of_solver_time() -> None:
     """Spawns of 100 ms: four at once, then one a second. The refusal says when it may succeed, changes nothing, and
     costs the other seat nothing."""
-    desk = Desk()
+    answering = Answering()
     for number in range(1, 5):
-        desk.send(number, "spawn")
+        answering.send(number, "spawn")
     with pytest.raises(RateLimited) as refused:
-        desk.send(5, "spawn", at=100.5)
+        answering.send(5, "spawn", at=100.5)
     assert refused.value.reason == "too_costly"
     assert refused.value.retry_after == pytest.approx(0.5)
-    [shown] = [row for row in desk.ledger.snapshot() if row["resource"] == "input_cost"]
+    [shown] = [row for row in answering.ledger.snapshot() if row["resource"] == "input_cost"]
     assert (shown["refusals"], shown["keys"][0]["key"]) == (1, "k7qm2xpv seat 0")
-    desk.send(5, "spawn", seat=1)
-    desk.send(6, "mark", at=100.5)  # what costs nothing is always possible
-    desk.send(7, "spawn", at=101.1)
-    sent = [desk.journal() for _ in range(4)]
+    answering.send(5, "spawn", seat=1)
+    answering.send(6, "mark", at=100.5)  # what costs nothing is always possible
+    answering.send(7, "spawn", at=101.1)
+    sent = [answering.journal() for _ in range(4)]
     taken = [(given.seat, given.id) for batch in sent for given in batch.inputs]
     assert taken == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (0, 6), (0, 7)]
 
 
 def test_what_is_not_done_costs_nothing() -> None:
     """A superseded input gives its cost back, and so does one that is refused: a slider may be dragged for ever."""
-    desk = Desk(cost_burst=150.0)
+    answering = Answering(cost_burst=150.0)
     for number in range(1, 101):
-        desk.send(number)
-    desk.journal()
+        answering.send(number)
+    answering.journal()
     with pytest.raises(RateLimited):
-        desk.send(101)
-    desk = Desk(cost_burst=150.0)
+        answering.send(101)
+    answering = Answering(cost_burst=150.0)
     for number in range(1, 10):
         with pytest.raises(Refused):
-            desk.admissions.queue(0, number, "gravity", {"strength": "much"}, 100.0, lambda _: None)
-    desk.send(10)
+            answering.admissions.queue(0, number, "gravity", {"strength": "much"}, 100.0, lambda _: None)
+    answering.send(10)
 
 
 def test_an_input_above_the_whole_budget_takes_all_of_it() -> None:
     """Else a small budget would forbid the kind for ever."""
-    desk = Desk(cost_burst=50.0)
-    desk.send(1, "spawn")
+    answering = Answering(cost_burst=50.0)
+    answering.send(1, "spawn")
     with pytest.raises(RateLimited):
-        desk.send(2, "spawn")
-    desk.send(2, "spawn", at=100.5)
+        answering.send(2, "spawn")
+    answering.send(2, "spawn", at=100.5)

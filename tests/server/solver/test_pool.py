@@ -21,7 +21,7 @@ from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.pool import (
-    DESK_S,
+    BACKGROUND_S,
     HEAVY_NICE,
     PATIENCE,
     PIPELINE_CALLS,
@@ -335,8 +335,8 @@ async def test_a_long_check_takes_no_process_of_a_session(pool: Pool) -> None:
     """It is answered while every process that may hold sessions is stopped, by a process of low priority that ends when
     it is not used. A short check needs no other process."""
     document = encode_scene(Scene(bodies=(Body(id="a", shape=BOX, material=Material(density=500.0)),)))
-    assert (await pool.check_scene(document, expected_s=DESK_S)).ok
-    assert pool._desk.solver is None
+    assert (await pool.check_scene(document, expected_s=BACKGROUND_S)).ok
+    assert pool._background.solver is None
     stopped = [solver.pid for solver in pool.solvers if solver.pid is not None]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
@@ -347,10 +347,10 @@ async def test_a_long_check_takes_no_process_of_a_session(pool: Pool) -> None:
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-    desk = pool._desk.solver
-    assert isinstance(desk, Solver) and desk.pid is not None and desk not in pool.solvers
-    pid = desk.pid
+    process = pool._background.solver
+    assert isinstance(process, Solver) and process.pid is not None and process not in pool.solvers
+    pid = process.pid
     assert os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0) == HEAVY_NICE
-    pool._desk.end()
-    await until(lambda: not alive(pid), "the end of the desk")
-    assert pool._desk.solver is None
+    pool._background.end()
+    await until(lambda: not alive(pid), "the end of the process")
+    assert pool._background.solver is None

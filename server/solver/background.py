@@ -1,7 +1,7 @@
-"""The desk: one background solver process, for long calls that need no world. It holds no session.
+"""The background solver process of a pool: for long calls that need no world. It holds no session.
 
-    a long check, a large shape -> Desk.ask -> a process of low priority, started when it is needed
-                                      '-> nothing asked for IDLE_S: ended
+    a long check, a large shape -> ask -> a process of low priority, started when it is needed
+                                      '-> no call for IDLE_S: ended
 
 A call is never interrupted. In a process that holds sessions, all of them would wait for it. This module must never
 decide which calls are long.
@@ -15,13 +15,13 @@ from typing import Protocol
 
 from tussle.lobby.errors import SolverFailed
 
-__all__ = ["Desk"]
+__all__ = ["BackgroundSolver"]
 
 IDLE_S = 120.0
 """Time after its last call after which the process is ended [s]."""
 
 
-class DeskSolver(Protocol):
+class SolverWithoutWorld(Protocol):
     """A solver process; server/solver/pool.py implements it."""
 
     async def ask_about(self, op: str, body: bytes) -> bytes:
@@ -31,12 +31,13 @@ class DeskSolver(Protocol):
         """End the process."""
 
 
-class Desk:
-    """The desk of one pool. ``make``: makes a solver, which starts at its first call."""
+class BackgroundSolver:
+    """Starts a solver when a call needs one and ends it when it is idle. ``make``: makes one, which starts at its first
+    call."""
 
-    def __init__(self, make: Callable[[], DeskSolver]) -> None:
+    def __init__(self, make: Callable[[], SolverWithoutWorld]) -> None:
         self._make = make
-        self.solver: DeskSolver | None = None
+        self.solver: SolverWithoutWorld | None = None
         self._calls = 0
         self._idle: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -62,7 +63,7 @@ class Desk:
         """End the process in the background; the next call starts another one."""
         solver, self.solver = self.solver, None
         if solver is not None:
-            ending = asyncio.create_task(solver.close(), name="desk-end")
+            ending = asyncio.create_task(solver.close(), name="background-solver-end")
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 

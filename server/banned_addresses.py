@@ -13,14 +13,14 @@ import time
 from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.errors import Forbidden
 
-__all__ = ["LOAD_S", "AddressDoors"]
+__all__ = ["LOAD_S", "BannedAddresses"]
 
 LOAD_S = 30.0
 """Time between two readings of the bans [s], for an order that a server did not get."""
 
 
-class AddressDoors:
-    """The addresses that one server refuses. Addresses are keys of budgets: ``owner_of_address``."""
+class BannedAddresses:
+    """The banned addresses that one server knows. Addresses are keys of budgets: ``owner_of_address``."""
 
     def __init__(self, bans: AddressBans) -> None:
         self._bans = bans
@@ -31,12 +31,12 @@ class AddressDoors:
         remaining, now = await self._bans.remaining(), time.monotonic()
         self._banned = {address: now + left_s for address, left_s in remaining.items()}
 
-    def closed(self, address: str) -> bool:
+    def contains(self, address: str) -> bool:
         """Whether an address is banned now."""
         ends = self._banned.get(address)
         return ends is not None and time.monotonic() < ends
 
     def check(self, address: str) -> None:
         """Raises Forbidden ``banned`` while an address is banned."""
-        if self.closed(address):
+        if self.contains(address):
             raise Forbidden("an operator has banned this address for some time", code="banned")
