@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tussle.cli.operator import read_secret
-from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, SIGNAL, STATUS_MARKS, bar, number
+from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, SIGNAL, STATUS_MARKS, bar, counted, number
 from tussle.cli.running import read_settings, server_of
 from tussle.cli.sessions import age
 from tussle.lobby.errors import AuthError, Forbidden, LobbyError
@@ -44,6 +44,16 @@ _server = click.option(
     "--server", help="Address of a server; default: SERVER_URL, or the running `tussle up`."
 )
 _name = click.option("--as", "name", help="The operator's name; default: it is asked for.")
+
+
+def _for(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option ``--for`` of a ban, in seconds."""
+    return click.option(
+        "--for",
+        "for_s",
+        callback=lambda _context, _option, text: parse_length(text) if text is not None else None,
+        help=f"Length of the ban: 90s, 30m, 1h, 7d; default: {default}.",
+    )
 
 
 @click.group("admin", invoke_without_command=True)
@@ -122,11 +132,10 @@ def kick_player(context: click.Context, session: str, player: str) -> None:
 
 @admin.command("ban")
 @click.argument("player")
-@click.option("--for", "length", help="Length of the ban: 90s, 30m, 1h, 7d; default: ten years.")
+@_for("ten years")
 @click.pass_context
-def ban_player(context: click.Context, player: str, length: str | None) -> None:
+def ban_player(context: click.Context, player: str, for_s: float | None) -> None:
     """Ban PLAYER, an id or a registered name, on all servers."""
-    for_s = parse_length(length) if length is not None else None
     _order(context, "/api/admin/ban", {"player": player, "for_s": for_s}, f"{player} is banned")
 
 
@@ -140,11 +149,10 @@ def unban_player(context: click.Context, player: str) -> None:
 
 @admin.command("ban-address")
 @click.argument("address")
-@click.option("--for", "length", help="Length of the ban: 90s, 30m, 1h, 7d; default: a day.")
+@_for("a day")
 @click.pass_context
-def ban_address(context: click.Context, address: str, length: str | None) -> None:
+def ban_address(context: click.Context, address: str, for_s: float | None) -> None:
     """Ban ADDRESS, an IPv4 address or an IPv6 /64 network, on all servers."""
-    for_s = parse_length(length) if length is not None else None
     _order(context, "/api/admin/ban-address", {"address": address, "for_s": for_s}, f"{address} is banned")
 
 
@@ -228,8 +236,8 @@ def _call(context: click.Context, call: Callable[[Client], Awaitable[T]]) -> T:
 def overview_tables(seen: dict[str, Any], *, width: int) -> Group:
     """Servers and their solvers, sessions, players who are banned, and the budgets that refused something."""
     head = Text(
-        f"{_count(seen['session_count'], 'session')}, {_count(seen['player_count'], 'player')} on "
-        f"{_count(len(seen['servers']), 'server')}",
+        f"{counted(seen['session_count'], 'session')}, {counted(seen['player_count'], 'player')} on "
+        f"{counted(len(seen['servers']), 'server')}",
         LABEL,
     )
     parts: list[Text | Table] = [head, Text(), _servers(seen), Text(), _sessions(seen, width)]
@@ -243,10 +251,6 @@ def overview_tables(seen: dict[str, Any], *, width: int) -> Group:
     if refused:
         parts += [Text(), limits_table(refused, several=len(seen["servers"]) > 1)]
     return Group(*parts)
-
-
-def _count(count: int, what: str) -> str:
-    return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
 def _table(*names: str, right: tuple[str, ...] = ()) -> Table:

@@ -84,7 +84,8 @@ def command(
     missing = missing_packages(name)
     if missing:
         raise click.ClickException(
-            f"{name} needs {', '.join(missing)}: install tussle[export] (pip install 'tussle[export]')"
+            f"{name} needs {', '.join(missing)}: pip install '.[export]' in the project's folder"
+            " (after ./run: ./run install export)"
         )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     _stop_on_sigterm()

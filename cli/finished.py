@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from tussle.cli.palette import number, short_names
+from tussle.cli.palette import counted, number, short_names
 from tussle.cli.picture import Picture
 from tussle.lobby.errors import NotFound, StoreError
 from tussle.lobby.lifecycle import ENDED
@@ -77,11 +77,7 @@ def sentence(view: SessionView) -> str:
         outcome = f"{' and '.join(others)} drew"
     else:
         outcome = f"{names.get(winner, f'seat {winner}')} beat {' and '.join(others)}"
-    counts = [
-        f"{count} {word}{'' if count == 1 else 's'}"
-        for count, word in zip(length(view), WORDS, strict=True)
-        if count
-    ]
+    counts = [counted(count, word) for count, word in zip(length(view), WORDS, strict=True) if count]
     if view.started_at and view.ended_at:
         counts.append(f"{number((view.ended_at - view.started_at) / 1000, 1)} s")
     return f"{outcome}: {', '.join(counts)}"

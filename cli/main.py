@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("tussle.cli.verify", "Simulate an archived session again and compare every tick."),
     "recordings": ("tussle.cli.recording_list", "List the recordings at RECORDINGS_URL."),
     "export": ("tussle.cli.export", "Write a recording for other programs: Zarr, VTK, glTF, video, ..."),
-    "simulate": ("tussle.cli.simulate", "Simulate a mesh file, without a lobby."),
+    "simulate": ("tussle.cli.simulate", "Simulate a mesh or a scene, without a lobby."),
 }
 """Name -> module and line of help. The module has its only click command as ``command``, or several by their names."""
 

@@ -76,7 +76,8 @@ def list_operators(url: str | None) -> None:
     for name in reserved:
         click.echo(f"{name}  (by OPERATORS)")
     if not names and not reserved:
-        click.echo("nobody is an operator; `tussle operator add NAME` makes one", err=True)
+        called = click.get_current_context().find_root().obj
+        click.echo(f"nobody is an operator; `{called} operator add NAME` makes one", err=True)
 
 
 @command.command("hash")

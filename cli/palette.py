@@ -20,6 +20,7 @@ __all__ = [
     "STATUS_MARKS",
     "Mark",
     "bar",
+    "counted",
     "gap",
     "marks_of",
     "number",
@@ -88,6 +89,11 @@ def short_names(names: Sequence[str]) -> list[str]:
 def number(value: float, digits: int = 0) -> str:
     """A number with a true minus and thin spaces between thousands."""
     return f"{value:,.{digits}f}".replace(",", "\u2009").replace("-", "−")
+
+
+def counted(count: int, word: str) -> str:
+    """A number with its noun, in the plural unless it is one: ``1 tick``, ``364 ticks``."""
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
 
 
 def gap(millimetres: float | None) -> str:

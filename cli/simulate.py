@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tussle.cli.palette import counted
 from tussle.lobby.errors import Refused
 
 __all__ = ["simulate"]
@@ -94,9 +95,10 @@ def simulate(
         f"{summary.min_distance * 1e3:.3g} mm" if summary.min_distance < float("inf") else "none within reach"
     )
     click.echo(
-        f"{summary.ticks} ticks, {summary.frames} frames in {summary.folder}: smallest distance {closest}, "
-        f"{summary.checked} contact checks, {summary.intersections} intersections, {summary.inversions} inversions, "
-        f"{summary.unconverged} ticks at the cap; hash {summary.state_hash[:16]}"
+        f"{counted(summary.ticks, 'tick')}, {counted(summary.frames, 'frame')} in {summary.folder}: smallest distance "
+        f"{closest}, {counted(summary.checked, 'contact check')}, {counted(summary.intersections, 'intersection')}, "
+        f"{counted(summary.inversions, 'inversion')}, {counted(summary.unconverged, 'tick')} at the iteration limit; "
+        f"hash {summary.state_hash[:16]}"
     )
     if not summary.holds:
         raise SystemExit(2)

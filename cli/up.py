@@ -205,7 +205,7 @@ class Up:
             if not announced_wait and time.monotonic() - self.began > 5.0:
                 announced_wait = True
                 click.echo(
-                    _faint("  Waiting for the server; its very first start compiles the physics kernels.")
+                    _faint("  Waiting for the server. The first start on a machine takes a few minutes.")
                 )
             if time.monotonic() > deadline:
                 raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")
@@ -251,18 +251,14 @@ class Up:
         kind = (
             f"{store.binary.kind} {store.binary.version}" if store is not None else hide_password(redis_url)
         )
-        bots = (
-            f" · {settings.bots} bots ({settings.bot_skill}), {self.size} to a duel, and more on demand"
-            if settings.bots
-            else ""
-        )
+        bots = f", {settings.bots} bots ({settings.bot_skill})" if settings.bots else ""
         phone = [url] if (url := _network_url(settings.host, server_url)) else []
         rows = [
             ("Play", click.style(server_url, bold=True)),
             *(("Phone", click.style(url, bold=True)) for url in phone),
             ("Watch", f"{called} watch      {_faint('the newest duel, in another terminal')}"),
             ("Look", f"{look}      {_faint(f'or {called} redis')}"),
-            ("Runs", f"store ({kind}) · server · worker · meshes · velocity, position{bots}"),
+            ("Runs", f"store ({kind}), server, workers{bots}"),
             ("Logs", _short(logs)),
         ]
         click.echo()
@@ -308,8 +304,10 @@ class Up:
         if sys.stdout.isatty():
             click.echo("\r\x1b[K", nl=False)
         took = time.monotonic() - self.began
-        count = f"{self.finished} session{'' if self.finished == 1 else 's'} finished"
-        click.echo(f"tussle: {count}, {self.turns} turns, {took:.1f} s; everything is stopped")
+        from tussle.cli.palette import counted
+
+        done = f"{counted(self.finished, 'session')} finished, {counted(self.turns, 'turn')}, {took:.1f} s"
+        click.echo(f"tussle: {done}; everything is stopped")
 
     def _fail(self, failure: BaseException) -> int:
         if sys.stdout.isatty():

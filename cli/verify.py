@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from tussle.cli.palette import counted
 from tussle.cli.running import read_settings
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.text import escape_text
@@ -108,11 +109,11 @@ def _sentences(verdict: Verdict, seconds: float) -> str:
     )
     lines = [
         f"session   {verdict.session}, {'ended' if verdict.ended else 'not ended'} at tick {verdict.ticks}",
-        f"hashes    {verdict.compared} ticks compared, {verdict.unrecorded} without a record"
+        f"hashes    {counted(verdict.compared, 'tick')} compared, {verdict.unrecorded} without a record"
         + (f"; FIRST DIVERGENT TICK {verdict.diverged}" if verdict.diverged is not None else ", all equal")
         + (f"; two holders disagree at tick {verdict.conflict}" if verdict.conflict is not None else ""),
-        f"states    {verdict.checkpoints} checkpoints compared byte by byte",
-        f"contact   {verdict.proofs} contact checks"
+        f"states    {counted(verdict.checkpoints, 'checkpoint')} compared byte by byte",
+        f"contact   {counted(verdict.proofs, 'contact check')}"
         + (f"; BROKEN at {verdict.broken[:5]}" if verdict.broken else ", no intersection, no inversion")
         + f"; smallest gap {gap:.4f} mm",
         *([f"halted    {verdict.halted}"] if verdict.halted else []),

@@ -277,7 +277,7 @@ class Screen:
         foot = Text(no_wrap=True, overflow="ellipsis", style=LABEL)
         foot.append("gap ").append(now, "default")
         if self.picture.least_gap_mm is not None:
-            foot.append(", smallest so far ").append(gap(self.picture.least_gap_mm), "default")
+            foot.append(", smallest ").append(gap(self.picture.least_gap_mm), "default")
         if frame is not None:
             foot.append(f"   contacts {frame.contacts}")
         if self.rtt_s is not None:

@@ -26,7 +26,9 @@ def register_environments() -> None:
         from gymnasium.envs.registration import register, registry
     except ImportError as error:
         raise ImportError(
-            "tussle.env needs Gymnasium and PettingZoo: pip install 'tussle[env]'", name=error.name
+            "tussle.env needs Gymnasium and PettingZoo: pip install '.[env]' in the project's folder"
+            " (after ./run: ./run install env)",
+            name=error.name,
         ) from error
     for name, (entry, steps, arguments) in ENVIRONMENTS.items():
         if name not in registry:

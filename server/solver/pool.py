@@ -83,8 +83,8 @@ BACKGROUND = "scenes"
 """The name under which calls without a world wait and are charged; no session has it."""
 
 BACKGROUND_S = 0.05
-"""Expected CPU time of a check or a shape above which it goes to the background process [s]. Shorter ones are answered by a light
-process between two ticks: a background process takes seconds to start."""
+"""Expected CPU time of a check or a shape above which it goes to the background process [s]. Shorter ones are answered
+by a light process between two ticks: a background process takes seconds to start."""
 
 RESTART_S = 30.0
 """Time between two attempts to start a heavy process [s]."""

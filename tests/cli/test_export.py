@@ -142,7 +142,7 @@ def test_a_missing_package_is_one_line(here: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run(TOKEN, "--to", "mp4")
     assert result.exit_code == 1
-    assert "mp4 needs av: install tussle[export]" in result.output
+    assert "mp4 needs av: pip install '.[export]'" in result.output
     assert len(result.output.strip().splitlines()) == 1
 
 

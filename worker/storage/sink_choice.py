@@ -27,5 +27,8 @@ def make_sink(store: Store, settings: Settings) -> Sink:
     try:
         from tussle.worker.storage.parquet import ParquetSink  # pyarrow is an optional dependency
     except ImportError:
-        raise BadSetting("Parquet needs pyarrow: pip install 'tussle[storage]'") from None
+        raise BadSetting(
+            "Parquet needs pyarrow: pip install '.[storage]' in the project's folder"
+            " (after ./run: ./run install storage)"
+        ) from None
     return ParquetSink(Path(url) if url else settings.data_dir / "lake")
