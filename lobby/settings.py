@@ -144,7 +144,7 @@ class Settings:
 
     # lobbies and seats
     lobby_timeout_s: float = setting(
-        60.0, "a lobby that has not started after this time ends as timed_out", low=0.1
+        180.0, "a lobby that has not started after this time ends as timed_out", low=0.1
     )
     scene_idle_s: float = setting(
         600.0, "a lobby whose scene is edited waits this long after the last edit, if that is longer", low=1

@@ -86,7 +86,7 @@ class Party:
     size: int = 2
     skill: str = "good"
     think_s: float = 0.0
-    lobby_timeout_s: float = 60.0
+    lobby_timeout_s: float = 180.0
     patience_s: float = 60.0
     seed: int | None = None
     serve: int = 0
