@@ -275,6 +275,15 @@ class Screen:
         frame = self.frame
         now = gap(frame.min_distance * 1000) if frame is not None else "no contact"
         foot = Text(no_wrap=True, overflow="ellipsis", style=LABEL)
+        # A narrow terminal cuts the end of the line: what needs attention comes first.
+        if not self.connected and self.picture.status not in ENDED:
+            foot.append("Connection lost. Trying again.   ", SIGNAL)
+        if self.announcement:
+            foot.append(f"Operator: {self.announcement}   ", f"bold {SIGNAL}")
+        if self.paused:
+            foot.append(f"Paused: {self.paused}.   ", SIGNAL)
+        if self.dilation > 1.0:
+            foot.append(f"{self.dilation:.1f} times slower than real time.   ", SIGNAL)
         foot.append("gap ").append(now, "default")
         if self.picture.least_gap_mm is not None:
             foot.append(", smallest ").append(gap(self.picture.least_gap_mm), "default")
@@ -283,14 +292,6 @@ class Screen:
         if self.rtt_s is not None:
             grade, colour = _grade(self.rtt_s * 1000)
             foot.append("   rtt ").append(f"{grade} {self.rtt_s * 1000:.1f} ms", colour)
-        if self.dilation > 1.0:
-            foot.append(f"   {self.dilation:.1f} times slower than real time.", SIGNAL)
-        if self.announcement:
-            foot.append(f"   Operator: {self.announcement}", f"bold {SIGNAL}")
-        if self.paused:
-            foot.append(f"   Paused: {self.paused}.", SIGNAL)
-        if not self.connected and self.picture.status not in ENDED:
-            foot.append("   Connection lost. Trying again.", SIGNAL)
         if not self.still:
             foot.append("   Ctrl-C ends", FAINT)
         return foot

@@ -33,9 +33,9 @@ export function Sessions() {
             <tr>
               <th scope="col">Session</th>
               <th scope="col">Status</th>
-              <th scope="col" class="num">Tick rate</th>
-              <th scope="col" class="num">Solver</th>
-              <th scope="col" class="num">Dilation</th>
+              <th scope="col" class="figures">Tick rate</th>
+              <th scope="col" class="figures">Solver</th>
+              <th scope="col" class="figures">Dilation</th>
               <th scope="col">Orders</th>
             </tr>
           </thead>
@@ -73,14 +73,14 @@ function SessionLine({ row, at, open, onToggle }: { row: SessionRow; at: number;
         <td>
           <span class={`tag ${TAGS[row.status] ?? "end"}`}>{row.status.replace("_", " ")}</span>
         </td>
-        <td class="num">
+        <td class="figures">
           <span class="data">{row.tick_rate === null ? "–" : `${fixed(row.tick_rate, 1)} Hz`}</span>
         </td>
-        <td class="num">
+        <td class="figures">
           <span class="data">{row.solver_ms === null ? "–" : `${fixed(row.solver_ms, 2)} ms`}</span>
           {row.share !== null && <span class="data mute line">{fixed(row.share * 100, 0)} % of a core</span>}
         </td>
-        <td class="num">
+        <td class="figures">
           <span class={slow ? "tag bad" : "data"}>{row.dilation === null ? "–" : `${fixed(row.dilation, 2)} ×`}</span>
         </td>
         <td>

@@ -365,7 +365,7 @@ function Forks({ token }: { token: string }) {
       <ul class="scroll" tabIndex={0}>
         {treeRows(tree).map(({ session, depth, fork }) => (
           <li class="bm" key={session} style={{ paddingInlineStart: `${Math.min(depth, DEEPEST) * 14}px` }}>
-            <button class="go" aria-current={session === token ? "page" : undefined} disabled={session === token} onClick={() => show(session)}>
+            <button class="jump" aria-current={session === token ? "page" : undefined} disabled={session === token} onClick={() => show(session)}>
               <span class="data">{fork ? group(fork.parent_tick) : "0"}</span>
               <span>
                 {session === token ? <em>This session</em> : fork ? <>{shortName(fork.name)} plays on</> : "The first session"} <span class="data">{code(session)}</span>
@@ -398,7 +398,7 @@ function Happened({ replay }: { replay: Replay }) {
       <ol class="scroll" tabIndex={0} data-test="log" ref={list}>
         {rows.map((row, i) => (
           <li class={row.turn ? "ev turn" : "ev"} key={row.v} aria-current={i === here ? "true" : undefined}>
-            <button class="go" onClick={() => replay.seekTick(row.tick)}>
+            <button class="jump" onClick={() => replay.seekTick(row.tick)}>
               <span class="data">{group(row.tick)}</span>
               <span>{row.parts.map((part) => (part.strong ? <em>{part.text}</em> : part.text))}</span>
             </button>

@@ -110,14 +110,14 @@ function Energy({ replay, curves }: RowProps) {
       <div class="pr">
         <div class="pn">
           {replay.recording?.hasKinds ? (
-            <button class="kinds small soft" aria-expanded={open} onPointerDown={(event) => event.stopPropagation()} onClick={toggle} title="Kinetic, gravity and elastic energy together. Press for each kind." data-test="kinds">
+            <button class="energies small soft" aria-expanded={open} onPointerDown={(event) => event.stopPropagation()} onClick={toggle} title="Kinetic, gravity and elastic energy together. Press for each kind." data-test="kinds">
               Energy
             </button>
           ) : (
             <span class="small soft">Energy</span>
           )}
           <span>
-            <b class="data big">{energy(values[at] ?? 0)}</b>
+            <b class="data value">{energy(values[at] ?? 0)}</b>
           </span>
         </div>
         <Plot line={line} colour="var(--cool)" filled />
@@ -181,7 +181,7 @@ function Contacts({ replay, curves }: RowProps) {
       <div class="pn">
         <span class="small soft">Contacts</span>
         <span>
-          <b class="data big">{group(values[at] ?? 0)}</b>
+          <b class="data value">{group(values[at] ?? 0)}</b>
         </span>
       </div>
       <Plot line={line} colour="var(--signal-ink)" filled />
@@ -203,7 +203,7 @@ function Gap({ replay, curves }: RowProps) {
       <div class="pn">
         <span class="small soft">Smallest gap</span>
         <span>
-          <b class="data big">{gap(values[at] ?? Infinity)}</b>
+          <b class="data value">{gap(values[at] ?? Infinity)}</b>
         </span>
       </div>
       <Plot line={line} colour="var(--ok)" filled={false} />

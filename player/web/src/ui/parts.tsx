@@ -28,7 +28,9 @@ const PATHS = {
   rewind: "M8 3.5v9L2 8zM14 3.5v9L8 8z",
 } as const;
 
-export function Icon({ name }: { name: keyof typeof PATHS }) {
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
   return (
     <svg class="icon" viewBox="0 0 16 16" aria-hidden="true">
       <path d={PATHS[name]} />

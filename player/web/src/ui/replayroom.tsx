@@ -1,6 +1,6 @@
 // The replay room on the page: presenter, members, bookmarks, views, chat.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Replay } from "../replay/replay";
 import { DEFAULT_VIEW } from "../replay/room";
 import type { NamedView, Room } from "../replay/room";
@@ -8,6 +8,7 @@ import { markOfPlayer } from "../stage/palette";
 import { clockTime, group, plural, shortName } from "../text/format";
 import { Mark } from "./marks";
 import { Icon } from "./parts";
+import { CHAT_LENGTH, SayForm } from "./say";
 
 const NAME_LENGTH = 80;
 
@@ -78,16 +79,13 @@ export function Members({ room }: { room: Room }) {
 }
 
 export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room; field: { current: HTMLInputElement | null } }) {
-  const [name, setName] = useState("");
   const list = room.bookmarks.value;
   const here = replay.place.value.frame;
   const curves = replay.recording?.curves;
   const ready = replay.curves.value > 0;
   const last = [...list].reverse().find((one) => one.frame <= here);
-  const keep = (event: Event): void => {
-    event.preventDefault();
-    room.bookmark(name.trim() || clockTime(replay.place.value.time), here);
-    setName("");
+  const keep = (name: string): void => {
+    room.bookmark(name || clockTime(replay.place.value.time), here);
     field.current?.blur();
   };
   return (
@@ -101,7 +99,7 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
         <ol class="scroll" tabIndex={0} data-test="bookmarks">
           {list.map((one) => (
             <li class={one.id === last?.id ? "bm on" : "bm"} key={one.id}>
-              <button class="go" onClick={() => replay.seekFrame(one.frame)}>
+              <button class="jump" onClick={() => replay.seekFrame(one.frame)}>
                 <span class="data">{ready ? clockTime(curves?.at(one.frame) ?? 0) : ""}</span>
                 <span class="nm">
                   {one.name} <span class="mute">{shortName(one.byName)}</span>
@@ -116,14 +114,7 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
           ))}
         </ol>
       )}
-      <form class="say" onSubmit={keep}>
-        <label class="field">
-          <input ref={field} value={name} maxLength={NAME_LENGTH} placeholder="Name this moment" aria-label="Name of a bookmark at this moment" autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} data-test="bookmark-name" />
-        </label>
-        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Keep the bookmark" title="Keep the bookmark" disabled={!ready} data-test="bookmark">
-          <Icon name="flag" />
-        </button>
-      </form>
+      <SayForm hint="Name this moment" label="Name of a bookmark at this moment" onSay={keep} maxLength={NAME_LENGTH} button="Keep the bookmark" icon="flag" empty disabled={!ready} field={field} test="bookmark" />
       {room.refused.value && (
         <p class="small" role="alert" style={{ padding: "0 16px 12px", color: "var(--contact)" }}>
           {sentence(room.refused.value)}
@@ -135,12 +126,10 @@ export function Bookmarks({ replay, room, field }: { replay: Replay; room: Room;
 
 /** The named views of the recording. current: the present camera; null without one. */
 export function Views({ room, current, onView }: { room: Room; current: () => NamedView["camera"] | null; onView: (camera: NamedView["camera"]) => void }) {
-  const [name, setName] = useState("");
   const list = room.views.value;
   const keep = (as: string): void => {
     const camera = current();
     if (camera && as) room.keepView({ name: as, camera });
-    setName("");
   };
   return (
     <section class="tile marks" aria-label="Views">
@@ -155,7 +144,7 @@ export function Views({ room, current, onView }: { room: Room; current: () => Na
         <ul class="scroll" tabIndex={0} data-test="views">
           {list.map((one) => (
             <li class="bm" key={one.name}>
-              <button class="go one" onClick={() => onView(one.camera)}>
+              <button class="jump one" onClick={() => onView(one.camera)}>
                 <span class="nm">{one.name === DEFAULT_VIEW ? "First view" : one.name}</span>
               </button>
               {one.by === room.you.value && (
@@ -167,14 +156,7 @@ export function Views({ room, current, onView }: { room: Room; current: () => Na
           ))}
         </ul>
       )}
-      <form class="say" onSubmit={(event) => { event.preventDefault(); keep(name.trim()); }}>
-        <label class="field">
-          <input value={name} maxLength={NAME_LENGTH} placeholder="Name this camera" aria-label="Name of a view from this camera" autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} data-test="view-name" />
-        </label>
-        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Keep the view" title="Keep the view" disabled={!name.trim()}>
-          <Icon name="home" />
-        </button>
-      </form>
+      <SayForm hint="Name this camera" label="Name of a view from this camera" onSay={keep} maxLength={NAME_LENGTH} button="Keep the view" icon="home" test="view" />
     </section>
   );
 }
@@ -185,17 +167,10 @@ function sentence(text: string): string {
 
 export function RoomChat({ room }: { room: Room }) {
   const rows = room.chat.value;
-  const [text, setText] = useState("");
   const list = useRef<HTMLUListElement>(null);
   useEffect(() => {
     list.current?.scrollTo({ top: list.current.scrollHeight });
   }, [rows.length]);
-  const send = (event: Event): void => {
-    event.preventDefault();
-    const said = text.trim().slice(0, 500);
-    if (said) room.say(said);
-    setText("");
-  };
   return (
     <section class="tile grow" aria-label="Chat">
       <header>
@@ -218,14 +193,7 @@ export function RoomChat({ room }: { room: Room }) {
           </li>
         )}
       </ul>
-      <form class="say" onSubmit={send}>
-        <label class="field">
-          <input value={text} maxLength={500} placeholder="Message everyone here" aria-label="Message everyone here" autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
-        </label>
-        <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Send">
-          <Icon name="up" />
-        </button>
-      </form>
+      <SayForm hint="Message everyone here" onSay={(text) => room.say(text)} maxLength={CHAT_LENGTH} button="Send" icon="up" />
     </section>
   );
 }

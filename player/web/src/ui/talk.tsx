@@ -5,7 +5,7 @@ import type { SessionClient } from "../session/client";
 import { markOfPlayer, markOfSeat } from "../stage/palette";
 import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
-import { Icon } from "./parts";
+import { CHAT_LENGTH, SayForm } from "./say";
 
 export function Log({ client, class: extra = "" }: { client: SessionClient; class?: string }) {
   const rows = client.state.value.log;
@@ -28,7 +28,6 @@ export function Log({ client, class: extra = "" }: { client: SessionClient; clas
 
 export function Chat({ client, class: extra = "" }: { client: SessionClient; class?: string }) {
   const state = client.state.value;
-  const [text, setText] = useState("");
   const [problem, setProblem] = useState("");
   const list = useRef<HTMLUListElement>(null);
   const count = state.chat.length;
@@ -36,11 +35,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
     list.current?.scrollTo({ top: list.current.scrollHeight });
   }, [count]);
   const closed = client.role !== "player" || state.phase === "over" || client.link.value.kind === "closed";
-  const send = async (event: Event) => {
-    event.preventDefault();
-    const said = text.trim().slice(0, 500);
-    if (!said) return;
-    setText("");
+  const send = async (said: string): Promise<void> => {
     const answer = await client.command("chat", { text: said });
     setProblem(answer.ok ? "" : answer.error.message);
   };
@@ -62,16 +57,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
         ))}
         {!count && <li style={{ display: "block" }} class="mute">{closed ? "No messages." : "Say hello."}</li>}
       </ul>
-      {!closed && (
-        <form class="say" onSubmit={(event) => void send(event)}>
-          <label class="field">
-            <input value={text} maxLength={500} placeholder="Message everyone" aria-label="Message everyone" autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
-          </label>
-          <button class="btn sq" style={{ minHeight: "38px" }} aria-label="Send">
-            <Icon name="up" />
-          </button>
-        </form>
-      )}
+      {!closed && <SayForm hint="Message everyone" onSay={(text) => void send(text)} maxLength={CHAT_LENGTH} button="Send" icon="up" />}
       {problem && <p class="small" role="alert" style={{ padding: "0 16px 10px", color: "var(--contact)" }}>{problem}</p>}
     </section>
   );
