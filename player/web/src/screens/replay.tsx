@@ -258,7 +258,9 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
             )}
             <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
               <Icon name="fork" />
-              Play on from here
+              <span>
+                Play on<span class="more"> from here</span>
+              </span>
             </button>
           </Transport>
           <Timeline replay={replay} flags={room?.bookmarks.value ?? []}>
