@@ -86,6 +86,15 @@ ONLY_IMPORTER: dict[str, set[str]] = {
 }
 """Library -> the modules or folders that may import it."""
 
+DYNAMIC = {
+    "cli.main": "the command that was called",
+    "env": "the public API is lazy",
+    "player.policies": "a function of the user, or a bot of player/",
+    "server.recordings.export.exporting": "the writer of the format that was asked for",
+    "tussle": "the public API is lazy",
+}
+"""Module that imports by a computed name -> what it imports. No other test sees such an import."""
+
 PURE: dict[str, set[str]] = {
     name: {"asyncio", "redis", "time", "datetime", "logging", "structlog", "random", "websockets", "socket"}
     for name in ("server.physics", "server.modes", "server.simulation.simulation", "server.simulation.world",
@@ -191,6 +200,17 @@ def test_a_library_has_its_only_importer(library: str) -> None:
     for name, path in MODULES.items():
         if any(imported.split(".")[0] == library for imported in imports_of(path)):
             assert any(within(name, door) for door in ONLY_IMPORTER[library]), f"{name} imports {library}"
+
+
+def test_imports_by_a_computed_name_are_listed() -> None:
+    """importlib and __import__ are used by the modules of DYNAMIC, and by each of them."""
+    found = set()
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+            if called in ("import_module", "__import__"):
+                found.add(name)
+    assert found == set(DYNAMIC)
 
 
 @pytest.mark.parametrize("place", sorted(PURE))

@@ -82,11 +82,11 @@ def raised() -> Iterator[tuple[str, str, str]]:
                         if isinstance(target, ast.Name) and target.id == "code":
                             assert isinstance(item, ast.Assign | ast.AnnAssign) and item.value is not None
                             yield from ((kind, code, module) for code in constants(item.value))
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in classes:
+                called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+                if isinstance(node, ast.Call) and called in classes:
                     for keyword in node.keywords:
                         if keyword.arg == "code":
-                            found = constants(keyword.value)
-                            yield from ((node.func.id, code, module) for code in found or [""])
+                            yield from ((called, code, module) for code in constants(keyword.value) or [""])
 
 
 FOUND = [row for row in raised() if row[1] not in ABSTRACT]
