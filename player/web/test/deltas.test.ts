@@ -1,0 +1,94 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { DeltaDecoder } from "../src/wire/deltas";
+import { BadFrame, decodeTopology } from "../src/wire/frames";
+
+interface Case {
+  data: string;
+  tick: number;
+  epoch: number;
+  version: number;
+  keyframe: boolean;
+  level: number | null;
+  contacts: number;
+  acks: number[];
+  active: boolean[];
+  rows: (number | null)[];
+}
+interface Vectors {
+  topology: string;
+  frames: Case[];
+  broken: { name: string; after: number; data: string }[];
+}
+
+const vectors = JSON.parse(readFileSync(new URL("../../../tests/vectors/deltas.json", import.meta.url), "utf8")) as Vectors;
+const bytes = (text: string): ArrayBuffer => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
+
+function fresh(): DeltaDecoder {
+  const decoder = new DeltaDecoder();
+  decoder.setTopology(decodeTopology(bytes(vectors.topology)));
+  return decoder;
+}
+
+describe("the chain that Python wrote", () => {
+  it("shows what Python shows", () => {
+    const decoder = fresh();
+    for (const one of vectors.frames) {
+      const frame = decoder.decode(bytes(one.data))!;
+      expect([frame.tick, frame.epoch, frame.version, frame.keyframe]).toEqual([one.tick, one.epoch, one.version, one.keyframe]);
+      expect(Number.isFinite(frame.minDistance) ? frame.minDistance : null).toEqual(one.level === null ? null : expect.closeTo(one.level, 8));
+      expect([frame.contacts, frame.acks, frame.active, frame.rowCounts]).toEqual([one.contacts, one.acks, one.active, [4, 4, 8]]);
+      expect(frame.rows.length).toBe(one.rows.length);
+      one.rows.forEach((value, i) => {
+        if (value === null) expect(frame.rows[i]).toBeNaN();
+        else expect(Math.abs(frame.rows[i]! - value)).toBeLessThan(1e-6);
+      });
+    }
+  });
+
+  it.each(vectors.broken.map((one) => [one.name, one] as const))("refuses: %s", (_, one) => {
+    const decoder = fresh();
+    for (const good of vectors.frames.slice(0, one.after)) decoder.decode(bytes(good.data));
+    expect(() => decoder.decode(bytes(one.data))).toThrow(BadFrame);
+    expect(decoder.decode(bytes(vectors.frames[0]!.data))).not.toBeNull();
+  });
+
+  it("waits for a keyframe after a gap", () => {
+    const decoder = fresh();
+    decoder.decode(bytes(vectors.frames[0]!.data));
+    expect(decoder.decode(bytes(vectors.frames[2]!.data))).toBeNull();
+    expect(decoder.waiting).toBe(true);
+    const key = vectors.frames.findIndex((one, i) => i > 0 && one.keyframe);
+    expect(decoder.decode(bytes(vectors.frames[key]!.data))!.tick).toBe(vectors.frames[key]!.tick);
+  });
+
+  it("shows, ignores or refuses any bytes", () => {
+    let seed = 5;
+    const random = (below: number): number => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % below;
+    const decoder = fresh();
+    let shown = 0;
+    let next = 1;
+    for (let i = 0; i < 5000; i++) {
+      if (decoder.waiting) {
+        decoder.decode(bytes(vectors.frames[0]!.data));
+        next = 1;
+      }
+      const data = new Uint8Array(bytes(vectors.frames[random(vectors.frames.length)]!.data));
+      data[2] = new Uint8Array(bytes(vectors.frames[0]!.data))[2]!;
+      if (!data[1]) data[3] = next;
+      for (let k = random(4); k > 0; k--) data[4 + random(data.length - 4)] = random(256);
+      const cut = random(5) ? data : data.slice(0, random(data.length));
+      try {
+        const frame = decoder.decode(cut.buffer);
+        if (frame) {
+          shown++;
+          next = frame.keyframe ? 1 : (next + 1) & 255;
+          expect(frame.rows.every((value) => Number.isFinite(value) || Number.isNaN(value))).toBe(true);
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(BadFrame);
+      }
+    }
+    expect(shown).toBeGreaterThan(100);
+  });
+});

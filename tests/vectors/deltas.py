@@ -1,0 +1,129 @@
+"""A chain of delta frames with what each frame shows: ``python -m tests.vectors.deltas`` writes deltas.json.
+
+tests/lobby/wire/test_deltas.py checks that the file is current, player/web/test/deltas.test.ts decodes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tussle.lobby.wire.deltas import CODEC, DeltaDecoder, DeltaEncoder
+from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_topology
+
+__all__ = ["ALIVE_TICKS", "TARGET", "build", "scene", "scripted"]
+
+TARGET = Path(__file__).resolve().parent / "deltas.json"
+ALIVE_TICKS = 60
+
+
+def scene() -> Topology:
+    """Two cubes, an elastic cube and a floor."""
+    cube = (np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / 4).astype(np.float32)
+    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7]], dtype=np.uint32)
+    return Topology(
+        version=3,
+        bodies=(
+            TopologyBody(id="a", kind="affine", vertices=cube, faces=faces, seat=0),
+            TopologyBody(id="b", kind="affine", vertices=cube, faces=faces, seat=1),
+            TopologyBody(id="c", kind="elastic", vertices=cube, faces=faces),
+            TopologyBody(id="floor", kind="static", vertices=cube * np.float32(8), faces=faces[:1]),
+        ),
+    )
+
+
+def scripted(count: int = 40) -> Iterator[Frame]:
+    """Frames of the scene: one body flies, turns, bounces and rests; one is removed and comes back elsewhere; the
+    elastic one swings. From frame 30 on everything rests."""
+    rest = scene().bodies[2].vertices.astype(np.float64)
+    for n in range(count):
+        t = min(n, 30) / 30
+        height = abs(np.cos(9 * t)) * (1 - t)
+        angle = 2.5 * np.sin(4 * t)
+        c, s = np.cos(angle), np.sin(angle)
+        first = [[2 * t, height, -0.5], [c, 0, -s], [0, 1, 0], [s, 0, c]]
+        second = [[-1.0 if n < 12 else 3.25, 0.25, 1.0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+        swing = 0.05 * np.sin(12 * t) * (1 - t)
+        elastic = rest @ np.array([[c, 0, -s], [0, 1 + swing, 0], [s, 0, c]]) + [0, 0.5 + swing, 2 * t]
+        yield Frame(
+            tick=100 + 2 * n + (6 if n > 20 else 0),
+            rows=np.concatenate([first, second, elastic]),
+            active=np.array([True, not 8 <= n < 12, True]),
+            epoch=5,
+            min_distance=float("inf") if n < 6 else 0.001 * (1 + t),
+            contacts=0 if n < 6 else 3,
+            acks=(min(n // 4, 6), 2**30 + (n > 9)),
+            version=3,
+            row_counts=(4, 4, 8),
+        )
+
+
+def build() -> str:
+    """The whole file."""
+    encoder, decoder = DeltaEncoder(), DeltaDecoder()
+    encoder.set_topology(scene())
+    decoder.set_topology(scene())
+    frames: list[dict[str, Any]] = []
+    whole: list[bytes] = []
+    for n, frame in enumerate(scripted()):
+        data = encoder.encode(frame, key=n == 25, alive_ticks=ALIVE_TICKS)
+        if data is None:
+            continue
+        shown = decoder.decode(data)
+        assert shown is not None
+        whole.append(data)
+        frames.append(
+            {
+                "data": base64.b64encode(data).decode(),
+                "tick": shown.tick,
+                "epoch": shown.epoch,
+                "version": shown.version,
+                "keyframe": shown.keyframe,
+                "level": None if np.isinf(shown.min_distance) else round(shown.min_distance, 9),
+                "contacts": shown.contacts,
+                "acks": list(shown.acks),
+                "active": shown.active.tolist(),
+                "rows": [
+                    None if np.isnan(value) else round(value, 7) for value in shown.rows.ravel().tolist()
+                ],
+            }
+        )
+    document = {
+        "codec": CODEC,
+        "topology": base64.b64encode(encode_topology(scene())).decode(),
+        "frames": frames,
+        "broken": _broken(whole),
+    }
+    return json.dumps(document) + "\n"
+
+
+def _broken(whole: list[bytes]) -> list[dict[str, Any]]:
+    """Bytes that a decoder must refuse after ``after`` good frames."""
+    key, second = whole[0], whole[1]
+    cases = {
+        "empty": (0, b""),
+        "half a header": (0, key[:3]),
+        "half a keyframe header": (0, key[:20]),
+        "another kind": (0, b"\x07" + key[1:]),
+        "unknown flags": (0, key[:1] + b"\x83" + key[2:]),
+        "a keyframe that is not the first": (0, key[:3] + b"\x01" + key[4:]),
+        "no step": (0, key[:20] + bytes(4) + key[24:]),
+        "a step that is no number": (0, key[:20] + b"\xff\xff\xff\x7f" + key[24:]),
+        "more bodies than the topology": (0, key[:14] + b"\x04" + key[15:]),
+        "a number out of range": (1, second[:4] + b"\xff\xff\xff\xff"),
+        "longer than its content": (1, second + b"\x01" * 9),
+        "zeros at the end": (1, second + bytes(3)),
+    }
+    return [
+        {"name": name, "after": after, "data": base64.b64encode(data).decode()}
+        for name, (after, data) in cases.items()
+    ]
+
+
+if __name__ == "__main__":
+    TARGET.write_text(build())
