@@ -176,6 +176,12 @@ class Settings:
     )
     frame_hz: float = setting(30.0, "frames per simulated second sent to each viewer", low=1, high=240)
     frame_precision: str = setting("single", "precision of the numbers in a frame", among=("single", "half"))
+    frame_error_mm: float = setting(
+        0.1,
+        "greatest error of a place in a delta frame [mm]; of a rotation, 0.5 degrees per mm",
+        low=0.001,
+        high=10,
+    )
     checkpoint_s: float = setting(1.0, "longest time between two checkpoints while a world moves", low=0.05)
     prove: bool = setting(True, "check every checkpoint for intersections, with ipctk")
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from tussle.lobby.errors import LobbyError, RateLimited
+from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
+from tussle.player.frame_reader import FrameReader
 from tussle.player.reconnecting import ReconnectingSocket, Renew
 from tussle.player.transcript import (
     Acknowledged,
@@ -57,9 +58,6 @@ __aiter__."""
 COMMANDS_PENDING = 64
 """Commands that may wait for their answers at once; the server keeps as many replies."""
 
-_FRAME_KIND, _TOPOLOGY_KIND = 1, 2
-_EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
-
 
 class SessionConnection:
     """One client's connection to a session. Enter it with ``async with``, which connects or raises Disconnected.
@@ -83,7 +81,11 @@ class SessionConnection:
         open_timeout_s: float = 5.0,
         answer_timeout_s: float = 20.0,
         rng: random.Random | None = None,
+        deltas: bool = True,
+        frame_hz: float | None = None,
     ) -> None:
+        """deltas: take delta frames, which need a tenth of the bytes and some time to decode. frame_hz: the most frames
+        per simulated second that are needed; None: all."""
         self.reconnections = 0
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
@@ -93,7 +95,9 @@ class SessionConnection:
         self.announced_at = 0.0
         self._welcomed_at = 0.0
         self._paused = ""
-        self._transcript = Transcript(ticket, resume, history=history)
+        codecs = (CODEC,) if deltas else ()
+        self._transcript = Transcript(ticket, resume, history=history, codecs=codecs, frame_hz=frame_hz)
+        self._reader = FrameReader(self._transcript.admit_frame)
         self._line = ReconnectingSocket(
             ws_url,
             self._transcript,
@@ -120,10 +124,6 @@ class SessionConnection:
         self._noticed = asyncio.Event()
         self._answers: dict[int, asyncio.Future[Acknowledged]] = {}
         self._pings: dict[float, asyncio.Future[float]] = {}
-        self._frame_bytes: bytes | None = None
-        self._frame: Frame | None = None
-        self._topology_bytes: bytes | None = None
-        self._topology: Topology | None = None
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -216,20 +216,12 @@ class SessionConnection:
     @property
     def frame(self) -> Frame | None:
         """The newest frame, decoded when it is first read. None before the first."""
-        if self._frame is None and self._frame_bytes is not None:
-            from tussle.lobby.wire.frames import decode_frame
-
-            self._frame = decode_frame(self._frame_bytes)
-        return self._frame
+        return self._reader.frame
 
     @property
     def topology(self) -> Topology | None:
         """The meshes that the frames move. None before they have arrived."""
-        if self._topology is None and self._topology_bytes is not None:
-            from tussle.lobby.wire.frames import decode_topology
-
-            self._topology = decode_topology(self._topology_bytes)
-        return self._topology
+        return self._reader.topology
 
     def my_turn(self, event: Event) -> Mapping[str, Any] | None:
         """What this seat may act on, if ``event`` says that it may act now; else None.
@@ -401,14 +393,8 @@ class SessionConnection:
                 ping.set_exception(Disconnected("the connection was lost"))
 
     def _binary(self, data: bytes) -> None:
-        kind = data[0] if data else 0
-        if kind == _TOPOLOGY_KIND:
-            self._topology_bytes, self._topology = data, None
-        elif kind == _FRAME_KIND and len(data) >= 12:
-            epoch, tick = _EPOCH_TICK.unpack_from(data, 4)
-            if self._transcript.admit_frame(epoch, tick):
-                self._frame_bytes, self._frame = data, None
-                self._framed.set()
+        if self._reader.receive(data):
+            self._framed.set()
 
     def _take(self, outcome: Outcome) -> None:
         match outcome:

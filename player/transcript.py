@@ -219,8 +219,16 @@ class Transcript:
     """
 
     def __init__(
-        self, ticket: str | None = None, resume: str | None = None, *, history: bool = False
+        self,
+        ticket: str | None = None,
+        resume: str | None = None,
+        *,
+        history: bool = False,
+        codecs: tuple[str, ...] = (),
+        frame_hz: float | None = None,
     ) -> None:
+        """codecs, frame_hz: see HelloData."""
+        self._codecs, self._frame_hz = codecs, frame_hz
         self._history = history
         self.ticket = ticket
         self.resume = resume
@@ -253,6 +261,8 @@ class Transcript:
             resume=self.resume,
             last_v=self.v if known else None,
             last_tick=self.tick if known else None,
+            codecs=self._codecs,
+            frame_hz=self._frame_hz,
         )
         self.live = False
         self._resyncing = False

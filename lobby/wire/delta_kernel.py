@@ -594,7 +594,7 @@ def end_of(S: Any, buf: Any) -> int:
     for shift in range(24, -8, -8):
         buf[S[3]] = (value >> shift) & 255
         S[3] += 1
-    length = S[3]
+    length: int = S[3]
     while length > 0 and buf[length - 1] == 0:
         length -= 1
     return length

@@ -2,22 +2,7 @@
 
 A chain begins with a keyframe; each later frame of the chain needs all frames before it. All numbers are little endian.
 
-    delta    0  u8   kind = 3
-             1  u8   flags: 1 keyframe
-             2  u8   chain: changes with each keyframe
-             3  u8   number of the frame in its chain, modulo 256; the keyframe has 0
-             .  payload of the range coder (delta_kernel.py)
-
-    keyframe 4  u32  epoch of the holder; clients drop frames of an older one
-             8  u32  tick
-            12  u16  version of the topology, which must be known
-            14  u16  n, bodies of the topology that move
-            16  u8   s, seats
-            17  u8   0
-            18  u16  0
-            20  f32  step of a place [m]
-            24  f32  step of a rotation: of the tangent of a quarter of its angle
-            28  payload
+lobby/wire/delta_layout.py has the layout.
 
 The greatest error of a coordinate is half a step of a place. Affine bodies are sent as rigid: a frame in which one is
 stretched by more than STRETCH cannot be encoded. Distances have eight levels an octave. The decoder needs the topology,
@@ -26,9 +11,7 @@ so that a frame cannot make it use more memory than that. This module must never
 
 from __future__ import annotations
 
-import hashlib
 import math
-import struct
 from typing import Any
 
 import numpy as np
@@ -36,40 +19,11 @@ import numpy.typing as npt
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import delta_kernel as kernel
+from tussle.lobby.wire.delta_layout import DELTA, HEAD, KEYFRAME, KEYFRAME_HEAD, KEYFRAME_PAYLOAD, PAYLOAD
 from tussle.lobby.wire.frames import Frame, Topology
 
-__all__ = ["CODEC", "DELTA", "DeltaDecoder", "DeltaEncoder", "is_keyframe"]
+__all__ = ["DeltaDecoder", "DeltaEncoder"]
 
-DELTA = 3
-
-_LAYOUT = (
-    ("delta", (("kind", "B"), ("flags", "B"), ("chain", "B"), ("number", "B"))),
-    (
-        "keyframe",
-        (
-            ("epoch", "I"), ("tick", "I"), ("version", "H"), ("bodies", "H"), ("seats", "B"), ("zero", "B"),
-            ("zeros", "H"), ("step", "f"), ("turn", "f"),
-        ),
-    ),
-    (
-        "payload",
-        (
-            ("slots", kernel.SLOTS), ("contexts", kernel.CONTEXTS), ("limit", kernel.LIMIT), ("dead", kernel.DEAD),
-            ("floats", kernel.FLOATS), ("ints", kernel.INTS), ("revision", 1),
-        ),
-    ),
-)  # fmt: skip
-"""The layout as data: the structs below and the codec's name are made from it. ``revision`` counts changes of
-delta_kernel.py that change a payload; tests/vectors/deltas.json notices them."""
-
-CODEC = "delta-" + hashlib.sha256(repr(_LAYOUT).encode()).hexdigest()[:8]
-"""The name under which a client offers this layout in its hello. A changed layout has another name."""
-
-_HEAD = struct.Struct("<" + "".join(code for _, code in _LAYOUT[0][1]))
-_KEY = struct.Struct("<" + "".join(code for _, code in _LAYOUT[1][1]))
-_PAYLOAD, _KEY_PAYLOAD = _HEAD.size, _HEAD.size + _KEY.size
-
-_KEYFRAME = 1
 STRETCH = 0.01
 """Largest stretch of an affine body that is sent as rigid."""
 
@@ -78,11 +32,6 @@ NEAR, LEVELS = 1e-7, 8
 
 META_FRAMES = 4
 """Distance and contacts are sent with every fourth frame, as the least and the most since."""
-
-
-def is_keyframe(data: bytes) -> bool:
-    """Whether a delta frame begins a chain."""
-    return len(data) > 1 and bool(data[1] & _KEYFRAME)
 
 
 class _Chain:
@@ -225,9 +174,9 @@ class DeltaEncoder:
         if S[5]:
             raise ValueError("a coordinate is out of range")
         payload = buffer[: compiled.end_of(S, buffer)].tobytes()
-        head = _HEAD.pack(DELTA, int(key), self._id, self._number & 255)
+        head = HEAD.pack(DELTA, int(key), self._id, self._number & 255)
         if key:
-            head += _KEY.pack(
+            head += KEYFRAME_HEAD.pack(
                 frame.epoch, frame.tick, frame.version, bodies, len(frame.acks), 0, 0, self._step, self._turn
             )
         self._number += 1
@@ -293,19 +242,19 @@ class DeltaDecoder:
     def decode(self, data: bytes) -> Frame | None:
         """The frame; None if it is of a chain of which frames are missing. Raises ProtocolError for bytes that no
         encoder sends."""
-        if len(data) < _PAYLOAD:
+        if len(data) < PAYLOAD:
             raise ProtocolError("a delta frame is shorter than its header")
-        kind, flags, number_of_chain, number = _HEAD.unpack_from(data)
+        kind, flags, number_of_chain, number = HEAD.unpack_from(data)
         if (
             kind != DELTA
-            or flags & ~_KEYFRAME
-            or (data[-1] == 0 and len(data) > (_KEY_PAYLOAD if flags else _PAYLOAD))
+            or flags & ~KEYFRAME
+            or (data[-1] == 0 and len(data) > (KEYFRAME_PAYLOAD if flags else PAYLOAD))
         ):
             raise ProtocolError("not a delta frame")
         chain, self._chain = self._chain, None
-        at = _PAYLOAD
-        if flags & _KEYFRAME:
-            chain, at = self._begin(data, number_of_chain, number), _KEY_PAYLOAD
+        at = PAYLOAD
+        if flags & KEYFRAME:
+            chain, at = self._begin(data, number_of_chain, number), KEYFRAME_PAYLOAD
             if chain is None:
                 return None
         elif chain is None or number_of_chain != self._id or number != (self._number + 1) & 255:
@@ -331,12 +280,14 @@ class DeltaDecoder:
         if S[3] < len(buffer):
             raise ProtocolError("a delta frame is longer than its content")
         self._chain = chain
-        return self._frame(chain, keyframe=bool(flags & _KEYFRAME))
+        return self._frame(chain, keyframe=bool(flags & KEYFRAME))
 
     def _begin(self, data: bytes, number_of_chain: int, number: int) -> _Chain | None:
-        if len(data) < _KEY_PAYLOAD:
+        if len(data) < KEYFRAME_PAYLOAD:
             raise ProtocolError("a keyframe is shorter than its header")
-        epoch, tick, version, bodies, seats, zero, zeros, step, turn = _KEY.unpack_from(data, _PAYLOAD)
+        epoch, tick, version, bodies, seats, zero, zeros, step, turn = KEYFRAME_HEAD.unpack_from(
+            data, PAYLOAD
+        )
         if number or zero or zeros or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
             raise ProtocolError("not a keyframe")
         topology = self._topology

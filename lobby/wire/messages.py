@@ -77,14 +77,20 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # -- client to server ------------------------------------------------------------------------------
 
 
-class HelloData(_Part, frozen=True):
-    """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome)."""
+class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
+    """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``codecs``: the
+    codecs of frames that the client decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per
+    simulated second that it needs. Fields that the server does not know are ignored."""
 
     protocol: int
     ticket: Credential | None = None
     resume: Credential | None = None
     last_v: Count | None = None
     last_tick: Count | None = None
+    codecs: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=16)
+    ] = ()
+    frame_hz: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
 
 
 class ActData(_Part, frozen=True):
@@ -309,7 +315,8 @@ class SessionView(_Part, frozen=True):
 
 class WelcomeData(_Part, frozen=True):
     """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
-    ``servers`` are addresses to reconnect to when this server does not answer."""
+    ``servers`` are addresses to reconnect to when this server does not answer. ``codec``: the one of the offered codecs
+    that the server uses; absent if it knows none of them."""
 
     session: str
     player: str
@@ -327,6 +334,7 @@ class WelcomeData(_Part, frozen=True):
     server_time: int
     last_id: int
     servers: tuple[str, ...] = ()
+    codec: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Command, frozen=True, tag="welcome"):

@@ -22,7 +22,7 @@ if str(ROOT) not in sys.path:
 
 from tussle.lobby import errors, lifecycle  # noqa: E402
 from tussle.lobby.rules import actions  # noqa: E402
-from tussle.lobby.wire import frames, messages, replay  # noqa: E402
+from tussle.lobby.wire import delta_layout, frames, messages, replay  # noqa: E402
 
 WIRE = Path(__file__).resolve().parent / "src" / "wire"
 
@@ -39,6 +39,7 @@ def generate() -> dict[str, str]:
     constants = [
         f"export const PROTOCOL = {messages.PROTOCOL};",
         f'export const SCHEMA_HASH = "{frames.schema_hash()}";',
+        f'export const CODEC = "{delta_layout.CODEC}";',
         _constants("CLOSE", {code.name: code.value for code in errors.CloseCode}),
         "export type Status = " + " | ".join(f'"{status.value}"' for status in lifecycle.Status) + ";",
         "export const ENDED: readonly string[] = ["

@@ -2,6 +2,7 @@
 
     events stream --(hint)--> follow_stream -> every viewer, in order of v, once each
     holder -> frame, encoded once -> every viewer whose write buffer has room
+           -> delta frames, encoded once -> the viewers that decode them (server/fanout/lanes.py)
 
 Events are reliable: a viewer that cannot keep up is closed with TOO_SLOW. Frames are not reliable: a slow viewer misses
 some, and each frame can be shown without the frames before it. The audience must never block the session.
@@ -10,6 +11,7 @@ some, and each frame can be shown without the frames before it. The audience mus
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -29,7 +31,9 @@ from tussle.lobby.wire.messages import (
     encode,
 )
 from tussle.server.fanout.framing import binary_frame, text_frame
+from tussle.server.fanout.lanes import BACKLOG_BYTES, Lanes
 from tussle.server.metrics.telemetry import Telemetry
+from tussle.server.solver.delta_streams import FAST, FAST_KEY, SLOW, SLOW_KEY, Deltas
 
 __all__ = ["Audience", "FrameSink", "Viewer"]
 
@@ -46,11 +50,18 @@ class Viewer(Protocol):
 
     v: int
     topology_sent: bool
+    deltas: bool
+    """Whether it decodes delta frames."""
+    slow: bool
+    """Whether few frames are enough for it."""
     frames: Callable[[bytes], object] | None
     """Writes a frame; None while the write buffer is full or the connection closes.
 
     Call ``Audience.update_frames`` after each change.
     """
+
+    def unsent(self) -> int:
+        """Unsent bytes."""
 
     def write(self, framed: bytes) -> None:
         """Send, or close with TOO_SLOW if too much is unsent. Never blocks."""
@@ -86,6 +97,7 @@ class Audience:
         self.viewers: set[Viewer] = set()
         self._frames: dict[Viewer, Callable[[bytes], object]] = {}
         self._fan_out: tuple[Callable[[bytes], object], ...] = ()
+        self._lanes = Lanes()
         self.sinks: set[FrameSink] = set()
         self.arriving = 0
         """Number of viewers that are connecting; the audience is kept while there are any."""
@@ -204,6 +216,12 @@ class Audience:
 
     def update_frames(self, viewer: Viewer) -> None:
         """Read ``viewer.frames`` again. The broadcast of a frame, which is the hot path, does not check it."""
+        if viewer.deltas:
+            if viewer.frames is not None and viewer in self.viewers:
+                self._lanes.add(viewer)
+            else:
+                self._lanes.discard(viewer)
+            return
         if viewer.frames is not None and viewer in self.viewers:
             self._frames[viewer] = viewer.frames
         elif self._frames.pop(viewer, None) is None:
@@ -212,8 +230,8 @@ class Audience:
 
     def show_newest(self, viewer: Viewer) -> None:
         """Send the newest frame to a viewer whose write buffer has room again."""
-        if viewer in self._frames and self._frame is not None:
-            self._frames[viewer](binary_frame(self._frame))
+        if viewer in self.viewers and viewer.frames is not None and self._frame is not None:
+            viewer.frames(binary_frame(self._frame))
 
     @staticmethod
     def _send_events(viewer: Viewer, missed: Iterable[Event]) -> None:
@@ -287,16 +305,42 @@ class Audience:
         for sink in list(self.sinks):
             sink.send_topology(topology)
 
-    def show(self, frame: bytes) -> None:
-        """Send a frame to every viewer whose write buffer has room."""
+    def wanted_deltas(self, now: float) -> int:
+        """The streams of delta frames that viewers need, for ``Solver.step_world``."""
+        fast, slow = self._lanes.fast, self._lanes.slow
+        wanted = (FAST if fast else 0) | (SLOW if slow else 0)
+        return wanted | (FAST_KEY if fast.wants_key(now) else 0) | (SLOW_KEY if slow.wants_key(now) else 0)
+
+    def show(self, frame: bytes, deltas: Sequence[Deltas] = ()) -> None:
+        """Send a frame to every viewer whose write buffer has room. deltas: the same as delta frames, for the viewers
+        that decode them; where there is none, they get the frame."""
         self._frame = frame
         framed = binary_frame(frame)
         fan_out = self._fan_out
         for send in fan_out:
             send(framed)
-        self._telemetry.frames(sent=len(fan_out), skipped=len(self.viewers) - len(fan_out), size=len(frame))
+        self._telemetry.frames(
+            sent=len(fan_out), skipped=len(self.viewers) - len(fan_out) - len(self._lanes), size=len(frame)
+        )
         for sink in list(self.sinks):
             sink.send_frame(frame)
+        if self._lanes:
+            self._show_lanes(framed, deltas)
+
+    def _show_lanes(self, framed: bytes, deltas: Sequence[Deltas]) -> None:
+        now = time.monotonic()
+        for fast, slow in deltas:
+            sent = self._lanes.show(fast, slow, now)
+            if sent:
+                self._telemetry.frames(sent=sent, skipped=0, size=len(fast or slow or b""))
+        last = deltas[-1] if deltas else (None, None)
+        if not deltas:
+            self._lanes.show(None, None, now)
+        for lane, frame in zip((self._lanes.fast, self._lanes.slow), last, strict=True):
+            if frame is None:
+                for viewer in lane.waiting:
+                    if viewer.unsent() <= BACKLOG_BYTES:
+                        viewer.write(framed)
 
     def add_sink(self, sink: FrameSink) -> None:
         """Relay the session to another server, beginning with the current topology and frame."""

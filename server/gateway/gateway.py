@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -44,6 +45,7 @@ from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
+from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
 from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, Welcome, WelcomeData
 from tussle.server.banned_addresses import BannedAddresses
@@ -68,6 +70,7 @@ from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.security_headers import SECURITY_HEADERS
 from tussle.server.sessions.holder import Holder
+from tussle.server.solver.delta_streams import SLOW_FRAMES
 
 __all__ = ["BUILD", "Gateway"]
 
@@ -333,7 +336,16 @@ class Gateway:
         )
         audience = self._audiences.get(who.session, who.v)
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{who.session} {who.player}"))
-        sender = Sender(socket, who, core, audience, OUTBOX_BYTES, self._telemetry)
+        sender = Sender(
+            socket,
+            who,
+            core,
+            audience,
+            OUTBOX_BYTES,
+            self._telemetry,
+            deltas=CODEC in hello.codecs,
+            slow=hello.frame_hz is not None and hello.frame_hz * SLOW_FRAMES <= self._settings.frame_hz,
+        )
         audience.arriving += 1
         try:
             await self._send_welcome(sender, audience, hello.last_v)
@@ -377,6 +389,7 @@ class Gateway:
                     server_time=await self._views.now_ms(),
                     last_id=last_id,
                     servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
+                    codec=CODEC if sender.deltas else msgspec.UNSET,
                 )
             )
         )

@@ -39,8 +39,13 @@ class Sender(Outlet):
         audience: Audience,
         limit: int,
         telemetry: Telemetry,
+        *,
+        deltas: bool = False,
+        slow: bool = False,
     ) -> None:
         super().__init__(socket, limit, telemetry)
+        self.deltas = deltas
+        self.slow = slow
         self._audience = audience
         self.replies = Replies()
         self.who = who
@@ -56,6 +61,10 @@ class Sender(Outlet):
         self._audience.update_frames(self)
         if self.frames is not None:
             self._audience.show_newest(self)
+
+    def unsent(self) -> int:
+        """Unsent bytes."""
+        return self._transport.get_write_buffer_size()
 
     def reply(self, message: Ack | ErrorMessage | Pong | Welcome) -> bytes:
         framed = text_frame(encode(message))

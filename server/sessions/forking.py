@@ -197,7 +197,7 @@ class Forking:
             following = next((tick for tick in stops if tick > here.tick + 1), excerpt.tick + 1)
             ticks = min(usage.ticks_per_call, following - 1 - here.tick, excerpt.tick - here.tick)
             try:
-                here, _, _ = await solver.step_world(name, first, ticks)
+                here, *_ = await solver.step_world(name, first, ticks)
             except ClientError as error:
                 raise Diverged(f"an input of tick {here.tick + 1} does not fit: {error.message}") from error
         return here

@@ -31,6 +31,7 @@ from tussle.server.recordings.schedule import join_advances
 from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
+from tussle.server.solver.delta_streams import FAST, SLOW, Deltas
 from tussle.server.solver.pool import Pool, Solver, WorldCheckpoint
 
 __all__ = ["DurableWorld", "JournalEntry", "RebuiltWorld"]
@@ -193,14 +194,17 @@ class DurableWorld:
     async def _step(
         self, solver: Solver, inputs: list[Input], ticks: int, events: list[TickEvent]
     ) -> Advance:
-        advance, _, stretches = await solver.step_world(self._token, inputs, ticks)
+        advance, _, stretches, _ = await solver.step_world(self._token, inputs, ticks)
         events += advance.events
         self._volume.record(advance, inputs)
         self._recorder.take(advance, stretches)
         return advance
 
-    async def compute(self, batch: InputBatch, ticks: int) -> tuple[Advance, float | None]:
-        """Run a journaled batch and up to ``ticks`` ticks. Also returns the time that the solver took [s].
+    async def compute(
+        self, batch: InputBatch, ticks: int, deltas: int = 0, error_m: float = 1e-4
+    ) -> tuple[Advance, float | None, list[Deltas]]:
+        """Run a journaled batch and up to ``ticks`` ticks. Also returns the time that the solver took [s], and
+        the delta frames of the streams ``deltas``, in order.
 
         The time is None when the solver failed and the world was rebuilt. The advance then goes no further than the
         batch, and its events begin at the newest checkpoint. Raises SolverFailed at the second failure from
@@ -208,23 +212,26 @@ class DurableWorld:
         """
         inputs = list(batch.inputs)
         whole, spent_s = None, 0.0
+        shown: list[Deltas] = []
         while True:
             left = ticks - (0 if whole is None else whole.ticks_run)
             asked = min(left, self._ticks_per_call())
             given = inputs if whole is None else []
             try:
-                advance, seconds, stretches = await self._require_solver().step_world(
-                    self._token, given, asked
+                advance, seconds, stretches, frames = await self._require_solver().step_world(
+                    self._token, given, asked, deltas=deltas, error_m=error_m
                 )
             except SolverFailed as error:
                 self._count_failure(error)
-                return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None
+                return (await self.rebuild(batch.tick if inputs else batch.tick - 1)).here, None, []
             self._volume.record(advance, given)
             self._recorder.take(advance, stretches)
             whole = advance if whole is None else join_advances(whole, advance)
             spent_s += seconds
+            shown.append(frames)
+            deltas &= FAST | SLOW
             if whole.ticks_run >= ticks or advance.ticks_run < asked or advance.phase != "moving":
-                return whole, spent_s
+                return whole, spent_s, shown
 
     async def move(self) -> bool:
         """Move the world to a better solver process, if there is one. The caller must be between two ticks. Returns

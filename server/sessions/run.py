@@ -45,6 +45,7 @@ from tussle.server.sessions.recovery import DurableWorld, JournalEntry
 from tussle.server.sessions.specification import fork_joins
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
+from tussle.server.solver.delta_streams import Deltas
 from tussle.server.solver.pool import Pool
 
 __all__ = ["OPERATIONS", "UNATTENDED", "Run", "SessionContext"]
@@ -338,13 +339,15 @@ class Run:
         if inputs:
             await self._journal(batch)
         await self._require_lease()
-        advance, seconds = await self._world.compute(batch, ticks)
+        advance, seconds, deltas = await self._world.compute(
+            batch, ticks, self._audience.wanted_deltas(time.monotonic()), self._settings.frame_error_mm / 1000
+        )
         if seconds is None:
             advance = self._new_events(advance)
         else:
             self._measure(advance, seconds)
             self._context.telemetry.readings.record(self.fence, advance, seconds, len(inputs))
-        await self._show(advance, inputs)
+        await self._show(advance, inputs, deltas)
 
     async def _wait(self) -> None:
         """Wait for an input, the turn's deadline or a request to hand over."""
@@ -456,12 +459,12 @@ class Run:
     def _count(self, given: Input | JournalEntry) -> None:
         self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
 
-    async def _show(self, advance: Advance, inputs: list[Input]) -> None:
+    async def _show(self, advance: Advance, inputs: list[Input], deltas: Sequence[Deltas] = ()) -> None:
         """Publish an advance: its frame directly to the audience, its events through the store."""
         await self._require_lease()
         if advance.topology is not None:
             self._audience.set_topology(advance.topology)
-        self._audience.show(advance.frame)
+        self._audience.show(advance.frame, deltas)
         for item in inputs:
             came = self.admissions.shown(item)
             if came is not None:

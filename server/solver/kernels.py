@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tussle.server.solver.delta_streams import load_encoder
+
 __all__ = ["load_kernels"]
 
 
@@ -25,9 +27,11 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
     compiled = CACHE_FOLDER / f"compiled-{machine}"
     if compiled.exists():
         warm_up(progress)
+        load_encoder()
         return
     with _alone(CACHE_FOLDER / "compiling.lock"):
         warm_up(progress)
+        load_encoder()
         compiled.touch()
 
 

@@ -37,6 +37,7 @@ from tussle.server.recordings.schedule import Stretch
 from tussle.server.simulation.scene_report import SceneCheck, Shape
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.background import BackgroundSolver
+from tussle.server.solver.delta_streams import Deltas
 from tussle.server.solver.fair_queue import FairQueue
 from tussle.server.solver.placement import Slot, choose_better_slot, choose_slot
 from tussle.server.solver.process import MAX_FRAME, Reply, Request
@@ -49,7 +50,7 @@ log = get_logger("server.pool")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 _decode_advance = msgspec.msgpack.Decoder(Advance).decode
-_decode_step = msgspec.msgpack.Decoder(tuple[Advance, list[Stretch]]).decode
+_decode_step = msgspec.msgpack.Decoder(tuple[Advance, list[Stretch], Deltas]).decode
 
 START_TIMEOUT_S = 600.0
 """The first start on a machine compiles the kernels, one process after the other [s]."""
@@ -345,12 +346,18 @@ class Solver:
         return _decode_advance(reply.body)
 
     async def _ask(
-        self, op: str, session: str, body: bytes = b"", number: int = 0, expected_s: float = 0.0
+        self,
+        op: str,
+        session: str,
+        body: bytes = b"",
+        number: int = 0,
+        expected_s: float = 0.0,
+        **fields: Any,
     ) -> Reply:
         """Send a request about a world of this process. Raises SolverFailed (``solver_lost``) if it was lost."""
         if self._process is None or session not in self._process.worlds:
             raise SolverFailed("the solver process died", code="solver_lost")
-        return await self._call(op, body, expected_s=expected_s, session=session, number=number)
+        return await self._call(op, body, expected_s=expected_s, session=session, number=number, **fields)
 
     async def open_world(self, spec: SessionSpec, *, epoch: int) -> Advance:
         """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
@@ -369,15 +376,17 @@ class Solver:
         return await self._make("restore", _encode((spec, checkpoint)), name or spec.session, epoch)
 
     async def step_world(
-        self, session: str, inputs: list[Input], ticks: int
-    ) -> tuple[Advance, float, list[Stretch]]:
-        """Run up to ``ticks`` ticks. Also returns the time that the process took [s], and the stretches of the advance
-        if it passed a tick that is recorded."""
+        self, session: str, inputs: list[Input], ticks: int, *, deltas: int = 0, error_m: float = 1e-4
+    ) -> tuple[Advance, float, list[Stretch], Deltas]:
+        """Run up to ``ticks`` ticks. Also returns the time that the process took [s], the stretches of the advance if
+        it passed a tick that is recorded, and the frames of the streams ``deltas`` (server/solver/delta_streams.py)."""
         usage = self._usage.get(session, time.monotonic())
-        reply = await self._ask("advance", session, _encode(inputs), ticks, usage.expect(ticks))
-        advance, stretches = _decode_step(reply.body)
+        reply = await self._ask(
+            "advance", session, _encode(inputs), ticks, usage.expect(ticks), deltas=deltas, error_m=error_m
+        )
+        advance, stretches, shown = _decode_step(reply.body)
         usage.add_ticks(advance.ticks_run, reply.cpu, time.monotonic())
-        return advance, reply.seconds, stretches
+        return advance, reply.seconds, stretches, shown
 
     async def look_at_world(self, session: str) -> Advance:
         """The present state of the world, with frame and topology. No tick runs."""

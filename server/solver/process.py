@@ -23,6 +23,7 @@ from tussle.lobby.errors import ClientError
 from tussle.lobby.rules.scenes import Recipe
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec, Simulation
+from tussle.server.solver.delta_streams import DeltaStreams
 from tussle.server.solver.kernels import load_kernels
 
 __all__ = ["MAX_FRAME", "Reply", "Request", "serve"]
@@ -31,13 +32,16 @@ MAX_FRAME = 256 * 2**20
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """``number`` is the epoch (open, restore), the ticks (advance) or 1 for a contact check (checkpoint)."""
+    """``number`` is the epoch (open, restore), the ticks (advance) or 1 for a contact check (checkpoint). ``deltas``:
+    the streams of delta frames that an advance shall give; ``error_m``: their greatest error [m]."""
 
     id: int
     op: str
     body: bytes
     session: str = ""
     number: int = 0
+    deltas: int = 0
+    error_m: float = 1e-4
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
@@ -60,31 +64,32 @@ _decode_inputs = msgspec.msgpack.Decoder(list[Input]).decode
 
 class SolverProcess:
     """The worlds of this process, by session. ``places``: the present tick of each, and the ticks from one recorded
-    frame to the next."""
+    frame to the next. ``deltas``: their streams of delta frames."""
 
     def __init__(self) -> None:
         self.worlds: dict[str, Simulation] = {}
         self.places: dict[str, tuple[int, int]] = {}
+        self.deltas = DeltaStreams()
 
     def answer(self, request: Request) -> bytes:
         match request.op:
             case "advance":
-                return self._advance(request.session, _decode_inputs(request.body), request.number)
+                return self._advance(request)
             case "open":
                 spec = msgspec.msgpack.decode(request.body, type=SessionSpec)
                 self.worlds[request.session], here = Simulation.start(spec, epoch=request.number)
-                self.places[request.session] = here.tick, stride_of(here.dt)
+                self._open(request.session, here)
                 return _encode(here)
             case "restore":
                 spec, data = msgspec.msgpack.decode(request.body, type=tuple[SessionSpec, bytes])
                 world = self.worlds[request.session] = Simulation.restore(spec, data, epoch=request.number)
                 here = world.look()
-                self.places[request.session] = here.tick, stride_of(here.dt)
+                self._open(request.session, here)
                 return _encode(here)
             case "begin":
                 spec, data = msgspec.msgpack.decode(request.body, type=tuple[SessionSpec, bytes])
                 self.worlds[request.session], here = Simulation.begin(spec, data, epoch=request.number)
-                self.places[request.session] = here.tick, stride_of(here.dt)
+                self._open(request.session, here)
                 return _encode(here)
             case "release":
                 world = self.worlds[request.session]
@@ -96,6 +101,7 @@ class SolverProcess:
             case "forget":
                 self.worlds.pop(request.session, None)
                 self.places.pop(request.session, None)
+                self.deltas.forget(request.session)
                 return b""
             case "check_scene":
                 from tussle.server.simulation.scene_check import check_scene  # it loads the solver
@@ -113,8 +119,13 @@ class SolverProcess:
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
 
-    def _advance(self, session: str, inputs: list[Input], ticks: int) -> bytes:
+    def _open(self, session: str, here: Advance) -> None:
+        self.places[session] = here.tick, stride_of(here.dt)
+        self.deltas.open(session, here)
+
+    def _advance(self, request: Request) -> bytes:
         """Run an advance in stretches. After an exception the world is unchanged."""
+        session, inputs, ticks = request.session, _decode_inputs(request.body), request.number
         world = self.worlds[session]
         before, (tick, stride) = world.branch(), self.places[session]
         try:
@@ -123,7 +134,9 @@ class SolverProcess:
             self.worlds[session] = before
             raise
         self.places[session] = whole.tick, stride
-        return _encode((whole, stretches))
+        return _encode(
+            (whole, stretches, self.deltas.encode(session, whole, request.deltas, request.error_m))
+        )
 
     @staticmethod
     def _checkpoint(world: Simulation, *, check: bool) -> bytes:

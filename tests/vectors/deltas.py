@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tussle.lobby.wire.deltas import CODEC, DeltaDecoder, DeltaEncoder
+from tussle.lobby.wire.delta_layout import CODEC
+from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_topology
 
 __all__ = ["ALIVE_TICKS", "TARGET", "build", "scene", "scripted"]

@@ -36,6 +36,15 @@ describe("Timeline", () => {
     expect([moment.before.tick, moment.after.tick, moment.blend]).toEqual([10, 10, 0]);
   });
 
+  it("holds a world that was still until one interval before it moves again", () => {
+    const timeline = new Timeline(DT, 30);
+    timeline.push({ ...frame(10), still: true }, 0);
+    timeline.push(frame(40), 0.5);
+    const moments = Array.from({ length: 60 }, (_, i) => timeline.sample(0.5 + i / 120)!);
+    for (const moment of moments) if (moment.before.tick < 38) expect(moment.after.rows[0]).toBe(10);
+    expect(timeline.newest!.tick).toBe(40);
+  });
+
   it("plays smoothly: no step back, none above 1.6 ticks, through 40 ms of jitter", () => {
     const drawn = play(new Timeline(DT, 30), 6, (i) => ((i * 7919) % 41) / 1000);
     const steps = drawn.slice(60).map((tick, i, all) => (i ? tick - all[i - 1]! : 1));

@@ -12,7 +12,8 @@ import pytest
 from tests.vectors import deltas as vectors
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import delta_kernel
-from tussle.lobby.wire.deltas import CODEC, DeltaDecoder, DeltaEncoder, is_keyframe
+from tussle.lobby.wire.delta_layout import CODEC, is_keyframe
+from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, decode_topology, encode_frame
 
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the encoder

@@ -55,10 +55,14 @@ class Seen:
     def __init__(self, *, slow: bool = False) -> None:
         self.v = 0
         self.topology_sent = False
+        self.deltas = self.slow = False
         self.texts: list[dict[str, Any]] = []
         self.binary: list[bytes] = []
         self.frames: Callable[[bytes], object] | None = None if slow else self.write
         self.closed: CloseCode | None = None
+
+    def unsent(self) -> int:
+        return 0
 
     def write(self, framed: bytes) -> None:
         start = 2 if framed[1] < 126 else 4 if framed[1] == 126 else 10

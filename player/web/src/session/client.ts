@@ -4,6 +4,7 @@
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { ServerClock } from "../wire/clock";
+import { DELTA, DeltaDecoder } from "../wire/deltas";
 import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf } from "../wire/frames";
 import type { Topology } from "../wire/frames";
 import { CLOSE, ENDED, SCHEMA_HASH } from "../wire/messages";
@@ -97,6 +98,7 @@ export class SessionClient {
   private lastTelemetry = 0;
   private smallest = Infinity;
   private renewed = false;
+  private readonly deltas = new DeltaDecoder();
   private readonly onlineListener = () => this.retryNow();
 
   /** history: also ask for the events before the join. */
@@ -371,10 +373,12 @@ export class SessionClient {
   private receiveBinary(data: ArrayBuffer): void {
     try {
       const kind = kindOf(data);
-      if (kind === TOPOLOGY) this.topology.value = decodeTopology(data);
-      else if (kind === FRAME) {
-        const frame = decodeFrame(data);
-        if (!this.transcript.admitFrame(frame.epoch, frame.tick)) return;
+      if (kind === TOPOLOGY) {
+        this.topology.value = decodeTopology(data);
+        this.deltas.setTopology(this.topology.value);
+      } else if (kind === FRAME || kind === DELTA) {
+        const frame = kind === FRAME ? decodeFrame(data) : this.deltas.decode(data);
+        if (!frame || !this.transcript.admitFrame(frame.epoch, frame.tick)) return;
         this.timeline.value?.push(frame, performance.now() / 1000);
         const now = performance.now();
         this.smallest = Math.min(this.smallest, frame.minDistance);

@@ -91,6 +91,10 @@ export class Timeline implements Moments {
       this.heldUntil = now + DELAY * this.interval * this.dt - (frame.tick - newest.tick) * this.dt;
       this.at = now;
     }
+    // A world at rest sends no frames: it was still until one interval before it moved again.
+    if (newest.still && frame.tick - newest.tick > 1.5 * this.interval) {
+      this.frames.push({ ...newest, tick: frame.tick - this.interval });
+    }
     this.frames.push(frame);
     if (this.frames.length > KEPT) this.frames.shift();
   }

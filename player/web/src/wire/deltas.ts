@@ -133,7 +133,7 @@ class Chain {
   readonly acks: number[];
   level = 0;
   contacts = 0;
-  private still: 0 | 1 = 0;
+  still: 0 | 1 = 0;
   private gap = 1;
   private readonly spin = new Float64Array(3);
   private readonly turned = new Float64Array(4);
@@ -448,6 +448,7 @@ export class DeltaDecoder {
       rowCounts: counts.some((count) => count > 0) ? counts.map((count) => count || 4) : null,
       rows: chain.rows(),
       keyframe: (flags & KEYFRAME) !== 0,
+      still: chain.still === 1,
     };
   }
 

@@ -24,6 +24,8 @@ export interface Frame {
   readonly rowCounts: readonly number[] | null;
   readonly rows: Float32Array;
   readonly keyframe: boolean;
+  /** Of a delta frame: nothing moves, so that the next one may come as late as it moves again. */
+  readonly still?: boolean;
 }
 
 export type BodyKind = "affine" | "elastic" | "static" | "rail";

@@ -4,6 +4,8 @@ export const PROTOCOL = 1;
 
 export const SCHEMA_HASH = "ae84e3f76023fc05";
 
+export const CODEC = "delta-71469d1f";
+
 export const CLOSE = { NORMAL: 1000, LEFT: 4000, SHUTTING_DOWN: 4001, ERROR: 4002, RESUME_REFUSED: 4003, BAD_MESSAGE: 4004, REPLACED: 4010, MOVED: 4011, VERSION_MISMATCH: 4012, RATE_LIMITED: 4013, TOO_SLOW: 4014 } as const;
 
 export type Status = "open" | "filled" | "starting" | "running" | "paused" | "ended" | "timed_out" | "failed";
@@ -163,13 +165,15 @@ export interface Hello {
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. Fields that the server does not know are ignored. */
 export interface HelloData {
   protocol: number;
   ticket?: string | null;
   resume?: string | null;
   last_v?: number | null;
   last_tick?: number | null;
+  codecs?: string[];
+  frame_hz?: number | null;
 }
 
 /** Give up the seat; the connection is closed with 4000. */
@@ -379,7 +383,7 @@ export interface Welcome {
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. */
 export interface WelcomeData {
   session: string;
   player: string;
@@ -397,6 +401,7 @@ export interface WelcomeData {
   server_time: number;
   last_id: number;
   servers: string[];
+  codec?: string;
 }
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync;

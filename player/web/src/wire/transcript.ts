@@ -3,7 +3,7 @@
 // older epoch are dropped. A command is repeated under its id until it is answered. It must never open a socket or
 // read a clock.
 
-import { CLOSE, PROTOCOL } from "./messages";
+import { CLOSE, CODEC, PROTOCOL } from "./messages";
 import type { ErrorData, Event, HelloData, NoticeData, ObserversData, SessionView, WelcomeData } from "./messages";
 
 /** Events kept behind a gap until the whole view comes. More are dropped; the view covers them. */
@@ -90,6 +90,7 @@ export class Transcript {
       resume: this.resume,
       last_v: known ? this.v : this.history && !this.askWhole ? 0 : null,
       last_tick: known ? this.tick : null,
+      codecs: [CODEC],
     };
     this.live = false;
     this.resyncing = false;
