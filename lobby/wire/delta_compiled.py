@@ -17,24 +17,26 @@ import numba
 
 __all__ = ["code_frame", "end_of", "measure"]
 
-SOURCES = ("delta_kernel.py", "delta_measure.py")
-
 _OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
 
 
+PATHS = [Path(__file__).with_name(name) for name in ("delta_kernel.py", "delta_measure.py")]
+TEXTS = [path.read_text() for path in PATHS]
+VERSION = hashlib.sha256(repr(TEXTS).encode()).hexdigest()[:8]
+
+
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    # numba keeps machine code by name, and notices a change only in the file of the function, not of its callees.
+    function.__qualname__ = f"{function.__name__}_{VERSION}"
     return cast("Callable[..., Any]", numba.njit(**_OPTIONS)(function))
 
 
 def _compile() -> ModuleType:
-    """The modules of SOURCES in one namespace and compiled. Its name has the hash of the sources: numba keeps machine
-    code by name, and notices a change only in the file of the compiled function, not in those of its callees."""
-    paths = [Path(__file__).with_name(name) for name in SOURCES]
-    texts = [path.read_text() for path in paths]
-    module = ModuleType(f"{__name__}.kernel_{hashlib.sha256(repr(texts).encode()).hexdigest()[:8]}")
+    """The two modules in one namespace, compiled."""
+    module = ModuleType(f"{__name__}.kernel")
     vars(module)["COMPILER"] = _jit
     sys.modules[module.__name__] = module
-    for path, text in zip(paths, texts, strict=True):
+    for path, text in zip(PATHS, TEXTS, strict=True):
         exec(compile(text, str(path), "exec"), vars(module))
     return module
 
