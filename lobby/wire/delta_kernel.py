@@ -59,20 +59,6 @@ ENCODING, LOW, RANGE, AT, END, FAULT = 0, 1, 2, 3, 4, 5
 
 
 @jit
-def code_bit(S: Any, buf: Any, M: Any, a: int, b: int, c: int, bit: int) -> int:
-    """Code one bit with the mean probability of three contexts, which then learn it. b, c: -1 for a bit with one."""
-    p = M[2 * a]
-    if b >= 0:
-        p = (2 * p + M[2 * b] + M[2 * c]) >> 2
-    bit = divide(S, buf, (S[2] >> 16) * p, bit)
-    learn(M, a, bit)
-    if b >= 0:
-        learn(M, b, bit)
-        learn(M, c, bit)
-    return bit
-
-
-@jit
 def divide(S: Any, buf: Any, bound: int, bit: int) -> int:
     """Code one bit: the range below ``bound`` is a zero."""
     if S[0] == 1:
@@ -131,6 +117,26 @@ def learn(M: Any, context: int, bit: int) -> None:
 
 
 @jit
+def code_bit(S: Any, buf: Any, M: Any, a: int, b: int, c: int, bit: int) -> int:
+    """Code one bit with the mean probability of three contexts, which then learn it. b, c: -1 for a bit with one."""
+    p = M[2 * a]
+    if b >= 0:
+        p = (2 * p + M[2 * b] + M[2 * c]) >> 2
+    bit = divide(S, buf, (S[2] >> 16) * p, bit)
+    learn(M, a, bit)
+    if b >= 0:
+        learn(M, b, bit)
+        learn(M, c, bit)
+    return bit
+
+
+@jit
+def code_even(S: Any, buf: Any, bit: int) -> int:
+    """Code a bit that is 0 or 1 with equal probability."""
+    return divide(S, buf, S[2] >> 1, bit)
+
+
+@jit
 def code_number(S: Any, buf: Any, M: Any, a: int, b: int, c: int, value: int) -> int:
     """Code a signed integer below 2**31: zero or not, sign, length, then the bits after the leading one. a, b, c: first
     contexts of three sets; b, c: -1 for one set."""
@@ -166,12 +172,6 @@ def code_number(S: Any, buf: Any, M: Any, a: int, b: int, c: int, value: int) ->
             bit = code_even(S, buf, bit)
         found = 2 * found + bit
     return -found if negative == 1 else found
-
-
-@jit
-def code_even(S: Any, buf: Any, bit: int) -> int:
-    """Code a bit that is 0 or 1 with equal probability."""
-    return divide(S, buf, S[2] >> 1, bit)
 
 
 @jit

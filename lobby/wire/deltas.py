@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import delta_kernel as kernel
+from tussle.lobby.wire.delta_compiled import load_kernel
 from tussle.lobby.wire.delta_layout import DELTA, HEAD, KEYFRAME, KEYFRAME_HEAD, KEYFRAME_PAYLOAD, PAYLOAD
 from tussle.lobby.wire.frames import Frame, Topology
 
@@ -109,8 +110,7 @@ class DeltaEncoder:
         """The next frame of the chain; None if it shows nothing new, and the last was sent less than ``alive_ticks``
         ago. key: begin a new chain. Raises ValueError for a frame that cannot be sent this way, with the chain ended.
         """
-        import tussle.lobby.wire.delta_compiled as compiled
-
+        compiled = load_kernel()
         topology = self._topology
         if topology is None or topology.version != frame.version:
             raise ValueError("the topology of the frame is not known")
@@ -218,9 +218,7 @@ class DeltaDecoder:
     def __init__(self, *, compiled: bool = False) -> None:
         self._code: Any = kernel.code_frame
         if compiled:
-            import tussle.lobby.wire.delta_compiled
-
-            self._code = tussle.lobby.wire.delta_compiled.code_frame
+            self._code = load_kernel().code_frame
         self._compiled = compiled
         self._topology: Topology | None = None
         self._chain: _Chain | None = None

@@ -14,7 +14,7 @@ from tussle.lobby.wire.deltas import DeltaEncoder
 from tussle.lobby.wire.frames import Frame, decode_frame, decode_topology
 from tussle.server.simulation.simulation import Advance
 
-__all__ = ["FAST", "FAST_KEY", "SLOW", "SLOW_FRAMES", "SLOW_KEY", "DeltaStreams", "Deltas", "load_encoder"]
+__all__ = ["FAST", "FAST_KEY", "SLOW", "SLOW_FRAMES", "SLOW_KEY", "DeltaStreams", "Deltas"]
 
 FAST, FAST_KEY, SLOW, SLOW_KEY = 1, 2, 4, 8
 """What is asked for: each stream, and that its frame is a keyframe."""
@@ -90,17 +90,3 @@ def _encoded(encoder: DeltaEncoder, frame: Frame, alive_ticks: int, *, key: bool
         return encoder.encode(frame, key=key, alive_ticks=alive_ticks) or b""
     except ValueError:
         return None
-
-
-def load_encoder() -> None:
-    """Compile the encoder, or load it."""
-    import numpy as np
-
-    from tussle.lobby.wire.frames import Topology, TopologyBody
-
-    body = TopologyBody("a", "affine", np.zeros((3, 3), np.float32), np.zeros((1, 3), np.uint32))
-    encoder = DeltaEncoder()
-    encoder.set_topology(Topology((body,)))
-    rows = np.concatenate([np.zeros((1, 3)), np.eye(3)])
-    for tick in (1, 2):
-        encoder.encode(Frame(tick, rows, np.array([True])))

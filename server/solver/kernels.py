@@ -1,6 +1,7 @@
-"""The solver's machine code: compiled by one process of a machine at a time, loaded by all others.
+"""The machine code of the solver and of the encoder of delta frames.
 
-Compiling takes one core about a minute. Loading takes about a second, in any number of processes at once.
+It is compiled by one process of a machine at a time and loaded by all others. Compiling takes one core about a minute.
+Loading takes about a second, in any number of processes at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tussle.server.solver.delta_streams import load_encoder
+from tussle.lobby.wire.delta_compiled import kernel_id, load_kernel
 
 __all__ = ["load_kernels"]
 
@@ -23,15 +24,15 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
     from tussle.server.physics.warmup import warm_up
 
     # The machine code also depends on Python, the libraries and the processor.
-    machine = hashlib.sha256(repr(versions()).encode()).hexdigest()[:8]
+    machine = hashlib.sha256(repr((versions(), kernel_id())).encode()).hexdigest()[:8]
     compiled = CACHE_FOLDER / f"compiled-{machine}"
     if compiled.exists():
         warm_up(progress)
-        load_encoder()
+        load_kernel()
         return
     with _alone(CACHE_FOLDER / "compiling.lock"):
         warm_up(progress)
-        load_encoder()
+        load_kernel()
         compiled.touch()
 
 
