@@ -26,7 +26,7 @@ import msgspec
 from tussle.lobby.errors import LobbyError, RateLimited
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SessionView, WelcomeData
-from tussle.player.frame_reader import FrameReader
+from tussle.player.frame_inbox import FrameInbox
 from tussle.player.reconnecting import ReconnectingSocket, Renew
 from tussle.player.transcript import (
     Acknowledged,
@@ -97,7 +97,7 @@ class SessionConnection:
         self._paused = ""
         codecs = (CODEC,) if deltas else ()
         self._transcript = Transcript(ticket, resume, history=history, codecs=codecs, frame_hz=frame_hz)
-        self._reader = FrameReader(self._transcript.admit_frame)
+        self._reader = FrameInbox(self._transcript.admit_frame)
         self._line = ReconnectingSocket(
             ws_url,
             self._transcript,

@@ -49,13 +49,13 @@ the two predictions of the vertices, 22 whether it changed its shape."""
 
 DEAD = 0.5
 """Residuals of at most this many steps are sent as zero, and so it is the greatest error in steps. Measured with
-bench.wire on duels: 22.9 bits a body and frame with 0.5 at the same greatest error, 25.6 with 0.8, 27.4 with 1."""
+bench.wire on one duel: 22.9 bits a body and frame with 0.5 at the same greatest error, 25.6 with 0.8, 27.4 with 1."""
 
 FURTHEST = 1e6
 """Largest coordinate [m]."""
 
-ENCODING, LOW, RANGE, AT, END, FAULT = 0, 1, 2, 3, 4, 5
-"""The fields of the coder ``S``. FAULT: 1 if a number is out of range."""
+# The fields of the coder S: 0 whether it encodes, 1 low end or code, 2 range, 3 place in the bytes, 4 their end,
+# 5 whether a number is out of range.
 
 
 @jit

@@ -99,7 +99,6 @@ class DeltaEncoder:
         self._id = int(odd)
         self._seen: tuple[int, int] = (0, 0)
         self._nearest, self._contacts = math.inf, 0
-        self._still_since = 0
 
     def set_topology(self, topology: Topology) -> None:
         """The meshes of the following frames. The next frame is a keyframe."""

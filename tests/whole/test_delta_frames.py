@@ -27,9 +27,9 @@ def decoded(line: Line) -> dict[int, Frame]:
 
 
 async def test_old_and_new_clients_see_the_same_duel(whole_store: str) -> None:
-    """A client that offers the codec, among others that the server does not know, is told so and gets delta frames
-    that show what the whole frames of the older clients show; one that needs few frames gets fewer; a late one begins
-    with a keyframe. The older clients get no field and no message that they do not know."""
+    """A client that offers the codec, among others that the server does not know, sees it in its welcome and gets delta
+    frames that show what the whole frames of the older clients show. One that needs few frames gets fewer; a late one
+    begins with a keyframe. The older clients get no field and no message that they do not know."""
     async with Stack.up(whole_store, f"whole-{secrets.token_hex(4)}", TURN_S="30", SIM_SPEED="4") as stack:
         url = (await stack.server()).url
         async with duel(url) as game, Person(url) as eve, Person(url) as max_:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.deltas import DeltaDecoder
     from tussle.lobby.wire.frames import Frame, Topology
 
-__all__ = ["FrameReader"]
+__all__ = ["FrameInbox"]
 
 _FRAME_KIND, _TOPOLOGY_KIND, _DELTA_KIND = 1, 2, 3
 _EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
@@ -25,7 +25,7 @@ UNREAD = 64
 """Delta frames that wait to be decoded: two seconds of them."""
 
 
-class FrameReader:
+class FrameInbox:
     """Frames and topology of a session. ``admit``: whether a frame is newer than all before, by epoch and tick."""
 
     def __init__(self, admit: Callable[[int, int], bool]) -> None:
