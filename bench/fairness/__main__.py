@@ -1,7 +1,7 @@
 """``python -m bench.fairness [--seconds 20] [--label after] [--write]``: light sessions beside heavy ones, on loopback.
 
     light   a sandbox of 2 bodies; at 30 Hz it needs a few percent of a core
-    heavy   a sandbox of 24 bodies that eight dragging handles keep in motion; one alone needs about a core
+    heavy   a sandbox of 24 elastic blocks that a dragged handle keeps in motion; one alone needs more than a core
 
 A real server with its store, one solver process per core and one observer of each session. Each rung is one light
 session beside some heavy ones. It counts the frames of each session; the target is that the light session keeps 27 of
@@ -35,8 +35,10 @@ from tests.support.stranger import FRAME, Line, Person
 __all__ = ["measure"]
 
 RUNGS = (0, 1, 2, 4)
-LIGHT = ["marl", "cobble"]
-HEAVY = ["halo", "ratchet"] * 12
+LIGHT: dict[str, object] = {"params": {"bodies": ["marl", "cobble"], "side": 6.0}}
+LIGHT_BODIES = ["marl-0", "cobble-1"]
+BLOCKS = 24
+HEAVY_BODIES = [f"block-{number}" for number in range(BLOCKS)]
 SETTLE_S = 12.0
 """Time from the start of the sessions to the measurement [s]: the worlds are built and measured by the server."""
 
@@ -59,19 +61,31 @@ class Result:
     dilations: list[float]
 
 
+def blocks() -> str:
+    """A scene of BLOCKS elastic blocks of 64 vertices in four layers above a floor."""
+    jelly = {"density": 250.0, "stiffness": 1e5, "friction": 0.4}
+    shape = {"kind": "block", "params": {"size": [0.4, 0.4, 0.4], "cells": [3, 3, 3]}}
+    bodies: list[dict[str, object]] = [
+        {
+            "id": body,
+            "kind": "elastic",
+            "shape": shape,
+            "material": jelly,
+            "position": [0.5 * (n % 3) - 0.5, 0.25 + 0.45 * (n // 6), 0.5 * (n // 3 % 2) - 0.25],
+        }
+        for n, body in enumerate(HEAVY_BODIES)
+    ]
+    floor = {"kind": "slab", "params": {"size": [7.0, 0.3, 7.0]}}
+    bodies.append({"id": "floor", "kind": "static", "shape": floor, "material": {"density": 1000.0}})
+    return json.dumps({"bodies": bodies, "dt": 1 / 30})
+
+
 @contextlib.asynccontextmanager
-async def sandbox(url: str, bodies: list[str]) -> AsyncIterator[Line]:
+async def sandbox(url: str, opening: dict[str, object]) -> AsyncIterator[Line]:
     """A sandbox with one member, once it runs."""
     async with Person(url) as person:
         await person.login()
-        seat = await person.ask(
-            "/api/open",
-            mode="sandbox",
-            size=1,
-            ready=True,
-            private=True,
-            params={"bodies": bodies, "side": 6.0},
-        )
+        seat = await person.ask("/api/open", mode="sandbox", size=1, ready=True, private=True, **opening)
         async with Line.to(seat["ws_url"]) as line:
             await line.hello(ticket=seat["ticket"])
             await line.wait(lambda: line.frames, 120.0)
@@ -83,7 +97,7 @@ async def drag(line: Line, bodies: list[str]) -> None:
     rng = random.Random(7)
     while True:
         body = rng.randrange(len(bodies))
-        await say(line, "grab", {"body": f"{bodies[body]}-{body}", "handle": "centre"})
+        await say(line, "grab", {"body": bodies[body], "handle": "centre"})
         for _ in range(8):
             target = [rng.uniform(-2.0, 2.0), rng.uniform(0.3, 1.5), rng.uniform(-2.0, 2.0)]
             await say(line, "move", {"target": target})
@@ -114,9 +128,10 @@ async def measure(store: str, heavy: int, seconds: float) -> Result:
         site = await stack.enter_async_context(Stack.up(store, f"bench-fairness-{heavy}", SOLVERS="0"))
         server = await site.server()
         light = await stack.enter_async_context(sandbox(server.url, LIGHT))
-        lines = [await stack.enter_async_context(sandbox(server.url, HEAVY)) for _ in range(heavy)]
-        drags = [asyncio.create_task(drag(line, HEAVY)) for line in lines]
-        drags.append(asyncio.create_task(drag(light, LIGHT)))
+        scene: dict[str, object] = {"scene": blocks()}
+        lines = [await stack.enter_async_context(sandbox(server.url, scene)) for _ in range(heavy)]
+        drags = [asyncio.create_task(drag(line, HEAVY_BODIES)) for line in lines]
+        drags.append(asyncio.create_task(drag(light, LIGHT_BODIES)))
         await asyncio.sleep(SETTLE_S)
         began = time.monotonic()
         await asyncio.sleep(seconds)
@@ -141,7 +156,8 @@ def shown(results: dict[str, dict[str, object]]) -> str:
     """results.md."""
     lines = ["# Light sessions beside heavy ones", ""]
     lines += [
-        "`python -m bench.fairness`: a sandbox of 2 bodies beside sandboxes of 24 bodies in motion, each at 30 Hz,",
+        "`python -m bench.fairness`: a sandbox of 2 bodies beside sandboxes of 24 elastic bodies (1536 vertices) in",
+        "motion, each asked for 30 Hz,",
         f"one solver process per core. Target: at least {TARGET_HZ:g} of 30 Hz for the light one beside four heavy.",
         "",
         "| code | heavy sessions | light session [Hz] | gap between its frames p99 / max [ms] | heavy sessions [Hz] |"
@@ -160,10 +176,10 @@ def shown(results: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-async def run(seconds: float) -> list[Result]:
+async def run(seconds: float, rungs: list[int]) -> list[Result]:
     results = []
     with own_store() as store:
-        for heavy in RUNGS:
+        for heavy in rungs:
             results.append(await measure(store.url, heavy, seconds))
             sys.stdout.write(f"{results[-1]}\n")
             sys.stdout.flush()
@@ -175,12 +191,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--rungs", type=int, nargs="+", default=RUNGS, help="numbers of heavy sessions")
     parser.add_argument("--label", default="after", help="name of the measured code")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="where the results are")
     parser.add_argument("--write", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args()
     where = loaded_machine()
-    rows = [asdict(result) for result in asyncio.run(run(arguments.seconds))]
+    rows = [asdict(result) for result in asyncio.run(run(arguments.seconds, arguments.rungs))]
     if arguments.write:
         kept = arguments.folder / "results.json"
         results = json.loads(kept.read_text()) if kept.exists() else {}
