@@ -157,8 +157,8 @@ def shown(results: dict[str, dict[str, object]]) -> str:
     lines = ["# Light sessions beside heavy ones", ""]
     lines += [
         "`python -m bench.fairness`: a sandbox of 2 bodies beside sandboxes of 24 elastic bodies (1536 vertices) in",
-        "motion, each asked for 30 Hz,",
-        f"one solver process per core. Target: at least {TARGET_HZ:g} of 30 Hz for the light one beside four heavy.",
+        "motion, each at 30 Hz if it can, one solver process per core. Target: at least",
+        f"{TARGET_HZ:g} of 30 Hz for the light one beside four heavy.",
         "",
         "| code | heavy sessions | light session [Hz] | gap between its frames p99 / max [ms] | heavy sessions [Hz] |"
         " dilation that they announce |",
@@ -194,9 +194,10 @@ def main() -> int:
     parser.add_argument("--rungs", type=int, nargs="+", default=RUNGS, help="numbers of heavy sessions")
     parser.add_argument("--label", default="after", help="name of the measured code")
     parser.add_argument("--folder", type=Path, default=Path(__file__).parent, help="where the results are")
+    parser.add_argument("--note", default="", help="what else is to be known of the machine")
     parser.add_argument("--write", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args()
-    where = loaded_machine()
+    where = "; ".join(filter(None, (loaded_machine(), arguments.note)))
     rows = [asdict(result) for result in asyncio.run(run(arguments.seconds, arguments.rungs))]
     if arguments.write:
         kept = arguments.folder / "results.json"
