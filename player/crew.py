@@ -3,8 +3,9 @@
     crew:    POST /api/bots/requests, every LOOK_S -> a bot per wanted seat, at most ``party.serve`` at once
     bot:     POST /api/bots/seat -> play_seat -> idle, until the next request of its skill
 
-Any number of such processes may run: the server seats as many bots as are wanted, in any order. This module must
-never take a seat that no request named.
+Any number of such processes may run: the server seats as many bots as are wanted, in any order. The bots are shared
+out: the lobby with the fewest gets the next one, and the last quarter is for lobbies that have none. A lobby whose seat
+could not be filled is left out for a growing time. This module must never take a seat that no request named.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import contextlib
 import itertools
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,12 +29,44 @@ from tussle.lobby.logs import get_logger, short
 from tussle.player.bots import LEAVE_S, NAMES, PAUSE_S, Decide, Party, Tally, decide_by_mode, play_seat
 from tussle.player.client import Client, Join
 
-__all__ = ["serve"]
+__all__ = ["serve", "share_out"]
 
 log = get_logger(__name__)
 
 LOOK_S = 0.3
 """How often the requests are read [s]. It bounds how long a person waits for a bot."""
+
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""Time for which a lobby is left out after a bot could not take its seat: doubled with each failure [s]."""
+
+
+def share_out(
+    requests: Sequence[BotRequest],
+    at_work: Mapping[str, int],
+    coming: Mapping[str, int],
+    free: int,
+    most: int,
+) -> list[BotRequest]:
+    """The requests that get the next ``free`` of ``most`` bots, one entry for each bot.
+
+    at_work: bots by session that play there or are on their way; coming: those on their way.
+    """
+    wanted = {request.session: request.wanted - coming.get(request.session, 0) for request in requests}
+    has = {request.session: at_work.get(request.session, 0) for request in requests}
+    chosen: list[BotRequest] = []
+    while len(chosen) < free:
+        left = free - len(chosen)
+        open_ = [
+            one for one in requests if wanted[one.session] > 0 and (not has[one.session] or left > most // 4)
+        ]
+        if not open_:
+            break
+        request = min(open_, key=lambda one: has[one.session])
+        chosen.append(request)
+        wanted[request.session] -= 1
+        has[request.session] += 1
+    return chosen
 
 
 async def serve(party: Party, tally: Tally) -> None:
@@ -74,6 +107,10 @@ class _Crew:
         self._working = 0
         self._coming: Counter[str] = Counter()
         """Bots that are about to take a seat, by session: the next look must not send others for the same seats."""
+        self._at_work: Counter[str] = Counter()
+        """Bots that play in a session, or are about to."""
+        self._failures: dict[str, tuple[float, float]] = {}
+        """Sessions whose seats could not be filled -> when to try again, and the pause after another failure [s]."""
         self._bodies: Mapping[str, Mapping[str, Any]] | None = None
 
     async def run(self, group: asyncio.TaskGroup) -> None:
@@ -100,18 +137,29 @@ class _Crew:
                         log.info("bot_requests_read")
                     waiting = False
                     backoff.reset()
-                    for request in requests:
-                        self._send(request, group)
+                    self._send(requests, group)
                 await asyncio.sleep(wait_s)
 
-    def _send(self, request: BotRequest, group: asyncio.TaskGroup) -> None:
-        """Start a bot for each seat that is wanted and that no bot is on its way to."""
-        for _ in range(request.wanted - self._coming[request.session]):
-            if self._working >= self._party.serve:
-                return
+    def _send(self, requests: Sequence[BotRequest], group: asyncio.TaskGroup) -> None:
+        """Start bots for seats that are wanted and that no bot is on its way to, as ``share_out`` says."""
+        now = asyncio.get_running_loop().time()
+        listed = {request.session for request in requests}
+        self._failures = {one: kept for one, kept in self._failures.items() if one in listed}
+        ready = [one for one in requests if self._failures.get(one.session, (0.0, 0.0))[0] <= now]
+        free = self._party.serve - self._working
+        for request in share_out(ready, self._at_work, self._coming, free, self._party.serve):
             self._working += 1
+            self._at_work[request.session] += 1
             self._coming[request.session] += 1
             group.create_task(self._fill(request), name=f"fill-{request.session}")
+
+    def _leave_out(self, session: str) -> None:
+        """Send no bot to a session for some time."""
+        pause = self._failures.get(session, (0.0, FIRST_PAUSE_S))[1]
+        self._failures[session] = (
+            asyncio.get_running_loop().time() + pause * self._rng.uniform(0.75, 1.0),
+            min(2.0 * pause, LONGEST_PAUSE_S),
+        )
 
     async def _fill(self, request: BotRequest) -> None:
         client: _Bot | None = None
@@ -120,8 +168,9 @@ class _Crew:
             decide = await self._decide(request)
             client = await self._bot(request.skill)
             join = await client.take_seat(request.session, self._party.secret)
-            self._arrived(request.session)
+            self._count_off(self._coming, request.session)
             coming = False
+            self._failures.pop(request.session, None)
             log.info("bot_filled_seat", token=short(join.session), seat=join.seat, skill=request.skill)
             party = replace(self._party, mode=request.mode, size=request.size, skill=request.skill)
             try:
@@ -143,15 +192,18 @@ class _Crew:
             log.exception("bot_failed", token=short(request.session), mode=request.mode, skill=request.skill)
         finally:
             if coming:
-                self._arrived(request.session)
+                self._count_off(self._coming, request.session)
+                self._leave_out(request.session)
+            self._count_off(self._at_work, request.session)
             self._working -= 1
             if client is not None:
                 await client.aclose()
 
-    def _arrived(self, session: str) -> None:
-        self._coming[session] -= 1
-        if not self._coming[session]:
-            del self._coming[session]
+    @staticmethod
+    def _count_off(bots: Counter[str], session: str) -> None:
+        bots[session] -= 1
+        if not bots[session]:
+            del bots[session]
 
     async def _bot(self, skill: str) -> _Bot:
         """An idle bot of that skill, or a new one."""

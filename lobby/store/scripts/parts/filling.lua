@@ -42,6 +42,7 @@ local function index_yielding(yielding_key, size)
         redis.call('ZREM', yielding_key, old)
     end
     redis.call('ZADD', yielding_key, whole(at), token)
+    redis.call('PEXPIRE', yielding_key, whole(YIELDING_MS))
 end
 
 -- Adds the lobby to the index that bot processes read while it wants bots, and removes it otherwise.
