@@ -370,7 +370,7 @@ class Seating:
             if reply[0] == "TAKEN":
                 return str(reply[1])
             if reply[0] == "FULL":
-                if not await self._servers.drop_ended(plan.holder.id):
+                if not await self._servers.make_room(plan.holder.id):
                     full.add(plan.holder.id)
                     plan = replace(plan, holder=await self._find_room(full))
                 continue

@@ -81,11 +81,13 @@ class Servers:
         args: list[Argument] = [server, nonce, px, len(sessions), *sessions]
         return bool((await self._store.run("renew", self._keys(server), args))[1] == "1")
 
-    async def drop_ended(self, server: str) -> int:
-        """Remove the sessions from a lease that have ended or that another server holds. Returns their number."""
+    async def make_room(self, server: str) -> bool:
+        """Remove the sessions from a lease that have ended or that another server holds. Returns whether the server has
+        room now, also if another call has made it."""
         keys = self._store.keys
-        names = await self._store.call("HKEYS", keys.server(server))
-        tokens = [name.removeprefix(HELD_FIELD) for name in names if name.startswith(HELD_FIELD)]
+        fields = await self._store.call("HGETALL", keys.server(server))
+        lease = dict(zip(fields[::2], fields[1::2], strict=True))
+        tokens = [name.removeprefix(HELD_FIELD) for name in lease if name.startswith(HELD_FIELD)]
         replies = await self._store.batch(
             [("HMGET", keys.session(token), "status", "holder") for token in tokens]
         )
@@ -96,7 +98,7 @@ class Servers:
         ]
         if gone:
             await self._store.call("HDEL", keys.server(server), *gone)
-        return len(gone)
+        return len(tokens) - len(gone) < int(lease.get("max_sessions", 0))
 
     async def release(self, server: str, nonce: str) -> None:
         """Give the lease back. The lease of another boot is not changed."""

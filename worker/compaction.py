@@ -216,10 +216,13 @@ class Compaction:
         settings = self._settings
         child = await asyncio.create_subprocess_exec(
             *module_command(
-                "server.archive.repair", settings.recordings_address, settings.archive_address, session,
-                msgspec.json.encode(asdict(mark)).decode(),
+                "server.archive.repair", session, msgspec.json.encode(asdict(mark)).decode(),
             ),
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=child_environment(),
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
+            env={
+                **child_environment(), "RECORDINGS_URL": settings.recordings_address,
+                "ARCHIVE_URL": settings.archive_address,
+            },
         )  # fmt: skip
         assert child.stdout is not None
         try:

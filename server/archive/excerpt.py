@@ -107,8 +107,9 @@ async def read_excerpt(url: str, session: str, tick: int) -> Excerpt:
     """Read it in a child process. Raises as ``cut_excerpt``, NotFound (not_archived), Refused (too_large_to_fork,
     too_slow_to_fork), ServerFault."""
     process = await asyncio.create_subprocess_exec(
-        *module_command("server.archive.excerpt", url, session, str(tick)),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env=child_environment(),
+        *module_command("server.archive.excerpt", session, str(tick)),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        env={**child_environment(), "ARCHIVE_URL": url},  # no argument: it may have a password
         limit=2**20,
     )  # fmt: skip
     assert process.stdout is not None
@@ -146,7 +147,7 @@ def read(url: str, session: str, tick: int) -> Excerpt:
 
 
 def main() -> None:
-    url, session, tick = sys.argv[1:]
+    url, (session, tick) = os.environ["ARCHIVE_URL"], sys.argv[1:]
     os.nice(NICE)
     try:
         answer = _Answer(read(url, session, int(tick)))

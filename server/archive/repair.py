@@ -290,9 +290,10 @@ class RepairAnswer(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """The child process: recordings URL, archive URL, session, mark (JSON). It ends when its input ends, and so with
-    the worker that started it."""
-    recordings, archive, session, mark = sys.argv[1:]
+    """The child process: session, mark (JSON); RECORDINGS_URL and ARCHIVE_URL in the environment, because they may have
+    passwords. It ends when its input ends, and so with the worker that started it."""
+    recordings, archive = os.environ["RECORDINGS_URL"], os.environ["ARCHIVE_URL"]
+    session, mark = sys.argv[1:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.nice(NICE)
     try:

@@ -265,7 +265,9 @@ class Gateway:
             if socket.transport.get_write_buffer_size() > RELAY_UNSENT_BYTES:
                 socket.transport.abort()
                 return
-            socket.transport.write(binary_frame(message))
+            framed = binary_frame(message)
+            socket.written += len(framed)
+            socket.transport.write(framed)
 
         await serve_relay(
             socket,

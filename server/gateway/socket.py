@@ -114,7 +114,9 @@ class Socket(ServerConnection):
     _refused = False
     _slow = False
     _heard = 0.0
-    _unsent = 0
+    _taken = 0
+    written = 0
+    """Bytes that a relay has written. Its buffer may be as full as before although the other side takes bytes."""
     _watch: asyncio.TimerHandle | None = None
     _calls = 0
     _split = False
@@ -140,9 +142,10 @@ class Socket(ServerConnection):
         if not self.open:
             return
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
-        if now - due > PING_S or unsent < self._unsent:
+        taken = self.written - unsent
+        if now - due > PING_S or taken > self._taken:
             self._heard = now  # this process was late itself, or the peer takes bytes
-        self._unsent = unsent
+        self._taken = taken
         silent = now - self._heard
         if silent > SILENT_S:
             code = CloseCode.TOO_SLOW if unsent > FRAME_BACKLOG else CloseCode.ERROR

@@ -105,6 +105,7 @@ class Reporter:
     async def read_address_bans(self) -> None:
         """Read the banned addresses and close their connections. Raises StoreError."""
         await self._banned.load()
+        self._banned.cut_off()
         self._gateway.close_banned_addresses()
 
     def _carry_out(self, order: Order) -> None:

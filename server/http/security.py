@@ -24,7 +24,7 @@ from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.gateway.http_guard import PATH_BYTES, QUERY_BYTES
 from tussle.server.http.responses import error_response, problem_response
-from tussle.server.limits import PROXIED, SLOW_DOWN, Hosts, Origins, owner_of_address
+from tussle.server.limits import ABORT, PROXIED, SLOW_DOWN, Hosts, Origins, owner_of_address
 from tussle.server.security_headers import SECURITY_HEADERS
 
 __all__ = ["SecurityMiddleware"]
@@ -129,12 +129,17 @@ class SecurityMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_secured)
+            with self._banned.passing(owner, scope.get(ABORT, _nothing)):
+                await self._app(scope, receive, send_secured)
         except Exception as error:
             response = self._explain(error)
             if started:  # the client has a part of another response: cut it off
                 raise
             await response(scope, receive, send_secured)
+
+
+def _nothing() -> None:
+    """Closes no connection: the request came without one."""
 
 
 def _slow_down(scope: Scope) -> None:

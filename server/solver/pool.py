@@ -187,9 +187,9 @@ class Solver:
             process = await asyncio.create_subprocess_exec(
                 *module_command(
                     "server.solver.process", str(remote.fileno()), str(HEAVY_NICE if self.heavy else 0),
-                    self._archive_url,
                 ),
-                pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL, env={**child_environment(), **one_thread},
+                pass_fds=[remote.fileno()], stdin=asyncio.subprocess.DEVNULL,
+                env={**child_environment(), **one_thread, "ARCHIVE_URL": self._archive_url},
             )  # fmt: skip
         except BaseException:
             local.close()

@@ -180,11 +180,12 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(int(sys.argv[2]))
-    if sys.argv[3]:
+    archive = os.environ.get("ARCHIVE_URL")  # not an argument: it may have a password
+    if archive:
         # The server imports this module too, and must start without the solver's packages.
         from tussle.server.physics.stored_meshes import use_meshes
 
-        use_meshes(sys.argv[3])
+        use_meshes(archive)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         serve(connection)
 

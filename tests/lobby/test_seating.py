@@ -343,3 +343,23 @@ async def test_a_lobby_is_opened_where_there_is_room(world: World) -> None:
     await world.seating.leave(players[seats.index(first)], first.session)
     again = await opened(players[seats.index("server_full")])
     assert isinstance(again, SeatReservation) and again.holder_id == "s1"
+
+
+async def test_two_who_find_ended_lobbies_only_both_get_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's names of sessions are all of ended lobbies. Of two players who open at once, the second one finds them
+    removed by the first, and is not refused."""
+    await world.servers.release("s1", "boot-1")
+    await world.servers.register("s1", "boot-1", "http://s1:1", "physics-1", 60_000, max_sessions=3)
+    here = HolderAddress("s1", "boot-1", "http://s1:1")
+    players = await world.players(4)
+    for player in players[:3]:
+        seat = await world.seating.open(player, "duel", 2, holder=here)
+        await world.seating.leave(player, seat.session)
+    make_room = world.servers.make_room
+
+    async def second(server: str) -> bool:
+        await make_room(server)  # by the first one
+        return await make_room(server)
+
+    monkeypatch.setattr(world.seating._servers, "make_room", second)
+    assert (await world.seating.open(players[3], "duel", 2, holder=here)).holder_id == "s1"

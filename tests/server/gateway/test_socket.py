@@ -253,6 +253,49 @@ def test_a_client_that_pings_and_does_not_read_is_closed() -> None:
     asyncio.run(scenario())
 
 
+class Clock:
+    """An event loop with the clock and timers of a test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Any, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, at: float, call: Any, argument: Any) -> None:
+        self.timers.append((at, call, argument))
+
+    def run(self, until: float, each: Any) -> None:
+        """Run the timers that are due, and call ``each`` before each of them."""
+        while self.timers and self.timers[0][0] <= until:
+            self.now, call, argument = self.timers.pop(0)
+            each()
+            call(argument)
+
+
+@pytest.mark.parametrize("takes", [True, False], ids=["takes bytes", "takes nothing"])
+def test_a_relay_with_a_full_buffer_is_kept_while_the_other_side_takes_bytes(takes: bool) -> None:
+    """The buffer of a busy relay is as full at each check, because new frames take the place of those that were sent.
+    A side that says nothing and takes nothing is cut off."""
+
+    async def scenario() -> None:
+        live, clock = Live(), Clock()
+        live.socket.loop = cast(asyncio.AbstractEventLoop, clock)
+        live.transport.waits = 1_000_000
+        live.socket.written = 1_000_000
+        live.socket.keep_watch()
+
+        def passed() -> None:
+            if takes:
+                live.socket.written += 500_000  # and so many were taken: as much is unsent as before
+
+        clock.run(60.0, passed)
+        assert live.transport.closed is not takes
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["split", "early bytes"])
 @pytest.mark.parametrize(
     "flood", [(Opcode.PING, b""), (Opcode.PONG, b""), (Opcode.TEXT, b"{}"), (Opcode.TEXT, b"")]

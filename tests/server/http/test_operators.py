@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -148,8 +149,9 @@ async def overview_with(client: Client, check: Any) -> Any:
 
 
 async def ban_of_an_address(boss: Client, bob: Client, other: str) -> None:
-    """An operator bans 127.0.0.77: its requests and sockets are refused on the other server, and an open one is closed,
-    until the ban is lifted. Nobody else may ban; an operator cannot ban its own address, nor what is no address."""
+    """An operator bans 127.0.0.77: its requests and sockets are refused on the other server, and an open one and a
+    stream are closed, until the ban is lifted. Nobody else may ban; an operator cannot ban its own address, nor what is
+    no address."""
     address = "127.0.0.77"
     for path in ("ban-address", "unban-address"):
         assert await post(bob, f"/api/admin/{path}", {"address": address}) == (403, "not_allowed")
@@ -165,14 +167,24 @@ async def ban_of_an_address(boss: Client, bob: Client, other: str) -> None:
         token = (await eve.post("/api/login", json={})).json()["token"]
         held = {"authorization": f"Bearer {token}"}
         seat = (await eve.post("/api/open", json={"mode": "duel", "private": True}, headers=held)).json()
-        async with connect(seat["ws_url"], local_addr=(address, 0), proxy=None) as socket:
+        async with (
+            connect(seat["ws_url"], local_addr=(address, 0), proxy=None) as socket,
+            contextlib.AsyncExitStack() as exits,
+        ):
             await socket.send(json.dumps({"t": "hello", "d": {"protocol": 1, "ticket": seat["ticket"]}}))
             assert "welcome" in str(await socket.recv())
+            stream = await exits.enter_async_context(eve.stream("GET", "/api/sessions/changes"))
+            following = stream.aiter_raw()
+            assert await anext(following)
             assert await post(boss, "/api/admin/ban-address", {"address": address, "for_s": 600}) == (200, "")
             with pytest.raises(ConnectionClosed) as closed:
                 async with asyncio.timeout(30):
                     while True:
                         await socket.recv()
+            with pytest.raises(httpx.RemoteProtocolError):
+                async with asyncio.timeout(30):
+                    while True:
+                        await anext(following)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 4003
         refused = await eve.get("/api/me", headers=held)
         assert (refused.status_code, refused.json()["code"]) == (403, "banned")

@@ -157,6 +157,10 @@ export function isAddress(text: string): boolean {
   return /^\d{1,3}(\.\d{1,3}){3}$/.test(text) || /^[0-9a-f:]*:[0-9a-f:]*(\/64)?$/i.test(text);
 }
 
+/** The longest ban of an address (a year) and of a player (ten years) that a server takes. */
+const ADDRESS_HOURS = 8760;
+const PLAYER_HOURS = 87_600;
+
 export function Bans() {
   const [who, setWho] = useState("");
   const [hours, setHours] = useState("1");
@@ -164,6 +168,8 @@ export function Bans() {
   const addresses = (overview.value?.banned_addresses ?? []).map((ban) => ({ key: ban.address, name: ban.address, until: ban.until, path: "/api/admin/unban-address", body: { address: ban.address } }));
   const banned = [...players, ...addresses];
   const length = Number(hours);
+  const most = isAddress(who.trim()) ? ADDRESS_HOURS : PLAYER_HOURS;
+  const fits = hours.trim() === "" || (length > 0 && length <= most);
   return (
     <section class="tile" aria-label="Bans">
       <header>
@@ -186,10 +192,10 @@ export function Bans() {
             <input aria-label="Name or id of the player to ban, or an address" placeholder="Name, id or address" maxLength={48} value={who} onInput={(event) => setWho(event.currentTarget.value)} />
           </div>
           <div class="field hours">
-            <input aria-label="Hours; empty: ten years for a player, a day for an address" inputMode="decimal" placeholder="hours" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
+            <input aria-label={`Hours, at most ${most}; empty: ten years for a player, a day for an address`} aria-invalid={!fits} inputMode="decimal" placeholder="hours" maxLength={6} value={hours} onInput={(event) => setHours(event.currentTarget.value)} />
             <span class="small mute">h</span>
           </div>
-          <button class="btn" disabled={!who.trim() || pending.value !== null || !(hours.trim() === "" || length > 0)}>
+          <button class="btn" disabled={!who.trim() || pending.value !== null || !fits}>
             Ban
           </button>
         </div>
