@@ -2,6 +2,7 @@
 
     ARCHIVE_URL/meshes/<sha256>.upload      what a person sent; read by the worker only
     ARCHIVE_URL/meshes/<sha256>.mesh        what the worker made of an upload; scenes name this hash
+    ARCHIVE_URL/meshes/realm.<name>         a realm that has meshes here: no other one knows which of them it needs
 
 A file is written whole or not at all, and never changed. A ready mesh is compared with its name when it is read. The
 ready meshes of the catalogue are read from the package. This module must never look into a mesh.
@@ -15,6 +16,7 @@ import math
 import re
 import secrets
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ __all__ = ["READY", "UPLOAD", "MeshFiles", "is_mesh_hash"]
 UPLOAD, READY = "upload", "mesh"
 """The kinds of files: the endings of their names."""
 
+MARK = "realm."
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,7 +43,10 @@ def is_mesh_hash(text: object) -> bool:
 class MeshFiles:
     """The meshes of one archive. Every method blocks, and raises OSError."""
 
-    def __init__(self, archive_url: str) -> None:
+    def __init__(self, archive_url: str, realm: str = "") -> None:
+        """``realm``: of the program that stores files. One that only reads gives none."""
+        self._realm = realm
+        self._noted = not realm
         self._fs, root = fsspec.core.url_to_fs(archive_url)
         self._root = f"{root.rstrip('/')}/meshes"
         self._local = "file" in self._fs.protocol
@@ -59,6 +66,7 @@ class MeshFiles:
     def put(self, source: Path, sha256: str, kind: str) -> None:
         """Store a local file, whose hash is ``sha256``. Equal files are stored once."""
         path = self._path(sha256, kind)
+        self.note_realm()
         if not self._local:
             self._call("put_file", str(source), path)
             return
@@ -72,6 +80,17 @@ class MeshFiles:
             with suppress(OSError):
                 other.unlink()
             raise
+
+    def note_realm(self) -> None:
+        """Record that the realm has meshes here, once."""
+        if not self._noted:
+            self._call("makedirs", self._root, exist_ok=True)
+            self._call("pipe_file", f"{self._root}/{MARK}{self._realm}", b"")
+            self._noted = True
+
+    def shared(self) -> bool:
+        """Whether another realm has meshes here."""
+        return any(name.startswith(MARK) and name != f"{MARK}{self._realm}" for name in self._names())
 
     def fetch(self, sha256: str, kind: str, target: Path) -> None:
         """Copy a file to a local one. Raises FileNotFoundError."""
@@ -99,12 +118,15 @@ class MeshFiles:
 
     def list(self) -> list[tuple[str, str]]:
         """Hash and kind of every file."""
+        names = (name.partition(".") for name in self._names())
+        return sorted(
+            (sha256, kind) for sha256, _, kind in names if is_mesh_hash(sha256) and kind in (UPLOAD, READY)
+        )
+
+    def _names(self) -> Iterable[str]:
         self._call("invalidate_cache")
         try:
             found = self._call("ls", self._root, detail=False)
         except FileNotFoundError:
             return []
-        names = (str(name).rstrip("/").rsplit("/", 1)[-1].partition(".") for name in found)
-        return sorted(
-            (sha256, kind) for sha256, _, kind in names if is_mesh_hash(sha256) and kind in (UPLOAD, READY)
-        )
+        return [str(name).rstrip("/").rsplit("/", 1)[-1] for name in found]

@@ -237,7 +237,7 @@ class Server:
             on_message=lambda token, text: self.editing.heard(token, text),
         )
         self.editing = Editing(self.scenes, self.audiences, self.ledger, self.store_memory.admit)
-        self.mesh_files = MeshFiles(settings.archive_address)
+        self.mesh_files = MeshFiles(settings.archive_address, settings.realm)
         self.observers = Observers(connections, self.views, self.audiences)
         self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.views, servers, self.holder)

@@ -84,7 +84,7 @@ class MeshJobs:
         self._settings = settings
         self._store = store
         self._meshes = Meshes(store)
-        self._files = MeshFiles(settings.archive_address)
+        self._files = MeshFiles(settings.archive_address, store.keys.realm)
         self._folder = settings.data_dir / "meshing"
         self._group = ConsumerGroup(
             store,

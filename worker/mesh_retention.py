@@ -5,7 +5,8 @@
 
 A hash is looked for as text, so that a document in any form keeps its meshes. Everything is read only when a mesh is a
 candidate. What dead processes left is removed too: uploads that no job needs, reservations whose file never came, ready
-meshes that the store does not know. This module must never remove a mesh that it could not look for everywhere.
+meshes that the store does not know. Realms that share an ARCHIVE_URL cannot see what the others need: their files are
+kept, and removed by hand. This module must never remove a mesh that it could not look for everywhere.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class MeshRetention:
     def __init__(self, store: Store, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._meshes = Meshes(store)
-        self._files = MeshFiles(settings.archive_address)
+        self._files = MeshFiles(settings.archive_address, store.keys.realm)
         self._places = (settings.archive_address, settings.recordings_address)
         self._uploads = Uploads(store, settings)
         self._blobs = Files(f"{settings.recordings_address.rstrip('/')}/{BLOBS}")
@@ -86,6 +87,8 @@ class MeshRetention:
         """
         for folder, age_s in self._left:
             await asyncio.to_thread(_clear, folder, self._clock() - age_s)
+        await asyncio.to_thread(self._files.note_realm)
+        shared = await asyncio.to_thread(self._files.shared)
         removed = 0
         if self._days > 0:
             before = await self._store.now_ms() - round(self._days * DAY_MS)
@@ -94,10 +97,12 @@ class MeshRetention:
             await self._meshes.touch(*used)
             for sha256 in candidates - used:
                 if await self._meshes.forget(sha256, before):
-                    await asyncio.to_thread(self._files.delete, sha256, READY)
+                    if not shared:
+                        await asyncio.to_thread(self._files.delete, sha256, READY)
                     removed += 1
         await self._forget_reservations()
-        await self._remove_orphans()
+        if not shared:
+            await self._remove_orphans()
         return removed
 
     async def _forget_reservations(self) -> None:
@@ -136,9 +141,22 @@ class MeshRetention:
         for place in self._places:
             for data in await asyncio.to_thread(_all_described, place):
                 look(data)
-        for upload in await self._uploads.all():
-            look(await asyncio.to_thread(self._blobs.read, place_of(upload.sha256)))
+        await self._look_in_tables(look)
         return used
+
+    async def _look_in_tables(self, look: Callable[[bytes], None]) -> None:
+        """The tables of uploaded recordings. One that is lost while others are there cannot be used by anybody. Raises
+        FileNotFoundError if all are lost: the place itself may be out of reach."""
+        read, lost = 0, None
+        for upload in await self._uploads.all():
+            try:
+                look(await asyncio.to_thread(self._blobs.read, place_of(upload.sha256)))
+                read += 1
+            except FileNotFoundError as error:
+                lost = error
+                log.warning("recording_table_lost", recording=upload.token)
+        if lost is not None and not read:
+            raise lost
 
     async def _documents(self) -> AsyncIterator[bytes]:
         """The values of sessions, their scenes, and the catalogue."""

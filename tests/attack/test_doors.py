@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.gateway import address
 from tests.support.paths import ROOT
-from tests.support.stack import Stack
+from tests.support.stack import Stack, children
 from tests.support.stranger import Line, Person, duel
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
@@ -150,3 +150,12 @@ def test_the_files_of_the_embedded_store_are_for_their_owner_only(valkey: Binary
         for path in found[1:]:
             if path.name != "lock":
                 assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_addresses_with_passwords_are_no_arguments(site: Stack) -> None:
+    """Everybody on a machine can read the arguments of a process, and only its owner its environment. The solver
+    processes get the address of the archive, and none of them as an argument."""
+    seen = [(Path("/proc") / str(pid) / "cmdline") for pid in children(site.servers[0].pid)]
+    arguments = [path.read_bytes().split(b"\0") for path in seen if path.exists()]
+    assert any(b"tussle.server.solver.process" in words for words in arguments), arguments
+    assert not [word for words in arguments for word in words if b"archive" in word and b"/" in word]

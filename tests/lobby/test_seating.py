@@ -345,7 +345,9 @@ async def test_a_lobby_is_opened_where_there_is_room(world: World) -> None:
     assert isinstance(again, SeatReservation) and again.holder_id == "s1"
 
 
-async def test_two_who_find_ended_lobbies_only_both_get_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_who_find_ended_lobbies_only_both_get_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A server's names of sessions are all of ended lobbies. Of two players who open at once, the second one finds them
     removed by the first, and is not refused."""
     await world.servers.release("s1", "boot-1")

@@ -231,3 +231,15 @@ async def test_what_a_dead_server_and_worker_left_is_removed(store: Store, tmp_p
     with pytest.raises(FileNotFoundError):
         await retention.run_pass()
     assert {sha256 for sha256, _ in files.list()} == {names["named"], names["new"]}
+    other = hashlib.sha256(b"other").hexdigest()
+    there = tmp_path / "recordings" / BLOBS / place_of(other)
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_bytes(b"other")
+    await Uploads(store, settings).store("rec9aaaa", "p1", "ada", NewUpload(other, 5, 1))
+    theirs = MeshFiles(settings.archive_address, "another")
+    theirs.note_realm()
+    await retention.run_pass()  # another realm has meshes here: which ones it needs is not known
+    assert {sha256 for sha256, _ in files.list()} == {names["named"], names["new"]}
+    (tmp_path / "archive" / "meshes" / "realm.another").unlink()
+    await retention.run_pass()  # a table that is lost keeps nothing, while others are there
+    assert {sha256 for sha256, _ in files.list()} == {names["new"]}
