@@ -28,7 +28,7 @@ from tussle.lobby.text import escape_text
 from tussle.lobby.uploads import Upload
 from tussle.player.blocking import BlockingClient
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.live_files import live_folder
+from tussle.server.recordings.live_files import final_folder, live_folder
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploaded import UploadedFrames
 
@@ -220,6 +220,8 @@ def _look(
         ends = range(store.length)[:1], range(store.length)[-1:]
         times = [float(block.arrays["time"][0]) for one in ends for block in store.frames(one, ("time",))]
     except (LobbyError, OSError) as error:
+        if live and files.exists(f"{final_folder(session)}/zarr.json"):  # finished after it was listed
+            return _look(recordings, files, session, final_folder(session), written, None)
         return Recorded(session, "", "unreadable", 0, 0.0, written, size, escape_text(str(error)))
     attributes = store.attributes
     state = "stopped" if attributes.get("stopped") else "live" if live else "final"

@@ -18,6 +18,9 @@ import fsspec
 
 __all__ = ["Files", "ReadsFiles"]
 
+SIZE_TRIES = 5
+"""How often the size of a folder is asked for while its files come and go."""
+
 
 class ReadsFiles(Protocol):
     """The operations on files that a reader of a recording needs."""
@@ -92,8 +95,12 @@ class Files:
         return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found)
 
     def size(self, folder: str) -> int:
-        """The size of all files below a folder [B]."""
-        return int(self._ask(self._fs.du, f"{self._root}/{folder}"))
+        """The size of all files below a folder [B]; of one that changes while it is read, some size that it had."""
+        for _ in range(SIZE_TRIES):
+            with suppress(FileNotFoundError):  # a file was removed after it was listed
+                self._fs.invalidate_cache()
+                return int(self._ask(self._fs.du, f"{self._root}/{folder}"))
+        return 0
 
     def written(self, path: str) -> float:
         """When a file or folder was written [s since 1970]; 0 if the file system does not say."""

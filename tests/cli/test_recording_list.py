@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fsspec.implementations.local import LocalFileSystem
 
 from tests.server.recordings.export import moving
 from tussle.cli.main import main
@@ -105,6 +107,33 @@ def test_running_and_final_recordings_are_listed(
     assert result.exit_code == 0, result.output
     with np.load(f"{LIVE}.npz") as loaded:
         assert loaded["tick"].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_a_session_that_is_finished_while_it_is_listed_is_shown(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker removes the files of a running session once it has made the final ones: the list has those."""
+    folder = recordings / f"{FINAL}.live"
+    write_live(recordings)
+    (recordings / f"{LIVE}.live").rename(folder)
+    mark = RecordingMark(1, 8, 5, "state-1", "")
+    final, hidden = recordings / f"{FINAL}.zarr", recordings / "hidden"
+    final.rename(hidden)
+    size = LocalFileSystem.du
+
+    def du(self: LocalFileSystem, path: str, *words: object, **more: object) -> object:
+        if folder.exists():
+            shutil.rmtree(folder)
+            hidden.rename(final)
+            raise FileNotFoundError(path)
+        return size(self, path, *words, **more)
+
+    async def marks(settings: Settings, sessions: list[str]) -> dict[str, RecordingMark]:
+        return {FINAL: mark}
+
+    monkeypatch.setattr(LocalFileSystem, "du", du)
+    monkeypatch.setattr("tussle.cli.recording_list.marks_of_sessions", marks)
+    assert listed()[FINAL]["state"] == "final"
 
 
 async def keep_upload(url: str, realm: str, folder: Path, scratch: Path) -> None:
