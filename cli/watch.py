@@ -62,6 +62,8 @@ RESULT_S = 3.0
 STILL_S = 3.0
 """How long ``--once`` waits for the first frame of a session that runs."""
 
+HINT = "   Ctrl-C ends"
+
 WIDE = 84
 """Columns from which map and players are side by side."""
 
@@ -131,7 +133,7 @@ class Screen:
         )
         marks = marks_of([names.get(seat, "?") for seat in range(max(names, default=-1) + 1)])
         head: list[RenderableType] = [self._title(), self._clock(width, names, marks), Text()]
-        foot = self._foot()
+        foot = self._foot(width)
         room = max(6, height - len(head) - 2)
         if width >= WIDE:
             yield Group(*head, self._side_by_side(width, room, names, marks), foot)
@@ -271,7 +273,7 @@ class Screen:
         row.truncate(width, overflow="ellipsis")
         return row
 
-    def _foot(self) -> Text:
+    def _foot(self, width: int) -> Text:
         frame = self.frame
         now = gap(frame.min_distance * 1000) if frame is not None else "no contact"
         foot = Text(no_wrap=True, overflow="ellipsis", style=LABEL)
@@ -286,14 +288,14 @@ class Screen:
             foot.append(f"{self.dilation:.1f} times slower than real time.   ", SIGNAL)
         foot.append("gap ").append(now, "default")
         if self.picture.least_gap_mm is not None:
-            foot.append(", smallest ").append(gap(self.picture.least_gap_mm), "default")
+            foot.append(", smallest so far ").append(gap(self.picture.least_gap_mm), "default")
         if frame is not None:
             foot.append(f"   contacts {frame.contacts}")
         if self.rtt_s is not None:
             grade, colour = _grade(self.rtt_s * 1000)
             foot.append("   rtt ").append(f"{grade} {self.rtt_s * 1000:.1f} ms", colour)
-        if not self.still:
-            foot.append("   Ctrl-C ends", FAINT)
+        if not self.still and foot.cell_len + len(HINT) <= width:
+            foot.append(HINT, FAINT)
         return foot
 
 
