@@ -47,6 +47,7 @@ async def test_a_client_enters_with_the_whole_view_and_then_hears_events(stage: 
 
 
 async def test_too_slow_brings_the_whole_view_with_what_was_missed(stage: Stage) -> None:
+    """Events that the server dropped are named by a whole view."""
     async with connect(stage) as connection:
         await stage.publish("a")
         await take(connection, 2)
@@ -68,6 +69,7 @@ async def test_a_hole_is_filled_by_the_whole_view(stage: Stage) -> None:
 
 
 async def test_an_act_returns_its_tick_or_raises_the_error_of_the_server(stage: Stage) -> None:
+    """A refused act raises the class and the field that the server named."""
     stage.session.refuse.add("launch")
     async with connect(stage) as connection:
         assert await connection.act("brace") == 1
@@ -119,6 +121,7 @@ async def test_notices_reach_the_caller_and_end_with_the_connection(stage: Stage
 
 
 async def test_ping_measures_the_round_trip(stage: Stage) -> None:
+    """The time is returned and kept in ``rtt_s``."""
     async with connect(stage) as connection:
         rtt_s = await connection.ping()
         assert 0 < rtt_s < 5
@@ -161,6 +164,7 @@ async def test_a_reader_that_sleeps_gets_one_view_instead_of_all_it_slept_throug
 
 
 async def test_an_error_in_the_body_is_the_callers_and_leaves_no_task(stage: Stage) -> None:
+    """An exception in the ``async with`` reaches the caller unchanged."""
     with pytest.raises(ZeroDivisionError):
         async with connect(stage):
             raise ZeroDivisionError
@@ -168,6 +172,7 @@ async def test_an_error_in_the_body_is_the_callers_and_leaves_no_task(stage: Sta
 
 
 async def test_cancelling_the_owner_ends_the_connection(stage: Stage) -> None:
+    """The task of the connection ends with that of its owner."""
     entered = asyncio.Event()
 
     async def own() -> None:

@@ -20,8 +20,8 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 @pytest.mark.parametrize("code", [1006, 4001, 4002, 4013])
-async def test_a_cut_is_mended_and_the_missed_events_come_once_and_in_order(stage: Stage, code: int) -> None:
-    """However the line went, the reader sees one unbroken list."""
+async def test_after_a_close_the_missed_events_come_once_and_in_order(stage: Stage, code: int) -> None:
+    """The reader sees one list without gaps, whatever the close code was."""
     async with connect(stage) as connection:
         await stage.publish("a")
         assert [event.v for event in await take(connection, 2)] == [0, 1]
@@ -67,6 +67,7 @@ async def test_an_observer_comes_back_with_a_new_ticket_and_misses_nothing(stage
 
 
 async def test_a_ticket_that_cannot_be_renewed_ends_the_connection(stage: Stage) -> None:
+    """The session is gone: the client gives up and says why."""
     stage.session.seat = None
 
     async def renew() -> tuple[str, str]:
@@ -150,7 +151,8 @@ async def test_some_closes_are_final(stage: Stage, code: int) -> None:
     assert len(stage.session.hellos) == 1
 
 
-async def test_nonsense_from_the_server_is_a_lost_line_not_a_crash(stage: Stage) -> None:
+async def test_an_unreadable_message_of_the_server_leads_to_a_reconnection(stage: Stage) -> None:
+    """Text that is no message closes the connection; unreadable binary messages are ignored."""
     async with connect(stage) as connection:
         await take(connection, 1)
         stage.met.clear()
@@ -176,6 +178,7 @@ async def test_a_server_that_is_not_there_is_given_up_within_its_time() -> None:
 
 
 async def test_a_server_that_never_welcomes_is_given_up() -> None:
+    """The wait for the welcome is bounded."""
     async with Stage() as stage:
         stage.deaf = True
         connection = SessionConnection(stage.ws_url, ticket="x", give_up_s=0.3, answer_timeout_s=0.1)
