@@ -217,6 +217,14 @@ _TABLE = (
     _client("meshes_unreachable", StoreError, "The files of the meshes cannot be reached now; try again."),
     _client("bad_material", Refused, "The material is not valid."),
     _client("no_tetrahedra", Refused, "The mesh has no tetrahedra."),
+    # data channels
+    _client("webrtc_off", Conflict, "The server does not offer data channels (WEBRTC), or lacks the extra for them."),
+    _client("webrtc_unready", Conflict, "The server's process of data channels is being started; try again."),
+    _client("bad_offer", Refused, "The offer is not one of a single data channel; the message says what is wrong."),
+    _client("bad_candidate", Refused, "The text is not an ICE candidate, or the offer has too many of them."),
+    _client("offer_pending", Conflict, "The connection has an offer or a data channel; hang up first."),
+    _client("no_offer", Conflict, "The connection has no offer that the candidate could belong to."),
+    _client("too_many_peers", RateLimited, "There are as many data channels as there may be; frames come anyway."),
     # faults of the server
     _client("server_error", ServerFault, "An error of the server; its log has the trace."),
     _client("store_unavailable", StoreError, "The store does not answer; try again."),

@@ -6,17 +6,21 @@ the process with one line that names it.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tussle.lobby.environment import BadSetting, read_variable
+from tussle.lobby.environment import BadSetting, read_variable, split_list
 from tussle.lobby.operator_entries import parse_entries
 
-__all__ = ["BOT_SKILLS", "Settings", "example"]
+__all__ = ["BOT_SKILLS", "TURN_FORM", "Settings", "example", "port_range"]
+
+TURN_FORM = re.compile(r"turns?:([^?:\s]+)(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
 BOT_SKILLS = ("random", "novice", "fair", "good", "sharp", "planner")
 
@@ -240,6 +244,33 @@ class Settings:
         "", "other origins whose web pages may use this server, comma separated; *: any"
     )
 
+    # frames over WebRTC
+    webrtc: bool = setting(
+        False, "offer clients frames over a WebRTC data channel; needs the extra tussle[webrtc]"
+    )
+    webrtc_peers: int = setting(
+        32,
+        "most data channels of one server at once; each needs about 1 % of a core at 30 frames per second",
+        low=1,
+    )
+    webrtc_ports: str = setting(
+        "", "first and last UDP port of the data channels, such as 40000-40063; empty: any free port"
+    )
+    webrtc_address: str = setting(
+        "",
+        "IP addresses at which clients reach these ports, comma separated, if they are not those of this machine:"
+        " behind NAT, in a container",
+    )
+    stun_url: str = setting("", "STUN server, stun:HOST:PORT; not needed on a LAN or with a public address")
+    turn_urls: str = setting(
+        "",
+        "TURN servers for clients that UDP does not reach, comma separated, such as turn:HOST:PORT?transport=tcp",
+    )
+    turn_secret: str = setting(
+        "", "secret that the TURN servers share with this server; clients never get it"
+    )
+    turn_ttl_s: int = setting(3600, "lifetime of a client's TURN credentials", low=60, high=604_800)
+
     # after the end
     expiry_s: int = setting(600, "lifetime of a session's keys after its end", low=1)
     abandon_s: float = setting(300.0, "a run that no server claims for this long ends as failed", low=0)
@@ -350,12 +381,38 @@ class Settings:
             if url and not (path_too and url.startswith("/")) and not _is_http(url):
                 form = "http://HOST:PORT, https://..." + (", or a path such as /game" if path_too else "")
                 raise BadSetting(f"{name.upper()}={url}: must be {form}")
+        self._check_webrtc()
         if not self.realm or any(character in "{}: " for character in self.realm):
             raise BadSetting(f"REALM={self.realm}: letters, digits and dashes, not empty")
         try:
             parse_entries(self.operators)
         except ValueError as error:
             raise BadSetting(f"OPERATORS: {error}") from None
+
+    def _check_webrtc(self) -> None:
+        first, last = port_range(self.webrtc_ports)
+        if self.webrtc_ports and not 1024 <= first <= last <= 65_535:
+            raise BadSetting(f"WEBRTC_PORTS={self.webrtc_ports}: must be FIRST-LAST, from 1024 to 65535")
+        for address in split_list(self.webrtc_address):
+            try:
+                ip_address(address)
+            except ValueError:
+                raise BadSetting(f"WEBRTC_ADDRESS={address}: must be an IP address") from None
+        if self.stun_url and not re.fullmatch(r"stun:[^?:\s]+(:[0-9]{1,5})?", self.stun_url):
+            raise BadSetting(f"STUN_URL={self.stun_url}: must be stun:HOST or stun:HOST:PORT")
+        for url in split_list(self.turn_urls):
+            if not TURN_FORM.fullmatch(url):
+                raise BadSetting(
+                    f"TURN_URLS={url}: must be turn:HOST:PORT or turns:HOST:PORT, ?transport=udp or tcp"
+                )
+        if self.turn_urls and not self.turn_secret:
+            raise BadSetting("TURN_SECRET: must be set with TURN_URLS")
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """The first and the last port of ``FIRST-LAST``; (0, 0) for another text."""
+    first, _, last = text.partition("-")
+    return (int(first), int(last)) if first.isdecimal() and last.isdecimal() else (0, 0)
 
 
 def _is_http(url: str) -> bool:

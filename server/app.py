@@ -62,6 +62,7 @@ from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_connection_limit
+from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import admit_connection, http_protocol
@@ -81,6 +82,8 @@ from tussle.server.modes.registry import all_modes
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploading import Uploading
+from tussle.server.rtc.data_channels import DataChannels, is_installed
+from tussle.server.rtc.ice_servers import configuration_of
 from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
@@ -241,6 +244,7 @@ class Server:
         self.observers = Observers(connections, self.views, self.audiences)
         self.holder = Holder(context, self.views, claims, servers, self.pool, self.bodies, self.audiences)
         self.relays = Relays(self.views, servers, self.holder)
+        self.data_channels = self._make_data_channels()
         self.gateway = Gateway(
             settings,
             self.ledger,
@@ -258,6 +262,12 @@ class Server:
             self.observers,
             self.editing,
             self.banned,
+            Channels(
+                settings,
+                self.ledger,
+                self.data_channels,
+                missing=settings.webrtc and self.data_channels is None,
+            ),
         )
 
         self.operators = Operators(scripts, self.seating)
@@ -303,6 +313,18 @@ class Server:
 
     def neighbours(self) -> Sequence[str]:
         return self.holder.neighbours
+
+    def _make_data_channels(self) -> DataChannels | None:
+        """The data channels, if WEBRTC is on and the extra is installed."""
+        if not self.settings.webrtc:
+            return None
+        if not is_installed():
+            log.warning("webrtc_missing", install="pip install 'tussle[webrtc]'")
+            return None
+        return DataChannels(configuration_of(self.settings), self._count_channel_frames)
+
+    def _count_channel_frames(self, sent: int, skipped: int, size: int) -> None:
+        self.telemetry.frames(sent=sent, skipped=skipped, size=size)
 
     def bodies(self) -> dict[str, dict[str, Any]]:
         return self._bodies
@@ -411,6 +433,8 @@ class Server:
                         self._every(LOAD_S, self.reporter.read_address_bans), name="address_bans"
                     ),
                 ]
+                if self.data_channels is not None:
+                    keepers.append(group.create_task(self.data_channels.keep(), name="rtc"))
                 starting = group.create_task(self.pool.start(), name="solvers")
                 await self._wait_for_stop(starting)
                 if starting.done() and starting.exception() is None:

@@ -28,6 +28,7 @@ __all__ = [
     "EDIT_BYTES",
     "EDIT_COST",
     "MARK_COST",
+    "OFFER_COST",
     "PRESENT_COST",
     "REQUEST_COSTS",
     "RESYNC_COST",
@@ -127,6 +128,10 @@ class Resource(StrEnum):
     """Held: connections that speak HTTP."""
     SOCKETS = "sockets"
     """Held: WebSocket connections."""
+    OFFERS = "offers"
+    """Offers of data channels. Each makes sockets, and perhaps a handshake of DTLS (10 ms of another process)."""
+    PEERS = "peers"
+    """Held: data channels, and offers of them."""
     STREAMS = "streams"
     """Held: streams of changes over HTTP, behind a proxy too."""
     RECORDING_READS = "recording_reads"
@@ -166,6 +171,9 @@ listed, costs 1."""
 
 RESYNC_COST = 20.0
 """What a ``resync`` costs in units of Resource.MESSAGES: it is answered with all that a new viewer gets."""
+
+OFFER_COST = 5.0
+"""What an ``offer`` costs in units of Resource.MESSAGES, beside Resource.OFFERS."""
 
 PRESENT_COST = 5.0
 """What ``present`` and ``release`` cost in units of Resource.MESSAGES: each may be sent to a whole replay room."""
@@ -297,6 +305,11 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         ),
         Budget(Resource.SOCKETS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS", held=True),
         Budget(Resource.STREAMS, address, 0.0, settings.address_connections, "ADDRESS_CONNECTIONS", held=True),
+        Budget(Resource.OFFERS, player, 0.1, 6.0),
+        Budget(Resource.OFFERS, address, 1.0, 30.0),
+        Budget(Resource.PEERS, player, 0.0, 2.0, held=True),
+        Budget(Resource.PEERS, address, 0.0, max(1, settings.webrtc_peers // 2), "WEBRTC_PEERS", held=True),
+        Budget(Resource.PEERS, Owner.SERVER, 0.0, settings.webrtc_peers, "WEBRTC_PEERS", held=True),
         Budget(Resource.SOCKETS, player, 0.0, settings.player_connections, "PLAYER_CONNECTIONS", held=True),
     )  # fmt: skip
 

@@ -36,6 +36,7 @@ from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
+from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import Gateway
 from tussle.server.gateway.relay_client import Relays
@@ -110,6 +111,7 @@ class Bench:
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),
             Editing(cast(SceneStore, self), cast(Audiences, here), ledger, lambda: None),
             BannedAddresses(cast(AddressBans, None)),
+            Channels(self.settings, ledger, None),
         )  # fmt: skip
 
     # of connections, seating and views

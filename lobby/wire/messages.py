@@ -16,6 +16,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.text import Credential, Line
+from tussle.lobby.wire.signalling import AnswerMessage, Candidate, ChannelMessage, Hangup, Offer, WebRtcData
 
 __all__ = [
     "PROTOCOL",
@@ -80,7 +81,8 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
     """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``codecs``: the
     codecs of frames that the client decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per
-    simulated second that it needs. Fields that the server does not know are ignored."""
+    simulated second that it needs. ``transports``: ``webrtc`` if the client may make a data channel. Fields that the
+    server does not know are ignored."""
 
     protocol: int
     ticket: Credential | None = None
@@ -91,6 +93,9 @@ class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
         tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=16)
     ] = ()
     frame_hz: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
+    transports: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=8)
+    ] = ()
 
 
 class ActData(_Part, frozen=True):
@@ -246,7 +251,22 @@ class Resync(_Command, frozen=True, tag="resync"):
 SceneCommand = Lock | Unlock | EditScene | Undo | Redo
 
 ClientMessage = (
-    Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync
+    Hello
+    | Act
+    | Chat
+    | Ready
+    | Choose
+    | Leave
+    | Lock
+    | Unlock
+    | EditScene
+    | Undo
+    | Redo
+    | Ping
+    | Resync
+    | Offer
+    | Candidate
+    | Hangup
 )
 
 
@@ -316,7 +336,8 @@ class SessionView(_Part, frozen=True):
 class WelcomeData(_Part, frozen=True):
     """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
     ``servers`` are addresses to reconnect to when this server does not answer. ``codec``: the one of the offered codecs
-    that the server uses; absent if it knows none of them."""
+    that the server uses; absent if it knows none of them. ``webrtc``: absent if the client has not asked for this
+    transport in its hello, or the server does not offer it."""
 
     session: str
     player: str
@@ -335,6 +356,7 @@ class WelcomeData(_Part, frozen=True):
     last_id: int
     servers: tuple[str, ...] = ()
     codec: str | msgspec.UnsetType = msgspec.UNSET
+    webrtc: WebRtcData | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Command, frozen=True, tag="welcome"):
@@ -512,6 +534,8 @@ ServerMessage = (
     | Ack
     | ErrorMessage
     | Pong
+    | AnswerMessage
+    | ChannelMessage
 )
 
 

@@ -3,6 +3,7 @@
     events stream --(hint)--> follow_stream -> every viewer, in order of v, once each
     holder -> frame, encoded once -> every viewer whose write buffer has room
            -> delta frames, encoded once -> the viewers that decode them (server/fanout/lanes.py)
+           -> one message -> the viewers with data channels (server/fanout/channel_group.py)
 
 Events are reliable: a viewer that cannot keep up is closed with TOO_SLOW. Frames are not reliable: a slow viewer misses
 some, and each frame can be shown without the frames before it. The audience must never block the session.
@@ -30,6 +31,7 @@ from tussle.lobby.wire.messages import (
     SessionMessage,
     encode,
 )
+from tussle.server.fanout.channel_group import ChannelGroup
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.fanout.lanes import BACKLOG_BYTES, Lanes
 from tussle.server.metrics.telemetry import Telemetry
@@ -98,6 +100,8 @@ class Audience:
         self._frames: dict[Viewer, Callable[[bytes], object]] = {}
         self._fan_out: tuple[Callable[[bytes], object], ...] = ()
         self._lanes = Lanes()
+        self.channels: ChannelGroup | None = None
+        """The viewers that get frames over data channels, if there were any."""
         self.sinks: set[FrameSink] = set()
         self.arriving = 0
         """Number of viewers that are connecting; the audience is kept while there are any."""
@@ -320,10 +324,14 @@ class Audience:
         for send in fan_out:
             send(framed)
         self._telemetry.frames(
-            sent=len(fan_out), skipped=len(self.viewers) - len(fan_out) - len(self._lanes), size=len(frame)
+            sent=len(fan_out),
+            skipped=len(self.viewers) - len(fan_out) - len(self._lanes) - len(self.channels or ()),
+            size=len(frame),
         )
         for sink in list(self.sinks):
             sink.send_frame(frame)
+        if self.channels:
+            self.channels.show(frame, framed)
         if self._lanes:
             self._show_lanes(framed, deltas)
 

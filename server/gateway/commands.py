@@ -1,6 +1,7 @@
 """The messages of a client: decoded, executed once each, answered.
 
     bytes -> read -> ping, resync -----------------> answered at once
+                  -> offer, candidate, hangup ----> channels.py
                   -> act ----------> Run.accept_input -> acknowledged when journaled, if requested
                   -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
                   -> lock, unlock, edit, undo, redo -> editing.py -> acknowledged
@@ -40,9 +41,11 @@ from tussle.lobby.wire.messages import (
     Undo,
     Unlock,
 )
+from tussle.lobby.wire.signalling import Candidate, Hangup, Offer
 from tussle.server.costs import STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
+from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replies import Replies
@@ -57,6 +60,9 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
     Hello: Operation.WATCH,
     Ping: Operation.WATCH,
     Resync: Operation.WATCH,
+    Offer: Operation.WATCH,
+    Candidate: Operation.WATCH,
+    Hangup: Operation.WATCH,
     Act: Operation.ACT,
     Chat: Operation.CHAT,
     Ready: Operation.READY,
@@ -69,6 +75,9 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
     Redo: Operation.EDIT,
 }
 """The right that each message needs. The gateway asks for Hello's before it welcomes, ``read`` for the others'."""
+
+WITHOUT_ID = (Hello, Ping, Resync, Offer, Candidate, Hangup)
+"""The messages that are no commands: they have no id, and their effect is not remembered."""
 
 
 class Commands:
@@ -84,6 +93,7 @@ class Commands:
         relays: Relays,
         ledger: Ledger,
         editing: Editing,
+        channels: Channels,
     ) -> None:
         self._seating = seating
         self._views = views
@@ -93,6 +103,7 @@ class Commands:
         self._relays = relays
         self._ledger = ledger
         self._editing = editing
+        self._channels = channels
 
     def read(self, sender: Sender, data: str | bytes) -> ClientMessage | None:
         """The next message; None if it is refused: the sender has its error, or the connection is closing."""
@@ -100,7 +111,7 @@ class Commands:
         if message is None:
             return None
         if not may(Role(sender.who.role), OPERATIONS[type(message)]):
-            command = None if isinstance(message, Hello | Ping | Resync) else message.id
+            command = None if isinstance(message, WITHOUT_ID) else message.id
             sender.refuse(command, Conflict("observers only watch", code="observer"))
             return None
         self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
@@ -121,6 +132,9 @@ class Commands:
             case Resync():
                 audience.resync(sender)
                 await audience.catch_up(sender, None)
+                return False
+            case Offer() | Candidate() | Hangup():
+                self._channels.handle(sender, audience, message)
                 return False
             case Hello():
                 return False

@@ -47,13 +47,14 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
-from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, Welcome, WelcomeData
+from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, HelloData, Welcome, WelcomeData
 from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.observers import Observers
+from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.commands import OPERATIONS, Commands
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.outlet import short_reason
@@ -111,7 +112,9 @@ class Gateway:
         observers: Observers,
         editing: Editing,
         banned: BannedAddresses,
+        channels: Channels,
     ) -> None:
+        self._channels = channels
         self._banned = banned
         self._open: set[Socket] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -125,7 +128,9 @@ class Gateway:
         self._relays = relays
         self._servers = servers
         self._observers = observers
-        self._commands = Commands(seating, views, holder, telemetry, audiences, relays, ledger, editing)
+        self._commands = Commands(
+            seating, views, holder, telemetry, audiences, relays, ledger, editing, channels
+        )
         self._editing = editing
         self._replies: dict[tuple[str, int], Replies] = {}
         self._senders: dict[tuple[str, str], Sender] = {}
@@ -204,7 +209,8 @@ class Gateway:
         if not self._origins.allow(header(headers, "origin"), header(headers, "host"), self._holder.met):
             self._telemetry.refusals.labels(code="origin_refused").inc()
             return socket.respond(403, "pages of this origin may not use this server\n")
-        address = owner_of_address(self._proxies.client(proxy, header(headers, "x-forwarded-for")))
+        socket.client = self._proxies.client(proxy, header(headers, "x-forwarded-for"))
+        address = owner_of_address(socket.client)
         if self._banned.contains(address):
             self._telemetry.refusals.labels(code="banned").inc()
             return socket.respond(403, "an operator has banned this address for some time\n")
@@ -317,6 +323,7 @@ class Gateway:
                 if entered:
                     self._ledger.release(Resource.SOCKETS, Owner.PLAYER, who.player)
                 core.close()
+                self._channels.leave(sender)
                 self._audiences.leave(audience, sender)
                 await self._disconnect(sender)
 
@@ -350,7 +357,7 @@ class Gateway:
         )
         audience.arriving += 1
         try:
-            await self._send_welcome(sender, audience, hello.last_v)
+            await self._send_welcome(sender, audience, hello)
         except BaseException:
             self._audiences.leave(audience, sender)
             await self._disconnect(sender)
@@ -359,8 +366,8 @@ class Gateway:
             audience.arriving -= 1
         return sender, audience
 
-    async def _send_welcome(self, sender: Sender, audience: Audience, last_v: int | None) -> None:
-        """Send the welcome and everything after ``last_v``, and close the seat's older connection."""
+    async def _send_welcome(self, sender: Sender, audience: Audience, hello: HelloData) -> None:
+        """Send the welcome and everything after ``last_v`` of the hello, and close the seat's older connection."""
         who = sender.who
         check_right(OPERATIONS[Hello], Role(who.role))
         previous = self._senders.get((who.session, who.player))
@@ -392,10 +399,11 @@ class Gateway:
                     last_id=last_id,
                     servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
                     codec=CODEC if sender.deltas else msgspec.UNSET,
+                    webrtc=self._channels.welcome(who.player, hello.transports),
                 )
             )
         )
-        await audience.catch_up(sender, last_v)
+        await audience.catch_up(sender, hello.last_v)
         if audience.observers is None:
             self._observers.refresh(who.session)
         if who.holder != self._server_id and who.status not in ENDED:

@@ -15,7 +15,15 @@ from typing import Any, Generic, TypeVar
 
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import ClientMessage, EditScene, Hello, Redo, Resync, Undo, decode_client
+from tussle.lobby.wire.messages import (
+    ClientMessage,
+    EditScene,
+    Hello,
+    Redo,
+    Resync,
+    Undo,
+    decode_client,
+)
 from tussle.lobby.wire.replay import (
     AddBookmark,
     Present,
@@ -27,7 +35,8 @@ from tussle.lobby.wire.replay import (
     SetView,
     decode_replay,
 )
-from tussle.server.costs import EDIT_COST, MARK_COST, PRESENT_COST, RESYNC_COST, message_bucket
+from tussle.lobby.wire.signalling import Offer
+from tussle.server.costs import EDIT_COST, MARK_COST, OFFER_COST, PRESENT_COST, RESYNC_COST, message_bucket
 from tussle.server.limits import TokenBucket
 
 __all__ = ["REPLAY_RULES", "SESSION_RULES", "Connection", "Phase", "Rules"]
@@ -57,7 +66,7 @@ class Rules(Generic[Message]):
 SESSION_RULES: Rules[ClientMessage] = Rules(
     decode_client,
     Hello,
-    {Resync: RESYNC_COST, EditScene: EDIT_COST, Undo: EDIT_COST, Redo: EDIT_COST},
+    {Resync: RESYNC_COST, EditScene: EDIT_COST, Undo: EDIT_COST, Redo: EDIT_COST, Offer: OFFER_COST},
 )
 
 REPLAY_RULES: Rules[ReplayMessage] = Rules(

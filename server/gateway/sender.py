@@ -16,7 +16,16 @@ import msgspec
 from tussle.lobby.connections import Connected
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.text import MESSAGE_LENGTH, clip
-from tussle.lobby.wire.messages import Ack, ClientMessage, ErrorData, ErrorMessage, Pong, Welcome, encode
+from tussle.lobby.wire.messages import (
+    Ack,
+    ClientMessage,
+    ErrorData,
+    ErrorMessage,
+    Pong,
+    Welcome,
+    encode,
+)
+from tussle.lobby.wire.signalling import AnswerMessage, ChannelMessage
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame
 from tussle.server.gateway.outlet import Outlet
@@ -53,20 +62,27 @@ class Sender(Outlet):
         self.v = 0
         self.topology_sent = False
         self.frames: Callable[[bytes], object] | None = None
+        self._by_channel = False
         socket.on_room = self._on_room
         self._on_room(socket.room)
 
     def _on_room(self, room: bool) -> None:
-        self.frames = self._transport.write if room and self._closing is None else None
+        free = room and self._closing is None and not self._by_channel
+        self.frames = self._transport.write if free else None
         self._audience.update_frames(self)
         if self.frames is not None:
             self._audience.show_newest(self)
+
+    def use_channel(self, use: bool) -> None:
+        """Whether frames go over a data channel, and not over this socket."""
+        self._by_channel = use
+        self._on_room(self.socket.room)
 
     def unsent(self) -> int:
         """Unsent bytes."""
         return self._transport.get_write_buffer_size()
 
-    def reply(self, message: Ack | ErrorMessage | Pong | Welcome) -> bytes:
+    def reply(self, message: Ack | AnswerMessage | ChannelMessage | ErrorMessage | Pong | Welcome) -> bytes:
         framed = text_frame(encode(message))
         self.write(framed)
         return framed

@@ -102,6 +102,9 @@ class Socket(ServerConnection):
     address: str | None = None
     """The client's address while the connection limit counts it, else None."""
 
+    client: str = ""
+    """The client's IP address: of the connection, or as a trusted proxy reports it."""
+
     came: RequestAddress = RequestAddress("")
     """The address at which the client reached this server."""
 

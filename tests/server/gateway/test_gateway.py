@@ -271,3 +271,15 @@ async def test_a_session_without_keys_cannot_be_resumed(site: Stack) -> None:
         async with Line.to(seat["ws_url"]) as back:
             await back.say("hello", {"protocol": 1, "resume": line.resume, "last_v": 1})
             assert (await back.end())[0] == 4003
+
+
+async def test_a_server_without_data_channels_says_so(site: Stack) -> None:
+    """With WEBRTC off, which is the default, a welcome offers none, and an offer is refused with ``webrtc_off``."""
+    async with lobby_of_one(site) as (ada, line, seat):
+        place = await ada.ask("/api/join", session=seat["session"])
+        async with Line.to(place["ws_url"]) as again:
+            welcome = await again.hello(ticket=place["ticket"], transports=["webrtc"])
+            assert "webrtc" not in welcome
+            await again.say("offer", {"sdp": "v=0"})
+            assert (await again.until("error"))["d"]["code"] == "webrtc_off"
+        assert line.closed is not None

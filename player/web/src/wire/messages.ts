@@ -77,6 +77,17 @@ export interface AnnouncementData {
   text: string;
 }
 
+/** `sdp`: the answer to the offer, with all candidates of the server. */
+export interface AnswerData {
+  sdp: string;
+}
+
+/** The answer to an `offer`. Not numbered. */
+export interface AnswerMessage {
+  t: "answer";
+  d: AnswerData;
+}
+
 /** The present version of a document of the scene; 0 and an empty `sha256` if it was removed. */
 export interface BodyVersion {
   body: string;
@@ -84,10 +95,33 @@ export interface BodyVersion {
   sha256: string;
 }
 
+/** A further candidate of the client. */
+export interface Candidate {
+  t: "candidate";
+  d: CandidateData;
+}
+
+/** `candidate`: an ICE candidate that was found after the offer. */
+export interface CandidateData {
+  candidate: string;
+}
+
 /** `version` 0: the body was removed. */
 export interface ChangedBody {
   body: string;
   version: number;
+}
+
+/** `state` open: frames come over the data channel, except those that are larger than 16 KiB. closed: they come over the WebSocket. `reason`: of the end, for a log. */
+export interface ChannelData {
+  state: "closed" | "open";
+  reason: string;
+}
+
+/** How frames come from now on. Not numbered. */
+export interface ChannelMessage {
+  t: "channel";
+  d: ChannelData;
 }
 
 export interface Chat {
@@ -159,13 +193,18 @@ export interface Event {
   epoch: number;
 }
 
+/** Close the data channel, or withdraw the offer: frames come over the WebSocket again. */
+export interface Hangup {
+  t: "hangup";
+}
+
 /** First message of every connection, within five seconds. */
 export interface Hello {
   t: "hello";
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. Fields that the server does not know are ignored. */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. Fields that the server does not know are ignored. */
 export interface HelloData {
   protocol: number;
   ticket?: string | null;
@@ -174,6 +213,14 @@ export interface HelloData {
   last_tick?: number | null;
   codecs?: string[];
   frame_hz?: number | null;
+  transports?: string[];
+}
+
+/** A STUN or TURN server, as `RTCPeerConnection` of browsers takes it. `username` and `credential` are for a TURN server; they expire. */
+export interface IceServer {
+  urls: string[];
+  username?: string;
+  credential?: string;
 }
 
 /** Give up the seat; the connection is closed with 4000. */
@@ -241,6 +288,17 @@ export interface ObserversData {
 export interface ObserversMessage {
   t: "observers";
   d: ObserversData;
+}
+
+/** Ask for frames over a WebRTC data channel. Answered with `answer`, or with an error of field `offer`. The channel has the stream 0, agreed on by both sides, is unordered, and repeats nothing that is lost. */
+export interface Offer {
+  t: "offer";
+  d: OfferData;
+}
+
+/** `sdp`: a session description with one section, of a data channel. */
+export interface OfferData {
+  sdp: string;
 }
 
 /** `dilation`: wall time per simulated time; 1 is real time, 2 half as fast. */
@@ -378,12 +436,17 @@ export interface UnlockData {
   lock: number;
 }
 
+/** The server makes data channels. `ice_servers`: what a client needs to reach it; none on a LAN. */
+export interface WebRtcData {
+  ice_servers: IceServer[];
+}
+
 export interface Welcome {
   t: "welcome";
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. */
 export interface WelcomeData {
   session: string;
   player: string;
@@ -402,8 +465,9 @@ export interface WelcomeData {
   last_id: number;
   servers: string[];
   codec?: string;
+  webrtc?: WebRtcData;
 }
 
-export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync;
+export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync | Offer | Candidate | Hangup;
 
-export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong;
+export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong | AnswerMessage | ChannelMessage;
