@@ -89,6 +89,8 @@ export const wantedBody = signal<string | null>(load("tussle.body"));
 export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
 export const chosenTheme = signal<"dark" | "light" | null>(load("tussle.theme"));
 export const theme = computed(() => chosenTheme.value ?? (systemDark.value ? "dark" : "light"));
+/** Frames over WebRTC, where a server offers it. */
+export const wantedChannel = signal(load<boolean>("tussle.webrtc") ?? true);
 export const calm = signal(matchMedia("(prefers-reduced-motion: reduce)").matches);
 /** The time for texts that count [ms]; set four times a second. */
 export const now = signal(Date.now());
@@ -109,6 +111,13 @@ function save(key: string, value: unknown): void {
   } catch {
     // a private window: nothing is remembered
   }
+}
+
+/** Choose whether frames come over WebRTC where a server offers it, now and later. */
+export function chooseChannel(wanted: boolean): void {
+  wantedChannel.value = wanted;
+  save("tussle.webrtc", wanted);
+  client.value?.channel.want(wanted);
 }
 
 function readRoute(): Route {
@@ -314,7 +323,7 @@ async function enter(ticket: SeatTicket): Promise<void> {
   // A sandbox needs no history: its brief of each second has all, and an hour of events is long.
   const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
   client.value?.dispose();
-  const made = new SessionClient(ticket, mode !== "sandbox");
+  const made = new SessionClient(ticket, mode !== "sandbox", wantedChannel.value);
   made.onTicket = () => (ticket.role === "player" ? api.join(ticket.session) : api.observe(ticket.session));
   batch(() => {
     client.value = made;

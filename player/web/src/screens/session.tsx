@@ -6,7 +6,8 @@ import type { SessionClient } from "../session/client";
 import { code, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Bar } from "../ui/bar";
-import { Icon, Rtt } from "../ui/parts";
+import { Line } from "../ui/line";
+import { Icon } from "../ui/parts";
 import { markOfSeat } from "../stage/palette";
 import { Problem } from "../wire/api";
 import type { SessionView } from "../wire/messages";
@@ -56,7 +57,7 @@ function Live({ client }: { client: SessionClient }) {
             <span class="vh narrow">Rewind</span>
           </button>
         )}
-        <Rtt ms={client.rtt.value} />
+        <Line client={client} />
         <button class="btn ghost s sq mid-only" aria-label="Log and chat" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />
         </button>

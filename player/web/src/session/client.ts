@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { ServerClock } from "../wire/clock";
 import { DELTA, DeltaDecoder } from "../wire/deltas";
-import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf } from "../wire/frames";
+import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf, versionOf } from "../wire/frames";
 import type { Topology } from "../wire/frames";
 import { CLOSE, ENDED, SCHEMA_HASH } from "../wire/messages";
 import type { ErrorData, WelcomeData } from "../wire/messages";
@@ -14,6 +14,7 @@ import type { Outcome } from "../wire/transcript";
 import { Problem } from "../wire/api";
 import type { SeatTicket } from "../wire/api";
 import { Timeline } from "./timeline";
+import { FrameChannel, canChannel } from "./channel";
 import { Connection } from "./connection";
 import { num, readBlow } from "./events";
 import type { Blow, Data } from "./events";
@@ -50,6 +51,7 @@ const DEFAULT_STEP_S = 1 / 60;
 /** A round trip that people notice, and how many round trips decide. */
 const SLOW_MS = 250;
 const TRIPS = 5;
+const TRANSPORTS = (): string[] => (canChannel() ? ["webrtc"] : []);
 const FIRST_RETRY_MS = 400;
 const LAST_RETRY_MS = 4000;
 
@@ -76,6 +78,8 @@ export class SessionClient {
   readonly clock = new ServerClock();
   /** How many events were received one by one, and how many a whole view replaced. */
   readonly heard = { events: 0, missed: 0 };
+  /** How many frames came over the WebSocket, and how many over the data channel. */
+  readonly framesBy = { socket: 0, channel: 0 };
   /** Null before the first welcome. */
   readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
@@ -83,6 +87,8 @@ export class SessionClient {
   onScene: (kind: "scene" | "lock" | "mesh", d: Data) => void = () => {};
   /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
+  /** How frames come. */
+  readonly channel: FrameChannel;
   private readonly connection: Connection;
   private transcript: Transcript;
   private readonly answers = new Map<number, (answer: Answer) => void>();
@@ -101,13 +107,23 @@ export class SessionClient {
   private readonly deltas = new DeltaDecoder();
   private readonly onlineListener = () => this.retryNow();
 
-  /** history: also ask for the events before the join. */
-  constructor(ticket: SeatTicket, history = true) {
+  /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it. */
+  constructor(ticket: SeatTicket, history = true, channel = true) {
     this.history = history;
     this.waitingHistory = history;
     this.token = ticket.session;
     this.role = ticket.role;
-    this.transcript = new Transcript(ticket.ticket, null, history);
+    this.transcript = new Transcript(ticket.ticket, null, history, TRANSPORTS());
+    this.channel = new FrameChannel(channel, {
+      send: (t, d) => {
+        this.transcript.signal(t, d);
+        this.flush();
+      },
+      binary: (data) => {
+        // It may be earlier than the topology, which comes over the WebSocket.
+        if (kindOf(data) === FRAME && versionOf(data) === this.topology.value?.version) this.receiveBinary(data, "channel");
+      },
+    });
     this.connection = new Connection(ticket, {
       opened: () => {
         this.transcript.opened();
@@ -163,6 +179,7 @@ export class SessionClient {
     this.closed = true;
     window.removeEventListener("online", this.onlineListener);
     clearTimeout(this.retryTimer);
+    this.channel.lost();
     this.connection.dispose();
   }
 
@@ -193,6 +210,7 @@ export class SessionClient {
 
   private lost(code: number, reason: string, wasOpen: boolean): void {
     if (this.closed) return;
+    this.channel.lost();
     const next = this.transcript.closed(code);
     const status = this.state.value.status;
     if (next === "stop" || (ENDED.includes(status) && next !== "move")) {
@@ -244,7 +262,7 @@ export class SessionClient {
     }
     this.renewed = true;
     this.connection.setTicket(ticket);
-    this.transcript = new Transcript(ticket.ticket, null, this.history);
+    this.transcript = new Transcript(ticket.ticket, null, this.history, TRANSPORTS());
     Object.assign(this.heard, { events: 0, missed: 0 });
     this.waitingHistory = this.history;
     this.state.value = { ...EMPTY };
@@ -291,7 +309,14 @@ export class SessionClient {
           break;
         case "rejected":
           if (outcome.id !== null) this.settle(outcome.id, { ok: false, error: outcome.error });
+          else if (outcome.error.field === "offer" || outcome.error.field === "candidate") this.channel.refused(outcome.error.message);
           else console.warn("refused:", outcome.error);
+          break;
+        case "answer":
+          this.channel.answered(outcome.sdp);
+          break;
+        case "channel":
+          this.channel.changed(outcome.state, outcome.reason);
           break;
         case "noticed": {
           const { state: change, reason, turn_ends_at } = outcome.notice;
@@ -338,6 +363,7 @@ export class SessionClient {
     if (welcome.schema_hash !== SCHEMA_HASH) console.warn("the server sends frames of another schema; reload the page");
     this.link.value = { kind: "live" };
     this.connection.setServers(welcome.servers);
+    this.channel.welcomed(welcome.webrtc);
     if (this.lostAt && !this.waitingHistory) setTimeout(() => this.cameBack(), 250);
   }
 
@@ -370,7 +396,7 @@ export class SessionClient {
     this.answers.delete(id);
   }
 
-  private receiveBinary(data: ArrayBuffer): void {
+  private receiveBinary(data: ArrayBuffer, by: "socket" | "channel" = "socket"): void {
     try {
       const kind = kindOf(data);
       if (kind === TOPOLOGY) {
@@ -379,6 +405,7 @@ export class SessionClient {
       } else if (kind === FRAME || kind === DELTA) {
         const frame = kind === FRAME ? decodeFrame(data) : this.deltas.decode(data);
         if (!frame || !this.transcript.admitFrame(frame.epoch, frame.tick)) return;
+        this.framesBy[by]++;
         this.timeline.value?.push(frame, performance.now() / 1000);
         const now = performance.now();
         this.smallest = Math.min(this.smallest, frame.minDistance);

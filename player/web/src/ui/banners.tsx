@@ -88,6 +88,17 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
+  const way = session.channel.way.value;
+  if (way.kind === "socket" && way.reason && now.value - way.since < 6000 && link.kind === "live") {
+    return (
+      <div class="note wash" data-test="channel-lost">
+        <Icon name="warn" />
+        <span>
+          <b>Frames come over the WebSocket now.</b> WebRTC was given up: {way.reason}.
+        </span>
+      </div>
+    );
+  }
   const dilation = session.dilation.value;
   if (dilation > 1) {
     return (

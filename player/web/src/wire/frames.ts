@@ -51,6 +51,11 @@ export function kindOf(data: ArrayBuffer): number {
   return data.byteLength ? new DataView(data).getUint8(0) : 0;
 }
 
+/** The version of the topology that a frame belongs to. */
+export function versionOf(data: ArrayBuffer): number {
+  return data.byteLength < HEAD ? -1 : new DataView(data).getUint16(20, true);
+}
+
 /** Throws BadFrame for bytes that are not a frame. */
 export function decodeFrame(data: ArrayBuffer): Frame {
   if (data.byteLength < HEAD) throw new BadFrame("a frame is shorter than its head");

@@ -17,6 +17,8 @@ export type Outcome =
   | { readonly kind: "synced"; readonly v: number; readonly view: SessionView; readonly missed: readonly [number, number] | null }
   | { readonly kind: "acknowledged"; readonly id: number; readonly tick: number | null; readonly d: Record<string, unknown> }
   | { readonly kind: "scene"; readonly t: "scene" | "lock" | "mesh"; readonly d: Record<string, unknown> }
+  | { readonly kind: "answer"; readonly sdp: string }
+  | { readonly kind: "channel"; readonly state: string; readonly reason: string }
   | { readonly kind: "rejected"; readonly id: number | null; readonly error: ErrorData }
   | { readonly kind: "observed"; readonly observers: ObserversData }
   | { readonly kind: "paced"; readonly dilation: number }
@@ -71,9 +73,11 @@ export class Transcript {
   private askWhole = false;
   private outgoing: string[] = [];
   private readonly history: boolean;
+  private readonly transports: string[];
 
-  /** history: ask for the session's events from the first on, and for the view after them. */
-  constructor(ticket: string | null, resume: string | null = null, history = false) {
+  /** history: ask for the session's events from the first on, and for the view after them. transports: see HelloData. */
+  constructor(ticket: string | null, resume: string | null = null, history = false, transports: string[] = []) {
+    this.transports = transports;
     this.ticket = ticket;
     this.resume = resume;
     this.history = history;
@@ -91,6 +95,7 @@ export class Transcript {
       last_v: known ? this.v : this.history && !this.askWhole ? 0 : null,
       last_tick: known ? this.tick : null,
       codecs: [CODEC],
+      transports: this.transports,
     };
     this.live = false;
     this.resyncing = false;
@@ -114,6 +119,11 @@ export class Transcript {
 
   ping(at: number): void {
     if (this.live) this.outgoing.push(JSON.stringify({ t: "ping", d: { at } }));
+  }
+
+  /** Queue a message about the data channel. It is not repeated on a new connection. */
+  signal(t: string, d?: Record<string, unknown>): void {
+    if (this.live) this.outgoing.push(JSON.stringify(d === undefined ? { t } : { t, d }));
   }
 
   /** Ask for the whole view, once until it comes. */
@@ -174,6 +184,10 @@ export class Transcript {
         return [{ kind: "scene", t: message.t, d }];
       case "observers":
         return [{ kind: "observed", observers: d as unknown as ObserversData }];
+      case "answer":
+        return [{ kind: "answer", sdp: String(d["sdp"]) }];
+      case "channel":
+        return [{ kind: "channel", state: String(d["state"]), reason: String(d["reason"] ?? "") }];
       case "pong":
         return [{ kind: "ponged", at: Number(d["at"]), serverTime: Number(d["server_time"]) }];
       default:

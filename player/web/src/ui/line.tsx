@@ -1,0 +1,30 @@
+// The line to the server in a session: the round trip, how frames come, and whether they may come over WebRTC.
+
+import type { SessionClient } from "../session/client";
+import { canChannel } from "../session/channel";
+import { chooseChannel, wantedChannel } from "../app/store";
+import { Rtt } from "./parts";
+
+export function Line({ client }: { client: SessionClient }) {
+  const way = client.channel.way.value;
+  const offered = client.welcome.value?.webrtc !== undefined;
+  const text = way.kind === "channel" ? "Frames come over WebRTC." : way.kind === "asking" ? "Frames come over the WebSocket. A WebRTC channel is being made." : "Frames come over the WebSocket.";
+  return (
+    <details class="line">
+      <summary aria-label="Connection" data-test="line">
+        <Rtt ms={client.rtt.value} />
+      </summary>
+      <div class="tile pop" data-test="line-panel">
+        <p data-test="way" data-way={way.kind}>
+          {text}
+        </p>
+        {way.reason && <p class="small mute">WebRTC was given up: {way.reason}.</p>}
+        <label class="row">
+          <input type="checkbox" checked={wantedChannel.value} disabled={!canChannel()} onChange={(event) => chooseChannel(event.currentTarget.checked)} data-test="want-channel" />
+          <span>Frames over WebRTC</span>
+        </label>
+        <p class="small mute">{offered || !wantedChannel.value ? "Fewer stalls on a line that loses packets. Nothing else changes." : canChannel() ? "This server does not offer it." : "This browser does not have it."}</p>
+      </div>
+    </details>
+  );
+}
