@@ -1,0 +1,99 @@
+"""Frames over a WebRTC data channel in a real browser: used, cut in mid-play, and switched off by the person."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.one_store import store_url as store_url
+from tests.support.person import Person, in_browser
+from tests.support.stack import START_S, Stack, children
+
+pytestmark = in_browser
+
+SETTINGS = {"WEBRTC": "on", "TURN_S": "60", "BOT_TURN_S": "10", "LOBBY_TIMEOUT_S": "180"}
+
+
+class Servers:
+    """A server and its bots for synchronous tests: a Stack on an event loop in a thread."""
+
+    def __init__(self, store_url: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="servers")
+        self._thread.start()
+        self.stack = Stack.up(store_url, f"web-{secrets.token_hex(4)}", **SETTINGS)
+        self.do(self.stack.__aenter__())
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
+
+    def close(self) -> None:
+        try:
+            self.do(self.stack.close())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+
+@pytest.fixture
+def servers(store_url: str) -> Iterator[Servers]:
+    running = Servers(store_url)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def channel_process(server: int) -> int:
+    """The process of the data channels of a server."""
+    for pid in children(server):
+        if b"rtc_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    raise AssertionError("the server has no process of data channels")
+
+
+def frames_by(person: Person) -> dict[str, int]:
+    """How many frames came over the WebSocket, and over the channel."""
+    return dict(person.evaluate("window.__test.framesBy()"))
+
+
+def test_frames_come_over_the_channel_until_it_is_cut(browser: Any, servers: Servers) -> None:
+    """A page makes a channel by itself, with mDNS candidates, and a turn is shown over it. In the next one all packets
+    stop without a word: the page says that frames come over the WebSocket, and the duel goes on."""
+    server = servers.do(servers.stack.server())
+    mira = Person(browser, server.url, "Mira")
+    mira.find_seat()
+    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
+    mira.ready()
+    mira.until("window.__test?.way() === 'channel'")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    before = frames_by(mira)
+    mira.page.click("[data-test=launch]")
+    mira.until(f"window.__test.framesBy().channel > {before['channel'] + 10}")
+    assert frames_by(mira)["socket"] == before["socket"]
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.remember_banners()
+    stopped = channel_process(server.pid)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        mira.until("window.__test.way() === 'socket' && window.__banners.includes('channel-lost')")
+        cut = frames_by(mira)
+        mira.page.click("[data-test=launch]")
+        mira.until(f"window.__test.framesBy().socket > {cut['socket'] + 10}")
+        mira.page.click("[data-test=line]")
+        mira.page.wait_for_selector("[data-way=socket]:visible")
+        mira.page.uncheck("[data-test=want-channel]")
+        assert mira.evaluate("localStorage.getItem('tussle.webrtc')") == "false"
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    mira.close()
+    servers.do(bot.kill())
