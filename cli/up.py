@@ -68,6 +68,7 @@ class Stopped(Exception):
 @click.option(
     "--lan", is_flag=True, help="Listen on the network, and show the address as a QR code for phones."
 )
+@click.option("--network", help="A bad network for all players, such as '120ms 40ms 3%'; default NETWORK.")
 @click.pass_obj
 def command(
     called: str | None,
@@ -78,9 +79,12 @@ def command(
     skill: str | None,
     browse: bool,
     lan: bool,
+    network: str | None,
 ) -> None:
     """Start everything: store, server, worker, bots. Ctrl-C stops everything."""
-    settings = read_settings(port=port, bots=bots, bot_skill=skill, host="0.0.0.0" if lan else None)
+    settings = read_settings(
+        port=port, bots=bots, bot_skill=skill, host="0.0.0.0" if lan else None, network=network
+    )
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)
@@ -153,6 +157,7 @@ class Up:
             "PORT": str(port),
             "SERVER_URL": server_url,
             "DATA_DIR": str(self.settings.data_dir.resolve()),
+            "NETWORK": self.settings.network,
             "PYTHONUNBUFFERED": "1",
         }
         running = Running(os.getpid(), server_url, redis_url, self.settings.realm)

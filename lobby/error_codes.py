@@ -64,6 +64,7 @@ _TABLE = (
     _client("bad_request", (ClientError, ProtocolError), "The body has a wrong field or value, or was cut off."),
     _client("binary_message", ProtocolError, "A client sends text messages only."),
     _client("hello_expected", ProtocolError, "The first message of a connection must be hello."),
+    _client("bad_network", ProtocolError, "The network in hello is not like 120ms 40ms 3%; the message says why."),
     _client("hello_again", ProtocolError, "A connection sends hello only once."),
     _client("version_mismatch", VersionMismatch, "The server has another protocol version; update the client."),
     _client("address_too_long", AddressTooLong, "The path or query of the request is too long."),

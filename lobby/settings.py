@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tussle.lobby.environment import BadSetting, read_variable, split_list
+from tussle.lobby.network import parse_network
 from tussle.lobby.operator_entries import parse_entries
 
 __all__ = ["BOT_SKILLS", "TURN_FORM", "Settings", "example", "port_range"]
@@ -185,6 +186,11 @@ class Settings:
         "greatest error of a place in a delta frame [mm]; of a rotation, 0.5 degrees per mm",
         low=0.001,
         high=10,
+    )
+    network: str = setting(
+        "",
+        "bad network on demand between sessions and their clients: latency and jitter of a round trip, loss and"
+        " more words, such as 120ms 40ms 3% rate=512kbit stall=2s/30s; empty: none",
     )
     checkpoint_s: float = setting(1.0, "longest time between two checkpoints while a world moves", low=0.05)
     prove: bool = setting(True, "check every checkpoint for intersections, with ipctk")
@@ -384,6 +390,10 @@ class Settings:
         self._check_webrtc()
         if not self.realm or any(character in "{}: " for character in self.realm):
             raise BadSetting(f"REALM={self.realm}: letters, digits and dashes, not empty")
+        try:
+            parse_network(self.network)
+        except ValueError as error:
+            raise BadSetting(f"NETWORK: {error}") from None
         try:
             parse_entries(self.operators)
         except ValueError as error:

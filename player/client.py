@@ -319,12 +319,12 @@ class Client:
         """Give up the seat in that session."""
         await self._request("POST", "/api/leave", {"session": session})
 
-    def connect(self, join: Join, *, give_up_s: float = 60.0, history: bool = False) -> SessionConnection:
-        """The connection for a join; enter it with ``async with``.
-
-        It reconnects by itself, and gives up after ``give_up_s`` seconds without a connection. ``history``: begin with
-        every event since the first, instead of the whole view.
-        """
+    def connect(
+        self, join: Join, *, give_up_s: float = 60.0, history: bool = False, network: str | None = None
+    ) -> SessionConnection:
+        """The connection for a join; enter it with ``async with``. It reconnects by itself, and gives up after
+        ``give_up_s`` seconds without a connection. ``history``: begin with every event since the first, instead of the
+        whole view. ``network``: a bad network for it only, such as "120ms 40ms 3%" (docs/protocol.md)."""
 
         async def renew() -> tuple[str, str]:
             path = "/api/observe" if join.role == "observer" else "/api/join"
@@ -345,6 +345,7 @@ class Client:
             history=history,
             give_up_s=give_up_s,
             rng=self._rng,
+            network=network,
         )
 
     def replay(self, session: str, *, give_up_s: float = 60.0) -> ReplayRoomConnection:

@@ -83,9 +83,11 @@ class SessionConnection:
         rng: random.Random | None = None,
         deltas: bool = True,
         frame_hz: float | None = None,
+        network: str | None = None,
     ) -> None:
         """deltas: take delta frames, which need a tenth of the bytes and some time to decode. frame_hz: the most frames
-        per simulated second that are needed; None: all."""
+        per simulated second that are needed; None: all. network: a bad network for this connection only, such as
+        "120ms 40ms 3%" (docs/protocol.md)."""
         self.reconnections = 0
         self.rtt_s: float | None = None
         self.error: Disconnected | None = None
@@ -96,7 +98,9 @@ class SessionConnection:
         self._welcomed_at = 0.0
         self._paused = ""
         codecs = (CODEC,) if deltas else ()
-        self._transcript = Transcript(ticket, resume, history=history, codecs=codecs, frame_hz=frame_hz)
+        self._transcript = Transcript(
+            ticket, resume, history=history, codecs=codecs, frame_hz=frame_hz, network=network
+        )
         self._reader = FrameInbox(self._transcript.admit_frame)
         self._line = ReconnectingSocket(
             ws_url,

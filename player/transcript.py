@@ -225,9 +225,11 @@ class Transcript:
         *,
         history: bool = False,
         codecs: tuple[str, ...] = (),
+        network: str | None = None,
         frame_hz: float | None = None,
     ) -> None:
-        """codecs, frame_hz: see HelloData."""
+        """codecs, frame_hz, network: see HelloData."""
+        self._network = network
         self._codecs, self._frame_hz = codecs, frame_hz
         self._history = history
         self.ticket = ticket
@@ -262,6 +264,7 @@ class Transcript:
             last_v=self.v if known else None,
             last_tick=self.tick if known else None,
             codecs=self._codecs,
+            network=self._network,
             frame_hz=self._frame_hz,
         )
         self.live = False

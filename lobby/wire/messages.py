@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tussle.lobby.errors import ProtocolError
+from tussle.lobby.network import NETWORK_LENGTH
 from tussle.lobby.text import Credential, Line
 from tussle.lobby.wire.signalling import AnswerMessage, Candidate, ChannelMessage, Hangup, Offer, WebRtcData
 
@@ -81,8 +82,8 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
     """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``codecs``: the
     codecs of frames that the client decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per
-    simulated second that it needs. ``transports``: ``webrtc`` if the client may make a data channel. Fields that the
-    server does not know are ignored."""
+    simulated second that it needs. ``transports``: ``webrtc`` if the client may make a data channel. ``network``: a bad
+    network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored."""
 
     protocol: int
     ticket: Credential | None = None
@@ -96,6 +97,7 @@ class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
     transports: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=32)], ...], msgspec.Meta(max_length=8)
     ] = ()
+    network: Annotated[str, msgspec.Meta(max_length=NETWORK_LENGTH)] | None = None
 
 
 class ActData(_Part, frozen=True):
@@ -337,7 +339,8 @@ class WelcomeData(_Part, frozen=True):
     """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
     ``servers`` are addresses to reconnect to when this server does not answer. ``codec``: the one of the offered codecs
     that the server uses; absent if it knows none of them. ``webrtc``: absent if the client has not asked for this
-    transport in its hello, or the server does not offer it."""
+    transport in its hello, or the server does not offer it. ``network``: the bad network of this connection; absent:
+    none."""
 
     session: str
     player: str
@@ -357,6 +360,7 @@ class WelcomeData(_Part, frozen=True):
     servers: tuple[str, ...] = ()
     codec: str | msgspec.UnsetType = msgspec.UNSET
     webrtc: WebRtcData | msgspec.UnsetType = msgspec.UNSET
+    network: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Welcome(_Command, frozen=True, tag="welcome"):

@@ -40,6 +40,7 @@ from tussle.lobby.errors import (
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.network import Network, parse_network
 from tussle.lobby.roles import Role, check_right
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
@@ -119,6 +120,7 @@ class Gateway:
         self._open: set[Socket] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._settings = settings
+        self._network = parse_network(settings.network)
         self._connections = connections
         self._views = views
         self._holder = holder
@@ -339,10 +341,17 @@ class Gateway:
             raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
         if (hello.ticket is None) == (hello.resume is None):
             raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
+        try:
+            asked = None if hello.network is None else parse_network(hello.network)
+        except ValueError as error:
+            raise ProtocolError(str(error), code="bad_network", field="network") from None
         await self._redirect_to_holder(socket, (hello.ticket or hello.resume or "").split(".")[0])
         who = await self._connections.connect(
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
+        network = self._network if asked is None else asked
+        if network != Network():
+            socket.slow_down(network, f"seat {who.seat}")
         audience = self._audiences.get(who.session, who.v)
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{who.session} {who.player}"))
         sender = Sender(
@@ -352,6 +361,7 @@ class Gateway:
             audience,
             OUTBOX_BYTES,
             self._telemetry,
+            network="" if network == Network() else str(network),
             deltas=CODEC in hello.codecs,
             slow=hello.frame_hz is not None and hello.frame_hz * SLOW_FRAMES <= self._settings.frame_hz,
         )
@@ -399,7 +409,10 @@ class Gateway:
                     last_id=last_id,
                     servers=tuple(filter(None, map(sender.address_of, self._holder.neighbours))),
                     codec=CODEC if sender.deltas else msgspec.UNSET,
-                    webrtc=self._channels.welcome(who.player, hello.transports),
+                    webrtc=msgspec.UNSET
+                    if sender.network
+                    else self._channels.welcome(who.player, hello.transports),
+                    network=sender.network or msgspec.UNSET,
                 )
             )
         )

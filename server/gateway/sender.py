@@ -49,10 +49,12 @@ class Sender(Outlet):
         limit: int,
         telemetry: Telemetry,
         *,
+        network: str = "",
         deltas: bool = False,
         slow: bool = False,
     ) -> None:
         super().__init__(socket, limit, telemetry)
+        self.network = network
         self.deltas = deltas
         self.slow = slow
         self._audience = audience

@@ -4,6 +4,7 @@
                            '- everything else -> websockets -> ``recv``, in a task
 
     water marks of the transport, state of the protocol -> ``on_room``
+    ``slow_down`` -> both ways pass through a bad network (server/gateway/slow_line.py)
 
 websockets queues every message and wakes a task for it. That is expensive for a drag, which sends a hundred inputs a
 second. Messages stay in order: an input behind a message that is queued for ``recv`` is queued too. Only a whole,
@@ -16,7 +17,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -27,6 +29,8 @@ from websockets.server import ServerProtocol
 
 from tussle.lobby.addresses import RequestAddress
 from tussle.lobby.errors import CloseCode
+from tussle.lobby.network import Network, NetworkLine
+from tussle.server.gateway.slow_line import Delay, SlowTransport
 from tussle.server.limits import TokenBucket
 
 __all__ = ["FRAME_BACKLOG", "OUTBOX_BYTES", "Socket", "header"]
@@ -65,6 +69,9 @@ PING_S = 1.5
 SILENT_S = 4.4
 """A peer that is silent for this long, and takes no bytes, is gone [s]. With the interval of the checks that is noticed
 after at most 6 s, well within a turn."""
+
+INBOUND_BYTES = 65_536
+"""Bytes on their way from a client over a bad network above which nothing more is read from it."""
 
 REFUSED_S = 2.0
 """Time for the close frame to reach a client that was refused. Nothing is read from it meanwhile."""
@@ -125,6 +132,10 @@ class Socket(ServerConnection):
     _split = False
     _waiting = 0
     _rest = b""
+    _inbound: Delay | None = None
+    _outbound: Delay | None = None
+    _held = False
+    _pauses = 0
 
     def __init__(self, server: Any, *, max_size: int, **options: Any) -> None:
         protocol = _Protocol(max_size=max_size)
@@ -160,6 +171,22 @@ class Socket(ServerConnection):
         if silent >= PING_S / 2 and unsent <= FRAME_BACKLOG:
             self.transport.write(PING)
         self._look_at(now + PING_S)
+
+    def slow_down(self, network: Network, way: str) -> None:
+        """Put a bad network between this connection and its client from now on. ``way``: makes its chances differ from
+        those of other connections of one seed. Call it once, before anything keeps the transport."""
+        loop = self.loop
+        self._inbound = Delay(NetworkLine(network, f"{way} from client"), loop.time, loop.call_at)
+        self._outbound = Delay(NetworkLine(network, f"{way} to client"), loop.time, loop.call_at)
+        slow = SlowTransport(
+            self.transport,
+            self._outbound,
+            low=FRAME_BACKLOG // 4,
+            high=FRAME_BACKLOG,
+            pause=self.pause_writing,
+            resume=self.resume_writing,
+        )
+        self.transport = cast(asyncio.Transport, slow)
 
     def limit_frames(self, bucket: TokenBucket | None, mean: float = 1.0) -> None:
         """Charge every frame but inputs on the fast path to ``bucket``; one of n bytes costs max(1, n / mean).
@@ -205,6 +232,9 @@ class Socket(ServerConnection):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for delay in (self._inbound, self._outbound):
+            if delay is not None:
+                delay.end()
         super().connection_lost(exc)
         if self._watch is not None:
             self._watch.cancel()
@@ -221,6 +251,9 @@ class Socket(ServerConnection):
         await super().drain()
 
     def pause_writing(self) -> None:
+        self._pauses += 1  # of the transport, and of a bad network before it
+        if self._pauses > 1:
+            return
         super().pause_writing()
         if not self._slow:
             self._slow = True
@@ -231,6 +264,9 @@ class Socket(ServerConnection):
         self._no_room()
 
     def resume_writing(self) -> None:
+        self._pauses -= 1
+        if self._pauses:
+            return
         super().resume_writing()
         if self.on_room is not None:
             self.on_room(self.room)
@@ -244,6 +280,23 @@ class Socket(ServerConnection):
             self.on_room(False)
 
     def data_received(self, data: bytes) -> None:
+        if self._inbound is None:
+            self._receive(data)
+            return
+        self._inbound.add(len(data), partial(self._arrive, data))
+        if self._inbound.size > INBOUND_BYTES and not self._held:
+            self._held = True
+            self.transport.pause_reading()
+
+    def _arrive(self, data: bytes) -> None:
+        """Bytes have come over the bad network."""
+        assert self._inbound is not None
+        self._receive(data)
+        if self._held and self._inbound.size <= INBOUND_BYTES and not self._refused:
+            self._held = False
+            self.transport.resume_reading()
+
+    def _receive(self, data: bytes) -> None:
         self._heard = self.loop.time()
         if self._refused:
             self.transport.pause_reading()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.gateway import (
     sit_out_turn,
 )
 from tests.support.stack import Stack
-from tests.support.stranger import Person, duel
+from tests.support.stranger import Line, Person, duel
 from tussle.server.gateway.outlet import short_reason
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
@@ -81,3 +82,30 @@ def test_a_close_reason_fits_into_its_frame() -> None:
     assert len(short_reason("é" * 200).encode()) <= 123
     assert short_reason("é" * 200).strip("é") == ""
     assert short_reason("moved") == "moved"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_client_gets_the_bad_network_that_it_asks_for_and_nobody_else(site: Stack) -> None:
+    """Its welcome names the network, and its round trips take at least the latency; what it misses comes in order. The
+    others have none. A text that is no network closes the connection."""
+    async with duel(site.url) as game, Person(site.url) as viewer:
+        await viewer.login()
+        place = await viewer.ask("/api/observe", session=game.session)
+        async with Line.to(place["ws_url"]) as far:
+            welcome = await far.hello(ticket=place["ticket"], network="400MS 0ms seed=3")
+            assert welcome["network"] == "400ms 0ms 0% seed=3"
+            began = time.monotonic()
+            await far.say("ping", {"at": 1.0})
+            await far.until("pong")
+            assert time.monotonic() - began >= 0.4
+            await sit_out_turn(game)
+            await far.until("turn_ended")
+            assert far.vs == list(range(far.vs[0], far.vs[-1] + 1))
+            for line in game.lines:
+                welcomed = next(message for message in line.messages if message["t"] == "welcome")
+                assert "network" not in welcomed["d"]
+            again = await viewer.ask("/api/observe", session=game.session)
+            async with Line.to(again["ws_url"]) as refused:
+                await refused.say("hello", {"protocol": 1, "ticket": again["ticket"], "network": "far"})
+                code, reason = await refused.end()
+                assert (code, reason.partition(":")[0]) == (4004, "bad_network")

@@ -6,7 +6,7 @@ import type { Beginning, BodyEntry, LeaderboardRow, ReadyMesh, SeatTicket, Templ
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at, pathOf } from "../wire/place";
-import { SessionClient } from "../session/client";
+import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
 import { ownKey, ownTemplates } from "./templates";
 
@@ -85,6 +85,9 @@ export const wantedTemplate = signal("");
 export const templates = signal<readonly Template[]>([]);
 export const readyMeshes = signal<readonly ReadyMesh[]>([]);
 export const wantedBody = signal<string | null>(load("tussle.body"));
+
+/** Whether this page plays over a line to the other side of the world. */
+export const farAway = signal(load<boolean>("tussle.far") === true);
 
 export const systemDark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
 export const chosenTheme = signal<"dark" | "light" | null>(load("tussle.theme"));
@@ -319,11 +322,18 @@ async function exclusive<T>(name: string, act: () => Promise<T>): Promise<T | nu
   }
 }
 
+/** Play as from the other side of the world, or no longer; the session that is open reconnects. */
+export function toggleFarAway(): void {
+  farAway.value = !farAway.value;
+  save("tussle.far", farAway.value);
+  client.value?.setNetwork(farAway.value ? FAR_AWAY : null);
+}
+
 async function enter(ticket: SeatTicket): Promise<void> {
   // A sandbox needs no history: its brief of each second has all, and an hour of events is long.
   const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
   client.value?.dispose();
-  const made = new SessionClient(ticket, mode !== "sandbox", wantedChannel.value);
+  const made = new SessionClient(ticket, mode !== "sandbox", wantedChannel.value, farAway.value ? FAR_AWAY : null);
   made.onTicket = () => (ticket.role === "player" ? api.join(ticket.session) : api.observe(ticket.session));
   batch(() => {
     client.value = made;

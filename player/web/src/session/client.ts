@@ -52,6 +52,8 @@ const DEFAULT_STEP_S = 1 / 60;
 const SLOW_MS = 250;
 const TRIPS = 5;
 const TRANSPORTS = (): string[] => (canChannel() ? ["webrtc"] : []);
+/** A line to the other side of the world, for this page only. */
+export const FAR_AWAY = "280ms 60ms 2%";
 const FIRST_RETRY_MS = 400;
 const LAST_RETRY_MS = 4000;
 
@@ -101,15 +103,18 @@ export class SessionClient {
   private closed = false;
   private waitingHistory: boolean;
   private readonly history: boolean;
+  private network: string | null;
   private lastTelemetry = 0;
   private smallest = Infinity;
   private renewed = false;
   private readonly deltas = new DeltaDecoder();
   private readonly onlineListener = () => this.retryNow();
 
-  /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it. */
-  constructor(ticket: SeatTicket, history = true, channel = true) {
+  /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it.
+   * network: a bad network for this page, or null. */
+  constructor(ticket: SeatTicket, history = true, channel = true, network: string | null = null) {
     this.history = history;
+    this.network = network;
     this.waitingHistory = history;
     this.token = ticket.session;
     this.role = ticket.role;
@@ -126,6 +131,7 @@ export class SessionClient {
     });
     this.connection = new Connection(ticket, {
       opened: () => {
+        this.transcript.network = this.network;
         this.transcript.opened();
         this.flush();
       },
@@ -191,6 +197,12 @@ export class SessionClient {
 
   get address(): string {
     return this.connection.address;
+  }
+
+  /** Use another network from now on: the page reconnects, and the seat stays. */
+  setNetwork(network: string | null): void {
+    this.network = network;
+    this.connection.drop();
   }
 
   /** For tests: as if the network failed. */

@@ -95,7 +95,7 @@ export class Connection {
     for (const data of messages) this.socket?.send(data);
   }
 
-  /** For tests: as if the network failed. */
+  /** Close this socket as if the network had failed. */
   drop(): void {
     this.socket?.close(4999);
   }

@@ -2,7 +2,7 @@
 
 import type { SessionClient } from "../session/client";
 import { canChannel } from "../session/channel";
-import { chooseChannel, wantedChannel } from "../app/store";
+import { chooseChannel, farAway, toggleFarAway, wantedChannel } from "../app/store";
 import { Rtt } from "./parts";
 
 export function Line({ client }: { client: SessionClient }) {
@@ -23,7 +23,12 @@ export function Line({ client }: { client: SessionClient }) {
           <input type="checkbox" checked={wantedChannel.value} disabled={!canChannel()} onChange={(event) => chooseChannel(event.currentTarget.checked)} data-test="want-channel" />
           <span>Frames over WebRTC</span>
         </label>
-        <p class="small mute">{offered || !wantedChannel.value ? "Fewer stalls on a line that loses packets. Nothing else changes." : canChannel() ? "This server does not offer it." : "This browser does not have it."}</p>
+        <p class="small mute">{farAway.value ? "Not over a line to the other side of the world." : offered || !wantedChannel.value ? "Fewer stalls on a line that loses packets. Nothing else changes." : canChannel() ? "This server does not offer it." : "This browser does not have it."}</p>
+        <label class="row">
+          <input type="checkbox" checked={farAway.value} onChange={toggleFarAway} data-test="far" />
+          <span>Play as from the other side of the world</span>
+        </label>
+        <p class="small mute">280 ms and 2 % loss, for this page only.</p>
       </div>
     </details>
   );

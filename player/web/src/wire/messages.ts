@@ -204,7 +204,7 @@ export interface Hello {
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. Fields that the server does not know are ignored. */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
 export interface HelloData {
   protocol: number;
   ticket?: string | null;
@@ -214,6 +214,7 @@ export interface HelloData {
   codecs?: string[];
   frame_hz?: number | null;
   transports?: string[];
+  network?: string | null;
 }
 
 /** A STUN or TURN server, as `RTCPeerConnection` of browsers takes it. `username` and `credential` are for a TURN server; they expire. */
@@ -446,7 +447,7 @@ export interface Welcome {
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. `network`: the bad network of this connection; absent: none. */
 export interface WelcomeData {
   session: string;
   player: string;
@@ -466,6 +467,7 @@ export interface WelcomeData {
   servers: string[];
   codec?: string;
   webrtc?: WebRtcData;
+  network?: string;
 }
 
 export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync | Offer | Candidate | Hangup;

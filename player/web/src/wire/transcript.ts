@@ -64,6 +64,8 @@ export class Transcript {
   epoch = 0;
   tick = 0;
   live = false;
+  /** A bad network for this connection only; null: the server's. */
+  network: string | null = null;
   private ticket: string | null;
   private eventEpoch = 0;
   private nextId = 1;
@@ -96,6 +98,7 @@ export class Transcript {
       last_tick: known ? this.tick : null,
       codecs: [CODEC],
       transports: this.transports,
+      network: this.network,
     };
     this.live = false;
     this.resyncing = false;
