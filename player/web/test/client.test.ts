@@ -78,6 +78,50 @@ describe("SessionClient", () => {
     client.dispose();
   });
 
+  it("says within two seconds that the server is silent, and no longer when it answers", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    const pings = () => socket.sent.filter((data) => data.startsWith('{"t":"ping"')).length;
+    vi.advanceTimersByTime(1500);
+    expect(client.quietSince.value).toBeNull();
+    expect(pings()).toBeGreaterThan(0);
+    vi.advanceTimersByTime(500);
+    expect(client.quietSince.value).not.toBeNull();
+    expect(client.link.value.kind).toBe("live");
+    socket.onmessage({ data: JSON.stringify({ t: "pong", d: { at: Date.now(), server_time: 0 } }) });
+    expect(client.quietSince.value).toBeNull();
+    vi.advanceTimersByTime(8000);
+    expect(client.link.value.kind).toBe("lost");
+    expect(client.quietSince.value).toBeNull();
+    client.dispose();
+  });
+
+  it("gives a silent connection up sooner when the machine has no network", async () => {
+    const { client, socket } = await connected();
+    Object.assign(window, { navigator: { onLine: false } });
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    vi.advanceTimersByTime(2000);
+    expect(client.link.value.kind).toBe("live");
+    vi.advanceTimersByTime(1000);
+    expect(client.link.value.kind).toBe("lost");
+    client.dispose();
+  });
+
+  it("asks for another network on the next connection, and keeps the seat", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    client.setNetwork("280ms 60ms 2%");
+    expect(socket.closed).toEqual([4999]);
+    socket.onclose({ code: 4999, reason: "" });
+    vi.advanceTimersByTime(1000);
+    Socket.made[1]!.onopen();
+    expect(JSON.parse(Socket.made[1]!.sent[0]!).d).toMatchObject({ resume: "r", network: "280ms 60ms 2%" });
+    client.dispose();
+  });
+
   it("tries the next server when one does not open, and the address in the close when the session moved", async () => {
     const { client, socket } = await connected({ servers: ["ws://127.0.0.1:10/ws"] });
     socket.onclose({ code: 1006, reason: "" });

@@ -67,6 +67,8 @@ export class SessionClient {
   readonly rtt: Signal<number | null> = signal(null);
   /** Whether most of the last round trips were slow. */
   readonly slow: Signal<boolean> = signal(false);
+  /** When the server fell silent, on a connection that is open, or null. */
+  readonly quietSince: Signal<number | null> = signal(null);
   readonly back: Signal<Back | null> = signal(null);
   readonly telemetry: Signal<Telemetry | null> = signal(null);
   /** Why the world does not move, or null. */
@@ -141,6 +143,7 @@ export class SessionClient {
         this.transcript.ping(Date.now());
         this.flush();
       },
+      quiet: (quiet) => (this.quietSince.value = quiet ? Date.now() : null),
       lost: (code, reason, wasOpen) => this.lost(code, reason, wasOpen),
     });
     window.addEventListener("online", this.onlineListener);

@@ -7,9 +7,15 @@ import { at } from "../wire/place";
 /** Where a socket can lead: the first address, and other servers. */
 export type Addresses = Pick<SeatTicket, "ws_url" | "here" | "servers">;
 
-const PING_MS = 2000;
-/** A socket that is silent for this long counts as lost: pongs come every PING_MS. */
+const PING_MS = 1000;
+/** A socket that is silent for this long is shown as such: pongs come every PING_MS. */
+const QUIET_MS = 1600;
+/** A socket that is silent for this long counts as lost. */
 const SILENT_MS = 7000;
+/** The same while the browser says that this machine has no network. */
+const OFFLINE_MS = 2500;
+/** How often the silence is measured. */
+const LOOK_MS = 250;
 /** Lets a last message leave before the close [ms]. */
 const LINGER_MS = 50;
 
@@ -20,6 +26,8 @@ export interface ConnectionHandlers {
   binary(data: ArrayBuffer): void;
   /** It is time to send a ping. */
   beat(): void;
+  /** Whether nothing has come for some time, on a socket that is open. Called when it changes. */
+  quiet?(quiet: boolean): void;
   lost(code: number, reason: string, wasOpen: boolean): void;
 }
 
@@ -31,7 +39,9 @@ export class Connection {
   private wasOpen = false;
   private pinger = 0;
   private heardAt = 0;
+  private lookedAt = 0;
   private beatAt = 0;
+  private isQuiet = false;
   private readonly handlers: ConnectionHandlers;
 
   constructor(ticket: Addresses, handlers: ConnectionHandlers) {
@@ -66,17 +76,19 @@ export class Connection {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.wasOpen = false;
-    this.heardAt = this.beatAt = performance.now();
+    this.heardAt = this.lookedAt = this.beatAt = performance.now();
     socket.onopen = () => {
       if (socket !== this.socket) return;
       this.wasOpen = true;
+      this.heardAt = this.lookedAt = this.beatAt = performance.now();
       this.handlers.opened();
       clearInterval(this.pinger);
-      this.pinger = window.setInterval(() => this.beat(), PING_MS);
+      this.pinger = window.setInterval(() => this.look(), LOOK_MS);
     };
     socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
       if (socket !== this.socket) return;
       this.heardAt = performance.now();
+      this.setQuiet(false);
       if (typeof event.data === "string") this.handlers.text(event.data);
       else this.handlers.binary(event.data);
     };
@@ -111,22 +123,33 @@ export class Connection {
     else if (socket.readyState === WebSocket.OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
   }
 
-  private beat(): void {
+  private look(): void {
     const now = performance.now();
-    // A page that slept or was busy received nothing because it did not run.
-    if (now - this.beatAt > 2 * PING_MS) this.heardAt = now;
-    this.beatAt = now;
-    if (now - this.heardAt > SILENT_MS) {
+    // A page that slept or was busy received nothing because it did not run. Browsers call a hidden page once a second.
+    if (now - this.lookedAt > 2 * PING_MS) this.heardAt = now;
+    this.lookedAt = now;
+    const silent = now - this.heardAt;
+    if (silent > (window.navigator?.onLine === false ? OFFLINE_MS : SILENT_MS)) {
       const socket = this.socket;
       this.end(1006, "");
       socket?.close();
       return;
     }
+    this.setQuiet(silent > QUIET_MS);
+    if (now - this.beatAt < PING_MS - LOOK_MS / 2) return;
+    this.beatAt = now;
     this.handlers.beat();
+  }
+
+  private setQuiet(quiet: boolean): void {
+    if (quiet === this.isQuiet) return;
+    this.isQuiet = quiet;
+    this.handlers.quiet?.(quiet);
   }
 
   private end(code: number, reason: string): void {
     clearInterval(this.pinger);
+    this.setQuiet(false);
     this.socket = null;
     this.handlers.lost(code, reason, this.wasOpen);
   }

@@ -65,6 +65,15 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
+  if (session.quietSince.value !== null) {
+    return (
+      <div class="note signal" data-test="quiet">
+        <span>
+          <b>The server does not answer.</b> The picture is old, and what you do waits. Your connection is still open.
+        </span>
+      </div>
+    );
+  }
   const back = session.back.value;
   if (back && now.value - back.at < 4500) {
     return (
