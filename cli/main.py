@@ -8,6 +8,8 @@ import importlib
 
 import click
 
+from tussle.lobby.cpu_baseline import use_baseline
+
 __all__ = ["main"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -61,4 +63,5 @@ def main(context: click.Context, called: str | None) -> None:
     `tussle up` starts everything here and prints the address. Settings come from the environment;
     .env.example lists them.
     """
+    use_baseline()
     context.obj = called or "tussle"

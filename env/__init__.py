@@ -9,7 +9,7 @@
 
 Nothing here needs a server, a store or a socket. The simulation is that of a session, bit for bit. The extra
 ``tussle[env]`` installs Gymnasium and PettingZoo. Importing this package registers the environments; names are loaded
-when they are first used.
+when they are first used. Imported before numpy, it computes with the CPU baseline, as servers do (same ``physics_id``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tussle.env.registration import register_environments
+from tussle.lobby.cpu_baseline import use_baseline
+
+use_baseline()
+
+from tussle.env.registration import register_environments  # noqa: E402
 
 if TYPE_CHECKING:
     from tussle.env.batch import VectorWorlds, vector

@@ -15,6 +15,8 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+from tussle.lobby.cpu_baseline import baseline_variables
+
 __all__ = ["bare_environment", "child_environment", "module_command"]
 
 HARMLESS = ("PATH", "LANG", "LC_ALL", "NUMBA_CACHE_DIR", "PYTHONPATH", "SYSTEMROOT")
@@ -27,8 +29,9 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
 
 def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A copy of ``environ`` (default: this process's) in which a child finds the parent's package first."""
-    result = dict(os.environ if environ is None else environ)
+    """A copy of ``environ`` (default: this process's) in which a child finds the parent's package first, and computes
+    with the CPU baseline."""
+    result = dict(os.environ if environ is None else environ) | baseline_variables()
     root = Path(sys.modules["tussle"].__file__ or "").resolve().parent.parent
     if root in _site_folders():
         return result

@@ -2,7 +2,11 @@
 
 import sys
 
-from tussle.server.app import main
+from tussle.lobby.cpu_baseline import use_baseline
+
+use_baseline()
+
+from tussle.server.app import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

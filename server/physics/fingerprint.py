@@ -12,7 +12,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
-import llvmlite.binding  # type: ignore[import-untyped]
+from tussle.lobby.cpu_baseline import cpu_identity
 
 __all__ = ["kernel_hash", "source_hash", "versions"]
 
@@ -44,10 +44,9 @@ def kernel_hash() -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of Python, the libraries and the processor that the result of a step depends on."""
-    features = llvmlite.binding.get_host_cpu_features().flatten()
     return {
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
-        "cpu": llvmlite.binding.get_host_cpu_name(),
-        "features": hashlib.sha256(features.encode()).hexdigest()[:16],
+        "libc": " ".join(platform.libc_ver()),
+        "cpu": cpu_identity(),
     }

@@ -3,6 +3,9 @@
 Floating-point sums run in the order in which they are written. Of numba's ``fastmath`` only ``contract`` is on: the
 compiler may round a product and a sum once. Nothing is reassociated, so equal machine code gives equal bits.
 
+The machine code is made for the CPU baseline of the architecture (lobby/cpu_baseline.py): it has the same bits on all
+machines, and the cache may be moved to another one.
+
 The cache is one folder per version of the sources, in ``NUMBA_CACHE_DIR`` or beside the modules. numba itself notices
 a change only in the file of the compiled function, and would keep a caller that contains the old code of its callees.
 The cache does not depend on the path of the sources, so that all installations of one version can share a folder.
@@ -17,12 +20,32 @@ from pathlib import Path
 from typing import Any, cast
 
 import numba
+from numba.core.registry import cpu_target
 
+from tussle.lobby.cpu_baseline import baseline
 from tussle.server.physics.fingerprint import kernel_hash
 
 __all__ = ["CACHE_FOLDER", "inlined", "inner", "kernel"]
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+def _compile_for_baseline() -> None:
+    """Set the CPU that numba compiles for. Raises ImportError where numba compiles for another one already."""
+    name = baseline()
+    already = numba.config.CPU_NAME  # type: ignore[attr-defined]
+    if name in (None, already):
+        return
+    if "_toplevel_target_context" in vars(
+        cpu_target
+    ):  # numba makes it when it compiles or loads the first function
+        raise ImportError(
+            f"the physics needs numba to compile for {name}: import tussle before other code uses numba"
+        )
+    numba.config.CPU_NAME, numba.config.CPU_FEATURES = name, ""  # type: ignore[attr-defined]
+
+
+_compile_for_baseline()
 
 
 def _cache_folder() -> Path:

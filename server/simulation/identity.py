@@ -1,8 +1,8 @@
 """The physics id: two servers with equal ids step equal states to equal bits.
 
     source     every module that the simulation can import, and the files of the setting MODES
-    libraries  versions of the libraries that compute, and of Python
-    cpu        the instruction sets
+    libraries  versions of the libraries that compute, of Python and of the C library
+    cpu        the CPU baseline of the architecture, lobby/cpu_baseline.py; the instruction sets where it is not used
 
 Floating-point results may differ when any of these differs. ``origin`` lists them by name, so that a report can say
 which part differs. This module must never import the solver: it reads source files.
@@ -19,6 +19,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from tussle.lobby.cpu_baseline import cpu_identity, cpu_model
 from tussle.server.modes.registry import outside_sources
 
 __all__ = ["find_modules", "hash_modules", "origin", "physics_id"]
@@ -30,14 +31,15 @@ ROOT = "tussle.server.simulation.simulation"
 
 @cache
 def origin() -> dict[str, str]:
-    """What the results of the simulation depend on, by name: the version of each library, python, machine, cpu (a hash
-    of its instruction sets) and source (a hash). Also cpu_model, which is not part of the id."""
+    """What the results of the simulation depend on, by name: the version of each library, python, libc, machine, cpu
+    (the baseline, or a hash of the instruction sets) and source (a hash). Also cpu_model, which is not in the id."""
     return {
         **{library: version(library) for library in COMPUTING},
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "cpu": hashlib.sha256(cpu_features().encode()).hexdigest()[:16],
-        "cpu_model": _cpu_line("model name"),
+        "libc": " ".join(platform.libc_ver()).strip() or platform.platform(terse=True),
+        "cpu": cpu_identity(),
+        "cpu_model": cpu_model(),
         "source": hash_modules(find_modules(), outside_sources()),
     }
 
@@ -102,18 +104,3 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         else:
             yield from _imports(node)
-
-
-def cpu_features() -> str:
-    """The instruction sets of this CPU as the system names them; its model where it names none."""
-    return " ".join(sorted(_cpu_line("flags", "Features").split()))
-
-
-def _cpu_line(*names: str) -> str:
-    """The value of the first line of /proc/cpuinfo that begins with one of the names; else what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    found = (line.partition(":")[2].strip() for line in lines if line.startswith(names))
-    return next(found, platform.processor())

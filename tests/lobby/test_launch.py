@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import tussle
+from tussle.lobby.cpu_baseline import baseline_variables
 from tussle.lobby.launch import child_environment, module_command
 
 ROOT = Path(tussle.__file__).resolve().parent.parent
@@ -15,7 +16,8 @@ ROOT = Path(tussle.__file__).resolve().parent.parent
 def test_the_parents_package_comes_first() -> None:
     """PYTHONPATH begins with the folder of the parent's package, once, and has no empty entry (the working folder)."""
     given = {"PYTHONPATH": os.pathsep.join(["/elsewhere", "", str(ROOT)]), "KEPT": "1"}
-    assert child_environment(given) == {"PYTHONPATH": os.pathsep.join([str(ROOT), "/elsewhere"]), "KEPT": "1"}
+    path = {"PYTHONPATH": os.pathsep.join([str(ROOT), "/elsewhere"])}
+    assert child_environment(given) == {"KEPT": "1", **path, **baseline_variables()}
 
 
 def test_a_child_imports_nothing_from_its_working_folder(tmp_path: Path) -> None:

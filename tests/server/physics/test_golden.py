@@ -1,7 +1,7 @@
-"""The golden hash: on one kind of machine, these sources always give this state.
+"""The golden hash: with the same libraries and CPU baseline, these sources always give this state.
 
 A change of the solver's arithmetic changes the hash: run this file as a program to record the new one. Hashes may
-differ between processors and library versions, so they are kept per machine and the test is skipped on other machines.
+differ between versions of the libraries, so they are kept per set of versions; with other versions the test is skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def test_golden_hash(name: str) -> None:
     """The last state of each world equals the recorded one, bit for bit."""
     known = json.loads(GOLDEN.read_text()).get(machine())
     if known is None:
-        pytest.skip("no golden hash for this processor and these versions")
+        pytest.skip(f"NO GOLDEN HASH for {versions()}")
     assert last_hash(name) == known["hashes"][name]
 
 
