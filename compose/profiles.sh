@@ -14,7 +14,7 @@ plain=(${COMPOSE:-docker compose} -p "${PROJECT:-tussle-profiles}" --env-file "$
 compose=("${plain[@]}")
 . compose/checking.sh
 compose/make-env.sh "${ENV_FILE:-.env}" >/dev/null
-# Remove the stack and the store's volume; keep the compiled kernels for the next profile.
+# Remove the stack and empty the store's volume.
 clear() {
     "${compose[@]}" --profile '*' down --timeout 20 >/dev/null 2>&1 || true
     "${plain[@]}" run --rm --no-deps -T --user 0 --entrypoint sh redis -c 'find /data -mindepth 1 -delete' >/dev/null 2>&1 || true

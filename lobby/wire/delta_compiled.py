@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-__all__ = ["DeltaCacheLocator", "kernel_id", "load_kernel"]
+from tussle.lobby.machine_code import compile_for_baseline, compiled_mark, find_code_folder
+
+__all__ = ["DeltaCacheLocator", "has_machine_code", "kernel_id", "load_kernel"]
 
 SOURCES = ("delta_kernel.py", "delta_measure.py")
 
@@ -41,19 +41,13 @@ def kernel_id() -> str:
 
 @functools.cache
 def _folder() -> Path:
-    """The folder of the machine code: in the first of the usual places that can be written."""
-    places = [Path(__file__).parent / "__pycache__", Path.home() / ".cache", Path(tempfile.gettempdir())]
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        places.insert(0, Path(chosen))
-    for place in places:
-        folder = place / f"tussle-deltas-{kernel_id()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    return folder
+    """The folder of the machine code."""
+    return find_code_folder(f"tussle-deltas-{kernel_id()}", __file__)
+
+
+def has_machine_code() -> bool:
+    """Whether ``load_kernel`` loads machine code instead of compiling it."""
+    return (_folder() / compiled_mark()).exists()
 
 
 class DeltaCacheLocator:
@@ -94,7 +88,7 @@ def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     result = kinds[given.pop("return")]
     signature = result(*[kinds.get(name) or kinds[kind] for name, kind in given.items()])
     inner = function.__name__ not in ENTRIES
-    if inner and (_folder() / "complete").exists():
+    if inner and has_machine_code():
         # The machine code of an entry has that of all that it calls. A numba or processor that finds none compiles.
         return cast("Callable[..., Any]", njit(cache=True, error_model="numpy", nogil=True)(function))
     options = {"no_cpython_wrapper": inner, "no_cfunc_wrapper": inner}
@@ -109,6 +103,7 @@ def load_kernel() -> Any:
     """The modules of SOURCES in one namespace, compiled or loaded: a module with code_frame, end_of and measure."""
     import numba
 
+    compile_for_baseline()
     config: Any = numba.config
     module = ModuleType(f"{__name__}.kernel_{kernel_id()}")
     vars(module)["COMPILER"] = _jit
@@ -119,7 +114,8 @@ def load_kernel() -> Any:
         for name, text in zip(SOURCES, _texts(), strict=True):
             path = str(Path(__file__).with_name(name))
             exec(compile(text, path, "exec"), vars(module))
-        (_folder() / "complete").touch()
+        if not has_machine_code():
+            (_folder() / compiled_mark()).touch()
     finally:
         config.CACHE_LOCATOR_CLASSES = usual
     return module

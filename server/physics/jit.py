@@ -13,16 +13,13 @@ The cache does not depend on the path of the sources, so that all installations 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import numba
-from numba.core.registry import cpu_target
 
-from tussle.lobby.cpu_baseline import baseline
+from tussle.lobby.machine_code import compile_for_baseline, find_code_folder
 from tussle.server.physics.fingerprint import kernel_hash
 
 __all__ = ["CACHE_FOLDER", "inlined", "inner", "kernel"]
@@ -30,41 +27,8 @@ __all__ = ["CACHE_FOLDER", "inlined", "inner", "kernel"]
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-def _compile_for_baseline() -> None:
-    """Set the CPU that numba compiles for. Raises ImportError where numba compiles for another one already."""
-    name = baseline()
-    already = numba.config.CPU_NAME  # type: ignore[attr-defined]
-    if name in (None, already):
-        return
-    if "_toplevel_target_context" in vars(
-        cpu_target
-    ):  # numba makes it when it compiles or loads the first function
-        raise ImportError(
-            f"the physics needs numba to compile for {name}: import tussle before other code uses numba"
-        )
-    numba.config.CPU_NAME, numba.config.CPU_FEATURES = name, ""  # type: ignore[attr-defined]
-
-
-_compile_for_baseline()
-
-
-def _cache_folder() -> Path:
-    """Return the folder for the machine code of these sources: the first of the usual places that can be written."""
-    name = f"tussle-kernels-{kernel_hash()[:16]}"
-    places = [Path(__file__).parent / "__pycache__", Path.home() / ".cache", Path(tempfile.gettempdir())]
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        places.insert(0, Path(chosen))
-    for place in places:
-        try:
-            (place / name).mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(place / name, os.W_OK):
-            return place / name
-    return places[-1] / name
-
-
-CACHE_FOLDER = _cache_folder()
+compile_for_baseline()
+CACHE_FOLDER = find_code_folder(f"tussle-kernels-{kernel_hash()[:16]}", __file__)
 """Where numba keeps the machine code of these sources."""
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 

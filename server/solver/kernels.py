@@ -6,27 +6,24 @@ Loading takes about a second, in any number of processes at once.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tussle.lobby.wire.delta_compiled import kernel_id, load_kernel
+from tussle.lobby.machine_code import compiled_mark
+from tussle.lobby.wire.delta_compiled import has_machine_code, load_kernel
 
 __all__ = ["load_kernels"]
 
 
 def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
     """Load every kernel into this process. Compiles them first, or waits while another process does."""
-    from tussle.server.physics.fingerprint import versions
     from tussle.server.physics.jit import CACHE_FOLDER
     from tussle.server.physics.warmup import warm_up
 
-    # The machine code also depends on Python, the libraries and the processor.
-    machine = hashlib.sha256(repr((versions(), kernel_id())).encode()).hexdigest()[:8]
-    compiled = CACHE_FOLDER / f"compiled-{machine}"
-    if compiled.exists():
+    compiled = CACHE_FOLDER / compiled_mark()
+    if compiled.exists() and has_machine_code():
         warm_up(progress)
         load_kernel()
         return

@@ -103,7 +103,7 @@ def test_the_image_has_few_rights() -> None:
 def test_each_service_is_bounded(config: dict[str, Any]) -> None:
     """Each service has a memory limit, log rotation, no new privileges, a restart policy and a health check."""
     for name, service in config["services"].items():
-        one_shot = name in ("build_db", "kernels")
+        one_shot = name == "build_db"
         assert service["logging"]["options"] == {"max-size": "10m", "max-file": "3"}, name
         assert "no-new-privileges:true" in service["security_opt"], name
         assert not service.get("privileged"), name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numba
 
 from tussle.server.physics import jit
@@ -19,4 +17,4 @@ def test_machine_code_is_kept_per_version_of_the_sources() -> None:
     """The cache folder carries the hash of the sources, so that no caller runs the old code of its callees."""
     assert kernel_hash() != source_hash()
     assert kernel_hash()[:16] in str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    assert Path(jit._cache_folder()).is_dir()
+    assert jit.CACHE_FOLDER.is_dir()

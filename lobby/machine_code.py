@@ -1,0 +1,67 @@
+"""Where machine code that numba has compiled is kept, and for which CPU it is made.
+
+    folder of NUMBA_CACHE_DIR, of the module, of the user or of temporary files / NAME-<hash of the sources> /
+        compiled-<target_hash>      marks that all functions are there, for this compiler and CPU
+
+The code is made for the CPU baseline (lobby/cpu_baseline.py): a folder may be moved to another machine. This module must
+never import numba before a function of it is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tussle.lobby.cpu_baseline import baseline, cpu_features
+
+__all__ = ["compile_for_baseline", "compiled_mark", "find_code_folder"]
+
+
+def compile_for_baseline() -> None:
+    """Set the CPU that numba compiles for. Raises ImportError where numba compiles for another one already."""
+    import numba
+    from numba.core.registry import cpu_target
+
+    name, config = baseline(), numba.config
+    settings: Any = config
+    if name in (None, settings.CPU_NAME):
+        return
+    if "_toplevel_target_context" in vars(cpu_target):  # made when the first function is compiled or loaded
+        raise ImportError(f"numba must compile for {name}: import tussle before other code uses numba")
+    settings.CPU_NAME, settings.CPU_FEATURES = name, ""
+
+
+@functools.cache
+def compiled_mark() -> str:
+    """The name of the file that marks a folder as complete. It has a hash of the compiler and of the CPU."""
+    compilers = [version(name) for name in ("numba", "llvmlite", "numpy")]
+    target = platform.python_version(), platform.machine(), baseline() or cpu_features()
+    return f"compiled-{hashlib.sha256(repr((compilers, target)).encode()).hexdigest()[:8]}"
+
+
+def find_code_folder(name: str, module: str) -> Path:
+    """Return the folder of that name: of the usual places, the first with all machine code of this target, even where
+    nothing can be written (in an image); else the first that can be written. ``module``: the file that uses it."""
+    places = [Path(module).parent / "__pycache__", Path(tempfile.gettempdir())]
+    with contextlib.suppress(RuntimeError):  # a user without an entry and without HOME, in a container
+        places.insert(1, Path.home() / ".cache")
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        places.insert(0, Path(chosen))
+    folders = [place / name for place in places]
+    if compiled := [folder for folder in folders if (folder / compiled_mark()).exists()]:
+        return compiled[0]
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return folders[-1]
