@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.paths import ROOT
 from tussle.lobby.settings import Settings
@@ -48,6 +50,25 @@ def test_every_setting_can_be_given() -> None:
     passed = set(re.findall(r"^  ([A-Z_]+): \$\{\1:-\}$", TEXT, re.MULTILINE))
     wanted = {item.name.upper() for item in fields(Settings) if item.name not in NOT_PASSED_ON}
     assert passed == wanted, "\n".join(f"  {name}: ${{{name}:-}}" for name in sorted(wanted - passed))
+
+
+def _repeated_keys(node: yaml.Node | None) -> Iterator[str]:
+    """The keys that occur twice in one mapping, with their lines."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated_keys(item)
+    elif isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value]
+        for (key, value), name in zip(node.value, names, strict=True):
+            if names.count(name) > 1:
+                yield f"line {key.start_mark.line + 1}: {name}"
+            yield from _repeated_keys(value)
+
+
+@pytest.mark.parametrize("path", sorted(COMPOSE.rglob("*.yml")), ids=lambda path: path.name)
+def test_no_key_occurs_twice(path: Path) -> None:
+    """Each file parses, and no mapping has a key twice: docker compose refuses such a file."""
+    assert list(_repeated_keys(yaml.compose(path.read_text()))) == []
 
 
 def test_every_image_has_a_version() -> None:
