@@ -3,8 +3,8 @@
     folder of NUMBA_CACHE_DIR, of the module, of the user or of temporary files / NAME-<hash of the sources> /
         compiled-<target_hash>      marks that all functions are there, for this compiler and CPU
 
-The code is made for the CPU baseline (lobby/cpu_baseline.py): a folder may be moved to another machine. This module must
-never import numba before a function of it is called.
+The code is made for the CPU baseline (lobby/cpu_baseline.py): a folder may be moved to another machine. This module
+must never import numba before a function of it is called.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ def test_numpy_and_numba_use_the_baseline() -> None:
 
     import tussle.server.physics.jit  # noqa: F401 it sets the CPU
 
-    enabled = {name for name, on in np._core._multiarray_umath.__cpu_features__.items() if on}  # type: ignore[attr-defined]
+    features = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
+    enabled = {name for name, on in features.items() if on}
     assert not enabled & {"AVX512F", "AVX512_SKX", "X86_V4", "AVX512_ICL", "AVX512_SPR", "SVE"}
     assert cpu_target.target_context.codegen().magic_tuple()[1] == baseline() == cpu_identity()
 
