@@ -110,3 +110,42 @@ async def test_a_ping_now_and_then_is_answered(site: Stack) -> None:
     async with lobby_of_one(site) as (_, line, _):
         for _ in range(20):
             await (await line.socket.ping())
+
+
+BROKEN = {
+    "not masked": (b"\x81\x05hello", 1002),
+    "unknown opcode": (b"\x83\x80\0\0\0\0", 1002),
+    "length of 8 EiB": (b"\x81\xff" + b"\x7f" + b"\xff" * 7 + b"\0\0\0\0", 1009),
+    "long ping": (b"\x89\xfe\x00\x80\0\0\0\0" + b"x" * 128, 1002),
+    "fragment of nothing": (b"\x80\x80\0\0\0\0", 1002),
+    "reserved bits": (b"\xf1\x80\0\0\0\0", 1002),
+    "compressed": (b"\xc1\x84\0\0\0\0\x4a\x4c\x04\x00", 1002),
+    "close of one byte": (b"\x88\x81\0\0\0\0x", 1002),
+    "no UTF-8": (b"\x81\x82\0\0\0\0\xff\xff", 1007),
+}
+
+
+@pytest.mark.parametrize(("frame", "code"), BROKEN.values(), ids=BROKEN.keys())
+async def test_a_broken_frame_closes_its_connection_only(
+    site: Stack, raw: socket.socket, frame: bytes, code: int
+) -> None:
+    """Before hello, on a real server: the close frame has the code of RFC 6455."""
+    upgrade(raw)
+    raw.sendall(frame)
+    heard = b""
+    while close_code(heard) is None or len(heard) < 4:
+        data = raw.recv(4096)
+        assert data, heard
+        heard += data
+    assert close_code(heard) == code
+
+
+async def test_no_compression_is_negotiated(site: Stack, raw: socket.socket) -> None:
+    """A few bytes that unpack to megabytes need an extension, and the server has none."""
+    offer = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+    raw.sendall(UPGRADE.removesuffix(b"\r\n") % b"/ws" + offer)
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        heard += raw.recv(1)
+    assert heard.startswith(b"HTTP/1.1 101")
+    assert b"sec-websocket-extensions" not in heard.lower()

@@ -72,6 +72,33 @@ async def test_answers_without_a_handler_have_the_security_headers(site: Stack) 
             assert name in head, (status, name)
 
 
+SMUGGLED = {
+    "length and chunks": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "two lengths": b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n{}aaaa",
+    "unknown coding": b"Transfer-Encoding: xchunked\r\n\r\n{}",
+    "space before the colon": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "negative length": b"Content-Length: -1\r\n\r\n{}",
+    "length above 64 bits": b"Content-Length: 99999999999999999999\r\n\r\n{}",
+    "chunk above 64 bits": b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nx",
+}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("rest", SMUGGLED.values(), ids=SMUGGLED.keys())
+async def test_a_body_without_one_length_gets_one_refusal(site: Stack, rest: bytes) -> None:
+    """A proxy and the server could disagree on where such a request ends, and take the rest for another one. It is
+    answered once with 400, and the connection is closed."""
+    reader, writer = await asyncio.open_connection(*address(site))
+    writer.write(b"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n" + rest)
+    heard = b""
+    async with asyncio.timeout(20):
+        while data := await reader.read(4096):
+            heard += data
+    writer.close()
+    assert heard.startswith(b"HTTP/1.1 400")
+    assert heard.count(b"HTTP/1.1 ") == 1
+
+
 async def test_an_error_that_nothing_handles_has_the_security_headers() -> None:
     """A bug in a handler gives 500 as a problem document with all headers."""
 
