@@ -55,7 +55,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         archive, recordings = Archive(str(folder / "archive")), Recordings(str(folder))
         holder = Archiving(recordings, name, SESSIONS[name], 1, archive)
         await holder.begin()
-        states = {}
+        states = {0: holder.simulation.checkpoint()}
         for tick in (101, 143):
             await holder.run(tick, repeat(3), 50)
             states[tick], _ = await holder.save()
@@ -77,6 +77,13 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
     await holder.run(101, repeat(2), 20)
     _, mark = await holder.save()
     assert mark is not None
+    if how == "killed before its first frame":
+        holder = Archiving(recordings, name, SESSIONS[name], 2, unused)
+        holder.restore(states[0], None)
+        await holder.run(holder.last, repeat(2), 20)
+        end = await holder.recorder.finish(holder.last)
+        assert end is not None and not end.stopped
+        return end
     if how == "never begun":
         return RecordingMark(1, -1, 0, "", "", "not_written")
     if how == "stopped":
@@ -99,6 +106,8 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
         ("duel", "a gap"),
         ("sandbox", "a gap"),
         ("duel", "begun late"),
+        ("duel", "killed before its first frame"),
+        ("sandbox", "killed before its first frame"),
         ("duel", "stopped"),
         ("duel", "never begun"),
         ("sandbox", "damaged"),
@@ -107,8 +116,9 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
 async def test_a_repaired_recording_is_that_of_an_undisturbed_run(
     tmp_path: Path, whole: Whole, name: str, how: str
 ) -> None:
-    """Ticks that no holder recorded, a recording that began late, stopped, was never begun or is damaged: after the
-    repair every file has the bytes of an undisturbed run."""
+    """Ticks that no holder recorded, a recording that began late, stopped, was never begun or is damaged, a holder that
+    died with the first frame, whose energies are those of the settling before it: after the repair every file has the
+    bytes of an undisturbed run."""
     archive, files, states = whole[name]
     mark = await disturbed(tmp_path, name, how, states)
     assert Recordings(str(tmp_path)).lacks(TOKEN, mark) or how == "damaged"
