@@ -1,9 +1,12 @@
-"""``python -m bench.recordings [--write]``: reading recordings over HTTP from a real server, on loopback.
+"""``python -m bench.recordings [--write]``: reading recordings from a real server on loopback, and their size.
 
     duel       10,000 frames of four bodies with all fields, npz and msgpack, warm; target <= 100 ms
     elastic    a gigabyte of vertices as npy, identity encoding: MB a second (target >= 200), the largest memory of
                server and reader while it is read, and from input to frame in a duel on the same server meanwhile
                (target p99 < 50 ms)
+
+    picture    from the address of a replay to its first picture in a browser; target < 1 s
+    sizes      bytes of a duel of bots and of 1000 elastic vertices for a simulated second; targets 3 kB, 120 kB
 
 The reader is a process of its own, on the same cores. ``tussle.recording`` goes through the same gigabyte in blocks.
 """
@@ -24,6 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.machine import loaded_machine
+from bench.recordings.first_picture import first_picture_rows
+from bench.recordings.sizes import TOKEN, size_rows, write_duel_of_bots
 from bench.session.__main__ import Measured, Row, one_duel, print_rows
 from tests.server.recordings.frames import frames, topology
 from tests.support.http import http_client
@@ -175,10 +180,12 @@ async def run(gigabytes: float) -> list[Row]:
         recordings = folder / "recordings"
         write_duel(recordings)
         write_elastic(recordings, gigabytes)
+        await asyncio.to_thread(write_duel_of_bots, recordings)
         environment = {"RECORDINGS_URL": str(recordings), "RECORDING_RATE": "1e9"}
         async with Stack.up(store.url, "bench", **environment) as stack:
             await stack.server()
-            return await duel_frames(stack.url) + await elastic_frames(stack)
+            rows = await duel_frames(stack.url) + await elastic_frames(stack)
+            return rows + await asyncio.to_thread(first_picture_rows, stack.url, TOKEN)
 
 
 def main() -> int:
@@ -189,11 +196,11 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write results.md")
     arguments = parser.parse_args()
     about = loaded_machine()
-    rows = print_rows(asyncio.run(run(arguments.gigabytes)))
+    rows = print_rows(asyncio.run(run(arguments.gigabytes)) + size_rows())
     if arguments.write:
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         RESULTS.write_text(
-            "# Reading recordings over HTTP\n\n"
+            "# Recordings: reading over HTTP, the first picture, size\n\n"
             f"`python -m bench.recordings --write` on {about}.\n\n"
             f"| what | result | remarks |\n|---|---|---|\n{table}\n"
         )

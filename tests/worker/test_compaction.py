@@ -135,6 +135,20 @@ async def test_a_recording_that_lacks_ticks_is_filled_by_one_worker(world: World
     assert not (tmp_path / f"{TOKEN}.live").exists()
 
 
+async def test_a_repair_has_a_limit_of_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that takes longer is killed, and the recording is made of what there is, with the gap."""
+    mark = await recorded(world, Status.ENDED)
+    await world.store.call("HSET", world.store.keys.recording(TOKEN), "stopped", "not_written")
+    monkeypatch.setattr("tussle.worker.compaction.REPAIR_S", 0.001)
+    worker = worker_of(world)
+    assert await worker.run_pass() == 0
+    outcome = await worker._run_child(TOKEN, mark)
+    assert outcome.code == "too_slow"
+    assert await worker.repair_pass() == 1
+    store = Recordings(world.settings.recordings_address).open(TOKEN, None)
+    assert store.length == mark.length and store.attributes["stopped"]["reason"] == "not_written"
+
+
 async def test_a_recording_waits_for_a_worker_that_was_away(world: World) -> None:
     """A worker comes back long after the end: the keys that lead to the recording stay until it is final, then they go
     at once. While the recordings are out of reach each pass keeps them."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from tests.support.person import in_browser, serious
+from tussle.player.blocking import BlockingClient
 
 pytestmark = in_browser
 
@@ -82,6 +84,22 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     mira.tier = "D"
     mira.go(f"/r/{token}#t={middle}")
     mira.until(f"{DRAWN} && Math.abs(window.__replay.place().time - {middle}) < 1e-6")
+
+
+def test_an_upload_is_watched_like_any_recording(person: Any, tmp_path: Path) -> None:
+    """A copy of some frames, sent by a script, has a page of its own with the frames and the room."""
+    mira = person("Mira")
+    token = watch_again(mira)
+    with BlockingClient(mira.url) as ada:
+        ada.login("Ada")
+        ada.recording(token).derive(str(tmp_path / "copy.zarr"), slice(5, 25))
+        upload = ada.upload_recording(str(tmp_path / "copy.zarr"), title="First turn").attributes["session"]
+    assert upload != token
+    mira.go(f"/r/{upload}")
+    mira.until(DRAWN)
+    mira.page.wait_for_selector("[data-test=bookmark-name]")  # the room is open
+    mira.page.keyboard.press("End")
+    assert frame_of(mira) == 19
 
 
 def test_two_watch_together_and_play_on(person: Any) -> None:

@@ -317,6 +317,30 @@ async def test_a_recording_continues_after_a_disk_that_was_full_for_long(
     }
 
 
+async def test_a_full_disk_stops_no_later_holder(
+    recordings: Recordings, slow: type[SlowFiles], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder whose disk was full until it died leaves no stop in the mark: the next one records on, after a gap."""
+    monkeypatch.setattr("tussle.server.recordings.recorder.WAITING_BYTES", 16_000)
+    spec, inputs, last = played("duel", 400)
+    holder = Holder(recordings, spec, inputs, 1)
+    holder.start()
+    await holder.run(100, repeat(2))
+    await holder.save()
+    slow.full = True
+    await holder.run(250, repeat(2), 30)
+    checkpoint, mark = await holder.save()
+    assert holder.stopped == ["not_written"] and mark is not None and mark.stopped == ""
+    slow.full = False
+    later = Holder(recordings, spec, inputs, 2)
+    later.restore(checkpoint, mark)
+    await later.run(last, repeat(2), 30)
+    end = await later.recorder.finish(last)
+    assert later.stopped == [] and end is not None and (end.tick, end.stopped) == (last, "")
+    [gap] = recordings.open(TOKEN, end).attributes["gaps"]
+    assert gap == {"first_tick": mark.tick + 1, "last_tick": 250}
+
+
 async def test_a_takeover_while_the_files_are_away_goes_on_later(
     tmp_path: Path, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
