@@ -1,6 +1,6 @@
 // The lists of the editor: what can be added, mesh files that are processed, and the bodies with who holds each.
 
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { bodies as catalogue, readyMeshes, theme } from "../app/store";
 import { madeShape } from "../session/edit";
 import { PRESETS, likeness } from "../session/materials";
@@ -257,9 +257,17 @@ function whatIs(body: Body): string {
 
 function BodyRow({ body, bench, chosen, other, mine }: { body: Body; bench: Workbench; chosen: boolean; other: Holder; mine: boolean }) {
   const overlaps = bench.overlapping.value.get(body.id);
+  const row = useRef<HTMLLIElement>(null);
+  // Scrolls the list only: where it has its whole height, as on a phone, the page stays.
+  useEffect(() => {
+    const [here, list] = [row.current?.getBoundingClientRect(), row.current?.parentElement];
+    const around = list?.getBoundingClientRect();
+    if (!chosen || !here || !list || !around) return;
+    list.scrollTop += Math.max(0, here.bottom - around.bottom) - Math.max(0, around.top - here.top);
+  }, [chosen]);
   const colour = body.kind === "static" ? "#6E807A" : likeness(body.material).colour;
   return (
-    <li>
+    <li ref={row}>
       <button class={overlaps ? "bl bad" : "bl"} aria-pressed={chosen} onClick={(event) => bench.select([body.id], event.shiftKey || event.ctrlKey || event.metaKey)} data-body={body.id}>
         <i class="sw" style={{ background: colour }} aria-hidden="true" />
         <span class="nm">{body.id}</span>

@@ -10,7 +10,7 @@ import { MESH_SCALE, SHAPES, meshOfScale, meshScale, shapeName } from "../sessio
 import type { ShapeField } from "../session/shapes";
 import type { ShapeMesh } from "../session/shapestore";
 import type { Workbench } from "../session/workbench";
-import { group } from "../text/format";
+import { group, plural } from "../text/format";
 import { NumberField, VectorField, shortNumber } from "../ui/fields";
 import { Icon } from "../ui/parts";
 import { DEFAULT_WORLD } from "../wire/scene";
@@ -238,7 +238,7 @@ function PinFields({ bench, body, off }: { bench: Workbench; body: Body; off: bo
   const set = (pins: Body["pins"]) => void bench.change((old) => ({ ...old, pins }));
   return (
     <details class="sect">
-      <summary>Pins{whole ? ": the whole body" : count ? `: ${group(count)} vertices` : ""}</summary>
+      <summary>Pins{whole ? ": the whole body" : count ? `: ${plural(count, "vertex", "vertices")}` : ""}</summary>
       <label class="check small">
         <input type="checkbox" checked={whole} disabled={off} onChange={(event) => set(event.currentTarget.checked ? [{ vertices: [] }] : [])} data-test="pin-whole" />
         Hold the whole body in place
@@ -280,7 +280,7 @@ function HandleFields({ bench, body, off }: { bench: Workbench; body: Body; off:
         {body.handles.map((handle) => (
           <li class="row small" key={handle.id}>
             <b>{handle.id}</b>
-            <span class="mute">{group(handle.vertices.length)} vertices</span>
+            <span class="mute">{plural(handle.vertices.length, "vertex", "vertices")}</span>
             <span class="sp" />
             <button class="btn ghost s sq" aria-label={`Remove the handle ${handle.id}`} disabled={off} onClick={() => set(body.handles.filter((one) => one !== handle))}>
               <Icon name="cross" />

@@ -2,7 +2,7 @@
 
 import { busy, clearFilters, filtered, hasSeat, join, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
-import { group, minutes, shortName } from "../text/format";
+import { dayAndTime, group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
@@ -36,7 +36,10 @@ function Row({ view }: { view: SessionView }) {
     <li class="lr" data-session={view.session}>
       <div class="n">
         <h3>{sessionTitle(view)}</h3>
-        <span class="small mute">{members || "empty"}</span>
+        <span class="small mute">
+          {over ? `${dayAndTime(view.ended_at)} · ` : ""}
+          {members || "empty"}
+        </span>
       </div>
       <span class="small soft mo">{modeName(view.mode)}</span>
       <span class="seatrow" aria-label={`${view.seats.length} of ${view.size} seats taken`} role="img">

@@ -20,6 +20,11 @@ export function minutes(seconds: number): string {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
+/** A day and time of this place, such as "28 Nov, 00:41". at: [ms since 1970]. */
+export function dayAndTime(at: number): string {
+  return new Date(at).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}
+
 /** A moment: seconds with two decimals, m:ss.ss from a minute on. */
 export function clockTime(seconds: number, digits = 2): string {
   const whole = Math.max(0, seconds);
