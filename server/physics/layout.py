@@ -34,6 +34,7 @@ __all__ = [
     "lay_out",
     "lay_out_springs",
     "measure",
+    "refuse_wide_dhat",
     "rotation_matrix",
 ]
 
@@ -408,10 +409,22 @@ def measure(part: Part, *, most: float, dhat: float) -> Extent:
         raise refuse(part.body, f"it reaches more than {most:g} m from the origin", "position")
     corners = part.mesh.vertices[part.mesh.faces]
     edge = float(np.quantile(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), 0.25))
+    refuse_wide_dhat(part, dhat)
     if dhat > (1.0 if part.elastic else 3.0) * edge:
         message = f"its edges are short ({edge:.3g} m) for a dhat of {dhat:g} m"
         raise refuse(part.body, message, "shape")
     return Extent(centre, radius, low, high)
+
+
+def refuse_wide_dhat(part: Part, dhat: float) -> None:
+    """Raise Refused (bad_scene), which names the body, if a body is not thicker than ``dhat`` [m].
+
+    Contact would act as if it were several times as large.
+    """
+    thickness = float(np.ptp(part.rest, axis=0).min())
+    if part.body.kind != "static" and dhat >= thickness:
+        message = f"it is only {thickness:.3g} m thick, so dhat must be smaller than that; it is {dhat:g} m"
+        raise refuse(part.body, message, "dhat")
 
 
 def count_grips(part: Part) -> int:

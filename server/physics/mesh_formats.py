@@ -1,4 +1,4 @@
-"""The points and cells of mesh files: STL, OBJ and GLB by readers of our own, PLY, VTK, VTU and MSH by meshio.
+"""The points and cells of mesh files: STL, OBJ, OFF and GLB by readers of our own, PLY, VTK, VTU and MSH by meshio.
 
 What a header states is compared with the bytes of the file before anything is allocated for it. A file that breaks off,
 lies about its length or is no file of its format is refused with one line. This module must never judge a mesh.
@@ -112,6 +112,34 @@ def _read_obj(path: Path) -> tuple[Floats, Cells]:
         return found, {"triangle": np.array(faces, dtype=np.int64).reshape(-1, 3)}
     except (ValueError, OverflowError) as error:
         raise _unreadable(path, f"it cannot be read: {_line(error)}") from None
+
+
+def _read_off(path: Path) -> tuple[Floats, Cells]:
+    lines = path.read_bytes().splitlines()
+    words = [line.partition(b"#")[0].split() for line in lines[: 4 * MOST_CORNERS]]
+    rows = iter([row for row in words if row])
+    try:
+        head = next(rows, [b""])
+        if head[0] not in (b"OFF", b"COFF", b"NOFF", b"CNOFF"):
+            raise ValueError("it does not begin with OFF")
+        counts = head[1:] or next(rows, [])
+        places, cells = int(counts[0]), int(counts[1])
+        if not 0 <= places <= len(lines) or not 0 <= cells <= len(lines):
+            raise ValueError(
+                f"it states {max(places, cells)} entries, which its {len(lines)} lines do not hold"
+            )
+        points = np.array([[float(word) for word in next(rows)[:3]] for _ in range(places)], dtype=np.float64)
+        faces: list[list[int]] = []
+        for _ in range(cells):
+            row = next(rows)
+            count = int(row[0])
+            ring = [int(word) for word in row[1 : 1 + count]]
+            if count < 3 or len(ring) != count:
+                raise ValueError("a face has no corners")
+            faces += [[ring[0], ring[k], ring[k + 1]] for k in range(1, count - 1)]
+        return points.reshape(-1, 3), {"triangle": np.array(faces, dtype=np.int64).reshape(-1, 3)}
+    except (ValueError, OverflowError, LookupError, StopIteration) as error:
+        raise _unreadable(path, f"it cannot be read: {_line(error) or 'it breaks off'}") from None
 
 
 def _line(error: BaseException) -> str:
@@ -323,6 +351,7 @@ FORMATS: dict[str, Callable[[Path], tuple[Floats, Cells]]] = {
     ".vtu": _by_meshio(None),
     ".msh": _by_meshio(_check_msh),
     ".obj": _read_obj,
+    ".off": _read_off,
     ".stl": _read_stl,
     ".ply": _by_meshio(_check_ply),
     ".glb": _read_glb,

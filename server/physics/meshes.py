@@ -327,10 +327,12 @@ def _filled(points: Floats, faces: Ints, edge_length: float, distance: float, en
             "a wheel exists, or use a mesh that has tetrahedra",
             code="no_tetrahedra",
         ) from None
-    # fTetWild writes a file into the working directory.
+    # fTetWild writes a file into the working directory, and crashes on coordinates that are very small.
+    low = points.min(axis=0)
+    scale = float(np.linalg.norm(points.max(axis=0) - low))
     with tempfile.TemporaryDirectory(prefix="tussle-") as folder, contextlib.chdir(folder):
         places, tets = pytetwild.tetrahedralize(  # type: ignore[attr-defined]
-            np.ascontiguousarray(points),
+            np.ascontiguousarray((points - low) / scale),
             np.ascontiguousarray(faces.astype(np.int32)),
             edge_length_fac=edge_length,
             epsilon=distance,
@@ -341,7 +343,7 @@ def _filled(points: Floats, faces: Ints, edge_length: float, distance: float, en
     if not len(tets):
         raise BadMesh("the surface could not be filled with tetrahedra", MeshFault.UNFILLED)
     merged, cells = _weld(
-        "tetrahedra", np.asarray(places, dtype=np.float64), np.asarray(tets, dtype=np.int64)
+        "tetrahedra", low + scale * np.asarray(places, dtype=np.float64), np.asarray(tets, dtype=np.int64)
     )
     try:
         return _check_solid("tetrahedra", merged, cells)

@@ -23,6 +23,7 @@ __all__ = [
     "kinetic_energy",
     "parking",
     "rail_pose",
+    "vertex_velocities",
     "vertices",
 ]
 
@@ -123,12 +124,22 @@ def vertices(model: Model, state: State) -> Floats:
 
     Removed bodies are at their parking place.
     """
-    out = state.q[model.tables.vertex_node[: len(model.rest_vertices)]]
+    return _of_nodes(model, state.q)
+
+
+def vertex_velocities(model: Model, state: State) -> Floats:
+    """Return the velocities of the vertices of all bodies [m/s], shape (v, 3)."""
+    return _of_nodes(model, state.v)
+
+
+def _of_nodes(model: Model, nodes: Floats) -> Floats:
+    """Return W times a quantity of the nodes, (n, 3): that of the vertices, shape (v, 3)."""
+    out = nodes[model.tables.vertex_node[: len(model.rest_vertices)]]
     for body, kind in enumerate(model.tables.kind):
         if kind == AFFINE:
             rows = slice(model.vertex_offset[body], model.vertex_offset[body + 1])
             first = model.node_offset[body]
-            out[rows] += model.rest_vertices[rows] @ state.q[first + 1 : first + 4]
+            out[rows] += model.rest_vertices[rows] @ nodes[first + 1 : first + 4]
     return out
 
 

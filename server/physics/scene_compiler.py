@@ -16,7 +16,15 @@ from tussle.server.physics import shapes
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.contact_check import TOUCH, check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
-from tussle.server.physics.layout import Part, add_grips, lay_out, lay_out_springs, make_part, refuse
+from tussle.server.physics.layout import (
+    Part,
+    add_grips,
+    lay_out,
+    lay_out_springs,
+    make_part,
+    refuse,
+    refuse_wide_dhat,
+)
 from tussle.server.physics.model import GRAVITY, Model, rail_pose
 from tussle.server.physics.world_state import State
 
@@ -37,13 +45,15 @@ def compile_scene(
     grips: every body that can move has handles besides those that it names (``add_grips``).
 
     Raises Refused (bad_scene), which names the bodies, if a mesh is broken, open where it must be closed, or inverted,
-    or if bodies intersect, touch or contain one another.
+    if bodies intersect, touch or contain one another, or if a body is not thicker than dhat.
     """
     bodies: list[Part] = []
     obstacles: list[Part] = []
     for body in scene.bodies:
         part = make_part(body, _mesh(body, load_mesh))
         (obstacles if body.kind == "static" else bodies).append(part)
+        if check:
+            refuse_wide_dhat(part, scene.dhat)
     tables = lay_out(bodies, obstacles, contact_mass=scene.contact_mass)
     pins, handles = lay_out_springs(bodies, tables.node_start, scene.dt)
     if grips:

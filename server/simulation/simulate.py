@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -31,12 +32,13 @@ from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.geometry import Mesh
 from tussle.server.physics.meshes import load_recipe, read_mesh, solid_of, write_mesh
-from tussle.server.physics.model import Model, vertices
+from tussle.server.physics.model import Model, vertex_velocities, vertices
+from tussle.server.physics.rollout import trajectory
 from tussle.server.physics.scene_compiler import compile_scene
-from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
 from tussle.server.physics.world_state import Control, State, StepReport
 from tussle.server.simulation.identity import physics_id
+from tussle.server.simulation.mesh_maker import fill_apart
 
 __all__ = ["MATERIALS", "Summary", "load_scene", "mesh_of", "simulate"]
 
@@ -103,7 +105,10 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
         mesh = load_mesh(shape)
     else:
         shape = Recipe("mesh", {"path": "body.vtu"})
-        mesh = solid_of(read_mesh(source), source.name)
+        mesh = read_mesh(source)
+        if mesh.closed and mesh.tetrahedra is None and find_spec("pytetwild") is not None:
+            mesh = fill_apart(mesh, source.name)
+        mesh = solid_of(mesh, source.name)
         write_mesh(mesh, folder / "body.vtu")
     assert mesh.tetrahedra is not None
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
@@ -165,8 +170,8 @@ def simulate(
     nearest = math.inf
     with (folder / "states.bin").open("wb") as states:
         states.write(encode_state(state))
-        for tick in range(1, steps + 1):
-            state, report = step(model, state, control(tick - 1))
+        for after, report in trajectory(model, state, steps, lambda number, _: control(number)):
+            state, tick = after, after.tick
             states.write(encode_state(state))
             hashes.append(state_hash(state))
             unconverged += not report.converged
@@ -260,6 +265,7 @@ def _write_frame(model: Model, state: State, folder: Path) -> tuple[float, str]:
         at += block.size
     velocity = np.zeros_like(points)
     velocity[:nodes] = state.v
+    velocity[nodes : nodes + len(surface)] = vertex_velocities(model, state)
     name = f"frames/{state.tick:06d}.vtu"
     frame = meshio.Mesh(
         points[used], packed, point_data={"velocity": velocity[used]}, cell_data={"body": bodies}

@@ -97,6 +97,22 @@ def test_quadrilaterals_are_split(tmp_path: Path) -> None:
     assert mesh.closed and len(mesh.faces) == 12
 
 
+def test_polygons_normals_and_colours(tmp_path: Path) -> None:
+    """Polygons are split; the seams of textures, normals, colours of points, comments and negative numbers are read."""
+    corners = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    rings = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+    coloured = "".join(f"v {x} {y} {z} 0.5 0.5 0.5\n" for x, y, z in corners)
+    faces = "".join("f " + " ".join(f"{k - 8}/{1 + k % 4}/1" for k in ring) + "\n" for ring in rings)
+    seams = "vt 0 0\nvt 1 0\nvt 0 1\nvt 1 1\nvn 0 0 1\n"
+    (tmp_path / "cube.obj").write_text(f"# a cube\nmtllib x.mtl\n{coloured}{seams}usemtl x\n{faces}")
+    lines = ["COFF # a cube", "8 6 12", *(f"{x} {y} {z} 255 0 0 255" for x, y, z in corners)]
+    (tmp_path / "cube.off").write_text("\n".join([*lines, *("4 " + " ".join(map(str, r)) for r in rings)]))
+    for name in ("cube.obj", "cube.off"):
+        mesh = read_mesh(tmp_path / name)
+        assert (len(mesh.vertices), len(mesh.faces)) == (8, 12), name
+        assert mesh.closed and signed_volume(mesh.vertices, mesh.faces) == pytest.approx(1.0)
+
+
 def test_an_open_sheet_is_an_obstacle_only(tmp_path: Path) -> None:
     """A sheet may be static; as a body it is refused by name."""
     path = write(
@@ -127,7 +143,11 @@ BOTH = np.concatenate([CUBE.faces, CUBE.faces + 8])
     ("make", "word"),
     [
         broken(lambda d: d / "absent.vtk", "no such file"),
-        broken(lambda d: write(d / "x.off", CUBE.vertices, [("triangle", CUBE.faces)]), "unknown ending"),
+        broken(lambda d: d.joinpath("x.su2").write_text("NDIME= 3") and d / "x.su2", "unknown ending"),
+        broken(
+            lambda d: d.joinpath("x.off").write_text("OFF\n9 1000000000 0\n0 0 0\n") and d / "x.off",
+            "do not hold",
+        ),
         broken(lambda d: d.joinpath("x.vtk").write_text("nonsense") and d / "x.vtk", "cannot be read"),
         broken(lambda d: d.joinpath("x.stl").write_bytes(b"") or d / "x.stl", "x.stl"),
         broken(lambda d: d.joinpath("x.msh").write_bytes(bytes(range(256))) and d / "x.msh", "x.msh"),
@@ -190,12 +210,10 @@ def test_scenes_from_outside_read_no_files() -> None:
 
 
 def test_tetrahedralisation(tmp_path: Path) -> None:
-    """A closed surface is filled with tetrahedra, which a mesh file keeps exactly."""
-    filled = tetrahedralise(TORUS, edge_length=0.3)
+    """A closed surface, however small, is filled with tetrahedra, which a mesh file keeps exactly."""
+    filled = tetrahedralise(Mesh(1e-9 * TORUS.vertices, TORUS.faces), edge_length=0.3)
     assert filled.tetrahedra is not None
-    assert signed_volume(filled.vertices, filled.faces) == pytest.approx(
-        signed_volume(TORUS.vertices, TORUS.faces), rel=0.03
-    )
+    assert signed_volume(filled.vertices, filled.faces) == pytest.approx(1e-27 * VOLUME, rel=0.03)
     write_mesh(filled, tmp_path / "torus.vtu")
     again = read_mesh(tmp_path / "torus.vtu")
     assert len(again.vertices) == len(filled.vertices) and len(again.faces) == len(filled.faces)
@@ -252,7 +270,7 @@ def test_a_fault_has_a_kind_and_a_place(
     assert (low <= found.place).all() and (found.place <= high).all()
 
 
-@pytest.mark.parametrize("ending", [".stl", ".obj", ".ply", ".vtk", ".msh", ".glb"])
+@pytest.mark.parametrize("ending", [".stl", ".obj", ".off", ".ply", ".vtk", ".msh", ".glb"])
 def test_any_bytes_are_read_or_refused(tmp_path: Path, ending: str) -> None:
     """Cut off anywhere, with any byte changed, or of another format: a coded refusal, never another exception."""
     whole = as_file(ending, TORUS.vertices, TORUS.faces)

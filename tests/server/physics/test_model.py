@@ -135,3 +135,11 @@ def test_broken_bodies_are_named(body: Body, word: str) -> None:
     """A scene that cannot compile is refused with the name of the body and the reason."""
     message = refusal(scene([body]))
     assert "'x'" in message and word in message
+
+
+def test_a_body_that_is_not_thicker_than_dhat_is_refused() -> None:
+    """The refusal names the body and its thickness; with a smaller dhat the same scene starts."""
+    coin = Body("coin", Recipe("box", {"size": [0.2, 0.01, 0.2]}), STONE, position=(0.0, 1.0, 0.0))
+    with pytest.raises(Refused, match=r"'coin'.*0\.01 m thick"):
+        compile_scene(scene([ground(), coin]))
+    compile_scene(scene([ground(), coin], dhat=0.005))

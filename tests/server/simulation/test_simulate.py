@@ -16,7 +16,7 @@ from tests.support.worlds import cube, ground, scene
 from tussle.cli.simulate import simulate as command
 from tussle.lobby.errors import Refused
 from tussle.lobby.ready_meshes import ready_meshes
-from tussle.lobby.rules.scenes import Recipe, decode_scene, encode_scene
+from tussle.lobby.rules.scenes import Rail, Recipe, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, state_hash
 from tussle.server.physics.meshes import load_recipe, write_mesh
 from tussle.server.physics.scene_compiler import compile_scene
@@ -92,6 +92,31 @@ def test_a_closed_surface_is_filled(tmp_path: Path) -> None:
     made = load_scene(tmp_path / "torus.vtu", folder=tmp_path)
     assert simulate(made, tmp_path, steps=2).holds
     assert np.isfinite(meshio.read(tmp_path / "body.vtu").points).all()
+
+
+def test_a_sliver_that_cannot_be_filled_is_one_line(tmp_path: Path) -> None:
+    """A surface at which the program that fills it crashes is refused by its name, and nothing else happens."""
+    sliver = build(Recipe("box", {"size": [1.0, 1e-4, 1e-4]}))
+    write_mesh(sliver, tmp_path / "sliver.vtu")
+    with pytest.raises(Refused, match=r"sliver\.vtu: the surface could not be filled") as caught:
+        load_scene(tmp_path / "sliver.vtu", folder=tmp_path)
+    assert caught.value.reason == "bad_mesh" and "\n" not in caught.value.message
+    assert not (tmp_path / "body.vtu").exists()
+
+
+def test_frames_have_the_velocity_of_every_body(tmp_path: Path) -> None:
+    """The velocities of a turning affine body and of a rail are those of their vertices."""
+    spun = cube("a", position=(0, 2, 0), velocity=(1.0, 0.0, 0.0), spin=(0.0, 2.0, 0.0))
+    moved = cube("r", position=(0, 4, 0), kind="rail", rail=Rail(amplitude=(0.1, 0, 0), frequency=0.5))
+    made = scene([ground(), spun, moved], gravity=(0.0, 0.0, 0.0))
+    simulate(made, tmp_path, steps=2)
+    frame = meshio.read(tmp_path / "frames" / "000002.vtu")
+    owner = frame.cell_data["body"][0]
+    for body, speed in ((0, (1.0, 0.0, 0.0)), (1, (0.1 * np.pi, 0.0, 0.0)), (-1, (0.0, 0.0, 0.0))):
+        velocity = frame.point_data["velocity"][np.unique(frame.cells[0].data[owner == body])]
+        assert velocity.mean(axis=0) == pytest.approx(speed, abs=2e-3), body
+        turning = np.ptp(velocity, axis=0)
+        assert turning[2] == pytest.approx(2.0 * 0.3 if body == 0 else 0.0, rel=0.1, abs=1e-9), body
 
 
 def test_a_ready_mesh_is_dropped_by_its_name(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""The public API of the solver: worlds of one's own, without a lobby or a server.
+
+    from tussle.physics import Body, Material, Recipe, Scene, compile_scene, rollout, step, vertices
+
+    model, state = compile_scene(Scene(bodies=(...)))      # checked; the Model is immutable
+    state, report = step(model, state)                     # pure: the old state is unchanged
+    run = rollout(model, state, 240)                       # run.q: positions [m], shape (241, nodes, 3)
+
+Everything is SI and float64; y is up. A State has generalised positions q [m] and velocities v [m/s], shape (n, 3):
+four rows for an affine body (its centre, then the rows of A^T), one row for each vertex of an elastic body.
+``vertices`` gives the surface [m], shape (v, 3). Equal arguments give equal bits. Importing this module loads the
+solver; the first step of a version compiles it, which takes minutes (``warm_up`` shows progress).
+"""
+
+from __future__ import annotations
+
+from tussle.lobby.errors import Refused, SolverFailed
+from tussle.lobby.rules.scenes import Body, Handle, Material, Pin, Rail, Recipe, Scene, decode_scene
+from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
+from tussle.server.physics.contact_check import check_contact
+from tussle.server.physics.model import (
+    Model,
+    affines,
+    body_vertices,
+    centres,
+    kinetic_energy,
+    vertex_velocities,
+    vertices,
+)
+from tussle.server.physics.rollout import Rollout, rollout, trajectory
+from tussle.server.physics.scene_compiler import compile_scene
+from tussle.server.physics.solver import step
+from tussle.server.physics.warmup import warm_up
+from tussle.server.physics.world_state import ContactCheck, Control, HandleTarget, State, StepReport
+
+__all__ = [
+    "Body",
+    "ContactCheck",
+    "Control",
+    "Handle",
+    "HandleTarget",
+    "Material",
+    "Model",
+    "Pin",
+    "Rail",
+    "Recipe",
+    "Refused",
+    "Rollout",
+    "Scene",
+    "SolverFailed",
+    "State",
+    "StepReport",
+    "affines",
+    "body_vertices",
+    "centres",
+    "check_contact",
+    "compile_scene",
+    "decode_scene",
+    "decode_state",
+    "encode_state",
+    "kinetic_energy",
+    "rollout",
+    "state_hash",
+    "step",
+    "trajectory",
+    "vertex_velocities",
+    "vertices",
+    "warm_up",
+]
