@@ -8,11 +8,12 @@ import { Rtt } from "./parts";
 export function Line({ client }: { client: SessionClient }) {
   const way = client.channel.way.value;
   const offered = client.welcome.value?.webrtc !== undefined;
+  const ms = client.rtt.value;
   const text = way.kind === "channel" ? "Frames come over WebRTC." : way.kind === "asking" ? "Frames come over the WebSocket. A WebRTC channel is being made." : "Frames come over the WebSocket.";
   return (
     <details class="line">
-      <summary aria-label="Connection" data-test="line">
-        <Rtt ms={client.rtt.value} />
+      <summary aria-label={`Connection: ${ms ?? "–"} ms`} data-test="line">
+        <Rtt ms={ms} />
       </summary>
       <div class="tile pop" data-test="line-panel">
         <p data-test="way" data-way={way.kind}>
