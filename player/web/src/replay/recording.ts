@@ -51,6 +51,8 @@ export interface Description {
   readonly first_tick: number | null;
   readonly last_tick: number | null;
   readonly gaps?: readonly { readonly first_tick: number; readonly last_tick: number }[];
+  /** What an upload has and the recording of a session has not. */
+  readonly upload?: Readonly<Record<string, unknown>>;
   readonly stopped?: { readonly after_tick: number; readonly reason: string } | null;
 }
 

@@ -273,7 +273,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
         {room && here && <Bookmarks replay={replay} room={room} field={naming} />}
         {room && here && made && camera() && <Views room={room} current={camera} onView={look} />}
         <Happened replay={replay} />
-        {replay.about.value?.mode && <Forks token={token} />}
+        {replay.about.value && replay.about.value.upload === undefined && <Forks token={token} />}
         {room && here && <RoomChat room={room} />}
       </div>
     </main>
