@@ -80,7 +80,7 @@ async def test_a_file_becomes_a_ready_mesh(workshop: Stack, ada: Person) -> None
         await otto.login()
         assert (await send(otto, data, "other.stl")).json() == {"mesh": mesh, "state": "ready"}
     files = sorted(path.name for path in (workshop.data_dir / "archive" / "meshes").iterdir())
-    assert files == [f"{ready}.mesh"]
+    assert files == [f"{ready}.mesh", f"realm.{workshop.realm}"]
 
 
 @pytest.mark.parametrize("ending", [".obj", ".ply", ".vtk", ".msh", ".glb"])
