@@ -193,9 +193,8 @@ class Holder:
         except ScriptError as error:  # a bug: a restored run would fail again
             log.exception("session_failed", token=short(token), code=error.reason, error=error.message)
             await self._fail(run, error.reason)
-        except (
-            StoreError
-        ) as error:  # the store still names this server as holder: the next look_around restores the session
+        except StoreError as error:
+            # The store still names this server as holder: the next look_around restores the session.
             log.error("session_interrupted", token=short(token), error=error.message)
         except LobbyError as error:
             log.exception("session_failed", token=short(token), code=error.reason, error=error.message)
