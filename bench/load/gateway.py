@@ -107,7 +107,7 @@ class Bench:
             self.settings, ledger, Proxies(""), Hosts(""),
             cast(Connections, self), cast(Seating, self), cast(Views, self),
             cast(Holder, self), self.telemetry, "bench", cast(Audiences, here),
-            cast(Relays, SimpleNamespace(remote=lambda token: None)), cast(Servers, None),
+            cast(Relays, SimpleNamespace(find_run=self.runs.get, remote=lambda token: None)), cast(Servers, None),
             cast(Observers, SimpleNamespace(refresh=lambda session: None)),
             Editing(cast(SceneStore, self), cast(Audiences, here), ledger, lambda: None),
             BannedAddresses(cast(AddressBans, None)),

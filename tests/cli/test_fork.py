@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.server.archive.recorded import make_old
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.cli.fork import tree_lines
@@ -19,10 +20,15 @@ TOKEN = "aaaaaaa2"
 
 
 def put_golden(archive: Path) -> None:
-    """A duel of four that an earlier version recorded, as the session TOKEN. Its newest checkpoint is at tick 703."""
-    shutil.copytree(ROOT / "tests" / "golden" / "archive" / "duel", archive / TOKEN)
-    path = archive / TOKEN / "manifest-000001.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "session": TOKEN}))
+    """The golden duel of four, as the session TOKEN and as another version recorded it, in the schema without hashes. Its
+    newest checkpoint is at tick 703."""
+    folder = archive / TOKEN
+    shutil.copytree(ROOT / "tests" / "golden" / "archive" / "duel", folder)
+    make_old(folder)
+    path = folder / "manifest-000001.json"
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "session": TOKEN, "physics_id": "0.9.0-other"})
+    )
 
 
 async def tussle(url: str, *arguments: str) -> tuple[int, str]:
