@@ -71,7 +71,7 @@ async def test_the_examples_run(store_url: str, realm: str, tmp_path: Path) -> N
         assert await opponent.wait(60) == 0
         assert "bot 0: ended" in await run_example("own_bot.py", server.url, "2")
 
-        fragile = await stack.bots(2, 1, "--mode", "fragile", "--think", "3")
+        fragile = await stack.bots(2, 1, "--mode", "fragile", "--think", "1")
         async with tussle.Client(server.url) as client:
             found: list[tussle.SessionView] = []
 
