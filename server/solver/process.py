@@ -150,7 +150,7 @@ class SolverProcess:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer requests in order until the other end closes."""
+    """Answer requests in order until the other end closes, be it in the middle of a request."""
     worlds = SolverProcess()
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
@@ -172,7 +172,10 @@ def serve(connection: socket.socket) -> None:
             spent=time.process_time(),
         )
         data = _encode(reply)
-        connection.sendall(len(data).to_bytes(4, "little") + data)
+        try:
+            connection.sendall(len(data).to_bytes(4, "little") + data)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the server has ended
 
 
 def main() -> None:
