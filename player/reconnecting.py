@@ -36,6 +36,11 @@ STABLE_S = 3.0
 """A connection that lasted this long resets the back-off [s]. Without this limit a server that sends a welcome and
 closes at once would be called ten times a second."""
 
+PING_S = 2.0
+PONG_S = 4.0
+"""A ping is sent every PING_S; a server that has not answered one within PONG_S is gone: the client connects again, to
+another server if need be [s]."""
+
 
 class ReconnectingSocket:
     """The sockets of one session, one after the other. ``run`` serves them; ``flush`` sends what the transcript has.
@@ -137,6 +142,8 @@ class ReconnectingSocket:
                 self.url,
                 open_timeout=self._open_timeout_s,
                 close_timeout=2,
+                ping_interval=PING_S,
+                ping_timeout=PONG_S,
                 compression=None,
                 max_size=2**24,
                 proxy=None if is_own_machine(self.url) else True,
