@@ -95,10 +95,11 @@ async def test_a_seat_cannot_buy_more_solver_time_than_its_budget(store_url: str
 
 async def test_a_heavy_session_is_slow_alone(store_url: str) -> None:
     """Two full sandboxes beside a small one on one core: the full ones move to a heavy process, and each announces its
-    dilation to its members. All three go on."""
+    dilation to its members. All three go on. At four times real time they are heavy on any CPU."""
     async with Stack.up(
-        store_url, f"attack-{secrets.token_hex(4)}", SOLVERS="1", HEAVY_SOLVERS="1", LOG_LEVEL="info"
-    ) as stack:
+        store_url, f"attack-{secrets.token_hex(4)}",
+        SOLVERS="1", HEAVY_SOLVERS="1", SIM_SPEED="4", LOG_LEVEL="info",
+    ) as stack:  # fmt: skip
         server = await stack.server()
         async with (
             sandbox(server.url, ["marl", "cobble"]) as small,
