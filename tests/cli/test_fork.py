@@ -20,7 +20,7 @@ TOKEN = "aaaaaaa2"
 
 
 def put_golden(archive: Path) -> None:
-    """The golden duel of four, as the session TOKEN and as another version recorded it, in the schema without hashes. Its
+    """The golden duel of four as the session TOKEN, as another version recorded it, in the schema without hashes. Its
     newest checkpoint is at tick 703."""
     folder = archive / TOKEN
     shutil.copytree(ROOT / "tests" / "golden" / "archive" / "duel", folder)
