@@ -169,6 +169,7 @@ _TABLE = (
     _client("other_physics", Refused, "Another physics recorded the session; it cannot be computed again here."),
     _client("session_over", Conflict, "The session is over at this tick; fork an earlier one."),
     _client("no_fork", Refused, "The mode cannot be forked at this state."),
+    _client("bots_busy", RateLimited, "As many bots fill seats for this address or player as may; try again later."),
     _client("forks_busy", RateLimited, "The server makes as many forks as it may; try again."),
     _client("fixed_body", Conflict, "The bodies of a fork cannot be changed."),
     # actions

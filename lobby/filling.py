@@ -10,9 +10,12 @@ change is one script, so that two processes never fill one seat twice. This modu
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Self
 
 from tussle.lobby.bot_requests import BotRequest, BotsAsked
+from tussle.lobby.lifecycle import HELD, WAITING
 from tussle.lobby.session_scripts import SessionScripts
 
 __all__ = ["ALONE_SKILL", "Filling"]
@@ -27,6 +30,43 @@ ALONE_SKILL: Final = "fair"
 
 OFFERED = 32
 """Most requests that one look returns."""
+
+
+FILL_FIELDS = tuple(f"fill.{seat}" for seat in range(64))
+"""The fields of the bots that fill seats; a lobby has at most 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bots:
+    """The bots of one session. ``wanted`` counts until ``until`` [ms]."""
+
+    FIELDS: ClassVar = ("status", "size", "bots.wanted", "bots.until", "bots.alone_ms")
+
+    status: str
+    filled: int
+    taken: int
+    free: int
+    wanted: int
+    until: int
+    alone: bool
+
+    @classmethod
+    def read(cls, fields: Sequence[str | None], taken: int) -> Self:
+        """The fields FIELDS and FILL_FIELDS, and the number of taken seats."""
+        status, size, wanted, until, alone_ms, *fills = fields
+        filled = len(fills) - fills.count(None)
+        free = max(0, int(size or 0) - int(taken))
+        return cls(
+            status or "", filled, int(taken), free, int(wanted or 0), int(until or 0), alone_ms is not None
+        )
+
+    def needed(self, now: int) -> int:
+        if self.status not in WAITING:
+            return self.filled if self.status in HELD else 0
+        wanted = min(self.wanted, self.free) if self.until > now else 0
+        if self.alone and self.taken == 1:
+            wanted = self.free
+        return self.filled + wanted
 
 
 class Filling:
@@ -71,6 +111,32 @@ class Filling:
             for token, (mode, size, wanted, skill) in zip(tokens, rows, strict=True)
             if wanted is not None and int(wanted) > 0
         ]
+
+    async def seats(self, sessions: Sequence[str]) -> list[tuple[int, int]]:
+        """For each session the bots that fill seats, and the free seats; (0, 0) if it does not wait."""
+        found = await self._read(sessions)
+        return [(one.filled, one.free) if one.status in WAITING else (0, 0) for one in found]
+
+    async def needed(self, sessions: Sequence[str]) -> list[int]:
+        """For each session the bots that fill seats and those that are wanted, or will be by itself; 0 once it is
+        over."""
+        now = await self._store.now_ms() if sessions else 0
+        found = await self._read(sessions)
+        return [one.needed(now) for one in found]
+
+    async def _read(self, sessions: Sequence[str]) -> list[_Bots]:
+        keys = self._keys
+        rows = await self._store.batch(
+            [
+                command
+                for session in sessions
+                for command in (
+                    ("HMGET", keys.session(session), *_Bots.FIELDS, *FILL_FIELDS),
+                    ("HLEN", keys.seats(session)),
+                )
+            ]
+        )
+        return [_Bots.read(fields, taken) for fields, taken in zip(rows[::2], rows[1::2], strict=True)]
 
     async def _request(
         self, session: str, player: str, count: int | str, skill: str, due_at: int | str

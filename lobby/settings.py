@@ -211,6 +211,9 @@ class Settings:
     guess_rate: float = setting(
         0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
     )
+    bot_share: int = setting(
+        8, "most bots that fill seats at once for one address, and for one player; 0: none", low=0
+    )
     reservation_rate: float = setting(
         0.2,
         "seats per second that one address may reserve for players who do not connect; 320 times that at once, 30"

@@ -36,6 +36,7 @@ from tussle.lobby.errors import (
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
 from tussle.player.client import Client, Join
+from tussle.player.company import Company
 from tussle.player.connection import SessionConnection
 from tussle.player.policies import decide_by_policy, load_policy
 from tussle.player.transcript import Disconnected
@@ -51,6 +52,9 @@ FIRST_LOOK_S = 0.05
 
 FORGOTTEN_S = 5.0
 """Time after the lobby timeout at which a bot stops waiting for the event [s]."""
+
+COMPANY_S = 60.0
+"""Time after which a bot that fills a seat leaves a session in which only such bots are connected [s]."""
 
 PAUSE_S = 5.0
 """Longest pause between two attempts [s]. It bounds what many bots cost a server that is down."""
@@ -306,7 +310,7 @@ async def play_seat(
     client: Client, join: Join, party: Party, tally: Tally, decide: Decide, *, fills: bool = False
 ) -> None:
     """Play one session to its end in a reserved seat. A bot that ``fills`` a seat ends when it has given the seat
-    to a person, or when only such bots are left in the lobby. Raises Disconnected."""
+    to a person, when only such bots are left in the lobby, or connected for COMPANY_S. Raises Disconnected."""
     async with client.connect(join, give_up_s=party.patience_s) as connection:
         await _play_session(connection, party, tally, decide, fills=fills)
 
@@ -319,16 +323,21 @@ async def _play_session(
     acted: tuple[Any, Any] | None = None
     unanswered: Mapping[str, Any] | None = None
     waiting = True
+    company, loop = Company(), asyncio.get_running_loop()
     events = aiter(connection)
     while True:
+        # The server ends a lobby that does not fill; this timeout is for a server that does not.
+        until = loop.time() + party.lobby_timeout_s + FORGOTTEN_S if waiting else None
+        if fills and not waiting and company.left_at is not None:
+            until = company.left_at + COMPANY_S
         try:
-            # The server ends a lobby that does not fill; this timeout is for a server that does not.
-            async with asyncio.timeout(party.lobby_timeout_s + FORGOTTEN_S if waiting else None):
+            async with asyncio.timeout_at(until):
                 event = await anext(events, None)
         except TimeoutError:
             return Ending.ALONE
         if event is None:
             return Ending.LOST
+        company.note(event.t, event.d, loop.time())
         match event.t:
             case "running" | "set_up":
                 waiting = False

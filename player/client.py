@@ -285,7 +285,8 @@ class Client:
         """Ask for bots in a lobby, as its host: at most ``count``, 0 for no more; without it one for every free seat.
         They are ready, and each gives its seat to a person who comes before the start.
 
-        Raises NotFound, LobbyFull, Refused (not_host), Conflict (not_open, no_bots: no bot process runs).
+        Raises NotFound, LobbyFull, Refused (not_host), Conflict (not_open, no_bots: no bot process runs),
+        RateLimited (bots_busy).
         """
         return await self._post(f"/api/sessions/{session}/bots", BotsAsked, {"count": count, "skill": skill})
 

@@ -69,6 +69,7 @@ from tussle.server.gateway.http_guard import admit_connection, http_protocol
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replay_gate import ReplayGate
 from tussle.server.http.api import create_app
+from tussle.server.http.bot_shares import BotShares
 from tussle.server.http.reporter import Reporter
 from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
@@ -162,6 +163,7 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.filling = Filling(scripts)
+        self.bot_shares = BotShares(self.filling, self.ledger)
         self.views = Views(store)
         self.mode_scenes = ModeScenes(self.bodies)
         self.meshes = Meshes(store, settings.mesh_store_bytes)
@@ -428,6 +430,7 @@ class Server:
                     group.create_task(self.session_changes.keep(), name="session_changes"),
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
+                    group.create_task(self._every(SETTLE_S, self.bot_shares.settle), name="bot_shares"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
                     group.create_task(
                         self._every(LOAD_S, self.reporter.read_address_bans), name="address_bans"

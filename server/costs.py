@@ -83,6 +83,8 @@ class Resource(StrEnum):
     """New names. The store keeps them for ever."""
     RESERVATIONS = "reservations"
     """Seats reserved by players who have not connected. A charge is given back when the player connects."""
+    BOTS = "bots"
+    """Held: bots that fill seats, or are wanted, in lobbies and sessions of a client: server/http/bot_shares.py."""
     STORE_BYTES = "store_bytes"
     """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
@@ -243,6 +245,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.REGISTRATIONS, address, logins / 500, 3 * logins, "LOGIN_RATE"),
         Budget(Resource.RESERVATIONS, address, reserved, 320 * reserved, "RESERVATION_RATE"),
         Budget(Resource.RESERVATIONS, player, reserved, 30 * reserved, "RESERVATION_RATE"),
+        Budget(Resource.BOTS, address, 0.0, settings.bot_share, "BOT_SHARE", held=True),
+        Budget(Resource.BOTS, player, 0.0, settings.bot_share, "BOT_SHARE", held=True),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),
@@ -399,16 +403,18 @@ class Ledger:
         if bucket is not None:
             bucket.give(amount)
 
-    def hold(self, resource: Resource, owner: Owner, key: str, *, beyond: bool = False) -> bool:
-        """Hold one more unit; False if ``key`` already holds its maximum. After True, call ``release`` once.
+    def hold(
+        self, resource: Resource, owner: Owner, key: str, *, count: int = 1, beyond: bool = False
+    ) -> bool:
+        """Hold ``count`` more units; False if ``key`` would hold more than its maximum. After True, release as many.
 
-        ``beyond``: hold it in any case, because it exists already and is about to be given back.
+        ``beyond``: hold them in any case, because they exist already.
         """
         account = self._accounts[resource, owner]
-        if account.held[key] >= account.budget.burst and not beyond:
+        if account.held[key] + count > account.budget.burst and not beyond:
             self._refuse(account, key)
             return False
-        account.held[key] += 1
+        account.held[key] += count
         return True
 
     def count_refusal(self, resource: Resource, owner: Owner, key: str) -> None:
@@ -436,10 +442,10 @@ class Ledger:
             for owner, key in held:
                 self.release(resource, owner, key)
 
-    def release(self, resource: Resource, owner: Owner, key: str) -> None:
-        """Give one held unit back."""
+    def release(self, resource: Resource, owner: Owner, key: str, *, count: int = 1) -> None:
+        """Give held units back."""
         held = self._accounts[resource, owner].held
-        held[key] -= 1
+        held[key] -= count
         if held[key] <= 0:
             del held[key]
 

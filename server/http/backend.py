@@ -25,6 +25,7 @@ from tussle.lobby.views import Views
 from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.gateway.editing import Editing
+from tussle.server.http.bot_shares import BotShares
 from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
@@ -58,6 +59,7 @@ class Backend(Protocol):
     ledger: Ledger
     store_memory: StoreMemory
     reservations: Reservations
+    bot_shares: BotShares
     hosts: Hosts
     banned: BannedAddresses
     session_lists: SessionLists

@@ -1,8 +1,8 @@
 """The HTTP calls about bots that fill free seats: a host asks for them; a bot process finds and takes the seats.
 
-    POST /api/sessions/T/bots -> Filling.request        the host of a lobby
-    POST /api/bots/requests   -> Filling.offers         a bot process, at least every two seconds
-    POST /api/bots/seat       -> Seating.fill           a bot
+    POST /api/sessions/T/bots -> BotShares -> Filling.request        the host of a lobby
+    POST /api/bots/requests   -> Filling.offers                      a bot process, at least every two seconds
+    POST /api/bots/seat       -> Seating.fill                        a bot
 
 This module must never seat a bot that no request asked for.
 """
@@ -82,7 +82,9 @@ class BotRoutes:
         body = await self._requests.decode(request, BotsRequest)
         token = check_token(request.path_params["token"])
         self._lobbies.admit(Operation.FILL, request, player, session=token)
-        asked = await self._backend.filling.request(player.player, token, body.count, body.skill)
+        shares = self._backend.bot_shares
+        async with shares.asking(token, address_owner(request), player.player, body.count):
+            asked = await self._backend.filling.request(player.player, token, body.count, body.skill)
         return json_response(msgspec.to_builtins(asked))
 
     async def show(self, request: Request, player: PlayerInfo) -> Response:

@@ -24,6 +24,7 @@ from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.messages import PROTOCOL
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
+from tussle.server.http.bot_shares import WaitingAlone
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
@@ -125,7 +126,8 @@ class LobbyRoutes:
         self.admit(Operation.FIND, request, player)
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
-        async with self.reserving(request, player) as reserved:
+        alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots else 0
+        async with self._reserving_alone(request, player, body.size, alone_ms) as lobby:
             reservation = await self._backend.seating.find(
                 player.player,
                 body.mode,
@@ -135,9 +137,9 @@ class LobbyRoutes:
                 ready=body.ready,
                 holder=self._backend.address(),
                 person=player.kind == "person",
-                alone_ms=self._alone_ms(body.mode, body.size, player) if body.bots else 0,
+                alone_ms=lobby.alone_ms,
             )
-            reserved(reservation)
+            lobby.record(reservation)
         return self.answer(request, reservation)
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
@@ -152,7 +154,8 @@ class LobbyRoutes:
         encode_params(body.params)  # within its bounds, before the mode reads it
         self._backend.mode_scenes.check(body.mode, body.params, body.size, scene)
         self._check_body(body.body)
-        async with self.reserving(request, player) as reserved:
+        alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots and not body.private else 0
+        async with self._reserving_alone(request, player, body.size, alone_ms) as lobby:
             reservation = await self._backend.seating.open(
                 player.player,
                 body.mode,
@@ -164,11 +167,9 @@ class LobbyRoutes:
                 holder=self._backend.address(),
                 scene=scene,
                 params=body.params,
-                alone_ms=self._alone_ms(body.mode, body.size, player)
-                if body.bots and not body.private
-                else 0,
+                alone_ms=lobby.alone_ms,
             )
-            reserved(reservation)
+            lobby.record(reservation)
         return self.answer(request, reservation)
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
@@ -217,6 +218,18 @@ class LobbyRoutes:
         except BaseException:
             reservations.cancel(address, player.player)
             raise
+
+    @contextlib.asynccontextmanager
+    async def _reserving_alone(
+        self, request: Request, player: PlayerInfo, size: int, alone_ms: int
+    ) -> AsyncIterator[WaitingAlone]:
+        """Charge a reservation, and hold the bots that a new lobby gets by itself. Call ``record`` with the seat."""
+        shares, address = self._backend.bot_shares, address_owner(request)
+        async with self.reserving(request, player) as reserved:
+            with shares.waiting(address, player.player, size, alone_ms) as lobby:
+                yield lobby
+            if lobby.seat is not None:
+                reserved(lobby.seat)
 
     async def _first_scene(self, body: OpenRequest) -> str:
         """The document that a new lobby begins with; '' if the mode sets up its own. In canonical form, if it can be

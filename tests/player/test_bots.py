@@ -14,7 +14,7 @@ import pytest
 from tests.support.pair import ModelSession
 from tests.support.stage import Stage
 from tussle.player import bots
-from tussle.player.bots import Party, Tally, play
+from tussle.player.bots import Party, Tally, play, play_seat
 from tussle.player.client import Client, Join
 
 
@@ -319,3 +319,19 @@ async def test_bots_keep_their_seat_over_a_restart_of_the_server(stage: Stage, h
     await stage.publish("ended", {"at": 1})
     await asyncio.wait_for(task, 10)
     assert (decide.turns, tally.reconnections, tally.won) == ([2], 1, 1)
+
+
+async def test_a_bot_that_fills_a_seat_leaves_when_the_others_are_gone(
+    stage: Stage, hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a run that nobody ends: a host who closes the page keeps no bots."""
+    monkeypatch.setattr(bots, "COMPANY_S", 0.0)
+    async with bots.Client("http://127.0.0.1:1") as client:
+        await client.login("Ada", kind="bot")
+        join = await client.find()
+        playing = asyncio.create_task(play_seat(client, join, party(), Tally(), Deciding(), fills=True))
+        await stage.met.wait()
+        await stage.publish("running")
+        for seat in (0, 1):
+            await stage.publish("seat_disconnected", {"seat": seat, "player": "p"})
+        await asyncio.wait_for(playing, 10)

@@ -116,6 +116,18 @@ async def test_bots_come_play_and_are_marked(site: Stack, host: Person) -> None:
     assert tally.turns >= 2
 
 
+async def test_a_host_gets_no_more_than_its_share(site: Stack, host: Person) -> None:
+    """bots_busy, with retry_after, for more bots than BOT_SHARE in a large lobby; a smaller request is served."""
+    opened = await host.ask("/api/open", mode="sandbox", size=16, bots=False)
+    path = f"/api/sessions/{opened['session']}/bots"
+    refused = await host.post(path, {})
+    assert_problem(refused, 429, "bots_busy")
+    assert refused.json()["retry_after"] > 0
+    async with crew(site):
+        assert (await asked(host, opened["session"], count=2))["wanted"] == 2
+        await host.ask("/api/leave", session=opened["session"])
+
+
 async def test_a_person_gets_the_seat_of_a_bot(site: Stack, host: Person) -> None:
     """Before the start: by the token, or by looking for a seat. A person who waits alone in a public lobby gets bots
     without asking, if the lobby does not say otherwise."""
