@@ -70,6 +70,9 @@ UNDO_TRIES = 16
 REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""
 
+READ_SHARE = 0.25
+"""What a byte of the log that is only read costs of one that is written."""
+
 READ_TRIES = 8
 KEPT, FIRSTS_KEPT = 1024, 64
 """Sessions and versions of documents that are remembered, and whole first scenes. None of them ever changes."""
@@ -118,6 +121,7 @@ class SceneStore:
         self._abouts: OrderedDict[str, _About] = OrderedDict()
         self._firsts: OrderedDict[_About, SceneParts] = OrderedDict()
         self._known: OrderedDict[tuple[str, str, int], bytes] = OrderedDict()
+        self._step_sizes: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def editable(self, mode: str) -> bool:
         """Whether the scene of this mode can be edited."""
@@ -232,13 +236,13 @@ class SceneStore:
             if present is None:
                 used, present = await self._present(session, player, edits)
                 if used is not None and command <= used:
-                    return await self._repeated(session, player, command)
+                    return await self._repeated(session, player, command, charge)
             if present is None:
                 await self._begin(session)
                 continue
             documents = await self._write(edits, present, charge)
             made = await self._run(
-                session, player, command, "edit", 0,
+                session, player, command, charge, "edit", 0,
                 [
                     (edit.body, edit.base, edit.lock or "", document, "", "")
                     for edit, document in zip(edits, documents, strict=True)
@@ -252,7 +256,8 @@ class SceneStore:
         self, session: str, player: str, command: int, charge: Charge, *, redo: bool = False
     ) -> Committed:
         """Undo the newest step of a player that can be undone, or redo what it undid last. ``charge``: as of
-        ``commit``.
+        ``commit``, with the bytes of each step that is tried. A step whose size this server knows is paid for before
+        it is read.
 
         A step whose bodies another has changed since is passed over. It stays, and can be undone once the other undid.
         Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if all of the newest UNDO_TRIES steps are
@@ -267,19 +272,25 @@ class SceneStore:
             ]
         )
         if used is not None and command <= int(used):
-            return await self._repeated(session, player, command)
+            return await self._repeated(session, player, command, charge)
         if not listed:
             raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
         refused: Conflict | None = None
         for step in reversed(listed.split()[-UNDO_TRIES:]):
+            size = self._step_sizes.get((session, step))
+            if size is not None:
+                charge(size)
             entries = await self._store.call("XRANGE", keys.scene_log(session), f"{step}-0", f"{step}-0")
             if not entries:
                 raise refused or Conflict(f"that step is too old to {kind}", code="undo_conflict")
             logged = edits_of(entries[0])
-            charge(sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged))
+            if size is None:
+                size = sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged)
+                _keep(self._step_sizes, (session, step), size)
+                charge(size)
             changes = [restored(edit, redo) for edit in logged]
             try:
-                made = await self._run(session, player, command, kind, int(step), changes)
+                made = await self._run(session, player, command, charge, kind, int(step), changes)
             except Conflict as error:
                 if error.reason != "undo_conflict":
                     raise
@@ -361,6 +372,7 @@ class SceneStore:
         session: str,
         player: str,
         command: int,
+        charge: Charge,
         kind: str,
         step: int,
         edits: Sequence[Change],
@@ -400,13 +412,16 @@ class SceneStore:
                 now = StoredDocument(body, int(version), sha256, data.encode()) if data else None
                 raise stale(body, now)
             case ["AGAIN"]:
-                return await self._repeated(session, player, command)
+                return await self._repeated(session, player, command, charge)
             case _:
                 await self._begin(session)
                 return None
 
-    async def _repeated(self, session: str, player: str, command: int) -> Committed:
-        """The commit that a command has made. Raises Conflict (stale_id) if it made none, or long ago."""
+    async def _repeated(self, session: str, player: str, command: int, charge: Charge) -> Committed:
+        """The commit that a command has made. The log is paid for before it is read. Raises Conflict (stale_id) if the
+        command made none, or long ago."""
+        size = await self._store.call("HGET", self._keys.scene_edits(session), "log_bytes")
+        charge(round(READ_SHARE * int(size or 0)))
         entries = await self._store.call(
             "XREVRANGE", self._keys.scene_log(session), "+", "-", "COUNT", REPEATED
         )

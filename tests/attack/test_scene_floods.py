@@ -36,3 +36,25 @@ async def test_a_flood_of_large_edits_is_refused_and_bounded(site: Stack) -> Non
             used = (await ada.get(f"/api/sessions/{seat['session']}/scene")).json()["used"]
             assert 0 < used["bytes"] < 40_000
             assert (await line.command("ready", {"ready": False}))["t"] == "ack"
+
+
+async def test_an_undo_costs_what_the_edit_did(site: Stack) -> None:
+    """Undo and redo of a large body end in rate_limited after a few steps, and change nothing then."""
+    document = {
+        "shape": {"kind": "box", "params": {"size": [0.2, 0.2, 0.2]}},
+        "material": {"density": 400},
+        "handles": [{"id": f"h{n}", "vertices": [0, 1, 2, 3, 4, 5, 6, 7] * 8} for n in range(20)],
+    }
+    async with Person(site.url) as ada:
+        await ada.login()
+        seat = await ada.ask("/api/open", mode="sandbox", size=2, private=True)
+        async with Line.to(seat["ws_url"]) as line:
+            await line.hello(ticket=seat["ticket"])
+            await line.command("edit", {"edits": [{"body": "large", "base": 0, "document": document}]})
+            answers = [await line.command(("undo", "redo")[n % 2]) for n in range(40)]
+            kinds = [answer["t"] for answer in answers]
+            first = kinds.index("error")
+            assert 2 <= first < 12
+            assert answers[first]["d"]["code"] == "rate_limited" and answers[first]["d"]["retry_after"] > 0
+            scene = (await ada.get(f"/api/sessions/{seat['session']}/scene")).json()
+            assert scene["version"] == 2 + kinds.count("ack")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import World, until
 from tests.support.scenes import Room, SmallScenes, cube
-from tussle.lobby.errors import Conflict, LobbyError, NotFound, Refused
+from tussle.lobby.errors import Conflict, LobbyError, NotFound, RateLimited, Refused
 from tussle.lobby.mesh_store import Meshes
 from tussle.lobby.rules.scene_edits import assemble, digest, split
 from tussle.lobby.scene_documents import Edit
@@ -339,6 +339,40 @@ async def test_the_work_of_an_edit_is_paid_before_it_is_done(
     with pytest.raises(AssertionError, match="a copy was made"):
         await room.commit(0, *many[:4])
     assert room.spent > spent + 4 * 8000
+
+
+async def test_an_undo_is_paid_like_the_edit_that_it_restores(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each undo and redo of a large body is charged both documents. One that is refused changes nothing, and the next
+    is refused before anything is read from the log; so is a command that is repeated."""
+    room = await Room.open(world, 1)
+    await room.commit(0, Edit("large", 0, document=cube(1) | {"handles": HANDLES}))
+    size = len((await room.scenes.document(room.session, "large")).data)
+    for redo in (False, True):
+        spent = room.spent
+        await room.undo(0, redo=redo)
+        assert room.spent - spent >= size
+    calls: list[Any] = []
+    call = world.store.call
+
+    async def seen(*command: Any) -> Any:
+        calls.append(command[0])
+        return await call(*command)
+
+    def broke(size: int) -> None:
+        raise RateLimited("too many bytes", retry_after=1.0)
+
+    before = await room.whole()
+    monkeypatch.setattr(world.store, "call", seen)
+    player = room.players[0]
+    repeated = room.ids[player]
+    for command in (repeated + 1, repeated):
+        assert (
+            await refusal(room.scenes.undo(room.session, player, command, broke))
+        ).reason == "rate_limited"
+    assert not {"XRANGE", "XREVRANGE"} & set(calls)
+    assert await room.whole() == before
 
 
 @pytest.mark.parametrize(
