@@ -71,6 +71,11 @@ def test_no_key_occurs_twice(path: Path) -> None:
     assert list(_repeated_keys(yaml.compose(path.read_text()))) == []
 
 
+def test_the_image_makes_no_anonymous_volume() -> None:
+    """A VOLUME of an image becomes a volume without a name in each container that mounts nothing there."""
+    assert not re.search(r"^VOLUME", (COMPOSE / "Dockerfile").read_text(), re.MULTILINE)
+
+
 def test_every_image_has_a_version() -> None:
     """Each image of the compose files and of the Dockerfile has a tag, and the tag is not `latest`."""
     texts = [
