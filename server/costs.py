@@ -64,6 +64,8 @@ class Owner(StrEnum):
     SEAT = "seat"
     """A player in a session, whatever the number of its connections."""
     SESSION = "session"
+    PART = "part"
+    """An address in a session or replay room: its part of what the session may spend, so that others have the rest."""
 
 
 class Resource(StrEnum):
@@ -250,6 +252,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),
+        Budget(Resource.STORE_BYTES, Owner.PART, stored / 64, stored / 2, "STORE_RATE"),
+        Budget(Resource.STORE_BYTES, Owner.SEAT, stored / 128, stored / 4, "STORE_RATE"),
         Budget(Resource.SCENE_BYTES, Owner.SEAT, stored / 2, 4 * stored, "STORE_RATE"),
         Budget(Resource.SCENE_BYTES, Owner.SESSION, 4 * stored, 16 * stored, "STORE_RATE"),
         Budget(Resource.SCENE_BYTES, address, 4 * stored, 64 * stored, "STORE_RATE"),
@@ -377,6 +381,28 @@ class Ledger:
             raise RateLimited(
                 f"too many {resource.replace('_', ' ')} of this {owner}", retry_after=bucket.wait(amount)
             )
+
+    def charge_store(
+        self, now: float, amount: float, *, address: str = "", player: str = "", session: str = ""
+    ) -> None:
+        """Charge bytes that are written into the store to an address, a player and a session, and to the parts of both
+        in the budget of the session. '' is left out. Raises RateLimited, and charges nothing."""
+        owners: list[tuple[Owner, str]] = []
+        if player:
+            owners.append((Owner.PLAYER, player))
+        if address:
+            owners.append((Owner.ADDRESS, address))
+        if session:
+            owners += [(Owner.SEAT, f"{session} {player}")] if player else []
+            owners += [(Owner.PART, f"{session} {address}")] if address else []
+            owners.append((Owner.SESSION, session))
+        for number, (owner, key) in enumerate(owners):
+            try:
+                self.charge(Resource.STORE_BYTES, owner, key, now, amount)
+            except RateLimited:
+                for paid, its in owners[:number]:
+                    self.give_back(Resource.STORE_BYTES, paid, its, amount)
+                raise
 
     def bucket(self, resource: Resource, owner: Owner, key: str) -> TokenBucket:
         """The bucket of ``key``, for a caller that charges it often and counts its refusals itself."""

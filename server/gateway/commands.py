@@ -190,11 +190,13 @@ class Commands:
         stored = STORE_COSTS.get(OPERATIONS[type(message)], 0.0)
         if isinstance(message, Chat):
             stored += len(message.d.text.encode())
-        self._ledger.charge(Resource.STORE_BYTES, Owner.SESSION, session, time.monotonic(), stored)
+            check_text(message.d.text, field="text")
+            self._ledger.charge(Resource.CHATS, Owner.SEAT, f"{session} {player}", time.monotonic())
+        self._ledger.charge_store(
+            time.monotonic(), stored, address=sender.socket.address or "", player=player, session=session
+        )
         match message:
             case Chat():
-                check_text(message.d.text, field="text")
-                self._ledger.charge(Resource.CHATS, Owner.SEAT, f"{session} {player}", time.monotonic())
                 await self._seating.chat(player, session, message.id, message.d.text)
             case Ready():
                 await self._seating.set_ready(player, session, message.d.ready)

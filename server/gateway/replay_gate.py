@@ -226,8 +226,10 @@ class ReplayGate:
         check_right(OPERATIONS[ReplayHello], *roles)
         now = time.monotonic()
         price = REQUEST_COSTS[Operation.REPLAY]
+        address = socket.address or ""
+        self._ledger.charge(Resource.REQUESTS, Owner.ADDRESS, address, now, price - 1.0)  # 1 at the upgrade
         self._ledger.charge(Resource.REQUESTS, Owner.PLAYER, player.player, now, price)
-        self._charge_store(token, player.player, STORE_COSTS[Operation.REPLAY])
+        self._charge_store(token, player.player, address, STORE_COSTS[Operation.REPLAY])
         self._store_memory.admit()
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{token} {player.player}"))
         author = Author(player.player, player.name, Role.OPERATOR in roles)
@@ -297,11 +299,10 @@ class ReplayGate:
                 await self._scrub(follower, room, message)
             case ReplayChat():
                 check_text(message.d.text, field="text")
-                self._charge_store(
-                    token, author.player, STORE_COSTS[Operation.DISCUSS] + len(message.d.text.encode())
-                )
                 seat = f"{token} {author.player}"
                 self._ledger.charge(Resource.CHATS, Owner.SEAT, seat, time.monotonic())
+                size = STORE_COSTS[Operation.DISCUSS] + len(message.d.text.encode())
+                self._charge_store(token, author.player, follower.socket.address or "", size)
                 await stored.say(token, author.player, author.name, message.d.text)
             case AddBookmark():
                 check_text(message.d.name, field="name")
@@ -340,14 +341,14 @@ class ReplayGate:
     def _admit_mark(self, follower: ReplayFollower, token: str) -> None:
         self._store_memory.admit()
         player, address, now = follower.author.player, follower.socket.address or "", time.monotonic()
-        self._charge_store(token, player, STORE_COSTS[Operation.DISCUSS])
-        self._ledger.charge(Resource.MARKS, Owner.ADDRESS, address, now)
+        self._charge_store(token, player, address, STORE_COSTS[Operation.DISCUSS])
         self._ledger.charge(Resource.MARKS, Owner.PLAYER, player, now)
+        self._ledger.charge(Resource.MARKS, Owner.ADDRESS, address, now)
 
-    def _charge_store(self, token: str, player: str, amount: float) -> None:
-        now = time.monotonic()
-        self._ledger.charge(Resource.STORE_BYTES, Owner.PLAYER, player, now, amount)
-        self._ledger.charge(Resource.STORE_BYTES, Owner.SESSION, f"{token} replay", now, amount)
+    def _charge_store(self, token: str, player: str, address: str, amount: float) -> None:
+        self._ledger.charge_store(
+            time.monotonic(), amount, address=address, player=player, session=f"{token} replay"
+        )
 
     # operators, and the end of the server
 

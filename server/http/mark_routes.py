@@ -71,7 +71,7 @@ class MarkRoutes:
         check_text(body.camera.follow, field="follow")
         self._backend.store_memory.admit()
         self._requests.charge_store(Operation.DISCUSS, request, player, session=f"{token} replay")
-        self._requests.charge(Resource.MARKS, Owner.ADDRESS, address_owner(request))
         self._requests.charge(Resource.MARKS, Owner.PLAYER, player.player)
+        self._requests.charge(Resource.MARKS, Owner.ADDRESS, address_owner(request))
         await rooms.set_view(token, author, body.name, body.camera, by_member=True)
         return json_response({})

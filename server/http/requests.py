@@ -85,13 +85,14 @@ class Requests:
         session: str = "",
     ) -> None:
         """Charge what an operation and ``extra`` bytes write into the store to the address, the player and the session.
-        Raises RateLimited."""
-        amount = STORE_COSTS[operation] + extra
-        if session:
-            self.charge(Resource.STORE_BYTES, Owner.SESSION, session, amount)
-        if player is not None:
-            self.charge(Resource.STORE_BYTES, Owner.PLAYER, player.player, amount)
-        self.charge(Resource.STORE_BYTES, Owner.ADDRESS, address_owner(request), amount)
+        Raises RateLimited, and charges nothing."""
+        self._ledger.charge_store(
+            time.monotonic(),
+            STORE_COSTS[operation] + extra,
+            address=address_owner(request),
+            player=player.player if player is not None else "",
+            session=session,
+        )
 
     def charge(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
         """Charge ``amount`` to a budget now. Raises RateLimited."""

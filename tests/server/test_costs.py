@@ -112,6 +112,26 @@ def test_a_classroom_behind_one_address_can_join_at_once() -> None:
         assert ledger.hold(Resource.SOCKETS, Owner.ADDRESS, "school"), player
 
 
+def test_a_session_keeps_bytes_for_its_other_members() -> None:
+    """A player spends at most a quarter of what a session may write at once, an address a half; what is refused is
+    charged to nobody."""
+    ledger, _ = make_ledger(Settings(store_rate=64_000.0))
+
+    def spend(address: str, player: str) -> int:
+        spent = 0
+        while True:
+            try:
+                ledger.charge_store(0.0, 1000.0, address=address, player=player, session="T")
+            except RateLimited:
+                return spent
+            spent += 1
+
+    assert [spend("a", player) for player in ("p1", "p2", "p3")] == [16, 16, 0]
+    assert [spend("b", player) for player in ("p4", "p1", "p5")] == [16, 0, 16]
+    assert ledger.bucket(Resource.STORE_BYTES, Owner.PLAYER, "p3").level == 4 * 64_000
+    assert ledger.bucket(Resource.STORE_BYTES, Owner.ADDRESS, "a").level == 128 * 64_000 - 32_000
+
+
 def test_a_long_message_costs_more() -> None:
     """The message budget limits bytes as well as messages."""
     bucket, length = message_bucket(Settings(message_rate=10.0, message_burst=20, message_bytes_rate=1000.0))
