@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,14 +25,18 @@ from typing import Self
 
 from tussle.lobby.launch import child_environment
 
-__all__ = ["Child", "ChildDied", "RestartPolicy", "Supervisor", "rotate"]
+__all__ = ["LOG_BYTES", "Child", "ChildDied", "RestartPolicy", "Supervisor", "rotate"]
 
 LAST_LINES = 12
 
 LOG_BYTES = 16 * 2**20
-"""A log file that is longer is moved to NAME.log.1 and begins again. One older file is kept."""
+"""A log file that is longer is moved to NAME.log.1, at most its last LOG_BYTES, and begins again. One older file is
+kept, so that the logs of a child take twice that, and what it writes within LOG_CHECK_S."""
 
-LOG_CHECK_S = 10.0
+LOG_CHECK_S = 1.0
+
+COPIED = 2**20
+"""Bytes of a log that are copied at once."""
 
 CANNOT_RUN = 2
 """Exit code of a program that cannot run with its settings or arguments: a restart would not help."""
@@ -258,14 +261,19 @@ class Supervisor:
 
 
 def rotate(path: Path, most_bytes: int) -> bool:
-    """Move a log file longer than ``most_bytes`` to ``path.1`` and empty it. Returns whether it did.
+    """Move the last ``most_bytes`` of a log file that is longer to ``path.1``, and empty it. Returns whether it did.
 
     The file stays open in its writer, so it is copied and truncated. Lines written between the two are lost.
     """
     try:
-        if path.stat().st_size <= most_bytes:
+        size = path.stat().st_size
+        if size <= most_bytes:
             return False
-        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        with path.open("rb") as log, path.with_name(path.name + ".1").open("wb") as older:
+            log.seek(size - most_bytes)
+            while most_bytes > 0 and (piece := log.read(min(most_bytes, COPIED))):
+                older.write(piece)
+                most_bytes -= len(piece)
         os.truncate(path, 0)
     except OSError:
         return False

@@ -27,7 +27,7 @@ import click
 from tussle.cli.guard import alive
 from tussle.cli.qr import matrix_of, terminal_text
 from tussle.cli.running import Running, announced, read_settings
-from tussle.cli.supervisor import ChildDied, RestartPolicy, Supervisor
+from tussle.cli.supervisor import LOG_BYTES, ChildDied, RestartPolicy, Supervisor, rotate
 from tussle.lobby.addresses import WILDCARDS, host_port, local_host, local_url
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
@@ -220,10 +220,12 @@ class Up:
         """Start the store again on the same data and port when it dies. Raises StoreError when it dies too often."""
         policy = RestartPolicy()
         while True:
-            while store.pid is not None and alive(store.pid):  # noqa: ASYNC110 - a process is no event
+            path = store.folder / "store.log"
+            while store.pid is not None and alive(store.pid):
+                await asyncio.to_thread(rotate, path, LOG_BYTES)
                 await asyncio.sleep(STORE_POLL_S)
             delay_s = policy.died(time.monotonic())
-            log = _short(store.folder / "store.log")
+            log = _short(path)
             if delay_s is None:
                 raise StoreError(f"the store ended unexpectedly, {policy.deaths} times; see {log}")
             self._report(f"the store ended unexpectedly; restarting it in {delay_s:g} s. Its log: {log}")

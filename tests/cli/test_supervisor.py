@@ -153,8 +153,30 @@ def test_a_long_log_is_moved_aside_and_its_writer_goes_on(tmp_path: Path) -> Non
         assert rotate(path, 50)
         writer.write(b"next\n")
     assert path.read_bytes() == b"next\n"
-    assert (tmp_path / "server.log.1").read_bytes() == b"x" * 100 + b"\n"
+    assert (tmp_path / "server.log.1").read_bytes() == b"x" * 49 + b"\n"
     assert not rotate(tmp_path / "missing.log", 0)
+
+
+async def test_the_logs_of_a_child_that_floods_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a child writes without a pause, what is kept of its log stays below twice the bound."""
+    monkeypatch.setattr("tussle.cli.supervisor.LOG_BYTES", 4096)
+    monkeypatch.setattr("tussle.cli.supervisor.LOG_CHECK_S", 0.01)
+    flood = "import time\nfor n in range(10**6):\n print('x' * 63, flush=True); time.sleep(0.001)"
+    older = tmp_path / "server.log.1"
+    async with Supervisor(tmp_path) as supervisor, asyncio.timeout(20):
+        await supervisor.start("server", [sys.executable, "-c", flood])
+        watching = asyncio.create_task(supervisor.watch(never))
+        moved: set[int] = set()
+        while len(moved) < 3:
+            if older.exists():
+                moved.add(older.stat().st_mtime_ns)
+                assert older.stat().st_size <= 4096
+            await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait([watching])
+    assert sorted(os.listdir(tmp_path)) == ["server.log", "server.log.1"]  # noqa: PTH208
 
 
 def test_a_killed_supervisor_leaves_no_process(tmp_path: Path) -> None:
