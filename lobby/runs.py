@@ -22,6 +22,7 @@ from tussle.lobby.servers import HolderAddress
 from tussle.lobby.store.store import Argument, Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
+from tussle.lobby.wire.numbers import as_sent
 
 __all__ = [
     "Fence",
@@ -179,11 +180,15 @@ class Runs:
         places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
         return Resumed(fence, await self.members(session, places), int(events_tick))
 
-    async def running(self, fence: Fence, tick: int, spec: bytes) -> Published:
-        """Mark the session as running, with its world at ``tick``. Stores ``spec`` for recoveries. Raises Fenced."""
-        reply = await self._run("running", fence, self._keys.for_running(fence.session), [tick, spec])
+    async def running(self, fence: Fence, tick: int, spec: bytes, dt: float) -> Published:
+        """Mark the session as running, with its world at ``tick``; ``dt`` is the length of a tick [s]. Stores ``spec``
+        for recoveries. Raises Fenced."""
+        dt = as_sent(dt)
+        reply = await self._run(
+            "running", fence, self._keys.for_running(fence.session), [tick, spec, repr(dt)]
+        )
         v, at = int(reply[1]), int(reply[2])
-        return Published((Event(v, "running", {"at": at}, tick, fence.epoch),), v, v)
+        return Published((Event(v, "running", {"at": at, "dt": dt}, tick, fence.epoch),), v, v)
 
     async def journal(
         self, fence: Fence, tick: int, entries: Sequence[bytes], first_n: int = FIRST_ENTRY

@@ -193,7 +193,7 @@ class World:
         await self.register()
         session, players = await self.starting(size)
         fence, _ = await self.begin(session)
-        await self.runs.running(fence, 0, b"spec")
+        await self.runs.running(fence, 0, b"spec", 1 / 60)
         return fence, players
 
     async def begin(self, session: str) -> tuple[Fence, tuple[Member, ...]]:

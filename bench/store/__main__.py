@@ -137,7 +137,7 @@ async def holding(url: str, realm: str, session: str, what: str) -> list[Row]:
     runs = Runs(store)
     await Servers(store).register(HOLDER.id, HOLDER.nonce, HOLDER.url, "p", 600_000)
     fence, _ = await runs.begin(session, HOLDER)
-    await runs.running(fence, 0, b"spec")
+    await runs.running(fence, 0, b"spec", 1 / 60)
     rows = [
         (
             f"journal of one input, {what}",
@@ -162,7 +162,7 @@ async def holding(url: str, realm: str, session: str, what: str) -> list[Row]:
 async def duel(runs: Runs, session: str) -> Fence:
     """Write the keys of a duel of median length."""
     fence, members = await runs.begin(session, HOLDER)
-    await runs.running(fence, 0, b"s" * 3000)
+    await runs.running(fence, 0, b"s" * 3000, 1 / 60)
     for turn in range(1, TURNS):
         tick = turn * 60
         await runs.journal(fence, tick, [INPUT])

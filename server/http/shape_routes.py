@@ -21,6 +21,7 @@ from tussle.lobby.roles import Operation
 from tussle.lobby.rules.scene_limits import check_recipe
 from tussle.lobby.rules.scenes import Recipe
 from tussle.lobby.text import Key
+from tussle.lobby.wire.numbers import as_sent
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
@@ -93,7 +94,11 @@ class ShapeRoutes:
             self._charge(request, player, cost)
         shape = await self._backend.shapes.shape(recipe, expected_s=cost / 1e3)
         numbers = {name: getattr(shape, name) for name in shape.__struct_fields__ if name != "topology"}
-        headers = {"etag": tag, "cache-control": "no-cache", "x-shape": orjson.dumps(numbers).decode()}
+        headers = {
+            "etag": tag,
+            "cache-control": "no-cache",
+            "x-shape": orjson.dumps(as_sent(numbers)).decode(),
+        }
         return Response(shape.topology, media_type="application/octet-stream", headers=headers)
 
     def _charge(self, request: Request, player: PlayerInfo, amount: float) -> None:

@@ -59,7 +59,7 @@ class SpringRoutes:
     async def read_run(self, request: Request, player: PlayerInfo) -> Response:
         self._charge(Resource.SPRING_READS, request, player)
         after = query_text(request, "after")
-        return json_response(await self._runs.read(request.path_params["run"], after))
+        return json_response(await self._runs.read(request.path_params["run"], after), exact=True)
 
     def _charge(self, resource: Resource, request: Request, player: PlayerInfo) -> None:
         self._requests.charge(resource, Owner.PLAYER, player.player)

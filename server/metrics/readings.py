@@ -18,6 +18,7 @@ from tussle.lobby.errors import ClientError, Fenced, ServerFault
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.store.store import Store
+from tussle.lobby.wire.numbers import as_sent
 from tussle.lobby.wire.sensors import Reading, Sensor, SensorInfo, now_utc
 from tussle.server.metrics.loads import SessionLoads
 from tussle.server.simulation.simulation import Advance
@@ -145,7 +146,7 @@ class Readings:
                 [keys.session(fence.session), stream],
                 [
                     fence.server, fence.nonce, fence.epoch, keys.live(stream), kept, now_utc(),
-                    msgspec.json.encode(window.readings(now)), msgspec.json.encode(about),
+                    msgspec.json.encode(as_sent(window.readings(now))), msgspec.json.encode(about),
                 ],
             )  # fmt: skip
         except (Fenced, ClientError):

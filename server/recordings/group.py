@@ -22,6 +22,7 @@ import numpy as np
 
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
+from tussle.lobby.wire.numbers import as_sent
 from tussle.server.recordings.frame_store import (
     FIELDS,
     OPTIONAL,
@@ -170,7 +171,7 @@ class RecordingGroup:
 
     def log(self, event: Mapping[str, Any]) -> list[tuple[str, bytes]]:
         """Add an event. Returns the files that are complete now."""
-        line = np.frombuffer(msgspec.json.encode(event) + b"\n", np.uint8)
+        line = np.frombuffer(msgspec.json.encode(as_sent(event)) + b"\n", np.uint8)
         return self.columns[EVENTS.path].push(line)
 
     @property

@@ -73,7 +73,7 @@ def describe_session(spec: SessionSpec, physics: str, dt: float) -> dict[str, An
         "session": spec.session,
         "mode": spec.mode,
         "seats": msgspec.to_builtins(spec.seats),
-        "spec": msgspec.to_builtins(spec),
+        "spec": {**msgspec.to_builtins(spec), "seed": str(spec.seed)},
         "physics_id": physics,
         "dt": dt,
         "stride": stride_of(dt),

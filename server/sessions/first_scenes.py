@@ -12,6 +12,7 @@ import msgspec
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Scene, decode_scene
+from tussle.lobby.wire.numbers import read_seed
 from tussle.server.modes.mode import CatalogueBody, Mode, Seat
 from tussle.server.modes.registry import all_modes, get_mode
 from tussle.server.modes.sandbox.scene import scene_body
@@ -69,9 +70,9 @@ class ModeScenes:
         if not spec.get("mode"):  # made by ``tussle simulate``
             return decode_scene(str(spec.get("scene", ""))), {}
         try:
-            session = msgspec.convert(spec, SessionSpec)
+            session = msgspec.convert({**spec, "seed": read_seed(spec["seed"])}, SessionSpec)
             catalogue = msgspec.convert(session.catalogue, dict[str, CatalogueBody])
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, KeyError, ValueError) as error:
             raise Refused(
                 f"the session's specification cannot be read: {error}", code="bad_scene", field="like"
             ) from None

@@ -29,6 +29,7 @@ from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
 from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.numbers import as_sent, events_as_sent
 from tussle.server.archive.archive import Archive, Volume
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
@@ -178,11 +179,12 @@ class Run:
         """Set up the world of a session that is starting. Raises Refused, SolverFailed, Fenced."""
         first = await self._world.build()
         self.dt = first.dt
+        spec = msgspec.json.encode(self.spec)
         private = await self._lease.retry(lambda: self._context.forks.privacy(self.token))
         await self._volume.write_manifest(self.spec, physics_id(), private=private)
         await self._save_checkpoint(first.tick)
         started = await self._lease.retry(
-            lambda: self._context.runs.running(self.fence, first.tick, msgspec.json.encode(self.spec))
+            lambda: self._context.runs.running(self.fence, first.tick, spec, self.dt)
         )
         self._audience.offer(started.events)
         await self._show(first, [])
@@ -480,7 +482,8 @@ class Run:
             "tick": advance.tick, "round": advance.round, "turn": advance.turn,
             "turn_seat": "" if advance.seat is None else advance.seat,
         }  # fmt: skip
-        brief = next((d for _, kind, d in reversed(advance.events) if kind == "turn_started"), None)
+        events = events_as_sent(advance.events)
+        brief = next((d for _, kind, d in reversed(events) if kind == "turn_started"), None)
         if brief is not None:
             fields["brief"] = orjson.dumps(brief).decode()
         deadline_ms = (
@@ -488,7 +491,7 @@ class Run:
         )
         published = await self._lease.retry(
             lambda: self._context.runs.publish(
-                self.fence, advance.tick, advance.events, fields, self._seat_fields(advance), deadline_ms
+                self.fence, advance.tick, events, fields, self._seat_fields(advance), deadline_ms
             )
         )
         self._published_tick = advance.tick
@@ -511,16 +514,17 @@ class Run:
         result = advance.result
         if result is None:
             raise SolverFailed("the session is over without a result")
-        document = msgspec.to_builtins(result, str_keys=True)
+        document = as_sent(msgspec.to_builtins(result, str_keys=True))
         document["players"] = {str(member.seat): member.player for member in self.members}
         await self._volume.flush()
         mark = await self._recorder.finish(advance.tick)
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
+        events = events_as_sent(advance.events)
         published = await self._lease.retry(
             lambda: self._context.runs.finish(
                 self.fence,
                 advance.tick,
-                advance.events,
+                events,
                 document,
                 event=LifecycleEvent.ENDED,
                 reason=result.cause,

@@ -362,14 +362,14 @@ class LobbyMachine(RuleBasedStateMachine):
         if then == "stale":
             stale = replace(fence, epoch=fence.epoch - 1)
             for attempt in (
-                runs.running(stale, 0, b""),
+                runs.running(stale, 0, b"", 1 / 60),
                 runs.finish(stale, 9, [], None),
                 runs.publish(stale, 9, []),
             ):
                 with pytest.raises(Exception, match="holds the session"):
                     self.do(attempt)
         elif then == "run":
-            self.do(runs.running(fence, 0, b""))
+            self.do(runs.running(fence, 0, b"", 1 / 60))
             lobby.status = S.RUNNING
         elif then == "fail":
             self.do(runs.finish(fence, 1, [], None, event=LifecycleEvent.FAILED))

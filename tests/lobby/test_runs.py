@@ -35,7 +35,7 @@ async def test_a_claim(world: World) -> None:
     again, _ = await world.begin(session)
     assert again.epoch == 2
     with pytest.raises(Fenced):
-        await world.runs.running(fence, 0, b"")
+        await world.runs.running(fence, 0, b"", 1 / 60)
     for other in (HolderAddress("s2", "boot-1", ""), HolderAddress("s1", "boot-2", "")):
         with pytest.raises(Fenced):
             await world.runs.begin(session, other)
@@ -53,7 +53,7 @@ async def test_a_claim(world: World) -> None:
 async def test_running_is_published_once(world: World) -> None:
     """Repeated calls of ``running`` publish one event and keep the first specification."""
     fence, _ = await world.running()
-    first = await world.runs.running(fence, 0, b"other")
+    first = await world.runs.running(fence, 0, b"other", 1 / 60)
     assert [event.t for event in first.events] == ["running"]
     assert (await world.events(fence.session)).count("running") == 1
     assert (await world.lifecycle(fence.session)).count("running") == 1
@@ -68,7 +68,7 @@ async def test_every_stale_fence_is_refused(world: World) -> None:
 
     async def everything(by: Fence) -> None:
         for attempt in (
-            world.runs.running(by, 0, b"x"),
+            world.runs.running(by, 0, b"x", 1 / 60),
             world.runs.journal(by, 1, [b"{}"]),
             world.runs.publish(by, 1, [(1, "blow", {})]),
             world.runs.checkpoint(by, 1, b"x"),
@@ -92,7 +92,7 @@ async def test_every_stale_fence_is_refused(world: World) -> None:
         world.runs.journal(fence, 2, [b"{}"]),
         world.runs.publish(fence, 2, [(2, "blow", {})]),
         world.runs.checkpoint(fence, 2, b"x"),
-        world.runs.running(fence, 2, b""),
+        world.runs.running(fence, 2, b"", 1 / 60),
     ):
         with pytest.raises(Fenced):
             await late

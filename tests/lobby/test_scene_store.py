@@ -440,7 +440,7 @@ async def test_a_scene_that_ran_can_be_read_until_it_expires(world: World) -> No
     before = await room.whole()
     await world.seating.set_ready(room.players[0], room.session, True)
     fence, _ = await world.begin(room.session)
-    await world.runs.running(fence, 0, b"spec")
+    await world.runs.running(fence, 0, b"spec", 1 / 60)
     assert await room.whole() == before
     await world.runs.finish(fence, 1, [], None)
     assert await Cleanup(world.store, world.settings).handle(room.session)

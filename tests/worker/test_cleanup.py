@@ -169,7 +169,7 @@ async def test_a_rating_that_changed_meanwhile_is_read_again(world: World) -> No
     for seat in again:
         await world.enter(seat)
     fence, _ = await world.begin(again[0].session)
-    await world.runs.running(fence, 0, b"")
+    await world.runs.running(fence, 0, b"", 1 / 60)
     await world.runs.finish(fence, 1, [], world.result(players, {}))
     await asyncio.gather(
         *(cleanup(world).handle(session) for session in (first, fence.session) for _ in range(3))

@@ -201,7 +201,7 @@ def nan_energy(name: str, data: bytes) -> bytes:
     [
         "text",
         {"mode": "sandbox"},
-        {"mode": "duel", "session": "", "seats": [], "catalogue": {}, "seed": -1},
+        {"mode": "duel", "session": "", "seats": [], "catalogue": {}, "seed": "7"},
         {"scene": "{}"},
         {"scene": msgspec.json.encode(ONE_BODY).decode()},
     ],

@@ -143,7 +143,7 @@ async def test_what_is_recorded(recordings: Recordings) -> None:
     attributes = store.attributes
     assert (attributes["session"], attributes["mode"], attributes["physics_id"]) == (TOKEN, "duel", PHYSICS)
     assert (attributes["dt"], attributes["stride"]) == (1 / 60, 2)
-    assert attributes["spec"]["seed"] == spec.seed
+    assert attributes["spec"]["seed"] == str(spec.seed)
     assert [seat["name"] for seat in attributes["seats"]] == [seat.name for seat in spec.seats]
     assert not {"epoch", "at", "recovered"} & set(attributes)
 
