@@ -114,7 +114,12 @@ class DeltaEncoder:
         if topology is None or topology.version != frame.version:
             raise ValueError("the topology of the frame is not known")
         chain = self._chain
-        if chain is None or frame.epoch != self._seen[0] or not 0 < frame.tick - int(chain.G[0]) < 1 << 20:
+        if (
+            chain is None
+            or frame.epoch != self._seen[0]
+            or not 0 < frame.tick - int(chain.G[0]) < 1 << 20
+            or len(frame.acks) != len(chain.G) - 5
+        ):
             key = True
         if key or chain is None:
             chain = self._begin(frame, topology)
@@ -122,8 +127,8 @@ class DeltaEncoder:
         self._nearest = min(self._nearest, frame.min_distance)
         self._contacts = max(self._contacts, min(frame.contacts, 65535))
         active, bodies = frame.active, len(chain.B) // 2
-        if active.shape[0] != bodies or len(frame.acks) != len(chain.G) - 5:
-            raise ValueError("a frame of other bodies or seats")
+        if active.shape[0] != bodies:
+            raise ValueError("a frame of other bodies")
         T, G = self._T, chain.G
         T[: 3 * bodies : 3] = active
         T[3 * bodies] = frame.tick

@@ -82,7 +82,7 @@ class Frame:
 
     rows: all moving bodies, shape (sum of row counts, 3); rows of inactive bodies are NaN after decoding.
     active: shape (n,), bool. row_counts: rows of each body; None when all bodies are affine (4 rows). acks: the id of
-    the last applied input of each seat. min_distance [m].
+    the last applied input of each seat, up to the last seat that is taken. min_distance [m].
     """
 
     tick: int

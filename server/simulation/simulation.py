@@ -324,6 +324,11 @@ class Simulation:
         """The contact check of the present state: no intersection, no inversion, no body inside of another."""
         return self._world.check_contact()
 
+    def _taken_acks(self) -> tuple[int, ...]:
+        """The acks up to the last seat that was taken at the start or has sent an input."""
+        taken = [seat.seat for seat in self.spec.seats] + [seat for seat, ack in enumerate(self._acks) if ack]
+        return self._acks[: max(taken, default=-1) + 1]
+
     def hash(self) -> bytes:
         """A hash of the present state of world and rules together: 16 bytes."""
         return self._world.digest(_encode_rules(self.rules))
@@ -403,7 +408,7 @@ class Simulation:
             epoch=self.epoch,
             min_distance=tally.min_distance,
             contacts=tally.contacts,
-            acks=self._acks,
+            acks=self._taken_acks(),
             version=world.version,
             row_counts=row_counts,
         )

@@ -129,6 +129,16 @@ def test_a_world_at_rest_sends_one_frame_a_second() -> None:
     assert encoder.encode(acted, alive_ticks=60) is not None
 
 
+def test_a_seat_that_is_taken_begins_a_chain() -> None:
+    """The number of seats is fixed in a chain: a frame with another one is a keyframe."""
+    encoder, decoder = pair()
+    decoder.decode(sent(FRAMES[0], encoder))
+    joined = replace(FRAMES[1], acks=(*FRAMES[1].acks, 0, 5))
+    data = sent(joined, encoder)
+    assert is_keyframe(data)
+    check_close(decoder.decode(data), joined)
+
+
 def test_a_missing_frame_stops_the_chain_until_a_keyframe() -> None:
     """After a gap, frames of the chain show nothing; the next keyframe does."""
     encoder, decoder = pair()
