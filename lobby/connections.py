@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tussle.lobby.errors import AuthError
+from tussle.lobby.errors import AuthError, Conflict, NotFound
 from tussle.lobby.ids import format_ticket, new_secret, parse_ticket, secret_hash
 from tussle.lobby.seating import SeatRole
 from tussle.lobby.session_scripts import SessionScripts
@@ -69,7 +69,7 @@ class Connections:
         """Connect a player with a ticket or a resume token. ``conn`` names the connection among all servers.
 
         A new connection replaces an older one on the same seat. After the end of the session nothing is written and the
-        resume token stays valid. Raises NotFound; AuthError ``ticket_refused`` or ``resume_refused``; Conflict
+        resume token stays valid. Raises NotFound; AuthError ``ticket_refused`` or ``resume_refused``; NotFound
         ``not_member`` for a player who left; Forbidden ``banned``.
         """
         session, player, secret = _parse(ticket, resume)
@@ -77,12 +77,15 @@ class Connections:
         keys = [self._keys.player(player), self._keys.session_player(session, player)]
         if ticket:
             keys.append(self._keys.ticket(secret_hash(secret)))
-        reply = await self._scripts.run(
-            "connect",
-            session,
-            keys,
-            [player, "ticket" if ticket else secret_hash(secret), conn, secret_hash(following), server],
-        )
+        try:
+            reply = await self._scripts.run(
+                "connect",
+                session,
+                keys,
+                [player, "ticket" if ticket else secret_hash(secret), conn, secret_hash(following), server],
+            )
+        except Conflict as error:  # the close code must not say that the client should try again
+            raise NotFound(error.message, code=error.reason) from None
         _, role, seat, name, kind, v, status, epoch, tick, replaced, last_id, holder, holder_url, rotated = (
             reply
         )

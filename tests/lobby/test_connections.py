@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import World, until
-from tussle.lobby.errors import AuthError, Conflict, NotFound
+from tussle.lobby.errors import AuthError, CloseCode, Conflict, NotFound
 from tussle.lobby.views import OBSERVERS_NAMED
 from tussle.lobby.wire.messages import ObserversData
 
@@ -88,10 +88,10 @@ async def test_leaving_voids_tickets_and_tokens(world: World) -> None:
     connected = await world.enter(seat)
     fresh = await world.seating.join(first, seat.session)
     await world.seating.leave(first, seat.session)
-    with pytest.raises(Conflict):
-        await world.connections.connect(ticket=fresh.ticket, conn="x")
-    with pytest.raises(Conflict):
-        await world.connections.connect(resume=connected.resume, conn="x")
+    for secret in ({"ticket": fresh.ticket}, {"resume": connected.resume}):
+        with pytest.raises(NotFound) as refused:
+            await world.connections.connect(**secret, conn="x")
+        assert (refused.value.reason, refused.value.close_code) == ("not_member", CloseCode.RESUME_REFUSED)
 
 
 async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
@@ -101,7 +101,7 @@ async def test_after_the_end_a_connection_changes_nothing(world: World) -> None:
         ticket=(await world.seating.join(players[0], session)).ticket, conn="a"
     )
     fence, _ = await world.begin(session)
-    await world.runs.running(fence, 0, b"")
+    await world.runs.running(fence, 0, b"", 1 / 60)
     await world.runs.finish(fence, 1, [], None)
     before = await world.hash(world.store.keys.session_player(session, players[0]))
     events = await world.events(session)
