@@ -44,7 +44,7 @@ from tussle.lobby.wire.live import (
     Subscribed,
     SubscribeData,
 )
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import PROTOCOL, PROTOCOLS
 from tussle.lobby.wire.sensors import SensorInfo
 from tussle.player.transcript import Disconnected
 
@@ -84,7 +84,7 @@ async def follow(
         code, reason = 1006, ""
         try:
             async with _open(server_url) as socket:
-                await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
+                await _ask(socket, LiveHello(LiveHelloData(token, PROTOCOL, PROTOCOLS)))
                 for source, after in newest.items():
                     await _begin(socket, source, after)
                 if everything:
@@ -137,7 +137,7 @@ async def list_sources(server_url: str, token: str) -> list[SensorInfo]:
     names: tuple[str, ...] | None = None
     try:
         async with asyncio.timeout(OPEN_S), _open(server_url) as socket:
-            await _ask(socket, LiveHello(LiveHelloData(PROTOCOL, token)))
+            await _ask(socket, LiveHello(LiveHelloData(token, PROTOCOL, PROTOCOLS)))
             await _ask(socket, ListSources(1))
             while names is None or len(found) < len(names):
                 match message := _decoder.decode(await socket.recv()):

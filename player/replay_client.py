@@ -31,7 +31,7 @@ from tussle.lobby.addresses import is_own_machine, socket_address
 from tussle.lobby.backoff import Backoff
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import CloseCode, Conflict
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import PROTOCOL, PROTOCOLS
 from tussle.lobby.wire.replay import (
     AddBookmark,
     AddBookmarkData,
@@ -176,7 +176,8 @@ class ReplayRoomConnection:
                     proxy=None if is_own_machine(self._server_url) else True,
                 ) as socket:
                     await socket.send(
-                        encode_replay(ReplayHello(ReplayHelloData(self._token, PROTOCOL))), text=True
+                        encode_replay(ReplayHello(ReplayHelloData(self._token, PROTOCOL, PROTOCOLS))),
+                        text=True,
                     )
                     async for data in socket:
                         message = decode_reply(data)

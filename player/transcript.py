@@ -19,7 +19,6 @@ import msgspec
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import ClientError, CloseCode, LobbyError, ProtocolError
 from tussle.lobby.wire.messages import (
-    PROTOCOL,
     AckData,
     AnnouncementData,
     BodyVersion,
@@ -38,6 +37,7 @@ from tussle.lobby.wire.messages import (
     WelcomeData,
     encode,
 )
+from tussle.lobby.wire.negotiation import PROTOCOL, PROTOCOLS
 
 __all__ = [
     "AFTER_CLOSE",
@@ -259,6 +259,7 @@ class Transcript:
         known = (self._history or self.view is not None or self.v > 0) and not self._ask_whole
         hello = HelloData(
             protocol=PROTOCOL,
+            protocols=PROTOCOLS,
             ticket=self.ticket if self.resume is None else None,
             resume=self.resume,
             last_v=self.v if known else None,

@@ -15,6 +15,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.text import Credential
+from tussle.lobby.wire.negotiation import OfferedVersions
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo
 
 __all__ = [
@@ -57,9 +58,13 @@ class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 # -- client to server
 
 
-class LiveHelloData(_LivePart, frozen=True):
-    protocol: int
+class LiveHelloData(_LivePart, frozen=True, forbid_unknown_fields=False):
+    """``login``: the login token. ``protocol``, ``protocols``: as in the hello of a session. Fields that the server
+    does not know are ignored."""
+
     login: Credential
+    protocol: int | None = None
+    protocols: OfferedVersions = ()
 
 
 class LiveHello(_Message, frozen=True, tag="live"):

@@ -17,10 +17,10 @@ import msgspec
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.network import NETWORK_LENGTH
 from tussle.lobby.text import Credential, Line
+from tussle.lobby.wire.negotiation import PROTOCOL, OfferedVersions
 from tussle.lobby.wire.signalling import AnswerMessage, Candidate, ChannelMessage, Hangup, Offer, WebRtcData
 
 __all__ = [
-    "PROTOCOL",
     "Ack",
     "Act",
     "Announcement",
@@ -63,9 +63,6 @@ __all__ = [
     "refused_command",
 ]
 
-PROTOCOL = 1
-"""Incremented when older clients cannot work with the server. A mismatch closes the connection with 4012."""
-
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 BodyId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$", max_length=48)]
@@ -80,12 +77,14 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
-    """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``codecs``: the
+    """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``protocols``: the
+    versions that the client speaks; without it, ``protocol`` is the only one. ``codecs``: the
     codecs of frames that the client decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per
     simulated second that it needs. ``transports``: ``webrtc`` if the client may make a data channel. ``network``: a bad
     network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored."""
 
-    protocol: int
+    protocol: int | None = None
+    protocols: OfferedVersions = ()
     ticket: Credential | None = None
     resume: Credential | None = None
     last_v: Count | None = None

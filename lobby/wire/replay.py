@@ -17,7 +17,8 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.text import Credential, Line
-from tussle.lobby.wire.messages import PROTOCOL, PingData, refused_command
+from tussle.lobby.wire.messages import PingData, refused_command
+from tussle.lobby.wire.negotiation import PROTOCOL, OfferedVersions
 
 __all__ = [
     "AddBookmark",
@@ -93,11 +94,13 @@ class CameraView(_ReplayPart, frozen=True):
 # -- client to server
 
 
-class ReplayHelloData(_ReplayPart, frozen=True):
-    """``token``: the login token."""
+class ReplayHelloData(_ReplayPart, frozen=True, forbid_unknown_fields=False):
+    """``token``: the login token. ``protocols``: the versions that the client speaks; without it, ``protocol`` is the
+    only one. Fields that the server does not know are ignored."""
 
     token: Credential
     protocol: int = PROTOCOL
+    protocols: OfferedVersions = ()
 
 
 class ReplayHello(_ReplayMessage, frozen=True, tag="hello"):

@@ -35,7 +35,6 @@ from tussle.lobby.errors import (
     Moved,
     ProtocolError,
     RateLimited,
-    VersionMismatch,
 )
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.lifecycle import ENDED
@@ -48,7 +47,9 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
-from tussle.lobby.wire.messages import PROTOCOL, ClientMessage, Hello, HelloData, Welcome, WelcomeData
+from tussle.lobby.wire.messages import ClientMessage, Hello, HelloData, Welcome, WelcomeData
+from tussle.lobby.wire.negotiation import choose_protocol
+from tussle.lobby.wire.numbers import as_sent
 from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
@@ -337,8 +338,7 @@ class Gateway:
         self, socket: Socket, core: Connection[ClientMessage], message: Hello
     ) -> tuple[Sender, Audience]:
         hello = message.d
-        if hello.protocol != PROTOCOL:
-            raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
+        choose_protocol(hello.protocol, hello.protocols)
         if (hello.ticket is None) == (hello.resume is None):
             raise ProtocolError("hello needs a ticket or a resume token", field="ticket")
         try:
@@ -399,11 +399,11 @@ class Gateway:
                     resume=who.resume,
                     v=who.v,
                     tick=who.tick,
-                    dt=self._holder.dt_of(who.session) or await self._views.dt_of(who.session),
+                    dt=as_sent(self._holder.dt_of(who.session) or await self._views.dt_of(who.session)),
                     frame_hz=self._settings.frame_hz,
                     epoch=who.epoch,
                     schema_hash=schema_hash(),
-                    protocol=PROTOCOL,
+                    protocol=choose_protocol(hello.protocol, hello.protocols),
                     build=BUILD,
                     server_time=await self._views.now_ms(),
                     last_id=last_id,

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from tussle.lobby.accounts import Accounts
-from tussle.lobby.errors import CloseCode, Conflict, LobbyError, Refused, VersionMismatch
+from tussle.lobby.errors import CloseCode, Conflict, LobbyError, Refused
 from tussle.lobby.ids import is_session_token, new_secret
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.operators import Operators
@@ -27,7 +27,7 @@ from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.text import MESSAGE_LENGTH, check_text, clip
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import choose_protocol
 from tussle.lobby.wire.replay import (
     AddBookmark,
     PresenceData,
@@ -102,8 +102,10 @@ class ReplayFollower(Outlet):
         author: Author,
         roles: frozenset[Role],
         telemetry: Telemetry,
+        protocol: int,
     ) -> None:
         super().__init__(socket, OUTBOX_BYTES, telemetry)
+        self.protocol = protocol
         self.core = core
         self.author = author
         self.roles = roles
@@ -219,8 +221,7 @@ class ReplayGate:
     async def _greet(self, socket: Socket, core: Connection[ReplayMessage], token: str) -> ReplayFollower:
         message = core.receive(await socket.recv(), time.monotonic())
         assert isinstance(message, ReplayHello), "the first message of REPLAY_RULES"
-        if message.d.protocol != PROTOCOL:
-            raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
+        protocol = choose_protocol(message.d.protocol, message.d.protocols)
         player = await self._accounts.authenticate(message.d.token)
         roles = self._operators.roles_of(player)
         check_right(OPERATIONS[ReplayHello], *roles)
@@ -233,7 +234,7 @@ class ReplayGate:
         self._store_memory.admit()
         core.share_budget(self._ledger.bucket(Resource.MESSAGES, Owner.SEAT, f"{token} {player.player}"))
         author = Author(player.player, player.name, Role.OPERATOR in roles)
-        return ReplayFollower(socket, core, author, roles, self._telemetry)
+        return ReplayFollower(socket, core, author, roles, self._telemetry, protocol)
 
     async def _stay(self, follower: ReplayFollower, token: str) -> None:
         author = follower.author
@@ -388,6 +389,6 @@ def _welcome(
             chat=state.chat,
             length=room.length,
             live=room.live,
-            protocol=PROTOCOL,
+            protocol=follower.protocol,
         )
     )

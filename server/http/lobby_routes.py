@@ -21,7 +21,7 @@ from tussle.lobby.rules.scene_edits import SCENE_BYTES, assemble
 from tussle.lobby.rules.scenes import encode_scene
 from tussle.lobby.seating import SeatReservation, encode_params
 from tussle.lobby.text import Key, SessionToken
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import PROTOCOL
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.bot_shares import WaitingAlone

@@ -28,7 +28,6 @@ from tussle.lobby.errors import (
     ProtocolError,
     RateLimited,
     StoreError,
-    VersionMismatch,
 )
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.logs import get_logger
@@ -63,7 +62,7 @@ from tussle.lobby.wire.live import (
     decode_live,
     encode_live,
 )
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import choose_protocol
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo, decode_batch, source_stream
 from tussle.server.costs import message_bucket
 from tussle.server.live.outbox import Outbox
@@ -256,13 +255,12 @@ class LiveHub:
         message = decode_live(data)
         if not isinstance(message, LiveHello):
             raise ProtocolError("the first message must be live", code="hello_expected")
-        if message.d.protocol != PROTOCOL:
-            raise VersionMismatch(f"this server speaks protocol {PROTOCOL}")
+        protocol = choose_protocol(message.d.protocol, message.d.protocols)
         player = await self._accounts.authenticate(message.d.login)
         operator = Role.OPERATOR in self._operators.roles_of(player)
         client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER, player.player)
         check_right(OPERATIONS[LiveHello], client.role)
-        client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, PROTOCOL)))
+        client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, protocol)))
         return client
 
     async def _send_outbox(self, client: _LiveClient) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.wire.messages import (
-    PROTOCOL,
     Ack,
     AckData,
     Act,
@@ -34,6 +33,7 @@ from tussle.lobby.wire.messages import (
     decode_client,
     encode,
 )
+from tussle.lobby.wire.negotiation import PROTOCOL
 
 
 @dataclass

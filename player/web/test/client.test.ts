@@ -62,6 +62,19 @@ describe("SessionClient", () => {
     client.dispose();
   });
 
+  it("takes the length of a tick from the event that a session runs", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    expect(JSON.parse(socket.sent[0]!)).toMatchObject({ t: "hello", d: { protocol: 1, protocols: [1] } });
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: { ...welcome, dt: 0, later: { x: 1 } } }) });
+    const before = client.step.value;
+    socket.onmessage({ data: JSON.stringify({ t: "of a later version", d: {} }) });
+    socket.onmessage({ data: JSON.stringify({ t: "later", v: 1, d: {} }) });
+    socket.onmessage({ data: JSON.stringify({ t: "running", v: 2, tick: 0, epoch: 1, d: { at: 5, dt: 0.01 } }) });
+    expect([before === 0.01, client.step.value]).toEqual([false, 0.01]);
+    client.dispose();
+  });
+
   it("keeps the timeline over a reconnection", async () => {
     const { client, socket } = await connected();
     socket.onopen();

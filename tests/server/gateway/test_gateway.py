@@ -19,7 +19,7 @@ from tests.support.gateway import (
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person, duel
 from tussle.lobby.store.store import Store
-from tussle.lobby.wire.messages import PROTOCOL
+from tussle.lobby.wire.negotiation import PROTOCOL
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
 

@@ -309,6 +309,7 @@ export class SessionClient {
         case "delivered":
           state = withEvent(state, outcome.event);
           this.heard.events++;
+          if (outcome.event.t === "running") this.setStep(num(outcome.event.d, "dt"));
           if (outcome.event.t === "turn_started" || outcome.event.t === "brief") this.setStep(num(outcome.event.d, "time_sim") / outcome.event.tick);
           if (this.lostAt) this.eventsSinceLost++;
           if (outcome.event.t === "blow" && !this.waitingHistory) blows.push(readBlow(outcome.event.d, outcome.event.tick));

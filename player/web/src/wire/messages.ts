@@ -2,6 +2,8 @@
 
 export const PROTOCOL = 1;
 
+export const PROTOCOLS: number[] = [1];
+
 export const SCHEMA_HASH = "ae84e3f76023fc05";
 
 export const CODEC = "delta-71469d1f";
@@ -204,9 +206,10 @@ export interface Hello {
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `protocols`: the versions that the client speaks; without it, `protocol` is the only one. `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
 export interface HelloData {
-  protocol: number;
+  protocol?: number | null;
+  protocols?: number[];
   ticket?: string | null;
   resume?: string | null;
   last_v?: number | null;

@@ -161,10 +161,11 @@ export interface ReplayHello {
   d: ReplayHelloData;
 }
 
-/** `token`: the login token. */
+/** `token`: the login token. `protocols`: the versions that the client speaks; without it, `protocol` is the only one. Fields that the server does not know are ignored. */
 export interface ReplayHelloData {
   token: string;
   protocol?: number;
+  protocols?: number[];
 }
 
 /** A line of chat. `n` counts up in the room; `at` is ms of the store's clock. */

@@ -3,7 +3,7 @@
 // older epoch are dropped. A command is repeated under its id until it is answered. It must never open a socket or
 // read a clock.
 
-import { CLOSE, CODEC, PROTOCOL } from "./messages";
+import { CLOSE, CODEC, PROTOCOL, PROTOCOLS } from "./messages";
 import type { ErrorData, Event, HelloData, NoticeData, ObserversData, SessionView, WelcomeData } from "./messages";
 
 /** Events kept behind a gap until the whole view comes. More are dropped; the view covers them. */
@@ -92,6 +92,7 @@ export class Transcript {
     const known = (this.view !== null || this.v > 0) && !this.askWhole;
     const hello: HelloData = {
       protocol: PROTOCOL,
+      protocols: PROTOCOLS,
       ticket: this.resume === null ? this.ticket : null,
       resume: this.resume,
       last_v: known ? this.v : this.history && !this.askWhole ? 0 : null,
