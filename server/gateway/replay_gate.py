@@ -27,7 +27,7 @@ from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 from tussle.lobby.text import MESSAGE_LENGTH, check_text, clip
-from tussle.lobby.wire.negotiation import choose_protocol
+from tussle.lobby.wire.negotiation import PROTOCOL, choose_protocol
 from tussle.lobby.wire.replay import (
     AddBookmark,
     PresenceData,
@@ -102,7 +102,7 @@ class ReplayFollower(Outlet):
         author: Author,
         roles: frozenset[Role],
         telemetry: Telemetry,
-        protocol: int,
+        protocol: int = PROTOCOL,
     ) -> None:
         super().__init__(socket, OUTBOX_BYTES, telemetry)
         self.protocol = protocol
