@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.support.stack import Stack
 from tussle.lobby.rules.spring import Spring, SpringState
+from tussle.lobby.wire.numbers import as_sent
 from tussle.player.client import Client
 
 
@@ -38,5 +39,5 @@ async def test_it_is_opened_watched_and_triggered_like_any_session(store_url: st
         after = spring.step_position(half)
         assert after is not None
         state = after
-        assert (n, x, v) == (state.n, state.x, state.v)
+        assert (n, x, v) == (state.n, *as_sent([state.x, state.v]))
     assert state.n == 60
