@@ -4,17 +4,21 @@ import base64
 import json
 import math
 import random
+import struct
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.delta_reference import ReferenceDecoder, Refused
+from tests.support.paths import ROOT
 from tests.vectors import deltas as vectors
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import delta_kernel
 from tussle.lobby.wire.delta_layout import CODEC, is_keyframe
 from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
-from tussle.lobby.wire.frames import Frame, Topology, decode_topology, encode_frame
+from tussle.lobby.wire.frames import Frame, Topology, decode_topology, encode_frame, schema_hash
 
 pytestmark = pytest.mark.timeout(600)  # a cold start compiles the encoder
 
@@ -127,6 +131,92 @@ def test_a_world_at_rest_sends_one_frame_a_second() -> None:
     assert [one.tick - last.tick for one in shown if one] == [60, 120, 180]
     acted = replace(quiet[-1], tick=quiet[-1].tick + 2, acks=(7, 2**30 + 1))
     assert encoder.encode(acted, alive_ticks=60) is not None
+
+
+@pytest.mark.parametrize("source", ["vectors", "a longer chain"])
+def test_a_decoder_written_from_the_document_shows_the_same(source: str) -> None:
+    """tests/support/delta_reference.py has nothing but docs/protocol.md: its frames equal ours, number by number."""
+    encoder, decoder = pair()
+    frames = (
+        [base64.b64decode(case["data"]) for case in DOCUMENT["frames"]]
+        if source == "vectors"
+        else [sent(frame, encoder, key=frame.tick % 71 == 0) for frame in vectors.scripted(150)]
+    )
+    reference = ReferenceDecoder(base64.b64decode(DOCUMENT["topology"]))
+    for data in frames:
+        ours, theirs = decoder.decode(data), reference.decode(data)
+        assert ours is not None
+        assert theirs is not None
+        assert (theirs.tick, theirs.epoch, theirs.version, theirs.keyframe, theirs.contacts, tuple(theirs.ids)) == (
+            ours.tick, ours.epoch, ours.version, ours.keyframe, ours.contacts, ours.acks
+        )  # fmt: skip
+        assert theirs.distance == pytest.approx(ours.min_distance, rel=1e-12)
+        assert theirs.present == ours.active.tolist()
+        counts = ours.row_counts or ()
+        rows = np.concatenate(
+            [
+                np.full((n, 3), np.nan) if body is None else body
+                for n, body in zip(counts, theirs.rows, strict=True)
+            ]
+        )
+        np.testing.assert_array_max_ulp(
+            rows.astype(np.float32)[~np.isnan(rows)], ours.rows[~np.isnan(rows)], 1
+        )
+        np.testing.assert_array_equal(np.isnan(rows), np.isnan(ours.rows))
+
+
+@pytest.mark.parametrize("case", DOCUMENT["broken"], ids=lambda case: str(case["name"]))
+def test_a_decoder_written_from_the_document_refuses_the_same(case: dict[str, Any]) -> None:
+    """What the document says to refuse is refused."""
+    reference = ReferenceDecoder(base64.b64decode(DOCUMENT["topology"]))
+    for frame in DOCUMENT["frames"][: case["after"]]:
+        assert reference.decode(base64.b64decode(frame["data"])) is not None
+    with pytest.raises(Refused):
+        reference.decode(base64.b64decode(case["data"]))
+
+
+def test_the_example_in_the_document_is_what_both_decoders_read() -> None:
+    """Bytes, numbers and poses of docs/protocol.md, as its text has them."""
+    text = (ROOT / "docs" / "protocol.md").read_text()
+    example = [
+        line
+        for line in text.splitlines()
+        if line.split(" ")[0] in ("frame", "reads", "shows", "place", "turns")
+    ]
+    example = example[next(i for i, line in enumerate(example) if line.startswith("frame 03")) :]
+    head = {
+        "schema": schema_hash(),
+        "bodies": [{"id": "a", "kind": "affine", "vertices": 0, "faces": 0, "seat": 0}],
+    }
+    packed = json.dumps(head).encode()
+    topology = struct.pack("<BBHI", 2, 0, 3, len(packed)) + packed.ljust((len(packed) + 3) // 4 * 4, b"\0")
+    reference, decoder = ReferenceDecoder(topology), DeltaDecoder()
+    decoder.set_topology(decode_topology(topology))
+    read: list[str] = []
+    frames = 0
+    for kind, _, rest in (line.partition(" ") for line in example):
+        if kind == "frame":
+            assert read == []
+            shown, ours = reference.decode(bytes.fromhex(rest)), decoder.decode(bytes.fromhex(rest))
+            assert shown is not None
+            assert ours is not None
+            read = [f"{name}={value}" for name, value in reference.numbers]
+            body = reference.bodies[0]
+            frames += 1
+        elif kind == "reads":
+            count = len(rest.split())
+            assert rest.split() == read[:count]
+            read = read[count:]
+        elif kind == "shows":
+            assert (
+                rest == f"tick {ours.tick} id {ours.acks[0]} level {reference.level} contacts {ours.contacts}"
+            )
+        elif kind == "place":
+            assert [float(number) for number in rest.split()] == body.P
+            np.testing.assert_array_equal(np.float32(body.P), ours.rows[0])
+        else:
+            assert [float(number) for number in rest.split()] == body.Q
+    assert frames == 3
 
 
 def test_a_seat_that_is_taken_begins_a_chain() -> None:
