@@ -101,4 +101,70 @@ describe("Timeline", () => {
     timeline.push(frame(4, 1, 2), 0.03);
     expect(timeline.sample(0.04)!.before.active.length).toBe(2);
   });
+
+  it("is hardly behind on a line without jitter, and further behind on a bad one", () => {
+    const good = new Timeline(DT, 30);
+    play(good, 6, () => 0.05);
+    expect(good.delay).toBeLessThan(1.6 / 30);
+    const bad = new Timeline(DT, 30);
+    play(bad, 6, (i) => 0.05 + ((i * 7919) % 101) / 1000);
+    expect(bad.delay).toBeGreaterThan(0.1);
+    expect(bad.delay).toBeLessThan(0.2);
+    // The line gets better: three seconds later the delay is small again.
+    const tick = bad.newest!.tick;
+    for (let i = 1; i <= 150; i++) bad.push(frame(tick + 2 * i), 7 + i / 30);
+    expect(bad.delay).toBeLessThan(1.6 / 30);
+  });
+
+  it("moves on through a lossy line: no still picture of more than 100 ms, no step back above a tick", () => {
+    // 60 ms +- 20 ms one way, and 3 % of the frames are lost.
+    const timeline = new Timeline(DT, 30);
+    const lost = (i: number): boolean => (i * 7919) % 33 === 0 && i > 30;
+    const drawn = play(timeline, 12, (i) => (lost(i) ? 1e9 : 0.04 + ((i * 104_729) % 41) / 1000)).slice(120);
+    const steps = drawn.map((tick, i) => (i ? tick - drawn[i - 1]! : 1)).slice(1);
+    expect(Math.min(...steps)).toBeGreaterThan(-1);
+    expect(Math.max(...steps)).toBeLessThan(2.5);
+    let still = 0;
+    let longest = 0;
+    for (const step of steps) longest = Math.max(longest, (still = step > 0.05 ? 0 : still + 1));
+    expect(longest / 60).toBeLessThan(0.1);
+  });
+
+  it("goes on with the last motion for 100 ms, and then back to the newest frame", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 3, () => 0);
+    const newest = timeline.newest!.tick;
+    const beyond = Array.from({ length: 90 }, (_, i) => {
+      const { before, after, blend } = timeline.sample(3 + i / 60)!;
+      return (before.tick + (after.tick - before.tick) * blend - newest) * DT;
+    });
+    expect(Math.max(...beyond)).toBeGreaterThan(0.09);
+    expect(Math.max(...beyond)).toBeLessThanOrEqual(0.1 + 1e-9);
+    expect(beyond.at(-1)).toBe(0);
+    expect([timeline.tick, timeline.passed(newest + 1)]).toEqual([newest, false]);
+  });
+
+  it("does not go on with a world that is at rest", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 1, () => 0);
+    const newest = timeline.newest!.tick;
+    timeline.push({ ...frame(newest + 2), still: true }, 1);
+    const blends = Array.from({ length: 30 }, (_, i) => timeline.sample(1 + i / 60)!);
+    for (const { before, after, blend } of blends) expect(before.tick + (after.tick - before.tick) * blend).toBeLessThanOrEqual(newest + 2);
+  });
+
+  it("plays slow motion as evenly as the server runs it", () => {
+    // The world runs at a third of real time: a frame of 2 ticks each tenth of a second.
+    const timeline = new Timeline(DT, 30);
+    const drawn: number[] = [];
+    for (let i = 0; i < 900; i++) {
+      const now = i / 60;
+      if (i % 6 === 0) timeline.push(frame(i / 3), now);
+      const { before, after, blend } = timeline.sample(now)!;
+      drawn.push(before.tick + (after.tick - before.tick) * blend);
+    }
+    const steps = drawn.slice(420).map((tick, i, all) => (i ? tick - all[i - 1]! : 1 / 3)).slice(1);
+    expect(Math.min(...steps)).toBeGreaterThan(0.2);
+    expect(Math.max(...steps)).toBeLessThan(0.5);
+  });
 });

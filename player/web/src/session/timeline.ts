@@ -1,18 +1,30 @@
-// The jitter buffer: plays frames by tick a little behind their arrival, so that late ones are not missed.
-// Interpolates, never extrapolates. Pure: the time is an argument.
+// The jitter buffer: plays frames by tick a little behind their arrival, so that late ones are not missed. How far behind
+// is measured (session/jitter.ts). When a frame is later than that, the last motion goes on for EXTRAPOLATED seconds and
+// no longer. Pure: the time is an argument.
 //
 //     frames  |---|---|---|---|        newest
-//     play            ^ head: newest - delay, at a speed within 5 % of real time
+//     play            ^ head: newest - delay, at a speed near real time
 //
-// Between turns no frame arrives: the head reaches the newest frame and stops. When frames come again the head
-// waits until the delay is there.
+// Between turns no frame arrives: the head passes the newest frame, and the picture goes back to that frame. When frames
+// come again the head waits until the delay is there.
 
+import { Jitter } from "./jitter";
 import type { Frame } from "../wire/frames";
 
 const KEPT = 64;
-/** Frames between the head and the newest one. */
+/** Frames between the head and the newest one before the line is measured, and the fewest after that. */
 const DELAY = 2.5;
-const SPEED = 0.05;
+const LEAST_DELAY = 1.25;
+/** The longest delay [s]. */
+const LONGEST_DELAY = 0.5;
+/** How much faster and slower than the world the head may be. */
+const FASTER = 0.08;
+const SLOWER = 0.25;
+/** How far a motion goes on beyond the newest frame; when nothing came for longer than HELD, the picture goes back to that
+ * frame within RETURN [s]. */
+const EXTRAPOLATED = 0.1;
+const HELD = 0.4;
+const RETURN = 0.2;
 /** More than this behind the newest frame, the head jumps [s]. */
 const JUMP = 0.75;
 
@@ -38,6 +50,7 @@ export class Timeline implements Moments {
   private interval = 2;
   private dt: number;
   private readonly frameHz: number;
+  private readonly jitter = new Jitter();
 
   /** dt: seconds per tick. frameHz: frames per simulated second. */
   constructor(dt: number, frameHz: number) {
@@ -53,8 +66,9 @@ export class Timeline implements Moments {
     this.interval = Math.max(1, Math.round(1 / (dt * this.frameHz)));
   }
 
+  /** The tick that is drawn, at most the newest. */
   get tick(): number {
-    return this.head;
+    return Math.min(this.head, this.newest?.tick ?? this.head);
   }
 
   get newest(): Frame | null {
@@ -65,53 +79,93 @@ export class Timeline implements Moments {
     return this.frames.length;
   }
 
+  /** How far the picture is behind the newest frame, once the head is there [s]. */
+  get delay(): number {
+    return this.delayTicks() * this.jitter.rate(this.dt);
+  }
+
+  private delayTicks(): number {
+    const late = this.jitter.late;
+    if (late === null) return DELAY * this.interval;
+    const rate = this.jitter.rate(this.dt);
+    const least = LEAST_DELAY * this.interval;
+    return Math.max(least, Math.min(LONGEST_DELAY / rate, least + late / rate));
+  }
+
   /** Add a frame that came at `now` [s]. Late frames and those of an older epoch are dropped; a new epoch or topology starts over. */
   push(frame: Frame, now: number): void {
     const newest = this.newest;
     const fresh = !newest || frame.epoch !== newest.epoch || frame.version !== newest.version || frame.rows.length !== newest.rows.length;
     if (newest && frame.epoch < newest.epoch) return;
     if (fresh) {
-      this.frames = [frame];
-      this.head = frame.tick;
-      this.at = now;
-      this.heldUntil = 0;
+      this.startOver(frame, now);
       return;
     }
     if (frame.tick <= newest.tick) return;
-    const seconds = (frame.tick - Math.max(this.head, newest.tick)) * this.dt;
-    if (seconds > JUMP) {
-      this.frames = [frame];
-      this.head = frame.tick;
-      this.at = now;
+    const beyond = this.beyond();
+    const rate = this.jitter.rate(this.dt);
+    if (beyond === 0 && (frame.tick - Math.max(this.head, newest.tick)) * rate > JUMP) {
+      this.startOver(frame, now);
       return;
     }
-    if (this.head >= newest.tick) {
+    if (beyond >= HELD || (this.head >= newest.tick && newest.still)) {
       // Frames come again after a pause: wait until the delay is there, then play on.
+      if ((frame.tick - newest.tick) * this.dt > JUMP && !newest.still) {
+        this.startOver(frame, now);
+        return;
+      }
+      this.jitter.restart();
       this.head = newest.tick;
-      this.heldUntil = now + DELAY * this.interval * this.dt - (frame.tick - newest.tick) * this.dt;
+      this.heldUntil = now + this.delay - (frame.tick - newest.tick) * this.dt;
       this.at = now;
+    } else if (beyond > 0) {
+      // A late frame: the picture is where the motion went on to, and waits there.
+      this.head = newest.tick + this.shown(beyond) / rate;
     }
     // A world at rest sends no frames: it was still until one interval before it moved again.
     if (newest.still && frame.tick - newest.tick > 1.5 * this.interval) {
       this.frames.push({ ...newest, tick: frame.tick - this.interval });
+      this.head = Math.max(this.head, Math.min(frame.tick - this.interval, frame.tick - this.delayTicks()));
     }
+    this.jitter.arrived(frame.tick, now, this.dt);
     this.frames.push(frame);
     if (this.frames.length > KEPT) this.frames.shift();
   }
 
-  /** What to draw at `now` [s]; null before the first frame. */
+  private startOver(frame: Frame, now: number): void {
+    this.jitter.restart();
+    this.frames = [frame];
+    this.head = frame.tick;
+    this.at = now;
+    this.heldUntil = 0;
+  }
+
+  /** How far the head is beyond the newest frame [s]. */
+  private beyond(): number {
+    const newest = this.newest;
+    return newest ? Math.max(0, this.head - newest.tick) * this.jitter.rate(this.dt) : 0;
+  }
+
+  /** How far beyond the newest frame the motion is drawn [s]. */
+  private shown(beyond: number): number {
+    if (beyond <= HELD) return Math.min(beyond, EXTRAPOLATED);
+    return EXTRAPOLATED * Math.max(0, 1 - (beyond - HELD) / RETURN);
+  }
+
+  /** What to draw at `now` [s]; null before the first frame. `blend` is above 1 where the motion goes on. */
   sample(now: number): Moment | null {
     const newest = this.newest;
     if (!newest) return null;
     const elapsed = this.at === null ? 0 : Math.max(0, now - this.at);
     this.at = now;
+    const rate = this.jitter.rate(this.dt);
     if (now >= this.heldUntil) {
       const behind = newest.tick - this.head;
-      const wanted = DELAY * this.interval;
+      const wanted = this.delayTicks();
       const drift = (behind - wanted) / wanted;
-      const speed = 1 + SPEED * Math.max(-1, Math.min(1, drift));
-      this.head = Math.min(newest.tick, this.head + (elapsed / this.dt) * speed);
-      if ((newest.tick - this.head) * this.dt > JUMP) this.head = newest.tick - wanted;
+      const speed = 1 + Math.max(-SLOWER, Math.min(FASTER, (drift > 0 ? FASTER : SLOWER) * drift));
+      this.head = Math.min(newest.tick + (HELD + RETURN) / rate, this.head + (elapsed / rate) * speed);
+      if ((newest.tick - this.head) * rate > JUMP) this.head = newest.tick - wanted;
     }
     const frames = this.frames;
     let i = frames.length - 1;
@@ -120,6 +174,13 @@ export class Timeline implements Moments {
       frames.shift();
       i--;
     }
+    const further = this.shown(this.beyond()) / rate;
+    if (further > 0 && i > 0 && !newest.still && i === frames.length - 1) {
+      const before = frames[i - 1]!;
+      const span = newest.tick - before.tick;
+      // After a gap the last motion is not known.
+      if (span <= 3 * this.interval) return { before, after: newest, blend: 1 + further / span };
+    }
     const before = frames[i]!;
     const after = frames[i + 1] ?? before;
     const span = after.tick - before.tick;
@@ -127,8 +188,8 @@ export class Timeline implements Moments {
     return { before, after, blend };
   }
 
-  /** Whether the head has passed that tick. */
+  /** Whether the head has passed that tick, and its frame has come. */
   passed(tick: number): boolean {
-    return this.newest !== null && this.head >= tick;
+    return this.newest !== null && this.tick >= tick;
   }
 }

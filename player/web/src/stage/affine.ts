@@ -1,9 +1,9 @@
 // Twelve numbers a body: centre and the images of the local axes. Blending two of them, by polar decomposition
 // when they turned far. Plain arrays, no allocation per frame.
 
-/** Blend two affine maps (12 numbers at `at` of a and b) into `out` at 0. */
+/** Blend two affine maps (12 numbers at `at` of a and b) into `out` at 0. Above 1 the motion from a to b goes on. */
 export function blendAffine(out: Float32Array, a: Float32Array, b: Float32Array, at: number, t: number): void {
-  if (t <= 0 || t >= 1 || !turnedFar(a, b, at)) {
+  if (t <= 0 || t === 1 || !turnedFar(a, b, at)) {
     for (let i = 0; i < 12; i++) out[i] = a[at + i]! + (b[at + i]! - a[at + i]!) * t;
     return;
   }
