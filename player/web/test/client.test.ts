@@ -75,6 +75,44 @@ describe("SessionClient", () => {
     client.dispose();
   });
 
+  it("says at once that this machine has no network, asks the server, and gives up before 3 s", async () => {
+    const { client, socket } = await connected();
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    vi.stubGlobal("navigator", { onLine: false });
+    Object.assign(window, { navigator: { onLine: false } });
+    const before = socket.sent.length;
+    window.dispatchEvent(new Event("offline"));
+    expect([client.offline.value, socket.sent.length]).toEqual([true, before + 1]);
+    expect(JSON.parse(socket.sent.at(-1)!).t).toBe("ping");
+    vi.advanceTimersByTime(2000);
+    expect(client.quietSince.value).not.toBeNull();
+    expect(client.link.value.kind).toBe("live");
+    vi.advanceTimersByTime(1000);
+    expect(client.link.value.kind).toBe("lost");
+    window.dispatchEvent(new Event("online"));
+    expect([client.offline.value, Socket.made.length]).toEqual([false, 2]);
+    client.dispose();
+  });
+
+  it("asks the server at once when the page is shown again, and not when it is hidden", async () => {
+    const page = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+    vi.stubGlobal("document", page);
+    const { client, socket } = await connected();
+    socket.onopen();
+    socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
+    const before = socket.sent.length;
+    page.dispatchEvent(new Event("visibilitychange"));
+    expect(socket.sent.length).toBe(before);
+    page.visibilityState = "visible";
+    page.dispatchEvent(new Event("visibilitychange"));
+    expect(JSON.parse(socket.sent.at(-1)!).t).toBe("ping");
+    expect(socket.sent.length).toBe(before + 1);
+    client.dispose();
+    page.dispatchEvent(new Event("visibilitychange"));
+    expect(socket.sent.length).toBe(before + 1);
+  });
+
   it("keeps the timeline over a reconnection", async () => {
     const { client, socket } = await connected();
     socket.onopen();

@@ -12,6 +12,8 @@ import { PROP, markOfSeat } from "../stage/palette";
 import type { Hold } from "../stage/overlay";
 import type { Stage } from "../stage/stage";
 import { fixed, gap, group, shortName } from "../text/format";
+import { OwnDrag } from "../session/owndrag";
+import type { Point } from "../session/owndrag";
 import { Mark } from "../ui/marks";
 import { Icon, useKeys } from "../ui/parts";
 import { portraits } from "../ui/portraits";
@@ -19,8 +21,6 @@ import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import { Watching } from "../ui/watching";
 import { expose } from "../ui/probe";
-
-type Point = readonly [number, number, number];
 
 /** Between two targets of a drag [ms]: the server takes 30 a second. */
 const MOVE_MS = 34;
@@ -128,6 +128,8 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
     let hovered: { body: string; handle: string } | null = null;
     let sent = 0;
     let timer = 0;
+    const own = new OwnDrag();
+    const now = () => performance.now() / 1000;
     const sendTarget = (force: boolean) => {
       clearTimeout(timer);
       if (!held) return;
@@ -137,13 +139,15 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
         return;
       }
       sent = performance.now();
-      client.fire("act", { kind: "move", d: { target: [...held.target] } });
+      const id = client.fire("act", { kind: "move", d: { target: [...held.target] } });
+      if (id !== null) own.sent(id);
       timer = window.setTimeout(() => sendTarget(true), KEEP_MS);
     };
     const letGo = () => {
       clearTimeout(timer);
       if (!held) return;
       held = null;
+      own.release(now());
       void client.command("act", { kind: "release", d: {} });
       stage.current?.touch();
     };
@@ -168,10 +172,13 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
           hovered = null;
           const grab = () => {
             if (held?.body !== found.body) return;
+            own.grab(found.body, found.at, now());
+            if (client.mySeat !== null) made.drag = { own, seat: client.mySeat };
             void client.command("act", { kind: "grab", d: { body: found.body, handle: found.handle } }).then((answer) => {
               if (!answer.ok) {
                 notify("bad", `${title(found.body)} is not yours to hold now.`, `${answer.error.message}.`);
                 held = null;
+                own.cancel();
               } else sendTarget(true);
             });
           };
@@ -184,6 +191,7 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
           const at = made.view.beside(px, py, held.depth);
           if (!at) return;
           held.target = [at[0], Math.max(0.05, at[1]), at[2]];
+          own.move(held.target);
           sendTarget(false);
           made.touch();
         },
@@ -192,6 +200,8 @@ function useHands(client: SessionClient, stage: { current: Stage | null }): (mad
       };
       made.draw = () => {
         const state = client.state.value;
+        // Others hold the body: the hand waits, and moves nothing.
+        if (client.mySeat !== null && state.box.queue.includes(client.mySeat)) own.cancel();
         const holds: Hold[] = [];
         for (const lease of state.box.leases) {
           const mine = lease.seat === client.mySeat;

@@ -69,6 +69,8 @@ export class SessionClient {
   readonly slow: Signal<boolean> = signal(false);
   /** When the server fell silent, on a connection that is open, or null. */
   readonly quietSince: Signal<number | null> = signal(null);
+  /** Whether the browser says that this machine has no network. */
+  readonly offline: Signal<boolean> = signal(globalThis.navigator?.onLine === false);
   readonly back: Signal<Back | null> = signal(null);
   readonly telemetry: Signal<Telemetry | null> = signal(null);
   /** Why the world does not move, or null. */
@@ -110,7 +112,7 @@ export class SessionClient {
   private smallest = Infinity;
   private renewed = false;
   private readonly deltas = new DeltaDecoder();
-  private readonly onlineListener = () => this.retryNow();
+  private readonly stop = new AbortController();
 
   /** history: also ask for the events before the join. channel: have frames over WebRTC where the server offers it.
    * network: a bad network for this page, or null. */
@@ -146,7 +148,10 @@ export class SessionClient {
       quiet: (quiet) => (this.quietSince.value = quiet ? Date.now() : null),
       lost: (code, reason, wasOpen) => this.lost(code, reason, wasOpen),
     });
-    window.addEventListener("online", this.onlineListener);
+    const { signal: stopped } = this.stop;
+    window.addEventListener("online", () => this.setOffline(false), { signal: stopped });
+    window.addEventListener("offline", () => this.setOffline(true), { signal: stopped });
+    globalThis.document?.addEventListener("visibilitychange", () => this.looked(), { signal: stopped });
     this.connect();
   }
 
@@ -166,11 +171,14 @@ export class SessionClient {
     return answer;
   }
 
-  /** Send a command that is soon out of date, such as a drag. It is not repeated; no answer is awaited. */
-  fire(kind: string, d?: Record<string, unknown>): void {
-    if (this.link.value.kind !== "live") return;
-    this.transcript.forget(this.transcript.command(kind, d));
+  /** Send a command that is soon out of date, such as a drag. It is not repeated; no answer is awaited. Returns its id,
+   * null while there is no connection. */
+  fire(kind: string, d?: Record<string, unknown>): number | null {
+    if (this.link.value.kind !== "live") return null;
+    const id = this.transcript.command(kind, d);
+    this.transcript.forget(id);
     this.flush();
+    return id;
   }
 
   /** Give up the seat, or stop watching, and close. */
@@ -186,7 +194,7 @@ export class SessionClient {
   /** Close and keep the seat. */
   dispose(): void {
     this.closed = true;
-    window.removeEventListener("online", this.onlineListener);
+    this.stop.abort();
     clearTimeout(this.retryTimer);
     this.channel.lost();
     this.connection.dispose();
@@ -196,6 +204,20 @@ export class SessionClient {
     if (this.link.value.kind !== "lost" || this.closed) return;
     clearTimeout(this.retryTimer);
     this.again();
+  }
+
+  /** The browser says that the network went or came. Neither proves anything of the server: ask it. */
+  private setOffline(offline: boolean): void {
+    this.offline.value = offline;
+    if (!offline) this.retryNow();
+    this.connection.check();
+  }
+
+  /** The page is shown again: it may have slept. Ask at once whether the server is still there. */
+  private looked(): void {
+    if (globalThis.document?.visibilityState !== "visible") return;
+    this.retryNow();
+    this.connection.check();
   }
 
   get address(): string {

@@ -107,6 +107,13 @@ export class Connection {
     for (const data of messages) this.socket?.send(data);
   }
 
+  /** Ask the server now whether it is there: a page that slept, or whose network changed, does not know. */
+  check(): void {
+    if (!this.canSend) return;
+    this.heardAt = this.lookedAt = this.beatAt = performance.now();
+    this.handlers.beat();
+  }
+
   /** Close this socket as if the network had failed. */
   drop(): void {
     this.socket?.close(4999);

@@ -1,7 +1,7 @@
 // The stage: the loop that samples the timeline, blends two frames and draws the picture and its overlay. It also
 // finds bodies under a pixel. It must never import Preact or use a socket.
 
-import type { Topology, TopologyBody } from "../wire/frames";
+import type { Frame, Topology, TopologyBody } from "../wire/frames";
 import type { Blow } from "../session/events";
 import { blendAffine } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
@@ -11,6 +11,7 @@ import type { Arrow, Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
 import { Pointers } from "./pointers";
 import type { Hand } from "./pointers";
+import type { OwnDrag } from "../session/owndrag";
 import type { Moments } from "../session/timeline";
 import type { AimPicture, CameraView, House, View } from "./view";
 
@@ -49,6 +50,8 @@ export class Stage {
   timeline: Moments | null = null;
   topology: Topology | null = null;
   hand: Hand | null = null;
+  /** What this page drags, and its seat: drawn before the server has answered. */
+  drag: { readonly own: OwnDrag; readonly seat: number } | null = null;
   /** What else to draw; called every frame. */
   draw: () => Drawn = () => ({ aim: null, ring: null, handle: null });
   onTier: (tier: string) => void = () => {};
@@ -315,11 +318,13 @@ export class Stage {
     const moment = this.timeline?.sample(now);
     if (!moment || !this.topology || moment.before.version !== this.topology.version) return false;
     const { before, after, blend } = moment;
-    if (before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.pendingBlows.length > 0;
-    this.seen = { before: before.tick, after: after.tick, blend };
+    const drag = this.ownDrag(before, now);
+    if (!drag && before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.pendingBlows.length > 0;
+    this.seen = { before: before.tick, after: after.tick, blend: drag ? NaN : blend };
     if (before.rowCounts) {
       this.view.elastic(before.rows, after.rows, blend, after.active);
       this.blendMixed(before.rows, after.rows, blend, before.rowCounts, after.active);
+      if (drag) this.shift(drag.body, drag.by, before.rowCounts[drag.body] === 4);
       return true;
     }
     for (let body = 0; body < this.active.length && 12 * body + 12 <= before.rows.length; body++) {
@@ -327,7 +332,21 @@ export class Stage {
       this.active[body] = here;
       if (here) blendAffine(this.rows.subarray(12 * body, 12 * body + 12), before.rows, after.rows, 12 * body, blend);
     }
+    if (drag) this.shift(drag.body, drag.by, true);
     return true;
+  }
+
+  /** The body that this page drags, and how far it is drawn from where `frame` has it. */
+  private ownDrag(frame: Frame, now: number): { body: number; by: readonly number[] } | null {
+    const held = this.drag?.own.held ?? null;
+    if (!this.drag || held === null) return null;
+    const body = this.movingBodies.findIndex((one) => one.id === held);
+    return body < 0 ? null : { body, by: this.drag.own.offset(frame.acks[this.drag.seat] ?? 0, now) };
+  }
+
+  private shift(body: number, by: readonly number[], affine: boolean): void {
+    if (!affine || !this.active[body]) return;
+    for (let k = 0; k < 3; k++) this.rows[12 * body + k] = this.rows[12 * body + k]! + by[k]!;
   }
 
   /** For frames with elastic bodies: blend the rows of affine bodies; of an elastic body keep only its centre. */

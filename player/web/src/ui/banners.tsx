@@ -56,7 +56,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note signal" data-test="lost">
         <span class="sp">
-          <b>Connection lost.</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
+          <b>{session.offline.value ? "This device has no network." : "Connection lost."}</b> {wait > 0 ? <>Trying again in <span class="data">{wait} s</span>.</> : "Trying again now."}{" "}
           {session.role === "player" && (state.phase === "lobby" ? kept > 0 && <>Your seat is kept for <span class="data">{minutes(kept)}</span>.</> : "Your seat is kept. The turn clock is stopped while the server is unreachable.")}
         </span>
         <button class="btn s" onClick={() => session.retryNow()}>
@@ -69,7 +69,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
     return (
       <div class="note signal" data-test="quiet">
         <span>
-          <b>The server does not answer.</b> The picture is old, and what you do waits. Your connection is still open.
+          <b>{session.offline.value ? "This device has no network." : "The server does not answer."}</b> The picture is old, and what you do waits. Your connection is still open.
         </span>
       </div>
     );
