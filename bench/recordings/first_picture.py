@@ -16,6 +16,9 @@ __all__ = ["first_picture_rows"]
 
 TIMES = 5
 
+LIMIT_MS = 30_000
+"""A page that has not drawn by then ends the measurement; it may be that the web client is not built."""
+
 WATCH = """
 window.__shown = null;
 const look = () => {
@@ -44,8 +47,7 @@ def _first_picture(url: str, token: str, tier: str) -> tuple[str, str]:
             page = context.new_page()
             page.add_init_script(WATCH)
             page.goto(f"{url}/r/{token}?tier={tier}")
-            while page.evaluate("window.__shown") is None:
-                page.wait_for_timeout(20)
+            page.wait_for_function("window.__shown !== null", timeout=LIMIT_MS)
             times.append(page.evaluate("window.__shown"))
             context.close()
         chromium.close()
