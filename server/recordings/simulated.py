@@ -27,7 +27,6 @@ from tussle.server.recordings.schedule import stride_of
 from tussle.server.recordings.zarr_frames import ZarrFrames
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulate import mesh_of
-from tussle.server.simulation.simulation import NO_ENERGIES
 from tussle.server.simulation.world import World
 
 __all__ = ["Step", "record_simulation"]
@@ -40,18 +39,16 @@ NAME = "recording.zarr"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The numbers of a tick that are recorded. energy: kinetic + gravity + elastic [J]; energies: each kind."""
+    """The numbers of a tick that are recorded. energies: each kind [J]."""
 
     min_distance: float
     contacts: int
     iterations: int
-    energy: float
     energies: tuple[float, ...]
 
     @classmethod
     def of(cls, report: StepReport) -> Step:
-        energy = report.kinetic + report.gravity + report.elastic
-        return cls(report.min_distance, report.contacts, report.iterations, energy, report.energies)
+        return cls(report.min_distance, report.contacts, report.iterations, report.energies)
 
 
 def record_simulation(scene: Scene, folder: Path, steps: Sequence[Step], meshes: Path | None = None) -> int:
@@ -104,14 +101,15 @@ def _frame(world: World, steps: Sequence[Step], dt: float) -> dict[str, Array | 
     active = world.state.active
     rows = np.array(rows, np.float32)
     rows[~np.repeat(active, 4 if counts is None else counts)] = np.nan
+    energies = steps[-1].energies if steps else world.energies()
     return {
         "tick": world.state.tick,
         "time": world.state.tick * dt,
         "min_distance": min((step.min_distance for step in steps), default=float("inf")),
         "contacts": max((step.contacts for step in steps), default=0),
         "iterations": sum(step.iterations for step in steps),
-        "energy": steps[-1].energy if steps else 0.0,
-        **dict(zip(OPTIONAL, steps[-1].energies if steps else NO_ENERGIES, strict=True)),
+        "energy": sum(energies[:3]),
+        **dict(zip(OPTIONAL, energies, strict=True)),
         "rows": rows,
         "active": active,
     }

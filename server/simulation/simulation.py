@@ -33,7 +33,7 @@ from tussle.server.modes.mode import (
     View,
 )
 from tussle.server.modes.registry import get_mode
-from tussle.server.physics.world_state import ENERGIES, ContactCheck
+from tussle.server.physics.world_state import ENERGIES, ContactCheck, Floats
 
 if TYPE_CHECKING:
     from tussle.server.simulation.world import World
@@ -102,7 +102,8 @@ class Advance(msgspec.Struct, frozen=True):
     hashes: one per tick, of world and rules together, 16 bytes each. min_distance: the smallest over these ticks [m]
     (inf: nothing is near). contacts: the largest number in a tick. iterations: the sum. unconverged: ticks that ended
     at the iteration limit. dt: length of a tick [s]. energy: kinetic + gravity + elastic, at the end [J].
-    energies: ENERGIES of server/physics/world_state.py, at the end [J]; friction of the last tick.
+    energies: ENERGIES of server/physics/world_state.py, at the end [J]; friction of the last tick. Barrier and friction
+    are 0 if no tick ran, or if nothing moved in the last one.
     """
 
     tick: int
@@ -148,8 +149,8 @@ class _Tally:
     contacts: int = 0
     iterations: int = 0
     unconverged: int = 0
-    energy: float = 0.0
-    energies: tuple[float, ...] = NO_ENERGIES
+    energies: tuple[float, ...] | None = None
+    """Those that the last tick reported; None if nothing moved in it, or no tick ran."""
 
 
 class Simulation:
@@ -168,6 +169,7 @@ class Simulation:
         self._world = world
         self._acks = acks
         self._mark = world, rules
+        self._measured: tuple[Floats | None, Floats | None, tuple[float, ...]] = (None, None, NO_ENERGIES)
         self._topology: tuple[int, bytes] | None = None
         self._sent_version = world.version
 
@@ -360,7 +362,7 @@ class Simulation:
 
     def _tick(self, tally: _Tally) -> None:
         """Advance world and rules by one tick."""
-        before = self._world.view()
+        before, still = self._world.view(), self._world.still
         self._world, report = self._world.step(self.mode.plan(self.rules, before))
         self.rules, effect, events = self.mode.on_tick(self.rules, before, self._world.view(report))
         self._affect(effect)
@@ -368,8 +370,7 @@ class Simulation:
         tally.hashes.append(digest)
         tally.min_distance = min(tally.min_distance, report.min_distance)
         tally.contacts = max(tally.contacts, report.contacts)
-        tally.energy = report.kinetic + report.gravity + report.elastic
-        tally.energies = report.energies
+        tally.energies = None if report is still else report.energies
         tally.iterations += report.iterations
         tally.unconverged += not report.converged
         for event in events:
@@ -414,6 +415,7 @@ class Simulation:
         )
         topology = topology or world.version != self._sent_version
         self._sent_version = world.version
+        energies = self._measure() if tally.energies is None else tally.energies
         return Advance(
             tick=world.state.tick,
             dt=world.model.dt,
@@ -434,9 +436,18 @@ class Simulation:
             unconverged=tally.unconverged,
             result=mode.result(rules),
             standing=mode.standing(rules),
-            energy=tally.energy,
-            energies=tally.energies,
+            energy=sum(energies[:3]),
+            energies=energies,
         )
+
+    def _measure(self) -> tuple[float, ...]:
+        """The energies of a world that has not moved: measured once for each state."""
+        state = self._world.state
+        q, v, energies = self._measured
+        if q is not state.q or v is not state.v:
+            energies = self._world.energies()
+            self._measured = state.q, state.v, energies
+        return energies
 
     def _legal_actions(self, phase: Phase, actor: int | None) -> ActionSpec | None:
         if self.mode.policy == "slots":

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
+import msgspec
 import numpy as np
 
 from tussle.lobby.errors import Diverged, ProtocolError
@@ -22,7 +23,7 @@ from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.layout import rotation_matrix
-from tussle.server.physics.model import Model, affines, body_vertices, parking
+from tussle.server.physics.model import Model, affines, body_vertices, kinetic_energy, parking
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
@@ -98,6 +99,13 @@ class World:
             return self._at(replace(self.state, tick=self.state.tick + 1)), self.still
         state, report = step(self.model, self.state, control)
         return self._at(state), report
+
+    def energies(self) -> tuple[float, ...]:
+        """The ENERGIES of the present state [J]. Contacts are not searched for: barrier and friction are 0."""
+        model = replace(self.model, scene=msgspec.structs.replace(self.model.scene, max_iterations=0))
+        _, report = step(model, self.state)  # it moves nothing without an iteration, and measures
+        kinetic = float(kinetic_energy(self.model, self.state).sum())
+        return kinetic, report.gravity, report.elastic, report.springs, 0.0, 0.0
 
     def affected(self, effect: Effect) -> World:
         """The world after an effect: remove, place, halt and push, in this order. The effect changes the state, so a

@@ -571,8 +571,8 @@ async def test_another_physics_goes_on_where_an_input_does_not_fit(site: Site) -
     first = run.core.seat or 0
     await acted(run, 1)
     await site.said(token, "turn_started", 2)
-    tick, fence = run.core.tick, run.fence
     await site.paused(token, run)
+    tick, fence = run.core.tick, run.fence
     # In the other physics the second turn began later: its input has a tick at which this world does not wait.
     misfit = Input(seat=run.core.seat or 0, kind="launch", id=1, d=dict(LAUNCH))
     await one.context.runs.journal(fence, tick + 7, [json.dumps(

@@ -53,6 +53,7 @@ def test_a_fork_goes_on_like_its_parent(mode: str) -> None:
     spec, state = fork_of(parent, here.tick)
     fork, first = Simulation.begin(spec, state)
     assert (fork.hash(), first.tick, first.ticks_run, first.hashes) == (parent.hash(), here.tick, 0, [])
+    assert first.energies[:4] == pytest.approx(here.energies[:4], rel=1e-9, abs=1e-12)
     assert [kind for _, kind, _ in first.events] == ["set_up", "forked"]
     assert first.events[1][2]["parent_tick"] == here.tick
     then = Input(0, "leave", 3)

@@ -265,6 +265,31 @@ def test_energy_balance() -> None:
             assert math.isclose(d["energy_dissipated_J"], d["energy_launch_J"], rel_tol=0.01)
 
 
+def test_a_state_that_nothing_moved_has_its_energies() -> None:
+    """A restored state and a frozen world are measured: what a tick reported of the same state, without contact."""
+    spec = make_spec("cobble", "marl")
+    simulation, _ = Simulation.start(spec)
+    flying = simulation.advance(
+        [Input(0, "launch", 1, {"azimuth": 90.0, "elevation": 50.0, "power": 1.0})], 6
+    )
+    assert flying.energies[0] > 0.1
+    again = Simulation.restore(spec, simulation.checkpoint())
+    looked = again.look()
+    assert looked.energies[:4] == pytest.approx(flying.energies[:4], rel=1e-9, abs=1e-12)
+    assert looked.energy == pytest.approx(flying.energy)
+    assert looked.hashes == [] and again.hash() == simulation.hash()
+
+    spec = SessionSpec(
+        "T", "sandbox", (Seat(0, "p0", "n0", "person", "", ""),), {"marl": CATALOGUE["marl"]}, 1,
+        params={"bodies": ["marl"]},
+    )  # fmt: skip
+    box, _ = Simulation.start(spec)
+    moving = box.advance([], 5)
+    frozen = box.advance([Input(0, "freeze", 1, {"state": "on"})], 2)
+    assert frozen.ticks_run == 2 and frozen.energies[1] == pytest.approx(moving.energies[1])
+    assert box.advance([], 1).energies == frozen.energies
+
+
 KINDS = st.sampled_from(["launch", "spin", "hop", "brace", "skip"])
 
 
