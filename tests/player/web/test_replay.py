@@ -100,6 +100,12 @@ def test_an_upload_is_watched_like_any_recording(person: Any, tmp_path: Path) ->
     mira.page.wait_for_selector("[data-test=bookmark-name]")  # the room is open
     mira.page.keyboard.press("End")
     assert frame_of(mira) == 19
+    assert mira.page.locator("[data-test=fork]").count() == 0  # the server has no state of it to play on from
+    mira.page.keyboard.press("f")
+    mira.page.keyboard.press("Home")
+    assert frame_of(mira) == 0 and f"/r/{upload}" in mira.page.url
+    mira.go(f"/r/{token}")
+    mira.page.wait_for_selector("[data-test=fork]")
 
 
 def test_two_watch_together_and_play_on(person: Any) -> None:

@@ -141,6 +141,8 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
   const [looks, setLooks] = useState<Looks>({ wire: false, velocity: false, contacts: false, followed: null });
   const bodies = useMemo(() => followable(replay), [replay.about.value]);
   const token = replay.token;
+  const about = replay.about.value;
+  const forkable = about !== null && about.upload === undefined; // an upload has no state to begin with
   const playOn = () => void fork(token, replay.place.peek().tick);
   const follow = (followed: string | null) => setLooks({ ...looks, followed });
   const here = room?.link.value === "here";
@@ -187,7 +189,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
       x: () => hasContacts && setLooks({ ...looks, contacts: !looks.contacts }),
       c: () => follow(nextOf(bodies, looks.followed)),
       b: () => naming.current?.focus(),
-      f: playOn,
+      f: () => forkable && playOn(),
       l: () => replay.about.value?.live && backToLive(token),
       p: () => room && (room.presenting ? room.release() : room.present()),
       Escape: () => replay.comeBack(),
@@ -250,18 +252,20 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
               </button>
             )}
             <CopyLink link={() => linkToMoment(replay)} class="btn ghost s" words="txt" title="A link to this moment" />
-            {replay.about.value?.mode && (
+            {about?.mode && (
               <button class="btn ghost s" onClick={() => void newFrom({ like: { session: token, tick: replay.place.peek().tick } })} aria-busy={busy.value === "new-from"} title="A new scene with the bodies as they are now, to build on" data-test="new-from">
                 <Icon name="plus" />
                 <span class="txt">New from this</span>
               </button>
             )}
-            <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
-              <Icon name="fork" />
-              <span>
-                Play on<span class="more"> from here</span>
-              </span>
-            </button>
+            {forkable && (
+              <button class="btn now s" onClick={playOn} aria-busy={busy.value === "fork"} title="A new lobby that begins with this moment, F" data-test="fork">
+                <Icon name="fork" />
+                <span>
+                  Play on<span class="more"> from here</span>
+                </span>
+              </button>
+            )}
           </Transport>
           <Timeline replay={replay} flags={room?.bookmarks.value ?? []}>
             <CurveRows replay={replay} />
@@ -273,7 +277,7 @@ function Watched({ replay, room, drawer, title }: { replay: Replay; room: Room |
         {room && here && <Bookmarks replay={replay} room={room} field={naming} />}
         {room && here && made && camera() && <Views room={room} current={camera} onView={look} />}
         <Happened replay={replay} />
-        {replay.about.value && replay.about.value.upload === undefined && <Forks token={token} />}
+        {forkable && <Forks token={token} />}
         {room && here && <RoomChat room={room} />}
       </div>
     </main>
