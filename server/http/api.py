@@ -12,14 +12,16 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
+from tussle.server.http import asyncapi
 from tussle.server.http.account_routes import AccountRoutes
 from tussle.server.http.backend import Backend
 from tussle.server.http.bot_routes import BotRoutes
+from tussle.server.http.docs_page import render
 from tussle.server.http.endpoints import Endpoint, make_routes
 from tussle.server.http.fork_routes import ForkRoutes
 from tussle.server.http.lobby_routes import LobbyRoutes
@@ -72,7 +74,20 @@ def create_app(backend: Backend) -> Starlette:
     async def show_description(_: Request) -> Response:
         return json_response(description)
 
-    endpoints.append(Endpoint(path="/openapi.json", operation=Operation.INSPECT, public=show_description))
+    sockets = asyncapi.document(version=backend.build)
+    page = render(description, sockets)
+
+    async def show_sockets(_: Request) -> Response:
+        return json_response(sockets)
+
+    async def show_page(_: Request) -> Response:
+        return HTMLResponse(page, headers={"cache-control": "no-store"})
+
+    endpoints += [
+        Endpoint(path="/openapi.json", operation=Operation.INSPECT, public=show_description),
+        Endpoint(path="/asyncapi.json", operation=Operation.INSPECT, public=show_sockets),
+        Endpoint(path="/docs", operation=Operation.INSPECT, public=show_page),
+    ]
 
     def count_refusal(code: str) -> None:
         backend.telemetry.refusals.labels(code=code).inc()

@@ -26,7 +26,8 @@ class Endpoint:
     """One call. Exactly one of ``public`` (needs no login) and ``handler`` (gets the player) is set.
 
     body: the Struct of the JSON body; query: names and meanings of the parameters; errors: statuses of its refusals.
-    summary: for the OpenAPI document; a call without one, as those of operators, is not in the document.
+    summary: for the OpenAPI document; a call without one is not in the document. Its answer:
+    server/http/answer_schemas.py.
     """
 
     method: str = "GET"

@@ -2,18 +2,19 @@
 
     GET /openapi.json     for people, code generators and the fuzzer (tests/security/test_http_fuzz.py)
 
-The entries come from the same table as the routes (server/http/endpoints.py). This module must never describe a schema
-that the server does not check.
+The entries come from the same table as the routes (server/http/endpoints.py), the schemas of answers from
+server/http/answer_schemas.py. This module must never describe a schema that the server or a test does not check.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from tussle.server.http.answer_schemas import ANSWERS, Answered
 from tussle.server.http.endpoints import Endpoint
 
 __all__ = ["document"]
@@ -36,10 +37,16 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     """The document of all endpoints that have a summary."""
     calls = [endpoint for endpoint in endpoints if endpoint.summary]
     bodies = [call.body for call in calls if call.body is not None]
-    _, schemas = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
+    answered = [ANSWERS[call.method, call.path] for call in calls]
+    types = [kind for answer in answered for kind in (answer.type, answer.or_type) if kind is not None]
+    made, schemas = msgspec.json.schema_components(
+        [*bodies, *types], ref_template="#/components/schemas/{name}"
+    )
+    shown = dict(zip(map(repr, types), made[len(bodies) :], strict=False))
     paths: dict[str, dict[str, Any]] = {}
-    for call in calls:
-        paths.setdefault(call.path.replace(":path", ""), {})[call.method.lower()] = _operation(call)
+    for call, answer in zip(calls, answered, strict=True):
+        described = _operation(call, _content(answer, shown), answer.status)
+        paths.setdefault(call.path.replace(":path", ""), {})[call.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tussle", "version": version, "license": {"name": "MIT"}},
@@ -51,13 +58,20 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     }
 
 
-def _operation(call: Endpoint) -> dict[str, Any]:
+def _content(answer: Answered, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The media types of an answer, JSON with its schema."""
+    kinds = [shown[repr(kind)] for kind in (answer.type, answer.or_type) if kind is not None]
+    schema: dict[str, Any] = {"oneOf": kinds} if len(kinds) > 1 else kinds[0] if kinds else {}
+    return {media: {"schema": schema} if schema else {} for media in answer.media}
+
+
+def _operation(call: Endpoint, content: Mapping[str, Any], status: int) -> dict[str, Any]:
     name = re.sub(r"\W+", "_", call.path.replace("/api/", "").replace(":path", "")).strip("_")
     operation: dict[str, Any] = {
         "operationId": f"{call.method.lower()}_{name}",
         "summary": call.summary,
         "security": [] if call.public else [{"login": []}],
-        "responses": {"200": {"description": "done"}},
+        "responses": {str(status): {"description": "done", "content": content}},
     }
     parameters = [
         {"name": part, "in": "path", "required": True, "schema": {"type": "string"}}

@@ -108,19 +108,25 @@ class OperatorRoutes:
         session = "/api/sessions/{token}"
         operators = self._operators
         return [
-            Endpoint(path="/api/admin/overview", operation=Operation.OVERSEE, handler=self.show_overview),
-            _post(f"{session}/pause", Operation.PAUSE, self._session_call(operators.pause)),
-            _post(f"{session}/resume", Operation.RESUME, self._session_call(operators.resume)),
-            _post(f"{session}/end", Operation.END, self._session_call(operators.end)),
-            _post(f"{session}/kick", Operation.KICK, self.kick),
-            _post("/api/admin/ban", Operation.BAN, self.ban),
-            _post("/api/admin/unban", Operation.BAN, self.unban),
-            _post("/api/admin/ban-address", Operation.BAN, self.ban_address),
-            _post("/api/admin/unban-address", Operation.BAN, self.unban_address),
-            _post("/api/admin/notice", Operation.NOTIFY, self.notify),
-            _post("/api/admin/drain", Operation.DRAIN, self.drain_server),
-            _post("/api/drain", Operation.DRAIN, self.drain_this),
-        ]
+            Endpoint(
+                path="/api/admin/overview", operation=Operation.OVERSEE, handler=self.show_overview,
+                summary="Sessions, servers, solvers, players and bans, for operators", errors=(403,),
+            ),
+            _post(f"{session}/pause", Operation.PAUSE, self._session_call(operators.pause), "Pause a session"),
+            _post(f"{session}/resume", Operation.RESUME, self._session_call(operators.resume), "Resume a session"),
+            _post(f"{session}/end", Operation.END, self._session_call(operators.end), "End a session"),
+            _post(f"{session}/kick", Operation.KICK, self.kick, "Free a player's seat", KickRequest),
+            _post("/api/admin/ban", Operation.BAN, self.ban, "Ban a player", BanRequest),
+            _post("/api/admin/unban", Operation.BAN, self.unban, "Lift the ban of a player", UnbanRequest),
+            _post("/api/admin/ban-address", Operation.BAN, self.ban_address, "Ban an address", AddressRequest),
+            _post(
+                "/api/admin/unban-address", Operation.BAN, self.unban_address, "Lift the ban of an address",
+                AddressRequest,
+            ),
+            _post("/api/admin/notice", Operation.NOTIFY, self.notify, "Show a line to everybody", NoticeRequest),
+            _post("/api/admin/drain", Operation.DRAIN, self.drain_server, "Drain a server", DrainRequest),
+            _post("/api/drain", Operation.DRAIN, self.drain_this, "Drain this server"),
+        ]  # fmt: skip
 
     async def show_overview(self, _: Request, player: PlayerInfo) -> Response:
         self._requests.charge(Resource.OVERVIEWS, Owner.PLAYER, player.player)
@@ -204,7 +210,7 @@ class OperatorRoutes:
         return {"draining": True}, {"server": "this"}
 
 
-def _post(path: str, operation: Operation, call: Call) -> Endpoint:
+def _post(path: str, operation: Operation, call: Call, summary: str, body: type | None = None) -> Endpoint:
     """A call that changes something, and its line in the log."""
 
     async def handle(request: Request, player: PlayerInfo) -> Response:
@@ -217,4 +223,7 @@ def _post(path: str, operation: Operation, call: Call) -> Endpoint:
         log.info("operator_call", **who, **about)
         return json_response(answer)
 
-    return Endpoint(method="POST", path=path, operation=operation, handler=handle)
+    return Endpoint(
+        method="POST", path=path, operation=operation, handler=handle, body=body, errors=(403, 404, 409, 422),
+        summary=f"{summary}, as an operator",
+    )  # fmt: skip

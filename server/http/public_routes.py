@@ -33,7 +33,10 @@ class PublicRoutes:
                     "ended": "how many ended ones follow, if no status is asked for",
                 },
             ),
-            Endpoint(path="/api/sessions/changes", operation=Operation.LIST, public=self.follow_sessions),
+            Endpoint(
+                path="/api/sessions/changes", operation=Operation.LIST, public=self.follow_sessions,
+                summary="Changes of the list of sessions, as server-sent events", errors=(422,),
+            ),
             Endpoint(
                 path="/api/sessions/{token}", operation=Operation.LIST, public=self.show_session,
                 summary="One session", errors=(404,),

@@ -23,6 +23,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ENVIRONMENT = {"LOGIN_RATE": "10000", "REQUEST_RATE": "100000", "GUESS_RATE": "10000", "TICKET_TTL_S": "1"}
 
+EVENT_STREAM = "/api/sessions/changes"
+"""A stream, whose answer does not end."""
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
 POSTS = ("login", "find", "open", "join", "observe", "leave", "springs")
 FIELDS = (
     "name",
@@ -112,6 +117,8 @@ async def test_the_openapi_document_matches_the_server(site: Stack) -> None:
             "Problem",
         }
         for path, operations in described["paths"].items():
+            if path == EVENT_STREAM:
+                continue
             for method in operations:
                 answer = await http.request(
                     method, path.replace("{token}", "k7qm2xpv").replace("{mode}", "duel")
@@ -131,7 +138,7 @@ async def test_schemathesis_finds_nothing(site: Stack) -> None:
         subprocess.run,
         [
             tool, "run", f"{site.url}/openapi.json", "-H", f"Authorization: Bearer {token}", "--max-examples", "15",
-            "--checks", "not_a_server_error,status_code_conformance,content_type_conformance", "--seed", "7",
+            "--checks", CHECKS, "--seed", "7", "--exclude-path", EVENT_STREAM,
         ],
         capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip

@@ -1,0 +1,408 @@
+"""What each HTTP call answers, as types: the response schemas of the OpenAPI document are made from them.
+
+    ANSWERS  (method, path) -> Answered
+
+tests/server/http/test_answer_schemas.py sends the calls to a server and compares. Clients ignore fields that they do
+not know, so that every object may have more of them. This module must never build an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from tussle.lobby.bot_requests import BotRequest, BotsAsked
+from tussle.lobby.mesh_store import MeshView
+from tussle.lobby.overview import Overview
+from tussle.lobby.recorded_sessions import RecordedSession
+from tussle.lobby.rules.spring import SpringRun
+from tussle.lobby.standings import LeaderboardRow, Profile
+from tussle.lobby.wire.messages import SessionView
+from tussle.lobby.wire.replay import Bookmark, NamedView
+from tussle.server.simulation.scene_report import SceneCheck
+
+__all__ = ["ANSWERS", "Answered"]
+
+JSON = "application/json"
+BYTES = "application/octet-stream"
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """Done."""
+
+
+class LoginAnswer(msgspec.Struct, frozen=True):
+    """A login. ``token``: for the header Authorization, as ``Bearer <token>``; it expires when unused for
+    ``expires_s``."""
+
+    player: str
+    name: str
+    token: str
+    expires_s: int
+    guest: bool
+
+
+class SeatAnswer(msgspec.Struct, frozen=True):
+    """A seat, or a place among the observers: connect to ``ws_url`` and send the ticket in the hello."""
+
+    session: str
+    seat: int | None
+    role: Literal["player", "observer"]
+    ticket: str
+    ws_url: str
+    here: bool
+    servers: list[str]
+    protocol: int
+    build: str
+
+
+class ForkAnswer(SeatAnswer, frozen=True):
+    """A seat in a fork, and where the fork begins."""
+
+    parent: str
+    parent_tick: int
+    exact: bool
+
+
+class ForkRow(msgspec.Struct, frozen=True):
+    """One fork. ``status``: null once the store has forgotten the session."""
+
+    session: str
+    parent: str
+    parent_tick: int
+    exact: bool
+    at: int
+    name: str
+    status: str | None
+
+
+class ForkList(msgspec.Struct, frozen=True):
+    """The tree of forks that a session is part of, oldest first."""
+
+    session: str
+    root: str
+    forks: list[ForkRow]
+
+
+class Leaderboard(msgspec.Struct, frozen=True):
+    """The best players of a mode."""
+
+    mode: str
+    rows: list[LeaderboardRow]
+
+
+class ListedSeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A seat of a row of the list."""
+
+    seat: int
+    player: str
+    name: str
+    kind: Literal["person", "bot"]
+    body: str
+    ready: bool
+    connected: bool
+    health: float | None = None
+    out: bool = False
+
+
+class ListedSession(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row of the list of sessions: a view without what is large, and without fields that have their default."""
+
+    session: str
+    status: str
+    mode: str
+    size: int
+    host: str
+    seats: list[ListedSeat]
+    opened_at: int
+    started_at: int = 0
+    ended_at: int = 0
+    round: int = 0
+    tick: int = 0
+    turn_seat: int | None = None
+    closes_at: int = 0
+    min_distance: float | None = None
+    reason: str = ""
+    parent: str = ""
+    parent_tick: int = 0
+    result: dict[str, Any] = {}
+    observers: dict[str, int] = {}
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """A page of sessions. ``next``: the cursor of the next page, or empty."""
+
+    sessions: list[ListedSession]
+    next: str
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """By id, the bodies, materials, scenes and ready meshes."""
+
+    bodies: dict[str, Any]
+    materials: dict[str, Any]
+    scenes: dict[str, Any]
+    meshes: dict[str, Any]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """``ok``: this server serves its sessions; ``accepts``: it also takes new ones."""
+
+    ok: bool
+    accepts: bool
+    store: Literal["ok", "full"]
+    server: str
+    build: str
+    sessions: int
+    draining: bool
+    connections: int
+    connection_limit: int
+
+
+class BotRequests(msgspec.Struct, frozen=True):
+    """Lobbies that want bots."""
+
+    requests: list[BotRequest]
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """Bookmarks and named views of a recording."""
+
+    bookmarks: list[Bookmark]
+    views: list[NamedView]
+
+
+class SentMesh(msgspec.Struct, frozen=True):
+    """An upload, named by the SHA-256 of its bytes."""
+
+    mesh: str
+    state: str
+
+
+class DocumentRow(msgspec.Struct, frozen=True):
+    """One document of a scene. ``lock``: the seat that has its lock."""
+
+    body: str
+    version: int
+    sha256: str
+    lock: int | None
+
+
+class SceneList(msgspec.Struct, frozen=True):
+    """The documents of a scene, the limits of a scene, and what is used of them."""
+
+    version: int
+    editable: bool
+    world: DocumentRow
+    bodies: list[DocumentRow]
+    limits: dict[str, int]
+    used: dict[str, int]
+
+
+class SceneDocument(msgspec.Struct, frozen=True):
+    """The document of one body, or of the world (docs/scene.schema.json)."""
+
+    body: str
+    version: int
+    sha256: str
+    document: dict[str, Any]
+
+
+class CheckedScene(SceneCheck, frozen=True, kw_only=True):
+    """Whether the version of a scene could start, and what is wrong with it."""
+
+    version: int
+
+
+class SpringStarted(msgspec.Struct, frozen=True):
+    """The id of a run."""
+
+    run: str
+
+
+class UploadRow(msgspec.Struct, frozen=True):
+    """An uploaded recording."""
+
+    recording: str
+    player: str
+    name: str
+    title: str
+    mode: str
+    version: int
+    length: int
+    bytes: int
+    made_at: int
+    changed_at: int
+
+
+class UploadList(msgspec.Struct, frozen=True):
+    """Uploads, the last changed first."""
+
+    recordings: list[UploadRow]
+
+
+class RecordedList(msgspec.Struct, frozen=True):
+    """With ``kind=sessions``: recorded sessions. ``next``: the cursor of the next page, or empty."""
+
+    recordings: list[RecordedSession]
+    next: str
+
+
+class RecordingAbout(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a recording has. ``fields``: name -> dtype, per, unit, meaning; ``segments``: the bodies of each
+    topology."""
+
+    session: str
+    mode: str
+    live: bool
+    length: int
+    dt: float
+    stride: int
+    first_tick: int | None
+    last_tick: int | None
+    fields: dict[str, Any]
+    segments: list[Any]
+    seats: list[Any]
+    spec: dict[str, Any]
+    physics_id: str
+
+
+class StoredUpload(msgspec.Struct, frozen=True):
+    """An upload that is stored."""
+
+    recording: str
+    version: int
+    length: int
+    bytes: int
+    sha256: str
+
+
+class ChangedUpload(msgspec.Struct, frozen=True):
+    """An upload that is changed. ``frames``: tick -> version of the edited frames."""
+
+    recording: str
+    version: int
+    length: int
+    frames: dict[str, int]
+
+
+class UploadVersions(msgspec.Struct, frozen=True):
+    """The version of an upload, and of its edited frames: tick -> version."""
+
+    version: int
+    frames: dict[str, int]
+
+
+class FrameLock(msgspec.Struct, frozen=True):
+    """The token of a frame's lock, and how long it is valid [s]."""
+
+    lock: int
+    expires_s: float
+
+
+class Released(msgspec.Struct, frozen=True):
+    """Whether the lock was held with that token."""
+
+    released: bool
+
+
+class BannedPlayer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The player, and the end of the ban [ms]."""
+
+    player: str
+    until: int = 0
+
+
+class BannedAddress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The address or network, and the end of the ban [ms]."""
+
+    address: str
+    until: int = 0
+
+
+class Draining(msgspec.Struct, frozen=True):
+    """The server hands its sessions over and stops."""
+
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer without an error: its type if it is JSON, or several types, its media types, its status."""
+
+    type: Any = None
+    or_type: Any = None
+    media: tuple[str, ...] = (JSON,)
+    status: int = 200
+
+
+_SESSION = "/api/sessions/{token}"
+_RECORDING = "/api/recordings/{token}"
+_ANY = dict[str, Any]
+
+ANSWERS: dict[tuple[str, str], Answered] = {
+    ("POST", "/api/login"): Answered(LoginAnswer),
+    ("POST", "/api/logout"): Answered(Nothing),
+    ("GET", "/api/me"): Answered(Profile),
+    ("GET", "/api/leaderboard/{mode}"): Answered(Leaderboard),
+    ("POST", "/api/find"): Answered(SeatAnswer),
+    ("POST", "/api/open"): Answered(SeatAnswer),
+    ("POST", "/api/join"): Answered(SeatAnswer),
+    ("POST", "/api/observe"): Answered(SeatAnswer),
+    ("POST", "/api/leave"): Answered(Nothing),
+    ("POST", f"{_SESSION}/fork"): Answered(ForkAnswer),
+    ("GET", f"{_SESSION}/forks"): Answered(ForkList),
+    ("POST", f"{_SESSION}/bots"): Answered(BotsAsked),
+    ("POST", "/api/bots/requests"): Answered(BotRequests),
+    ("POST", "/api/bots/seat"): Answered(SeatAnswer),
+    ("GET", "/api/sessions"): Answered(SessionList),
+    ("GET", "/api/sessions/changes"): Answered(media=("text/event-stream",)),
+    ("GET", _SESSION): Answered(SessionView),
+    ("GET", "/api/catalogue"): Answered(Catalogue),
+    ("GET", "/healthz"): Answered(Health),
+    ("GET", "/metrics"): Answered(media=("text/plain",)),
+    ("GET", "/api/recordings"): Answered(UploadList, RecordedList),
+    ("GET", _RECORDING): Answered(RecordingAbout),
+    ("GET", f"{_RECORDING}.zarr/{{path:path}}"): Answered(media=(BYTES, JSON)),
+    ("GET", f"{_RECORDING}/frames"): Answered(
+        media=(
+            "application/x-npz", "application/x-npy", "application/msgpack", "application/vnd.apache.arrow.stream",
+            JSON,
+        )
+    ),
+    ("GET", f"{_RECORDING}/topology/{{segment}}"): Answered(media=(BYTES,)),
+    ("GET", f"{_RECORDING}/events"): Answered(list[_ANY]),
+    ("PUT", _RECORDING): Answered(StoredUpload, status=201),
+    ("POST", f"{_RECORDING}/frames"): Answered(ChangedUpload),
+    ("DELETE", _RECORDING): Answered(Nothing),
+    ("POST", f"{_RECORDING}/locks"): Answered(FrameLock),
+    ("DELETE", f"{_RECORDING}/locks/{{tick}}"): Answered(Released),
+    ("GET", f"{_RECORDING}/versions"): Answered(UploadVersions),
+    ("PUT", "/api/meshes"): Answered(SentMesh, status=202),
+    ("GET", "/api/meshes/{mesh}"): Answered(MeshView),
+    ("GET", "/api/meshes/{mesh}/data"): Answered(media=(BYTES,)),
+    ("GET", f"{_RECORDING}/marks"): Answered(Marks),
+    ("POST", f"{_SESSION}/views"): Answered(Nothing),
+    ("GET", f"{_SESSION}/scene"): Answered(SceneList),
+    ("GET", f"{_SESSION}/scene/bodies/{{body}}"): Answered(SceneDocument),
+    ("GET", f"{_SESSION}/scene.json"): Answered(_ANY),
+    ("POST", f"{_SESSION}/scene/check"): Answered(CheckedScene),
+    ("POST", "/api/shapes"): Answered(media=(BYTES,)),
+    ("POST", "/api/springs"): Answered(SpringStarted),
+    ("GET", "/api/springs/{run}"): Answered(SpringRun),
+    ("GET", "/api/admin/overview"): Answered(Overview),
+    ("POST", f"{_SESSION}/pause"): Answered(Nothing),
+    ("POST", f"{_SESSION}/resume"): Answered(Nothing),
+    ("POST", f"{_SESSION}/end"): Answered(Nothing),
+    ("POST", f"{_SESSION}/kick"): Answered(Nothing),
+    ("POST", "/api/admin/ban"): Answered(BannedPlayer),
+    ("POST", "/api/admin/unban"): Answered(BannedPlayer),
+    ("POST", "/api/admin/ban-address"): Answered(BannedAddress),
+    ("POST", "/api/admin/unban-address"): Answered(BannedAddress),
+    ("POST", "/api/admin/notice"): Answered(Nothing),
+    ("POST", "/api/admin/drain"): Answered(Draining),
+    ("POST", "/api/drain"): Answered(Draining),
+}  # fmt: skip
+"""What each call answers, by method and path as its route has them."""

@@ -1,0 +1,101 @@
+"""The answers of a real server are what the OpenAPI document says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.gateway import GATEWAY_ENVIRONMENT
+from tests.support.operators import ENTRY, SECRET
+from tests.support.stack import Stack
+from tests.support.stranger import Line, Person
+from tussle.server.http.answer_schemas import ANSWERS
+
+jsonschema_rs = pytest.importorskip(
+    "jsonschema_rs", reason="!! jsonschema_rs IS NOT INSTALLED: no answer was compared"
+)
+
+ENVIRONMENT = {**GATEWAY_ENVIRONMENT, "OPERATORS": ENTRY}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Checked:
+    """The answers of one server beside its document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.seen: set[tuple[str, str]] = set()
+
+    def check(self, method: str, path: str, answer: httpx.Response) -> Any:
+        """Raises AssertionError for an answer that the document does not describe."""
+        described = self.document["paths"][path][method.lower()]["responses"][str(answer.status_code)]
+        media = answer.headers["content-type"].partition(";")[0]
+        schema = described["content"][media]["schema"]
+        whole = {**schema, "components": self.document["components"]}
+        wrong = [
+            f"{path} {list(e.instance_path)}: {e.message}"
+            for e in jsonschema_rs.validator_for(whole).iter_errors(answer.json())
+        ]
+        assert wrong == []
+        self.seen.add((method, path))
+        return answer.json()
+
+
+async def test_answers_have_the_form_that_the_document_says(site: Stack) -> None:
+    """A lobby from its opening to a run, its lists, scene, forks, profile, leaderboard, and the calls of operators."""
+    async with Person(site.url) as ada, Person(site.url) as boss, Person(site.url) as otto:
+        checked = Checked((await ada.get("/openapi.json")).json())
+
+        async def ask(person: Person, method: str, path: str, given: Any = None, /, **names: str) -> Any:
+            headers = {"authorization": f"Bearer {person.token}"} if person.token else {}
+            address = path.format(**names)
+            answer = await person.http.request(method, address, json=given, headers=headers)
+            return checked.check(method, path, answer)
+
+        for person, who in ((ada, {}), (otto, {}), (boss, {"name": "boss", "secret": SECRET})):
+            login = await ask(person, "POST", "/api/login", who)
+            person.token, person.player = login["token"], login["player"]
+        box = await ask(ada, "POST", "/api/open", {"mode": "sandbox", "size": 2, "bots": False})
+        token = {"token": box["session"]}
+        await ask(ada, "GET", "/api/sessions/{token}", **token)
+        await ask(ada, "GET", "/api/sessions/{token}/scene", **token)
+        await ask(ada, "GET", "/api/sessions/{token}/scene.json", **token)
+        await ask(ada, "GET", "/api/sessions/{token}/scene/bodies/{body}", body="world", **token)
+        await ask(ada, "POST", "/api/sessions/{token}/scene/check", **token)
+        await ask(ada, "GET", "/api/sessions")
+        joined = await ask(otto, "POST", "/api/join", {"session": box["session"]})
+        async with Line.to(joined["ws_url"]) as line:
+            await line.hello(ticket=joined["ticket"])
+        await ask(boss, "POST", "/api/observe", {"session": box["session"]})
+        await ask(otto, "POST", "/api/leave", {"session": box["session"]})
+        found = await ask(otto, "POST", "/api/find", {"mode": "duel", "size": 2})
+        await ask(otto, "POST", "/api/leave", {"session": found["session"]})
+        for path in ("/api/me", "/api/catalogue", "/healthz", "/api/recordings", "/api/admin/overview"):
+            await ask(boss, "GET", path)
+        await ask(boss, "GET", "/api/leaderboard/{mode}", mode="duel")
+        await ask(ada, "GET", "/api/sessions/{token}/forks", **token)
+        await ask(ada, "GET", "/api/recordings/{token}/marks", **token)
+        run = await ask(ada, "POST", "/api/springs", {"x": 0.2})
+        await ask(ada, "GET", "/api/springs/{run}", run=run["run"])
+        await ask(boss, "POST", "/api/admin/ban", {"player": otto.player, "for_s": 5})
+        await ask(boss, "POST", "/api/admin/unban", {"player": otto.player})
+        await ask(boss, "POST", "/api/admin/ban-address", {"address": "192.0.2.1", "for_s": 5})
+        await ask(boss, "POST", "/api/admin/unban-address", {"address": "192.0.2.1"})
+        await ask(boss, "POST", "/api/admin/notice", {"text": "soon"})
+        await ask(boss, "POST", "/api/sessions/{token}/kick", {"player": ada.player}, **token)
+        await ask(ada, "POST", "/api/logout")
+        refused = await ada.post("/api/open", {})
+        checked.check("POST", "/api/open", refused)
+    assert len(checked.seen) == 29
+
+
+async def test_every_call_of_the_document_has_the_form_of_its_answer(site: Stack) -> None:
+    """The table of answers and the routes have the same calls, operators' too."""
+    async with Person(site.url) as ada:
+        paths = (await ada.get("/openapi.json")).json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert described == {(method, path.replace(":path", "")) for method, path in ANSWERS}
+    assert len(described) > 50

@@ -1,0 +1,28 @@
+"""The page /docs, and the two documents behind it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.stack import Stack
+from tests.support.stranger import Person
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_the_page_shows_both_documents(site: Stack) -> None:
+    """Every call and every message is on the page, which links the documents and has no script."""
+    async with Person(site.url) as ada:
+        page = await ada.get("/docs")
+        calls, sockets = (await ada.get("/openapi.json")).json(), (await ada.get("/asyncapi.json")).json()
+    assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+    text = page.text
+    assert '<a href="openapi.json">' in text and '<a href="asyncapi.json">' in text and "<script" not in text
+    for path, methods in calls["paths"].items():
+        for method in methods:
+            assert f"<code>{method.upper()} {path}</code>" in text
+    for message in sockets["components"]["messages"].values():
+        assert f"<code>{message['name']}</code>" in text
+    for document in (calls, sockets):
+        for name in document["components"]["schemas"]:
+            assert f'id="{name}"' in text
