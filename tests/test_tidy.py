@@ -112,6 +112,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/player/test_elsewhere.py": "a client whose server died",
     "tests/player/test_party.py": "the program python -m player",
     "tests/server/gateway/test_agreement.py": "versions, an older client, numbers, the tick",
+    "tests/server/gateway/test_client_package.py": "the package @tussle/client",
     "tests/server/gateway/test_turn.py": "data channels through coturn",
     "tests/server/modes/test_events.py": "docs/events.md",
     "tests/server/modes/test_imports.py": "what importing the modes loads",

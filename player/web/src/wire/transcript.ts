@@ -85,6 +85,12 @@ export class Transcript {
     this.history = history;
   }
 
+  /** Another ticket, after the resume token was refused. */
+  renew(ticket: string): void {
+    this.ticket = ticket;
+    this.resume = null;
+  }
+
   // -- sending
 
   /** A socket is open: say hello. Obliges the caller to send `dataToSend`. */
