@@ -109,7 +109,6 @@ _TABLE = (
     _client("no_bot_wanted", Conflict, "The lobby wants no bot now: it is full, over, or another bot was faster."),
     _client("not_guest", Conflict, "Only a guest can take a name."),
     _client("not_running", Conflict, "The session is not running."),
-    _client("illegal_transition", Conflict, "The session's status does not allow this event."),
     _client("gap", Conflict, "The missed events are no longer kept; read the whole view of the session."),
     _client("moved", Moved, "Another server holds the session; the message is its address."),
     _client("stale_id", Conflict, "The command id is not newer than the last one."),

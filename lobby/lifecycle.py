@@ -8,15 +8,13 @@
 
 A replay room of a recording has a smaller lifecycle: open -> ended -> open again or expired.
 
-An illegal transition changes nothing. The Lua scripts run on this table: lobby/store/scripting.py writes it, and
-``advance`` as ``status_after``, into each script that reads or changes a status.
+An illegal transition changes nothing. The Lua scripts run on this table: lobby/store/scripting.py writes what
+``advance`` returns, as the function ``status_after``, into each script that reads or changes a status.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-
-from tussle.lobby.errors import Conflict
 
 __all__ = [
     "ENDED",
@@ -120,9 +118,6 @@ SOURCES: dict[LifecycleEvent, frozenset[Status]] = {
 """The statuses in which each event is legal."""
 
 
-def advance(status: Status, event: LifecycleEvent) -> Status:
-    """The status after ``event``. Raises Conflict(code="illegal_transition"); the status is unchanged."""
-    try:
-        return TRANSITIONS[status, event]
-    except KeyError:
-        raise Conflict(f"a session that is {status} cannot be {event}", code="illegal_transition") from None
+def advance(status: Status, event: LifecycleEvent) -> Status | None:
+    """The status after ``event``; None if the event is illegal in this status."""
+    return TRANSITIONS.get((status, event))

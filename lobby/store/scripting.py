@@ -22,12 +22,12 @@ from tussle.lobby.lifecycle import (
     HELD,
     LIVE,
     SETTING_UP,
-    TRANSITIONS,
     WAITING,
     LifecycleEvent,
     ReplayRoomEvent,
     ReplayRoomStatus,
     Status,
+    advance,
 )
 
 __all__ = ["Script", "load_scripts"]
@@ -99,7 +99,10 @@ def _definitions() -> dict[str, str]:
         "REPLAY_ROOM": ReplayRoomStatus,
         "REPLAY_ROOM_EVENT": ReplayRoomEvent,
     }
-    rows = {source: _pairs((e, s) for (of, e), s in TRANSITIONS.items() if of is source) for source in Status}
+    rows = {
+        source: _pairs((event, after) for event in LifecycleEvent if (after := advance(source, event)))
+        for source in Status
+    }
     table = ",\n    ".join(f"{source} = {{{row}}}" for source, row in rows.items() if row)
     return {
         **{

@@ -135,7 +135,7 @@ def test_the_protocol_lists_every_close_code() -> None:
     [
         ("not_your_turn", None, NotYourTurn),
         ("unknown_kind", None, Refused),
-        ("illegal_transition", 409, Conflict),
+        ("in_session", 409, Conflict),
         ("not_member", None, Conflict),
         ("not_member", 404, NotFound),
         ("over", None, Refused),

@@ -429,6 +429,7 @@ class LobbyMachine(RuleBasedStateMachine):
             at = S.OPEN
             for event in path[1:]:
                 at = advance(at, LifecycleEvent(event))
+                assert at is not None, path
             assert at == self.lobbies[token].status
         await self.compare_indexes()
 

@@ -1,4 +1,5 @@
 --@include clock
+--@include lifecycle
 -- Removes a session whose keys have expired from the indexes, and appends `expired` to the lifecycle stream, once.
 --
 -- KEYS 1 session, 2 ended index, 3 waiting index, 4 running index, 5 deadlines, 6 lifecycle
@@ -15,7 +16,7 @@ redis.call('ZREM', deadlines_key, 'lobby:' .. ARGV[1])
 if found == 0 then
     return {'OK', '0'}
 end
-redis.call('XADD', lifecycle_key, '*', 'session', ARGV[1], 'event', 'expired', 'mode', '', 'size', '',
+redis.call('XADD', lifecycle_key, '*', 'session', ARGV[1], 'event', EVENT.EXPIRED, 'mode', '', 'size', '',
     'at', whole(now_ms()), 'reason', '', 'players', '')
-redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' expired')
+redis.call('PUBLISH', ARGV[2], ARGV[1] .. ' ' .. EVENT.EXPIRED)
 return {'OK', '1'}

@@ -167,6 +167,7 @@ def test_every_refusal_is_in_the_table() -> None:
 
 
 STATUSES = "|".join(status.value for status in Status)
+EVENTS = "|".join(event.value for event in LifecycleEvent)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.lua")), ids=lambda path: path.stem)
@@ -174,7 +175,26 @@ def test_no_script_spells_a_status(path: Path) -> None:
     """Statuses and lifecycle events come from lobby/lifecycle.py; an error code may share the word."""
     text = re.sub(r"refuse\('\w+'", "", code(path.read_text()))
     assert re.findall(rf"',?(?:{STATUSES}),?'", text) == [], path
-    assert not re.findall(r"announce\('", text), "an event that is spelled"
+    assert not re.findall(rf"announce\('|' ?(?:{EVENTS})'", text), "an event that is spelled"
+
+
+def test_a_status_is_written_by_the_table_only() -> None:
+    """A script sets the status that status_after returns. Only open.lua, which makes the session, has no status before.
+    Replay rooms have a table of their own."""
+    wrong, writes = [], 0
+    for path in FOLDER.rglob("*.lua"):
+        text = code(path.read_text())
+        computed = set(re.findall(r"local (\w+) = status_after\(", text))
+        for value in re.findall(r"'HSET', session_key, 'status', ([\w.]+)", text):
+            writes += 1
+            if (
+                value != "status_after"
+                and value not in computed
+                and (path.stem, value) != ("open", "STATUS.OPEN")
+            ):
+                wrong.append(f"{path.stem}: {value}")
+    assert wrong == []
+    assert writes > 5
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
