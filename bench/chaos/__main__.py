@@ -40,11 +40,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.machine import machine
 from bench.statistics import percentile
-from tests.support.ports import free_port
 from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.embedded import EmbeddedStore, free_port
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.messages import Event

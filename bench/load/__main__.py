@@ -29,7 +29,7 @@ from bench.load import whole as load_whole
 from bench.load.driving import LIMIT_MS, RESULTS, driven, say
 from bench.load.plot import plot
 from bench.machine import machine, resident_bytes, user_and_kernel_s
-from tests.support.ports import free_port
+from tussle.lobby.store.embedded import free_port
 
 FRAME_BYTES = 600
 FRAME_HZ = 30.0

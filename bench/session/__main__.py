@@ -33,9 +33,9 @@ import numpy as np
 from bench.machine import cpu_s, loaded_machine, resident_bytes
 from bench.own_store import own_store
 from bench.statistics import percentile
-from tests.support.ports import free_port
 from tests.support.stack import ROOT, Stack, children
 from tests.support.stranger import FRAME, Line, Person
+from tussle.lobby.store.embedded import free_port
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.registry import get_mode

@@ -19,7 +19,7 @@ from contextlib import suppress
 from playwright.sync_api import sync_playwright
 
 from tests.support.person import CHROMIUM, FLAGS, WEB
-from tests.support.ports import free_port
+from tussle.lobby.store.embedded import free_port
 
 
 def main() -> None:

@@ -33,7 +33,15 @@ import msgspec
 from tussle.lobby.errors import StoreError
 from tussle.lobby.settings import Settings
 
-__all__ = ["Binary", "EmbeddedStore", "StoreData", "choose_store", "find_binary", "store_address"]
+__all__ = [
+    "Binary",
+    "EmbeddedStore",
+    "StoreData",
+    "choose_store",
+    "find_binary",
+    "free_port",
+    "store_address",
+]
 
 LEAST_MAJOR = 7
 RECORD = "store.json"
@@ -252,7 +260,7 @@ class EmbeddedStore:
         self.folder.chmod(0o700)  # logins and hashes of secrets: for the owner only, also in an older folder
         with self._lock() as lock:
             for attempt in range(1, PORT_TRIES + 1):
-                self._port = self._wanted_port or _free_port()
+                self._port = self._wanted_port or free_port()
                 self._spawn(lock)
                 try:
                     yield from self._until_it_answers()
@@ -375,9 +383,10 @@ def _dies_with_parent(parent: int) -> Callable[[], None] | None:
     return before_exec
 
 
-def _free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nothing on ``host`` listens on now. Another process may take it before the caller binds it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

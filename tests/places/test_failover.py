@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.ports import free_port
 from tussle.lobby.errors import StoreError
-from tussle.lobby.store.embedded import Binary
+from tussle.lobby.store.embedded import Binary, free_port
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.store_address import hide_password, parse_sentinels
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups

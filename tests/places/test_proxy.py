@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 from tests.support.one_store import store_url as store_url
-from tests.support.ports import free_port
 from tests.support.stack import Stack, until
+from tussle.lobby.store.embedded import free_port
 from tussle.server.http.static import DIST
 
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

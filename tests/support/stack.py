@@ -24,7 +24,7 @@ import httpx
 
 from tests.support.http import http_client
 from tests.support.paths import ROOT
-from tests.support.ports import free_port
+from tussle.lobby.store.embedded import free_port
 
 START_S = 600.0
 """Long, because a first start compiles the kernels."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.ports import free_port
+from tussle.lobby.store.embedded import free_port
 
 
 @contextlib.contextmanager

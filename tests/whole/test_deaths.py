@@ -13,13 +13,12 @@ import signal
 from pathlib import Path
 
 from tests.support.operators import ENTRY
-from tests.support.ports import free_port
 from tests.support.stack import Process, Stack, children, until
 from tests.support.stranger import Line, Person
 from tests.support.witness import Witness, asked, keys_of, running, sessions, store_of, verified
 from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.settings import Settings
-from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.lobby.store.embedded import EmbeddedStore, free_port
 from tussle.lobby.store.store import Store
 from tussle.server.physics.stored_meshes import use_meshes
 

@@ -13,8 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.ports import free_port
-from tussle.lobby.store.embedded import find_binary
+from tussle.lobby.store.embedded import find_binary, free_port
 from tussle.lobby.store.store import Store
 
 

@@ -19,9 +19,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.support.ports import free_port
 from tests.support.stack import Process, Stack
 from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.store.embedded import free_port
 from tussle.lobby.wire.messages import Event
 from tussle.player.client import Client
 from tussle.player.connection import SessionConnection

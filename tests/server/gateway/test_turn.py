@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ports import free_port
 from tests.support.rtc import ChannelClient
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person, duel
+from tussle.lobby.store.embedded import free_port
 
 SECRET = "a-secret-of-both-servers"
 

@@ -19,7 +19,6 @@ import httpx
 import pytest
 
 from tests.conftest import until
-from tests.support.ports import free_port
 from tests.support.stack import Stack
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.environment import BadSetting
@@ -29,6 +28,7 @@ from tussle.lobby.servers import HolderAddress
 from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import Entry, trim_acknowledged
+from tussle.lobby.store.embedded import free_port
 from tussle.lobby.store.store import Store
 from tussle.worker.storage.influx import line
 from tussle.worker.storage.parquet import MERGED, PARTS_MERGED, ParquetSink
