@@ -212,7 +212,10 @@ class Settings:
         0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
     )
     bot_share: int = setting(
-        8, "most bots that fill seats at once for one address, and for one player; 0: none", low=0
+        8,
+        "most bots that fill seats at once for one player; eight times that for one address, such as a classroom's;"
+        " 0: none",
+        low=0,
     )
     reservation_rate: float = setting(
         0.2,

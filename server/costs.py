@@ -247,7 +247,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.REGISTRATIONS, address, logins / 500, 3 * logins, "LOGIN_RATE"),
         Budget(Resource.RESERVATIONS, address, reserved, 320 * reserved, "RESERVATION_RATE"),
         Budget(Resource.RESERVATIONS, player, reserved, 30 * reserved, "RESERVATION_RATE"),
-        Budget(Resource.BOTS, address, 0.0, settings.bot_share, "BOT_SHARE", held=True),
+        Budget(Resource.BOTS, address, 0.0, 8 * settings.bot_share, "BOT_SHARE", held=True),
         Budget(Resource.BOTS, player, 0.0, settings.bot_share, "BOT_SHARE", held=True),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),

@@ -1,4 +1,4 @@
-"""How many bots fill seats, or are wanted, for one address and one player: each has a share of BOT_SHARE.
+"""How many bots fill seats, or are wanted, for one address and one player: BOT_SHARE.
 
     ask for bots       -> asking  -> held, or RateLimited bots_busy
     open or find alone -> waiting -> held, or the lobby gets no bots by itself

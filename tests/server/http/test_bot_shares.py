@@ -1,4 +1,4 @@
-"""One address, and one player, has a share of the bots, whatever the number of its guests and lobbies."""
+"""A player has a share of the bots, and an address eight, whatever the number of its guests and lobbies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.http.bot_shares import BotShares
 
+OTHERS = 28
+
 
 class Site:
     """The shares of a server whose clients may have four bots each, and a bot process that is up."""
@@ -21,8 +23,11 @@ class Site:
         self.ledger = Ledger(Settings(bot_share=4), lambda *_: None)
         self.shares = BotShares(self.filling, self.ledger)
 
+        for address in ("a", "b", "c"):  # the bots of other guests there: four more are in the share
+            self.ledger.hold(Resource.BOTS, Owner.ADDRESS, address, count=OTHERS)
+
     def held(self, address: str) -> int:
-        return self.ledger.held(Resource.BOTS, Owner.ADDRESS, address)
+        return self.ledger.held(Resource.BOTS, Owner.ADDRESS, address) - OTHERS
 
     async def lobby(self, size: int) -> tuple[str, str]:
         """A connected host and its lobby."""
