@@ -16,7 +16,9 @@ from tussle.server.recordings.export.camera_pose import CameraPose
 from tussle.server.recordings.export.clip import BodyTrack, world_vertices
 from tussle.server.recordings.export.colours import colour_of, linear
 from tussle.server.recordings.export.raster import (
+    TILE,
     corner_normals,
+    cover_tiles,
     fill_triangles,
     shade_pixels,
     sorted_corners,
@@ -57,6 +59,10 @@ class PictureMaker:
         self._owner = np.empty((2 * height, 2 * width), np.int32)
         self._shadow = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.float32)
         self._hidden = np.empty((SHADOW_SIZE, SHADOW_SIZE), np.int32)
+        self._before = np.full_like(self._owner, -2)
+        self._covered = np.empty((SHADOW_SIZE // TILE, SHADOW_SIZE // TILE), np.bool_)
+        self._drawn: tuple[Array, ...] | None = None
+        """Points, places in the shadow map, faces, normals and colours of the picture before."""
         self._shapes: dict[tuple[str, str], _Shape] = {}
         self._table = srgb_table()
         key, rim = KEY_FROM / np.linalg.norm(KEY_FROM), RIM_FROM / np.linalg.norm(RIM_FROM)
@@ -85,9 +91,9 @@ class PictureMaker:
         frame, with the axis of frames."""
         points, faces, normals, colours = self._triangles(tracks, rows, active)
         self._shadow.fill(0.0)
-        fill_triangles(
-            points @ self._to_light[:, :3].T + self._to_light[:, 3], faces, self._shadow, self._hidden
-        )
+        lit = points @ self._to_light[:, :3].T + self._to_light[:, 3]
+        fill_triangles(lit, faces, self._shadow, self._hidden)
+        changed = self._compare(points, lit, faces, normals, colours)
         view, (height, width) = self._view, self._nearest.shape
         places = (points - view.eye) @ view.axes.T
         focus = 0.5 * height / view.scale
@@ -108,9 +114,24 @@ class PictureMaker:
         camera = np.stack([view.eye, corner, right / focus, -up / focus])
         shade_pixels(
             self._nearest, self._owner, points, faces, normals, colours, camera, self._lights, self._bench,
-            self._shadow, self._to_light, self._table, self._picture,
+            self._shadow, self._to_light, self._table, self._before, changed, self._covered, self._picture,
         )  # fmt: skip
+        self._owner, self._before = self._before, self._owner
         return self._picture
+
+    def _compare(self, points: Array, lit: Array, faces: Array, normals: Array, colours: Array) -> Array:
+        """The triangles that are not as in the picture before, (f,). Finds where its shadows may have changed."""
+        drawn, self._drawn = self._drawn, (points, lit, faces, normals, colours)
+        if drawn is None or drawn[2].shape != faces.shape or not np.array_equal(drawn[2], faces):
+            self._before.fill(-2)
+            return np.ones(len(faces), np.bool_)
+        moved = (drawn[0] != points).any(axis=1)
+        changed = moved[faces].any(axis=1)
+        self._covered.fill(False)
+        for places in (drawn[1], lit):
+            cover_tiles(places, faces, changed, self._covered)
+        changed |= (drawn[3] != normals).any(axis=(1, 2)) | (drawn[4] != colours).any(axis=1)
+        return np.asarray(changed)
 
     def _triangles(
         self, tracks: Sequence[BodyTrack], rows: Array, active: Array

@@ -3,6 +3,9 @@
     triangles -> fill_triangles (seen from the light) -> shadow map
     triangles -> fill_triangles (2 x 2 samples a pixel) -> shade_pixels: each surface once a pixel -> 8-bit sRGB
 
+A pixel that shows the same part of the same surface as in the picture before, in the same shadow, is kept: most of a
+film is the ground (cover_tiles says where a shadow may have changed).
+
 The result depends on the input alone. This module must never know a recording.
 """
 
@@ -13,7 +16,15 @@ import numpy as np
 from tussle.server.physics.jit import inlined, kernel
 from tussle.server.recordings.frame_store import Array
 
-__all__ = ["corner_normals", "fill_triangles", "shade_pixels", "sorted_corners", "srgb_table"]
+__all__ = [
+    "TILE",
+    "corner_normals",
+    "cover_tiles",
+    "fill_triangles",
+    "shade_pixels",
+    "sorted_corners",
+    "srgb_table",
+]
 
 CREASE = np.cos(np.radians(40.0))
 """Faces that meet at a larger angle have an edge; others look round."""
@@ -21,6 +32,20 @@ CREASE = np.cos(np.radians(40.0))
 SHADOW_BIAS = 1.5
 """A surface that is less than this behind the nearest one is lit, in samples of the shadow map; more where the light
 falls on it at a flat angle."""
+
+
+TILE = 32
+"""Side of a tile of the shadow map, in samples."""
+
+
+@inlined
+def _span(start: float, slope: float, first: int, last: int) -> tuple[int, int]:
+    """The part of a row in which start + slope (x + 0.5) is not negative, and a pixel on each side for rounding."""
+    if slope > 0.0:
+        first = max(first, int(min(last + 4.0, max(first - 4.0, -start / slope))) - 2)
+    elif slope < 0.0:
+        last = min(last, int(max(first - 4.0, min(last + 4.0, -start / slope))) + 2)
+    return first, last
 
 
 @kernel
@@ -51,7 +76,10 @@ def fill_triangles(screen: Array, faces: Array, nearest: Array, owner: Array) ->
         for y in range(y0, y1 + 1):
             u_row = u_base + u_along * (y + 0.5)
             v_row = v_base + v_along * (y + 0.5)
-            for x in range(x0, x1 + 1):
+            first, last = _span(u_row, u_across, x0, x1)
+            first, last = _span(v_row, v_across, first, last)
+            first, last = _span(1.0 - u_row - v_row, -u_across - v_across, first, last)
+            for x in range(first, last + 1):
                 u = u_row + u_across * (x + 0.5)
                 v = v_row + v_across * (x + 0.5)
                 if u >= 0.0 and v >= 0.0 and u + v <= 1.0:
@@ -59,6 +87,24 @@ def fill_triangles(screen: Array, faces: Array, nearest: Array, owner: Array) ->
                     if near > nearest[y, x]:
                         nearest[y, x] = near
                         owner[y, x] = face
+
+
+@kernel
+def cover_tiles(screen: Array, faces: Array, changed: Array, covered: Array) -> None:
+    """Mark the tiles of the shadow map that a changed triangle, or the filter around its samples, may touch. screen: as
+    of fill_triangles; changed: (f,); covered: (tiles, tiles), changed."""
+    last = covered.shape[0] - 1
+    for face in range(faces.shape[0]):
+        if not changed[face]:
+            continue
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        x0 = max(0, int(np.floor(min(screen[a, 0], screen[b, 0], screen[c, 0]))) // TILE - 1)
+        x1 = min(last, int(np.ceil(max(screen[a, 0], screen[b, 0], screen[c, 0]))) // TILE + 1)
+        y0 = max(0, int(np.floor(min(screen[a, 1], screen[b, 1], screen[c, 1]))) // TILE - 1)
+        y1 = min(last, int(np.ceil(max(screen[a, 1], screen[b, 1], screen[c, 1]))) // TILE + 1)
+        for y in range(y0, y1 + 1):
+            for x in range(x0, x1 + 1):
+                covered[y, x] = True
 
 
 @kernel
@@ -226,6 +272,37 @@ def _colour_of_sample(
     return r, g, b
 
 
+@inlined
+def _shadow_changed(
+    face: int,
+    near: float,
+    rx: float,
+    ry: float,
+    rz: float,
+    camera: Array,
+    bench: Array,
+    to_light: Array,
+    covered: Array,
+) -> bool:
+    """Whether the shadow may have changed where a ray meets the surface."""
+    depth = 0.0
+    if face >= 0:
+        depth = 1.0 / near
+    elif ry != 0.0:
+        depth = (bench[0] - camera[0, 1]) / ry
+    if depth <= 0.0:
+        return False
+    px, py, pz = camera[0, 0] + rx * depth, camera[0, 1] + ry * depth, camera[0, 2] + rz * depth
+    u = to_light[0, 0] * px + to_light[0, 1] * py + to_light[0, 2] * pz + to_light[0, 3]
+    v = to_light[1, 0] * px + to_light[1, 1] * py + to_light[1, 2] * pz + to_light[1, 3]
+    size = covered.shape[0] * TILE
+    if not (-2.0 < u < size + 2.0 and -2.0 < v < size + 2.0):
+        return False
+    column = min(size - 1, max(0, int(u))) // TILE
+    row = min(size - 1, max(0, int(v))) // TILE
+    return bool(covered[row, column])
+
+
 @kernel
 def shade_pixels(
     nearest: Array,
@@ -240,6 +317,9 @@ def shade_pixels(
     shadow: Array,
     to_light: Array,
     table: Array,
+    before: Array,
+    changed: Array,
+    covered: Array,
     picture: Array,
 ) -> None:
     """Fill ``picture``, (h, w, 3) bytes.
@@ -248,11 +328,30 @@ def shade_pixels(
     change for a sample to the right, and for one down, (4, 3); a ray has the depth 1. lights: key direction, key
     colour, sky, floor, rim direction, rim colour, backdrop, bench colour, (8, 3). bench: its height, and the
     radius, x and z of the disc beyond which it has the backdrop's colour. shadow, to_light: the shadow map, and the
-    rows of the map from a point to its x, y and nearness. table: of srgb_table.
+    rows of the map from a point to its x, y and nearness. table: of srgb_table. before: the owners in the picture that
+    ``picture`` holds, -2 if there is none; changed: the triangles that are not as in it, (f,); covered: of cover_tiles,
+    where its shadows may have changed.
     """
     height, width = picture.shape[0], picture.shape[1]
     for y in range(height):
         for x in range(width):
+            sy, sx = 2 * y, 2 * x
+            face = owner[sy, sx]
+            if (
+                owner[sy, sx + 1] == face
+                and owner[sy + 1, sx] == face
+                and owner[sy + 1, sx + 1] == face
+                and before[sy, sx] == face
+                and before[sy, sx + 1] == face
+                and before[sy + 1, sx] == face
+                and before[sy + 1, sx + 1] == face
+                and (face < 0 or not changed[face])
+            ):
+                rx = camera[1, 0] + camera[2, 0] * (sx + 0.5) + camera[3, 0] * (sy + 0.5)
+                ry = camera[1, 1] + camera[2, 1] * (sx + 0.5) + camera[3, 1] * (sy + 0.5)
+                rz = camera[1, 2] + camera[2, 2] * (sx + 0.5) + camera[3, 2] * (sy + 0.5)
+                if not _shadow_changed(face, nearest[sy, sx], rx, ry, rz, camera, bench, to_light, covered):
+                    continue
             red = green = blue = 0.0
             seen = 0
             while seen < 15:  # a bit for each sample whose surface is shaded
