@@ -17,10 +17,12 @@ class BotsAsked(msgspec.Struct, frozen=True):
 
 
 class BotRequest(msgspec.Struct, frozen=True):
-    """An open lobby that wants bots, and how they should play."""
+    """An open lobby that wants bots, and how they should play. group: lobbies of one address have the same name, which
+    says nothing about the address; '' if the server does not know it."""
 
     session: str
     mode: str
     size: int
     wanted: int
     skill: str
+    group: str = ""

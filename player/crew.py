@@ -4,7 +4,8 @@
     bot:     POST /api/bots/seat -> play_seat -> idle, until the next request of its skill
 
 Any number of such processes may run: the server seats as many bots as are wanted, in any order. The bots are shared
-out: the lobby with the fewest gets the next one, and the last quarter is for lobbies that have none. A lobby whose seat
+out over the addresses that ask, and over the lobbies of each: the address with the fewest gets the next one, and the
+last quarter is for addresses that have none. A lobby whose seat
 could not be filled is left out for a growing time. This module must never take a seat that no request named.
 """
 
@@ -17,6 +18,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -47,25 +49,34 @@ def share_out(
     coming: Mapping[str, int],
     free: int,
     most: int,
+    groups: Mapping[str, str] = MappingProxyType({}),
 ) -> list[BotRequest]:
     """The requests that get the next ``free`` of ``most`` bots, one entry for each bot.
 
-    at_work: bots by session that play there or are on their way; coming: those on their way.
+    at_work: bots by session that play there or are on their way; coming: those on their way; groups: of the sessions
+    at work. A session without a group is one of its own.
     """
+    group = {**groups, **{request.session: request.group for request in requests}}
+    of_group: Counter[str] = Counter()
+    for session, count in at_work.items():
+        of_group[group.get(session) or session] += count
     wanted = {request.session: request.wanted - coming.get(request.session, 0) for request in requests}
     has = {request.session: at_work.get(request.session, 0) for request in requests}
     chosen: list[BotRequest] = []
     while len(chosen) < free:
         left = free - len(chosen)
         open_ = [
-            one for one in requests if wanted[one.session] > 0 and (not has[one.session] or left > most // 4)
+            one
+            for one in requests
+            if wanted[one.session] > 0 and (not of_group[one.group or one.session] or left > most // 4)
         ]
         if not open_:
             break
-        request = min(open_, key=lambda one: has[one.session])
+        request = min(open_, key=lambda one: (of_group[one.group or one.session], has[one.session]))
         chosen.append(request)
         wanted[request.session] -= 1
         has[request.session] += 1
+        of_group[request.group or request.session] += 1
     return chosen
 
 
@@ -109,6 +120,8 @@ class _Crew:
         """Bots that are about to take a seat, by session: the next look must not send others for the same seats."""
         self._at_work: Counter[str] = Counter()
         """Bots that play in a session, or are about to."""
+        self._groups: dict[str, str] = {}
+        """The groups of sessions in which bots play, or are about to."""
         self._failures: dict[str, tuple[float, float]] = {}
         """Sessions whose seats could not be filled -> when to try again, and the pause after another failure [s]."""
         self._bodies: Mapping[str, Mapping[str, Any]] | None = None
@@ -147,7 +160,8 @@ class _Crew:
         self._failures = {one: kept for one, kept in self._failures.items() if one in listed}
         ready = [one for one in requests if self._failures.get(one.session, (0.0, 0.0))[0] <= now]
         free = self._party.serve - self._working
-        for request in share_out(ready, self._at_work, self._coming, free, self._party.serve):
+        for request in share_out(ready, self._at_work, self._coming, free, self._party.serve, self._groups):
+            self._groups[request.session] = request.group
             self._working += 1
             self._at_work[request.session] += 1
             self._coming[request.session] += 1
@@ -195,6 +209,8 @@ class _Crew:
                 self._count_off(self._coming, request.session)
                 self._leave_out(request.session)
             self._count_off(self._at_work, request.session)
+            if request.session not in self._at_work:
+                self._groups.pop(request.session, None)
             self._working -= 1
             if client is not None:
                 await client.aclose()

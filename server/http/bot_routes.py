@@ -91,7 +91,9 @@ class BotRoutes:
         body = await self._requests.decode(request, ServeRequest)
         self._check_bot(request, player, body.secret)
         offers = await self._backend.filling.offers(player.player)
-        return json_response({"requests": msgspec.to_builtins(offers)})
+        shares = self._backend.bot_shares
+        named = [msgspec.structs.replace(offer, group=shares.group(offer.session)) for offer in offers]
+        return json_response({"requests": msgspec.to_builtins(named)})
 
     async def take(self, request: Request, player: PlayerInfo) -> Response:
         body = await self._requests.decode(request, BotSeatRequest)

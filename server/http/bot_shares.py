@@ -11,6 +11,8 @@ module must never seat or unseat a bot.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -60,8 +62,17 @@ class BotShares:
         self._filling = filling
         self._ledger = ledger
         self._shares: dict[str, _Share] = {}
+        self._secret = secrets.token_bytes(32)
         self._asking: Counter[str] = Counter()
         """Sessions whose requests are on their way to the store: it does not know yet what they need."""
+
+    def group(self, session: str) -> str:
+        """A name for the address that holds the bots of a session: it tells addresses apart, and no more than that; ''
+        if another server knows it."""
+        share = self._shares.get(session)
+        if share is None:
+            return ""
+        return hashlib.blake2b(share.address.encode(), key=self._secret, digest_size=8).hexdigest()
 
     @contextlib.asynccontextmanager
     async def asking(self, session: str, address: str, player: str, count: int | None) -> AsyncIterator[None]:

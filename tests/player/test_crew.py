@@ -32,6 +32,26 @@ def test_a_host_that_wants_many_bots_does_not_get_them_all() -> None:
     assert both == {"a": 3, "b": 3}
 
 
+def test_an_address_with_many_lobbies_does_not_get_all_bots() -> None:
+    """Its lobbies get the bots by turns, and leave the last quarter to an address that has none. A new lobby of the
+    address whose bots play is still of that address. Two addresses that ask at once get bots by turns."""
+
+    def of(group: str, *names: str) -> list[BotRequest]:
+        return [BotRequest(name, "duel", 4, 3, "fair", group) for name in names]
+
+    many = of("school", "a", "b", "c", "d", "e")
+    sent = Counter(one.session for one in share_out(many, {}, {}, 8, 8))
+    assert sent.total() == 6 and max(sent.values()) == 2
+    groups = dict.fromkeys("abcde", "school")
+    assert share_out(of("school", "f"), sent, {}, 2, 8, groups) == []
+    both = [*of("school", "f"), *of("home", "x")]
+    assert [one.session for one in share_out(both, sent, {}, 2, 8, groups)] == ["x"]
+    together = Counter(one.session for one in share_out([*many, *of("home", "x", "y")], {}, {}, 8, 12))
+    assert (together["x"] + together["y"], together.total()) == (2, 5), (
+        "five by turns, the last quarter is kept"
+    )
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 15), st.integers(0, 5), st.integers(0, 5)), max_size=8),
     st.integers(0, 12),

@@ -79,6 +79,19 @@ async def test_one_player_has_one_share_at_all_addresses(site: Site) -> None:
     assert (site.held("b"), site.held("c")) == (4, 0)
 
 
+async def test_lobbies_of_one_address_have_one_name(site: Site) -> None:
+    """It says that two lobbies are of one address, and not which."""
+    one, two, three = [await site.lobby(2) for _ in range(3)]
+    for address, (host, session) in (("a", one), ("a", two), ("b", three)):
+        await site.ask(address, host, session, None)
+    names = [site.shares.group(session) for _, session in (one, two, three)]
+    assert names[0] == names[1] != names[2] and len(names[2]) == 16
+    again = BotShares(site.filling, site.ledger)
+    async with again.asking(one[1], "a", one[0], 1):
+        assert again.group(one[1]) not in ("", names[0]), "another server, another name"
+    assert again.group(two[1]) == ""
+
+
 async def test_bots_are_given_back_when_they_leave(site: Site) -> None:
     """Bots that play are held until the session is over; a request that is refused, that the host takes back, or that
     expires, holds nothing."""
