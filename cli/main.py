@@ -43,6 +43,7 @@ class _LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        use_baseline()  # before the command's module imports numpy: click calls this before it calls main
         module = importlib.import_module(COMMANDS[name][0])
         command = getattr(module, "command", None) or getattr(module, name)
         assert isinstance(command, click.Command)
@@ -63,5 +64,4 @@ def main(context: click.Context, called: str | None) -> None:
     `tussle up` starts everything here and prints the address. Settings come from the environment;
     .env.example lists them.
     """
-    use_baseline()
     context.obj = called or "tussle"

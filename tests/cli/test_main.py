@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from tussle.cli.main import COMMANDS, main
 from tussle.cli.running import Running, announced, find_running, server_of, store_of
 from tussle.cli.up import free_port_or
+from tussle.lobby.cpu_baseline import baseline_variables
 from tussle.lobby.settings import Settings
 
 
@@ -31,6 +32,21 @@ def test_help_names_every_command_and_imports_none() -> None:
     assert done.stdout.rstrip().endswith("[]")
     for name in COMMANDS:
         assert f"\n  {name} " in done.stdout
+
+
+def test_verify_computes_with_the_cpu_baseline() -> None:
+    """As servers do, although its module imports numpy: so it has their bits and their physics_id on every CPU."""
+    environment = {key: value for key, value in os.environ.items() if key not in baseline_variables()}
+    script = (
+        "import sys; from tussle.cli.main import main;"
+        "main(['verify', '--help'], standalone_mode=False);"
+        "from tussle.lobby.cpu_baseline import *;"
+        "print('numpy' in sys.modules, baseline() is None or cpu_identity() == baseline())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("True True\n"), done.stdout
 
 
 @pytest.mark.parametrize(
