@@ -30,8 +30,8 @@ __all__ = ["LOG_BYTES", "Child", "ChildDied", "RestartPolicy", "Supervisor", "ro
 LAST_LINES = 12
 
 LOG_BYTES = 16 * 2**20
-"""A log file that is longer is moved to NAME.log.1, at most its last LOG_BYTES, and begins again. One older file is
-kept, so that the logs of a child take twice that, and what it writes within LOG_CHECK_S."""
+"""A longer log file is emptied after its last LOG_BYTES were copied to NAME.log.1. One older file is kept, so the logs
+of a child take at most twice LOG_BYTES plus what it writes within LOG_CHECK_S."""
 
 LOG_CHECK_S = 1.0
 

@@ -54,7 +54,7 @@ def use_baseline() -> None:
 
 @cache
 def cpu_identity() -> str:
-    """What of this CPU the results depend on: the baseline; a hash of the instruction sets where it is not used."""
+    """The part of this CPU on which results depend: the baseline; where it is not used, a hash of the instruction sets."""
     name, variables = baseline(), baseline_variables()
     if name is not None and all(os.environ.get(one) == value for one, value in variables.items()):
         return name

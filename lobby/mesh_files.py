@@ -44,7 +44,7 @@ class MeshFiles:
     """The meshes of one archive. Every method blocks, and raises OSError."""
 
     def __init__(self, archive_url: str, realm: str = "") -> None:
-        """``realm``: of the program that stores files. One that only reads gives none."""
+        """``realm``: the realm that stores the files; a program that only reads needs none."""
         self._realm = realm
         self._noted = not realm
         self._fs, root = fsspec.core.url_to_fs(archive_url)

@@ -126,7 +126,7 @@ def _seconds(number: str, unit: str) -> float:
 
 
 class NetworkLine:
-    """One direction of a network. ``way``: a name; two lines of one seed and way do the same."""
+    """One direction of a network. ``way``: a name; two lines with the same seed and way behave the same."""
 
     def __init__(self, network: Network, way: str, *, reliable: bool = True) -> None:
         self._network = network

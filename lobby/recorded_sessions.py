@@ -58,7 +58,7 @@ class RecordedSession(msgspec.Struct, frozen=True, omit_defaults=True):
         )  # fmt: skip
 
     def suits(self, choice: RecordingChoice) -> bool:
-        """Whether a list with this choice has the row, whatever its times."""
+        """Whether the row matches this choice, apart from its times."""
         text = choice.search.casefold()
         words = (self.session, self.mode, *(seat.name for seat in self.seats))
         return (not choice.mode or self.mode == choice.mode) and (
@@ -66,7 +66,7 @@ class RecordedSession(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def names(self) -> set[str]:
-        """What the lists of this row's players are named by."""
+        """The identities and names under which the lists of this row's players are kept."""
         names = (seat.name.casefold() for seat in self.seats)
         return {
             *(seat.player for seat in self.seats),

@@ -1,7 +1,7 @@
 """The lists of recorded sessions: found by mode, player and date, also after the keys of their sessions have expired.
 
     a session is over -> a worker: row -> RECORDINGS_URL/index/T.json, and the store: one script -> the lists
-    page: the shortest list that a choice allows, from its newest or a cursor -> rows -> those that suit
+    page: the shortest list that a choice allows, from its newest or a cursor -> rows -> those that match
 
 A list is read in pages of a bounded number of rows, whatever it has; nothing reads the files of recordings. The files
 of the index are what the lists are made of again if the store is lost. The recording of a private session has no row.

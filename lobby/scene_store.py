@@ -71,7 +71,7 @@ REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""
 
 READ_SHARE = 0.25
-"""What a byte of the log that is only read costs of one that is written."""
+"""Price of a byte that is read from the log, as a share of the price of a byte that is written."""
 
 READ_TRIES = 8
 KEPT, FIRSTS_KEPT = 1024, 64

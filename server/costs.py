@@ -65,7 +65,7 @@ class Owner(StrEnum):
     """A player in a session, whatever the number of its connections."""
     SESSION = "session"
     PART = "part"
-    """An address in a session or replay room: its part of what the session may spend, so that others have the rest."""
+    """The share of the budget of a session or replay room that one address may use. The rest is for the others."""
 
 
 class Resource(StrEnum):

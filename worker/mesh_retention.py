@@ -4,9 +4,9 @@
                             yes: that is a use, now      no: the store forgets it -> its file is removed
 
 A hash is looked for as text, so that a document in any form keeps its meshes. Everything is read only when a mesh is a
-candidate. What dead processes left is removed too: uploads that no job needs, reservations whose file never came, ready
-meshes that the store does not know. Realms that share an ARCHIVE_URL cannot see what the others need: their files are
-kept, and removed by hand. This module must never remove a mesh that it could not look for everywhere.
+candidate. Files and entries of dead processes are removed too: uploads that no job needs, reservations whose file never
+came, ready meshes that the store does not know. Realms that share an ARCHIVE_URL cannot see what the others need: their
+files are kept, and removed by hand. This module must never remove a mesh that it could not look for everywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The messages of a connection about its WebRTC data channel, over which frames may come.
+"""The messages of a connection about its WebRTC data channel, an optional transport for frames.
 
     client: offer -> candidate ... -> hangup          server: answer, channel (open, closed)
 
@@ -33,7 +33,7 @@ class OfferData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", tag="offer"):
     """Ask for frames over a WebRTC data channel. Answered with ``answer``, or with an error of field ``offer``. The
-    channel has the stream 0, agreed on by both sides, is unordered, and repeats nothing that is lost."""
+    channel has the stream 0, agreed on by both sides, is unordered, and does not retransmit lost packets."""
 
     d: OfferData
 
@@ -90,6 +90,6 @@ class ChannelData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChannelMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", tag="channel"):
-    """How frames come from now on. Not numbered."""
+    """The transport of frames from now on. Not numbered."""
 
     d: ChannelData

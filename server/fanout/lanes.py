@@ -61,7 +61,7 @@ class Lane:
         self.waiting.discard(viewer)
 
     def break_chain(self) -> None:
-        """All viewers wait for a keyframe."""
+        """Make all viewers wait for a keyframe."""
         self.waiting |= self.ready
         self.ready.clear()
 

@@ -144,7 +144,7 @@ class RemoteRun:
                 self._answer_of_run(number, error)
 
     def _answer_of_run(self, number: int, answer: int | Superseded | LobbyError | None) -> None:
-        """None: the run journals no more. The input is for the next holder."""
+        """``answer``: None if the run has stopped to journal inputs; the input then goes to the next holder."""
         if answer is not None:
             self.answer(number, answer)
         elif number in self._pending:
@@ -271,8 +271,8 @@ class Relays:
         return self._holder.runs.get(token)
 
     def find_run(self, token: str) -> Run | None:
-        """``own_run`` for a new input. The run then has all inputs that came before: those that waited for a holder,
-        because they came before the run was there."""
+        """``own_run`` for a new input. Inputs that came before the run existed and waited for a holder are submitted
+        to the run first."""
         run = self._holder.runs.get(token)
         if run is not None and (remote := self._remotes.get(token)) is not None:
             remote.submit_to(run)

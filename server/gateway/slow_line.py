@@ -19,11 +19,11 @@ from tussle.lobby.network import NetworkLine
 __all__ = ["MOST_BYTES", "Delay", "SlowTransport"]
 
 MOST_BYTES = 262_144
-"""Bytes on their way in one direction above which nothing is added but what must be sent."""
+"""Bytes in transit in one direction. Above this number only messages that must be sent are added."""
 
 
 class Delay:
-    """One direction: calls in order, each when its bytes arrive. ``call_at``: the clock's, as of an event loop."""
+    """One direction: calls in order, each when its bytes arrive. ``call_at``: as of an event loop."""
 
     def __init__(self, line: NetworkLine, now: Callable[[], float], call_at: Callable[..., Any]) -> None:
         self._line = line

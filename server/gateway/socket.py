@@ -126,7 +126,7 @@ class Socket(ServerConnection):
     _heard = 0.0
     _taken = 0
     written = 0
-    """Bytes that a relay has written. Its buffer may be as full as before although the other side takes bytes."""
+    """Bytes that a relay has written. They show that the other side reads, also while the buffer stays full."""
     _watch: asyncio.TimerHandle | None = None
     _calls = 0
     _split = False

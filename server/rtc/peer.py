@@ -71,10 +71,10 @@ PACKET_BYTES = 600
 """Longest packet that a connected client has to send [B]: acknowledgements, with gaps."""
 
 RECEIVED_RATE, RECEIVED_BURST = 32_768.0, 131_072.0
-"""Bytes per second, and at once, that a client may send. What it must send for 240 frames per second is a third."""
+"""Bytes per second, and at once, that a client may send. To acknowledge 240 frames per second it needs a third."""
 
 REASSEMBLED_CHUNKS = 16
-"""Most chunks of messages of a client that wait for others. The protocol has no message of a client."""
+"""Most chunks of a client that wait until the rest of their message arrives. The protocol has no such messages."""
 
 
 class _BoundConnection(Connection):

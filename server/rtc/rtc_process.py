@@ -167,7 +167,7 @@ class RtcProcess(asyncio.Protocol):
 
 
 def use_ports(loop: asyncio.AbstractEventLoop, first: int, last: int) -> None:
-    """Have UDP sockets on any port use one from ``first`` to ``last``. aioice asks for any."""
+    """Bind UDP sockets that ask for any port, as aioice does, to a port from ``first`` to ``last``."""
     bind = loop.create_datagram_endpoint
 
     async def bind_in_range(factory: Any, local_addr: Any = None, **options: Any) -> Any:

@@ -113,7 +113,7 @@ class SessionCore:
         return 0.0 if cost <= 0.0 or self._find_superseded(seat, kind) is not None else cost
 
     def is_latest(self, kind: str) -> bool:
-        """Whether only the newest input of that kind and of a seat matters."""
+        """Whether only a seat's newest input of that kind matters."""
         found = None if self.actions is None else self.actions.kind(kind)
         return found is not None and found.latest
 

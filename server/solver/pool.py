@@ -519,7 +519,7 @@ class Pool:
         return msgspec.msgpack.decode(await self._ask("make_shape", _encode(recipe), expected_s), type=Shape)
 
     async def _ask(self, op: str, body: bytes, expected_s: float) -> bytes:
-        """Ask what needs no world: the background process, if it takes so long that a session would notice."""
+        """Make a call that needs no world: in the background process, if it would delay a session noticeably."""
         if expected_s <= BACKGROUND_S:
             return await self._quiet().ask_about(op, body)
         return await self._background.ask(op, body)

@@ -150,7 +150,7 @@ class SolverProcess:
 
 
 def serve(connection: socket.socket) -> None:
-    """Answer requests in order until the other end closes, be it in the middle of a request."""
+    """Answer requests in order until the other end closes, also in the middle of a request."""
     worlds = SolverProcess()
     stream = connection.makefile("rb")
     while len(head := stream.read(4)) == 4:
