@@ -1,4 +1,4 @@
-"""The import rules of ARCHITECTURE.md, read from the source: layers, cycles, and the few doors to a library."""
+"""The import rules of ARCHITECTURE.md, read from the source: layers, cycles, and the importers of each library."""
 
 from __future__ import annotations
 
@@ -173,6 +173,16 @@ def test_a_folder_of_the_server_imports_only_folders_below(name: str) -> None:
             assert rank[parts[1]] < rank[folder], f"{name} imports {imported}"
 
 
+def test_the_page_shows_the_layers() -> None:
+    """The line of layers in ARCHITECTURE.md has every folder of server/, in the order of SERVER_LAYERS."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    [line] = [line for line in text.splitlines() if line.startswith("app > http > ")]
+    shown = [set(layer.split(", ")) for layer in reversed(line.split(" > "))]
+    named = set().union(*shown)
+    assert shown == [layer for layer in (set(names) & named for names in SERVER_LAYERS) if layer]
+    assert {path.parent.name for path in (ROOT / "server").glob("*/__init__.py")} <= named
+
+
 def test_no_module_imports_in_a_circle() -> None:
     """No cycle, neither at run time nor through a lazy import inside of a function; tests and benchmarks included."""
     everything = modules(PACKAGES + BESIDE)
@@ -198,10 +208,10 @@ def test_every_exception_is_needed() -> None:
 
 @pytest.mark.parametrize("library", sorted(ONLY_IMPORTER))
 def test_a_library_has_its_only_importer(library: str) -> None:
-    """redis, websockets, the physics libraries and the frameworks are each behind one door."""
+    """redis, websockets, the physics libraries and the frameworks are imported by the modules of ONLY_IMPORTER only."""
     for name, path in MODULES.items():
         if any(imported.split(".")[0] == library for imported in imports_of(path)):
-            assert any(within(name, door) for door in ONLY_IMPORTER[library]), f"{name} imports {library}"
+            assert any(within(name, place) for place in ONLY_IMPORTER[library]), f"{name} imports {library}"
 
 
 def test_imports_by_a_computed_name_are_listed() -> None:

@@ -74,3 +74,28 @@ def test_the_page_of_keys_lists_every_key() -> None:
     """And no key that lobby/store/keys.py cannot make, except the other kinds of the catalogue."""
     listed = listed_keys() - {"catalogue:materials", "catalogue:scenes", "catalogue:meshes"}
     assert listed == stored_keys()
+
+
+def places_to_change() -> list[tuple[str, str]]:
+    """The rows of the table "Where to change what" of ARCHITECTURE.md."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text[text.index("| to change | go to |") :].split("\n\n")[0].splitlines()[2:]
+    return [(subject.strip(), places) for _, subject, places, _ in (row.split("|") for row in table)]
+
+
+@pytest.mark.parametrize(("subject", "places"), places_to_change(), ids=lambda text: text[:40])
+def test_a_place_to_change_exists(subject: str, places: str) -> None:
+    """Each folder and file of the table exists, a file in parentheses in the folder before it."""
+    for place in re.findall(r"`([a-z][\w./<>-]*/[\w./<>-]*)`", places):
+        found = [*ROOT.glob(place.replace("<mode>", "*"))]
+        assert found, f"{subject}: {place}"
+        assert all(path.is_dir() for path in found) is place.endswith("/"), f"{subject}: {place}"
+    for folder, files in re.findall(r"`([\w/]+/)` \(([^)]*)\)", places):
+        for name in re.findall(r"\w+\.(?:py|lua)", files):
+            assert (ROOT / folder / name).is_file(), f"{subject}: {folder}{name}"
+
+
+def test_the_first_ten_places_are_one_folder_each() -> None:
+    """What is changed most has one place."""
+    for subject, places in places_to_change()[:10]:
+        assert len(re.findall(r"`[\w/]+/`", places)) == 1, subject
