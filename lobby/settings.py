@@ -34,6 +34,7 @@ def setting(
     high: float | None = None,
     among: tuple[str, ...] = (),
 ) -> Any:
+    """A field of Settings. low, high: bounds of a number; among: the texts that are valid."""
     return field(default=default, metadata={"meaning": meaning, "low": low, "high": high, "among": among})
 
 

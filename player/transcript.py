@@ -101,6 +101,7 @@ AFTER_CLOSE: dict[int, Next] = {
 
 
 def after_close(code: int) -> Next:
+    """What a client does after a close with this code: the table of close codes in docs/protocol.md."""
     return AFTER_CLOSE.get(code, Next.RECONNECT)
 
 
@@ -159,6 +160,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Ponged:
+    """The answer to a ping: the client's time in the ping [s], and the server's clock [ms]."""
+
     at: float
     server_time: int
 

@@ -40,6 +40,7 @@ def source_hash() -> str:
 
 
 def is_current() -> bool:
+    """Whether dist was built from the present sources."""
     return STAMP.is_file() and STAMP.read_text() == source_hash() and (DIST / "index.html").is_file()
 
 

@@ -48,6 +48,8 @@ MAX_STRIKES = 10
 
 
 class Phase(Enum):
+    """How far a connection is: before its hello, in use, or closed."""
+
     AWAITING_HELLO = "awaiting_hello"
     LIVE = "live"
     CLOSED = "closed"

@@ -100,10 +100,12 @@ class LiveState:
 
 
 def live_folder(session: str) -> str:
+    """The folder that holders write while the session runs."""
     return f"{session}.live"
 
 
 def final_folder(session: str) -> str:
+    """The folder of the final group, which a worker makes after the end."""
     return f"{session}.zarr"
 
 

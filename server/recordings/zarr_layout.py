@@ -179,10 +179,12 @@ def mesh_layouts(digest: str, vertices: int, faces: int) -> tuple[Layout, Layout
 
 
 def metadata_path(path: str) -> str:
+    """The metadata file of the group or array at ``path``; "": of the whole recording."""
     return f"{path}/zarr.json" if path else "zarr.json"
 
 
 def group_document(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a Zarr 3 group."""
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 

@@ -75,6 +75,7 @@ class RtcConfiguration(msgspec.Struct, frozen=True):
 
 
 def pack(message: PeerRequest | PeerReport) -> bytes:
+    """A message with its length before it."""
     data = msgspec.msgpack.encode(message)
     return len(data).to_bytes(4, "little") + data
 
