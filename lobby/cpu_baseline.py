@@ -54,7 +54,7 @@ def use_baseline() -> None:
 
 @cache
 def cpu_identity() -> str:
-    """The part of this CPU on which results depend: the baseline; where it is not used, a hash of the instruction sets."""
+    """The part of this CPU on which results depend: the baseline, or a hash of the instruction sets without one."""
     name, variables = baseline(), baseline_variables()
     if name is not None and all(os.environ.get(one) == value for one, value in variables.items()):
         return name
