@@ -120,7 +120,7 @@ export interface ChannelData {
   reason: string;
 }
 
-/** How frames come from now on. Not numbered. */
+/** The transport of frames from now on. Not numbered. */
 export interface ChannelMessage {
   t: "channel";
   d: ChannelData;
@@ -294,7 +294,7 @@ export interface ObserversMessage {
   d: ObserversData;
 }
 
-/** Ask for frames over a WebRTC data channel. Answered with `answer`, or with an error of field `offer`. The channel has the stream 0, agreed on by both sides, is unordered, and repeats nothing that is lost. */
+/** Ask for frames over a WebRTC data channel. Answered with `answer`, or with an error of field `offer`. The channel has the stream 0, agreed on by both sides, is unordered, and does not retransmit lost packets. */
 export interface Offer {
   t: "offer";
   d: OfferData;
