@@ -1,8 +1,9 @@
 """Players and their logins: guests, names with a secret, bearer tokens.
 
-A guest has a name that cannot be registered (``ada#k3v7``), and its record expires LOGIN_TTL_S after its last use. A
-registered name has a secret, which logs that player in. Tokens are random, stored as hashes, and expire LOGIN_TTL_S
-after their last use.
+A guest that asks for a name gets one that cannot be registered (``ada#k3v7``). Any other guest gets two words
+(``Amber Quern``, guest_names.py) that nobody else can take while it lives. The record of a guest expires LOGIN_TTL_S
+after its last use. A registered name has a secret, which logs that player in. Tokens are random, stored as hashes, and
+expire LOGIN_TTL_S after their last use.
 
 An operator is a registered player whose record says so (``tussle operator add``), or whose secret is that of its name's
 entry in OPERATORS. A name in OPERATORS is reserved: nobody registers it without that secret. This module must never log
@@ -14,12 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random, SystemRandom
 from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tussle.lobby.errors import AuthError, Conflict, Forbidden, NotFound, Refused, StoreError
+from tussle.lobby.guest_names import draw_names
 from tussle.lobby.hashing import SecretHasher, password_hasher
 from tussle.lobby.ids import new_player_id, new_secret, secret_hash
 from tussle.lobby.names import check_new_name, clean_name, name_key
@@ -32,7 +35,8 @@ __all__ = ["Accounts", "IssuedLogin", "PlayerInfo", "canonical_name", "hash_secr
 Kind = Literal["person", "bot"]
 
 SECRET_LENGTH = range(6, 201)
-GUEST_NAME = "guest"
+NAMES_DRAWN = 8
+"""Names that are tried for a guest without one. If all are taken, the guest gets the last with a suffix."""
 NewPlayer = Literal["guest", "registered"]
 TAKE_TRIES = 3
 """Attempts to give a name to a new player, while other calls change who has it."""
@@ -81,8 +85,16 @@ def _check_length(secret: str) -> None:
 class Accounts:
     """All players of a realm."""
 
-    def __init__(self, store: Store, settings: Settings, *, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        hasher: PasswordHasher | None = None,
+        rng: Random | None = None,
+    ) -> None:
         self._store = store
+        self._rng = rng or SystemRandom()
         self._ttl_s = settings.login_ttl_s
         self._hasher = SecretHasher(hasher or password_hasher())
         self._reserved = {
@@ -114,12 +126,13 @@ class Accounts:
                 name = clean_name(name)
                 if name_key(name) in self._reserved or await self._player_named(name):
                     raise AuthError("this name is registered; log in with its secret", code="name_taken")
+                await self._check_guests(name, caller.player if caller else "")
             if caller:
                 return await self._issue(caller.player, caller.name, caller.guest)
             if name is not None:
                 check_new_name(name)
             charge("guest")
-            return await self._guest(name or GUEST_NAME, kind, skill)
+            return await self._guest(name, kind, skill)
         if name is None:
             raise Refused("a secret needs a name", code="bad_name", field="name")
         _check_length(secret)
@@ -147,7 +160,8 @@ class Accounts:
             raise AuthError("this guest has expired")
         await self._check_ban(banned)
         if guest == "1":
-            await self._store.call("EXPIRE", key, self._ttl_s)
+            renewed = [key] if "#" in name else [key, keys.guest_name(name_key(name))]
+            await self._store.batch([("EXPIRE", one, self._ttl_s) for one in renewed])
             return PlayerInfo(player, name, kind, session or "", True)
         reserved = self._reserved.get(name_key(name))
         operates = operator == "1" or (reserved is not None and reserved == stored)
@@ -162,7 +176,7 @@ class Accounts:
 
         The secret must be the player's own. With ``replace`` a new player gets the name and the secret, and the player
         that had the name loses it. Raises Refused ``bad_name`` or ``bad_secret``; AuthError ``name_taken`` for another
-        secret, or for a name in OPERATORS.
+        secret, for a name in OPERATORS, or for the two words of a guest.
         """
         name = clean_name(name)
         _check_length(secret)
@@ -175,6 +189,7 @@ class Accounts:
                 "set_operator", [self._store.keys.player(player), self._store.keys.operators], [player, 1]
             )
             return player
+        await self._check_guests(name)
         hashed = await self._hasher.hash(secret)
         return (await self._take_name(name, hashed, "person", "", login=False, operator=True)).player
 
@@ -198,20 +213,34 @@ class Accounts:
         names = await self._store.batch([("HGET", keys.player(player), "name") for player in players])
         return sorted(filter(None, names))
 
-    async def _guest(self, name: str, kind: Kind, skill: str) -> IssuedLogin:
+    async def _guest(self, name: str | None, kind: Kind, skill: str) -> IssuedLogin:
+        """Create a guest with the name it asks for and a suffix, or with two words that are free."""
         keys = self._store.keys
         while True:
             player, token = new_player_id(), new_secret()
-            shown = f"{name}#{player[-4:]}"
+            drawn = [] if name else draw_names(self._rng, NAMES_DRAWN)
+            free = [one for one in drawn if name_key(one) not in self._reserved]
             try:
-                await self._store.run(
+                reply = await self._store.run(
                     "create_guest",
-                    [keys.player(player), keys.login(secret_hash(token))],
-                    [player, shown, kind, skill, self._ttl_s],
-                )
+                    [
+                        keys.player(player), keys.login(secret_hash(token)), keys.players_by_name,
+                        *(keys.guest_name(name_key(one)) for one in free),
+                    ],
+                    [
+                        player, f"{name or drawn[-1]}#{player[-4:]}", kind, skill, self._ttl_s,
+                        *(text for one in free for text in (one, name_key(one))),
+                    ],
+                )  # fmt: skip
             except Conflict:
                 continue  # one of 30^11 ids is never taken in practice
-            return IssuedLogin(player, shown, token, self._ttl_s, True)
+            return IssuedLogin(player, str(reply[1]), token, self._ttl_s, True)
+
+    async def _check_guests(self, name: str, player: str = "") -> None:
+        """Raises AuthError ``name_taken`` if another guest than ``player`` has these two words as its name."""
+        holder = await self._store.call("GET", self._store.keys.guest_name(name_key(name)))
+        if holder and holder != player:
+            raise AuthError("this name belongs to a guest", code="name_taken")
 
     async def _check_ban(self, banned_until: str | None) -> None:
         """Raises Forbidden ``banned`` while the ban lasts."""
@@ -312,13 +341,17 @@ class Accounts:
         hashed = await self._hasher.hash(secret)
         upgrade = caller is not None and caller.guest
         player = caller.player if caller is not None and upgrade else new_player_id()
+        before = caller.name if caller is not None and upgrade else name
         token = new_secret()
         try:
             await self._store.run(
                 "claim_name",
-                [keys.players_by_name, keys.player(player), keys.login(secret_hash(token))],
+                [
+                    keys.players_by_name, keys.player(player), keys.login(secret_hash(token)),
+                    keys.guest_name(name_key(name)), keys.guest_name(name_key(before)),
+                ],
                 [name_key(name), player, name, kind, skill, hashed, self._ttl_s, int(upgrade)],
-            )
+            )  # fmt: skip
         except AuthError:
             # Another call registered the name first. With the same secret it is the same player.
             known = await self._verify(name, secret)

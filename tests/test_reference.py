@@ -32,6 +32,7 @@ PLACEHOLDERS = {
     "mode": "<mode>",
     "size": "<size>",
     "name": "<name>",
+    "words": "<words>",
     "run": "<run>",
     "solver": "<solver>",
     "sink": "<sink>",

@@ -36,6 +36,10 @@ class Keys:
         """hash: name_key of a name (lobby/names.py) -> player id"""
         return self._key("players:by-name")
 
+    def guest_name(self, words: str) -> str:
+        """string + TTL: player id of the guest that has these two words as its name; words: name_key of the name"""
+        return self._key(f"guest-name:{words}")
+
     @property
     def operators(self) -> str:
         """set: players whose hash has operator = 1"""

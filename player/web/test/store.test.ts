@@ -36,6 +36,22 @@ describe("the login", () => {
     expect(second).toBe(first);
   });
 
+  it("leaves the field empty for a guest that the server named, and asks for no name by itself", async () => {
+    const { ensureMe, me, wantedName } = await import("../src/app/store");
+    const guest = ensureMe();
+    await settled();
+    calls[0]!.answer(player("Amber Quern"));
+    await guest;
+    expect([me.value?.name, wantedName.value]).toEqual(["Amber Quern", ""]);
+    await ensureMe();
+    expect(calls).toHaveLength(1);
+    for (const [name, wanted] of [["Amber Quern", ""], ["Mira#2222", "Mira"]]) {
+      vi.resetModules();
+      vi.stubGlobal("localStorage", { getItem: (key: string) => (key === "tussle.me" ? JSON.stringify(player(name!)) : null), setItem: () => {} });
+      expect((await import("../src/app/store")).wantedName.value).toBe(wanted);
+    }
+  });
+
   it("under another name leaves the old token to other calls until it is answered", async () => {
     const { api, ensureMe, wantedName } = await import("../src/app/store");
     const guest = ensureMe();

@@ -62,10 +62,8 @@ export const leaderboard = signal<readonly LeaderboardRow[] | null>(null);
 /** Round trip of a request, where no session's own is measured [ms]. */
 export const pollRtt = signal<number | null>(null);
 
-/** The name that the server gives a guest without one. */
-const GUEST = "guest";
-const known = me.value?.name.split("#")[0] ?? "";
-export const wantedName = signal(known === GUEST ? "" : known);
+/** The name in the field: empty for a guest that asked for none and has two words from the server. */
+export const wantedName = signal(me.value && !(me.value.guest && !me.value.name.includes("#")) ? (me.value.name.split("#")[0] ?? "") : "");
 export const wantedMode = signal(load<string>("tussle.mode") ?? "duel");
 /** The mode whose leaderboard is shown. Modes without a winner have none. */
 export const ratedMode = computed(() => (wantedMode.value === "curling" ? "curling" : "duel"));
@@ -263,7 +261,7 @@ function remember(answer: { player: string; name: string; token: string; guest: 
   me.value = made;
   api.token = made.token;
   const shown = made.name.split("#")[0] ?? "";
-  if (wantedName.value.trim() === asked) wantedName.value = made.guest && shown === GUEST ? "" : shown;
+  if (wantedName.value.trim() === asked) wantedName.value = made.guest && !asked ? "" : shown;
   save("tussle.me", made);
   return made;
 }
