@@ -6,7 +6,7 @@
 
 import { batch, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
-import { Connection, reachable } from "../session/connection";
+import { Connection, reachable, retryDelay } from "../session/connection";
 import { numbers, part } from "../session/events";
 import { CLOSE } from "../wire/messages";
 import { at } from "../wire/place";
@@ -298,7 +298,7 @@ export class Room {
     const over = code === CLOSE.REPLACED || code === CLOSE.VERSION_MISMATCH || this.tries >= HOPELESS;
     this.link.value = over ? "none" : "lost";
     if (over) return;
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.tries) * (0.75 + Math.random() / 2);
+    const wait = retryDelay(FIRST_RETRY_MS, LAST_RETRY_MS, this.tries);
     this.retry = window.setTimeout(() => this.connection.connect(), wait);
   }
 }

@@ -5,12 +5,12 @@ import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import type { IceServer, WebRtcData } from "../wire/messages";
 
-/** How frames come. `since`: when that began [ms]; `reason`: why not over the channel, in words, if it was tried. */
+/** The transport of frames. `since`: when it came into use [ms]; `reason`: why the channel is not used, if it was tried. */
 export type Way = { readonly kind: "socket" | "asking" | "channel"; readonly reason: string; readonly since: number };
 
 /** How long a channel may take to open [ms]. */
 const OPEN_MS = 3000;
-/** A channel without a message for this long is cut: an idle one has one twice a second [ms]. */
+/** A channel without a message for this long counts as lost: an idle channel gets one twice a second [ms]. */
 const SILENT_MS = 2000;
 const WATCH_MS = 250;
 /** First and longest wait until a channel is tried again [ms]. */
@@ -79,7 +79,7 @@ export class FrameChannel {
     });
   }
 
-  /** The server says how frames come from now on. */
+  /** The server names the transport of frames from now on. */
   changed(state: string, reason: string): void {
     if (!this.peer) return;
     if (state !== "open") {

@@ -15,7 +15,7 @@ import { Problem } from "../wire/api";
 import type { SeatTicket } from "../wire/api";
 import { Timeline } from "./timeline";
 import { FrameChannel, canChannel } from "./channel";
-import { Connection } from "./connection";
+import { Connection, retryDelay } from "./connection";
 import { num, readBlow } from "./events";
 import type { Blow, Data } from "./events";
 import { withEvent, withView } from "./reducer";
@@ -93,7 +93,7 @@ export class SessionClient {
   onScene: (kind: "scene" | "lock" | "mesh", d: Data) => void = () => {};
   /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
   onTicket: () => Promise<SeatTicket | null> = async () => null;
-  /** How frames come. */
+  /** The transport of frames. */
   readonly channel: FrameChannel;
   private readonly connection: Connection;
   private transcript: Transcript;
@@ -274,7 +274,7 @@ export class SessionClient {
       this.eventsSinceLost = 0;
     }
     this.rtt.value = null;
-    const wait = Math.min(LAST_RETRY_MS, first * 2 ** this.tries++) * (0.75 + Math.random() / 2);
+    const wait = retryDelay(first, LAST_RETRY_MS, this.tries++);
     this.link.value = { kind: "lost", retryAt: Date.now() + wait, since: this.lostAt };
     this.again = again;
     this.retryTimer = window.setTimeout(again, wait);

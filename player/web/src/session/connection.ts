@@ -19,6 +19,10 @@ const LOOK_MS = 250;
 /** Lets a last message leave before the close [ms]. */
 const LINGER_MS = 50;
 
+/** The wait before a retry [ms]: `first` after no failure, doubled by each one up to `last`, changed by up to a quarter
+ * at random so that clients do not come at once. */
+export const retryDelay = (first: number, last: number, failures: number): number => Math.min(last, first * 2 ** failures) * (0.75 + Math.random() / 2);
+
 /** What the connection reports. `lost` is called once per socket, also when it never opened. */
 export interface ConnectionHandlers {
   opened(): void;
