@@ -119,6 +119,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/server/physics/test_determinism.py": "equal inputs give equal bits",
     "tests/server/physics/test_energies.py": "gradients and Hessians of every energy",
     "tests/server/physics/test_golden.py": "hashes of an earlier day",
+    "tests/server/physics/test_extremes.py": "defaults at the extremes of size, mass, stiffness and speed",
     "tests/server/physics/test_random_worlds.py": "random scenes",
     "tests/server/physics/test_scene_document.py": "docs/scenes.md",
     "tests/server/physics/test_torture.py": "a thousand hard steps",

@@ -98,8 +98,9 @@ class Body(_Document, frozen=True):
 
 class Scene(_Document, frozen=True):
     """``dhat`` [m] is the distance at which the barrier begins; ``friction_speed`` [m/s] is eps_v, below which
-    friction counts as static; ``contact_mass`` [kg] sizes the barrier's stiffness (its force at dhat/2 carries that
-    mass); ``tolerance`` [m/s]: Newton has converged when its largest vertex step, divided by dt, is at most this."""
+    friction counts as static, 0 for 0.03 dhat a second; ``contact_mass`` [kg] sizes the barrier's stiffness (its
+    force at dhat/2 carries that mass), 0 for the mass of each body; ``tolerance`` [m/s]: Newton has converged when its
+    largest vertex step, divided by dt, is at most this, and small against dhat, friction_speed and the step itself."""
 
     bodies: Annotated[tuple[Body, ...], msgspec.Meta(min_length=1, max_length=512)]
     schema: Literal["tussle-scene/1"] = "tussle-scene/1"
@@ -107,8 +108,8 @@ class Scene(_Document, frozen=True):
     gravity: Vector = (0.0, -9.81, 0.0)
     dt: Annotated[float, msgspec.Meta(ge=1e-4, le=0.1)] = 1 / 60
     dhat: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.01
-    friction_speed: Positive = 0.05
-    contact_mass: Positive = 15.0
+    friction_speed: NonNegative = 0.0
+    contact_mass: NonNegative = 0.0
     tolerance: Positive = 0.02
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=500)] = 25
 

@@ -204,7 +204,6 @@ def add_contacts(t, params, islands, island, w, c, system):
     x, pairs, weights, direction = w.x, c.pairs, c.weights, w.direction
     vertices = pairs[:, 1:]
     limit = params.dhat * params.dhat
-    kappa = params.kappa
     nodes = np.empty(16, np.int64)
     coefs = np.empty(16)
     b33 = np.empty((3, 3))
@@ -224,6 +223,7 @@ def add_contacts(t, params, islands, island, w, c, system):
             square += r3[a] * r3[a]
         if square >= limit:
             continue
+        kappa = c.stiffness[p]
         value, first_slope, second_slope = barrier(square, limit)
         scale = 1.0
         if kind == EDGE_EDGE:

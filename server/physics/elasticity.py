@@ -1,7 +1,9 @@
 """Elastic energies, their gradients and projected Hessians: affine bodies and tetrahedra.
 
 Affine bodies: the orthogonality energy of Lan et al. 2022, "Affine body dynamics": stiffness * volume * |A A^T - I|^2,
-written with the columns q1, q2, q3 of A (rows 1 to 3 of the nodes).
+written with the columns q1, q2, q3 of A (rows 1 to 3 of the nodes). It is finite for a body without volume, so below
+J = det A = SQUEEZED there is also stiffness * volume * (SQUEEZED / J - 1)^3, infinite at J = 0: a soft body that is
+thrown hard is pressed flat, but comes back.
 
 Tetrahedra: neo-Hookean with a logarithmic barrier against inversion, psi = mu/2 (|F|^2 - 3) - mu ln J + lambda/2 (ln
 J)^2 (Bonet and Wood 2008, eq. 6.28), infinite at J = 0. The stable neo-Hookean energy of Smith et al. 2018 permits
@@ -31,6 +33,8 @@ __all__ = [
     "tet_energy",
 ]
 
+SQUEEZED = 0.5
+"""The volume of an affine body, over that at rest, below which the energy of squeezing acts."""
 CLAMP_LIMIT = 0.3
 """How far the coefficient c of an element may be clamped to make its Hessian positive, in units of mu; see
 tet_derivatives.
@@ -49,7 +53,34 @@ def affine_energy(q, start, stiffness):
             for k in range(3):
                 defect += q[start + 1 + i, k] * q[start + 1 + j, k]
             energy += defect * defect
+    det = _affine_det(q, start)
+    if det < SQUEEZED:
+        if det <= 0.0:
+            return np.inf
+        excess = SQUEEZED / det - 1.0
+        energy += excess * excess * excess
     return stiffness * energy
+
+
+@kernel
+def _affine_det(q, start):
+    """Return the determinant of the map of an affine body: its volume over that at rest."""
+    a, b, c = start + 1, start + 2, start + 3
+    return (
+        q[a, 0] * (q[b, 1] * q[c, 2] - q[b, 2] * q[c, 1])
+        - q[a, 1] * (q[b, 0] * q[c, 2] - q[b, 2] * q[c, 0])
+        + q[a, 2] * (q[b, 0] * q[c, 1] - q[b, 1] * q[c, 0])
+    )
+
+
+@kernel
+def _cofactors(q, start, row):
+    """Fill ``row`` (9,) with the gradient of _affine_det."""
+    for i in range(3):
+        a, b = start + 1 + (i + 1) % 3, start + 1 + (i + 2) % 3
+        for k in range(3):
+            m, n = (k + 1) % 3, (k + 2) % 3
+            row[3 * i + k] = q[a, m] * q[b, n] - q[a, n] * q[b, m]
 
 
 @kernel
@@ -62,6 +93,15 @@ def affine_gradient(q, start, stiffness, out):
                 defect += q[start + 1 + i, k] * q[start + 1 + j, k]
             for k in range(3):
                 out[start + 1 + i, k] += 4.0 * stiffness * defect * q[start + 1 + j, k]
+    det = _affine_det(q, start)
+    if det < SQUEEZED:
+        row = np.empty(9)
+        _cofactors(q, start, row)
+        excess = SQUEEZED / det - 1.0
+        slope = -3.0 * stiffness * excess * excess * SQUEEZED / (det * det)
+        for i in range(3):
+            for k in range(3):
+                out[start + 1 + i, k] += slope * row[3 * i + k]
 
 
 @kernel
@@ -88,6 +128,15 @@ def affine_hessian(q, start, stiffness, block):
             if i == j and defect > 0.0:
                 for k in range(3):
                     block[3 + 3 * i + k, 3 + 3 * i + k] += 4.0 * stiffness * defect
+    det = _affine_det(q, start)
+    if det < SQUEEZED:
+        _cofactors(q, start, row)
+        excess = SQUEEZED / det - 1.0
+        ratio = SQUEEZED / (det * det)
+        scale = 6.0 * stiffness * excess * ratio * (ratio + excess / det)
+        for a in range(9):
+            for b in range(9):
+                block[3 + a, 3 + b] += scale * row[a] * row[b]
 
 
 @kernel

@@ -23,7 +23,7 @@ from tussle.server.physics.friction import friction_derivatives, friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import inner, kernel
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
-from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
+from tussle.server.physics.potential import body_energy, elastic_energy, inertial_offset, place_vertices
 from tussle.server.physics.spring_forces import spring_energy
 from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
@@ -64,6 +64,12 @@ def _contact_force(t, pairs, p, x, weights, limit, normal):
 
 
 @inner
+def _stiffness(t, params, a, b):
+    """Return the barrier stiffness of a pair of groups, times dt^2: it is made for the lighter one."""
+    return params.kappa * min(t.carried[a], t.carried[b])
+
+
+@inner
 def _lag_contacts(t, pairs, bound, weights, x, params):
     """Return the contacts at x that carry friction in this step, as Lagged."""
     count = 0
@@ -83,7 +89,7 @@ def _lag_contacts(t, pairs, bound, weights, x, params):
         groups[n, 1] = t.vertex_group[second_vertex(pairs, p)]
         mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
         size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, normals[n])
-        force[n] = mu * params.kappa * size * scale
+        force[n] = mu * _stiffness(t, params, groups[n, 0], groups[n, 1]) * size * scale
         if force[n] <= 0.0:
             continue
         for q in range(4):
@@ -153,7 +159,7 @@ def _find_candidates(t, w, present, dhat):
 
 
 @inner
-def _sort_by_island(t, pairs, bound, weights, lag, takes_part):
+def _sort_by_island(t, params, pairs, bound, weights, lag, takes_part):
     """Return the candidates sorted by island, as Pairs, and the Islands."""
     bodies = takes_part.shape[0]
     label, count = label_islands(pairs, t.vertex_group, lag.groups, takes_part)
@@ -175,8 +181,11 @@ def _sort_by_island(t, pairs, bound, weights, lag, takes_part):
         np.empty((total, 4)),
         np.empty(total),
         np.empty((total, 4)),
+        np.empty(total),
     )
     for p in range(total):
+        a, b = t.vertex_group[pairs[order[p], 1]], t.vertex_group[second_vertex(pairs, order[p])]
+        c.stiffness[p] = _stiffness(t, params, a, b)
         c.bound[p] = bound[order[p]]
         for k in range(5):
             c.pairs[p, k] = pairs[order[p], k]
@@ -276,7 +285,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
     largest collision-free step.
     """
     begin, end = islands.pair_start[i], islands.pair_start[i + 1]
-    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
+    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound, params.floor)
     known = not math.isnan(energy[i])
     share = longest if known else 0.0
     moved = known and share == 1.0
@@ -288,9 +297,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
                 _set_trial(t, w, islands.members[m], share)
             trial += body_energy(t, springs, islands.members[m], w.q_trial, w.predicted, params.dt)
         if trial < np.inf:
-            trial += params.kappa * contact_energy(
-                c, begin, end, w.x_trial, t.rest, w.travel, share, params.dhat
-            )
+            trial += contact_energy(c, begin, end, w.x_trial, t.rest, w.travel, share, params.dhat)
             trial += friction_energy(
                 lag,
                 islands.lag_order,
@@ -350,7 +357,7 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
         a = min(t.vertex_group[c.pairs[p, 1]], bodies)
         b = min(t.vertex_group[second_vertex(c.pairs, p)], bodies)
         size, scale = _contact_force(t, c.pairs, p, x, c.weights, limit, normal)
-        impulse = params.kappa * size * scale / params.dt
+        impulse = c.stiffness[p] * size * scale / params.dt
         for k in range(3):
             impulses[a, b, k] += impulse * normal[k]
             impulses[b, a, k] -= impulse * normal[k]
@@ -389,7 +396,7 @@ def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
             if c.pairs[p, 0] == EDGE_EDGE:
                 scale, _ = mollifier(x, t.rest, c.pairs[p, 1], c.pairs[p, 2], c.pairs[p, 3], c.pairs[p, 4])
                 b *= scale
-            contact += b
+            contact += c.stiffness[p] * b
     work = 0.0
     for r in range(lag.force.shape[0]):
         ux = uy = uz = 0.0
@@ -402,7 +409,7 @@ def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
         square = max(0.0, ux * ux + uy * uy + uz * uz - along * along)
         _, ratio, _ = friction_derivatives(math.sqrt(square), params.friction_eps)
         work += lag.force[r] * ratio * square
-    return held, params.kappa * contact / (params.dt * params.dt), work / (params.dt * params.dt)
+    return held, contact / (params.dt * params.dt), work / (params.dt * params.dt)
 
 
 @kernel
@@ -430,7 +437,14 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
         np.empty(0),
         np.empty((0, 2), np.int64),
     )
-    c = Pairs(np.empty((0, 5), np.int64), np.empty(0), np.empty((0, 4)), np.empty(0), np.empty((0, 4)))
+    c = Pairs(
+        np.empty((0, 5), np.int64),
+        np.empty(0),
+        np.empty((0, 4)),
+        np.empty(0),
+        np.empty((0, 4)),
+        np.empty(0),
+    )
     none = np.zeros(1, np.int64)
     islands = Islands(none[:0], none, none, none[:0], none)
     energy = np.empty(0)
@@ -459,7 +473,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
             pairs, bound, weights = _find_candidates(t, w, present, params.dhat)
             if not begun:
                 lag = _lag_contacts(t, pairs, bound, weights, w.x, params)
-            c, islands = _sort_by_island(t, pairs, bound, weights, lag, takes_part)
+            c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, takes_part)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
             _restart_joined_bodies(t, w, islands, done, step_size)
             if not begun:
@@ -468,13 +482,14 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
         for i in range(islands.member_start.shape[0] - 1):
             if done[islands.members[islands.member_start[i]]]:
                 continue
-            largest = 0.0
-            for m in range(islands.member_start[i], islands.member_start[i + 1]):
-                largest = max(largest, step_size[islands.members[m]])
             found = _line_search(t, springs, params, islands, i, w, c, lag, energy)
             if found:
                 _accept_trial(t, islands, i, w, c)
-            small = largest < params.tolerance
+            small = True
+            for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                b = islands.members[m]
+                limit = min(params.tolerance, params.share * inertial_offset(t, b, w.q, w.predicted))
+                small = small and step_size[b] < max(params.least, limit)
             converged = converged and (found or small)
             for m in range(islands.member_start[i], islands.member_start[i + 1]):
                 done[islands.members[m]] = small or not found

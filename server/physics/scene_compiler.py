@@ -13,7 +13,6 @@ import numpy as np
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body, Recipe, Scene
 from tussle.server.physics import shapes
-from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.contact_check import TOUCH, check_contact, intersecting_pairs, nearest_pair
 from tussle.server.physics.geometry import Mesh, bounding_radius
 from tussle.server.physics.layout import (
@@ -25,10 +24,17 @@ from tussle.server.physics.layout import (
     refuse,
     refuse_wide_dhat,
 )
-from tussle.server.physics.model import GRAVITY, Model, rail_pose
+from tussle.server.physics.model import Model, rail_pose
+from tussle.server.physics.solver import FLOOR, farthest
+from tussle.server.physics.substeps import half_width
 from tussle.server.physics.world_state import State
 
 __all__ = ["compile_scene", "refuse_overlaps"]
+
+DHAT_LEAST = 1e4 * FLOOR
+"""The smallest dhat, in units of the world's reach: contact has four digits above the floor of distances."""
+MASS_RATIO_MAX = 1e9
+"""Largest ratio of two masses: beyond it the lighter body is lost in the rounding of the linear system."""
 
 
 def compile_scene(
@@ -89,7 +95,9 @@ def compile_scene(
         face_offset=tables.face_start[: count + 1],
         static_vertices=tables.world[moving:],
         static_faces=tables.faces[tables.face_start[count] :] - moving,
-        kappa=scene.dt**2 * scene.contact_mass * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat),
+        half_widths=np.array([half_width(part.rest) for part in bodies], dtype=np.float64),
+        static_low=np.array([p.rest.min(axis=0) for p in obstacles], dtype=np.float64).reshape(-1, 3),
+        static_high=np.array([p.rest.max(axis=0) for p in obstacles], dtype=np.float64).reshape(-1, 3),
         gravity=gravity,
         rails=tuple((n, p.q, p.body.rail) for n, p in enumerate(bodies) if p.body.rail is not None),
         handles=handles,
@@ -104,6 +112,7 @@ def compile_scene(
         v[rows] = 0.0
     state = State(q=q, v=v, active=np.ones(count, dtype=bool), tick=0)
     if check:
+        refuse_unrepresentable(model, state)
         refuse_overlaps(model, state)
     return model, state
 
@@ -118,6 +127,21 @@ def _mesh(body: Body, load_mesh: Callable[[Recipe], Mesh] | None) -> Mesh:
         return load_mesh(body.shape)
     except Refused as error:
         raise refuse(body, error.message, error.field or "shape") from None
+
+
+def refuse_unrepresentable(model: Model, state: State) -> None:
+    """Raise Refused (bad_scene) if doubles are too coarse for the scene: so far from the origin that they cannot tell
+    distances below dhat apart, or with bodies of too different masses.
+    """
+    reach = farthest(model, state.q)
+    if model.scene.dhat < DHAT_LEAST * reach:
+        message = f"the world reaches {reach:.3g} m from the origin; dhat must be at least {DHAT_LEAST * reach:.3g} m"
+        raise Refused(f"{message}, not {model.scene.dhat:g} m", code="bad_scene", field="dhat")
+    masses = model.masses
+    if len(masses) and masses.max() > MASS_RATIO_MAX * masses.min():
+        light, heavy = model.body_ids[int(masses.argmin())], model.body_ids[int(masses.argmax())]
+        message = f"body {heavy!r} is {masses.max() / masses.min():.1g} times as heavy as {light!r}"
+        raise Refused(f"{message}; at most {MASS_RATIO_MAX:g} times", code="bad_scene", field="density")
 
 
 def refuse_overlaps(model: Model, state: State) -> None:

@@ -134,7 +134,9 @@ class Curling(TurnMode):
             material=Material(density=1000.0, friction=FRICTION),
             position=(SHEET_CENTRE, 0.0, 0.0),
         )
-        return Scene(bodies=(*stones, sheet), name="sheet", dhat=DHAT, contact_mass=STONE.mass)
+        return Scene(
+            bodies=(*stones, sheet), name="sheet", dhat=DHAT, contact_mass=STONE.mass, friction_speed=0.05
+        )
 
     def owners(self, state: CurlingState) -> list[tuple[int | None, str]]:
         return [(self._owner(stone), STONE.id) for stone in range(self.stone_count)]

@@ -128,6 +128,8 @@ def build_scene(state: SandboxState, side: float, catalogue: Catalogue) -> Scene
         gravity=(0.0, -state.gravity, 0.0),
         dt=DT,
         dhat=DHAT,
+        friction_speed=0.05,
+        contact_mass=15.0,
     )
 
 
