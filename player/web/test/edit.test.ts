@@ -70,6 +70,31 @@ describe("places", () => {
     }
   });
 
+  it("keep the whole gap where heights are no round numbers", () => {
+    const third = CUBE.map((value) => value / 3);
+    const bodies = [0.1, 0.7000004, 1.3000003, 2.1000001].map((y, i) => cube(`b${i}`, [0, y, 0]));
+    for (const small of [0.003, 0.0100003, 0.0123457]) {
+      const made = stacked(bodies, bodies.map((body) => extentOf(body, third)), small);
+      for (let i = 1; i < made.length; i++) expect(extentOf(made[i]!, third).low[1] - extentOf(made[i - 1]!, third).high[1]).toBeGreaterThanOrEqual(small - 1e-9);
+      for (const body of bodies) {
+        const [down] = groundedAt([body], [extentOf(body, third)], 0, small);
+        expect(extentOf(down!, third).low[1]).toBeGreaterThanOrEqual(small - 1e-9);
+      }
+    }
+  });
+
+  it("mirror and repeat a rail with its motion, and keep pins and handles", () => {
+    const rail = { amplitude: [0.5, 0.2, 0.1] as Vec3, frequency: 0.25, phase: 0.3, axis: [0.6, 0.8, 0] as Vec3, spin: 2 };
+    const body = { ...cube("box", [1, 2, 3]), rail, pins: [{ vertices: [0, 3] }], handles: [{ id: "grip", vertices: [5] }] };
+    const image = mirrored(body, "box-2", "x", 4);
+    expect(image.position).toEqual([7, 2, 3]);
+    // A displacement is reversed along the mirror's axis; an axis of rotation keeps that part and reverses the others.
+    expect(image.rail).toEqual({ ...rail, amplitude: [-0.5, 0.2, 0.1], axis: [0.6, -0.8, 0] });
+    const [copy] = arrayOf([body], 2, "z", 0.5, new Set(["box"]));
+    expect(copy).toEqual({ ...body, id: "box-2", position: [1, 2, 3.5] });
+    expect(readBody(writeBody(image))).toEqual(image);
+  });
+
   it("find the highest thing over the same ground", () => {
     const [one, other] = [extentOf(cube("a", [0, 0.5, 0]), CUBE), extentOf(cube("b", [5, 9, 0]), CUBE)];
     expect(topBelow(extentOf(cube("c", [0.05, 3, 0]), CUBE), [one, other], 0)).toBeCloseTo(0.6);

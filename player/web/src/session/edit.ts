@@ -213,15 +213,15 @@ export function mirrored(body: Body, id: string, axis: Axis, at = 0): Body {
   };
 }
 
-function movedTo(body: Body, height: number): Body {
-  return { ...body, position: neat3([body.position[0], body.position[1] + height, body.position[2]]) };
+/** Rounded up, so that a gap below is never smaller. */
+function raised(body: Body, by: number): Body {
+  return { ...body, position: neat3([body.position[0], Math.ceil((body.position[1] + by) * 1e6) / 1e6, body.position[2]]) };
 }
 
 /** The group lowered or raised until its lowest point is a gap above `ground`. */
 export function groundedAt(group: readonly Body[], extents: readonly Extent[], ground: number, gap: number): Body[] {
   const all = extentOfAll(extents);
-  // Rounded up, so that the gap is never smaller.
-  return all ? group.map((body) => movedTo(body, Math.ceil((ground + gap - all.low[1]) * 1e6) / 1e6)) : [];
+  return all ? group.map((body) => raised(body, ground + gap - all.low[1])) : [];
 }
 
 /** How high the things below a place are: the highest top among `others` whose boxes lie over the same ground. */
@@ -239,9 +239,10 @@ export function stacked(group: readonly Body[], extents: readonly Extent[], gap:
   const made = [first.body];
   const middle = (extent: Extent, k: number) => (extent.low[k]! + extent.high[k]!) / 2;
   for (const { body, extent } of order.slice(1)) {
-    const rise = top + gap - extent.low[1];
-    made.push({ ...body, position: neat3([body.position[0] + middle(first.extent, 0) - middle(extent, 0), Math.ceil((body.position[1] + rise) * 1e6) / 1e6, body.position[2] + middle(first.extent, 2) - middle(extent, 2)]) });
-    top += extent.high[1] - extent.low[1] + gap;
+    // Rounded up, so that the gap is never smaller; the next gap is above where this body comes to be.
+    const height = Math.ceil((body.position[1] + top + gap - extent.low[1]) * 1e6) / 1e6;
+    made.push({ ...body, position: neat3([body.position[0] + middle(first.extent, 0) - middle(extent, 0), height, body.position[2] + middle(first.extent, 2) - middle(extent, 2)]) });
+    top = extent.high[1] + height - body.position[1];
   }
   return made;
 }
