@@ -5,10 +5,11 @@ import { markOfPlayer } from "../stage/palette";
 import { group, plural, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import type { SessionView } from "../wire/messages";
+import { boardRows } from "./board";
 import { modeCard, modeName, sessionTitle } from "./modes";
 
 export function Board() {
-  const rows = leaderboard.value?.slice(0, 8);
+  const rows = leaderboard.value && boardRows(leaderboard.value, me.value?.player ?? null);
   return (
     <section class="tile" aria-label="Leaderboard">
       <header>
@@ -16,12 +17,13 @@ export function Board() {
       </header>
       {rows && rows.length > 0 ? (
         <ol style={{ paddingBottom: "8px" }}>
-          {rows.map((row, index) => (
-            <li class={row.player === me.value?.player ? "br me" : "br"} key={row.player}>
-              <span class="data mute">{index + 1}</span>
+          {rows.map(({ row, place, mine }) => (
+            <li class={mine ? "br me" : "br"} key={row.player} value={place}>
+              <span class="data mute">{place}</span>
               <Mark mark={markOfPlayer(row.player)} name={row.name} size={20} />
               <button class="link name" title={`The sessions of ${shortName(row.name)}, to watch again`} onClick={() => { listed.value = "ended"; search.value = row.name; }}>
                 {shortName(row.name)}
+                {mine && <span class="mute"> (you)</span>}
               </button>
               <span class="data">
                 {group(Math.round(row.value))}
@@ -39,7 +41,7 @@ export function Board() {
           {rows ? "Nobody is rated yet. Finish a session to be rated." : "Reading…"}
         </p>
       )}
-      {rows?.some((row) => row.provisional) && (
+      {rows?.some(({ row }) => row.provisional) && (
         <p class="small mute" style={{ padding: "0 16px 12px" }}>
           ? few sessions so far
         </p>

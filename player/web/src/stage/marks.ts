@@ -11,9 +11,10 @@ export const SHAPES = [
   '<path d="M7.4 4h9.2L21.2 12l-4.6 8H7.4L2.8 12z"/>',
   '<path d="M12 3.1a5 5 0 0 1 8.9 5.2 5 5 0 0 1 0 7.4 5 5 0 0 1-8.9 5.2 5 5 0 0 1-8.9-5.2 5 5 0 0 1 0-7.4A5 5 0 0 1 12 3.1z"/>',
   '<path d="M8.6 3.4h6.8v5.2h5.2v6.8h-5.2v5.2H8.6v-5.2H3.4V8.6h5.2z"/>',
+  '<path d="M1.2 12Q12 -1.6 22.8 12 12 25.6 1.2 12z"/>',
 ] as const;
 
-export const BASELINE = [16, 16, 18.2, 16, 16.6, 16, 16, 16] as const;
+export const BASELINE = [16, 16, 18.2, 16, 16.6, 16, 16, 16, 16] as const;
 
 function escape(text: string): string {
   return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);

@@ -17,6 +17,9 @@ export function markOfPlayer(player: string): number {
   return GIVEN[hash % 6]!;
 }
 
+/** The mark of everybody who watches: a grey eye, which no seat has. */
+export const OBSERVER_MARK = 8;
+
 /** The colours of bodies without a seat: stone, oak, slate; never a player's colour. */
 export const PROP = "#8FA39B";
 const PROPS = [PROP, "#B9A88C", "#9FB0BC", "#C7C2B4"] as const;

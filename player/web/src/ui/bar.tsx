@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { client, go, leave, me, theme, toggleTheme } from "../app/store";
-import { markOfPlayer, markOfSeat } from "../stage/palette";
+import { OBSERVER_MARK, markOfPlayer, markOfSeat } from "../stage/palette";
 import { shortName } from "../text/format";
 import { Banners } from "./banners";
 import { Mark } from "./marks";
@@ -11,7 +11,8 @@ import { Icon } from "./parts";
 /** onHome: what a click on the wordmark does, if not leaving the session. */
 export function Bar({ children, crumb, onHome }: { children?: ComponentChildren; crumb?: ComponentChildren; onHome?: () => void }) {
   const known = me.value;
-  const seat = crumb ? (client.value?.mySeat ?? null) : null;
+  const here = crumb ? client.value : null;
+  const seat = here?.mySeat ?? null;
   return (
     <>
     <header class="bar">
@@ -31,7 +32,7 @@ export function Bar({ children, crumb, onHome }: { children?: ComponentChildren;
       </button>
       {known && (
         <span class="row">
-          <Mark mark={seat === null ? markOfPlayer(known.player) : markOfSeat(seat)} name={known.name} />
+          <Mark mark={seat !== null ? markOfSeat(seat) : here?.role === "observer" ? OBSERVER_MARK : markOfPlayer(known.player)} name={known.name} />
           <b class="wide small">{shortName(known.name)}</b>
         </span>
       )}

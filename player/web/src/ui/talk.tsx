@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionClient } from "../session/client";
-import { markOfPlayer, markOfSeat } from "../stage/palette";
+import { OBSERVER_MARK, markOfSeat } from "../stage/palette";
 import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
 import { CHAT_LENGTH, SayForm } from "./say";
@@ -47,7 +47,7 @@ export function Chat({ client, class: extra = "" }: { client: SessionClient; cla
       <ul class="chat scroll grow" aria-live="polite" ref={list} tabIndex={0} data-test="chat">
         {state.chat.map((row) => (
           <li key={row.v}>
-            <Mark mark={row.seat === null ? markOfPlayer(row.name) : markOfSeat(row.seat)} name={row.name} size={22} />
+            <Mark mark={row.seat === null ? OBSERVER_MARK : markOfSeat(row.seat)} name={row.name} size={22} />
             <div>
               <b>{shortName(row.name)}</b>
               <br />

@@ -1,7 +1,7 @@
 // The observers of a session: their names, or nothing when there are none.
 
 import type { SessionClient } from "../session/client";
-import { markOfPlayer } from "../stage/palette";
+import { OBSERVER_MARK } from "../stage/palette";
 import { group, shortName } from "../text/format";
 import { Mark } from "./marks";
 
@@ -16,7 +16,7 @@ export function Watching({ client }: { client: SessionClient }) {
       <ul class="scroll" aria-live="polite" tabIndex={0}>
         {names.map((name) => (
           <li class="row" key={name}>
-            <Mark mark={markOfPlayer(name)} name={name} size={20} />
+            <Mark mark={OBSERVER_MARK} name={name} size={20} />
             <span>{shortName(name)}</span>
           </li>
         ))}
