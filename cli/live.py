@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SourceFeed", "command", "sources_table"]
 
+NO_SOURCES = "There are no sources: no session runs, and no `tussle worker source`."
+
 
 @click.command("live")
 @click.argument("source", required=False)
@@ -59,7 +61,8 @@ async def _login(url: str) -> str:
 async def _list(url: str) -> None:
     from tussle.player.live_client import list_sources
 
-    Console().print(sources_table(await list_sources(url, await _login(url))))
+    infos = await list_sources(url, await _login(url))
+    Console().print(sources_table(infos) if infos else Text(NO_SOURCES, LABEL))
 
 
 def sources_table(infos: Sequence[SensorInfo]) -> Table:
@@ -71,8 +74,6 @@ def sources_table(infos: Sequence[SensorInfo]) -> Table:
         names = ", ".join(sensor.name for sensor in info.sensors) or "nothing yet"
         rate = f"{1 / info.period_s:g}/s" if info.period_s > 0 else ""
         table.add_row(Text(info.source, "bold"), info.kind, rate, names)
-    if not infos:
-        table.add_row(Text("There are no sources: no session runs, and no `tussle worker source`.", LABEL))
     return table
 
 
@@ -88,7 +89,10 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
             async for message in messages:
                 match message:
                     case Failure():
-                        raise click.ClickException(escape_text(message.d.message))
+                        hint = (
+                            "; `tussle live` lists the sources" if message.d.code == "no_such_source" else ""
+                        )
+                        raise click.ClickException(escape_text(message.d.message) + hint)
                     case SensorInfoReply():
                         feed.info = escape_values(message.d)
                     case SourceGone() if message.d.source == source:

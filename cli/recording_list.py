@@ -137,7 +137,9 @@ def command(
             click.echo(json.dumps(asdict(one)))
         return
     console = Console()
-    console.print(recordings_table(shown, place))
+    console.print(
+        recordings_table(shown) if shown else Text(f"No recordings in {place}.", LABEL), soft_wrap=not shown
+    )
     for one in shown:
         if one.problem:
             console.print(Text(f"{one.session}: {one.problem}", FAINT))
@@ -251,7 +253,7 @@ def _uploaded(recordings: Recordings, upload: Upload) -> Recorded:
     )  # fmt: skip
 
 
-def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
+def recordings_table(shown: Sequence[Recorded]) -> Table:
     """One row per recording."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     for name in ("session", "mode", "state", "who"):
@@ -274,6 +276,4 @@ def recordings_table(shown: Sequence[Recorded], place: str) -> Table:
             size,
             date,
         )
-    if not shown:
-        table.add_row(Text(f"No recordings in {place}.", LABEL))
     return table

@@ -44,6 +44,9 @@ __all__ = ["command"]
 
 READY_S = 600.0
 """A server that must compile its kernels first may take this long."""
+FIRST_WAIT_S, WAIT_SAID_S = 5.0, 15.0
+"""When the wait for the server is mentioned first, and how often again."""
+FIRST_START = "  Waiting for the server. The first start compiles the physics kernels: one to three minutes."
 
 STORE_POLL_S = 0.5
 
@@ -205,13 +208,12 @@ class Up:
 
     async def _until_ready(self, host: str, port: int) -> None:
         deadline = time.monotonic() + READY_S
-        announced_wait = False
+        said_s = 0.0
         while not await _answers(host, port):
-            if not announced_wait and time.monotonic() - self.began > 5.0:
-                announced_wait = True
-                click.echo(
-                    _faint("  Waiting for the server. The first start on a machine takes a few minutes.")
-                )
+            waited_s = time.monotonic() - self.began
+            if waited_s > said_s + (WAIT_SAID_S if said_s else FIRST_WAIT_S):
+                click.echo(_faint(f"  {waited_s:.0f} s" if said_s else FIRST_START))
+                said_s = waited_s
             if time.monotonic() > deadline:
                 raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")
             await asyncio.sleep(0.03)

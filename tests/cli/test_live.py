@@ -59,7 +59,10 @@ async def test_sources_are_listed_and_followed(store: Store, realm: str, tmp_pat
         assert code == 0 and len(output.splitlines()) == 3
         assert re.match(r"\d+  \d{4}-\d\d-\d\dT[\d:.]+\+00:00  sine ", output)
         code, output = await tussle(stack, tmp_path, "live", "nothing")
-        assert (code, output) == (1, "Error: there is no source 'nothing'\n")
+        assert (code, output) == (
+            1,
+            "Error: there is no source 'nothing'; `tussle live` lists the sources\n",
+        )
 
 
 def test_a_gap_and_units_are_shown() -> None:

@@ -237,6 +237,6 @@ def test_what_cannot_be_read_is_said(recordings: Path) -> None:
     table = CliRunner().invoke(main, ["recordings"]).output
     assert FINAL in table and "final" in table and "80" in table
     empty = CliRunner().invoke(main, ["recordings", "--url", str(recordings / "nothing")])
-    assert empty.exit_code == 0 and "No recordings in" in empty.output
+    assert empty.exit_code == 0 and empty.output == f"No recordings in {recordings / 'nothing'}.\n"
     foreign = CliRunner().invoke(main, ["recordings", "--url", "nosuch://x"])
     assert foreign.exit_code == 1 and len(foreign.output.strip().splitlines()) == 1
