@@ -247,3 +247,16 @@ def test_keys_are_spelled_in_keys_only() -> None:
                 assert not re.search(
                     r'f?"(session|player|login|ticket|lobbies|catalogue|server|leaderboard):', text
                 ), path
+
+
+def test_the_protocol_lists_every_event_of_the_scripts() -> None:
+    """The paragraph of lobby and lifecycle events in docs/protocol.md has the events that scripts append, and no other.
+    The final ones come from the table: ``close_session`` emits the event of its caller."""
+    text = "".join(code(path.read_text()) for path in FOLDER.rglob("*.lua"))
+    sent = set(re.findall(r"emit\('(\w+)'", text))
+    sent |= set(re.findall(r"append_event\(\w+, \w+, [\w\[\]]+, '(\w+)'", text))
+    sent |= {LifecycleEvent[name].value for name in re.findall(r"emit\(EVENT\.(\w+)", text)}
+    sent |= {event.value for (_, event), status in TRANSITIONS.items() if status in lifecycle.ENDED}
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    paragraph = page[page.index("**Lobby and lifecycle**") :].split("The last three are final")[0]
+    assert set(re.findall(r"`(\w+)`", paragraph)) == sent
