@@ -39,8 +39,7 @@ if ARGV[8] == '0' then
     end
 end
 local gap = whole(at - tonumber(about[2] or whole(at)))
-redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap,
-    'recovered_exact', ARGV[8])
+redis.call('HSET', session_key, 'recovered_epoch', ARGV[6], 'recovery_ms', gap)
 redis.call('HDEL', session_key, 'unheld_at')
 redis.call('HINCRBY', session_key, 'recoveries', '1')
 local data = cjson.encode({exact = ARGV[8] == '1', tick = tick, ticks_again = tonumber(ARGV[9]),

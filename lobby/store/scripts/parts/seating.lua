@@ -89,7 +89,7 @@ local function take_seat(player_key, member_key, player, body, preferred, ready,
     redis.call('SADD', awaited_key, player)
     redis.call('HSET', session_key, 'body.' .. whole(seat), body)
     redis.call('HSET', member_key, 'seat', whole(seat), 'name', who[1] or '', 'kind', who[2] or 'person',
-        'skill', who[3] or '', 'body', body, 'ready', ready, 'connected', '0', 'joined_at', whole(at), 'last_id', '0')
+        'skill', who[3] or '', 'body', body, 'ready', ready, 'connected', '0', 'last_id', '0')
     redis.call('HSET', player_key, 'session', token)
     redis.call('ZADD', deadlines_key, whole(at + tonumber(reserve_ms)), seat_timer(player))
     if fills then
