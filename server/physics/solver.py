@@ -79,7 +79,10 @@ def step(
         if substeps > 1:
             v = v * np.repeat(np.exp(-drag * part), counts)[:, None]
             predicted = _predict(model, active, q, v, part, end - following * part)
-        params = _parameters(model, part, reach, max(1, left - following))
+        most = (
+            max(1, left - following) if model.scene.max_iterations else 0
+        )  # without one, a step only measures
+        params = _parameters(model, part, reach, most)
         parts.append(_minimise(model, params, q, predicted, active, control))
         left -= parts[-1].iterations
         v = (parts[-1].q - q) / part

@@ -54,7 +54,7 @@ def test_torture() -> None:
             dhat=5e-3,
             friction_speed=0.01,
             tolerance=0.05,
-            max_iterations=12,
+            max_iterations=25,
             contact_mass=27,
         )
     )
