@@ -36,8 +36,7 @@ async def test_the_list(world: World) -> None:
     assert [view.session for view in await world.views.sessions(status="ended")] == [ended]
     assert [view.session for view in await world.views.sessions(status="running")] == [fence.session]
     assert [view.session for view in await world.views.sessions(status="open")] == [waiting.session]
-    assert [view.session for view in await world.views.sessions(search=host[-4:].upper())] == [
-        waiting.session
-    ]
+    name = await world.store.call("HGET", world.store.keys.player(host), "name")
+    assert [view.session for view in await world.views.sessions(search=name.upper())] == [waiting.session]
     assert [view.session for view in await world.views.sessions(limit=1)] == [waiting.session]
     assert other
