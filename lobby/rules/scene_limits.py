@@ -87,11 +87,13 @@ def check_world(scene: Scene) -> None:
     _within("gravity", math.hypot(*scene.gravity), 0.0, GRAVITY_MAX)
     _within("dt", scene.dt, 1 / 240, 0.1)
     _within("dhat", scene.dhat, 1e-4, 0.2)
+    # 0 leaves the choice to the solver.
     if scene.friction_speed != 0.0:
         _within("friction_speed", scene.friction_speed, 1e-4, 10.0)
     if scene.contact_mass != 0.0:
         _within("contact_mass", scene.contact_mass, 1e-4, 1e6)
-    _within("tolerance", scene.tolerance, 1e-5, 10.0)
+    if scene.tolerance != 0.0:
+        _within("tolerance", scene.tolerance, 1e-5, 10.0)
     _within("max_iterations", scene.max_iterations, 1, 100)
 
 

@@ -98,9 +98,9 @@ class Body(_Document, frozen=True):
 
 class Scene(_Document, frozen=True):
     """``dhat`` [m] is the distance at which the barrier begins; ``friction_speed`` [m/s] is eps_v, below which
-    friction counts as static, 0 for 0.03 dhat a second; ``contact_mass`` [kg] sizes the barrier's stiffness (its
-    force at dhat/2 carries that mass), 0 for the mass of each body; ``tolerance`` [m/s]: Newton has converged when its
-    largest vertex step, divided by dt, is at most this, and small against dhat, friction_speed and the step itself."""
+    friction counts as static; ``contact_mass`` [kg] sizes the barrier's stiffness (its force at dhat/2 carries that
+    mass); ``tolerance`` [m/s]: Newton has converged when its error, divided by dt, is at most this. 0, the default of
+    the last three, leaves the choice to the solver: by the size and mass of the bodies, dhat and dt."""
 
     bodies: Annotated[tuple[Body, ...], msgspec.Meta(min_length=1, max_length=512)]
     schema: Literal["tussle-scene/1"] = "tussle-scene/1"
@@ -110,7 +110,7 @@ class Scene(_Document, frozen=True):
     dhat: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.01
     friction_speed: NonNegative = 0.0
     contact_mass: NonNegative = 0.0
-    tolerance: Positive = 0.02
+    tolerance: NonNegative = 0.0
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=500)] = 25
 
 

@@ -223,7 +223,7 @@ def add_contacts(t, params, islands, island, w, c, system):
             square += r3[a] * r3[a]
         if square >= limit:
             continue
-        kappa = c.stiffness[p]
+        kappa = c.kappa[p]
         value, first_slope, second_slope = barrier(square, limit)
         scale = 1.0
         if kind == EDGE_EDGE:

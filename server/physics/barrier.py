@@ -102,7 +102,7 @@ def measure_distances(pairs, x, dhat, bound, weights):
 
 @kernel
 def contact_energy(c, begin, end, x, rest, travel, share, dhat):
-    """Return the sum of the mollified barriers of the pairs begin..end-1 at x, times dt^2; inf if a pair touches.
+    """Return the sum of the mollified barriers of the pairs begin..end-1 at x [J s^2]; inf if a pair touches.
 
     c: Pairs; its bounds hold at the iterate, from which each vertex has moved by share * travel [m]. A pair that
     cannot have come within dhat is not measured. new_bound and new_weights receive the measured distances and weights.
@@ -122,7 +122,7 @@ def contact_energy(c, begin, end, x, rest, travel, share, dhat):
                 if kind == EDGE_EDGE:
                     scale, _ = mollifier(x, rest, i, j, k, m)
                     b *= scale
-                energy += c.stiffness[p] * b
+                energy += c.kappa[p] * b
                 c.new_weights[p, 0] = w0
                 c.new_weights[p, 1] = w1
                 c.new_weights[p, 2] = w2

@@ -75,13 +75,14 @@ def check_contact(model: Model, state: State) -> ContactCheck:
     )
 
 
-def is_path_free(model: Model, before: State, after: State) -> bool:
+def is_path_free(model: Model, before: State, after: State, *, tolerance: float = 1e-6) -> bool:
     """Return whether the straight path of every vertex between two states is free of collision (tight-inclusion CCD).
 
-    Conservative: False may be a false positive, True is certain. The solver guarantees this for each segment of its
+    Conservative: False may be a false positive where two surfaces are nearer than about ``tolerance`` [m], True is
+    certain. The solver guarantees this for each segment of its
     line searches, not for the chord between two ticks.
     """
-    ccd = ipctk.TightInclusionCCD(1e-6, 10_000_000, 0.99)
+    ccd = ipctk.TightInclusionCCD(tolerance, 10_000_000, 0.99)
     mesh = _collision_mesh(model)
     return bool(
         ipctk.is_step_collision_free(mesh, _world(model, before), _world(model, after), 0.0, None, ccd)

@@ -1,9 +1,8 @@
 """Elastic energies, their gradients and projected Hessians: affine bodies and tetrahedra.
 
 Affine bodies: the orthogonality energy of Lan et al. 2022, "Affine body dynamics": stiffness * volume * |A A^T - I|^2,
-written with the columns q1, q2, q3 of A (rows 1 to 3 of the nodes). It is finite for a body without volume, so below
-J = det A = SQUEEZED there is also stiffness * volume * (SQUEEZED / J - 1)^3, infinite at J = 0: a soft body that is
-thrown hard is pressed flat, but comes back.
+written with the columns q1, q2, q3 of A (rows 1 to 3 of the nodes). It is finite for a flat body, so below a volume J =
+FLAT of the one at rest stiffness * volume * (FLAT / J - 1)^3 is added, which is C2 and infinite at J = 0.
 
 Tetrahedra: neo-Hookean with a logarithmic barrier against inversion, psi = mu/2 (|F|^2 - 3) - mu ln J + lambda/2 (ln
 J)^2 (Bonet and Wood 2008, eq. 6.28), infinite at J = 0. The stable neo-Hookean energy of Smith et al. 2018 permits
@@ -33,8 +32,8 @@ __all__ = [
     "tet_energy",
 ]
 
-SQUEEZED = 0.5
-"""The volume of an affine body, over that at rest, below which the energy of squeezing acts."""
+FLAT = 0.5
+"""The share of its volume below which an affine body resists with an energy that has no bound."""
 CLAMP_LIMIT = 0.3
 """How far the coefficient c of an element may be clamped to make its Hessian positive, in units of mu; see
 tet_derivatives.
@@ -44,27 +43,8 @@ A larger change takes the eigendecomposition.
 
 
 @kernel
-def affine_energy(q, start, stiffness):
-    """Return the energy [J] of the affine body whose nodes start at row ``start`` of q; stiffness in Pa m^3."""
-    energy = 0.0
-    for i in range(3):
-        for j in range(3):
-            defect = -1.0 if i == j else 0.0
-            for k in range(3):
-                defect += q[start + 1 + i, k] * q[start + 1 + j, k]
-            energy += defect * defect
-    det = _affine_det(q, start)
-    if det < SQUEEZED:
-        if det <= 0.0:
-            return np.inf
-        excess = SQUEEZED / det - 1.0
-        energy += excess * excess * excess
-    return stiffness * energy
-
-
-@kernel
-def _affine_det(q, start):
-    """Return the determinant of the map of an affine body: its volume over that at rest."""
+def _affine_volume(q, start):
+    """Return the volume of an affine body, in units of that at rest: the determinant of rows start + 1 to start + 3."""
     a, b, c = start + 1, start + 2, start + 3
     return (
         q[a, 0] * (q[b, 1] * q[c, 2] - q[b, 2] * q[c, 1])
@@ -74,13 +54,32 @@ def _affine_det(q, start):
 
 
 @kernel
-def _cofactors(q, start, row):
-    """Fill ``row`` (9,) with the gradient of _affine_det."""
+def affine_energy(q, start, stiffness):
+    """Return the energy [J] of the affine body whose nodes start at row ``start`` of q, inf if it is inverted.
+
+    stiffness: in Pa m^3.
+    """
+    share = _affine_volume(q, start)
+    if share <= 0.0:
+        return np.inf
+    energy = 0.0
+    if share < FLAT:
+        energy = (FLAT / share - 1.0) ** 3
     for i in range(3):
-        a, b = start + 1 + (i + 1) % 3, start + 1 + (i + 2) % 3
-        for k in range(3):
-            m, n = (k + 1) % 3, (k + 2) % 3
-            row[3 * i + k] = q[a, m] * q[b, n] - q[a, n] * q[b, m]
+        for j in range(3):
+            defect = -1.0 if i == j else 0.0
+            for k in range(3):
+                defect += q[start + 1 + i, k] * q[start + 1 + j, k]
+            energy += defect * defect
+    return stiffness * energy
+
+
+@kernel
+def _cofactor(q, start, i, k):
+    """Return the derivative of _affine_volume with respect to q[start + 1 + i, k]."""
+    a, b = start + 1 + (i + 1) % 3, start + 1 + (i + 2) % 3
+    y, z = (k + 1) % 3, (k + 2) % 3
+    return q[a, y] * q[b, z] - q[a, z] * q[b, y]
 
 
 @kernel
@@ -93,23 +92,21 @@ def affine_gradient(q, start, stiffness, out):
                 defect += q[start + 1 + i, k] * q[start + 1 + j, k]
             for k in range(3):
                 out[start + 1 + i, k] += 4.0 * stiffness * defect * q[start + 1 + j, k]
-    det = _affine_det(q, start)
-    if det < SQUEEZED:
-        row = np.empty(9)
-        _cofactors(q, start, row)
-        excess = SQUEEZED / det - 1.0
-        slope = -3.0 * stiffness * excess * excess * SQUEEZED / (det * det)
+    share = _affine_volume(q, start)
+    if share < FLAT:
+        excess = FLAT / share - 1.0
+        slope = -3.0 * stiffness * excess * excess * FLAT / (share * share)
         for i in range(3):
             for k in range(3):
-                out[start + 1 + i, k] += slope * row[3 * i + k]
+                out[start + 1 + i, k] += slope * _cofactor(q, start, i, k)
 
 
 @kernel
 def affine_hessian(q, start, stiffness, block):
     """Add a positive semidefinite approximation of the Hessian of affine_energy to ``block``, shape (12, 12).
 
-    Gauss-Newton: the outer products of the gradients of the defects, and the second derivative where a column is
-    stretched (defect > 0).
+    Gauss-Newton: the outer products of the gradients of the defects and of the volume, and the second derivative where
+    a column is stretched (defect > 0).
     """
     row = np.empty(9)
     for i in range(3):
@@ -128,15 +125,16 @@ def affine_hessian(q, start, stiffness, block):
             if i == j and defect > 0.0:
                 for k in range(3):
                     block[3 + 3 * i + k, 3 + 3 * i + k] += 4.0 * stiffness * defect
-    det = _affine_det(q, start)
-    if det < SQUEEZED:
-        _cofactors(q, start, row)
-        excess = SQUEEZED / det - 1.0
-        ratio = SQUEEZED / (det * det)
-        scale = 6.0 * stiffness * excess * ratio * (ratio + excess / det)
+    share = _affine_volume(q, start)
+    if share < FLAT:
+        excess = FLAT / share - 1.0
+        curve = 6.0 * stiffness * excess * FLAT / share**3 * (FLAT / share + excess)
+        for i in range(3):
+            for k in range(3):
+                row[3 * i + k] = _cofactor(q, start, i, k)
         for a in range(9):
             for b in range(9):
-                block[3 + a, 3 + b] += scale * row[a] * row[b]
+                block[3 + a, 3 + b] += curve * row[a] * row[b]
 
 
 @kernel

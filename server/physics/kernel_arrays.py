@@ -15,6 +15,7 @@ from tussle.server.physics.world_state import Bools, Floats
 __all__ = [
     "AFFINE",
     "ELASTIC",
+    "Bulks",
     "Islands",
     "Lagged",
     "Pairs",
@@ -33,22 +34,22 @@ class Tables(NamedTuple):
     """Constant arrays of a model; n nodes, b bodies, g groups, v vertices, t tetrahedra.
 
     kind (b,): AFFINE or ELASTIC. mobile (g,): has unknowns that are not all fixed. bends (g,): may touch itself.
-    friction (g,): Coulomb's mu. carried (g,): mass for which the barrier is made [kg], inf for an obstacle.
-    node_start, tet_start, block_start, link_start (b + 1,) and vertex_start, point_start, edge_start, face_start (g +
-    1,): ranges. fixed (n,): pinned nodes. vertex_node (v,): the node of a vertex, or the first of four, or -1 for an
-    obstacle. vertex_group (v,). rest (v, 3): material coordinates [m]. world (v, 3): positions of the obstacles [m],
-    zero elsewhere. points: vertices that take part in contact. edges (e, 2), faces (f, 3): vertices. mass (b, 4, 4):
-    of affine bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine bodies [Pa m^3]. tets (t, 4):
-    nodes. inverse (t, 3, 3): inverse of the rest edges [1/m]. volume (t,) [m^3]. mu, lam (t,): Lame parameters [Pa].
-    node_block, node_slot (n,): block of four nodes, and place in it. links (l, 2): pairs of blocks that share a
-    tetrahedron.
+    friction (g,): Coulomb's mu. contact_mass (g,): sizes the barriers of the group [kg], 0 for a group that cannot
+    move. node_start, tet_start, block_start, link_start (b + 1,) and vertex_start, point_start,
+    edge_start, face_start (g + 1,): ranges. fixed (n,): pinned nodes. vertex_node (v,): the node of a vertex, or the
+    first of four, or -1 for an obstacle. vertex_group (v,). rest (v, 3): material coordinates [m]. world (v, 3):
+    positions of the obstacles [m], zero elsewhere. points: vertices that take part in contact. edges (e, 2), faces (f,
+    3): vertices. mass (b, 4, 4): of affine bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine
+    bodies [Pa m^3]. tets (t, 4): nodes. inverse (t, 3, 3): inverse of the rest edges [1/m]. volume (t,) [m^3]. mu, lam
+    (t,): Lame parameters [Pa]. node_block, node_slot (n,): block of four nodes, and place in it. links (l, 2): pairs
+    of blocks that share a tetrahedron.
     """
 
     kind: Ints
     mobile: Bools
     bends: Bools
     friction: Floats
-    carried: Floats
+    contact_mass: Floats
     node_start: Ints
     vertex_start: Ints
     point_start: Ints
@@ -78,6 +79,23 @@ class Tables(NamedTuple):
     links: Ints
 
 
+class Bulks(NamedTuple):
+    """What the size of a step depends on; b bodies, g groups, n nodes.
+
+    kind (b,), node_start (b + 1,), node_mass (n,): as in Tables. width (g,): the middle one of the three sides of the
+    box of the rest shape [m], which is the least way around it. radius (g,): largest distance of a vertex from the
+    centre of mass [m]. low, high (g, 3): box of an obstacle [m].
+    """
+
+    kind: Ints
+    node_start: Ints
+    node_mass: Floats
+    width: Floats
+    radius: Floats
+    low: Floats
+    high: Floats
+
+
 class Springs(NamedTuple):
     """Springs from the weighted mean of nodes of one body to a point: the pins, and the handles of one tick; m
     springs.
@@ -98,21 +116,18 @@ class Springs(NamedTuple):
 class SolverParameters(NamedTuple):
     """Scalars of a step.
 
-    dt [s]. dhat [m]: distance below which the barrier acts. kappa: barrier stiffness times dt^2 per kg. friction_eps
-    [m]: eps_v * dt, the displacement in one step below which friction is smoothed. floor [m]: no line search brings a
-    pair nearer. An island has converged when the Newton direction moves no vertex of a body farther than ``tolerance``
-    [m] and than ``share`` of what forces have moved the body in the step, or than ``least`` [m]. iterations: the
-    iteration limit.
+    dt [s]. dhat [m]: distance below which the barrier acts. kappa: barrier stiffness times dt^2, for a contact mass of
+    1 kg. friction_eps [m]: eps_v * dt, the displacement in one step below which friction is smoothed. tolerance [m]:
+    the largest error of a vertex at which an island has converged. motion_share: the largest error of a vertex in units
+    of the motion of the island in this step, which counts as at least friction_eps. iterations: the iteration limit.
     """
 
     dt: float
     dhat: float
     kappa: float
     friction_eps: float
-    floor: float
     tolerance: float
-    share: float
-    least: float
+    motion_share: float
     iterations: int
 
 
@@ -121,7 +136,7 @@ class Pairs(NamedTuple):
 
     pairs (p, 5): kind and vertices. bound (p,): the distance at the iterate [m] if it is below dhat, else a lower
     bound on it that is at least dhat. weights (p, 4): of the closest points, valid where the bound is below dhat.
-    stiffness (p,): of the barrier, times dt^2. new_bound and new_weights: the same at the trial position.
+    new_bound and new_weights: the same at the trial position. kappa (p,): barrier stiffness times dt^2.
     """
 
     pairs: Ints
@@ -129,7 +144,7 @@ class Pairs(NamedTuple):
     weights: Floats
     new_bound: Floats
     new_weights: Floats
-    stiffness: Floats
+    kappa: Floats
 
 
 class Lagged(NamedTuple):

@@ -6,6 +6,7 @@ order of the mesh.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +23,9 @@ from tussle.server.physics.geometry import (
     signed_volume,
     unique_edges,
 )
-from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Springs, Tables
+from tussle.server.physics.kernel_arrays import AFFINE, ELASTIC, Bulks, Springs, Tables
+from tussle.server.physics.model import GRAVITY
+from tussle.server.physics.step_limits import FLOOR
 from tussle.server.physics.world_state import Floats
 
 __all__ = [
@@ -34,21 +37,22 @@ __all__ = [
     "lay_out",
     "lay_out_springs",
     "measure",
+    "measure_bulks",
+    "refuse_unrepresentable",
     "refuse_wide_dhat",
     "rotation_matrix",
 ]
 
+DHAT_FLOORS = 1e-4
+"""The largest floor of the distances, in units of dhat."""
 RAIL_MASS = 1e5
-"""The mass of a rail in a step, in units of the mass for which its barrier is made.
+"""The mass of a rail in a step, in units of the largest contact mass.
 
 Contact pushes a rail off its course by about dhat / RAIL_MASS. A much larger value costs the linear solve its
 precision.
 """
-CARRIED = 4.0
-"""The mass for which a body's barrier is made, in units of its own, where the scene names none: it may carry others.
-
-With 1, a column of ten small cubes buckles: its contacts are then at the distance at which the barrier is softest.
-"""
+CONTACT_MASS = 15.0
+"""The contact mass of a scene in which only rails move [kg]."""
 PIN_STIFFNESS = 1e4
 """The stiffness of a pin of an affine body, in units of its mass / dt^2. The pin gives way by g dt^2 / PIN_STIFFNESS.
 """
@@ -243,20 +247,32 @@ def _group_nodes(rest: Floats) -> Ints:
     return block
 
 
-def carried_masses(bodies: list[Part], contact_mass: float) -> list[float]:
-    """Return the mass for which the contact barrier of each body is made [kg]: ``contact_mass`` if it is not zero, or
-    CARRIED times the body's own, of a rail the heaviest body's.
+def _contact_masses(parts: list[Part], contact_mass: float) -> Floats:
+    """Return the mass that sizes the barriers of each body and obstacle [kg]; 0 for one that cannot move.
+
+    contact_mass [kg]: of the scene; 0 for the mass of each body. The mass of a rail says nothing, because its motion is
+    prescribed: it takes the middle one of the others.
     """
-    if contact_mass > 0.0:
-        return [contact_mass] * len(bodies)
-    heaviest = max((part.mass for part in bodies if part.body.kind != "rail"), default=1.0)
-    return [CARRIED * (heaviest if part.body.kind == "rail" else part.mass) for part in bodies]
+    free = [not part.fixed.all() for part in parts]
+    own = [
+        part.mass
+        for part, moves in zip(parts, free, strict=True)
+        if moves and part.body.kind in ("affine", "elastic")
+    ]
+    middle = contact_mass or (sorted(own)[len(own) // 2] if own else CONTACT_MASS)
+    masses = [
+        0.0 if part.body.kind == "static" or not moves
+        else middle if contact_mass or part.body.kind == "rail"
+        else part.mass
+        for part, moves in zip(parts, free, strict=True)
+    ]  # fmt: skip
+    return np.array(masses, dtype=np.float64)
 
 
 def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -> Tables:
-    """Return the tables of the kernels. contact_mass [kg]: of the scene, 0 for each body's own."""
+    """Return the tables of the kernels. contact_mass [kg]: of the scene; 0 for the mass of each body."""
     parts = [*bodies, *obstacles]
-    carried = carried_masses(bodies, contact_mass)
+    contact_masses = _contact_masses(parts, contact_mass)
     node_start = _starts([len(part.q) for part in bodies])
     vertex_start = _starts([len(part.surface) for part in parts])
     rest, world, vertex_node = [], [], []
@@ -280,7 +296,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         if not part.elastic:
             mass[number] = part.moments
             if part.body.kind == "rail":
-                mass[number] *= RAIL_MASS * carried[number] / part.mass
+                mass[number] *= RAIL_MASS * contact_masses.max() / part.mass
             block = np.zeros(nodes, dtype=np.int64)
             node_mass.append(np.zeros(nodes))
         else:
@@ -325,7 +341,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         ),
         bends=np.array([part.elastic for part in parts], dtype=bool),
         friction=np.array([part.body.material.friction for part in parts], dtype=np.float64),
-        carried=np.array([*carried, *[np.inf for _ in obstacles]], dtype=np.float64),
+        contact_mass=contact_masses,
         node_start=node_start,
         vertex_start=vertex_start,
         point_start=_starts([len(part.points) for part in parts]),
@@ -355,6 +371,20 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         node_block=_join(node_block, (0,), np.int64),
         node_slot=_join(node_slot, (0,), np.int64),
         links=_join(links, (0, 2), np.int64),
+    )
+
+
+def measure_bulks(parts: list[Part], tables: Tables) -> Bulks:
+    """Return the sizes of bodies and obstacles. parts: in the order of the tables."""
+    boxes = [(part.rest.min(axis=0), part.rest.max(axis=0)) for part in parts]
+    return Bulks(
+        kind=tables.kind,
+        node_start=tables.node_start,
+        node_mass=tables.node_mass,
+        width=np.array([np.sort(high - low)[1] for low, high in boxes], dtype=np.float64),
+        radius=np.array([np.linalg.norm(part.rest, axis=1).max() for part in parts], dtype=np.float64),
+        low=np.array([low for low, _ in boxes], dtype=np.float64),
+        high=np.array([high for _, high in boxes], dtype=np.float64),
     )
 
 
@@ -442,6 +472,21 @@ def refuse_wide_dhat(part: Part, dhat: float) -> None:
     if part.body.kind != "static" and dhat >= thickness:
         message = f"it is only {thickness:.3g} m thick, so dhat must be smaller than that; it is {dhat:g} m"
         raise refuse(part.body, message, "dhat")
+
+
+def refuse_unrepresentable(part: Part, dhat: float) -> None:
+    """Raise Refused (bad_scene), which names the body, if float64 cannot represent its contacts or its forces."""
+    with np.errstate(over="ignore"):
+        force = part.mass * GRAVITY / dhat**2
+    if not (math.isfinite(force) and math.isfinite(part.body.material.stiffness * max(1.0, part.volume))):
+        raise refuse(part.body, "its mass or stiffness is too large", "material")
+    swing = np.abs(part.body.rail.amplitude).max() if part.body.rail is not None else 0.0
+    placed = part.rest if part.body.kind == "static" else part.q if part.elastic else part.q[0]
+    size = 0.0 if part.elastic else np.abs(part.rest).max()
+    reach = float(np.abs(placed).max() + size + swing)
+    if not reach * FLOOR <= DHAT_FLOORS * dhat:
+        message = f"it reaches {reach:.3g} m from the origin, too far for a dhat of {dhat:g} m"
+        raise refuse(part.body, message, "position")
 
 
 def count_grips(part: Part) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
-from tussle.server.physics.kernel_arrays import AFFINE, Springs, Tables
+from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Springs, Tables
 from tussle.server.physics.world_state import Floats, State
 
 __all__ = [
@@ -41,11 +41,11 @@ class Model:
     nodes relative to the centre of mass [m]. vertex_offset (b + 1,): range of rows of ``vertices``. rest_vertices (v,
     3): relative to the centre of mass [m]. faces (f, 3): outward triangles of all bodies, in the numbering of
     ``vertices``. face_offset (b + 1,): range of faces. static_vertices (s, 3) [m] and static_faces: obstacles,
-    numbered from zero. half_widths (b,): half of the smallest width of each body [m]. static_low, static_high (s, 3):
-    the box of each obstacle [m]. gravity (n, 3): acceleration of each node [m/s^2]. rails:
+    numbered from zero. kappa: barrier stiffness times dt^2 for a contact mass of 1 kg. friction_speed: that of the
+    scene, or the one that its bodies ask for [m/s]. gravity (n, 3): acceleration of each node [m/s^2]. rails:
     body, nodes at rest [m], shape (4, 3), and prescribed motion. handles: (body, name) -> nodes and weights whose
     weighted sum is the mean of the handle's vertices. pins: springs that hold affine bodies. tables: the arrays of the
-    kernels.
+    kernels. bulks: sizes of bodies, then of obstacles.
     """
 
     scene: Scene
@@ -66,14 +66,14 @@ class Model:
     face_offset: Ints
     static_vertices: Floats
     static_faces: Ints
-    half_widths: Floats
-    static_low: Floats
-    static_high: Floats
+    kappa: float
+    friction_speed: float
     gravity: Floats
     rails: tuple[tuple[int, Floats, Rail], ...]
     handles: dict[tuple[int, str], tuple[Ints, Floats]]
     pins: Springs
     tables: Tables
+    bulks: Bulks
 
     def body(self, name: str) -> int:
         """Return the number of a body. Raises KeyError if no body has this name."""

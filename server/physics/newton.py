@@ -23,7 +23,7 @@ from tussle.server.physics.friction import friction_derivatives, friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
 from tussle.server.physics.jit import inner, kernel
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
-from tussle.server.physics.potential import body_energy, elastic_energy, inertial_offset, place_vertices
+from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
 from tussle.server.physics.spring_forces import spring_energy
 from tussle.server.physics.step_limits import collision_free_step, inversion_free_step
 
@@ -33,6 +33,8 @@ BOX_MARGIN = 2.0
 """How far the boxes of the candidates are inflated, in units of dhat. A trial outside its box needs new candidates."""
 MAX_HALVINGS = 12
 """The most halvings of a line search."""
+GUESS_HALVINGS = 3
+"""The most halvings on the way to the first guess."""
 
 
 @inner
@@ -64,9 +66,16 @@ def _contact_force(t, pairs, p, x, weights, limit, normal):
 
 
 @inner
-def _stiffness(t, params, a, b):
-    """Return the barrier stiffness of a pair of groups, times dt^2: it is made for the lighter one."""
-    return params.kappa * min(t.carried[a], t.carried[b])
+def _pair_stiffness(t, pairs, p, kappa):
+    """Return the barrier stiffness of a pair times dt^2: that of the geometric mean of the two contact masses.
+
+    Where one side cannot move, the mass of the other side counts alone.
+    """
+    a = t.contact_mass[t.vertex_group[pairs[p, 1]]]
+    b = t.contact_mass[t.vertex_group[second_vertex(pairs, p)]]
+    if a > 0.0 and b > 0.0:
+        return kappa * math.sqrt(a) * math.sqrt(b)
+    return kappa * max(a, b)
 
 
 @inner
@@ -89,7 +98,7 @@ def _lag_contacts(t, pairs, bound, weights, x, params):
         groups[n, 1] = t.vertex_group[second_vertex(pairs, p)]
         mu = math.sqrt(t.friction[groups[n, 0]] * t.friction[groups[n, 1]])
         size, scale = _contact_force(t, pairs, p, x, weights, params.dhat * params.dhat, normals[n])
-        force[n] = mu * _stiffness(t, params, groups[n, 0], groups[n, 1]) * size * scale
+        force[n] = mu * _pair_stiffness(t, pairs, p, params.kappa) * size * scale
         if force[n] <= 0.0:
             continue
         for q in range(4):
@@ -184,18 +193,17 @@ def _sort_by_island(t, params, pairs, bound, weights, lag, takes_part):
         np.empty(total),
     )
     for p in range(total):
-        a, b = t.vertex_group[pairs[order[p], 1]], t.vertex_group[second_vertex(pairs, order[p])]
-        c.stiffness[p] = _stiffness(t, params, a, b)
         c.bound[p] = bound[order[p]]
         for k in range(5):
             c.pairs[p, k] = pairs[order[p], k]
         for k in range(4):
             c.weights[p, k] = weights[order[p], k]
+        c.kappa[p] = _pair_stiffness(t, c.pairs, p, params.kappa)
     return c, Islands(members, member_start, pair_start, lag_order, lag_start)
 
 
 @inner
-def _restart_joined_bodies(t, w, islands, done, step_size):
+def _restart_joined_bodies(t, w, islands, done, step_size, last_size):
     """Let finished bodies take part again if an unfinished body has joined their island. Their direction starts at
     zero.
     """
@@ -208,6 +216,7 @@ def _restart_joined_bodies(t, w, islands, done, step_size):
             if unfinished and done[b]:
                 done[b] = False
                 step_size[b] = 0.0
+                last_size[b] = np.inf
                 for n in range(t.node_start[b], t.node_start[b + 1]):
                     for k in range(3):
                         w.direction[n, k] = 0.0
@@ -224,6 +233,24 @@ def _set_trial(t, w, b, share):
         for k in range(3):
             w.q_trial[n, k] = w.q[n, k] + share * w.direction[n, k]
     place_vertices(t, b, w.q_trial, w.x_trial)
+
+
+@inner
+def _set_guess(t, params, islands, i, w, c, coast):
+    """Write the way to the first guess of an island into w.direction.
+
+    The guess is where inertia takes the bodies, without gravity if they are in contact: it keeps sliding bodies out of
+    the stiff middle of the friction, and resting ones where they are.
+    """
+    touching = False
+    for p in range(islands.pair_start[i], islands.pair_start[i + 1]):
+        touching = touching or c.bound[p] < params.dhat
+    for m in range(islands.member_start[i], islands.member_start[i + 1]):
+        b = islands.members[m]
+        for n in range(t.node_start[b], t.node_start[b + 1]):
+            for k in range(3):
+                guess = coast[n, k] if touching else w.predicted[n, k]
+                w.direction[n, k] = 0.0 if t.fixed[n] else guess - w.q[n, k]
 
 
 @inner
@@ -277,20 +304,20 @@ def _limit_direction(t, w, b):
 
 
 @inner
-def _line_search(t, springs, params, islands, i, w, c, lag, energy):
+def _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings):
     """Find a trial position of an island, free of collision, at which its potential does not rise. Returns whether
-    there is one.
+    there is one, and the share of the direction that it takes.
 
     energy: the potential of each island at its iterate, NaN if not known yet; updated. Backtracks by halving from the
     largest collision-free step.
     """
     begin, end = islands.pair_start[i], islands.pair_start[i + 1]
-    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound, params.floor)
+    longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
     known = not math.isnan(energy[i])
     share = longest if known else 0.0
     moved = known and share == 1.0
     backtracks = 0
-    while backtracks < MAX_HALVINGS:
+    while backtracks < halvings:
         trial = 0.0
         for m in range(islands.member_start[i], islands.member_start[i + 1]):
             if not moved:
@@ -313,12 +340,41 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy):
             share = longest
         elif trial <= energy[i] + 1e-12 * abs(energy[i]):
             energy[i] = trial
-            return True
+            return True, share
         else:
             backtracks += 1
             share *= 0.5
         moved = False
-    return False
+    return False, 0.0
+
+
+@inner
+def _remaining_error(size, last, share):
+    """Return an estimate of the error that is left after a step [m].
+
+    size, last: largest displacement of a vertex along this direction and along the one before [m]; last is inf if there
+    is none. With the rate of convergence theta = size / last the steps to come add up to size * theta / (1 - theta)
+    (Hairer and Wanner 1996, "Solving Ordinary Differential Equations II", section IV.8). Where the steps do not halve,
+    or the line search cuts the direction, it is the size itself.
+    """
+    if share < 1.0 or size >= 0.5 * last or last == np.inf:
+        return size
+    theta = size / last
+    return size * theta / (1.0 - theta)
+
+
+@inner
+def _motion(t, islands, i, w):
+    """Return how far the farthest vertex of an island has moved since the start of the step [m]."""
+    largest = 0.0
+    for m in range(islands.member_start[i], islands.member_start[i + 1]):
+        b = islands.members[m]
+        for v in range(t.vertex_start[b], t.vertex_start[b + 1]):
+            square = 0.0
+            for k in range(3):
+                square += (w.x[v, k] - w.start[v, k]) ** 2
+            largest = max(largest, square)
+    return math.sqrt(largest)
 
 
 @inner
@@ -357,7 +413,7 @@ def _report_contacts(t, params, c, x, bodies, impulses, points):
         a = min(t.vertex_group[c.pairs[p, 1]], bodies)
         b = min(t.vertex_group[second_vertex(c.pairs, p)], bodies)
         size, scale = _contact_force(t, c.pairs, p, x, c.weights, limit, normal)
-        impulse = c.stiffness[p] * size * scale / params.dt
+        impulse = c.kappa[p] * size * scale / params.dt
         for k in range(3):
             impulses[a, b, k] += impulse * normal[k]
             impulses[b, a, k] -= impulse * normal[k]
@@ -396,7 +452,7 @@ def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
             if c.pairs[p, 0] == EDGE_EDGE:
                 scale, _ = mollifier(x, t.rest, c.pairs[p, 1], c.pairs[p, 2], c.pairs[p, 3], c.pairs[p, 4])
                 b *= scale
-            contact += c.stiffness[p] * b
+            contact += c.kappa[p] * b
     work = 0.0
     for r in range(lag.force.shape[0]):
         ux = uy = uz = 0.0
@@ -413,10 +469,11 @@ def measure_energies(t, springs, pins, params, c, lag, active, q, x, start):
 
 
 @kernel
-def minimise_potential(t, springs, pins, params, q_start, predicted, active, impulses, points):
+def minimise_potential(t, springs, pins, params, q_start, predicted, coast, active, impulses, points):
     """Minimise the incremental potential from q_start, shape (nodes, 3), about the predicted position.
 
-    Starting at the last positions is the warm start. Returns q, iterations, contacts, the smallest distance [m],
+    Begins on the way to where the bodies would coast to, or fall to if they touch nothing. coast: the predicted
+    position without gravity, shape (nodes, 3). Returns q, iterations, contacts, the smallest distance [m],
     whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs, barrier, friction.
     Fills impulses and points.
     """
@@ -429,6 +486,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
         takes_part[b] = active[b] and t.mobile[b]
         done[b] = not takes_part[b]
     step_size = np.zeros(bodies)
+    last_size = np.full(bodies, np.inf)
     w = _new_workspace(t, q_start, predicted, takes_part)
     lag = Lagged(
         np.empty((0, 4), np.int64),
@@ -438,12 +496,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
         np.empty((0, 2), np.int64),
     )
     c = Pairs(
-        np.empty((0, 5), np.int64),
-        np.empty(0),
-        np.empty((0, 4)),
-        np.empty(0),
-        np.empty((0, 4)),
-        np.empty(0),
+        np.empty((0, 5), np.int64), np.empty(0), np.empty((0, 4)), np.empty(0), np.empty((0, 4)), np.empty(0)
     )
     none = np.zeros(1, np.int64)
     islands = Islands(none[:0], none, none, none[:0], none)
@@ -451,7 +504,9 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
     iterations = 0
     converged = True
     begun = False
-    while iterations < params.iterations:
+    guessing = True
+    guessed = np.zeros(bodies, np.bool_)
+    while guessing or iterations < params.iterations:
         stale = True
         if begun:
             stale = False
@@ -460,14 +515,17 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
                 if done[islands.members[islands.member_start[i]]]:
                     continue
                 running = True
-                find_newton_direction(t, springs, params, islands, i, w, c, lag)
+                if guessing:
+                    _set_guess(t, params, islands, i, w, c, coast)
+                else:
+                    find_newton_direction(t, springs, params, islands, i, w, c, lag)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
                     step_size[b], outside = _limit_direction(t, w, b)
                     stale = stale or outside
             if not running:
                 break
-            iterations += 1
+            iterations += 0 if guessing else 1
         if stale:
             _set_swept_boxes(t, w, done, BOX_MARGIN * params.dhat)
             pairs, bound, weights = _find_candidates(t, w, present, params.dhat)
@@ -475,24 +533,36 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, active, imp
                 lag = _lag_contacts(t, pairs, bound, weights, w.x, params)
             c, islands = _sort_by_island(t, params, pairs, bound, weights, lag, takes_part)
             energy = np.full(islands.member_start.shape[0] - 1, np.nan)
-            _restart_joined_bodies(t, w, islands, done, step_size)
+            _restart_joined_bodies(t, w, islands, done, step_size, last_size)
             if not begun:
                 begun = True
                 continue
         for i in range(islands.member_start.shape[0] - 1):
             if done[islands.members[islands.member_start[i]]]:
                 continue
-            found = _line_search(t, springs, params, islands, i, w, c, lag, energy)
+            largest, last = 0.0, 0.0
+            for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                largest = max(largest, step_size[islands.members[m]])
+                last = max(last, last_size[islands.members[m]])
+            halvings = GUESS_HALVINGS if guessing else MAX_HALVINGS
+            found, share = _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings)
             if found:
                 _accept_trial(t, islands, i, w, c)
-            small = True
-            for m in range(islands.member_start[i], islands.member_start[i + 1]):
-                b = islands.members[m]
-                limit = min(params.tolerance, params.share * inertial_offset(t, b, w.q, w.predicted))
-                small = small and step_size[b] < max(params.least, limit)
+            if guessing:
+                for m in range(islands.member_start[i], islands.member_start[i + 1]):
+                    guessed[islands.members[m]] = found and share == 1.0
+                continue
+            error = _remaining_error(largest, last, share)
+            small = error < params.tolerance and error < params.motion_share * max(
+                params.friction_eps, _motion(t, islands, i, w)
+            )
             converged = converged and (found or small)
             for m in range(islands.member_start[i], islands.member_start[i + 1]):
                 done[islands.members[m]] = small or not found
+                # Without the guess the first direction is the motion itself; its size says nothing of the convergence.
+                if iterations > 1 or guessed[islands.members[m]]:
+                    last_size[islands.members[m]] = largest
+        guessing = False
     elastic = 0.0
     for b in range(bodies):
         converged = converged and done[b]

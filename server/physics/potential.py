@@ -8,16 +8,14 @@ minimiser is the implicit Euler step (Li et al. 2020), in the generalised coordi
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from tussle.server.physics.elasticity import affine_energy, tet_energy
-from tussle.server.physics.jit import inner, kernel
+from tussle.server.physics.jit import inner
 from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.spring_forces import spring_energy
 
-__all__ = ["body_energy", "elastic_energy", "inertial_offset", "motion_energies", "place_vertices"]
+__all__ = ["body_energy", "elastic_energy", "place_vertices"]
 
 
 @inner
@@ -37,33 +35,6 @@ def place_vertices(t, body, q, x):
         for v in range(t.vertex_start[body], t.vertex_start[body + 1]):
             for k in range(3):
                 x[v, k] = q[t.vertex_node[v], k]
-
-
-@inner
-def inertial_offset(t, body, q, predicted):
-    """Return how far a body is from where inertia alone brings it [m], the root of the mean square over its mass: what
-    forces have done in the step.
-    """
-    first = t.node_start[body]
-    square = 0.0
-    total = 0.0
-    if t.kind[body] == AFFINE:
-        total = t.mass[body, 0, 0]
-        for i in range(4):
-            for j in range(4):
-                if t.mass[body, i, j] != 0.0:
-                    for k in range(3):
-                        square += (
-                            t.mass[body, i, j]
-                            * (q[first + i, k] - predicted[first + i, k])
-                            * (q[first + j, k] - predicted[first + j, k])
-                        )
-    else:
-        for n in range(first, t.node_start[body + 1]):
-            total += t.node_mass[n]
-            for k in range(3):
-                square += t.node_mass[n] * (q[n, k] - predicted[n, k]) * (q[n, k] - predicted[n, k])
-    return math.sqrt(max(0.0, square / total))
 
 
 @inner
@@ -104,31 +75,3 @@ def body_energy(t, springs, body, q, predicted, dt):
         if springs.body[m] == body:
             energy += dt * dt * spring_energy(springs, m, q)
     return energy
-
-
-@kernel
-def motion_energies(t, counted, q, v, pull):
-    """Return the kinetic energy and the gravitational one, zero at the origin, of the bodies that are counted [J].
-
-    counted (b,). v: velocities of the nodes [m/s]. pull: acceleration of gravity [m/s^2], shape (3,).
-    """
-    kinetic = 0.0
-    height = 0.0
-    for b in range(counted.shape[0]):
-        if not counted[b]:
-            continue
-        first, last = t.node_start[b], t.node_start[b + 1]
-        if t.kind[b] == AFFINE:
-            for k in range(3):
-                height += t.mass[b, 0, 0] * q[first, k] * pull[k]
-            for i in range(4):
-                for j in range(4):
-                    if t.mass[b, i, j] != 0.0:
-                        for k in range(3):
-                            kinetic += 0.5 * t.mass[b, i, j] * v[first + i, k] * v[first + j, k]
-        else:
-            for n in range(first, last):
-                for k in range(3):
-                    height += t.node_mass[n] * q[n, k] * pull[k]
-                    kinetic += 0.5 * t.node_mass[n] * v[n, k] * v[n, k]
-    return kinetic, -height

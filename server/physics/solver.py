@@ -7,46 +7,39 @@ bit, in any process with the same physics id.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.kernel_arrays import AFFINE, SolverParameters, Springs
-from tussle.server.physics.model import GRAVITY, Model, parking, rail_pose
+from tussle.server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
 from tussle.server.physics.newton import minimise_potential
-from tussle.server.physics.potential import motion_energies
-from tussle.server.physics.substeps import plan_tick
+from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Control, Floats, State, StepReport
 
-__all__ = ["FLOOR", "ITERATIONS_SHARE", "farthest", "step"]
+__all__ = ["step"]
 
+FALL_SHARE = 1e-3
+"""The default tolerance of a step, in units of the way that gravity adds in one: of accelerations."""
+DHAT_SHARE = 1e-3
+"""The default tolerance of a step, in units of dhat: of contact forces."""
+MOTION_SHARE = 1e-3
+"""The default tolerance of a step, in units of its own motion, or of the motion that friction takes for none."""
+PART_ITERATIONS = 4
+"""The iterations that each further part of a tick has at least, when earlier ones used up the limit of the scene."""
 STILL = Control()
 """A control without inputs."""
-ITERATIONS_SHARE = 4
-"""The iterations of a tick with as many substeps or more, in units of the scene's."""
-FLOOR = 1e-12
-"""The nearest that line searches bring two primitives, in units of how far the world reaches from the origin: some
-thousand times the rounding of a position.
-"""
-CREEP = 0.03
-"""The friction speed of a scene that names none, in units of dhat a second: ten cubes that stand askew still stand then
-after a minute."""
-DHAT_SHARE = 0.02
-"""The largest tolerance of a step, in units of dhat: contact forces are then within about a percent."""
-SLIP_SHARE = 0.5
-"""The largest tolerance of a step, in units of the displacement below which friction is smoothed."""
-MOTION_SHARE = 0.03
-"""The largest tolerance of a step, in units of what forces have moved a body in the step (``inertial_offset``)."""
-LEAST_SHARE = 1e-3
-"""The tolerance that is always enough, in units of dhat and of the displacement below which friction is smoothed."""
 
 
 def step(
     model: Model, state: State, control: Control = STILL, dt: float | None = None
 ) -> tuple[State, StepReport]:
     """Advance one tick of ``dt`` [s] (the scene's by default) and return the next state and its report.
+
+    A tick in which bodies collide at high speed is solved in up to SUBSTEPS_MAX parts. They share the iteration limit
+    of the scene; a part has at least PART_ITERATIONS.
 
     Raises Refused (bad_control) if the control names a body or handle that does not exist or holds a number that is
     not finite. Raises SolverFailed if the step produced a number that is not finite. ``state`` is unchanged in both
@@ -64,152 +57,108 @@ def step(
             q[rows] = parking(model, body)
             v[rows] = 0.0
     v = _apply_velocity_changes(model, active, q, v, control)
+    parts = count_substeps(model.bulks, active, q, v, h, model.scene.dhat)
+    tick, iterations = state.tick, model.scene.max_iterations
+    reports: list[StepReport] = []
+    for part in range(parts):
+        state = State(q=q, v=v, active=active, tick=tick)
+        time = (tick + (part + 1) / parts - control.rail_delay) * h
+        halt = control.halt and part == parts - 1
+        q, v, report = _solve_part(model, state, control, h / parts, time, iterations, halt)
+        reports.append(report)
+        iterations = max(PART_ITERATIONS, iterations - report.iterations)
+    return State(q=q, v=v, active=active, tick=tick + 1), _joined(reports)
+
+
+def _solve_part(
+    model: Model, state: State, control: Control, h: float, time: float, iterations: int, halt: bool
+) -> tuple[Floats, Floats, StepReport]:
+    """Advance a part of a tick by h [s] to ``time`` [s], that of the rails. Returns q, v and the report.
+
+    halt: the velocities are zero after it. Raises SolverFailed if the result is not finite.
+    """
+    q, active, bodies = state.q, state.active, len(model.body_ids)
     drag = model.damping if control.drag is None else model.damping + control.drag
-    h = model.dt if dt is None else dt
-    end = (state.tick + 1 - control.rail_delay) * h
-    counts = np.diff(model.node_offset)
-    slowed = v * np.repeat(np.exp(-drag * h), counts)[:, None]
-    predicted = _predict(model, active, q, slowed, h, end)
-    substeps, reach = _plan(model, active, q, predicted, control, h)
-    left = model.scene.max_iterations * min(substeps, ITERATIONS_SHARE)
-    parts: list[_Substep] = []
-    for number in range(substeps):
-        following = substeps - 1 - number
-        part = h / substeps
-        if substeps > 1:
-            v = v * np.repeat(np.exp(-drag * part), counts)[:, None]
-            predicted = _predict(model, active, q, v, part, end - following * part)
-        most = (
-            max(1, left - following) if model.scene.max_iterations else 0
-        )  # without one, a step only measures
-        params = _parameters(model, part, reach, most)
-        parts.append(_minimise(model, params, q, predicted, active, control))
-        left -= parts[-1].iterations
-        v = (parts[-1].q - q) / part
-        q = parts[-1].q
-        if not math.isfinite(float(q.sum())):
-            raise SolverFailed(f"tick {state.tick}: the step is not finite")
-    after = State(q=q, v=np.zeros_like(v) if control.halt else v, active=active, tick=state.tick + 1)
-    impulses, points = _add_contacts(parts)
-    last = parts[-1]
-    counted = active & np.array([kind != "rail" for kind in model.kinds], dtype=bool)
-    kinetic, gravity = motion_energies(
-        model.tables, counted, after.q, after.v, np.array(model.scene.gravity, dtype=np.float64)
-    )
-    report = StepReport(
-        iterations=sum(one.iterations for one in parts),
-        contacts=last.contacts,
-        min_distance=min(one.nearest for one in parts),
-        converged=all(one.converged for one in parts),
-        kinetic=kinetic,
-        gravity=gravity,
-        elastic=last.elastic,
-        impulses=impulses,
-        points=points,
-        springs=last.held,
-        barrier=last.barrier,
-        friction=sum(one.friction for one in parts),
-    )
-    return after, report
-
-
-class _Substep(NamedTuple):
-    """The result of one substep: ``minimise_potential``, and the impulses and points of its contacts (StepReport)."""
-
-    q: Floats
-    iterations: int
-    contacts: int
-    nearest: float
-    converged: bool
-    elastic: float
-    held: float
-    barrier: float
-    friction: float
-    impulses: Floats
-    points: Floats
-
-
-def _predict(model: Model, active: np.ndarray, q: Floats, v: Floats, h: float, end: float) -> Floats:
-    """Return where inertia and gravity bring the nodes within ``h`` [s], and rails at their time ``end`` [s]."""
-    predicted = q + h * v + h * h * model.gravity
+    v = state.v * np.repeat(np.exp(-drag * h), np.diff(model.node_offset))[:, None]
+    coast = q + h * v
+    predicted = coast + h * h * model.gravity
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
-        predicted[rows] = rail_pose(model, body, end)
-    if not active.all():
-        parked = np.repeat(~active, np.diff(model.node_offset))
-        predicted[parked] = q[parked]
-    return predicted
-
-
-def _plan(
-    model: Model, active: np.ndarray, q: Floats, predicted: Floats, control: Control, h: float
-) -> tuple[int, float]:
-    """Return the number of substeps of a tick, and how far from the origin the world reaches [m]."""
-    pulled = np.zeros(len(model.body_ids))
-    for target in control.handles:
-        rows, shares = model.handles[target.body, target.handle]
-        distance = float(np.sqrt(((np.array(target.target) - shares @ q[rows]) ** 2).sum()))
-        most = h * h * target.force_limit / float(model.masses[target.body])
-        pulled[target.body] += min(distance, most)
-    tables = model.tables
-    substeps, reach = plan_tick(
-        tables.kind, tables.node_start, active, q, predicted, pulled, model.bounding_radius, model.half_widths,
-        model.static_low, model.static_high,
-    )  # fmt: skip
-    return substeps, reach
-
-
-def farthest(model: Model, q: Floats) -> float:
-    """Return how far from the origin the world reaches along an axis [m]."""
-    active = np.ones(len(model.body_ids), dtype=bool)
-    return _plan(model, active, q, q, STILL, model.dt)[1]
-
-
-def _parameters(model: Model, h: float, reach: float, iterations: int) -> SolverParameters:
-    """Return the parameters of a substep of ``h`` [s]."""
-    scene = model.scene
-    slip = h * (scene.friction_speed or CREEP * scene.dhat)
-    return SolverParameters(
-        dt=h,
-        dhat=scene.dhat,
-        kappa=h * h * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat),
-        friction_eps=slip,
-        floor=FLOOR * reach,
-        tolerance=min(scene.tolerance * h, DHAT_SHARE * scene.dhat, SLIP_SHARE * slip),
-        share=MOTION_SHARE,
-        least=min(scene.tolerance * h, LEAST_SHARE * min(scene.dhat, slip)),
-        iterations=iterations,
-    )
-
-
-def _minimise(
-    model: Model, params: SolverParameters, q: Floats, predicted: Floats, active: np.ndarray, control: Control
-) -> _Substep:
-    bodies = len(model.body_ids)
+        coast[rows] = predicted[rows] = rail_pose(model, body, time)
+    parked = np.repeat(~active, np.diff(model.node_offset))
+    coast[parked] = predicted[parked] = q[parked]
+    params = _parameters(model, h, iterations)
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
-    springs = _collect_springs(model, q, active, control, params.dt)
+    springs = _collect_springs(model, q, active, control, h)
     q_next, iterations, contacts, nearest, converged, energies = minimise_potential(
-        model.tables, springs, len(model.pins.body), params, q, predicted, active, impulses, points
+        model.tables, springs, len(model.pins.body), params, q, predicted, coast, active, impulses, points
     )
-    elastic, held, barrier, friction = energies
-    return _Substep(
-        q_next, iterations, contacts, nearest, converged, elastic, held, barrier, friction, impulses, points
+    elastic, held, contact, friction = energies
+    if not math.isfinite(float(q_next.sum())):
+        raise SolverFailed(f"tick {state.tick}: the step is not finite")
+    v_next = np.zeros_like(v) if halt else (q_next - q) / h
+    after = State(q=q_next, v=v_next, active=active, tick=state.tick)
+    report = StepReport(
+        iterations=iterations,
+        contacts=contacts,
+        min_distance=nearest,
+        converged=converged,
+        kinetic=float(kinetic_energy(model, after).sum()),
+        gravity=_gravity_energy(model, after),
+        elastic=elastic,
+        impulses=impulses,
+        points=points,
+        springs=held,
+        barrier=contact,
+        friction=friction,
+    )
+    return q_next, v_next, report
+
+
+def _joined(reports: list[StepReport]) -> StepReport:
+    """Return the report of a tick from those of its parts.
+
+    Energies and contacts are those of the end. Contact points are weighted by the size of the impulses.
+    """
+    if len(reports) == 1:
+        return reports[0]
+    weights = np.array([np.linalg.norm(report.impulses, axis=2) for report in reports])
+    total = weights.sum(axis=0)
+    points = np.array([np.where(np.isnan(report.points), 0.0, report.points) for report in reports])
+    touched = total > 0.0
+    mean = np.full(points.shape[1:], np.nan)
+    mean[touched] = (weights[..., None] * points).sum(axis=0)[touched] / total[touched, None]
+    return replace(
+        reports[-1],
+        iterations=sum(report.iterations for report in reports),
+        min_distance=min(report.min_distance for report in reports),
+        converged=all(report.converged for report in reports),
+        impulses=np.sum([report.impulses for report in reports], axis=0),
+        points=mean,
+        friction=sum(report.friction for report in reports),
     )
 
 
-def _add_contacts(parts: list[_Substep]) -> tuple[Floats, Floats]:
-    """Return the impulses of all substeps and their points, weighted by impulse."""
-    if len(parts) == 1:
-        return parts[0].impulses, parts[0].points
-    impulses, points, total = parts[0].impulses.copy(), np.zeros_like(parts[0].points), 0.0
-    for number, part in enumerate(parts):
-        if number:
-            impulses += part.impulses
-        size = np.sqrt((part.impulses**2).sum(axis=2, keepdims=True))
-        points += np.where(np.isnan(part.points), 0.0, size * part.points)
-        total = total + size
-    return impulses, np.where(total > 0.0, points / np.where(total > 0.0, total, 1.0), np.nan)
+def _parameters(model: Model, h: float, iterations: int) -> SolverParameters:
+    """Return the scalars of a step of h [s].
+
+    A tolerance of the scene holds as it is. By default the stopping rule follows from what the result depends on: the
+    velocity that gravity gives in one step, the range of the barrier, and the step's own motion or, of bodies that
+    friction holds, the motion that counts as none.
+    """
+    scene = model.scene
+    kappa = model.kappa
+    if h != model.dt:
+        kappa = h * h * GRAVITY / barrier_force(0.5 * scene.dhat, scene.dhat)
+    tolerance, share = scene.tolerance * h, math.inf
+    if tolerance == 0.0:
+        tolerance = min(FALL_SHARE * GRAVITY * h * h, DHAT_SHARE * scene.dhat)
+        share = MOTION_SHARE
+    return SolverParameters(
+        dt=h, dhat=scene.dhat, kappa=kappa, friction_eps=model.friction_speed * h, tolerance=tolerance,
+        motion_share=share, iterations=iterations,
+    )  # fmt: skip
 
 
 def _check_control(model: Model, control: Control) -> None:
@@ -294,3 +243,18 @@ def _collect_springs(model: Model, q: Floats, active: np.ndarray, control: Contr
             [pins.limit, np.array([target.force_limit for target in targets], dtype=np.float64)]
         ),
     )
+
+
+def _gravity_energy(model: Model, state: State) -> float:
+    """Return the gravitational potential energy of the active bodies [J], zero at the origin."""
+    gravity = np.array(model.scene.gravity)
+    total = 0.0
+    for body, kind in enumerate(model.kinds):
+        if not state.active[body] or kind == "rail":
+            continue
+        rows = slice(model.node_offset[body], model.node_offset[body + 1])
+        if kind == "elastic":
+            total -= float(model.tables.node_mass[rows] @ state.q[rows] @ gravity)
+        else:
+            total -= float(model.masses[body] * (state.q[rows.start] @ gravity))
+    return total

@@ -2,10 +2,9 @@
 
 Additive CCD (Li, Kaufman and Jiang 2021, "Codimensional Incremental Potential Contact", algorithm 1) advances by the
 distance divided by the fastest approach until the time of impact is near. It is conservative and needs no root
-finding. Here it advances farther where the plane that separates the two primitives allows it: while all vertices of
-one stay ahead of those of the other along its normal, they cannot meet, however fast they slide. Each pair keeps a
-fraction DISTANCE_KEEP of its distance. The inversion filter keeps the sign of every volume: of tetrahedra, and of the
-affine map of an affine body.
+finding. Each pair keeps a fraction DISTANCE_KEEP of its distance, and never comes below the floor: distances count from
+there, because below it rounding decides on which side a vertex is. The inversion filter keeps the sign of every volume:
+of tetrahedra, and of the affine map of an affine body.
 """
 
 # mypy: allow-untyped-defs
@@ -19,14 +18,14 @@ import numpy as np
 from tussle.server.physics.distance import POINT_FACE, closest, pair_travel
 from tussle.server.physics.jit import kernel
 
-__all__ = ["collision_free_step", "inversion_free_step"]
+__all__ = ["FLOOR", "collision_free_step", "inversion_free_step"]
 
 DISTANCE_KEEP = 0.1
 """The fraction of its distance that a pair keeps at least in one line search."""
-FLOOR_KEEP = 0.999
-"""The fraction of its distance that a pair below the floor keeps at least in one line search."""
-NEAR_KEEP = 1.5
-"""How near a pair must come to the distance that it keeps, in units of it, before its time of impact is taken."""
+FLOOR = 1e-12
+"""The smallest distance of a pair, in units of its largest coordinate: some 4,000 roundings of a float64."""
+NEAR_FLOOR = 1e-6
+"""From this distance on [m] the floor is not looked at: it is the floor at a coordinate of 1,000 km."""
 VOLUME_KEEP = 0.1
 """The fraction of its volume that a tetrahedron keeps at least in one line search."""
 MAX_ADVANCES = 200
@@ -34,27 +33,22 @@ MAX_ADVANCES = 200
 
 
 @kernel
-def collision_free_step(pairs, begin, end, x, target, travel, bound, floor):
+def collision_free_step(pairs, begin, end, x, target, travel, bound):
     """Return a step t in [0, 1] at which x + t (target - x) has no pair below DISTANCE_KEEP of its distance.
 
     travel: |target - x| of each vertex [m]. bound: lower bounds on the distances of the pairs at x [m]. t is a lower
-    bound on the time of impact (toi) of all pairs begin..end-1. floor [m]: a pair that is farther apart does not come
-    nearer than it; a pair that rounding has brought nearer keeps FLOOR_KEEP of its distance.
+    bound on the time of impact (toi) of all pairs begin..end-1.
     """
     end_t = 1.0
     y = np.empty((4, 3))
     d = np.empty((4, 3))
     norm = np.empty(4)
-    normal = np.empty(3)
-    gap = np.empty(4)
-    rate = np.empty(4)
     for p in range(begin, end):
         kind, i, j, k, m = pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
-        if (
-            pair_travel(travel, kind, i, j, k, m) * end_t <= (1.0 - DISTANCE_KEEP) * bound[p]
-            and DISTANCE_KEEP * bound[p] >= floor
-        ):
+        moved = pair_travel(travel, kind, i, j, k, m) * end_t
+        if moved <= (1.0 - DISTANCE_KEEP) * bound[p] and bound[p] - moved > NEAR_FLOOR:
             continue
+        floor = 0.0
         for axis in range(3):
             mean = 0.0
             for q in range(4):
@@ -62,6 +56,7 @@ def collision_free_step(pairs, begin, end, x, target, travel, bound, floor):
                 y[q, axis] = x[v, axis]
                 d[q, axis] = target[v, axis] - x[v, axis]
                 mean += 0.25 * d[q, axis]
+                floor = max(floor, FLOOR * (abs(y[q, axis]) + abs(d[q, axis])))
             for q in range(4):
                 d[q, axis] -= mean
         for q in range(4):
@@ -72,36 +67,27 @@ def collision_free_step(pairs, begin, end, x, target, travel, bound, floor):
             speed = max(norm[0], norm[1]) + max(norm[2], norm[3])
         if speed <= 0.0:
             continue
-        s, w0, w1, w2, w3 = closest(y, kind, 0, 1, 2, 3)
-        distance = math.sqrt(s)
-        keep = max(DISTANCE_KEEP * distance, min(floor, FLOOR_KEEP * distance))
-        firsts = 1 if kind == POINT_FACE else 2
+        s, _, _, _, _ = closest(y, kind, 0, 1, 2, 3)
+        distance = math.sqrt(s) - floor
+        if distance <= 0.0:
+            return 0.0
+        keep = DISTANCE_KEEP * distance
         t = 0.0
+        advance = (1.0 - DISTANCE_KEEP) * distance / speed
         for _ in range(MAX_ADVANCES):
-            # Until the separating plane that is normal to the line of the closest points lets them come nearer.
-            for axis in range(3):
-                normal[axis] = w0 * y[0, axis] + w1 * y[1, axis] + w2 * y[2, axis] + w3 * y[3, axis]
-            for q in range(4):
-                gap[q] = normal[0] * y[q, 0] + normal[1] * y[q, 1] + normal[2] * y[q, 2]
-                rate[q] = normal[0] * d[q, 0] + normal[1] * d[q, 1] + normal[2] * d[q, 2]
-            advance = end_t
-            for q in range(firsts):
-                for r in range(firsts, 4):
-                    closing = rate[r] - rate[q]
-                    if closing > 0.0:
-                        advance = min(advance, (gap[q] - gap[r] - keep * distance) / closing)
-            advance = max(advance, (distance - keep) / speed)
             if t + advance >= end_t:
                 t = end_t
                 break
-            t += advance
             for q in range(4):
                 for axis in range(3):
                     y[q, axis] += advance * d[q, axis]
-            before = distance
-            s, w0, w1, w2, w3 = closest(y, kind, 0, 1, 2, 3)
-            distance = math.sqrt(s)
-            if distance <= before and (distance < NEAR_KEEP * keep or advance < 1e-9):
+            s, _, _, _, _ = closest(y, kind, 0, 1, 2, 3)
+            distance = math.sqrt(s) - floor
+            if t > 0.0 and distance < keep:
+                break
+            t += advance
+            advance = 0.9 * distance / speed
+            if advance < 1e-9:
                 break
         end_t = min(end_t, t)
     return end_t

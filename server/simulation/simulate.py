@@ -123,15 +123,11 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
         "elastic",
         position=(-float(centre[0]), 0.3 * size - float(low[1]), -float(centre[2])),
     )
-    volume = float(np.linalg.det(np.diff(mesh.vertices[mesh.tetrahedra], axis=1)).sum() / 6.0)
     return Scene(
         bodies=(Body("ground", ground, made, "static"), body),
         name=source.stem,
         dt=1 / 60 if dt is None else dt,
         dhat=2e-3 * size,
-        contact_mass=max(abs(volume) * made.density, 1e-9),
-        friction_speed=0.01 * math.sqrt(size),
-        tolerance=0.02 * math.sqrt(size),
         max_iterations=100,
     )
 

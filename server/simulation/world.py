@@ -102,8 +102,14 @@ class World:
 
     def energies(self) -> tuple[float, ...]:
         """The ENERGIES of the present state [J]. Contacts are not searched for: barrier and friction are 0."""
-        model = replace(self.model, scene=msgspec.structs.replace(self.model.scene, max_iterations=0))
-        _, report = step(model, self.state)  # it moves nothing without an iteration, and measures
+        model = replace(
+            self.model,
+            scene=msgspec.structs.replace(self.model.scene, max_iterations=0),
+            gravity=np.zeros_like(self.model.gravity),
+            rails=(),
+        )
+        rest = replace(self.state, v=np.zeros_like(self.state.v))
+        _, report = step(model, rest)  # without an iteration and a way to go it moves nothing, and measures
         kinetic = float(kinetic_energy(self.model, self.state).sum())
         return kinetic, report.gravity, report.elastic, report.springs, 0.0, 0.0
 

@@ -135,7 +135,12 @@ class Curling(TurnMode):
             position=(SHEET_CENTRE, 0.0, 0.0),
         )
         return Scene(
-            bodies=(*stones, sheet), name="sheet", dhat=DHAT, contact_mass=STONE.mass, friction_speed=0.05
+            bodies=(*stones, sheet),
+            name="sheet",
+            dhat=DHAT,
+            contact_mass=STONE.mass,
+            friction_speed=0.05,
+            tolerance=0.02,
         )
 
     def owners(self, state: CurlingState) -> list[tuple[int | None, str]]:

@@ -18,6 +18,7 @@ from tussle.server.modes.sandbox.state import (
     DHAT,
     DT,
     FLOOR_DEPTH,
+    FRICTION_SPEED,
     GRAVITY_MAX,
     MARGIN,
     MEMBERS_MAX,
@@ -128,8 +129,7 @@ def build_scene(state: SandboxState, side: float, catalogue: Catalogue) -> Scene
         gravity=(0.0, -state.gravity, 0.0),
         dt=DT,
         dhat=DHAT,
-        friction_speed=0.05,
-        contact_mass=15.0,
+        friction_speed=FRICTION_SPEED,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "FIRST_BODIES",
     "FLOOR_DEPTH",
     "FORCE",
+    "FRICTION_SPEED",
     "GRAVITY_MAX",
     "MARGIN",
     "MEMBERS_MAX",
@@ -47,6 +48,7 @@ OUTSIDE_S = 1.0
 DRAG = 0.2  # 1/s
 FLOOR_DEPTH = 0.3
 DHAT = 0.01
+FRICTION_SPEED = 1e-3  # m/s, the same with any bodies
 GRAVITY_MAX = 20.0
 
 SOFT_BODIES = {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import numpy as np
+import pytest
 
 from tests.support.worlds import random_turn, scene
 from tussle.lobby.rules.scenes import Body, Handle, Material, Recipe
+from tussle.server.physics import solver
 from tussle.server.physics.contact_check import check_contact, is_path_free
 from tussle.server.physics.model import vertices
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.world_state import Control, HandleTarget, State
+from tussle.server.physics.world_state import Control, HandleTarget
 
 STEPS = 1000
 BODIES = 8
@@ -54,7 +59,7 @@ def test_torture() -> None:
             dhat=5e-3,
             friction_speed=0.01,
             tolerance=0.05,
-            max_iterations=25,
+            max_iterations=12,
             contact_mass=27,
         )
     )
@@ -86,21 +91,27 @@ def escaped(places: np.ndarray) -> bool:
     return bool((np.linalg.norm(places[inside] - [0.0, 1.2, 0.0], axis=1) > 1.2).any())
 
 
-def test_every_line_search_segment_is_free() -> None:
-    """Steps cut to one iteration move along one segment each: tight-inclusion CCD finds every one of them free."""
+def test_every_line_search_segment_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step cut to one iteration moves along two segments, the way to the guess and the direction: tight-inclusion CCD
+    finds every one of them free."""
+    monkeypatch.setattr(solver, "count_substeps", lambda *_: 1)
     rng = np.random.default_rng(5)
     model, state = compile_scene(
         scene(torture_world(), dt=1 / 30, dhat=5e-3, max_iterations=1, contact_mass=27)
     )
-    free = 0
+    guess = replace(model, scene=msgspec.structs.replace(model.scene, max_iterations=0))
+    free = bent = 0
     for tick in range(150):
         kick = (
             {int(rng.integers(BODIES)): (tuple(rng.normal(size=3) * 4.0), (0.0, 0.0, 0.0))}
             if tick % 10 == 0
             else {}
         )
-        after: State
+        between, report = step(guess, state, Control(velocity_change=kick))
+        assert report.iterations == 0
         after, _ = step(model, state, Control(velocity_change=kick))
-        free += is_path_free(model, state, after)
+        free += is_path_free(model, state, between, tolerance=1e-9)
+        free += is_path_free(model, between, after, tolerance=1e-9)
+        bent += not np.array_equal(between.q, after.q) and not np.array_equal(between.q, state.q)
         state = after
-    assert free == 150
+    assert free == 300 and bent > 50

@@ -371,9 +371,9 @@ function WorldFields({ bench, off }: { bench: Workbench; off: boolean }) {
         <div class="two">
           <NumberField label="Contact begins at" unit="m" low={1e-4} high={0.2} step={0.001} value={world.dhat} disabled={off} onCommit={(dhat) => set({ dhat })} />
           <NumberField label="Time step" unit="s" low={1 / 240} high={0.1} step={0.001} value={world.dt} disabled={off} onCommit={(dt) => set({ dt })} />
-          <NumberField label="Friction speed (0: by scale)" unit="m/s" low={0} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
-          <NumberField label="Contact mass (0: by body)" unit="kg" low={0} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
-          <NumberField label="Tolerance" unit="m/s" low={1e-5} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
+          <NumberField label="Friction speed (0: automatic)" unit="m/s" low={0} high={10} value={world.friction_speed} disabled={off} onCommit={(friction_speed) => set({ friction_speed })} />
+          <NumberField label="Contact mass (0: automatic)" unit="kg" low={0} high={1e6} step={1} value={world.contact_mass} disabled={off} onCommit={(contact_mass) => set({ contact_mass })} />
+          <NumberField label="Tolerance (0: automatic)" unit="m/s" low={0} high={10} step={0.001} value={world.tolerance} disabled={off} onCommit={(tolerance) => set({ tolerance })} />
           <NumberField label="Most iterations" whole low={1} high={100} value={world.max_iterations} disabled={off} onCommit={(max_iterations) => set({ max_iterations })} />
         </div>
         <button class="link" disabled={off} onClick={() => set({ ...DEFAULT_WORLD, name: world.name, gravity: world.gravity })}>

@@ -66,7 +66,7 @@ export type Raw = Readonly<Record<string, unknown>>;
 
 export const WORLD_ID = "world";
 
-export const DEFAULT_WORLD: World = { name: "", gravity: [0, -9.81, 0], dt: 1 / 60, dhat: 0.01, friction_speed: 0, contact_mass: 0, tolerance: 0.02, max_iterations: 25 };
+export const DEFAULT_WORLD: World = { name: "", gravity: [0, -9.81, 0], dt: 1 / 60, dhat: 0.01, friction_speed: 0, contact_mass: 0, tolerance: 0, max_iterations: 25 };
 const MATERIAL: Material = { density: 1000, stiffness: 1e6, poisson: 0.4, friction: 0.4, damping: 0 };
 export const DEFAULT_RAIL: Rail = { amplitude: [0, 0, 0], frequency: 0, phase: 0, axis: [0, 1, 0], spin: 0 };
 const BODY = { kind: "affine", position: [0, 0, 0], rotation: [1, 0, 0, 0], velocity: [0, 0, 0], spin: [0, 0, 0], pins: [], handles: [], rail: null } as const;
