@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from tussle.lobby.errors import CloseCode, Conflict, LobbyError, NotFound
@@ -198,6 +199,11 @@ class Audience:
                 self._send_events(viewer, missed)
         if last_v is None:
             view = await self._views.view(self.token)
+            # A viewer that asks for the view again also gets the events that are on their way.
+            if 0 < viewer.v < view.v:
+                with suppress(Conflict):
+                    events = await self._views.events(self.token, viewer.v)
+                    self._send_events(viewer, (event for event in events if event.v <= view.v))
             viewer.v = view.v
             viewer.write(text_frame(encode(SessionMessage(view.v, view))))
         while viewer.v < self.v:

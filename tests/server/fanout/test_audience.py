@@ -228,6 +228,22 @@ async def test_a_late_viewer_gets_the_topology_once_and_the_newest_frame() -> No
     assert [text["t"] for text in seen.texts] == ["session", "session"]
 
 
+async def test_a_resync_leaves_out_no_event() -> None:
+    """A view that is newer than what the viewer was sent follows the events in between. After a gap it comes alone."""
+    stream = Stream(3)
+    watched, seen = audience(stream), Seen()
+    await watched.catch_up(seen, 0)
+    stream.grow(2)
+    watched.resync(seen)
+    await watched.catch_up(seen, None)
+    assert [(text["t"], text["v"]) for text in seen.texts[3:]] == [("chat", 4), ("chat", 5), ("session", 5)]
+    stream.grow(3)
+    stream.kept_from = 8
+    watched.resync(seen)
+    await watched.catch_up(seen, None)
+    assert [(text["t"], text["v"]) for text in seen.texts[6:]] == [("session", 8)]
+
+
 async def test_cancelled_reading_ends(store: Store, settings: Settings) -> None:
     """Cancellation ends the task at every point of a store call, also where the client library could swallow it."""
     rng = random.Random(1)
