@@ -29,7 +29,7 @@ from tests.conftest import World, connected
 from tests.support.scenes import Room, SmallScenes, cube, documents_of, read_log, replay_log
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.scene_documents import Edit
-from tussle.lobby.scene_store import SceneStore
+from tussle.lobby.scene_store import UNDO_TRIES, SceneStore
 from tussle.lobby.settings import Settings
 
 T = TypeVar("T")
@@ -225,26 +225,41 @@ class SceneMachine(RuleBasedStateMachine):
         done = self.attempt(
             self.servers[server].undo(room.session, player, room.next_id(player), room.charge, redo=redo)
         )
-        if not taken[member]:
-            assert done == "nothing_to_undo"
-            return
-        entry = model.log[taken[member][-1]]
-        changes = [(body, after if redo else before) for body, before, after in entry]
+        expected = "nothing_to_undo"
+        for version in reversed(taken[member][-UNDO_TRIES:]):
+            entry = model.log[version]
+            changes = [(body, after if redo else before) for body, before, after in entry]
+            refusal = self.refused_step(member, entry, changes, redo)
+            if not refusal:
+                assert not isinstance(done, str), done
+                model.write(changes)
+                taken[member].remove(version)
+                put[member].append(version)
+                return
+            expected = refusal
+            if refusal != "undo_conflict":
+                break
+        assert done == expected
+
+    def refused_step(
+        self,
+        member: int,
+        entry: list[tuple[str, Content, Content]],
+        changes: list[tuple[str, Content]],
+        redo: bool,
+    ) -> str:
+        """The code with which the store refuses to undo or redo a step; '' if it does. Of undo_conflict it goes on to
+        the step before."""
+        model = self.model
         for body, before, after in entry:
             if model.foreign(member, body):
-                assert done == "body_locked"
-                return
+                return "body_locked"
             if model.content(body).made != (before if redo else after).made:
-                assert done == "undo_conflict"
-                return
-        if not len(model.versions) + sum(
+                return "undo_conflict"
+        left = len(model.versions) + sum(
             (new.place is not None) - model.present(body) for body, new in changes
-        ):
-            assert done == "scene_empty"
-            return
-        assert not isinstance(done, str), done
-        model.write(changes)
-        put[member].append(taken[member].pop())
+        )
+        return "" if left else "scene_empty"
 
     # the whole state
 
@@ -280,3 +295,26 @@ def test_any_sequence_of_edits_agrees_with_the_model(store_url: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.timeout(60)
+def test_a_step_that_another_undid_is_passed_over(store_url: str) -> None:
+    """The model and the store agree when a member's newest step is of a body that another has removed since: the step
+    before it is undone; and when the other undoes that, the newest one."""
+    machine = SceneMachine(store_url)
+    try:
+        machine.begin()
+        machine.add(0, 0, "a", 1)
+        machine.add(0, 1, "b", 2)
+        machine.lock(1, 0, "b")
+        machine.edit(1, 1, ["b"], None, False, False)
+        machine.step(0, 0, False)
+        assert machine.model.undo[0] == [3] and not machine.model.present("a")
+        machine.step(0, 1, False)
+        machine.step(1, 0, False)
+        machine.step(0, 0, False)
+        assert machine.model.undo[0] == [] and not machine.model.present("b")
+        machine.step(0, 0, True)
+        machine.the_store_is_the_model()
+    finally:
+        machine.teardown()
