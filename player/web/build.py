@@ -105,6 +105,22 @@ def run_tests() -> int:
     return 0
 
 
+def run_steps(steps: list[list[str]], folder: Path, env: dict[str, str]) -> tuple[str | None, str]:
+    """Run commands in a folder until one fails. Returns the error, or None, and what the last one printed."""
+    output = ""
+    for step in steps:
+        try:
+            done = subprocess.run(
+                step, cwd=folder, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error), output
+        output = done.stdout
+        if done.returncode:
+            return (done.stdout + done.stderr).strip()[-1500:] or f"{step[-1]} failed", output
+    return None, output
+
+
 def build() -> str | None:
     """Build. Returns the error, or None. ``dist`` is replaced only after a successful build."""
     found = any_npm()
@@ -119,16 +135,10 @@ def build() -> str | None:
         else [[*npm, "ci", "--omit=dev", "--no-audit", "--no-fund"]]
     )
     steps.append([*npm, "run", "--silent", "build", "--", "--outDir", "dist.new", "--emptyOutDir"])
-    for step in steps:
-        try:
-            done = subprocess.run(
-                step, cwd=WEB, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if done.returncode:
-            return (done.stdout + done.stderr).strip()[-1500:] or f"{step[-1]} failed"
-    sys.stdout.write("".join(line + "\n" for line in done.stdout.splitlines() if "bundle:" in line))
+    error, output = run_steps(steps, WEB, env)
+    if error is not None:
+        return error
+    sys.stdout.write("".join(line + "\n" for line in output.splitlines() if "bundle:" in line))
     staged = WEB / "dist.new"
     (staged / ".stamp").write_text(fresh)
     shutil.rmtree(DIST, ignore_errors=True)
@@ -152,16 +162,7 @@ def pack_client(folder: Path) -> str | None:
         [*node, str(WEB / "node_modules" / "typescript" / "bin" / "tsc"), "-p", "."],
         [*npm, "pack", "--silent", "--pack-destination", str(folder.resolve())],
     ]
-    for step in steps:
-        try:
-            done = subprocess.run(
-                step, cwd=client, env=env, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if done.returncode:
-            return (done.stdout + done.stderr).strip()[-1500:] or f"{step[-1]} failed"
-    return None
+    return run_steps(steps, client, env)[0]
 
 
 def main() -> int:
