@@ -30,6 +30,7 @@ __all__ = [
     "outcome",
     "restored",
     "stale",
+    "undo_conflict",
 ]
 
 Change = tuple[str, int, Argument, Document | None, Argument, Argument]
@@ -118,6 +119,17 @@ def stale(body: str, now: StoredDocument | None) -> Conflict:
             "sha256": now.sha256 if now else "",
             "document": msgspec.Raw(now.data) if now else None,
         },
+    )
+
+
+def undo_conflict(step: int, body: str, version: int, seat: int | None, name: str) -> Conflict:
+    """The error of an undo or redo whose step would take back what somebody did since. ``step``: the version that made
+    the step; ``version``: the present one of the body, 0 if it is gone; ``seat``, ``name``: who changed it, None and
+    '' if the log does not reach back that far."""
+    return Conflict(
+        f"{name or 'somebody'} changed {body} since",
+        code="undo_conflict",
+        detail={"step": step, "body": body, "version": version, "seat": seat, "name": name},
     )
 
 

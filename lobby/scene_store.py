@@ -47,6 +47,7 @@ from tussle.lobby.scene_documents import (
     outcome,
     restored,
     stale,
+    undo_conflict,
 )
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Argument, Store
@@ -63,9 +64,6 @@ EDITING_MS = 43_200_000
 """Longest time that edits and locks keep a lobby open after it was opened: half a day."""
 
 UNDO_STEPS = 100
-
-UNDO_TRIES = 16
-"""How many of the newest steps an undo tries."""
 
 REPEATED = 64
 """Newest log entries in which a command that is sent again is looked for."""
@@ -255,13 +253,13 @@ class SceneStore:
     async def undo(
         self, session: str, player: str, command: int, charge: Charge, *, redo: bool = False
     ) -> Committed:
-        """Undo the newest step of a player that can be undone, or redo what it undid last. ``charge``: as of
-        ``commit``, with the bytes of each step that is tried. A step whose size this server knows is paid for before
-        it is read.
+        """Undo the newest step of a player, or redo what it undid last. ``charge``: as of ``commit``, with the bytes of
+        the step. If this server knows the step's size, it is paid for before it is read.
 
-        A step whose bodies another has changed since is passed over. It stays, and can be undone once the other undid.
-        Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if all of the newest UNDO_TRIES steps are
-        passed over or the step is too old, ``body_locked``, ``not_editable`` and a limit.
+        Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if a body of the step was changed since or
+        the step is too old (the detail is that of ``scene_documents.undo_conflict``), ``body_locked``,
+        ``not_editable`` and a limit. A refused step stays: it can be undone once the other has undone its change, or
+        ``skip`` drops it.
         """
         await self._about(session)
         keys, kind = self._keys, "redo" if redo else "undo"
@@ -275,31 +273,36 @@ class SceneStore:
             return await self._repeated(session, player, command, charge)
         if not listed:
             raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
-        refused: Conflict | None = None
-        for step in reversed(listed.split()[-UNDO_TRIES:]):
-            size = self._step_sizes.get((session, step))
-            if size is not None:
-                charge(size)
-            entries = await self._store.call("XRANGE", keys.scene_log(session), f"{step}-0", f"{step}-0")
-            if not entries:
-                raise refused or Conflict(f"that step is too old to {kind}", code="undo_conflict")
-            logged = edits_of(entries[0])
-            if size is None:
-                size = sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged)
-                _keep(self._step_sizes, (session, step), size)
-                charge(size)
-            changes = [restored(edit, redo) for edit in logged]
-            try:
-                made = await self._run(session, player, command, charge, kind, int(step), changes)
-            except Conflict as error:
-                if error.reason != "undo_conflict":
-                    raise
-                refused = refused or error  # an older step may be of another body
-            else:
-                if made is not None:
-                    return made
-                break  # the scene was not stored any more
-        raise refused or Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
+        step = listed.split()[-1]
+        size = self._step_sizes.get((session, step))
+        if size is not None:
+            charge(size)
+        entries = await self._store.call("XRANGE", keys.scene_log(session), f"{step}-0", f"{step}-0")
+        if not entries:
+            detail = {"step": int(step)}
+            raise Conflict(f"that step is too old to {kind}", code="undo_conflict", detail=detail)
+        logged = edits_of(entries[0])
+        if size is None:
+            size = sum(len(bytes(edit.before)) + len(bytes(edit.after)) for edit in logged)
+            _keep(self._step_sizes, (session, step), size)
+            charge(size)
+        changes = [restored(edit, redo) for edit in logged]
+        made = await self._run(session, player, command, charge, kind, int(step), changes)
+        if made is None:  # the scene is not stored any more
+            raise Conflict(f"there is nothing to {kind}", code="nothing_to_undo")
+        return made
+
+    async def skip(self, session: str, player: str, step: int) -> bool:
+        """Drop a step from those that a player can undo or redo; no body changes. ``step``: the version that an
+        ``undo_conflict`` names. Returns False if it is not a step of the player. Raises NotFound, Conflict
+        (``not_member``, ``not_editable``)."""
+        keys = self._keys
+        reply = await self._store.run(
+            "scene_skip",
+            [keys.session(session), keys.session_player(session, player), keys.scene_undo(session)],
+            [player, step],
+        )
+        return bool(reply[1] == "1")
 
     def _remembered(self, session: str, edits: Sequence[Edit]) -> dict[str, StoredDocument] | None:
         """The documents that edits are based on, if this server knows all of them: a version never changes."""
@@ -411,6 +414,8 @@ class SceneStore:
             case ["STALE", body, version, sha256, data]:
                 now = StoredDocument(body, int(version), sha256, data.encode()) if data else None
                 raise stale(body, now)
+            case ["CONFLICT", body, version, seat, name]:
+                raise undo_conflict(step, body, int(version), int(seat) if seat else None, name)
             case ["AGAIN"]:
                 return await self._repeated(session, player, command, charge)
             case _:

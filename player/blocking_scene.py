@@ -154,14 +154,15 @@ class BlockingScene:
         names = self._run(self._scene.array(body, count, step), f"copies of {body}")
         return [SceneBody(self, name) for name in names]
 
-    def undo(self) -> list[str]:
-        """Undo the newest step of this player that can be undone; return the names of the bodies that changed. Raises
-        Conflict: undo_conflict if another member changed bodies of each of them since, nothing_to_undo."""
-        return self._run(self._scene.undo(), "the answer to undo")
+    def undo(self, *, skip: int | None = None) -> list[str]:
+        """Undo the newest step of this player; return the names of the bodies that changed. Raises Conflict:
+        nothing_to_undo, undo_conflict. ``skip``: drop this step first, the ``error.detail["step"]`` of an
+        undo_conflict; see ``SessionScene.undo``."""
+        return self._run(self._scene.undo(skip=skip), "the answer to undo")
 
-    def redo(self) -> list[str]:
-        """Redo the step that was undone last; return the names of the bodies that changed. Raises Conflict."""
-        return self._run(self._scene.redo(), "the answer to redo")
+    def redo(self, *, skip: int | None = None) -> list[str]:
+        """Redo the step that was undone last; return the names of the bodies that changed. Raises as ``undo``."""
+        return self._run(self._scene.redo(skip=skip), "the answer to redo")
 
     @contextlib.contextmanager
     def lock(self, *bodies: str) -> Iterator[None]:

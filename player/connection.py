@@ -323,8 +323,8 @@ class SessionConnection:
         await self._command("choose", {"body": body})
 
     async def edit_scene(self, kind: str, d: dict[str, Any] | None) -> SceneAck:
-        """Send a command on the scene of a waiting lobby: lock, unlock, edit, undo or redo. ``Client.scene`` has the
-        calls for it."""
+        """Send a command on the scene of a waiting lobby: lock, unlock, edit, undo, redo or skip. ``Client.scene``
+        has the calls for it."""
         return (await self._command(kind, d)).scene
 
     async def leave(self) -> None:

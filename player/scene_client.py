@@ -302,14 +302,23 @@ class SessionScene:
         self._seen = {entry.body: entry.version for entry in (listing.world, *listing.bodies)}
         return [entry.body for entry in listing.bodies]
 
-    async def undo(self) -> list[str]:
-        """Undo the newest step of this player that can be undone; return the bodies that changed. Raises Conflict
-        (undo_conflict, nothing_to_undo)."""
-        return self._changed(await self._paced("undo", None))
+    async def undo(self, *, skip: int | None = None) -> list[str]:
+        """Undo the newest step of this player; return the bodies that changed.
 
-    async def redo(self) -> list[str]:
-        """Redo the step that was undone last; return the bodies that changed. Raises as ``undo``."""
-        return self._changed(await self._paced("redo", None))
+        Raises Conflict: nothing_to_undo; undo_conflict if somebody changed a body of the step since. The error's
+        ``detail`` has {step, body, version, seat, name}: who changed which body. Nothing has changed then, and the same
+        step is tried the next time. ``skip``: such a step, which is dropped first; it cannot be undone any more.
+        """
+        return await self._step("undo", skip)
+
+    async def redo(self, *, skip: int | None = None) -> list[str]:
+        """Redo the step that was undone last; return the bodies that changed. ``skip``, Raises: as ``undo``."""
+        return await self._step("redo", skip)
+
+    async def _step(self, kind: str, skip: int | None) -> list[str]:
+        if skip is not None:
+            await self._paced("skip", {"step": skip})
+        return self._changed(await self._paced(kind, None))
 
     @contextlib.asynccontextmanager
     async def lock(self, *bodies: str) -> AsyncIterator[None]:

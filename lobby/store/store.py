@@ -114,7 +114,6 @@ REFUSALS: dict[str, type[LobbyError]] = {
     "too_many_marks": Conflict,
     "too_many_recordings": Conflict,
     "too_many_vertices": Conflict,
-    "undo_conflict": Conflict,
     "unknown_player": AuthError,
 }
 """Code with which a script refuses a call -> the error that the caller gets."""

@@ -55,6 +55,7 @@ __all__ = [
     "ServerMessage",
     "SessionMessage",
     "SessionView",
+    "Skip",
     "Undo",
     "Unlock",
     "Welcome",
@@ -67,6 +68,7 @@ Id = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 BodyId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$", max_length=48)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+Fields = Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,10 +80,10 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class HelloData(_Part, frozen=True, forbid_unknown_fields=False):
     """Either a ``ticket`` (from find, open or join) or a ``resume`` token (from an earlier welcome). ``protocols``: the
-    versions that the client speaks; without it, ``protocol`` is the only one. ``codecs``: the
-    codecs of frames that the client decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per
-    simulated second that it needs. ``transports``: ``webrtc`` if the client may make a data channel. ``network``: a bad
-    network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored."""
+    versions that the client speaks; without it, ``protocol`` is the only one. ``codecs``: the codecs of
+    frames that it decodes, best first, besides frames of kind 1. ``frame_hz``: the most frames per simulated second
+    that it needs. ``transports``: ``webrtc`` if it may make a data channel. ``network``: a bad network for this
+    connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored."""
 
     protocol: int | None = None
     protocols: OfferedVersions = ()
@@ -177,12 +179,8 @@ class EditItem(_Part, frozen=True):
     body: BodyId
     base: Count
     lock: Count | None = None
-    document: (
-        Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)] | None
-    ) = None
-    delta: (
-        Annotated[dict[Annotated[str, msgspec.Meta(max_length=32)], Any], msgspec.Meta(max_length=32)] | None
-    ) = None
+    document: Fields | None = None
+    delta: Fields | None = None
     remove: bool = False
     copy: BodyId | None = None
 
@@ -235,6 +233,17 @@ class Redo(_Command, frozen=True, tag="redo"):
     id: Id
 
 
+class SkipData(_Part, frozen=True):
+    step: Count
+
+
+class Skip(_Command, frozen=True, tag="skip"):
+    """Drop a step of the caller, which the detail of ``undo_conflict`` names. No body changes."""
+
+    id: Id
+    d: SkipData
+
+
 class Leave(_Command, frozen=True, tag="leave"):
     """Give up the seat; the connection is closed with 4000."""
 
@@ -249,7 +258,7 @@ class Resync(_Command, frozen=True, tag="resync"):
     """Ask for the whole session again: ``session``, the topology and the newest frame."""
 
 
-SceneCommand = Lock | Unlock | EditScene | Undo | Redo
+SceneCommand = Lock | Unlock | EditScene | Undo | Redo | Skip
 
 ClientMessage = (
     Hello
@@ -263,6 +272,7 @@ ClientMessage = (
     | EditScene
     | Undo
     | Redo
+    | Skip
     | Ping
     | Resync
     | Offer
@@ -338,8 +348,7 @@ class WelcomeData(_Part, frozen=True):
     """``role`` is player or observer; ``resume`` is the token for the next connection; it changes at every welcome;
     ``servers`` are addresses to reconnect to when this server does not answer. ``codec``: the one of the offered codecs
     that the server uses; absent if it knows none of them. ``webrtc``: absent if the client has not asked for this
-    transport in its hello, or the server does not offer it. ``network``: the bad network of this connection; absent:
-    none."""
+    transport in its hello, or the server does not offer it. ``network``: the bad network of this connection, if any."""
 
     session: str
     player: str
@@ -400,7 +409,8 @@ class Ack(_Command, frozen=True, tag="ack"):
 
 class ErrorData(_Part, frozen=True):
     """``retry_after``: the time [s] after which the same command may succeed, if it is known. ``detail``: of
-    ``stale_version``, the present ``{body, version, sha256, document}``."""
+    ``stale_version``, the present ``{body, version, sha256, document}``; of ``undo_conflict``, ``{step, body, version,
+    seat, name}``."""
 
     code: str
     message: str

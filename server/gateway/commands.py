@@ -4,7 +4,7 @@
                   -> offer, candidate, hangup ----> channels.py
                   -> act ----------> Run.accept_input -> acknowledged when journaled, if requested
                   -> chat, ready, choose, leave ---> lobby scripts -> acknowledged
-                  -> lock, unlock, edit, undo, redo -> editing.py -> acknowledged
+                  -> lock, unlock, edit, undo, redo, skip -> editing.py -> acknowledged
 
 A command has an id. A repeated command gets its reply again and has no second effect (``Replies``). This module turns
 errors into replies; no other module may.
@@ -38,6 +38,7 @@ from tussle.lobby.wire.messages import (
     Redo,
     Resync,
     SceneCommand,
+    Skip,
     Undo,
     Unlock,
 )
@@ -73,6 +74,7 @@ OPERATIONS: dict[type[ClientMessage], Operation] = {
     EditScene: Operation.EDIT,
     Undo: Operation.EDIT,
     Redo: Operation.EDIT,
+    Skip: Operation.EDIT,
 }
 """The right that each message needs. The gateway asks for Hello's before it welcomes, ``read`` for the others'."""
 

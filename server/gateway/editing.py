@@ -1,6 +1,6 @@
 """Editing the scene of a waiting lobby: the commands of its members, and the locks that they hold.
 
-    lock, unlock, edit, undo, redo -> budgets -> lobby/scene_store.py -> acknowledgement, with token or versions
+    lock, unlock, edit, undo, redo, skip -> budgets -> lobby/scene_store.py -> acknowledgement, with token or versions
     every LOCK_MS / 3: renew the locks of living connections        connection closes -> its locks are free
                        a lock that members were shown has expired -> they are sent that it is free
 
@@ -33,6 +33,7 @@ from tussle.lobby.wire.messages import (
     SceneCommand,
     SceneData,
     SceneMessage,
+    Skip,
     Undo,
     Unlock,
     encode,
@@ -108,6 +109,11 @@ class Editing:
                 self._admit()
                 redo = isinstance(message, Redo)
                 return _acknowledged(await self._scenes.undo(session, player, message.id, charge, redo=redo))
+
+            case Skip():
+                charge(0)
+                await self._scenes.skip(session, player, message.d.step)
+                return AckData()
 
     async def leave(self, who: Connected) -> None:
         """Free the locks of a connection that has closed. If the store does not answer they expire."""

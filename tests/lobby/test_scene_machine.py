@@ -27,9 +27,9 @@ from hypothesis.stateful import (
 
 from tests.conftest import World, connected
 from tests.support.scenes import Room, SmallScenes, cube, documents_of, read_log, replay_log
-from tussle.lobby.errors import LobbyError
+from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.scene_documents import Edit
-from tussle.lobby.scene_store import UNDO_TRIES, SceneStore
+from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.settings import Settings
 
 T = TypeVar("T")
@@ -65,6 +65,7 @@ class Model:
     undo: dict[int, list[int]] = field(default_factory=lambda: {m: [] for m in range(MEMBERS)})
     redo: dict[int, list[int]] = field(default_factory=lambda: {m: [] for m in range(MEMBERS)})
     log: dict[int, list[tuple[str, Content, Content]]] = field(default_factory=dict)
+    authors: dict[int, int] = field(default_factory=dict)
 
     def content(self, body: str) -> Content:
         return self.contents.get(body, ABSENT)
@@ -107,6 +108,10 @@ class SceneMachine(RuleBasedStateMachine):
         self.room = self.do(Room.open(world, MEMBERS))
         self.servers = [SceneStore(store, world.settings, SmallScenes()) for store in stores]
         self.first = documents_of(json.loads(self.do(self.room.whole())))
+        self.names = [
+            self.do(stores[0].call("HGET", stores[0].keys.session_player(self.room.session, player), "name"))
+            for player in self.room.players
+        ]
         self.model = Model({"stone": Content(0.0, 1), "floor": Content(0.0, 1)}, {"stone": 1, "floor": 1})
 
     def teardown(self) -> None:
@@ -212,6 +217,7 @@ class SceneMachine(RuleBasedStateMachine):
         model = self.model
         model.log[model.version + 1] = [(body, model.content(body), content) for body, content in changes]
         model.write(changes)
+        model.authors[model.version] = member
         assert done.version == model.version
         model.undo[member].append(model.version)
         model.redo[member].clear()
@@ -222,40 +228,48 @@ class SceneMachine(RuleBasedStateMachine):
     def step(self, member: int, server: int, redo: bool) -> None:
         model, player, room = self.model, self.room.players[member], self.room
         taken, put = (model.redo, model.undo) if redo else (model.undo, model.redo)
-        done = self.attempt(
-            self.servers[server].undo(room.session, player, room.next_id(player), room.charge, redo=redo)
+        undoing = self.servers[server].undo(
+            room.session, player, room.next_id(player), room.charge, redo=redo
         )
-        expected = "nothing_to_undo"
-        for version in reversed(taken[member][-UNDO_TRIES:]):
-            entry = model.log[version]
-            changes = [(body, after if redo else before) for body, before, after in entry]
-            refusal = self.refused_step(member, entry, changes, redo)
-            if not refusal:
-                assert not isinstance(done, str), done
-                model.write(changes)
-                taken[member].remove(version)
-                put[member].append(version)
-                return
-            expected = refusal
-            if refusal != "undo_conflict":
-                break
-        assert done == expected
+        if not taken[member]:
+            assert self.attempt(undoing) == "nothing_to_undo"
+            return
+        version = taken[member][-1]
+        entry = model.log[version]
+        changes = [(body, after if redo else before) for body, before, after in entry]
+        expected = self.refused_step(member, version, changes, redo)
+        if isinstance(expected, dict):
+            with pytest.raises(Conflict) as refused:
+                self.do(undoing)
+            assert refused.value.reason == "undo_conflict"
+            assert refused.value.detail == {**expected, "name": self.names[expected["seat"]]}
+        elif expected:
+            assert self.attempt(undoing) == expected
+        else:
+            self.do(undoing)
+            model.write(changes)
+            put[member].append(taken[member].pop())
+
+    @rule(member=members, server=servers, redo=st.booleans(), newest=st.booleans())
+    def skip(self, member: int, server: int, redo: bool, newest: bool) -> None:
+        """Drop the newest step, which a refusal names, or one that the member does not have."""
+        steps = (self.model.redo if redo else self.model.undo)[member]
+        step = steps.pop() if newest and steps else 10_000
+        self.do(self.servers[server].skip(self.room.session, self.room.players[member], step))
 
     def refused_step(
-        self,
-        member: int,
-        entry: list[tuple[str, Content, Content]],
-        changes: list[tuple[str, Content]],
-        redo: bool,
-    ) -> str:
-        """The code with which the store refuses to undo or redo a step; '' if it does. Of undo_conflict it goes on to
-        the step before."""
+        self, member: int, version: int, changes: list[tuple[str, Content]], redo: bool
+    ) -> str | dict[str, Any]:
+        """The code with which the store refuses to undo or redo a step, or the detail of undo_conflict; '' if it does
+        not refuse. Who changed a body: the author of the newer one of its content and of what the step needs."""
         model = self.model
-        for body, before, after in entry:
+        for body, before, after in model.log[version]:
             if model.foreign(member, body):
                 return "body_locked"
-            if model.content(body).made != (before if redo else after).made:
-                return "undo_conflict"
+            made, needed = model.content(body).made, (before if redo else after).made
+            if made != needed:
+                seat = model.authors[max(made, needed)]
+                return {"step": version, "body": body, "version": model.versions.get(body, 0), "seat": seat}
         left = len(model.versions) + sum(
             (new.place is not None) - model.present(body) for body, new in changes
         )
@@ -298,9 +312,9 @@ def test_any_sequence_of_edits_agrees_with_the_model(store_url: str) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_step_that_another_undid_is_passed_over(store_url: str) -> None:
-    """The model and the store agree when a member's newest step is of a body that another has removed since: the step
-    before it is undone; and when the other undoes that, the newest one."""
+def test_a_step_that_another_changed_is_refused_until_it_is_skipped(store_url: str) -> None:
+    """The model and the store agree when a member's newest step is of a body that another has removed since: it is
+    refused, and the step before it is undone only after a skip; a redo whose base another has undone is refused too."""
     machine = SceneMachine(store_url)
     try:
         machine.begin()
@@ -309,12 +323,24 @@ def test_a_step_that_another_undid_is_passed_over(store_url: str) -> None:
         machine.lock(1, 0, "b")
         machine.edit(1, 1, ["b"], None, False, False)
         machine.step(0, 0, False)
-        assert machine.model.undo[0] == [3] and not machine.model.present("a")
+        assert machine.model.undo[0] == [2, 3] and machine.model.present("a")
+        machine.skip(0, 0, False, True)
         machine.step(0, 1, False)
-        machine.step(1, 0, False)
+        assert machine.model.undo[0] == [] and not machine.model.present("a")
+        machine.step(0, 1, True)
+        machine.lock(1, 0, "a")
+        machine.edit(1, 1, ["a"], 5, False, False)
+        machine.unlock(1, 0, "a")
+        machine.lock(0, 0, "a")
+        machine.edit(0, 1, ["a"], 7, False, False)
+        machine.unlock(0, 0, "a")
         machine.step(0, 0, False)
-        assert machine.model.undo[0] == [] and not machine.model.present("b")
-        machine.step(0, 0, True)
+        machine.step(1, 0, False)
+        assert machine.model.content("a").place == 1
+        machine.step(0, 1, True)
+        assert len(machine.model.redo[0]) == 1
+        machine.skip(0, 0, True, True)
+        machine.step(0, 1, True)
         machine.the_store_is_the_model()
     finally:
         machine.teardown()

@@ -206,19 +206,52 @@ async def test_undo_refuses_what_another_changed_since(world: World) -> None:
     assert (await refusal(room.undo(0, redo=True))).reason == "undo_conflict"
 
 
-async def test_undo_passes_over_a_step_that_another_has_changed(world: World) -> None:
-    """The newest step that can be undone is undone; one that cannot stays, and is undone once the other undid."""
+async def test_a_refused_undo_names_who_changed_the_body_and_goes_on_after_a_skip(world: World) -> None:
+    """Undo never takes an older step in place of one that is refused. The refusal names the step, the body and the
+    member; a skip drops that step, changes no body, and the next undo takes the step before."""
+    room = await Room.open(world)
+    other = await world.store.call(
+        "HGET", world.store.keys.session_player(room.session, room.players[1]), "name"
+    )
+    await room.add(0, "own", 3.0)
+    step = (await room.add(0, "cube-1", 1.0)).version
+    theirs = await room.edit(1, "cube-1", {"position": [2, 0.5, 0]})
+    before, keys = await room.whole(), world.store.keys
+    steps = await world.hash(keys.scene_undo(room.session))
+    for _ in range(2):
+        error = await refusal(room.undo(0))
+        assert error.reason == "undo_conflict" and other in error.message
+        assert error.detail == {
+            "step": step, "body": "cube-1", "version": theirs.version, "seat": 1, "name": other,
+        }  # fmt: skip
+    assert await room.whole() == before
+    assert await world.hash(keys.scene_undo(room.session)) == steps
+    assert not await room.scenes.skip(room.session, room.players[1], step), "it is a step of the other"
+    assert await room.scenes.skip(room.session, room.players[0], step)
+    assert not await room.scenes.skip(room.session, room.players[0], step)
+    assert await room.whole() == before
+    assert [body.body for body in (await room.undo(0)).bodies] == ["own"]
+    assert (await refusal(room.undo(0))).reason == "nothing_to_undo"
+    assert [body.body for body in (await room.undo(0, redo=True)).bodies] == ["own"]
+
+
+async def test_a_refused_step_can_be_undone_once_the_other_undid(world: World) -> None:
+    """A step that was refused stays; it is undone when the other's change is gone. The own later change of the same
+    body is named as one's own."""
     room = await Room.open(world)
     await room.add(0, "own", 3.0)
     await room.add(0, "cube-1", 1.0)
     await room.edit(1, "cube-1", {"position": [2, 0.5, 0]})
-    assert [body.body for body in (await room.undo(0)).bodies] == ["own"]
     assert (await refusal(room.undo(0))).reason == "undo_conflict"
-    assert [body.body for body in (await room.undo(0, redo=True)).bodies] == ["own"]
     await room.undo(1)
-    undone = [(await room.undo(0)).bodies[0].body for _ in range(2)]
-    assert sorted(undone) == ["cube-1", "own"]
-    assert (await refusal(room.undo(0))).reason == "nothing_to_undo"
+    assert [(await room.undo(0)).bodies[0].body for _ in range(2)] == ["cube-1", "own"]
+    later = (await room.add(0, "cube-2", 1.0)).version + 1
+    await room.edit(0, "cube-2", {"position": [2, 0.5, 0]})
+    await room.scenes.skip(room.session, room.players[0], later)
+    error = await refusal(room.undo(0))
+    assert error.detail is not None and (error.detail["step"], error.detail["seat"]) == (later - 1, 0)
+    (stranger,) = await world.players(1)
+    assert (await refusal(room.scenes.skip(room.session, stranger, later - 1))).reason == "not_member"
 
 
 async def test_steps_of_players_who_left_make_room(world: World) -> None:
@@ -422,7 +455,8 @@ async def test_only_a_waiting_sandbox_is_edited_by_its_members(world: World) -> 
     for player in room.players:
         await world.seating.set_ready(player, room.session, True)
     assert await world.status(room.session) == "starting"
-    for work in (room.add(0, "x", 0.0), room.undo(0), room.lock(1, "floor")):
+    skipping = room.scenes.skip(room.session, room.players[0], 2)
+    for work in (room.add(0, "x", 0.0), room.undo(0), room.lock(1, "floor"), skipping):
         assert (await refusal(work)).reason == "not_editable"
     assert await room.scenes.renew(room.session, room.players[0], {"cube-1": token}) == ["cube-1"]
     assert not (await room.scenes.listing(room.session)).editable
@@ -472,7 +506,10 @@ async def test_the_log_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch)
     keys = world.store.keys
     assert 2 <= await world.store.call("XLEN", keys.scene_log(room.session)) <= 8
     assert int(await world.store.call("HGET", keys.scene_edits(room.session), "log_bytes")) <= 2000
-    assert (await refusal(room.undo(0))).reason == "undo_conflict"
+    error = await refusal(room.undo(0))
+    assert (error.reason, error.detail) == ("undo_conflict", {"step": 2})
+    await room.scenes.skip(room.session, room.players[0], 2)
+    assert (await refusal(room.undo(0))).reason == "nothing_to_undo"
 
 
 async def test_an_edited_lobby_waits_longer(world: World) -> None:

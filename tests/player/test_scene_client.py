@@ -177,7 +177,17 @@ async def test_a_conflict_has_the_present_version_and_document(site: Stack) -> N
             assert await other.update("brick", position=(0, 3, 0)) > version
             with pytest.raises(Conflict) as undone:
                 await scene.undo()
-            assert undone.value.reason == "undo_conflict"
+            detail = undone.value.detail or {}
+            assert (undone.value.reason, detail["body"], detail["name"]) == ("undo_conflict", "brick", "bob")
+            for code in (
+                "undo_conflict",
+                "nothing_to_undo",
+            ):  # the step that moved it, the one that added it, no more
+                with pytest.raises(Conflict) as undone:
+                    await scene.undo(skip=detail["step"])
+                assert undone.value.reason == code
+                detail = undone.value.detail or detail
+            assert (await scene.read("brick"))["position"] == [0, 3, 0]
             async with other.lock("brick"):
                 with pytest.raises(Conflict) as locked:
                     await scene.update("brick", position=(0, 4, 0))

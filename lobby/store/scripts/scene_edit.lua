@@ -11,7 +11,9 @@
 --      for the new version, place in the order or '' for the present or last one
 -- Returns {OK, version} | {BEGIN}: the scene is not stored yet | {AGAIN}: the command id was used before
 --      | {STALE, body, version, SHA-256, document}: the present ones; 0 and '' if there is no such body
---      | ERR not_found, not_member, not_editable, lock_required, stale_lock, body_locked, undo_conflict,
+--      | {CONFLICT, body, its version or 0, seat and name of who changed it or ''}: an undo or redo whose body was
+--      changed since
+--      | ERR not_found, not_member, not_editable, lock_required, stale_lock, body_locked,
 --      nothing_to_undo, too_many_bodies, too_many_vertices, scene_too_large, scene_empty
 local session_key, member_key, scene_key, bodies_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local log_key, undo_key, removed_key, deadlines_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -97,6 +99,18 @@ if kind ~= 'edit' then
     end
 end
 
+-- Returns the seat and name of who made a version; '' if the log does not reach back that far. If a body lacks the
+-- content that a step needs, then newer content was put on it, or the needed content was undone, which only its author
+-- can do: the author of the newer one of the two changed the body.
+local function author_of(version)
+    local entry = redis.call('XRANGE', log_key, whole(version) .. '-0', whole(version) .. '-0')[1]
+    local found = {}
+    for i = 1, entry and #entry[2] - 1 or 0, 2 do
+        found[entry[2][i]] = entry[2][i + 1]
+    end
+    return found['seat'] or '', found['name'] or ''
+end
+
 -- Returns the numbers of an edit: its place in KEYS and in ARGV.
 local function place_of(number)
     return 8 + 2 * number, FIRST + WIDTH * (number - 1)
@@ -137,7 +151,8 @@ for number = 1, edits do
             return refuse('body_locked', holder_name .. ' has locked ' .. body)
         end
         if made ~= base then
-            return refuse('undo_conflict', body .. ' was changed since')
+            local by, called = author_of(math.max(tonumber(made), tonumber(base)))
+            return {'CONFLICT', body, version, by, called}
         end
     end
     if version ~= '0' then

@@ -52,12 +52,16 @@ class Server {
       this.tell("lock", { body: d["body"], seat: null });
       return { ok: true, d: {} };
     }
+    if (kind === "skip") {
+      if (d["step"] === this.undos.length) this.undos.pop();
+      return { ok: true, d: {} };
+    }
     if (kind === "undo") {
       if (!this.undos.length) return this.error("nothing_to_undo");
       const step = this.undos.at(-1)!();
       for (const [body, , , made] of step) {
         const present = this.docs.get(body);
-        if ((present?.version ?? 0) !== made) return this.error("undo_conflict", { body, version: present?.version ?? 0, sha256: "p", document: present?.document ?? null });
+        if ((present?.version ?? 0) !== made) return this.error("undo_conflict", { step: this.undos.length, body, version: present?.version ?? 0, seat: 1, name: "Kei" });
       }
       this.undos.pop();
       return this.done(step.map(([body, , document]) => [body, document]));
@@ -249,6 +253,26 @@ describe("Builder", () => {
     expect([heights(ada), heights(kei)]).toEqual([{ a: 1 }, { a: 1 }]);
     expect(await ada.undo()).toBe(false); // its version was made by the undo, and the model is strict
     expect(ada.state.value.conflicts).toMatchObject([{ body: "a", code: "undo_conflict" }]);
+  });
+
+  it("drops a step that is refused, and goes on, after a press of its button", async () => {
+    const server = new Server();
+    const [ada, kei] = (await builders(server)).map((one) => one.builder) as [Builder, Builder];
+    await ada.commit([{ body: "b", document: doc("b", 1) }]);
+    await ada.commit([{ body: "a", document: doc("a", 1) }]);
+    await rest();
+    await kei.hold("a");
+    const theirs = server.command(1, "edit", { edits: [{ body: "a", base: 1, lock: server.token, delta: doc("a", 2) }] });
+    server.undos.pop(); // each member has steps of its own; this server keeps only Ada's
+    expect(theirs.ok).toBe(true);
+    await rest();
+    for (let i = 0; i < 2; i++) expect(await ada.undo()).toBe(false);
+    expect(heights(ada)).toEqual({ a: 2, b: 1 });
+    expect(ada.state.value.conflicts).toMatchObject([{ body: "a", code: "undo_conflict", seat: 1, name: "Kei", step: { kind: "undo" } }]);
+    ada.resolve("a", true);
+    await expect.poll(() => heights(ada)).toEqual({ a: 2 });
+    expect(ada.state.value.conflicts).toEqual([]);
+    expect(await ada.undo()).toBe(false); // nothing is left
   });
 
   it("reads many documents as one", async () => {

@@ -142,7 +142,10 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     mira.until("window.__edit.scene().locks.every((one) => one[0] !== 'box' || one[1] === null)")
     version = mira.evaluate("window.__edit.scene().version")
     mira.page.click("[data-test=undo]")
-    mira.page.wait_for_selector("text=Undo would take that away too")
+    mira.page.wait_for_selector(
+        "[data-test=conflict]:has-text('Kei changed box since. Undo would take that away too')"
+    )
+    mira.page.click("[data-test=keep]")
     assert mira.evaluate("window.__edit.scene().version") == version
     # Kei undoes and does it again, by keys.
     kei.page.keyboard.press("Control+z")

@@ -127,7 +127,7 @@ async def test_locks_are_seen_and_free_when_their_holder_disconnects(site: Stack
 
 
 async def test_undo_and_redo_are_commands(site: Stack) -> None:
-    """Undo and redo are acknowledged as edits; a step that another changed since is refused."""
+    """Undo and redo are acknowledged as edits; a step that another changed since is refused until it is skipped."""
     async with workshop(site) as shop:
         ada, bob = shop.lines
         before = (await shop.read(".json")).content
@@ -139,8 +139,14 @@ async def test_undo_and_redo_are_commands(site: Stack) -> None:
         redone = await ada.command("redo")
         token = await lock(bob, "cube-1")
         edit = {"body": "cube-1", "base": redone["d"]["version"], "lock": token, "remove": True}
-        await bob.command("edit", {"edits": [edit]})
-        assert (await ada.command("undo"))["d"]["code"] == "undo_conflict"
+        gone = await bob.command("edit", {"edits": [edit]})
+        refused = (await ada.command("undo"))["d"]
+        assert (refused["code"], refused["detail"]["seat"]) == ("undo_conflict", 1)
+        assert refused["detail"]["body"] == "cube-1"
+        skipped = await ada.command("skip", {"step": refused["detail"]["step"]})
+        assert skipped["t"] == "ack"
+        assert (await ada.command("undo"))["d"]["code"] == "nothing_to_undo"
+        assert (await shop.listing())["version"] == gone["d"]["version"]
 
 
 async def test_two_sessions_never_hear_of_one_another(site: Stack) -> None:
@@ -180,7 +186,12 @@ async def test_a_lobby_opens_with_a_scene(site: Stack) -> None:
 async def test_an_observer_may_not_edit(site: Stack) -> None:
     """Observers only watch: lock and edit are refused."""
     async with workshop(site, 1) as shop:
-        for command, d in (("lock", {"body": "floor"}), ("edit", added("x")), ("undo", None)):
+        for command, d in (
+            ("lock", {"body": "floor"}),
+            ("edit", added("x")),
+            ("undo", None),
+            ("skip", {"step": 2}),
+        ):
             assert (await shop.observer.command(command, d))["d"]["code"] == "observer"
 
 

@@ -41,7 +41,7 @@ const SAID: Readonly<Record<string, readonly [string, string]>> = {
   scene_empty: ["A scene needs at least one body.", ""],
   not_editable: ["The session has begun.", "Its scene cannot change any more. Make a new one from it."],
   body_locked: ["Somebody else holds a body of that change.", "Try again when they have let go."],
-  undo_conflict: ["Somebody changed this since.", "Undo would take that away too, so it was not done."],
+  undo_conflict: ["That step is too old.", "Only the newest changes can be undone and redone."],
   nothing_to_undo: ["There is nothing to undo or redo.", "You can undo only your own changes."],
   bad_shape: ["The server cannot make this shape.", ""],
 };
@@ -140,7 +140,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
       >
         <Tools bench={bench} able={able && !held} editable={able} mode={mode} onMode={setMode} snap={snap} onSnap={() => setSnap(!snap)} token={client.token} onOpen={(file) => void drop(file)} />
         {scene.conflicts.map((conflict) => (
-          <Clash key={conflict.body} bench={bench} conflict={conflict} seats={seats} />
+          <Clash key={conflict.body} bench={bench} conflict={conflict} seats={seats} mySeat={mySeat} />
         ))}
         <BuildStage
           bench={bench}
@@ -428,16 +428,18 @@ function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
 
 // -- what the server says
 
-function Clash({ bench, conflict, seats }: { bench: Workbench; conflict: Conflict; seats: readonly Seat[] }) {
-  const who = seats.find((one) => one.seat === conflict.seat);
-  const name = who ? shortName(who.name) : "Someone";
+function Clash({ bench, conflict, seats, mySeat }: { bench: Workbench; conflict: Conflict; seats: readonly Seat[]; mySeat: number | null }) {
+  const who = seats.find((one) => one.seat === conflict.seat && (!conflict.name || one.name === conflict.name));
+  const own = conflict.step && who && who.seat === mySeat;
+  const name = own ? "You" : who || conflict.name ? shortName(who?.name ?? conflict.name ?? "") : "Someone";
+  const step = conflict.step?.kind === "redo" ? "Redo" : "Undo";
   const world = conflict.body === "world" ? "the world" : conflict.body;
   const close = (again: boolean) => bench.builder.resolve(conflict.body, again);
   const [title, text] =
     conflict.code === "body_locked"
       ? [`${name} holds ${world}.`, `You can change it when ${name} lets go.`]
       : conflict.code === "undo_conflict"
-        ? [`${world} was changed since.`, "Undo would take that away too, so it was not done."]
+        ? [`${name} changed ${world} since.`, `${step} would take that away too, so nothing was changed.`]
         : [`${name} changed ${world} first.`, conflict.present && conflict.present.document === null ? "It was removed. Your change is kept until you close this." : "You see its present version. Your own change was not applied."];
   return (
     <div class="note wash" role="alert" data-test="conflict">
@@ -446,6 +448,11 @@ function Clash({ bench, conflict, seats }: { bench: Workbench; conflict: Conflic
         <b>{title}</b> {text}
       </p>
       <span class="sp" />
+      {conflict.step && (
+        <button class="btn s" onClick={() => close(true)} data-test="skip" title="This step cannot be undone or redone any more then">
+          {step} the step before
+        </button>
+      )}
       {conflict.mine && (
         <button class="btn s" onClick={() => close(true)} data-test="again">
           {conflict.code === "body_locked" ? "Try again" : "Make my change again"}

@@ -8,8 +8,8 @@ import { WORLD_ID, deltaOf, readBody, readWorld } from "../wire/scene";
 import type { Body, Raw, SceneBody, SceneChecked, SceneList, World } from "../wire/scene";
 import type { Data } from "./events";
 import { list, maybe, num, part, str } from "./events";
-import { EMPTY_SCENE, hasGap, shown, unread, withAck, withBody, withChanges, withConflict, withList, withLock, withPending, withoutConflict, withoutLocksOf, withoutPending } from "./scene";
-import type { Conflict, SceneState } from "./scene";
+import { EMPTY_SCENE, hasGap, shown, unread, withAck, withBody, withChanges, withConflict, withList, withLock, withPending, withoutConflict, withoutLocksOf, withoutPending, withoutSteps } from "./scene";
+import type { Conflict, SceneState, Step } from "./scene";
 
 /** What a builder needs of a session: commands with their whole answer, and the reads. */
 export interface BuilderPort {
@@ -358,21 +358,23 @@ export class Builder {
     return this.step("redo");
   }
 
-  private step(kind: "undo" | "redo"): Promise<boolean> {
+  /** `skip`: a refused step, which is dropped first. */
+  private step(kind: Step["kind"], skip: number | null = null): Promise<boolean> {
     return this.then(async () => {
-      const answer = await this.patient(kind);
+      const dropped = skip === null ? null : await this.patient("skip", { step: skip });
+      const answer = dropped && !dropped.ok ? dropped : await this.patient(kind);
       if (!answer.ok) {
-        this.refused(answer.error, [], false);
+        this.refused(answer.error, [], false, kind);
         return false;
       }
-      this.set(withAck(this.state.peek(), 0, num(answer.d, "version"), (list(answer.d, "bodies") as Data[]).map((one) => ({ body: str(one, "body"), version: num(one, "version"), sha256: str(one, "sha256") }))));
+      this.set(withAck(withoutSteps(this.state.peek()), 0, num(answer.d, "version"), (list(answer.d, "bodies") as Data[]).map((one) => ({ body: str(one, "body"), version: num(one, "version"), sha256: str(one, "sha256") }))));
       this.follow();
       return true;
     });
   }
 
   /** Report why: a conflict if another member changed or locked the body first, else a refusal. */
-  private refused(error: ErrorData, changes: readonly Change[], locking: boolean): void {
+  private refused(error: ErrorData, changes: readonly Change[], locking: boolean, kind: Step["kind"] | null = null): void {
     const detail = part(error as unknown as Data, "detail");
     const body = str(detail, "body") || (changes.length === 1 ? changes[0]!.body : "");
     const wanted = changes.find((one) => one.body === body);
@@ -385,7 +387,9 @@ export class Builder {
         message: error.message,
         mine: locking ? null : (wanted?.document ?? null),
         present: version === null || document === undefined ? null : { body, version, sha256: str(detail, "sha256"), document: document as Raw | null },
-        seat: maybe(detail, "seat") ?? this.state.peek().rows.get(body)?.lock ?? null,
+        seat: maybe(detail, "seat") ?? (error.code === "undo_conflict" ? null : (this.state.peek().rows.get(body)?.lock ?? null)),
+        name: str(detail, "name"),
+        ...(error.code === "undo_conflict" && kind ? { step: { kind, version: num(detail, "step") } } : {}),
       };
       this.set(withConflict(this.state.peek(), conflict));
       if (error.code !== "body_locked") void this.refresh().catch(() => this.later());
@@ -395,11 +399,13 @@ export class Builder {
     this.onRefusal({ code: error.code, message: error.message, retryAfter: error.retry_after ?? null });
   }
 
-  /** Close a conflict: keep the present version, or repeat this page's edit on top of it. */
+  /** Close a conflict: keep the present version, or repeat this page's edit on top of it; after an undo that was refused,
+   * drop its step and undo the one before. */
   resolve(body: string, again: boolean): void {
     const conflict = this.state.peek().conflicts.find((one) => one.body === body);
     this.set(withoutConflict(this.state.peek(), body));
-    if (again && conflict?.mine) void this.commit([{ body, document: conflict.mine }]);
+    if (again && conflict?.step) void this.step(conflict.step.kind, conflict.step.version);
+    else if (again && conflict?.mine) void this.commit([{ body, document: conflict.mine }]);
   }
 }
 

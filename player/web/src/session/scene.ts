@@ -26,6 +26,12 @@ export interface Pending {
   readonly document: Raw | null;
 }
 
+/** A step of undo or redo, by the version that made it. */
+export interface Step {
+  readonly kind: "undo" | "redo";
+  readonly version: number;
+}
+
 /** Another member was first: the edit of this page, and the present document (null: removed, undefined: not known). */
 export interface Conflict {
   readonly body: string;
@@ -33,8 +39,11 @@ export interface Conflict {
   readonly message: string;
   readonly mine: Raw | null;
   readonly present: SceneBody | null;
-  /** The seat that changed or holds it, if that is known. */
+  /** The seat that changed or holds it, if that is known, and the name of who changed it. */
   readonly seat: number | null;
+  readonly name?: string;
+  /** The step that was not undone or redone. */
+  readonly step?: Step;
 }
 
 export interface SceneState {
@@ -169,6 +178,11 @@ export function withConflict(state: SceneState, conflict: Conflict): SceneState 
 
 export function withoutConflict(state: SceneState, body: string): SceneState {
   return { ...state, conflicts: state.conflicts.filter((one) => one.body !== body) };
+}
+
+/** A step was undone or redone: refusals of steps before it are no longer true. */
+export function withoutSteps(state: SceneState): SceneState {
+  return { ...state, conflicts: state.conflicts.filter((one) => !one.step) };
 }
 
 // -- what is shown

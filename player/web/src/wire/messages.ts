@@ -170,7 +170,7 @@ export interface EditScene {
   d: EditData;
 }
 
-/** `retry_after`: the time [s] after which the same command may succeed, if it is known. `detail`: of `stale_version`, the present `{body, version, sha256, document}`. */
+/** `retry_after`: the time [s] after which the same command may succeed, if it is known. `detail`: of `stale_version`, the present `{body, version, sha256, document}`; of `undo_conflict`, `{step, body, version, seat, name}`. */
 export interface ErrorData {
   code: string;
   message: string;
@@ -206,7 +206,7 @@ export interface Hello {
   d: HelloData;
 }
 
-/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `protocols`: the versions that the client speaks; without it, `protocol` is the only one. `codecs`: the codecs of frames that the client decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if the client may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
+/** Either a `ticket` (from find, open or join) or a `resume` token (from an earlier welcome). `protocols`: the versions that the client speaks; without it, `protocol` is the only one. `codecs`: the codecs of frames that it decodes, best first, besides frames of kind 1. `frame_hz`: the most frames per simulated second that it needs. `transports`: `webrtc` if it may make a data channel. `network`: a bad network for this connection only, such as 120ms 40ms 3%. Fields that the server does not know are ignored. */
 export interface HelloData {
   protocol?: number | null;
   protocols?: number[];
@@ -422,6 +422,17 @@ export interface SessionView {
   exact: boolean | null;
 }
 
+/** Drop a step of the caller, which the detail of `undo_conflict` names. No body changes. */
+export interface Skip {
+  t: "skip";
+  id: number;
+  d: SkipData;
+}
+
+export interface SkipData {
+  step: number;
+}
+
 /** Undo the newest edit of the caller. */
 export interface Undo {
   t: "undo";
@@ -450,7 +461,7 @@ export interface Welcome {
   d: WelcomeData;
 }
 
-/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. `network`: the bad network of this connection; absent: none. */
+/** `role` is player or observer; `resume` is the token for the next connection; it changes at every welcome; `servers` are addresses to reconnect to when this server does not answer. `codec`: the one of the offered codecs that the server uses; absent if it knows none of them. `webrtc`: absent if the client has not asked for this transport in its hello, or the server does not offer it. `network`: the bad network of this connection, if any. */
 export interface WelcomeData {
   session: string;
   player: string;
@@ -473,6 +484,6 @@ export interface WelcomeData {
   network?: string;
 }
 
-export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Ping | Resync | Offer | Candidate | Hangup;
+export type ClientMessage = Hello | Act | Chat | Ready | Choose | Leave | Lock | Unlock | EditScene | Undo | Redo | Skip | Ping | Resync | Offer | Candidate | Hangup;
 
 export type ServerMessage = SceneMessage | LockMessage | Notice | Announcement | PaceMessage | ObserversMessage | MeshMessage | Welcome | SessionMessage | Ack | ErrorMessage | Pong | AnswerMessage | ChannelMessage;
