@@ -86,6 +86,8 @@ _TABLE = (
     _client("unknown_host", UnknownHost, "The server does not know the host name of the request: see ALLOWED_HOSTS."),
     _client("observer", Conflict, "The connection has no seat; observers cannot send commands."),
     _client("server_full", RateLimited, "Every server has MAX_SESSIONS sessions; try again later."),
+    _client("address_sessions", RateLimited, "Players of this address have opened ADDRESS_SESSIONS sessions."),
+    _client("player_sessions", RateLimited, "The player has opened too many sessions that go on; join one of them."),
     _client("rate_limited", RateLimited, "Too many requests or messages; send fewer."),
     # missing objects
     _client("not_found", NotFound, "The session or player does not exist."),

@@ -9,6 +9,8 @@ a secret, a login token or a chat message.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,7 @@ from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.bans import Bans
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.servers import ServerInfo, Servers
+from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SessionView
@@ -39,6 +42,9 @@ REPORT_S = 2.0
 
 REPORT_MS = 10_000
 """Life of a report [ms]."""
+
+KEYS_SHOWN = 20
+"""Owners of sessions that are shown beside those that were refused."""
 
 SESSIONS_SHOWN = 200
 PLAYERS_SHOWN = 200
@@ -123,9 +129,16 @@ class Overviews:
     """The reports of a realm's servers."""
 
     def __init__(
-        self, store: Store, servers: Servers, views: Views, bans: Bans, address_bans: AddressBans
+        self,
+        store: Store,
+        servers: Servers,
+        views: Views,
+        bans: Bans,
+        address_bans: AddressBans,
+        shares: SessionShares,
     ) -> None:
         self._store = store
+        self._shares = shares
         self._servers = servers
         self._views = views
         self._bans = bans
@@ -143,6 +156,7 @@ class Overviews:
         reports = [one.report for one in reported if one.report is not None]
         views = await self._views.all_present(SESSIONS_SHOWN)
         keys = self._store.keys
+        shares = await self._shares.counts()
         counts = await self._store.batch([("ZCARD", keys.lobbies), ("ZCARD", keys.running)])
         return Overview(
             at=now,
@@ -167,7 +181,11 @@ class Overviews:
             banned_addresses=[
                 {"address": ban.address, "until": ban.until} for ban in await self._address_bans.listed()
             ],
-            limits=[{"server": report.server, **row} for report in reports for row in report.limits],
+            limits=[
+                {"server": report.server, **_with_shares(row, shares)}
+                for report in reports
+                for row in report.limits
+            ],
             refusals=[
                 {"server": report.server, "code": code, "count": count}
                 for report in reports
@@ -191,6 +209,19 @@ class Overviews:
 def _reported(info: ServerInfo, renewed: str | None, text: str | None, now: int) -> _Reported:
     age = max(0, now - int(float(renewed))) if renewed is not None else None
     return _Reported(info, age, msgspec.json.decode(text, type=ServerReport) if text else None)
+
+
+def _with_shares(row: dict[str, Any], shares: Mapping[str, Counter[str]]) -> dict[str, Any]:
+    """The row of a budget; that of sessions with what the store counts, which no server knows of the others."""
+    if row["resource"] != "sessions":
+        return row
+    held, refused = shares[row["owner"]], {one["key"]: one["refusals"] for one in row["keys"]}
+    largest = [key for key, _ in held.most_common(KEYS_SHOWN) if key not in refused]
+    keys = [
+        {"key": key, "refusals": refused.get(key, 0), "holds": held[key], "left": None}
+        for key in (*refused, *largest)
+    ]
+    return {**row, "count": len({*refused, *held}), "keys": keys}
 
 
 def _server(one: _Reported) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tussle.lobby.lifecycle import WAITING
 from tussle.lobby.rules.scene_edits import SCENE_BYTES
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts, Shape
+from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 
@@ -62,12 +63,14 @@ class SeatReservation:
 
 @dataclass(frozen=True, slots=True)
 class _Applicant:
-    """A player who wants a seat. Without a ``body``, the script chooses one of ``bodies``."""
+    """A player who wants a seat. Without a ``body``, the script chooses one of ``bodies``. ``address``: a new lobby
+    counts in its share; '': in no share of an address."""
 
     player: str
     body: str
     bodies: Sequence[str]
     ready: bool
+    address: str = ""
 
     def preferred_bodies(self, session: str) -> bytes:
         """The bodies as JSON, in a random order that is the same in every attempt of this player in this session."""
@@ -109,6 +112,7 @@ class Seating:
         self._ticket_ms = round(settings.ticket_ttl_s * 1000)
         self._lobby_ms = round(settings.lobby_timeout_s * 1000)
         self._max_seats = settings.max_seats
+        self._shares = SessionShares(scripts.store, settings)
         self._finding: dict[Shape, asyncio.Lock] = {}
         self._oldest: dict[Shape, str] = {}
 
@@ -126,18 +130,21 @@ class Seating:
         scene: str = "",
         params: Mapping[str, Any] | None = None,
         alone_ms: int = 0,
+        address: str = "",
     ) -> SeatReservation:
         """Open a lobby with the player as its host. ``alone_ms``: time after which one person who waits in it alone
-        gets bots (lobby/filling.py); 0: never.
+        gets bots (lobby/filling.py); 0: never. ``address``: of the player, which has a share of all sessions; '': of
+        nobody's.
 
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
         one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
-        AuthError for an unknown player, Conflict ``in_session``, RateLimited ``server_full`` if no server has room.
+        AuthError for an unknown player, Conflict ``in_session``, RateLimited ``server_full`` if no server has room,
+        ``address_sessions`` or ``player_sessions`` if one has its share of them.
         """
         self._check_size(size)
         document, encoded = _encode_scene(scene), encode_params(params or {})
         plan = _LobbyPlan(mode, size, holder, private, document, encoded, alone_ms=alone_ms)
-        return await self._open_for(_Applicant(player, body, bodies, ready), plan)
+        return await self._open_for(_Applicant(player, body, bodies, ready, address), plan)
 
     async def open_fork(
         self,
@@ -149,12 +156,13 @@ class Seating:
         ready: bool = True,
         private: bool = False,
         params: bytes = b"{}",
+        address: str = "",
     ) -> SeatReservation:
         """Open the lobby of a fork with the player as its host, on the seat of the plan. The plan's bodies
-        define its number of seats. Raises AuthError for an unknown player, Conflict ``in_session``, RateLimited
-        ``server_full``."""
+        define its number of seats. ``address``: see ``open``. Raises AuthError for an unknown player, Conflict
+        ``in_session``, RateLimited as ``open``."""
         plan = _LobbyPlan(mode, len(fork.bodies), holder, private, params=params, fork=fork)
-        return await self._open_for(_Applicant(player, "", (), ready), plan)
+        return await self._open_for(_Applicant(player, "", (), ready, address), plan)
 
     async def require_free(self, player: str) -> None:
         """Raises Conflict ``in_session`` if the player has a seat in a session that is not over."""
@@ -183,10 +191,11 @@ class Seating:
         ready: bool = True,
         person: bool = False,
         alone_ms: int = 0,
+        address: str = "",
     ) -> SeatReservation:
         """Seat the player in the oldest open lobby of that mode and size, or open a lobby if there is none. A lobby
         with a connected member goes before older ones in which all seats are reservations. A ``person`` gets the seat
-        of a bot that fills it before a new lobby is opened; ``alone_ms``: see ``open``.
+        of a bot that fills it before a new lobby is opened; ``alone_ms`` and ``address``: see ``open``.
 
         Concurrent calls never overfill a lobby. A player who already waits in such a lobby gets a new ticket for it.
         Raises as ``open``, and Conflict ``crowded`` when other players took every seat first in FIND_TRIES attempts.
@@ -194,7 +203,7 @@ class Seating:
         self._check_size(size)
         shape = (mode, size)
         plan = _LobbyPlan(mode, size, holder, alone_ms=alone_ms)
-        applicant = _Applicant(player, body, bodies, ready)
+        applicant = _Applicant(player, body, bodies, ready, address)
         lock = self._finding.setdefault(shape, asyncio.Lock())
         async with lock:  # saves attempts within this process; the scripts decide
             candidate = self._oldest.pop(shape, None)  # from the last reply; the script checks it
@@ -352,6 +361,7 @@ class Seating:
                     [
                         *self._player_keys(session, host.player, secret),
                         self._keys.server(plan.holder.id),
+                        self._keys.session_shares,
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
                         *(self._fork_keys(session, plan.fork) if plan.fork else []),
                     ],
@@ -359,7 +369,8 @@ class Seating:
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
                         host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
-                        plan.scene, plan.alone_ms, *(plan.fork.arguments(session) if plan.fork else [""]),
+                        plan.scene, plan.alone_ms, *self._shares.arguments(host.address),
+                        *(plan.fork.arguments(session) if plan.fork else [""]),
                     ],
                     shape=(plan.mode, plan.size),
                 )  # fmt: skip
@@ -369,6 +380,8 @@ class Seating:
                 raise
             if reply[0] == "TAKEN":
                 return str(reply[1])
+            if reply[0] == "SHARE":
+                raise self._shares.refusal(reply[1])
             if reply[0] == "FULL":
                 if not await self._servers.make_room(plan.holder.id):
                     full.add(plan.holder.id)

@@ -235,6 +235,12 @@ class Settings:
         "bytes per second of recordings that one address may read; 64 times that at once",
         low=65_536,
     )
+    address_sessions: int = setting(
+        0,
+        "most lobbies and sessions that players of one address have opened and that are not over, on all servers; half"
+        " of that for one player; 0: half of MAX_SESSIONS",
+        low=0,
+    )
     address_connections: int = setting(2000, "most connections that one address has at once", low=1)
     input_cost_rate: float = setting(
         100.0, "solver time [ms] per second that the costly inputs of one seat may take on average", low=1

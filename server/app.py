@@ -48,6 +48,7 @@ from tussle.lobby.scene_store import SceneStore
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, Servers
 from tussle.lobby.session_scripts import SessionScripts
+from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.settings import Settings
 from tussle.lobby.spring_runs import SpringRuns
 from tussle.lobby.standings import Standings
@@ -274,7 +275,12 @@ class Server:
 
         self.operators = Operators(scripts, self.seating)
         self.overviews = Overviews(
-            store, servers, self.views, self.operators.bans, self.operators.address_bans
+            store,
+            servers,
+            self.views,
+            self.operators.bans,
+            self.operators.address_bans,
+            SessionShares(store, settings),
         )
         self.reporter = Reporter(
             self._holder_address,

@@ -20,6 +20,7 @@ from typing import Any
 
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
+from tussle.lobby.session_shares import session_share
 from tussle.lobby.settings import Settings
 from tussle.server.limits import TokenBucket
 
@@ -87,6 +88,9 @@ class Resource(StrEnum):
     """Seats reserved by players who have not connected. A charge is given back when the player connects."""
     BOTS = "bots"
     """Held: bots that fill seats, or are wanted, in lobbies and sessions of a client: server/http/bot_shares.py."""
+    SESSIONS = "sessions"
+    """Held: lobbies and sessions that a client has opened, on all servers: the store counts them
+    (lobby/session_shares.py)."""
     STORE_BYTES = "store_bytes"
     """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
@@ -235,6 +239,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     requests, logins, guesses = settings.request_rate, settings.login_rate, settings.guess_rate
     stored, reserved, meshes = settings.store_rate, settings.reservation_rate, settings.mesh_rate
     address, player = Owner.ADDRESS, Owner.PLAYER
+    address_share, player_share = session_share(settings)
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
@@ -249,6 +254,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.RESERVATIONS, player, reserved, 30 * reserved, "RESERVATION_RATE"),
         Budget(Resource.BOTS, address, 0.0, 8 * settings.bot_share, "BOT_SHARE", held=True),
         Budget(Resource.BOTS, player, 0.0, settings.bot_share, "BOT_SHARE", held=True),
+        Budget(Resource.SESSIONS, address, 0.0, address_share, "ADDRESS_SESSIONS", held=True),
+        Budget(Resource.SESSIONS, player, 0.0, player_share, "ADDRESS_SESSIONS", held=True),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),

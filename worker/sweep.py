@@ -5,6 +5,7 @@
     session runs, unclaimed for ABANDON_S            -> failed, with reason holder_lost
     session is over, not cleaned up                  -> awarded and expired
     session is on an index, its keys are gone        -> removed, with the event "expired"
+    session is over, counts in a share               -> removed from the share
     session has keys, is on no index                 -> indexed, or expired
     player on a leaderboard is gone                  -> removed
     scene has a session that is over or gone         -> removed; deleted with the last one
@@ -34,6 +35,7 @@ from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
 from tussle.lobby.session_scripts import SessionScripts
+from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import trim_acknowledged
 from tussle.lobby.store.store import Store
@@ -79,6 +81,7 @@ class Sweep:
         self._timers = Timers(scripts, Seating(scripts, settings))
         self._claims = Claims(store)
         self._servers = Servers(store)
+        self._shares = SessionShares(store, settings)
         self._clock = clock
         self._missing: dict[tuple[str, str], float] = {}
         self._cursor = "0"
@@ -104,6 +107,7 @@ class Sweep:
         repaired.update(await self._repair_holders())
         repaired.update(await self._clean_up_ended())
         repaired.update(await self._forget_expired())
+        await self._shares.prune()
         repaired.update(await self._end_rooms())
         repaired.update(await self._adopt_orphans())
         repaired["lifecycle_trimmed"] += await trim_acknowledged(self._store, self._keys.lifecycle)

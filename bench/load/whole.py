@@ -106,7 +106,7 @@ async def climb(store: str, duels: int, observers: int, seconds: float) -> Rung:
     """Measure one rung, on a new server."""
     measured = Measured()
     realm = f"bench-whole-{duels}-{observers}"
-    async with Stack.up(store, realm, MAX_SESSIONS="1000", **LIMITS) as stack:
+    async with Stack.up(store, realm, MAX_SESSIONS="1000", ADDRESS_SESSIONS="1000", **LIMITS) as stack:
         server = await stack.server(SOLVERS="2")
         go = asyncio.Event()
         async with people(server.url, 2) as pair, playing(pair, Measured(), 10_000, go):

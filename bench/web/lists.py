@@ -88,6 +88,7 @@ async def main() -> None:
         "TICKET_TTL_S": "3600",
         "RESERVATION_RATE": "1000",
         "REQUEST_RATE": "2000",
+        "ADDRESS_SESSIONS": str(asked.lobbies),
     }
     async with Stack.up(asked.store, f"bench-{secrets.token_hex(4)}", **settings) as stack:
         server = await stack.server()

@@ -103,6 +103,11 @@ class Keys:
         return self._key("sessions:waiting")
 
     @property
+    def session_shares(self) -> str:
+        """zset: "address A T" and "player P T" of each session T that waits or runs -> 0; who opened it"""
+        return self._key("sessions:shares")
+
+    @property
     def running(self) -> str:
         """zset: session token -> started_at [ms]"""
         return self._key("sessions:running")

@@ -103,6 +103,7 @@ class ForkRoutes:
                 ready=body.ready,
                 private=body.private or known is not False,
                 params=msgspec.json.encode(made.spec.params),
+                address=address_owner(request),
             )
             reserved(reservation)
         backend.telemetry.forks.labels(exact=str(origin.exact).lower()).inc()

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.addresses import socket_address
-from tussle.lobby.errors import Conflict, NotFound, Refused
+from tussle.lobby.errors import Conflict, NotFound, RateLimited, Refused
 from tussle.lobby.roles import Operation
 from tussle.lobby.rules.scene_edits import SCENE_BYTES, assemble
 from tussle.lobby.rules.scenes import encode_scene
@@ -138,6 +138,7 @@ class LobbyRoutes:
                 holder=self._backend.address(),
                 person=player.kind == "person",
                 alone_ms=lobby.alone_ms,
+                address=address_owner(request),
             )
             lobby.record(reservation)
         return self.answer(request, reservation)
@@ -168,6 +169,7 @@ class LobbyRoutes:
                 scene=scene,
                 params=body.params,
                 alone_ms=lobby.alone_ms,
+                address=address_owner(request),
             )
             lobby.record(reservation)
         return self.answer(request, reservation)
@@ -215,6 +217,12 @@ class LobbyRoutes:
         await reservations.charge(address, player.player)
         try:
             yield lambda seat: reservations.record(seat.session, player.player, address)
+        except RateLimited as error:
+            reservations.cancel(address, player.player)
+            for owner, key in ((Owner.ADDRESS, address), (Owner.PLAYER, player.player)):
+                if error.reason == f"{owner}_sessions":
+                    self._backend.ledger.count_refusal(Resource.SESSIONS, owner, key)
+            raise
         except BaseException:
             reservations.cancel(address, player.player)
             raise

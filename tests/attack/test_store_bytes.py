@@ -39,7 +39,7 @@ async def test_a_scene_is_bounded(world: World) -> None:
     before = await world.keys()
     for scene in ("x" * (SCENE_BYTES + 1), "é" * (SCENE_BYTES // 2 + 1), "\ud800"):
         with pytest.raises(Refused) as refused:
-            await world.seating.open(player, "duel", 2, holder=HOLDER, scene=scene)
+            await world.seating.open(player, "duel", 2, holder=HOLDER, scene=scene, address="a")
         assert (refused.value.reason, refused.value.field) == ("bad_scene", "scene")
     assert await world.keys() == before
 
@@ -120,7 +120,9 @@ async def test_open_and_leave_leave_the_store_as_it_was(realm: str) -> None:
             async def open_and_leave(player: str, count: int) -> None:
                 for i in range(count):
                     scene = f"{i % 7}{SCENE}"
-                    seat = await world.seating.open(player, "duel", 2, holder=HOLDER, scene=scene)
+                    seat = await world.seating.open(
+                        player, "duel", 2, holder=HOLDER, scene=scene, address="a"
+                    )
                     await world.seating.leave(player, seat.session)
 
             async def play(count: int) -> tuple[set[str], int]:

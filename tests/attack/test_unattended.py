@@ -80,7 +80,8 @@ async def test_an_observer_keeps_a_session_running(store_url: str) -> None:
 async def test_a_full_server_names_one_with_room_and_then_refuses(store_url: str) -> None:
     """MAX_SESSIONS=2 on two servers, eight people open at once through the first one: two lobbies on each, the others
     are refused with server_full. An ended lobby makes room."""
-    async with Stack.up(store_url, f"attack-{secrets.token_hex(4)}", MAX_SESSIONS="2") as stack:
+    limits = {"MAX_SESSIONS": "2", "ADDRESS_SESSIONS": "8"}
+    async with Stack.up(store_url, f"attack-{secrets.token_hex(4)}", **limits) as stack:
         await stack.more_servers(2)
         first = stack.servers[0]
         people = [Person(first.url) for _ in range(8)]
@@ -103,4 +104,45 @@ async def test_a_full_server_names_one_with_room_and_then_refuses(store_url: str
         free = answers.index(refused[0])
         assert (await opened(people[free])).status_code == 200
         for person in people:
+            await person.http.aclose()
+
+
+async def test_one_address_leaves_sessions_to_others(store_url: str) -> None:
+    """Guests of one address open and enter lobbies on two servers at once, until their share of three is used: the
+    others are refused with a time, in the table of limits and in the metrics. Another address opens lobbies on both. A
+    server that is killed gives no share back; a lobby that is left does."""
+    limits = {"MAX_SESSIONS": "4", "ADDRESS_SESSIONS": "3"}
+    async with Stack.up(store_url, f"attack-{secrets.token_hex(4)}", **limits) as stack:
+        await stack.more_servers(2)
+        first, second = stack.servers
+        people = [Person((first, second)[number % 2].url) for number in range(8)]
+        others = [Person(server.url, address="127.0.0.2") for server in (first, second)]
+        for person in (*people, *others):
+            await person.login()
+
+        async def opened(person: Person) -> httpx.Response:
+            return await person.post("/api/open", {"mode": "sandbox", "size": 2, "private": True})
+
+        answers = await asyncio.gather(*map(opened, people))
+        seats = {
+            person: answer.json() for person, answer in zip(people, answers, strict=True) if answer.is_success
+        }
+        assert len(seats) == 3
+        refused = [person for person in people if person not in seats]
+        for answer in (answer for answer in answers if not answer.is_success):
+            assert (answer.status_code, answer.json()["code"]) == (429, "address_sessions")
+            assert answer.json()["retry_after"] > 0
+        assert [(await opened(other)).status_code for other in others] == [200, 200]
+        counted = (await refused[0].http.get("/metrics")).text
+        assert 'tussle_budget_refusals_total{owner="address",resource="sessions"}' in counted
+
+        await second.kill()
+        here = next(person for person in refused if person.url == first.url)
+        assert (await opened(here)).json()["code"] == "address_sessions"
+        leaver, seat = next(iter(seats.items()))
+        async with Person(first.url) as again:
+            again.token = leaver.token
+            await again.ask("/api/leave", session=seat["session"])
+        assert (await opened(here)).status_code == 200
+        for person in (*people, *others):
             await person.http.aclose()

@@ -28,13 +28,15 @@ FRAME, TOPOLOGY = 1, 2
 
 
 class Person:
-    """A player of one server, over HTTP: ``async with Person(url) as ada: await ada.login()``."""
+    """A player of one server, over HTTP: ``async with Person(url) as ada: await ada.login()``. ``address``: of this
+    machine, from which it connects; '': any."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, address: str = "") -> None:
         self.url = url
         self.token = ""
         self.player = ""
-        self.http = http_client(url, timeout=CEILING_S)
+        options = {"transport": httpx.AsyncHTTPTransport(local_address=address)} if address else {}
+        self.http = http_client(url, timeout=CEILING_S, **options)
 
     async def __aenter__(self) -> Self:
         return self

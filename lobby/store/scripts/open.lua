@@ -1,18 +1,22 @@
 --@include seating
+--@include session_shares
 -- Opens a lobby and seats its host. For `find`: only if no other lobby of its mode and size is open.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 lease of the holder,
---      17 scene (only with one); of a fork 17 its first state, 18 its tree, 19 its root
+--      17 shares of sessions, 18 scene (only with one); of a fork 18 its first state, 19 its tree, 20 its root
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
 --      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
 --      19 the scene or '', 20 time that one person waits alone before the lobby asks for bots [ms], 0: it never does,
---      21 parent of a fork or '', 22 tick, 23 exact 0|1, 24 specification, 25 first state,
---      26 bodies of the seats (JSON), 27 seat of the host or '', 28 root of the tree, 29 entry of the tree (JSON),
---      30 lifetime of the tree [ms] or 0, 31 most entries of a tree, 32.. seats that are out
+--      21 address of the host or '', 22 most sessions of an address, 23 of a player,
+--      24 parent of a fork or '', 25 tick, 26 exact 0|1, 27 specification, 28 first state,
+--      29 bodies of the seats (JSON), 30 seat of the host or '', 31 root of the tree, 32 entry of the tree (JSON),
+--      33 lifetime of the tree [ms] or 0, 34 most entries of a tree, 35.. seats that are out
 -- Returns {OK, seat} | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
+--      | {SHARE, address|player}: the host's address, or the host, has opened as many as it may
 --      | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
+local shares_key = KEYS[17]
 local player = ARGV[4]
 
 if redis.call('HEXISTS', player_key, 'kind') == 0 then
@@ -32,6 +36,17 @@ if ARGV[18] == '1' then
     end
 end
 
+local owners = {{'player', player, tonumber(ARGV[23])}}
+if ARGV[21] ~= '' then
+    owners[2] = {'address', ARGV[21], tonumber(ARGV[22])}
+end
+local over = {}
+for _, owner in ipairs(owners) do
+    if count_opened(shares_key, owner[1], owner[2], over) >= owner[3] then
+        return {'SHARE', owner[1]}
+    end
+end
+
 local lease = redis.call('HMGET', lease_key, 'nonce', 'max_sessions')
 local held = lease[1] == ARGV[11]
 if held and tonumber(lease[2] or '0') > 0 then
@@ -47,8 +62,14 @@ if held and tonumber(lease[2] or '0') > 0 then
 end
 
 local at = now_ms()
+for _, owner in ipairs(owners) do
+    note_opened(shares_key, owner[1], owner[2])
+end
+for _, entry in ipairs(over) do -- not before the first write that needs memory: a full store would allow this one
+    redis.call('ZREM', shares_key, entry)
+end
 if ARGV[7] ~= '' then
-    local scene_key = KEYS[17]
+    local scene_key = KEYS[18]
     redis.call('HSET', scene_key, 'data', ARGV[19], token, '1')
 end
 redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
@@ -58,25 +79,25 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
 if ARGV[20] ~= '0' then
     redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
 end
-if ARGV[21] ~= '' then
-    local fork_key, forks_key, root_key = KEYS[17], KEYS[18], KEYS[19]
-    redis.call('HSET', session_key, 'parent', ARGV[21], 'parent_tick', ARGV[22], 'exact', ARGV[23])
-    for seat, body in ipairs(cjson.decode(ARGV[26])) do
+if ARGV[24] ~= '' then
+    local fork_key, forks_key, root_key = KEYS[18], KEYS[19], KEYS[20]
+    redis.call('HSET', session_key, 'parent', ARGV[24], 'parent_tick', ARGV[25], 'exact', ARGV[26])
+    for seat, body in ipairs(cjson.decode(ARGV[29])) do
         redis.call('HSET', session_key, 'fixed.' .. whole(seat - 1), body)
     end
-    for i = 32, #ARGV do
+    for i = 35, #ARGV do
         redis.call('HSET', session_key, 'out.' .. ARGV[i], '1')
     end
-    redis.call('HSET', fork_key, 'spec', ARGV[24], 'state', ARGV[25])
-    redis.call('SET', root_key, ARGV[28])
-    redis.call('ZADD', forks_key, whole(at), ARGV[29])
-    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[31])))
+    redis.call('HSET', fork_key, 'spec', ARGV[27], 'state', ARGV[28])
+    redis.call('SET', root_key, ARGV[31])
+    redis.call('ZADD', forks_key, whole(at), ARGV[32])
+    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[34])))
     for _, entry in ipairs(oldest) do
         redis.call('ZREM', forks_key, entry)
     end
-    if tonumber(ARGV[30]) > 0 then
-        redis.call('PEXPIRE', root_key, ARGV[30])
-        redis.call('PEXPIRE', forks_key, ARGV[30])
+    if tonumber(ARGV[33]) > 0 then
+        redis.call('PEXPIRE', root_key, ARGV[33])
+        redis.call('PEXPIRE', forks_key, ARGV[33])
     end
 end
 redis.call('ZADD', waiting_key, whole(at), token)
@@ -86,6 +107,6 @@ if held then
     redis.call('HSET', lease_key, 'held:' .. token, '1')
 end
 announce(EVENT.OPENED, at)
-local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[27])
+local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[30])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
 return {'OK', whole(seat)}

@@ -235,6 +235,12 @@ async def test_operators_of_one_server_see_and_order_all(stack: Stack) -> None:
             } and len(seen["servers"]) == 2
             assert [one["player"] for one in seen["players"]] == [me.player]
             assert {"requests", "sockets"} <= {one["resource"] for one in seen["limits"]}
+            opened = [
+                one for one in seen["limits"] if (one["resource"], one["owner"]) == ("sessions", "player")
+            ]
+            assert [(key["key"], key["holds"]) for one in opened for key in one["keys"]] == [
+                (me.player, 1)
+            ] * 2
 
             assert await post(boss, "/api/admin/notice", {"text": "\x1b[2J"}) == (422, "bad_notice")
             assert await post(boss, "/api/admin/notice", {"text": "Restart at noon."}) == (200, "")
