@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,7 @@ from tests.support.scenes import SmallScenes, cube, documents_of, read_log, repl
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Message, Person
 from tussle.lobby.scene_documents import Edit
-from tussle.lobby.scene_store import SceneStore
+from tussle.lobby.scene_store import LOCK_MS, SceneStore
 from tussle.lobby.settings import Settings
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
@@ -124,6 +126,52 @@ async def test_locks_are_seen_and_free_when_their_holder_disconnects(site: Stack
         await ada.cut()
         assert (await bob.until("lock"))["d"] == {"body": "cube-1", "seat": None}
         assert await lock(bob, "cube-1") > token
+
+
+BUILDER = """
+import sys
+import tussle
+
+with tussle.connect(sys.argv[1]) as client, client.join(sys.argv[2], ready=False) as session:
+    with session.lock("cube-1"):
+        for n in range(10_000):
+            session.scene["cube-1"].position = (n, 1, 0)
+            print(n, flush=True)
+"""
+"""A program of a member: it keeps a lock and moves the body until it is killed."""
+
+
+async def test_a_client_process_that_is_killed_frees_its_lock(site: Stack) -> None:
+    """kill -9 of a client that holds a lock and is in the middle of its edits: another member gets the lock within its
+    lifetime, and each edit that was acknowledged is in the log once."""
+    async with workshop(site, 1, size=2) as shop, connected(site.store_url, site.realm) as (store,):
+        (ada,) = shop.lines
+        await ada.command("edit", added("cube-1"))
+        first = (await shop.read(".json")).json()
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", BUILDER, site.url, shop.session, stdout=asyncio.subprocess.PIPE
+        )
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(60):
+                assert (await ada.until("lock"))["d"] == {"body": "cube-1", "seat": 1}
+                for n in range(5):
+                    assert int(await child.stdout.readline()) == n
+            assert (await ada.command("lock", {"body": "cube-1"}))["d"]["code"] == "body_locked"
+        finally:
+            child.kill()
+        async with asyncio.timeout(LOCK_MS / 1000):
+            assert (await ada.until("lock"))["d"] == {"body": "cube-1", "seat": None}
+            token = await lock(ada, "cube-1")
+        acknowledged = 4 + len((await child.stdout.read()).split())
+        await child.wait()
+        log = [(version, fields) for version, fields in await read_log(store, shop.session) if version > 2]
+        whole = (await shop.read(".json")).json()
+        assert replay_log(documents_of(first), log, first=2) == documents_of(whole)
+        moved = [json.loads(fields["edits"])[0]["after"]["position"][0] for _, fields in log]
+        assert moved == list(range(len(moved))) and len(moved) > acknowledged
+        move = {"body": "cube-1", "base": log[-1][0], "lock": token, "delta": {"position": [9, 9, 9]}}
+        assert (await ada.command("edit", {"edits": [move]}))["t"] == "ack"
 
 
 async def test_undo_and_redo_are_commands(site: Stack) -> None:
@@ -234,7 +282,7 @@ async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -
                 await one.until("session")
             await beside.lines[0].command("edit", added("beside"))
             await beside.lines[1].until("scene")
-            await lock(line, "floor")
+            old = await lock(line, "floor")
             assert (await far.until("lock"))["d"] == {"body": "floor", "seat": 0}
             for n in range(2, 52):
                 await line.say("edit", added(f"cube-{n}", n), n)
@@ -250,6 +298,21 @@ async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -
             for other in (*beside.lines, beside.observer):
                 sent = [m["d"] for m in other.messages if m["t"] in ("scene", "lock")]
                 assert sent == [{"version": 2, "changed": [{"body": "beside", "version": 2}]}]
+            # The lock of the dead server's member expires; then the other member takes it and edits.
+            key = keys.scene_lock(session, "floor")
+            assert (await far.command("lock", {"body": "floor"}))["d"]["code"] == "body_locked"
+            assert 0 < await store.call("PTTL", key) <= 6000
+            await store.call("PEXPIRE", key, 1)  # its time passes
+            assert (await far.until("lock"))["d"] == {"body": "floor", "seat": None}
+            token = await lock(far, "floor")
+            assert token > old
+            late = {"body": "floor", "base": 1, "lock": old, "delta": {"kind": "static"}}
+            assert (await far.command("edit", {"edits": [late]}))["d"]["code"] == "stale_lock"
+            done = await far.command(
+                "edit", {"edits": [{**late, "lock": token, "delta": {"position": [0, -1, 0]}}]}
+            )
+            assert done["t"] == "ack"
+            taken = done["d"]["version"]
         scenes = SceneStore(store, Settings(redis_url=site.store_url, realm=site.realm), SmallScenes())
 
         async def check() -> dict[int, int]:
@@ -261,12 +324,13 @@ async def test_a_server_killed_in_mid_commit_leaves_whole_commits(site: Stack) -
             docs = await store.batch([("HGET", keys.scene_document(session, name), "doc") for name in names])
             size = await store.call("HGET", keys.scene_edits(session), "bytes")
             assert int(size) == sum(len(doc) for doc in docs)
-            committed = {int(fields["command"]): version for version, fields in log}
-            assert len(committed) == len(log)
+            committed = {
+                int(fields["command"]): version for version, fields in log if fields["player"] == ada.player
+            }
+            assert len(committed) == len(log) - 1 and taken in dict(log)
             return committed
 
         assert acked.items() <= (await check()).items()
-        assert 0 < await store.call("PTTL", keys.scene_lock(session, "floor")) <= 6000
         for n in range(2, 52):
             edits = [Edit(f"cube-{n}", 0, document=cube(n))]
             made = await scenes.commit(session, ada.player, n, edits, lambda _: None)
