@@ -312,8 +312,7 @@ class SessionView(_Part, frozen=True):
     """A session as every player may see it. Times are ms of the store's clock; ``brief`` is the newest turn_started;
     ``closes_at`` is when a waiting lobby times out; ``params`` are the mode's, as the host chose them;
     ``min_distance`` [m] is the smallest distance so far, as of the newest readings. Of a fork: ``parent``, and
-    ``parent_tick``, the tick of the parent that it begins with; ``exact`` is false if that is not the very state that
-    was asked for."""
+    ``parent_tick``, its first tick; ``exact`` is false if that is not the very state that was asked for."""
 
     session: str
     status: str
@@ -440,9 +439,8 @@ NoticeState = Literal["paused", "resumed", "store_full", "store_ok", "recording_
 
 class NoticeData(_Part, frozen=True):
     """The session was paused (no ticks, the turn clock stops) or resumed; ``turn_ends_at`` is then the new time.
-    ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues.
-    ``recording_stopped``: frames of the session are not recorded at present; it continues, and they are computed again
-    after its end."""
+    ``store_full``: the server takes no new lobbies until ``store_ok``; this session continues. ``recording_stopped``:
+    frames of the session are not recorded at present; it continues, and they are computed again after its end."""
 
     state: NoticeState
     reason: str
@@ -481,12 +479,14 @@ class Announcement(_Command, frozen=True, tag="announcement"):
 
 
 class MeshData(_Part, frozen=True):
-    """``mesh``: SHA-256 of the upload; ``state``: queued, working, ready or refused. ``GET /api/meshes/<mesh>`` has the
-    rest."""
+    """``mesh``: SHA-256 of the upload; ``state``: queued, working, ready or refused, with ``reason`` and maybe the
+    ``place`` [m] in the coordinates of the file. ``GET /api/meshes/<mesh>`` has the rest."""
 
     mesh: str
     state: str
     percent: int
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    place: tuple[float, float, float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class MeshMessage(_Command, frozen=True, tag="mesh"):

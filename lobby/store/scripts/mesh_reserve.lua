@@ -8,7 +8,7 @@
 --      10 most meshes
 -- Returns {OK, state} | ERR mesh_store_full, meshes_busy
 local mesh_key, index_key, use_key, stream_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local known = redis.call('HMGET', mesh_key, 'state', 'format', 'bytes', 'channels', 'reason', 'percent')
+local known = redis.call('HMGET', mesh_key, 'state', 'format', 'bytes', 'channels', 'reason')
 local state = known[1]
 local again = ARGV[9] == '1' and state == 'ready'
     or state == 'refused' and (known[2] ~= ARGV[3] or known[5] == 'gave_up' or known[5] == 'too_slow')
@@ -19,7 +19,7 @@ if state and state ~= 'storing' and not again then
         if not string.find(channels, ARGV[8], 1, true) and string.len(channels) < 1000 then
             redis.call('HSET', mesh_key, 'channels', channels .. ' ' .. ARGV[8])
         end
-        send_mesh(ARGV[8], ARGV[1], state, known[6] or '0')
+        send_mesh(mesh_key, ARGV[1], ARGV[8])
     end
     return {'OK', state}
 end

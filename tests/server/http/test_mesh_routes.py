@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from tests.support.mesh_files import as_file, as_stl
+from tests.support.mesh_files import as_file, as_stl, bumpy_ring
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
@@ -104,18 +104,42 @@ async def test_a_broken_mesh_is_refused_with_its_place(workshop: Stack, ada: Per
 
 
 async def test_a_session_hears_how_far_a_mesh_is(workshop: Stack, ada: Person) -> None:
-    """The viewers of the session get the state as messages; somebody without a seat in it cannot send them."""
+    """The viewers of the session get each step as messages: queued, percentages, and the end: ready, or refused with
+    the reason and the place. Somebody without a seat in it cannot send them."""
     opened = await ada.ask("/api/open", mode="sandbox", size=2)
     session = opened["session"]
     async with Person(workshop.url) as otto, Line.to(opened["ws_url"]) as line:
         await line.hello(ticket=opened["ticket"])
         await otto.login()
-        data = as_stl(moved(9.0), CUBE.faces)
+        data = as_stl(*bumpy_ring(24, 24))
         assert_problem(await send(otto, data, session=session), 409, "not_member")
-        mesh = (await send(ada, data, session=session)).json()["mesh"]
-        heard = await line.until("mesh", mesh=mesh, state="ready", ceiling_s=120)
-        assert heard["d"] == {"mesh": mesh, "state": "ready", "percent": 100}
-        assert "v" not in heard
+        watching = await otto.ask("/api/observe", session=session)
+        async with Line.to(watching["ws_url"]) as observer:
+            await observer.hello(ticket=watching["ticket"])
+            await observer.until("session")
+            mesh = (await send(ada, data, session=session)).json()["mesh"]
+            for one in (line, observer):
+                await one.until("mesh", mesh=mesh, state="ready", ceiling_s=120)
+                heard = [message for message in one.messages if message["t"] == "mesh"]
+                assert not any("v" in message for message in heard)
+                steps = [(message["d"]["state"], message["d"]["percent"]) for message in heard]
+                assert steps[:2] == [("queued", 0), ("working", 0)]
+                assert heard[-1]["d"] == {"mesh": mesh, "state": "ready", "percent": 100}
+                working = [percent for state, percent in steps[1:-1] if state == "working"]
+                assert len(working) == len(steps) - 2 and working == sorted(set(working))
+                assert 0 < working[-1] < 100
+        broken = as_stl(moved(6.0), CUBE.faces[1:])
+        for _ in range(2):  # also when the same file is sent again
+            seen = len(line.messages)
+            mesh = (await send(ada, broken, session=session)).json()["mesh"]
+            await line.wait(lambda seen=seen: any(m["d"].get("reason") for m in line.messages[seen:]))
+            refused = line.messages[-1]["d"]
+            view = await made(ada, mesh)
+            assert refused == {
+                "mesh": mesh, "state": "refused", "percent": 100, "reason": "open", "place": view["place"],
+            }  # fmt: skip
+            low, high = moved(6.0).min(axis=0) - 1e-6, moved(6.0).max(axis=0) + 1e-6
+            assert (low <= refused["place"]).all() and (refused["place"] <= high).all()
         await line.command("leave")
 
 

@@ -1,18 +1,24 @@
 --@include clock
 -- The jobs that make meshes.
 
--- Sends the state and percentage of a mesh to the viewers of a session.
-local function send_mesh(channel, sha256, state, percent)
-    redis.call('PUBLISH', channel, '{"t":"mesh","d":{"mesh":"' .. sha256 .. '","state":"' .. state .. '","percent":'
-        .. percent .. '}}')
+-- Sends the state and percentage of a mesh, and of a refused one why and where, to the viewers of sessions. channels:
+-- text, with spaces between.
+local function send_mesh(mesh_key, sha256, channels)
+    local now = redis.call('HMGET', mesh_key, 'state', 'percent', 'reason', 'place')
+    local why = ''
+    if now[1] == 'refused' then
+        why = now[3] and ',"reason":"' .. now[3] .. '"' or ''
+        why = why .. (now[4] and ',"place":' .. now[4] or '')
+    end
+    for channel in string.gmatch(channels, '%S+') do
+        redis.call('PUBLISH', channel, '{"t":"mesh","d":{"mesh":"' .. sha256 .. '","state":"' .. now[1]
+            .. '","percent":' .. (now[2] or '0') .. why .. '}}')
+    end
 end
 
--- Sends the state and percentage of a mesh to the sessions that follow it: the channels in its field `channels`.
+-- Sends the state of a mesh to the sessions that follow it: the channels in its field `channels`.
 local function show_mesh(mesh_key, sha256)
-    local now = redis.call('HMGET', mesh_key, 'channels', 'state', 'percent')
-    for channel in string.gmatch(now[1] or '', '%S+') do
-        send_mesh(channel, sha256, now[2], now[3])
-    end
+    send_mesh(mesh_key, sha256, redis.call('HGET', mesh_key, 'channels') or '')
 end
 
 -- Removes a job from the stream, and from the number of jobs of its player that wait.

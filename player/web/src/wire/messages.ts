@@ -256,11 +256,13 @@ export interface LockMessage {
   d: LockChange;
 }
 
-/** `mesh`: SHA-256 of the upload; `state`: queued, working, ready or refused. `GET /api/meshes/<mesh>` has the rest. */
+/** `mesh`: SHA-256 of the upload; `state`: queued, working, ready or refused, with `reason` and maybe the `place` [m] in the coordinates of the file. `GET /api/meshes/<mesh>` has the rest. */
 export interface MeshData {
   mesh: string;
   state: string;
   percent: number;
+  reason?: string;
+  place?: readonly [number, number, number];
 }
 
 /** The state or percentage of a mesh that was sent for this session has changed. Not numbered and not repeated. */
@@ -391,7 +393,7 @@ export interface SessionMessage {
   d: SessionView;
 }
 
-/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, the tick of the parent that it begins with; `exact` is false if that is not the very state that was asked for. */
+/** A session as every player may see it. Times are ms of the store's clock; `brief` is the newest turn_started; `closes_at` is when a waiting lobby times out; `params` are the mode's, as the host chose them; `min_distance` [m] is the smallest distance so far, as of the newest readings. Of a fork: `parent`, and `parent_tick`, its first tick; `exact` is false if that is not the very state that was asked for. */
 export interface SessionView {
   session: string;
   status: string;
