@@ -16,6 +16,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, bearer_of
 from tussle.server.http.responses import json_response
+from tussle.server.http.tagged_bodies import TaggedBodies
 from tussle.server.modes.registry import get_mode
 
 __all__ = ["AccountRoutes", "LoginRequest"]
@@ -38,6 +39,7 @@ class AccountRoutes:
 
     def __init__(self, backend: Backend, requests: Requests) -> None:
         self._backend = backend
+        self._bodies = TaggedBodies()
         self._requests = requests
 
     def endpoints(self) -> list[Endpoint]:
@@ -94,4 +96,5 @@ class AccountRoutes:
 
     async def show_leaderboard(self, request: Request) -> Response:
         mode = get_mode(request.path_params["mode"]).name
-        return json_response({"mode": mode, "rows": await self._backend.standings.leaderboard(mode)})
+        rows = await self._backend.standings.leaderboard(mode)
+        return self._bodies.respond(request, {"mode": mode, "rows": rows})

@@ -25,7 +25,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.lobby_routes import LobbyRoutes
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
-from tussle.server.http.responses import json_response
+from tussle.server.http.tagged_bodies import TaggedBodies
 
 __all__ = ["ForkRequest", "ForkRoutes"]
 
@@ -47,6 +47,7 @@ class ForkRoutes:
 
     def __init__(self, backend: Backend, requests: Requests, lobbies: LobbyRoutes) -> None:
         self._backend = backend
+        self._bodies = TaggedBodies()
         self._requests = requests
         self._lobbies = lobbies
 
@@ -118,12 +119,13 @@ class ForkRoutes:
         statuses = await self._backend.forks.statuses(tokens)
         if not shown and session not in statuses:
             raise NotFound(f"there is no session {session}", code="no_such_session", field="session")
-        return json_response(
+        return self._bodies.respond(
+            request,
             {
                 "session": session,
                 "root": root,
                 "forks": [_row(entry, statuses.get(entry.session)) for entry in shown],
-            }
+            },
         )
 
     @contextlib.asynccontextmanager

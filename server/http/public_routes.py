@@ -10,6 +10,7 @@ from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import check_token
 from tussle.server.http.responses import json_response
+from tussle.server.http.tagged_bodies import TaggedBodies
 
 __all__ = ["PublicRoutes"]
 
@@ -19,6 +20,7 @@ class PublicRoutes:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._bodies = TaggedBodies()
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -64,8 +66,8 @@ class PublicRoutes:
     async def show_session(self, request: Request) -> Response:
         return json_response(await self._backend.views.view(check_token(request.path_params["token"])))
 
-    async def show_catalogue(self, _: Request) -> Response:
-        return json_response(await self._backend.catalogue())
+    async def show_catalogue(self, request: Request) -> Response:
+        return self._bodies.respond(request, await self._backend.catalogue())
 
     async def show_health(self, _: Request) -> Response:
         health = self._backend.health()

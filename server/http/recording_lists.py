@@ -3,12 +3,12 @@
     GET /api/recordings                  uploads that their owners list, the last changed first
     GET /api/recordings?kind=sessions    recorded public sessions, the last ended first, in pages
 
-Both read the store only, a bounded number of rows for each call. This module must never read a file of a recording.
+Both read the store only, a bounded number of rows for each call; what the client has is not sent again. This module
+must never read a file of a recording.
 """
 
 from __future__ import annotations
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, address_owner, query_text
-from tussle.server.http.responses import json_response
+from tussle.server.http.tagged_bodies import TaggedBodies
 from tussle.server.recordings.library import describe_upload
 
 __all__ = ["RecordingLists"]
@@ -37,6 +37,7 @@ class RecordingLists:
     def __init__(self, backend: Backend, requests: Requests) -> None:
         self._backend = backend
         self._requests = requests
+        self._bodies = TaggedBodies()
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -66,14 +67,14 @@ class RecordingLists:
         if choice.searches:
             self._charge(request)
         rows, following = await self._backend.recording_index.page(choice)
-        return json_response({"recordings": msgspec.to_builtins(rows), "next": following})
+        return self._bodies.respond(request, {"recordings": rows, "next": following})
 
     async def _show_uploads(self, request: Request) -> Response:
         before, player = _time(request, "before"), query_text(request, "player")
         if player:
             self._charge(request)
         found = await self._backend.uploads.listed(player=player, before=before)
-        return json_response({"recordings": [describe_upload(upload) for upload in found]})
+        return self._bodies.respond(request, {"recordings": [describe_upload(upload) for upload in found]})
 
     def _charge(self, request: Request) -> None:
         self._requests.charge(Resource.REQUESTS, Owner.ADDRESS, address_owner(request), SEARCH_COST)

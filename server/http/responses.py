@@ -16,23 +16,22 @@ from tussle.lobby.errors import ClientError, LobbyError, StoreError
 from tussle.lobby.text import MESSAGE_LENGTH, clip
 from tussle.lobby.wire.numbers import as_sent
 
-__all__ = ["error_response", "json_response", "problem_response"]
+__all__ = ["encode_json", "error_response", "json_response", "problem_response"]
 
 
 def json_response(
     value: Any, status: int = 200, media_type: str = "application/json", *, exact: bool = False
 ) -> Response:
-    """A response that is not cached. Structs are encoded as objects, numbers as messages have them
-    (lobby/wire/numbers.py). ``exact``: every digit, of data that is computed with."""
-    return Response(
-        orjson.dumps(
-            value if exact else as_sent(msgspec.to_builtins(value, str_keys=True)),
-            default=msgspec.to_builtins,
-        ),
-        status,
-        media_type=media_type,
-        headers={"cache-control": "no-store"},
-    )
+    """A response that is not cached, encoded by ``encode_json``."""
+    content = encode_json(value, exact=exact)
+    return Response(content, status, media_type=media_type, headers={"cache-control": "no-store"})
+
+
+def encode_json(value: Any, *, exact: bool = False) -> bytes:
+    """Structs as objects, numbers as messages have them (lobby/wire/numbers.py). ``exact``: every digit, of data that
+    is computed with."""
+    sent = value if exact else as_sent(msgspec.to_builtins(value, str_keys=True))
+    return orjson.dumps(sent, default=msgspec.to_builtins)
 
 
 def problem_response(

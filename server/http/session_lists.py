@@ -11,8 +11,6 @@ session.
 from __future__ import annotations
 
 import asyncio
-import gzip
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -28,6 +26,7 @@ from tussle.lobby.lifecycle import ENDED, LIVE, Status
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SeatView, SessionView
 from tussle.server.http.requests import query_text
+from tussle.server.http.tagged_bodies import TaggedBody
 
 __all__ = ["Choice", "SessionLists"]
 
@@ -37,9 +36,6 @@ LOOK_S = 1.0
 LARGEST_PAGE = 200
 MAX_TIME_DIGITS = 15
 PAGES_KEPT = 64
-GZIP_BYTES = 1024
-"""A body of at least this size is compressed for clients that accept it."""
-
 Place = tuple[int, int, str]
 """Waiting sessions, oldest first; running ones, newest first; ended ones, newest first."""
 
@@ -93,9 +89,7 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class _Page:
     version: int
-    etag: str
-    body: bytes
-    packed: bytes | None
+    body: TaggedBody
 
 
 class SessionLists:
@@ -126,15 +120,7 @@ class SessionLists:
         self._pages.move_to_end(choice)
         if len(self._pages) > PAGES_KEPT:
             self._pages.popitem(last=False)
-        headers = {"cache-control": "no-cache", "etag": page.etag, "vary": "accept-encoding"}
-        known = request.headers.get("if-none-match", "")
-        if page.etag in [tag.strip() for tag in known.split(",")]:
-            return Response(status_code=304, headers=headers)
-        body = page.body
-        if page.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            headers["content-encoding"] = "gzip"
-            body = page.packed
-        return Response(body, media_type="application/json", headers=headers)
+        return page.body.respond(request)
 
     async def refresh(self) -> None:
         """Read what has changed in the store since the last call. Raises StoreError."""
@@ -163,9 +149,7 @@ class SessionLists:
     def _make_page(self, choice: Choice) -> _Page:
         rows, following = self.rows(choice)
         body = orjson.dumps({"sessions": rows, "next": following})
-        packed = gzip.compress(body, 5, mtime=0) if len(body) >= GZIP_BYTES else None
-        etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        return _Page(self._version, etag, body, packed)
+        return _Page(self._version, TaggedBody.of(body))
 
 
 def _suits(row: _Row, choice: Choice) -> bool:

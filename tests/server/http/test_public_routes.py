@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Person, duel
+from tussle.server.http.tagged_bodies import GZIP_BYTES
 
 ENVIRONMENT = {"SIM_SPEED": "0", "TURN_S": "60"}
 
@@ -95,3 +96,20 @@ async def test_health_and_metrics(site: Stack, ada: Person) -> None:
     assert value("tussle_frames_sent", "tussle_frames_sent_total") > 0
     assert value("tussle_input_to_frame_seconds", "tussle_input_to_frame_seconds_count") >= 1
     assert value("tussle_proofs", "tussle_proofs_total") >= 1
+
+
+@pytest.mark.parametrize("path", ["/api/catalogue", "/api/recordings", "/api/leaderboard/duel"])
+async def test_what_the_client_has_is_not_sent_again(site: Stack, path: str) -> None:
+    """The answer has an ETag; with it the next one is 304 and empty, and the catalogue is compressed."""
+    async with Person(site.url) as ada:
+        first = await ada.http.get(path, headers={"accept-encoding": "gzip"})
+        assert first.status_code == 200
+        assert first.headers.get("content-encoding") == ("gzip" if len(first.content) >= GZIP_BYTES else None)
+        assert path != "/api/catalogue" or int(first.headers["content-length"]) < len(first.content) / 3
+        again = await ada.http.get(path, headers={"if-none-match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        other = await ada.http.get(
+            path, headers={"if-none-match": 'W/"other"', "accept-encoding": "identity"}
+        )
+        assert (other.status_code, other.content) == (200, first.content)
+        assert "content-encoding" not in other.headers

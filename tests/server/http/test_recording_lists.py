@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 import orjson
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
 from tests.conftest import World
 from tests.lobby.test_recording_index import row, token
@@ -31,12 +33,17 @@ async def lists(world: World) -> RecordingLists:
     return RecordingLists(backend, Requests(world.settings, world.accounts, ledger))
 
 
-async def ask(lists: RecordingLists, **query: object) -> dict[str, Any]:
+async def answer_to(lists: RecordingLists, query: dict[str, object], **headers: str) -> Response:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {
-        "type": "http", "method": "GET", "path": "/api/recordings", "headers": [], "client": ("10.0.0.1", 1),
+        "type": "http", "method": "GET", "path": "/api/recordings", "headers": raw, "client": ("10.0.0.1", 1),
         "query_string": urlencode(query).encode(),
     }  # fmt: skip
-    answer = await lists.show(Request(scope))
+    return await lists.show(Request(scope))
+
+
+async def ask(lists: RecordingLists, **query: object) -> dict[str, Any]:
+    answer = await answer_to(lists, query)
     found: dict[str, Any] = orjson.loads(answer.body)
     return found
 
@@ -51,6 +58,25 @@ async def test_recorded_sessions_are_listed_in_pages(lists: RecordingLists) -> N
     found = await ask(lists, kind="sessions", mode="curling", since=1, until=1, player="p-ada")
     assert [one["session"] for one in found["recordings"]] == [token(0)]
     assert await ask(lists) == {"recordings": []}
+
+
+async def test_an_unchanged_page_is_not_sent_again(lists: RecordingLists) -> None:
+    """With the ETag of the last answer the answer is 304, until a session is listed; a large page is compressed. So is
+    the list of uploads."""
+    sessions: dict[str, object] = {"kind": "sessions"}
+    first = await answer_to(lists, sessions)
+    again = await answer_to(lists, sessions, if_none_match=f'"x", {first.headers["etag"]}')
+    assert (again.status_code, bytes(again.body)) == (304, b"")
+    packed = await answer_to(lists, sessions, accept_encoding="br, gzip")
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "accept-encoding")
+    assert gzip.decompress(bytes(packed.body)) == bytes(first.body)
+    assert len(packed.body) < len(first.body) / 2
+    await lists._backend.recording_index.add(row(7))
+    changed = await answer_to(lists, sessions, if_none_match=first.headers["etag"])
+    assert changed.status_code == 200 and changed.headers["etag"] != first.headers["etag"]
+    uploads = await answer_to(lists, {}, accept_encoding="gzip")
+    assert "content-encoding" not in uploads.headers  # it is small
+    assert (await answer_to(lists, {}, if_none_match=uploads.headers["etag"])).status_code == 304
 
 
 async def test_a_bad_query_is_refused(lists: RecordingLists) -> None:
