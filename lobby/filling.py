@@ -18,7 +18,7 @@ from tussle.lobby.bot_requests import BotRequest, BotsAsked
 from tussle.lobby.lifecycle import HELD, WAITING
 from tussle.lobby.session_scripts import SessionScripts
 
-__all__ = ["ALONE_SKILL", "Filling"]
+__all__ = ["ALONE_SKILL", "BotsNeeded", "Filling"]
 
 REQUEST_MS = 60_000
 PROCESS_MS = 5_000
@@ -69,6 +69,14 @@ class _Bots:
         return self.filled + wanted
 
 
+@dataclass(frozen=True, slots=True)
+class BotsNeeded:
+    """How many bots a session needs. definite: it can only need fewer from now on, because it has begun or is over."""
+
+    count: int
+    definite: bool
+
+
 class Filling:
     """The requests for bots of a realm."""
 
@@ -117,12 +125,12 @@ class Filling:
         found = await self._read(sessions)
         return [(one.filled, one.free) if one.status in WAITING else (0, 0) for one in found]
 
-    async def needed(self, sessions: Sequence[str]) -> list[int]:
+    async def needed(self, sessions: Sequence[str]) -> list[BotsNeeded]:
         """For each session the bots that fill seats and those that are wanted, or will be by itself; 0 once it is
         over."""
         now = await self._store.now_ms() if sessions else 0
         found = await self._read(sessions)
-        return [one.needed(now) for one in found]
+        return [BotsNeeded(one.needed(now), one.status != "" and one.status not in WAITING) for one in found]
 
     async def _read(self, sessions: Sequence[str]) -> list[_Bots]:
         keys = self._keys

@@ -10,7 +10,7 @@ a secret, a login token or a chat message.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.bans import Bans
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.servers import ServerInfo, Servers
-from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.store.store import Store
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import SessionView
@@ -44,7 +43,7 @@ REPORT_MS = 10_000
 """Life of a report [ms]."""
 
 KEYS_SHOWN = 20
-"""Owners of sessions that are shown beside those that were refused."""
+"""Owners of a resource that are shown beside those that were refused."""
 
 SESSIONS_SHOWN = 200
 PLAYERS_SHOWN = 200
@@ -126,7 +125,8 @@ class _Reported:
 
 
 class Overviews:
-    """The reports of a realm's servers."""
+    """The reports of a realm's servers. counted: for each resource that the store counts over all servers, what each
+    address and each player holds."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class Overviews:
         views: Views,
         bans: Bans,
         address_bans: AddressBans,
-        shares: SessionShares,
+        counted: Mapping[str, Callable[[], Awaitable[Mapping[str, Counter[str]]]]],
     ) -> None:
         self._store = store
-        self._shares = shares
+        self._counted = counted
         self._servers = servers
         self._views = views
         self._bans = bans
@@ -156,7 +156,7 @@ class Overviews:
         reports = [one.report for one in reported if one.report is not None]
         views = await self._views.all_present(SESSIONS_SHOWN)
         keys = self._store.keys
-        shares = await self._shares.counts()
+        shares = {resource: await count() for resource, count in self._counted.items()}
         counts = await self._store.batch([("ZCARD", keys.lobbies), ("ZCARD", keys.running)])
         return Overview(
             at=now,
@@ -211,11 +211,12 @@ def _reported(info: ServerInfo, renewed: str | None, text: str | None, now: int)
     return _Reported(info, age, msgspec.json.decode(text, type=ServerReport) if text else None)
 
 
-def _with_shares(row: dict[str, Any], shares: Mapping[str, Counter[str]]) -> dict[str, Any]:
-    """The row of a budget; that of sessions with what the store counts, which no server knows of the others."""
-    if row["resource"] != "sessions":
+def _with_shares(row: dict[str, Any], shares: Mapping[str, Mapping[str, Counter[str]]]) -> dict[str, Any]:
+    """The row of a budget. If the store counts its resource, with what each owner holds on all servers."""
+    if row["resource"] not in shares:
         return row
-    held, refused = shares[row["owner"]], {one["key"]: one["refusals"] for one in row["keys"]}
+    held = shares[row["resource"]][row["owner"]]
+    refused = {one["key"]: one["refusals"] for one in row["keys"]}
     largest = [key for key, _ in held.most_common(KEYS_SHOWN) if key not in refused]
     keys = [
         {"key": key, "refusals": refused.get(key, 0), "holds": held[key], "left": None}

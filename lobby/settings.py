@@ -214,7 +214,8 @@ class Settings:
     )
     bot_share: int = setting(
         8,
-        "most bots that fill seats at once for one player; eight times that for one address, such as a classroom's;"
+        "most bots that fill seats at once for one player, on all servers; eight times that for one address, such as a"
+        " classroom's;"
         " 0: none",
         low=0,
     )

@@ -27,6 +27,7 @@ import uvicorn
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.address_bans import AddressBans
 from tussle.lobby.addresses import local_url
+from tussle.lobby.bot_holdings import BotHoldings
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connections
 from tussle.lobby.environment import split_list
@@ -164,7 +165,8 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.filling = Filling(scripts)
-        self.bot_shares = BotShares(self.filling, self.ledger)
+        self.bot_holdings = BotHoldings(store, self.filling)
+        self.bot_shares = BotShares(self.filling, self.bot_holdings, self.ledger)
         self.views = Views(store)
         self.mode_scenes = ModeScenes(self.bodies)
         self.meshes = Meshes(store, settings.mesh_store_bytes)
@@ -280,7 +282,7 @@ class Server:
             self.views,
             self.operators.bans,
             self.operators.address_bans,
-            SessionShares(store, settings),
+            {"sessions": SessionShares(store, settings).counts, "bots": self.bot_holdings.counts},
         )
         self.reporter = Reporter(
             self._holder_address,
@@ -436,7 +438,6 @@ class Server:
                     group.create_task(self.session_changes.keep(), name="session_changes"),
                     group.create_task(self._every(MEMORY_POLL_S, self.store_memory.look), name="memory"),
                     group.create_task(self._every(SETTLE_S, self.reservations.settle), name="reservations"),
-                    group.create_task(self._every(SETTLE_S, self.bot_shares.settle), name="bot_shares"),
                     group.create_task(self._every(CATALOGUE_POLL_S, self._load_catalogue), name="catalogue"),
                     group.create_task(
                         self._every(LOAD_S, self.reporter.read_address_bans), name="address_bans"

@@ -87,7 +87,8 @@ class Resource(StrEnum):
     RESERVATIONS = "reservations"
     """Seats reserved by players who have not connected. A charge is given back when the player connects."""
     BOTS = "bots"
-    """Held: bots that fill seats, or are wanted, in lobbies and sessions of a client: server/http/bot_shares.py."""
+    """Held: bots that fill seats, or are wanted, in lobbies and sessions of a client, on all servers: the store
+    counts them (lobby/bot_holdings.py)."""
     SESSIONS = "sessions"
     """Held: lobbies and sessions that a client has opened, on all servers: the store counts them
     (lobby/session_shares.py)."""
@@ -436,22 +437,20 @@ class Ledger:
         if bucket is not None:
             bucket.give(amount)
 
-    def hold(
-        self, resource: Resource, owner: Owner, key: str, *, count: int = 1, beyond: bool = False
-    ) -> bool:
-        """Hold ``count`` more units; False if ``key`` would hold more than its maximum. After True, release as many.
+    def hold(self, resource: Resource, owner: Owner, key: str, *, beyond: bool = False) -> bool:
+        """Hold one more unit; False if ``key`` would hold more than its maximum. After True, release it.
 
-        ``beyond``: hold them in any case, because they exist already.
+        ``beyond``: hold it in any case, because it exists already.
         """
         account = self._accounts[resource, owner]
-        if account.held[key] + count > account.budget.burst and not beyond:
+        if account.held[key] + 1 > account.budget.burst and not beyond:
             self._refuse(account, key)
             return False
-        account.held[key] += count
+        account.held[key] += 1
         return True
 
     def count_refusal(self, resource: Resource, owner: Owner, key: str) -> None:
-        """Count a refusal that a caller found by ``held`` and ``most``."""
+        """Count a refusal that the store found, or a caller by ``held`` and ``most``."""
         self._refuse(self._accounts[resource, owner], key)
 
     def held(self, resource: Resource, owner: Owner, key: str) -> int:
@@ -475,10 +474,10 @@ class Ledger:
             for owner, key in held:
                 self.release(resource, owner, key)
 
-    def release(self, resource: Resource, owner: Owner, key: str, *, count: int = 1) -> None:
-        """Give held units back."""
+    def release(self, resource: Resource, owner: Owner, key: str) -> None:
+        """Give a held unit back."""
         held = self._accounts[resource, owner].held
-        held[key] -= count
+        held[key] -= 1
         if held[key] <= 0:
             del held[key]
 

@@ -6,6 +6,7 @@
     session is over, not cleaned up                  -> awarded and expired
     session is on an index, its keys are gone        -> removed, with the event "expired"
     session is over, counts in a share               -> removed from the share
+    session needs fewer bots than are held for it    -> the others are given back
     session has keys, is on no index                 -> indexed, or expired
     player on a leaderboard is gone                  -> removed
     scene has a session that is over or gone         -> removed; deleted with the last one
@@ -26,8 +27,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+from tussle.lobby.bot_holdings import BotHoldings
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import StoreError
+from tussle.lobby.filling import Filling
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.lifecycle import ENDED, WAITING
 from tussle.lobby.logs import get_logger, short
@@ -82,6 +85,7 @@ class Sweep:
         self._claims = Claims(store)
         self._servers = Servers(store)
         self._shares = SessionShares(store, settings)
+        self._bots = BotHoldings(store, Filling(scripts))
         self._clock = clock
         self._missing: dict[tuple[str, str], float] = {}
         self._cursor = "0"
@@ -108,6 +112,7 @@ class Sweep:
         repaired.update(await self._clean_up_ended())
         repaired.update(await self._forget_expired())
         await self._shares.prune()
+        await self._bots.settle()
         repaired.update(await self._end_rooms())
         repaired.update(await self._adopt_orphans())
         repaired["lifecycle_trimmed"] += await trim_acknowledged(self._store, self._keys.lifecycle)

@@ -93,6 +93,11 @@ class Keys:
         return self._key("bots:requests")
 
     @property
+    def bot_shares(self) -> str:
+        """hash: session -> "count at address player"; bots that fill its seats or are wanted, and who has them"""
+        return self._key("bots:shares")
+
+    @property
     def bot_processes(self) -> str:
         """zset: player id of each process that serves these requests -> when it last looked at them [ms]"""
         return self._key("bots:processes")

@@ -91,8 +91,10 @@ class BotRoutes:
         body = await self._requests.decode(request, ServeRequest)
         self._check_bot(request, player, body.secret)
         offers = await self._backend.filling.offers(player.player)
-        shares = self._backend.bot_shares
-        named = [msgspec.structs.replace(offer, group=shares.group(offer.session)) for offer in offers]
+        groups = await self._backend.bot_shares.groups([offer.session for offer in offers])
+        named = [
+            msgspec.structs.replace(offer, group=group) for offer, group in zip(offers, groups, strict=True)
+        ]
         return json_response({"requests": msgspec.to_builtins(named)})
 
     async def take(self, request: Request, player: PlayerInfo) -> Response:

@@ -234,7 +234,7 @@ class LobbyRoutes:
         """Charge a reservation, and hold the bots that a new lobby gets by itself. Call ``record`` with the seat."""
         shares, address = self._backend.bot_shares, address_owner(request)
         async with self.reserving(request, player) as reserved:
-            with shares.waiting(address, player.player, size, alone_ms) as lobby:
+            async with shares.waiting(address, player.player, size, alone_ms) as lobby:
                 yield lobby
             if lobby.seat is not None:
                 reserved(lobby.seat)

@@ -9,9 +9,13 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World, until
+from tussle.lobby import bot_holdings
+from tussle.lobby.bot_holdings import BotHoldings
+from tussle.lobby.filling import Filling
 from tussle.lobby.lifecycle import ReplayRoomEvent
 from tussle.lobby.replay_rooms import ReplayRooms
 from tussle.lobby.servers import HolderAddress
+from tussle.lobby.session_shares import SessionShares
 from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.worker.cleanup import GROUP, Cleanup
 from tussle.worker.sweep import Sweep
@@ -156,6 +160,27 @@ async def test_a_session_without_keys_leaves_the_indexes(world: World, sweep: Sw
         assert await world.store.call("ZCARD", index) == 0
     for token in (session, fence.session):
         assert (await world.lifecycle(token))[-1] == "expired"
+
+
+async def test_what_is_over_leaves_the_shares(
+    world: World, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lobby that was left counts for nobody: neither its session nor its bots. One that waits counts."""
+    monkeypatch.setattr(bot_holdings, "FRESH_MS", 0)
+    shares = SessionShares(world.store, world.settings)
+    bots = BotHoldings(world.store, Filling(world.scripts))
+    seats = []
+    for number, player in enumerate(await world.players(2)):
+        address = f"10.0.0.{number}"
+        seats.append(
+            await world.seating.open(player, "duel", 4, holder=HOLDER, address=address, alone_ms=5000)
+        )
+        await bots.hold(seats[-1].session, 3, address, player, most=(64, 8))
+        if number == 0:
+            await world.seating.leave(player, seats[-1].session)
+    await sweep.run_pass()
+    assert (await shares.counts())["address"] == {"10.0.0.1": 1}
+    assert (await bots.counts())["address"] == {"10.0.0.1": 3}
 
 
 async def test_orphans_are_indexed_or_expire(world: World, sweep: Sweep) -> None:

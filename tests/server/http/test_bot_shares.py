@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
 import pytest
 
 from tests.conftest import BODIES, HOLDER, World
+from tussle.lobby import bot_holdings
+from tussle.lobby.bot_holdings import BotHoldings
 from tussle.lobby.errors import Conflict, RateLimited
 from tussle.lobby.filling import Filling
+from tussle.lobby.ids import new_session_token
+from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.store import Store
 from tussle.server.costs import Ledger, Owner, Resource
+from tussle.server.http import bot_shares
 from tussle.server.http.bot_shares import BotShares
 
 OTHERS = 28
 
 
 class Site:
-    """The shares of a server whose clients may have four bots each, and a bot process that is up."""
+    """Two servers whose clients may have four bots each, and a bot process that is up."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, other: Store) -> None:
         self.world = world
         self.filling = Filling(world.scripts)
-        self.ledger = Ledger(Settings(bot_share=4), lambda *_: None)
-        self.shares = BotShares(self.filling, self.ledger)
+        self.holdings = BotHoldings(world.store, self.filling)
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        elsewhere = Filling(SessionScripts(other))
+        self.servers = [
+            self._shares(self.filling, self.holdings),
+            self._shares(elsewhere, BotHoldings(other, elsewhere)),
+        ]
+        self.shares = self.servers[0]
 
-        for address in ("a", "b", "c"):  # the bots of other guests there: four more are in the share
-            self.ledger.hold(Resource.BOTS, Owner.ADDRESS, address, count=OTHERS)
+    def _shares(self, filling: Filling, holdings: BotHoldings) -> BotShares:
+        def count(resource: Resource, owner: Owner) -> None:
+            self.refusals[resource, owner] += 1
 
-    def held(self, address: str) -> int:
-        return self.ledger.held(Resource.BOTS, Owner.ADDRESS, address) - OTHERS
+        return BotShares(filling, holdings, Ledger(Settings(bot_share=4), count))
+
+    async def others(self, address: str) -> None:
+        """A session in which the bots of other guests of an address play: four more are in the share."""
+        store, session = self.world.store, new_session_token()
+        fills = [part for seat in range(OTHERS) for part in (f"fill.{seat}", "bot")]
+        await store.call("HSET", store.keys.session(session), "status", "running", "size", OTHERS, *fills)
+        await self.holdings.hold(session, OTHERS, address, f"others-{address}", most=(OTHERS, OTHERS))
+
+    async def held(self, address: str) -> int:
+        return (await self.holdings.counts())["address"][address] - OTHERS
 
     async def lobby(self, size: int) -> tuple[str, str]:
         """A connected host and its lobby."""
@@ -36,8 +61,8 @@ class Site:
         await self.world.enter(seat)
         return host, seat.session
 
-    async def ask(self, address: str, host: str, session: str, count: int | None) -> int:
-        async with self.shares.asking(session, address, host, count):
+    async def ask(self, address: str, host: str, session: str, count: int | None, *, server: int = 0) -> int:
+        async with self.servers[server].asking(session, address, host, count):
             return (await self.filling.request(host, session, count, "fair")).wanted
 
     async def fill(self, session: str, bot: str) -> None:
@@ -45,8 +70,12 @@ class Site:
 
 
 @pytest.fixture
-async def site(world: World) -> Site:
-    made = Site(world)
+async def site(world: World, stores: list[Store], monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(bot_holdings, "FRESH_MS", 0)
+    monkeypatch.setattr(bot_shares, "SETTLE_S", 0.0)
+    made = Site(world, stores[0])
+    for address in "abc":
+        await made.others(address)
     await made.filling.offers((await world.players(1))[0])
     return made
 
@@ -62,8 +91,8 @@ async def test_many_guests_of_one_address_get_its_share(site: Site) -> None:
     assert [offer.session for offer in await site.filling.offers(one[0])] == [one[1]]
     assert await site.ask("a", *two, 1) == 1
     assert await site.ask("b", *three, None) == 3
-    await site.shares.settle()
-    assert (site.held("a"), site.held("b")) == (4, 3)
+    await site.holdings.settle()
+    assert (await site.held("a"), await site.held("b")) == (4, 3)
 
 
 async def test_one_player_has_one_share_at_all_addresses(site: Site) -> None:
@@ -73,10 +102,25 @@ async def test_one_player_has_one_share_at_all_addresses(site: Site) -> None:
         await site.ask("a", host, session, None)
     assert await site.ask("a", host, session, 4) == 4
     assert await site.ask("b", host, session, 4) == 4
-    assert (site.held("a"), site.held("b")) == (0, 4)
+    assert (await site.held("a"), await site.held("b")) == (0, 4)
     with pytest.raises(RateLimited):
         await site.ask("c", host, session, 5)
-    assert (site.held("b"), site.held("c")) == (4, 0)
+    assert (await site.held("b"), await site.held("c")) == (4, 0)
+
+
+async def test_a_player_takes_its_share_along(site: Site) -> None:
+    """Bots of a lobby that the host has left to a friend count for the host, also in its next lobby, elsewhere."""
+    host, session = await site.lobby(4)
+    friend = (await site.world.accounts.login(kind="person")).player
+    await site.world.seating.join(friend, session)
+    assert await site.ask("a", host, session, 2) == 2
+    await site.world.seating.leave(host, session)
+    seat = await site.world.seating.open(host, "duel", 4, holder=HOLDER, ready=False)
+    await site.world.enter(seat)
+    with pytest.raises(RateLimited):
+        await site.ask("b", host, seat.session, 3, server=1)
+    assert site.refusals == {(Resource.BOTS, Owner.PLAYER): 1}
+    assert await site.ask("b", host, seat.session, 2, server=1) == 2
 
 
 async def test_lobbies_of_one_address_have_one_name(site: Site) -> None:
@@ -84,12 +128,11 @@ async def test_lobbies_of_one_address_have_one_name(site: Site) -> None:
     one, two, three = [await site.lobby(2) for _ in range(3)]
     for address, (host, session) in (("a", one), ("a", two), ("b", three)):
         await site.ask(address, host, session, None)
-    names = [site.shares.group(session) for _, session in (one, two, three)]
-    assert names[0] == names[1] != names[2] and len(names[2]) == 16
-    again = BotShares(site.filling, site.ledger)
-    async with again.asking(one[1], "a", one[0], 1):
-        assert again.group(one[1]) not in ("", names[0]), "another server, another name"
-    assert again.group(two[1]) == ""
+    tokens = [session for _, session in (one, two, three)]
+    names = await site.shares.groups([*tokens, "aaaaaaaa"])
+    assert names[0] == names[1] != names[2] and len(names[2]) == 16 and names[3] == ""
+    others = await site.servers[1].groups(tokens)
+    assert others[0] == others[1] != others[2] and not {*others} & {*names}, "another server, other names"
 
 
 async def test_bots_are_given_back_when_they_leave(site: Site) -> None:
@@ -101,29 +144,29 @@ async def test_bots_are_given_back_when_they_leave(site: Site) -> None:
     await site.ask("a", host, session, None)
     for bot in bots:
         await site.fill(session, bot)
-    await site.shares.settle()
-    assert site.held("a") == 2
+    await site.holdings.settle()
+    assert await site.held("a") == 2
     await site.world.seating.set_ready(host, session, True)
     assert await site.world.status(session) == "starting"
-    await site.shares.settle()
-    assert site.held("a") == 2
+    await site.holdings.settle()
+    assert await site.held("a") == 2
     await store.call("HSET", store.keys.session(session), "status", "ended")
-    await site.shares.settle()
-    assert site.held("a") == 0
+    await site.holdings.settle()
+    assert await site.held("a") == 0
 
     other, second = await site.lobby(3)
     await site.ask("a", other, second, None)
     await site.ask("a", other, second, 0)
-    await site.shares.settle()
-    assert site.held("a") == 0
+    await site.holdings.settle()
+    assert await site.held("a") == 0
     await site.ask("a", other, second, None)
     await store.call("HSET", store.keys.session(second), "bots.until", 1)
-    await site.shares.settle()
-    assert site.held("a") == 0
+    await site.holdings.settle()
+    assert await site.held("a") == 0
     await store.call("DEL", store.keys.bot_processes)
     with pytest.raises(Conflict):
         await site.ask("a", other, second, None)
-    assert site.held("a") == 0
+    assert await site.held("a") == 0
 
 
 async def test_lobbies_that_ask_by_themselves_count(site: Site) -> None:
@@ -132,7 +175,7 @@ async def test_lobbies_that_ask_by_themselves_count(site: Site) -> None:
     opened = []
     for _ in range(3):
         host = (await site.world.accounts.login(kind="person")).player
-        with site.shares.waiting("a", host, 3, 5000) as lobby:
+        async with site.shares.waiting("a", host, 3, 5000) as lobby:
             seat = await site.world.seating.open(
                 host, "duel", 3, holder=HOLDER, ready=False, alone_ms=lobby.alone_ms
             )
@@ -140,11 +183,58 @@ async def test_lobbies_that_ask_by_themselves_count(site: Site) -> None:
         await site.world.enter(seat)
         opened.append((seat.session, lobby.alone_ms))
     assert [alone_ms for _, alone_ms in opened] == [5000, 5000, 0]
-    await site.shares.settle()
-    assert site.held("a") == 4
+    await site.holdings.settle()
+    assert await site.held("a") == 4
     friend = (await site.world.accounts.login(kind="person")).player
-    with site.shares.waiting("b", friend, 3, 5000) as lobby:
+    async with site.shares.waiting("b", friend, 3, 5000) as lobby:
         lobby.record(await site.world.seating.join(friend, opened[0][0]))
-    assert site.held("b") == 0
-    await site.shares.settle()
-    assert site.held("a") == 2
+    assert await site.held("b") == 0
+    await site.holdings.settle()
+    assert await site.held("a") == 2
+
+
+async def test_a_share_is_one_on_all_servers(site: Site) -> None:
+    """Four guests of one address ask at two servers at once: together they get the share of the address. Each refusal
+    is counted by its server. When one of their sessions is over, the next request is served at once."""
+    lobbies = [await site.lobby(3) for _ in range(4)]
+
+    async def asked(server: int, host: str, session: str) -> str:
+        try:
+            await site.ask("a", host, session, None, server=server)
+        except RateLimited as error:
+            return error.reason
+        return session
+
+    answers = await asyncio.gather(*(asked(number % 2, *lobby) for number, lobby in enumerate(lobbies)))
+    assert sorted(answers).count("bots_busy") == 2 and await site.held("a") == 4
+    assert site.refusals == {(Resource.BOTS, Owner.ADDRESS): 2}
+    served = next(lobby for lobby in lobbies if lobby[1] in answers)
+    refused = next(number for number, answer in enumerate(answers) if answer == "bots_busy")
+    await site.world.seating.leave(*served)
+    assert await asked(refused % 2, *lobbies[refused]) == lobbies[refused][1]
+    assert await site.held("a") == 4
+
+
+async def test_a_request_on_its_way_is_not_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bots of a request that is not in the store yet stay held when another server or the sweep counts them; so do
+    those of a lobby that is about to open, for FRESH_MS."""
+    monkeypatch.setattr(bot_holdings, "FRESH_MS", 60_000)
+    host, session = await site.lobby(4)
+    async with site.shares.asking(session, "a", host, None):
+        assert await site.holdings.settle() == 0
+        await site.filling.request(host, session, None, "fair")
+    async with site.shares.waiting("a", host, 2, 5000):
+        assert await site.holdings.settle() == 0
+        assert await site.held("a") == 4
+    assert await site.held("a") == 3, "no lobby was opened"
+
+
+async def test_a_killed_server_holds_nothing(site: Site) -> None:
+    """What a server held for a lobby that it never opened, and for sessions that are over, is given back."""
+    host, session = await site.lobby(3)
+    await site.ask("a", host, session, None)
+    await site.holdings.hold("player:p-lost", 2, "a", "p-lost", most=(64, 8))
+    assert await site.held("a") == 4
+    await site.world.seating.leave(host, session)
+    await site.holdings.settle()
+    assert await site.held("a") == 0
