@@ -274,7 +274,9 @@ class LobbyRoutes:
     def _scene_of(self, opened: OpenRecording, tick: int | None) -> str:
         """The scene of a recording, in a thread. Raises Refused, NotFound (tick_not_recorded)."""
         try:
-            scene, spawned = self._backend.mode_scenes.recorded(opened.store.attributes.get("spec") or {})
+            attributes = opened.store.attributes
+            spec = {"seats": attributes.get("seats") or [], **(attributes.get("spec") or {})}
+            scene, spawned = self._backend.mode_scenes.recorded(spec)
             if tick is not None:
                 scene = pose_scene(opened.store, scene, tick, spawned)
             return encode_scene(scene).decode()

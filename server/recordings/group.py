@@ -1,10 +1,14 @@
 """A recording as a Zarr group: which files it has, at any length, and what is in them.
 
-    zarr.json                            attributes; the metadata of all arrays ("consolidated")
+    zarr.json                            attributes, among them the segments and meshes with their hashes
     tick, time, segment, ...             one array for each field, first axis: the frame
+    energies                             all kinds of energy, (frame, kind)
     segments/<n>/rows, active            the same for the frames of one topology
-    meshes/<sha256>/vertices, faces      every mesh once
+    meshes/vertices, faces               every mesh once, one after the other
     log/events                           every event as a line of JSON; the attributes have EVENT_MARKS of each
+
+Every array has its ``zarr.json``. The metadata of all of them in one file ("consolidated"), which xarray needs over
+HTTP, is not stored: ``consolidated`` makes it for a server's answers.
 
 Chunks are written when they are complete. ``files`` gives the rest for the present length: a recording can be read at
 any time, and the bytes depend on the frames alone, not on when they came. ``save`` has what is not in a complete chunk,
@@ -19,6 +23,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import orjson
 
 from tussle.lobby.errors import ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
@@ -43,22 +48,26 @@ from tussle.server.recordings.frame_store import (
 )
 from tussle.server.recordings.zarr_layout import (
     CHUNK_FRAMES,
+    ENERGY_ARRAY,
+    MESH_ARRAYS,
     Column,
     Layout,
     encode_document,
     extend_digest,
     group_document,
     layout_of,
-    mesh_layouts,
     metadata_path,
 )
 
 __all__ = ["SCHEMA", "Fetch", "RecordingGroup"]
 
-SCHEMA = "tussle-recording/1"
+SCHEMA = "tussle-recording/2"
 
 Fetch = Callable[[str], bytes]
 """Path of a chunk -> its bytes. Raises FileNotFoundError."""
+
+INTERNAL = ("meshes", "arrays", "coordinates")
+"""Attributes that ``files`` makes for ``load`` and for readers of Zarr; a loaded recording does not have them."""
 
 EVENT_MARKS = ("tick", "type", "seat", "a", "b")
 """What the attributes have of each event: enough for a mark on a timeline. a, b: the seats of a collision."""
@@ -85,9 +94,26 @@ class _State(msgspec.Struct, frozen=True):
     last_tick: int
 
 
+class _Mesh(msgspec.Struct, frozen=True):
+    """A mesh in the attributes. vertices, faces: how many entries of the two arrays are its, after those before."""
+
+    sha256: str
+    vertices: int
+    faces: int
+
+
+class _About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of the arrays besides the segments and meshes. sha256: of the digests of all arrays that belong to
+    the whole recording, in the order of their paths. energies: whether there are the OPTIONAL fields."""
+
+    seats: int
+    events_bytes: int
+    sha256: str = ""
+    energies: bool = True
+
+
 class _Root(msgspec.Struct, frozen=True):
     attributes: dict[str, Any]
-    consolidated_metadata: dict[str, Any]
 
 
 class RecordingGroup:
@@ -100,18 +126,19 @@ class RecordingGroup:
         seats: int = 0,
         known: Iterable[str] | None = None,
     ) -> None:
-        """known: the arrays of a recording that an older version may have begun, which has not all OPTIONAL fields."""
+        """known: the fields of another recording, which may not have the OPTIONAL ones."""
         self.attributes: dict[str, Any] = dict(attributes or {})
         self.seats = seats
-        without = set(OPTIONAL) - set(OPTIONAL if known is None else known)
+        without = set() if known is None or set(OPTIONAL) <= set(known) else set(OPTIONAL)
         self.fields = tuple(name for name in fields_with(seats) if name not in without)
         self.segments: list[Segment] = []
         self.meshes: dict[str, tuple[int, int]] = {}
         self.columns: dict[str, Column] = {}
         for name in self.fields:
-            if name not in PER_SEGMENT:
+            if name not in (*PER_SEGMENT, *OPTIONAL):
                 self._add(layout_of(name, "", (seats,) if FIELDS[name].per == "seat" else ()))
-        self._add(EVENTS)
+        for layout in (EVENTS, *MESH_ARRAYS, *([] if without else [ENERGY_ARRAY])):
+            self._add(layout)
         self.last_tick = -1
 
     def _add(self, layout: Layout) -> None:
@@ -144,13 +171,24 @@ class RecordingGroup:
             written += self._add_meshes(meshes)
         number, count = len(self.segments) - 1, len(checked["tick"])
         checked["segment"] = np.full(count, number, np.uint32)
-        for name, array in checked.items():
-            path = f"segments/{number}/{name}" if name in PER_SEGMENT else name
+        for path, array in self.entries(checked, number).items():
             written += self.columns[path].push(array)
         segment = self.segments[number]
         self.segments[number] = msgspec.structs.replace(segment, frames=segment.frames + count)
         self.last_tick = int(checked["tick"][-1]) if count else self.last_tick
         return written
+
+    @staticmethod
+    def entries(arrays: Mapping[str, Array], segment: int) -> dict[str, Array]:
+        """Frames of a segment as entries of the stored arrays, by path. arrays: all fields of these frames."""
+        stored = {
+            f"segments/{segment}/{name}" if name in PER_SEGMENT else name: array
+            for name, array in arrays.items()
+            if name not in OPTIONAL
+        }
+        if OPTIONAL[0] in arrays:
+            stored[ENERGY_ARRAY.path] = np.stack([arrays[name] for name in OPTIONAL], axis=1)
+        return stored
 
     def _add_segment(self, number: int) -> None:
         segment, folder = self.segments[number], f"segments/{number}/"
@@ -163,10 +201,8 @@ class RecordingGroup:
             if digest in self.meshes:
                 continue
             self.meshes[digest] = len(mesh.vertices), len(mesh.faces)
-            layouts = mesh_layouts(digest, *self.meshes[digest])
-            for layout, array in zip(layouts, (mesh.vertices, mesh.faces), strict=True):
-                if len(array):
-                    written.append((layout.chunk_path(0), layout.encode(array)))
+            for layout, array in zip(MESH_ARRAYS, (mesh.vertices, mesh.faces), strict=True):
+                written += self.columns[layout.path].push(array)
         return written
 
     def log(self, event: Mapping[str, Any]) -> list[tuple[str, bytes]]:
@@ -180,18 +216,12 @@ class RecordingGroup:
         return self.columns[EVENTS.path].length
 
     def has_chunk(self, path: str) -> bool:
-        """Whether this is the path of a complete chunk or of a mesh."""
+        """Whether this is the path of a complete chunk."""
         folder, _, rest = path.partition("/c/")
         number = rest.split("/")[0]
         column = self.columns.get(folder)
         if column is None:
-            _, _, digest = folder.rpartition("/")[0].partition("/")
-            return digest in self.meshes and any(
-                path == layout.chunk_path(0) and count
-                for layout, count in zip(
-                    mesh_layouts(digest, *self.meshes[digest]), self.meshes[digest], strict=True
-                )
-            )
+            return False
         small = number.isascii() and number.isdecimal() and len(number) < 10
         return small and int(number) < column.full and path == column.layout.chunk_path(int(number))
 
@@ -199,8 +229,7 @@ class RecordingGroup:
         """Whether a group in files has this file."""
         if path.endswith("zarr.json"):
             folder = path.removesuffix("zarr.json").rstrip("/")
-            meshes = [f"meshes/{digest}/{part}" for digest in self.meshes for part in ("vertices", "faces")]
-            return not folder or any(f"{name}/".startswith(f"{folder}/") for name in [*self.columns, *meshes])
+            return not folder or any(f"{name}/".startswith(f"{folder}/") for name in self.columns)
         column = self.columns.get(path.partition("/c/")[0])
         if column is not None and column.stored and path == column.layout.chunk_path(column.full):
             return True
@@ -209,37 +238,49 @@ class RecordingGroup:
     # the files of the present length
 
     def files(self, fetch: Fetch) -> Iterator[tuple[str, bytes]]:
-        """What makes the complete chunks and meshes a Zarr group of the present length: path and bytes, the group's own
-        metadata last. Equal frames give equal bytes. Raises ProtocolError."""
-        documents: dict[str, dict[str, Any]] = {}
+        """What makes the complete chunks a Zarr group of the present length: path and bytes, the group's own metadata
+        last. Equal frames give equal bytes. Raises ProtocolError."""
         digests: dict[str, str] = {}
         for path, column in sorted(self.columns.items()):
             last = column.last()
             if last is not None:
                 yield last
             digests[path] = column.total(None if last is None else last[1])
-            documents[path] = column.layout.document(column.length, digests[path])
-        for digest, counts in self.meshes.items():
-            documents[f"meshes/{digest}"] = group_document({"sha256": digest})
-            for layout, count in zip(mesh_layouts(digest, *counts), counts, strict=True):
-                documents[layout.path] = layout.document(count)
-        segments = [self._segment_attributes(number, digests) for number in range(len(self.segments))]
-        for number, attributes in enumerate(segments):
-            documents[f"segments/{number}"] = group_document(attributes)
-        for folder in ("segments", "meshes", "log"):
-            documents[folder] = group_document({})
-        events = [
-            {name: event[name] for name in EVENT_MARKS if name in event} for event in self.events(fetch)
-        ]
-        root = group_document({**self.attributes, "schema": SCHEMA, "segments": segments, "events": events})
-        for path, document in sorted(documents.items()):
+        for path, document in self._documents().items():
             yield metadata_path(path), encode_document(document)
-        root["consolidated_metadata"] = {
-            "kind": "inline",
-            "must_understand": False,
-            "metadata": dict(sorted(documents.items())),
+        whole = hashlib.sha256()
+        for path in sorted(digests):
+            if not path.startswith("segments/"):
+                whole.update(bytes.fromhex(digests[path]))
+        about = _About(
+            self.seats, self.events_bytes, whole.hexdigest(), energies=ENERGY_ARRAY.path in self.columns
+        )
+        made = {
+            "schema": SCHEMA,
+            "segments": [self._segment_attributes(number, digests) for number in range(len(self.segments))],
+            "meshes": [msgspec.to_builtins(_Mesh(digest, *counts)) for digest, counts in self.meshes.items()],
+            "arrays": msgspec.to_builtins(about),
+            "events": _marks(self.events(fetch)),
+            "coordinates": "tick time",
         }
-        yield metadata_path(""), encode_document(root)
+        yield metadata_path(""), encode_document(group_document({**self.attributes, **made}))
+
+    def _documents(self) -> dict[str, dict[str, Any]]:
+        """The metadata of every group and array below the recording, by path."""
+        documents = {path: column.layout.document(column.length) for path, column in self.columns.items()}
+        folders = [f"segments/{number}" for number in range(len(self.segments))]
+        for folder in ("segments", "meshes", "log", *folders):
+            documents[folder] = group_document({})
+        return dict(sorted(documents.items()))
+
+    def consolidated(self, root: bytes) -> bytes:
+        """The metadata of the recording with that of all its arrays in it: readers over HTTP cannot list folders.
+        root: the metadata as it is stored."""
+        document = orjson.loads(root)
+        document["consolidated_metadata"] = {
+            "kind": "inline", "must_understand": False, "metadata": self._documents(),
+        }  # fmt: skip
+        return encode_document(document)
 
     def _segment_attributes(self, number: int, digests: Mapping[str, str]) -> dict[str, Any]:
         segment = self.segments[number]
@@ -250,15 +291,11 @@ class RecordingGroup:
             digest.update(bytes.fromhex(body.mesh))
         return {**msgspec.to_builtins(segment), "sha256": digest.hexdigest()}
 
-    def chunks(self) -> Iterator[tuple[Column | None, str]]:
-        """Paths of all complete chunks, column by column in order, and of all meshes (column None)."""
+    def chunks(self) -> Iterator[tuple[Column, str]]:
+        """Paths of all complete chunks, column by column in order."""
         for _, column in sorted(self.columns.items()):
             for number in range(column.full):
                 yield column, column.layout.chunk_path(number)
-        for digest, counts in sorted(self.meshes.items()):
-            for layout, count in zip(mesh_layouts(digest, *counts), counts, strict=True):
-                if count:
-                    yield None, layout.chunk_path(0)
 
     # saving and restoring
 
@@ -289,7 +326,7 @@ class RecordingGroup:
         if state.schema != SCHEMA:
             raise _damaged(f"a recording of the schema {state.schema[:40]!r}")
         saved = {column.path: column for column in state.columns}
-        group = cls(state.attributes, seats=state.seats, known=saved)
+        group = cls(state.attributes, seats=state.seats, known=OPTIONAL if ENERGY_ARRAY.path in saved else ())
         group.segments, group.meshes, group.last_tick = state.segments, state.meshes, state.last_tick
         for number in range(len(state.segments)):
             group._add_segment(number)
@@ -312,33 +349,56 @@ class RecordingGroup:
         (not_a_recording, damaged_recording)."""
         try:
             document = msgspec.json.decode(root, type=_Root)
-            attributes, arrays = document.attributes, document.consolidated_metadata["metadata"]
+            attributes = document.attributes
             if attributes["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {str(attributes['schema'])[:40]!r}")
             segments = msgspec.convert(attributes["segments"], list[Segment])
-            seats = arrays["health"]["shape"][1] if "health" in arrays else 0
-            group = cls(attributes, seats=seats, known=arrays)
-            group.segments = segments
-            for number in range(len(segments)):
-                group._add_segment(number)
-            for path, column in group.columns.items():
-                group.columns[path] = _stored_column(column.layout, arrays[path])
-            for path, entry in arrays.items():
-                if path.startswith("meshes/") and path.endswith("/vertices"):
-                    faces = arrays[path.removesuffix("vertices") + "faces"]
-                    group.meshes[path.split("/")[1]] = int(entry["shape"][0]), int(faces["shape"][0])
+            meshes = msgspec.convert(attributes["meshes"], list[_Mesh])
+            about = msgspec.convert(attributes["arrays"], _About)
+            events = _marked(attributes["events"])
+            numbers = [about.seats, about.events_bytes]
+            numbers += [number for one in segments for number in (one.frames, *(b.rows for b in one.bodies))]
+            if min([*numbers, *(number for one in meshes for number in (one.vertices, one.faces))]) < 0:
+                raise ValueError("a length is negative")
         except (
             msgspec.MsgspecError,
             UnicodeDecodeError,
             KeyError,
             TypeError,
             ValueError,
-            IndexError,
             RecursionError,
         ) as error:
             raise ProtocolError(f"this is no recording: {error}", code="not_a_recording") from None
-        group._check_lengths()
+        own = {name: value for name, value in attributes.items() if name not in INTERNAL} | {"events": events}
+        group = cls(own, seats=about.seats, known=OPTIONAL if about.energies else ())
+        group.meshes = {one.sha256: (one.vertices, one.faces) for one in meshes}
+        group._set_segments(segments)
+        for path, column in group.columns.items():
+            length = group._length_of(path, about)
+            size = column.layout.chunk
+            group.columns[path] = Column(column.layout, length // size, stored=length % size)
         return group
+
+    def _set_segments(self, segments: list[Segment]) -> None:
+        """Raises ProtocolError (damaged_recording) for segments that do not follow one another."""
+        self.segments, end = segments, 0
+        for number, segment in enumerate(segments):
+            if segment.first != end:
+                raise _damaged(f"segment {number} has other frames than it says")
+            end += segment.frames
+            self._add_segment(number)
+
+    def _length_of(self, path: str, about: _About) -> int:
+        """How many entries an array has in files."""
+        if path == EVENTS.path:
+            return about.events_bytes
+        for place, layout in enumerate(MESH_ARRAYS):
+            if path == layout.path:
+                return sum(counts[place] for counts in self.meshes.values())
+        folder, _, rest = path.partition("/")
+        if folder == "segments":
+            return self.segments[int(rest.partition("/")[0])].frames
+        return sum(segment.frames for segment in self.segments)
 
     def resume(self, fetch: Fetch) -> None:
         """Make a loaded recording one that grows: read its incomplete chunks, and the digests of all others."""
@@ -352,18 +412,6 @@ class RecordingGroup:
             self.columns[path] = grown
         for block in self.frames(range(self.length)[-1:], ("tick",), fetch):
             self.last_tick = int(block.arrays["tick"][-1])
-
-    def _check_lengths(self) -> None:
-        """Refuse a recording whose arrays do not fit together."""
-        end = 0
-        for number, segment in enumerate(self.segments):
-            lengths = {self.columns[f"segments/{number}/{name}"].length for name in PER_SEGMENT}
-            if segment.first != end or lengths != {segment.frames}:
-                raise _damaged(f"segment {number} has other frames than it says")
-            end += segment.frames
-        lengths = {self.columns[name].length for name in self.fields if name not in PER_SEGMENT}
-        if lengths != {end}:
-            raise _damaged("the arrays differ in length")
 
     # reading
 
@@ -390,34 +438,47 @@ class RecordingGroup:
     ) -> dict[str, Array]:
         first = self.segments[segment].first
         here = range(numbers.start - first, numbers.stop - first, numbers.step)
-        return {
-            name: reader.take(self.columns[f"segments/{segment}/{name}"], here)
-            if name in PER_SEGMENT
-            else reader.take(self.columns[name], numbers)
-            for name in fields
-        }
+        energies = (
+            reader.take(self.columns[ENERGY_ARRAY.path], numbers) if set(OPTIONAL) & set(fields) else None
+        )
+
+        def read(name: str) -> Array:
+            if name in PER_SEGMENT:
+                return reader.take(self.columns[f"segments/{segment}/{name}"], here)
+            if energies is None or name not in OPTIONAL:
+                return reader.take(self.columns[name], numbers)
+            return np.ascontiguousarray(energies[:, OPTIONAL.index(name)])
+
+        return {name: read(name) for name in fields}
 
     def topology(self, segment: int, fetch: Fetch) -> Topology:
         """As FrameStore.topology."""
         if not 0 <= segment < len(self.segments):
             raise Refused(f"there is no segment {segment}", code="bad_range", field="segment")
 
+        reader, places = _ChunkReader(fetch), self._mesh_places()
+
         def find(digest: str) -> MeshArrays:
-            counts = self.meshes.get(digest)
-            if counts is None:
+            if digest not in places:
                 raise _damaged(f"there is no mesh {digest[:16]}")
             vertices, faces = (
-                layout.decode(_fetched(fetch, layout.chunk_path(0)))
-                if count
-                else np.empty((0, 3), layout.dtype)
-                for layout, count in zip(mesh_layouts(digest, *counts), counts, strict=True)
+                reader.take(self.columns[layout.path], here)
+                for layout, here in zip(MESH_ARRAYS, places[digest], strict=True)
             )
-            mesh = MeshArrays(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
+            mesh = MeshArrays(vertices, faces)
             if mesh_hash(mesh) != digest:
                 raise _damaged(f"the mesh {digest[:16]} is another one")
             return mesh
 
         return make_topology(self.segments[segment].bodies, segment, find)
+
+    def _mesh_places(self) -> dict[str, tuple[range, range]]:
+        """Which vertices and which faces are those of each mesh."""
+        places, vertex, face = {}, 0, 0
+        for digest, (vertices, faces) in self.meshes.items():
+            places[digest] = range(vertex, vertex + vertices), range(face, face + faces)
+            vertex, face = vertex + vertices, face + faces
+        return places
 
     def event_lines(self, fetch: Fetch) -> Iterator[bytes]:
         """The events that were logged, as lines of JSON, chunk by chunk. Raises ProtocolError."""
@@ -433,6 +494,21 @@ class RecordingGroup:
             yield from (msgspec.json.decode(line, type=dict[str, Any]) for line in data.splitlines())
         except msgspec.MsgspecError as error:
             raise _damaged(f"an event: {error}") from None
+
+
+def _marks(events: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What the attributes have of events, as columns: each name once. null: the event does not have it."""
+    rows = list(events)
+    return {name: [event.get(name) for event in rows] for name in EVENT_MARKS}
+
+
+def _marked(columns: Any) -> list[dict[str, Any]]:
+    """The marks of events, one after the other. Raises ValueError, msgspec.ValidationError."""
+    marks = msgspec.convert(columns, dict[str, list[Any]])
+    return [
+        {name: value for name, value in zip(marks, row, strict=True) if value is not None}
+        for row in zip(*marks.values(), strict=True)
+    ]
 
 
 class _ChunkReader:
@@ -461,15 +537,6 @@ class _ChunkReader:
             kept = number, layout.decode(_fetched(self._fetch, layout.chunk_path(number)))
             self._kept[layout.path] = kept
         return kept[1]
-
-
-def _stored_column(layout: Layout, document: Mapping[str, Any]) -> Column:
-    """A column in files, as its metadata describes it. Raises ValueError for another layout."""
-    length = document["shape"][0]
-    digest = document["attributes"]["sha256"]
-    if type(length) is not int or length < 0 or document != layout.document(length, digest):
-        raise ValueError(f"{layout.path} has another layout")
-    return Column(layout, length // layout.chunk, stored=length % layout.chunk)
 
 
 def _fetched(fetch: Fetch, path: str) -> bytes:

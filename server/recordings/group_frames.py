@@ -83,9 +83,11 @@ class GroupFrames(GroupReader):
 
     def file(self, path: str) -> bytes:
         """A file of the Zarr group as it is now: metadata and last chunks are made, complete chunks are read. The bytes
-        are those of the final group if no frame were added. Raises NotFound (no_recording)."""
+        are those of the final group if no frame were added; ``zarr.json`` has the metadata of all arrays. Raises
+        NotFound (no_recording)."""
         if self._made is None:
             self._made = dict(self._group.files(self._fetch))
+            self._made["zarr.json"] = self._group.consolidated(self._made["zarr.json"])
         made = self._made.get(path)
         if made is not None:
             return made

@@ -61,7 +61,7 @@ class OpenRecording:
 
     def file(self, path: str) -> bytes:
         """A file of the Zarr group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
-        return self.root if self.root and path == "zarr.json" else self.store.file(path)
+        return self.store.file(path)
 
     def describe(self) -> dict[str, Any]:
         """What there is, without the events and the frames."""

@@ -70,14 +70,12 @@ class LiveState:
     def begin_epoch(self, epoch: int) -> None:
         """What is written from now on is below another epoch."""
         known = {path: column.full for path, column in self.group.columns.items() if column.full}
-        self.epochs.append((epoch, known | {f"meshes/{digest}": 1 for digest in self.group.meshes}))
+        self.epochs.append((epoch, known))
 
     def place_of(self, path: str) -> str:
         """Where the chunk with a path of the final group is, below the session's folder."""
         folder, _, rest = path.partition("/c/")
         number = int(rest.split("/")[0])
-        if folder.startswith("meshes/"):
-            folder = folder.rsplit("/", 1)[0]
         for epoch, known in reversed(self.epochs):
             if number >= known.get(folder, 0):
                 return f"{epoch:06d}/{path}"
@@ -166,7 +164,7 @@ def compact(folder: Files, session: str, mark: RecordingMark) -> str:
 
 
 def finished_chunks(live: Files, state: LiveState) -> Iterator[tuple[str, bytes]]:
-    """Path and bytes of every complete chunk and mesh; chunks are compared with their digests. Raises ProtocolError
+    """Path and bytes of every complete chunk, which are compared with their digests. Raises ProtocolError
     (damaged_recording), OSError."""
     digest, before = bytes(32), None
     for column, path in state.group.chunks():
@@ -174,9 +172,8 @@ def finished_chunks(live: Files, state: LiveState) -> Iterator[tuple[str, bytes]
             data = live.read(state.place_of(path))
         except FileNotFoundError:
             raise ProtocolError(f"{path} is missing", code="damaged_recording") from None
-        if column is not None:
-            digest = extend_digest(bytes(32) if column is not before else digest, data)
-            before = column
-            if path == column.layout.chunk_path(column.full - 1) and digest != column.digest:
-                raise ProtocolError(f"{column.layout.path} has other chunks", code="damaged_recording")
+        digest = extend_digest(bytes(32) if column is not before else digest, data)
+        before = column
+        if path == column.layout.chunk_path(column.full - 1) and digest != column.digest:
+            raise ProtocolError(f"{column.layout.path} has other chunks", code="damaged_recording")
         yield path, data

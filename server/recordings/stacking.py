@@ -14,11 +14,15 @@ import numpy as np
 from tussle.lobby.wire.frames import Frame, decode_frame
 from tussle.server.recordings.frame_store import AFFINE_ROWS, Array
 
-__all__ = ["ROUNDING_M", "row_counts", "stack_frames"]
+__all__ = ["ROUNDING_M", "ROUNDING_RELATIVE", "row_counts", "significant", "stack_frames"]
 
 ROUNDING_M = 2.0**-17
 """Recorded positions are multiples of this [m]: 7.6 micrometres. Small enough to be invisible, large enough that the
 lowest bits, which do not compress, are gone."""
+
+ROUNDING_RELATIVE = 2.0**-16
+"""Largest error of a recorded energy or distance, relative to its size: 16 significant bits of 24. The lowest byte of
+a single-precision number, which does not compress, is zero then."""
 
 _HEAD, _FLAGS, _ACKS = 24, 1, 18
 _HALF = 1
@@ -55,6 +59,12 @@ def _pattern(data: bytes) -> tuple[bytes, bytes, int]:
     at = _HEAD + 4 * data[_ACKS]
     table = (2 * bodies + 3) & ~3 if data[_FLAGS] & 4 else 0
     return data[:4], data[at : at + 4 * ((bodies + 31) // 32) + table], len(data)
+
+
+def significant(values: Sequence[float]) -> Array:
+    """Energies [J] or distances [m] as float32, rounded to 16 significant bits. Infinite values stay."""
+    bits = np.array(values, np.float32).view(np.uint32)
+    return np.asarray(((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32))
 
 
 def _rounded(rows: Array) -> Array:

@@ -20,7 +20,13 @@ from tussle.lobby.wire.frames import decode_frame, decode_topology
 from tussle.server.recordings.frame_store import OPTIONAL, Array
 from tussle.server.recordings.live_files import LiveState, OpenFrame
 from tussle.server.recordings.schedule import Stretch, is_recorded, stride_of
-from tussle.server.recordings.stacking import ROUNDING_M, row_counts, stack_frames
+from tussle.server.recordings.stacking import (
+    ROUNDING_M,
+    ROUNDING_RELATIVE,
+    row_counts,
+    significant,
+    stack_frames,
+)
 from tussle.server.simulation.simulation import Advance, SessionSpec
 
 __all__ = ["FrameWriter", "TakenAdvance", "describe_session", "take_advance", "topology_content"]
@@ -28,8 +34,8 @@ __all__ = ["FrameWriter", "TakenAdvance", "describe_session", "take_advance", "t
 MAX_EVENTS_BYTES = 64 * 2**20
 """Limit of the events of one recording [B]; later ones are counted, not kept."""
 
-NOT_RECORDED = ("actions",)
-"""Fields of events that say what a player may do next; half of all bytes of a duel's events. Not recorded."""
+NOT_RECORDED = ("actions", "positions", "orientations")
+"""Fields of events that are not recorded: what a player may do next, and what the rows of the same tick have."""
 
 Written = list[tuple[str, bytes]]
 """Files that are complete: path and bytes."""
@@ -68,16 +74,20 @@ def take_advance(
 
 
 def describe_session(spec: SessionSpec, physics: str, dt: float) -> dict[str, Any]:
-    """The attributes of a session's recording, as it begins."""
+    """The attributes of a session's recording, as it begins. ``spec`` is without the seats, which have an attribute of
+    their own."""
+    known = msgspec.to_builtins(spec)
+    seats = known.pop("seats")
     return {
         "session": spec.session,
         "mode": spec.mode,
-        "seats": msgspec.to_builtins(spec.seats),
-        "spec": {**msgspec.to_builtins(spec), "seed": str(spec.seed)},
+        "seats": seats,
+        "spec": {**known, "seed": str(spec.seed)},
         "physics_id": physics,
         "dt": dt,
         "stride": stride_of(dt),
         "rounding_m": ROUNDING_M,
+        "rounding_relative": ROUNDING_RELATIVE,
         "frame_precision": spec.frame_precision,
     }
 
@@ -121,10 +131,10 @@ class FrameWriter:
         arrays: dict[str, Array] = {
             "tick": ticks,
             "time": ticks * self.dt,
-            "min_distance": np.array([opened.min_distance for _, opened in frames]),
+            "min_distance": significant([opened.min_distance for _, opened in frames]),
             "contacts": np.array([opened.contacts for _, opened in frames]),
             "iterations": np.array([opened.iterations for _, opened in frames]),
-            "energy": np.array([stretch.energy for stretch, _ in frames]),
+            "energy": significant([stretch.energy for stretch, _ in frames]),
             "rows": rows,
             "active": active,
         }
@@ -135,7 +145,7 @@ class FrameWriter:
             arrays["out"] = np.array([[one.out for one in each] for each in standings])
         for place, name in enumerate(OPTIONAL):
             if name in state.group.fields:  # not if an older version of this program began the recording
-                arrays[name] = np.array([stretch.energies[place] for stretch, _ in frames])
+                arrays[name] = significant([stretch.energies[place] for stretch, _ in frames])
         encoded = frames[0][1].topology
         if encoded is None:
             return state.group.append(arrays)

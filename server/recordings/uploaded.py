@@ -25,7 +25,7 @@ import numpy as np
 from tussle.lobby.errors import Conflict, NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import PER_SEGMENT, Array, check_frames, completed_frames
+from tussle.server.recordings.frame_store import Array, check_frames, completed_frames
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.group_frames import GroupFrames
 from tussle.server.recordings.packed import check_group, open_packed
@@ -327,9 +327,8 @@ def _patched(
         checked = check_frames(
             frame, segment, None, fields=group.fields, seats=group.seats, segments=place + 1, last_tick=last
         )
-        for name, array in checked.items():
-            inside = name in PER_SEGMENT
-            path, at = (f"segments/{place}/{name}", number - segment.first) if inside else (name, number)
+        for path, array in group.entries(checked, place).items():
+            at = number - segment.first if path.startswith("segments/") else number
             values.setdefault(path, {})[at] = array[0]
     for path, entries in values.items():
         column = group.columns[path]

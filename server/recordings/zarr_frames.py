@@ -86,11 +86,13 @@ class ZarrFrames(GroupReader):
         pack(file, self._group, self._files.read)
 
     def file(self, path: str) -> bytes:
-        """A file of the group. Raises NotFound (no_recording), ProtocolError (damaged_recording)."""
+        """A file of the group; ``zarr.json`` has the metadata of all arrays. Raises NotFound (no_recording),
+        ProtocolError (damaged_recording)."""
         if not FILE.fullmatch(path):
             raise NotFound("there is no such file in the recording", code="no_recording")
         try:
-            return self._files.read(path)
+            data = self._files.read(path)
+            return self._group.consolidated(data) if path == "zarr.json" else data
         except OSError as error:
             absent = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
             if not absent and error.errno != errno.ENAMETOOLONG:

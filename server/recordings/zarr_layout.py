@@ -20,9 +20,12 @@ import numpy as np
 import orjson
 
 from tussle.lobby.errors import ProtocolError
+from tussle.server.physics.world_state import ENERGIES
 from tussle.server.recordings.frame_store import FIELDS, Array
 
 __all__ = [
+    "ENERGY_ARRAY",
+    "MESH_ARRAYS",
     "Column",
     "Layout",
     "encode_document",
@@ -30,7 +33,6 @@ __all__ = [
     "group_document",
     "join_digest",
     "layout_of",
-    "mesh_layouts",
     "metadata_path",
     "zstd",
 ]
@@ -40,6 +42,9 @@ CHUNK_FRAMES = 1024
 
 CHUNK_BYTES = 2**20
 """Size of a chunk before compression, at most, unless one frame is larger [B]."""
+
+CHUNK_VERTICES = 4096
+"""Vertices, or faces, in a chunk of the meshes."""
 
 LEVEL = 5
 """Level of zstd within blosc."""
@@ -74,7 +79,7 @@ class Layout:
     item: tuple[int, ...]
     chunk: int
     dimensions: tuple[str, ...]
-    about: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def fill(self) -> Any:
@@ -121,7 +126,7 @@ class Layout:
         turned = np.frombuffer(raw, self.dtype).reshape(*self.item, self.chunk)
         return np.moveaxis(turned, -1, 0)
 
-    def document(self, length: int, digest: str = "") -> dict[str, Any]:
+    def document(self, length: int) -> dict[str, Any]:
         """The metadata of this array with so many entries."""
         size = np.dtype(self.dtype).itemsize
         codecs: list[dict[str, Any]] = [
@@ -148,12 +153,11 @@ class Layout:
                 "name": "regular",
                 "configuration": {"chunk_shape": [self.chunk, *self.item]},
             },
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "chunk_key_encoding": {"name": "default"},
             "fill_value": self.fill,
             "codecs": codecs,
-            "attributes": {**self.about, **({"sha256": digest} if digest else {})},
+            "attributes": dict(self.about),
             "dimension_names": list(self.dimensions),
-            "storage_transformers": [],
         }
 
 
@@ -163,19 +167,26 @@ def layout_of(name: str, folder: str, item: tuple[int, ...]) -> Layout:
     size = max(1, np.dtype(of.dtype).itemsize * math.prod(item))
     fits = max(1, CHUNK_BYTES // size)
     chunk = min(CHUNK_FRAMES, 1 << (fits.bit_length() - 1))
-    about = {"units": of.unit, "long_name": of.meaning}
-    if name not in ("tick", "time") and not folder:
-        about["coordinates"] = "tick time"
+    about = {"units": of.unit} if of.unit != "1" else {}
     return Layout(folder + name, of.dtype, item, chunk, ("frame", *_DIMENSIONS[of.per]), about)
 
 
-def mesh_layouts(digest: str, vertices: int, faces: int) -> tuple[Layout, Layout]:
-    """The layouts of a mesh's two arrays, one chunk each."""
-    folder = f"meshes/{digest}/"
-    return (
-        Layout(folder + "vertices", "<f4", (3,), max(1, vertices), ("vertex", "axis"), {"units": "m"}),
-        Layout(folder + "faces", "<u4", (3,), max(1, faces), ("face", "corner")),
-    )
+ENERGY_ARRAY = Layout(
+    "energies",
+    "<f4",
+    (len(ENERGIES),),
+    CHUNK_FRAMES,
+    ("frame", "kind"),
+    {"units": "J", "kinds": list(ENERGIES)},
+)
+"""All kinds of energy in one array: the metadata of six would take more bytes than the energies of a short session."""
+
+MESH_ARRAYS = (
+    Layout("meshes/vertices", "<f4", (3,), CHUNK_VERTICES, ("vertex", "axis"), {"units": "m"}),
+    Layout("meshes/faces", "<u4", (3,), CHUNK_VERTICES, ("face", "corner")),
+)
+"""The vertices of all meshes, one mesh after the other, and their faces: each array once, because an array of its own
+for every mesh takes more bytes of metadata than a small mesh has."""
 
 
 def metadata_path(path: str) -> str:

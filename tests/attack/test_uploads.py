@@ -62,12 +62,19 @@ async def test_numbers_in_an_archive_do_not_choose_the_work(http: httpx.AsyncCli
     directory or files unpack to much, is refused before it is read; the server still answers."""
     files = group_files()
     assert (await put(http, zipped(files))).status_code == 201
-    for change in (b'"shape":[40', b'"frames":40', b'"rows":4', b'"shape":[4,3]'):
+    for change in (
+        b'"frames":40',
+        b'"rows":4',
+        b'"vertices":4',
+        b'"faces":4',
+        b'"seats":0',
+        b'"events_bytes":0',
+    ):
         assert change in files["zarr.json"]
-        grown = files["zarr.json"].replace(change, change.replace(b"4", b"4000000000", 1))
+        grown = files["zarr.json"].replace(change, change[:-1] + b"4000000000", 1)
         answer = await put(http, zipped({**files, "zarr.json": grown}))
         assert answer.status_code == 400, answer.text
-        assert answer.json()["code"] in ("not_a_recording", "damaged_recording", "upload_too_large")
+        assert answer.json()["code"] in ("damaged_recording", "upload_too_large", "bad_upload"), change
     long = many_frames(files["zarr.json"], 10**12)
     assert_problem(await put(http, zipped({**files, "zarr.json": long})), 400, "upload_too_large")
     large = files["zarr.json"] + b" " * 2**22
@@ -79,13 +86,9 @@ async def test_numbers_in_an_archive_do_not_choose_the_work(http: httpx.AsyncCli
 
 
 def many_frames(root: bytes, count: int) -> bytes:
-    """The metadata of a group that says that it has ``count`` frames, consistently."""
+    """The metadata of a group that says that it has ``count`` frames."""
     document = orjson.loads(root)
     document["attributes"]["segments"][0]["frames"] = count
-    for path, array in document["consolidated_metadata"]["metadata"].items():
-        if array["node_type"] == "array" and not path.startswith(("meshes", "log")):
-            assert array["shape"][0] == 40
-            array["shape"][0] = count
     return orjson.dumps(document)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -14,6 +15,7 @@ from tussle.lobby.errors import LobbyError
 from tussle.lobby.recording_marks import RecordingMark
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.repair import repair_recording
+from tussle.server.recordings import zarr_layout
 from tussle.server.recordings.files import Files
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import Stretch
@@ -45,6 +47,14 @@ class Archiving(Holder):
 SESSIONS = {"duel": 400, "sandbox": 250}
 
 Whole = dict[str, tuple[Archive, dict[str, bytes], dict[int, bytes]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_chunks() -> Iterator[None]:
+    """Chunks of so few frames that these sessions have complete ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zarr_layout, "CHUNK_FRAMES", 32)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +105,7 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
     end = await holder.recorder.finish(holder.last)
     assert end is not None and not end.stopped
     if how == "damaged":
-        chunk = next((folder / f"{TOKEN}.live").rglob("faces/c/0/0"))
+        chunk = next((folder / f"{TOKEN}.live").rglob("energy/c/0"))
         chunk.write_bytes(chunk.read_bytes()[:-1])
     return end
 

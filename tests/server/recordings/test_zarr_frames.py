@@ -15,7 +15,9 @@ import zarr
 from tests.server.recordings.frames import fill, frames, read, topology
 from tussle.lobby.errors import LobbyError, NotFound, ProtocolError, Refused
 from tussle.server.recordings.files import Files
+from tussle.server.recordings.frame_store import OPTIONAL
 from tussle.server.recordings.zarr_frames import ZarrFrames
+from tussle.server.recordings.zarr_layout import MESH_ARRAYS
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_zarr_reads_it_without_our_code(folder: Path) -> None:
-    """zarr.open gives every array with the same numbers, the attributes, and the meshes."""
+    """zarr.open gives every array with the same numbers, the attributes, the energies, and the meshes."""
     store = ZarrFrames.open(str(folder))
     group = zarr.open_group(str(folder), mode="r")
     for name in (
@@ -52,14 +54,23 @@ def test_zarr_reads_it_without_our_code(folder: Path) -> None:
         for name in ("rows", "active"):
             ours = np.array(read(store, numbers, (name,))[name])
             assert ours.tobytes() == np.asarray(group[f"segments/{number}/{name}"]).tobytes()
-    mesh = group[f"meshes/{store.segments[1].bodies[0].mesh}/vertices"]
-    assert np.array_equal(np.asarray(mesh), topology("elastic").bodies[0].vertices)
-    assert group.attrs["schema"] == "tussle-recording/1"
+    assert group["energies"].attrs["kinds"] == [name.removeprefix("energy_") for name in OPTIONAL]
+    for place, name in enumerate(OPTIONAL):
+        ours = np.array(read(store, range(store.length), (name,))[name])
+        assert ours.tobytes() == np.asarray(group["energies"])[:, place].tobytes()
+    at = 0
+    for one in group.attrs["meshes"]:
+        if one["sha256"] == store.segments[1].bodies[0].mesh:
+            mesh = np.asarray(group["meshes/vertices"])[at : at + one["vertices"]]
+            assert np.array_equal(mesh, topology("elastic").bodies[0].vertices)
+        at += one["vertices"]
+    assert at == group["meshes/vertices"].shape[0]
+    assert group.attrs["schema"] == "tussle-recording/2"
     assert [one["frames"] for one in group.attrs["segments"]] == [1500, 700, 40]
 
 
 def test_each_array_opens_alone(folder: Path) -> None:
-    """Every array has its own metadata beside the consolidated one."""
+    """Every array has its own metadata."""
     array = zarr.open_array(str(folder / "segments" / "1" / "rows"), mode="r")
     assert array.shape == (700, 12, 3)
     assert array.metadata.dimension_names == ("frame", "row", "axis")
@@ -67,11 +78,11 @@ def test_each_array_opens_alone(folder: Path) -> None:
 
 def test_xarray_reads_it_without_our_code(folder: Path) -> None:
     """The curves are one dataset along the frames, with tick and time as coordinates; each segment is another."""
-    curves = xarray.open_zarr(folder)
+    curves = xarray.open_zarr(folder, consolidated=False)
     assert set(curves.coords) == {"tick", "time"}
     assert curves["energy"].sizes == {"frame": 2240}
     assert curves["energy"].attrs["units"] == "J"
-    rows = xarray.open_zarr(folder, group="segments/0")["rows"]
+    rows = xarray.open_zarr(folder, group="segments/0", consolidated=False)["rows"]
     assert rows.sizes == {"frame": 1500, "row": 8, "axis": 3}
 
 
@@ -109,11 +120,26 @@ def test_equal_frames_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_equal_meshes_are_stored_once(folder: Path) -> None:
-    """Three topologies of ten bodies have three different meshes; each is one folder, named by its SHA-256."""
+    """Three topologies of ten bodies have three different meshes; the two arrays of all meshes have each of them
+    once."""
     store = ZarrFrames.open(str(folder))
     named = {body.mesh for segment in store.segments for body in segment.bodies}
-    assert {path.name for path in (folder / "meshes").iterdir() if path.is_dir()} == named
-    assert len(named) == 3
+    meshes = json.loads((folder / "zarr.json").read_bytes())["attributes"]["meshes"]
+    assert sorted(one["sha256"] for one in meshes) == sorted(named) and len(named) == 3
+    for part in ("vertices", "faces"):
+        array = zarr.open_array(str(folder / "meshes" / part), mode="r")
+        assert array.shape == (sum(one[part] for one in meshes), 3)
+
+
+def test_the_metadata_of_an_array_is_stored_once(folder: Path) -> None:
+    """A group on disk has no second copy of its arrays' metadata, which would be a third of a short duel's recording; a
+    server adds it to its answer."""
+    stored = json.loads((folder / "zarr.json").read_bytes())
+    assert "consolidated_metadata" not in stored
+    served = json.loads(ZarrFrames.open(str(folder)).file("zarr.json"))
+    for path, document in served.pop("consolidated_metadata")["metadata"].items():
+        assert json.loads((folder / path / "zarr.json").read_bytes()) == document
+    assert served == stored
 
 
 def test_a_new_recording_takes_no_place_that_is_taken(folder: Path) -> None:
@@ -146,10 +172,10 @@ def test_a_missing_recording_is_not_found(tmp_path: Path) -> None:
         b"[]",
         b"{}",
         b'{"zarr_format":3,"node_type":"group","attributes":{}}',
-        b'{"attributes":{"schema":"other/1","segments":[]},"consolidated_metadata":{"metadata":{}}}',
-        b'{"attributes":{"schema":"tussle-recording/1","segments":[]},"consolidated_metadata":{"metadata":{}}}',
-        b'{"attributes":{"schema":"tussle-recording/1","segments":[]},"consolidated_metadata":{"metadata":[]}}',
-        b'{"attributes":{"schema":"tussle-recording/1","segments":7},"consolidated_metadata":{"metadata":{}}}',
+        b'{"attributes":{"schema":"tussle-recording/1","segments":[],"meshes":[],"arrays":{},"events":{}}}',
+        b'{"attributes":{"schema":"tussle-recording/2","segments":[]}}',
+        b'{"attributes":{"schema":"tussle-recording/2","segments":7,"meshes":[],"events":{}}}',
+        b'{"attributes":{"schema":"tussle-recording/2","segments":[],"meshes":[],"arrays":{},"events":{}}}',
     ],
 )
 def test_a_foreign_group_is_refused(tmp_path: Path, text: bytes) -> None:
@@ -190,10 +216,10 @@ def test_a_damaged_chunk_is_reported(folder: Path, damage: str) -> None:
 
 def test_a_changed_mesh_is_found(folder: Path) -> None:
     """A mesh is named by its hash; other numbers under that name are refused."""
-    store = ZarrFrames.open(str(folder))
-    first, other = sorted({body.mesh for body in store.segments[1].bodies})[:2]
-    path = folder / "meshes" / first / "vertices" / "c" / "0" / "0"
-    path.write_bytes((folder / "meshes" / other / "vertices" / "c" / "0" / "0").read_bytes())
+    layout, path = MESH_ARRAYS[0], folder / MESH_ARRAYS[0].chunk_path(0)
+    vertices = layout.decode(path.read_bytes()).copy()
+    vertices[0] += 1.0
+    path.write_bytes(layout.encode(vertices))
     with pytest.raises(ProtocolError) as refused:
         everything(folder)
     assert refused.value.reason == "damaged_recording"
