@@ -102,7 +102,7 @@ class _Mesh(msgspec.Struct, frozen=True):
     faces: int
 
 
-class _About(msgspec.Struct, frozen=True, omit_defaults=True):
+class _ArraysAbout(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of the arrays besides the segments and meshes. sha256: of the digests of all arrays that belong to
     the whole recording, in the order of their paths. energies: whether there are the OPTIONAL fields."""
 
@@ -252,7 +252,7 @@ class RecordingGroup:
         for path in sorted(digests):
             if not path.startswith("segments/"):
                 whole.update(bytes.fromhex(digests[path]))
-        about = _About(
+        about = _ArraysAbout(
             self.seats, self.events_bytes, whole.hexdigest(), energies=ENERGY_ARRAY.path in self.columns
         )
         made = {
@@ -354,7 +354,7 @@ class RecordingGroup:
                 raise ValueError(f"its schema is {str(attributes['schema'])[:40]!r}")
             segments = msgspec.convert(attributes["segments"], list[Segment])
             meshes = msgspec.convert(attributes["meshes"], list[_Mesh])
-            about = msgspec.convert(attributes["arrays"], _About)
+            about = msgspec.convert(attributes["arrays"], _ArraysAbout)
             events = _marked(attributes["events"])
             numbers = [about.seats, about.events_bytes]
             numbers += [number for one in segments for number in (one.frames, *(b.rows for b in one.bodies))]
@@ -388,7 +388,7 @@ class RecordingGroup:
             end += segment.frames
             self._add_segment(number)
 
-    def _length_of(self, path: str, about: _About) -> int:
+    def _length_of(self, path: str, about: _ArraysAbout) -> int:
         """How many entries an array has in files."""
         if path == EVENTS.path:
             return about.events_bytes
