@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -219,8 +221,23 @@ async def test_a_lost_connection_frees_its_locks(site: Stack) -> None:
             await other.update("brick", position=(0, 2, 0))
 
 
+async def simulated(scene: Path, out: Path, data_dir: Path) -> tuple[int, str]:
+    """The exit code and the output of ``tussle simulate`` of 20 ticks."""
+    words = ("simulate", "-i", str(scene), "-o", str(out), "--steps", "20", "--check")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from tussle.cli.main import main; main()", *words,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "DATA_DIR": str(data_dir)},
+    )  # fmt: skip
+    output, _ = await child.communicate()
+    assert child.returncode is not None
+    return child.returncode, output.decode()
+
+
 async def test_a_mesh_file_becomes_a_body(site: Stack, tmp_path: Path) -> None:
-    """A file is sent, made ready by a worker and added; one that cannot be used says why, and where."""
+    """A file is sent, made ready by a worker and added; one that cannot be used says why, and where. ``tussle
+    simulate`` runs the scene that names the uploaded mesh, where the server keeps its meshes, and says elsewhere that
+    it has none."""
     await site.worker("meshes")
     corners = "v 0 0 0\nv .4 0 0\nv 0 .4 0\nv 0 0 .4\n"
     (tmp_path / "tetra.obj").write_text(corners + "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
@@ -233,5 +250,16 @@ async def test_a_mesh_file_becomes_a_body(site: Stack, tmp_path: Path) -> None:
             with pytest.raises(Refused) as refused:
                 session.scene.from_mesh(tmp_path / "open.obj")
             assert refused.value.reason == "bad_mesh" and "open at" in refused.value.message
+            session.scene.save(tmp_path / "scene.json")
+            ids.append(body.id)
 
+    ids: list[str] = []
     await asyncio.to_thread(script)
+    scene = tmp_path / "scene.json"
+    code, output = await simulated(scene, tmp_path / "out", site.data_dir)
+    assert code == 0 and "20 ticks" in output and " 0 intersections" in output, output
+    with tussle.recording(str(tmp_path / "out" / "recording.zarr")) as recording:
+        heights = recording.body(ids[0]).centre[:, 1]
+    assert heights[0] == pytest.approx(2.0, abs=0.2) and heights[-1] < heights[0] - 0.3
+    code, output = await simulated(scene, tmp_path / "elsewhere", tmp_path / "no-meshes")
+    assert code == 1 and "there is no mesh" in output and not (tmp_path / "elsewhere").exists(), output
