@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ["DIGITS", "as_sent", "events_as_sent", "read_seed"]
 
 DIGITS, DECIMALS = 9, 12
+WHOLE = 10.0**DIGITS
 
 SEEDS = frozenset({"seed"})
 """Names of the fields that are seeds of a session."""
@@ -21,8 +22,10 @@ SEEDS = frozenset({"seed"})
 def as_sent(value: Any) -> Any:
     """``value``, of dicts, lists, tuples and plain values, as a message has it. NaN and infinity stay."""
     if isinstance(value, float):
+        if value.is_integer() and -WHOLE < value < WHOLE:
+            return float(value)  # all of its digits are kept
         return round(float(f"{value:.{DIGITS}g}"), DECIMALS)
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         return {
             name: str(part) if name in SEEDS and type(part) is int else as_sent(part)
             for name, part in value.items()

@@ -61,8 +61,8 @@ def _pattern(data: bytes) -> tuple[bytes, bytes, int]:
     return data[:4], data[at : at + 4 * ((bodies + 31) // 32) + table], len(data)
 
 
-def significant(values: Sequence[float]) -> Array:
-    """Energies [J] or distances [m] as float32, rounded to 16 significant bits. Infinite values stay."""
+def significant(values: Sequence[Sequence[float]]) -> Array:
+    """Energies [J] and distances [m] as float32, rounded to 16 significant bits. Infinite values stay."""
     bits = np.array(values, np.float32).view(np.uint32)
     return np.asarray(((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32))
 

@@ -127,32 +127,44 @@ class FrameWriter:
         if not frames:
             return []
         rows, active = stack_frames([stretch.frame for stretch, _ in frames])
-        ticks = np.array([stretch.tick for stretch, _ in frames])
+        counts = np.array([(s.tick, opened.contacts, opened.iterations) for s, opened in frames])
+        sizes = significant([(opened.min_distance, s.energy, *s.energies) for s, opened in frames])
         arrays: dict[str, Array] = {
-            "tick": ticks,
-            "time": ticks * self.dt,
-            "min_distance": significant([opened.min_distance for _, opened in frames]),
-            "contacts": np.array([opened.contacts for _, opened in frames]),
-            "iterations": np.array([opened.iterations for _, opened in frames]),
-            "energy": significant([stretch.energy for stretch, _ in frames]),
+            "tick": counts[:, 0],
+            "time": counts[:, 0] * self.dt,
+            "min_distance": sizes[:, 0],
+            "contacts": counts[:, 1],
+            "iterations": counts[:, 2],
+            "energy": sizes[:, 1],
             "rows": rows,
             "active": active,
         }
         if self._spec.seats:
-            standings = [[stretch.standing[seat.seat] for seat in self._spec.seats] for stretch, _ in frames]
-            arrays["health"] = np.array([[one.health for one in each] for each in standings])
-            arrays["score"] = np.array([[one.points for one in each] for each in standings])
-            arrays["out"] = np.array([[one.out for one in each] for each in standings])
-        for place, name in enumerate(OPTIONAL):
-            if name in state.group.fields:  # not if an older version of this program began the recording
-                arrays[name] = significant([stretch.energies[place] for stretch, _ in frames])
+            arrays |= self._standings([stretch for stretch, _ in frames])
+        if OPTIONAL[0] in state.group.fields:  # not if an older version of this program began the recording
+            arrays |= {name: sizes[:, 2 + place] for place, name in enumerate(OPTIONAL)}
         encoded = frames[0][1].topology
         if encoded is None:
             return state.group.append(arrays)
-        counts = row_counts(decode_frame(frames[0][0].frame))
-        written = state.group.append(arrays, decode_topology(encoded), counts)
+        written = state.group.append(
+            arrays, decode_topology(encoded), row_counts(decode_frame(frames[0][0].frame))
+        )
         state.topology = topology_content(encoded)
         return written
+
+    def _standings(self, stretches: Sequence[Stretch]) -> dict[str, Array]:
+        """The arrays of the seats. Standings change rarely: each different one is converted once."""
+        seats = [seat.seat for seat in self._spec.seats]
+        found: list[list[tuple[float, float, bool]]] = []
+        numbers: list[int] = []
+        before = None
+        for stretch in stretches:
+            if stretch.standing != before:
+                before = stretch.standing
+                found.append([(before[seat].health, before[seat].points, before[seat].out) for seat in seats])
+            numbers.append(len(found) - 1)
+        table = np.array(found, float)[numbers]
+        return {"health": table[:, :, 0], "score": table[:, :, 1], "out": table[:, :, 2] != 0.0}
 
     @staticmethod
     def log(state: LiveState, event: dict[str, Any]) -> Written:
