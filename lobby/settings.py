@@ -210,7 +210,9 @@ class Settings:
     )
     login_rate: float = setting(50.0, "logins per second of one address; ten times that at once", low=0.1)
     guess_rate: float = setting(
-        0.5, "logins per second with a secret for one name; twenty times that at once", low=0.01
+        0.5,
+        "logins per second with a secret for one name, on all servers; twenty times that at once",
+        low=0.01,
     )
     bot_share: int = setting(
         8,

@@ -39,6 +39,7 @@ from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
+from tussle.lobby.name_guesses import NameGuesses
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_index import RecordingIndex
@@ -165,6 +166,8 @@ class Server:
         scripts = SessionScripts(store)
         self.seating = Seating(scripts, settings)
         self.filling = Filling(scripts)
+        guesses = self.ledger.most(Resource.GUESSES, Owner.NAME)
+        self.name_guesses = NameGuesses(store, settings.guess_rate, guesses)
         self.bot_holdings = BotHoldings(store, self.filling)
         self.bot_shares = BotShares(self.filling, self.bot_holdings, self.ledger)
         self.views = Views(store)

@@ -25,6 +25,7 @@ PLACEHOLDERS = {
     "player": "P",
     "server": "S",
     "token_hash": "<sha256>",
+    "name_hash": "<sha256>",
     "ticket_hash": "<sha256>",
     "digest": "<sha256>",
     "tick": "<tick>",

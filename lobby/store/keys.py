@@ -55,6 +55,10 @@ class Keys:
         """zset: address -> end of its ban [ms]"""
         return self._key("banned-addresses")
 
+    def guesses(self, name_hash: str) -> str:
+        """string + PX: when all guesses of the secret of a name are allowed again [ms]"""
+        return self._key(f"guesses:{name_hash}")
+
     def login(self, token_hash: str) -> str:
         """string + TTL: player id"""
         return self._key(f"login:{token_hash}")

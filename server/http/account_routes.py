@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tussle.lobby.accounts import PlayerInfo, canonical_name
+from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
 from tussle.lobby.text import Label
 from tussle.server.costs import Owner, Resource
@@ -71,8 +72,10 @@ class AccountRoutes:
         self._requests.charge_store(Operation.LOGIN, request, None)
         body = await self._requests.decode(request, LoginRequest)
         if body.secret is not None and body.name is not None:
-            charge(Resource.GUESSES, Owner.NAME, canonical_name(body.name))
+            name = canonical_name(body.name)
+            charge(Resource.GUESSES, Owner.NAME, name)
             charge(Resource.GUESSES, Owner.ADDRESS, address)
+            await self._spend_guess(name)
         login = await self._backend.accounts.login(
             name=body.name, secret=body.secret, kind=body.kind, bearer=bearer_of(request), skill=body.skill,
             charge=lambda new: charge(NEW_PLAYERS[new], Owner.ADDRESS, address),
@@ -86,6 +89,14 @@ class AccountRoutes:
                 "guest": login.guest,
             }
         )
+
+    async def _spend_guess(self, name: str) -> None:
+        """Charge a guess to what all servers allow for a name. Raises RateLimited."""
+        try:
+            await self._backend.name_guesses.spend(name)
+        except RateLimited:
+            self._backend.ledger.count_refusal(Resource.GUESSES, Owner.NAME, name)
+            raise
 
     async def logout(self, request: Request, _: PlayerInfo) -> Response:
         await self._backend.accounts.logout(bearer_of(request) or "")

@@ -10,6 +10,7 @@ from tussle.lobby.filling import Filling
 from tussle.lobby.forks import Forks
 from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
+from tussle.lobby.name_guesses import NameGuesses
 from tussle.lobby.operators import Operators
 from tussle.lobby.overview import Overviews
 from tussle.lobby.recording_index import RecordingIndex
@@ -60,6 +61,7 @@ class Backend(Protocol):
     store_memory: StoreMemory
     reservations: Reservations
     bot_shares: BotShares
+    name_guesses: NameGuesses
     hosts: Hosts
     banned: BannedAddresses
     session_lists: SessionLists

@@ -14,8 +14,10 @@ from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger
 from tussle.server.http.reservations import Reservations
 
-ENVIRONMENT = {"TRUSTED_PROXIES": "127.0.0.1", "RESERVATION_RATE": "0.04", "SIM_SPEED": "0"}
-"""Twelve seats at once for an address, one for a player."""
+ENVIRONMENT = {
+    "TRUSTED_PROXIES": "127.0.0.1", "RESERVATION_RATE": "0.04", "ADDRESS_SESSIONS": "8", "SIM_SPEED": "0",
+}  # fmt: skip
+"""Twelve seats at once for an address, one for a player; eight sessions of an address."""
 
 
 async def test_connected_players_are_matched_first(world: World) -> None:
@@ -105,3 +107,21 @@ async def test_squatters_do_not_keep_others_from_a_game(site: Stack) -> None:
     codes = [answer.json().get("code", "seat") for answer in answers]
     assert codes == ["seat"] * 12 + ["rate_limited"] * 6
     assert all(answer.json()["retry_after"] > 0 for answer in answers[12:])
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_network_behind_a_proxy_has_one_share(site: Stack) -> None:
+    """Guests with IPv6 addresses of one /64 network, as a trusted proxy says, open eight sessions together. Those of
+    another network open their own."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def code(address: str) -> str:
+            person = await stack.enter_async_context(Person(site.url))
+            person.http.headers["x-forwarded-for"] = address
+            await person.login()
+            answer = await person.post("/api/open", {"size": 2, "private": True})
+            return str(answer.json().get("code", "seat"))
+
+        codes = [await code(f"2001:db8::{number:x}") for number in range(1, 11)]
+        assert codes == ["seat"] * 8 + ["address_sessions"] * 2
+        assert await code("2001:db8:0:1::1") == "seat"

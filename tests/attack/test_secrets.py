@@ -31,6 +31,27 @@ async def test_other_spellings_of_a_name_share_its_guesses(site: Stack) -> None:
     assert all(answer.json()["retry_after"] > 0 for answer in answers if answer.status_code == 429)
 
 
+async def test_another_server_gives_no_more_guesses(site: Stack) -> None:
+    """Two guesses of a name at two servers, one at each: the next one is refused at both, and counted there."""
+    [other] = await site.more_servers(1)
+    async with Person(site.url) as thief, Person(other.url) as again:
+
+        async def guess(person: Person) -> str:
+            answer = await person.post(
+                "/api/login", {"name": "second victim", "secret": secrets.token_hex(8)}
+            )
+            assert answer.status_code != 429 or answer.json()["retry_after"] > 0
+            return str(answer.json().get("code", "registered"))
+
+        assert [await guess(person) for person in (thief, again, thief, again)] == [
+            "registered", "name_taken", "rate_limited", "rate_limited",
+        ]  # fmt: skip
+        assert (
+            'refusals_total{owner="name",resource="guesses"} 1.0' in (await again.http.get("/metrics")).text
+        )
+    assert await other.end() == 0
+
+
 async def test_an_address_registers_a_bounded_number_of_names(site: Stack) -> None:
     """Registrations beyond the budget of the address are refused at once, before their secrets are hashed."""
     async with Person(site.url) as thief:
