@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import shutil
@@ -112,6 +113,42 @@ async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.Async
     assert other.status_code == 200 and other.content == whole.content
     head = await http.head(path)
     assert head.content == b"" and head.headers["content-length"] == str(len(whole.content))
+
+
+async def test_a_file_of_the_zarr_group_comes_in_parts(http: httpx.AsyncClient, site: Stack) -> None:
+    """A Range of a chunk is these bytes of its file, and with an ETag that is not the chunk's the whole file."""
+    path = f"/{OVER}.zarr/segments/0/rows/c/0/0/0"
+    stored = (site.data_dir / "recordings" / path[1:]).read_bytes()
+    whole = await http.get(path, headers={"accept-encoding": "zstd, gzip"})
+    assert whole.content == stored and "content-encoding" not in whole.headers, (
+        "chunks are compressed already"
+    )
+    for asked, part in (("0-15", slice(0, 16)), ("100-", slice(100, None)), ("-8", slice(-8, None))):
+        answer = await http.get(path, headers={"range": f"bytes={asked}", "if-range": whole.headers["etag"]})
+        assert answer.status_code == 206 and answer.content == stored[part]
+        first = range(len(stored))[part][0]
+        assert answer.headers["content-range"].startswith(f"bytes {first}-")
+    assert_problem(await http.get(path, headers={"range": f"bytes={len(stored)}-"}), 416, "bad_range")
+    other = await http.get(path, headers={"range": "bytes=0-9", "if-range": '"another"'})
+    assert other.status_code == 200 and other.content == stored
+
+
+@pytest.mark.parametrize("path", ["/frames?data=time,energy&frames=:2000", ".zarr/zarr.json"])
+async def test_an_answer_comes_in_zstd(http: httpx.AsyncClient, path: str) -> None:
+    """A client that takes zstd gets frames of zstd which have the bytes of the answer without coding; one that takes
+    gzip too gets zstd, and one that refuses it does not."""
+    from numcodecs.zstd import Zstd
+
+    plain = await http.get(f"/{OVER}{path}")
+    for accepted, coding in (("zstd", "zstd"), ("gzip, zstd", "zstd"), ("gzip, zstd;q=0", "gzip")):
+        async with http.stream("GET", f"/{OVER}{path}", headers={"accept-encoding": accepted}) as answer:
+            raw = b"".join([part async for part in answer.aiter_raw()])
+        assert (
+            answer.headers["content-encoding"] == coding
+            and "accept-encoding" in answer.headers["vary"].lower()
+        )
+        assert answer.headers["etag"] != plain.headers["etag"] and len(raw) < len(plain.content)
+        assert (Zstd().decode(raw) if coding == "zstd" else gzip.decompress(raw)) == plain.content
 
 
 async def test_a_command_exports_what_a_server_has(
