@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+import sys
 
 import pytest
 
 import tussle
 from tests.server.conftest import site as site
 from tests.support.one_store import store_url as store_url
-from tests.support.replay import recorded
+from tests.support.replay import opened, recorded
 from tests.support.stack import Stack
 from tussle.lobby.errors import Conflict
 from tussle.lobby.wire.replay import (
@@ -110,3 +113,40 @@ async def test_old_scrubs_are_dropped_and_waiting_ones_are_conflated() -> None:
     assert (room.frame, room.grant, room.presenter) == (70, 2, "p2")
     read = [await room.next_message() for _ in range(4)]
     assert [message.d.frame for message in read if isinstance(message, Scrubbed)] == [40, 70]
+
+
+PRESENTER = """
+import sys, tussle
+with tussle.connect(sys.argv[1], "ada") as client, client.replay(sys.argv[2]) as room:
+    print(room.present(), flush=True)
+    while True:
+        room.next_message()
+"""
+"""A process that presents, and renews its token, until something ends it."""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
+async def test_the_room_of_a_dead_presenter_is_free_within_5_s(site: Stack, how: signal.Signals) -> None:
+    """A presenter's process that is killed, or hangs with its connection open: its token has at most 5 s to live, the
+    followers hear that nobody presents, and one of them gets the next grant."""
+    token = await recorded(site, 50)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PRESENTER, site.url, token, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with Client(site.url) as otto, opened(site) as store, asyncio.timeout(60):
+            await otto.login("otto")
+            assert process.stdout is not None and await process.stdout.readline() == b"1\n"
+            async with otto.replay(token) as room:
+                assert room.presenter is not None
+                process.send_signal(how)
+                assert await store.call("PTTL", store.keys.replay_presenter(token)) <= 5000
+                while room.presenter is not None:
+                    await room.next_message()
+                assert not await store.call("EXISTS", store.keys.replay_presenter(token))
+                assert await room.present() == 2
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
