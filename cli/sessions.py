@@ -1,4 +1,4 @@
-"""``tussle sessions``: waiting lobbies and running sessions as a live table. It never changes a session."""
+"""``tussle sessions``: waiting lobbies, running sessions and recordings as a live table. It never changes a session."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.text import escape_values
 
 if TYPE_CHECKING:
+    from tussle.lobby.recorded_sessions import RecordedSession
     from tussle.lobby.wire.messages import SessionView
 
 __all__ = ["command", "read_since", "sessions_table"]
 
 LOOK_S = 0.5
+
+RECORDINGS_S = 5.0
+"""Time between two looks at the recordings [s]: a page of them costs the server more than the sessions."""
 
 
 UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -57,6 +61,13 @@ def read_since(text: str) -> float:
 @click.option(
     "--ended", type=click.IntRange(0), default=5, show_default=True, help="How many ended ones to add."
 )
+@click.option(
+    "--recordings",
+    type=click.IntRange(0),
+    default=5,
+    show_default=True,
+    help="How many recorded sessions to add, the last ended first, also those that no other list has any more.",
+)
 @click.option("--once", is_flag=True, help="Print the table once, as into a pipe.")
 def command(
     server: str | None,
@@ -66,20 +77,29 @@ def command(
     player: str | None,
     since: float | None,
     ended: int,
+    recordings: int,
     once: bool,
 ) -> None:
-    """Show waiting lobbies and running sessions, live. Ctrl-C ends it."""
+    """Show waiting lobbies, running sessions and recordings, live. Ctrl-C ends it."""
     from tussle.player.client import Client
 
     url = server_of(read_settings(), server)
     console = Console()
+    recorded: list[RecordedSession] = []
+    asked_at = -RECORDINGS_S
 
     async def look(client: Client) -> Table:
         listed = partial(client.sessions, mode=mode, search=search, player=player, since=since)
         views = await listed(status=status)
         if not status and ended:
             views += await listed(status="ended", limit=ended)
-        return sessions_table(views, now_ms=time.time() * 1000, width=console.width)
+        nonlocal recorded, asked_at
+        if recordings and (not status or status in ENDED) and time.monotonic() >= asked_at + RECORDINGS_S:
+            recorded = await client.recorded_sessions(
+                mode=mode, search=search, player=player, since=since, limit=recordings
+            )
+            asked_at = time.monotonic()
+        return sessions_table(views, recorded, now_ms=time.time() * 1000, width=console.width)
 
     async def show() -> None:
         async with Client(url) as client:
@@ -105,19 +125,29 @@ def command(
             raise click.ClickException(str(error)) from None
 
 
-def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 100) -> Table:
+def sessions_table(
+    views: Sequence[SessionView],
+    recorded: Sequence[RecordedSession] = (),
+    *,
+    now_ms: float,
+    width: int = 100,
+) -> Table:
     """One row per session: waiting lobbies with their place in the queue, the oldest first; then running and ended
-    sessions. Column ``gap`` is the smallest distance so far."""
+    sessions, then those of ``recorded`` that are not among them. Column ``gap`` is the smallest distance so far, column
+    ``recorded`` the simulated time that can be watched again."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=LABEL, expand=False)
     wide = width >= 90
     for name in ("session", "mode", "status", "seats", "who"):
         table.add_column(name, no_wrap=True, overflow="ellipsis")
-    table.columns[-1].max_width = max(16, width - (73 if wide else 44))
+    lengths = {row.session: f"{row.seconds:.1f} s" for row in recorded}
+    table.columns[-1].max_width = max(16, width - (73 if wide else 44) - (12 if wide and lengths else 0))
     table.add_column("age", justify="right", no_wrap=True)
     if wide:
         table.add_column("round", justify="right")
         table.add_column("tick", justify="right", no_wrap=True)
         table.add_column("gap", justify="right", no_wrap=True)
+        if lengths:
+            table.add_column("recorded", justify="right", no_wrap=True)
     place = 0
     for view in map(escape_values, views):
         shape, colour = STATUS_MARKS.get(view.status, ("?", LABEL))
@@ -140,8 +170,21 @@ def sessions_table(views: Sequence[SessionView], *, now_ms: float, width: int = 
             least = view.min_distance
             cells += [str(view.round or ""), number(view.tick) if view.tick else ""]
             cells.append(gap(least * 1000) if least is not None else "")
+            if lengths:
+                cells.append(lengths.get(view.session, ""))
         table.add_row(*cells)
-    if not views:
+    known = {view.session for view in views}
+    for row in map(escape_values, (row for row in recorded if row.session not in known)):
+        status = Text.assemble(STATUS_MARKS["ended"], " recorded", style=FAINT)
+        cells = [Text(row.session, FAINT), row.mode, status, f"{len(row.seats)}/{row.size}"]
+        names = short_names([seat.name for seat in row.seats])
+        who = Text("  ").join(
+            Text.assemble(_seat(mark, name, acting=False), (" won" if row.winner == seat.seat else "", LABEL))
+            for seat, name, mark in zip(row.seats, names, marks_of(names), strict=True)
+        )
+        cells += [who, age(now_ms - row.ended_at), *(["", "", "", lengths[row.session]] if wide else [])]
+        table.add_row(*cells)
+    if not views and not recorded:
         table.add_row(Text("No sessions. `tussle bots` starts bots that play.", LABEL))
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 
 import click
@@ -11,13 +12,14 @@ from rich.console import Console
 
 from tests.support.pair import ModelSession
 from tussle.cli.sessions import age, read_since, sessions_table
+from tussle.lobby.recorded_sessions import RecordedSeat, RecordedSession
 from tussle.lobby.wire.messages import SessionView
 
 
-def table(*views: SessionView, width: int = 110) -> str:
+def table(*views: SessionView, recorded: Sequence[RecordedSession] = (), width: int = 110) -> str:
     console = Console(width=width, file=StringIO(), color_system=None)
     with console.capture() as capture:
-        console.print(sessions_table(views, now_ms=100_000, width=width))
+        console.print(sessions_table(views, recorded, now_ms=100_000, width=width))
     return capture.get()
 
 
@@ -38,6 +40,26 @@ def test_a_row_has_status_mode_and_players() -> None:
     assert "● running" in rows[2] and rows[2].endswith("1:00      3  1\u2009482")
     assert "Otto won" in rows[3] and "■ ended" in rows[3] and rows[3].endswith("12.3 µm")
     assert rows[0].endswith("gap")
+
+
+def test_recordings_are_in_the_table() -> None:
+    """A session that is over says how much of it was recorded; one that is in no other list any more has a row of its
+    own, with its players and the winner. A narrow terminal has the row without the time."""
+    over = view("ended", ended_at=99_000)
+    older = RecordedSession(
+        "aaaaaaa2", "ended", "duel", 2, tuple(RecordedSeat(n, f"p{n}", f"P{n}", "human", "halo") for n in (0, 1)),
+        1_000, 2_000, 40_000, 400, 13.25, winner=1,
+    )  # fmt: skip
+    rows = table(
+        over, recorded=[RecordedSession.of(over, length=90, dt=1 / 30), older], width=130
+    ).splitlines()
+    assert rows[0].endswith("recorded") and len(rows) == 3
+    assert rows[1].endswith(f"{over.tick / 30:.1f} s") and "■ ended" in rows[1]
+    assert " ".join(rows[2].split()) == "aaaaaaa2 duel ■ recorded 2/2 ● P0 ■ P1 won 1:00 13.2 s"
+    assert "recorded" not in table(over).splitlines()[0]
+    narrow = table(over, recorded=[older], width=70).splitlines()
+    assert "aaaaaaa2" in narrow[2] and "13.2" not in narrow[2] and all(len(line) <= 70 for line in narrow)
+    assert "tussle bots" not in table(recorded=[older])
 
 
 def test_a_narrow_terminal_gets_fewer_columns() -> None:
