@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -41,28 +42,57 @@ def checked(person: Any, expression: str) -> None:
     )
 
 
-def drag_gizmo(person: Any, name: str) -> None:
-    """Drag the arrow of the gizmo that points along x to the right."""
+def drag_gizmo(person: Any, name: str, *, across: bool = False) -> None:
+    """Drag the part of the gizmo that lies along x from the body, to the right, or at a right angle to that."""
     stage = person.page.locator("[data-test=stage]")
     box = stage.bounding_box()
     x, y, z = person.evaluate(f"{body(name)}.position")
     at = person.evaluate(f"window.__edit.screen({x}, {y}, {z})")
     end = person.evaluate(f"window.__edit.screen({x + 0.2}, {y}, {z})")
-    across, down = end["x"] - at["x"], end["y"] - at["y"]
-    length = (across**2 + down**2) ** 0.5
-    along = [across / length, down / length]
+    right, down = end["x"] - at["x"], end["y"] - at["y"]
+    length = (right**2 + down**2) ** 0.5
+    along = [right / length, down / length]
     mouse = person.page.mouse
-    for reach in range(24, 90, 6):
+    for reach in range(24, 90, 3):
         px, py = box["x"] + at["x"] + reach * along[0], box["y"] + at["y"] + reach * along[1]
         mouse.move(px, py)
         if stage.evaluate("(stage) => stage.style.cursor") == "move":
             break
-    assert stage.evaluate("(stage) => stage.style.cursor") == "move", "no arrow of the gizmo"
+    assert stage.evaluate("(stage) => stage.style.cursor") == "move", "no part of the gizmo"
+    way = [-along[1], along[0]] if across else along
     mouse.down()
-    mouse.move(px + 40 * along[0], py + 40 * along[1], steps=4)
+    mouse.move(px + 40 * way[0], py + 40 * way[1], steps=4)
     mouse.up()
     person.until(SAVED)
 
+
+def drop_file(person: Any, name: str, data: bytes) -> None:
+    """Drop a file onto the view."""
+    person.evaluate(f"""
+        (() => {{
+            const bytes = Uint8Array.from(atob("{base64.b64encode(data).decode()}"), (one) => one.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], "{name}"));
+            const drop = new DragEvent("drop", {{ dataTransfer, bubbles: true, cancelable: true }});
+            document.querySelector("[data-test=stage]").dispatchEvent(drop);
+            if (!drop.defaultPrevented) throw new Error("the browser would open the file");
+        }})()
+    """)
+
+
+POINTED_AT = """
+(([x, y, z]) => {
+  const at = window.__edit.screen(x, y, z);
+  return [...document.querySelectorAll("[data-test=stage] path.arrow.contact[visibility=visible]")].some((path) => {
+    const [, px, py] = /L([-\\d.]+) ([-\\d.]+)/.exec(path.getAttribute("d")) ?? [0, NaN, NaN];
+    return Math.hypot(px - at.x, py - at.y) < 1;
+  });
+})
+"""
+"""Whether an arrow in the view ends at a place of the scene."""
+
+COLOURED = "document.querySelectorAll('[data-test=stage] path[fill=\"#FF8168\"]').length"
+"""How many bodies have the colour of an overlap."""
 
 HELD_BACK = """
 const send = WebSocket.prototype.send;
@@ -112,6 +142,16 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     start = mira.evaluate(f"{body('box')}.position[0]")
     drag_gizmo(mira, "box")
     kei.until(f"{body('box')} && {body('box')}.position[0] > {start + 0.02}")
+    mira.page.keyboard.press("2")
+    drag_gizmo(mira, "box", across=True)
+    kei.until(f"Math.abs({body('box')}.rotation[0]) < 0.999")
+    mira.page.keyboard.press("3")
+    size = mira.evaluate(f"{body('box')}.shape.params.size")
+    drag_gizmo(mira, "box")
+    kei.until(f"{body('box')}.shape.params.size.some((edge, i) => edge > {size}[i] + 0.02)")
+    for _ in range(2):
+        mira.page.keyboard.press("Control+z")
+    kei.until(f"{body('box')}.rotation[0] === 1")
     mira.tier = "D"
     mira.go(f"/#/s/{token}")
     mira.page.wait_for_selector("[data-test=inspector]")
@@ -126,9 +166,16 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     # What Mira holds is hers: Kei's page says so.
     choose(kei, "box")
     kei.page.wait_for_selector("[data-test=held]:has-text('Mira holds')")
+    kei.page.wait_for_selector("[data-test=stage] .pin:has-text('Mira')")
     assert kei.page.is_disabled("[data-test=position-x]")
     choose(mira, "floor")
     kei.page.wait_for_selector("[data-test=held]", state="detached")
+    kei.page.wait_for_selector("[data-test=stage] .pin:has-text('Mira') >> visible=true", state="detached")
+    mira.page.keyboard.press("Escape")
+    type_number(mira, "gravity-y", "-1.62")
+    kei.until("window.__edit.world().gravity[1] === -1.62")
+    mira.page.keyboard.press("Control+z")
+    kei.until("window.__edit.world().gravity[1] < -9")
     before = kei.evaluate(f"{body('box')}.position")
     kei.page.locator("[data-test=stage]").focus()
     kei.page.keyboard.press("ArrowRight")
@@ -175,12 +222,25 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     kei.until(f"{body('box')}.material.damping === 0.75")
     mira.page.keyboard.press("Escape")
 
-    # A file becomes a body; so does a mesh of the catalogue.
+    # A file that is dropped becomes a body; so does a mesh of the catalogue. A file that cannot is refused, and the
+    # view shows where.
     points = np.array([[0.2, 0, 0], [-0.2, 0, 0], [0, 0.2, 0], [0, -0.2, 0], [0, 0, 0.2], [0, 0, -0.2]])
     sides = [[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]]
-    file = {"name": "gem.stl", "mimeType": "model/stl", "buffer": as_stl(points, np.array(sides))}
     mira.page.click("[role=radio]:has-text('Mesh')")
+    file = {"name": "open.stl", "mimeType": "model/stl", "buffer": as_stl(points, np.array(sides[1:]))}
     mira.page.set_input_files("[aria-label='Mesh file']", file)
+    refused = mira.page.locator("[data-test=uploads] li:has-text('open.stl')")
+    refused.locator("[role=alert]:has-text('open')").wait_for()
+    where = refused.locator("button:has-text('Show where')")
+    place = [float(number) for number in re.findall(r"-?[\d.]+", where.inner_text())]
+    assert min(np.linalg.norm(points - np.array(place), axis=1)) < 0.3
+    assert not mira.evaluate(f"{POINTED_AT}({place})")
+    where.click()
+    mira.until(f"{POINTED_AT}({place})")
+    where.click()
+    mira.until(f"!{POINTED_AT}({place})")
+    refused.locator("button[aria-label='Close open.stl']").click()
+    drop_file(mira, "gem.stl", as_stl(points, np.array(sides)))
     kei.until(f"{body('gem')} && {body('gem')}.shape.kind === 'mesh'")
     mira.page.click("[data-test=add-heart]")
     kei.until(f"{body('heart')} && {body('heart')}.kind === 'elastic'")
@@ -212,10 +272,13 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     type_number(mira, "position-x", str(there[0] + 0.1))
     checked(mira, "!check.ok && check.overlaps.length === 1")
     mira.page.wait_for_selector("[data-test=check] >> text=overlap")
+    for one in (mira, kei):
+        one.until(f"{COLOURED} === 2")
     assert mira.page.is_disabled("[data-test=ready]")
     mira.shoot("editor-overlap")
     mira.page.keyboard.press("Control+z")
     checked(mira, "check.ok")
+    mira.until(f"{COLOURED} === 0")
 
     # On a screen and on a phone, dark and light, axe finds nothing serious; nothing is wider than the page.
     for one in (mira, kei):
@@ -269,6 +332,13 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
         here.page.click("[data-test=release]")
         there.page.wait_for_selector("[data-test=present]")
 
+    # The present moment of the recording is a scene to build on, with the bodies where they are.
+    kei.page.click("[data-test=new-from]")
+    kei.page.wait_for_selector("[data-test=inspector]")
+    kei.until(f"{READY} && {body('box-3')} && {body('valentine')}")
+    assert kei.page.url.split("/s/")[1] != token
+    kei.page.click("[data-test=leave]")
+
     # They play on from that moment, and build on from there.
     mira.page.click("[data-test=fork]")
     mira.page.wait_for_selector("[data-test=ready]")
@@ -287,12 +357,28 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
     assert next_one not in (token, fork[1])
     mira.page.click("[data-test=add-star]")
     mira.until(f"{body('star')} && {SAVED}")
+
+    # The list of sessions has it for everybody, as a scene to begin with.
+    kei.page.click("[data-test=leave]")
+    kei.page.click(f"[data-session={next_one}] [data-test=new-from]")
+    kei.page.wait_for_selector("[data-test=inspector]")
+    kei.until(f"{READY} && {body('star')} && {body('valentine')}")
+    assert kei.page.url.split("/s/")[1] not in (token, fork[1], next_one)
+
+    # The editor begins another one: with this scene, and with a template of the catalogue or one's own.
+    def begin(template: str, there: str) -> None:
+        here = mira.page.url
+        mira.page.click("[data-test=new]")
+        mira.page.select_option("[data-test=new-template]", label=template)
+        mira.page.click("[data-test=new-from]")
+        mira.until(f"location.href !== '{here}' && {READY} && {there}")
+
+    begin("This scene", body("star"))
+    begin("Dominoes", f"!{body('star')} && window.__edit.bodies().length > 5")
+    begin("Two of us", f"{body('valentine')} && !{body('star')}")
     mira.page.click("[data-test=leave]")
 
-    # The template is listed beside those of the catalogue.
+    # The own template is listed in the lobby, too, beside those of the catalogue.
     mira.page.select_option("[data-test=template]", label="Begin with: Two of us")
-    mira.page.click("[data-test=new-from]")
-    mira.page.wait_for_selector("[data-test=inspector]")
-    mira.until(f"{READY} && {body('valentine')} && !{body('star')}")
-    for one in (mira, kei):
-        one.page.click("[data-test=leave]")
+    mira.page.wait_for_selector("[data-test=new-from]:has-text('New from this')")
+    kei.page.click("[data-test=leave]")

@@ -3,33 +3,31 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, notify } from "../app/store";
-import { keepTemplate } from "../app/templates";
 import { Builder } from "../session/builder";
 import type { Refusal } from "../session/builder";
 import type { SessionClient } from "../session/client";
-import { AXES, fromAngles, freshId } from "../session/edit";
-import type { Axis } from "../session/edit";
+import { fromAngles, freshId } from "../session/edit";
 import { PRESETS } from "../session/materials";
 import { holderOf } from "../session/scene";
 import type { Conflict } from "../session/scene";
 import { ShapeStore } from "../session/shapestore";
 import type { Seat } from "../session/state";
 import { Uploads } from "../session/uploads";
-import { MOST_COPIES, Workbench } from "../session/workbench";
+import { Workbench } from "../session/workbench";
 import { markOfSeat } from "../stage/palette";
 import type { Stage } from "../stage/stage";
 import { gap, group, inWords, shortName } from "../text/format";
 import { BuildStage } from "../ui/buildstage";
 import type { BuildLooks } from "../ui/buildstage";
 import { CopyLink, linkToLobby, showLobbyLink } from "../ui/copylink";
-import { NumberField } from "../ui/fields";
 import { Mark } from "../ui/marks";
-import { Icon, Segmented, useKeys } from "../ui/parts";
+import { Icon, useKeys } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
-import type { Raw, Vec3 } from "../wire/scene";
+import type { Vec3 } from "../wire/scene";
 import { AddTile, BodyList } from "./building";
 import type { Holder } from "./building";
+import { Tools } from "./buildtools";
 import { Inspector } from "./inspector";
 
 /** What a refusal means to a person. */
@@ -259,171 +257,6 @@ function useEditorKeys(bench: Workbench, able: boolean, to: { mode: (mode: Build
     event.preventDefault();
     act();
   });
-}
-
-// -- tools
-
-function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpen }: { bench: Workbench; able: boolean; editable: boolean; mode: BuildLooks["mode"]; onMode: (mode: BuildLooks["mode"]) => void; snap: boolean; onSnap: () => void; token: string; onOpen: (file: File) => void }) {
-  const [more, setMore] = useState<"array" | "mirror" | "save" | null>(null);
-  const file = useRef<HTMLInputElement>(null);
-  const chosen = bench.chosen.value.length;
-  const none = !able || !chosen;
-  return (
-    <section class="tile tools2" aria-label="Tools">
-      <div class="bench-tools">
-        <Segmented
-          label="The handles in the view"
-          tight
-          value={mode}
-          onChoose={onMode}
-          options={[
-            { value: "move", text: "Move", title: "Move, 1" },
-            { value: "turn", text: "Turn", title: "Turn, 2" },
-            { value: "scale", text: "Scale", title: "Scale, 3" },
-          ]}
-        />
-        <button class="btn s" aria-pressed={snap} onClick={onSnap} title="Steps of 5 cm and 15 degrees">
-          Steps
-        </button>
-        <span class="bar2" />
-        <button class="btn s sq" aria-label="Undo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo your last change, Ctrl+Z" data-test="undo">
-          <Icon name="undo" />
-        </button>
-        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Redo your last undone change, Ctrl+Shift+Z" data-test="redo">
-          <Icon name="redo" />
-        </button>
-        <span class="bar2" />
-        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title="Copy, D" data-test="copy">
-          Copy
-        </button>
-        <button class="btn s" disabled={none} aria-pressed={more === "array"} onClick={() => setMore(more === "array" ? null : "array")} data-test="array">
-          Array
-        </button>
-        <button class="btn s" disabled={none} aria-pressed={more === "mirror"} onClick={() => setMore(more === "mirror" ? null : "mirror")}>
-          Mirror
-        </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title="Down onto what is below, G" data-test="ground">
-          Ground
-        </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title="On top, without touching, S" data-test="stack">
-          Stack
-        </button>
-        <button class="btn s" disabled={none} onClick={() => void bench.remove()} title="Remove, Delete" data-test="remove">
-          Remove
-        </button>
-        <span class="sp" />
-        <button class="btn s" aria-pressed={more === "save"} onClick={() => setMore(more === "save" ? null : "save")} data-test="save">
-          Save
-        </button>
-        <button class="btn s" disabled={!editable} onClick={() => file.current?.click()}>
-          Open
-        </button>
-        <input
-          ref={file}
-          type="file"
-          class="vh"
-          tabIndex={-1}
-          aria-label="Scene file"
-          accept=".json,application/json"
-          data-test="open-file"
-          onChange={(event) => {
-            const chosenFile = event.currentTarget.files?.[0];
-            event.currentTarget.value = "";
-            if (chosenFile) onOpen(chosenFile);
-          }}
-        />
-      </div>
-      {more === "array" && !none && <ArrayRow bench={bench} onDone={() => setMore(null)} />}
-      {more === "save" && <SaveRow bench={bench} token={token} onDone={() => setMore(null)} />}
-      {more === "mirror" && !none && (
-        <div class="bench-tools line" role="group" aria-label="Mirror">
-          <span class="small soft">A mirror image across</span>
-          {(["x", "z"] as const).map((axis) => (
-            <button
-              key={axis}
-              class="btn s"
-              onClick={() => {
-                void bench.mirror(axis);
-                setMore(null);
-              }}
-            >
-              {axis} = 0
-            </button>
-          ))}
-        </div>
-      )}
-    </section>
-  );
-}
-
-function SaveRow({ bench, token, onDone }: { bench: Workbench; token: string; onDone: () => void }) {
-  const [name, setName] = useState(bench.builder.world.peek().name || "My scene");
-  const whole = async (use: (scene: Raw) => void) => {
-    try {
-      use(await api.wholeScene(token));
-      onDone();
-    } catch (error) {
-      notify("bad", "The scene cannot be saved.", error instanceof Error ? error.message : "");
-    }
-  };
-  const keep = () =>
-    whole((scene) => {
-      keepTemplate(name, scene);
-      notify("ok", `${name.trim()} is a template.`, "This browser lists it for new sandboxes.");
-    });
-  const download = () =>
-    whole((scene) => {
-      const url = URL.createObjectURL(new Blob([`${JSON.stringify(scene, null, 1)}\n`], { type: "application/json" }));
-      Object.assign(document.createElement("a"), { href: url, download: `${name.trim().replace(/[^\w-]+/g, "-") || "scene"}.json` }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
-    });
-  return (
-    <form
-      class="bench-tools line"
-      aria-label="Save"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void keep();
-      }}
-    >
-      <label class="num name">
-        <span class="lb">Name</span>
-        <input autocomplete="off" maxLength={60} value={name} onInput={(event) => setName(event.currentTarget.value)} data-test="save-name" />
-      </label>
-      <button class="btn s main" disabled={!name.trim()} data-test="save-template">
-        Keep as a template
-      </button>
-      <button type="button" class="btn s" onClick={() => void download()} title="For this editor, tussle simulate and Python" data-test="save-file">
-        Download the file
-      </button>
-    </form>
-  );
-}
-
-function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
-  const [count, setCount] = useState(4);
-  const [axis, setAxis] = useState<Axis>("x");
-  const [step, setStep] = useState<number | null>(null);
-  const least = bench.spacing(axis);
-  return (
-    <form
-      class="bench-tools line"
-      aria-label="Array"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void bench.array(count, axis, step ?? least);
-        onDone();
-      }}
-    >
-      <NumberField label="Total" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
-      <Segmented label="Along" tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
-      <NumberField label="Apart" unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
-      <button class="btn s main" data-test="array-make">
-        Make {count - 1}
-      </button>
-      {step !== null && Math.abs(step) < least && <span class="small harm">Below {least} m they touch.</span>}
-    </form>
-  );
 }
 
 // -- what the server says

@@ -1,12 +1,12 @@
 // The list of sessions in the lobby: groups, rows, and what is shown when the list is empty.
 
-import { busy, clearFilters, filtered, hasSeat, join, now, open, replay, search, watch } from "../app/store";
+import { busy, clearFilters, filtered, hasSeat, join, newFrom, now, open, replay, search, watch } from "../app/store";
 import { markOfSeat } from "../stage/palette";
 import { dayAndTime, group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
-import { modeName, sessionTitle } from "./modes";
+import { modeCard, modeName, sessionTitle } from "./modes";
 
 export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
   return (
@@ -73,6 +73,11 @@ function Row({ view }: { view: SessionView }) {
       ) : (
         <button class="btn s" onClick={() => void watch(view.session)} aria-label={`Watch ${sessionTitle(view)}`}>
           Watch
+        </button>
+      )}
+      {(modeCard(view.mode).builds || view.started_at > 0) && (
+        <button class="btn ghost s sq again" onClick={() => void newFrom({ like: { session: view.session } })} aria-label={`New from this: ${sessionTitle(view)}`} aria-busy={busy.value === "new-from"} title="New from this: a scene to build on, with the bodies of this session" data-test="new-from">
+          <Icon name="plus" />
         </button>
       )}
     </li>

@@ -107,7 +107,7 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
         const ring = body ? picture.shown.indexOf(body.id) : -1;
         const at = now.current.looks.place;
         const picked = body && bench.picking.value ? (bench.picking.value === "pins" ? body.pins : body.handles).flatMap((one) => one.vertices) : [];
-        return { aim: null, ring: ring < 0 ? null : ring, handle: null, arrows: [...(at ? [at] : []), ...(body ? placesOf(bench, body, picked.slice(0, MOST_SHOWN)) : [])].map((to) => ({ kind: "contact" as const, from: [to[0], to[1] + (to === at ? 0.6 : 0.12), to[2]] as const, to })) };
+        return { aim: null, ring: ring < 0 ? null : ring, handle: null, arrows: [...(at ? [at] : []), ...(body ? placesOf(bench, body, picked.slice(0, MOST_SHOWN)) : [])].map((to) => ({ kind: "contact" as const, from: leaning(to, to === at ? 0.6 : 0.12), to })) };
       };
       made.hand = handOf(bench, made, picture, () => gizmo, () => now.current);
       onStage(made);
@@ -133,6 +133,11 @@ export function BuildStage({ bench, looks, label, able, holder, onStage, childre
       {children}
     </div>
   );
+}
+
+/** Where an arrow that points at a place begins: above it, and beside it, because the flat view looks straight down. */
+function leaning(to: Vec3, height: number): Vec3 {
+  return [to[0] + height / 2, to[1] + height, to[2] + height / 2];
 }
 
 /** Where vertices of a body are in the world, by their numbers in the document. */

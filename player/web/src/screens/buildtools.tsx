@@ -1,0 +1,224 @@
+// The tools of the editor: gizmos, undo, copies, files, and new lobbies that begin with a scene.
+
+import { useRef, useState } from "preact/hooks";
+import { api, busy, newFrom, notify, templates } from "../app/store";
+import { keepTemplate, ownKey, ownTemplates } from "../app/templates";
+import { AXES } from "../session/edit";
+import type { Axis } from "../session/edit";
+import { MOST_COPIES } from "../session/workbench";
+import type { Workbench } from "../session/workbench";
+import type { BuildLooks } from "../ui/buildstage";
+import { NumberField } from "../ui/fields";
+import { Icon, Segmented } from "../ui/parts";
+import type { Raw } from "../wire/scene";
+
+export function Tools({ bench, able, editable, mode, onMode, snap, onSnap, token, onOpen }: { bench: Workbench; able: boolean; editable: boolean; mode: BuildLooks["mode"]; onMode: (mode: BuildLooks["mode"]) => void; snap: boolean; onSnap: () => void; token: string; onOpen: (file: File) => void }) {
+  const [more, setMore] = useState<"array" | "mirror" | "save" | "new" | null>(null);
+  const file = useRef<HTMLInputElement>(null);
+  const chosen = bench.chosen.value.length;
+  const none = !able || !chosen;
+  return (
+    <section class="tile tools2" aria-label="Tools">
+      <div class="bench-tools">
+        <Segmented
+          label="The handles in the view"
+          tight
+          value={mode}
+          onChoose={onMode}
+          options={[
+            { value: "move", text: "Move", title: "Move, 1" },
+            { value: "turn", text: "Turn", title: "Turn, 2" },
+            { value: "scale", text: "Scale", title: "Scale, 3" },
+          ]}
+        />
+        <button class="btn s" aria-pressed={snap} onClick={onSnap} title="Steps of 5 cm and 15 degrees">
+          Steps
+        </button>
+        <span class="bar2" />
+        <button class="btn s sq" aria-label="Undo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.undo(); }} title="Undo your last change, Ctrl+Z" data-test="undo">
+          <Icon name="undo" />
+        </button>
+        <button class="btn s sq" aria-label="Redo" disabled={!editable} onClick={() => { bench.settle(); void bench.builder.redo(); }} title="Redo your last undone change, Ctrl+Shift+Z" data-test="redo">
+          <Icon name="redo" />
+        </button>
+        <span class="bar2" />
+        <button class="btn s" disabled={none} onClick={() => void bench.duplicate()} title="Copy, D" data-test="copy">
+          Copy
+        </button>
+        <button class="btn s" disabled={none} aria-pressed={more === "array"} onClick={() => setMore(more === "array" ? null : "array")} data-test="array">
+          Array
+        </button>
+        <button class="btn s" disabled={none} aria-pressed={more === "mirror"} onClick={() => setMore(more === "mirror" ? null : "mirror")}>
+          Mirror
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.ground()} title="Down onto what is below, G" data-test="ground">
+          Ground
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.stack()} title="On top, without touching, S" data-test="stack">
+          Stack
+        </button>
+        <button class="btn s" disabled={none} onClick={() => void bench.remove()} title="Remove, Delete" data-test="remove">
+          Remove
+        </button>
+        <span class="sp" />
+        <button class="btn s" aria-pressed={more === "new"} onClick={() => setMore(more === "new" ? null : "new")} data-test="new">
+          New
+        </button>
+        <button class="btn s" aria-pressed={more === "save"} onClick={() => setMore(more === "save" ? null : "save")} data-test="save">
+          Save
+        </button>
+        <button class="btn s" disabled={!editable} onClick={() => file.current?.click()}>
+          Open
+        </button>
+        <input
+          ref={file}
+          type="file"
+          class="vh"
+          tabIndex={-1}
+          aria-label="Scene file"
+          accept=".json,application/json"
+          data-test="open-file"
+          onChange={(event) => {
+            const chosenFile = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (chosenFile) onOpen(chosenFile);
+          }}
+        />
+      </div>
+      {more === "array" && !none && <ArrayRow bench={bench} onDone={() => setMore(null)} />}
+      {more === "save" && <SaveRow bench={bench} token={token} onDone={() => setMore(null)} />}
+      {more === "new" && <NewRow token={token} />}
+      {more === "mirror" && !none && (
+        <div class="bench-tools line" role="group" aria-label="Mirror">
+          <span class="small soft">A mirror image across</span>
+          {(["x", "z"] as const).map((axis) => (
+            <button
+              key={axis}
+              class="btn s"
+              onClick={() => {
+                void bench.mirror(axis);
+                setMore(null);
+              }}
+            >
+              {axis} = 0
+            </button>
+          ))}
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** A new lobby that begins with this scene, or with a template. */
+function NewRow({ token }: { token: string }) {
+  const [wanted, setWanted] = useState("");
+  const begin = async () => {
+    const own = ownTemplates.value.find((one) => ownKey(one.name) === wanted);
+    try {
+      await newFrom(own ? { scene: own.scene } : wanted ? { template: wanted } : { scene: JSON.stringify(await api.wholeScene(token)) });
+    } catch (error) {
+      notify("bad", "The scene cannot be read.", error instanceof Error ? error.message : "");
+    }
+  };
+  return (
+    <form
+      class="bench-tools line"
+      aria-label="New"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void begin();
+      }}
+    >
+      <select class="btn s" aria-label="Begin with" value={wanted} onChange={(event) => setWanted(event.currentTarget.value)} data-test="new-template">
+        <option value="">This scene</option>
+        {templates.value.map((one) => (
+          <option key={one.id} value={one.id}>
+            {one.name}
+          </option>
+        ))}
+        {ownTemplates.value.length > 0 && (
+          <optgroup label="Yours">
+            {ownTemplates.value.map((one) => (
+              <option key={one.name} value={ownKey(one.name)}>
+                {one.name}
+              </option>
+            ))}
+          </optgroup>
+        )}
+      </select>
+      <button class="btn s main" aria-busy={busy.value === "new-from"} title="A new lobby for you; you give up your seat here" data-test="new-from">
+        New from this
+      </button>
+    </form>
+  );
+}
+
+function SaveRow({ bench, token, onDone }: { bench: Workbench; token: string; onDone: () => void }) {
+  const [name, setName] = useState(bench.builder.world.peek().name || "My scene");
+  const whole = async (use: (scene: Raw) => void) => {
+    try {
+      use(await api.wholeScene(token));
+      onDone();
+    } catch (error) {
+      notify("bad", "The scene cannot be saved.", error instanceof Error ? error.message : "");
+    }
+  };
+  const keep = () =>
+    whole((scene) => {
+      keepTemplate(name, scene);
+      notify("ok", `${name.trim()} is a template.`, "This browser lists it for new sandboxes.");
+    });
+  const download = () =>
+    whole((scene) => {
+      const url = URL.createObjectURL(new Blob([`${JSON.stringify(scene, null, 1)}\n`], { type: "application/json" }));
+      Object.assign(document.createElement("a"), { href: url, download: `${name.trim().replace(/[^\w-]+/g, "-") || "scene"}.json` }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    });
+  return (
+    <form
+      class="bench-tools line"
+      aria-label="Save"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void keep();
+      }}
+    >
+      <label class="num name">
+        <span class="lb">Name</span>
+        <input autocomplete="off" maxLength={60} value={name} onInput={(event) => setName(event.currentTarget.value)} data-test="save-name" />
+      </label>
+      <button class="btn s main" disabled={!name.trim()} data-test="save-template">
+        Keep as a template
+      </button>
+      <button type="button" class="btn s" onClick={() => void download()} title="For this editor, tussle simulate and Python" data-test="save-file">
+        Download the file
+      </button>
+    </form>
+  );
+}
+
+function ArrayRow({ bench, onDone }: { bench: Workbench; onDone: () => void }) {
+  const [count, setCount] = useState(4);
+  const [axis, setAxis] = useState<Axis>("x");
+  const [step, setStep] = useState<number | null>(null);
+  const least = bench.spacing(axis);
+  return (
+    <form
+      class="bench-tools line"
+      aria-label="Array"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void bench.array(count, axis, step ?? least);
+        onDone();
+      }}
+    >
+      <NumberField label="Total" whole low={2} high={MOST_COPIES} value={count} onCommit={setCount} test="array-count" />
+      <Segmented label="Along" tight value={axis} onChoose={setAxis} options={AXES.map((one) => ({ value: one, text: one }))} />
+      <NumberField label="Apart" unit="m" low={-20} high={20} value={step ?? least} onCommit={setStep} />
+      <button class="btn s main" data-test="array-make">
+        Make {count - 1}
+      </button>
+      {step !== null && Math.abs(step) < least && <span class="small harm">Below {least} m they touch.</span>}
+    </form>
+  );
+}
