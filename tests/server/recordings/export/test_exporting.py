@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.server.recordings.export.moving import DT, FIRST, HIDDEN, LENGTH, SEGMENTS, world
+from tests.support.paths import ROOT
 from tussle.lobby.errors import ProtocolError
 from tussle.server.recordings.export.clip import Clip
 from tussle.server.recordings.export.exporting import FORMATS, Film, export
@@ -21,6 +24,8 @@ from tussle.server.recordings.frame_store import Array
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
 WRITTEN_HERE = [name for name in FORMATS if name != "rrd"]
+MODULES = ROOT / "player" / "web" / "node_modules"
+NAMES = {body.id for topology in SEGMENTS for body in topology.bodies}
 SMALL = Film(size=(128, 96), fps=10)
 
 
@@ -114,6 +119,28 @@ def test_a_gltf_reader_finds_every_vertex_at_its_place(recording: str, place: Pa
                 assert np.abs(found - expected).max() < 1e-3 * 0.4, (node.name, frame)
 
 
+@pytest.mark.skipif(
+    not (shutil.which("node") and (MODULES / "three").is_dir()),
+    reason="needs Node and the web client's packages",
+)
+def test_three_js_shows_the_animation(recording: str, place: Path) -> None:
+    """The loader of three.js, which viewers on the web use, finds every vertex where it was in each frame, within a
+    thousandth of a body's size. A body that is not in the world is not there."""
+    export(clip_of(recording), "gltf", place / "a.glb")
+    times = json.dumps([2 * frame * DT + 1e-4 for frame in range(0, LENGTH, 5)])
+    check = ROOT / "tests" / "support" / "gltf_check.mjs"
+    command = ["node", check, MODULES, place / "a.glb", times]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    shown = json.loads(done.stdout)
+    assert len(shown) == len(range(0, LENGTH, 5))
+    for number, meshes in enumerate(shown):
+        frame = 5 * number
+        wanted = {name: points for name in NAMES if (points := world(name, frame)) is not None}
+        assert set(meshes) == set(wanted), frame
+        for name, points in wanted.items():
+            assert np.abs(np.array(meshes[name]) - points).max() < 1e-3 * 0.4, (name, frame)
+
+
 def _posed(scene: Any, number: int, time: float) -> tuple[Array, float]:
     """The vertices of a node at a time of the animation, without its scale; and its scale."""
     node = scene.nodes[number]
@@ -187,7 +214,6 @@ def test_a_film_plays_in_simulated_time(recording: str, place: Path, name: str, 
 def test_rerun_reads_its_file(recording: str, place: Path) -> None:
     """Rerun's own check of a file finds no error, where its SDK is installed."""
     pytest.importorskip("rerun")
-    import subprocess
     import sys
 
     export(clip_of(recording), "rrd", place / "a.rrd")
