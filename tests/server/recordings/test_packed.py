@@ -7,13 +7,18 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
+import zarr.storage
 
 from tests.server.recordings.frames import frames, topology
 from tussle.lobby.errors import ProtocolError
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.packed import open_packed
+from tussle.server.recordings.zarr_frames import ZarrFrames
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -51,3 +56,16 @@ def test_attributes_that_no_reader_can_get_are_refused(depth: int) -> None:
             archive.writestr(name, data)
     with pytest.raises(ProtocolError):
         open_packed(out, 10**8)
+
+
+def test_zarr_reads_an_archive_without_our_code(tmp_path: Path) -> None:
+    """An archive has the metadata of all arrays in one file, as zarr's own store of ZIP files reads it."""
+    store = ZarrFrames.create(str(tmp_path / "one.zarr"), seats=0)
+    store.append(frames(10, 40, seats=0), topology("affine", "affine"))
+    store.close()
+    with (tmp_path / "one.zip").open("wb") as file:
+        ZarrFrames.open(str(tmp_path / "one.zarr")).pack(file)
+    with zarr.storage.ZipStore(tmp_path / "one.zip", mode="r") as archive:
+        group = zarr.open_group(archive, mode="r")
+        assert np.array_equal(np.asarray(group["tick"]), 10 + 2 * np.arange(40))
+        assert np.asarray(group["segments/0/rows"]).shape == (40, 8, 3)
