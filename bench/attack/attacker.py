@@ -212,6 +212,28 @@ async def lobbies(target: Target) -> None:
     await side_by_side(target, work)
 
 
+async def squatters(target: Target) -> None:
+    """Open a sandbox as a new guest, connect, so that it runs, and stay; then another guest does the same."""
+    held: list[asyncio.StreamWriter] = []
+    opened = b'{"mode": "sandbox", "size": 1, "ready": true, "private": true}'
+
+    async def work(http: Http) -> None:
+        if not await http.login():
+            return
+        status, content = await http.ask("POST", "/api/open", opened)
+        if status == 200:
+            hello = {"t": "hello", "d": {"protocol": 1, "ticket": json.loads(content)["ticket"]}}
+            _, writer = await upgraded(target)
+            writer.write(frame(1, json.dumps(hello).encode()))
+            held.append(writer)
+
+    try:
+        await side_by_side(target, work)
+    finally:
+        for writer in held:
+            writer.transport.abort()
+
+
 async def lists(target: Target) -> None:
     async def work(http: Http) -> None:
         await http.ask("GET", "/api/sessions?status=ended")
@@ -284,8 +306,8 @@ async def nothing(target: Target) -> None:
 
 ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
     "nothing": nothing, "names": names, "logins": logins, "pings": pings, "unread pongs": unread_pongs,
-    "fragments": fragments, "scenes": scenes, "lobbies": lobbies, "lists": lists, "paths": paths,
-    "connections": connections, "rebuilds": rebuilds,
+    "fragments": fragments, "scenes": scenes, "lobbies": lobbies, "squatters": squatters, "lists": lists,
+    "paths": paths, "connections": connections, "rebuilds": rebuilds,
 }  # fmt: skip
 
 
