@@ -80,6 +80,9 @@ progress."""
 LOOK_S, LOOK_HEAVY_S = 1.0, 0.1
 """Time between two searches for a better process: for most sessions, and for a heavy one in a light process [s]."""
 
+BEGINNING = "beginning"
+"""The place in the queue of the calls with which sessions begin. No session has such a token."""
+
 BACKGROUND = "scenes"
 """The name under which calls without a world wait and are charged; no session has it."""
 
@@ -306,8 +309,9 @@ class Solver:
         self._give_up(process)
 
     async def _call(
-        self, op: str, body: bytes, *, timeout_s: float | None = None, expected_s: float = 0.0, **fields: Any
-    ) -> Reply:
+        self, op: str, body: bytes, *, timeout_s: float | None = None, expected_s: float = 0.0, place: str = "",
+        **fields: Any,
+    ) -> Reply:  # fmt: skip
         process = self._process
         if process is None:
             raise SolverFailed("the solver process is not running", code="solver_lost")
@@ -315,7 +319,7 @@ class Solver:
             op, timeout_s or self._timeout_s, asyncio.get_running_loop().create_future(),
             {"body": body, **fields}, expected_s, time.monotonic(),
         )  # fmt: skip
-        process.queue.put(call.session, call, expected_s)
+        process.queue.put(call.session, call, expected_s, place=place)
         idle = not process.waiting
         self._send_next(process)
         if idle:
@@ -328,7 +332,7 @@ class Solver:
             raise SolverFailed(reply.failed)
         return reply
 
-    async def _make(self, op: str, body: bytes, session: str, epoch: int) -> Advance:
+    async def _make(self, op: str, body: bytes, session: str, epoch: int, *, place: str = "") -> Advance:
         """Build or restore a world. Starts the process if it does not run."""
         self.sessions.add(session)
         await self.start()
@@ -336,7 +340,7 @@ class Solver:
             raise SolverFailed("the solver pool is closed")
         process = self._process
         try:
-            reply = await self._call(op, body, expected_s=BUILD_S, session=session, number=epoch)
+            reply = await self._call(op, body, expected_s=BUILD_S, place=place, session=session, number=epoch)
         except asyncio.CancelledError:
             if process is not None:
                 process.worlds.add(session)  # it may be built yet: ``drop_world`` makes the process forget it
@@ -360,13 +364,14 @@ class Solver:
         return await self._call(op, body, expected_s=expected_s, session=session, number=number, **fields)
 
     async def open_world(self, spec: SessionSpec, *, epoch: int) -> Advance:
-        """Build a session's world and run it to its first turn. Raises Refused or SolverFailed."""
-        return await self._make("open", _encode(spec), spec.session, epoch)
+        """Build a session's world and run it to its first turn. All sessions that begin share one place in the queue:
+        together they get what one session gets. Raises Refused or SolverFailed."""
+        return await self._make("open", _encode(spec), spec.session, epoch, place=BEGINNING)
 
     async def begin_world(self, spec: SessionSpec, state: bytes, *, epoch: int, name: str = "") -> Advance:
         """Build the world of a fork from its first state. Raises Refused or SolverFailed. ``name``: see
         restore_world."""
-        return await self._make("begin", _encode((spec, state)), name or spec.session, epoch)
+        return await self._make("begin", _encode((spec, state)), name or spec.session, epoch, place=BEGINNING)
 
     async def restore_world(
         self, spec: SessionSpec, checkpoint: bytes, *, epoch: int, name: str = ""

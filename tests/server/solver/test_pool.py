@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -255,6 +256,30 @@ async def test_a_light_session_is_served_after_the_call_that_runs(pool: Pool) ->
         await asyncio.gather(*map(call, (*heavy, "light000")))
         assert answered[4 * number + 1] == "light000", answered
     for name in (*heavy, "light000"):
+        await solver.drop_world(name)
+
+
+async def test_sessions_that_begin_share_a_place(pool: Pool) -> None:
+    """While six sessions begin in one process, a session there that always wants more is served after each of them."""
+    solver, begins = pool.solvers[0], [f"begins0{number}" for number in range(6)]
+    await solver.open_world(spec("runs0000"), epoch=1)
+    for _ in range(60):  # it has no credit left
+        await solver.checkpoint_world("runs0000", check_contact=True)
+    answered: list[str] = []
+
+    async def begin(name: str) -> None:
+        await solver.open_world(spec(name), epoch=1)
+        answered.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(begin(name)) for name in begins]
+        while not all(task.done() for task in tasks):
+            await solver.checkpoint_world("runs0000", check_contact=True)
+            answered.append("runs0000")
+    assert [name for name in answered if name != "runs0000"] == begins
+    places = [place for place, name in enumerate(answered) if name != "runs0000"]
+    assert all(after - before > 1 for before, after in itertools.pairwise(places)), answered
+    for name in (*begins, "runs0000"):
         await solver.drop_world(name)
 
 
