@@ -25,6 +25,7 @@ async def test_two_hundred_finds_over_three_servers_seat_everybody(whole_store: 
         "LOBBY_TIMEOUT_S": "300",
         "TICKET_TTL_S": "300",
         "RESERVATION_RATE": "1",
+        "ADDRESS_SESSIONS": "200",
     }
     realm = f"whole-{secrets.token_hex(4)}"
     async with Stack.up(whole_store, realm, **environment) as stack, contextlib.AsyncExitStack() as exits:
