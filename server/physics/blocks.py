@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from tussle.server.physics.jit import kernel
+from tussle.server.physics.jit import fma, kernel
 
 __all__ = ["WIDTH", "factorise", "order_blocks", "solve"]
 
@@ -95,7 +95,7 @@ def _factor_diagonal(a):
         for k in range(j + 1, WIDTH):
             scale = a[k, j]
             for i in range(k, WIDTH):
-                a[i, k] -= a[i, j] * scale
+                a[i, k] = fma(-a[i, j], scale, a[i, k])
 
 
 @kernel
@@ -109,7 +109,7 @@ def _solve_panel(diagonal, panel):
         for d in range(c + 1, WIDTH):
             scale = diagonal[d, c]
             for n in range(length):
-                panel[d, n] -= scale * panel[c, n]
+                panel[d, n] = fma(-scale, panel[c, n], panel[d, n])
 
 
 @kernel
@@ -121,9 +121,9 @@ def _multiply_panel(left, panel, length, out):
         a, b, c, d, e, f = left[r, 0], left[r, 1], left[r, 2], left[r, 3], left[r, 4], left[r, 5]
         g, h, i, j, k, m = left[r, 6], left[r, 7], left[r, 8], left[r, 9], left[r, 10], left[r, 11]
         for n in range(length):
-            low = a * panel[0, n] + b * panel[1, n] + c * panel[2, n] + d * panel[3, n]
-            middle = e * panel[4, n] + f * panel[5, n] + g * panel[6, n] + h * panel[7, n]
-            high = i * panel[8, n] + j * panel[9, n] + k * panel[10, n] + m * panel[11, n]
+            low = fma(d, panel[3, n], fma(c, panel[2, n], fma(b, panel[1, n], a * panel[0, n])))
+            middle = fma(h, panel[7, n], fma(g, panel[6, n], fma(f, panel[5, n], e * panel[4, n])))
+            high = fma(m, panel[11, n], fma(k, panel[10, n], fma(j, panel[9, n], i * panel[8, n])))
             out[r, n] = low + middle + high
 
 
@@ -173,7 +173,7 @@ def solve(data, slot, columns, rows, b):
         for r in range(WIDTH):
             total = b[k, r]
             for c in range(r):
-                total -= diagonal[r, c] * b[k, c]
+                total = fma(-diagonal[r, c], b[k, c], total)
             b[k, r] = total / diagonal[r, r]
         for e in range(columns[k], columns[k + 1]):
             i = rows[e]
@@ -181,7 +181,7 @@ def solve(data, slot, columns, rows, b):
             for r in range(WIDTH):
                 total = 0.0
                 for c in range(WIDTH):
-                    total += block[r, c] * b[k, c]
+                    total = fma(block[r, c], b[k, c], total)
                 b[i, r] -= total
     for k in range(n - 1, -1, -1):
         for e in range(columns[k], columns[k + 1]):
@@ -190,10 +190,10 @@ def solve(data, slot, columns, rows, b):
             for r in range(WIDTH):
                 scale = b[i, r]
                 for c in range(WIDTH):
-                    b[k, c] -= block[r, c] * scale
+                    b[k, c] = fma(-block[r, c], scale, b[k, c])
         diagonal = data[slot[k, k]]
         for r in range(WIDTH - 1, -1, -1):
             total = b[k, r]
             for c in range(r + 1, WIDTH):
-                total -= diagonal[c, r] * b[k, c]
+                total = fma(-diagonal[c, r], b[k, c], total)
             b[k, r] = total / diagonal[r, r]

@@ -1,7 +1,10 @@
 """The decorators that compile a function to machine code with numba: cached on disk, one thread.
 
-Floating-point sums run in the order in which they are written. Of numba's ``fastmath`` only ``contract`` is on: the
-compiler may round a product and a sum once. Nothing is reassociated, so equal machine code gives equal bits.
+Floating-point operations run as they are written: ``fastmath`` is off, so that every translation of a function
+computes equal bits. A function is translated once for itself and once within each caller, and which of these a process
+runs depends on what it has compiled and what it has loaded. With ``contract`` the compiler chooses anew, for each
+translation, which product and sum it rounds once: the first session after an installation had other bits than its
+replay. Where one rounding pays, the source says so with ``fma``.
 
 The machine code is made for the CPU baseline of the architecture (lobby/cpu_baseline.py): it has the same bits on all
 machines, and the cache may be moved to another one.
@@ -18,13 +21,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import numba
+from numba.core import types
+from numba.extending import intrinsic
 
 from tussle.lobby.machine_code import compile_for_baseline, find_code_folder
 from tussle.server.physics.fingerprint import kernel_hash
 
-__all__ = ["CACHE_FOLDER", "inlined", "inner", "kernel"]
+__all__ = ["CACHE_FOLDER", "fma", "inlined", "inner", "kernel"]
 
-OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False}
 
 
 compile_for_baseline()
@@ -86,3 +91,18 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function like ``inner``, and put its code where it is called."""
     options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
     return cast("Callable[..., Any]", numba.njit(**options)(function))
+
+
+@intrinsic
+def _fma(typing, a, b, c):  # type: ignore[no-untyped-def]
+    if not all(isinstance(one, types.Float) and one.bitwidth == 64 for one in (a, b, c)):
+        return None
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), codegen
+
+
+fma = cast("Callable[[Any, Any, Any], Any]", _fma)
+"""Within kernels: a * b + c of doubles with one rounding (IEEE 754-2019, fusedMultiplyAdd)."""

@@ -6,17 +6,16 @@ Each test then simulates its session again from the archive: every public tick h
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
 from pathlib import Path
 
+from tests.support.built_scene import built_scene
 from tests.support.operators import ENTRY
 from tests.support.stack import Process, Stack, children, until
 from tests.support.stranger import Line, Person
 from tests.support.witness import Witness, asked, keys_of, running, sessions, store_of, verified
-from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore, free_port
 from tussle.lobby.store.store import Store
@@ -26,6 +25,9 @@ FLOWING = {
     "SIM_SPEED": "6", "BOT_TURN_S": "5", "TURN_S": "30", "LEASE_MS": "900", "CHECKPOINT_S": "0.3",
 }  # fmt: skip
 """Fast enough for a test, slow enough that a death comes in the middle of something."""
+
+UNDECIDED = ("--mode", "curling", "--think", "0.1")
+"""Bots whose session has a fixed number of turns: a duel may be decided by the turn before a death."""
 
 
 def realm() -> str:
@@ -40,11 +42,11 @@ def holder_of(stack: Stack, view: dict[str, object]) -> tuple[Process, Process]:
 
 
 async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
-    """kill -9 of the server that runs a duel: the other one goes on from the last tick, clients come back by
+    """kill -9 of the server that runs a session: the other one goes on from the last tick, clients come back by
     themselves, events are without a gap, and the record is reproduced from the first tick to the last."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -64,29 +66,11 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
 async def test_the_death_of_the_holder_of_a_built_scene_changes_no_bit(whole_store: str) -> None:
     """kill -9 of the server that runs a scene of its member: a mesh of the catalogue, a pinned body, a rail. The other
     one goes on from the exact tick, and every tick has the hash of an undisturbed run."""
-    (mesh,) = (mesh.sha256 for mesh in ready_meshes().values() if mesh.id == "letter-l")
-    box = {"shape": {"kind": "box", "params": {"size": [0.3, 0.3, 0.3]}}, "material": {"density": 600}}
-    scene = {
-        "bodies": [
-            {**box, "id": "floor", "kind": "static", "shape": {"kind": "slab", "params": {"size": [4, 0.3, 4]}}},
-            {**box, "id": "tumbling", "position": [0, 1.5, 0], "spin": [3, 1, 0]},
-            {**box, "id": "hanging", "position": [0, 0.7, 1], "pins": [{"vertices": [2, 3]}]},
-            {
-                **box, "id": "swing", "kind": "rail", "position": [-1, 0.3, 0],
-                "rail": {"amplitude": [0.4, 0, 0], "frequency": 1},
-            },
-            {
-                "id": "soft", "kind": "elastic", "position": [0.2, 0.5, 0],
-                "shape": {"kind": "mesh", "params": {"sha256": mesh}},
-                "material": {"density": 1000, "stiffness": 4e4, "poisson": 0.45},
-            },
-        ]
-    }  # fmt: skip
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         first, _ = await stack.more_servers(2)
         async with Person(first.url) as ada:
             await ada.login()
-            seat = await ada.ask("/api/open", mode="sandbox", size=1, ready=True, scene=json.dumps(scene))
+            seat = await ada.ask("/api/open", mode="sandbox", size=1, ready=True, scene=built_scene())
             session = seat["session"]
             async with Line.to(seat["ws_url"]) as line:
                 await line.hello(ticket=seat["ticket"])
@@ -115,7 +99,7 @@ async def test_a_holder_that_sleeps_and_wakes_harms_nobody(whole_store: str) -> 
     refuses the writes of the old holder, which goes on as a server."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -138,7 +122,7 @@ async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -
     lease and restores its session; clients reconnect by themselves."""
     async with Stack.up(whole_store, realm(), SERVER_ID="fixed", **FLOWING) as stack:
         first = await stack.server()
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         async with Witness.of(first.url, view["session"]) as witness:
             await witness.until("turn_ended")
@@ -155,11 +139,11 @@ async def test_a_server_started_again_under_its_name_goes_on(whole_store: str) -
 
 
 async def test_a_pause_outlives_the_death_of_the_holder(whole_store: str) -> None:
-    """An operator has paused the duel when its server is killed: the other one holds it paused, nothing happens in it
+    """An operator has paused the session when its server is killed: the other one holds it paused, nothing happens
     until the operator lets it go on; then it is played to its end."""
     async with Stack.up(whole_store, realm(), OPERATORS=ENTRY, **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness, Person(other.url) as boss:
@@ -185,7 +169,7 @@ async def test_the_death_of_a_solver_is_repaired_in_place(whole_store: str) -> N
     client is disconnected."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         server = await stack.server()
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         async with Witness.of(server.url, view["session"]) as witness:
             await witness.until("action")
@@ -204,7 +188,7 @@ async def test_draining_moves_sessions_between_two_ticks(whole_store: str) -> No
     """SIGTERM of the holder: it hands its session to the other server and ends with 0; no tick is computed twice."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         await stack.more_servers(2)
-        bots = await stack.bots(2, 1, "--think", "0.1")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         view = (await running(stack.url))[0]
         holder, other = holder_of(stack, view)
         async with Witness.of(other.url, view["session"]) as witness:
@@ -229,7 +213,7 @@ async def test_sessions_pause_while_the_store_is_away(tmp_path: Path) -> None:
     with EmbeddedStore(settings, port=port) as store:
         async with Stack.up(store.url, realm(), **FLOWING) as stack:
             server = await stack.server()
-            bots = await stack.bots(2, 1, "--think", "0.1")
+            bots = await stack.bots(2, 1, *UNDECIDED)
             view = (await running(stack.url))[0]
             async with Witness.of(server.url, view["session"]) as witness:
                 await witness.until("turn_ended")

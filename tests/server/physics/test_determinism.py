@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
 from tests.support.worlds import block, contender, cube, ground, octagon, scene
+from tussle.lobby.launch import child_environment
 from tussle.lobby.rules.scenes import Handle, Scene, decode_scene, encode_scene
 from tussle.server.physics.checkpoint import decode_state, encode_state, state_hash
 from tussle.server.physics.model import Model
@@ -93,6 +95,24 @@ def test_fresh_process(name: str) -> None:
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
     assert finished.stdout.strip() == last_hash(name)
+
+
+@pytest.mark.timeout(300)
+def test_compiled_and_loaded(tmp_path: Path) -> None:
+    """A process that compiles the kernels and one that loads them agree. Each runs other translations of one source:
+    a function's own, or the one within its caller."""
+    program = (
+        "import sys; from tests.support.built_scene import built_hash; print(built_hash(40, sys.argv[1]))"
+    )
+    environment = {**child_environment(), "NUMBA_CACHE_DIR": str(tmp_path)}
+    compiled, loaded = (
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=250,
+        ).stdout
+        for _ in range(2)
+    )  # fmt: skip
+    assert compiled == loaded
 
 
 def last_hash(name: str) -> str:
