@@ -2,8 +2,8 @@
 
 Floating-point operations run as they are written: ``fastmath`` is off, so that every translation of a function
 computes equal bits. A function is translated once for itself and once within each caller, and which of these a process
-runs depends on what it has compiled and what it has loaded. With ``contract`` the compiler chooses anew, for each
-translation, which product and sum it rounds once: the first session after an installation had other bits than its
+runs depends on what it has compiled and what it has loaded. With ``contract`` the compiler chooses for each
+translation which product and sum it rounds once: the first session after an installation had other bits than its
 replay. Where one rounding pays, the source says so with ``fma``.
 
 The machine code is made for the CPU baseline of the architecture (lobby/cpu_baseline.py): it has the same bits on all

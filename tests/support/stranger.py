@@ -139,10 +139,16 @@ class Line:
             await self.socket.send(data)
 
     async def hello(self, **d: Any) -> Message:
-        """Send hello with a ticket or resume token and return the welcome."""
+        """Send hello with a ticket or resume token and return the welcome.
+
+        Without ``last_v`` also wait for the first view of the session, and leave it unread: every event of what a test
+        does next comes after that view and not within it.
+        """
         await self.say("hello", {"protocol": 1, **d})
         welcome = (await self.until("welcome"))["d"]
         self.resume, self.seat, self.last_id = welcome["resume"], welcome["seat"], welcome["last_id"]
+        if "last_v" not in d:
+            await self.wait(lambda: "session" in self.kinds())
         return dict(welcome)
 
     async def command(self, t: str, d: Message | None = None) -> Message:

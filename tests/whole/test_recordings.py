@@ -14,7 +14,7 @@ import zarr
 from tests.server.recordings.sessions import Holder, files_of
 from tests.support.stack import Stack, until
 from tests.support.witness import Witness, running, store_of, verified
-from tests.whole.test_deaths import FLOWING, holder_of
+from tests.whole.test_deaths import FLOWING, UNDECIDED, holder_of
 from tussle.lobby.recording_marks import RecordingMarks
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
@@ -42,7 +42,7 @@ async def test_two_killed_holders_change_no_byte(whole_store: str, tmp_path: Pat
     async with Stack.up(whole_store, f"whole-{secrets.token_hex(4)}", **FLOWING) as stack:
         await stack.more_servers(3)
         await stack.worker()
-        bots = await stack.bots(2, 1, "--think", "0.6")
+        bots = await stack.bots(2, 1, *UNDECIDED)
         session = (await running(stack.url))[0]["session"]
         recordings = Recordings(str(stack.data_dir / "recordings"))
         epoch = 1
