@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -369,3 +370,44 @@ async def test_what_a_session_recorded_is_never_changed(client: Client, site: St
     with pytest.raises(Refused) as refused:
         await rec.extend(frames(100, 1))
     assert refused.value.reason == "read_only"
+
+
+LARGE = 300_000_000
+LARGE_LIMIT = 64 * 2**20
+
+
+def peak(pid: int, *, forget: bool = False) -> int:
+    """The largest memory of a process [B]. forget: from now on."""
+    if forget:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="only Linux says what a process needed most"
+)
+async def test_a_large_upload_needs_little_memory(site: Stack, client: Client, tmp_path: Path) -> None:
+    """300 MB are received, hashed and stored with less than 64 MiB more than before: an archive with a file that is not
+    the recording's, which is ignored."""
+    (server,) = await site.more_servers(1, UPLOAD_BYTES="400000000", UPLOAD_PLAYER_BYTES="400000000")
+    with (tmp_path / "large.zip").open("w+b") as file:
+        file.write(archive(made(tmp_path / "one.zarr")))
+        with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as large, large.open("notes", "w") as notes:
+            for _ in range(LARGE // 10**6):
+                notes.write(bytes(10**6))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            file.seek(0)
+            while piece := file.read(2**20):
+                yield piece
+
+        headers = {"authorization": f"Bearer {client.token}", "content-length": str(file.seek(0, 2))}
+        before = peak(server.pid, forget=True)
+        async with http_client(f"{server.url}/api/recordings", headers=headers, timeout=60.0) as http:
+            answer = await http.put(f"/{new_session_token()}", content=pieces(), params={"sha256": digest})
+    assert answer.status_code == 201, answer.text
+    assert peak(server.pid) - before < LARGE_LIMIT
