@@ -17,7 +17,8 @@ LAUNCHED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith
 
 
 def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
-    """Find a seat, choose a body, get ready, play by pulling and by keys, and read who won."""
+    """Find a seat, choose a body, get ready, play by pulling and by keys, and read who won; watch it again from the
+    result, and from the list of one's own matches."""
     mira = person("Mira", tier="C")
     mira.go()
     mira.page.wait_for_selector("[data-session]")
@@ -35,6 +36,19 @@ def test_a_person_plays_a_bot_to_the_end(person: Any) -> None:
     assert any("Mira launched Cobble" in row for row in rows)
     assert any("N·s" in row for row in rows)
     assert re.match(r"\d+ ms", mira.page.inner_text("[data-test=rtt]"))
+    winner = mira.evaluate("window.__test.state().result.winner")
+    mira.page.click("[data-test=over] [data-test=watch-again]")
+    mira.until("Boolean(window.__replay && window.__replay.drawn())")
+    token = mira.page.url.partition("/r/")[2][:8]
+    mira.go()
+    mira.page.click("[role=radio]:has-text('Ended')")
+    mira.page.click("[data-test=list-mine]")
+    mira.until("document.querySelectorAll('[data-test=sessions] [data-session]').length === 1")
+    row = mira.page.locator(f"[data-test=sessions] [data-session='{token}']")
+    assert "Mira" in row.inner_text() and ("Ended" if winner is None else " won") in row.inner_text()
+    row.locator("[data-test=watch-again]").click()
+    mira.until("Boolean(window.__replay && window.__replay.drawn())")
+    assert token in mira.page.url
 
 
 def test_two_people_play_each_other(person: Any) -> None:

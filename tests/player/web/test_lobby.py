@@ -93,6 +93,9 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
     kei.page.wait_for_selector(row)
     kei.page.wait_for_selector(f"[aria-label=Queue] >> text={name}’s curling")
     kei.until("document.querySelectorAll('[data-test=sessions] [data-session]').length === 1")
+    assert re.match(r"#\d+ · 1 seat free", kei.page.inner_text(f"{row} .tag"))
+    assert re.fullmatch(r"(\d+:)?\d+:\d\d", kei.page.inner_text(f"{row} [data-test=age]"))
+    assert "of those that wait" in str(kei.page.get_attribute(f"{row} [data-test=age]", "title"))
     kei.shoot("lobby-search")
     kei.page.fill("[type=search]", f"nobody{name}")
     kei.page.wait_for_selector(f"text=No session called “nobody{name}”")
@@ -103,6 +106,7 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
     kei.page.select_option("[data-test=list-days]", "1")
     kei.page.wait_for_selector(row)
     kei.page.click("[data-test=list-mine]")
+    kei.page.wait_for_selector(row, state="detached")  # Kei has no seat in it
     kei.page.click("text=Show all sessions")
     kei.page.fill("[type=search]", token)
     kei.page.click(f"{row} button:has-text('Join')")
@@ -113,13 +117,22 @@ def test_the_list_shows_who_waits_and_is_searched(person: Any) -> None:
 
 
 def test_the_leaderboard_is_of_the_mode_and_names_those_who_played(person: Any) -> None:
-    """Bots have played duels to the end: they are on the board of duels."""
+    """Bots have played duels to the end: they are on the board of duels. A name leads to the sessions of that player,
+    to watch again."""
     mira = person("Mira")
     mira.go()
     mira.page.wait_for_selector("[aria-label=Leaderboard] li", timeout=120_000)
     rows = mira.page.locator("[aria-label=Leaderboard] li").all_inner_texts()
     assert all(re.search(r"\d", row) for row in rows)
     assert mira.page.is_visible("[aria-label=Leaderboard] >> text=few sessions so far")
+    name = mira.page.locator("[aria-label=Leaderboard] li .name").first
+    who = name.inner_text().split(" (you)")[0]
+    name.click()
+    listed = "[data-test=sessions] [data-session]"
+    mira.page.wait_for_selector(f"{listed} >> text={who}")
+    mira.until(f"[...document.querySelectorAll('{listed}')].every((row) => row.innerText.includes('{who}'))")
+    mira.page.locator(f"{listed} [data-test=watch-again]").first.click()
+    mira.until("Boolean(window.__replay && window.__replay.drawn())")
 
 
 def test_a_link_leads_in_and_everyone_sees_who_is_there(person: Any, browser: Any) -> None:

@@ -86,6 +86,28 @@ def test_a_recording_is_watched_by_pointer_and_by_key(person: Any) -> None:
     mira.until(f"{DRAWN} && Math.abs(window.__replay.place().time - {middle}) < 1e-6")
 
 
+def test_the_first_view_of_a_recording_is_kept(person: Any) -> None:
+    """After "Make this the first view" another page that opens the recording begins with that camera."""
+    mira, kei = person("Mira", tier="C"), person("Kei", tier="C")
+    token = watch_again(mira)
+    mira.page.wait_for_selector("[data-test=bookmark-name]")  # the room is open
+    box = mira.page.locator("[data-test=stage]").bounding_box()
+    plain = mira.evaluate("window.__replay.camera()")
+    mira.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    mira.page.mouse.wheel(0, -400)
+    mira.until(f"Math.abs(window.__replay.camera().position[1] - {plain['position'][1]}) > 0.1")
+    mira.page.click("[data-test=first-view]")
+    mira.page.wait_for_selector("[data-test=views] >> text=First view")
+    camera = mira.page.locator("[data-test=views] button").first
+    camera.click()
+    wanted = mira.evaluate("window.__replay.camera()")
+    kei.go(f"/r/{token}")
+    kei.until(f"{DRAWN} && window.__replay.camera() !== null")
+    kei.until(
+        f"window.__replay.camera().position.every((x, i) => Math.abs(x - {wanted['position']}[i]) < 0.02)"
+    )
+
+
 def test_an_upload_is_watched_like_any_recording(person: Any, tmp_path: Path) -> None:
     """A copy of some frames, sent by a script, has a page of its own with the frames and the room."""
     mira = person("Mira")
@@ -110,7 +132,8 @@ def test_an_upload_is_watched_like_any_recording(person: Any, tmp_path: Path) ->
 
 def test_two_watch_together_and_play_on(person: Any) -> None:
     """One presents and scrubs, the other follows, breaks away, keeps a bookmark, and comes back; a line of chat
-    reaches both. A new lobby begins with the moment, and is played; while it runs it is rewound, and left for live."""
+    reaches both. A new lobby begins with the moment and is played on: Ada launches in it. While it runs it is rewound,
+    and left for live, by a player and by an observer who comes late."""
     ada, kei = person("Ada"), person("Kei")
     token = watch_again(ada)
     kei.go(f"/r/{token}")
@@ -143,11 +166,30 @@ def test_two_watch_together_and_play_on(person: Any) -> None:
     ada.page.wait_for_selector("[data-test=ready]")
     assert token not in ada.page.url
     ada.ready()
+    fork = re.search(r"/s/([0-9a-z]{8})", ada.page.url)
+    assert fork
     ada.until(f"window.__test && window.__test.state().tick >= {tick}")
-    ada.page.click("[data-test=rewind]")
-    ada.until(DRAWN)
-    ada.page.keyboard.press("Home")
-    ada.until(f"Math.abs(window.__replay.place().tick - {tick}) <= 2")
-    ada.page.click("[data-test=live]")
-    ada.page.wait_for_selector("[data-test=stage]")
-    assert "/r/" not in ada.page.url
+    ada.page.wait_for_selector("[data-test=launch]:enabled", timeout=60_000)
+    begun = ada.evaluate("window.__test.state().tick")
+    assert begun >= tick
+    me = ada.evaluate("window.__test.state().seats.find((one) => one.seat === window.__test.seat()).name")
+    ada.page.click("[data-test=launch]")
+    ada.until(
+        f"window.__test.state().log.some((row) => row.tick > {begun}"
+        f" && row.parts[0].text.startsWith('{me.partition('#')[0]} launched'))"
+    )
+    ada.until(f"window.__test.state().tick > {begun}")
+    lena = person("Lena")
+    lena.go(f"/#/s/{fork[1]}")
+    lena.page.click("[data-test=door] button:has-text('Watch')")
+    lena.page.wait_for_selector("[data-test=rewind]")
+    for one in (ada, lena):
+        one.page.click("[data-test=rewind]")
+        one.until(DRAWN)
+        one.page.keyboard.press("Home")
+        one.until(f"Math.abs(window.__replay.place().tick - {tick}) <= 2")
+        one.page.click("[data-test=live]")
+        one.page.wait_for_selector("[data-test=stage]")
+        one.until(f"window.__test.state().tick > {begun}")
+        assert "/r/" not in one.page.url and fork[1] in one.page.url
+    assert lena.evaluate("window.__test.seat()") is None

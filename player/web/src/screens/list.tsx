@@ -8,7 +8,9 @@ import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
 import { modeCard, modeName, sessionTitle } from "./modes";
 
+/** A group of rows. Open lobbies come with their place: the first of them waits longest. */
 export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
+  const open = list.filter((one) => one.status === "open");
   return (
     <section aria-label={title}>
       <div class="gh">
@@ -17,14 +19,14 @@ export function Group({ title, list }: { title: string; list: readonly SessionVi
       </div>
       <ul>
         {list.map((one) => (
-          <Row key={one.session} view={one} />
+          <Row key={one.session} view={one} place={one.status === "open" ? open.indexOf(one) + 1 : 0} />
         ))}
       </ul>
     </section>
   );
 }
 
-function Row({ view }: { view: SessionView }) {
+function Row({ view, place }: { view: SessionView; place: number }) {
   void now.value;
   const free = view.size - view.seats.length;
   const over = ["ended", "timed_out", "failed"].includes(view.status);
@@ -51,7 +53,10 @@ function Row({ view }: { view: SessionView }) {
       {over ? (
         <span class={view.status === "failed" ? "tag bad" : "tag end"}>{view.status === "failed" ? "Failed" : typeof winner === "number" ? `${shortName(view.seats.find((seat) => seat.seat === winner)?.name ?? "")} won` : "Ended"}</span>
       ) : view.status === "open" ? (
-        <span class="tag open">{free === 1 ? "1 seat free" : `${free} free`}</span>
+        <span class="tag open">
+          {`#${place} · `}
+          {free === 1 ? "1 seat free" : `${free} free`}
+        </span>
       ) : view.status === "filled" ? (
         <span class="tag pause">Getting ready</span>
       ) : view.status === "paused" ? (
@@ -61,7 +66,9 @@ function Row({ view }: { view: SessionView }) {
       ) : (
         <span class="tag run">{view.round ? `Round ${view.round}` : "Live"}</span>
       )}
-      <span class="data mute ag">{minutes(Math.max(0, age))}</span>
+      <span class="data mute ag" title={place ? `Place ${place} of those that wait, for ${minutes(age)}` : undefined} data-test="age">
+        {minutes(Math.max(0, age))}
+      </span>
       {hasSeat(view) ? (
         <button class="btn main s" onClick={() => void join(view.session)} aria-label={`Join ${sessionTitle(view)}`} aria-busy={busy.value === `join ${view.session}`}>
           Join
