@@ -214,7 +214,7 @@ BARE = re.compile(r"(?<![\w./*<>{}'\"$-])([a-z_]\w*\.(?:lua|py))\b(?!\()")
 
 
 NOT_OURS = {
-    "play.py", "putt.py", "tag.py", "bot.py", "server.py", "player.py", "lobby.py", "cli.py", "setup.py",
+    "play.py", "putt.py", "stand.py", "tag.py", "bot.py", "server.py", "player.py", "lobby.py", "cli.py", "setup.py",
     "conftest.py",
 }  # fmt: skip
 """File names in prose that are a user's own, or any file of that name."""

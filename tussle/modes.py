@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.actions import ActionField, ActionKind, ActionSpec, check_action
-from tussle.lobby.rules.scenes import Body, Handle, Material, Quaternion, Recipe, Scene, Vector
+from tussle.lobby.rules.scenes import Body, Handle, Material, Quaternion, Recipe, Scene, Vector, decode_scene
 from tussle.lobby.rules.slots import Slots
 from tussle.lobby.rules.turns import SKIPS_TO_LEAVE, TurnOrder
 from tussle.server.modes.mode import (
@@ -70,6 +70,7 @@ __all__ = [
     "View",
     "check_action",
     "count_quiet",
+    "decode_scene",
     "describe_seat",
     "find_winner",
     "stream",

@@ -205,8 +205,9 @@ class Mode(Protocol):
     is in a state of ``state_type``, a frozen Struct that msgpack can encode; its bytes are hashed every tick.
 
     ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function that
-    refuses raises ``Refused`` and changes nothing. A class that inherits from this one may leave out ``undone``,
-    ``authored``, ``brief``, ``recall`` and ``bot``.
+    refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby build the
+    scene; such a mode has ``authored`` (docs/howto/editable-scene.md). A class that inherits from this one may leave
+    out ``undone``, ``authored``, ``brief``, ``recall`` and ``bot``.
     """
 
     name: ClassVar[str]
@@ -214,6 +215,7 @@ class Mode(Protocol):
     policy: ClassVar[Literal["turns", "slots"]]
     seats: ClassVar[tuple[int, int]]
     state_type: ClassVar[type[msgspec.Struct]]
+    editable_scene: ClassVar[bool] = False
     seat_count: int
 
     def __init__(

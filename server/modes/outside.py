@@ -98,6 +98,9 @@ def _check(path: Path, mode: Any) -> None:
         "state_type": inspect.isclass(given["state_type"])
         and issubclass(given["state_type"], msgspec.Struct),
     }
+    authored = inspect.getattr_static(mode, "authored", None)
+    builds = authored is not None and authored is not inspect.getattr_static(Mode, "authored")
+    sound["authored (needed by editable_scene)"] = builds or not getattr(mode, "editable_scene", False)
     sound |= {name: callable(getattr(mode, name, None)) for name in _FUNCTIONS}
     wrong = [name for name, well in sound.items() if not well]
     if wrong:

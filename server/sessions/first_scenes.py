@@ -54,9 +54,12 @@ class ModeScenes:
             raise Refused(f"not parameters of {mode}: {error}", code="bad_params", field="params") from None
 
     def make(self, mode: str, params: Mapping[str, Any]) -> Scene:
-        """The scene that the mode sets up, without handles: the run makes them. Raises Refused for wrong
-        parameters."""
-        return _set_up(get_mode(mode)(params, [Seat(0, "", "")], self._catalogue()), 0)
+        """The scene that the mode sets up for its smallest number of seats, without handles: the run makes them. Raises
+        Refused for wrong parameters."""
+        rules_of, catalogue = get_mode(mode), self._catalogue()
+        body = next(iter(sorted(catalogue)), "")
+        seats = [Seat(number, "", "", body=body) for number in range(rules_of.seats[0])]
+        return _set_up(rules_of(params, seats, catalogue), 0)
 
     def _catalogue(self) -> dict[str, CatalogueBody]:
         try:

@@ -56,12 +56,12 @@ class Room:
     spent: int = 0
 
     @classmethod
-    async def open(cls, world: World, members: int = 2, scene: str = "", size: int = 16) -> Room:
+    async def open(
+        cls, world: World, members: int = 2, scene: str = "", size: int = 16, mode: str = "sandbox"
+    ) -> Room:
         """A room with members who are connected and not ready."""
         players = await world.players(members)
-        seat = await world.seating.open(
-            players[0], "sandbox", size, holder=world.holder, scene=scene, ready=False
-        )
+        seat = await world.seating.open(players[0], mode, size, holder=world.holder, scene=scene, ready=False)
         await world.enter(seat)
         for player in players[1:]:
             await world.enter(await world.seating.join(player, seat.session, ready=False))

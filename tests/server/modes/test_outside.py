@@ -71,6 +71,7 @@ def test_files_and_folders_are_loaded(tmp_path: Path) -> None:
         ("half.py", "class Half:\n    name = 'half'\n\n\nMODES = (Half,)", "version, policy, seats, state_type, act"),
         ("shout.py", MODE.format(name="No Name!", line=""), "has no usable name"),
         ("one_seat.py", MODE.format(name="one", line="seats = 1"), "has no usable seats"),
+        ("unread.py", MODE.format(name="unread", line="editable_scene = True"), "no usable authored (needed by"),
         ("taken.py", MODE.format(name="duel", line=""), "called 'duel' exists already"),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ import { dayAndTime, group, minutes, shortName } from "../text/format";
 import { Mark } from "../ui/marks";
 import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
-import { modeCard, modeName, sessionTitle } from "./modes";
+import { modeName, sessionTitle } from "./modes";
 
 /** A group of rows. Open lobbies come with their place: the first of them waits longest. */
 export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
@@ -82,7 +82,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
           Watch
         </button>
       )}
-      {(modeCard(view.mode).builds || view.started_at > 0) && (
+      {(view.mode === "sandbox" || view.started_at > 0) && (
         <button class="btn ghost s sq again" onClick={() => void newFrom({ like: { session: view.session } })} aria-label={`New from this: ${sessionTitle(view)}`} aria-busy={busy.value === "new-from"} title="New from this: a scene to build on, with the bodies of this session" data-test="new-from">
           <Icon name="plus" />
         </button>

@@ -115,7 +115,8 @@ export const MODES: readonly { readonly id: string; readonly name: string }[] = 
 
 /** The card of a mode. A mode that this client does not know gets an empty one. */
 export function modeCard(mode: string): ModeCard {
-  return CARDS[mode] ?? { ...CARDS["duel"]!, name: mode, how: "", short: mode, rules: [], facts: [] };
+  // Whether an own mode of the server builds its scene, the server says.
+  return CARDS[mode] ?? { ...CARDS["duel"]!, builds: true, name: mode, how: "", short: mode, rules: [], facts: [] };
 }
 
 export function modeName(mode: string): string {
