@@ -257,7 +257,8 @@ class SceneStore:
         the step. If this server knows the step's size, it is paid for before it is read.
 
         Raises NotFound; Conflict: ``nothing_to_undo``, ``undo_conflict`` if a body of the step was changed since or
-        the step is too old (the detail is that of ``scene_documents.undo_conflict``), ``body_locked``,
+        the step is too old (the detail is that of ``scene_documents.undo_conflict``; only {step} if it is too old),
+        ``body_locked``,
         ``not_editable`` and a limit. A refused step stays: it can be undone once the other has undone its change, or
         ``skip`` drops it.
         """

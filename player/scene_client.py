@@ -306,8 +306,9 @@ class SessionScene:
         """Undo the newest step of this player; return the bodies that changed.
 
         Raises Conflict: nothing_to_undo; undo_conflict if somebody changed a body of the step since. The error's
-        ``detail`` has {step, body, version, seat, name}: who changed which body. Nothing has changed then, and the same
-        step is tried the next time. ``skip``: such a step, which is dropped first; it cannot be undone any more.
+        ``detail`` has {step, body, version, seat, name}: who changed which body; only {step} if the step is too old.
+        Nothing has changed then, and the same step is tried the next time. ``skip``: such a step, which is dropped
+        first; it cannot be undone any more.
         """
         return await self._step("undo", skip)
 

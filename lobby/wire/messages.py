@@ -409,7 +409,7 @@ class Ack(_Command, frozen=True, tag="ack"):
 class ErrorData(_Part, frozen=True):
     """``retry_after``: the time [s] after which the same command may succeed, if it is known. ``detail``: of
     ``stale_version``, the present ``{body, version, sha256, document}``; of ``undo_conflict``, ``{step, body, version,
-    seat, name}``."""
+    seat, name}``, or ``{step}`` if the step is too old."""
 
     code: str
     message: str

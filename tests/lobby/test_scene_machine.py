@@ -255,7 +255,8 @@ class SceneMachine(RuleBasedStateMachine):
         """Drop the newest step, which a refusal names, or one that the member does not have."""
         steps = (self.model.redo if redo else self.model.undo)[member]
         step = steps.pop() if newest and steps else 10_000
-        self.do(self.servers[server].skip(self.room.session, self.room.players[member], step))
+        done = self.do(self.servers[server].skip(self.room.session, self.room.players[member], step))
+        assert done is (step != 10_000)
 
     def refused_step(
         self, member: int, version: int, changes: list[tuple[str, Content]], redo: bool

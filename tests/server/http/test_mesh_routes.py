@@ -111,7 +111,7 @@ async def test_a_session_hears_how_far_a_mesh_is(workshop: Stack, ada: Person) -
     async with Person(workshop.url) as otto, Line.to(opened["ws_url"]) as line:
         await line.hello(ticket=opened["ticket"])
         await otto.login()
-        data = as_stl(*bumpy_ring(24, 24))
+        data = as_stl(*bumpy_ring(40, 40))
         assert_problem(await send(otto, data, session=session), 409, "not_member")
         watching = await otto.ask("/api/observe", session=session)
         async with Line.to(watching["ws_url"]) as observer:
@@ -132,8 +132,11 @@ async def test_a_session_hears_how_far_a_mesh_is(workshop: Stack, ada: Person) -
         for _ in range(2):  # also when the same file is sent again
             seen = len(line.messages)
             mesh = (await send(ada, broken, session=session)).json()["mesh"]
-            await line.wait(lambda seen=seen: any(m["d"].get("reason") for m in line.messages[seen:]))
-            refused = line.messages[-1]["d"]
+            refused = await line.wait(
+                lambda seen=seen: next(
+                    (m["d"] for m in line.messages[seen:] if m["t"] == "mesh" and "reason" in m["d"]), None
+                )
+            )
             view = await made(ada, mesh)
             assert refused == {
                 "mesh": mesh, "state": "refused", "percent": 100, "reason": "open", "place": view["place"],

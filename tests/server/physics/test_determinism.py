@@ -97,7 +97,7 @@ def test_fresh_process(name: str) -> None:
     assert finished.stdout.strip() == last_hash(name)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_compiled_and_loaded(tmp_path: Path) -> None:
     """A process that compiles the kernels and one that loads them agree. Each runs other translations of one source:
     a function's own, or the one within its caller."""
@@ -108,7 +108,7 @@ def test_compiled_and_loaded(tmp_path: Path) -> None:
     compiled, loaded = (
         subprocess.run(
             [sys.executable, "-c", program, str(tmp_path)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=250,
+            cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=500,
         ).stdout
         for _ in range(2)
     )  # fmt: skip

@@ -260,7 +260,8 @@ async def test_a_light_session_is_served_after_the_call_that_runs(pool: Pool) ->
 
 
 async def test_sessions_that_begin_share_a_place(pool: Pool) -> None:
-    """While six sessions begin in one process, a session there that always wants more is served after each of them."""
+    """While six sessions begin in one process, a session there that always wants more is served in between. Together
+    they have the credit of one session: two may follow each other at first."""
     solver, begins = pool.solvers[0], [f"begins0{number}" for number in range(6)]
     await solver.open_world(spec("runs0000"), epoch=1)
     for _ in range(60):  # it has no credit left
@@ -278,7 +279,8 @@ async def test_sessions_that_begin_share_a_place(pool: Pool) -> None:
             answered.append("runs0000")
     assert [name for name in answered if name != "runs0000"] == begins
     places = [place for place, name in enumerate(answered) if name != "runs0000"]
-    assert all(after - before > 1 for before, after in itertools.pairwise(places)), answered
+    gaps = [after - before for before, after in itertools.pairwise(places)]
+    assert gaps.count(1) <= 1, answered
     for name in (*begins, "runs0000"):
         await solver.drop_world(name)
 

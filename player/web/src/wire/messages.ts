@@ -170,7 +170,7 @@ export interface EditScene {
   d: EditData;
 }
 
-/** `retry_after`: the time [s] after which the same command may succeed, if it is known. `detail`: of `stale_version`, the present `{body, version, sha256, document}`; of `undo_conflict`, `{step, body, version, seat, name}`. */
+/** `retry_after`: the time [s] after which the same command may succeed, if it is known. `detail`: of `stale_version`, the present `{body, version, sha256, document}`; of `undo_conflict`, `{step, body, version, seat, name}`, or `{step}` if the step is too old. */
 export interface ErrorData {
   code: string;
   message: string;
