@@ -1,10 +1,11 @@
 """The bots that fill seats, or are wanted, for each address and each player of a realm, over all servers.
 
     hold   -> hold_bots.lua: sums what other sessions hold for both, refuses or writes the entry of the session
-    settle -> what each session still needs by the store; lower entries, and no entry for a session that is over
+    settle -> counts what each session needs by the store; corrects entries, removes those of sessions that are over
 
-An entry may hold more than its session needs until the next ``settle``, and never less: nothing has to be given back
-when a server dies. This module must never seat a bot.
+An entry may hold more than its session needs until the next ``settle``: nothing has to be given back when a server
+dies. It holds less after a fault only: if a server dies or loses the store between the opening of a lobby and
+``rename``, the bots that this lobby gets by itself are not counted. This module must never seat a bot.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tussle.lobby.store.store import Store
 __all__ = ["BotHoldings", "Busy", "Held"]
 
 FRESH_MS = 5000
-"""An entry of a lobby that waits is not lowered for this long: its request is perhaps on its way to the store [ms]."""
+"""An entry of a lobby that waits is not changed for this long: its request is perhaps on its way to the store [ms]."""
 
 PAGE = 200
 
@@ -66,8 +67,9 @@ class BotHoldings:
         await self._store.batch(commands, atomic=True)
 
     async def settle(self, owner: str = "", key: str = "") -> int:
-        """Count again what the sessions need, only those of an owner if it is given. Returns how many entries were
-        lowered or removed."""
+        """Count again what the sessions need, only those of an owner if it is given. An entry that holds less is
+        raised, even above the share of its owner, who then gets no more. Returns how many entries were changed or
+        removed."""
         flat = await self._store.call("HGETALL", self._key)
         entries = [
             (session, entry)
@@ -89,8 +91,8 @@ class BotHoldings:
             fresh = not needed.definite and now - int(fields["at"]) < FRESH_MS
             if needed.count == int(fields["count"]) or fresh:
                 continue
-            lowered = f"{needed.count} {entry.partition(' ')[2]}" if needed.count else ""
-            reply = await self._store.run("settle_bots", [self._key], [session, entry, lowered])
+            counted = f"{needed.count} {entry.partition(' ')[2]}" if needed.count else ""
+            reply = await self._store.run("settle_bots", [self._key], [session, entry, counted])
             changed += int(reply[1])
         return changed
 

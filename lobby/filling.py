@@ -43,8 +43,8 @@ class _Bots:
     FIELDS: ClassVar = ("status", "size", "bots.wanted", "bots.until", "bots.alone_ms")
 
     status: str
+    size: int
     filled: int
-    taken: int
     free: int
     wanted: int
     until: int
@@ -55,18 +55,20 @@ class _Bots:
         """The fields FIELDS and FILL_FIELDS, and the number of taken seats."""
         status, size, wanted, until, alone_ms, *fills = fields
         filled = len(fills) - fills.count(None)
-        free = max(0, int(size or 0) - int(taken))
-        return cls(
-            status or "", filled, int(taken), free, int(wanted or 0), int(until or 0), alone_ms is not None
-        )
+        seats = int(size or 0)
+        free = max(0, seats - int(taken))
+        return cls(status or "", seats, filled, free, int(wanted or 0), int(until or 0), alone_ms is not None)
+
+    def by_itself(self) -> int:
+        """The most bots that the lobby gets without a request of its host: people who are in it may leave."""
+        return self.size - 1 if self.alone and self.status in WAITING else 0
 
     def needed(self, now: int) -> int:
+        """The most bots that may fill seats without another request of the host, even if members leave."""
         if self.status not in WAITING:
             return self.filled if self.status in HELD else 0
-        wanted = min(self.wanted, self.free) if self.until > now else 0
-        if self.alone and self.taken == 1:
-            wanted = self.free
-        return self.filled + wanted
+        wanted = self.wanted if self.until > now else 0
+        return max(self.filled + wanted, self.by_itself())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,17 @@ class Filling:
             if wanted is not None and int(wanted) > 0
         ]
 
-    async def seats(self, sessions: Sequence[str]) -> list[tuple[int, int]]:
-        """For each session the bots that fill seats, and the free seats; (0, 0) if it does not wait."""
+    async def seats(self, sessions: Sequence[str]) -> list[tuple[int, int, int]]:
+        """For each session the bots that fill seats, the free seats, and the most bots that it gets by itself;
+        (0, 0, 0) if it does not wait."""
         found = await self._read(sessions)
-        return [(one.filled, one.free) if one.status in WAITING else (0, 0) for one in found]
+        return [
+            (one.filled, one.free, one.by_itself()) if one.status in WAITING else (0, 0, 0) for one in found
+        ]
 
     async def needed(self, sessions: Sequence[str]) -> list[BotsNeeded]:
-        """For each session the bots that fill seats and those that are wanted, or will be by itself; 0 once it is
-        over."""
+        """For each session the bots that fill seats and those that are wanted. While it waits: also those that it may
+        want by itself, and those whose seats people have now. 0 once it is over."""
         now = await self._store.now_ms() if sessions else 0
         found = await self._read(sessions)
         return [BotsNeeded(one.needed(now), one.status != "" and one.status not in WAITING) for one in found]

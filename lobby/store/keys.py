@@ -98,7 +98,8 @@ class Keys:
 
     @property
     def bot_shares(self) -> str:
-        """hash: session -> "count at address player"; bots that fill its seats or are wanted, and who has them"""
+        """hash: session, or player:P of a player whose lobby is about to open -> "count at address player"; bots that
+        fill its seats or are wanted, the client's address, and its player"""
         return self._key("bots:shares")
 
     @property

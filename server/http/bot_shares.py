@@ -16,16 +16,19 @@ import hashlib
 import math
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 from tussle.lobby.bot_holdings import BotHoldings, Busy, Held
-from tussle.lobby.errors import RateLimited
+from tussle.lobby.errors import LobbyError, RateLimited, StoreError
 from tussle.lobby.filling import Filling
+from tussle.lobby.logs import get_logger, short
 from tussle.lobby.seating import SeatReservation
 from tussle.server.costs import Ledger, Owner, Resource
 
 __all__ = ["BotShares", "WaitingAlone"]
+
+log = get_logger("server.http")
 
 BUSY_S = 10.0
 """When a refused client should ask again [s]: a bot is free when its session ends, which nobody knows."""
@@ -81,13 +84,14 @@ class BotShares:
     @contextlib.asynccontextmanager
     async def asking(self, session: str, address: str, player: str, count: int | None) -> AsyncIterator[None]:
         """Hold the bots of a session and ``count`` more, at most one for each free seat; None: for each. They are given
-        back if the block raises. Raises RateLimited ``bots_busy`` and changes nothing."""
-        [(there, free)] = await self._filling.seats([session])
+        back if the block raises a refusal; after other errors the next settle counts them. What the lobby may ask for
+        by itself stays held. Raises RateLimited ``bots_busy`` and changes nothing."""
+        [(there, free, by_itself)] = await self._filling.seats([session])
         more = free if count is None else min(count, free)
         if not more:
             yield
             return
-        held = await self._hold(session, there + more, address, player)
+        held = await self._hold(session, max(there + more, by_itself), address, player)
         if isinstance(held, Busy):
             owner = Owner(held.owner)
             most = self._ledger.most(Resource.BOTS, owner)
@@ -96,8 +100,11 @@ class BotShares:
             )
         try:
             yield
-        except BaseException:
-            await self._holdings.restore(held)
+        except StoreError:
+            raise  # the request has perhaps been stored
+        except LobbyError:
+            with self._store_may_fail(session):
+                await self._holdings.restore(held)
             raise
 
     @contextlib.asynccontextmanager
@@ -105,7 +112,8 @@ class BotShares:
         self, address: str, player: str, size: int, alone_ms: int
     ) -> AsyncIterator[WaitingAlone]:
         """Hold a bot for each other seat of a lobby that is about to open, if it is to get bots by itself. Without room
-        in a share it opens all the same, with an ``alone_ms`` of 0."""
+        in a share it opens all the same, with an ``alone_ms`` of 0. If the store fails after the block, the lobby is
+        open and its bots are not counted."""
         if not alone_ms:
             yield WaitingAlone(0)
             return
@@ -117,10 +125,19 @@ class BotShares:
         try:
             yield lobby
         finally:
-            if lobby.opened:
-                await self._holdings.rename(held, lobby.opened)
-            else:
-                await self._holdings.restore(held)
+            with self._store_may_fail(lobby.opened):
+                if lobby.opened:
+                    await self._holdings.rename(held, lobby.opened)
+                else:
+                    await self._holdings.restore(held)
+
+    @contextlib.contextmanager
+    def _store_may_fail(self, session: str) -> Iterator[None]:
+        """Log a StoreError: the seat is reserved, or the error of the block is the one to answer with."""
+        try:
+            yield
+        except StoreError as error:
+            log.warning("store_waiting", work="bot_shares", token=short(session), error=error.message)
 
     async def _hold(self, session: str, count: int, address: str, player: str) -> Held | Busy:
         """Hold for a session, in place of what is held for it. A refusal is counted."""
@@ -133,7 +150,7 @@ class BotShares:
         return held
 
     async def _settle(self, owner: Owner, address: str, player: str) -> bool:
-        """Count the bots of an owner again, at most once in SETTLE_S. Returns whether it has fewer now."""
+        """Count the bots of an owner again, at most once in SETTLE_S. Returns whether anything has changed."""
         key = player if owner is Owner.PLAYER else address
         now = asyncio.get_running_loop().time()
         if now - self._settled.get((owner, key), -math.inf) < SETTLE_S:

@@ -2,7 +2,7 @@
 -- Holds the bots of a session for one address and one player, in place of what was held for it. Both have a share of
 -- all bots, over all servers.
 --
--- KEYS 1 shares of bots: session -> "count at address player"
+-- KEYS 1 shares of bots: session, or player:P of a lobby that is about to open -> "count at address player"
 -- ARGV 1 session, 2 count above 0, 3 address, 4 player, 5 most bots of an address, 6 of a player
 -- Returns {OK, entry before or '', entry now} | {BUSY, player|address}: it would hold too many; nothing changed
 local shares_key = KEYS[1]

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import BODIES, HOLDER, World
 from tussle.lobby import bot_holdings
 from tussle.lobby.bot_holdings import BotHoldings
-from tussle.lobby.errors import Conflict, RateLimited
+from tussle.lobby.errors import Conflict, RateLimited, StoreError
 from tussle.lobby.filling import Filling
 from tussle.lobby.ids import new_session_token
 from tussle.lobby.session_scripts import SessionScripts
@@ -53,6 +53,17 @@ class Site:
 
     async def held(self, address: str) -> int:
         return (await self.holdings.counts())["address"][address] - OTHERS
+
+    async def alone(self, address: str, size: int) -> tuple[str, str, int]:
+        """A connected host, its lobby, and the time after which it gets bots by itself [ms]; 0: never."""
+        host = (await self.world.accounts.login(kind="person")).player
+        async with self.shares.waiting(address, host, size, 5000) as lobby:
+            seat = await self.world.seating.open(
+                host, "duel", size, holder=HOLDER, ready=False, alone_ms=lobby.alone_ms
+            )
+            lobby.record(seat)
+        await self.world.enter(seat)
+        return host, seat.session, lobby.alone_ms
 
     async def lobby(self, size: int) -> tuple[str, str]:
         """A connected host and its lobby."""
@@ -170,27 +181,87 @@ async def test_bots_are_given_back_when_they_leave(site: Site) -> None:
 
 
 async def test_lobbies_that_ask_by_themselves_count(site: Site) -> None:
-    """Guests who wait alone use up the share too: the next lobby opens, and asks for no bots. A second person in a
-    lobby gives its bots back, and joining one holds none."""
-    opened = []
-    for _ in range(3):
-        host = (await site.world.accounts.login(kind="person")).player
-        async with site.shares.waiting("a", host, 3, 5000) as lobby:
-            seat = await site.world.seating.open(
-                host, "duel", 3, holder=HOLDER, ready=False, alone_ms=lobby.alone_ms
-            )
-            lobby.record(seat)
-        await site.world.enter(seat)
-        opened.append((seat.session, lobby.alone_ms))
-    assert [alone_ms for _, alone_ms in opened] == [5000, 5000, 0]
+    """Guests who wait alone use up the share too: the next lobby opens, and asks for no bots. Joining a lobby holds
+    none. What a lobby asked for by itself stays held while it waits, also while a second person is in it."""
+    opened = [await site.alone("a", 3) for _ in range(3)]
+    assert [alone_ms for _, _, alone_ms in opened] == [5000, 5000, 0]
+    host, session, _ = opened[0]
     await site.holdings.settle()
     assert await site.held("a") == 4
     friend = (await site.world.accounts.login(kind="person")).player
     async with site.shares.waiting("b", friend, 3, 5000) as lobby:
-        lobby.record(await site.world.seating.join(friend, opened[0][0]))
+        lobby.record(await site.world.seating.join(friend, session))
     assert await site.held("b") == 0
     await site.holdings.settle()
+    assert await site.held("a") == 4
+    await site.world.seating.leave(friend, session)
+    assert await site.filling.request_alone(session, due_at=10**15) == 1
+    for _ in range(2):
+        await site.fill(session, (await site.world.accounts.login(kind="bot")).player)
+    await site.world.seating.set_ready(host, session, True)
+    assert await site.world.status(session) == "starting"
+    await site.holdings.settle()
+    assert await site.held("a") == 4
+
+
+async def test_people_who_come_and_leave_free_no_bots(site: Site) -> None:
+    """The bots of a request stay held while people have taken the seats: when they leave, bots come after all."""
+    host, session = await site.lobby(3)
+    assert await site.ask("a", host, session, None) == 2
+    friends = [(await site.world.accounts.login(kind="person")).player for _ in range(2)]
+    for friend in friends:
+        await site.world.seating.join(friend, session)
+    await site.holdings.settle()
+    for friend in friends:
+        await site.world.seating.leave(friend, session)
+    for _ in range(2):
+        await site.fill(session, (await site.world.accounts.login(kind="bot")).player)
     assert await site.held("a") == 2
+
+
+async def test_a_small_request_does_not_free_what_a_lobby_takes_by_itself(site: Site) -> None:
+    """A host asks for one bot in a lobby that will ask for three by itself: three stay held. If it wants no bots, none
+    are."""
+    host, session, _ = await site.alone("a", 4)
+    assert await site.ask("a", host, session, 1) == 1
+    assert await site.held("a") == 3
+    await site.ask("a", host, session, 0)
+    await site.holdings.settle()
+    assert await site.held("a") == 0
+
+
+async def test_a_store_that_fails_afterwards_spoils_no_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lobby that was opened stays so if what is held for it cannot be moved to it; a refusal keeps its code if what
+    was held cannot be given back."""
+    store, gone = site.world.store, Store("redis://127.0.0.1:1/0", "gone")
+    host, player = (await site.world.players(2))[:2]
+    async with site.shares.waiting("a", player, 3, 5000) as lobby:
+        lobby.record(await site.world.seating.open(player, "duel", 3, holder=HOLDER, ready=False))
+        monkeypatch.setattr(site.holdings, "_store", gone)
+    assert lobby.opened and await site.world.status(lobby.opened) == "open"
+    monkeypatch.setattr(site.holdings, "_store", store)
+    seat = await site.world.seating.open(host, "duel", 2, holder=HOLDER, ready=False)
+    with pytest.raises(Conflict) as refused:
+        async with site.shares.asking(seat.session, "b", host, None):
+            monkeypatch.setattr(site.holdings, "_store", gone)
+            await store.call("DEL", store.keys.bot_processes)
+            await site.filling.request(host, seat.session, None, "fair")
+    assert refused.value.reason == "no_bots"
+
+
+async def test_a_request_without_an_answer_stays_held(site: Site) -> None:
+    """The store fails when it has perhaps stored the request: its bots stay held until they are counted again."""
+    host, session = await site.lobby(3)
+    with pytest.raises(StoreError):
+        async with site.shares.asking(session, "a", host, None):
+            await site.filling.request(host, session, None, "fair")
+            await Store("redis://127.0.0.1:1/0", "gone").call("PING")
+    assert await site.held("a") == 2
+    await site.filling.request(host, session, 0, "fair")
+    await site.holdings.settle()
+    assert await site.held("a") == 0
 
 
 async def test_a_share_is_one_on_all_servers(site: Site) -> None:
