@@ -17,11 +17,11 @@ __all__ = ["NameGuesses"]
 
 
 class NameGuesses:
-    """The guesses of a realm's names: ``rate`` per second on average, ``burst`` at once."""
+    """The guesses of a realm's names: ``rate`` per second on average, 1000 at most, ``burst`` at once."""
 
     def __init__(self, store: Store, rate: float, burst: float) -> None:
         self._store = store
-        self._unit_ms = round(1000.0 / rate)
+        self._unit_ms = max(1, round(1000.0 / rate))
         self._burst = max(1, int(burst))
 
     async def spend(self, name: str) -> None:

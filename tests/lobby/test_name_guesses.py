@@ -36,6 +36,13 @@ async def test_a_name_has_one_budget_on_all_servers(store: Store, stores: list[S
     assert await guess(2) > 90.0
 
 
+async def test_a_high_rate_has_a_time_that_the_store_takes(store: Store) -> None:
+    """A unit comes back after a millisecond at least."""
+    guesses = NameGuesses(store, 10_000.0, 200_000.0)
+    for _ in range(3):
+        await guesses.spend("victim")
+
+
 async def test_a_small_rate_allows_one_guess(store: Store) -> None:
     """A bucket has at least one unit."""
     guesses = NameGuesses(store, 0.01, 0.2)
