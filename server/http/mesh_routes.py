@@ -26,6 +26,7 @@ from tussle.lobby.roles import Operation
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
 from tussle.server.http.bodies import BodyPace, body_pieces, declared_length, receive_file
+from tussle.server.http.content_headers import has_content
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, address_owner, check_token, query_text
 from tussle.server.http.responses import json_response
@@ -102,7 +103,7 @@ class MeshRoutes:
     async def data(self, request: Request) -> Response:
         sha256, size = await self._backend.meshes.ready(_hash(request))
         headers = {"etag": f'"{sha256}"', "cache-control": CACHED if sha256 == _hash(request) else "no-cache"}
-        if f'"{sha256}"' in request.headers.get("if-none-match", ""):
+        if has_content(request, headers["etag"]):
             return Response(status_code=304, headers=headers)
         owner = address_owner(request)
         self._requests.charge(

@@ -27,6 +27,7 @@ from tussle.lobby.roles import Operation
 from tussle.lobby.wire.frames import encode_topology
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
+from tussle.server.http.content_headers import accepted_codings
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, address_owner, query_text
 from tussle.server.http.responses import problem_response
@@ -282,11 +283,7 @@ def _range(request: Request, tag: str, made: Answer) -> tuple[int, int, int]:
 
 def _coding(request: Request) -> str:
     """The content coding that the client accepts and this server prefers; "" for none."""
-    accepted = set()
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, quality = part.replace(" ", "").partition(";q=")
-        if quality not in ("0", "0.0", "0.00", "0.000"):
-            accepted.add(name)
+    accepted = accepted_codings(request)
     return next((coding for coding in CODINGS if coding in accepted), "")
 
 

@@ -22,6 +22,7 @@ from tussle.lobby.rules.scene_edits import DOCUMENT_BYTES, SCENE_BYTES
 from tussle.lobby.rules.scene_limits import BODIES_MAX, VERTICES_MAX
 from tussle.lobby.scene_documents import DocumentVersion
 from tussle.server.http.backend import Backend
+from tussle.server.http.content_headers import has_content
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import check_token
 
@@ -114,7 +115,6 @@ def _tagged(request: Request, content: bytes) -> Response:
         "etag": f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"',
         "cache-control": "no-cache",
     }
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    if headers["etag"] in known:
+    if has_content(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type="application/json", headers=headers)

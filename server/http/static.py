@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute
 
 from tussle.lobby.logs import get_logger
 from tussle.lobby.roles import Operation
+from tussle.server.http.content_headers import accepted_codings, has_content
 from tussle.server.http.rights import Rights
 
 __all__ = ["DIST", "web_routes"]
@@ -84,7 +85,7 @@ def _answer(dist: Path, request: Request) -> Response:
     headers["vary"] = "accept-encoding"
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     depth = asked.count("/") if path == index else 0
-    accepted = request.headers.get("accept-encoding", "") if depth == 0 else ""
+    accepted = accepted_codings(request) if depth == 0 else ()
     for name, suffix in ENCODINGS:
         packed = path.with_name(path.name + suffix)
         if name in accepted and packed.is_file():
@@ -95,8 +96,7 @@ def _answer(dist: Path, request: Request) -> Response:
     if depth:
         content = content.replace(b'"./', b'"' + b"../" * depth)
     headers["etag"] = f'"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
-    known = request.headers.get("if-none-match", "")
-    if headers["etag"] in [tag.strip().removeprefix("W/") for tag in known.split(",")]:
+    if has_content(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
 

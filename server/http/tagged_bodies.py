@@ -15,6 +15,7 @@ from typing import Any, Self
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tussle.server.http.content_headers import accepted_codings, has_content
 from tussle.server.http.responses import encode_json
 
 __all__ = ["TaggedBodies", "TaggedBody"]
@@ -46,11 +47,10 @@ class TaggedBody:
     def respond(self, request: Request) -> Response:
         """The answer, or 304 if the client has it."""
         headers = {"cache-control": "no-cache", "etag": self.etag, "vary": "accept-encoding"}
-        known = request.headers.get("if-none-match", "")
-        if self.etag in [tag.strip() for tag in known.split(",")]:
+        if has_content(request, self.etag):
             return Response(status_code=304, headers=headers)
         body = self.content
-        if len(body) >= GZIP_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+        if len(body) >= GZIP_BYTES and "gzip" in accepted_codings(request):
             headers["content-encoding"] = "gzip"
             body = self._packed = self._packed or gzip.compress(body, GZIP_LEVEL, mtime=0)
         return Response(body, media_type="application/json", headers=headers)

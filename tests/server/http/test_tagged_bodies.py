@@ -47,3 +47,29 @@ def test_what_is_kept_is_bounded() -> None:
     assert bodies.respond(request(), huge).status_code == 200
     bodies.respond(request(), {"number": 1})
     assert len(bodies._kept) == 1
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip;q=0", False),
+        ("br, GZIP; q=0.5", True),
+        ("gzip ; q=0.000", False),
+        ("x-gzip-not", False),
+        ("", False),
+    ],
+)
+def test_a_coding_of_quality_zero_is_refused(accepted: str, packed: bool) -> None:
+    """Accept-Encoding is read as a list of codings with their quality."""
+    answer = TaggedBodies().respond(request(accept_encoding=accepted), {"rows": ["cobble"] * 1000})
+    assert ("content-encoding" in answer.headers) == packed
+
+
+def test_a_tag_is_compared_weakly() -> None:
+    """A client has the content if it names the tag with or without ``W/``, or ``*``; not if it has another one."""
+    bodies, value = TaggedBodies(), {"rows": [1]}
+    tag = bodies.respond(request(), value).headers["etag"]
+    for known in (tag, tag.removeprefix("W/"), f'"x", {tag}', "*"):
+        assert bodies.respond(request(if_none_match=known), value).status_code == 304, known
+    for other in ("", '"x"', '"*"', f'{tag[:-1]}0"'):
+        assert bodies.respond(request(if_none_match=other), value).status_code == 200, other
