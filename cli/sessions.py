@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console, Group
@@ -24,8 +25,9 @@ from tussle.lobby.text import escape_values
 if TYPE_CHECKING:
     from tussle.lobby.recorded_sessions import RecordedSession
     from tussle.lobby.wire.messages import SessionView
+    from tussle.player.client import Client
 
-__all__ = ["command", "read_since", "sessions_table"]
+__all__ = ["RecordingLook", "command", "read_since", "sessions_table"]
 
 LOOK_S = 0.5
 
@@ -44,6 +46,26 @@ def read_since(text: str) -> float:
         return max(0.0, datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError, OSError):
         raise click.BadParameter("not a time: 30m, 2h, 7d or a date such as 2026-11-27") from None
+
+
+class RecordingLook:
+    """The recordings of the last look at a server. rows: none if it failed; failure: what to say then, or ""."""
+
+    def __init__(self) -> None:
+        self.rows: list[RecordedSession] = []
+        self.failure = ""
+        self._asked_at = -math.inf
+
+    async def ask(self, client: Client, now: float, **choice: Any) -> None:
+        """Look again if the last look, also a failed one, is RECORDINGS_S old. now: monotonic [s]. choice: as
+        ``Client.recorded_sessions`` takes it. Never raises LobbyError."""
+        if now < self._asked_at + RECORDINGS_S:
+            return
+        self._asked_at = now
+        try:
+            self.rows, self.failure = await client.recorded_sessions(**choice), ""
+        except LobbyError as error:
+            self.rows, self.failure = [], f"No recordings: {error}."
 
 
 @click.command("sessions")
@@ -85,21 +107,25 @@ def command(
 
     url = server_of(read_settings(), server)
     console = Console()
-    recorded: list[RecordedSession] = []
-    asked_at = -RECORDINGS_S
+    looked = RecordingLook()
 
-    async def look(client: Client) -> Table:
+    async def look(client: Client) -> Table | Group:
         listed = partial(client.sessions, mode=mode, search=search, player=player, since=since)
         views = await listed(status=status)
         if not status and ended:
             views += await listed(status="ended", limit=ended)
-        nonlocal recorded, asked_at
-        if recordings and (not status or status in ENDED) and time.monotonic() >= asked_at + RECORDINGS_S:
-            recorded = await client.recorded_sessions(
-                mode=mode, search=search, player=player, since=since, limit=recordings
+        if recordings and status in (None, "", "ended"):
+            await looked.ask(
+                client,
+                time.monotonic(),
+                mode=mode,
+                search=search,
+                player=player,
+                since=since,
+                limit=recordings,
             )
-            asked_at = time.monotonic()
-        return sessions_table(views, recorded, now_ms=time.time() * 1000, width=console.width)
+        table = sessions_table(views, looked.rows, now_ms=time.time() * 1000, width=console.width)
+        return Group(table, Text(looked.failure, CONTACT)) if looked.failure else table
 
     async def show() -> None:
         async with Client(url) as client:
@@ -111,7 +137,7 @@ def command(
             with Live(console=console, screen=True, auto_refresh=False) as live:
                 while True:
                     try:
-                        shown: Table | Text = await look(client)
+                        shown: Table | Group | Text = await look(client)
                     except LobbyError as error:
                         shown = Text(f"{error}. Trying again.", CONTACT)
                     foot = Text(f"{url} · {time.strftime('%H:%M:%S')} · Ctrl-C ends", FAINT)

@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from tests.support.pair import ModelSession
-from tussle.cli.sessions import age, read_since, sessions_table
+from tussle.cli.sessions import RECORDINGS_S, RecordingLook, age, read_since, sessions_table
 from tussle.lobby.recorded_sessions import RecordedSeat, RecordedSession
 from tussle.lobby.wire.messages import SessionView
+from tussle.player.client import Client
 
 
 def table(*views: SessionView, recorded: Sequence[RecordedSession] = (), width: int = 110) -> str:
@@ -104,3 +105,16 @@ def test_an_empty_table_suggests_a_command() -> None:
 )
 def test_ages(ms: float, text: str) -> None:
     assert age(ms) == text
+
+
+async def test_a_failed_look_at_the_recordings_is_not_repeated_at_once() -> None:
+    """Where the call fails the table has no recordings and says so; the next call is RECORDINGS_S later."""
+    look = RecordingLook()
+    async with Client("http://127.0.0.1:1") as client:
+        await look.ask(client, 100.0, limit=5)
+        assert look.rows == [] and look.failure.startswith("No recordings: ")
+        look.failure = ""
+        await look.ask(client, 100.0 + RECORDINGS_S / 2, limit=5)
+        assert not look.failure
+        await look.ask(client, 100.0 + RECORDINGS_S, limit=5)
+        assert look.failure
