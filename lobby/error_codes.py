@@ -145,6 +145,7 @@ _TABLE = (
     _client("too_many_segments", Refused, "The topology changes too often for one recording."),
     _client("not_own_recording", Forbidden, "The recording belongs to another player."),
     _client("bad_hash", (ProtocolError, Refused), "The SHA-256 of the body is not the one that the request states."),
+    _client("reserved_attribute", Refused, "A recording makes the attribute of this name itself."),
     _client("bad_upload", ProtocolError, "The upload is not what the call takes; the message says why."),
     _client("upload_too_large", (ProtocolError, Refused), "The upload, or what is in it, is larger than it may be."),
     _client("uploads_busy", RateLimited, "Too many uploads are in progress; try again."),

@@ -206,7 +206,7 @@ class WritableFiles(FileSource):
 
     @classmethod
     async def create(cls, address: str, attributes: Mapping[str, Any], seats: int = 0) -> WritableFiles:
-        """A recording without frames. Raises Refused (recording_exists)."""
+        """A recording without frames. Raises Refused (recording_exists, reserved_attribute)."""
         await asyncio.to_thread(cls._create, address, attributes, seats)
         return cls(address)
 

@@ -59,7 +59,7 @@ from tussle.server.recordings.zarr_layout import (
     metadata_path,
 )
 
-__all__ = ["SCHEMA", "Fetch", "RecordingGroup"]
+__all__ = ["SCHEMA", "Fetch", "RecordingGroup", "check_attributes"]
 
 SCHEMA = "tussle-recording/2"
 
@@ -74,6 +74,17 @@ EVENT_MARKS = ("tick", "type", "seat", "a", "b")
 
 EVENTS = Layout("log/events", "|u1", (), 65536, ("byte",))
 """Events, as lines of JSON."""
+
+
+def check_attributes(attributes: Mapping[str, Any]) -> None:
+    """Refuse attributes that ``files`` would overwrite. Raises Refused (reserved_attribute)."""
+    for name in INTERNAL:
+        if name in attributes:
+            raise Refused(
+                f"the attribute {name} is made by the program: choose another name",
+                code="reserved_attribute",
+                field=name,
+            )
 
 
 class _ColumnState(msgspec.Struct, frozen=True, array_like=True):
@@ -239,7 +250,8 @@ class RecordingGroup:
 
     def files(self, fetch: Fetch) -> Iterator[tuple[str, bytes]]:
         """What makes the complete chunks a Zarr group of the present length: path and bytes, the group's own metadata
-        last. Equal frames give equal bytes. Raises ProtocolError."""
+        last. Equal frames give equal bytes. Raises ProtocolError, Refused (reserved_attribute)."""
+        check_attributes(self.attributes)
         digests: dict[str, str] = {}
         for path, column in sorted(self.columns.items()):
             last = column.last()

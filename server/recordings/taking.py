@@ -141,8 +141,7 @@ class FrameWriter:
         }
         if self._spec.seats:
             arrays |= self._standings([stretch for stretch, _ in frames])
-        if OPTIONAL[0] in state.group.fields:  # not if an older version of this program began the recording
-            arrays |= {name: sizes[:, 2 + place] for place, name in enumerate(OPTIONAL)}
+        arrays |= {name: sizes[:, 2 + place] for place, name in enumerate(OPTIONAL)}
         encoded = frames[0][1].topology
         if encoded is None:
             return state.group.append(arrays)

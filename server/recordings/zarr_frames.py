@@ -17,7 +17,7 @@ from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files, ReadsFiles
 from tussle.server.recordings.frame_store import Array
-from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.group import RecordingGroup, check_attributes
 from tussle.server.recordings.group_frames import GroupReader
 from tussle.server.recordings.packed import pack
 
@@ -37,7 +37,9 @@ class ZarrFrames(GroupReader):
 
     @classmethod
     def create(cls, url: str, attributes: Mapping[str, Any] | None = None, *, seats: int = 0) -> ZarrFrames:
-        """A new recording. Raises Refused (recording_exists), or what the file system raises."""
+        """A new recording. Raises Refused (recording_exists, reserved_attribute), or what the file system
+        raises."""
+        check_attributes(attributes or {})
         files = Files(url)
         if files.exists("zarr.json"):
             raise Refused("there is a recording at this address", code="recording_exists")
@@ -63,6 +65,7 @@ class ZarrFrames(GroupReader):
 
     @attributes.setter
     def attributes(self, attributes: dict[str, Any]) -> None:
+        check_attributes(attributes)
         self._group.attributes = attributes
 
     def _fetch(self, path: str) -> bytes:

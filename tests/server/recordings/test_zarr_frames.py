@@ -149,6 +149,25 @@ def test_a_new_recording_takes_no_place_that_is_taken(folder: Path) -> None:
     assert refused.value.reason == "recording_exists"
 
 
+@pytest.mark.parametrize("name", ["meshes", "arrays", "coordinates"])
+def test_attributes_that_the_program_makes_are_refused(tmp_path: Path, folder: Path, name: str) -> None:
+    """An attribute that would be overwritten is refused where it is given, and nothing is written."""
+    with pytest.raises(Refused, match=name) as refused:
+        ZarrFrames.create(str(tmp_path / "new.zarr"), {name: 1})
+    assert (refused.value.reason, refused.value.field) == ("reserved_attribute", name)
+    assert not (tmp_path / "new.zarr").exists()
+    store, before = ZarrFrames.open(str(folder), write=True), (folder / "zarr.json").read_bytes()
+    with pytest.raises(Refused, match=name):
+        store.attributes = {name: 1}
+    assert store.attributes["mode"] == "duel"
+    store.attributes[name] = 1
+    with pytest.raises(Refused, match=name):
+        store.close()
+    assert (folder / "zarr.json").read_bytes() == before
+    del store.attributes[name]
+    store.close()
+
+
 def test_a_recording_that_is_read_is_not_written(folder: Path) -> None:
     """Only a recording that was opened to write takes frames."""
     with pytest.raises(Refused) as refused:
