@@ -4,6 +4,7 @@ interface Call {
   path: string;
   authorization: string | undefined;
   answer(body: unknown): void;
+  refuse(status: number, code: string): void;
 }
 
 let calls: Call[] = [];
@@ -20,7 +21,8 @@ beforeEach(() => {
   vi.stubGlobal("fetch", (path: string, init: { headers: Record<string, string> }) => {
     return new Promise((resolve) => {
       const answer = (body: unknown) => resolve({ ok: true, text: async () => JSON.stringify(body) });
-      calls.push({ path, authorization: init.headers["authorization"], answer });
+      const refuse = (status: number, code: string) => resolve({ ok: false, status, statusText: code, headers: new Headers(), text: async () => JSON.stringify({ code, detail: code, status }) });
+      calls.push({ path, authorization: init.headers["authorization"], answer, refuse });
     });
   });
 });
@@ -67,5 +69,63 @@ describe("the login", () => {
     calls[1]!.answer(player("Mira#2222"));
     await mira;
     expect(api.token).toBe("token-Mira#2222");
+  });
+});
+
+describe("a new scene from another one", () => {
+  async function seated() {
+    const shelf = new Map<string, string>();
+    vi.stubGlobal("localStorage", { getItem: (key: string) => shelf.get(key) ?? null, setItem: (key: string, text: string) => shelf.set(key, text) });
+    vi.stubGlobal("history", { pushState: () => {}, replaceState: () => {} });
+    const store = await import("../src/app/store");
+    store.me.value = player("Mira#2222");
+    store.api.token = "token";
+    const dispose = vi.fn();
+    const status = { peek: () => state, value: { status: "open", forked: false, mode: "sandbox" } };
+    const state = status.value;
+    store.client.value = { role: "player", token: "k7qm2xpv", state: status, dispose } as unknown as NonNullable<typeof store.client.value>;
+    return { store, dispose, own: (await import("../src/app/templates")).ownTemplates };
+  }
+
+  async function until(count: number): Promise<Call> {
+    for (let i = 0; i < 20 && calls.length < count; i++) await settled();
+    expect(calls.length).toBe(count);
+    return calls[count - 1]!;
+  }
+
+  it("keeps the edited scene of the lobby that was left if it is refused, and says so", async () => {
+    const { store, dispose, own } = await seated();
+    const done = store.newFrom({ like: { session: "aaaaaaa2" } });
+    (await until(1)).answer({ editable: true });
+    (await until(2)).answer({ schema: "tussle-scene/1", bodies: [7] });
+    const leave = await until(3);
+    expect(leave.path).toBe("/api/leave");
+    leave.answer({});
+    (await until(4)).refuse(429, "store_full");
+    await done;
+    expect(own.value.map(({ name, scene }) => [name, JSON.parse(scene).bodies])).toEqual([["Draft of k7qm2xpv", [7]]]);
+    expect(store.notice.value).toMatchObject({ kind: "bad", title: "The server is full." });
+    expect(store.notice.value?.text).toContain("template “Draft of k7qm2xpv”");
+    expect([store.client.value, dispose.mock.calls.length]).toEqual([null, 1]);
+  });
+
+  it("leaves no lobby whose scene cannot be kept", async () => {
+    const { store, own } = await seated();
+    const done = store.newFrom({ template: "tower" });
+    (await until(1)).answer({ editable: true });
+    (await until(2)).answer({ text: "x".repeat(131_072) });
+    await done;
+    expect([calls.length, own.value.length, store.client.value === null]).toEqual([2, 0, false]);
+    expect(store.notice.value?.title).toContain("You have not left");
+  });
+
+  it("keeps nothing of a lobby that it could not leave", async () => {
+    const { store, own } = await seated();
+    const done = store.newFrom({ template: "tower" });
+    (await until(1)).answer({ editable: true });
+    (await until(2)).answer({ bodies: [7] });
+    (await until(3)).refuse(503, "store_unavailable");
+    await done;
+    expect([calls.length, own.value.length, store.client.value === null]).toEqual([3, 0, false]);
   });
 });

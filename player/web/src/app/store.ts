@@ -8,7 +8,7 @@ import type { SessionView } from "../wire/messages";
 import { at, pathOf } from "../wire/place";
 import { FAR_AWAY, SessionClient } from "../session/client";
 import { group, parseCode } from "../text/format";
-import { ownKey, ownTemplates } from "./templates";
+import { keepTemplate, ownKey, ownTemplates, removeTemplate } from "./templates";
 
 export interface Me {
   readonly player: string;
@@ -387,8 +387,56 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
   return exclusive("new-from", async () => {
     await ensureMe();
     const current = client.value;
-    if (current?.role === "player" && !ENDED.includes(current.state.value.status)) await api.leave(current.token);
-    await enter(await api.open("sandbox", wantedMode.value === "sandbox" ? wantedSize.value : 2, false, beginning));
+    const left = current?.role === "player" && !ENDED.includes(current.state.value.status) ? current : null;
+    let draft = "";
+    try {
+      if (left) draft = await keepDraft(left);
+    } catch (error) {
+      if (error instanceof Problem) throw error;
+      notify("bad", "The scene here cannot be kept. You have not left.", error instanceof Error ? error.message : "");
+      return;
+    }
+    try {
+      if (left) await api.leave(left.token);
+    } catch (error) {
+      if (draft) removeTemplate(draft);
+      throw error;
+    }
+    try {
+      await enter(await api.open("sandbox", wantedMode.value === "sandbox" ? wantedSize.value : 2, false, beginning));
+    } catch (error) {
+      if (left) giveUp(left);
+      if (!left || (error instanceof Problem && error.status === 401)) throw error; // `exclusive` tries again
+      explain(error);
+      notify("bad", notice.value?.title ?? "", `${notice.value?.text ?? ""} Your seat is given up.${draft ? ` Its scene is kept as your template “${draft}”.` : ""}`.trim());
+      return;
+    }
+    if (draft) removeTemplate(draft);
+  });
+}
+
+/** Keep the scene of a waiting lobby as an own template, since a lobby that all have left is closed. Returns its name,
+ * or "" where there is no scene to edit. Throws where the scene cannot be kept; nothing has changed then. */
+async function keepDraft(current: SessionClient): Promise<string> {
+  const { status, forked } = current.state.value;
+  if (forked || !["open", "filled"].includes(status)) return "";
+  try {
+    if (!(await api.scene(current.token)).editable) return "";
+  } catch (error) {
+    if (error instanceof Problem && ["not_editable", "no_such_session"].includes(error.code)) return "";
+    throw error;
+  }
+  const name = `Draft of ${current.token}`;
+  keepTemplate(name, await api.wholeScene(current.token));
+  return name;
+}
+
+/** Show the lobby instead of a session whose seat is given up. */
+function giveUp(current: SessionClient): void {
+  current.dispose();
+  batch(() => {
+    if (client.value === current) client.value = null;
+    if (route.value.screen === "session") go({ screen: "lobby" });
   });
 }
 

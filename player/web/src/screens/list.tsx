@@ -8,9 +8,10 @@ import { Icon } from "../ui/parts";
 import type { SessionView } from "../wire/messages";
 import { modeName, sessionTitle } from "./modes";
 
-/** A group of rows. Open lobbies come with their place: the first of them waits longest. */
+/** A group of rows. In a list without filters, open lobbies have their place: the first of them waits longest. */
 export function Group({ title, list }: { title: string; list: readonly SessionView[] }) {
-  const open = list.filter((one) => one.status === "open");
+  // The server filters: the place among all is known only where the list is whole.
+  const open = search.value.trim() || filtered.value ? [] : list.filter((one) => one.status === "open");
   return (
     <section aria-label={title}>
       <div class="gh">
@@ -19,7 +20,7 @@ export function Group({ title, list }: { title: string; list: readonly SessionVi
       </div>
       <ul>
         {list.map((one) => (
-          <Row key={one.session} view={one} place={one.status === "open" ? open.indexOf(one) + 1 : 0} />
+          <Row key={one.session} view={one} place={open.indexOf(one) + 1} />
         ))}
       </ul>
     </section>
@@ -54,7 +55,7 @@ function Row({ view, place }: { view: SessionView; place: number }) {
         <span class={view.status === "failed" ? "tag bad" : "tag end"}>{view.status === "failed" ? "Failed" : typeof winner === "number" ? `${shortName(view.seats.find((seat) => seat.seat === winner)?.name ?? "")} won` : "Ended"}</span>
       ) : view.status === "open" ? (
         <span class="tag open">
-          {`#${place} · `}
+          {place > 0 && `#${place} · `}
           {free === 1 ? "1 seat free" : `${free} free`}
         </span>
       ) : view.status === "filled" ? (
