@@ -211,7 +211,7 @@ class Settings:
     login_rate: float = setting(50.0, "logins per second of one address; ten times that at once", low=0.1)
     guess_rate: float = setting(
         0.5,
-        "logins per second with a secret for one name, on all servers; twenty times that at once",
+        "logins per second with a secret for one name, on all servers; twenty times that, and at least one, at once",
         low=0.01,
     )
     bot_share: int = setting(
