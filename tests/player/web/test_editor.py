@@ -360,7 +360,7 @@ def test_two_build_a_scene_run_it_present_it_and_build_on(person: Any) -> None:
 
     # The list of sessions has it for everybody, as a scene to begin with.
     kei.page.click("[data-test=leave]")
-    kei.page.click(f"[data-session={next_one}] [data-test=new-from]")
+    kei.page.click(f"[data-session='{next_one}'] [data-test=new-from]")
     kei.page.wait_for_selector("[data-test=inspector]")
     kei.until(f"{READY} && {body('star')} && {body('valentine')}")
     assert kei.page.url.split("/s/")[1] not in (token, fork[1], next_one)
