@@ -6,8 +6,9 @@
     env = tussle.env.DuelEnv(seats=2, render_mode="rgb_array")      # PettingZoo AEC; also CurlingEnv
     env = tussle.env.SandboxEnv(hands=2, task="stack")              # PettingZoo Parallel
     envs = tussle.env.vector(8, "Tussle/Duel-v0")                   # many worlds, in worker processes
+    env = tussle.env.remote("http://127.0.0.1:8420")                # PettingZoo AEC: a seat in live sessions
 
-Nothing here needs a server, a store or a socket. The simulation is that of a session, bit for bit. The extra
+Only ``remote`` needs a server. The simulation is that of a session, bit for bit. The extra
 ``tussle[env]`` installs Gymnasium and PettingZoo. Importing this package registers the environments; names are loaded
 when they are first used. Imported before numpy, it computes with the CPU baseline, as servers do (same ``physics_id``).
 """
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tussle.env.curling_env import CurlingEnv
     from tussle.env.duel_env import DuelEnv
     from tussle.env.episode import Episode
+    from tussle.env.remote_env import RemoteEnv, remote
     from tussle.env.sandbox_env import SandboxEnv
     from tussle.env.solo_env import HandEnv, SeatEnv
 
@@ -36,9 +38,11 @@ __all__ = [
     "DuelEnv",
     "Episode",
     "HandEnv",
+    "RemoteEnv",
     "SandboxEnv",
     "SeatEnv",
     "VectorWorlds",
+    "remote",
     "vector",
 ]
 
@@ -47,9 +51,11 @@ _MODULES = {
     "DuelEnv": "duel_env",
     "Episode": "episode",
     "HandEnv": "solo_env",
+    "RemoteEnv": "remote_env",
     "SandboxEnv": "sandbox_env",
     "SeatEnv": "solo_env",
     "VectorWorlds": "batch",
+    "remote": "remote_env",
     "vector": "batch",
 }
 

@@ -45,6 +45,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     "env.episode": {"server.modes", "server.simulation"},
     "env.duel_env": {"server.modes.duel.state"},
     "env.solo_env": {"server.modes.registry"},
+    # A policy plays in a live session as any other client does.
+    "env.remote_env": {"player.blocking", "player.transcript"},
     "env.hand_tasks": {"server.modes.mode"},
     "env.flat_picture": {"server.recordings.export.colours"},
     # The bridge observes sessions with the client.
