@@ -25,7 +25,8 @@ from tussle.lobby.logs import get_logger, short
 from tussle.server.archive.excerpt import Excerpt, read_excerpt, require_archived
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, Origin, SessionSpec
-from tussle.server.solver.pool import Pool, Solver
+from tussle.server.solver.pool import Pool
+from tussle.server.solver.solver_calls import Solver
 
 __all__ = ["Forking", "MadeFork"]
 

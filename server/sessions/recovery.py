@@ -7,7 +7,7 @@
 A failure of the world itself is counted: the second one from the same checkpoint ends the session. When its process is
 lost because of another world, the world moves to another process, at most LOSSES times. One call of the solver takes a
 bounded time: it runs the ticks that fit in it. Every computed tick goes to the session's archive volume and to its
-recording. It must never journal, publish or send; server/sessions/run.py does that.
+recording. It must never journal, publish or send; server/sessions/publication.py does that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from tussle.server.sessions.core import InputBatch
 from tussle.server.sessions.lease import Lease
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.delta_streams import FAST, SLOW, Deltas
-from tussle.server.solver.pool import Pool, Solver, WorldCheckpoint
+from tussle.server.solver.pool import Pool
+from tussle.server.solver.solver_calls import Solver, WorldCheckpoint
 
 __all__ = ["DurableWorld", "JournalEntry", "RebuiltWorld"]
 

@@ -22,7 +22,7 @@ IDLE_S = 120.0
 
 
 class SolverWithoutWorld(Protocol):
-    """A solver process; server/solver/pool.py implements it."""
+    """A solver process; server/solver/solver_calls.py implements it."""
 
     async def ask_about(self, op: str, body: bytes) -> bytes:
         """Ask what needs no world. Starts the process."""

@@ -396,9 +396,8 @@ async def test_a_session_moves_to_another_process_to_the_bit(
     its record, every hash is reproduced, and nothing of it is left in the process that it came from."""
     monkeypatch.setattr("tussle.server.solver.usage.HEAVY_TICK_S", 0.0)
     monkeypatch.setattr("tussle.server.solver.usage.LIGHT_TICK_S", 0.0)
-    monkeypatch.setattr(
-        "tussle.server.solver.pool.HEAVY_NICE", 0
-    )  # the test is not to wait for other programs
+    # the test is not to wait for other programs
+    monkeypatch.setattr("tussle.server.solver.solver_calls.HEAVY_NICE", 0)
     pool = Pool(1, timeout_s=60.0, heavy=1)
     await pool.start()
     site.pools.insert(0, pool)

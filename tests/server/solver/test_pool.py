@@ -21,13 +21,12 @@ from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, encode_scen
 from tussle.lobby.settings import Settings
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
-from tussle.server.solver.pool import (
-    BACKGROUND_S,
+from tussle.server.solver.pool import BACKGROUND_S, Pool
+from tussle.server.solver.solver_calls import (
     HEAVY_NICE,
     PATIENCE,
     PIPELINE_CALLS,
     PIPELINE_S,
-    Pool,
     Solver,
     _Call,
 )
@@ -78,7 +77,9 @@ async def turn(solver: Solver, session: str, first: Advance) -> list[bytes]:
 
 async def test_a_process_that_dies_while_it_starts_fails_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The start raises SolverFailed ``solver_lost`` and nothing runs. The pool reports that no process could start."""
-    monkeypatch.setattr("tussle.server.solver.pool.module_command", lambda *_: [sys.executable, "-c", ""])
+    monkeypatch.setattr(
+        "tussle.server.solver.solver_calls.module_command", lambda *_: [sys.executable, "-c", ""]
+    )
     solver = Solver(0, timeout_s=5.0)
     with pytest.raises(SolverFailed) as failed:
         await solver.start()
@@ -198,7 +199,9 @@ async def test_a_starved_process_that_makes_progress_is_not_killed(
     await starved.open_world(spec(), epoch=1)
     process = starved._process
     assert process is not None
-    monkeypatch.setattr("tussle.server.solver.pool._cpu_time", lambda pid: process.spent_s + next(used))
+    monkeypatch.setattr(
+        "tussle.server.solver.solver_calls._cpu_time", lambda pid: process.spent_s + next(used)
+    )
     hung: list[float] = []
     monkeypatch.setattr(starved, "_hung", lambda *_: hung.append(0.0))
     call = _Call("advance", 0.5, asyncio.get_running_loop().create_future(), {}, 0.0, 0.0)
