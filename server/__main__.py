@@ -6,7 +6,7 @@ from tussle.lobby.cpu_baseline import use_baseline
 
 use_baseline()
 
-from tussle.server.app import main  # noqa: E402
+from tussle.server.entry import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,21 +8,16 @@ Every task lives in the task group of ``Server.run``. This module must never dec
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import orjson
-import uvicorn
 
 from tussle.lobby.accounts import Accounts
 from tussle.lobby.address_bans import AddressBans
@@ -35,7 +30,6 @@ from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.filling import Filling
 from tussle.lobby.forks import Forks
 from tussle.lobby.ids import new_secret, new_server_id
-from tussle.lobby.log_transport import published
 from tussle.lobby.logs import get_logger
 from tussle.lobby.mesh_files import MeshFiles
 from tussle.lobby.mesh_store import Meshes
@@ -64,11 +58,12 @@ from tussle.server.banned_addresses import LOAD_S, BannedAddresses
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.fanout.audiences import Audiences
 from tussle.server.fanout.observers import Observers
-from tussle.server.gateway.acceptor import Acceptor, raise_file_limit, with_connection_limit
+from tussle.server.gateway.acceptor import with_connection_limit
 from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import BUILD, Gateway
 from tussle.server.gateway.http_guard import admit_connection, http_protocol
+from tussle.server.gateway.http_server import HttpServer
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.gateway.replay_gate import ReplayGate
 from tussle.server.http.api import create_app
@@ -78,28 +73,25 @@ from tussle.server.http.reservations import Reservations
 from tussle.server.http.session_changes import SessionChanges
 from tussle.server.http.session_lists import SessionLists
 from tussle.server.limits import Hosts, Proxies, owner_of_address
-from tussle.server.listening import listen, resolve_proxies
 from tussle.server.live.hub import LiveHub
 from tussle.server.metrics.solver_meters import SolverReading
 from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.modes.registry import all_modes
 from tussle.server.recordings.library import Library
 from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.uploading import Uploading
 from tussle.server.rtc.data_channels import DataChannels, is_installed
 from tussle.server.rtc.ice_servers import configuration_of
+from tussle.server.sessions.context import SessionContext
 from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.forking import Forking
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
-from tussle.server.sessions.run import SessionContext
 from tussle.server.sessions.shape_cache import ShapeCache
 from tussle.server.simulation.identity import physics_id
-from tussle.server.solver.packages import missing_packages
 from tussle.server.solver.pool import Pool
 from tussle.server.store_memory import StoreMemory
 
-__all__ = ["Server", "serve"]
+__all__ = ["Server", "reduce_garbage_collection"]
 
 log = get_logger("server.app")
 
@@ -111,38 +103,6 @@ CATALOGUE_POLL_S = 30.0
 MEMORY_POLL_S = 1.0
 REPLAY_POLL_S = 1.0
 SETTLE_S = 1.0
-
-
-class _Http(uvicorn.Server):
-    """uvicorn without its signal handlers and its accepting: ``Server`` stops it, an Acceptor accepts."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        listener: socket.socket,
-        connections: Callable[[], int],
-        most: int,
-        admit: Callable[[str], bool],
-    ) -> None:
-        super().__init__(config)
-        self._acceptor = Acceptor(listener, self._make_protocol, connections, most, admit)
-
-    def _make_protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        self._acceptor.start()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._acceptor.close()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Server:
@@ -400,22 +360,15 @@ class Server:
             )
         await self.banned.load()
         await self.lease.acquire()
-        http = _Http(
-            uvicorn.Config(
-                create_app(self),
-                ws=self.gateway.upgrade,  # type: ignore[arg-type]
-                http=http_protocol(self.ledger, self._proxies),
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=2,
-                server_header=False,
-                forwarded_allow_ips=self._proxies.hosts(),
-            ),
+        http = HttpServer(
+            create_app(self),
+            self.gateway.upgrade,
             self._listener,
-            self._connections,
-            self.settings.max_connections,
-            self._admit_connection,
+            protocol=http_protocol(self.ledger, self._proxies),
+            proxies=self._proxies.hosts(),
+            connections=self._connections,
+            most=self.settings.max_connections,
+            admit=self._admit_connection,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -462,7 +415,7 @@ class Server:
                 await self.lease.release()
             log.info("server_stopped", server=self.id)
 
-    async def _serve(self, http: uvicorn.Server, group: asyncio.TaskGroup) -> None:
+    async def _serve(self, http: HttpServer, group: asyncio.TaskGroup) -> None:
         serving = group.create_task(http.serve(sockets=[self._listener]), name="http")
         reduce_garbage_collection()
         self._ready = True
@@ -540,61 +493,3 @@ def reduce_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
-
-
-async def serve(settings: Settings) -> None:
-    """Run one server until SIGTERM or SIGINT."""
-    store = await Store.connect(settings.redis_url, settings.realm)
-    try:
-        await store.check_channels()
-        server = Server(settings, store, listen(settings.host, settings.port))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, server.stop)
-        async with published(store, settings):
-            await server.run()
-    finally:
-        await store.close()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The entry point of ``python -m server``, which takes no arguments but --help."""
-    parser = argparse.ArgumentParser(
-        prog="server",
-        description="Run one server against REDIS_URL until SIGTERM, SIGINT or SIGHUP. Settings are environment"
-        " variables; .env.example lists them.",
-    )
-    parser.parse_args(arguments)
-    from tussle.lobby import logs
-    from tussle.lobby.environment import BadSetting
-
-    try:
-        settings = Settings.read()
-        settings = replace(settings, trusted_proxies=resolve_proxies(settings.trusted_proxies))
-        Proxies(settings.trusted_proxies)
-        all_modes()
-    except BadSetting as error:
-        sys.stderr.write(f"tussle: {error}\n")
-        return 2
-    logs.configure(settings, process="server")
-    if not settings.redis_url:
-        sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
-        return 2
-    raise_file_limit()
-    missing = missing_packages()
-    if missing:
-        sys.stderr.write(f"tussle: the server cannot run: {missing}\n")
-        return 1
-    import uvloop
-
-    code = 0
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(settings))
-    except* (OSError, LobbyError) as errors:
-        first: BaseException = errors
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        sys.stderr.write(f"tussle: the server cannot run: {first}\n")
-        code = 1
-    return code

@@ -65,6 +65,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("gateway",),
     ("http",),
     ("app",),
+    ("entry",),
     ("__main__",),
 )
 """From the bottom up: a folder of server/ imports folders below it, never beside or above it."""
@@ -74,8 +75,8 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "websockets": {"server.gateway", "player.reconnecting", "player.live_client", "player.replay_client"},
     "ipctk": {"server.physics"},
     "numba": {"server.physics", "lobby.machine_code", "lobby.wire.delta_compiled"},
-    "starlette": {"server.http", "server.app"},
-    "uvicorn": {"server.app", "server.gateway"},
+    "starlette": {"server.http"},
+    "uvicorn": {"server.gateway"},
     "click": {"cli", "player.__main__"},
     "rich": {"cli"},
     "pyarrow": {"worker.storage", "server.recordings.answers", "server.recordings.export.parquet_tables"},

@@ -60,7 +60,7 @@ def test_everything_else_imports(tmp_path: Path) -> None:
     """The client, the bots, the workers, the store and the rules of the modes need no solver."""
     code = (
         "import tussle.player.client, tussle.player.bots, tussle.worker.processes, tussle.lobby.store.embedded\n"
-        "import tussle.build_db, tussle.cli.watch, tussle.server.app\n"
+        "import tussle.build_db, tussle.cli.watch, tussle.server.entry\n"
         "from tussle.server.modes.registry import all_modes\nprint(*sorted(all_modes()))"
     )
     done = run_without_wheels(code, tmp_path)

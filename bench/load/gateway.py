@@ -17,7 +17,6 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-import uvicorn
 import uvloop
 
 from tussle.lobby import logs
@@ -30,7 +29,7 @@ from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event, SessionView
-from tussle.server.app import _Http, reduce_garbage_collection
+from tussle.server.app import reduce_garbage_collection
 from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
 from tussle.server.fanout.audience import Audience
@@ -39,6 +38,7 @@ from tussle.server.fanout.observers import Observers
 from tussle.server.gateway.channels import Channels
 from tussle.server.gateway.editing import Editing
 from tussle.server.gateway.gateway import Gateway
+from tussle.server.gateway.http_server import HttpServer
 from tussle.server.gateway.relay_client import Relays
 from tussle.server.limits import Hosts, Proxies
 from tussle.server.listening import listen
@@ -154,16 +154,11 @@ class Bench:
             await send({"type": "http.response.body", "body": b""})
 
         listener = listen("127.0.0.1", port)
-        http = _Http(
-            uvicorn.Config(
-                api,
-                ws=self.gateway.upgrade,
-                http="httptools",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-            ),  # type: ignore[arg-type]
+        http = HttpServer(
+            api,
+            self.gateway.upgrade,
             listener,
+            protocol="httptools",
             connections=lambda: 0,
             most=1_000_000,
             admit=lambda host: True,

@@ -27,7 +27,8 @@ from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
-from tussle.server.sessions.run import OPERATIONS, UNATTENDED, Run, SessionContext
+from tussle.server.sessions.context import SessionContext
+from tussle.server.sessions.run import OPERATIONS, UNATTENDED, Run
 from tussle.server.sessions.specification import make_fork_spec, make_spec
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import SessionSpec

@@ -14,42 +14,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import orjson
 
-from tussle.lobby.claims import Claims
-from tussle.lobby.errors import CloseCode, Conflict, SolverFailed
-from tussle.lobby.forks import Forks
-from tussle.lobby.lifecycle import LifecycleEvent
+from tussle.lobby.errors import CloseCode, Conflict
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.runs import Fence, Member, Orders, Runs, TickEvent, TurnClock
-from tussle.lobby.scene_store import SceneStore
+from tussle.lobby.runs import Fence, Member, Orders, TurnClock
 from tussle.lobby.servers import HolderAddress
-from tussle.lobby.settings import Settings
-from tussle.lobby.wire.numbers import as_sent, events_as_sent
-from tussle.server.archive.archive import Archive, Volume
-from tussle.server.costs import Ledger
+from tussle.server.archive.archive import Volume
 from tussle.server.fanout.audience import Audience
-from tussle.server.metrics.telemetry import Telemetry
-from tussle.server.recordings.recordings import Recordings
 from tussle.server.recordings.schedule import ticks_to_record
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.attendance import Attendance
+from tussle.server.sessions.context import SessionContext
 from tussle.server.sessions.core import Answer, InputBatch, SessionCore
 from tussle.server.sessions.dilation import DilationWatch
-from tussle.server.sessions.lease import Lease
 from tussle.server.sessions.pace import Pace
-from tussle.server.sessions.recovery import DurableWorld, JournalEntry
+from tussle.server.sessions.publication import Publication
+from tussle.server.sessions.recovery import DurableWorld
 from tussle.server.sessions.specification import fork_joins
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Input, SessionSpec
 from tussle.server.solver.delta_streams import Deltas
 from tussle.server.solver.pool import Pool
 
-__all__ = ["OPERATIONS", "UNATTENDED", "Run", "SessionContext"]
+__all__ = ["OPERATIONS", "UNATTENDED", "Run"]
 
 log = get_logger("server.run")
 
@@ -64,22 +54,6 @@ OPERATIONS = ("session_paused", "session_resumed", "end_asked")
 
 LOOK_S = 1.0
 """A paused run asks the store this often whether it is still paused [s], in case an event is lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionContext:
-    """The services that every run of a server uses."""
-
-    settings: Settings
-    runs: Runs
-    forks: Forks
-    claims: Claims
-    lease: Lease
-    telemetry: Telemetry
-    archive: Archive
-    recordings: Recordings
-    ledger: Ledger
-    scenes: SceneStore
 
 
 class Run:
@@ -113,13 +87,11 @@ class Run:
             fence, spec, pool, self._volume, self._recorder,
             runs=context.runs, lease=context.lease, telemetry=context.telemetry, first_state=first_state,
         )  # fmt: skip
+        self._publication = Publication(fence, self.members, audience, self._volume, self._recorder, context)
         self._wake = asyncio.Event()
         self.admissions = Admissions(self.core, self._wake.set, context.ledger, self.token)
-        self._journal_id = ""
         self._lapses_seen = context.lease.lapses
         self._away_s = context.lease.away_s
-        self._last_ids: dict[int, int] = {}
-        self._published_tick = -1
         self._dilation = DilationWatch()
         self._handover_target: HolderAddress | None = None
         self._paused = False
@@ -128,7 +100,6 @@ class Run:
         self._attendance = Attendance(self._settings.idle_s, self._settings.unattended_s)
         self._ending = False
         self._end_reason = "ended_by_operator"
-        self._over = False
         audience.on_attended = self._wake.set
 
     # calls by the gateway and the holder
@@ -204,9 +175,10 @@ class Run:
             self.spec, physics_id(), await self._world.taken_over(), private=private
         )
         rebuilt = await self._world.rebuild(events_tick, exact=exact)
-        here, again, self._journal_id = rebuilt.here, rebuilt.ticks_again, rebuilt.journal_id
+        here, again = rebuilt.here, rebuilt.ticks_again
+        self._publication.resume(events_tick, rebuilt.journal_id)
         for tick, entry in rebuilt.inputs:
-            self._count(entry)
+            self._publication.count(entry)
             self.admissions.restored(entry.given, tick, entry.superseded or ())
         recovered = await retry(
             lambda: self._context.claims.recovered(
@@ -214,13 +186,14 @@ class Run:
             )
         )
         self._audience.offer([recovered.event])
-        self.dt, self._published_tick = here.dt, events_tick
+        self.dt = here.dt
         clock = TurnClock(recovered.turn_ends_at, await retry(runs.now_ms))
         left_s = clock.left_s if clock.ends_at and here.phase == "acting" else None
         self.core.restore(here, time.monotonic(), left_s)
-        await self._show(self._new_events(here) if exact else await self._diverged_events(here), [])
+        public = self._publication
+        await self._show(public.new_events(here) if exact else await public.diverged_events(here), [])
         if not exact:
-            self._published_tick = min(self._published_tick, here.tick)
+            public.diverged_at(here.tick)
             await self._save_checkpoint(here.tick)  # the newest checkpoint is of this physics from now on
         self._admit_members(here)
         self._context.telemetry.recoveries.labels(exact=str(exact).lower()).inc()
@@ -238,24 +211,6 @@ class Run:
                 self.core.leave(member.seat)
             elif joins and not member.left:
                 self.core.join(member.seat)
-
-    def _new_events(self, rebuilt: Advance) -> Advance:
-        """The same state with only the events that are not public yet."""
-        events = [event for event in rebuilt.events if event[0] > self._published_tick]
-        return msgspec.structs.replace(rebuilt, events=events)
-
-    async def _diverged_events(self, rebuilt: Advance) -> Advance:
-        """The same state with the events to publish when the world differs from the published one. Events that are
-        public stay public. The turn that waits now is published again, since it may differ."""
-        events = [event for event in rebuilt.events if event[0] > self._published_tick]
-        if rebuilt.phase == "acting" and not any(kind == "turn_started" for _, kind, _ in events):
-            turns: list[TickEvent | None] = [event for event in rebuilt.events if event[1] == "turn_started"]
-            if not turns:
-                runs, tick = self._context.runs, rebuilt.tick
-                turns = [await self._lease.retry(lambda: runs.last_turn(self.token, tick))]
-            if turns[-1] is not None:
-                events.append((turns[-1][0], turns[-1][1], dict(turns[-1][2])))
-        return msgspec.structs.replace(rebuilt, events=events)
 
     # the loop
 
@@ -339,13 +294,14 @@ class Run:
         """Journal a batch, run it and publish the result."""
         inputs = list(batch.inputs)
         if inputs:
-            await self._journal(batch)
+            for item, older in await self._publication.journal(batch):
+                self.admissions.journaled(item, batch.tick, older)
         await self._require_lease()
         advance, seconds, deltas = await self._world.compute(
             batch, ticks, self._audience.wanted_deltas(time.monotonic()), self._settings.frame_error_mm / 1000
         )
         if seconds is None:
-            advance = self._new_events(advance)
+            advance = self._publication.new_events(advance)
         else:
             self._measure(advance, seconds)
             self._context.telemetry.readings.record(self.fence, advance, seconds, len(inputs))
@@ -393,26 +349,12 @@ class Run:
     async def _end_early(self) -> None:
         """End the session without a result, because an operator asked for it or nobody is connected."""
         tick, reason = self.core.tick, self._end_reason
-        await self._volume.flush()
-        await self._close(tick, LifecycleEvent.ENDED, reason)
-        await self._volume.end(tick)
+        await self._publication.end_early(tick, reason)
         log.info("session_ended", token=short(self.token), tick=tick, reason=reason)
 
     async def fail(self, reason: str) -> None:
         """End a session that cannot continue. Raises Fenced when another server holds it."""
-        await self._close(self.core.tick, LifecycleEvent.FAILED, reason)
-        await self._volume.end()
-
-    async def _close(self, tick: int, event: LifecycleEvent, reason: str) -> None:
-        mark = await self._recorder.finish(tick)
-        published = await self._lease.retry(
-            lambda: self._context.runs.finish(
-                self.fence, tick, [], None, event=event, reason=reason, recording=mark
-            )
-        )
-        self._over = True
-        self._audience.offer(published.events)
-        self._context.telemetry.finished.labels(event=event.value).inc()
+        await self._publication.fail(self.core.tick, reason)
 
     async def _require_lease(self) -> None:
         """Continue only while the lease is held. While it has lapsed the session is paused and its turn clock is
@@ -443,24 +385,6 @@ class Run:
         if not self._paused:
             self._audience.notify("resumed", "", 0 if core.deadline is None else clock.ends_at)
 
-    async def _journal(self, batch: InputBatch) -> None:
-        """Write the batch to the journal, then acknowledge its inputs. Acknowledged inputs are never lost."""
-        began = time.monotonic()
-        superseded = [batch.superseded.get((item.seat, item.id), ()) for item in batch.inputs]
-        entries = [
-            JournalEntry.of(item, older).encode()
-            for item, older in zip(batch.inputs, superseded, strict=True)
-        ]
-        await self._lease.retry(lambda: self._context.runs.journal(self.fence, batch.tick, entries))
-        self._context.telemetry.journal_seconds.observe(time.monotonic() - began)
-        self._journal_id = f"{batch.tick}-{len(entries)}"
-        for item, older in zip(batch.inputs, superseded, strict=True):
-            self._count(item)
-            self.admissions.journaled(item, batch.tick, older)
-
-    def _count(self, given: Input | JournalEntry) -> None:
-        self._last_ids[given.seat] = max(self._last_ids.get(given.seat, 0), given.id)
-
     async def _show(self, advance: Advance, inputs: list[Input], deltas: Sequence[Deltas] = ()) -> None:
         """Publish an advance: its frame directly to the audience, its events through the store."""
         await self._require_lease()
@@ -472,100 +396,15 @@ class Run:
             if came is not None:
                 self._context.telemetry.input_seconds.observe(time.monotonic() - came)
         if advance.phase == "over":
-            await self._finish(advance)
+            result = await self._publication.finish(advance)
+            log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
         elif advance.events:
-            await self._publish(advance)
+            await self._publication.publish(advance)
         self.core.took(advance, time.monotonic())
 
-    async def _publish(self, advance: Advance) -> None:
-        fields: dict[str, Any] = {
-            "tick": advance.tick, "round": advance.round, "turn": advance.turn,
-            "turn_seat": "" if advance.seat is None else advance.seat,
-        }  # fmt: skip
-        events = events_as_sent(advance.events)
-        brief = next((d for _, kind, d in reversed(events) if kind == "turn_started"), None)
-        if brief is not None:
-            fields["brief"] = orjson.dumps(brief).decode()
-        deadline_ms = (
-            None if brief is None or advance.deadline_s is None else round(advance.deadline_s * 1000)
-        )
-        published = await self._lease.retry(
-            lambda: self._context.runs.publish(
-                self.fence, advance.tick, events, fields, self._seat_fields(advance), deadline_ms
-            )
-        )
-        self._published_tick = advance.tick
-        self._audience.offer(published.events)
-
-    def _seat_fields(self, advance: Advance) -> dict[str, dict[str, Any]]:
-        """The fields of each player in the store."""
-        return {
-            member.player: {
-                "health": round(standing.health, 3),
-                "score": round(standing.points, 3),
-                "out": int(standing.out),
-                "last_id": self._last_ids.get(member.seat, 0),
-            }
-            for member in self.members
-            if (standing := advance.standing.get(member.seat)) is not None
-        }
-
-    async def _finish(self, advance: Advance) -> None:
-        result = advance.result
-        if result is None:
-            raise SolverFailed("the session is over without a result")
-        document = as_sent(msgspec.to_builtins(result, str_keys=True))
-        document["players"] = {str(member.seat): member.player for member in self.members}
-        await self._volume.flush()
-        mark = await self._recorder.finish(advance.tick)
-        fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}
-        events = events_as_sent(advance.events)
-        published = await self._lease.retry(
-            lambda: self._context.runs.finish(
-                self.fence,
-                advance.tick,
-                events,
-                document,
-                event=LifecycleEvent.ENDED,
-                reason=result.cause,
-                fields=fields,
-                seats=self._seat_fields(advance),
-                recording=mark,
-            )
-        )
-        self._over = True
-        self._audience.offer(published.events)
-        self._context.telemetry.finished.labels(event="ended").inc()
-        await self._volume.end(advance.tick)
-        log.info("session_ended", token=short(self.token), tick=advance.tick, winner=result.winner)
-
-    async def _save_checkpoint(self, tick: int, fields: dict[str, Any] | None = None) -> None:
+    async def _save_checkpoint(self, tick: int) -> None:
         """Save the exact state to the archive and the store. Raises SolverFailed if its contact check fails."""
-        began = time.monotonic()
-        taken = await self._world.take_checkpoint(tick, check_contact=self._settings.prove)
-        if taken.contact_ok is not None:
-            self._context.telemetry.contact_checks.labels(holds=str(taken.contact_ok).lower()).inc()
-            if not taken.contact_ok:
-                raise SolverFailed(f"the contact check fails at tick {taken.tick}: {taken.contact_report}")
-        self._recorder.begin_save(taken.tick)
-        self._volume.keep(taken.tick, taken.data)
-        archived = await self._volume.flush()  # before the checkpoint, so that no tick is in neither
-        mark = await self._recorder.saved()
-        await self._lease.retry(
-            lambda: self._context.runs.checkpoint(
-                self.fence,
-                taken.tick,
-                taken.data,
-                self._journal_id,
-                {**(fields or {}), **self._volume.fields, "physics_id": physics_id(), "dt": self.dt},
-                recording=mark,
-            )
-        )
-        self._recorder.committed(mark)
-        if archived >= taken.tick:
-            await self._lease.retry(lambda: self._context.runs.trim_journal(self.fence, taken.tick))
-        self._world.checkpoint_saved(taken.tick)
-        self._context.telemetry.checkpoint_seconds.observe(time.monotonic() - began)
+        await self._publication.save_checkpoint(tick, self._world, self.dt)
 
     def _recording_stopped(self, reason: str) -> None:
         self._context.telemetry.recordings_stopped.labels(reason=reason).inc()
@@ -585,7 +424,9 @@ class Run:
     async def release(self) -> None:
         """Drop the world and answer the inputs that still wait. They are refused when the session is over; else
         they get None, and clients send them again."""
-        self.admissions.release(Conflict("the session is over", code="not_running") if self._over else None)
+        self.admissions.release(
+            Conflict("the session is over", code="not_running") if self._publication.over else None
+        )
         self._context.telemetry.dilated.value -= self._dilation.announced > 1.0
         self._dilation = DilationWatch()
         await self._world.drop()

@@ -117,7 +117,7 @@ def test_a_broken_or_stale_announcement_does_not_count(tmp_path: Path, text: str
     assert find_running(tmp_path) is None
 
 
-@pytest.mark.parametrize("module", ["server.app", "worker.__main__", "build_db"])
+@pytest.mark.parametrize("module", ["server.entry", "worker.__main__", "build_db"])
 def test_help_starts_nothing(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     """``python -m server --help`` prints what the program does, and ends; so do the other programs and the commands of
     ``tussle``."""

@@ -29,10 +29,11 @@ from tussle.server.fanout.audiences import Audiences
 from tussle.server.gateway.relay_client import RemoteRun
 from tussle.server.metrics.telemetry import Telemetry
 from tussle.server.recordings.recordings import Recordings
+from tussle.server.sessions.context import SessionContext
 from tussle.server.sessions.first_scenes import ModeScenes
 from tussle.server.sessions.holder import Holder
 from tussle.server.sessions.lease import Lease
-from tussle.server.sessions.run import Run, SessionContext
+from tussle.server.sessions.run import Run
 from tussle.server.simulation.identity import physics_id
 from tussle.server.solver.pool import Pool
 
