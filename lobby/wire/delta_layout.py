@@ -4,7 +4,7 @@
              1  u8   flags: 1 keyframe
              2  u8   chain: changes with each keyframe
              3  u8   number of the frame in its chain, modulo 256; the keyframe has 0
-             .  payload of the range coder (delta_kernel.py)
+             .  payload of the range coder (delta_coder.py)
 
     keyframe 4  u32  epoch of the holder; clients drop frames of an older one
              8  u32  tick
@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from tussle.lobby.wire import delta_coder as coder
 from tussle.lobby.wire import delta_kernel as kernel
 
 __all__ = [
@@ -45,13 +46,13 @@ LAYOUT = (
     (
         "payload",
         (
-            ("slots", kernel.SLOTS), ("contexts", kernel.CONTEXTS), ("limit", kernel.LIMIT), ("dead", kernel.DEAD),
+            ("slots", coder.SLOTS), ("contexts", coder.CONTEXTS), ("limit", coder.LIMIT), ("dead", kernel.DEAD),
             ("floats", kernel.FLOATS), ("ints", kernel.INTS), ("revision", 1),
         ),
     ),
 )  # fmt: skip
 """The layout as data: the structs below and the codec's name are made from it. ``revision`` counts changes of
-delta_kernel.py that change a payload; tests/vectors/deltas.json notices them."""
+delta_coder.py and delta_kernel.py that change a payload; tests/vectors/deltas.json notices them."""
 
 CODEC = "delta-" + hashlib.sha256(repr(LAYOUT).encode()).hexdigest()[:8]
 """The name under which a client offers this layout in its hello. A changed layout has another name."""

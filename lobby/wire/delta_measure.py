@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 if "COMPILER" not in globals():
-    from tussle.lobby.wire.delta_kernel import DEAD, FLOATS, INTS, difference, jit
+    from tussle.lobby.wire.delta_coder import jit
+    from tussle.lobby.wire.delta_kernel import DEAD, FLOATS, INTS, difference
 
 STILL = 0.05
 """A body that moved by more steps than this and is more than half a step off does not rest."""

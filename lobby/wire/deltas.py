@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tussle.lobby.errors import ProtocolError
+from tussle.lobby.wire import delta_coder as coder
 from tussle.lobby.wire import delta_kernel as kernel
 from tussle.lobby.wire.delta_compiled import load_kernel
 from tussle.lobby.wire.delta_layout import DELTA, HEAD, KEYFRAME, KEYFRAME_HEAD, KEYFRAME_PAYLOAD, PAYLOAD
@@ -59,7 +60,7 @@ class _Chain:
         self.S = make([0] * 6, "i8")
 
 
-_FRESH = [32768, 0] * kernel.CONTEXTS + [65536 * 5 // (5 * n + 8) for n in range(kernel.LIMIT + 1)]
+_FRESH = [32768, 0] * coder.CONTEXTS + [65536 * 5 // (5 * n + 8) for n in range(coder.LIMIT + 1)]
 """All contexts before their first bit, and the rates at which they learn."""
 
 

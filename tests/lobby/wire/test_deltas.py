@@ -15,7 +15,7 @@ from tests.support.delta_reference import ReferenceDecoder, Refused
 from tests.support.paths import ROOT
 from tests.vectors import deltas as vectors
 from tussle.lobby.errors import ProtocolError
-from tussle.lobby.wire import delta_kernel
+from tussle.lobby.wire import delta_coder
 from tussle.lobby.wire.delta_layout import CODEC, is_keyframe
 from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, decode_topology, encode_frame, schema_hash
@@ -326,4 +326,4 @@ def test_any_bytes_give_a_frame_or_an_error() -> None:
 def test_the_codec_is_named_by_its_layout() -> None:
     """The name that clients offer changes with the layout: it is made from the fields, not written by hand."""
     assert CODEC.startswith("delta-")
-    assert delta_kernel.MODEL_SIZE == 2 * delta_kernel.CONTEXTS + delta_kernel.LIMIT + 1
+    assert delta_coder.MODEL_SIZE == 2 * delta_coder.CONTEXTS + delta_coder.LIMIT + 1
