@@ -13,128 +13,39 @@ never depend on the rules of a mode, and never print.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import random
-import ssl
-from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import httpx
 import msgspec
 
-from tussle.lobby.addresses import http_address, is_own_machine, socket_address
+from tussle.lobby.addresses import http_address, socket_address
 from tussle.lobby.bot_requests import BotsAsked
-from tussle.lobby.error_codes import error_of
-from tussle.lobby.errors import LobbyError, ProtocolError
+from tussle.lobby.errors import LobbyError
 from tussle.lobby.ids import new_session_token
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection
+from tussle.player.http_transport import HttpTransport
 from tussle.player.listings import LeaderboardPage, RecordedPage, SessionPage, query, read_pages
 from tussle.player.replay_client import ReplayRoomConnection
+from tussle.player.server_answers import Fork, ForkTree, Join, Login, Me
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:
     from tussle.player.recording_client import Recording
     from tussle.player.scene_client import SessionScene
 
-__all__ = ["FORK_S", "Client", "Fork", "ForkTree", "Forked", "Join", "Login", "Me"]
-
-IDLE_S = 2.0
-"""How long an idle connection is used again [s]: well below the 5 s after which the server closes it, since a request
-that is sent while the server closes is lost."""
+__all__ = ["FORK_S", "Client"]
 
 FORK_S = 90.0
 """Time that a fork may take [s]: it may wait for other forks, reads an archive, and simulates."""
 
-SLOWEST = 65_536.0
-"""The slowest upload that is waited for [B/s]."""
-
-T = TypeVar("T")
-
-
-class Login(msgspec.Struct, frozen=True):
-    """The answer to a login. ``token`` is a secret, valid for ``expires_s`` seconds."""
-
-    player: str
-    name: str
-    token: str
-    expires_s: int = 0
-    guest: bool = False
-
-
-class Join(msgspec.Struct, frozen=True):
-    """A seat, or an observer's place, in a session. ``ticket`` is a secret that works once, for some seconds, at
-    ``ws_url``; ``servers`` are other addresses that accept it. here: ``ws_url`` is the server that answered, and the
-    client uses the address at which it reached that server."""
-
-    session: str
-    role: Literal["player", "observer"]
-    ticket: str
-    ws_url: str
-    seat: int | None = None
-    protocol: int = 0
-    build: str = ""
-    servers: tuple[str, ...] = ()
-    here: bool = False
-
-
 Seat = TypeVar("Seat", bound=Join)
-
-
-class Fork(Join, frozen=True):
-    """A seat in a fork. ``parent_tick``: the tick of ``parent`` that it begins with. ``exact``: its first state is the
-    recorded one, bit for bit; False if another version recorded it, and it begins at the nearest checkpoint."""
-
-    parent: str = ""
-    parent_tick: int = 0
-    exact: bool = True
-
-
-class Forked(msgspec.Struct, frozen=True):
-    """One fork in a tree. at: when it was made [ms]; name: of the player who made it; status: None once the store has
-    no keys of it."""
-
-    session: str
-    parent: str
-    parent_tick: int
-    exact: bool
-    at: int
-    name: str = ""
-    status: str | None = None
-
-
-class ForkTree(msgspec.Struct, frozen=True):
-    """The forks of the session ``root``, and the forks of those, oldest first."""
-
-    session: str
-    root: str
-    forks: list[Forked]
-
-
-class Me(msgspec.Struct, frozen=True):
-    """The account of the player who is logged in. ``rating`` is by mode; ``session`` is where the player has a seat."""
-
-    player: str
-    name: str
-    kind: str = "person"
-    session: str | None = None
-    xp: int = 0
-    rating: dict[str, float] = {}
-    played: int = 0
-    won: int = 0
-
-
-class _Problem(msgspec.Struct, frozen=True):
-    detail: str = ""
-    title: str = ""
-    code: str = ""
-    field: str | None = None
-    retry_after: float | None = None
 
 
 class Client:
@@ -154,18 +65,18 @@ class Client:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.server_url = server_url.rstrip("/")
-        self.token = token
         self.me: Login | None = None
-        self._timeout_s = timeout_s
         self._rng = rng or random.Random()
-        self._http = httpx.AsyncClient(
-            base_url=self.server_url,
-            timeout=timeout_s,
-            transport=transport,
-            trust_env=not is_own_machine(server_url),
-            verify=_tls_context(),
-            limits=httpx.Limits(keepalive_expiry=IDLE_S),
-        )
+        self._http = HttpTransport(self.server_url, token=token, timeout_s=timeout_s, transport=transport)
+
+    @property
+    def token(self) -> str | None:
+        """The login token, a secret; None before a login."""
+        return self._http.token
+
+    @token.setter
+    def token(self, token: str | None) -> None:
+        self._http.token = token
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,18 +106,18 @@ class Client:
         ``skill`` records how a bot plays. Raises AuthError if the name belongs to an account with another secret.
         """
         body = {"name": name, "secret": secret, "kind": kind, "skill": skill}
-        login = await self._post("/api/login", Login, body)
+        login = await self._http.post("/api/login", Login, body)
         self.me, self.token = login, login.token
         return login
 
     async def logout(self) -> None:
         """Delete the login token. Seats and open connections stay. Raises AuthError without a valid login."""
-        await self._request("POST", "/api/logout")
+        await self._http.request("POST", "/api/logout")
         self.me, self.token = None, None
 
     async def whoami(self) -> Me:
         """The account that is logged in. Raises AuthError without a valid login."""
-        return await self._get("/api/me", Me)
+        return await self._http.get("/api/me", Me)
 
     # -- seats ---------------------------------------------------------------------------------
 
@@ -275,7 +186,7 @@ class Client:
         from tussle.player.scene_calls import SceneHttp
         from tussle.player.scene_client import SessionScene
 
-        return SessionScene(SceneHttp(self), connection)
+        return SessionScene(SceneHttp(self._http), connection)
 
     async def join(self, session: str, *, body: str | None = None, ready: bool | None = None) -> Join:
         """Take a seat in that lobby. Raises NotFound, LobbyFull, Conflict."""
@@ -288,7 +199,9 @@ class Client:
         Raises NotFound, LobbyFull, Refused (not_host), Conflict (not_open, no_bots: no bot process runs),
         RateLimited (bots_busy).
         """
-        return await self._post(f"/api/sessions/{session}/bots", BotsAsked, {"count": count, "skill": skill})
+        return await self._http.post(
+            f"/api/sessions/{session}/bots", BotsAsked, {"count": count, "skill": skill}
+        )
 
     async def fork(
         self,
@@ -310,7 +223,7 @@ class Client:
 
     async def forks(self, session: str) -> ForkTree:
         """The tree of forks that a session is part of. Raises NotFound."""
-        return await self._get(f"/api/sessions/{session}/forks", ForkTree)
+        return await self._http.get(f"/api/sessions/{session}/forks", ForkTree)
 
     async def observe(self, session: str) -> Join:
         """Become an observer of that session. Raises NotFound."""
@@ -318,7 +231,7 @@ class Client:
 
     async def leave(self, session: str) -> None:
         """Give up the seat in that session."""
-        await self._request("POST", "/api/leave", {"session": session})
+        await self._http.request("POST", "/api/leave", {"session": session})
 
     def connect(
         self, join: Join, *, give_up_s: float = 60.0, history: bool = False, network: str | None = None
@@ -373,19 +286,19 @@ class Client:
         name. ``player``: identity or whole name of somebody who has a seat. ``since``, ``until``: when it was opened,
         began or ended, whichever is last [s since 1970]."""
         asked = query(mode=mode, status=status, search=search, player=player, since=since, until=until)
-        return await read_pages(functools.partial(self._get, "/api/sessions", SessionPage), asked, limit)
+        return await read_pages(functools.partial(self._http.get, "/api/sessions", SessionPage), asked, limit)
 
     async def session(self, session: str) -> SessionView:
         """One session. Raises NotFound, also after its keys have expired."""
-        return await self._get(f"/api/sessions/{session}", SessionView)
+        return await self._http.get(f"/api/sessions/{session}", SessionView)
 
     async def catalogue(self) -> dict[str, Any]:
         """The catalogue: bodies, materials, scenes and modes, by id."""
-        return await self._get("/api/catalogue", dict[str, Any])
+        return await self._http.get("/api/catalogue", dict[str, Any])
 
     async def leaderboard(self, mode: str) -> list[LeaderboardRow]:
         """The best players of a mode, best first."""
-        return (await self._get(f"/api/leaderboard/{mode}", LeaderboardPage)).rows
+        return (await self._http.get(f"/api/leaderboard/{mode}", LeaderboardPage)).rows
 
     # -- recordings ----------------------------------------------------------------------------
 
@@ -394,7 +307,7 @@ class Client:
         from tussle.player.recording_client import Recording
         from tussle.player.upload_client import UploadSource
 
-        return await Recording(UploadSource(self._fetch, session, self.send)).open()
+        return await Recording(UploadSource(self._http.fetch, session, self._http.send)).open()
 
     async def upload_recording(self, path: str, *, title: str = "", listed: bool = True) -> Recording:
         """Upload a recording that no session made, such as one by ``tussle simulate`` or ``Recording.derive``, and open
@@ -407,20 +320,20 @@ class Client:
         from tussle.player.upload_client import upload
 
         token = new_session_token()
-        await upload(self.send, token, path, title=title, listed=listed)
+        await upload(self._http.send, token, path, title=title, listed=listed)
         return await self.recording(token)
 
     async def remove_recording(self, recording: str) -> None:
         """Remove an uploaded recording of this player. Raises NotFound (no_recording), Forbidden
         (not_own_recording)."""
-        await self._request("DELETE", f"/api/recordings/{recording}")
+        await self._http.request("DELETE", f"/api/recordings/{recording}")
 
     async def recordings(self, *, player: str | None = None) -> list[dict[str, Any]]:
         """The uploaded recordings that are listed, the last changed first: ``recording`` (its token), ``title``,
         ``name`` of the owner, ``length`` in frames, ``bytes``. player: only those of this player."""
-        return (await self._get("/api/recordings", dict[str, list[dict[str, Any]]], query(player=player)))[
-            "recordings"
-        ]
+        return (
+            await self._http.get("/api/recordings", dict[str, list[dict[str, Any]]], query(player=player))
+        )["recordings"]
 
     async def recorded_sessions(
         self,
@@ -435,139 +348,47 @@ class Client:
         """Public sessions that are over and have a recording, also after their keys have expired, the last ended first.
         player: identity or whole name of somebody who had a seat. since, until: when it ended [s since 1970]."""
         asked = query(kind="sessions", mode=mode, player=player, search=search, since=since, until=until)
-        return await read_pages(functools.partial(self._get, "/api/recordings", RecordedPage), asked, limit)
-
-    async def send(
-        self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
-    ) -> bytes:
-        """Send a request whose body is not a JSON object. size: of a stream [B]."""
-        headers = {"content-type": "application/octet-stream"}
-        if self.token:
-            headers["authorization"] = f"Bearer {self.token}"
-        if size:
-            headers["content-length"] = str(size)
-        limit = self._timeout_s + FORK_S + size / SLOWEST
-        try:
-            async with asyncio.timeout(limit):
-                answer = await self._http.request(
-                    method, path, params=query, content=body, headers=headers, timeout=limit
-                )
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        if answer.is_success:
-            return answer.content
-        raise _problem(answer)
-
-    async def _fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
-        """A body of megabytes, stored once: an httpx response keeps its body until the garbage collector frees it."""
-        headers = {"accept-encoding": "identity" if is_own_machine(self.server_url) else "gzip"}
-        if self.token:
-            headers["authorization"] = f"Bearer {self.token}"
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                async with self._http.stream("GET", path, params=query, headers=headers) as answer:
-                    if not answer.is_success:
-                        await answer.aread()
-                        raise _problem(answer)
-                    async for piece in answer.aiter_bytes():
-                        body += piece
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        return body
+        return await read_pages(
+            functools.partial(self._http.get, "/api/recordings", RecordedPage), asked, limit
+        )
 
     # -- spring-damper -------------------------------------------------------------------------
 
     async def begin_spring(self, name: str, *, x: float = 0.0, v: float = 1.0) -> str:
         """Begin a run at x [m], v [m/s]; returns its id. It waits until the two stream solvers are running."""
-        return (await self._post("/api/springs", dict[str, str], {"name": name, "x": x, "v": v}))["run"]
+        return (await self._http.post("/api/springs", dict[str, str], {"name": name, "x": x, "v": v}))["run"]
 
     async def look_at_spring(self, run: str, after: str = "") -> SpringRun:
         """The steps of a run after the entry ``after``, beside the closed form. Raises NotFound."""
-        return await self._get(f"/api/springs/{run}", SpringRun, {"after": after})
+        return await self._http.get(f"/api/springs/{run}", SpringRun, {"after": after})
 
     # -- operators -----------------------------------------------------------------------------
 
     async def overview(self) -> dict[str, Any]:
         """Sessions, servers, solvers, players, bans and limits of all servers. Raises Forbidden for other players."""
-        return await self._get("/api/admin/overview", dict[str, Any])
+        return await self._http.get("/api/admin/overview", dict[str, Any])
 
     async def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One of the operators' calls of docs/protocol.md. Raises Forbidden for other players."""
-        return await self._post(path, dict[str, Any], body)
+        return await self._http.post(path, dict[str, Any], body)
 
     async def healthy(self) -> bool:
         """Whether the server answers and accepts players."""
         try:
-            await self._request("GET", "/healthz")
+            await self._http.request("GET", "/healthz")
         except LobbyError:
             return False
         return True
 
     # -- internals -----------------------------------------------------------------------------
 
-    def _unanswered(self, error: Exception) -> Disconnected:
-        return Disconnected(f"no answer from {self.server_url} ({str(error) or type(error).__name__})")
-
-    async def _get(self, path: str, kind: type[T], params: dict[str, str] | None = None) -> T:
-        return _decode(await self._request("GET", path, params=params), kind)
-
-    async def _post(
-        self, path: str, kind: type[T], body: dict[str, Any], *, timeout_s: float | None = None
-    ) -> T:
-        return _decode(await self._request("POST", path, body, timeout_s=timeout_s), kind)
-
     async def _seat(
         self, path: str, kind: type[Seat], body: dict[str, Any], server: str = "", **more: Any
     ) -> Seat:
         """A seat in a session, from ``server``, else the client's own."""
-        join = await self._post(server + path, kind, body, **more)
+        join = await self._http.post(server + path, kind, body, **more)
         own = socket_address(server or self.server_url)
         return msgspec.structs.replace(join, ws_url=own) if join.here else join
-
-    async def get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
-        """ETag and body of an answer; None if the client has the one with this tag."""
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        if tag:
-            headers["if-none-match"] = tag
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._http.get(path, headers=headers)
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        if answer.status_code == 304:
-            return None
-        if not answer.is_success:
-            raise _problem(answer)
-        return answer.headers.get("etag", ""), answer.content
-
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        params: dict[str, str] | None = None,
-        timeout_s: float | None = None,
-    ) -> bytes:
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        sent = None if body is None else {name: value for name, value in body.items() if value is not None}
-        limit = timeout_s or self._timeout_s
-        try:
-            async with asyncio.timeout(limit):
-                answer = await self._http.request(
-                    method, path, json=sent, params=params, headers=headers, timeout=limit
-                )
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        if answer.is_success:
-            return answer.content
-        raise _problem(answer)
-
-
-@functools.cache
-def _tls_context() -> ssl.SSLContext:
-    """One context for all clients: to load the certificates takes tens of milliseconds."""
-    return httpx.create_ssl_context()
 
 
 def _likeness(like: str | tuple[str, int] | None) -> dict[str, Any] | None:
@@ -576,25 +397,3 @@ def _likeness(like: str | tuple[str, int] | None) -> dict[str, Any] | None:
         return None if like is None else {"session": like}
     session, tick = like
     return {"session": session, "tick": tick}
-
-
-def _decode(data: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(f"the server's answer does not follow the protocol: {error}") from None
-
-
-def _problem(response: httpx.Response) -> LobbyError:
-    try:
-        problem = msgspec.json.decode(response.content, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        problem = _Problem(title=response.reason_phrase)
-    message = problem.detail or problem.title or f"HTTP {response.status_code}"
-    return error_of(
-        problem.code or f"http_{response.status_code}",
-        message,
-        field=problem.field,
-        status=response.status_code,
-        retry_after=problem.retry_after,
-    )

@@ -29,7 +29,8 @@ from tussle.lobby.bot_requests import BotRequest
 from tussle.lobby.errors import AuthError, LobbyError, RateLimited
 from tussle.lobby.logs import get_logger, short
 from tussle.player.bots import LEAVE_S, NAMES, PAUSE_S, Decide, Party, Tally, decide_by_mode, play_seat
-from tussle.player.client import Client, Join
+from tussle.player.client import Client
+from tussle.player.server_answers import Join
 
 __all__ = ["serve", "share_out"]
 
@@ -99,11 +100,11 @@ class _Bot(Client):
 
     async def bot_requests(self, secret: str) -> list[BotRequest]:
         """The lobbies that want bots. Raises Forbidden without the secret."""
-        return (await self._post("/api/bots/requests", _Requests, {"secret": secret})).requests
+        return (await self._http.post("/api/bots/requests", _Requests, {"secret": secret})).requests
 
     async def take_seat(self, session: str, secret: str) -> Join:
         """Take a seat in a lobby that wants bots. Raises Conflict (no_bot_wanted), NotFound, Forbidden."""
-        return await self._post("/api/bots/seat", Join, {"session": session, "secret": secret})
+        return await self._http.post("/api/bots/seat", Join, {"session": session, "secret": secret})
 
 
 class _Crew:

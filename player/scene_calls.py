@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tussle.player.client import Client
+    from tussle.player.http_transport import HttpTransport
 
 __all__ = ["SceneHttp"]
 
@@ -26,13 +26,13 @@ PIECE_BYTES = 2**18
 class SceneHttp:
     """The calls of a scene over HTTP. A document that has not changed is not sent again."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, http: HttpTransport) -> None:
+        self._http = http
         self._known: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def read(self, path: str) -> bytes:
         tag, known = self._known.get(path, ("", b""))
-        found = await self._client.get_tagged(path, tag)
+        found = await self._http.get_tagged(path, tag)
         if found is None:
             return known
         self._known[path] = found
@@ -42,14 +42,14 @@ class SceneHttp:
         return found[1]
 
     async def order(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._client.order(path, body)
+        return await self._http.post(path, dict[str, Any], body)
 
     async def send_file(self, path: str, query: dict[str, str], file: Path) -> bytes:
         size = (await asyncio.to_thread(file.stat)).st_size
-        return await self._client.send("PUT", path, query, file_pieces(file), size)
+        return await self._http.send("PUT", path, query, file_pieces(file), size)
 
     async def catalogue(self) -> dict[str, Any]:
-        return await self._client.catalogue()
+        return await self._http.get("/api/catalogue", dict[str, Any])
 
 
 async def file_pieces(file: Path) -> AsyncIterator[bytes]:

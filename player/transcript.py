@@ -18,21 +18,17 @@ import msgspec
 
 from tussle.lobby.error_codes import error_of
 from tussle.lobby.errors import ClientError, CloseCode, LobbyError, ProtocolError
+from tussle.lobby.wire.client_messages import Hello, HelloData, Ping, PingData, Resync
 from tussle.lobby.wire.messages import (
     AckData,
     AnnouncementData,
     BodyVersion,
     ErrorData,
     Event,
-    Hello,
-    HelloData,
     NoticeData,
     ObserversData,
     PaceData,
-    Ping,
-    PingData,
     PongData,
-    Resync,
     SessionView,
     WelcomeData,
     encode,

@@ -46,13 +46,14 @@ if TYPE_CHECKING:
     from tussle.player.blocking import BlockingClient, BlockingReplayRoom, BlockingSession, connect, recording
     from tussle.player.blocking_recording import BlockingRecording
     from tussle.player.blocking_scene import BlockingScene, SceneBody
-    from tussle.player.client import Client, Fork, Forked, ForkTree, Join, Login, Me
+    from tussle.player.client import Client
     from tussle.player.clips import RecordedBody, RecordedFrames
     from tussle.player.connection import SessionConnection
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
     from tussle.player.replay_client import ReplayRoomConnection
     from tussle.player.scene_client import SceneConflict, SceneListing, SceneReport, SessionScene
+    from tussle.player.server_answers import Fork, Forked, ForkTree, Join, Login, Me
     from tussle.player.transcript import Disconnected
 
 __all__ = [
@@ -109,8 +110,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Client": "player.client", "Join": "player.client", "Login": "player.client", "Me": "player.client",
-    "Fork": "player.client", "ForkTree": "player.client", "Forked": "player.client",
+    "Client": "player.client", "Join": "player.server_answers", "Login": "player.server_answers",
+    "Me": "player.server_answers", "Fork": "player.server_answers", "ForkTree": "player.server_answers",
+    "Forked": "player.server_answers",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingReplayRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
     "SceneBody": "player.blocking_scene", "SceneReport": "player.scene_client", "SceneListing": "player.scene_client",

@@ -17,7 +17,7 @@ import msgspec
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.text import Credential, Line
-from tussle.lobby.wire.messages import PingData, refused_command
+from tussle.lobby.wire.client_messages import PingData, refused_command
 from tussle.lobby.wire.negotiation import PROTOCOL, OfferedVersions
 
 __all__ = [

@@ -2,8 +2,8 @@
 
     client: offer -> candidate ... -> hangup          server: answer, channel (open, closed)
 
-docs/protocol.md is the reference. lobby/wire/messages.py has the unions that they belong to. This module must never
-read a session description.
+docs/protocol.md is the reference. lobby/wire/client_messages.py and messages.py have the unions that they belong to.
+This module must never read a session description.
 """
 
 from __future__ import annotations

@@ -22,11 +22,11 @@ if str(ROOT) not in sys.path:
 
 from tussle.lobby import errors, lifecycle  # noqa: E402
 from tussle.lobby.rules import actions  # noqa: E402
-from tussle.lobby.wire import delta_layout, frames, messages, negotiation, replay  # noqa: E402
+from tussle.lobby.wire import client_messages, delta_layout, frames, messages, negotiation, replay  # noqa: E402
 
 WIRE = Path(__file__).resolve().parent / "src" / "wire"
 
-SESSION = {"ClientMessage": messages.ClientMessage, "ServerMessage": messages.ServerMessage}
+SESSION = {"ClientMessage": client_messages.ClientMessage, "ServerMessage": messages.ServerMessage}
 REPLAY_ROOM = {"ReplayMessage": replay.ReplayMessage, "ReplayReply": replay.ReplayReply}
 """Name of a union -> the union, of each file. The first of a file is what clients send."""
 

@@ -20,9 +20,7 @@ from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.seating import Seating
 from tussle.lobby.text import check_text
 from tussle.lobby.views import Views
-from tussle.lobby.wire.messages import (
-    Ack,
-    AckData,
+from tussle.lobby.wire.client_messages import (
     Act,
     Chat,
     Choose,
@@ -32,8 +30,6 @@ from tussle.lobby.wire.messages import (
     Leave,
     Lock,
     Ping,
-    Pong,
-    PongData,
     Ready,
     Redo,
     Resync,
@@ -42,6 +38,7 @@ from tussle.lobby.wire.messages import (
     Undo,
     Unlock,
 )
+from tussle.lobby.wire.messages import Ack, AckData, Pong, PongData
 from tussle.lobby.wire.signalling import Candidate, Hangup, Offer
 from tussle.server.costs import STORE_COSTS, Ledger, Owner, Resource
 from tussle.server.fanout.audience import Audience

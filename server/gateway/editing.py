@@ -22,20 +22,14 @@ from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.scene_documents import Committed, Edit
 from tussle.lobby.scene_store import LOCK_MS, SceneStore
+from tussle.lobby.wire.client_messages import EditScene, Lock, Redo, SceneCommand, Skip, Undo, Unlock
 from tussle.lobby.wire.messages import (
     AckData,
     BodyVersion,
-    EditScene,
-    Lock,
     LockChange,
     LockMessage,
-    Redo,
-    SceneCommand,
     SceneData,
     SceneMessage,
-    Skip,
-    Undo,
-    Unlock,
     encode,
 )
 from tussle.server.costs import EDIT_BYTES, Ledger, Owner, Resource

@@ -45,9 +45,10 @@ from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.views import Views
+from tussle.lobby.wire.client_messages import ClientMessage, Hello, HelloData
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
-from tussle.lobby.wire.messages import ClientMessage, Hello, HelloData, Welcome, WelcomeData
+from tussle.lobby.wire.messages import Welcome, WelcomeData
 from tussle.lobby.wire.negotiation import choose_protocol
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.banned_addresses import BannedAddresses

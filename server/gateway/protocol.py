@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import (
+from tussle.lobby.wire.client_messages import (
     ClientMessage,
     EditScene,
     Hello,

@@ -16,15 +16,8 @@ import msgspec
 from tussle.lobby.connections import Connected
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.text import MESSAGE_LENGTH, clip
-from tussle.lobby.wire.messages import (
-    Ack,
-    ClientMessage,
-    ErrorData,
-    ErrorMessage,
-    Pong,
-    Welcome,
-    encode,
-)
+from tussle.lobby.wire.client_messages import ClientMessage
+from tussle.lobby.wire.messages import Ack, ErrorData, ErrorMessage, Pong, Welcome, encode
 from tussle.lobby.wire.signalling import AnswerMessage, ChannelMessage
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.framing import text_frame

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tussle.lobby.wire import live, messages, replay
+from tussle.lobby.wire import client_messages, live, messages, replay
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
 
@@ -26,7 +26,7 @@ BINARY = {
 }
 
 SOCKETS: tuple[tuple[str, str, str, Any, tuple[Any, ...]], ...] = (
-    ("session", "/ws", "A seat in a session, or a place among its observers", messages.ClientMessage,
+    ("session", "/ws", "A seat in a session, or a place among its observers", client_messages.ClientMessage,
      (messages.ServerMessage, messages.Event)),
     ("live", "/live", "Readings of sessions and of other sources", live.LiveMessage, (live.LiveReply,)),
     ("replay", "/replay/{token}", "A recording that several watch together", replay.ReplayMessage,

@@ -16,8 +16,8 @@ from tests.support.stranger import Person
 from tussle.lobby import names
 from tussle.lobby.errors import Refused
 from tussle.lobby.names import clean_name
+from tussle.lobby.wire.client_messages import ClientMessage
 from tussle.lobby.wire.live import LiveMessage
-from tussle.lobby.wire.messages import ClientMessage
 from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.http.requests import StrictRequest
 from tussle.server.recordings.uploading import SentFrames

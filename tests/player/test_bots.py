@@ -15,7 +15,8 @@ from tests.support.pair import ModelSession
 from tests.support.stage import Stage
 from tussle.player import bots
 from tussle.player.bots import Party, Tally, play, play_seat
-from tussle.player.client import Client, Join
+from tussle.player.client import Client
+from tussle.player.server_answers import Join
 
 
 class Hall:

@@ -16,7 +16,8 @@ from tussle.lobby.errors import (
     ProtocolError,
     Refused,
 )
-from tussle.lobby.wire.messages import Event, Notice, NoticeData, decode_client, encode
+from tussle.lobby.wire.client_messages import decode_client
+from tussle.lobby.wire.messages import Event, Notice, NoticeData, encode
 from tussle.player.transcript import (
     AFTER_CLOSE,
     Acknowledged,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.lobby.wire import test_frames as frames
 from tussle.lobby.errors import ClientError, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.client_messages import decode_client
 from tussle.lobby.wire.frames import decode_frame, decode_topology
-from tussle.lobby.wire.messages import decode_client
 from tussle.lobby.wire.replay import decode_replay
 from tussle.server.fanout.framing import binary_frame, text_frame
 from tussle.server.gateway.protocol import SESSION_RULES, Connection, Phase

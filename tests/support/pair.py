@@ -1,6 +1,6 @@
 """The server's side of one session, sans-I/O: a reference that tests compare a client's transcript with.
 
-It uses the message types of lobby/wire/messages.py and must not import server/, so that client and server are tested
+It uses the message types of lobby/wire and must not import server/, so that client and server are tested
 independently.
 """
 
@@ -11,26 +11,20 @@ from typing import Any
 
 import msgspec
 
+from tussle.lobby.wire.client_messages import Act, Chat, Hello, Leave, Ping, Resync, decode_client
 from tussle.lobby.wire.messages import (
     Ack,
     AckData,
-    Act,
-    Chat,
     ErrorData,
     ErrorMessage,
     Event,
-    Hello,
-    Leave,
-    Ping,
     Pong,
     PongData,
-    Resync,
     SeatView,
     SessionMessage,
     SessionView,
     Welcome,
     WelcomeData,
-    decode_client,
     encode,
 )
 from tussle.lobby.wire.negotiation import PROTOCOL

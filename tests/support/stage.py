@@ -11,7 +11,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.pair import ModelSession
-from tussle.lobby.wire.messages import Event, Hello, Leave, decode_client, encode
+from tussle.lobby.wire.client_messages import Hello, Leave, decode_client
+from tussle.lobby.wire.messages import Event, encode
 from tussle.player.connection import SessionConnection
 
 

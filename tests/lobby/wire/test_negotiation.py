@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tussle.lobby.errors import ProtocolError, VersionMismatch
+from tussle.lobby.wire.client_messages import Hello, decode_client
 from tussle.lobby.wire.live import LiveHello, decode_live
-from tussle.lobby.wire.messages import Hello, decode_client
 from tussle.lobby.wire.negotiation import PROTOCOL, choose_protocol
 from tussle.lobby.wire.replay import ReplayHello, decode_replay
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tussle.lobby.errors import LobbyError, ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
-from tussle.lobby.wire.messages import ClientMessage, Hello, Ping
+from tussle.lobby.wire.client_messages import ClientMessage, Hello, Ping
 from tussle.server.gateway.protocol import MAX_STRIKES, SESSION_RULES, Connection, Phase
 
 HELLO = orjson.dumps({"t": "hello", "d": {"protocol": 1, "ticket": "x"}}).decode()

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tussle.lobby.wire import live, messages, replay
+from tussle.lobby.errors import ProtocolError
+from tussle.lobby.wire import client_messages, live, replay
 from tussle.server.http.asyncapi import document
 
 DOCUMENT = document(version="1")
@@ -33,14 +34,18 @@ def test_every_message_of_every_socket_is_in_it() -> None:
 @pytest.mark.parametrize(
     ("name", "decode", "text"),
     [
-        ("session.client.hello", messages.decode_client, '{"t":"hello","d":{"protocols":[1],"ticket":"a"}}'),
+        (
+            "session.client.hello",
+            client_messages.decode_client,
+            '{"t":"hello","d":{"protocols":[1],"ticket":"a"}}',
+        ),
         (
             "session.client.act",
-            messages.decode_client,
+            client_messages.decode_client,
             '{"t":"act","id":3,"d":{"kind":"hop","d":{"power":0.5}}}',
         ),
-        ("session.client.act", messages.decode_client, '{"t":"act","id":0,"d":{"kind":"hop","d":{}}}'),
-        ("session.client.chat", messages.decode_client, '{"t":"chat","id":1,"d":{"text":7}}'),
+        ("session.client.act", client_messages.decode_client, '{"t":"act","id":0,"d":{"kind":"hop","d":{}}}'),
+        ("session.client.chat", client_messages.decode_client, '{"t":"chat","id":1,"d":{"text":7}}'),
         ("live.client.subscribe", live.decode_live, '{"t":"subscribe","id":2,"d":{"source":"host"}}'),
         ("live.client.subscribe", live.decode_live, '{"t":"subscribe","id":2,"d":{}}'),
         ("replay.client.scrub", replay.decode_replay, '{"t":"scrub","d":{"frame":420}}'),
@@ -53,7 +58,7 @@ def test_it_takes_what_the_decoder_takes(name: str, decode: Any, text: str) -> N
     valid = rs.validator_for(schema_of(name)).is_valid(json.loads(text))
     try:
         decode(text)
-    except messages.ProtocolError:
+    except ProtocolError:
         assert not valid
     else:
         assert valid

@@ -13,8 +13,8 @@ from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.errors import Forbidden
 from tussle.lobby.roles import RIGHTS, Operation, Role
 from tussle.lobby.settings import Settings
+from tussle.lobby.wire.client_messages import ClientMessage
 from tussle.lobby.wire.live import LiveMessage
-from tussle.lobby.wire.messages import ClientMessage
 from tussle.lobby.wire.replay import ReplayMessage
 from tussle.server.banned_addresses import BannedAddresses
 from tussle.server.costs import Ledger
