@@ -53,7 +53,8 @@ JOURNAL_TICKS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """One claim of one session. ``mode``, ``size``, ``scene`` and ``params`` are fixed when the session is opened."""
+    """One claim of one session. ``mode``, ``size``, ``scene``, ``params`` and ``owner`` are fixed when the session is
+    opened. ``owner``: the address of the player who opened it, or that player's id."""
 
     session: str
     server: str
@@ -63,6 +64,7 @@ class Fence:
     size: int
     scene: str
     params: dict[str, Any]
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class Runs:
         self, session: str, holder: HolderAddress, step: Literal["begin", "resume"]
     ) -> Resumed:
         keys = self._keys
-        mode, size = await self._store.call("HMGET", keys.session(session), "mode", "size")
+        mode, size, owner = await self._store.call("HMGET", keys.session(session), "mode", "size", "owner")
         reply = await self._store.run(
             "acquire",
             [*keys.for_scripts(session, mode or "", int(size or 0)), keys.server(holder.id)],
@@ -176,6 +178,7 @@ class Runs:
             int(size),
             scene or "",
             msgspec.json.decode(params),
+            owner or "",
         )
         places = [(int(seat), player) for seat, player in zip(seats[::2], seats[1::2], strict=True)]
         return Resumed(fence, await self.members(session, places), int(events_tick))

@@ -119,11 +119,12 @@ class DurableWorld:
     async def build(self) -> Advance:
         """Build the world from its specification and run it to its first turn; the world of a fork from its first
         state. Raises Refused, SolverFailed."""
+        epoch, owner = self._fence.epoch, self._fence.owner
 
         async def open_there(solver: Solver) -> Advance:
             if self._first_state:
-                return await solver.begin_world(self.spec, self._first_state, epoch=self._fence.epoch)
-            return await solver.open_world(self.spec, epoch=self._fence.epoch)
+                return await solver.begin_world(self.spec, self._first_state, epoch=epoch, owner=owner)
+            return await solver.open_world(self.spec, epoch=epoch, owner=owner)
 
         first = await self._run_in_some_solver(open_there)
         self._volume.record(first, [])
@@ -154,7 +155,7 @@ class DurableWorld:
             raise SolverFailed("the session has no checkpoint")
         entries = await self._lease.retry(lambda: self._runs.read_journal(self._token))
         inputs = [(tick, msgspec.json.decode(entry, type=JournalEntry)) for tick, _, entry in entries]
-        here = await solver.restore_world(self.spec, kept.data, epoch=self._fence.epoch)
+        here = await self._restore_there(solver, kept.data)
         self._recorder.rewind(kept.tick, here.topology)
         events: list[TickEvent] = []
         lost = 0
@@ -244,7 +245,7 @@ class DurableWorld:
         try:
             taken = await here.checkpoint_world(self._token, check_contact=False)
             self._moving_to = there
-            await there.restore_world(self.spec, taken.data, epoch=self._fence.epoch)
+            await self._restore_there(there, taken.data)
         except SolverFailed as error:
             log.warning("session_not_moved", token=short(self._token), to=there.index, error=error.message)
             self._moving_to = None
@@ -257,6 +258,10 @@ class DurableWorld:
             "session_moved", token=short(self._token), tick=taken.tick, to=there.index, heavy=there.heavy
         )
         return True
+
+    async def _restore_there(self, solver: Solver, checkpoint: bytes) -> Advance:
+        fence = self._fence
+        return await solver.restore_world(self.spec, checkpoint, epoch=fence.epoch, owner=fence.owner)
 
     async def take_checkpoint(self, tick: int, *, check_contact: bool) -> WorldCheckpoint:
         """The exact state at ``tick``, which must be the world's present tick. Raises as ``compute``."""

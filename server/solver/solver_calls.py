@@ -144,6 +144,7 @@ class Solver:
         self._archive_url = archive_url
         self.heavy = heavy
         self.sessions: set[str] = set()
+        self._owners: dict[str, str] = {}
         self._busy = Decayed()
         self._timeout_s = timeout_s
         self._usage = UsageTable() if usage is None else usage
@@ -299,7 +300,8 @@ class Solver:
             op, timeout_s or self._timeout_s, asyncio.get_running_loop().create_future(),
             {"body": body, **fields}, expected_s, time.monotonic(),
         )  # fmt: skip
-        process.queue.put(call.session, call, expected_s, place=place)
+        owner = self._owners.get(call.session, "")
+        process.queue.put(call.session, call, expected_s, owner=owner, place=place)
         idle = not process.waiting
         self._send_next(process)
         if idle:
@@ -312,9 +314,12 @@ class Solver:
             raise SolverFailed(reply.failed)
         return reply
 
-    async def _make(self, op: str, body: bytes, session: str, epoch: int, *, place: str = "") -> Advance:
+    async def _make(
+        self, op: str, body: bytes, session: str, epoch: int, owner: str, *, place: str = ""
+    ) -> Advance:
         """Build or restore a world. Starts the process if it does not run."""
         self.sessions.add(session)
+        self._owners[session] = owner
         await self.start()
         if self._closed:
             raise SolverFailed("the solver pool is closed")
@@ -343,22 +348,26 @@ class Solver:
             raise SolverFailed("the solver process died", code="solver_lost")
         return await self._call(op, body, expected_s=expected_s, session=session, number=number, **fields)
 
-    async def open_world(self, spec: SessionSpec, *, epoch: int) -> Advance:
+    async def open_world(self, spec: SessionSpec, *, epoch: int, owner: str = "") -> Advance:
         """Build a session's world and run it to its first turn. All sessions that begin share one place in the queue:
-        together they get what one session gets. Raises Refused or SolverFailed."""
-        return await self._make("open", _encode(spec), spec.session, epoch, place=BEGINNING)
+        together they get what one owner gets. ``owner``: see restore_world. Raises Refused or SolverFailed."""
+        return await self._make("open", _encode(spec), spec.session, epoch, owner, place=BEGINNING)
 
-    async def begin_world(self, spec: SessionSpec, state: bytes, *, epoch: int, name: str = "") -> Advance:
-        """Build the world of a fork from its first state. Raises Refused or SolverFailed. ``name``: see
+    async def begin_world(
+        self, spec: SessionSpec, state: bytes, *, epoch: int, owner: str = "", name: str = ""
+    ) -> Advance:
+        """Build the world of a fork from its first state. Raises Refused or SolverFailed. ``owner``, ``name``: see
         restore_world."""
-        return await self._make("begin", _encode((spec, state)), name or spec.session, epoch, place=BEGINNING)
+        named = name or spec.session
+        return await self._make("begin", _encode((spec, state)), named, epoch, owner, place=BEGINNING)
 
     async def restore_world(
-        self, spec: SessionSpec, checkpoint: bytes, *, epoch: int, name: str = ""
+        self, spec: SessionSpec, checkpoint: bytes, *, epoch: int, owner: str = "", name: str = ""
     ) -> Advance:
-        """Restore a session's world from a checkpoint. Returns its state, with no tick run. ``name``: of the world in
-        all other calls, if it is a copy beside the session's own."""
-        return await self._make("restore", _encode((spec, checkpoint)), name or spec.session, epoch)
+        """Restore a session's world from a checkpoint. Returns its state, with no tick run. ``owner``: whose sessions
+        together get what one session of another owner gets; '': the session shares with nobody. ``name``: of the
+        world in all other calls, if it is a copy beside the session's own."""
+        return await self._make("restore", _encode((spec, checkpoint)), name or spec.session, epoch, owner)
 
     async def step_world(
         self, session: str, inputs: list[Input], ticks: int, *, deltas: int = 0, error_m: float = 1e-4
@@ -405,6 +414,7 @@ class Solver:
                 await self._call("forget", b"", session=session)
             if self._process is not None:
                 self._process.queue.forget(session)
+        self._owners.pop(session, None)
 
     def slot(self, now: float) -> Slot:
         """This process as placement sees it."""

@@ -50,6 +50,22 @@ async def test_a_claim(world: World) -> None:
     assert refused.value.reason == "not_starting"
 
 
+async def test_a_claim_names_the_owner(world: World) -> None:
+    """The address of the player who opened the session, or without one that player: for each holder, and also after
+    the host has changed. Holders share the time of their solvers among owners."""
+    await world.register()
+    for address in ("203.0.113.7", ""):
+        host, guest = await world.players(2)
+        seat = await world.seating.open(host, "duel", 2, holder=HOLDER, address=address)
+        await world.enter(seat)
+        await world.enter(await world.seating.join(guest, seat.session))
+        fence, _ = await world.begin(seat.session)
+        await world.runs.running(fence, 0, b"spec", 1 / 60)
+        await world.seating.leave(host, seat.session)
+        resumed = await world.runs.resume(seat.session, HOLDER)
+        assert fence.owner == resumed.fence.owner == (address or host)
+
+
 async def test_running_is_published_once(world: World) -> None:
     """Repeated calls of ``running`` publish one event and keep the first specification."""
     fence, _ = await world.running()

@@ -75,7 +75,7 @@ end
 redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
     'params', ARGV[8], 'private', ARGV[9], 'host', player, 'holder', ARGV[10], 'holder_nonce', ARGV[11],
     'holder_url', ARGV[12], 'timeout_ms', ARGV[13], 'opened_at', whole(at), 'epoch', '0', 'v', '0', 'tick', '0',
-    'round', '0', 'turn', '0', 'events_tick', '-1')
+    'round', '0', 'turn', '0', 'events_tick', '-1', 'owner', ARGV[21] ~= '' and ARGV[21] or player)
 if ARGV[20] ~= '0' then
     redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
 end

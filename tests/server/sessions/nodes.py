@@ -141,7 +141,7 @@ class Node:
     def nothing_left(self, token: str) -> None:
         """Neither a world in a solver process nor an open file of the archive."""
         for solver in self.pool.solvers:
-            assert token not in solver.sessions
+            assert token not in solver.sessions and token not in solver._owners
             assert solver._process is None or token not in solver._process.worlds
         for handle in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):

@@ -415,6 +415,11 @@ async def test_a_session_moves_to_another_process_to_the_bit(
         await until(moved, 60.0)
         assert light._process is not None and token not in light._process.worlds
         assert other in light.sessions
+        owners = [
+            await site.world.store.call("HGET", site.world.store.keys.session(t), "host")
+            for t in (token, other)
+        ]
+        assert (heavy._owners, light._owners) == ({token: owners[0]}, {other: owners[1]})
         ended = await ended_after(site, node, token)
         await ended_after(site, node, other)
         verdict = await asyncio.to_thread(

@@ -59,6 +59,61 @@ def test_sessions_that_begin_do_not_starve_those_that_run() -> None:
     assert begun == [f"new {number}" for number in range(len(begun))]
 
 
+def test_the_sessions_of_an_owner_share_what_one_session_gets() -> None:
+    """A hundred light sessions of one owner and one of another always want more: each owner has half of the time, and
+    the single session waits for one call at most once the owner of the many has used its credit. The many have equal
+    shares of theirs."""
+    queue: FairQueue[str] = FairQueue()
+    many = [f"many {number}" for number in range(100)]
+    for name in many:
+        queue.put(name, name, 0.005, owner="192.0.2.1")
+    queue.put("single", "single", 0.005, owner="192.0.2.2")
+    used: Counter[str] = Counter()
+    between = 0
+    for number in range(4000):
+        name = queue.take()
+        queue.charge(name, 0.005)
+        queue.put(name, name, 0.005, owner="192.0.2.2" if name == "single" else "192.0.2.1")
+        used[name] += 1
+        between = 0 if name == "single" else between + 1
+        assert between <= 1 or number < 20
+    assert abs(used["single"] - 2000) <= 20
+    assert max(used[name] for name in many) - min(used[name] for name in many) <= 1
+
+
+def test_an_idle_owner_has_one_credit_for_all_its_sessions() -> None:
+    """Fifty sessions of an owner that was idle wake together: they use one credit before the session that was busy, not
+    one each. It does not help that their sessions are forgotten and others come."""
+    queue: FairQueue[str] = FairQueue()
+    queue.put("busy", "busy", 0.005, owner="b")
+    for _ in range(100):
+        queue.charge(queue.take(), 0.005)
+        queue.put("busy", "busy", 0.005, owner="b")
+    used: Counter[str] = Counter()
+    for number in range(50):
+        queue.put(f"new {number}", f"new {number}", 0.005, owner="a")
+    for _ in range(50):
+        name = queue.take()
+        used[name[:4]] += 1
+        queue.charge(name, 0.005)
+        if name == "busy":
+            queue.put("busy", "busy", 0.005, owner="b")
+        else:
+            queue.forget(name)
+    assert used["busy"] >= (50 - CREDIT_S / 0.005) / 2 - 1
+
+
+def test_an_owner_that_begins_many_sessions_lets_others_begin() -> None:
+    """Fifty sessions of one owner wait to begin. A session of another owner is the next one that begins."""
+    queue: FairQueue[str] = FairQueue()
+    for number in range(50):
+        queue.put(f"many {number}", f"many {number}", 0.05, owner="a", place="beginning")
+    queue.charge(queue.take(), 0.06)
+    queue.charge(queue.take(), 0.06)
+    queue.put("other", "other", 0.05, owner="b", place="beginning")
+    assert queue.take() == "other"
+
+
 def test_calls_with_a_place_are_taken_one_after_the_other() -> None:
     """The second session begins when the first one has, and its next call follows."""
     queue: FairQueue[str] = FairQueue()
@@ -123,15 +178,21 @@ def test_the_calls_of_a_session_keep_their_order() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcd"), st.floats(0.0, 0.1), st.sampled_from(["", "x", "y"])), max_size=60
+        st.tuples(
+            st.sampled_from("abcd"),
+            st.floats(0.0, 0.1),
+            st.sampled_from(["", "x", "y"]),
+            st.sampled_from(["", "o"]),
+        ),
+        max_size=60,
     )
 )
-def test_every_call_is_taken_once(calls: list[tuple[str, float, str]]) -> None:
-    """Calls in any number and of any length, with a shared place or not: each is taken exactly once, and those of a
-    session in order."""
+def test_every_call_is_taken_once(calls: list[tuple[str, float, str, str]]) -> None:
+    """Calls in any number and of any length, with a shared place or owner or not: each is taken exactly once, and those
+    of a session in order."""
     queue: FairQueue[tuple[str, int]] = FairQueue()
-    for number, (name, seconds, place) in enumerate(calls):
-        queue.put(name, (name, number), seconds, place=place)
+    for number, (name, seconds, place, owner) in enumerate(calls):
+        queue.put(name, (name, number), seconds, place=place, owner=owner)
     taken = []
     while queue.first() is not None:
         name, number = queue.take()

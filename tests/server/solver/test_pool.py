@@ -262,6 +262,23 @@ async def test_a_light_session_is_served_after_the_call_that_runs(pool: Pool) ->
         await solver.drop_world(name)
 
 
+async def test_the_sessions_of_an_owner_share_a_place(pool: Pool) -> None:
+    """Eight sessions of one owner have a call each before one of another owner has: that one is served second."""
+    solver, many = pool.solvers[0], [f"many000{number}" for number in range(8)]
+    for name in (*many, "single00"):
+        await solver.open_world(spec(name), epoch=1, owner="192.0.2.1" if name in many else "192.0.2.2")
+    answered: list[str] = []
+
+    async def call(name: str) -> None:
+        await solver.checkpoint_world(name, check_contact=True)
+        answered.append(name)
+
+    await asyncio.gather(*map(call, (*many, "single00")))
+    assert answered.index("single00") == 1, answered
+    for name in (*many, "single00"):
+        await solver.drop_world(name)
+
+
 async def test_sessions_that_begin_share_a_place(pool: Pool) -> None:
     """While six sessions begin in one process, a session there that always wants more is served in between. Together
     they have the credit of one session: two may follow each other at first."""
