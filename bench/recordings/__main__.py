@@ -36,7 +36,7 @@ from tests.support.stack import Stack
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.wire.frames import Topology, TopologyBody
-from tussle.server.recordings.stacking import ROUNDING_M
+from tussle.server.recordings.stacking import GRID_M
 from tussle.server.recordings.zarr_frames import ZarrFrames
 
 RESULTS = Path(__file__).parent / "results.md"
@@ -95,7 +95,7 @@ def write_elastic(folder: Path, gigabytes: float) -> None:
                 "tick": tick, "time": tick / 60, "min_distance": zeros, "energy": zeros,
                 "contacts": zeros.astype(int), "iterations": zeros.astype(int),
                 "active": np.ones((len(tick), 1), bool),
-                "rows": np.rint((rest + 0.1 * swing) / ROUNDING_M) * ROUNDING_M,
+                "rows": np.rint((rest + 0.1 * swing) / GRID_M) * GRID_M,
             },
             None if first else Topology((body,)),
         )  # fmt: skip

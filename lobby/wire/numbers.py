@@ -7,7 +7,8 @@ document that is hashed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 __all__ = ["DIGITS", "as_sent", "events_as_sent", "read_seed"]
@@ -15,24 +16,46 @@ __all__ = ["DIGITS", "as_sent", "events_as_sent", "read_seed"]
 DIGITS, DECIMALS = 9, 12
 WHOLE = 10.0**DIGITS
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 SEEDS = frozenset({"seed"})
 """Names of the fields that are seeds of a session."""
 
 
-def as_sent(value: Any) -> Any:
-    """``value``, of dicts, lists, tuples and plain values, as a message has it. NaN and infinity stay."""
-    if isinstance(value, float):
-        if value.is_integer() and -WHOLE < value < WHOLE:
-            return float(value)  # all of its digits are kept
-        return round(float(f"{value:.{DIGITS}g}"), DECIMALS)
-    if type(value) is dict or isinstance(value, Mapping):
-        return {
-            name: str(part) if name in SEEDS and type(part) is int else as_sent(part)
-            for name, part in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [as_sent(part) for part in value]
-    return value
+def as_sent(value: Any, digits: int = DIGITS, decimals: int = DECIMALS) -> Any:
+    """``value``, of dicts, lists, tuples and plain values, as a message has it. NaN and infinity stay.
+
+    digits, decimals: a float that is not whole is rounded to so many significant digits and at most so many decimals.
+    """
+    return _conversion(digits, decimals)(value)
+
+
+@cache
+def _conversion(digits: int, decimals: int) -> Callable[[Any], Any]:
+    """The conversion with these numbers of digits. It is called for every number of every event."""
+    shown = f"{{:.{digits}g}}".format
+    short = 10.0 ** (digits - decimals)
+    """From here on no more than ``decimals`` decimals are left when there are ``digits`` digits."""
+
+    def convert(value: Any) -> Any:
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is float or isinstance(value, float):
+            if value.is_integer() and -WHOLE < value < WHOLE:
+                return float(value)  # all of its digits are kept
+            rounded = float(shown(value))
+            return round(rounded, decimals) if -short < rounded < short else rounded
+        if kind is dict or isinstance(value, Mapping):
+            return {
+                name: str(part) if name in SEEDS and type(part) is int else convert(part)
+                for name, part in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [convert(part) for part in value]
+        return value
+
+    return convert
 
 
 def events_as_sent(

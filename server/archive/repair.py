@@ -38,6 +38,7 @@ from tussle.server.recordings.live_files import (
     read_state,
 )
 from tussle.server.recordings.schedule import advance_in_stretches, stride_of
+from tussle.server.recordings.stacking import grid_exponents
 from tussle.server.recordings.taking import (
     FrameWriter,
     TakenAdvance,
@@ -110,9 +111,7 @@ class _Repair:
             self._ticks = np.concatenate([np.empty(0, np.int64), *(block.arrays["tick"] for block in blocks)])
             self._events.extend(b"".join(old.group.event_lines(self._fetch)).splitlines())
             kept = {name: value for name, value in old.group.attributes.items() if name not in CHANGED}
-            self._begin(
-                RecordingGroup(kept, seats=old.group.seats, known=old.group.fields), float(kept["dt"])
-            )
+            self._begin(RecordingGroup(kept, seats=old.group.seats), float(kept["dt"]))
         at = 0
         for hole in self._holes():
             self._copy(range(at, hole.before))
@@ -172,6 +171,7 @@ class _Repair:
         for block in old.group.frames(numbers, names, self._fetch):
             if block.segment != content:
                 topology = old.group.topology(block.segment, self._fetch)
+                new.grid = grid_exponents(topology)
                 content, contents = block.segment, topology_content(encode_topology(topology))
             if contents == new.topology:
                 self._write(new.group.append(block.arrays))

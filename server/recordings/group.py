@@ -1,8 +1,8 @@
 """A recording as a Zarr group: which files it has, at any length, and what is in them.
 
     zarr.json                            attributes, among them the segments and meshes with their hashes
-    tick, time, segment, ...             one array for each field, first axis: the frame
-    energies                             all kinds of energy, (frame, kind)
+    tick, time, min_distance             one array for each field, first axis: the frame
+    counts, energies, standings          several fields each: JOINED
     segments/<n>/rows, active            the same for the frames of one topology
     meshes/vertices, faces               every mesh once, one after the other
     log/events                           every event as a line of JSON; the attributes have EVENT_MARKS of each
@@ -26,11 +26,10 @@ import numpy as np
 import orjson
 
 from tussle.lobby.errors import ProtocolError, Refused
-from tussle.lobby.wire.frames import Topology
+from tussle.lobby.wire.frames import BodyKind, Topology
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.recordings.frame_store import (
     FIELDS,
-    OPTIONAL,
     PER_SEGMENT,
     Array,
     Frames,
@@ -48,20 +47,21 @@ from tussle.server.recordings.frame_store import (
 )
 from tussle.server.recordings.zarr_layout import (
     CHUNK_FRAMES,
-    ENERGY_ARRAY,
+    JOINED,
     MESH_ARRAYS,
     Column,
     Layout,
     encode_document,
     extend_digest,
     group_document,
+    joined_layout,
     layout_of,
     metadata_path,
 )
 
 __all__ = ["SCHEMA", "Fetch", "RecordingGroup", "check_attributes"]
 
-SCHEMA = "tussle-recording/2"
+SCHEMA = "tussle-recording/3"
 
 Fetch = Callable[[str], bytes]
 """Path of a chunk -> its bytes. Raises FileNotFoundError."""
@@ -69,8 +69,15 @@ Fetch = Callable[[str], bytes]
 INTERNAL = ("meshes", "arrays", "coordinates")
 """Attributes that ``files`` makes for ``load`` and for readers of Zarr; a loaded recording does not have them."""
 
-EVENT_MARKS = ("tick", "type", "seat", "a", "b")
-"""What the attributes have of each event: enough for a mark on a timeline. a, b: the seats of a collision."""
+EVENT_MARKS = ("seat", "a", "b")
+"""What the attributes have of each event besides its tick and type: enough for a mark on a timeline. a, b: the seats of
+a collision."""
+
+EVENT_DIGITS = EVENT_DECIMALS = 6
+"""Significant digits of the numbers of events, and their decimals at most."""
+
+SECTIONED = {name: (path, place) for path, names in JOINED.items() for place, name in enumerate(names)}
+"""Field -> the array that has it with others, and its place there."""
 
 EVENTS = Layout("log/events", "|u1", (), 65536, ("byte",))
 """Events, as lines of JSON."""
@@ -105,22 +112,55 @@ class _State(msgspec.Struct, frozen=True):
     last_tick: int
 
 
-class _Mesh(msgspec.Struct, frozen=True):
-    """A mesh in the attributes. vertices, faces: how many entries of the two arrays are its, after those before."""
+class _Meshes(msgspec.Struct, frozen=True):
+    """The meshes in the attributes. vertices, faces: how many entries of the two arrays are those of each, after those
+    of the meshes before."""
 
-    sha256: str
-    vertices: int
-    faces: int
+    sha256: list[str]
+    vertices: list[int]
+    faces: list[int]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Raises ValueError for lists of other lengths."""
+        return dict(zip(self.sha256, zip(self.vertices, self.faces, strict=True), strict=True))
 
 
 class _ArraysAbout(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is known of the arrays besides the segments and meshes. sha256: of the digests of all arrays that belong to
-    the whole recording, in the order of their paths. energies: whether there are the OPTIONAL fields."""
+    the whole recording, in the order of their paths."""
 
     seats: int
     events_bytes: int
     sha256: str = ""
-    energies: bool = True
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """A body in the attributes: see SegmentBody. mesh: its place in the list of meshes."""
+
+    id: str
+    kind: BodyKind
+    rows: int
+    mesh: int
+    seat: int | None = None
+    body: str = ""
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    """A segment in the attributes."""
+
+    first: int
+    frames: int
+    bodies: tuple[_Body, ...]
+
+    def named(self, meshes: Sequence[str]) -> Segment:
+        """Raises ValueError for a mesh that is not there."""
+        if not all(0 <= body.mesh < len(meshes) for body in self.bodies):
+            raise ValueError("a body has a mesh that is not there")
+        bodies = [
+            SegmentBody(one.id, one.kind, one.rows, meshes[one.mesh], one.seat, one.body)
+            for one in self.bodies
+        ]
+        return Segment(self.first, self.frames, tuple(bodies))
 
 
 class _Root(msgspec.Struct, frozen=True):
@@ -135,20 +175,20 @@ class RecordingGroup:
         attributes: Mapping[str, Any] | None = None,
         *,
         seats: int = 0,
-        known: Iterable[str] | None = None,
     ) -> None:
-        """known: the fields of another recording, which may not have the OPTIONAL ones."""
         self.attributes: dict[str, Any] = dict(attributes or {})
         self.seats = seats
-        without = set() if known is None or set(OPTIONAL) <= set(known) else set(OPTIONAL)
-        self.fields = tuple(name for name in fields_with(seats) if name not in without)
+        self.fields = fields_with(seats)
         self.segments: list[Segment] = []
         self.meshes: dict[str, tuple[int, int]] = {}
         self.columns: dict[str, Column] = {}
         for name in self.fields:
-            if name not in (*PER_SEGMENT, *OPTIONAL):
-                self._add(layout_of(name, "", (seats,) if FIELDS[name].per == "seat" else ()))
-        for layout in (EVENTS, *MESH_ARRAYS, *([] if without else [ENERGY_ARRAY])):
+            if name not in (*PER_SEGMENT, "segment", *SECTIONED):
+                self._add(layout_of(name, "", ()))
+        for path, names in JOINED.items():
+            if names[0] in self.fields:
+                self._add(joined_layout(path, seats))
+        for layout in (EVENTS, *MESH_ARRAYS):
             self._add(layout)
         self.last_tick = -1
 
@@ -181,7 +221,6 @@ class RecordingGroup:
             self._add_segment(len(self.segments) - 1)
             written += self._add_meshes(meshes)
         number, count = len(self.segments) - 1, len(checked["tick"])
-        checked["segment"] = np.full(count, number, np.uint32)
         for path, array in self.entries(checked, number).items():
             written += self.columns[path].push(array)
         segment = self.segments[number]
@@ -195,10 +234,12 @@ class RecordingGroup:
         stored = {
             f"segments/{segment}/{name}" if name in PER_SEGMENT else name: array
             for name, array in arrays.items()
-            if name not in OPTIONAL
+            if name not in SECTIONED and name != "segment"
         }
-        if OPTIONAL[0] in arrays:
-            stored[ENERGY_ARRAY.path] = np.stack([arrays[name] for name in OPTIONAL], axis=1)
+        for path, names in JOINED.items():
+            if names[0] in arrays:
+                kind = FIELDS[names[0]].dtype
+                stored[path] = np.stack([arrays[name].astype(kind, copy=False) for name in names], axis=1)
         return stored
 
     def _add_segment(self, number: int) -> None:
@@ -218,7 +259,9 @@ class RecordingGroup:
 
     def log(self, event: Mapping[str, Any]) -> list[tuple[str, bytes]]:
         """Add an event. Returns the files that are complete now."""
-        line = np.frombuffer(msgspec.json.encode(as_sent(event)) + b"\n", np.uint8)
+        line = np.frombuffer(
+            msgspec.json.encode(as_sent(event, EVENT_DIGITS, EVENT_DECIMALS)) + b"\n", np.uint8
+        )
         return self.columns[EVENTS.path].push(line)
 
     @property
@@ -264,13 +307,15 @@ class RecordingGroup:
         for path in sorted(digests):
             if not path.startswith("segments/"):
                 whole.update(bytes.fromhex(digests[path]))
-        about = _ArraysAbout(
-            self.seats, self.events_bytes, whole.hexdigest(), energies=ENERGY_ARRAY.path in self.columns
-        )
+        about = _ArraysAbout(self.seats, self.events_bytes, whole.hexdigest())
         made = {
             "schema": SCHEMA,
             "segments": [self._segment_attributes(number, digests) for number in range(len(self.segments))],
-            "meshes": [msgspec.to_builtins(_Mesh(digest, *counts)) for digest, counts in self.meshes.items()],
+            "meshes": {
+                "sha256": list(self.meshes),
+                "vertices": [vertices for vertices, _ in self.meshes.values()],
+                "faces": [faces for _, faces in self.meshes.values()],
+            },
             "arrays": msgspec.to_builtins(about),
             "events": _marks(self.events(fetch)),
             "coordinates": "tick time",
@@ -301,7 +346,10 @@ class RecordingGroup:
             digest.update(bytes.fromhex(digests[f"segments/{number}/{name}"]))
         for body in segment.bodies:
             digest.update(bytes.fromhex(body.mesh))
-        return {**msgspec.to_builtins(segment), "sha256": digest.hexdigest()}
+        places = {name: place for place, name in enumerate(self.meshes)}
+        bodies = [{**msgspec.to_builtins(body), "mesh": places[body.mesh]} for body in segment.bodies]
+        about = {"first": segment.first, "frames": segment.frames, "bodies": bodies}
+        return {**about, "sha256": digest.hexdigest()}
 
     def chunks(self) -> Iterator[tuple[Column, str]]:
         """Paths of all complete chunks, column by column in order."""
@@ -338,7 +386,7 @@ class RecordingGroup:
         if state.schema != SCHEMA:
             raise _damaged(f"a recording of the schema {state.schema[:40]!r}")
         saved = {column.path: column for column in state.columns}
-        group = cls(state.attributes, seats=state.seats, known=OPTIONAL if ENERGY_ARRAY.path in saved else ())
+        group = cls(state.attributes, seats=state.seats)
         group.segments, group.meshes, group.last_tick = state.segments, state.meshes, state.last_tick
         for number in range(len(state.segments)):
             group._add_segment(number)
@@ -364,13 +412,16 @@ class RecordingGroup:
             attributes = document.attributes
             if attributes["schema"] != SCHEMA:
                 raise ValueError(f"its schema is {str(attributes['schema'])[:40]!r}")
-            segments = msgspec.convert(attributes["segments"], list[Segment])
-            meshes = msgspec.convert(attributes["meshes"], list[_Mesh])
+            listed = msgspec.convert(attributes["meshes"], _Meshes)
+            meshes = listed.counts()
+            segments = [
+                one.named(listed.sha256) for one in msgspec.convert(attributes["segments"], list[_Segment])
+            ]
             about = msgspec.convert(attributes["arrays"], _ArraysAbout)
             events = _marked(attributes["events"])
             numbers = [about.seats, about.events_bytes]
             numbers += [number for one in segments for number in (one.frames, *(b.rows for b in one.bodies))]
-            if min([*numbers, *(number for one in meshes for number in (one.vertices, one.faces))]) < 0:
+            if min([*numbers, *(number for counts in meshes.values() for number in counts)]) < 0:
                 raise ValueError("a length is negative")
         except (
             msgspec.MsgspecError,
@@ -382,8 +433,8 @@ class RecordingGroup:
         ) as error:
             raise ProtocolError(f"this is no recording: {error}", code="not_a_recording") from None
         own = {name: value for name, value in attributes.items() if name not in INTERNAL} | {"events": events}
-        group = cls(own, seats=about.seats, known=OPTIONAL if about.energies else ())
-        group.meshes = {one.sha256: (one.vertices, one.faces) for one in meshes}
+        group = cls(own, seats=about.seats)
+        group.meshes = meshes
         group._set_segments(segments)
         for path, column in group.columns.items():
             length = group._length_of(path, about)
@@ -450,16 +501,20 @@ class RecordingGroup:
     ) -> dict[str, Array]:
         first = self.segments[segment].first
         here = range(numbers.start - first, numbers.stop - first, numbers.step)
-        energies = (
-            reader.take(self.columns[ENERGY_ARRAY.path], numbers) if set(OPTIONAL) & set(fields) else None
-        )
+        joined = {
+            path: reader.take(self.columns[path], numbers)
+            for path in {SECTIONED[name][0] for name in fields if name in SECTIONED}
+        }
 
         def read(name: str) -> Array:
+            if name == "segment":
+                return np.full(len(numbers), segment, np.uint32)
             if name in PER_SEGMENT:
                 return reader.take(self.columns[f"segments/{segment}/{name}"], here)
-            if energies is None or name not in OPTIONAL:
+            if name not in SECTIONED:
                 return reader.take(self.columns[name], numbers)
-            return np.ascontiguousarray(energies[:, OPTIONAL.index(name)])
+            path, place = SECTIONED[name]
+            return np.ascontiguousarray(joined[path][:, place], FIELDS[name].dtype)
 
         return {name: read(name) for name in fields}
 
@@ -509,18 +564,44 @@ class RecordingGroup:
 
 
 def _marks(events: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What the attributes have of events, as columns: each name once. null: the event does not have it."""
-    rows = list(events)
-    return {name: [event.get(name) for event in rows] for name in EVENT_MARKS}
+    """What the attributes have of events. kinds: a type and the names of EVENT_MARKS that its events have; ``kind`` and
+    ``tick`` of every event; ``values``: what the events of each kind have of these names, one event after the other."""
+    kinds: dict[tuple[str, ...], int] = {}
+    marks: dict[str, list[Any]] = {"kinds": [], "kind": [], "tick": [], "values": []}
+    for event in events:
+        names = [name for name in EVENT_MARKS if event.get(name) is not None]
+        known = (event["type"], *names)
+        number = kinds.setdefault(known, len(kinds))
+        if number == len(marks["kinds"]):
+            marks["kinds"].append(known)
+            marks["values"].append([])
+        marks["kind"].append(number)
+        marks["tick"].append(event["tick"])
+        marks["values"][number] += [event[name] for name in names]
+    return marks
 
 
-def _marked(columns: Any) -> list[dict[str, Any]]:
-    """The marks of events, one after the other. Raises ValueError, msgspec.ValidationError."""
-    marks = msgspec.convert(columns, dict[str, list[Any]])
-    return [
-        {name: value for name, value in zip(marks, row, strict=True) if value is not None}
-        for row in zip(*marks.values(), strict=True)
-    ]
+class _Marks(msgspec.Struct, frozen=True):
+    """See _marks."""
+
+    kinds: list[list[str]]
+    kind: list[int]
+    tick: list[int]
+    values: list[list[Any]]
+
+
+def _marked(attribute: Any) -> list[dict[str, Any]]:
+    """The marks of events, one after the other. Raises ValueError, TypeError, msgspec.ValidationError."""
+    marks = msgspec.convert(attribute, _Marks)
+    values = [iter(of) for of in marks.values]
+    found = []
+    for kind, tick in zip(marks.kind, marks.tick, strict=True):
+        if not 0 <= kind < min(len(values), len(marks.kinds)) or not marks.kinds[kind]:
+            raise ValueError("an event of a kind that is not there")
+        known, *names = marks.kinds[kind]
+        here = {name: next(values[kind], None) for name in names}
+        found.append({"tick": tick, "type": known, **here})
+    return found
 
 
 class _ChunkReader:

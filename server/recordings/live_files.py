@@ -52,11 +52,13 @@ class _Saved(msgspec.Struct, frozen=True):
     open: OpenFrame
     topology: bytes
     group: bytes
+    grid: list[int]
 
 
 @dataclass(slots=True)
 class LiveState:
-    """A recording in the making. tick: everything up to it is in. topology: hash of the last segment's.
+    """A recording in the making. tick: everything up to it is in. topology: hash of the last segment's. grid: how its
+    rows are rounded, see stacking.grid_exponents.
 
     epochs: for each holder its epoch, and of each array that was there the number of chunks that were complete before.
     """
@@ -66,6 +68,7 @@ class LiveState:
     epochs: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     open: OpenFrame = field(default_factory=OpenFrame)
     topology: bytes = b""
+    grid: list[int] = field(default_factory=list)
 
     def begin_epoch(self, epoch: int) -> None:
         """What is written from now on is below another epoch."""
@@ -83,7 +86,7 @@ class LiveState:
 
     def encode(self) -> bytes:
         return msgspec.msgpack.encode(
-            _Saved(self.tick, self.epochs, self.open, self.topology, self.group.save())
+            _Saved(self.tick, self.epochs, self.open, self.topology, self.group.save(), self.grid)
         )
 
     @classmethod
@@ -94,7 +97,7 @@ class LiveState:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProtocolError(f"the state of a recording: {error}", code="damaged_recording") from None
         group = RecordingGroup.restore(saved.group)
-        return cls(group, saved.tick, saved.epochs, saved.open, saved.topology)
+        return cls(group, saved.tick, saved.epochs, saved.open, saved.topology, saved.grid)
 
 
 def live_folder(session: str) -> str:

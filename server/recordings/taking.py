@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tussle.lobby.wire.frames import decode_frame, decode_topology
+from tussle.lobby.wire.frames import Topology, decode_frame, decode_topology
 from tussle.server.recordings.frame_store import OPTIONAL, Array
 from tussle.server.recordings.live_files import LiveState, OpenFrame
 from tussle.server.recordings.schedule import Stretch, is_recorded, stride_of
 from tussle.server.recordings.stacking import (
     ROUNDING_M,
     ROUNDING_RELATIVE,
+    grid_exponents,
     row_counts,
     significant,
     stack_frames,
@@ -34,8 +35,9 @@ __all__ = ["FrameWriter", "TakenAdvance", "describe_session", "take_advance", "t
 MAX_EVENTS_BYTES = 64 * 2**20
 """Limit of the events of one recording [B]; later ones are counted, not kept."""
 
-NOT_RECORDED = ("actions", "positions", "orientations")
-"""Fields of events that are not recorded: what a player may do next, and what the rows of the same tick have."""
+NOT_RECORDED = ("actions", "positions", "orientations", "time_sim", "state_hash")
+"""Fields of events that are not recorded: what a player may do next, what the rows of the same tick have, tick x dt,
+and the hash of the exact state, which the archive has."""
 
 Written = list[tuple[str, bytes]]
 """Files that are complete: path and bytes."""
@@ -126,7 +128,12 @@ class FrameWriter:
         """Add frames of one topology. Only the first of them may bring one."""
         if not frames:
             return []
-        rows, active = stack_frames([stretch.frame for stretch, _ in frames])
+        encoded = frames[0][1].topology
+        topology: Topology | None = None
+        if encoded is not None:
+            topology = decode_topology(encoded)
+            state.grid = grid_exponents(topology)
+        rows, active = stack_frames([stretch.frame for stretch, _ in frames], state.grid)
         counts = np.array([(s.tick, opened.contacts, opened.iterations) for s, opened in frames])
         sizes = significant([(opened.min_distance, s.energy, *s.energies) for s, opened in frames])
         arrays: dict[str, Array] = {
@@ -142,12 +149,9 @@ class FrameWriter:
         if self._spec.seats:
             arrays |= self._standings([stretch for stretch, _ in frames])
         arrays |= {name: sizes[:, 2 + place] for place, name in enumerate(OPTIONAL)}
-        encoded = frames[0][1].topology
         if encoded is None:
             return state.group.append(arrays)
-        written = state.group.append(
-            arrays, decode_topology(encoded), row_counts(decode_frame(frames[0][0].frame))
-        )
+        written = state.group.append(arrays, topology, row_counts(decode_frame(frames[0][0].frame)))
         state.topology = topology_content(encoded)
         return written
 

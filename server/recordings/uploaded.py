@@ -213,7 +213,7 @@ def read_upload(file: BinaryIO, folder: Path, most: int) -> Draft:
     """
     source, fetch = open_packed(file, most)
     attributes = DEFAULTS | {name: value for name, value in source.attributes.items() if name not in UNKEPT}
-    draft = Draft(folder, RecordingGroup(attributes, seats=source.seats, known=source.fields))
+    draft = Draft(folder, RecordingGroup(attributes, seats=source.seats))
     fields = [name for name in source.fields if name != "segment"]
     for number, segment in enumerate(source.segments):
         topology: Topology | None = _checked(source.topology(number, fetch)) if segment.frames else None
@@ -348,7 +348,7 @@ def _rewritten(
     files."""
     draft = Draft(
         folder,
-        RecordingGroup(before.attributes, seats=before.seats, known=before.fields),
+        RecordingGroup(before.attributes, seats=before.seats),
         None,
         before.versions,
     )

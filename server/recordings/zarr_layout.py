@@ -21,10 +21,10 @@ import orjson
 
 from tussle.lobby.errors import ProtocolError
 from tussle.server.physics.world_state import ENERGIES
-from tussle.server.recordings.frame_store import FIELDS, Array
+from tussle.server.recordings.frame_store import FIELDS, OPTIONAL, Array
 
 __all__ = [
-    "ENERGY_ARRAY",
+    "JOINED",
     "MESH_ARRAYS",
     "Column",
     "Layout",
@@ -32,6 +32,7 @@ __all__ = [
     "extend_digest",
     "group_document",
     "join_digest",
+    "joined_layout",
     "layout_of",
     "metadata_path",
     "zstd",
@@ -144,7 +145,9 @@ class Layout:
         ]
         if self.item:
             codecs.insert(0, {"name": "transpose", "configuration": {"order": list(self._order)}})
+        about = {"attributes": dict(self.about)} if self.about else {}
         return {
+            **about,
             "zarr_format": 3,
             "node_type": "array",
             "shape": [length, *self.item],
@@ -156,7 +159,6 @@ class Layout:
             "chunk_key_encoding": {"name": "default"},
             "fill_value": self.fill,
             "codecs": codecs,
-            "attributes": dict(self.about),
             "dimension_names": list(self.dimensions),
         }
 
@@ -171,15 +173,27 @@ def layout_of(name: str, folder: str, item: tuple[int, ...]) -> Layout:
     return Layout(folder + name, of.dtype, item, chunk, ("frame", *_DIMENSIONS[of.per]), about)
 
 
-ENERGY_ARRAY = Layout(
-    "energies",
-    "<f4",
-    (len(ENERGIES),),
-    CHUNK_FRAMES,
-    ("frame", "kind"),
-    {"units": "J", "kinds": list(ENERGIES)},
-)
-"""All kinds of energy in one array: the metadata of six would take more bytes than the energies of a short session."""
+JOINED: dict[str, tuple[str, ...]] = {
+    "counts": ("contacts", "iterations"),
+    "energies": ("energy", *OPTIONAL),
+    "standings": ("health", "score", "out"),
+}
+"""Array -> the fields that it has, one after the other on its second axis: the metadata of an array of its own for each
+would take more bytes than the field in a short session."""
+
+_JOINED_ABOUT: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
+    "counts": ("<u4", ("frame", "count"), {"kinds": ["contacts", "iterations"]}),
+    "energies": ("<f4", ("frame", "kind"), {"units": "J", "kinds": ["mechanical", *ENERGIES]}),
+    "standings": ("<f4", ("frame", "standing", "seat"), {"kinds": ["health", "score", "out"]}),
+}
+
+
+def joined_layout(name: str, seats: int) -> Layout:
+    """The layout of one of the JOINED arrays, in a recording with so many seats."""
+    dtype, dimensions, about = _JOINED_ABOUT[name]
+    item = (len(JOINED[name]), seats)[: len(dimensions) - 1]
+    return Layout(name, dtype, item, CHUNK_FRAMES, dimensions, about)
+
 
 MESH_ARRAYS = (
     Layout("meshes/vertices", "<f4", (3,), CHUNK_VERTICES, ("vertex", "axis"), {"units": "m"}),
@@ -196,7 +210,8 @@ def metadata_path(path: str) -> str:
 
 def group_document(attributes: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a Zarr 3 group."""
-    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    about = {"attributes": attributes} if attributes else {}
+    return {**about, "zarr_format": 3, "node_type": "group"}
 
 
 def encode_document(document: dict[str, Any]) -> bytes:

@@ -30,7 +30,7 @@ def write_zarr(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
             "frames": [numbers.start, numbers.stop, numbers.step],
             "bodies": list(clip.names),
         }
-    files, group = Files(str(place)), RecordingGroup(attributes, seats=clip.seats, known=clip.fields)
+    files, group = Files(str(place)), RecordingGroup(attributes, seats=clip.seats)
     fields, segment = [name for name in clip.fields if name != "segment"], -1
 
     def write(written: list[tuple[str, bytes]]) -> None:

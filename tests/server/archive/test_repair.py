@@ -105,7 +105,7 @@ async def disturbed(folder: Path, name: str, how: str, states: dict[int, bytes])
     end = await holder.recorder.finish(holder.last)
     assert end is not None and not end.stopped
     if how == "damaged":
-        chunk = next((folder / f"{TOKEN}.live").rglob("energy/c/0"))
+        chunk = next((folder / f"{TOKEN}.live").rglob("energies/c/0/0"))
         chunk.write_bytes(chunk.read_bytes()[:-1])
     return end
 

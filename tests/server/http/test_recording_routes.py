@@ -191,9 +191,9 @@ async def test_a_damaged_recording_is_named(http: httpx.AsyncClient, site: Stack
     folder = site.data_dir / "recordings"
     for token in ("33333333", "44444444"):
         shutil.copytree(folder / f"{OVER}.zarr", folder / f"{token}.zarr")
-    (folder / "33333333.zarr/energy/c/0").unlink()
+    (folder / "33333333.zarr/energies/c/0/0").unlink()
     (folder / "44444444.zarr/zarr.json").write_text("{}")
-    for path in ("/33333333/frames?data=energy", "/33333333.zarr/energy/c/0"):
+    for path in ("/33333333/frames?data=energy", "/33333333.zarr/energies/c/0/0"):
         assert_problem(await http.get(path), 400, "damaged_recording")
     assert_problem(await http.get("/44444444"), 400, "not_a_recording")
 
@@ -206,7 +206,7 @@ async def test_a_recording_is_opened_as_zarr_over_http(http: httpx.AsyncClient, 
     def read(token: str) -> tuple[int, np.ndarray]:
         url = f"{http.base_url}{token}.zarr"
         with xarray.open_zarr(url, consolidated=True, chunks=None) as found:
-            energy = found["energy"].values
+            energy = found["energies"].values
         rows = zarr.open_group(url, mode="r")["segments/0/rows"]
         return len(energy), rows[-1]
 

@@ -111,7 +111,7 @@ async def test_an_uploaded_recording_is_read_by_every_call(
     assert np.array_equal(clip.rows, whole.arrays["rows"], equal_nan=True)
     assert (clip.energy == whole.arrays["energy"]).all()
     assert [body.id for body in (await rec.topology(0)).bodies] == ["b0", "b1", "ground"]
-    for path in ("energy/c/0", "segments/0/rows/c/0/0/0", "tick/zarr.json"):
+    for path in ("energies/c/0/0", "segments/0/rows/c/0/0/0", "tick/zarr.json"):
         assert (await http.get(f"/{token}.zarr/{path}")).content == local.file(path)
     before = blobs(site)
     again = await client.upload_recording(address, listed=False)
@@ -140,7 +140,7 @@ async def test_what_is_no_upload_is_refused_and_nothing_is_stored(
     assert_problem(await put(http, good[:-9]), 400, "bad_upload")
     assert_problem(await put(http, b"hello"), 400, "bad_upload")
     assert_problem(
-        await put(http, rezipped(good, lambda name, data: None if name == "energy/c/0" else data)),
+        await put(http, rezipped(good, lambda name, data: None if name == "energies/c/0/0" else data)),
         400,
         "damaged_recording",
     )
@@ -187,13 +187,13 @@ def rezipped(data: bytes, change: Callable[[str, bytes], bytes | None]) -> bytes
 
 
 def nan_energy(name: str, data: bytes) -> bytes:
-    from tussle.server.recordings.zarr_layout import layout_of
+    from tussle.server.recordings.zarr_layout import joined_layout
 
-    if name != "energy/c/0":
+    if name != "energies/c/0/0":
         return data
-    layout = layout_of("energy", "", ())
+    layout = joined_layout("energies", 0)
     values = layout.decode(data).copy()
-    values[3] = np.nan
+    values[3, 0] = np.nan
     return layout.encode(values)
 
 
@@ -291,7 +291,7 @@ async def test_an_edit_gives_the_recording_that_would_have_been_written(
         await rec.edit(number, {"energy": energy})
     wanted = ZarrFrames.open(store("two.zarr", {int(ticks[n]): e for n, e in edits.items()}))
     token = rec.attributes["session"]
-    for path in ("zarr.json", "energy/c/0", "energy/c/1", "segments/1/rows/c/0/0/0", "tick/c/1"):
+    for path in ("zarr.json", "energies/c/0/0", "energies/c/1/0", "segments/1/rows/c/0/0/0", "tick/c/1"):
         assert (await http.get(f"/{token}.zarr/{path}")).content == wanted.file(path), path
     await client.remove_recording(token)
 

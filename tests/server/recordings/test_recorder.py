@@ -42,7 +42,7 @@ async def test_how_a_session_is_run_does_not_change_its_recording(
             (lambda: repeat(1), lambda: repeat(64), lambda: cycle((3, 2, 7, 1, 5)))
         )
     ]
-    assert len(groups[0]) > 30
+    assert len(groups[0]) > 20
     assert groups[0] == groups[1] == groups[2]
 
 
@@ -125,12 +125,20 @@ async def test_what_is_recorded(recordings: Recordings) -> None:
             gap, contacts, iterations = float("inf"), 0, 0
     assert values(store, "tick") == [here.tick for here in wanted]
     assert values(store, "time") == [here.tick * first.dt for here in wanted]
+    corners = [
+        np.hstack([np.ones((len(body.vertices), 1)), body.vertices])
+        for body in store.topology(0).bodies
+        if body.kind == "affine"
+    ]
+    assert store.attributes["rounding_m"] == 1e-5
     for got, here in zip(values(store, "rows"), wanted, strict=True):
         rows = decode_frame(here.frame).rows
-        assert np.nanmax(np.abs(got - rows)) <= store.attributes["rounding_m"] / 2 <= 5e-6
         assert np.array_equal(np.isnan(got), np.isnan(rows))
+        off = np.reshape(got - rows.astype(float), (-1, 4, 3))
+        for body, weights in enumerate(corners):
+            assert np.isnan(off[body]).all() or np.abs(weights @ off[body]).max() <= 1e-5
     precise = store.attributes["rounding_relative"]
-    assert precise <= 2e-5
+    assert precise <= 2**-12
     assert np.allclose(values(store, "energy"), [here.energy for here in wanted], precise, 0)
     for place, name in enumerate(OPTIONAL):
         energies = [here.energies[place] for here in wanted]

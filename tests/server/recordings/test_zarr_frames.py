@@ -34,18 +34,8 @@ def test_zarr_reads_it_without_our_code(folder: Path) -> None:
     """zarr.open gives every array with the same numbers, the attributes, the energies, and the meshes."""
     store = ZarrFrames.open(str(folder))
     group = zarr.open_group(str(folder), mode="r")
-    for name in (
-        "tick",
-        "time",
-        "segment",
-        "min_distance",
-        "contacts",
-        "iterations",
-        "energy",
-        "health",
-        "score",
-        "out",
-    ):
+    assert set(group.array_keys()) == {"tick", "time", "min_distance", "counts", "energies", "standings"}
+    for name in ("tick", "time", "min_distance"):
         ours = np.array(read(store, range(store.length), (name,))[name])
         theirs = np.asarray(group[name])
         assert ours.dtype == theirs.dtype and ours.tobytes() == theirs.tobytes(), name
@@ -54,18 +44,28 @@ def test_zarr_reads_it_without_our_code(folder: Path) -> None:
         for name in ("rows", "active"):
             ours = np.array(read(store, numbers, (name,))[name])
             assert ours.tobytes() == np.asarray(group[f"segments/{number}/{name}"]).tobytes()
-    assert group["energies"].attrs["kinds"] == [name.removeprefix("energy_") for name in OPTIONAL]
-    for place, name in enumerate(OPTIONAL):
-        ours = np.array(read(store, range(store.length), (name,))[name])
-        assert ours.tobytes() == np.asarray(group["energies"])[:, place].tobytes()
-    at = 0
-    for one in group.attrs["meshes"]:
-        if one["sha256"] == store.segments[1].bodies[0].mesh:
-            mesh = np.asarray(group["meshes/vertices"])[at : at + one["vertices"]]
+    named = {
+        "counts": {"contacts": "contacts", "iterations": "iterations"},
+        "energies": {"mechanical": "energy"} | {name.removeprefix("energy_"): name for name in OPTIONAL},
+        "standings": {"health": "health", "score": "score", "out": "out"},
+    }
+    for path, kinds in named.items():
+        assert group[path].attrs["kinds"] == list(kinds)
+        theirs = np.asarray(group[path])
+        for place, name in enumerate(kinds.values()):
+            ours = np.array(read(store, range(store.length), (name,))[name])
+            assert ours.astype(theirs.dtype).tobytes() == theirs[:, place].tobytes(), name
+    numbers = np.array(read(store, range(store.length), ("segment",))["segment"])
+    assert numbers.tolist() == [0] * 1500 + [1] * 700 + [2] * 40
+    meshes, at = group.attrs["meshes"], 0
+    for digest, count in zip(meshes["sha256"], meshes["vertices"], strict=True):
+        if digest == store.segments[1].bodies[0].mesh:
+            mesh = np.asarray(group["meshes/vertices"])[at : at + count]
             assert np.array_equal(mesh, topology("elastic").bodies[0].vertices)
-        at += one["vertices"]
+            assert meshes["sha256"][group.attrs["segments"][1]["bodies"][0]["mesh"]] == digest
+        at += count
     assert at == group["meshes/vertices"].shape[0]
-    assert group.attrs["schema"] == "tussle-recording/2"
+    assert group.attrs["schema"] == "tussle-recording/3"
     assert [one["frames"] for one in group.attrs["segments"]] == [1500, 700, 40]
 
 
@@ -80,8 +80,9 @@ def test_xarray_reads_it_without_our_code(folder: Path) -> None:
     """The curves are one dataset along the frames, with tick and time as coordinates; each segment is another."""
     curves = xarray.open_zarr(folder, consolidated=False)
     assert set(curves.coords) == {"tick", "time"}
-    assert curves["energy"].sizes == {"frame": 2240}
-    assert curves["energy"].attrs["units"] == "J"
+    assert curves["energies"].sizes == {"frame": 2240, "kind": 7}
+    assert curves["energies"].attrs["units"] == "J"
+    assert curves["standings"].sizes == {"frame": 2240, "standing": 3, "seat": 2}
     rows = xarray.open_zarr(folder, group="segments/0", consolidated=False)["rows"]
     assert rows.sizes == {"frame": 1500, "row": 8, "axis": 3}
 
@@ -125,10 +126,10 @@ def test_equal_meshes_are_stored_once(folder: Path) -> None:
     store = ZarrFrames.open(str(folder))
     named = {body.mesh for segment in store.segments for body in segment.bodies}
     meshes = json.loads((folder / "zarr.json").read_bytes())["attributes"]["meshes"]
-    assert sorted(one["sha256"] for one in meshes) == sorted(named) and len(named) == 3
+    assert sorted(meshes["sha256"]) == sorted(named) and len(named) == 3
     for part in ("vertices", "faces"):
         array = zarr.open_array(str(folder / "meshes" / part), mode="r")
-        assert array.shape == (sum(one[part] for one in meshes), 3)
+        assert array.shape == (sum(meshes[part]), 3)
 
 
 def test_the_metadata_of_an_array_is_stored_once(folder: Path) -> None:
@@ -183,6 +184,27 @@ def test_a_missing_recording_is_not_found(tmp_path: Path) -> None:
         assert refused.value.reason == "no_recording"
 
 
+BODY = {"id": "a", "kind": "affine", "rows": 4, "mesh": 0}
+
+
+def attributes(**changed: object) -> bytes:
+    """The metadata of an empty recording, changed."""
+    whole = {
+        "schema": "tussle-recording/3",
+        "segments": [],
+        "meshes": {"sha256": [], "vertices": [], "faces": []},
+        "arrays": {"seats": 0, "events_bytes": 0},
+        "events": {"kinds": [], "kind": [], "tick": [], "values": []},
+    }
+    return json.dumps({"attributes": whole | changed}).encode()
+
+
+def test_the_metadata_of_an_empty_recording_is_read(tmp_path: Path) -> None:
+    """What the tests below change is a recording."""
+    (tmp_path / "zarr.json").write_bytes(attributes())
+    assert ZarrFrames.open(str(tmp_path)).length == 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -191,10 +213,15 @@ def test_a_missing_recording_is_not_found(tmp_path: Path) -> None:
         b"[]",
         b"{}",
         b'{"zarr_format":3,"node_type":"group","attributes":{}}',
-        b'{"attributes":{"schema":"tussle-recording/1","segments":[],"meshes":[],"arrays":{},"events":{}}}',
-        b'{"attributes":{"schema":"tussle-recording/2","segments":[]}}',
-        b'{"attributes":{"schema":"tussle-recording/2","segments":7,"meshes":[],"events":{}}}',
         b'{"attributes":{"schema":"tussle-recording/2","segments":[],"meshes":[],"arrays":{},"events":{}}}',
+        b'{"attributes":{"schema":"tussle-recording/3","segments":[]}}',
+        attributes(segments=7),
+        attributes(arrays={}),
+        attributes(meshes={"sha256": ["0"], "vertices": [], "faces": []}),
+        attributes(segments=[{"first": 0, "frames": 1, "bodies": [BODY]}]),
+        attributes(events={"kinds": [["out"]], "kind": [1], "tick": [2], "values": [[]]}),
+        attributes(events={"kinds": [[]], "kind": [0], "tick": [2], "values": [[]]}),
+        attributes(events={"kinds": [["out"]], "kind": [0, 0], "tick": [2], "values": [[]]}),
     ],
 )
 def test_a_foreign_group_is_refused(tmp_path: Path, text: bytes) -> None:
