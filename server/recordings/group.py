@@ -18,7 +18,7 @@ so that another process can continue. This module must never open a file: the ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ import numpy as np
 import orjson
 
 from tussle.lobby.errors import ProtocolError, Refused
-from tussle.lobby.wire.frames import BodyKind, Topology
+from tussle.lobby.wire.frames import Topology
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.recordings.frame_store import (
     FIELDS,
@@ -45,6 +45,14 @@ from tussle.server.recordings.frame_store import (
     mesh_hash,
     part_of,
 )
+from tussle.server.recordings.group_attributes import (
+    SCHEMA,
+    ArraysAbout,
+    Described,
+    check_attributes,
+    make_attributes,
+    read_attributes,
+)
 from tussle.server.recordings.zarr_layout import (
     CHUNK_FRAMES,
     JOINED,
@@ -59,19 +67,10 @@ from tussle.server.recordings.zarr_layout import (
     metadata_path,
 )
 
-__all__ = ["SCHEMA", "Fetch", "RecordingGroup", "check_attributes"]
-
-SCHEMA = "tussle-recording/3"
+__all__ = ["Fetch", "RecordingGroup"]
 
 Fetch = Callable[[str], bytes]
 """Path of a chunk -> its bytes. Raises FileNotFoundError."""
-
-INTERNAL = ("meshes", "arrays", "coordinates")
-"""Attributes that ``files`` makes for ``load`` and for readers of Zarr; a loaded recording does not have them."""
-
-EVENT_MARKS = ("seat", "a", "b")
-"""What the attributes have of each event besides its tick and type: enough for a mark on a timeline. a, b: the seats of
-a collision."""
 
 EVENT_DIGITS = EVENT_DECIMALS = 6
 """Significant digits of the numbers of events, and their decimals at most."""
@@ -81,17 +80,6 @@ SECTIONED = {name: (path, place) for path, names in JOINED.items() for place, na
 
 EVENTS = Layout("log/events", "|u1", (), 65536, ("byte",))
 """Events, as lines of JSON."""
-
-
-def check_attributes(attributes: Mapping[str, Any]) -> None:
-    """Refuse attributes that ``files`` would overwrite. Raises Refused (reserved_attribute)."""
-    for name in INTERNAL:
-        if name in attributes:
-            raise Refused(
-                f"the attribute {name} is made by the program: choose another name",
-                code="reserved_attribute",
-                field=name,
-            )
 
 
 class _ColumnState(msgspec.Struct, frozen=True, array_like=True):
@@ -110,61 +98,6 @@ class _State(msgspec.Struct, frozen=True):
     meshes: dict[str, tuple[int, int]]
     columns: list[_ColumnState]
     last_tick: int
-
-
-class _Meshes(msgspec.Struct, frozen=True):
-    """The meshes in the attributes. vertices, faces: how many entries of the two arrays are those of each, after those
-    of the meshes before."""
-
-    sha256: list[str]
-    vertices: list[int]
-    faces: list[int]
-
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """Raises ValueError for lists of other lengths."""
-        return dict(zip(self.sha256, zip(self.vertices, self.faces, strict=True), strict=True))
-
-
-class _ArraysAbout(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of the arrays besides the segments and meshes. sha256: of the digests of all arrays that belong to
-    the whole recording, in the order of their paths."""
-
-    seats: int
-    events_bytes: int
-    sha256: str = ""
-
-
-class _Body(msgspec.Struct, frozen=True):
-    """A body in the attributes: see SegmentBody. mesh: its place in the list of meshes."""
-
-    id: str
-    kind: BodyKind
-    rows: int
-    mesh: int
-    seat: int | None = None
-    body: str = ""
-
-
-class _Segment(msgspec.Struct, frozen=True):
-    """A segment in the attributes."""
-
-    first: int
-    frames: int
-    bodies: tuple[_Body, ...]
-
-    def named(self, meshes: Sequence[str]) -> Segment:
-        """Raises ValueError for a mesh that is not there."""
-        if not all(0 <= body.mesh < len(meshes) for body in self.bodies):
-            raise ValueError("a body has a mesh that is not there")
-        bodies = [
-            SegmentBody(one.id, one.kind, one.rows, meshes[one.mesh], one.seat, one.body)
-            for one in self.bodies
-        ]
-        return Segment(self.first, self.frames, tuple(bodies))
-
-
-class _Root(msgspec.Struct, frozen=True):
-    attributes: dict[str, Any]
 
 
 class RecordingGroup:
@@ -307,20 +240,11 @@ class RecordingGroup:
         for path in sorted(digests):
             if not path.startswith("segments/"):
                 whole.update(bytes.fromhex(digests[path]))
-        about = _ArraysAbout(self.seats, self.events_bytes, whole.hexdigest())
-        made = {
-            "schema": SCHEMA,
-            "segments": [self._segment_attributes(number, digests) for number in range(len(self.segments))],
-            "meshes": {
-                "sha256": list(self.meshes),
-                "vertices": [vertices for vertices, _ in self.meshes.values()],
-                "faces": [faces for _, faces in self.meshes.values()],
-            },
-            "arrays": msgspec.to_builtins(about),
-            "events": _marks(self.events(fetch)),
-            "coordinates": "tick time",
-        }
-        yield metadata_path(""), encode_document(group_document({**self.attributes, **made}))
+        about = ArraysAbout(self.seats, self.events_bytes, whole.hexdigest())
+        segments = [self._segment_digest(number, digests) for number in range(len(self.segments))]
+        described = Described(self.attributes, self.segments, self.meshes, about)
+        attributes = make_attributes(described, segments, self.events(fetch))
+        yield metadata_path(""), encode_document(group_document(attributes))
 
     def _documents(self) -> dict[str, dict[str, Any]]:
         """The metadata of every group and array below the recording, by path."""
@@ -339,17 +263,13 @@ class RecordingGroup:
         }  # fmt: skip
         return encode_document(document)
 
-    def _segment_attributes(self, number: int, digests: Mapping[str, str]) -> dict[str, Any]:
-        segment = self.segments[number]
+    def _segment_digest(self, number: int, digests: Mapping[str, str]) -> str:
         digest = hashlib.sha256()
         for name in PER_SEGMENT:
             digest.update(bytes.fromhex(digests[f"segments/{number}/{name}"]))
-        for body in segment.bodies:
+        for body in self.segments[number].bodies:
             digest.update(bytes.fromhex(body.mesh))
-        places = {name: place for place, name in enumerate(self.meshes)}
-        bodies = [{**msgspec.to_builtins(body), "mesh": places[body.mesh]} for body in segment.bodies]
-        about = {"first": segment.first, "frames": segment.frames, "bodies": bodies}
-        return {**about, "sha256": digest.hexdigest()}
+        return digest.hexdigest()
 
     def chunks(self) -> Iterator[tuple[Column, str]]:
         """Paths of all complete chunks, column by column in order."""
@@ -407,37 +327,12 @@ class RecordingGroup:
     def load(cls, root: bytes) -> RecordingGroup:
         """The recording whose group metadata is ``root``, to be read: all its chunks are in files. Raises ProtocolError
         (not_a_recording, damaged_recording)."""
-        try:
-            document = msgspec.json.decode(root, type=_Root)
-            attributes = document.attributes
-            if attributes["schema"] != SCHEMA:
-                raise ValueError(f"its schema is {str(attributes['schema'])[:40]!r}")
-            listed = msgspec.convert(attributes["meshes"], _Meshes)
-            meshes = listed.counts()
-            segments = [
-                one.named(listed.sha256) for one in msgspec.convert(attributes["segments"], list[_Segment])
-            ]
-            about = msgspec.convert(attributes["arrays"], _ArraysAbout)
-            events = _marked(attributes["events"])
-            numbers = [about.seats, about.events_bytes]
-            numbers += [number for one in segments for number in (one.frames, *(b.rows for b in one.bodies))]
-            if min([*numbers, *(number for counts in meshes.values() for number in counts)]) < 0:
-                raise ValueError("a length is negative")
-        except (
-            msgspec.MsgspecError,
-            UnicodeDecodeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RecursionError,
-        ) as error:
-            raise ProtocolError(f"this is no recording: {error}", code="not_a_recording") from None
-        own = {name: value for name, value in attributes.items() if name not in INTERNAL} | {"events": events}
-        group = cls(own, seats=about.seats)
-        group.meshes = meshes
-        group._set_segments(segments)
+        found = read_attributes(root)
+        group = cls(found.attributes, seats=found.about.seats)
+        group.meshes = found.meshes
+        group._set_segments(found.segments)
         for path, column in group.columns.items():
-            length = group._length_of(path, about)
+            length = group._length_of(path, found.about)
             size = column.layout.chunk
             group.columns[path] = Column(column.layout, length // size, stored=length % size)
         return group
@@ -451,7 +346,7 @@ class RecordingGroup:
             end += segment.frames
             self._add_segment(number)
 
-    def _length_of(self, path: str, about: _ArraysAbout) -> int:
+    def _length_of(self, path: str, about: ArraysAbout) -> int:
         """How many entries an array has in files."""
         if path == EVENTS.path:
             return about.events_bytes
@@ -561,47 +456,6 @@ class RecordingGroup:
             yield from (msgspec.json.decode(line, type=dict[str, Any]) for line in data.splitlines())
         except msgspec.MsgspecError as error:
             raise _damaged(f"an event: {error}") from None
-
-
-def _marks(events: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What the attributes have of events. kinds: a type and the names of EVENT_MARKS that its events have; ``kind`` and
-    ``tick`` of every event; ``values``: what the events of each kind have of these names, one event after the other."""
-    kinds: dict[tuple[str, ...], int] = {}
-    marks: dict[str, list[Any]] = {"kinds": [], "kind": [], "tick": [], "values": []}
-    for event in events:
-        names = [name for name in EVENT_MARKS if event.get(name) is not None]
-        known = (event["type"], *names)
-        number = kinds.setdefault(known, len(kinds))
-        if number == len(marks["kinds"]):
-            marks["kinds"].append(known)
-            marks["values"].append([])
-        marks["kind"].append(number)
-        marks["tick"].append(event["tick"])
-        marks["values"][number] += [event[name] for name in names]
-    return marks
-
-
-class _Marks(msgspec.Struct, frozen=True):
-    """See _marks."""
-
-    kinds: list[list[str]]
-    kind: list[int]
-    tick: list[int]
-    values: list[list[Any]]
-
-
-def _marked(attribute: Any) -> list[dict[str, Any]]:
-    """The marks of events, one after the other. Raises ValueError, TypeError, msgspec.ValidationError."""
-    marks = msgspec.convert(attribute, _Marks)
-    values = [iter(of) for of in marks.values]
-    found = []
-    for kind, tick in zip(marks.kind, marks.tick, strict=True):
-        if not 0 <= kind < min(len(values), len(marks.kinds)) or not marks.kinds[kind]:
-            raise ValueError("an event of a kind that is not there")
-        known, *names = marks.kinds[kind]
-        here = {name: next(values[kind], None) for name in names}
-        found.append({"tick": tick, "type": known, **here})
-    return found
 
 
 class _ChunkReader:

@@ -17,7 +17,8 @@ from tussle.lobby.errors import NotFound, ProtocolError, Refused
 from tussle.lobby.wire.frames import Topology
 from tussle.server.recordings.files import Files, ReadsFiles
 from tussle.server.recordings.frame_store import Array
-from tussle.server.recordings.group import RecordingGroup, check_attributes
+from tussle.server.recordings.group import RecordingGroup
+from tussle.server.recordings.group_attributes import check_attributes
 from tussle.server.recordings.group_frames import GroupReader
 from tussle.server.recordings.packed import pack
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tussle.lobby.wire.frames import Frame, Topology, TopologyBody, encode_frame
+from tussle.lobby.wire.frames import BodyKind, Frame, Topology, TopologyBody, encode_frame
 from tussle.server.recordings.stacking import GRID_M, ROUNDING_M, grid_exponents, stack_frames
 
 
-def body(kind: str, reach: float, count: int = 12) -> TopologyBody:
+def body(kind: BodyKind, reach: float, count: int = 12) -> TopologyBody:
     rng = np.random.default_rng(7)
     vertices = rng.uniform(-1, 1, (count, 3))
     vertices *= reach / np.abs(vertices).sum(axis=1).max()
-    return TopologyBody(kind, kind, vertices.astype(np.float32), np.array([[0, 1, 2]], np.uint32))  # type: ignore[arg-type]
+    return TopologyBody(kind, kind, vertices.astype(np.float32), np.array([[0, 1, 2]], np.uint32))
 
 
 @pytest.mark.parametrize("reach", [1e-6, 0.02, 0.3, 0.57, 2.0, 9.0])
