@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recordings": ("tussle.cli.recording_list", "List the recordings at RECORDINGS_URL."),
     "export": ("tussle.cli.export", "Write a recording for other programs: Zarr, VTK, glTF, video, ..."),
     "simulate": ("tussle.cli.simulate", "Simulate a mesh or a scene, without a lobby."),
+    "sweep": ("tussle.cli.sweep_runs", "Simulate a scene with many values of its parameters."),
 }
 """Name -> module and line of help. The module has its only click command as ``command``, or several by their names."""
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from tussle.player.scene_client import SceneConflict, SceneListing, SceneReport, SessionScene
     from tussle.player.server_answers import Fork, Forked, ForkTree, Join, Login, Me
     from tussle.player.transcript import Disconnected
+    from tussle.sweeps import SweepResult, record_run, sweep
 
 __all__ = [
     "AuthError",
@@ -102,11 +103,14 @@ __all__ = [
     "SessionView",
     "SolverFailed",
     "StoreError",
+    "SweepResult",
     "Topology",
     "connect",
     "follow",
     "list_sources",
+    "record_run",
     "recording",
+    "sweep",
 ]
 
 _MODULES = {
@@ -119,6 +123,7 @@ _MODULES = {
     "SceneConflict": "player.scene_client", "SessionScene": "player.scene_client",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
     "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",
+    "SweepResult": "sweeps", "sweep": "sweeps", "record_run": "sweeps",
     "SessionConnection": "player.connection", "Disconnected": "player.transcript",
     "follow": "player.live_client", "list_sources": "player.live_client",
     "ReplayRoomConnection": "player.replay_client",

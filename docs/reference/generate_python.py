@@ -26,6 +26,7 @@ GROUPS = (
     ("The blocking client", ("connect", "BlockingClient", "BlockingSession", "BlockingReplayRoom")),
     ("Scenes", ("BlockingScene", "SceneBody", "SessionScene", "SceneListing", "SceneReport", "SceneConflict")),
     ("Recordings", ("recording", "BlockingRecording", "RecordedFrames", "RecordedBody", "Recording")),
+    ("Sweeps", ("sweep", "SweepResult", "record_run")),
     ("The asynchronous client", ("Client", "SessionConnection", "ReplayRoomConnection", "follow", "list_sources")),
     (
         "What the calls return",

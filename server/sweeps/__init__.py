@@ -1,0 +1,1 @@
+"""Many simulations of one scene with varied parameters, over cores or a cluster."""
