@@ -44,6 +44,11 @@ class SpringRuns:
         self._store = store
         self._kept = settings.spring_kept
 
+    @property
+    def stream(self) -> str:
+        """The stream that runs begin on."""
+        return self._store.keys.positions
+
     async def begin(self, name: str, x: float, v: float) -> str:
         """Begin a run at x [m], v [m/s]. Returns its id for ``read``. Raises Refused; then nothing is written."""
         if not (1 <= len(name) <= 64 and name.isprintable()):

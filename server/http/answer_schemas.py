@@ -217,9 +217,10 @@ class CheckedScene(SceneCheck, frozen=True, kw_only=True):
 
 
 class SpringStarted(msgspec.Struct, frozen=True):
-    """The id of a run."""
+    """The id of a run, and the stream that its first entry was added to."""
 
     run: str
+    stream: str
 
 
 class UploadRow(msgspec.Struct, frozen=True):

@@ -54,7 +54,8 @@ class SpringRoutes:
         body = await self._requests.decode(request, SpringRequest)
         self._store_memory.admit()
         self._charge(Resource.SPRING_STARTS, request, player)
-        return json_response({"run": await self._runs.begin(body.name, body.x, body.v)})
+        run = await self._runs.begin(body.name, body.x, body.v)
+        return json_response({"run": run, "stream": self._runs.stream})
 
     async def read_run(self, request: Request, player: PlayerInfo) -> Response:
         self._charge(Resource.SPRING_READS, request, player)

@@ -158,9 +158,10 @@ def test_keyboard_only(person: Any) -> None:
 
 
 def test_a_phone(person: Any) -> None:
-    """390 px and a finger: nothing overflows sideways, the dock finds a seat, Launch can be tapped."""
+    """390 x 700 px and a finger: nothing overflows sideways, the dock finds a seat; clock, mat and Launch are in sight
+    together, and Launch can be tapped."""
     mira = person(
-        "Mira", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="light"
+        "Mira", viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True, color_scheme="light"
     )
     mira.find_seat()
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -171,7 +172,13 @@ def test_a_phone(person: Any) -> None:
     assert mira.evaluate(overflow) <= 0
     mira.page.wait_for_timeout(500)
     mira.shoot("phone-duel")
-    mira.page.locator("[data-test=launch]").scroll_into_view_if_needed()
+    clock, mat, aim = (
+        mira.page.locator(part).bounding_box() for part in (".clock", ".stage", "[data-test=aim]")
+    )
+    assert 0 <= clock["y"] < clock["y"] + clock["height"] <= mat["y"]
+    assert mat["height"] >= 240 and mat["y"] + mat["height"] <= aim["y"]
+    launch = mira.page.locator("[data-test=launch]").bounding_box()
+    assert launch["y"] + launch["height"] <= 700
     mira.page.tap("[data-test=launch]")
     mira.until(LAUNCHED)
     mira.page.click("[data-test=leave]")
@@ -285,8 +292,23 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
     for path, least in (("steps", 20), ("closed", 1000), ("streamed", 1000)):
         drawn = ada.page.get_attribute(f"[data-test={path}]", "d")
         assert drawn.startswith("M0.0 ") and drawn.count("L") >= least
+    token = ada.page.url.partition("/s/")[2][:8]
+    assert f"positions' '*' name {token} in '{{" in ada.page.inner_text("[data-test=by-hand]")
     ada.shoot("spring-damper")
     assert serious(ada.page) == []
+    ada.page.fill("[data-test=rig-h]", "0.05")
+    ada.page.fill("[data-test=rig-m]", "0.0001")  # with k = 1 and this step it does not oscillate
+    ada.page.keyboard.press("Enter")
+    ada.page.wait_for_selector("[data-test=rig-stuck]")
+    assert ada.page.is_disabled("[data-test=new-rig]")
+    ada.page.fill("[data-test=rig-m]", "2")
+    ada.page.keyboard.press("Enter")
+    ada.page.click("[data-test=new-rig]")
+    ada.until(f"/\\/s\\/(?!{token})/.test(location.hash) && window.__test.state().session !== '{token}'")
+    ada.until("window.__test.state().spring.n >= 5")
+    assert ada.evaluate("window.__test.state().spring.scheme") == {
+        "m": 2, "k": 1, "zeta": 0.01, "h": 0.05, "cycles": 1000,
+    }  # fmt: skip
     ada.page.click("[data-test=leave]")
 
 

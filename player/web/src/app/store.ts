@@ -415,6 +415,19 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
   });
 }
 
+/** Open a spring-damper of these numbers, alone, and go there. A seat in another session is given up for it. */
+export function newRig(params: Record<string, number>): Promise<unknown> {
+  return exclusive("new-rig", async () => {
+    await ensureMe();
+    const current = client.value;
+    if (current?.role === "player" && !ENDED.includes(current.state.value.status)) {
+      current.dispose();
+      await api.leave(current.token);
+    }
+    await enter(await api.open("spring-damper", 1, false, null, { ready: true, params }));
+  });
+}
+
 /** Keep the scene of a waiting lobby as an own template, since a lobby that all have left is closed. Returns its name,
  * or "" where there is no scene to edit. Throws where the scene cannot be kept; nothing has changed then. */
 async function keepDraft(current: SessionClient): Promise<string> {

@@ -2,11 +2,14 @@
 // processes that meet over streams. Both are plotted as they go, on top of the closed form.
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import { api, notify } from "../app/store";
+import { api, busy, newRig, notify } from "../app/store";
 import type { SessionClient } from "../session/client";
-import { path, streamed, withPoll } from "../session/spring";
-import type { Streamed } from "../session/spring";
+import { oscillates, path, streamed, withPoll } from "../session/spring";
+import type { Scheme, Streamed } from "../session/spring";
 import { fixed } from "../text/format";
+import { CopyLink } from "../ui/copylink";
+import { NumberField, shortNumber } from "../ui/fields";
+import { Plot } from "../ui/plot";
 import { StageView } from "../ui/stageview";
 import { Chat, Log } from "../ui/talk";
 import type { Stage } from "../stage/stage";
@@ -14,8 +17,16 @@ import { expose } from "../ui/probe";
 
 const WIDTH = 800;
 const HEIGHT = 240;
-/** Of the largest start that the form offers, in m and m/s. */
-const REACH = 2;
+/** The largest start that the server takes, in m and m/s. */
+const REACH = 1e6;
+/** The numbers of the scheme as the form offers them. */
+const NUMBERS = [
+  { key: "m", label: "Mass m", unit: "kg", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "k", label: "Stiffness k", unit: "N/m", low: 1e-6, high: 1e6, step: 0.1 },
+  { key: "zeta", label: "Damping ratio ζ", unit: "", low: 0, high: 0.999, step: 0.01 },
+  { key: "h", label: "Step h", unit: "s", low: 1e-4, high: 0.1, step: 0.01 },
+  { key: "cycles", label: "Steps n", unit: "", low: 1, high: 100_000, step: 100 },
+] as const;
 /** Between two polls of the streams [ms]. */
 const POLL_MS = 250;
 
@@ -48,10 +59,39 @@ function useStreams(): [Streamed | null, (name: string, start: { x: number; v: n
     };
   }, [id]);
   const begin = async (name: string, start: { x: number; v: number }): Promise<void> => {
-    const begun = await api.startSpring(name, start.x, start.v);
-    setRun(streamed(begun.run, start.x));
+    setRun(streamed(await api.startSpring(name, start.x, start.v), name, start));
   };
   return [run, begin];
+}
+
+/** The numbers of the session's scheme, to begin another session with others. They are fixed in a session. */
+function Rig({ scheme }: { scheme: Scheme }) {
+  const [draft, setDraft] = useState<Scheme>(scheme);
+  const changed = NUMBERS.some(({ key }) => draft[key] !== scheme[key]);
+  const omega = Math.sqrt(draft.k / draft.m);
+  return (
+    <section class="tile stack rig" aria-label="The rig">
+      <h2>The rig</h2>
+      <div class="numbers">
+        {NUMBERS.map(({ key, label, unit, low, high, step }) => (
+          <NumberField key={key} label={label} unit={unit} value={draft[key]} low={low} high={high} step={step} whole={key === "cycles"} onCommit={(value) => setDraft({ ...draft, [key]: value })} test={`rig-${key}`} />
+        ))}
+      </div>
+      <p class="small mute">
+        ω <span class="data">{`${shortNumber(Number(omega.toPrecision(4)))} 1/s`}</span>, period <span class="data">{`${shortNumber(Number(((2 * Math.PI) / omega).toPrecision(4)))} s`}</span>
+      </p>
+      {!oscillates(draft) && (
+        <p class="small" role="alert" data-test="rig-stuck">
+          These do not oscillate: the step is too long, or the damping too strong.
+        </p>
+      )}
+      {changed && (
+        <button class="btn s" disabled={!oscillates(draft)} onClick={() => void newRig({ m: draft.m, k: draft.k, zeta: draft.zeta, h: draft.h, cycles: draft.cycles })} aria-busy={busy.value === "new-rig"} title="A new session with these numbers. You leave this one." data-test="new-rig">
+          New session with these
+        </button>
+      )}
+    </section>
+  );
 }
 
 export function SpringScreen({ client, drawer }: { client: SessionClient; drawer: boolean }) {
@@ -78,54 +118,63 @@ export function SpringScreen({ client, drawer }: { client: SessionClient; drawer
   };
   const longest = streams && streams.n > spring.n ? streams : spring;
   return (
-    <main class={drawer ? "desk sandbox drawer" : "desk sandbox"} id="main" tabIndex={-1}>
+    <main class={drawer ? "desk sandbox spring drawer" : "desk sandbox spring"} id="main" tabIndex={-1}>
       <div class="stack left">
-        <section class="tile stack" aria-label="A new run" style={{ padding: "var(--s3)" }}>
-          {(["x", "v"] as const).map((name) => (
-            <label class="col small soft" key={name}>
-              {name === "x" ? "Start" : "Speed"}
-              <input type="range" min={-REACH} max={REACH} step={0.05} value={start[name]} onInput={(event) => setStart({ ...start, [name]: Number(event.currentTarget.value) })} />
-              <span class="data">{`${fixed(start[name], 2)} ${name === "x" ? "m" : "m/s"}`}</span>
-            </label>
-          ))}
+        <section class="tile stack rig" aria-label="A new run">
+          <h2>A new run</h2>
+          <div class="numbers">
+            <NumberField label="Start x" unit="m" value={start.x} low={-REACH} high={REACH} step={0.05} onCommit={(x) => setStart({ ...start, x })} test="start-x" />
+            <NumberField label="Speed v" unit="m/s" value={start.v} low={-REACH} high={REACH} step={0.05} onCommit={(v) => setStart({ ...start, v })} test="start-v" />
+          </div>
           <button class="btn main s" disabled={client.mySeat === null || state.phase === "over"} onClick={trigger} data-test="trigger">
             Begin a run
           </button>
         </section>
-        <section class="tile" aria-label="Where it is" style={{ padding: "var(--s3)" }}>
-          <p class="small soft">
-            <span style={{ color: "var(--cool)" }}>Thin: this session's steps.</span> Wide: the closed form of the scheme. Largest difference{" "}
-            <span class="data" data-test="error">{`${spring.error.toExponential(1)} m`}</span>
-          </p>
-          <p class="data" data-test="count">{`run ${spring.run}, step ${spring.n} of ${spring.cycles || "?"}`}</p>
-          <p class="data">{`t ${fixed(spring.t[last] ?? 0, 1)} s`}</p>
-          <p class="data">{`x ${fixed(spring.x[last] ?? 0, 4)} m`}</p>
-        </section>
-        {streams && (
-          <section class="tile" aria-label="Two solvers over streams" style={{ padding: "var(--s3)" }} role="status">
-            <p class="small soft">
-              <span style={{ color: "var(--contact)" }}>Dashed: two solver processes over streams.</span>{" "}
-              {streams.waitsFor.length ? (
-                <span data-test="waits">{`The run waits for ${streams.waitsFor.join(" and ")}.`}</span>
-              ) : (
-                <>
-                  Largest difference <span class="data" data-test="streams-error">{`${streams.error.toExponential(1)} m`}</span>
-                </>
-              )}
-            </p>
-            <p class="data" data-test="streams">{`step ${streams.n} of ${streams.cycles || "?"}`}</p>
-            <p class="data">{streams.id}</p>
-          </section>
-        )}
+        {spring.scheme && <Rig key={client.token} scheme={spring.scheme} />}
       </div>
-      <div class="stack">
-        <section class="tile" aria-label="Position over time" style={{ padding: "var(--s3)" }}>
-          <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={`Position over time: ${spring.n} steps, now ${fixed(spring.x[last] ?? 0, 3)} m`} style={{ width: "100%", display: "block" }} data-test="plot">
-            <path d={`M0 ${HEIGHT / 2}H${WIDTH}`} stroke="var(--line-strong)" fill="none" />
-            <path d={path(longest.t, longest.closed, box)} stroke="var(--signal)" stroke-width="5" fill="none" data-test="closed" />
-            {streams && <path d={path(streams.t, streams.x, box)} stroke="var(--contact)" stroke-width="2.5" stroke-dasharray="7 7" fill="none" data-test="streamed" />}
-            <path d={path(spring.t, spring.x, box)} stroke="var(--cool)" stroke-width="1.5" fill="none" data-test="steps" />
-          </svg>
+      <div class="stack mid">
+        <section class="tile stack plotted" aria-label="Position over time">
+          <Plot across={{ low: 0, high: box.t, name: "t", unit: "s" }} up={{ low: -box.x, high: box.x, name: "x", unit: "m" }} width={WIDTH} height={HEIGHT} label={`Position over time: ${spring.n} steps, now ${fixed(spring.x[last] ?? 0, 3)} m`} test="plot">
+            <path d={`M0 ${HEIGHT / 2}H${WIDTH}`} stroke="var(--line-strong)" />
+            <path d={path(longest.t, longest.closed, box)} stroke="var(--signal)" stroke-width="5" data-test="closed" />
+            {streams && <path d={path(streams.t, streams.x, box)} stroke="var(--contact)" stroke-width="2.5" stroke-dasharray="7 7" data-test="streamed" />}
+            <path d={path(spring.t, spring.x, box)} stroke="var(--cool)" stroke-width="1.5" data-test="steps" />
+          </Plot>
+          <ul class="legend small soft">
+            <li>
+              <i style={{ background: "var(--signal)", height: "5px" }} />
+              closed form of the scheme
+            </li>
+            <li>
+              <i style={{ background: "var(--cool)", height: "2px" }} />
+              this session, off by at most <span class="data" data-test="error">{`${spring.error.toExponential(1)} m`}</span>
+            </li>
+            {streams && (
+              <li>
+                <i class="dashes" />
+                {streams.waitsFor.length ? (
+                  <span role="status" data-test="waits">{`The run over the streams waits for ${streams.waitsFor.join(" and ")}.`}</span>
+                ) : (
+                  <span>
+                    two solvers over streams, off by at most <span class="data" data-test="streams-error">{`${streams.error.toExponential(1)} m`}</span>
+                  </span>
+                )}
+              </li>
+            )}
+          </ul>
+          <p class="data small now">
+            <span data-test="count">{`run ${spring.run}, step ${spring.n} of ${spring.cycles || "?"}`}</span>
+            <span>{`t ${fixed(spring.t[last] ?? 0, 1)} s`}</span>
+            <span>{`x ${fixed(spring.x[last] ?? 0, 4)} m`}</span>
+            {streams && <span data-test="streams">{`streams: step ${streams.n} of ${streams.cycles || "?"}`}</span>}
+          </p>
+          {streams && (
+            <p class="byhand">
+              <span class="small soft">The same run by hand, in a terminal beside the store:</span>
+              <code class="data" tabIndex={0} data-test="by-hand">{streams.byHand}</code>
+              <CopyLink link={() => streams.byHand} what="line" />
+            </p>
+          )}
         </section>
         <StageView client={client} label="The mass on its spring." onStage={onStage} />
       </div>

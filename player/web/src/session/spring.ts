@@ -4,9 +4,20 @@ import type { SpringPoll } from "../wire/api";
 import type { Event } from "../wire/messages";
 import { num, numbers, part } from "./events";
 
+/** The scheme: m [kg], k [N/m], zeta [1], h [s], steps of a run. */
+export interface Scheme {
+  readonly m: number;
+  readonly k: number;
+  readonly zeta: number;
+  readonly h: number;
+  readonly cycles: number;
+}
+
 export interface Spring {
   readonly run: number;
   readonly cycles: number;
+  /** null before its first event. */
+  readonly scheme: Scheme | null;
   readonly t: readonly number[];
   readonly x: readonly number[];
   readonly closed: readonly number[];
@@ -16,25 +27,29 @@ export interface Spring {
   readonly error: number;
 }
 
-export const EMPTY_SPRING: Spring = { run: 0, cycles: 0, t: [], x: [], closed: [], n: 0, error: 0 };
+export const EMPTY_SPRING: Spring = { run: 0, cycles: 0, scheme: null, t: [], x: [], closed: [], n: 0, error: 0 };
 
 const KEPT = 4000;
 
 export function withSpringEvent(spring: Spring, event: Event): Spring {
   const d = event.d;
   switch (event.t) {
-    case "set_up":
-      return { ...EMPTY_SPRING, cycles: num(part(d, "params"), "cycles") };
+    case "set_up": {
+      const params = part(d, "params");
+      const scheme = { m: num(params, "m", 1), k: num(params, "k", 1), zeta: num(params, "zeta"), h: num(params, "h", 0.1), cycles: num(params, "cycles") };
+      return { ...EMPTY_SPRING, cycles: scheme.cycles, scheme };
+    }
     case "triggered":
-      return { ...EMPTY_SPRING, cycles: spring.cycles, run: num(d, "run"), t: [0], x: [num(d, "x")], closed: [num(d, "x")] };
+      return { ...EMPTY_SPRING, cycles: spring.cycles, scheme: spring.scheme, run: num(d, "run"), t: [0], x: [num(d, "x")], closed: [num(d, "x")] };
     case "steps": {
       const same = num(d, "run") === spring.run;
-      const before = same ? spring : { ...EMPTY_SPRING, cycles: spring.cycles };
+      const before = same ? spring : { ...EMPTY_SPRING, cycles: spring.cycles, scheme: spring.scheme };
       const [n, t, x, closed] = [numbers(d, "n"), numbers(d, "t"), numbers(d, "x"), numbers(d, "closed")];
       const off = x.map((value, i) => Math.abs(value - (closed[i] ?? value)));
       return {
         run: num(d, "run"),
         cycles: before.cycles,
+        scheme: before.scheme,
         t: [...before.t, ...t].slice(-KEPT),
         x: [...before.x, ...x].slice(-KEPT),
         closed: [...before.closed, ...closed].slice(-KEPT),
@@ -49,8 +64,10 @@ export function withSpringEvent(spring: Spring, event: Event): Spring {
 
 /** A run of the two solver processes over streams, as far as it was polled. */
 export interface Streamed extends Spring {
-  /** The id of its trigger, "" before it is known. */
+  /** The id of its trigger. */
   readonly id: string;
+  /** The line for a terminal that adds the same trigger by hand. */
+  readonly byHand: string;
   /** The stream id after which the next poll reads. */
   readonly after: string;
   readonly done: boolean;
@@ -58,8 +75,10 @@ export interface Streamed extends Spring {
   readonly waitsFor: readonly string[];
 }
 
-export function streamed(id: string, x: number): Streamed {
-  return { ...EMPTY_SPRING, id, after: "", done: false, waitsFor: [], t: [0], x: [x], closed: [x] };
+export function streamed(begun: { run: string; stream: string }, name: string, start: { x: number; v: number }): Streamed {
+  const state = JSON.stringify({ x: start.x, v: start.v, t: 0 });
+  const byHand = `redis-cli XADD '${begun.stream}' '*' name ${name} in '${state}' out '${state}'`;
+  return { ...EMPTY_SPRING, id: begun.run, byHand, after: "", done: false, waitsFor: [], t: [0], x: [start.x], closed: [start.x] };
 }
 
 export function withPoll(run: Streamed, look: SpringPoll): Streamed {
@@ -77,6 +96,24 @@ export function withPoll(run: Streamed, look: SpringPoll): Streamed {
     n: look.n[look.n.length - 1] ?? run.n,
     error: Math.max(run.error, ...look.x.map((value, i) => Math.abs(value - (closed[i] ?? value)))),
   };
+}
+
+/** Whether the scheme oscillates, as Spring.closed_form of lobby/rules/spring.py asks for; the server refuses others. */
+export function oscillates({ m, k, zeta, h }: Scheme): boolean {
+  const damping = 1 - 2 * h * zeta * Math.sqrt(k / m);
+  return damping > 0 && Math.abs(1 + damping - (h * h * k) / m) < 2 * Math.sqrt(damping);
+}
+
+/** Round numbers from ``low`` to ``high``, about ``count`` of them: 1, 2 or 5 times a power of ten apart. */
+export function ticks(low: number, high: number, count: number): number[] {
+  const span = high - low;
+  if (!(span > 0) || !Number.isFinite(span)) return [];
+  const rough = span / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * ([1, 2, 5].find((one) => one * power >= rough * 0.999) ?? 10);
+  const found: number[] = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
 }
 
 /** A path through points that are scaled into a box; y grows upward in the data and downward on the page. */

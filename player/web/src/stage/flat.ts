@@ -21,6 +21,8 @@ export class FlatView implements View {
   private readonly shapes = make("g", {}, this.element);
   private readonly arrow = make("g", { fill: "none", stroke: SIGNAL, "stroke-width": "0.05", "stroke-linecap": "round" }, this.element);
   private readonly ring = make("circle", { fill: "none", stroke: SIGNAL, "stroke-width": "0.02" }, this.element);
+  private static made = 0;
+  private readonly clip = `mat-${++FlatView.made}`;
   private bodies: { body: TopologyBody; path: SVGPathElement; points: number[] }[] = [];
   private outline: readonly Point[] = [];
   private theme: "dark" | "light" = "dark";
@@ -60,9 +62,19 @@ export class FlatView implements View {
       make("path", { d: `M0 0H${house.x}M0 -0.8V0.8`, stroke: world.rule, "stroke-width": "0.014", opacity: "0.5", fill: "none" }, this.mat);
       return;
     }
+    make("path", { d: this.grid(), stroke: world.rule, "stroke-width": "0.008", opacity: "0.3", fill: "none", "clip-path": `url(#${this.clip})` }, this.mat);
+    make("path", { d: `M${this.outline.map((point) => point.join(" ")).join("L")}Z` }, make("clipPath", { id: this.clip }, this.mat));
+  }
+
+  /** Lines half a metre apart over the whole mat, one metre on a large one. */
+  private grid(): string {
+    const [xs, zs] = [this.outline.map(([x]) => x), this.outline.map(([, z]) => z)];
+    const [west, east, north, south] = [Math.min(...xs), Math.max(...xs), Math.min(...zs), Math.max(...zs)];
+    const step = Math.max(east - west, south - north) > 6 ? 1 : 0.5;
     const lines: string[] = [];
-    for (let k = -4; k <= 4; k++) lines.push(`M${k / 2} -1.5V1.5M-1.5 ${k / 2}H1.5`);
-    make("path", { d: lines.filter((_, i) => Math.abs(i - 4) <= 2).join(""), stroke: world.rule, "stroke-width": "0.008", opacity: "0.3", fill: "none" }, this.mat);
+    for (let i = Math.ceil(west / step); i * step < east; i++) lines.push(`M${i * step} ${north}V${south}`);
+    for (let i = Math.ceil(north / step); i * step < south; i++) lines.push(`M${west} ${i * step}H${east}`);
+    return lines.join("");
   }
 
   setHouse(house: House | null): void {

@@ -1,4 +1,4 @@
-// The button that copies a link and says so for two seconds.
+// The button that copies a link, or another line of text, and says so for two seconds.
 
 import { useEffect, useState } from "preact/hooks";
 import { Icon } from "./parts";
@@ -11,8 +11,8 @@ export const linkToLobby = (token: string): string => `${location.origin}${locat
 /** A link to a lobby that cannot be copied is shown instead. */
 export const showLobbyLink = (link: string): void => void prompt("The link to this lobby", link);
 
-/** link: made when the button is pressed. onFail: what to do with it where the browser has no clipboard. */
-export function CopyLink({ link, onFail = () => {}, class: look = "btn s", words = "", title }: { link: () => string; onFail?: (link: string) => void; class?: string; words?: string; title?: string }) {
+/** link: made when the button is pressed. what: its name on the button. onFail: what to do with it where the browser has no clipboard. */
+export function CopyLink({ link, onFail = () => {}, class: look = "btn s", words = "", title, what = "link" }: { link: () => string; onFail?: (link: string) => void; class?: string; words?: string; title?: string; what?: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return undefined;
@@ -28,7 +28,7 @@ export function CopyLink({ link, onFail = () => {}, class: look = "btn s", words
       onFail(made);
     }
   };
-  const said = copied ? "Copied" : "Copy link";
+  const said = copied ? "Copied" : `Copy ${what}`;
   return (
     <button class={look} onClick={() => void copy()} title={title} aria-label={said} data-test="copy">
       <Icon name={copied ? "check" : "link"} />

@@ -320,7 +320,7 @@ export class Api {
     return this.call("/api/find", { mode, size, ready, ...(body ? { body } : {}) });
   }
 
-  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null, more: { ready?: boolean; body?: string } = {}): Promise<SeatTicket> {
+  open(mode: string, size: number, hidden: boolean, beginning: Beginning | null = null, more: { ready?: boolean; body?: string; params?: Record<string, number> } = {}): Promise<SeatTicket> {
     return this.call("/api/open", { mode, size, private: hidden, ...beginning, ...more }, false, beginning ? FORK_MS : CALL_MS);
   }
 
@@ -420,7 +420,7 @@ export class Api {
     return this.call(url);
   }
 
-  startSpring(name: string, x: number, v: number): Promise<{ run: string }> {
+  startSpring(name: string, x: number, v: number): Promise<{ run: string; stream: string }> {
     return this.call("/api/springs", { name, x, v });
   }
 
