@@ -6,7 +6,7 @@ it includes. It is not read in a transaction, because a store that is out of mem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, cast
 
 import msgspec
@@ -23,6 +23,14 @@ __all__ = ["Views"]
 EVENTS_AT_ONCE = 1000
 SESSIONS_SCANNED = 500
 """Limit of the sessions of an index that a list reads."""
+
+SESSIONS_LISTED = 20_000
+"""Limit of the sessions of an index that the lists of a server have."""
+
+TRANSITIONS_READ = 500
+TOKENS_AT_ONCE = 1000
+VERSIONS_AT_ONCE = 100
+"""What is read without a pause of the event loop: about a millisecond."""
 
 READ_TRIES = 8
 
@@ -49,7 +57,7 @@ class Views:
 
     async def view_and_privacy(self, session: str) -> tuple[SessionView, bool]:
         """The whole view of a session, and whether it is private. Raises NotFound."""
-        found = await self._read([session])
+        found = await self.read([session])
         if session not in found:
             raise NotFound(f"there is no session {session}", field="session")
         return found[session]
@@ -84,7 +92,7 @@ class Views:
         ``search`` matches the token, the mode and the names of the players. Raises Refused for an unknown status.
         """
         tokens = await self._tokens(status)
-        found = await self._read(tokens)
+        found = await self.read(tokens)
         wanted = []
         for token in tokens:
             if token not in found:
@@ -99,41 +107,59 @@ class Views:
 
     async def all_present(self, limit: int) -> list[SessionView]:
         """Sessions that wait or run, private ones too, for operators: waiting ones first, at most ``limit``."""
-        found = await self._read((await self._tokens(None))[:limit])
+        found = await self.read((await self._tokens(None))[:limit])
         return [view for view, _ in found.values()]
 
-    async def newest_transition(self) -> str:
-        """The id of the newest entry of the lifecycle stream; '' if there is none."""
-        entries = await self._store.call("XREVRANGE", self._store.keys.lifecycle, "+", "-", "COUNT", 1)
-        return str(entries[0][0]) if entries else ""
-
-    async def all_sessions(
-        self, known: Mapping[str, tuple[SessionView, bool]]
-    ) -> dict[str, tuple[SessionView, bool]]:
-        """(view, private) of the sessions of every index, at most SESSIONS_SCANNED of each. Of those in ``known``, only
-        the ones whose v has changed are read again."""
-        keys, last = self._store.keys, SESSIONS_SCANNED - 1
-        indexes = await self._store.batch(
+    async def transitions_after(self, entry: str) -> tuple[str, list[str]]:
+        """The id of the newest entry of the lifecycle stream ('' if there is none), and the sessions of entries after
+        ``entry`` that no worker has handled, at most TRANSITIONS_READ."""
+        key = self._store.keys.lifecycle
+        newest, entries = await self._store.batch(
             [
-                ("ZRANGE", keys.lobbies, 0, last),
-                ("ZRANGE", keys.running, 0, last, "REV"),
-                ("ZRANGE", keys.ended, 0, last, "REV"),
+                ("XREVRANGE", key, "+", "-", "COUNT", 1),
+                ("XRANGE", key, f"({entry}" if entry else "-", "+", "COUNT", TRANSITIONS_READ),
             ]
         )
-        tokens = list(dict.fromkeys(token for index in indexes for token in index))
-        open_ones = [token for token in tokens if token in known and known[token][0].status not in ENDED]
-        newest = await self._store.batch([("HGET", keys.session(token), "v") for token in open_ones])
-        changed = {
-            token
-            for token, v in zip(open_ones, newest, strict=True)
-            if v is None or int(v) != known[token][0].v
-        }
-        read = await self._read([token for token in tokens if token not in known or token in changed])
-        return {
-            token: read.get(token) or known[token]
-            for token in tokens
-            if token in read or (token in known and token not in changed)
-        }
+        return str(newest[0][0]) if newest else "", [_pairs(fields)["session"] for _, fields in entries]
+
+    async def listed_since(self, at_ms: int) -> tuple[int, dict[str, int]]:
+        """The store's clock [ms], and the sessions that opened, began or ended at ``at_ms`` or later: 0 waits, 1 runs,
+        2 has ended."""
+        keys = self._store.keys
+        clock, *indexes = await self._store.batch(
+            [
+                ("TIME",),
+                *(
+                    ("ZRANGEBYSCORE", index, at_ms, "+inf")
+                    for index in (keys.lobbies, keys.running, keys.ended)
+                ),
+            ]
+        )
+        found = {token: kind for kind, index in enumerate(indexes) for token in index}
+        return int(clock[0]) * 1000 + int(clock[1]) // 1000, found
+
+    async def every_listed(self) -> dict[str, int]:
+        """The sessions of every index, at most SESSIONS_LISTED of each: the oldest that wait, the newest others. The
+        numbers are those of ``listed_since``."""
+        keys = self._store.keys
+        found: dict[str, int] = {}
+        indexes = ((keys.lobbies, ()), (keys.running, ("REV",)), (keys.ended, ("REV",)))
+        for kind, (index, order) in enumerate(indexes):
+            for at in range(0, SESSIONS_LISTED, TOKENS_AT_ONCE):
+                page = await self._store.call("ZRANGE", index, at, at + TOKENS_AT_ONCE - 1, *order)
+                found |= dict.fromkeys(page, kind)
+                if len(page) < TOKENS_AT_ONCE:
+                    break
+        return found
+
+    async def versions(self, tokens: Sequence[str]) -> dict[str, int | None]:
+        """The v of each session; None if it does not exist."""
+        found: dict[str, int | None] = {}
+        for at in range(0, len(tokens), VERSIONS_AT_ONCE):
+            some = tokens[at : at + VERSIONS_AT_ONCE]
+            replies = await self._store.batch([("HGET", self._store.keys.session(t), "v") for t in some])
+            found |= {t: None if v is None else int(v) for t, v in zip(some, replies, strict=True)}
+        return found
 
     async def events(self, session: str, after_v: int, limit: int | None = None) -> list[Event]:
         """Events with a v greater than ``after_v``, in order, at most ``limit``.
@@ -185,8 +211,8 @@ class Views:
             return list(await self._store.call("ZRANGE", keys.running, 0, last, "REV"))
         return list(await self._store.call("ZRANGE", keys.lobbies, 0, last))
 
-    async def _read(self, tokens: Sequence[str]) -> dict[str, tuple[SessionView, bool]]:
-        """(view, private) of each session that exists."""
+    async def read(self, tokens: Sequence[str]) -> dict[str, tuple[SessionView, bool]]:
+        """(view, private) of each session that exists, in one batch."""
         keys = self._store.keys
         found: dict[str, tuple[SessionView, bool]] = {}
         seats_of = dict(zip(tokens, await self._seats(tokens), strict=True))

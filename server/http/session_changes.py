@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -24,7 +24,8 @@ from tussle.lobby.errors import RateLimited, StoreError
 from tussle.lobby.logs import get_logger
 from tussle.server.costs import CHANGE_COST, SHARED_CHANGE_COST, Ledger, Owner, Resource
 from tussle.server.http.requests import address_owner
-from tussle.server.http.session_lists import Choice, SessionLists
+from tussle.server.http.session_index import Choice
+from tussle.server.http.session_lists import SessionLists, read_choice
 
 __all__ = ["SessionChanges"]
 
@@ -55,7 +56,8 @@ class SessionChanges:
     def __init__(self, lists: SessionLists, ledger: Ledger) -> None:
         self._lists = lists
         self._ledger = ledger
-        self._streams = 0
+        self._choices: Counter[Choice] = Counter()
+        """What the streams follow."""
         self._followed = asyncio.Event()
         self._closed = False
         self._change = asyncio.Event()
@@ -64,7 +66,7 @@ class SessionChanges:
         """What streams with the same choice share: by the versions that an event leads from and to."""
 
     def __len__(self) -> int:
-        return self._streams
+        return self._choices.total()
 
     async def keep(self) -> None:
         """Read the lists while there is a stream, until cancelled."""
@@ -73,7 +75,7 @@ class SessionChanges:
             await self._followed.wait()
             await asyncio.sleep(STEP_S)
             try:
-                await self._lists.refresh()
+                await self._lists.refresh(*self._choices)
             except StoreError as error:
                 log.warning("store_waiting", work="session_changes", error=error.message)
             if self._lists.version != notified:  # also if a request read them
@@ -87,19 +89,21 @@ class SessionChanges:
 
     async def respond(self, request: Request) -> Response:
         """A stream. Raises Refused for a bad query, StoreError, or RateLimited if the address has too many streams."""
-        choice = Choice.of(request)
-        await self._lists.refresh()
+        choice = read_choice(request)
+        await self._lists.refresh(choice)
         owner = address_owner(request)
         if not self._ledger.hold(Resource.STREAMS, Owner.ADDRESS, owner):
             raise RateLimited("too many streams of this address", retry_after=FULL_RETRY_S)
-        self._streams += 1
+        self._choices[choice] += 1
         self._followed.set()
-        return _Stream(self._follow(choice, owner), lambda: self._end(owner))
+        return _Stream(self._follow(choice, owner), lambda: self._end(choice, owner))
 
-    def _end(self, owner: str) -> None:
+    def _end(self, choice: Choice, owner: str) -> None:
         self._ledger.release(Resource.STREAMS, Owner.ADDRESS, owner)
-        self._streams -= 1
-        if not self._streams:
+        self._choices[choice] -= 1
+        if not self._choices[choice]:
+            del self._choices[choice]
+        if not self._choices:
             self._followed.clear()
 
     def _tell(self) -> None:

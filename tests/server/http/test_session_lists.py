@@ -87,13 +87,13 @@ async def test_the_store_is_read_once_per_change(world: World, monkeypatch: pyte
     for player in players[:8]:
         await world.seating.open(player, "duel", 2, holder=HOLDER)
     read: list[list[str]] = []
-    whole = world.views._read
+    whole = world.views.read
 
     async def count(tokens: list[str]) -> Any:
         read.append(list(tokens))
         return await whole(tokens)
 
-    monkeypatch.setattr(world.views, "_read", count)
+    monkeypatch.setattr(world.views, "read", count)
     lists = SessionLists(world.views)
     await asyncio.gather(*(ask(lists) for _ in range(50)))
     assert [len(tokens) for tokens in read] == [8]
@@ -113,3 +113,51 @@ async def test_a_session_that_is_gone_leaves_the_list(world: World) -> None:
     await world.seating.leave(player, seat.session)
     assert await rows(lists) == []
     assert [row["session"] for row in await rows(lists, "status=ended")] == [seat.session]
+
+
+async def test_a_long_list_is_found_and_read_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more lobbies than are checked at once, pages have each one once, and a search finds the last one. A call after
+    that checks one page and what is next in turn, never all of them."""
+    monkeypatch.setattr(session_lists, "CHECKED_IN_TURN", 5)
+    monkeypatch.setattr(session_lists, "CLOCK_MARGIN_MS", 100)
+    players = await world.players(620)
+    for at in range(0, 620, 20):
+        await asyncio.gather(
+            *(world.seating.open(player, "duel", 2, holder=HOLDER) for player in players[at : at + 20])
+        )
+    lists, found, query = SessionLists(world.views), [], "limit=200"
+    while query:
+        page = json.loads(bytes((await ask(lists, query)).body))
+        found += [row["session"] for row in page["sessions"]]
+        query = page["next"] and f"limit=200&cursor={page['next']}"
+    assert len(found) == len(set(found)) == 620
+    last = await world.views.view(found[-1])
+    assert found[-1] in [row["session"] for row in await rows(lists, f"search={last.session}")]
+    checked: list[int] = []
+    versions = world.views.versions
+
+    async def count(tokens: list[str]) -> Any:
+        checked.append(len(tokens))
+        return await versions(tokens)
+
+    monkeypatch.setattr(world.views, "versions", count)
+    [late] = await world.players(1)
+    seat = await world.seating.open(late, "duel", 3, holder=HOLDER)
+    assert seat.session in [row["session"] for row in await rows(lists, f"search={seat.session[:7]}")]
+    assert sum(checked) <= 210  # the page, those that opened within the margin of the clock, and 5 in turn
+
+
+async def test_a_taken_seat_is_on_the_page_that_is_asked_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third seat of four is no transition: the page that shows it reads it, however many others are before it."""
+    monkeypatch.setattr(session_lists, "CHECKED_IN_TURN", 1)
+    monkeypatch.setattr(session_lists, "LOOK_S", 1e-9)
+    players = await world.players(9)
+    seats = [await world.seating.open(player, "duel", 4, holder=HOLDER) for player in players[:8]]
+    lists = SessionLists(world.views)
+    assert len(await rows(lists)) == 8
+    last = seats[-1].session
+    await world.seating.join(players[8], last)
+    [row] = await rows(lists, f"search={last}")
+    assert len(row["seats"]) == 2
