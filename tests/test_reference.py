@@ -38,6 +38,7 @@ PLACEHOLDERS = {
     "solver": "<solver>",
     "sink": "<sink>",
     "body": "<id>",
+    "day": "<day>",
 }
 
 NOT_STORED = {

@@ -2,21 +2,36 @@
 
 A rating follows OpenSkill's Plackett-Luce model (Weng and Lin 2011, "A Bayesian approximation method for online
 ranking"; package ``openskill``): one update per session from the places, ties included. The leaderboard shows
-40 (mu - 3 sigma) + 1000. This module must never use a store or a clock.
+40 (mu - 3 sigma) + 1000. Sessions of players who have met often on the same day count less: see ``meeting_weight``.
+docs/explanation/ratings.md says why. This module must never use a store or a clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
 
 import msgspec
 from openskill.models import PlackettLuce
 
-__all__ = ["Award", "Place", "Rating", "award_places", "places_of"]
+__all__ = [
+    "Award",
+    "Outcome",
+    "Place",
+    "Rating",
+    "award_places",
+    "meeting_weight",
+    "pairs_of",
+    "read_outcome",
+]
 
 XP_FINISHED = 10
 XP_OUTLASTED = 15
+
+WHOLE_MEETINGS = 3
+"""Rated sessions of two players in one day that count whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended. ``rated``: whether its mode changes ratings."""
+
+    places: tuple[Place, ...]
+    rated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Award:
-    """What one player gets. ``rating``: None in a session of one player."""
+    """What one player gets. ``rating``: None if the session changes none."""
 
     player: str
     xp: int
@@ -60,28 +83,47 @@ class _Result(msgspec.Struct, frozen=True):
     places: dict[int, int] = {}
     players: dict[int, str] = {}
     scores: dict[int, _Score] = {}
+    rated: bool = True
 
 
-def places_of(result: bytes | str) -> list[Place]:
-    """Return the places of a stored result, in the order of the seats.
+def read_outcome(result: bytes | str) -> Outcome:
+    """Return the outcome of a stored result, with places in the order of the seats.
 
-    ``result``: JSON with ``places`` seat -> place, ``players`` seat -> player, ``scores`` seat -> {xp}. A result
-    without them has no places. Raises ValueError for JSON of another shape.
+    ``result``: JSON with ``places`` seat -> place, ``players`` seat -> player, ``scores`` seat -> {xp}, ``rated``. A
+    result without them has no places. A session of one player is not rated. Raises ValueError for JSON of another
+    shape.
     """
     try:
         read = msgspec.json.decode(result, type=_Result, strict=False)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a result: {error}") from None
-    return [
+    places = tuple(
         Place(read.players[seat], place, read.scores.get(seat, _Score()).xp)
         for seat, place in sorted(read.places.items())
         if seat in read.players
-    ]
+    )
+    return Outcome(places, read.rated and len(places) > 1)
 
 
-def award_places(places: Sequence[Place], ratings: Sequence[Rating]) -> list[Award]:
-    """Return one award per place, in the same order. ``ratings``: of the same players, before the session."""
-    rated = _rate(places, ratings) if len(places) > 1 else [None] * len(places)
+def pairs_of(outcome: Outcome) -> list[tuple[str, str]]:
+    """Return the pairs of players who met in a rated session, each in one order."""
+    players = sorted(place.player for place in outcome.places) if outcome.rated else []
+    return list(combinations(players, 2))
+
+
+def meeting_weight(before: int) -> float:
+    """Return how much a meeting of two players counts, after ``before`` others on the same day: the first
+    WHOLE_MEETINGS count whole, each one after that half of the one before it."""
+    return float(0.5 ** max(0, before - WHOLE_MEETINGS + 1))
+
+
+def award_places(
+    outcome: Outcome, ratings: Sequence[Rating], met: Mapping[tuple[str, str], int] | None = None
+) -> list[Award]:
+    """Return one award per place, in the same order. ``ratings``: of the same players, before the session. ``met``: how
+    often the pairs of ``pairs_of`` had met before on this day; a pair that is not there never did."""
+    places = outcome.places
+    rated = _rate(places, ratings, met or {}) if outcome.rated else [None] * len(places)
     best = min((place.place for place in places), default=1)
     alone_at_top = sum(place.place == best for place in places) == 1
     return [
@@ -95,11 +137,27 @@ def award_places(places: Sequence[Place], ratings: Sequence[Rating]) -> list[Awa
     ]
 
 
-def _rate(places: Sequence[Place], ratings: Sequence[Rating]) -> list[Rating | None]:
+def _rate(
+    places: Sequence[Place], ratings: Sequence[Rating], met: Mapping[tuple[str, str], int]
+) -> list[Rating | None]:
+    """The new ratings. A player's change is scaled by the mean weight of its meetings."""
     model = PlackettLuce()
     teams = [[model.rating(mu=rating.mu, sigma=rating.sigma)] for rating in ratings]
     rated = model.rate(teams, ranks=[float(place.place) for place in places])
-    return [Rating(float(team[0].mu), float(team[0].sigma)) for team in rated]
+    weights: dict[str, list[float]] = {place.player: [] for place in places}
+    for pair in combinations(sorted(weights), 2):
+        for player in pair:
+            weights[player].append(meeting_weight(met.get(pair, 0)))
+    changed: list[Rating | None] = []
+    for place, old, [new] in zip(places, ratings, rated, strict=True):
+        weight = fmean(weights[place.player])
+        changed.append(
+            Rating(
+                old.mu + weight * (float(new.mu) - old.mu),
+                old.sigma + weight * (float(new.sigma) - old.sigma),
+            )
+        )
+    return changed
 
 
 def _experience(place: Place, places: Sequence[Place]) -> int:

@@ -24,7 +24,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import Wakeups
-from tussle.worker.awards import Award, Rating, award_places, places_of
+from tussle.worker.awards import Award, Rating, award_places, pairs_of, read_outcome
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["GROUP", "Cleanup", "Hook", "no_hook"]
@@ -40,6 +40,7 @@ UNFINISHED_MS = 86_400_000
 """How long after its end a session is kept at most because its recording is not finished [ms]."""
 
 RETRY_S = 0.5
+DAY_MS = 86_400_000
 
 Hook = Callable[[str, str], Awaitable[None]]
 """A test's hook, called with (point, session). The points are before_award, before_expire, before_acknowledge and
@@ -151,29 +152,43 @@ class Cleanup:
     async def _award(self, session: str) -> None:
         keys = self._keys
         for _ in range(TRIES):
-            mode, result, awarded, parent = await self._store.call(
-                "HMGET", keys.session(session), "mode", "result", "awarded", "parent"
+            mode, result, awarded, parent, ended_at = await self._store.call(
+                "HMGET", keys.session(session), "mode", "result", "awarded", "parent", "ended_at"
             )
             if not result or awarded or parent:  # who forks a session may choose a state that is won
                 return
             try:
-                places = places_of(result)
+                outcome = read_outcome(result)
             except ValueError as error:
                 log.error("session_not_awarded", token=short(session), error=str(error))
                 return
-            if not places:
+            if not outcome.places:
                 return
-            players = [place.player for place in places]
+            players = [place.player for place in outcome.places]
+            pairs = pairs_of(outcome)
+            meetings = keys.meetings(mode, int(ended_at or 0) // DAY_MS)
             stored = await self._store.batch(
-                [("HMGET", keys.player(player), f"mu.{mode}", f"sigma.{mode}") for player in players]
+                [
+                    *(("HMGET", keys.player(player), f"mu.{mode}", f"sigma.{mode}") for player in players),
+                    *(("HGET", meetings, " ".join(pair)) for pair in pairs),
+                ]
             )
-            ratings = [Rating(float(mu), float(sigma)) if mu else Rating() for mu, sigma in stored]
-            args: list[Any] = [mode]
-            for award, (mu, sigma) in zip(award_places(places, ratings), stored, strict=True):
+            read, counts = stored[: len(players)], [int(count or 0) for count in stored[len(players) :]]
+            ratings = [Rating(float(mu), float(sigma)) if mu else Rating() for mu, sigma in read]
+            args: list[Any] = [mode, 2 * DAY_MS, len(pairs)]
+            for pair, count in zip(pairs, counts, strict=True):
+                args += (" ".join(pair), count)
+            awards = award_places(outcome, ratings, dict(zip(pairs, counts, strict=True)))
+            for award, (mu, sigma) in zip(awards, read, strict=True):
                 args += _award_args(award, mu, sigma)
             reply = await self._store.run(
                 "award",
-                [keys.session(session), keys.leaderboard(mode), *(keys.player(player) for player in players)],
+                [
+                    keys.session(session),
+                    keys.leaderboard(mode),
+                    meetings,
+                    *(keys.player(player) for player in players),
+                ],
                 args,
             )
             if reply[0] == "OK":

@@ -76,6 +76,10 @@ class Keys:
         """zset: player id -> value"""
         return self._key(f"leaderboard:{mode}")
 
+    def meetings(self, mode: str, day: int) -> str:
+        """hash + TTL: "P Q" -> rated sessions in which these players met on that day (since 1970, UTC)"""
+        return self._key(f"meetings:{mode}:{day}")
+
     @property
     def meta(self) -> str:
         """hash: schema"""

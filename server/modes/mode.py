@@ -204,10 +204,12 @@ class Mode(Protocol):
     """The rules of one session. An instance holds what never changes: parameters, seats and catalogue. All that varies
     is in a state of ``state_type``, a frozen Struct that msgpack can encode; its bytes are hashed every tick.
 
-    ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function that
-    refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby build the
-    scene; such a mode has ``authored`` (docs/howto/editable-scene.md). A class that inherits from this one may leave
-    out ``undone``, ``authored``, ``brief``, ``recall`` and ``bot``.
+    ``seats``: the smallest and the largest number of seats. ``seat_count``: the seats of this session. A function
+    that refuses raises ``Refused`` and changes nothing. ``editable_scene``: whether the members of a waiting lobby
+    build the scene; such a mode has ``authored`` (docs/howto/editable-scene.md). ``rated``: whether its results
+    change ratings and the leaderboard (docs/explanation/ratings.md); a mode in which leaving early is no loss must
+    not be. A class that inherits from this one may leave out ``undone``, ``authored``, ``brief``, ``recall`` and
+    ``bot``.
     """
 
     name: ClassVar[str]
@@ -216,6 +218,7 @@ class Mode(Protocol):
     seats: ClassVar[tuple[int, int]]
     state_type: ClassVar[type[msgspec.Struct]]
     editable_scene: ClassVar[bool] = False
+    rated: ClassVar[bool] = True
     seat_count: int
 
     def __init__(

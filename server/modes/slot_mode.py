@@ -30,6 +30,8 @@ class SlotMode(Mode):
     """Implements the functions of ``Mode`` that follow from the absence of turns."""
 
     policy: ClassVar[Literal["turns", "slots"]] = "slots"
+    rated: ClassVar[bool] = False
+    """All members share the first place, also those who have left."""
     members: tuple[Seat, ...]
     """The seats that were taken when the session began."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -81,6 +82,30 @@ async def test_an_ended_session_is_cleaned(world: World) -> None:
     assert await pending(world) == 0 and await worker.drain() == 0
     first, second = [await world.hash(world.store.keys.player(player)) for player in players]
     assert float(first["mu.duel"]) > 25 > float(second["mu.duel"])
+
+
+async def test_meetings_of_a_pair_are_counted(world: World) -> None:
+    """Of one day, for each mode, once per rated session. A session of the same two players counts half after three."""
+    worker = cleanup(world)
+    keys, gains = world.store.keys, []
+    for _ in range(4):
+        session, _ = await world.ended()
+        await world.store.call(
+            "HSET",
+            keys.session(session),
+            "result",
+            json.dumps({"places": {"0": 1, "1": 2}, "players": {"0": "ada", "1": "bo"}}),
+        )
+        for player in ("ada", "bo"):
+            await world.store.call("HSET", keys.player(player), "kind", "bot")
+            await world.store.call("HDEL", keys.player(player), "mu.duel", "sigma.duel")
+        await worker.handle(session)
+        await worker.handle(session)
+        gains.append(float((await world.hash(keys.player("ada")))["mu.duel"]) - 25.0)
+    assert gains[0] == gains[1] == gains[2] == pytest.approx(2 * gains[3])
+    [meetings] = [key for key in await world.keys() if ":meetings:duel:" in key]
+    assert await world.hash(meetings) == {"ada bo": "4"}
+    assert 1 <= await world.store.call("TTL", meetings) <= 2 * 86_400
 
 
 async def test_failed_and_timed_out_sessions_are_cleaned(world: World) -> None:

@@ -1,12 +1,14 @@
 --@include lifecycle
 --@include full
--- Adds the experience and writes the new ratings of the players of an ended session, once.
+-- Adds the experience and writes the new ratings of the players of an ended session, once. Counts who met.
 --
--- KEYS 1 session, 2 leaderboard of its mode, 3.. player of each
--- ARGV 1 mode, then for each player: player; mu and sigma of the rating as they were read ('' for none); the new mu and
+-- KEYS 1 session, 2 leaderboard of its mode, 3 meetings of its mode on the day of its end, 4.. player of each
+-- ARGV 1 mode, 2 lifetime of the meetings [ms], 3 count of pairs of players who met, then for each pair: its field of
+--      the meetings, the count as it was read; then for each player: player; mu and sigma of the rating as they were read ('' for none); the new mu and
 --      sigma; leaderboard value, or '' for a player who is not rated; experience; 1 if the player won, else 0
--- Returns {OK, 1} | {OK, 0}: already done, or nothing to do | {RETRY}: a rating has changed since it was read
-local session_key, leaderboard_key = KEYS[1], KEYS[2]
+-- Returns {OK, 1} | {OK, 0}: already done, or nothing to do | {RETRY}: a rating or a count has changed since it was
+--      read
+local session_key, leaderboard_key, meetings_key = KEYS[1], KEYS[2], KEYS[3]
 local about = redis.call('HMGET', session_key, 'status', 'awarded')
 if about[1] ~= STATUS.ENDED or about[2] then
     return {'OK', '0'}
@@ -14,18 +16,28 @@ end
 write_even_if_full(session_key)
 local mode = ARGV[1]
 local mu_field, sigma_field = 'mu.' .. mode, 'sigma.' .. mode
-for i = 3, #KEYS do
+local first = 4 + 2 * tonumber(ARGV[3])
+for i = 4, first - 2, 2 do
+    if (redis.call('HGET', meetings_key, ARGV[i]) or '0') ~= ARGV[i + 1] then
+        return {'RETRY'}
+    end
+end
+for i = 4, #KEYS do
     local player_key = KEYS[i]
-    local at = 2 + (i - 3) * 8
+    local at = first + (i - 4) * 8
     local stored = redis.call('HMGET', player_key, mu_field, sigma_field)
     if (stored[1] or '') ~= ARGV[at + 1] or (stored[2] or '') ~= ARGV[at + 2] then
         return {'RETRY'}
     end
 end
 redis.call('HSET', session_key, 'awarded', '1')
-for i = 3, #KEYS do
+for i = 4, first - 2, 2 do
+    redis.call('HINCRBY', meetings_key, ARGV[i], '1')
+    redis.call('PEXPIRE', meetings_key, ARGV[2])
+end
+for i = 4, #KEYS do
     local player_key = KEYS[i]
-    local at = 2 + (i - 3) * 8
+    local at = first + (i - 4) * 8
     if redis.call('HEXISTS', player_key, 'kind') == 1 then
         redis.call('HINCRBY', player_key, 'xp', ARGV[at + 6])
         redis.call('HINCRBY', player_key, 'played', '1')
