@@ -177,7 +177,9 @@ class Commands:
         if isinstance(message, Act):
             self._submit_input(sender, replies, seat, message)
             return False
-        return True
+        return (
+            True  # perhaps again: the store knows the ids of chats and edits, and the others may be repeated
+        )
 
     async def _execute(
         self, sender: Sender, message: Chat | Ready | Choose | Leave | SceneCommand
@@ -215,8 +217,9 @@ class Commands:
             self._audiences.get(session, sender.who.v)
         )
         answer = partial(self._reply_to_input, sender, replies, message)
+        again = message.id <= replies.before
         try:
-            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer)
+            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer, again)
         except LobbyError as error:
             answer(error)
 

@@ -42,13 +42,13 @@ GIVE_UP_S = 30.0
 class _PendingInput:
     """An input that the holder has not answered yet."""
 
-    __slots__ = ("answer", "command", "d", "kind", "run", "seat", "since")
+    __slots__ = ("again", "answer", "command", "d", "kind", "run", "seat", "since")
 
     def __init__(
-        self, seat: int, command: int, kind: str, d: dict[str, Any], since: float, answer: Answer
+        self, seat: int, command: int, kind: str, d: dict[str, Any], since: float, answer: Answer, again: bool
     ) -> None:
         self.seat, self.command, self.kind, self.d, self.since = seat, command, kind, d, since
-        self.answer = answer
+        self.answer, self.again = answer, again
         self.run: Run | None = None
         """The run on this server that has it."""
 
@@ -67,16 +67,17 @@ class RemoteRun:
         self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
 
     def accept_input(
-        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
+        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer, again: bool
     ) -> None:
-        """Send an input to the holder; ``answer`` gets the tick or error. Raises Conflict if the session is over."""
+        """Send an input to the holder; ``answer`` gets the tick or error; ``again``: see Admissions.queue. Raises
+        Conflict if the session is over."""
         if self.over:
             raise Conflict("the session is over", code="not_running")
-        pending = _PendingInput(seat, command, kind, d, at, answer)
+        pending = _PendingInput(seat, command, kind, d, at, answer, again)
         number = self._relays.next_number()
         self._pending[number] = pending
         if self._connection is not None:
-            self._connection.send("act", number, self.token, seat, command, kind, d)
+            self._send(self._connection, number, pending)
 
     async def _follow(self) -> None:
         """Watch the session at its holder, and then at the next one, until it ends or this server holds it."""
@@ -102,13 +103,15 @@ class RemoteRun:
             connection.watchers[self.token] = self
             connection.send("watch", self.token)
             for number, pending in self._pending.items():
-                connection.send(
-                    "act", number, self.token, pending.seat, pending.command, pending.kind, pending.d
-                )
+                self._send(connection, number, pending)
             await connection.wait_until_gone(self.token)
             self._connection = None
             self._refuse_old()
             await asyncio.sleep(RETRY_S)
+
+    def _send(self, connection: RelayConnection, number: int, pending: _PendingInput) -> None:
+        word = "act_again" if pending.again else "act"
+        connection.send(word, number, self.token, pending.seat, pending.command, pending.kind, pending.d)
 
     def _refuse_old(self) -> None:
         now = time.monotonic()
@@ -138,7 +141,7 @@ class RemoteRun:
             p.run = run
             try:
                 run.accept_input(
-                    p.seat, p.command, p.kind, p.d, p.since, partial(self._answer_of_run, number)
+                    p.seat, p.command, p.kind, p.d, p.since, partial(self._answer_of_run, number), p.again
                 )
             except LobbyError as error:
                 self._answer_of_run(number, error)

@@ -8,6 +8,7 @@ The left server has the members (server/gateway/relay_client.py), the right one 
 that only servers of the realm can open one. Messages are msgpack arrays that begin with their name:
 
     to the holder:   ["watch", T] ["unwatch", T] ["act", n, T, seat, id, kind, d]
+                     ["act_again", n, T, seat, id, kind, d]: its id was used before the gateway knew the seat
     from the holder: ["frame", T, bytes] ["topology", T, bytes] ["notice", T, state, reason, turn_ends_at]
                      ["pace", T, dilation]
                      ["taken", n, tick] ["superseded", n, tick]

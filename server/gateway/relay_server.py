@@ -90,7 +90,9 @@ async def serve_relay(
                 )
             )
 
-    def submit(number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any]) -> None:
+    def submit(
+        number: int, token: str, seat: int, command: int, kind: str, d: dict[str, Any], again: bool
+    ) -> None:
         _, sink = sinks.get(token, (None, None))
         if sink is None or sink.gone:
             return  # the other server has been sent "gone": it sends this input again, behind older ones
@@ -99,7 +101,7 @@ async def serve_relay(
             sink.send_gone()
             return
         try:
-            run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number))
+            run.accept_input(seat, command, kind, d, time.monotonic(), partial(answer, number), again)
         except LobbyError as error:
             answer(number, error)
 
@@ -121,8 +123,16 @@ async def serve_relay(
                     watched, sink = sinks.pop(token)
                     watched.sinks.discard(sink)
                     unwatched(token)
-                case ["act", int(number), str(token), int(seat), int(command), str(kind), dict(d)]:
-                    submit(number, token, seat, command, kind, d)
+                case [
+                    "act" | "act_again" as word,
+                    int(number),
+                    str(token),
+                    int(seat),
+                    int(command),
+                    str(kind),
+                    dict(d),
+                ]:
+                    submit(number, token, seat, command, kind, d, word == "act_again")
                 case unknown:
                     log.warning("relay_message_unknown", word=str(unknown[:1]))
     except (ConnectionClosed, msgspec.MsgspecError):

@@ -21,13 +21,14 @@ class Replies:
     """The replies of one seat by command id.
 
     It outlives connections: a client that did not receive an acknowledgement reconnects and sends the command again.
-    ``last_id`` is the newest id that the seat has used.
+    ``last_id`` is the newest id that the seat has used. Ids up to ``before`` were used at another server, or before
+    this one forgot the session: their replies are not here, but the holder and the store know what they did.
     """
 
-    __slots__ = ("_lost", "_replies", "last_id")
+    __slots__ = ("_lost", "_replies", "before", "last_id")
 
     def __init__(self, last_id: int = 0) -> None:
-        self.last_id = last_id
+        self.last_id = self.before = last_id
         self._lost: set[int] = set()
         self._replies: dict[int, bytes | None] = {}
 
@@ -35,7 +36,8 @@ class Replies:
         """Register a command.
 
         Returns True if it is new and must be executed, the reply to send again if it is answered, and None if it is
-        under way. Raises Conflict (``stale_id``) if its reply is not kept any more; nothing changes then.
+        under way. True for an id up to ``before``: who executes it must find out whether it had its effect. Raises
+        Conflict (``stale_id``) if its reply is not kept any more; nothing changes then.
         """
         if command > self.last_id:
             self.last_id = command
@@ -43,11 +45,13 @@ class Replies:
             return self._replies[command]
         elif command in self._lost:
             self._lost.discard(command)
-        else:
+        elif command > self.before:
             raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
         self._replies[command] = None
         if len(self._replies) > REMEMBERED:
-            del self._replies[next(iter(self._replies))]
+            oldest = next(iter(self._replies))
+            del self._replies[oldest]
+            self.before = min(self.before, oldest - 1)
         return True
 
     def lose(self, command: int) -> None:

@@ -10,13 +10,14 @@ moves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from tussle.lobby.errors import LobbyError, RateLimited
+from tussle.lobby.errors import Conflict, LobbyError, RateLimited
+from tussle.lobby.runs import Member
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.sessions.core import Answer, SessionCore, Superseded
 from tussle.server.simulation.simulation import Input
@@ -43,21 +44,43 @@ class _Admitted(msgspec.Struct):
 
 class Admissions:
     """``wake`` is called for each input that is new to ``core``. ``acknowledged``: outcomes by (seat, id). ``ledger``
-    has the budgets of the seats of ``session``."""
+    has the budgets of the seats of ``session``. ``members``: with the newest ids that an earlier holder published."""
 
-    def __init__(self, core: SessionCore, wake: Callable[[], None], ledger: Ledger, session: str) -> None:
+    def __init__(
+        self,
+        core: SessionCore,
+        wake: Callable[[], None],
+        ledger: Ledger,
+        session: str,
+        members: Sequence[Member] = (),
+    ) -> None:
         self.acknowledged: dict[tuple[int, int], int | Superseded] = {}
         self._ledger = ledger
         self._session = session
         self._core = core
         self._wake = wake
         self._admitted: dict[tuple[int, int], _Admitted] = {}
+        self._used = {member.seat: member.last_id for member in members}
+        """Seat -> the newest id that is journaled."""
         self._newest: dict[tuple[int, str], tuple[int, int | None]] = {}
         """(seat, kind) -> id of the newest input, and its tick once it is journaled."""
 
-    def queue(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer) -> None:
-        """Pass an input that arrived at ``at`` to the core. Raises as SessionCore.admit, and RateLimited
-        (``too_costly``), without calling ``answer``."""
+    def queue(
+        self,
+        seat: int,
+        command: int,
+        kind: str,
+        d: dict[str, Any],
+        at: float,
+        answer: Answer,
+        again: bool = False,
+    ) -> None:
+        """Pass an input that arrived at ``at`` to the core. ``again``: its client used the id at another server, so
+        that it is new only if no later input of the seat is journaled.
+
+        Raises as SessionCore.admit, RateLimited (``too_costly``) and, with ``again``, Conflict (``stale_id``), without
+        calling ``answer``.
+        """
         key = seat, command
         waiting = self._admitted.get(key)
         # The client may have sent it before: it still waits, or it is journaled, perhaps by an earlier holder.
@@ -66,6 +89,8 @@ class Admissions:
             answer(known)
         elif waiting is not None:
             waiting.answers += (answer,)
+        elif again and command <= self._used.get(seat, 0):
+            raise Conflict(f"command {command} had no effect, or long ago", code="stale_id", field="id")
         elif self._newest_id(seat, kind) > command and self._core.is_latest(kind):
             self._supersede(seat, command, kind, answer)
         else:
@@ -148,6 +173,7 @@ class Admissions:
         for command in superseded:
             self.remember(given.seat, command, Superseded(tick))
         self.remember(given.seat, given.id, tick)
+        self._used[given.seat] = max(self._used.get(given.seat, 0), given.id)
         self._note(given.seat, given.kind, given.id, tick)
 
     def shown(self, given: Input) -> float | None:

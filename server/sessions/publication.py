@@ -25,6 +25,7 @@ from tussle.lobby.wire.numbers import as_sent, events_as_sent
 from tussle.server.archive.archive import Volume
 from tussle.server.fanout.audience import Audience
 from tussle.server.modes.mode import Result
+from tussle.server.modes.registry import get_mode
 from tussle.server.recordings.recorder import Recorder
 from tussle.server.sessions.context import SessionContext
 from tussle.server.sessions.core import InputBatch
@@ -179,6 +180,7 @@ class Publication:
         if result is None:
             raise SolverFailed("the session is over without a result")
         document = as_sent(msgspec.to_builtins(result, str_keys=True))
+        document["rated"] = get_mode(self._fence.mode).rated
         document["players"] = {str(member.seat): member.player for member in self._members}
         await self._volume.flush()
         fields = {"tick": advance.tick, "round": advance.round, "turn": advance.turn}

@@ -89,7 +89,7 @@ class Run:
         )  # fmt: skip
         self._publication = Publication(fence, self.members, audience, self._volume, self._recorder, context)
         self._wake = asyncio.Event()
-        self.admissions = Admissions(self.core, self._wake.set, context.ledger, self.token)
+        self.admissions = Admissions(self.core, self._wake.set, context.ledger, self.token, self.members)
         self._lapses_seen = context.lease.lapses
         self._away_s = context.lease.away_s
         self._dilation = DilationWatch()
@@ -105,10 +105,10 @@ class Run:
     # calls by the gateway and the holder
 
     def accept_input(
-        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer
+        self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer, again: bool
     ) -> None:
         """Queue a player's input. Raises as Admissions.queue."""
-        self.admissions.queue(seat, command, kind, d, at, answer)
+        self.admissions.queue(seat, command, kind, d, at, answer, again)
 
     def leave(self, seat: int) -> None:
         """Give the seat up: its forfeit joins the coming batch."""

@@ -65,7 +65,8 @@ async def test_the_death_of_the_holder_loses_nothing(whole_store: str) -> None:
 
 async def test_the_death_of_the_holder_of_a_built_scene_changes_no_bit(whole_store: str) -> None:
     """kill -9 of the server that runs a scene of its member: a mesh of the catalogue, a pinned body, a rail. The other
-    one goes on from the exact tick, and every tick has the hash of an undisturbed run."""
+    one goes on from the exact tick, and every tick has the hash of an undisturbed run. The member sends its input and
+    chat again there, since an acknowledgement might be lost: both are acknowledged and have no second effect."""
     async with Stack.up(whole_store, realm(), **FLOWING) as stack:
         first, _ = await stack.more_servers(2)
         async with Person(first.url) as ada:
@@ -75,6 +76,9 @@ async def test_the_death_of_the_holder_of_a_built_scene_changes_no_bit(whole_sto
             async with Line.to(seat["ws_url"]) as line:
                 await line.hello(ticket=seat["ticket"])
                 await line.until("set_up")
+                given = await line.act("gravity", strength=9.0)
+                assert given["t"] == "ack", given
+                await line.command("chat", {"text": "once"})
                 holder, other = holder_of(stack, await ada.look(session))
                 async with Witness.of(other.url, session) as witness, Person(other.url) as there:
                     there.token = ada.token
@@ -86,6 +90,13 @@ async def test_the_death_of_the_holder_of_a_built_scene_changes_no_bit(whole_sto
                     await holder.kill()
                     recovered = await witness.until("recovered")
                     assert recovered.d["exact"] is True
+                    async with Line.to(other.url.replace("http", "ws", 1) + "/ws") as back:
+                        await back.hello(resume=line.resume, last_v=None)
+                        assert back.last_id == 2
+                        back.last_id = 0
+                        assert await back.act("gravity", strength=9.0) == given
+                        assert (await back.command("chat", {"text": "once"}))["t"] == "ack"
+                        assert (await back.act("gravity", strength=9.0))["d"]["tick"] > given["d"]["tick"]
                     now = (await there.look(session))["tick"]
                     await asked(lambda: past(now + 30), "thirty more ticks")
                     await there.ask("/api/leave", session=session)

@@ -206,7 +206,9 @@ async def test_waiting_inputs_reach_a_run_on_this_server_in_order() -> None:
             self.asked: list[tuple[int, Answer]] = []
             self.number = 0
 
-        def accept_input(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
+        def accept_input(
+            self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer, again: bool
+        ) -> None:
             if command == 3:
                 raise Conflict("full", code="too_many_inputs")
             self.asked.append((command, answer))
@@ -225,7 +227,7 @@ async def test_waiting_inputs_reach_a_run_on_this_server_in_order() -> None:
     answers: list[Any] = []
     remote = RemoteRun("k7qm2xpv", local, local)
     for command in range(1, 5):
-        remote.accept_input(0, command, "move", {}, 0.0, answers.append)
+        remote.accept_input(0, command, "move", {}, 0.0, answers.append, False)
     async with asyncio.timeout(5):
         while len(local.asked) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -247,7 +249,9 @@ async def test_a_newer_input_does_not_overtake_those_that_waited_for_the_run() -
         def __init__(self) -> None:
             self.asked: list[tuple[int, Answer]] = []
 
-        def accept_input(self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer) -> None:
+        def accept_input(
+            self, seat: int, command: int, kind: str, d: Any, at: float, answer: Answer, again: bool
+        ) -> None:
             self.asked.append((command, answer))
 
     runs: dict[str, Any] = {}
@@ -264,7 +268,9 @@ async def test_a_newer_input_does_not_overtake_those_that_waited_for_the_run() -
 
     def send(command: int) -> None:
         run = relays.find_run("k7qm2xpv") or relays.remote(audience)
-        run.accept_input(0, command, "move", {}, 0.0, lambda outcome: answers.append((command, outcome)))
+        run.accept_input(
+            0, command, "move", {}, 0.0, lambda outcome: answers.append((command, outcome)), False
+        )
 
     for command in range(1, 13):
         send(command)

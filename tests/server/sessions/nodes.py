@@ -223,5 +223,5 @@ def admitted(run: Run | RemoteRun, seat: int, number: int) -> asyncio.Future[int
         else:
             future.set_exception(outcome)
 
-    run.accept_input(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer)
+    run.accept_input(seat, number, "launch", dict(LAUNCH), time.monotonic(), answer, False)
     return future

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.sessions.test_core import BOX, advance
-from tussle.lobby.errors import LobbyError, RateLimited, Refused
+from tussle.lobby.errors import Conflict, LobbyError, RateLimited, Refused
+from tussle.lobby.runs import Member
 from tussle.lobby.settings import Settings
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.sessions.admissions import Admissions
 from tussle.server.sessions.core import InputBatch, SessionCore, Superseded
+from tussle.server.simulation.simulation import Input
 
 Outcome = int | Superseded | LobbyError | None
 
@@ -43,6 +45,31 @@ class Answering:
             older = batch.superseded.get((item.seat, item.id), ())
             self.admissions.journaled(item, batch.tick, older)
         return batch
+
+
+def test_an_input_that_is_sent_again_after_a_takeover_is_acknowledged() -> None:
+    """Its acknowledgement was lost with the server. The new holder has its tick from the journal and answers with it;
+    an id that had no effect there is refused if a later one had; otherwise it is new."""
+    answering = Answering()
+    answering.admissions.restored(Input(0, "gravity", 3, {"strength": 1.0}), 7)
+
+    def again(number: int) -> None:
+        answering.admissions.queue(
+            0, number, "gravity", {"strength": 1.0}, 100.0, lambda outcome: answering.answers.append((number, outcome)),
+            again=True,
+        )  # fmt: skip
+
+    again(3)
+    assert answering.answers == [(3, 7)]
+    with pytest.raises(Conflict) as refused:
+        again(2)
+    assert refused.value.reason == "stale_id"
+    again(4)
+    assert [item.id for item in answering.journal().inputs] == [4] and answering.answers[-1] == (4, 8)
+    member = Member(0, "p", "ada", "person", "", "bar", left=False, last_id=9)
+    later = Admissions(answering.core, lambda: None, answering.ledger, "k7qm2xpv", [member])
+    with pytest.raises(Conflict):  # published by an earlier holder, and no longer in the journal
+        later.queue(0, 9, "gravity", {"strength": 1.0}, 100.0, lambda _: None, again=True)
 
 
 def test_a_superseded_input_is_answered_when_the_newer_one_is_journaled() -> None:

@@ -489,7 +489,7 @@ async def test_the_next_holder_knows_which_inputs_were_superseded(site: Site) ->
 
     def send(run: Run, number: int) -> None:
         d = {"strength": 4.0 + number}
-        run.accept_input(0, number, "gravity", d, time.monotonic(), answers[number].append)
+        run.accept_input(0, number, "gravity", d, time.monotonic(), answers[number].append, False)
 
     for number in answers:
         send(run, number)
