@@ -4,8 +4,9 @@
 --
 -- KEYS 1 session, 2 leaderboard of its mode, 3 meetings of its mode on the day of its end, 4.. player of each
 -- ARGV 1 mode, 2 lifetime of the meetings [ms], 3 count of pairs of players who met, then for each pair: its field of
---      the meetings, the count as it was read; then for each player: player; mu and sigma of the rating as they were read ('' for none); the new mu and
---      sigma; leaderboard value, or '' for a player who is not rated; experience; 1 if the player won, else 0
+--      the meetings, the count as it was read; then for each player: player; mu and sigma of the rating as they were
+--      read ('' for none); the new mu and sigma; leaderboard value, or '' for a player who is not rated; experience;
+--      1 if the player won, else 0
 -- Returns {OK, 1} | {OK, 0}: already done, or nothing to do | {RETRY}: a rating or a count has changed since it was
 --      read
 local session_key, leaderboard_key, meetings_key = KEYS[1], KEYS[2], KEYS[3]
