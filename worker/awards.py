@@ -18,13 +18,13 @@ from openskill.models import PlackettLuce
 
 __all__ = [
     "Award",
-    "Outcome",
     "Place",
+    "RatedEnd",
     "Rating",
     "award_places",
     "meeting_weight",
     "pairs_of",
-    "read_outcome",
+    "read_ending",
 ]
 
 XP_FINISHED = 10
@@ -58,7 +58,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RatedEnd:
     """How a session ended. ``rated``: whether its mode changes ratings."""
 
     places: tuple[Place, ...]
@@ -86,8 +86,8 @@ class _Result(msgspec.Struct, frozen=True):
     rated: bool = True
 
 
-def read_outcome(result: bytes | str) -> Outcome:
-    """Return the outcome of a stored result, with places in the order of the seats.
+def read_ending(result: bytes | str) -> RatedEnd:
+    """Return the ending of a stored result, with places in the order of the seats.
 
     ``result``: JSON with ``places`` seat -> place, ``players`` seat -> player, ``scores`` seat -> {xp}, ``rated``. A
     result without them has no places. A session of one player is not rated. Raises ValueError for JSON of another
@@ -102,12 +102,12 @@ def read_outcome(result: bytes | str) -> Outcome:
         for seat, place in sorted(read.places.items())
         if seat in read.players
     )
-    return Outcome(places, read.rated and len(places) > 1)
+    return RatedEnd(places, read.rated and len(places) > 1)
 
 
-def pairs_of(outcome: Outcome) -> list[tuple[str, str]]:
+def pairs_of(ending: RatedEnd) -> list[tuple[str, str]]:
     """Return the pairs of players who met in a rated session, each in one order."""
-    players = sorted(place.player for place in outcome.places) if outcome.rated else []
+    players = sorted(place.player for place in ending.places) if ending.rated else []
     return list(combinations(players, 2))
 
 
@@ -118,12 +118,12 @@ def meeting_weight(before: int) -> float:
 
 
 def award_places(
-    outcome: Outcome, ratings: Sequence[Rating], met: Mapping[tuple[str, str], int] | None = None
+    ending: RatedEnd, ratings: Sequence[Rating], met: Mapping[tuple[str, str], int] | None = None
 ) -> list[Award]:
     """Return one award per place, in the same order. ``ratings``: of the same players, before the session. ``met``: how
     often the pairs of ``pairs_of`` had met before on this day; a pair that is not there never did."""
-    places = outcome.places
-    rated = _rate(places, ratings, met or {}) if outcome.rated else [None] * len(places)
+    places = ending.places
+    rated = _rate(places, ratings, met or {}) if ending.rated else [None] * len(places)
     best = min((place.place for place in places), default=1)
     alone_at_top = sum(place.place == best for place in places) == 1
     return [

@@ -24,7 +24,7 @@ from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup, Entry
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import Wakeups
-from tussle.worker.awards import Award, Rating, award_places, pairs_of, read_outcome
+from tussle.worker.awards import Award, Rating, award_places, pairs_of, read_ending
 from tussle.worker.stopping import wait_for_stop
 
 __all__ = ["GROUP", "Cleanup", "Hook", "no_hook"]
@@ -158,14 +158,14 @@ class Cleanup:
             if not result or awarded or parent:  # who forks a session may choose a state that is won
                 return
             try:
-                outcome = read_outcome(result)
+                ending = read_ending(result)
             except ValueError as error:
                 log.error("session_not_awarded", token=short(session), error=str(error))
                 return
-            if not outcome.places:
+            if not ending.places:
                 return
-            players = [place.player for place in outcome.places]
-            pairs = pairs_of(outcome)
+            players = [place.player for place in ending.places]
+            pairs = pairs_of(ending)
             meetings = keys.meetings(mode, int(ended_at or 0) // DAY_MS)
             stored = await self._store.batch(
                 [
@@ -178,7 +178,7 @@ class Cleanup:
             args: list[Any] = [mode, 2 * DAY_MS, len(pairs)]
             for pair, count in zip(pairs, counts, strict=True):
                 args += (" ".join(pair), count)
-            awards = award_places(outcome, ratings, dict(zip(pairs, counts, strict=True)))
+            awards = award_places(ending, ratings, dict(zip(pairs, counts, strict=True)))
             for award, (mu, sigma) in zip(awards, read, strict=True):
                 args += _award_args(award, mu, sigma)
             reply = await self._store.run(

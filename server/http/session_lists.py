@@ -56,7 +56,7 @@ CLOCK_MARGIN_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Look:
     v: int
     kind: int
     """The first part of its place: whether it waits, runs or has ended."""
@@ -75,7 +75,7 @@ class SessionLists:
     def __init__(self, views: Views) -> None:
         self._views = views
         self._index = SessionIndex()
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Look] = {}
         """Every session that was read, private ones too, in the order of the last look, oldest first."""
         self._version = 0
         self._newest = ""
@@ -169,7 +169,7 @@ class SessionLists:
                     if token in found:
                         view, private = found[token]
                         row = _row(view)
-                        self._note_look(token, _Known(view.v, row.place[0], now))
+                        self._note_look(token, _Look(view.v, row.place[0], now))
                         changed |= self._index.remove(token) if private else self._index.put(row)
                     else:
                         self._known.pop(token, None)
@@ -182,7 +182,7 @@ class SessionLists:
         known = self._known.get(token)
         return known is not None and known.kind != kind
 
-    def _note_look(self, token: str, known: _Known) -> None:
+    def _note_look(self, token: str, known: _Look) -> None:
         self._known.pop(token, None)
         self._known[token] = known
 

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from tussle.worker.awards import Outcome, Place, Rating, award_places, meeting_weight, pairs_of, read_outcome
+from tussle.worker.awards import Place, RatedEnd, Rating, award_places, meeting_weight, pairs_of, read_ending
 
 
-def rated(*places: Place) -> Outcome:
-    return Outcome(places, rated=True)
+def rated(*places: Place) -> RatedEnd:
+    return RatedEnd(places, rated=True)
 
 
 def test_the_winners_rating_rises() -> None:
@@ -39,7 +39,7 @@ def test_default_experience() -> None:
 
 def test_a_single_player_is_not_rated() -> None:
     """A session of one player gives experience, but neither a rating nor a win."""
-    [award] = award_places(read_outcome('{"places": {"0": 1}, "players": {"0": "a"}}'), [Rating()])
+    [award] = award_places(read_ending('{"places": {"0": 1}, "players": {"0": "a"}}'), [Rating()])
     assert (award.rating, award.won, award.xp) == (None, False, 10)
 
 
@@ -50,21 +50,21 @@ def test_places_of_a_result() -> None:
         "players": {"0": "a", "1": "b"},
         "scores": {"0": {"xp": 7, "place": 2}},
     }
-    assert read_outcome(json.dumps(result)) == rated(Place("a", 2, 7), Place("b", 1, None))
-    assert read_outcome("{}") == Outcome((), rated=False)
+    assert read_ending(json.dumps(result)) == rated(Place("a", 2, 7), Place("b", 1, None))
+    assert read_ending("{}") == RatedEnd((), rated=False)
     for text in ("[]", '{"places": 3}', '{"places": {"x": 1}}', '{"rated": 3}', "nonsense"):
         with pytest.raises(ValueError, match="not a result"):
-            read_outcome(text)
+            read_ending(text)
 
 
 def test_a_mode_that_does_not_rate_changes_no_rating() -> None:
     """Its players get experience only. Twelve sandboxes that were opened and left raised two players by 293 points."""
-    outcome = read_outcome(
+    ending = read_ending(
         '{"rated": false, "places": {"0": 1, "1": 1}, "players": {"0": "a", "1": "b"}, "scores": {"0": {"xp": 0}}}'
     )
-    awards = award_places(outcome, [Rating(), Rating()])
+    awards = award_places(ending, [Rating(), Rating()])
     assert [award.rating for award in awards] == [None, None] and awards[0].xp == 0
-    assert pairs_of(outcome) == []
+    assert pairs_of(ending) == []
 
 
 def test_repeated_meetings_count_less() -> None:
