@@ -67,7 +67,7 @@ def simulate(
             warm_up(lambda stage, share: progress.update(compiling, completed=int(100 * share)))
             progress.remove_task(compiling)
             reading = progress.add_task("reading", total=None)
-            scene = load_scene(source, dt=dt, material=material, folder=folder)
+            scene = load_scene(source, dt=dt, material=material, folder=folder, note=console.print)
             progress.remove_task(reading)
             task = progress.add_task("simulating", total=steps)
             meshes = source.parent if source.suffix.lower() == ".json" else None
@@ -87,8 +87,9 @@ def simulate(
             )
             record_simulation(scene, folder, taken, meshes)
     except (Refused, OSError) as error:
-        if not existed:
-            with contextlib.suppress(OSError):  # the folder does not exist, or has files that are kept
+        if not existed and not (folder / "scene.json").exists():  # nothing was simulated
+            (folder / "body.vtu").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder does not exist
                 folder.rmdir()
         raise click.ClickException(str(error)) from None
     closest = (

@@ -10,9 +10,12 @@ It reports progress to a callback. It must never print, and never use the store 
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -25,12 +28,14 @@ import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.ready_meshes import ready_meshes
+from tussle.lobby.rules.mesh_faults import BadMesh, MeshFault
 from tussle.lobby.rules.scenes import Body, Material, Recipe, Scene, decode_scene, encode_scene
 from tussle.lobby.rules.templates import TEMPLATES, make_template
 from tussle.server.physics.checkpoint import encode_state, state_hash
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.geometry import Mesh
+from tussle.server.physics.mesh_formats import FORMATS
 from tussle.server.physics.meshes import load_recipe, read_mesh, solid_of, write_mesh
 from tussle.server.physics.model import Model, vertex_velocities, vertices
 from tussle.server.physics.rollout import trajectory
@@ -50,6 +55,10 @@ MATERIALS: dict[str, Material] = {
     "stone": Material(density=2500.0, stiffness=5e7, poisson=0.2, friction=0.5),
 }
 """Materials by name for a mesh file."""
+SMALLEST_M = 1e-3
+"""Smallest size of a mesh file [m]. A smaller one cannot lie on a ground of its size, in double precision."""
+COMMON_M = 0.01, 30.0
+"""Sizes of mesh files that are not noted as unusual [m]."""
 FRAME_TIME = 1 / 30
 """Simulated time between two frames [s], at least."""
 
@@ -74,12 +83,20 @@ class Summary:
         return self.intersections == 0 and self.inversions == 0
 
 
-def load_scene(source: Path, *, dt: float | None = None, material: str | None = None, folder: Path) -> Scene:
+def load_scene(
+    source: Path,
+    *,
+    dt: float | None = None,
+    material: str | None = None,
+    folder: Path,
+    note: Callable[[str], None] = lambda text: None,
+) -> Scene:
     """The scene to simulate: a scene document (.json), the name of a template (lobby/rules/templates.py), or one body
     made of a mesh file or a ready mesh of the catalogue, dropped on the ground.
 
     A closed triangle surface is filled with tetrahedra. The body's mesh is written to ``folder``, so that the scene of
-    that folder can be simulated again. Raises Refused (bad_mesh, bad_scene, bad_material).
+    that folder can be simulated again. ``note`` is called with a line about a mesh whose size is unusual. Raises
+    Refused (bad_mesh, bad_scene, bad_material).
     """
     if material is not None and material not in MATERIALS:
         raise Refused(
@@ -105,7 +122,8 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
         mesh = load_mesh(shape)
     else:
         shape = Recipe("mesh", {"path": "body.vtu"})
-        mesh = read_mesh(source)
+        mesh = _read_any(source)
+        _judge_size(mesh, source.name, note)
         if mesh.closed and mesh.tetrahedra is None and find_spec("pytetwild") is not None:
             mesh = fill_apart(mesh, source.name)
         mesh = solid_of(mesh, source.name)
@@ -130,6 +148,45 @@ def load_scene(source: Path, *, dt: float | None = None, material: str | None = 
         dhat=2e-3 * size,
         max_iterations=100,
     )
+
+
+def _read_any(source: Path) -> Mesh:
+    """The mesh of a file: one of the formats that uploads may have, or another one that meshio reads. Raises
+    BadMesh."""
+    if source.suffix.lower() in FORMATS or not source.is_file():
+        return read_mesh(source)
+    noise = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
+            found = meshio.read(source)  # it prints, and calls sys.exit on some errors
+            with tempfile.TemporaryDirectory(prefix="tussle-") as place:
+                known = Path(place) / "mesh.vtu"
+                cells = [block for block in found.cells if block.type in ("triangle", "quad", "tetra")]
+                meshio.write(known, meshio.Mesh(found.points, cells))
+                mesh = read_mesh(known)
+    except BadMesh as error:
+        raise BadMesh(error.message.replace("mesh.vtu", source.name), error.fault, error.place) from None
+    except (SystemExit, Exception) as error:  # noqa: BLE001 - meshio may raise anything
+        reason = str(error).strip().partition("\n")[0] if not isinstance(error, SystemExit) else ""
+        raise BadMesh(
+            f"{source.name}: it cannot be read{f': {reason[:200]}' if reason else ''}; "
+            f"{', '.join(FORMATS)} are read, and other formats of meshio",
+            MeshFault.UNREADABLE,
+        ) from None
+    return mesh
+
+
+def _judge_size(mesh: Mesh, name: str, note: Callable[[str], None]) -> None:
+    """Refuse a mesh that is too small, before it is filled, and note one whose unit is perhaps another. Raises
+    BadMesh."""
+    size = float((mesh.vertices.max(axis=0) - mesh.vertices.min(axis=0)).max())
+    if size < SMALLEST_M:
+        message = (
+            f"it is {size:.3g} m across; coordinates are metres, and at least {SMALLEST_M:g} m are needed"
+        )
+        raise BadMesh(f"{name}: {message}", MeshFault.FLAT)
+    if not COMMON_M[0] <= size <= COMMON_M[1]:
+        note(f"{name} is {size:.3g} m across: coordinates are metres. Scale it if it has another unit.")
 
 
 def mesh_of(recipe: Recipe, folder: Path) -> Mesh:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import meshio
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tussle.cli.main import main
+from tussle.server.simulation.simulate import load_scene
 
 
 def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:
@@ -21,6 +24,54 @@ def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:
         assert "open surface" in result.output
     assert not made.exists()
     assert list(mine.iterdir()) == []
+
+
+def test_a_mesh_that_is_too_small_is_refused_by_its_name(tmp_path: Path) -> None:
+    """A sphere of a micrometre: the message names the file and its size, not a ground that was made for it; before
+    anything is computed, and nothing is left."""
+    mesh = tmp_path / "tiny.obj"
+    corners = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    mesh.write_text(
+        "".join(f"v {x * 1e-6} {y * 1e-6} {z * 1e-6}\n" for x, y, z in corners)
+        + "f 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
+    )
+    result = CliRunner().invoke(main, ["simulate", "-i", str(mesh), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "tiny.obj: it is 1e-06 m across" in result.output and "ground" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_scene_that_cannot_start_leaves_no_mesh_behind(tmp_path: Path) -> None:
+    """The body's mesh is written before the scene is compiled, which may refuse it."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1e-4]])
+    meshio.write(tmp_path / "flat.vtk", meshio.Mesh(points, [("tetra", np.array([[0, 1, 2, 3]]))]))
+    result = CliRunner().invoke(
+        main, ["simulate", "-i", str(tmp_path / "flat.vtk"), "-o", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 1, result.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", ["inp", "mesh"])
+def test_other_formats_of_meshio_are_read(tmp_path: Path, ending: str) -> None:
+    """Abaqus and Medit, which uploads do not take. A size that suggests another unit is noted."""
+    points = 100.0 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    cells = [("tetra", np.array([[0, 1, 2, 3]])), ("line", np.array([[0, 1]]))]
+    meshio.write(tmp_path / f"one.{ending}", meshio.Mesh(points, cells))
+    notes: list[str] = []
+    scene = load_scene(tmp_path / f"one.{ending}", folder=tmp_path, note=notes.append)
+    assert [body.id for body in scene.bodies] == ["ground", "body"]
+    assert len(notes) == 1 and f"one.{ending} is 100 m across" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["broken.inp", "unknown.xyz", "none.inp"])
+def test_a_file_that_meshio_cannot_read_is_one_line(tmp_path: Path, name: str) -> None:
+    """It names the file and the formats that are read."""
+    if name != "none.inp":
+        (tmp_path / name).write_text("*NODE\n1, 2\n")
+    result = CliRunner().invoke(main, ["simulate", "-i", str(tmp_path / name), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert name in result.output and len(result.output.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("data", [b'{"bodies": [{"id": "\xff"}]}', b'{"nothing": ' + b"[" * 100_000])
