@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import platform
+import stat
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -49,7 +50,7 @@ def compiled_mark() -> str:
 def find_code_folder(name: str, module: str) -> Path:
     """Return the folder of that name: of the usual places, the first with all machine code of this target, even where
     nothing can be written (in an image); else the first that can be written. ``module``: the file that uses it."""
-    places = [Path(module).parent / "__pycache__", Path(tempfile.gettempdir())]
+    places = [Path(module).parent / "__pycache__", *_private_temporary()]
     with contextlib.suppress(RuntimeError):  # a user without an entry and without HOME, in a container
         places.insert(1, Path.home() / ".cache")
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
@@ -65,3 +66,15 @@ def find_code_folder(name: str, module: str) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     return folders[-1]
+
+
+def _private_temporary() -> list[Path]:
+    """A folder for temporary files in which only this user can put machine code; none where there is none."""
+    try:
+        place = Path(tempfile.gettempdir()) / f"tussle-{os.getuid()}"
+        place.mkdir(mode=0o700, exist_ok=True)
+        about = place.lstat()
+    except (OSError, AttributeError):  # no folder can be written; Windows has no getuid
+        return []
+    private = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o022
+    return [place] if private else []
