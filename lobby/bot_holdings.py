@@ -1,11 +1,12 @@
 """The bots that fill seats, or are wanted, for each address and each player of a realm, over all servers.
 
-    hold   -> hold_bots.lua: sums what other sessions hold for both, refuses or writes the entry of the session
-    settle -> counts what each session needs by the store; corrects entries, removes those of sessions that are over
+    hold     -> hold_bots.lua: sums what other sessions hold for both, refuses or writes the entry of the session
+    open.lua -> the same for the bots that a new lobby gets by itself, in the script that opens it
+    settle   -> counts what each session needs by the store; corrects entries, removes those of sessions that are over
 
-An entry may hold more than its session needs until the next ``settle``: nothing has to be given back when a server
-dies. It holds less after a fault only: if a server dies or loses the store between the opening of a lobby and
-``rename``, the bots that this lobby gets by itself are not counted. This module must never seat a bot.
+A script reads the sessions of one address and one player only, whatever the number of all. An entry may hold more than
+its session needs until the next ``settle``: nothing has to be given back when a server dies. This module must never
+seat a bot.
 """
 
 from __future__ import annotations
@@ -13,16 +14,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tussle.lobby.filling import Filling
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
-__all__ = ["BotHoldings", "Busy", "Held"]
+__all__ = ["BotHoldings", "Busy", "Held", "bot_share"]
 
 FRESH_MS = 5000
 """An entry of a lobby that waits is not changed for this long: its request is perhaps on its way to the store [ms]."""
 
 PAGE = 200
+
+OWNERS = ("address", "player")
+
+
+def bot_share(settings: Settings) -> tuple[int, int]:
+    """The most bots of an address, and of a player."""
+    return 8 * settings.bot_share, settings.bot_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +58,65 @@ class BotHoldings:
         self._store = store
         self._filling = filling
         self._key = store.keys.bot_shares
+        self._owners_key = store.keys.bot_owners
 
     async def hold(
         self, session: str, count: int, address: str, player: str, *, most: tuple[int, int]
     ) -> Held | Busy:
         """Hold ``count`` bots for a session, in place of what is held for it. most: bots of the address, of the player.
         Raises StoreError."""
-        reply = await self._store.run("hold_bots", [self._key], [session, count, address, player, *most])
+        reply = await self._hold(session, count, address, player, most)
         return Busy(reply[1]) if reply[0] == "BUSY" else Held(session, reply[1], reply[2])
+
+    async def busy(self, count: int, address: str, player: str, *, most: tuple[int, int]) -> Busy | None:
+        """Who has no room for ``count`` bots of a session that does not exist yet. Raises StoreError."""
+        reply = await self._hold("", count, address, player, most)
+        return Busy(reply[1]) if reply[0] == "BUSY" else None
+
+    async def _hold(
+        self, session: str, count: int, address: str, player: str, most: tuple[int, int]
+    ) -> list[Any]:
+        keys = [self._key, self._owners_key]
+        return await self._store.run("hold_bots", keys, [session, count, address, player, *most])
 
     async def restore(self, held: Held) -> None:
         """Undo a ``hold``, unless the entry has changed since."""
-        await self._store.run("settle_bots", [self._key], [held.session, held.entry, held.before])
+        await self._replace(held.session, held.entry, held.before)
 
-    async def rename(self, held: Held, session: str) -> None:
-        """Move what is held to a session that has an entry of its own from now on."""
-        commands = [("HDEL", self._key, held.session), ("HSET", self._key, session, held.entry)]
-        await self._store.batch(commands, atomic=True)
+    async def _replace(self, session: str, expected: str, entry: str) -> int:
+        keys = [self._key, self._owners_key]
+        return int((await self._store.run("settle_bots", keys, [session, expected, entry]))[1])
 
     async def settle(self, owner: str = "", key: str = "") -> int:
         """Count again what the sessions need, only those of an owner if it is given. An entry that holds less is
         raised, even above the share of its owner, who then gets no more. Returns how many entries were changed or
         removed."""
-        flat = await self._store.call("HGETALL", self._key)
-        entries = [
-            (session, entry)
-            for session, entry in zip(flat[::2], flat[1::2], strict=True)
-            if not owner or _fields(entry)[owner] == key
-        ]
+        entries = await (self._of_owner(owner, key) if owner else self._all())
         if not entries:
             return 0
         now, changed = await self._store.now_ms(), 0
         for first in range(0, len(entries), PAGE):
             changed += await self._settle(entries[first : first + PAGE], now)
         return changed
+
+    async def _of_owner(self, owner: str, key: str) -> list[tuple[str, str]]:
+        """The sessions that hold bots of an owner, with their entries."""
+        prefix = f"{owner} {key} "
+        found = await self._store.call("ZRANGEBYLEX", self._owners_key, f"[{prefix}", f"({owner} {key}!")
+        sessions = [member.removeprefix(prefix) for member in found]
+        entries = await self._store.call("HMGET", self._key, *sessions) if sessions else []
+        return [pair for pair in zip(sessions, entries, strict=True) if pair[1] is not None]
+
+    async def _all(self) -> list[tuple[str, str]]:
+        """All entries. Owners that are missing, because the set was lost, are added."""
+        flat = await self._store.call("HGETALL", self._key)
+        entries = list(zip(flat[::2], flat[1::2], strict=True))
+        known = set(await self._store.call("ZRANGE", self._owners_key, 0, -1))
+        for session, entry in entries:
+            fields = _fields(entry)
+            if not {f"{owner} {fields[owner]} {session}" for owner in OWNERS} <= known:
+                await self._replace(session, entry, entry)
+        return entries
 
     async def _settle(self, entries: Sequence[tuple[str, str]], now: int) -> int:
         changed = 0
@@ -92,8 +127,7 @@ class BotHoldings:
             if needed.count == int(fields["count"]) or fresh:
                 continue
             counted = f"{needed.count} {entry.partition(' ')[2]}" if needed.count else ""
-            reply = await self._store.run("settle_bots", [self._key], [session, entry, counted])
-            changed += int(reply[1])
+            changed += await self._replace(session, entry, counted)
         return changed
 
     async def addresses(self, sessions: Sequence[str]) -> list[str | None]:
@@ -105,7 +139,7 @@ class BotHoldings:
 
     async def counts(self) -> dict[str, Counter[str]]:
         """How many bots are held for each address and player."""
-        found: dict[str, Counter[str]] = {"address": Counter(), "player": Counter()}
+        found: dict[str, Counter[str]] = {owner: Counter() for owner in OWNERS}
         for entry in await self._store.call("HVALS", self._key):
             fields = _fields(entry)
             for owner, counter in found.items():

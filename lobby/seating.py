@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tussle.lobby.bot_holdings import bot_share
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, LobbyFull, RateLimited, Refused
 from tussle.lobby.forks import ForkPlan
@@ -49,7 +50,8 @@ PARAMS_BYTES, PARAMS_DEPTH = 4096, 8
 class SeatReservation:
     """A place in a session and the ticket for it. The ticket works for one connection within TICKET_TTL_S.
 
-    ``seat`` is None for an observer.
+    ``seat`` is None for an observer. ``no_bots_of``: of a lobby that was opened and will ask for no bots by itself, who
+    holds as many bots as it may: "address" or "player"; '' otherwise.
     """
 
     session: str
@@ -59,6 +61,7 @@ class SeatReservation:
     holder_url: str
     holder_id: str
     holder_nonce: str
+    no_bots_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Seating:
         self._lobby_ms = round(settings.lobby_timeout_s * 1000)
         self._max_seats = settings.max_seats
         self._shares = SessionShares(scripts.store, settings)
+        self._bot_share = bot_share(settings)
         self._finding: dict[Shape, asyncio.Lock] = {}
         self._oldest: dict[Shape, str] = {}
 
@@ -133,8 +137,8 @@ class Seating:
         address: str = "",
     ) -> SeatReservation:
         """Open a lobby with the player as its host. ``alone_ms``: time after which one person who waits in it alone
-        gets bots (lobby/filling.py); 0: never. ``address``: of the player, which has a share of all sessions; '': of
-        nobody's.
+        gets bots (lobby/filling.py), if BOT_SHARE has room for them; 0: never. ``address``: of the player, which has a
+        share of all sessions and bots; '': of nobody's.
 
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
         one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
@@ -362,6 +366,8 @@ class Seating:
                         *self._player_keys(session, host.player, secret),
                         self._keys.server(plan.holder.id),
                         self._keys.session_shares,
+                        self._keys.bot_shares,
+                        self._keys.bot_owners,
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
                         *(self._fork_keys(session, plan.fork) if plan.fork else []),
                     ],
@@ -369,7 +375,7 @@ class Seating:
                         host.player, plan.mode, plan.size, plan.scene_digest, plan.params, int(plan.private),
                         plan.holder.id, plan.holder.nonce, plan.holder.url, self._lobby_ms,
                         host.body, host.preferred_bodies(session), int(host.ready), self._ticket_ms, int(if_none),
-                        plan.scene, plan.alone_ms, *self._shares.arguments(host.address),
+                        plan.scene, plan.alone_ms, *self._shares.arguments(host.address), *self._bot_share,
                         *(plan.fork.arguments(session) if plan.fork else [""]),
                     ],
                     shape=(plan.mode, plan.size),
@@ -390,7 +396,7 @@ class Seating:
             ticket = format_ticket(session, host.player, secret)
             holder = plan.holder
             return SeatReservation(
-                session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce
+                session, int(reply[1]), "player", ticket, holder.url, holder.id, holder.nonce, reply[2]
             )
 
     async def _find_room(self, full: Container[str]) -> HolderAddress:

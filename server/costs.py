@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tussle.lobby.bot_holdings import bot_share
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
 from tussle.lobby.session_shares import session_share
@@ -241,6 +242,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     stored, reserved, meshes = settings.store_rate, settings.reservation_rate, settings.mesh_rate
     address, player = Owner.ADDRESS, Owner.PLAYER
     address_share, player_share = session_share(settings)
+    address_bots, player_bots = bot_share(settings)
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
@@ -253,8 +255,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.REGISTRATIONS, address, logins / 500, max(1.0, 3 * logins), "LOGIN_RATE"),
         Budget(Resource.RESERVATIONS, address, reserved, 320 * reserved, "RESERVATION_RATE"),
         Budget(Resource.RESERVATIONS, player, reserved, max(1.0, 30 * reserved), "RESERVATION_RATE"),
-        Budget(Resource.BOTS, address, 0.0, 8 * settings.bot_share, "BOT_SHARE", held=True),
-        Budget(Resource.BOTS, player, 0.0, settings.bot_share, "BOT_SHARE", held=True),
+        Budget(Resource.BOTS, address, 0.0, address_bots, "BOT_SHARE", held=True),
+        Budget(Resource.BOTS, player, 0.0, player_bots, "BOT_SHARE", held=True),
         Budget(Resource.SESSIONS, address, 0.0, address_share, "ADDRESS_SESSIONS", held=True),
         Budget(Resource.SESSIONS, player, 0.0, player_share, "ADDRESS_SESSIONS", held=True),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),

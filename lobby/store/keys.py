@@ -102,9 +102,14 @@ class Keys:
 
     @property
     def bot_shares(self) -> str:
-        """hash: session, or player:P of a player whose lobby is about to open -> "count at address player"; bots that
-        fill its seats or are wanted, the client's address, and its player"""
+        """hash: session -> "count at address player"; bots that fill its seats or are wanted, the client's address,
+        and its player"""
         return self._key("bots:shares")
+
+    @property
+    def bot_owners(self) -> str:
+        """zset: "address A T" and "player P T" of each session T of bots:shares -> 0"""
+        return self._key("bots:owners")
 
     @property
     def bot_processes(self) -> str:

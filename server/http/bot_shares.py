@@ -1,8 +1,8 @@
 """How many bots fill seats, or are wanted, for one address and one player, on all servers together: BOT_SHARE.
 
-    ask for bots       -> asking  -> held, or RateLimited bots_busy
-    open or find alone -> waiting -> held, or the lobby gets no bots by itself
-                                       '-> lobby/bot_holdings.py: the store counts, and the sweep settles
+    ask for bots       -> asking    -> held, or RateLimited bots_busy
+    open or find alone -> make_room -> open.lua holds them, or the lobby gets no bots by itself: count_refusal
+                                         '-> lobby/bot_holdings.py: the store counts, and the sweep settles
 
 Before a refusal the bots of its owner are counted again: some have left, or their sessions are over. This module must
 never seat or unseat a bot.
@@ -17,16 +17,14 @@ import math
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
 
 from tussle.lobby.bot_holdings import BotHoldings, Busy, Held
 from tussle.lobby.errors import LobbyError, RateLimited, StoreError
 from tussle.lobby.filling import Filling
 from tussle.lobby.logs import get_logger, short
-from tussle.lobby.seating import SeatReservation
 from tussle.server.costs import Ledger, Owner, Resource
 
-__all__ = ["BotShares", "WaitingAlone"]
+__all__ = ["BotShares"]
 
 log = get_logger("server.http")
 
@@ -38,23 +36,6 @@ SETTLE_S = 1.0
 
 KEPT = 1000
 """Owners of whom the time of the last count is remembered."""
-
-
-@dataclass(slots=True)
-class WaitingAlone:
-    """A lobby that is about to open. ``alone_ms``: time after which it gets bots by itself; 0: never."""
-
-    alone_ms: int
-    seat: SeatReservation | None = None
-
-    def record(self, seat: SeatReservation) -> None:
-        """The seat that was reserved."""
-        self.seat = seat
-
-    @property
-    def opened(self) -> str:
-        """The session, or '' if the player has joined the lobby of another: who opens a lobby has seat 0."""
-        return self.seat.session if self.seat is not None and self.seat.seat == 0 else ""
 
 
 class BotShares:
@@ -107,29 +88,16 @@ class BotShares:
                 await self._holdings.restore(held)
             raise
 
-    @contextlib.asynccontextmanager
-    async def waiting(
-        self, address: str, player: str, size: int, alone_ms: int
-    ) -> AsyncIterator[WaitingAlone]:
-        """Hold a bot for each other seat of a lobby that is about to open, if it is to get bots by itself. Without room
-        in a share it opens all the same, with an ``alone_ms`` of 0. If the store fails after the block, the lobby is
-        open and its bots are not counted."""
-        if not alone_ms:
-            yield WaitingAlone(0)
-            return
-        held = await self._hold(f"player:{player}", size - 1, address, player)
-        if isinstance(held, Busy):
-            yield WaitingAlone(0)
-            return
-        lobby = WaitingAlone(alone_ms)
-        try:
-            yield lobby
-        finally:
-            with self._store_may_fail(lobby.opened):
-                if lobby.opened:
-                    await self._holdings.rename(held, lobby.opened)
-                else:
-                    await self._holdings.restore(held)
+    async def make_room(self, address: str, player: str, count: int) -> None:
+        """Count the bots of an owner again that has no room for those which a lobby that is about to open would get by
+        itself. The script that opens it holds them, or opens it without bots."""
+        busy = await self._holdings.busy(count, address, player, most=self._most)
+        if busy is not None:
+            await self._settle(Owner(busy.owner), address, player)
+
+    def count_refusal(self, owner: Owner, address: str, player: str) -> None:
+        """Count that a lobby was opened without bots, because an owner holds as many as it may."""
+        self._ledger.count_refusal(Resource.BOTS, owner, player if owner is Owner.PLAYER else address)
 
     @contextlib.contextmanager
     def _store_may_fail(self, session: str) -> Iterator[None]:
@@ -145,8 +113,7 @@ class BotShares:
         if isinstance(held, Busy) and await self._settle(Owner(held.owner), address, player):
             held = await self._holdings.hold(session, count, address, player, most=self._most)
         if isinstance(held, Busy):
-            owner = Owner(held.owner)
-            self._ledger.count_refusal(Resource.BOTS, owner, player if owner is Owner.PLAYER else address)
+            self.count_refusal(Owner(held.owner), address, player)
         return held
 
     async def _settle(self, owner: Owner, address: str, player: str) -> bool:

@@ -24,7 +24,6 @@ from tussle.lobby.text import Key, SessionToken
 from tussle.lobby.wire.negotiation import PROTOCOL
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
-from tussle.server.http.bot_shares import WaitingAlone
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
@@ -127,7 +126,7 @@ class LobbyRoutes:
         self._check_size(body.mode, body.size)
         self._check_body(body.body)
         alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots else 0
-        async with self._reserving_alone(request, player, body.size, alone_ms) as lobby:
+        async with self._reserving_alone(request, player, body.size, alone_ms) as reserved:
             reservation = await self._backend.seating.find(
                 player.player,
                 body.mode,
@@ -137,10 +136,10 @@ class LobbyRoutes:
                 ready=body.ready,
                 holder=self._backend.address(),
                 person=player.kind == "person",
-                alone_ms=lobby.alone_ms,
+                alone_ms=alone_ms,
                 address=address_owner(request),
             )
-            lobby.record(reservation)
+            reserved(reservation)
         return self.answer(request, reservation)
 
     async def open(self, request: Request, player: PlayerInfo) -> Response:
@@ -156,7 +155,7 @@ class LobbyRoutes:
         self._backend.mode_scenes.check(body.mode, body.params, body.size, scene)
         self._check_body(body.body)
         alone_ms = self._alone_ms(body.mode, body.size, player) if body.bots and not body.private else 0
-        async with self._reserving_alone(request, player, body.size, alone_ms) as lobby:
+        async with self._reserving_alone(request, player, body.size, alone_ms) as reserved:
             reservation = await self._backend.seating.open(
                 player.player,
                 body.mode,
@@ -168,10 +167,10 @@ class LobbyRoutes:
                 holder=self._backend.address(),
                 scene=scene,
                 params=body.params,
-                alone_ms=lobby.alone_ms,
+                alone_ms=alone_ms,
                 address=address_owner(request),
             )
-            lobby.record(reservation)
+            reserved(reservation)
         return self.answer(request, reservation)
 
     async def join(self, request: Request, player: PlayerInfo) -> Response:
@@ -230,14 +229,20 @@ class LobbyRoutes:
     @contextlib.asynccontextmanager
     async def _reserving_alone(
         self, request: Request, player: PlayerInfo, size: int, alone_ms: int
-    ) -> AsyncIterator[WaitingAlone]:
-        """Charge a reservation, and hold the bots that a new lobby gets by itself. Call ``record`` with the seat."""
+    ) -> AsyncIterator[Callable[[SeatReservation], None]]:
+        """Charge a reservation, and make room for the bots that a new lobby gets by itself. Call the result with the
+        seat."""
         shares, address = self._backend.bot_shares, address_owner(request)
-        async with self.reserving(request, player) as reserved:
-            async with shares.waiting(address, player.player, size, alone_ms) as lobby:
-                yield lobby
-            if lobby.seat is not None:
-                reserved(lobby.seat)
+
+        def reserved(seat: SeatReservation) -> None:
+            record(seat)
+            if seat.no_bots_of:
+                shares.count_refusal(Owner(seat.no_bots_of), address, player.player)
+
+        async with self.reserving(request, player) as record:
+            if alone_ms:
+                await shares.make_room(address, player.player, size - 1)
+            yield reserved
 
     async def _first_scene(self, body: OpenRequest) -> str:
         """The document that a new lobby begins with; '' if the mode sets up its own. In canonical form, if it can be

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from tussle.lobby.bot_holdings import BotHoldings
 from tussle.lobby.errors import Conflict, RateLimited, StoreError
 from tussle.lobby.filling import Filling
 from tussle.lobby.ids import new_session_token
+from tussle.lobby.seating import Seating
 from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
@@ -28,6 +30,7 @@ class Site:
 
     def __init__(self, world: World, other: Store) -> None:
         self.world = world
+        self.seating = Seating(world.scripts, Settings(bot_share=4))
         self.filling = Filling(world.scripts)
         self.holdings = BotHoldings(world.store, self.filling)
         self.refusals: Counter[tuple[str, str]] = Counter()
@@ -57,13 +60,15 @@ class Site:
     async def alone(self, address: str, size: int) -> tuple[str, str, int]:
         """A connected host, its lobby, and the time after which it gets bots by itself [ms]; 0: never."""
         host = (await self.world.accounts.login(kind="person")).player
-        async with self.shares.waiting(address, host, size, 5000) as lobby:
-            seat = await self.world.seating.open(
-                host, "duel", size, holder=HOLDER, ready=False, alone_ms=lobby.alone_ms
-            )
-            lobby.record(seat)
+        await self.shares.make_room(address, host, size - 1)
+        seat = await self.seating.open(
+            host, "duel", size, holder=HOLDER, ready=False, alone_ms=5000, address=address
+        )
         await self.world.enter(seat)
-        return host, seat.session, lobby.alone_ms
+        keys = self.world.store.keys
+        alone_ms = await self.world.store.call("HGET", keys.session(seat.session), "bots.alone_ms")
+        assert (alone_ms is None) == bool(seat.no_bots_of)
+        return host, seat.session, int(alone_ms or 0)
 
     async def lobby(self, size: int) -> tuple[str, str]:
         """A connected host and its lobby."""
@@ -189,8 +194,8 @@ async def test_lobbies_that_ask_by_themselves_count(site: Site) -> None:
     await site.holdings.settle()
     assert await site.held("a") == 4
     friend = (await site.world.accounts.login(kind="person")).player
-    async with site.shares.waiting("b", friend, 3, 5000) as lobby:
-        lobby.record(await site.world.seating.join(friend, session))
+    found = await site.seating.find(friend, "duel", 3, holder=HOLDER, alone_ms=5000, address="b")
+    assert found.session == session and not found.no_bots_of
     assert await site.held("b") == 0
     await site.holdings.settle()
     assert await site.held("a") == 4
@@ -233,15 +238,9 @@ async def test_a_small_request_does_not_free_what_a_lobby_takes_by_itself(site: 
 async def test_a_store_that_fails_afterwards_spoils_no_answer(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lobby that was opened stays so if what is held for it cannot be moved to it; a refusal keeps its code if what
-    was held cannot be given back."""
+    """A refusal keeps its code if what was held cannot be given back."""
     store, gone = site.world.store, Store("redis://127.0.0.1:1/0", "gone")
-    host, player = (await site.world.players(2))[:2]
-    async with site.shares.waiting("a", player, 3, 5000) as lobby:
-        lobby.record(await site.world.seating.open(player, "duel", 3, holder=HOLDER, ready=False))
-        monkeypatch.setattr(site.holdings, "_store", gone)
-    assert lobby.opened and await site.world.status(lobby.opened) == "open"
-    monkeypatch.setattr(site.holdings, "_store", store)
+    [host] = await site.world.players(1)
     seat = await site.world.seating.open(host, "duel", 2, holder=HOLDER, ready=False)
     with pytest.raises(Conflict) as refused:
         async with site.shares.asking(seat.session, "b", host, None):
@@ -287,25 +286,82 @@ async def test_a_share_is_one_on_all_servers(site: Site) -> None:
 
 
 async def test_a_request_on_its_way_is_not_forgotten(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bots of a request that is not in the store yet stay held when another server or the sweep counts them; so do
-    those of a lobby that is about to open, for FRESH_MS."""
+    """The bots of a request that is not in the store yet stay held for FRESH_MS when another server or the sweep counts
+    them."""
     monkeypatch.setattr(bot_holdings, "FRESH_MS", 60_000)
     host, session = await site.lobby(4)
     async with site.shares.asking(session, "a", host, None):
         assert await site.holdings.settle() == 0
         await site.filling.request(host, session, None, "fair")
-    async with site.shares.waiting("a", host, 2, 5000):
-        assert await site.holdings.settle() == 0
-        assert await site.held("a") == 4
-    assert await site.held("a") == 3, "no lobby was opened"
+    assert await site.held("a") == 3
 
 
 async def test_a_killed_server_holds_nothing(site: Site) -> None:
-    """What a server held for a lobby that it never opened, and for sessions that are over, is given back."""
+    """What a server held for sessions that are over, or for one that is not in the store, is given back."""
     host, session = await site.lobby(3)
     await site.ask("a", host, session, None)
-    await site.holdings.hold("player:p-lost", 2, "a", "p-lost", most=(64, 8))
+    await site.holdings.hold("k7qm2xpv", 2, "a", "p-lost", most=(64, 8))
     assert await site.held("a") == 4
     await site.world.seating.leave(host, session)
     await site.holdings.settle()
     assert await site.held("a") == 0
+
+
+async def test_a_lobby_holds_its_bots_from_the_moment_when_it_exists(site: Site) -> None:
+    """The server is killed right after the script that opened a lobby: the bots that the lobby gets by itself count.
+    Lobbies that are opened at once at two servers share what is left."""
+    hosts = [(await site.world.accounts.login(kind="person")).player for _ in range(4)]
+    seats = await asyncio.gather(
+        *(
+            site.seating.open(host, "duel", 3, holder=HOLDER, ready=False, alone_ms=5000, address="a")
+            for host in hosts
+        )
+    )
+    assert sorted(seat.no_bots_of for seat in seats) == ["", "", "address", "address"]
+    assert await site.held("a") == 4
+    asked, unasked = [[s for s in seats if bool(s.no_bots_of) is refused] for refused in (False, True)]
+    assert await site.holdings.addresses([s.session for s in asked]) == ["a", "a"]
+    assert await site.holdings.addresses([s.session for s in unasked]) == [None, None]
+    await site.holdings.settle()
+    assert await site.held("a") == 4
+
+
+async def test_a_request_reads_the_sessions_of_its_owners_only(site: Site) -> None:
+    """Three hundred sessions of other addresses hold bots. A request of a client that holds none costs the store as
+    much as without them."""
+    store = site.world.store
+    for number in range(300):
+        await site.holdings.hold(f"session{number}", 1, f"d{number}", f"p{number}", most=(4, 4))
+    host, session = await site.lobby(3)
+
+    async def calls() -> Counter[str]:
+        """How often each command was called, also by scripts."""
+        text = str(await store.call("INFO", "commandstats"))
+        return Counter(
+            {name: int(count) for name, count in re.findall(r"cmdstat_(\w+)\W+calls\W+(\d+)", text)}
+        )
+
+    before = await calls()
+    assert await site.holdings.busy(2, "e", host, most=(4, 4)) is None
+    assert not isinstance(await site.holdings.hold(session, 2, "e", host, most=(4, 4)), bot_holdings.Busy)
+    await site.holdings.settle("address", "e")
+    spent = await calls() - before
+    assert spent["hgetall"] == 0 and 0 < spent["hget"] < 20, spent
+
+
+async def test_owners_that_were_lost_are_found_again(site: Site) -> None:
+    """The set of owners is lost, as in a store of an older version: the sweep makes it again, and each owner has its
+    share as before."""
+    host, session = await site.lobby(4)
+    await site.ask("a", host, session, 3)
+    await site.world.store.call("DEL", site.world.store.keys.bot_owners)
+    await site.holdings.settle()
+    assert await site.held("a") == 3
+    other, second = await site.lobby(3)
+    with pytest.raises(RateLimited):
+        await site.ask("a", other, second, 2)
+    await site.ask("a", host, session, 0)
+    await site.holdings.settle()
+    assert await site.held("a") == 0
+    store, keys = site.world.store, site.world.store.keys
+    assert await store.call("ZCARD", keys.bot_owners) == 2 * await store.call("HLEN", keys.bot_shares)
