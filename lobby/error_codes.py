@@ -88,6 +88,8 @@ _TABLE = (
     _client("server_full", RateLimited, "Every server has MAX_SESSIONS sessions; try again later."),
     _client("address_sessions", RateLimited, "Players of this address have opened ADDRESS_SESSIONS sessions."),
     _client("player_sessions", RateLimited, "The player has opened too many sessions that go on; join one of them."),
+    _client("address_openings", RateLimited, "Players of this address open lobbies faster than OPEN_RATE."),
+    _client("player_openings", RateLimited, "The player opens lobbies faster than OPEN_RATE; join one, or wait."),
     _client("rate_limited", RateLimited, "Too many requests or messages; send fewer."),
     # missing objects
     _client("not_found", NotFound, "The session or player does not exist."),

@@ -143,7 +143,8 @@ class Seating:
         A ``private`` lobby is joined by its token only. A player without a ``body`` gets one of ``bodies``, if possible
         one that no other seat has. Equal scenes are stored once. Raises Refused for a bad size, scene or params,
         AuthError for an unknown player, Conflict ``in_session``, RateLimited ``server_full`` if no server has room,
-        ``address_sessions`` or ``player_sessions`` if one has its share of them.
+        ``address_sessions`` or ``player_sessions`` if one has its share of them, ``address_openings`` or
+        ``player_openings`` if one opens them too fast.
         """
         self._check_size(size)
         document, encoded = _encode_scene(scene), encode_params(params or {})
@@ -368,6 +369,7 @@ class Seating:
                         self._keys.session_shares,
                         self._keys.bot_shares,
                         self._keys.bot_owners,
+                        *self._shares.keys(host.address, host.player),
                         *([self._keys.scene(plan.scene_digest)] if plan.scene else []),
                         *(self._fork_keys(session, plan.fork) if plan.fork else []),
                     ],
@@ -388,6 +390,8 @@ class Seating:
                 return str(reply[1])
             if reply[0] == "SHARE":
                 raise self._shares.refusal(reply[1])
+            if reply[0] == "RATE":
+                raise self._shares.too_fast(reply[1], int(reply[2]))
             if reply[0] == "FULL":
                 if not await self._servers.make_room(plan.holder.id):
                     full.add(plan.holder.id)

@@ -1,7 +1,9 @@
 """How many sessions the players of one address, and one player, may have opened that are not over: ADDRESS_SESSIONS.
+And how many they may open in a time: OPEN_RATE. Each opened lobby may begin a session, which builds a world.
 
     open.lua    -> counts the sessions of both that wait or run, on all servers; refuses, or adds the new one
-    prune       -> the sweep removes those that are over
+                   one token bucket for each of both, on all servers; refuses, or takes a unit
+    prune       -> the sweep removes the sessions that are over
 
 A session counts exactly while it is on the index of those that wait or run, so that nothing has to be given back when
 it ends, when its server dies, or when its keys expire. This module must never end a session.
@@ -16,7 +18,7 @@ from tussle.lobby.errors import RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Argument, Store
 
-__all__ = ["SessionOwner", "SessionShares", "session_share"]
+__all__ = ["SessionOwner", "SessionShares", "opening_rates", "session_share"]
 
 SessionOwner = Literal["address", "player"]
 
@@ -30,16 +32,40 @@ def session_share(settings: Settings) -> tuple[int, int]:
     return address, max(1, address // 2)
 
 
+def opening_rates(settings: Settings) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The lobbies that an address, and a player, may open: per second on average, and at once."""
+    rate = settings.open_rate
+    return (rate, max(1.0, 60 * rate)), (rate / 4, max(1.0, 15 * rate))
+
+
 class SessionShares:
     """The shares of all addresses and players of a realm."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._most = session_share(settings)
+        self._openings: list[Argument] = []
+        for rate, burst in opening_rates(settings):
+            self._openings += [max(1, round(1000.0 / rate)), int(burst)]
+
+    def keys(self, address: str, player: str) -> list[str]:
+        """The keys of open.lua that count what an address and a player have opened lately."""
+        keys = self._store.keys
+        return [keys.player_openings(player), keys.address_openings(address)]
 
     def arguments(self, address: str) -> list[Argument]:
         """The arguments of open.lua for a host at an address; '': the address is not counted."""
-        return [address, *self._most]
+        return [address, *self._most, *self._openings]
+
+    @staticmethod
+    def too_fast(owner: SessionOwner, wait_ms: int) -> RateLimited:
+        """The error that refuses to open a lobby so soon after others."""
+        who = "players of your address open" if owner == "address" else "you open"
+        return RateLimited(
+            f"{who} lobbies too fast; join one, or try again later",
+            code="address_openings" if owner == "address" else "player_openings",
+            retry_after=wait_ms / 1000,
+        )
 
     def refusal(self, owner: SessionOwner) -> RateLimited:
         """The error that refuses to open one more session."""

@@ -227,6 +227,12 @@ class Settings:
         " times for one player",
         low=0.01,
     )
+    open_rate: float = setting(
+        2.0,
+        "lobbies per second that players of one address may open, on all servers; sixty times that at once; a quarter"
+        " of both for one player",
+        low=0.01,
+    )
     store_rate: float = setting(
         262_144.0,
         "bytes per second that the requests of one address may write into the store; 128 times that at once, a"

@@ -21,7 +21,7 @@ from typing import Any
 from tussle.lobby.bot_holdings import bot_share
 from tussle.lobby.errors import RateLimited
 from tussle.lobby.roles import Operation
-from tussle.lobby.session_shares import session_share
+from tussle.lobby.session_shares import opening_rates, session_share
 from tussle.lobby.settings import Settings
 from tussle.server.limits import TokenBucket
 
@@ -93,6 +93,9 @@ class Resource(StrEnum):
     SESSIONS = "sessions"
     """Held: lobbies and sessions that a client has opened, on all servers: the store counts them
     (lobby/session_shares.py)."""
+    OPENINGS = "openings"
+    """Lobbies that are opened, on all servers: the store counts them (lobby/session_shares.py). Each may begin a
+    session, which builds a world: about 50 ms of a solver process."""
     STORE_BYTES = "store_bytes"
     """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
@@ -243,6 +246,7 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
     address, player = Owner.ADDRESS, Owner.PLAYER
     address_share, player_share = session_share(settings)
     address_bots, player_bots = bot_share(settings)
+    opened, opened_by_player = opening_rates(settings)
     return (
         Budget(Resource.REQUESTS, address, requests, 5 * requests, "REQUEST_RATE"),
         Budget(Resource.REQUESTS, player, requests, 5 * requests, "REQUEST_RATE"),
@@ -259,6 +263,8 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.BOTS, player, 0.0, player_bots, "BOT_SHARE", held=True),
         Budget(Resource.SESSIONS, address, 0.0, address_share, "ADDRESS_SESSIONS", held=True),
         Budget(Resource.SESSIONS, player, 0.0, player_share, "ADDRESS_SESSIONS", held=True),
+        Budget(Resource.OPENINGS, address, *opened, "OPEN_RATE"),
+        Budget(Resource.OPENINGS, player, *opened_by_player, "OPEN_RATE"),
         Budget(Resource.STORE_BYTES, address, stored, 128 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, player, stored / 16, 4 * stored, "STORE_RATE"),
         Budget(Resource.STORE_BYTES, Owner.SESSION, stored / 32, stored, "STORE_RATE"),

@@ -23,6 +23,7 @@ def test_a_page_is_current(name: str) -> None:
 PLACEHOLDERS = {
     "token": "T",
     "player": "P",
+    "address": "A",
     "server": "S",
     "token_hash": "<sha256>",
     "name_hash": "<sha256>",

@@ -126,6 +126,14 @@ class Keys:
         """zset: "address A T" and "player P T" of each session T that waits or runs -> 0; who opened it"""
         return self._key("sessions:shares")
 
+    def address_openings(self, address: str) -> str:
+        """string + PX: when all lobbies that an address may open at once are allowed again [ms]"""
+        return self._key(f"openings:address:{address}")
+
+    def player_openings(self, player: str) -> str:
+        """string + PX: the same for a player"""
+        return self._key(f"openings:player:{player}")
+
     @property
     def running(self) -> str:
         """zset: session token -> started_at [ms]"""

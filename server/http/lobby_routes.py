@@ -219,8 +219,9 @@ class LobbyRoutes:
         except RateLimited as error:
             reservations.cancel(address, player.player)
             for owner, key in ((Owner.ADDRESS, address), (Owner.PLAYER, player.player)):
-                if error.reason == f"{owner}_sessions":
-                    self._backend.ledger.count_refusal(Resource.SESSIONS, owner, key)
+                for resource in (Resource.SESSIONS, Resource.OPENINGS):
+                    if error.reason == f"{owner}_{resource}":
+                        self._backend.ledger.count_refusal(resource, owner, key)
             raise
         except BaseException:
             reservations.cancel(address, player.player)

@@ -11,7 +11,7 @@ from tussle.lobby.errors import RateLimited
 from tussle.lobby.seating import Seating, SeatReservation
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.session_scripts import SessionScripts
-from tussle.lobby.session_shares import SessionShares, session_share
+from tussle.lobby.session_shares import SessionShares, opening_rates, session_share
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
@@ -134,8 +134,53 @@ async def test_the_share_survives_a_dead_server(realm_of_two: Realm) -> None:
     assert await realm_of_two.attempt(1, players[4], "a") == "opened"
 
 
+async def test_openings_have_a_rate_on_all_servers(world: World, stores: list[Store]) -> None:
+    """Nine guests of one address open and leave lobbies at two servers at once: three are opened, the others have to
+    wait. A lobby that was left gives nothing back. What is refused costs nothing, nor does a seat in the lobby of
+    another; one unit comes back after its time."""
+    settings = Settings(open_rate=0.05)
+    servers = [Seating(world.scripts, settings), Seating(SessionScripts(stores[0]), settings)]
+    players = await world.players(13)
+
+    async def attempt(server: int, player: str, address: str = "203.0.113.7") -> float:
+        """The time to wait [s]; 0: opened."""
+        try:
+            seat = await servers[server].open(player, "duel", 2, holder=HOLDER, address=address, private=True)
+        except RateLimited as error:
+            assert error.reason == "address_openings" and error.retry_after is not None
+            return error.retry_after
+        await world.seating.leave(player, seat.session)
+        return 0.0
+
+    waits = sorted(await asyncio.gather(*(attempt(n % 2, player) for n, player in enumerate(players[:9]))))
+    assert waits[:3] == [0.0] * 3 and all(15.0 < wait <= 20.0 for wait in waits[3:])
+    assert await attempt(0, players[9], "203.0.113.8") == 0.0
+    key = world.store.keys.address_openings("203.0.113.7")
+    assert 50_000 < await world.store.call("PTTL", key) <= 60_000
+    await world.store.call("DECRBY", key, 20_000)  # as after twenty seconds
+    assert await attempt(1, players[10]) == 0.0
+    assert await attempt(0, players[11]) > 15.0
+    lobby = await servers[0].open(players[12], "duel", 3, holder=HOLDER, address="203.0.113.9")
+    found = await servers[1].find(players[11], "duel", 3, holder=HOLDER, address="203.0.113.7")
+    assert found.session == lobby.session
+
+
+async def test_a_player_has_a_rate_at_all_addresses(world: World) -> None:
+    """A player who opens and leaves lobbies, each from another address, is refused after fifteen times the rate."""
+    seating = Seating(world.scripts, Settings(open_rate=0.2))
+    [player] = await world.players(1)
+    for number in range(3):
+        seat = await seating.open(player, "duel", 2, holder=HOLDER, address=f"a{number}")
+        await world.seating.leave(player, seat.session)
+    with pytest.raises(RateLimited) as refused:
+        await seating.find(player, "duel", 2, holder=HOLDER, address="a9")
+    assert refused.value.reason == "player_openings" and 15.0 < (refused.value.retry_after or 0.0) <= 20.0
+
+
 def test_the_default_bears_a_classroom() -> None:
-    """Sixty players behind one address open a session each; the rest of the server is for others."""
+    """Sixty players behind one address open a session each, and at once the next one; the rest of the server is for
+    others."""
+    assert opening_rates(Settings()) == ((2.0, 120.0), (0.5, 30.0))
     assert session_share(Settings()) == (100, 50)
     assert session_share(Settings(max_sessions=2)) == (1, 1)
     assert session_share(Settings(address_sessions=7)) == (7, 3)

@@ -96,10 +96,10 @@ def test_each_pair_of_resource_and_owner_has_one_budget() -> None:
 
 def test_the_lowest_rates_allow_one_at_once() -> None:
     """A budget below one would refuse every login or reservation for ever."""
-    lowest = Settings(login_rate=0.1, guess_rate=0.01, reservation_rate=0.01, chat_rate=0.1)
+    lowest = Settings(login_rate=0.1, guess_rate=0.01, reservation_rate=0.01, chat_rate=0.1, open_rate=0.01)
     kinds = {
         Resource.LOGINS, Resource.GUESSES, Resource.GUESTS, Resource.REGISTRATIONS, Resource.RESERVATIONS,
-        Resource.CHATS,
+        Resource.CHATS, Resource.OPENINGS,
     }  # fmt: skip
     assert [one for one in budgets(lowest) if one.resource in kinds and one.burst < 1.0] == []
 

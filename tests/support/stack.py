@@ -168,6 +168,7 @@ class Stack:
     @classmethod
     def up(cls, store_url: str, realm: str, **environment: str) -> Self:
         quick = {"LOG_LEVEL": "info", "LOG_FORMAT": "json", "SOLVERS": "1", "BOT_THINK_S": "0"}
+        quick["OPEN_RATE"] = "1000"  # all clients of a test have one address
         return cls(store_url, realm, {**quick, **environment})
 
     async def __aenter__(self) -> Self:

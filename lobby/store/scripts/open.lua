@@ -1,24 +1,27 @@
 --@include seating
 --@include session_shares
 --@include bot_shares
+--@include bucket
 -- Opens a lobby and seats its host. For `find`: only if no other lobby of its mode and size is open.
 --
 -- KEYS 1-12 the session (parts/session.lua), 13 player, 14 session player, 15 ticket, 16 lease of the holder,
---      17 shares of sessions, 18 shares of bots, 19 their owners, 20 scene (only with one); of a fork 20 its first
---      state, 21 its tree, 22 its root
+--      17 shares of sessions, 18 shares of bots, 19 their owners, 20 openings of the player, 21 of the address,
+--      22 scene (only with one); of a fork 22 its first state, 23 its tree, 24 its root
 -- ARGV 1-3 the session, 4 player, 5 mode, 6 size, 7 hash of the scene or '', 8 params (JSON), 9 private 0|1,
 --      10 holder, 11 its nonce, 12 its url, 13 timeout [ms], 14 body or '', 15 bodies in order of preference (JSON),
 --      16 ready 0|1, 17 lifetime of the ticket and the reservation [ms], 18 only if no such lobby is open 0|1,
 --      19 the scene or '', 20 time that one person waits alone before the lobby asks for bots [ms], 0: it never does,
 --      21 address of the host or '', 22 most sessions of an address, 23 of a player,
---      24 most bots of an address, 25 of a player,
---      26 parent of a fork or '', 27 tick, 28 exact 0|1, 29 specification, 30 first state,
---      31 bodies of the seats (JSON), 32 seat of the host or '', 33 root of the tree, 34 entry of the tree (JSON),
---      35 lifetime of the tree [ms] or 0, 36 most entries of a tree, 37.. seats that are out
+--      24 time in which an address gets one more opening back [ms], 25 most openings of it at once, 26 and 27 of a
+--      player, 28 most bots of an address, 29 of a player,
+--      30 parent of a fork or '', 31 tick, 32 exact 0|1, 33 specification, 34 first state,
+--      35 bodies of the seats (JSON), 36 seat of the host or '', 37 root of the tree, 38 entry of the tree (JSON),
+--      39 lifetime of the tree [ms] or 0, 40 most entries of a tree, 41.. seats that are out
 -- Returns {OK, seat, ''} | {OK, seat, address|player}: that owner holds as many bots as it may, so that the lobby will
 --      not ask for bots by itself
 --      | {TAKEN, token of the oldest open lobby} | {FULL}: the holder has as many sessions as it may
 --      | {SHARE, address|player}: the host's address, or the host, has opened as many as it may
+--      | {RATE, address|player, time until it may open the next one [ms]}: it has opened too many in a short time
 --      | ERR unknown_player, in_session, token_taken
 local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local shares_key = KEYS[17]
@@ -41,14 +44,22 @@ if ARGV[18] == '1' then
     end
 end
 
-local owners = {{'player', player, tonumber(ARGV[23])}}
+-- {kind, owner, most sessions, bucket of its openings, time of one [ms], most at once}
+local owners = {{'player', player, tonumber(ARGV[23]), KEYS[20], tonumber(ARGV[26]), tonumber(ARGV[27])}}
 if ARGV[21] ~= '' then
-    owners[2] = {'address', ARGV[21], tonumber(ARGV[22])}
+    owners[2] = {'address', ARGV[21], tonumber(ARGV[22]), KEYS[21], tonumber(ARGV[24]), tonumber(ARGV[25])}
 end
 local over = {}
 for _, owner in ipairs(owners) do
     if count_opened(shares_key, owner[1], owner[2], over) >= owner[3] then
         return {'SHARE', owner[1]}
+    end
+end
+local at = now_ms()
+for _, owner in ipairs(owners) do
+    local wait = wait_for_unit(owner[4], owner[5], owner[6], at)
+    if wait > 0 then
+        return {'RATE', owner[1], whole(wait)}
     end
 end
 
@@ -66,15 +77,15 @@ if held and tonumber(lease[2] or '0') > 0 then
     end
 end
 
-local at = now_ms()
 for _, owner in ipairs(owners) do
     note_opened(shares_key, owner[1], owner[2])
+    take_unit(owner[4], owner[5], at)
 end
 for _, entry in ipairs(over) do -- not before the first write that needs memory: a full store would allow this one
     redis.call('ZREM', shares_key, entry)
 end
 if ARGV[7] ~= '' then
-    local scene_key = KEYS[20]
+    local scene_key = KEYS[22]
     redis.call('HSET', scene_key, 'data', ARGV[19], token, '1')
 end
 redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', ARGV[6], 'scene', ARGV[7],
@@ -84,32 +95,32 @@ redis.call('HSET', session_key, 'status', STATUS.OPEN, 'mode', ARGV[5], 'size', 
 local busy = ''
 if ARGV[20] ~= '0' then -- the bots that it may get are held from the moment when it exists
     local bots_key, bot_owners_key, others = KEYS[18], KEYS[19], tonumber(ARGV[6]) - 1
-    local of_address, of_player = tonumber(ARGV[24]), tonumber(ARGV[25])
+    local of_address, of_player = tonumber(ARGV[28]), tonumber(ARGV[29])
     busy = busy_owner(bots_key, bot_owners_key, token, others, ARGV[21], player, of_address, of_player)
     if busy == '' then
         redis.call('HSET', session_key, 'bots.alone_ms', ARGV[20])
         write_entry(bots_key, bot_owners_key, token, make_entry(others, at, ARGV[21], player))
     end
 end
-if ARGV[26] ~= '' then
-    local fork_key, forks_key, root_key = KEYS[20], KEYS[21], KEYS[22]
-    redis.call('HSET', session_key, 'parent', ARGV[26], 'parent_tick', ARGV[27], 'exact', ARGV[28])
-    for seat, body in ipairs(cjson.decode(ARGV[31])) do
+if ARGV[30] ~= '' then
+    local fork_key, forks_key, root_key = KEYS[22], KEYS[23], KEYS[24]
+    redis.call('HSET', session_key, 'parent', ARGV[30], 'parent_tick', ARGV[31], 'exact', ARGV[32])
+    for seat, body in ipairs(cjson.decode(ARGV[35])) do
         redis.call('HSET', session_key, 'fixed.' .. whole(seat - 1), body)
     end
-    for i = 37, #ARGV do
+    for i = 41, #ARGV do
         redis.call('HSET', session_key, 'out.' .. ARGV[i], '1')
     end
-    redis.call('HSET', fork_key, 'spec', ARGV[29], 'state', ARGV[30])
-    redis.call('SET', root_key, ARGV[33])
-    redis.call('ZADD', forks_key, whole(at), ARGV[34])
-    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[36])))
+    redis.call('HSET', fork_key, 'spec', ARGV[33], 'state', ARGV[34])
+    redis.call('SET', root_key, ARGV[37])
+    redis.call('ZADD', forks_key, whole(at), ARGV[38])
+    local oldest = redis.call('ZRANGE', forks_key, '0', whole(-1 - tonumber(ARGV[40])))
     for _, entry in ipairs(oldest) do
         redis.call('ZREM', forks_key, entry)
     end
-    if tonumber(ARGV[35]) > 0 then
-        redis.call('PEXPIRE', root_key, ARGV[35])
-        redis.call('PEXPIRE', forks_key, ARGV[35])
+    if tonumber(ARGV[39]) > 0 then
+        redis.call('PEXPIRE', root_key, ARGV[39])
+        redis.call('PEXPIRE', forks_key, ARGV[39])
     end
 end
 redis.call('ZADD', waiting_key, whole(at), token)
@@ -119,6 +130,6 @@ if held then
     redis.call('HSET', lease_key, 'held:' .. token, '1')
 end
 announce(EVENT.OPENED, at)
-local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[32])
+local seat = take_seat(player_key, member_key, player, ARGV[14], ARGV[15], ARGV[16], ARGV[17], ARGV[36])
 issue_ticket(ticket_key, player, seat, 'player', ARGV[17])
 return {'OK', whole(seat), busy}
