@@ -50,11 +50,11 @@ def simulate(
         raise click.ClickException(missing)
     from tussle.lobby.settings import Settings
     from tussle.server.physics.stored_meshes import use_meshes
-    from tussle.server.physics.warmup import warm_up
     from tussle.server.physics.world_state import StepReport
     from tussle.server.recordings.simulated import Step, record_simulation
     from tussle.server.simulation.simulate import load_scene
     from tussle.server.simulation.simulate import simulate as run
+    from tussle.server.solver.kernels import warm_up
 
     use_meshes(Settings.read().archive_address)
     console = Console(stderr=True)

@@ -60,7 +60,7 @@ def command(
         raise click.ClickException(missing)
     from tussle.lobby.settings import Settings
     from tussle.server.physics.stored_meshes import use_meshes
-    from tussle.server.physics.warmup import warm_up
+    from tussle.server.solver.kernels import warm_up
     from tussle.server.sweeps.plan import parse_values
     from tussle.server.sweeps.single_run import Row
     from tussle.server.sweeps.sweeping import record_run, sweep

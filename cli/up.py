@@ -46,7 +46,7 @@ READY_S = 600.0
 """A server that must compile its kernels first may take this long."""
 FIRST_WAIT_S, WAIT_SAID_S = 5.0, 15.0
 """When the wait for the server is mentioned first, and how often again."""
-FIRST_START = "  Waiting for the server. The first start compiles the physics kernels: one to three minutes."
+FIRST_START = "  Waiting for the server. The first start compiles the physics kernels: about half a minute."
 
 STORE_POLL_S = 0.5
 

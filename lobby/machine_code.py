@@ -1,9 +1,10 @@
 """Where machine code that numba has compiled is kept, and for which CPU it is made.
 
-    folder of NUMBA_CACHE_DIR, of the module, of the user or of temporary files / NAME-<hash of the sources> /
+    folder of NUMBA_CACHE_DIR, the wheel, the module, the user or temporary files / NAME-<hash of the sources> /
         compiled-<target_hash>      marks that all functions are there, for this compiler and CPU
 
-The code is made for the CPU baseline (lobby/cpu_baseline.py): a folder may be moved to another machine. This module
+The code is made for the CPU baseline (lobby/cpu_baseline.py): a folder may be moved to another machine, and a wheel may
+bring it (hatch_build.py). This module
 must never import numba before a function of it is called.
 """
 
@@ -41,9 +42,12 @@ def compile_for_baseline() -> None:
 
 @functools.cache
 def compiled_mark() -> str:
-    """The name of the file that marks a folder as complete. It has a hash of the compiler and of the CPU."""
-    compilers = [version(name) for name in ("numba", "llvmlite", "numpy")]
-    target = platform.python_version(), platform.machine(), baseline() or cpu_features()
+    """The name of the file that marks a folder as complete. It has a hash of the compiler and of the CPU.
+
+    Of Python and numpy only the part of the version counts with which their binary interfaces change.
+    """
+    compilers = [version("numba"), version("llvmlite"), version("numpy").partition(".")[0]]
+    target = platform.python_version_tuple()[:2], platform.machine(), baseline() or cpu_features()
     return f"compiled-{hashlib.sha256(repr((compilers, target)).encode()).hexdigest()[:8]}"
 
 
@@ -56,7 +60,9 @@ def find_code_folder(name: str, module: str) -> Path:
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
         places.insert(0, Path(chosen))
     folders = [place / name for place in places]
-    if compiled := [folder for folder in folders if (folder / compiled_mark()).exists()]:
+    readable = list(folders)
+    readable.insert(1 if chosen else 0, Path(__file__).parent.parent / "kernels" / name)  # of a wheel
+    if compiled := [folder for folder in readable if (folder / compiled_mark()).exists()]:
         return compiled[0]
     for folder in folders:
         try:

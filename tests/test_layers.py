@@ -74,7 +74,7 @@ ONLY_IMPORTER: dict[str, set[str]] = {
     "redis": {"lobby.store.store"},
     "websockets": {"server.gateway", "player.reconnecting", "player.live_client", "player.replay_client"},
     "ipctk": {"server.physics"},
-    "numba": {"server.physics", "lobby.machine_code", "lobby.wire.delta_compiled"},
+    "numba": {"server.physics", "lobby.machine_code", "lobby.whole_program", "lobby.wire.delta_compiled"},
     "starlette": {"server.http"},
     "uvicorn": {"server.gateway"},
     "click": {"cli", "player.__main__"},

@@ -30,8 +30,8 @@ from tussle.server.physics.model import (
 from tussle.server.physics.rollout import Rollout, rollout, trajectory
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.warmup import warm_up
 from tussle.server.physics.world_state import ContactCheck, Control, HandleTarget, State, StepReport
+from tussle.server.solver.kernels import warm_up
 
 __all__ = [
     "Body",

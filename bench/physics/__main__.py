@@ -29,9 +29,9 @@ from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.model import centres
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.warmup import warm_up
 from tussle.server.physics.world_state import Control
 from tussle.server.simulation.identity import physics_id
+from tussle.server.solver.kernels import warm_up
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUE = {b["id"]: b for b in json.loads((ROOT / "catalogue" / "catalogue.json").read_text())["bodies"]}

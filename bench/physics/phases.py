@@ -28,7 +28,7 @@ from tussle.server.physics.fingerprint import versions
 from tussle.server.physics.jit import OPTIONS
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
-from tussle.server.physics.warmup import warm_up
+from tussle.server.solver.kernels import warm_up
 
 PHASES = {
     "_find_candidates": "candidates and first distances",

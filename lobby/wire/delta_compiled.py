@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from tussle.lobby.machine_code import compile_for_baseline, compiled_mark, find_code_folder
 
-__all__ = ["DeltaCacheLocator", "has_machine_code", "kernel_id", "load_kernel"]
+__all__ = ["DeltaCacheLocator", "delta_folder", "has_machine_code", "kernel_id", "load_kernel"]
 
 SOURCES = ("delta_coder.py", "delta_kernel.py", "delta_measure.py")
 
@@ -40,14 +40,14 @@ def kernel_id() -> str:
 
 
 @functools.cache
-def _folder() -> Path:
+def delta_folder() -> Path:
     """The folder of the machine code."""
     return find_code_folder(f"tussle-deltas-{kernel_id()}", __file__)
 
 
 def has_machine_code() -> bool:
     """Whether ``load_kernel`` loads machine code instead of compiling it."""
-    return (_folder() / compiled_mark()).exists()
+    return (delta_folder() / compiled_mark()).exists()
 
 
 class DeltaCacheLocator:
@@ -63,10 +63,10 @@ class DeltaCacheLocator:
         return cls(function) if Path(path).name in SOURCES else None
 
     def ensure_cache_path(self) -> None:
-        _folder().mkdir(parents=True, exist_ok=True)
+        delta_folder().mkdir(parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
-        return str(_folder())
+        return str(delta_folder())
 
     def get_source_stamp(self) -> str:
         return kernel_id()
@@ -115,7 +115,7 @@ def load_kernel() -> Any:
             path = str(Path(__file__).with_name(name))
             exec(compile(text, path, "exec"), vars(module))
         if not has_machine_code():
-            (_folder() / compiled_mark()).touch()
+            (delta_folder() / compiled_mark()).touch()
     finally:
         config.CACHE_LOCATOR_CLASSES = usual
     return module

@@ -1,36 +1,108 @@
-"""The machine code of the solver and of the encoder of delta frames.
+r"""The machine code of the solver and of the encoder of delta frames.
 
-It is compiled by one process of a machine at a time and loaded by all others. Compiling takes one core about a minute.
-Loading takes about a second, in any number of processes at once.
+    load_kernels -> python -m tussle.server.solver.kernels solver    \  at once, each on a core
+                    python -m tussle.server.solver.kernels deltas    /
+                 -> loads what they have stored
+
+It is compiled by one process of a machine at a time and loaded by all others, so that every process that computes has
+loaded its code. Compiling takes half a minute of a core (lobby/whole_program.py). Loading takes about a second, in any
+number of processes at once.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tussle.lobby.errors import SolverFailed
+from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.machine_code import compiled_mark
-from tussle.lobby.wire.delta_compiled import has_machine_code, load_kernel
+from tussle.lobby.wire.delta_compiled import delta_folder, has_machine_code, load_kernel
 
-__all__ = ["load_kernels"]
+__all__ = ["kernel_folders", "load_kernels", "main", "warm_up"]
+
+FUNCTIONS = 165
+"""Functions that the solver's kernels have, those of numba included; a few more or less change nothing."""
+
+SHARE = 0.8
+"""The part of the time that passes until all functions are typed; the rest is LLVM's."""
 
 
 def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
-    """Load every kernel into this process. Compiles them first, or waits while another process does."""
+    """Load every kernel into this process. Compiles them first, or waits while another process does.
+
+    Raises SolverFailed if they cannot be compiled; nothing is marked as compiled then.
+    """
     from tussle.server.physics.jit import CACHE_FOLDER
-    from tussle.server.physics.warmup import warm_up
 
     compiled = CACHE_FOLDER / compiled_mark()
-    if compiled.exists() and has_machine_code():
-        warm_up(progress)
-        load_kernel()
-        return
-    with _alone(CACHE_FOLDER / "compiling.lock"):
-        warm_up(progress)
-        load_kernel()
-        compiled.touch()
+    if not compiled.exists() or not has_machine_code():
+        with _alone(CACHE_FOLDER / "compiling.lock"):
+            missing = [] if compiled.exists() else ["solver"]
+            missing += [] if has_machine_code() else ["deltas"]
+            _compile(missing, progress)
+    warm_up(progress)
+    load_kernel()
+
+
+def kernel_folders() -> list[Path]:
+    """Compile what is not compiled yet, and return the folders that hold the machine code."""
+    from tussle.server.physics.jit import CACHE_FOLDER
+
+    load_kernels()
+    return [CACHE_FOLDER, delta_folder()]
+
+
+def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) -> None:
+    """Load the solver into this process by a step of a small world. Compiles it first, in another process.
+
+    ``progress`` is called with a stage and the fraction done, 0 to 1. Raises SolverFailed if it cannot be compiled.
+    """
+    from tussle.server.physics import warmup
+    from tussle.server.physics.jit import CACHE_FOLDER
+
+    compiled = CACHE_FOLDER / compiled_mark()
+    if not compiled.exists():
+        with _alone(CACHE_FOLDER / "compiling.lock"):
+            if not compiled.exists():
+                _compile(["solver"], progress)
+    warmup.warm_up()
+    progress("ready", 1.0)
+
+
+def _compile(parts: list[str], progress: Callable[[str, float], None]) -> None:
+    """Compile those parts, each in a process. One that fails is compiled again in numba's own way.
+
+    The first of them reports: one line of output for each function.
+    """
+    started = {part: _start(part) for part in parts}
+    for part, child in started.items():
+        with child:
+            assert child.stdout is not None
+            for functions, _ in enumerate(child.stdout):
+                if part == parts[0]:
+                    progress("compiling the kernels", min(1.0, functions / FUNCTIONS) * SHARE)
+        if child.returncode != 0:
+            again = _start(part, "plain")
+            _, errors = again.communicate()
+            if again.returncode != 0:
+                raise SolverFailed(f"the kernels ({part}) cannot be compiled: {errors.strip()[-800:]}")
+
+
+def _start(part: str, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        module_command("server.solver.kernels", part, *options),
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if options else subprocess.DEVNULL,
+        text=True,
+    )
 
 
 @contextmanager
@@ -47,3 +119,43 @@ def _alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _said() -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+def _store(part: str) -> None:
+    """Compile one part and mark it as complete."""
+    if part == "deltas":
+        load_kernel()
+        return
+    if part != "solver":
+        raise SystemExit(f"no part {part!r}")
+    from tussle.server.physics import warmup
+    from tussle.server.physics.jit import CACHE_FOLDER
+
+    warmup.warm_up()
+    (CACHE_FOLDER / compiled_mark()).touch()
+
+
+def main(arguments: list[str]) -> int:
+    """Compile one part in this process: ``solver`` or ``deltas``, and ``plain`` for numba's own way."""
+    part, *options = arguments
+    gc.disable()  # a process of half a minute that makes millions of small objects: a sixth of the time
+    if "plain" in options:
+        _store(part)
+        return 0
+    from tussle.lobby.machine_code import compile_for_baseline
+    from tussle.lobby.whole_program import compile_whole
+
+    compile_for_baseline()
+    with compile_whole(_said):
+        _store(part)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

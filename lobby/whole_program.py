@@ -1,0 +1,146 @@
+"""Compile a function and all that it calls as one program, with numba.
+
+    usual                                            here
+    each function: typed, lowered, optimised,        each function: typed, lowered
+    to machine code, stored                          the program: linked, optimised, to machine code, stored
+
+numba makes machine code for every function that another one calls, and optimises it again within each caller. Within
+``compile_whole`` only the functions that Python calls get machine code, and they alone are stored. It takes half the
+CPU time. The bits of the results are the same, as long as no function is compiled with ``fastmath``.
+
+Functions that were compiled as parts have no entry from Python: a process that compiles so must end afterwards. The
+module uses inner parts of numba; where they are missing, server/solver/kernels.py compiles in the usual way.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="attr-defined, misc"
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from numba import _dynfunc
+from numba.core.caching import Cache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.cpu import CPUContext
+from numba.core.registry import cpu_target
+from numba.core.targetconfig import ConfigStack, TargetConfig
+
+__all__ = ["compile_whole"]
+
+WRAPPERS = frozenset({"no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"})
+"""Options by which two compilations of one function of numba do not differ."""
+
+
+class ProgramPart(JITCodeLibrary):
+    """The code of one function. ``whole``: it is the program of a function that Python calls."""
+
+    whole = False
+
+    def finalize(self) -> None:
+        """As a part: nothing is linked or optimised."""
+        self._raise_if_finalized()
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)
+        self._finalized = True
+
+    def complete(self) -> None:
+        """As a program: link all parts, optimise, and make machine code."""
+        self._raise_if_finalized()
+        self.whole = True
+        for library in self._linked():
+            self._reload_init.update(library._reload_init)
+            module = library._get_module_for_linking()
+            self._final_module.link_in(module, preserve=True)
+        self._optimize_final_module()
+        self._final_module.verify()
+        self._finalize_final_module()
+
+    def _linked(self) -> list[Any]:
+        """All libraries that this one needs, each before those that it needs itself: a definition is only linked where
+        a use of it is already there."""
+        seen: set[Any] = set()
+        order: list[Any] = []
+
+        def visit(one: Any) -> None:
+            seen.add(one)
+            if isinstance(one, ProgramPart) and (one is self or not one.whole):
+                for library in one._linking_libraries:
+                    if library not in seen:
+                        visit(library)
+            order.append(one)
+
+        visit(self)
+        return order[-2::-1]
+
+    def _get_module_for_linking(self):
+        if self.whole:
+            return super()._get_module_for_linking()
+        if self._shared_module is None:
+            for function in self._final_module.functions:
+                if not function.is_declaration and function.linkage.name == "external":
+                    function.linkage = "linkonce_odr"
+            self._shared_module = self._final_module
+        return self._shared_module
+
+
+def _is_part() -> bool:
+    """Whether the function that is being compiled is called by another one, or is not for Python."""
+    stack = ConfigStack()
+    return len(stack) > 1 or (len(stack) == 1 and stack.top().no_cpython_wrapper)
+
+
+@contextmanager
+def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Compile in this way until the end of the block. ``count`` is called for each function.
+
+    The parts are useless afterwards. Raises AttributeError or ImportError with a numba of another structure.
+    """
+    executable, wrapper, save = (
+        CPUContext.get_executable,
+        CPUContext.create_cpython_wrapper,
+        Cache.save_overload,
+    )
+
+    def get_executable(self, library, description, environment):
+        if not _is_part():
+            if not library._finalized:
+                library.complete()
+            return executable(self, library, description, environment)
+        count()
+        library._ensure_finalized()
+        name = description.qualname.rpartition(".")[2]
+        return _dynfunc.make_function(description.lookup_module(), name, "", 0, environment, (library,))
+
+    def create_cpython_wrapper(self, *arguments, **options):
+        if not _is_part():
+            wrapper(self, *arguments, **options)
+
+    def save_overload(self, signature, result):
+        if result.library.whole:
+            save(self, signature, result)
+
+    def equal(self, other):
+        if self is other:
+            return True
+        if not isinstance(other, TargetConfig):
+            return NotImplemented
+        names = (self._values.keys() | other._values.keys()) - WRAPPERS
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    replaced: list[tuple[Any, str, Any]] = [
+        (cpu_target.target_context.codegen(), "_library_class", ProgramPart),
+        (CPUContext, "get_executable", get_executable),
+        (CPUContext, "create_cpython_wrapper", create_cpython_wrapper),
+        (CPUContext, "create_cfunc_wrapper", lambda self, *arguments, **options: None),
+        (Cache, "save_overload", save_overload),
+        # numba's own comparison makes two dictionaries of all options: a third of the time of a compilation.
+        (TargetConfig, "__eq__", equal),
+        (TargetConfig, "__hash__", lambda self: 1),
+    ]
+    with ExitStack() as stack:
+        for owner, name, value in replaced:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
+        yield
