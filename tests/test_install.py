@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,12 @@ CLASHING = ("server.py", "player.py", "lobby.py", "cli.py", "worker.py", "build_
 
 
 def built_wheel(folder: Path) -> Path:
-    """The wheel of this checkout, built without a network. Skips without hatchling."""
+    """The wheel of this checkout with the kernels of these tests, built without a network."""
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)],
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        env={**os.environ, "TUSSLE_KERNELS": str(CACHE_FOLDER.parent)}, cwd=ROOT,
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    if "hatchling" in done.stderr:
-        pytest.skip("hatchling is not installed")
     assert done.returncode == 0, done.stderr
     return next(folder.glob("*.whl"))
 
@@ -33,6 +34,21 @@ def built_wheel(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_wheel_names_what_its_kernels_run_on(wheel: Path) -> None:
+    """A wheel with compiled kernels is for this Python and platform, and asks for the numba that compiled them."""
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert f"-{python}-{python}-" in wheel.name
+    assert platform.machine() in wheel.name
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = archive.read(name).decode()
+    for package in ("numba", "llvmlite"):
+        assert f"Requires-Dist: {package}=={version(package)}\n" in metadata
+    assert "Root-Is-Purelib: false" in archive.read(name.replace("METADATA", "WHEEL")).decode()
 
 
 @pytest.mark.slow
@@ -57,9 +73,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # a cold cache compiles the solver first
+@pytest.mark.timeout(400)
 def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tmp_path: Path) -> None:
-    """`tussle up --matches 1` in a folder whose server.py, player.py, ... would raise when they are imported."""
+    """`tussle up --matches 1` in a folder whose server.py, player.py, ... would raise when they are imported. It loads
+    the kernels of the wheel and compiles nothing."""
     venv = tmp_path / "installed"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
     paths = {"base": str(venv), "platbase": str(venv)}
@@ -74,7 +91,7 @@ def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tm
         (folder / name).write_text("raise RuntimeError('the wrong module was imported')\n")
     environment = {
         "PATH": os.environ["PATH"],
-        "NUMBA_CACHE_DIR": str(CACHE_FOLDER.parent),  # the machine code is compiled at most once
+        "HOME": str(tmp_path),
         "SIM_SPEED": "0",
         "BOT_THINK_S": "0",
     }
@@ -84,14 +101,23 @@ def test_an_installed_tussle_plays_in_a_folder_of_clashing_names(wheel: Path, tm
         cwd=folder, env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert where.startswith(str(venv))
-    compiling = "from tussle.server.solver.kernels import load_kernels; load_kernels()"
-    subprocess.run([python, "-P", "-c", compiling], cwd=folder, env=environment, check=True, timeout=800)
+    loading = (
+        "import numba.core.compiler as c; c.compile_extra = None\n"
+        "from tussle.server.solver.kernels import kernel_folders; print(*kernel_folders(), sep='\\n')"
+    )
+    kept = subprocess.run(
+        [python, "-P", "-c", loading],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert kept.returncode == 0, kept.stderr
+    assert [Path(line).parent for line in kept.stdout.splitlines()] == [site / "tussle" / "kernels"] * 2
     done = subprocess.run(
         [python, "-P", "-m", "tussle", "up", "--matches", "1", "--bots", "2", "--port", "0"],
         cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 session finished" in done.stdout
+    assert {path.parent.parent for path in tmp_path.rglob("*.nbi")} == {site / "tussle" / "kernels"}
     for made in (folder, venv):
         shutil.rmtree(made)
 
