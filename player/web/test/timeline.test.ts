@@ -29,6 +29,33 @@ describe("Timeline", () => {
     expect(new Timeline(DT, 30).sample(0)).toBeNull();
   });
 
+  it("shows past ticks again, slowly, and then the present", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 4, () => 0);
+    expect(timeline.showAgain(100, 130, 0.25, 4)).toBe(true);
+    const drawn = Array.from({ length: 100 }, (_, i) => {
+      const { before, after, blend } = timeline.sample(4 + i / 60)!;
+      return before.tick + (after.tick - before.tick) * blend;
+    });
+    expect(drawn[0]).toBeCloseTo(100, 6);
+    expect(drawn[40]).toBeCloseTo(110, 6);
+    expect(timeline.showsAgain).toBe(true);
+    for (let i = 100; i < 140; i++) timeline.sample(4 + i / 60);
+    expect(timeline.showsAgain).toBe(false);
+    const { after } = timeline.sample(6.4)!;
+    expect(after.tick).toBe(timeline.newest!.tick);
+  });
+
+  it("says where ticks are gone or have not come", () => {
+    const timeline = new Timeline(DT, 30);
+    play(timeline, 2, () => 0);
+    expect(timeline.showAgain(-5, 20, 0.25, 2)).toBe(false);
+    expect(timeline.showAgain(50, 1000, 0.25, 2)).toBe(false);
+    expect(timeline.showAgain(50, 50, 0.25, 2)).toBe(false);
+    timeline.push(frame(200, 2), 2);
+    expect(timeline.showAgain(50, 80, 0.25, 2)).toBe(false);
+  });
+
   it("draws a lone frame as it is", () => {
     const timeline = new Timeline(DT, 30);
     timeline.push(frame(10), 0);

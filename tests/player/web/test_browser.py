@@ -294,8 +294,15 @@ def test_the_button_starts_a_run_of_the_spring_damper(person: Any) -> None:
         assert drawn.startswith("M0.0 ") and drawn.count("L") >= least
     token = ada.page.url.partition("/s/")[2][:8]
     assert f"positions' '*' name {token} in '{{" in ada.page.inner_text("[data-test=by-hand]")
+    assert ada.page.get_attribute("[data-test=sound]", "aria-label") == "Sound: off"
+    ada.page.locator("[data-test=trigger]").press("m")
+    ada.until("document.querySelector('[data-test=sound]').ariaLabel === 'Sound: 60 %'")
+    ada.page.click("[data-test=sound]")
+    ada.page.fill("[data-test=volume]", "0.25")
+    ada.until("localStorage.getItem('tussle.volume') === '0.25'")
     ada.shoot("spring-damper")
     assert serious(ada.page) == []
+    ada.page.click("[data-test=sound]")
     ada.page.fill("[data-test=rig-h]", "0.05")
     ada.page.fill("[data-test=rig-m]", "0.0001")  # with k = 1 and this step it does not oscillate
     ada.page.keyboard.press("Enter")

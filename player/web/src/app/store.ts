@@ -98,7 +98,7 @@ export const now = signal(Date.now());
 
 api.token = me.value?.token ?? null;
 
-function load<T>(key: string): T | null {
+export function load<T>(key: string): T | null {
   try {
     return JSON.parse(localStorage.getItem(key) ?? "null") as T | null;
   } catch {
@@ -106,7 +106,7 @@ function load<T>(key: string): T | null {
   }
 }
 
-function save(key: string, value: unknown): void {
+export function save(key: string, value: unknown): void {
   try {
     localStorage.setItem(key, JSON.stringify(value));
   } catch {

@@ -72,7 +72,7 @@ function PlayerCard({ seat, mine, turn, acting }: { seat: Seat; mine: boolean; t
   const lost = Math.min(1 - share, seat.lost / full);
   const classes = ["pc", turn ? "turn" : "", turn && mine && acting ? "now" : "", seat.out ? "out" : "", seat.connected || seat.kind === "bot" ? "" : "away"].join(" ");
   return (
-    <li class={classes} aria-current={turn ? "true" : undefined}>
+    <li class={classes} data-seat={seat.seat} aria-current={turn ? "true" : undefined}>
       <Mark mark={markOfSeat(seat.seat)} name={seat.name} size={34} />
       <div class="pb">
         <div class="row">

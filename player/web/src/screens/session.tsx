@@ -8,6 +8,7 @@ import { Mark } from "../ui/marks";
 import { Bar } from "../ui/bar";
 import { Line } from "../ui/line";
 import { Icon } from "../ui/parts";
+import { Sound } from "../ui/sound";
 import { markOfSeat } from "../stage/palette";
 import { Problem } from "../wire/api";
 import type { SessionView } from "../wire/messages";
@@ -57,6 +58,7 @@ function Live({ client }: { client: SessionClient }) {
             <span class="vh narrow">Rewind</span>
           </button>
         )}
+        <Sound />
         <Line client={client} />
         <button class="btn ghost s sq mid-only" aria-label="Log and chat" aria-pressed={drawer} onClick={() => setDrawer(!drawer)}>
           <Icon name="list" />

@@ -16,8 +16,8 @@ import type { SeatTicket } from "../wire/api";
 import { Timeline } from "./timeline";
 import { FrameChannel, canChannel } from "./channel";
 import { Connection, retryDelay } from "./connection";
-import { num, readBlow } from "./events";
-import type { Blow, Data } from "./events";
+import { num, readBlow, str } from "./events";
+import type { Blow, Data, Out } from "./events";
 import { withEvent, withView } from "./reducer";
 import { EMPTY } from "./state";
 import type { SessionState } from "./state";
@@ -89,6 +89,7 @@ export class SessionClient {
   /** Null before the first welcome. */
   readonly timeline: Signal<Timeline | null> = signal(null);
   onBlow: (blow: Blow) => void = () => {};
+  onOut: (out: Out) => void = () => {};
   /** Messages about the scene that is built while the session waits: scene, lock, mesh. */
   onScene: (kind: "scene" | "lock" | "mesh", d: Data) => void = () => {};
   /** Fetches a new ticket when the resume token is refused. Null: there is no seat to return to. */
@@ -323,6 +324,7 @@ export class SessionClient {
     }
     let state = this.state.value;
     const blows: Blow[] = [];
+    const outs: Out[] = [];
     for (const outcome of outcomes) {
       switch (outcome.kind) {
         case "welcomed":
@@ -335,6 +337,7 @@ export class SessionClient {
           if (outcome.event.t === "turn_started" || outcome.event.t === "brief") this.setStep(num(outcome.event.d, "time_sim") / outcome.event.tick);
           if (this.lostAt) this.eventsSinceLost++;
           if (outcome.event.t === "blow" && !this.waitingHistory) blows.push(readBlow(outcome.event.d, outcome.event.tick));
+          if (outcome.event.t === "out" && !this.waitingHistory) outs.push({ seat: num(outcome.event.d, "seat", -1), cause: str(outcome.event.d, "cause"), tick: outcome.event.tick });
           break;
         case "synced":
           state = withView(state, outcome.view);
@@ -385,6 +388,7 @@ export class SessionClient {
     }
     if (state !== this.state.value) this.state.value = state;
     for (const blow of blows) this.onBlow(blow);
+    for (const out of outs) this.onOut(out);
     this.flush();
   }
 

@@ -88,6 +88,13 @@ export function readBlow(d: Data, tick: number): Blow {
   };
 }
 
+/** A body is out: broken or fallen, at its last tick. */
+export interface Out {
+  readonly seat: number;
+  readonly cause: string;
+  readonly tick: number;
+}
+
 export interface Result {
   readonly winner: number | null;
   readonly places: readonly number[];

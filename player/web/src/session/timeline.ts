@@ -12,6 +12,8 @@ import { Jitter } from "./jitter";
 import type { Frame } from "../wire/frames";
 
 const KEPT = 64;
+/** Frames before those, to show again. */
+const PAST = 240;
 /** Frames between the head and the newest one before the line is measured, and the fewest after that. */
 const DELAY = 2.5;
 const LEAST_DELAY = 1.25;
@@ -44,6 +46,10 @@ export interface Moments {
 
 export class Timeline implements Moments {
   private frames: Frame[] = [];
+  /** Frames that were drawn, oldest first. */
+  private past: Frame[] = [];
+  /** What is shown again: from a tick to another, since a time [s], in seconds of the world per second. */
+  private again: { from: number; to: number; since: number; speed: number; at: number } | null = null;
   private head = 0;
   private at: number | null = null;
   private heldUntil = 0;
@@ -68,7 +74,7 @@ export class Timeline implements Moments {
 
   /** The tick that is drawn, at most the newest. */
   get tick(): number {
-    return Math.min(this.head, this.newest?.tick ?? this.head);
+    return this.again?.at ?? Math.min(this.head, this.newest?.tick ?? this.head);
   }
 
   get newest(): Frame | null {
@@ -129,12 +135,50 @@ export class Timeline implements Moments {
     }
     this.jitter.arrived(frame.tick, now, this.dt);
     this.frames.push(frame);
-    if (this.frames.length > KEPT) this.frames.shift();
+    if (this.frames.length > KEPT) this.keep(this.frames.shift()!);
+  }
+
+  private keep(frame: Frame): void {
+    this.past.push(frame);
+    if (this.past.length > PAST) this.past.shift();
+  }
+
+  /** From `now` [s] on show the ticks `from` to `to` again, `speed` times as fast as the world, then go on with the
+   * present. False where these frames are gone or `to` has not come: nothing changes then. */
+  showAgain(from: number, to: number, speed: number, now: number): boolean {
+    const first = this.past[0];
+    if (!first || first.tick > from || !this.newest || this.newest.tick < to || !(to > from && speed > 0)) return false;
+    this.again = { from, to, since: now, speed, at: from };
+    return true;
+  }
+
+  /** Whether ticks are shown again. */
+  get showsAgain(): boolean {
+    return this.again !== null;
+  }
+
+  private sampleAgain(now: number): Moment | null {
+    const again = this.again;
+    if (!again) return null;
+    again.at = again.from + ((now - again.since) * again.speed) / this.dt;
+    if (again.at >= again.to) {
+      this.again = null;
+      return null;
+    }
+    const all = [...this.past, ...this.frames];
+    let i = all.findLastIndex((frame) => frame.tick <= again.at);
+    if (i < 0) i = 0;
+    const before = all[i]!;
+    const after = all[i + 1] ?? before;
+    const span = after.tick - before.tick;
+    return { before, after, blend: span > 0 ? Math.max(0, Math.min(1, (again.at - before.tick) / span)) : 0 };
   }
 
   private startOver(frame: Frame, now: number): void {
     this.jitter.restart();
     this.frames = [frame];
+    this.past = [];
+    this.again = null;
     this.head = frame.tick;
     this.at = now;
     this.heldUntil = 0;
@@ -156,6 +200,7 @@ export class Timeline implements Moments {
   sample(now: number): Moment | null {
     const newest = this.newest;
     if (!newest) return null;
+    const shownAgain = this.sampleAgain(now);
     const elapsed = this.at === null ? 0 : Math.max(0, now - this.at);
     this.at = now;
     const rate = this.jitter.rate(this.dt);
@@ -171,9 +216,10 @@ export class Timeline implements Moments {
     let i = frames.length - 1;
     while (i > 0 && frames[i]!.tick > this.head) i--;
     while (frames.length > 2 && i > 1) {
-      frames.shift();
+      this.keep(frames.shift()!);
       i--;
     }
+    if (shownAgain) return shownAgain;
     const further = this.shown(this.beyond()) / rate;
     if (further > 0 && i > 0 && !newest.still && i === frames.length - 1) {
       const before = frames[i - 1]!;

@@ -2,13 +2,23 @@
 // transform each frame, without Preact.
 
 import { fixed } from "../text/format";
+import { BURST_S, burstPath, fragmentsOf } from "./impacts";
+import type { Triangle } from "./impacts";
+import { clearOf } from "./labels";
+import type { Box, Disc } from "./labels";
 import { initial, markSvg } from "./marks";
 import type { View } from "./view";
 
 const NS = "http://www.w3.org/2000/svg";
 const RAYS = 14;
+const DUST = 9;
 const FLASH_S = 0.42;
 const LABEL_S = 1.2;
+/** The size of a label of a blow, and of a pin's text line and letters [px]. */
+const LABEL_WIDTH = 80;
+const LABEL_HEIGHT = 25;
+const PIN_HEIGHT = 26;
+const PIN_LETTER = 8;
 /** Below this a contact is not shown [N s]. */
 const QUIET = 1;
 
@@ -41,14 +51,25 @@ interface Flash {
   readonly born: number;
   readonly impulse: number;
   readonly rays: SVGPathElement;
+  readonly dust: SVGPathElement;
   readonly label: HTMLElement;
+}
+
+interface Burst {
+  readonly fragments: readonly Triangle[];
+  readonly centre: { readonly x: number; readonly y: number };
+  readonly born: number;
+  readonly path: SVGPathElement;
 }
 
 export class Overlay {
   readonly element = document.createElement("div");
   private readonly svg = document.createElementNS(NS, "svg");
+  /** The boxes of the pins of this picture. */
+  private pinned: Box[] = [];
   private pins = new Map<number, HTMLElement>();
   private flashes: Flash[] = [];
+  private bursts: Burst[] = [];
   private readonly handle = document.createElement("div");
   private readonly handleLabel = document.createElement("span");
   calm = false;
@@ -82,25 +103,48 @@ export class Overlay {
     }
   }
 
-  /** Where a body's pin points; null hides it. */
-  placePin(body: number, at: { x: number; y: number } | null): void {
+  /** Where a body's pin points; null hides it. bodies: the others, which it keeps clear of. */
+  placePin(body: number, at: { x: number; y: number } | null, bodies: readonly Disc[] = []): void {
     const pin = this.pins.get(body);
     if (!pin) return;
     pin.style.visibility = at ? "visible" : "hidden";
+    if (at && !pin.classList.contains("bare")) {
+      const size = { width: 40 + PIN_LETTER * (pin.textContent?.length ?? 0), height: PIN_HEIGHT };
+      const box = clearOf({ x: at.x, y: at.y - PIN_HEIGHT / 2, ...size }, -1, bodies, this.pinned);
+      this.pinned.push(box);
+      at = { x: box.x, y: box.y + PIN_HEIGHT / 2 };
+    }
     if (at) pin.style.transform = `translate(${at.x.toFixed(1)}px, ${at.y.toFixed(1)}px) translate(-50%, ${pin.classList.contains("bare") ? "-50%" : "-100%"})`;
+  }
+
+  /** Begin to place the pins of another picture. */
+  unpin(): void {
+    this.pinned = [];
   }
 
   flash(point: readonly [number, number, number], impulse: number, now: number): void {
     if (impulse < QUIET) return;
     const rays = document.createElementNS(NS, "path");
+    const dust = document.createElementNS(NS, "path");
+    dust.setAttribute("class", "dust");
     const label = document.createElement("div");
     label.className = "impulse";
     label.style.transform = "translate(-999px, 0)"; // until the next frame places it
     label.textContent = `${fixed(impulse, 1)} N·s`;
-    this.svg.append(rays);
+    this.svg.append(dust, rays);
     this.element.append(label);
-    this.flashes.push({ point, born: now, impulse, rays, label });
+    this.flashes.push({ point, born: now, impulse, rays, dust, label });
     while (this.flashes.length > 8) this.drop(this.flashes[0]!);
+  }
+
+  /** A body bursts along its triangles, in its colour. A calm picture does without. */
+  burst(triangles: readonly Triangle[], centre: { x: number; y: number }, colour: string, now: number): void {
+    if (this.calm || !triangles.length) return;
+    const path = document.createElementNS(NS, "path");
+    path.setAttribute("class", "fragments");
+    path.style.fill = colour;
+    this.svg.append(path);
+    this.bursts.push({ fragments: fragmentsOf(triangles), centre, born: now, path });
   }
 
   /** The pull's handle at a pixel with its speed, or null. */
@@ -163,9 +207,16 @@ export class Overlay {
   }
   private readonly holds: SVGGElement[] = [];
 
-  /** Move the flashes on; whether any is left. */
-  draw(view: View, now: number): boolean {
-    const labels: [number, number][] = [];
+  /** Move the flashes and fragments on; whether any is left. */
+  draw(view: View, now: number, bodies: () => readonly Disc[]): boolean {
+    this.bursts = this.bursts.filter(({ fragments, centre, born, path }) => {
+      const age = now - born;
+      if (age < BURST_S) path.setAttribute("d", burstPath(fragments, centre, age));
+      else path.remove();
+      return age < BURST_S;
+    });
+    const labels: Box[] = [...this.pinned];
+    const discs = this.flashes.length ? bodies() : [];
     for (const flash of [...this.flashes]) {
       const age = now - flash.born;
       if (age > FLASH_S + LABEL_S) {
@@ -186,19 +237,37 @@ export class Overlay {
         }
         flash.rays.setAttribute("d", d);
         flash.rays.setAttribute("opacity", String(1 - t * t));
-      } else flash.rays.setAttribute("d", "");
-      // Labels of blows at one place are drawn below one another.
-      let y = at.y + size + 18;
-      for (const [x0, y0] of labels) if (Math.abs(at.x - x0) < 76 && Math.abs(y - y0) < 28) y = y0 + 28;
-      labels.push([at.x, y]);
-      flash.label.style.transform = `translate(${at.x.toFixed(1)}px, ${y.toFixed(1)}px) translate(-50%, -50%)`;
+        let puffs = "";
+        for (let i = 0; i < DUST; i++) {
+          const angle = 2.4 * i + flash.point[0];
+          const reach = size * (0.3 + 1.5 * t) * (0.6 + 0.4 * Math.abs(Math.sin(5 * i)));
+          puffs += `M${(at.x + Math.cos(angle) * reach).toFixed(1)} ${(at.y + Math.sin(angle) * reach * 0.7).toFixed(1)}h0`;
+        }
+        flash.dust.setAttribute("d", puffs);
+        flash.dust.style.strokeWidth = (2 + 9 * t).toFixed(1);
+        flash.dust.setAttribute("opacity", String(0.5 * (1 - t)));
+      } else {
+        flash.rays.setAttribute("d", "");
+        flash.dust.setAttribute("d", "");
+      }
+      const label = clearOf({ x: at.x, y: at.y + size + 18, width: LABEL_WIDTH, height: LABEL_HEIGHT }, 1, discs, labels);
+      labels.push(label);
+      flash.label.style.transform = `translate(${label.x.toFixed(1)}px, ${label.y.toFixed(1)}px) translate(-50%, -50%)`;
       flash.label.style.opacity = String(Math.min(1, (FLASH_S + LABEL_S - age) / 0.2));
     }
-    return this.flashes.length > 0;
+    return this.flashes.length > 0 || this.bursts.length > 0;
+  }
+
+  /** Take away all flashes and fragments. */
+  clear(): void {
+    for (const flash of [...this.flashes]) this.drop(flash);
+    for (const { path } of this.bursts) path.remove();
+    this.bursts = [];
   }
 
   private drop(flash: Flash): void {
     flash.rays.remove();
+    flash.dust.remove();
     flash.label.remove();
     this.flashes = this.flashes.filter((other) => other !== flash);
   }

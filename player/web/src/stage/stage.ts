@@ -2,10 +2,13 @@
 // finds bodies under a pixel. It must never import Preact or use a socket.
 
 import type { Frame, Topology, TopologyBody } from "../wire/frames";
-import type { Blow } from "../session/events";
+import type { Blow, Out } from "../session/events";
 import { blendAffine } from "./affine";
 import { canWebGL, drawsInSoftware } from "./browser";
 import { FlatView } from "./flat";
+import { Impacts } from "./impacts";
+import type { Triangle } from "./impacts";
+import type { Disc } from "./labels";
 import { Overlay } from "./overlay";
 import type { Arrow, Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
@@ -55,6 +58,8 @@ export class Stage {
   /** What else to draw; called every frame. */
   draw: () => Drawn = () => ({ aim: null, ring: null, handle: null });
   onTier: (tier: string) => void = () => {};
+  /** A blow is seen now, at a pixel of the stage. */
+  onStruck: (blow: Blow, at: { x: number; y: number }) => void = () => {};
   /** Mean time of a frame [ms]: all of its JavaScript, and the part before the renderer. */
   frameMs = 0;
   workMs = 0;
@@ -68,6 +73,8 @@ export class Stage {
   private seats: readonly StageSeat[] = [];
   private bodiesOfSeat = new Map<number, number[]>();
   private pendingBlows: Blow[] = [];
+  private pendingOuts: Out[] = [];
+  private readonly impacts = new Impacts();
   private seen = { before: -1, after: -1, blend: -1 };
   private dirty = true;
   private last = 0;
@@ -86,7 +93,7 @@ export class Stage {
     this.tier = tier;
     this.still = still;
     host.append(view.element, this.overlay.element);
-    this.overlay.plain = tier === "C" || tier === "D";
+    this.overlay.plain = tier === "C";
     this.resizer = new ResizeObserver(() => this.measure());
     this.resizer.observe(host);
     this.measure();
@@ -146,6 +153,7 @@ export class Stage {
 
   setCalm(calm: boolean): void {
     this.overlay.calm = calm;
+    this.impacts.calm = calm;
   }
 
   setWireframe(shown: boolean): void {
@@ -158,6 +166,23 @@ export class Stage {
   blow(blow: Blow): void {
     this.pendingBlows.push(blow);
     if (this.pendingBlows.length > 16) this.pendingBlows.shift();
+  }
+
+  /** Burst a broken body once the picture has reached its last tick. */
+  out(out: Out): void {
+    if (out.cause === "broken") this.pendingOuts.push(out);
+  }
+
+  /** Whether a blow or a broken body has not been seen yet. */
+  get waits(): boolean {
+    return this.pendingBlows.length + this.pendingOuts.length > 0;
+  }
+
+  /** The picture goes back to before these: they are seen again, and nothing else of the present is. */
+  again(blow: Blow, out: Out | null): void {
+    this.overlay.clear();
+    this.blow(blow);
+    if (out) this.out(out);
   }
 
   touch(): void {
@@ -286,13 +311,22 @@ export class Stage {
     const began = performance.now();
     const moved = this.blend(performance.now() / 1000);
     const drawn = this.draw();
-    const flashing = this.overlay.draw(this.view, now);
-    if (!moved && !this.dirty && !flashing) {
+    const flashing = this.overlay.draw(this.view, now, () => this.discs(-1));
+    const shaken = this.impacts.shake(now);
+    if (shaken || this.shaken) {
+      this.shaken = shaken !== null;
+      const by = shaken ? `translate(${shaken.x.toFixed(1)}px, ${shaken.y.toFixed(1)}px)` : "";
+      this.view.element.style.transform = by;
+      this.overlay.element.style.transform = by;
+    }
+    if (!moved && !this.dirty && !flashing && !shaken) {
       this.window.running = false;
       return;
     }
     this.dirty = false;
     this.releaseBlows(now);
+    this.releaseOuts(now);
+    this.impacts.deform(this.rows, now);
     this.keepInView(seconds);
     this.view.update({ rows: this.rows, active: this.active }, drawn.aim, drawn.ring);
     const work = performance.now() - began;
@@ -319,8 +353,9 @@ export class Stage {
     if (!moment || !this.topology || moment.before.version !== this.topology.version) return false;
     const { before, after, blend } = moment;
     const drag = this.ownDrag(before, now);
-    if (!drag && before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.pendingBlows.length > 0;
-    this.seen = { before: before.tick, after: after.tick, blend: drag ? NaN : blend };
+    if (!drag && !this.impacts.active && before.tick === this.seen.before && after.tick === this.seen.after && blend === this.seen.blend) return this.waits;
+    // What is drawn differs from the frames: blend them again next time.
+    this.seen = { before: before.tick, after: after.tick, blend: drag || this.impacts.active ? NaN : blend };
     if (before.rowCounts) {
       this.view.elastic(before.rows, after.rows, blend, after.active);
       this.blendMixed(before.rows, after.rows, blend, before.rowCounts, after.active);
@@ -370,12 +405,47 @@ export class Stage {
     this.pendingBlows = this.pendingBlows.filter((blow) => {
       if (!this.timeline!.passed(blow.tick)) return true;
       this.overlay.flash(blow.point, blow.impulse, now);
+      const bodies = [blow.a, blow.b].flatMap((seat) => this.bodiesOfSeat.get(seat)?.slice(0, 1) ?? []);
+      this.impacts.struck(blow, bodies, now);
+      this.onStruck(blow, this.view.screen(...blow.point));
       this.dirty = true;
       return false;
     });
   }
 
+  private releaseOuts(now: number): void {
+    if (!this.timeline) return;
+    this.pendingOuts = this.pendingOuts.filter(({ seat, tick }) => {
+      if (!this.timeline!.passed(tick)) return true;
+      const body = this.bodiesOfSeat.get(seat)?.[0];
+      const shape = body === undefined ? undefined : this.movingBodies[body];
+      if (body === undefined || !shape || shape.kind === "elastic" || 12 * body + 12 > this.rows.length) return false;
+      const r = this.rows.subarray(12 * body, 12 * body + 12);
+      const corner = (v: number): [number, number] => {
+        const [x, y, z] = [shape.vertices[3 * v]!, shape.vertices[3 * v + 1]!, shape.vertices[3 * v + 2]!];
+        const at = this.view.screen(r[0]! + x * r[3]! + y * r[6]! + z * r[9]!, r[1]! + x * r[4]! + y * r[7]! + z * r[10]!, r[2]! + x * r[5]! + y * r[8]! + z * r[11]!);
+        return [at.x, at.y];
+      };
+      const triangles: Triangle[] = [];
+      for (let i = 0; i + 2 < shape.faces.length; i += 3) triangles.push([...corner(shape.faces[i]!), ...corner(shape.faces[i + 1]!), ...corner(shape.faces[i + 2]!)]);
+      const mark = this.seats.find((one) => one.seat === seat)?.mark ?? 0;
+      this.overlay.burst(triangles, this.view.screen(r[0]!, r[1]!, r[2]!), PLAYER_COLOURS[mark] ?? PLAYER_COLOURS[0], now);
+      this.dirty = true;
+      return false;
+    });
+  }
+  private shaken = false;
+
+  /** The bodies in sight as discs of pixels, without one. */
+  private discs(except: number): Disc[] {
+    return this.active.flatMap((_, body) => {
+      const at = body === except ? null : this.whereIs(body);
+      return at ? [{ x: at.px, y: at.py, radius: 0.7 * at.radius }] : [];
+    });
+  }
+
   private placePins(ring: number | null): void {
+    this.overlay.unpin();
     for (const { body } of this.marks?.pins ?? []) {
       const at = this.whereIs(body);
       this.overlay.placePin(body, at ? { x: at.px, y: at.py - 0.78 * at.radius - 6 } : null);
@@ -385,7 +455,7 @@ export class Stage {
         const at = this.whereIs(body);
         if (!at || body === ring || at.y < -0.3) this.overlay.placePin(body, null);
         else if (bodies.length > 1) this.overlay.placePin(body, { x: at.px, y: at.py });
-        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.78 * at.radius - 6 });
+        else this.overlay.placePin(body, { x: at.px, y: at.py - 0.78 * at.radius - 6 }, this.discs(body));
       }
     }
   }

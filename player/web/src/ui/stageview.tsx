@@ -3,11 +3,14 @@
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { calm, theme } from "../app/store";
+import { soundContact, vibrate } from "../app/sound";
+import { bodies, calm, theme } from "../app/store";
 import type { SessionClient } from "../session/client";
+import type { Blow, Out } from "../session/events";
 import { markOfSeat } from "../stage/palette";
 import { Stage } from "../stage/stage";
 import { shortName } from "../text/format";
+import { flyToBar } from "./flying";
 
 export function tierWanted(): string | null {
   return new URLSearchParams(location.search).get("tier");
@@ -20,6 +23,48 @@ interface Props {
   children?: ComponentChildren;
   class?: string;
   onStage?: (stage: Stage | null) => void;
+}
+
+/** A blow is seen: it sounds, the phone of who is hit vibrates, and what was lost flies to the bars. */
+function struck(client: SessionClient, stage: Stage, blow: Blow, at: { x: number; y: number }): void {
+  const state = client.state.peek();
+  const hit = [blow.a, blow.b].map((seat) => bodies.peek().find((body) => body.id === state.seats.find((one) => one.seat === seat)?.body));
+  const least = (pick: (body: (typeof bodies.value)[number]) => number, otherwise: number): number => Math.min(...hit.map((body) => (body ? pick(body) : otherwise)));
+  soundContact(blow.impulse, least((body) => body.computed.mass, 10), least((body) => body.stiffness, 1e6));
+  if (client.mySeat === blow.a || client.mySeat === blow.b) vibrate(blow.impulse);
+  if (calm.peek()) return;
+  flyToBar(stage.host, at, blow.a, blow.damageA);
+  flyToBar(stage.host, at, blow.b, blow.damageB);
+}
+
+/** How much before and after the last blow is shown again [s of the world], and how fast. */
+const BEFORE_S = 0.3;
+const AFTER_S = 0.5;
+const SLOWLY = 0.25;
+/** After this the last blow is not shown again [ms]: the page was hidden. */
+const TOO_LATE_MS = 8000;
+
+/** Once the picture has reached the end of the match, show its last blow again, slowly. */
+function slowLast(client: SessionClient, stage: Stage, blow: Blow, out: Out | null, end: number): void {
+  const ticks = (seconds: number): number => Math.round(seconds / client.step.peek());
+  const asked = performance.now();
+  const look = (): void => {
+    const timeline = client.timeline.peek();
+    if (!timeline || performance.now() - asked > TOO_LATE_MS || !stage.host.isConnected) return;
+    const to = Math.min(end, blow.tick + ticks(AFTER_S));
+    if (!timeline.passed(to) || stage.waits || !timeline.showAgain(blow.tick - ticks(BEFORE_S), to, SLOWLY, performance.now() / 1000)) {
+      if (!timeline.passed(end) || stage.waits) setTimeout(look, 50);
+      return;
+    }
+    stage.again({ ...blow, damageA: 0, damageB: 0 }, out && out.tick <= to ? out : null);
+    stage.host.classList.add("slowly");
+    const done = (): void => {
+      if (timeline.showsAgain && stage.host.isConnected) setTimeout(done, 50);
+      else stage.host.classList.remove("slowly");
+    };
+    done();
+  };
+  look();
 }
 
 export function StageView({ client, label, still = false, children, class: extra = "", onStage }: Props) {
@@ -55,7 +100,25 @@ export function StageView({ client, label, still = false, children, class: extra
           made.setSeats(seats.map((seat) => ({ seat: seat.seat, name: shortName(seat.name), mark: markOfSeat(seat.seat), out: seat.out })));
         }),
       );
-      client.onBlow = (blow) => made.blow(blow);
+      let lastBlow: Blow | null = null;
+      client.onBlow = (blow) => {
+        if (blow.damageA + blow.damageB > 0) lastBlow = blow;
+        made.blow(blow);
+      };
+      let lastOut: Out | null = null;
+      client.onOut = (out) => {
+        lastOut = out;
+        made.out(out);
+      };
+      made.onStruck = (blow, at) => struck(client, made, blow, at);
+      let over = client.state.peek().phase === "over";
+      stops.push(
+        effect(() => {
+          const ended = client.state.value.phase === "over";
+          if (ended && !over && client.state.value.result && lastBlow && !calm.peek() && !still) slowLast(client, made, lastBlow, lastOut, client.state.value.tick);
+          over = ended;
+        }),
+      );
       onStage?.(made);
     });
     return () => {
@@ -63,6 +126,7 @@ export function StageView({ client, label, still = false, children, class: extra
       onStage?.(null);
       for (const stop of stops) stop();
       client.onBlow = () => {};
+      client.onOut = () => {};
       stage?.dispose();
     };
   }, [client]);

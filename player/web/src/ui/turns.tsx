@@ -1,6 +1,7 @@
 // Shared by the modes that are played in turns: the turn's clock, the next turns, the result.
 
 import { useEffect, useState } from "preact/hooks";
+import { soundTick, soundTurn } from "../app/sound";
 import { busy, leave, now, rematch, replay } from "../app/store";
 import type { SessionClient } from "../session/client";
 import { order } from "../session/state";
@@ -20,6 +21,13 @@ export function Clock({ client, state }: { client: SessionClient; state: Session
   const who = state.phase === "settling" ? "Settling" : acting ? (mine ? "Your turn" : `${shortName(actor?.name ?? "")}’s turn`) : "In motion";
   const [last, setLast] = useState(false);
   useEffect(() => setLast(acting && mine && left !== null && left <= 5), [acting, mine, left !== null && left <= 5]);
+  useEffect(() => {
+    if (acting && mine) soundTurn();
+  }, [acting, mine]);
+  const tick = last && left !== null ? Math.ceil(left) : 0;
+  useEffect(() => {
+    if (tick > 0) soundTick();
+  }, [tick]);
   return (
     <section class={last ? "tile clock cl last" : "tile clock cl"} aria-label="Turn clock">
       <span class="who" data-test="turn">

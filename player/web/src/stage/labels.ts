@@ -1,0 +1,42 @@
+// Where labels go so that they cover neither a body nor one another. Pixels of the stage. Pure.
+
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Disc {
+  readonly x: number;
+  readonly y: number;
+  readonly radius: number;
+}
+
+/** Between a label and what it keeps clear of [px]. */
+const AIR = 3;
+const TRIES = 12;
+
+function overDisc(box: Box, disc: Disc): boolean {
+  const [dx, dy] = [Math.max(0, Math.abs(disc.x - box.x) - box.width / 2), Math.max(0, Math.abs(disc.y - box.y) - box.height / 2)];
+  return Math.hypot(dx, dy) < disc.radius + AIR;
+}
+
+function overBox(a: Box, b: Box): boolean {
+  return Math.abs(a.x - b.x) < (a.width + b.width) / 2 + AIR && Math.abs(a.y - b.y) < (a.height + b.height) / 2 + AIR;
+}
+
+/** The box, by its centre, moved up (-1) or down (1) until it is clear; where it was if it never is. */
+export function clearOf(box: Box, way: -1 | 1, discs: readonly Disc[], boxes: readonly Box[]): Box {
+  let moved = box;
+  for (let i = 0; i < TRIES; i++) {
+    const disc = discs.find((one) => overDisc(moved, one));
+    const other = disc ? null : boxes.find((one) => overBox(moved, one));
+    if (!disc && !other) return moved;
+    // To the edge of what is in the way, as if it were as high over its whole width.
+    const edge = disc ? disc.y + way * (disc.radius + AIR) : other!.y + way * (other!.height / 2 + AIR);
+    const y = edge + way * (box.height / 2 + 0.5);
+    moved = { ...moved, y: way > 0 ? Math.max(moved.y + 1, y) : Math.min(moved.y - 1, y) };
+  }
+  return box;
+}
