@@ -32,6 +32,7 @@ from bench.own_store import own_store
 from bench.session.__main__ import Measured
 from bench.statistics import percentile
 from tests.support.stack import Process, Stack
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.store import Store
 
 RESULTS = Path(__file__).resolve().parent / "results.md"
@@ -39,8 +40,11 @@ RESULTS = Path(__file__).resolve().parent / "results.md"
 PROBE_S = 0.1
 """Time between two requests to /healthz [s]."""
 
-LIVES = {"BOT_TURN_S": "600", "TICKET_TTL_S": "60", "LOBBY_TIMEOUT_S": "120", "LOG_LEVEL": "warning"}
-"""Settings that keep the duels alive while they are measured. No limit is changed."""
+LIVES = {
+    "BOT_TURN_S": "600", "TICKET_TTL_S": "60", "LOBBY_TIMEOUT_S": "120", "LOG_LEVEL": "warning",
+    "OPEN_RATE": str(Settings().open_rate),
+}  # fmt: skip
+"""Settings that keep the duels alive while they are measured. All limits are the defaults."""
 
 COLUMNS = (
     "attack", "tried/s", "refused", "/healthz p50, p99, max [ms]", "input to frame p50, p99 [ms]", "inputs",

@@ -234,6 +234,28 @@ async def squatters(target: Target) -> None:
             writer.transport.abort()
 
 
+async def restarts(target: Target) -> None:
+    """Open a sandbox, connect, so that it runs, and leave; and again. Each has a world to build."""
+    opened = b'{"mode": "sandbox", "size": 1, "ready": true, "private": true}'
+
+    async def work(http: Http) -> None:
+        if not http.token and not await http.login():
+            return
+        status, content = await http.ask("POST", "/api/open", opened)
+        if status != 200:
+            http.token = ""  # as another guest
+            return
+        seat = json.loads(content)
+        hello = {"t": "hello", "d": {"protocol": 1, "ticket": seat["ticket"]}}
+        reader, writer = await upgraded(target)
+        writer.write(frame(1, json.dumps(hello).encode()))
+        await reader.read(1)
+        writer.transport.abort()
+        await http.ask("POST", "/api/leave", json.dumps({"session": seat["session"]}).encode())
+
+    await side_by_side(target, work)
+
+
 async def lists(target: Target) -> None:
     async def work(http: Http) -> None:
         await http.ask("GET", "/api/sessions?status=ended")
@@ -306,8 +328,8 @@ async def nothing(target: Target) -> None:
 
 ATTACKS: dict[str, Callable[[Target], Awaitable[None]]] = {
     "nothing": nothing, "names": names, "logins": logins, "pings": pings, "unread pongs": unread_pongs,
-    "fragments": fragments, "scenes": scenes, "lobbies": lobbies, "squatters": squatters, "lists": lists,
-    "paths": paths, "connections": connections, "rebuilds": rebuilds,
+    "fragments": fragments, "scenes": scenes, "lobbies": lobbies, "squatters": squatters, "restarts": restarts,
+    "lists": lists, "paths": paths, "connections": connections, "rebuilds": rebuilds,
 }  # fmt: skip
 
 

@@ -38,8 +38,8 @@ SCENE = '{"bodies":[' + ",".join(
 ) + "]}"  # fmt: skip
 
 LIMITS = {
-    "REQUEST_RATE": "100000", "LOGIN_RATE": "100000", "RESERVATION_RATE": "100000", "STORE_RATE": "1000000000",
-    "LOG_LEVEL": "warning",
+    "REQUEST_RATE": "100000", "LOGIN_RATE": "100000", "RESERVATION_RATE": "100000", "OPEN_RATE": "1000",
+    "STORE_RATE": "1000000000", "LOG_LEVEL": "warning",
 }  # fmt: skip
 LIVES = {
     "EXPIRY_S": "2", "LOGIN_TTL_S": "60", "TICKET_TTL_S": "5", "SWEEP_S": "2",
