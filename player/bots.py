@@ -45,7 +45,7 @@ from tussle.player.transcript import Disconnected
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "play", "play_party", "play_seat"]
+__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "looks_ahead", "play", "play_party", "play_seat"]
 
 log = get_logger(__name__)
 
@@ -135,8 +135,9 @@ class Ending(Enum):
 def decide_by_mode(
     mode: str, skill: str, rng: np.random.Generator, bodies: Mapping[str, Mapping[str, Any]] | None = None
 ) -> Decide:
-    """Return the mode's program for that skill. ``bodies``: the catalogue's, for a planner's look-ahead; without them a
-    planner plays as "sharp". Raises Refused for an unknown mode, and BadSetting for a broken file of MODES."""
+    """Return the mode's program for that skill. ``bodies``: the catalogue's, for the look-ahead of a skill that has one
+    (``looks_ahead``); without them it decides from the brief alone. Raises Refused for an unknown mode, and BadSetting
+    for a broken file of MODES."""
     from tussle.server.modes.registry import get_mode
 
     rules = get_mode(mode)
@@ -145,7 +146,7 @@ def decide_by_mode(
         action = rules.bot(brief, seat, skill, None, rng)
         return action.kind, dict(action.d)
 
-    if not skill.startswith("planner") or bodies is None:
+    if bodies is None or not looks_ahead(mode, skill):
         return decide
     from tussle.player.planner import Planner
 
@@ -158,6 +159,21 @@ def decide_by_mode(
     return plan
 
 
+def looks_ahead(mode: str, skill: str) -> bool:
+    """Whether a bot of that skill simulates its actions before it chooses one: in the modes that describe their world
+    in a brief. "taught" plays without where the solver is not installed. Raises what ``get_mode`` raises."""
+    from tussle.server.modes.mode import Mode
+    from tussle.server.modes.registry import get_mode
+
+    if get_mode(mode).recall is Mode.recall:
+        return False
+    if skill == "taught":
+        from tussle.player.planner import missing_packages
+
+        return not missing_packages()
+    return skill.startswith("planner")
+
+
 async def play_party(party: Party, tally: Tally) -> None:
     """Run the bots until each has played its matches, or has found no opponent or no server.
 
@@ -166,7 +182,7 @@ async def play_party(party: Party, tally: Tally) -> None:
     """
     import numpy as np
 
-    if party.skill.startswith("planner"):
+    if party.skill.startswith("planner") and looks_ahead(party.mode, party.skill):
         from tussle.player.planner import missing_packages
 
         missing = missing_packages()
@@ -199,7 +215,7 @@ async def _until_healthy(party: Party) -> Mapping[str, Mapping[str, Any]] | None
                 log.warning("server_waited_for", url=party.server_url, patience_s=party.patience_s)
                 logged = True
             await asyncio.sleep(FIRST_LOOK_S)
-        if party.skill.startswith("planner"):
+        if looks_ahead(party.mode, party.skill):
             with contextlib.suppress(LobbyError):
                 bodies: Mapping[str, Mapping[str, Any]] = (await client.catalogue())["bodies"]
                 return bodies

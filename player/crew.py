@@ -28,7 +28,17 @@ from tussle.lobby.backoff import Backoff
 from tussle.lobby.bot_requests import BotRequest
 from tussle.lobby.errors import AuthError, LobbyError, RateLimited
 from tussle.lobby.logs import get_logger, short
-from tussle.player.bots import LEAVE_S, NAMES, PAUSE_S, Decide, Party, Tally, decide_by_mode, play_seat
+from tussle.player.bots import (
+    LEAVE_S,
+    NAMES,
+    PAUSE_S,
+    Decide,
+    Party,
+    Tally,
+    decide_by_mode,
+    looks_ahead,
+    play_seat,
+)
 from tussle.player.client import Client
 from tussle.player.server_answers import Join
 
@@ -240,7 +250,7 @@ class _Crew:
 
     async def _decide(self, request: BotRequest) -> Decide:
         """The program of that mode and skill. Raises Refused for a mode that this process does not have."""
-        if request.skill == "planner" and self._bodies is None:
+        if self._bodies is None and looks_ahead(request.mode, request.skill):
             async with Client(self._party.server_url) as client:
                 self._bodies = (await client.catalogue())["bodies"]
         rng = np.random.default_rng(self._rng.getrandbits(64))

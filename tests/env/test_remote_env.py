@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,13 +14,15 @@ import pytest
 import pytest_asyncio
 
 from examples.policies.charge import decide
+from tests.conftest import until
 from tests.support.stack import Stack
 from tests.support.zoo import api_test
 from tussle.env import DuelEnv, remote
 from tussle.env.remote_env import RemoteEnv
-from tussle.lobby.errors import Refused
+from tussle.lobby.errors import Conflict, Refused
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import EmbeddedStore
+from tussle.player.client import Client
 from tussle.player.transcript import Disconnected
 from tussle.server.archive.archive import Archive
 from tussle.server.archive.record import load_record
@@ -37,6 +40,17 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]
     ):
         await stack.server()
         await stack.bots(0, 1, "--serve")
+        async with Client(stack.url) as client:
+            await client.login()
+            lobby = await client.open(mode="duel", private=True)
+
+            async def served() -> bool:
+                with contextlib.suppress(Conflict):  # no_bots: their process still starts
+                    return bool(await client.fill(lobby.session))
+                return False
+
+            await until(served)
+            await client.leave(lobby.session)
         yield stack
 
 

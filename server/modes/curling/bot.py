@@ -15,7 +15,8 @@ from tussle.server.modes.mode import Action
 
 __all__ = ["SKILLS", "decide"]
 
-SKILLS = {"random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0}
+SKILLS = {"random": 60.0, "novice": 15.0, "fair": 8.0, "good": 5.0, "sharp": 2.0, "planner": 2.0,
+          "taught": 2.0}  # fmt: skip
 """Skill -> sigma of the errors: a twelfth of it in azimuth [degrees] and a quarter of it, in percent, in speed."""
 
 _EXTRA = 1.5  # m that a take-out would slide on behind its aim

@@ -1,6 +1,6 @@
-"""The bots of the duel: ``random``, ``aimer`` with four skills, and ``planner``.
+"""The bots of the duel: ``random``, ``aimer`` with four skills, ``planner``, and ``taught`` (taught.py).
 
-They decide from the brief, the public payload of ``turn_started``. A planner also gets ``look``, which runs an
+They decide from the brief, the public payload of ``turn_started``. The last two also get ``look``, which runs an
 action to rest on a copy of the world. Its budget is a number of calls, so that it decides alike on any machine. A
 bot must never use what its brief does not contain.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tussle.server.modes.duel.taught import decide_taught, taught_policy
 from tussle.server.modes.mode import Action, Look, Outcome
 
 __all__ = ["SKILLS", "decide"]
@@ -30,9 +31,10 @@ _WEAK, _WEAK_NEARER = 40.0, 0.4
 def decide(
     brief: Mapping[str, Any], seat: int, skill: str, look: Look | None, rng: np.random.Generator
 ) -> Action:
-    """Return the action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA", "planner" or "planner:LOOKS".
+    """Return the action of a bot. skill: "random", a name of SKILLS, "aimer:SIGMA", "planner", "planner:LOOKS"
+    or "taught".
 
-    A planner without ``look`` plays as "sharp". Raises ValueError for an unknown skill.
+    A planner without ``look`` plays as "sharp", "taught" by its policy alone. Raises ValueError for an unknown skill.
     """
     name, _, number = skill.partition(":")
     if name == "random":
@@ -41,6 +43,8 @@ def decide(
         return _planner(brief, seat, int(number or _PLANNER_LOOKS), look, rng)
     if name == "planner":
         return _aimed(brief, seat, SKILLS["sharp"], rng)
+    if name == "taught":
+        return decide_taught(taught_policy(), brief, seat, _nearest(brief, seat), look, rng)
     if name == "aimer" and number:
         return _aimed(brief, seat, float(number), rng)
     if name in SKILLS:
@@ -69,6 +73,18 @@ def _foes(brief: Mapping[str, Any], seat: int) -> list[int]:
     return [other for other, lives in enumerate(brief["alive"]) if lives and other != seat]
 
 
+def _nearest(brief: Mapping[str, Any], seat: int) -> int:
+    """The nearest foe; one with little health counts as nearer."""
+    x, _, z = brief["positions"][seat]
+
+    def distance(other: int) -> float:
+        ox, _, oz = brief["positions"][other]
+        weak = bool(brief["health"][other] < _WEAK)
+        return math.hypot(ox - x, oz - z) - _WEAK_NEARER * weak
+
+    return min(_foes(brief, seat), key=distance)
+
+
 def _aimed(
     brief: Mapping[str, Any],
     seat: int,
@@ -80,23 +96,13 @@ def _aimed(
     elevation: float | None = None,
     kind: str = "launch",
 ) -> Action:
-    """A shot at a foe, by default the nearest (one with little health counts as nearer), with the errors of
-    ``sigma``."""
-    x, _, z = brief["positions"][seat]
-
-    def distance(other: int) -> float:
-        ox, _, oz = brief["positions"][other]
-        return math.hypot(ox - x, oz - z)
-
+    """A shot at a foe, by default the nearest, with the errors of ``sigma``."""
     if foe is None:
-        foe = min(
-            _foes(brief, seat),
-            key=lambda other: distance(other) - _WEAK_NEARER * (brief["health"][other] < _WEAK),
-        )
-    fx, _, fz = brief["positions"][foe]
+        foe = _nearest(brief, seat)
+    (x, _, z), (fx, _, fz) = brief["positions"][seat], brief["positions"][foe]
     azimuth = math.degrees(math.atan2(fz - z, fx - x)) + rng.normal() * sigma
     if elevation is None:
-        elevation = _ballistic(brief["speeds"][seat] * power, distance(foe))
+        elevation = _ballistic(brief["speeds"][seat] * power, math.hypot(fx - x, fz - z))
     elevation += rng.normal() * sigma * 0.5
     power *= min(max(1.0 - abs(rng.normal()) * sigma / 100.0, 0.3), 1.0)
     return _action(kind, azimuth, elevation, power)

@@ -75,6 +75,7 @@ export const SKILLS = [
   { value: "fair", text: "Fair" },
   { value: "good", text: "Good" },
   { value: "sharp", text: "Sharp" },
+  { value: "taught", text: "Taught" },
 ] as const;
 /** A new lobby that is not listed: joined by its code only. */
 export const wantedPrivate = signal(false);
