@@ -27,7 +27,7 @@ from tussle.lobby.roles import Operation
 from tussle.lobby.wire.frames import encode_topology
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
-from tussle.server.http.content_headers import accepted_codings
+from tussle.server.http.content_headers import accepted_codings, has_content
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, address_owner, query_text
 from tussle.server.http.responses import problem_response
@@ -260,9 +260,8 @@ def _headers(tag: str, cache: str) -> dict[str, str]:
 
 def _unchanged(request: Request, tag: str, cache: str) -> Response | None:
     """304 if the client has the content that the tag names, in any content coding."""
-    for known in request.headers.get("if-none-match", "").split(","):
-        name = known.strip().removeprefix("W/").strip('"')
-        if name.partition("-")[0] == tag:
+    for name in (tag, *(f"{tag}-{coding}" for coding in CODINGS)):
+        if has_content(request, f'"{name}"'):
             return Response(status_code=304, headers=_headers(name, cache))
     return None
 

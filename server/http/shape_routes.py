@@ -24,6 +24,7 @@ from tussle.lobby.text import Key
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.costs import Owner, Resource
 from tussle.server.http.backend import Backend
+from tussle.server.http.content_headers import has_content
 from tussle.server.http.endpoints import Endpoint
 from tussle.server.http.requests import Requests, StrictRequest, address_owner, check_token
 from tussle.server.http.responses import json_response
@@ -87,7 +88,7 @@ class ShapeRoutes:
             raise ProtocolError(f"a recipe has at most {RECIPE_BYTES} bytes", code="too_large")
         count = check_recipe(recipe)
         tag = f'"{shape_key(recipe)}"'
-        if request.headers.get("if-none-match") == tag:
+        if has_content(request, tag):
             return Response(status_code=304, headers={"etag": tag})
         cost = SHAPE_MS + VERTEX_MS * (count or 1000)
         if not self._backend.shapes.knows_shape(recipe):

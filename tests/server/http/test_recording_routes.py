@@ -105,6 +105,11 @@ async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.Async
     assert packed.headers["content-encoding"] == "gzip" and packed.content == whole.content
     assert packed.headers["etag"] != tag
     assert (await http.get(path, headers={"if-none-match": packed.headers["etag"]})).status_code == 304
+    for known in ("*", f'"other", W/{tag}'):
+        same = await http.get(path, headers={"if-none-match": known})
+        assert (same.status_code, same.headers["etag"], same.content) == (304, tag, b""), known
+    other = {"if-none-match": tag.replace('"', "") + ', "*"'}
+    assert (await http.get(path, headers=other)).status_code == 200
     for asked, part in (("100-199", slice(100, 200)), ("900-", slice(900, None)), ("-8", slice(-8, None))):
         answer = await http.get(path, headers={"range": f"bytes={asked}"})
         assert answer.status_code == 206 and answer.content == whole.content[part]

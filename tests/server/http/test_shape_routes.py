@@ -35,6 +35,9 @@ async def test_a_shape_is_sent_as_clients_draw_it(ada: Person) -> None:
     headers = {"authorization": f"Bearer {ada.token}", "if-none-match": answer.headers["etag"]}
     again = await ada.http.post("/api/shapes", json=BLOCK, headers=headers)
     assert (again.status_code, again.content) == (304, b"")
+    for known in ("*", f'"other", W/{answer.headers["etag"]}'):
+        again = await ada.http.post("/api/shapes", json=BLOCK, headers=headers | {"if-none-match": known})
+        assert (again.status_code, again.content) == (304, b""), known
 
 
 async def test_shapes_out_of_bounds_are_refused(ada: Person, site: Stack) -> None:
