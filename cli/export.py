@@ -112,6 +112,8 @@ def command(
         raise click.ClickException(escape_text(_reason(error))) from None
     count = len({body.id for segment in clip.segments for body in segment.bodies})
     click.echo(f"{target}: {clip.length} frames, {count} bodies, {_size(target)}")
+    if name == "zarr":
+        click.echo("xarray reads it without a warning by open_zarr(path, consolidated=False)")
 
 
 def _reason(error: OSError) -> str:

@@ -9,7 +9,7 @@ Sessions without a server, with the recorder of a holder and files on the local 
             of it over the simulated time; the targets are 3 kB a second for a duel and 120 kB for a thousand vertices
             of elastic bodies
 
-The sandboxes are dragged all the time: a world that rests needs fewer bytes.
+The process has recorded a session before. The sandboxes are dragged all the time: a world that rests needs fewer bytes.
 """
 
 from __future__ import annotations
@@ -152,6 +152,7 @@ def table(costs: Sequence[Cost]) -> str:
 
 async def _main(write: bool) -> None:
     with_elastic_bodies(4)
+    await measure("the first session of a process", "duel", 60)  # imports modules and makes decoders
     costs = [
         await measure("duel, 4 seats", "duel", 10**9),
         await measure("sandbox, 3 affine bodies and 1 elastic one, dragged", "sandbox", 10**9),

@@ -17,6 +17,8 @@ DIGITS, DECIMALS = 9, 12
 WHOLE = 10.0**DIGITS
 
 _PLAIN = frozenset({str, int, bool, type(None)})
+_KNOWN = _PLAIN | {dict, list, tuple}
+"""Types that need no test for abstract ones, which takes ten times as long."""
 
 SEEDS = frozenset({"seed"})
 """Names of the fields that are seeds of a session."""
@@ -39,19 +41,23 @@ def _conversion(digits: int, decimals: int) -> Callable[[Any], Any]:
 
     def convert(value: Any) -> Any:
         kind = type(value)
-        if kind in _PLAIN:
-            return value
-        if kind is float or isinstance(value, float):
+        if kind is float or (kind not in _KNOWN and isinstance(value, float)):
             if value.is_integer() and -WHOLE < value < WHOLE:
                 return float(value)  # all of its digits are kept
             rounded = float(shown(value))
             return round(rounded, decimals) if -short < rounded < short else rounded
-        if kind is dict or isinstance(value, Mapping):
+        if kind in _PLAIN:
+            return value
+        if kind is dict or (kind is not list and isinstance(value, Mapping)):
             return {
-                name: str(part) if name in SEEDS and type(part) is int else convert(part)
+                name: part
+                if (of := type(part)) is str or of is bool
+                else str(part)
+                if of is int and name in SEEDS
+                else convert(part)
                 for name, part in value.items()
             }
-        if isinstance(value, list | tuple):
+        if kind is list or isinstance(value, list | tuple):
             return [convert(part) for part in value]
         return value
 

@@ -49,7 +49,7 @@ from tussle.server.recordings.taking import (
 from tussle.server.simulation.identity import physics_id
 from tussle.server.simulation.simulation import Advance, Simulation
 
-__all__ = ["repair_recording"]
+__all__ = ["readable_state", "repair_recording"]
 
 ARCHIVE_BYTES = 512 * 2**20
 """Largest archive that is read [B]."""
@@ -98,7 +98,7 @@ class _Repair:
         self._live = live
         self._final = final
         self._stopped = bool(mark.stopped)
-        self._old = _readable(live, mark)
+        self._old = readable_state(live, mark)
         self._writer = FrameWriter(record.spec)
         self._new: LiveState | None = None
         self._ticks: Array = np.empty(0, np.int64)
@@ -269,7 +269,7 @@ class _Repair:
                 raise Diverged(f"the simulation computes another state of tick {tick} than was recorded")
 
 
-def _readable(live: Files, mark: RecordingMark) -> LiveState | None:
+def readable_state(live: Files, mark: RecordingMark) -> LiveState | None:
     """What the holders wrote, if all of it is there and as they wrote it."""
     try:
         state = read_state(live, mark)

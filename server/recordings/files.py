@@ -63,11 +63,11 @@ class Files:
         if not self._local:
             self._ask(self._fs.pipe_file, f"{self._root}/{path}", data)
             return
-        target = Path(self._root, path)
-        other = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        folder = str(target.parent)
+        target = f"{self._root}/{path}"
+        folder, _, name = target.rpartition("/")
+        other = Path(f"{folder}/.{name}.{secrets.token_hex(4)}")
         if folder not in self._folders:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            Path(folder).mkdir(parents=True, exist_ok=True)
             self._folders.add(folder)
         try:
             other.write_bytes(data)

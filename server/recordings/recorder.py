@@ -89,7 +89,8 @@ class Recorder:
         """Add an advance. One that was taken before is ignored: after a failure ticks are computed again."""
         known = self._topology
         for one in stretches or (advance,):
-            self._topology = one.topology or self._topology
+            if one.topology:
+                self._topology = one.topology
         if self.stopped or (advance.tick <= self._drained and not self._first):
             return
         if advance.tick - advance.ticks_run < self._drained:

@@ -67,11 +67,14 @@ def take_advance(
     """What a recording needs of an advance. first: it is that of the first state, which is always recorded."""
     stride = stride_of(advance.dt)
     kept: list[tuple[Stretch, bool]] = []
+    size = 1000 * len(advance.events)
     for one in stretches or (Stretch.of(advance),):
         recorded = first or is_recorded(one.tick, one.phase, stride)
-        kept.append((one if recorded else msgspec.structs.replace(one, frame=b""), recorded))
+        if not recorded:
+            one = msgspec.structs.replace(one, frame=b"")
+        kept.append((one, recorded))
+        size += len(one.frame) if one.topology is None else len(one.frame) + len(one.topology)
         first = False
-    size = sum(len(one.frame) + len(one.topology or b"") for one, _ in kept) + 1000 * len(advance.events)
     return TakenAdvance(advance.tick, tuple(kept), advance.events, size, topology)
 
 
@@ -180,8 +183,10 @@ class FrameWriter:
 
 
 def _join(opened: OpenFrame, stretch: Stretch) -> None:
-    opened.min_distance = min(opened.min_distance, stretch.min_distance)
-    opened.contacts = max(opened.contacts, stretch.contacts)
+    if stretch.min_distance < opened.min_distance:
+        opened.min_distance = stretch.min_distance
+    if stretch.contacts > opened.contacts:
+        opened.contacts = stretch.contacts
     opened.iterations += stretch.iterations
     if stretch.topology is not None:
         opened.topology = stretch.topology

@@ -81,6 +81,8 @@ def test_a_group_is_exported_by_its_path_and_by_its_address(here: Path, recordin
         for number, place in enumerate([str(recordings / f"{TOKEN}.zarr"), f"{address}/{TOKEN}.zarr"]):
             result = run(place, "--to", "npz", "-o", f"{number}.npz")
             assert result.exit_code == 0, result.output
+        result = run(f"{address}/{TOKEN}.zarr", "--to", "zarr", "--frames", "0:3")
+        assert "consolidated=False" in result.output, result.output
         result = run(f"{address}/other.zarr", "--to", "npz")
         assert result.exit_code == 1 and "no recording" in result.output
     with np.load("0.npz") as first, np.load("1.npz") as second:

@@ -11,6 +11,8 @@ Every table has ``frame`` and ``tick``, to join them. Row groups are written whi
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,16 +60,21 @@ class _Table:
 
     def __init__(self, path: Path, columns: Mapping[str, pa.DataType]) -> None:
         self._schema = pa.schema(list(columns.items()))
+        self._texts = [field.name for field in self._schema if pa.types.is_dictionary(field.type)]
         self._path = path
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
     def add(self, columns: Mapping[str, Any]) -> None:
-        """Add rows. A float that is no number is null."""
+        """Add rows. A float that is no number is null; one value stands for all rows."""
         arrays = []
+        count = max(len(values) for values in columns.values() if isinstance(values, np.ndarray | list))
         for field in self._schema:
             values = columns[field.name]
+            if not isinstance(values, np.ndarray | list):
+                arrays.append(_repeated(values, field.type, count))
+                continue
             is_array = isinstance(values, np.ndarray)
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
             made = pa.array(values, kind, from_pandas=is_array)
@@ -80,10 +87,13 @@ class _Table:
 
     def flush(self) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self._path, self._schema, compression="zstd", use_dictionary=self._texts
+            )
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries())
         self._waiting, self._rows = [], 0
+        _release_memory()
 
     def close(self) -> None:
         """Write the rest, and the end of the file."""
@@ -94,6 +104,23 @@ class _Table:
         """Close the file, complete or not."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _release_memory() -> None:
+    """Give freed memory back to the system. What the writer keeps of each row group lies between freed blocks, which
+    are then too small for the next group: the memory would grow with the file, by 87 MB for half a gigabyte."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+def _repeated(value: Any, kind: Any, count: int) -> Any:
+    """One value for so many rows. A list of so many would be freed in pieces that the next blocks cannot use."""
+    if value is None:
+        return pa.nulls(count, kind)
+    if pa.types.is_dictionary(kind):
+        places = np.zeros(count, kind.index_type.to_pandas_dtype())
+        return pa.DictionaryArray.from_arrays(pa.array(places), pa.array([value], kind.value_type))
+    return pa.repeat(pa.scalar(value, kind), count)
 
 
 def write_parquet(clip: Clip, place: Path, film: Film, progress: Progress) -> None:
@@ -143,7 +170,7 @@ def _add_seats(
     for number in range(arrays["health"].shape[1]):
         about = seats[number] if number < len(seats) else {}
         own = {name: arrays[name][:, number] for name in ("health", "score", "out")}
-        texts = {name: [about.get(name)] * count for name in ("player", "name")}
+        texts = {name: about.get(name) for name in ("player", "name")}
         seat = np.full(count, about.get("seat", number), np.uint16)
         table.add({**keys, **own, **texts, "seat": seat})
 
@@ -158,10 +185,10 @@ def _add_body(
     table.add(
         {
             **keys,
-            "body": [about.id] * count,
-            "catalogue": [about.body or None] * count,
-            "kind": [about.kind] * count,
-            "seat": [about.seat] * count,
+            "body": about.id,
+            "catalogue": about.body or None,
+            "kind": about.kind,
+            "seat": about.seat,
             "active": arrays["active"][:, track.number],
             **dict(zip("xyz", centre.T.copy(), strict=True)),
             **dict(zip(AXES, axes.T.copy(), strict=True)),
@@ -178,7 +205,7 @@ def _add_vertices(
     table.add(
         {
             **{name: np.repeat(values, vertices) for name, values in keys.items()},
-            "body": [track.about.id] * (frames * vertices),
+            "body": track.about.id,
             "vertex": np.tile(np.arange(vertices, dtype=np.uint32), frames),
             **dict(zip("xyz", places, strict=True)),
         }
