@@ -49,6 +49,9 @@ BLOCK = 512
 
 TIMES = 7
 
+INPUTS = 100
+"""Inputs beside the download, in one duel after the other: about five minutes."""
+
 READER = """
 import json, resource, socket, sys, time
 host, port, path, token, how = sys.argv[1:]
@@ -142,6 +145,14 @@ async def read(url: str, how: str) -> tuple[float, float, float]:
     return size / seconds / 1e6, float(done.stderr or 0) / 1024, memory
 
 
+async def play_duels(url: str, measured: Measured) -> None:
+    """Play one duel after the other until there are INPUTS."""
+    seed = 1
+    while len(measured.latencies) < INPUTS:
+        await one_duel(url, measured, seed)
+        seed += 1
+
+
 async def elastic_frames(stack: Stack) -> list[Row]:
     server = stack.servers[0]
     before = peak_mb(server.pid)
@@ -149,7 +160,7 @@ async def elastic_frames(stack: Stack) -> list[Row]:
     grown = peak_mb(server.pid) - before
     blocks, start, most = await read(server.url, "tussle")
     measured = Measured()
-    playing = asyncio.create_task(one_duel(server.url, measured, 1))
+    playing = asyncio.create_task(play_duels(server.url, measured))
     beside = []
     while not playing.done():
         beside.append((await read(server.url, "socket"))[0])
