@@ -67,7 +67,7 @@ class _Table:
         self._rows = 0
 
     def add(self, columns: Mapping[str, Any]) -> None:
-        """Add rows. A float that is no number is null; one value stands for all rows."""
+        """Add rows. A float that is no number is null; a single value is that of all rows."""
         arrays = []
         count = max(len(values) for values in columns.values() if isinstance(values, np.ndarray | list))
         for field in self._schema:
