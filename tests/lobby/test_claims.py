@@ -31,6 +31,7 @@ from tests.conftest import HOLDER, World, connected
 from tussle.lobby.claims import Claims
 from tussle.lobby.errors import Conflict, Fenced, LobbyError
 from tussle.lobby.operators import Operators
+from tussle.lobby.recording_marks import RecordingMark, RecordingMarks
 from tussle.lobby.runs import Fence, Orders, Resumed
 from tussle.lobby.servers import HolderAddress
 from tussle.lobby.settings import Settings
@@ -99,6 +100,26 @@ async def test_a_dead_holders_session_is_claimed_once(world: World) -> None:
     assert await world.runs.journal(new, 5, [b"{}"]) == 1
     unheld, ours = await Claims(world.store).look(await world.servers.alive(), OTHER)
     assert (unheld, ours) == ([], [(new.session, "running")])
+
+
+async def test_only_the_holder_says_how_far_a_recording_goes(world: World) -> None:
+    """The mark of a holder that has lost its session changes nothing, nor does one with an older checkpoint; a checkpoint
+    without a mark keeps the mark."""
+    old, resumed = await claimed(world)
+    new, marks = resumed.fence, RecordingMarks(world.store)
+    mark = RecordingMark(new.epoch, 20, 9, "state-1", "a" * 64)
+    stale = RecordingMark(old.epoch, 30, 14, "state-7", "b" * 64)
+    assert await world.runs.checkpoint(new, 20, b"state", recording=mark)
+    with pytest.raises(Fenced):
+        await world.runs.checkpoint(old, 30, b"state", recording=stale)
+    with pytest.raises(Fenced):
+        await world.runs.finish(old, 30, [], None, recording=stale)
+    assert not await world.runs.checkpoint(new, 10, b"older", recording=replace(mark, tick=10, length=4))
+    assert await world.runs.checkpoint(new, 40, b"later")
+    assert await marks.load(new.session) == mark
+    last = replace(mark, tick=50, length=20, state="state-2")
+    await world.runs.finish(new, 50, [], None, recording=last)
+    assert await marks.load(new.session) == last
 
 
 async def test_a_living_holder_keeps_its_session(world: World) -> None:
