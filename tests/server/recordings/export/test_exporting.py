@@ -281,6 +281,14 @@ def test_an_interrupted_export_leaves_no_file(recording: str, place: Path, name:
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", WRITTEN_HERE)
+def test_every_frame_is_counted_once(recording: str, place: Path, name: str) -> None:
+    """So that the progress bar of the command ends where it should."""
+    counted: list[int] = []
+    export(clip_of(recording, frames="25:60"), name, place / "out", film=SMALL, progress=counted.append)
+    assert sum(counted) == 35
+
+
 def test_an_output_is_replaced_only_by_force(recording: str, place: Path) -> None:
     """A file, a folder, and one by the other."""
     clip = clip_of(recording, frames="0:2")
