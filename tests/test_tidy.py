@@ -121,6 +121,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/server/physics/test_true_defaults.py": "defaults at the extremes of size, mass, stiffness and speed",
     "tests/server/physics/test_golden.py": "hashes of an earlier day",
     "tests/server/physics/test_random_worlds.py": "random scenes",
+    "tests/server/recordings/test_memory.py": "what works on a whole recording needs some chunks of it",
     "tests/server/physics/test_scene_document.py": "docs/scenes.md",
     "tests/server/physics/test_torture.py": "a thousand hard steps",
     "tests/server/simulation/test_forks.py": "a fork of every mode goes on like its parent",
