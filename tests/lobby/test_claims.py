@@ -103,8 +103,8 @@ async def test_a_dead_holders_session_is_claimed_once(world: World) -> None:
 
 
 async def test_only_the_holder_says_how_far_a_recording_goes(world: World) -> None:
-    """The mark of a holder that has lost its session changes nothing, nor does one with an older checkpoint; a checkpoint
-    without a mark keeps the mark."""
+    """The mark of a holder that has lost its session changes nothing, nor does one with an older checkpoint; a
+    checkpoint without a mark keeps the mark."""
     old, resumed = await claimed(world)
     new, marks = resumed.fence, RecordingMarks(world.store)
     mark = RecordingMark(new.epoch, 20, 9, "state-1", "a" * 64)
