@@ -19,6 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from tussle.cli.hints import hint
 from tussle.cli.operator import read_secret
 from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, SIGNAL, STATUS_MARKS, bar, counted, number
 from tussle.cli.running import read_settings, server_of
@@ -224,7 +225,7 @@ def _call(context: click.Context, call: Callable[[Client], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except Forbidden as error:
-        advice = "; `tussle operator add NAME` makes an operator" if error.reason == "not_allowed" else ""
+        advice = f"; {hint('operator add NAME')} makes an operator" if error.reason == "not_allowed" else ""
         raise click.ClickException(f"{error.message}{advice}") from None
     except AuthError as error:
         what = "OPERATOR_TOKEN" if token else "this name or its secret"

@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from tussle.cli.hints import hint
 from tussle.cli.palette import CONTACT, FAINT, LABEL
 from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from tussle.lobby.wire.sensors import Reading, ReadingBatch, SensorInfo
 
 __all__ = ["SourceFeed", "command", "sources_table"]
-
-NO_SOURCES = "There are no sources: no session runs, and no `tussle worker source`."
 
 
 @click.command("live")
@@ -62,7 +61,8 @@ async def _list(url: str) -> None:
     from tussle.player.live_client import list_sources
 
     infos = await list_sources(url, await _login(url))
-    Console().print(sources_table(infos) if infos else Text(NO_SOURCES, LABEL))
+    nothing = f"There are no sources: no session runs, and no {hint('worker source')}."
+    Console().print(sources_table(infos) if infos else Text(nothing, LABEL))
 
 
 def sources_table(infos: Sequence[SensorInfo]) -> Table:
@@ -89,10 +89,9 @@ async def _follow(url: str, source: str, count: int | None, *, as_json: bool) ->
             async for message in messages:
                 match message:
                     case Failure():
-                        hint = (
-                            "; `tussle live` lists the sources" if message.d.code == "no_such_source" else ""
-                        )
-                        raise click.ClickException(escape_text(message.d.message) + hint)
+                        unknown = message.d.code == "no_such_source"
+                        more = f"; {hint('live')} lists the sources" if unknown else ""
+                        raise click.ClickException(escape_text(message.d.message) + more)
                     case SensorInfoReply():
                         feed.info = escape_values(message.d)
                     case SourceGone() if message.d.source == source:

@@ -66,3 +66,5 @@ def main(context: click.Context, called: str | None) -> None:
     .env.example lists them.
     """
     context.obj = called or "tussle"
+    if called:
+        context.info_name = called  # in usage lines

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from tussle.cli.hints import hint
 from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import AuthError, LobbyError
 
@@ -51,7 +52,7 @@ def add_operator(name: str, replace: bool, url: str | None) -> None:
     except AuthError as error:
         advice = "" if "OPERATORS" in error.message else "; --replace gives the name to a new player"
         raise click.ClickException(f"{error.message}{advice}") from None
-    click.echo(f"{name} is an operator: `tussle admin` and /admin take the name and its secret")
+    click.echo(f"{name} is an operator: {hint('admin')} and /admin take the name and its secret")
 
 
 @command.command("remove")
@@ -76,8 +77,7 @@ def list_operators(url: str | None) -> None:
     for name in reserved:
         click.echo(f"{name}  (by OPERATORS)")
     if not names and not reserved:
-        called = click.get_current_context().find_root().obj
-        click.echo(f"nobody is an operator; `{called} operator add NAME` makes one", err=True)
+        click.echo(f"nobody is an operator; {hint('operator add NAME')} makes one", err=True)
 
 
 @command.command("hash")

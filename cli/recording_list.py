@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tussle.cli.hints import hint
 from tussle.cli.palette import CONTACT, FAINT, LABEL, OK, number, short_names
 from tussle.cli.recorded import marks_of_sessions, rebuild_lists, uploads_of
 from tussle.cli.running import read_settings
@@ -148,7 +149,7 @@ def command(
 def _rebuild(settings: Settings) -> None:
     made = asyncio.run(rebuild_lists(settings))
     if made is None:
-        raise click.ClickException("no store answers: set REDIS_URL, or start `tussle up`")
+        raise click.ClickException(f"no store answers: set REDIS_URL, or start {hint('up')}")
     click.echo(f"{made.listed} recorded sessions are listed.", err=True)
     if made.unlisted:
         click.echo(

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from tussle.cli.hints import hint
 from tussle.lobby.addresses import local_url
 from tussle.lobby.environment import BadSetting
 from tussle.lobby.settings import Settings
@@ -93,5 +94,5 @@ def store_of(settings: Settings, given: str | None) -> Settings:
         return replace(settings, redis_url=given or settings.redis_url)
     running = find_running(settings.data_dir)
     if running is None:
-        raise click.ClickException("no store is running: start `tussle up`, or set REDIS_URL")
+        raise click.ClickException(f"no store is running: start {hint('up')}, or set REDIS_URL")
     return replace(settings, redis_url=running.redis_url, realm=running.realm)

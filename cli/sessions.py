@@ -16,6 +16,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from tussle.cli.hints import hint
 from tussle.cli.palette import CONTACT, FAINT, LABEL, STATUS_MARKS, Mark, gap, marks_of, number, short_names
 from tussle.cli.running import read_settings, server_of
 from tussle.lobby.errors import LobbyError
@@ -211,7 +212,7 @@ def sessions_table(
         cells += [who, age(now_ms - row.ended_at), *(["", "", "", lengths[row.session]] if wide else [])]
         table.add_row(*cells)
     if not views and not recorded:
-        table.add_row(Text("No sessions. `tussle bots` starts bots that play.", LABEL))
+        table.add_row(Text(f"No sessions. {hint('bots')} starts bots that play.", LABEL))
     return table
 
 

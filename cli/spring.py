@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tussle.cli.hints import hint
 from tussle.cli.running import read_settings, store_of
 from tussle.lobby.errors import Conflict, LobbyError
 from tussle.lobby.settings import Settings
@@ -94,7 +95,7 @@ async def _follow(runs: SpringRuns, run: str) -> int:
                 words = f"t {seen.t[-1]:.1f} s  x {seen.x[-1]:+.6f} m"
                 progress.update(bar, description=words, completed=seen.n[-1], total=seen.cycles)
             if seen.waits_for and seen.waits_for != reported:
-                started = " and ".join(f"`tussle worker {solver}`" for solver in seen.waits_for)
+                started = " and ".join(hint(f"worker {solver}") for solver in seen.waits_for)
                 click.echo(f"it waits for {started}", err=True)
             reported = seen.waits_for
             if seen.done:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tussle.cli.arena import Canvas, draw_world
+from tussle.cli.hints import hint
 from tussle.cli.palette import (
     CONTACT,
     FAINT,
@@ -365,7 +366,7 @@ async def _watch_all(client: Client, console: Console) -> None:
             if newest is None:
                 if not seen:
                     live.update(
-                        Text("No session is running. `tussle bots` starts bots. Ctrl-C ends.", LABEL),
+                        Text(f"No session is running. {hint('bots')} starts bots. Ctrl-C ends.", LABEL),
                         refresh=True,
                     )
                 await asyncio.sleep(NEXT_LOOK_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.support.paths import ROOT
 from tussle.cli.main import COMMANDS, main
 from tussle.cli.running import Running, announced, find_running, server_of, store_of
 from tussle.cli.up import free_port_or
@@ -32,6 +34,33 @@ def test_help_names_every_command_and_imports_none() -> None:
     assert done.stdout.rstrip().endswith("[]")
     for name in COMMANDS:
         assert f"\n  {name} " in done.stdout
+
+
+def test_hints_name_the_command_that_the_user_called(tmp_path: Path) -> None:
+    """Called through ./run, an error and a usage line say `./run`."""
+    environment = {"DATA_DIR": str(tmp_path), "REDIS_URL": ""}
+    for called in ("./run", "tussle"):
+        arguments = ["--called", "./run"] if called == "./run" else []
+        missing = CliRunner().invoke(main, [*arguments, "redis", "PING"], env=environment, prog_name="tussle")
+        assert f"start `{called} up`, or set REDIS_URL" in missing.output
+        wrong = CliRunner().invoke(main, [*arguments, "watch", "--wrong"], prog_name="tussle")
+        assert f"Usage: {called} watch" in wrong.output
+        assert f"Try '{called} watch" in wrong.output
+
+
+def test_every_hint_is_made_by_hint() -> None:
+    """No text of the commands names `tussle COMMAND` itself, except documentation and help."""
+    for path in sorted((ROOT / "cli").glob("*.py")):
+        tree = ast.parse(path.read_text())
+        described: set[ast.AST] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr):
+                described.add(node.value)
+            if isinstance(node, ast.keyword) and node.arg == "help":
+                described.update(ast.walk(node.value))
+        texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in described]
+        named = [str(text.value) for text in texts if f"`{'tussle'} " in str(text.value)]
+        assert not named, f"{path.name}: {named}"
 
 
 def test_verify_computes_with_the_cpu_baseline() -> None:
