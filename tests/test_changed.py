@@ -1,0 +1,53 @@
+"""The tests that ./run test --quick chooses, and that it stops in time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.changed import chosen_tests
+from tests.support.paths import ROOT
+
+TESTS = {
+    "tests/lobby/test_machine_code.py": "from tussle.lobby.machine_code import compiled_mark\n",
+    "tests/lobby/test_whole_program.py": "from tussle.lobby import launch, machine_code\n",
+    "tests/server/test_app.py": "from tests.support.stack import Stack\n",
+    "tests/test_tidy.py": "",
+    "tests/compose/test_files.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "chosen"),
+    [
+        (
+            ["lobby/machine_code.py"],
+            ["tests/lobby/test_machine_code.py", "tests/test_tidy.py", "tests/lobby/test_whole_program.py"],
+        ),
+        (["tests/server/test_app.py"], ["tests/server/test_app.py", "tests/test_tidy.py"]),
+        (["tests/support/stack.py"], ["tests/test_tidy.py", "tests/server/test_app.py"]),
+        (["compose/Dockerfile"], ["tests/compose/test_files.py", "tests/test_tidy.py"]),
+        (["lobby/text.py"], ["tests/test_tidy.py"]),
+        ([], ["tests/test_tidy.py"]),
+    ],
+)
+def test_the_nearest_tests_come_first(changed: list[str], chosen: list[str]) -> None:
+    """A module has its own test, then those that import it; a supporting file has those that import it."""
+    assert chosen_tests(changed, TESTS, TESTS.__contains__) == chosen
+
+
+def test_no_test_starts_after_the_time(tmp_path: Path) -> None:
+    """The first test runs, the rest is counted, and the run does not fail."""
+    (tmp_path / "test_many.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.budget", "-p", "no:cacheprovider", "."],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TEST_BUDGET_S": "1e-9"}, cwd=tmp_path,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "2 tests of the changed files DID NOT RUN" in done.stdout, done.stdout
+    assert "test_b" not in done.stdout
