@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.server.physics.test_determinism import WORLDS, last_hash
+from tests.support.paths import ROOT
+from tussle.lobby.cpu_baseline import baseline
+from tussle.lobby.launch import child_environment
 from tussle.server.physics.fingerprint import versions
 
 GOLDEN = Path(__file__).parent / "golden.json"
@@ -29,6 +35,27 @@ def test_golden_hash(name: str) -> None:
     if known is None:
         pytest.skip(f"NO GOLDEN HASH for {versions()}")
     assert last_hash(name) == known["hashes"][name]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(baseline() != "x86-64-v3", reason="qemu emulates a CPU of this baseline only")
+def test_another_cpu_computes_the_same_bits() -> None:
+    """A Haswell of 2013, emulated instruction by instruction without AVX-512, gives the hashes that this CPU gives."""
+    emulator = shutil.which("qemu-x86_64")
+    if emulator is None:
+        pytest.skip("QEMU-USER IS MISSING: the hashes of another CPU were not compared")
+    program = (
+        "import json\n"
+        "from numpy._core._multiarray_umath import __cpu_features__ as has\n"
+        "from tests.server.physics.test_determinism import WORLDS, last_hash\n"
+        "print(json.dumps([has['AVX2'], has['AVX512F'], {name: last_hash(name) for name in WORLDS}]))"
+    )
+    done = subprocess.run(
+        [emulator, "-cpu", "Haswell", sys.executable, "-c", program],
+        cwd=ROOT, env=child_environment(), capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == [True, False, {name: last_hash(name) for name in WORLDS}]
 
 
 if __name__ == "__main__":
