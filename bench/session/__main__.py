@@ -1,9 +1,8 @@
-"""``python -m bench.session [--duels 20] [--clone] [--write]``: whole sessions on real processes, on loopback.
+"""``python -m bench.session [--duels 20] [--write]``: whole sessions on real processes, on loopback.
 
     one duel          input to the first frame that shows it, at the client; target: p99 < 50 ms
     many duels        the same with 20 at once; real-time factor, turns lost, memory of processes and sessions
     finds             POST /api/find with 200 players at a time, over one server and over three
-    --clone           a fresh clone: ./run to the first turn of a duel, cold (installs, compiles) and warm; target: 3 s
 
 Clients are raw sockets (tests/support/stranger.py) in this process, on the same cores as the server. Prints a table
 and, with --write, writes bench/session/results.md. Ends every process that it starts.
@@ -15,27 +14,20 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 from bench.machine import cpu_s, loaded_machine, resident_bytes
 from bench.own_store import own_store
 from bench.statistics import percentile
-from tests.support.stack import ROOT, Stack, children
+from tests.support.stack import Stack, children
 from tests.support.stranger import FRAME, Line, Person
-from tussle.lobby.store.embedded import free_port
 from tussle.lobby.store.store import Store
 from tussle.lobby.wire.frames import decode_frame
 from tussle.server.modes.registry import get_mode
@@ -47,8 +39,6 @@ SAMPLES = 60
 
 THINK_S = 0.3
 """Pause before each input [s]: an immediate one waits for contact check and checkpoint of the turn before."""
-
-FIRST_TURN_S = 900.0
 
 Row = tuple[str, str, str]
 
@@ -254,49 +244,6 @@ async def finds(address: str, servers: int, players: int = 200, rounds: int = 3)
     ]
 
 
-async def first_turn(folder: Path) -> float:
-    """Return the time from ``./run`` to the first turn of a duel [s]; stop everything again."""
-    port = free_port()
-    environment = {
-        key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "TMPDIR")
-    }
-    began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        str(folder / "run"), "up", "--port", str(port), "--bots", "2",
-        cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(FIRST_TURN_S), httpx.AsyncClient(trust_env=False) as http:
-            while True:
-                assert process.returncode is None, "./run ended"
-                with contextlib.suppress(httpx.TransportError):
-                    answer = await http.get(f"http://127.0.0.1:{port}/api/sessions?status=running")
-                    if any(view["brief"] for view in answer.json()["sessions"]):
-                        return time.monotonic() - began
-                await asyncio.sleep(0.02)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(60.0):
-            await process.wait()
-
-
-async def clone() -> list[Row]:
-    """Measure the first and later starts of a new clone."""
-    with tempfile.TemporaryDirectory(prefix="tussle-clone-") as folder:
-        there = Path(folder) / "tussle"
-        clone_it = ["git", "clone", "-q", str(ROOT), str(there)]
-        await asyncio.to_thread(subprocess.run, clone_it, check=True)
-        cold = await first_turn(there)
-        warm = sorted([await first_turn(there) for _ in range(3)])[1]
-        how = "uv" if shutil.which("uv") else "pip"
-    return [
-        ("./run in a fresh clone to the first turn", f"{cold:.0f} s", f"by {how}: installs and compiles"),
-        ("./run again to the first turn", f"{warm:.1f} s", "median of 3; target < 3 s"),
-    ]
-
-
 async def run(arguments: argparse.Namespace) -> list[Row]:
     rows: list[Row] = []
     with own_store() as store:
@@ -304,8 +251,6 @@ async def run(arguments: argparse.Namespace) -> list[Row]:
         rows += print_rows(await many(store.url, arguments.duels))
         for servers in (1, 3):
             rows += print_rows(await finds(store.url, servers))
-    if arguments.clone:
-        rows += print_rows(await clone())
     return rows
 
 
@@ -321,14 +266,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--duels", type=int, default=20)
-    parser.add_argument("--clone", action="store_true", help="measure ./run in a fresh clone as well")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     arguments = parser.parse_args()
     where = loaded_machine()
     began = time.monotonic()
     rows = asyncio.run(run(arguments))
     if arguments.write:
-        command = "python -m bench.session" + (" --clone" if arguments.clone else "")
+        command = "python -m bench.session"
         lines = ["# Whole sessions", "", f"`{command}`, {time.monotonic() - began:.0f} s, {where}.", ""]
         lines += ["| what | measured | |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]
         RESULT.write_text("\n".join(lines) + "\n")
