@@ -120,6 +120,7 @@ def test_the_image_has_few_rights() -> None:
     text = (COMPOSE / "Dockerfile").read_text()
     last = text.rpartition("FROM ")[2]
     assert re.search(r"^USER 10001", last, re.MULTILINE)
+    assert "chmod 1777 /data" in last  # a volume that is made of it can be written by any user
     assert "HEALTHCHECK" in last
     assert "<<" not in text
     assert "--link" not in text
