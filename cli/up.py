@@ -35,6 +35,7 @@ from tussle.lobby.settings import BOT_SKILLS, Settings
 from tussle.lobby.store.embedded import EmbeddedStore
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.store_address import hide_password
+from tussle.lobby.wire.delta_compiled import has_machine_code
 from tussle.server.solver.packages import missing_packages
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ READY_S = 600.0
 """A server that must compile its kernels first may take this long."""
 FIRST_WAIT_S, WAIT_SAID_S = 5.0, 15.0
 """When the wait for the server is mentioned first, and how often again."""
-FIRST_START = "  Waiting for the server. The first start compiles the physics kernels: about half a minute."
+WAITING = "  Waiting for the server."
+FIRST_START = f"{WAITING} The first start compiles the physics kernels: about half a minute."
 
 STORE_POLL_S = 0.5
 
@@ -93,6 +95,11 @@ def command(
         raise click.ClickException(missing)
     up = Up(settings, called=called or "tussle", size=size, matches=matches or 0, browse=browse)
     sys.exit(asyncio.run(up.run()))
+
+
+def waiting_words() -> str:
+    """What is said of a server that is not ready soon: whether it must compile first."""
+    return WAITING if has_machine_code() else FIRST_START
 
 
 class Up:
@@ -212,7 +219,7 @@ class Up:
         while not await _answers(host, port):
             waited_s = time.monotonic() - self.began
             if waited_s > said_s + (WAIT_SAID_S if said_s else FIRST_WAIT_S):
-                click.echo(_faint(f"  {waited_s:.0f} s" if said_s else FIRST_START))
+                click.echo(_faint(f"  {waited_s:.0f} s" if said_s else waiting_words()))
                 said_s = waited_s
             if time.monotonic() > deadline:
                 raise StoreError(f"the server was not ready within {READY_S:g} s", code="not_ready")

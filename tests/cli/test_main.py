@@ -48,6 +48,21 @@ def test_hints_name_the_command_that_the_user_called(tmp_path: Path) -> None:
         assert f"Try '{called} watch" in wrong.output
 
 
+def test_compiling_is_said_only_where_it_must_be_done(tmp_path: Path) -> None:
+    """`tussle up` says that the first start compiles, but not where the machine code is complete."""
+    script = (
+        "from tussle.cli.up import waiting_words;"
+        "from tussle.lobby.machine_code import compiled_mark; from tussle.lobby.wire import delta_compiled;"
+        "print('compiles' in waiting_words()); (delta_compiled.delta_folder() / compiled_mark()).touch();"
+        "print('compiles' in waiting_words())"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]
+
+
 def test_every_hint_is_made_by_hint() -> None:
     """No text of the commands names `tussle COMMAND` itself, except documentation and help."""
     for path in sorted((ROOT / "cli").glob("*.py")):
