@@ -44,7 +44,7 @@ if __name__ == "__main__":
     with get_context("spawn").Pool(given.processes, prepare) as pool:
         while (share := (time.monotonic() - began) / 60 / given.minutes) < 1:
             if share >= len(curve) / POINTS:
-                won = share_won(pool, ShotPolicy(mean), 2 * UNSEEN + 100 * len(curve), 100)
+                won = share_won(pool, ShotPolicy(mean), 2 * UNSEEN + 100 * len(curve), given.test // 2)
                 curve.append((share * given.minutes, won))
                 print(f"minute {curve[-1][0]:.1f}, {generation} generations: {won:.0%} won", flush=True)
             jobs = [(ShotPolicy(weights), int(seed)) for seed in rng.integers(UNSEEN, size=given.processes)]

@@ -16,6 +16,7 @@ from tests.support.notebooks import NOTEBOOKS, notebook
 from tests.support.one_store import store_url as store_url
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
+from tussle.server.modes.duel.taught import ShotPolicy
 
 EXAMPLES = ROOT / "examples"
 
@@ -52,6 +53,17 @@ def test_a_notebook_has_the_cells_of_its_program() -> None:
     """And no output; ``python -m tests.support.notebooks`` writes it."""
     for path in NOTEBOOKS:
         assert path.with_suffix(".ipynb").read_text() == notebook(path)
+
+
+@pytest.mark.timeout(600)  # a cold cache compiles the solver first
+async def test_the_training_runs(tmp_path: Path) -> None:
+    """A second of training ends with a policy that differs from the untrained one, its test and the curve."""
+    out = await run_example(
+        "train_duel.py", "--minutes", "0.02", "--processes", "1", "--test", "4", "--out", str(tmp_path)
+    )
+    assert "with look-ahead, as bots play it" in out
+    assert ShotPolicy.load(tmp_path / "duel-taught.json").weights.any()
+    assert "<polyline" in (tmp_path / "learning.svg").read_text()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -142,6 +143,30 @@ async def test_one_agent_plays_bots_that_fill_the_lobby(live: Stack) -> None:
             env.close()
 
     await asyncio.to_thread(play_two)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_agent_that_goes_out_is_done_while_the_others_play_on(live: Stack) -> None:
+    """A body that leaves the arena: its agent is terminated and steps with None, the session goes on."""
+
+    def play_three() -> None:
+        env = remote(live.url, seats=3, agents=3, params=QUICK)
+        try:
+            env.reset()
+            agent = env.agent_selection
+            x, _, z = env.infos[agent]["brief"]["positions"][env.seat(agent)]
+            outwards = math.degrees(math.atan2(z, x))
+            env.step({"kind": "launch", "azimuth": outwards, "elevation": 30.0, "power": 1.0})
+            assert (env.agent_selection, env.terminations[agent]) == (agent, True)
+            assert env.rewards[agent] <= 0.0
+            env.step(None)
+            assert agent not in env.agents and len(env.agents) == 2
+            assert play(env, turns=1) and not any(env.truncations.values())
+        finally:
+            env.close()
+
+    await asyncio.to_thread(play_three)
 
 
 @pytest.mark.parametrize(
