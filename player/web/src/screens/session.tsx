@@ -9,6 +9,7 @@ import { Bar } from "../ui/bar";
 import { Line } from "../ui/line";
 import { Icon } from "../ui/parts";
 import { Sound } from "../ui/sound";
+import { distinguish } from "../stage/marks";
 import { markOfSeat } from "../stage/palette";
 import { Problem } from "../wire/api";
 import type { SessionView } from "../wire/messages";
@@ -28,6 +29,7 @@ function Live({ client }: { client: SessionClient }) {
   const [drawer, setDrawer] = useState(false);
   const state = client.state.value;
   const link = client.link.value;
+  distinguish(state.seats.map((seat) => seat.name));
   const title = state.seats.length ? sessionTitle(state) : "Session";
   const mine = state.phase === "acting" && state.turnSeat === client.mySeat && client.mySeat !== null;
   useEffect(() => {

@@ -20,8 +20,36 @@ function escape(text: string): string {
   return text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
+let letters: ReadonlyMap<string, string> = new Map();
+
+/** A letter for each name, so that no two of them have the same: the first, else the next one in which those that share
+ * it differ, else a number. */
+export function lettersOf(names: readonly string[]): Map<string, string> {
+  const spelled = new Map(names.map((name) => [shortName(name), [...shortName(name).replace(/[^\p{L}\p{N}]/gu, "").toUpperCase()]]));
+  const found = new Map<string, string>();
+  const groups = new Map<string, string[]>();
+  for (const [name, spelling] of spelled) groups.set(spelling[0] ?? "?", [...(groups.get(spelling[0] ?? "?") ?? []), name]);
+  let number = 0;
+  for (const [first, group] of [...groups].sort(([, a], [, b]) => a.length - b.length)) {
+    const longest = Math.max(...group.map((name) => spelled.get(name)!.length));
+    let at = 0;
+    for (; at < longest; at++) {
+      const tried = group.map((name) => spelled.get(name)![at] ?? "");
+      if (new Set(tried).size === group.length && !tried.includes("") && !tried.some((letter) => [...found.values()].includes(letter))) break;
+    }
+    for (const name of group) found.set(name, group.length === 1 ? first : (spelled.get(name)![at] ?? String(++number)));
+  }
+  return found;
+}
+
+/** Give the marks of these names letters that differ, until others are named. */
+export function distinguish(names: readonly string[]): void {
+  letters = lettersOf(names);
+}
+
 export function initial(name: string): string {
-  return [...shortName(name).trim()][0]?.toUpperCase() ?? "?";
+  const short = shortName(name);
+  return letters.get(short) ?? [...short.trim()][0]?.toUpperCase() ?? "?";
 }
 
 /** The mark as an SVG element in text, for what is drawn outside Preact. */

@@ -9,6 +9,7 @@ import { FlatView } from "./flat";
 import { Impacts } from "./impacts";
 import type { Triangle } from "./impacts";
 import type { Disc } from "./labels";
+import { distinguish } from "./marks";
 import { Overlay } from "./overlay";
 import type { Arrow, Hold, PinSpec } from "./overlay";
 import { PLAYER_COLOURS, propColour } from "./palette";
@@ -140,6 +141,7 @@ export class Stage {
   }
 
   setSeats(seats: readonly StageSeat[]): void {
+    distinguish(seats.map((seat) => seat.name));
     this.seats = seats;
     this.applySeats();
     this.dirty = true;
