@@ -3,6 +3,7 @@
 python examples/play_a_duel.py [URL]        default: http://127.0.0.1:8420
 """
 
+import math
 import sys
 
 import tussle
@@ -12,11 +13,14 @@ url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8420"
 with tussle.connect(url) as client, client.find(mode="duel", size=2, body="halo") as session:
     print(f"seat {session.seat} of session {session.token}; waiting for an opponent")
     for event in session:
-        if session.my_turn(event):
-            # My body starts on one side of the arena and the opponent's on the other, along the x axis.
-            azimuth = 0.0 if session.seat == 0 else 180.0
+        if turn := session.my_turn(event):
+            mine, other = (
+                turn["positions"][session.seat],
+                turn["positions"][1 - session.seat],
+            )  # metres, y is up
+            azimuth = math.degrees(math.atan2(other[2] - mine[2], other[0] - mine[0]))
             try:
-                session.act("launch", azimuth=azimuth, elevation=15.0, power=0.9)
+                session.act("launch", azimuth=azimuth, elevation=10.0, power=1.0)
             except tussle.ClientError as error:
                 print(f"refused: {error}")
         elif event.t == "blow":
