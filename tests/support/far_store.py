@@ -16,6 +16,7 @@ async def far_store(url: str, round_trip_s: float) -> AsyncIterator[str]:
     at = urlsplit(url)
     loop = asyncio.get_running_loop()
     running: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         arrived: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -44,18 +45,20 @@ async def far_store(url: str, round_trip_s: float) -> AsyncIterator[str]:
         task = asyncio.current_task()
         assert task is not None
         running.add(task)
-        task.add_done_callback(running.discard)
-        try:
+        writers.append(writer)
+        with contextlib.suppress(OSError):
             there, back = await asyncio.open_connection(at.hostname, at.port)
+            writers.append(back)
             await asyncio.gather(copy(reader, back), copy(there, writer))
-        finally:
-            writer.close()
+        writer.close()
+        running.discard(task)
 
     server = await asyncio.start_server(forward, "127.0.0.1", 0)
     try:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}{at.path}"
     finally:
         server.close()
-        for task in list(running):
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        if running:
+            await asyncio.wait(running, timeout=5)
