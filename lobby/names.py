@@ -53,6 +53,9 @@ _INVISIBLE = frozenset(
 """Printable characters that are invisible: the default-ignorable ones (DerivedCoreProperties.txt) and the empty Braille
 pattern. Format and control characters are not printable."""
 
+_JOINER, _EMOJI_STYLE = "\u200d", "\ufe0f"
+_SKIN_TONES = "".join(map(chr, range(0x1F3FB, 0x1F400)))
+
 _SCRIPTS = frozenset(
     [
         "LATIN",
@@ -100,7 +103,7 @@ def clean_name(name: str) -> str:
     """The name as it is stored. Raises Refused: 2 to 24 printable characters, single inner spaces, no '#'."""
     if len(name) <= RAW_NAME_LENGTH:
         name = " ".join(unicodedata.normalize("NFKC", name).split(" ")).strip()
-    bad = "#" in name or not name.isprintable() or "  " in name
+    bad = "#" in name or not _without_joins(name).isprintable() or "  " in name
     if len(name) not in NAME_LENGTH or bad:
         raise Refused("a name has 2 to 24 printable characters and no '#'", code="bad_name", field="name")
     return name
@@ -108,12 +111,12 @@ def clean_name(name: str) -> str:
 
 def name_key(name: str) -> str:
     """The form in which clean names are compared: equal for names that look alike."""
-    return name.casefold().translate(_LOOKALIKES)
+    return name.casefold().translate(_LOOKALIKES).replace(_EMOJI_STYLE, "")
 
 
 def check_new_name(name: str) -> str:
     """The clean name itself. Raises Refused (bad_name) for invisible characters or letters of several scripts."""
-    if any(ord(character) in _INVISIBLE for character in name):
+    if any(ord(character) in _INVISIBLE for character in _without_joins(name)):
         raise Refused("the name has an invisible character", code="bad_name", field="name")
     scripts = {_script(character) for character in name if unicodedata.category(character)[0] == "L"}
     if not scripts <= _SCRIPTS:
@@ -123,6 +126,23 @@ def check_new_name(name: str) -> str:
     if len(scripts) > 1 and not any(scripts <= mix for mix in _MIXES):
         raise Refused("the letters of a name belong to one script", code="bad_name", field="name")
     return name
+
+
+def _without_joins(name: str) -> str:
+    """The name without the invisible characters that belong to emoji: a joiner between two of them (UTS 51, emoji ZWJ
+    sequence), and the selector of their style after one."""
+    kept = []
+    for at, character in enumerate(name):
+        before = name[:at].rstrip(_EMOJI_STYLE + _SKIN_TONES)[-1:]
+        after = name[at + 1 : at + 2]
+        joins = character == _JOINER and _is_symbol(before) and _is_symbol(after)
+        if not joins and not (character == _EMOJI_STYLE and _is_symbol(before)):
+            kept.append(character)
+    return "".join(kept)
+
+
+def _is_symbol(character: str) -> bool:
+    return character != "" and unicodedata.category(character) == "So"
 
 
 def _script(letter: str) -> str:

@@ -71,3 +71,29 @@ async def test_a_name_that_was_registered_under_older_rules_logs_in(world: World
         await world.store.call("HSET", keys.players_by_name, name, old.player)
         await world.store.call("HDEL", keys.players_by_name, "muxa")
         assert (await world.accounts.login(name, "correct horse")).player == old.player
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}",
+        "Ada \N{WOMAN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}\u200d\u2764\ufe0f\u200d\N{WOMAN}",
+    ],
+)
+def test_emoji_that_are_joined_are_accepted(name: str) -> None:
+    """Their joiners and style selectors are no hidden characters: the name is kept as it is."""
+    assert check_new_name(clean_name(name)) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["ab\u200dc", "a\ufe0fb", "\u200d\N{WOMAN}\N{WOMAN}", "\N{WOMAN}\u200da", "x\u200d\u200d"]
+)
+def test_joiners_elsewhere_are_refused(name: str) -> None:
+    """They would make two names that look the same."""
+    with pytest.raises(Refused):
+        check_new_name(clean_name(name))
+
+
+def test_the_style_of_an_emoji_makes_no_other_name() -> None:
+    """With and without its selector it may look the same."""
+    assert name_key("I \u2764\ufe0f it") == name_key("I \u2764 it")
