@@ -9,8 +9,22 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.support.paths import ROOT
 from tussle.cli.main import main
 from tussle.server.simulation.simulate import load_scene
+
+
+def test_the_mesh_of_the_examples_is_simulated(tmp_path: Path) -> None:
+    """As examples/README.md says."""
+    line = ["simulate", "-i", "examples/star.obj", "-o", str(tmp_path / "out"), "--material", "jelly"]
+    assert (
+        "./run simulate -i examples/star.obj -o out --material jelly"
+        in (ROOT / "examples" / "README.md").read_text()
+    )
+    line[2] = str(ROOT / line[2])
+    result = CliRunner().invoke(main, [*line, "--steps", "10"])
+    assert result.exit_code == 0 and "0 intersections, 0 inversions" in result.output, result.output
+    assert len(list((tmp_path / "out" / "frames").glob("*.vtu"))) > 3
 
 
 def test_a_refused_mesh_leaves_no_folder_behind(tmp_path: Path) -> None:
