@@ -159,7 +159,10 @@ class Settings:
         15.0, "time for which a seat is reserved for a client that has not connected yet", low=1
     )
     reconnect_grace_s: float = setting(
-        15.0, "time for which a waiting lobby keeps the seat of a client that lost its connection", low=0
+        15.0,
+        "time for which a waiting lobby keeps the seat of a client that lost its connection, and by which one turn of a"
+        " person who lost it is longer",
+        low=0,
     )
     alone_s: float = setting(
         5.0,

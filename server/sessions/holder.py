@@ -346,6 +346,8 @@ class Holder:
             self.runs[token].recheck_lease()
         elif event.t == "seat_left" and event.epoch > 0 and token in self.runs:
             self.runs[token].leave(int(event.d["seat"]))
+        elif event.t in ("seat_connected", "seat_disconnected") and token in self.runs:
+            self.runs[token].note_presence(int(event.d["seat"]), here=event.t == "seat_connected")
         elif event.d.get("reason") == UNATTENDED:
             pass  # published by the run itself
         elif event.t in OPERATIONS and token in self.runs:

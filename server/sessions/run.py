@@ -92,6 +92,9 @@ class Run:
         self.admissions = Admissions(self.core, self._wake.set, context.ledger, self.token, self.members)
         self._lapses_seen = context.lease.lapses
         self._away_s = context.lease.away_s
+        self._away: set[int] = set()
+        self._graced = {member.seat for member in self.members if member.kind == "bot"}
+        """Seats whose turns get no more time for an absence: persons get it once."""
         self._dilation = DilationWatch()
         self._handover_target: HolderAddress | None = None
         self._paused = False
@@ -109,6 +112,11 @@ class Run:
     ) -> None:
         """Queue a player's input. Raises as Admissions.queue."""
         self.admissions.queue(seat, command, kind, d, at, answer, again)
+
+    def note_presence(self, seat: int, *, here: bool) -> None:
+        """A member's connection was lost, or is back."""
+        self._away.discard(seat) if here else self._away.add(seat)
+        self._wake.set()
 
     def leave(self, seat: int) -> None:
         """Give the seat up: its forfeit joins the coming batch."""
@@ -240,6 +248,7 @@ class Run:
                 self._clock_stopped = False
                 await self._start_clock()
             await self._require_lease()
+            await self._grant_grace()
             core.expire(time.monotonic())
             if core.waits():
                 await self._wait()
@@ -277,6 +286,16 @@ class Run:
             attend = runs.resume_attended if self._paused else runs.pause_unattended
             await retry(lambda: attend(self.fence))
             self.apply_orders(await retry(lambda: runs.orders(self.token)))
+
+    async def _grant_grace(self) -> None:
+        """Give the turn of a person who lost the connection RECONNECT_GRACE_S more, once in a session: a telephone
+        that sleeps loses no turn before its owner can come back, and nobody gains time by repeating it."""
+        seat = self.core.seat
+        if self.core.deadline is None or seat not in self._away - self._graced:
+            return
+        self._graced.add(seat)
+        self.core.extend(self._settings.reconnect_grace_s)
+        await self._start_clock(use_local=True)
 
     def _watch_dilation(self, pace: Pace) -> None:
         """Measure how slow the session is, and report it to its members when it changes."""

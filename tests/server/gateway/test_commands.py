@@ -32,6 +32,7 @@ from tussle.lobby.session_scripts import SessionScripts
 from tussle.lobby.settings import Settings
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
+SOFT = {"azimuth": 0.0, "elevation": 0.0, "power": 0.05}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -133,6 +134,26 @@ async def test_a_repeated_input_is_acknowledged_on_the_newer_connection(site: St
             assert (await back.answer(1))["t"] == "ack"
         await other.until("turn_ended")
         assert [e["d"]["seat"] for e in other.events if e["t"] == "action"] == [acting.seat]
+
+
+async def test_one_turn_of_a_person_who_lost_the_connection_is_longer(site: Stack) -> None:
+    """A telephone that sleeps loses no turn before its owner can come back: the turn ends RECONNECT_GRACE_S later, and
+    everybody gets its new end. The next absence of the same seat gets nothing."""
+    async with duel(site.url, turn_s=3.0) as game:
+        acting, other, started = await game.turn()
+        await acting.cut()
+        await other.until("seat_disconnected", seat=acting.seat)
+        notice = await other.until("notice", state="resumed")
+        assert notice["d"]["turn_ends_at"] - started["d"]["ends_at"] == pytest.approx(15_000, abs=100)
+        async with Line.to(socket_url(site)) as back:
+            await back.hello(resume=acting.resume, last_v=started["v"])
+            assert (await back.act(**SOFT))["t"] == "ack"
+            await other.until("turn_started", seat=other.seat)
+            assert (await other.act(**SOFT))["t"] == "ack"
+            again = await other.until("turn_started", seat=acting.seat)
+        skipped = await other.until("action", seat=acting.seat)
+        assert skipped["d"]["timed_out"]
+        assert [m["t"] for m in other.messages].count("notice") == 1, again
 
 
 async def test_an_input_after_a_close_frame_is_ignored(site: Stack) -> None:
