@@ -37,7 +37,11 @@ PAGES = sorted(
         *(ROOT / "docs").rglob("*.md"),
     ]
 )
-OF_RUN = {"install", "python", "test", "types", "--help"}
+OF_RUN = {
+    "--help",
+    *re.findall(r"^    (\w+)\)", (ROOT / "run").read_text().partition("\ncase ${1:-up} in")[2], re.M),
+}
+"""The commands that only ./run has."""
 EXTRAS = re.findall(
     r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1], re.M
 )
