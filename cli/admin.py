@@ -332,7 +332,8 @@ def limits_table(rows: list[dict[str, Any]], *, several: bool = False) -> Table:
     for row in sorted(rows, key=lambda row: -row["refusals"]):
         allowed = f"{number(row['burst'])} at once"
         if not row["held"]:
-            allowed = f"{row['rate']:g}/s, {allowed}"
+            rate = row["rate"]
+            allowed = f"{number(rate) if rate >= 1000 else format(rate, 'g')}/s, {allowed}"
         refused = [key for key in row["keys"] if key["refusals"]][:KEYS_SHOWN]
         who = ", ".join(f"{escape_text(key['key'])} {key['refusals']}" for key in refused)
         cells: list[Text | str] = [

@@ -108,7 +108,10 @@ async def test_open_and_leave_leave_the_store_as_it_was(realm: str) -> None:
     with redis_with("100mb") as url:
         async with connected(url, realm) as [store]:
             settings = replace(
-                Settings(redis_url=url, realm=realm), expiry_s=1, ticket_ttl_s=1.0, claim_idle_s=0.05
+                Settings(redis_url=url, realm=realm, open_rate=1000.0),
+                expiry_s=1,
+                ticket_ttl_s=1.0,
+                claim_idle_s=0.05,
             )
             world = World(store, settings)
             await world.register(px=600_000)

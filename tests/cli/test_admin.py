@@ -85,6 +85,9 @@ def test_the_overview_names_what_is_slow_and_who_was_refused() -> None:
         assert part in text, part
     assert "\x1b" not in text and "\x07" not in text
     assert "200/s" in shown(limits_table(SEEN["limits"], several=True))
+    large = {**SEEN["limits"][0], "rate": 1_048_576.0}
+    text = shown(limits_table([large, {**large, "rate": 0.05}]))
+    assert "1\u2009048\u2009576/s" in text and "0.05/s" in text
 
 
 async def tussle(stack: Stack, *arguments: str, said: str = f"{SECRET}\n", **environ: str) -> Result:
