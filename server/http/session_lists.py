@@ -112,7 +112,7 @@ class SessionLists:
             newest, announced = await self._views.transitions_after(self._newest)
             now = time.monotonic()
             due, moved = now - self._looked >= LOOK_S, newest != self._newest
-            shown = self._on_pages(choices, now, stale_only=not moved)
+            shown = self._on_pages(choices, now)
             if not (due or moved or shown):
                 return
             whole = now - self._synced >= RESYNC_S
@@ -145,11 +145,10 @@ class SessionLists:
         body = orjson.dumps({"sessions": rows, "next": following})
         return _Page(self._version, TaggedBody.of(body))
 
-    def _on_pages(self, choices: Iterable[Choice], now: float, *, stale_only: bool) -> list[str]:
-        """The sessions on these pages, those first whose last look is longest ago."""
+    def _on_pages(self, choices: Iterable[Choice], now: float) -> list[str]:
+        """The sessions on these pages that nobody looked at for LOOK_S, those first whose last look is longest ago."""
         tokens = {row.place[2] for choice in choices for row in self._index.find(choice)[0]}
-        if stale_only:
-            tokens = {token for token in tokens if now - self._known[token].looked_at >= LOOK_S}
+        tokens = {token for token in tokens if now - self._known[token].looked_at >= LOOK_S}
         return sorted(tokens, key=lambda token: self._known[token].looked_at)[:CHECKED_OF_PAGES]
 
     def _next_in_turn(self, now: float) -> list[str]:
