@@ -176,6 +176,10 @@ _TABLE = (
     _client("bots_busy", RateLimited, "As many bots fill seats for this address or player as may; try again later."),
     _client("forks_busy", RateLimited, "The server makes as many forks as it may; try again."),
     _client("fixed_body", Conflict, "The bodies of a fork cannot be changed."),
+    # sweeps
+    _client("bad_sweep", Refused, "The sweep, its folder or the run is not valid; the message says why."),
+    _client("no_cluster", Refused, "The cluster does not answer, or its package is not installed."),
+    _client("no_pyarrow", Refused, "Tables are Parquet files, which need tussle[storage]."),
     # actions
     _client("not_your_turn", (NotYourTurn, Refused), "It is the turn of another seat."),
     _client("already_acted", Conflict, "The seat has already acted in this turn."),
@@ -238,7 +242,7 @@ _TABLE = (
     _client("script_error", ScriptError, "A script of the store failed; an error of the server."),
     _client("solver_failed", SolverFailed, "The solver could not step the world."),
     _client("solver_lost", SolverFailed, "The solver process died; the session is restored."),
-    _client("diverged", Diverged, "A replay does not give the recorded states."),
+    _client("diverged", (Diverged, Refused), "A replay does not give the recorded states."),
     _client("fenced", Fenced, "Another server holds the session now; send the command again."),
     _client("token_taken", Conflict, "A new random token was in use; try again."),
     _client("unheld", StoreError, "No live server holds the session yet; send the command again."),
