@@ -45,7 +45,17 @@ from tussle.player.transcript import Disconnected
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Decide", "Party", "Tally", "decide_by_mode", "looks_ahead", "play", "play_party", "play_seat"]
+__all__ = [
+    "Decide",
+    "Party",
+    "Tally",
+    "decide_by_mode",
+    "looks_ahead",
+    "play",
+    "play_party",
+    "play_seat",
+    "prepare",
+]
 
 log = get_logger(__name__)
 
@@ -174,6 +184,16 @@ def looks_ahead(mode: str, skill: str) -> bool:
     return skill.startswith("planner")
 
 
+async def prepare(mode: str, skill: str, bodies: Mapping[str, Mapping[str, Any]] | None) -> None:
+    """Load what ``decide_by_mode`` with these arguments needs, in a thread: a bot does it before it takes a seat, since
+    the first look-ahead of a process can take longer than a turn. Raises Refused (no_solver)."""
+    if bodies is None or not looks_ahead(mode, skill):
+        return
+    from tussle.player import planner
+
+    await asyncio.to_thread(planner.prepare, mode, bodies, skill)
+
+
 async def play_party(party: Party, tally: Tally) -> None:
     """Run the bots until each has played its matches, or has found no opponent or no server.
 
@@ -192,6 +212,8 @@ async def play_party(party: Party, tally: Tally) -> None:
     policy = load_policy(party.policy) if party.policy else None
     seeds = np.random.SeedSequence(party.seed).spawn(party.count)
     bodies = await _until_healthy(party)
+    if policy is None:
+        await prepare(party.mode, party.skill, bodies)
     first = random.Random(party.seed).randrange(len(NAMES))
     async with asyncio.TaskGroup() as group:
         for number, seed in enumerate(seeds):

@@ -38,6 +38,7 @@ from tussle.player.bots import (
     decide_by_mode,
     looks_ahead,
     play_seat,
+    prepare,
 )
 from tussle.player.client import Client
 from tussle.player.server_answers import Join
@@ -136,6 +137,9 @@ class _Crew:
         self._failures: dict[str, tuple[float, float]] = {}
         """Sessions whose seats could not be filled -> when to try again, and the pause after another failure [s]."""
         self._bodies: Mapping[str, Mapping[str, Any]] | None = None
+        self._preparing = asyncio.Lock()
+        self._prepared: set[tuple[str, str]] = set()
+        """Modes and skills whose code and data this process has loaded."""
 
     async def run(self, group: asyncio.TaskGroup) -> None:
         """Look for requests until cancelled."""
@@ -249,10 +253,16 @@ class _Crew:
         return client
 
     async def _decide(self, request: BotRequest) -> Decide:
-        """The program of that mode and skill. Raises Refused for a mode that this process does not have."""
-        if self._bodies is None and looks_ahead(request.mode, request.skill):
-            async with Client(self._party.server_url) as client:
-                self._bodies = (await client.catalogue())["bodies"]
+        """The program of that mode and skill, with all that it needs loaded. Raises Refused for a mode that this
+        process does not have."""
+        if looks_ahead(request.mode, request.skill):
+            async with self._preparing:
+                if self._bodies is None:
+                    async with Client(self._party.server_url) as client:
+                        self._bodies = (await client.catalogue())["bodies"]
+                if (request.mode, request.skill) not in self._prepared:
+                    await prepare(request.mode, request.skill, self._bodies)
+                    self._prepared.add((request.mode, request.skill))
         rng = np.random.default_rng(self._rng.getrandbits(64))
         return decide_by_mode(request.mode, request.skill, rng, self._bodies)
 

@@ -6,17 +6,19 @@ world, and simulates candidate actions until all bodies rest. It must never read
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.modes.mode import Action, Outcome, Seat
 from tussle.server.modes.registry import get_mode
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 from tussle.server.solver.packages import missing_packages
 
-__all__ = ["Planner", "look", "missing_packages"]
+__all__ = ["Planner", "look", "missing_packages", "prepare"]
 
 _LIMIT = 1000
 """Ticks after which a look-ahead stops; a turn of a duel has at most 240."""
@@ -25,8 +27,8 @@ _LIMIT = 1000
 class Planner:
     """Decides with the solver. Blocking: run it in a thread.
 
-    The first decision of a session compiles its world (10 ms); the first of a process also loads the kernels (1 s). A
-    look simulates one turn (about 15 ms), and a decision takes twelve looks.
+    The first decision of a session compiles its world (10 ms); the first of a process also loads the kernels (1 s),
+    unless ``prepare`` has loaded them. A look simulates one turn (about 15 ms), and a decision takes twelve looks.
     """
 
     def __init__(self, mode: str, catalogue: Mapping[str, Mapping[str, Any]]) -> None:
@@ -57,6 +59,25 @@ class Planner:
             catalogue={body: dict(self._catalogue[body]) for body in bodies},
             seed=0,
         )
+
+
+def prepare(mode: str, catalogue: Mapping[str, Mapping[str, Any]], skill: str) -> None:
+    """Load into this process what decisions of that skill need, by one decision in a world that no session has. Blocks
+    for about a second; where the kernels are not compiled yet, until another process has compiled them.
+
+    Raises Refused (no_solver) if they cannot be compiled.
+    """
+    from tussle.server.solver.kernels import warm_up
+
+    try:
+        warm_up()
+    except SolverFailed as error:
+        raise Refused(str(error), code="no_solver", field="skill") from error
+    bodies = itertools.cycle(sorted(catalogue))
+    planner = Planner(mode, catalogue)
+    _, advance = Simulation.start(planner._spec(tuple(itertools.islice(bodies, get_mode(mode).seats[0]))))
+    brief = next(d for _, name, d in advance.events if name == "turn_started")
+    planner.decide(brief, brief["seat"], skill, np.random.default_rng(0))
 
 
 def look(world: Simulation, seat: int, action: Action) -> Outcome:

@@ -32,7 +32,12 @@ ALLOWED: dict[str, set[str]] = {
 EXCEPTIONS: dict[str, set[str]] = {
     # A bot plays by the mode's own rules, and the planner looks ahead with the session's own solver.
     "player.bots": {"server.modes"},
-    "player.planner": {"server.modes", "server.simulation", "server.solver.packages"},
+    "player.planner": {
+        "server.modes",
+        "server.simulation",
+        "server.solver.kernels",
+        "server.solver.packages",
+    },
     # A recording in files is read by the recordings' own code.
     "player.recording_client": {"server.recordings"},
     "player.upload_client": {"server.recordings"},
