@@ -6,7 +6,7 @@
     env = tussle.env.DuelEnv(seats=2, render_mode="rgb_array")      # PettingZoo AEC; also CurlingEnv
     env = tussle.env.SandboxEnv(hands=2, task="stack")              # PettingZoo Parallel
     envs = tussle.env.vector(8, "Tussle/Duel-v0")                   # many worlds, in worker processes
-    env = tussle.env.remote("http://127.0.0.1:8420")                # PettingZoo AEC: a seat in live sessions
+    env = tussle.env.remote("http://127.0.0.1:8420")                # PettingZoo: seats in live sessions
 
 Only ``remote`` needs a server. The simulation is that of a session, bit for bit. The extra
 ``tussle[env]`` installs Gymnasium and PettingZoo. Importing this package registers the environments; names are loaded
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tussle.env.duel_env import DuelEnv
     from tussle.env.episode import Episode
     from tussle.env.remote_env import RemoteEnv, remote
+    from tussle.env.remote_hands import RemoteHandsEnv
     from tussle.env.sandbox_env import SandboxEnv
     from tussle.env.solo_env import HandEnv, SeatEnv
 
@@ -39,6 +40,7 @@ __all__ = [
     "Episode",
     "HandEnv",
     "RemoteEnv",
+    "RemoteHandsEnv",
     "SandboxEnv",
     "SeatEnv",
     "VectorWorlds",
@@ -52,6 +54,7 @@ _MODULES = {
     "Episode": "episode",
     "HandEnv": "solo_env",
     "RemoteEnv": "remote_env",
+    "RemoteHandsEnv": "remote_hands",
     "SandboxEnv": "sandbox_env",
     "SeatEnv": "solo_env",
     "VectorWorlds": "batch",

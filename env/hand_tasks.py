@@ -16,15 +16,32 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tussle.server.modes.mode import View
-
-__all__ = ["TASKS", "HandTask", "TaskReport"]
+__all__ = ["TASKS", "BodiesSeen", "HandTask", "TaskReport"]
 
 Place = npt.NDArray[np.float64]
 
 NEAR = 0.15  # m, of a body at its goal
 CALM = 0.2  # m/s, of a body that rests
 FAR = 0.4  # of the box, within which goals on the floor are drawn
+
+
+class BodiesSeen(Protocol):
+    """The bodies of a sandbox at one tick, as a ``View`` has them: n bodies in the order of the scene.
+
+    positions, velocities: centres [m] and [m/s], shape (n, 3). rows: images of the local axes, shape (n, 3, 3). radii:
+    bounding radii [m], shape (n,).
+    """
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+    @property
+    def positions(self) -> Place: ...
+    @property
+    def velocities(self) -> Place: ...
+    @property
+    def rows(self) -> Place: ...
+    @property
+    def radii(self) -> Place: ...
 
 
 class TaskReport(NamedTuple):
@@ -42,10 +59,10 @@ class HandTask(Protocol):
     @property
     def tools(self) -> tuple[int, ...] | None: ...
 
-    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: View) -> Place:
+    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: BodiesSeen) -> Place:
         """A goal [m], shape (3,)."""
 
-    def judge(self, view: View, goal: Place, held: Mapping[int, int]) -> TaskReport:
+    def judge(self, view: BodiesSeen, goal: Place, held: Mapping[int, int]) -> TaskReport:
         """The reward of a state. held: hand -> body."""
 
 
@@ -55,11 +72,11 @@ class Reach:
     bodies = ("cobble", "marl")
     tools: tuple[int, ...] | None = None
 
-    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: View) -> Place:
+    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: BodiesSeen) -> Place:
         x, z = rng.uniform(-FAR * side, FAR * side, 2)
         return np.array([x, rng.uniform(0.3, 0.6) * height, z])
 
-    def judge(self, view: View, goal: Place, held: Mapping[int, int]) -> TaskReport:
+    def judge(self, view: BodiesSeen, goal: Place, held: Mapping[int, int]) -> TaskReport:
         away = float(np.linalg.norm(view.positions[0] - goal))
         return TaskReport(-away, away < NEAR)
 
@@ -72,10 +89,10 @@ class Stack:
     bodies = ("cobble", "rafter")
     tools: tuple[int, ...] | None = None
 
-    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: View) -> Place:
+    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: BodiesSeen) -> Place:
         return np.array(view.positions[1])
 
-    def judge(self, view: View, goal: Place, held: Mapping[int, int]) -> TaskReport:
+    def judge(self, view: BodiesSeen, goal: Place, held: Mapping[int, int]) -> TaskReport:
         above = view.positions[0] - view.positions[1]
         aside = float(np.hypot(above[0], above[2]))
         rise = 0.5 * float(view.radii[0] + view.radii[1])
@@ -91,11 +108,11 @@ class Push:
     bodies = ("cobble", "marl")
     tools: tuple[int, ...] | None = (0,)
 
-    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: View) -> Place:
+    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: BodiesSeen) -> Place:
         x, z = rng.uniform(-FAR * side, FAR * side, 2)
         return np.array([x, 0.0, z])
 
-    def judge(self, view: View, goal: Place, held: Mapping[int, int]) -> TaskReport:
+    def judge(self, view: BodiesSeen, goal: Place, held: Mapping[int, int]) -> TaskReport:
         away = float(np.hypot(*(view.positions[1] - goal)[[0, 2]]))
         return TaskReport(-away, away < NEAR)
 
@@ -107,11 +124,11 @@ class Gather:
     bodies = ("cobble", "marl", "rafter", "burr")
     tools: tuple[int, ...] | None = None
 
-    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: View) -> Place:
+    def draw_goal(self, rng: np.random.Generator, side: float, height: float, view: BodiesSeen) -> Place:
         x, z = rng.uniform(-FAR * side, FAR * side, 2)
         return np.array([x, 0.0, z])
 
-    def judge(self, view: View, goal: Place, held: Mapping[int, int]) -> TaskReport:
+    def judge(self, view: BodiesSeen, goal: Place, held: Mapping[int, int]) -> TaskReport:
         away = np.hypot(*(view.positions - goal)[:, [0, 2]].T)
         return TaskReport(-float(away.mean()), bool((away < view.radii + 2 * NEAR).all()))
 

@@ -1,5 +1,7 @@
 """A live session as a PettingZoo environment: ``remote(url)``, so that a policy plays people.
 
+``remote`` makes it; for a sandbox it makes the environment of env/remote_hands.py.
+
     reset -> a seat in a lobby, until the session runs -> own turn -> step -> turns of the others -> own turn ... -> end
 
 Agents are the players of this process, "player_0", "player_1", ...; the other seats are played by people and bots.
@@ -10,7 +12,7 @@ no seed, and time passes between two steps. This module must never know the rule
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from gymnasium import spaces
@@ -20,15 +22,56 @@ from tussle.env.curling_env import CurlingEnv
 from tussle.env.duel_env import DuelEnv
 from tussle.env.episode import Event
 from tussle.env.fields import ObservationForm
+from tussle.env.remote_hands import RemoteHandsEnv
+from tussle.env.remote_seats import leave_seats, log_in_guests
+from tussle.env.sandbox_env import SandboxEnv
 from tussle.env.turn_env import Action, TurnEnv
-from tussle.lobby.errors import Conflict, LobbyError
+from tussle.lobby.errors import Conflict
 from tussle.lobby.lifecycle import ENDED
 from tussle.player.blocking import BlockingClient, BlockingSession
 from tussle.player.transcript import Disconnected
+from tussle.server.modes.sandbox.state import SOFT_BODIES
 
 __all__ = ["RemoteEnv", "remote"]
 
 _CODECS: dict[str, type[DuelEnv] | type[CurlingEnv]] = {"duel": DuelEnv, "curling": CurlingEnv}
+
+
+@overload
+def remote(
+    url: str = ...,
+    *,
+    mode: Literal["sandbox"],
+    seats: int = ...,
+    agents: int = ...,
+    opponent: str | None = ...,
+    params: Mapping[str, Any] | None = ...,
+    observation: ObservationForm = ...,
+    names: tuple[str, ...] = ...,
+    kind: Literal["person", "bot"] = ...,
+    timeout_s: float = ...,
+    task: str = ...,
+    ticks: int = ...,
+    max_steps: int = ...,
+) -> RemoteHandsEnv:
+    """Hands in a live sandbox."""
+
+
+@overload
+def remote(
+    url: str = ...,
+    *,
+    mode: str = ...,
+    seats: int = ...,
+    agents: int = ...,
+    opponent: str | None = ...,
+    params: Mapping[str, Any] | None = ...,
+    observation: ObservationForm = ...,
+    names: tuple[str, ...] = ...,
+    kind: Literal["person", "bot"] = ...,
+    timeout_s: float = ...,
+) -> RemoteEnv:
+    """Seats in a mode in turns."""
 
 
 def remote(
@@ -43,35 +86,44 @@ def remote(
     names: tuple[str, ...] = (),
     kind: Literal["person", "bot"] = "bot",
     timeout_s: float = 300.0,
-) -> RemoteEnv:
-    """Return a live session of a server as a PettingZoo AEC environment of ``agents`` of its ``seats``.
+    task: str = "gather",
+    ticks: int = 3,
+    max_steps: int = 200,
+) -> RemoteEnv | RemoteHandsEnv:
+    """Return a live session of a server as a PettingZoo environment of ``agents`` of its ``seats``: AEC for a duel and
+    for curling, Parallel for a sandbox.
 
-    opponent: None: with fewer agents than seats, ``reset`` takes seats in public lobbies, where people and bots meet;
-    a skill: it opens a lobby, and bots of that skill fill the other seats. With as many agents as seats it opens a
-    private lobby. params: of the mode, where a lobby is opened. names: of the players, who are guests. kind: what they
-    are; bots have less time for a turn (``bot_turn_s``). timeout_s: how long a step or a reset waits for the others
-    [s]; then TimeoutError.
+    opponent: None: with fewer agents than seats, ``reset`` takes seats in public lobbies, where people and bots meet (a
+    sandbox: it opens a public lobby and waits); a skill: it opens a lobby, and bots of that skill fill the other seats.
+    With as many agents as seats it opens a private lobby. params: of the mode, where a lobby is opened. names: of the
+    players, who are guests. kind: what they are; bots have less time for a turn (``bot_turn_s``). timeout_s: how long a
+    step or a reset waits for the others [s]; then TimeoutError. task, ticks, max_steps: of a sandbox, as for
+    SandboxEnv; its bodies, side and height are params.
 
     Raises Disconnected if no server answers, and ValueError for arguments that do not fit.
     """
-    if mode not in _CODECS:
-        raise ValueError(f"remote has the modes {', '.join(_CODECS)}, not {mode!r}")
+    if mode not in _CODECS and mode != "sandbox":
+        raise ValueError(f"remote has the modes {', '.join(_CODECS)}, sandbox, not {mode!r}")
     if not 1 <= agents <= seats:
         raise ValueError(f"{seats} seats have 1 to {seats} agents, not {agents}")
+    if mode == "sandbox":
+        rest = dict(params or {})
+        own = {name: rest.pop(name) for name in ("bodies", "side", "height") if name in rest}
+        hands = SandboxEnv(
+            hands=agents, task=task, ticks=ticks, max_steps=max_steps, observation=observation, **own
+        )
+        elastic = sorted({*hands.bodies} & {*SOFT_BODIES})
+        if elastic:
+            raise ValueError(f"the frames do not say where the axes of {', '.join(elastic)} are")
+        opened = {"bodies": list(hands.bodies), "side": hands.side, "height": hands.height, **rest}
+        guests = log_in_guests(url, agents, names, kind, timeout_s)
+        return RemoteHandsEnv(
+            hands, guests, seats=seats, opponent=opponent, params=opened, timeout_s=timeout_s
+        )
     table = _CODECS[mode](seats=seats, params=params, observation=observation)
-    opened = opponent is not None or agents == seats
-    if params and not opened:
+    if params and opponent is None and agents < seats:
         raise ValueError("params are those of a lobby that is opened here")
-    clients = []
-    try:
-        for number in range(agents):
-            client = BlockingClient(url, timeout_s=timeout_s)
-            clients.append(client)
-            client.login(names[number] if number < len(names) else None, kind=kind)
-    except BaseException:
-        for client in clients:
-            client.close()
-        raise
+    clients = log_in_guests(url, agents, names, kind, timeout_s)
     return RemoteEnv(table, clients, opponent=opponent, timeout_s=timeout_s)
 
 
@@ -224,13 +276,7 @@ class RemoteEnv(AECEnv[str, Any, Any]):
         """Give up the seats of the present session."""
         sessions, self._sessions = self._sessions, []
         self.agents = []
-        for session in sessions:
-            try:
-                if not session.closed:
-                    session.leave()
-            except (LobbyError, TimeoutError):
-                pass  # the session is over, or the server gone: it expires the seat
-            session.close()
+        leave_seats(sessions)
 
     def _wait_for_turn(self, after: Any = None) -> None:
         """Read events until it is an own agent's turn, another one than ``after``, or the session is over."""

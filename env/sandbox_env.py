@@ -21,11 +21,11 @@ from pettingzoo import ParallelEnv
 
 from tussle.env.episode import Episode, make_spec
 from tussle.env.fields import ArrayField, ObservationForm, ObservationTable, unit_box
-from tussle.env.hand_tasks import TASKS, TaskReport
+from tussle.env.hand_tasks import TASKS, BodiesSeen, TaskReport
 from tussle.env.renderer import Renderer
 from tussle.env.turn_env import check_render_mode
 
-__all__ = ["SandboxEnv", "hand_fields"]
+__all__ = ["BONUS", "SETTLE_TICKS", "SandboxEnv", "hand_fields"]
 
 REACH = 0.15  # m
 GRASP = 0.25  # m, from the surface of a body's bounding ball
@@ -117,21 +117,10 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         if seed is not None:
             self.rng, _ = seeding.np_random(seed)
         self.episode = Episode.start(self._spec, settle_ticks=SETTLE_TICKS)
-        view = self.episode.view()
-        goal = self.task.draw_goal(self.rng, self.side, self.height, view)
-        given = (options or {}).get("goal")
-        self.goal = goal if given is None else np.array(given, float).reshape(3)
-        hands = len(self.possible_agents)
-        angles = self.rng.uniform(0.0, 2.0 * math.pi) + 2.0 * math.pi * np.arange(hands) / hands
-        ring = 0.3 * self.side
-        self.places = np.stack(
-            [ring * np.cos(angles), np.full(hands, HAND_HEIGHT), ring * np.sin(angles)], axis=1
-        )
-        self.held, self._steps = {}, 0
-        self.agents = list(self.possible_agents)
+        self.begin(self.episode.view(), (options or {}).get("goal"))
         if self.render_mode == "human":
             self.render()
-        return self._observations(self.agents), {agent: {} for agent in self.agents}
+        return self.observations(self.agents, self.episode.view()), {agent: {} for agent in self.agents}
 
     def step(
         self, actions: Mapping[str, npt.ArrayLike]
@@ -144,23 +133,19 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         acts: list[tuple[int, str, dict[str, Any]]] = []
         for agent in agents:
             hand = self.possible_agents.index(agent)
-            acts += self._acts_of(hand, np.clip(np.asarray(actions[agent], float), -1.0, 1.0), episode)
+            acts += [(hand, kind, d) for kind, d in self.acts_of(hand, actions[agent], episode.view())]
         events = episode.act(acts, self.ticks)
         for _, name, d in events:
             if name == "slot_granted":
-                self.held[d["seat"]] = self._number(d["body"], episode)
+                self.held[d["seat"]] = episode.view().ids.index(d["body"])
             elif name == "slot_freed":
                 self.held.pop(d["seat"], None)
-        self._steps += 1
-        report: TaskReport = self.task.judge(episode.view(), self.goal, self.held)
+        report, cut = self.judge(episode.view())
         reward = report.reward + BONUS * report.done
-        cut = self._steps >= self.max_steps and not report.done
-        if report.done or cut:
-            self.agents = []
         if self.render_mode == "human":
             self.render()
         return (
-            self._observations(agents),
+            self.observations(agents, episode.view()),
             dict.fromkeys(agents, reward),
             dict.fromkeys(agents, report.done),
             dict.fromkeys(agents, cut),
@@ -179,17 +164,33 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         """Close the window, if there is one."""
         self._renderer.close()
 
-    def _acts_of(self, hand: int, action: Numbers, episode: Episode) -> list[tuple[int, str, dict[str, Any]]]:
-        """The inputs of one hand for the coming step."""
+    # The hands, without the world: RemoteHandsEnv moves them in a live session
+
+    def begin(self, view: BodiesSeen, goal: npt.ArrayLike | None = None) -> None:
+        """Draw the goal and the places of the hands; no hand holds a body. goal: shape (3,) [m], instead of a drawn
+        one."""
+        drawn = self.task.draw_goal(self.rng, self.side, self.height, view)
+        self.goal = drawn if goal is None else np.array(goal, float).reshape(3)
+        hands = len(self.possible_agents)
+        angles = self.rng.uniform(0.0, 2.0 * math.pi) + 2.0 * math.pi * np.arange(hands) / hands
+        ring = 0.3 * self.side
+        self.places = np.stack(
+            [ring * np.cos(angles), np.full(hands, HAND_HEIGHT), ring * np.sin(angles)], axis=1
+        )
+        self.held, self._steps = {}, 0
+        self.agents = list(self.possible_agents)
+
+    def acts_of(self, hand: int, given: npt.ArrayLike, view: BodiesSeen) -> list[tuple[str, dict[str, Any]]]:
+        """Move one hand by an action, shape (4,). Returns its inputs for the coming step: kind and arguments."""
+        action = np.clip(np.asarray(given, float), -1.0, 1.0)
         half = self.side / 2
         low, high = np.array([-half, 0.05, -half]), np.array([half, self.height, half])
         self.places[hand] = np.clip(self.places[hand] + REACH * action[:3], low, high)
-        move = hand, "move", {"target": self.places[hand].tolist()}
+        move = "move", {"target": self.places[hand].tolist()}
         if action[3] <= 0.0:
-            return [(hand, "release", {})] if hand in self.held else []
+            return [("release", {})] if hand in self.held else []
         if hand in self.held:
             return [move]
-        view = episode.view()
         gaps = np.linalg.norm(view.positions - self.places[hand], axis=1) - view.radii
         gaps[list(self.held.values())] = math.inf
         if self.task.tools is not None:
@@ -198,13 +199,25 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
         if gaps[body] > GRASP:
             return []
         self.held[hand] = body  # no other hand takes it in this step
-        return [(hand, "grab", {"body": view.ids[body], "handle": "centre"}), move]
+        return [("grab", {"body": view.ids[body], "handle": "centre"}), move]
 
-    def _observations(self, agents: Sequence[str]) -> dict[str, Any]:
-        view, hands, count = self._running().view(), len(self.possible_agents), len(self.bodies)
+    def judge(self, view: BodiesSeen) -> tuple[TaskReport, bool]:
+        """Count a step. Returns the report of the task, and whether the episode is truncated; either end removes the
+        agents."""
+        self._steps += 1
+        report: TaskReport = self.task.judge(view, self.goal, self.held)
+        cut = self._steps >= self.max_steps and not report.done
+        if report.done or cut:
+            self.agents = []
+        return report, cut
+
+    def observations(self, agents: Sequence[str], view: BodiesSeen) -> dict[str, Any]:
+        """What the hands of these agents see."""
+        hands, count = len(self.possible_agents), len(self.bodies)
         holds = np.zeros((hands, count))
         for hand, body in self.held.items():
-            holds[hand, body] = 1.0
+            if hand < hands:
+                holds[hand, body] = 1.0
         observations = {}
         for agent in agents:
             own = self.possible_agents.index(agent)
@@ -223,9 +236,6 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
                 }
             )
         return observations
-
-    def _number(self, body: str, episode: Episode) -> int:
-        return episode.view().ids.index(body)
 
     def _running(self) -> Episode:
         if self.episode is None:

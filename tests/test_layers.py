@@ -51,8 +51,9 @@ EXCEPTIONS: dict[str, set[str]] = {
     "env.duel_env": {"server.modes.duel.state"},
     "env.solo_env": {"server.modes.registry"},
     # A policy plays in a live session as any other client does.
-    "env.remote_env": {"player.blocking", "player.transcript"},
-    "env.hand_tasks": {"server.modes.mode"},
+    "env.remote_env": {"player.blocking", "player.transcript", "server.modes.sandbox.state"},
+    "env.remote_hands": {"player.blocking", "player.transcript", "server.modes.sandbox.state"},
+    "env.remote_seats": {"player.blocking"},
     "env.flat_picture": {"server.recordings.export.colours"},
     # The bridge observes sessions with the client.
     "worker.bridge": {"player.client"},

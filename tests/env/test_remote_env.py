@@ -172,9 +172,10 @@ async def test_an_agent_that_goes_out_is_done_while_the_others_play_on(live: Sta
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mode": "sandbox"}, "remote has the modes"),
+        ({"mode": "chess"}, "remote has the modes"),
         ({"agents": 3}, "2 seats have 1 to 2 agents"),
         ({"params": QUICK}, "opened here"),
+        ({"mode": "sandbox", "params": {"bodies": ["cobble", "jelly"]}}, "axes of jelly"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
