@@ -17,6 +17,7 @@ so that another process can continue. This module must never open a file: the ca
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from tussle.lobby.wire.frames import Topology
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.recordings.frame_store import (
     FIELDS,
+    MAX_SEGMENTS,
     PER_SEGMENT,
     Array,
     Frames,
@@ -339,9 +341,11 @@ class RecordingGroup:
 
     def _set_segments(self, segments: list[Segment]) -> None:
         """Raises ProtocolError (damaged_recording) for segments that do not follow one another."""
+        if len(segments) > MAX_SEGMENTS:
+            raise _damaged(f"there are more than {MAX_SEGMENTS} segments")
         self.segments, end = segments, 0
         for number, segment in enumerate(segments):
-            if segment.first != end:
+            if segment.first != end or segment.frames < 1:
                 raise _damaged(f"segment {number} has other frames than it says")
             end += segment.frames
             self._add_segment(number)
@@ -378,8 +382,13 @@ class RecordingGroup:
         check_range(numbers, self.length)
         check_fields(fields, self.fields)
         reader = _ChunkReader(fetch)
-        for number, segment in enumerate(self.segments):
-            first, end = segment.first, segment.first + segment.frames
+        for number in range(self.segment_of(numbers[0]), len(self.segments)) if numbers else ():
+            first, end = (
+                self.segments[number].first,
+                self.segments[number].first + self.segments[number].frames,
+            )
+            if first > numbers[-1]:
+                break
             here = part_of(numbers, range(first, end))
             if not here:
                 continue
@@ -390,6 +399,10 @@ class RecordingGroup:
                 if chosen:
                     yield Frames(chosen, number, self._read(reader, chosen, number, fields))
                 at += whole
+
+    def segment_of(self, number: int) -> int:
+        """The segment that has a frame."""
+        return bisect.bisect_right(self.segments, number, key=lambda segment: segment.first) - 1
 
     def _read(
         self, reader: _ChunkReader, numbers: range, segment: int, fields: Sequence[str]

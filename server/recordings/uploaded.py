@@ -52,6 +52,9 @@ SCHEMA = "tussle-upload/1"
 FRESH_S = 600.0
 """A file that was written within this time is not written again. A worker removes only much older ones [s]."""
 
+UPLOAD_SEGMENTS = 1000
+"""Segments of an upload: each takes about 3 ms on the thread that reads all uploads."""
+
 MOST_VERSIONS = 100_000
 """Most edited frames of a recording."""
 
@@ -212,6 +215,8 @@ def read_upload(file: BinaryIO, folder: Path, most: int) -> Draft:
     read_only, too_many_segments).
     """
     source, fetch = open_packed(file, most)
+    if len(source.segments) > UPLOAD_SEGMENTS:
+        raise Refused(f"an upload has at most {UPLOAD_SEGMENTS} segments", code="too_many_segments")
     attributes = DEFAULTS | {name: value for name, value in source.attributes.items() if name not in UNKEPT}
     draft = Draft(folder, RecordingGroup(attributes, seats=source.seats))
     fields = [name for name in source.fields if name != "segment"]
@@ -319,9 +324,7 @@ def _patched(
     for i, number in zip(
         edited, np.searchsorted(before.ticks, arrays["tick"][list(edited)]).tolist(), strict=True
     ):
-        place = next(
-            n for n, one in enumerate(group.segments) if one.first <= number < one.first + one.frames
-        )
+        place = group.segment_of(number)
         segment, last = group.segments[place], int(arrays["tick"][i]) - 1
         frame = {name: array[i : i + 1] for name, array in arrays.items()}
         checked = check_frames(

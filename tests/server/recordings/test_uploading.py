@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -17,10 +19,10 @@ from tussle.lobby.errors import Conflict, Refused, StoreError
 from tussle.lobby.settings import Settings
 from tussle.lobby.uploads import Upload, Uploads
 from tussle.server.recordings.files import Files
-from tussle.server.recordings.frame_store import Frames
+from tussle.server.recordings.frame_store import Frames, part_of
 from tussle.server.recordings.group import RecordingGroup
 from tussle.server.recordings.recordings import Recordings
-from tussle.server.recordings.uploaded import Draft, UploadedFrames, plan_change
+from tussle.server.recordings.uploaded import Draft, UploadedFrames, plan_change, read_upload
 from tussle.server.recordings.uploading import MOST_EDITS, MOST_FRAMES, SentFrames, Uploading, reachable
 
 FULL = Path("/dev/full")
@@ -41,6 +43,47 @@ def test_the_frames_of_one_call_are_bounded() -> None:
     assert many.value.reason == "bad_frames"
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(sent(1, MOST_EDITS + 1), type=SentFrames)
+
+
+def many_segments(count: int) -> tuple[RecordingGroup, dict[str, bytes]]:
+    """A recording whose every frame has a topology of its own."""
+    group, files = RecordingGroup({"dt": 1 / 60}, seats=0), dict[str, bytes]()
+    for i in range(count):
+        files.update(group.append(frames(10 + i, 1, seats=0), topology("affine", "affine")))
+    files.update(group.files(files.__getitem__))
+    return RecordingGroup.load(files["zarr.json"]), files
+
+
+def test_an_upload_has_few_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each segment takes time on the thread that reads all uploads: there is a bound, before any is read."""
+    monkeypatch.setattr("tussle.server.recordings.uploaded.UPLOAD_SEGMENTS", 3)
+    for count in (3, 4):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for name, data in many_segments(count)[1].items():
+                archive.writestr(name, data)
+        if count == 3:
+            assert read_upload(packed, tmp_path, 10**7).group.length == 3
+            continue
+        with pytest.raises(Refused) as many:
+            read_upload(packed, tmp_path, 10**7)
+        assert many.value.reason == "too_many_segments"
+
+
+def test_a_frame_is_read_without_a_look_at_all_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise to read a recording segment by segment takes the square of their number."""
+    group, files = many_segments(40)
+    looked = []
+    monkeypatch.setattr(
+        "tussle.server.recordings.group.part_of",
+        lambda numbers, block: looked.append(block) or part_of(numbers, block),  # type: ignore[func-returns-value]
+    )
+    (block,) = group.frames(range(25, 26), ("tick", "rows"), files.__getitem__)
+    assert (block.segment, block.arrays["tick"].tolist()) == (25, [35])
+    assert len(looked) < 8
+    blocks = list(group.frames(range(3, 40, 9), ("tick",), files.__getitem__))
+    assert [block.segment for block in blocks] == [3, 12, 21, 30, 39]
+    assert not list(group.frames(range(0), ("tick",), files.__getitem__))
 
 
 def test_a_full_disk_is_no_fault_of_the_server() -> None:
