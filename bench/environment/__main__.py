@@ -6,11 +6,12 @@
     solver         step() of two bodies, nothing else: at rest on the ground, and thrown at one another
     simulation     whole duels of bots: solver, rules, hash of every tick, events
     environment    the same duels through DuelEnv, with observations and rewards
-    vector         duels in worker processes beside one process, wall time
+    vector         duels in one loop, in threads of one process (bench/environment/threads.py) and in worker processes
+    --sb3          PPO of Stable-Baselines3 as it is, on Tussle/Duel-v0: pip install torch stable-baselines3
 
-Times are CPU time of this process, which other load affects little, but for ``vector``. The measurements take turns,
-and medians are reported. Peers that are not installed are left out. Worlds are not stepped together in one numba loop:
-the rules of a mode are Python, and are two fifths of a tick. Processes keep each world's bits.
+Times are CPU time of this process, which other load affects little, but for ``vector`` and ``--sb3``: wall time. The
+measurements take turns, and medians are reported. Peers that are not installed are left out. Worlds are not stepped
+together in one numba loop: the rules of a mode are Python, and are two fifths of a tick.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import tussle.env  # before numpy: the CPU baseline
 import gymnasium
 import numpy as np
 
+from bench.environment.threads import STEPS, WORLDS, measure_threads
 from bench.machine import loaded_machine
 from bench.results import report
 from tussle.env import DuelEnv
@@ -112,19 +114,44 @@ def reset(*, known: bool) -> float:
     return 1e3 * median(times)
 
 
-def vector(processes: int, worlds: int = 8, steps: int = 12) -> float:
-    """Steps a second, wall time, of worlds that act at random."""
-    envs = tussle.env.vector(worlds, "Tussle/Duel-v0", processes=processes, starts=STARTS)
+def vector(processes: int) -> tuple[float, float]:
+    """Steps a second, wall time, of worlds that act at random, and the sum of all rewards."""
+    envs = tussle.env.vector(WORLDS, "Tussle/Duel-v0", processes=processes, starts=STARTS)
     try:
         envs.reset(seed=1)
         envs.action_space.seed(1)
-        envs.step(envs.action_space.sample())
+        rewards = float(envs.step(envs.action_space.sample())[1].sum())
         began = time.monotonic()
-        for _ in range(steps):
-            envs.step(envs.action_space.sample())
-        return worlds * steps / (time.monotonic() - began)
+        for _ in range(STEPS):
+            rewards += float(envs.step(envs.action_space.sample())[1].sum())
+        return WORLDS * STEPS / (time.monotonic() - began), rewards
     finally:
         envs.close()
+
+
+def learn(steps: int = 4096) -> tuple[float, float, float]:
+    """Train PPO of Stable-Baselines3 as it is. Returns steps a second, wall time, and the mean reward of
+    the last 100 duels at the first and at the last update."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
+
+    means: list[float] = []
+
+    class Note(BaseCallback):
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            means.append(float(np.mean([one["r"] for one in self.model.ep_info_buffer])))
+
+    worlds = make_vec_env("Tussle/Duel-v0", n_envs=4, seed=1, env_kwargs={"starts": STARTS})
+    model = PPO("MlpPolicy", worlds, n_steps=256, seed=1, device="cpu")
+    began = time.monotonic()
+    model.learn(steps, callback=Note())
+    rate = model.num_timesteps / (time.monotonic() - began)
+    worlds.close()
+    return rate, means[0], means[-1]
 
 
 def ant() -> float:
@@ -173,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.environment")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--write", action="store_true", help="write results.md")
+    parser.add_argument("--sb3", action="store_true", help="train with Stable-Baselines3, too")
     given = parser.parse_args()
     where = loaded_machine()
     warnings.simplefilter("ignore")
@@ -196,8 +224,25 @@ def main() -> None:
         note("new", reset(known=False))
         for name, _, measure in peers:
             note(name, measure())
-    one, many = vector(0), vector(2)
+    threads = measure_threads(2)
+    loops: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for _ in range(given.rounds):
+        for processes, measured in loops.items():
+            rate, rewards = vector(processes)
+            measured.append(rate)
+            assert abs(rewards - threads.rewards) < 1e-6, "every way plays the same duels"
+    loop, piped, many = (median(measured) for measured in loops.values())
     found: dict[str, Any] = {name: median(values) for name, values in rates.items()}
+    trained = []
+    if given.sb3:
+        rate, first, last = learn()
+        trained = [
+            (
+                "Stable-Baselines3's PPO on Tussle/Duel-v0, 4,096 steps of 4 worlds: steps/s, wall",
+                f"{rate:.0f}",
+            ),
+            ("reward of a duel at its first and at its last update", f"{first:.2f}, {last:.2f}"),
+        ]
     reached = {
         "5,000 solver ticks/s with two bodies": min(found["rest"], found["thrown"]) >= 5000.0,
         "250 duels/min": found["env"] >= 250.0,
@@ -213,8 +258,14 @@ def main() -> None:
         ("the environment adds", f"{found['share']:.1f} %"),
         ("reset to a known beginning [ms]", f"{found['known']:.2f}"),
         ("reset to a new beginning: compiled and settled [ms]", f"{found['new']:.1f}"),
-        ("vector, 8 duels in one process: steps/s, wall", f"{one:.0f}"),
-        ("vector, 8 duels in 2 processes: steps/s, wall", f"{many:.0f} ({many / one:.2f} times)"),
+        (f"{WORLDS} duels in one loop of one process: steps/s, wall", f"{loop:.0f}"),
+        (f"{WORLDS} duels in 1 worker process: steps/s, wall", f"{piped:.0f} ({piped / loop:.2f} times)"),
+        (f"{WORLDS} duels in 2 worker processes: steps/s, wall", f"{many:.0f} ({many / loop:.2f} times)"),
+        (
+            f"{WORLDS} duels in 2 threads of one process, kernels without the GIL: steps/s, wall",
+            f"{threads.threads:.0f} ({threads.threads / threads.loop:.2f} times)",
+        ),
+        *trained,
         *((f"{name}: ticks/s", f"{found[name]:,.0f}") for name, _, _ in peers),
     ]
     verdict = "\n".join(f"- {name}: {'reached' if yes else 'NOT reached'}" for name, yes in reached.items())
