@@ -188,7 +188,10 @@ class _GuardedHttp(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
-                self.handle_websocket_upgrade()
+                if self._answering is not None and not self._answering.response_complete:
+                    self.send_400_response(_NO_HTTP)  # the answer would go on in the frames of the socket
+                else:
+                    self.handle_websocket_upgrade()
             return False
         except httptools.HttpParserError:
             self.send_400_response(_NO_HTTP)

@@ -240,3 +240,19 @@ async def test_a_closed_connection_is_freed_without_the_cycle_collector(end: byt
             await site.closed()
     finally:
         gc.enable()
+
+
+UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\n"
+
+
+async def test_no_upgrade_takes_a_connection_from_its_answer() -> None:
+    """An upgrade that arrives during a stream closes the connection, and the stream ends."""
+    async with serving() as (site, port):
+        heard = await say(
+            port,
+            b"GET /stream HTTP/1.1\r\nhost: a\r\n\r\n",
+            b"GET /x HTTP/1.1\r\nhost: a\r\n" + UPGRADE + b"\r\n",
+        )
+        assert heard.count(b"HTTP/1.1 ") == 1
+        async with asyncio.timeout(20.0):
+            await site.left.wait()
