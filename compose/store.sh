@@ -22,7 +22,7 @@ set -f
 cat >"$acl" <<USERS
 user default on #$(digest "$REDISCLI_AUTH") ~* &* +@all
 user server on #$(digest "$STORE_SERVER_PASSWORD") ~${tag}* &${tag}* $safe
-user worker on #$(digest "$STORE_WORKER_PASSWORD")$(keys 'session:*' 'sessions:*' 'lobbies:*' 'bots:*' 'player:*' 'leaderboard:*' 'server:*' servers lifecycle deadlines meta positions velocities 'spring:*' 'scene:*' replays 'replay:*' recordings 'recordings:*' uploads 'uploads:*' 'upload:*' 'fork:*' 'forks:*' 'archive:*' 'mesh:*' meshes 'meshes:*' 'worker*' storage 'storage:*' sources 'source:*')$(reads 'catalogue:*') &${tag}* &simulation_updates $safe
+user worker on #$(digest "$STORE_WORKER_PASSWORD")$(keys 'session:*' 'sessions:*' 'lobbies:*' 'bots:*' 'player:*' 'leaderboard:*' 'meetings:*' 'server:*' servers lifecycle deadlines meta positions velocities 'spring:*' 'scene:*' replays 'replay:*' recordings 'recordings:*' uploads 'uploads:*' 'upload:*' 'fork:*' 'forks:*' 'archive:*' 'mesh:*' meshes 'meshes:*' 'worker*' storage 'storage:*' sources 'source:*')$(reads 'catalogue:*') &${tag}* &simulation_updates $safe
 user seed on #$(digest "$STORE_SEED_PASSWORD")$(keys 'catalogue:*' meta) resetchannels $safe
 user reader on #$(digest "$STORE_READER_PASSWORD")$(reads $public) &${tag}* +@read +@connection -@dangerous +subscribe +unsubscribe +psubscribe +punsubscribe +info +time
 USERS

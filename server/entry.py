@@ -67,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("tussle: REDIS_URL is not set; `tussle up` starts an embedded store\n")
         return 2
     raise_file_limit()
+    # Until the event loop has its own handlers: the child of the check is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     missing = missing_packages()
     if missing:
         sys.stderr.write(f"tussle: the server cannot run: {missing}\n")

@@ -33,7 +33,10 @@ if [ -n "{closed}" ]; then # the interpreter is in a folder that only its owner 
     mount -t tmpfs -o mode=755 tmpfs {closed} && mkdir -p {base} && mount --bind /mnt/base {base} || exit 92
 fi
 mount -o remount,ro,bind / || exit 93
-for place in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro tmpfs $place || exit 94; done
+for place in /tmp /var/tmp /dev/shm; do
+    case "{root}/ {data}/ {base}/ {kernels}/" in *$place/*) continue ;; esac # read-only, as the root is
+    mount -t tmpfs -o ro tmpfs $place || exit 94
+done
 mount -t tmpfs -o mode=755,uid={user} tmpfs {data} || exit 95
 cd {root} && exec prlimit --nofile=256 setpriv --reuid={user} --regid={user} --clear-groups "$@"
 """
@@ -59,7 +62,8 @@ async def test_a_server_that_may_do_little(store_url: str, tmp_path: Path) -> No
         log = (tmp_path / "server.log").open("wb")
         server = await asyncio.create_subprocess_exec(
             "unshare", "--mount", "sh", "-c", CONFINE.format(
-                user=NOBODY, data=data, root=ROOT, base=sys.base_prefix, closed=closed_folder(Path(sys.base_prefix))
+                user=NOBODY, data=data, root=ROOT, base=sys.base_prefix, kernels=kernels,
+                closed=closed_folder(Path(sys.base_prefix)),
             ),
             "sh",
             sys.executable, "-P", "-m", "tussle.server",

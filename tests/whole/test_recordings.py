@@ -65,6 +65,6 @@ async def test_two_killed_holders_change_no_byte(whole_store: str, tmp_path: Pat
         folder = stack.data_dir / "recordings" / f"{session}.zarr"
         await until(lambda: (folder / "zarr.json").exists(), "the final recording")
         group = zarr.open_group(str(folder), mode="r")
-        assert np.asarray(group["tick"]).shape == xarray.open_zarr(folder, consolidated=False)["energy"].shape
+        assert np.asarray(group["tick"]).shape == xarray.open_zarr(folder, consolidated=False)["time"].shape
         assert "gaps" not in group.attrs
         assert files_of(folder) == await undisturbed(stack, session, tmp_path)
