@@ -263,7 +263,7 @@ class Server:
             stop=self.stop,
             banned=self.banned,
         )
-        self.live = LiveHub(store, self.accounts, self.operators, settings)
+        self.live = LiveHub(store, self.accounts, self.operators, settings, self.ledger)
         self.gateway.live = self.live
         self.replay_rooms = ReplayRooms(store, settings)
         self.replay = ReplayGate(

@@ -29,12 +29,15 @@ __all__ = [
     "CHANGE_COST",
     "EDIT_BYTES",
     "EDIT_COST",
+    "LIST_SOURCES_COST",
+    "LOBBY_COST",
     "MARK_COST",
     "OFFER_COST",
     "PRESENT_COST",
     "REQUEST_COSTS",
     "RESYNC_COST",
     "SHARED_CHANGE_COST",
+    "SOURCE_COST",
     "STORE_COSTS",
     "Budget",
     "Ledger",
@@ -100,6 +103,9 @@ class Resource(StrEnum):
     """Bytes that a request or a command writes into the store, about: STORE_COSTS."""
     MESSAGES = "messages"
     """Messages on a socket; a long one counts as several (``message_bucket``)."""
+    STORE_CALLS = "store_calls"
+    """Calls of the store for messages on sockets. A call beyond the budget waits, and its socket is not read
+    meanwhile: server/client_calls.py."""
     FRAMES = "frames"
     """Frames of a WebSocket as they arrive, but for inputs on the fast path: control frames, fragments, messages."""
     SCENE_BYTES = "scene_bytes"
@@ -181,6 +187,15 @@ REQUEST_COSTS: Mapping[Operation, float] = {
 """The price of a request in units of Resource.REQUESTS. A request to an unknown path, and an operation that is not
 listed, costs 1."""
 
+
+LIST_SOURCES_COST = 5.0
+"""What ``sources`` on /live costs in units of Resource.MESSAGES: it reads every running session."""
+
+SOURCE_COST = 2.0
+"""What ``subscribe``, ``unsubscribe`` and ``sensor_info`` on /live cost in units of Resource.MESSAGES."""
+
+LOBBY_COST = 2.0
+"""What ``choose`` and ``ready`` cost in units of Resource.MESSAGES: each is sent to the whole lobby."""
 
 RESYNC_COST = 20.0
 """What a ``resync`` costs in units of Resource.MESSAGES: it is answered with all that a new viewer gets."""
@@ -275,6 +290,15 @@ def budgets(settings: Settings) -> tuple[Budget, ...]:
         Budget(Resource.SCENE_BYTES, address, 4 * stored, 64 * stored, "STORE_RATE"),
         Budget(
             Resource.MESSAGES, Owner.CONNECTION, settings.message_rate, settings.message_burst, "MESSAGE_RATE"
+        ),
+        Budget(
+            Resource.MESSAGES, player, 2 * settings.message_rate, 2 * settings.message_burst, "MESSAGE_RATE"
+        ),
+        Budget(
+            Resource.STORE_CALLS, player, 2 * settings.message_rate, 2 * settings.message_burst, "MESSAGE_RATE"
+        ),
+        Budget(
+            Resource.STORE_CALLS, address, 16 * settings.message_rate, 16 * settings.message_burst, "MESSAGE_RATE"
         ),
         Budget(Resource.MESSAGES, Owner.SEAT, settings.message_rate, settings.message_burst, "MESSAGE_RATE"),
         Budget(
@@ -438,6 +462,14 @@ class Ledger:
             return True
         self._refuse(self._accounts[resource, owner], key)
         return False
+
+    def reserve(self, resource: Resource, owner: Owner, key: str, now: float, amount: float = 1.0) -> float:
+        """Charge ``amount`` in any case. Returns how long [s] the caller must wait for it; a wait counts as a
+        refusal."""
+        wait_s = self.bucket(resource, owner, key).reserve(now, amount)
+        if wait_s > 0:
+            self._refuse(self._accounts[resource, owner], key)
+        return wait_s
 
     def give_back(self, resource: Resource, owner: Owner, key: str, amount: float = 1.0) -> None:
         """Give back a charge, for example of a reservation whose player has connected."""

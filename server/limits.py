@@ -67,6 +67,13 @@ class TokenBucket:
         self.level = level - amount if enough else level
         return enough
 
+    def reserve(self, now: float, amount: float = 1.0) -> float:
+        """Take ``amount`` tokens at time ``now`` [s], those of the future if need be. Returns the time [s] until they
+        are there: the caller waits that long."""
+        self.take(now, 0.0)
+        self.level -= amount
+        return max(0.0, -self.level / self.rate)
+
     def wait(self, amount: float = 1.0) -> float | None:
         """The time [s] until ``amount`` tokens are there, as of the last ``take``; None if they never will be."""
         if amount > self.burst or self.rate <= 0:

@@ -66,7 +66,7 @@ SERVER_LAYERS: tuple[tuple[str, ...], ...] = (
     ("recordings",),
     ("archive", "solver", "metrics", "limits", "listening", "security_headers"),
     ("banned_addresses", "costs", "rtc", "store_memory", "sweeps"),
-    ("fanout",),
+    ("client_calls", "fanout"),
     ("sessions", "live"),
     ("gateway",),
     ("http",),

@@ -48,6 +48,7 @@ from tussle.lobby.errors import (
     ScriptError,
     StoreError,
 )
+from tussle.lobby.store.call_lanes import CallLanes
 from tussle.lobby.store.keys import Keys
 from tussle.lobby.store.scripting import load_scripts
 from tussle.lobby.store.store_address import Sentinels, hide_password, parse_sentinels, with_node
@@ -145,7 +146,10 @@ class StoreConnection:
 
 
 class Store:
-    """One realm of one store, for one event loop. Create it with ``await Store.connect(url, realm)``."""
+    """One realm of one store, for one event loop. Create it with ``await Store.connect(url, realm)``.
+
+    ``connections``: most connections of the process's own calls; those of its lease and its clients are beside them
+    (lobby/store/call_lanes.py)."""
 
     def __init__(self, url: str, realm: str, *, timeout_s: float = 5.0, connections: int = 32) -> None:
         self.keys = Keys(realm)
@@ -154,7 +158,7 @@ class Store:
         self._links: weakref.WeakSet[StoreConnection] = weakref.WeakSet()
         self.url = url if self._sentinels is None else self._sentinels.template
         self._timeout_s = timeout_s
-        self._connections = connections
+        self.lanes = CallLanes(connections)
         self._scripts = load_scripts()
         self._cluster: set[str] = set()
         self._locating: asyncio.Task[None] | None = None
@@ -164,7 +168,7 @@ class Store:
         try:
             return BlockingConnectionPool.from_url(
                 url,
-                max_connections=self._connections,
+                max_connections=self.lanes.connections,
                 timeout=None,
                 protocol=2,
                 socket_connect_timeout=self._timeout_s,
@@ -441,9 +445,12 @@ class Store:
     async def _exchange_here(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
         task = asyncio.current_task()
         cancelled = 0 if task is None else task.cancelling()
-        pool = self._pool  # self._pool may be replaced by another node's while this call waits
+        await self.lanes.pace()
+        leave = None
         try:
             async with asyncio.timeout(self._timeout_s):
+                leave = await self.lanes.enter()
+                pool = self._pool  # self._pool may be replaced by another node's while this call waits
                 connection = await pool.get_connection()  # type: ignore[no-untyped-call]
                 whole = False
                 try:
@@ -463,6 +470,9 @@ class Store:
             raise StoreError(f"the store did not answer within {self._timeout_s:g} s") from error
         except (RedisError, OSError) as error:
             raise StoreError(f"the store is unreachable: {error}") from error
+        finally:
+            if leave is not None:
+                leave()
 
 
 def _demoted(replies: Sequence[Reply]) -> bool:

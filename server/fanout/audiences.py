@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from tussle.lobby.errors import StoreError
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.store.call_lanes import own_task
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.views import Views
@@ -84,7 +85,7 @@ class Audiences:
             v=v,
             on_event=lambda event: self._on_event(token, event),
         )
-        reading = asyncio.create_task(audience.follow_stream(), name=f"audience-{token}")
+        reading = own_task(audience.follow_stream(), name=f"audience-{token}")
         reading.add_done_callback(lambda task: self._log_failure(token, task))
         self._audiences[token] = audience, reading
         self._changed.put_nowait(token)

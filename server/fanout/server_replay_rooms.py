@@ -17,6 +17,7 @@ import msgspec
 from tussle.lobby.errors import LobbyError, NotFound, StoreError
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.replay_rooms import ReplayRooms
+from tussle.lobby.store.call_lanes import own_task
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.wire.replay import PresenterData
@@ -87,7 +88,7 @@ class ServerReplayRooms:
         room.close()
         del self._rooms[token]
         self.present.forget(token)
-        leaving = asyncio.create_task(self._unsubscribe(token), name="replay-leave")
+        leaving = own_task(self._unsubscribe(token), name="replay-leave")
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 

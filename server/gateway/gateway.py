@@ -44,6 +44,7 @@ from tussle.lobby.roles import Role, check_right
 from tussle.lobby.seating import Seating
 from tussle.lobby.servers import Servers
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.call_lanes import known_as
 from tussle.lobby.views import Views
 from tussle.lobby.wire.client_messages import ClientMessage, Hello, HelloData
 from tussle.lobby.wire.delta_layout import CODEC
@@ -52,6 +53,7 @@ from tussle.lobby.wire.messages import Welcome, WelcomeData
 from tussle.lobby.wire.negotiation import choose_protocol
 from tussle.lobby.wire.numbers import as_sent
 from tussle.server.banned_addresses import BannedAddresses
+from tussle.server.client_calls import serve_socket
 from tussle.server.costs import Ledger, Owner, Resource, frame_bucket
 from tussle.server.fanout.audience import Audience
 from tussle.server.fanout.audiences import Audiences
@@ -168,6 +170,7 @@ class Gateway:
                 if socket.request is not None and path_of(socket) == RELAY_PATH:
                     await self._serve_relay(socket)
                 else:
+                    serve_socket(self._ledger, socket.address or "")
                     with self._telemetry.connections.track_inprogress():
                         room = replay_token(path_of(socket))
                         if self.live is not None and path_of(socket) == LIVE_PATH:
@@ -350,6 +353,7 @@ class Gateway:
         who = await self._connections.connect(
             ticket=hello.ticket, resume=hello.resume, conn=new_secret()[:16], server=self._server_id
         )
+        known_as(who.player)
         network = self._network if asked is None else asked
         if network != Network():
             socket.slow_down(network, f"seat {who.seat}")

@@ -16,9 +16,11 @@ from typing import Any, Generic, TypeVar
 from tussle.lobby.errors import ProtocolError, RateLimited
 from tussle.lobby.settings import Settings
 from tussle.lobby.wire.client_messages import (
+    Choose,
     ClientMessage,
     EditScene,
     Hello,
+    Ready,
     Redo,
     Resync,
     Undo,
@@ -36,7 +38,15 @@ from tussle.lobby.wire.replay import (
     decode_replay,
 )
 from tussle.lobby.wire.signalling import Offer
-from tussle.server.costs import EDIT_COST, MARK_COST, OFFER_COST, PRESENT_COST, RESYNC_COST, message_bucket
+from tussle.server.costs import (
+    EDIT_COST,
+    LOBBY_COST,
+    MARK_COST,
+    OFFER_COST,
+    PRESENT_COST,
+    RESYNC_COST,
+    message_bucket,
+)
 from tussle.server.limits import TokenBucket
 
 __all__ = ["REPLAY_RULES", "SESSION_RULES", "Connection", "Phase", "Rules"]
@@ -68,7 +78,15 @@ class Rules(Generic[Message]):
 SESSION_RULES: Rules[ClientMessage] = Rules(
     decode_client,
     Hello,
-    {Resync: RESYNC_COST, EditScene: EDIT_COST, Undo: EDIT_COST, Redo: EDIT_COST, Offer: OFFER_COST},
+    {
+        Resync: RESYNC_COST,
+        EditScene: EDIT_COST,
+        Undo: EDIT_COST,
+        Redo: EDIT_COST,
+        Offer: OFFER_COST,
+        Choose: LOBBY_COST,
+        Ready: LOBBY_COST,
+    },
 )
 
 REPLAY_RULES: Rules[ReplayMessage] = Rules(

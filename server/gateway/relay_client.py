@@ -22,6 +22,7 @@ from tussle.lobby.errors import Conflict, LobbyError, StoreError
 from tussle.lobby.lifecycle import ENDED, WAITING, Status
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import Servers
+from tussle.lobby.store.call_lanes import own_task
 from tussle.lobby.views import Views
 from tussle.server.fanout.audience import Audience
 from tussle.server.gateway.relay_messages import RELAY_PATH, decode_relay, encode_relay
@@ -64,7 +65,7 @@ class RemoteRun:
         self._connection: RelayConnection | None = None
         self._settled = asyncio.Event()
         self.over = False
-        self.task = asyncio.create_task(self._follow(), name=f"remote-{token}")
+        self.task = own_task(self._follow(), name=f"remote-{token}")
 
     def accept_input(
         self, seat: int, command: int, kind: str, d: dict[str, Any], at: float, answer: Answer, again: bool

@@ -25,6 +25,7 @@ from tussle.lobby.operators import Operators
 from tussle.lobby.replay_rooms import Author, ReplayRooms, ReplayRoomState
 from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.call_lanes import known_as
 from tussle.lobby.store.store import Store
 from tussle.lobby.text import MESSAGE_LENGTH, check_text, clip
 from tussle.lobby.wire.negotiation import PROTOCOL, choose_protocol
@@ -223,6 +224,7 @@ class ReplayGate:
         assert isinstance(message, ReplayHello), "the first message of REPLAY_RULES"
         protocol = choose_protocol(message.d.protocol, message.d.protocols)
         player = await self._accounts.authenticate(message.d.token)
+        known_as(player.player)
         roles = self._operators.roles_of(player)
         check_right(OPERATIONS[ReplayHello], *roles)
         now = time.monotonic()

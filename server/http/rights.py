@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tussle.lobby.accounts import PlayerInfo
 from tussle.lobby.roles import Operation, Role, check_right
+from tussle.lobby.store.call_lanes import known_as
 
 __all__ = ["OperationRoute", "Rights"]
 
@@ -68,6 +69,7 @@ class Rights:
 
         async def handle(request: Request) -> Response:
             player = await self._player_of(request)
+            known_as(player.player)
             check_right(operation, *self._roles_of(player))
             self._charge(operation, request, player)
             return await handler(request, player)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tussle.lobby.errors import AddressTooLong, Forbidden, RateLimited, UnknownHost
 from tussle.lobby.settings import Settings
 from tussle.server.banned_addresses import BannedAddresses
+from tussle.server.client_calls import serve_request
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.gateway.http_guard import PATH_BYTES, QUERY_BYTES
 from tussle.server.http.responses import error_response, problem_response
@@ -128,6 +129,7 @@ class SecurityMiddleware:
                 }
             await send(message)
 
+        serve_request(owner)
         try:
             with self._banned.passing(owner, scope.get(ABORT, _nothing)):
                 await self._app(scope, receive, send_secured)

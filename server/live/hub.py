@@ -34,6 +34,7 @@ from tussle.lobby.logs import get_logger
 from tussle.lobby.operators import Operators
 from tussle.lobby.roles import Operation, Role, check_right
 from tussle.lobby.settings import Settings
+from tussle.lobby.store.call_lanes import known_as
 from tussle.lobby.store.store import Store
 from tussle.lobby.store.wakeups import RECONNECTED, Wakeups
 from tussle.lobby.text import MESSAGE_LENGTH, clip
@@ -64,7 +65,16 @@ from tussle.lobby.wire.live import (
 )
 from tussle.lobby.wire.negotiation import choose_protocol
 from tussle.lobby.wire.sensors import ReadingBatch, SensorInfo, decode_batch, source_stream
-from tussle.server.costs import message_bucket
+from tussle.server.costs import (
+    LIST_SOURCES_COST,
+    REQUEST_COSTS,
+    SOURCE_COST,
+    Ledger,
+    Owner,
+    Resource,
+    message_bucket,
+)
+from tussle.server.limits import TokenBucket
 from tussle.server.live.outbox import Outbox
 
 __all__ = ["LiveHub", "LiveSocket"]
@@ -87,9 +97,19 @@ OPERATIONS: dict[type[LiveMessage], Operation] = {
 }
 """The right that each message needs."""
 
+PRICES: dict[type[LiveMessage], float] = {
+    ListSources: LIST_SOURCES_COST,
+    ReadInfo: SOURCE_COST,
+    Subscribe: SOURCE_COST,
+    Unsubscribe: SOURCE_COST,
+}
+"""What a message costs in units of Resource.MESSAGES; any other costs 1."""
+
 
 class LiveSocket(Protocol):
-    """The methods of a WebSocket that the hub calls."""
+    """The methods of a WebSocket that the hub calls. ``address``: the key of its client's budgets; None: no budget."""
+
+    address: str | None
 
     async def recv(self) -> str | bytes: ...
     async def send(self, message: str) -> None: ...
@@ -104,6 +124,8 @@ class _LiveClient:
     socket: LiveSocket
     role: Role
     player: str
+    bucket: TokenBucket
+    mean: float
     outbox: Outbox = field(default_factory=Outbox)
     sources: set[str] = field(default_factory=set)
 
@@ -121,10 +143,13 @@ class _SourceReader:
 class LiveHub:
     """All live clients of one server. The server runs ``follow_sources`` as a task; ``serve`` handles one client."""
 
-    def __init__(self, store: Store, accounts: Accounts, operators: Operators, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, accounts: Accounts, operators: Operators, settings: Settings, ledger: Ledger
+    ) -> None:
         self._store = store
         self._accounts = accounts
         self._settings = settings
+        self._ledger = ledger
         self._operators = operators
         self._clients: set[_LiveClient] = set()
         self._readers: dict[str, _SourceReader] = {}
@@ -208,7 +233,6 @@ class LiveHub:
 
     async def serve(self, socket: LiveSocket) -> None:
         """Handle one connection, from its first message until it closes. Exceptions of the socket propagate."""
-        bucket, mean = message_bucket(self._settings)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 client = await self._welcome(socket, await socket.recv())
@@ -216,19 +240,24 @@ class LiveHub:
             return await socket.close(CloseCode.BAD_MESSAGE, "no hello in time")
         except LobbyError as error:
             return await socket.close(error.close_code, f"{error.reason}: {error.message}"[:120])
+        if not self._ledger.hold(Resource.SOCKETS, Owner.PLAYER, client.player):
+            return await socket.close(CloseCode.RATE_LIMITED, "too many sockets of this player")
         self._clients.add(client)
         sending = asyncio.create_task(self._send_outbox(client), name="live-send")
         try:
             while True:
                 data = await socket.recv()
-                if not bucket.take(time.monotonic(), max(1.0, len(data) / mean)):
+                if not self._spend(client, max(1.0, len(data) / client.mean)):
                     return await socket.close(CloseCode.RATE_LIMITED, "too many messages")
                 try:
-                    await self._handle_message(client, data)
+                    within = await self._handle_message(client, data)
                 except RateLimited as error:
                     return await socket.close(CloseCode.TOO_SLOW, error.message)
+                if not within:
+                    return await socket.close(CloseCode.RATE_LIMITED, "too many costly messages")
         finally:
             self._clients.discard(client)
+            self._ledger.release(Resource.SOCKETS, Owner.PLAYER, client.player)
             for source in list(client.sources):
                 await self._unsubscribe(client, source)
             sending.cancel()
@@ -257,9 +286,19 @@ class LiveHub:
             raise ProtocolError("the first message must be live", code="hello_expected")
         protocol = choose_protocol(message.d.protocol, message.d.protocols)
         player = await self._accounts.authenticate(message.d.login)
+        known_as(player.player)
         operator = Role.OPERATOR in self._operators.roles_of(player)
-        client = _LiveClient(socket, Role.OPERATOR if operator else Role.OBSERVER, player.player)
+        bucket, mean = message_bucket(self._settings)
+        client = _LiveClient(
+            socket, Role.OPERATOR if operator else Role.OBSERVER, player.player, bucket, mean
+        )
         check_right(OPERATIONS[LiveHello], client.role)
+        now, price = time.monotonic(), REQUEST_COSTS[Operation.WATCH]
+        if socket.address:
+            self._ledger.charge(
+                Resource.REQUESTS, Owner.ADDRESS, socket.address, now, price - 1.0
+            )  # 1 at the upgrade
+        self._ledger.charge(Resource.REQUESTS, Owner.PLAYER, player.player, now, price)
         client.outbox.reply(LiveWelcome(LiveWelcomeData(player.player, player.name, client.role, protocol)))
         return client
 
@@ -275,7 +314,16 @@ class LiveHub:
         except TimeoutError:
             await client.socket.close(CloseCode.TOO_SLOW, "too slow")
 
-    async def _handle_message(self, client: _LiveClient, data: str | bytes) -> None:
+    def _spend(self, client: _LiveClient, amount: float) -> bool:
+        """Charge messages to the connection and to its player. False if either has spent its budget."""
+        now = time.monotonic()
+        return client.bucket.take(now, amount) and self._ledger.spend(
+            Resource.MESSAGES, Owner.PLAYER, client.player, now, amount
+        )
+
+    async def _handle_message(self, client: _LiveClient, data: str | bytes) -> bool:
+        """Execute one message. Returns False, and does nothing, if it costs more than the client has left. Raises
+        RateLimited if too many replies are unread."""
         command = 0
         try:
             message = decode_live(data)
@@ -283,6 +331,8 @@ class LiveHub:
                 raise ProtocolError("live may be sent only once", code="hello_again")
             if not isinstance(message, LivePing):
                 command = message.id
+            if not self._spend(client, PRICES.get(type(message), 1.0) - 1.0):
+                return False
             await self._execute(client, message)
         except RateLimited:
             raise
@@ -291,6 +341,7 @@ class LiveHub:
             client.outbox.reply(
                 Failure(FailureData(error.reason, clip(text, MESSAGE_LENGTH), error.field), command)
             )
+        return True
 
     async def _execute(self, client: _LiveClient, message: LiveMessage) -> None:
         check_right(OPERATIONS[type(message)], client.role)

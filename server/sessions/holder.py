@@ -23,6 +23,7 @@ from tussle.lobby.lifecycle import WAITING, LifecycleEvent, Status
 from tussle.lobby.logs import get_logger, short
 from tussle.lobby.runs import Fence
 from tussle.lobby.servers import HolderAddress, ServerInfo, Servers
+from tussle.lobby.store.call_lanes import own_task
 from tussle.lobby.views import Views
 from tussle.lobby.wire.messages import Event
 from tussle.server.fanout.audience import Audience
@@ -112,7 +113,7 @@ class Holder:
     def _spawn(self, token: str, work: Callable[[], Any]) -> None:
         if token in self._tasks or self._stopping:
             return
-        task = asyncio.create_task(work(), name=f"run-{token}")
+        task = own_task(work(), name=f"run-{token}")
         self._tasks[token] = task
         self._context.telemetry.sessions.set(len(self._tasks))
         task.add_done_callback(lambda _: self._ended(token))

@@ -17,6 +17,7 @@ from typing import TypeVar
 from tussle.lobby.errors import Fenced, ScriptError, StoreError
 from tussle.lobby.logs import get_logger
 from tussle.lobby.servers import HolderAddress, Servers
+from tussle.lobby.store.call_lanes import for_lease
 from tussle.server.metrics.telemetry import Telemetry
 
 __all__ = ["Lease"]
@@ -115,7 +116,8 @@ class Lease:
         while True:
             sent = self._clock()
             try:
-                await self._register()
+                with for_lease():
+                    await self._register()
                 break
             except Fenced:
                 if self._clock() > deadline:
@@ -141,7 +143,8 @@ class Lease:
             await asyncio.sleep(self._period_ms / 3000)
             sent = self._clock()
             try:
-                await self._renew(sent)
+                with for_lease():
+                    await self._renew(sent)
             except StoreError as error:
                 self._steady_since = float("inf")
                 log.warning("lease_not_renewed", age_s=round(self.age(), 3), error=error.message)

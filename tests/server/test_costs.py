@@ -148,3 +148,15 @@ def test_a_long_message_costs_more() -> None:
     assert length == 100.0
     assert bucket.take(0.0, 1900 / length)
     assert not bucket.take(0.0, 200 / length)
+
+
+def test_a_reserved_call_waits_for_its_player_and_address() -> None:
+    """Calls beyond a budget wait in turn, on all sockets; others do not, and time ends the wait."""
+    ledger, refusals = make_ledger(Settings(message_rate=1.0, message_burst=2))
+    player, address = (Resource.STORE_CALLS, Owner.PLAYER), (Resource.STORE_CALLS, Owner.ADDRESS)
+    waits = [ledger.reserve(*player, "p", 0.0) for _ in range(6)]
+    assert waits == pytest.approx([0, 0, 0, 0, 0.5, 1.0]) and refusals[player] == 2
+    assert ledger.reserve(*player, "q", 0.0) == 0
+    assert ledger.reserve(*player, "p", 1.5) == 0
+    waits = [ledger.reserve(*address, "a", 0.0) for _ in range(34)]
+    assert waits == pytest.approx([*[0.0] * 32, 1 / 16, 2 / 16])

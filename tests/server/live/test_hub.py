@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from tussle.lobby.errors import RateLimited
 from tussle.lobby.operators import Operators
 from tussle.lobby.wire.live import Batches, LivePingData, LivePong
 from tussle.lobby.wire.sensors import ReadingBatch, Sensor, SensorInfo
+from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.live.hub import LiveHub
 from tussle.server.live.outbox import BATCHES_WAIT, MESSAGE_BATCHES, Outbox
 
@@ -31,6 +33,7 @@ class FakeSocket:
     """A socket without a network."""
 
     def __init__(self) -> None:
+        self.address: str | None = "192.0.2.1"
         self.inbox: asyncio.Queue[str | None] = asyncio.Queue()
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.closed: tuple[int, str] | None = None
@@ -71,10 +74,20 @@ class FakeSocket:
         return d
 
 
+async def soon(check: Callable[[], bool]) -> None:
+    """Wait until ``check`` holds."""
+
+    async def holds() -> bool:
+        return check()
+
+    await until(holds)
+
+
 @pytest.fixture
 async def hub(world: World) -> AsyncIterator[LiveHub]:
     operators = Operators(world.scripts, world.seating)
-    hub = LiveHub(world.store, world.accounts, operators, world.settings)
+    ledger = Ledger(world.settings, lambda resource, owner: None)
+    hub = LiveHub(world.store, world.accounts, operators, world.settings, ledger)
     task = asyncio.create_task(hub.follow_sources())
     yield hub
     task.cancel()
@@ -378,3 +391,64 @@ async def _login(url: str) -> str:
     async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.post("/api/login", json={"name": "eve"})
         return str(answer.json()["token"])
+
+
+async def test_sockets_of_a_player_are_held_and_given_back(hub: LiveHub, world: World) -> None:
+    """A player has at most PLAYER_CONNECTIONS sockets on /live; a closed one makes room, a refused one takes none."""
+    login = await world.accounts.login(name=None, secret=None, kind="person", bearer=None)
+    serving: list[asyncio.Task[None]] = []
+
+    async def come() -> FakeSocket:
+        socket = FakeSocket()
+        serving.append(asyncio.create_task(hub.serve(socket)))
+        socket.say("live", protocol=1, login=login.token)
+        return socket
+
+    most = world.settings.player_connections
+    sockets = [await come() for _ in range(most)]
+    for socket in sockets:
+        await socket.hear("live")
+    for _ in range(2):
+        refused = await come()
+        await soon(lambda refused=refused: refused.closed is not None)
+        assert refused.closed is not None and refused.closed[0] == 4013
+    sockets[0].inbox.put_nowait(None)
+    with contextlib.suppress(Closed):
+        await serving[0]
+    last = await come()
+    await last.hear("live")
+    for socket in [*sockets[1:], last]:
+        socket.inbox.put_nowait(None)
+    await asyncio.gather(*serving, return_exceptions=True)
+    assert hub._ledger.held(Resource.SOCKETS, Owner.PLAYER, login.player) == 0
+
+
+async def test_costly_messages_are_priced_for_the_player(hub: LiveHub, world: World) -> None:
+    """A list of all sources costs several messages, of a socket and of all sockets of its player together."""
+    hub._settings = replace(world.settings, message_rate=1.0, message_burst=120)
+    hub._ledger = Ledger(hub._settings, lambda resource, owner: None)
+    login = await world.accounts.login(name=None, secret=None, kind="person", bearer=None)
+    serving: list[asyncio.Task[None]] = []
+
+    async def listed(socket: FakeSocket, count: int) -> bool:
+        """Whether so many lists are answered."""
+        for _ in range(count):
+            socket.say("sources")
+            await soon(lambda: socket.closed is not None or not socket.sent.empty())
+            if socket.closed is not None:
+                assert socket.closed[0] == 4013
+                return False
+            await socket.hear("sources")
+        return True
+
+    sockets = [FakeSocket() for _ in range(3)]
+    for socket in sockets:
+        serving.append(asyncio.create_task(hub.serve(socket)))
+        socket.say("live", protocol=1, login=login.token)
+        await socket.hear("live")
+    assert await listed(sockets[0], 20) and not await listed(sockets[0], 30)
+    assert await listed(sockets[1], 20)
+    assert not await listed(sockets[2], 20)  # the player has spent its budget, this socket has not
+    for socket in sockets:
+        socket.inbox.put_nowait(None)
+    await asyncio.gather(*serving, return_exceptions=True)
