@@ -155,7 +155,7 @@ async def test_the_pages_for_operators_and_draining_are_true(store_url: str) -> 
         "admin", "limits", "pause", "resume", "end", "kick", "ban", "unban", "ban-address", "unban-address", "drain",
         "notice",
     }  # fmt: skip
-    async with Stack.up(store_url, "documented-operators") as stack:
+    async with Stack.up(store_url, "documented-operators", GUESS_RATE="1000") as stack:
         servers = await stack.more_servers(2)
         await tussle(stack, "tussle operator add ada", said=f"{SECRET}\n")
         assert (await tussle(stack, "tussle operator list")).split() == ["ada"]
