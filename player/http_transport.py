@@ -95,62 +95,48 @@ class HttpTransport:
         timeout_s: float | None = None,
     ) -> bytes:
         """The body of an answer."""
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         sent = None if body is None else {name: value for name, value in body.items() if value is not None}
         limit = timeout_s or self._timeout_s
-        try:
-            async with asyncio.timeout(limit):
-                answer = await self._http.request(
-                    method, path, json=sent, params=params, headers=headers, timeout=limit
-                )
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        if answer.is_success:
-            return answer.content
-        raise _problem(answer)
+        return (await self._exchange(method, path, limit, json=sent, params=params)).content
 
     async def get_tagged(self, path: str, tag: str) -> tuple[str, bytes] | None:
         """ETag and body of an answer; None if the client has the one with this tag."""
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        if tag:
-            headers["if-none-match"] = tag
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                answer = await self._http.get(path, headers=headers)
-        except (httpx.TransportError, TimeoutError) as error:
-            raise self._unanswered(error) from None
-        if answer.status_code == 304:
-            return None
-        if not answer.is_success:
-            raise _problem(answer)
-        return answer.headers.get("etag", ""), answer.content
+        headers = {"if-none-match": tag} if tag else {}
+        answer = await self._exchange("GET", path, self._timeout_s, headers)
+        return None if answer.status_code == 304 else (answer.headers.get("etag", ""), answer.content)
 
     async def send(
         self, method: str, path: str, query: dict[str, str], body: bytes | AsyncIterator[bytes], size: int = 0
     ) -> bytes:
         """Send a request whose body is not a JSON object. size: of a stream [B]."""
-        headers = {"content-type": "application/octet-stream"}
-        if self.token:
-            headers["authorization"] = f"Bearer {self.token}"
-        if size:
-            headers["content-length"] = str(size)
+        headers = {"content-type": "application/octet-stream"} | (
+            {"content-length": str(size)} if size else {}
+        )
         limit = self._timeout_s + LONGEST_S + size / SLOWEST
+        return (await self._exchange(method, path, limit, headers, params=query, content=body)).content
+
+    async def _exchange(
+        self, method: str, path: str, limit: float, headers: dict[str, str] | None = None, **sent: Any
+    ) -> httpx.Response:
+        """An answer within ``limit`` [s] that is no error; 304 is none."""
+        headers = self._login() | (headers or {})
         try:
             async with asyncio.timeout(limit):
-                answer = await self._http.request(
-                    method, path, params=query, content=body, headers=headers, timeout=limit
-                )
+                answer = await self._http.request(method, path, headers=headers, timeout=limit, **sent)
         except (httpx.TransportError, TimeoutError) as error:
             raise self._unanswered(error) from None
-        if answer.is_success:
-            return answer.content
+        if answer.is_success or answer.status_code == 304:
+            return answer
         raise _problem(answer)
+
+    def _login(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
     async def fetch(self, path: str, query: dict[str, str]) -> bytes | bytearray:
         """A body of megabytes, stored once: an httpx response keeps its body until the garbage collector frees it."""
-        headers = {"accept-encoding": "identity" if is_own_machine(self.server_url) else "gzip"}
-        if self.token:
-            headers["authorization"] = f"Bearer {self.token}"
+        headers = self._login() | {
+            "accept-encoding": "identity" if is_own_machine(self.server_url) else "gzip"
+        }
         body = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):

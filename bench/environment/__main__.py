@@ -1,7 +1,7 @@
 """The training environments: ticks, duels and resets for each second of one core, beside other physics environments.
 
-    python -m venv /tmp/envs && /tmp/envs/bin/pip install -e '.[env]' 'gymnasium[mujoco]' 'pettingzoo[sisl,butterfly]'
-    /tmp/envs/bin/python -m bench.environment --write
+    python -m venv bench-env && bench-env/bin/pip install -e '.[env]' 'gymnasium[mujoco]' 'pettingzoo[sisl,butterfly]'
+    bench-env/bin/python -m bench.environment --write
 
     solver         step() of two bodies, nothing else: at rest on the ground, and thrown at one another
     simulation     whole duels of bots: solver, rules, hash of every tick, events
