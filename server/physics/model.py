@@ -13,6 +13,7 @@ import numpy as np
 from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
 from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Springs, Tables
+from tussle.server.physics.motion import measure_motion
 from tussle.server.physics.world_state import Floats, State
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "body_vertices",
     "centres",
     "kinetic_energy",
+    "motion_energies",
     "parking",
     "rail_pose",
     "vertex_velocities",
@@ -183,6 +185,19 @@ def affines(model: Model, state: State) -> Floats:
         else:
             out[body, :, :3] = state.q[rows][1:].T
     return out
+
+
+def motion_energies(model: Model, state: State) -> tuple[float, float]:
+    """Return the kinetic energy and that of gravity [J] of all bodies but rails and removed ones. That of gravity is
+    zero at the origin."""
+    free = state.active
+    if model.rails:
+        free = free.copy()
+        free[[body for body, _, _ in model.rails]] = False
+    t = model.tables
+    pull = np.array(model.scene.gravity)
+    kinetic, gravity = measure_motion(t.kind, t.node_start, t.mass, t.node_mass, pull, free, state.q, state.v)
+    return kinetic, gravity
 
 
 def kinetic_energy(model: Model, state: State) -> Floats:

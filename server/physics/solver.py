@@ -14,7 +14,8 @@ import numpy as np
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.physics.barrier import barrier_force
 from tussle.server.physics.kernel_arrays import AFFINE, SolverParameters, Springs
-from tussle.server.physics.model import GRAVITY, Model, kinetic_energy, parking, rail_pose
+from tussle.server.physics.model import GRAVITY, Model, motion_energies, parking, rail_pose
+from tussle.server.physics.motion import predict_positions
 from tussle.server.physics.newton import minimise_potential
 from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Control, Floats, State, StepReport
@@ -79,14 +80,13 @@ def _solve_part(
     """
     q, active, bodies = state.q, state.active, len(model.body_ids)
     drag = model.damping if control.drag is None else model.damping + control.drag
-    v = state.v * np.repeat(np.exp(-drag * h), np.diff(model.node_offset))[:, None]
-    coast = q + h * v
-    predicted = coast + h * h * model.gravity
+    coast, predicted = predict_positions(
+        model.tables.node_start, active, np.exp(-drag * h), model.gravity, q, state.v, h
+    )
     for body, _, _ in model.rails:
         rows = slice(model.node_offset[body], model.node_offset[body + 1])
-        coast[rows] = predicted[rows] = rail_pose(model, body, time)
-    parked = np.repeat(~active, np.diff(model.node_offset))
-    coast[parked] = predicted[parked] = q[parked]
+        if active[body]:
+            coast[rows] = predicted[rows] = rail_pose(model, body, time)
     params = _parameters(model, h, iterations)
     impulses = np.zeros((bodies + 1, bodies + 1, 3))
     points = np.zeros((bodies + 1, bodies + 1, 3))
@@ -97,15 +97,15 @@ def _solve_part(
     elastic, held, contact, friction = energies
     if not math.isfinite(float(q_next.sum())):
         raise SolverFailed(f"tick {state.tick}: the step is not finite")
-    v_next = np.zeros_like(v) if halt else (q_next - q) / h
-    after = State(q=q_next, v=v_next, active=active, tick=state.tick)
+    v_next = np.zeros_like(q) if halt else (q_next - q) / h
+    kinetic, gravity = motion_energies(model, State(q=q_next, v=v_next, active=active))
     report = StepReport(
         iterations=iterations,
         contacts=contacts,
         min_distance=nearest,
         converged=converged,
-        kinetic=float(kinetic_energy(model, after).sum()),
-        gravity=_gravity_energy(model, after),
+        kinetic=kinetic,
+        gravity=gravity,
         elastic=elastic,
         impulses=impulses,
         points=points,
@@ -243,18 +243,3 @@ def _collect_springs(model: Model, q: Floats, active: np.ndarray, control: Contr
             [pins.limit, np.array([target.force_limit for target in targets], dtype=np.float64)]
         ),
     )
-
-
-def _gravity_energy(model: Model, state: State) -> float:
-    """Return the gravitational potential energy of the active bodies [J], zero at the origin."""
-    gravity = np.array(model.scene.gravity)
-    total = 0.0
-    for body, kind in enumerate(model.kinds):
-        if not state.active[body] or kind == "rail":
-            continue
-        rows = slice(model.node_offset[body], model.node_offset[body + 1])
-        if kind == "elastic":
-            total -= float(model.tables.node_mass[rows] @ state.q[rows] @ gravity)
-        else:
-            total -= float(model.masses[body] * (state.q[rows.start] @ gravity))
-    return total

@@ -23,7 +23,7 @@ from tussle.server.modes.mode import Effect, View
 from tussle.server.physics.checkpoint import decode_state, encode_state
 from tussle.server.physics.contact_check import check_contact
 from tussle.server.physics.layout import rotation_matrix
-from tussle.server.physics.model import Model, affines, body_vertices, kinetic_energy, parking
+from tussle.server.physics.model import Model, affines, body_vertices, motion_energies, parking
 from tussle.server.physics.scene_compiler import compile_scene
 from tussle.server.physics.solver import step
 from tussle.server.physics.stored_meshes import load_mesh
@@ -110,7 +110,7 @@ class World:
         )
         rest = replace(self.state, v=np.zeros_like(self.state.v))
         _, report = step(model, rest)  # without an iteration and a way to go it moves nothing, and measures
-        kinetic = float(kinetic_energy(self.model, self.state).sum())
+        kinetic, _ = motion_energies(self.model, self.state)
         return kinetic, report.gravity, report.elastic, report.springs, 0.0, 0.0
 
     def affected(self, effect: Effect) -> World:
