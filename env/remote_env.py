@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 from pettingzoo import AECEnv
 
@@ -23,7 +24,7 @@ from tussle.env.duel_env import DuelEnv
 from tussle.env.episode import Event
 from tussle.env.fields import ObservationForm
 from tussle.env.remote_hands import RemoteHandsEnv
-from tussle.env.remote_seats import leave_seats, log_in_guests
+from tussle.env.remote_seats import leave_seats, log_in_guests, look_at
 from tussle.env.sandbox_env import SandboxEnv
 from tussle.env.turn_env import Action, TurnEnv
 from tussle.lobby.errors import Conflict
@@ -50,6 +51,7 @@ def remote(
     names: tuple[str, ...] = ...,
     kind: Literal["person", "bot"] = ...,
     timeout_s: float = ...,
+    render_mode: str | None = ...,
     task: str = ...,
     ticks: int = ...,
     max_steps: int = ...,
@@ -70,6 +72,7 @@ def remote(
     names: tuple[str, ...] = ...,
     kind: Literal["person", "bot"] = ...,
     timeout_s: float = ...,
+    render_mode: str | None = ...,
 ) -> RemoteEnv:
     """Seats in a mode in turns."""
 
@@ -86,6 +89,7 @@ def remote(
     names: tuple[str, ...] = (),
     kind: Literal["person", "bot"] = "bot",
     timeout_s: float = 300.0,
+    render_mode: str | None = None,
     task: str = "gather",
     ticks: int = 3,
     max_steps: int = 200,
@@ -97,8 +101,9 @@ def remote(
     sandbox: it opens a public lobby and waits); a skill: it opens a lobby, and bots of that skill fill the other seats.
     With as many agents as seats it opens a private lobby. params: of the mode, where a lobby is opened. names: of the
     players, who are guests. kind: what they are; bots have less time for a turn (``bot_turn_s``). timeout_s: how long a
-    step or a reset waits for the others [s]; then TimeoutError. task, ticks, max_steps: of a sandbox, as for
-    SandboxEnv; its bodies, side and height are params.
+    step or a reset waits for the others [s]; then TimeoutError. render_mode: "rgb_array" or "human", which shows the
+    newest frame at each own turn or step. task, ticks, max_steps: of a sandbox, as for SandboxEnv; its bodies, side
+    and height are params.
 
     Raises Disconnected if no server answers, and ValueError for arguments that do not fit.
     """
@@ -110,8 +115,9 @@ def remote(
         rest = dict(params or {})
         own = {name: rest.pop(name) for name in ("bodies", "side", "height") if name in rest}
         hands = SandboxEnv(
-            hands=agents, task=task, ticks=ticks, max_steps=max_steps, observation=observation, **own
-        )
+            hands=agents, task=task, ticks=ticks, max_steps=max_steps, observation=observation,
+            render_mode=render_mode, **own,
+        )  # fmt: skip
         elastic = sorted({*hands.bodies} & {*SOFT_BODIES})
         if elastic:
             raise ValueError(f"the frames do not say where the axes of {', '.join(elastic)} are")
@@ -120,7 +126,7 @@ def remote(
         return RemoteHandsEnv(
             hands, guests, seats=seats, opponent=opponent, params=opened, timeout_s=timeout_s
         )
-    table = _CODECS[mode](seats=seats, params=params, observation=observation)
+    table = _CODECS[mode](seats=seats, params=params, observation=observation, render_mode=render_mode)
     if params and opponent is None and agents < seats:
         raise ValueError("params are those of a lobby that is opened here")
     clients = log_in_guests(url, agents, names, kind, timeout_s)
@@ -148,11 +154,11 @@ class RemoteEnv(AECEnv[str, Any, Any]):
         super().__init__()
         self.table = table
         self.metadata = {
+            **table.metadata,
             "name": f"tussle_remote_{table.mode}_v0",
-            "render_modes": [],
             "is_parallelizable": False,
         }
-        self.render_mode = None
+        self.render_mode = table.render_mode
         self.possible_agents = [f"player_{number}" for number in range(len(clients))]
         self.agents: list[str] = []
         self.observation_spaces = {agent: table.table.space() for agent in self.possible_agents}
@@ -241,12 +247,15 @@ class RemoteEnv(AECEnv[str, Any, Any]):
         brief = self._brief
         return self.table.table.pack(self.table.values(brief, self.seat(agent), int(brief.get("round", 0))))
 
-    def render(self) -> None:
-        """There is no picture: watch the session in the web client, or with ``tussle watch``."""
+    def render(self) -> npt.NDArray[np.uint8] | None:
+        """The newest frame, as the mode's own environment renders it. Raises TimeoutError if none arrives."""
+        acting = None if self._over else self._brief.get("seat")
+        return self.table.render_picture(*look_at(self._running()[0], self._timeout_s), self._brief, acting)
 
     def close(self) -> None:
-        """Give up the seats, and close the connections. Closing twice is allowed."""
+        """Give up the seats, and close the connections and the window. Closing twice is allowed."""
         self._leave()
+        self.table.close()
         for client in self._clients:
             client.close()
 
@@ -325,6 +334,8 @@ class RemoteEnv(AECEnv[str, Any, Any]):
             self.terminations[agent] = self.terminations[agent] or own_seat in self._out
         if self._over:
             self.agent_selection = self.agents[0] if self.agents else self.possible_agents[0]
+        elif self.render_mode == "human":
+            self.render()
 
     def _take_view(self, view: Mapping[str, Any]) -> None:
         """Read a whole view, which comes where events were lost."""

@@ -20,7 +20,7 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from pettingzoo import ParallelEnv
 
-from tussle.env.remote_seats import leave_seats
+from tussle.env.remote_seats import leave_seats, look_at
 from tussle.env.sandbox_env import BONUS, SETTLE_TICKS, SandboxEnv
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.lifecycle import ENDED
@@ -67,8 +67,8 @@ class RemoteHandsEnv(ParallelEnv[str, Any, Any]):
         timeout_s: float,
     ) -> None:
         self.table = table
-        self.metadata = {"name": "tussle_remote_sandbox_v0", "render_modes": []}
-        self.render_mode = None
+        self.metadata = {**table.metadata, "name": "tussle_remote_sandbox_v0"}
+        self.render_mode = table.render_mode
         self.possible_agents = list(table.possible_agents)
         self.agents: list[str] = []
         self.observation_spaces = table.observation_spaces
@@ -126,6 +126,8 @@ class RemoteHandsEnv(ParallelEnv[str, Any, Any]):
         self.table.begin(bodies, given.get("goal"))
         self._note_holds(bodies)
         self.agents = list(self.possible_agents)
+        if self.render_mode == "human":
+            self.render()
         return self.table.observations(self.agents, bodies), self._infos(self.agents)
 
     def step(
@@ -155,6 +157,8 @@ class RemoteHandsEnv(ParallelEnv[str, Any, Any]):
         if lost:
             table.agents = []
         self.agents = list(table.agents)
+        if self.render_mode == "human" and not lost:
+            self.render()
         infos = self._infos(agents)
         for agent, code in zip(agents, refusals, strict=True):
             infos[agent] |= {"refused": code} if code else {}
@@ -167,12 +171,14 @@ class RemoteHandsEnv(ParallelEnv[str, Any, Any]):
             infos,
         )
 
-    def render(self) -> None:
-        """There is no picture: watch the session in the web client, or with ``tussle watch``."""
+    def render(self) -> npt.NDArray[np.uint8] | None:
+        """The newest frame, as SandboxEnv renders it. Raises TimeoutError if none arrives."""
+        return self.table.render_picture(*look_at(self._running()[0], self._timeout_s))
 
     def close(self) -> None:
-        """Give up the seats, and close the connections. Closing twice is allowed."""
+        """Give up the seats, and close the connections and the window. Closing twice is allowed."""
         self._leave()
+        self.table.close()
         self._senders.shutdown()
         for client in self._clients:
             client.close()

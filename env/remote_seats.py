@@ -1,4 +1,4 @@
-"""The seats of an environment over live sessions: guests that log in, and sessions that are left.
+"""The seats of an environment over live sessions: guests that log in, sessions that are left, and their pictures.
 
 This module must never know a space or a mode.
 """
@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tussle.lobby.errors import LobbyError
+from tussle.lobby.wire.frames import Frame, Topology
 from tussle.player.blocking import BlockingClient, BlockingSession
+from tussle.player.transcript import Disconnected
 
-__all__ = ["leave_seats", "log_in_guests"]
+__all__ = ["leave_seats", "log_in_guests", "look_at"]
 
 
 def log_in_guests(
@@ -41,3 +43,17 @@ def leave_seats(sessions: Iterable[BlockingSession]) -> None:
         except (LobbyError, TimeoutError):
             pass  # the session is over, or the server gone: it expires the seat
         session.close()
+
+
+def look_at(session: BlockingSession, timeout_s: float) -> tuple[Topology, Frame]:
+    """The newest frame of a session, and the meshes that it moves. Waits for the first one. Raises TimeoutError, and
+    Disconnected if the session is over before it."""
+    frame = session.frame
+    frames = session.frames(timeout_s)
+    while True:
+        topology = session.topology
+        if frame is not None and topology is not None and topology.version == frame.version:
+            return topology, frame
+        frame = next(frames, None)
+        if frame is None:
+            raise Disconnected("the connection ended before the first frame")

@@ -24,6 +24,7 @@ from tussle.env.fields import ArrayField, ObservationForm, ObservationTable, uni
 from tussle.env.hand_tasks import TASKS, BodiesSeen, TaskReport
 from tussle.env.renderer import Renderer
 from tussle.env.turn_env import check_render_mode
+from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = ["BONUS", "SETTLE_TICKS", "SandboxEnv", "hand_fields"]
 
@@ -155,10 +156,14 @@ class SandboxEnv(ParallelEnv[str, Any, Any]):
     def render(self) -> npt.NDArray[np.uint8] | None:
         """The box from above, with the goal (yellow) and the hands (white): an array (height, width, 3) for
         "rgb_array"; with "human" it is shown in a window."""
+        return self.render_picture(*self._running().picture())
+
+    def render_picture(self, topology: Topology, frame: Frame) -> npt.NDArray[np.uint8] | None:
+        """Render a frame of these bodies. Raises ValueError without a render mode."""
         if self.render_mode is None:
             raise ValueError("choose a render_mode when you make the environment")
         marks = [(self.goal.tolist(), "#FFC94A"), *((place.tolist(), "#F6F1E4") for place in self.places)]
-        return self._renderer.render(*self._running().picture(), marks=marks)
+        return self._renderer.render(topology, frame, marks=marks)
 
     def close(self) -> None:
         """Close the window, if there is one."""

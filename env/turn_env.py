@@ -21,6 +21,7 @@ from pettingzoo import AECEnv
 from tussle.env.episode import Episode, Event
 from tussle.env.fields import ObservationTable
 from tussle.env.renderer import Renderer
+from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = ["TURN_TICKS", "TurnEnv", "check_render_mode"]
 
@@ -157,12 +158,19 @@ class TurnEnv(AECEnv[str, Any, Any], ABC):
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """The world from above: an array (height, width, 3) for "rgb_array"; with "human" it is shown in a window."""
+        episode = self._running()
+        acting = None if episode.over else episode.advance.seat
+        return self.render_picture(*episode.picture(), episode.brief, acting)
+
+    def render_picture(
+        self, topology: Topology, frame: Frame, brief: Mapping[str, Any], acting: int | None
+    ) -> npt.NDArray[np.uint8] | None:
+        """Render a frame, with a ring around the stone that is played, or the body of the seat that acts. Raises
+        ValueError without a render mode."""
         if self.render_mode is None:
             raise ValueError("choose a render_mode when you make the environment")
-        episode = self._running()
-        brief = episode.brief
-        ring = None if episode.over else brief.get("stone", episode.advance.seat)
-        return self._renderer.render(*episode.picture(), house=brief.get("house"), ring=ring)
+        ring = None if acting is None else brief.get("stone", acting)
+        return self._renderer.render(topology, frame, house=brief.get("house"), ring=ring)
 
     def close(self) -> None:
         """Close the window, if there is one."""

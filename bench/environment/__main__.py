@@ -7,11 +7,11 @@
     simulation     whole duels of bots: solver, rules, hash of every tick, events
     environment    the same duels through DuelEnv, with observations and rewards
     vector         duels in one loop, in threads of one process (bench/environment/threads.py) and in worker processes
+    one loop       the physics of worlds in one compiled loop (bench/environment/one_loop.py): rules cannot be in it
     --sb3          PPO of Stable-Baselines3 as it is, on Tussle/Duel-v0: pip install torch stable-baselines3
 
 Times are CPU time of this process, which other load affects little, but for ``vector`` and ``--sb3``: wall time. The
-measurements take turns, and medians are reported. Peers that are not installed are left out. Worlds are not stepped
-together in one numba loop: the rules of a mode are Python, and are two fifths of a tick.
+measurements take turns, and medians are reported. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import tussle.env  # before numpy: the CPU baseline
 import gymnasium
 import numpy as np
 
+from bench.environment.one_loop import measure_one_loop
 from bench.environment.threads import STEPS, WORLDS, measure_threads
 from bench.machine import loaded_machine
 from bench.results import report
@@ -224,6 +225,7 @@ def main() -> None:
         note("new", reset(known=False))
         for name, _, measure in peers:
             note(name, measure())
+    physics = measure_one_loop(WORLDS)
     threads = measure_threads(2)
     loops: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for _ in range(given.rounds):
@@ -264,6 +266,11 @@ def main() -> None:
         (
             f"{WORLDS} duels in 2 threads of one process, kernels without the GIL: steps/s, wall",
             f"{threads.threads:.0f} ({threads.threads / threads.loop:.2f} times)",
+        ),
+        (f"{WORLDS} worlds, physics alone, stepped from Python: ticks/s", f"{physics.stepped:,.0f}"),
+        (
+            f"{WORLDS} worlds, physics alone, in one compiled loop: ticks/s",
+            f"{physics.looped:,.0f} ({physics.looped / physics.stepped:.2f} times)",
         ),
         *trained,
         *((f"{name}: ticks/s", f"{found[name]:,.0f}") for name, _, _ in peers),

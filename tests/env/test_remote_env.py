@@ -17,8 +17,8 @@ import pytest_asyncio
 from examples.policies.charge import decide
 from tests.conftest import until
 from tests.support.stack import Stack
-from tests.support.zoo import api_test
-from tussle.env import DuelEnv, remote
+from tests.support.zoo import api_test, render_test
+from tussle.env import CurlingEnv, DuelEnv, remote
 from tussle.env.remote_env import RemoteEnv
 from tussle.lobby.errors import Conflict, Refused
 from tussle.lobby.settings import Settings
@@ -85,6 +85,48 @@ async def test_pettingzoos_api_test_passes_over_a_live_session(live: Stack) -> N
                 env.close()
 
     await asyncio.to_thread(test)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_pettingzoos_render_test_passes_over_a_live_session(live: Stack) -> None:
+    """It plays a little in each render mode. It leaves environments open, which are closed here."""
+    made: list[RemoteEnv] = []
+
+    def make(render_mode: str) -> RemoteEnv:
+        made.append(remote(live.url, agents=2, params=QUICK, render_mode=render_mode))
+        return made[-1]
+
+    try:
+        await asyncio.to_thread(render_test, make)
+    finally:
+        for env in made:
+            await asyncio.to_thread(env.close)
+    assert {env.render_mode for env in made} == {"human", "rgb_array"}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("mode", ["duel", "curling"])
+async def test_the_picture_of_a_live_turn_is_that_of_the_local_one(live: Stack, mode: str) -> None:
+    """Drawn from the frames of the server before the first input, with a ring around what acts."""
+
+    def draw() -> tuple[np.ndarray, str]:
+        env = remote(live.url, mode=mode, agents=2, render_mode="rgb_array")
+        try:
+            env.reset()
+            return env.render(), env.session
+        finally:
+            env.close()
+
+    picture, session = await asyncio.to_thread(draw)
+    spec = load_record(Archive(str(live.data_dir / "archive")), session).spec
+    kind = {"duel": DuelEnv, "curling": CurlingEnv}[mode]
+    local = kind(params=spec.params, render_mode="rgb_array")
+    local.reset(options={"session_seed": spec.seed, "bodies": [seat.body for seat in spec.seats]})
+    expected = local.render()
+    assert picture.shape == (480, 480, 3) and picture.dtype == np.uint8
+    assert np.abs(picture.astype(int) - expected).mean() < 0.5
 
 
 @pytest.mark.timeout(120)

@@ -144,6 +144,30 @@ async def test_a_person_beside_the_hands(live: Stack) -> None:
     await asyncio.to_thread(together)
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_picture_of_a_live_sandbox_is_that_of_the_local_one(live: Stack) -> None:
+    """Drawn from the frames of the server, with the same goal and hands."""
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        env = remote(live.url, mode="sandbox", seats=1, render_mode="rgb_array")
+        local = SandboxEnv(hands=1, bodies=env.table.bodies, render_mode="rgb_array")
+        try:
+            with pytest.raises(ValueError, match="call reset"):
+                env.render()
+            env.reset(seed=1)
+            local.reset(seed=1)
+            local.goal, local.places = env.table.goal, env.table.places
+            return env.render(), local.render()
+        finally:
+            env.close()
+
+    picture, expected = await asyncio.to_thread(draw)
+    assert picture.shape == (480, 480, 3) and picture.dtype == np.uint8
+    assert (picture != picture[240, 0]).any()
+    assert np.abs(picture.astype(int) - expected).mean() < 0.5
+
+
 def test_without_a_reset_there_is_no_session() -> None:
     """Before the first reset there are no agents, and a step moves nothing."""
     env = RemoteHandsEnv(SandboxEnv(hands=1), [], seats=1, opponent=None, params={}, timeout_s=1.0)
