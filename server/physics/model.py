@@ -12,8 +12,8 @@ import numpy as np
 
 from tussle.lobby.rules.scenes import Rail, Scene
 from tussle.server.physics.geometry import Ints
+from tussle.server.physics.inertia import measure_motion
 from tussle.server.physics.kernel_arrays import AFFINE, Bulks, Springs, Tables
-from tussle.server.physics.motion import measure_motion
 from tussle.server.physics.world_state import Floats, State
 
 __all__ = [

@@ -13,9 +13,9 @@ import numpy as np
 
 from tussle.lobby.errors import Refused, SolverFailed
 from tussle.server.physics.barrier import barrier_force
+from tussle.server.physics.inertia import predict_positions
 from tussle.server.physics.kernel_arrays import AFFINE, SolverParameters, Springs
 from tussle.server.physics.model import GRAVITY, Model, motion_energies, parking, rail_pose
-from tussle.server.physics.motion import predict_positions
 from tussle.server.physics.newton import minimise_potential
 from tussle.server.physics.substeps import count_substeps
 from tussle.server.physics.world_state import Control, Floats, State, StepReport
