@@ -53,7 +53,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A policy plays in a live session as any other client does.
     "env.remote_env": {"player.blocking", "player.transcript", "server.modes.sandbox.state"},
     "env.remote_hands": {"player.blocking", "player.transcript", "server.modes.sandbox.state"},
-    "env.remote_seats": {"player.blocking"},
+    "env.remote_seats": {"player.blocking", "player.transcript"},
     "env.flat_picture": {"server.recordings.export.colours"},
     # The bridge observes sessions with the client.
     "worker.bridge": {"player.client"},
