@@ -20,9 +20,9 @@ from tussle.lobby.settings import BOT_SKILLS
 from tussle.lobby.text import escape_text
 
 if TYPE_CHECKING:
+    from tussle.lobby.wire.http_answers import Fork, Forked, ForkTree, Join
     from tussle.player.bots import Party, Tally
     from tussle.player.client import Client
-    from tussle.player.server_answers import Fork, Forked, ForkTree, Join
 
 __all__ = ["command", "tree_lines"]
 

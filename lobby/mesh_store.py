@@ -11,7 +11,7 @@ must never open the file of a mesh.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, cast
 
 import msgspec
 
@@ -20,8 +20,9 @@ from tussle.lobby.mesh_files import is_mesh_hash
 from tussle.lobby.ready_meshes import ready_meshes
 from tussle.lobby.store.consumer_group import Entry
 from tussle.lobby.store.store import Argument, Store
+from tussle.lobby.wire.http_answers import MeshView
 
-__all__ = ["GROUP", "Made", "MeshView", "Meshes"]
+__all__ = ["GROUP", "Made", "Meshes"]
 
 GROUP = "meshes"
 """The consumer group of the workers that make meshes."""
@@ -43,23 +44,6 @@ class Made(msgspec.Struct, frozen=True):
     tetrahedra: int
     volume: float
     bounding_radius: float
-
-
-class MeshView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A mesh as anybody may see it. state: queued, working, ready, refused. reason: a MeshFault, with a message and the
-    place of the fault in the coordinates of the file [m]. shape: the recipe that scenes use."""
-
-    mesh: str
-    state: str
-    percent: int
-    reason: str = ""
-    message: str = ""
-    place: tuple[float, float, float] | None = None
-    shape: dict[str, Any] | None = None
-    vertices: int = 0
-    tetrahedra: int = 0
-    volume: float = 0.0
-    bounding_radius: float = 0.0
 
 
 class Meshes:
@@ -117,7 +101,7 @@ class Meshes:
         place = found.get("place")
         return MeshView(
             mesh=sha256,
-            state=state,
+            state=cast(Literal["queued", "working", "ready", "refused"], state),
             percent=int(found.get("percent", 0)),
             reason=found.get("reason", ""),
             message=found.get("message", ""),

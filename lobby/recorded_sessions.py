@@ -6,6 +6,7 @@ This module must never import the store: clients read rows too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
@@ -23,7 +24,7 @@ class RecordedSeat(msgspec.Struct, frozen=True):
     seat: int
     player: str
     name: str
-    kind: str
+    kind: Literal["person", "bot"]
     body: str
 
 

@@ -10,27 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tussle.lobby.errors import NotFound
+from tussle.lobby.wire.http_answers import Me
 
 if TYPE_CHECKING:
     from tussle.lobby.store.store import Store
 
-__all__ = ["LeaderboardRow", "Profile", "Standings"]
+__all__ = ["LeaderboardRow", "Standings"]
 
 PROVISIONAL_SIGMA = 4.0
 """A rating whose sigma is greater than this is provisional."""
-
-
-class Profile(msgspec.Struct, frozen=True):
-    """A player's own record. ``rating`` [points]: per mode played."""
-
-    player: str
-    name: str
-    kind: str
-    session: str | None
-    xp: int
-    played: int
-    won: int
-    rating: dict[str, float]
 
 
 class LeaderboardRow(msgspec.Struct, frozen=True):
@@ -49,7 +37,7 @@ class Standings:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def profile(self, player: str) -> Profile:
+    async def profile(self, player: str) -> Me:
         """The profile of a player. Raises NotFound."""
         flat = await self._store.call("HGETALL", self._store.keys.player(player))
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -60,7 +48,7 @@ class Standings:
             for name, value in fields.items()
             if name.startswith("rating.")
         }
-        return Profile(
+        return Me(
             player=player,
             name=fields["name"],
             kind=fields.get("kind", "person"),

@@ -23,11 +23,11 @@ from tussle.lobby.bot_requests import BotsAsked
 from tussle.lobby.ids import is_session_token
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.standings import LeaderboardRow
+from tussle.lobby.wire.http_answers import ForkTree, Join, Login, Me
 from tussle.lobby.wire.messages import Event, ObserversData, SessionView
 from tussle.player.client import FORK_S, Client
 from tussle.player.connection import SessionConnection
 from tussle.player.loop_thread import CLOSE_S, ClosesAtExit, LoopThread
-from tussle.player.server_answers import ForkTree, Join, Login, Me
 
 if TYPE_CHECKING:
     from tussle.lobby.wire.frames import Frame, Topology

@@ -16,7 +16,8 @@ from typing import Any, Protocol, TypeVar
 
 from tussle.lobby.errors import NotFound
 from tussle.lobby.rules.scenes import Material
-from tussle.player.scene_client import WORLD, SceneListing, SceneReport, SessionScene
+from tussle.lobby.wire.http_answers import SceneListing, SceneReport
+from tussle.player.scene_client import WORLD, SessionScene
 
 __all__ = ["BlockingScene", "SceneBody"]
 

@@ -35,11 +35,11 @@ from tussle.lobby.errors import (
 )
 from tussle.lobby.lifecycle import ENDED
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.wire.http_answers import Join
 from tussle.player.client import Client
 from tussle.player.company import Company
 from tussle.player.connection import SessionConnection
 from tussle.player.policies import decide_by_policy, load_policy
-from tussle.player.server_answers import Join
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:

@@ -28,12 +28,12 @@ from tussle.lobby.ids import new_session_token
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
+from tussle.lobby.wire.http_answers import Fork, ForkTree, Join, Login, Me
 from tussle.lobby.wire.messages import SessionView
 from tussle.player.connection import SessionConnection
 from tussle.player.http_transport import HttpTransport
 from tussle.player.listings import LeaderboardPage, RecordedPage, SessionPage, query, read_pages
 from tussle.player.replay_client import ReplayRoomConnection
-from tussle.player.server_answers import Fork, ForkTree, Join, Login, Me
 from tussle.player.transcript import Disconnected
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from tussle.lobby.backoff import Backoff
 from tussle.lobby.bot_requests import BotRequest
 from tussle.lobby.errors import AuthError, LobbyError, RateLimited
 from tussle.lobby.logs import get_logger, short
+from tussle.lobby.wire.http_answers import Join
 from tussle.player.bots import (
     LEAVE_S,
     NAMES,
@@ -41,7 +42,6 @@ from tussle.player.bots import (
     prepare,
 )
 from tussle.player.client import Client
-from tussle.player.server_answers import Join
 
 __all__ = ["serve", "share_out"]
 

@@ -24,12 +24,13 @@ import msgspec
 
 from tussle.lobby.errors import Conflict, LobbyError, NotFound, ProtocolError, RateLimited, Refused
 from tussle.lobby.rules.scenes import Body, Material, decode_scene
+from tussle.lobby.wire.http_answers import MeshView, SceneDocument, SceneListing, SceneReport, SentMesh
 from tussle.player.transcript import SceneAck
 
 if TYPE_CHECKING:
     from tussle.player.connection import SessionConnection
 
-__all__ = ["MATERIALS", "WORLD", "SceneConflict", "SceneListing", "SceneReport", "SessionScene"]
+__all__ = ["MATERIALS", "WORLD", "SceneConflict", "SessionScene"]
 
 WORLD = "world"
 """The id of the document that has the settings of the world: gravity, dt, dhat, ..."""
@@ -75,62 +76,6 @@ class SceneConflict(Conflict):
         self.document = document
 
 
-class SceneEntry(msgspec.Struct, frozen=True):
-    """A document of a scene. ``lock``: the seat that has locked it, None if nobody has."""
-
-    version: int
-    sha256: str
-    body: str = WORLD
-    lock: int | None = None
-
-
-class SceneListing(msgspec.Struct, frozen=True):
-    """The list of a scene: versions and locks. ``version`` grows by one with each commit. ``editable``: the lobby still
-    waits. ``limits``, ``used``: bodies, vertices and bytes."""
-
-    version: int
-    editable: bool
-    world: SceneEntry
-    bodies: tuple[SceneEntry, ...]
-    limits: dict[str, int] = {}
-    used: dict[str, int] = {}
-
-
-class SceneProblem(msgspec.Struct, frozen=True):
-    """Why a scene cannot start."""
-
-    body: str
-    code: str
-    message: str
-
-
-class SceneReport(msgspec.Struct, frozen=True):
-    """Whether a scene can start. ``overlaps``: pairs of bodies that touch; ``smallest_gap``: the smallest distance of
-    two bodies [m], None if none are near."""
-
-    version: int
-    ok: bool
-    vertices: int = 0
-    overlaps: tuple[tuple[str, str], ...] = ()
-    problems: tuple[SceneProblem, ...] = ()
-    smallest_gap: float | None = None
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    version: int
-    document: dict[str, Any]
-    body: str = ""
-    sha256: str = ""
-
-
-class _MeshView(msgspec.Struct, frozen=True):
-    mesh: str
-    state: str
-    reason: str | None = None
-    place: tuple[float, float, float] | None = None
-    shape: dict[str, Any] | None = None
-
-
 class SceneCalls(Protocol):
     """The calls of a client over HTTP."""
 
@@ -168,7 +113,7 @@ class SessionScene:
     async def read(self, body: str) -> dict[str, Any]:
         """The document of a body as it is now, or of WORLD. The next edit is made on this version. Raises NotFound
         (no_such_body)."""
-        seen = _decoded(await self._calls.read(f"{self._path}/bodies/{body}"), _Seen)
+        seen = _decoded(await self._calls.read(f"{self._path}/bodies/{body}"), SceneDocument)
         self._seen[body] = seen.version
         return seen.document
 
@@ -224,17 +169,19 @@ class SessionScene:
         """Send a mesh file; return the recipe of the ready mesh, for ``add``. Raises as ``from_mesh``."""
         file = Path(path)
         query = {"name": file.name, "session": self._connection.session}
-        sent = _decoded(await self._calls.send_file("/api/meshes", query, file), _MeshView)
+        sent = _decoded(await self._calls.send_file("/api/meshes", query, file), SentMesh)
         async with asyncio.timeout(WAIT_S):
-            while sent.state not in ("ready", "refused"):
+            mesh = await self._mesh(sent.mesh)
+            while mesh.state not in ("ready", "refused"):
                 await asyncio.sleep(POLL_S)
-                sent = _decoded(await self._calls.read(f"/api/meshes/{sent.mesh}"), _MeshView)
-            if sent.state == "ready" and sent.shape is None:
-                sent = _decoded(await self._calls.read(f"/api/meshes/{sent.mesh}"), _MeshView)
-        if sent.shape is None:
-            where = "" if sent.place is None else f" at {sent.place}"
-            raise Refused(f"{file.name}: {sent.reason or 'it cannot be used'}{where}", code="bad_mesh")
-        return sent.shape
+                mesh = await self._mesh(sent.mesh)
+        if mesh.shape is None:
+            where = "" if mesh.place is None else f" at {mesh.place}"
+            raise Refused(f"{file.name}: {mesh.reason or 'it cannot be used'}{where}", code="bad_mesh")
+        return mesh.shape
+
+    async def _mesh(self, mesh: str) -> MeshView:
+        return _decoded(await self._calls.read(f"/api/meshes/{mesh}"), MeshView)
 
     async def update(self, body: str, **fields: Any) -> int:
         """Change fields of a body, or of WORLD (``gravity`` [m/s^2], ``dt`` [s], ``dhat`` [m], ...); None gives a field

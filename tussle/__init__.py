@@ -42,6 +42,16 @@ if TYPE_CHECKING:
     )
     from tussle.lobby.standings import LeaderboardRow
     from tussle.lobby.wire.frames import Frame, Topology
+    from tussle.lobby.wire.http_answers import (
+        Fork,
+        Forked,
+        ForkTree,
+        Join,
+        Login,
+        Me,
+        SceneListing,
+        SceneReport,
+    )
     from tussle.lobby.wire.messages import Event, NoticeData, ObserversData, SeatView, SessionView
     from tussle.player.blocking import BlockingClient, BlockingReplayRoom, BlockingSession, connect, recording
     from tussle.player.blocking_recording import BlockingRecording
@@ -52,8 +62,7 @@ if TYPE_CHECKING:
     from tussle.player.live_client import follow, list_sources
     from tussle.player.recording_client import Recording
     from tussle.player.replay_client import ReplayRoomConnection
-    from tussle.player.scene_client import SceneConflict, SceneListing, SceneReport, SessionScene
-    from tussle.player.server_answers import Fork, Forked, ForkTree, Join, Login, Me
+    from tussle.player.scene_client import SceneConflict, SessionScene
     from tussle.player.transcript import Disconnected
     from tussle.sweeps import SweepResult, record_run, sweep
 
@@ -114,12 +123,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Client": "player.client", "Join": "player.server_answers", "Login": "player.server_answers",
-    "Me": "player.server_answers", "Fork": "player.server_answers", "ForkTree": "player.server_answers",
-    "Forked": "player.server_answers",
+    "Client": "player.client", "Join": "lobby.wire.http_answers", "Login": "lobby.wire.http_answers",
+    "Me": "lobby.wire.http_answers", "Fork": "lobby.wire.http_answers", "ForkTree": "lobby.wire.http_answers",
+    "Forked": "lobby.wire.http_answers",
     "connect": "player.blocking", "BlockingClient": "player.blocking", "BlockingSession": "player.blocking",
     "BlockingReplayRoom": "player.blocking", "BlockingScene": "player.blocking_scene",
-    "SceneBody": "player.blocking_scene", "SceneReport": "player.scene_client", "SceneListing": "player.scene_client",
+    "SceneBody": "player.blocking_scene", "SceneReport": "lobby.wire.http_answers",
+    "SceneListing": "lobby.wire.http_answers",
     "SceneConflict": "player.scene_client", "SessionScene": "player.scene_client",
     "recording": "player.blocking", "BlockingRecording": "player.blocking_recording",
     "Recording": "player.recording_client", "RecordedFrames": "player.clips", "RecordedBody": "player.clips",

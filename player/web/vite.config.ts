@@ -4,6 +4,9 @@ import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 
+/** The most bytes of all files, compressed with gzip: a larger build fails. */
+const LARGEST = 350_000;
+
 /** Writes .br and .gz next to what compresses well, once the files are final, and prints what a visit downloads. */
 function compress(): Plugin {
   return {
@@ -22,6 +25,7 @@ function compress(): Plugin {
         writeFileSync(`${path}.br`, br);
         [source.length, gz.length, br.length].forEach((size, i) => (total[i]! += size));
       }
+      if (total[1]! > LARGEST) this.error(`the bundle has ${total[1]} bytes after gzip, more than ${LARGEST}`);
       const [plain, gz, br] = total.map((size) => `${(size / 1024).toFixed(0)} KiB`);
       console.log(`bundle: ${plain}, ${gz} gzip, ${br} brotli (fonts apart)`);
     },
@@ -29,6 +33,7 @@ function compress(): Plugin {
 }
 
 export default defineConfig({
+  resolve: { alias: { "@tussle/client": join(import.meta.dirname, "client/index.ts") } },
   base: "./", // below any path; server/http/static.py adapts index.html for /r/TOKEN
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {

@@ -2,6 +2,8 @@
 
     ANSWERS  (method, path) -> Answered
 
+The types that clients decode too are in lobby/wire/http_answers.py.
+
 tests/server/http/test_answer_schemas.py sends the calls to a server and compares. Clients ignore fields that they do
 not know, so that every object may have more of them. This module must never build an answer.
 """
@@ -14,14 +16,24 @@ from typing import Any, Literal
 import msgspec
 
 from tussle.lobby.bot_requests import BotRequest, BotsAsked
-from tussle.lobby.mesh_store import MeshView
 from tussle.lobby.overview import Overview
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
-from tussle.lobby.standings import LeaderboardRow, Profile
+from tussle.lobby.standings import LeaderboardRow
+from tussle.lobby.wire.http_answers import (
+    Fork,
+    ForkTree,
+    Join,
+    Login,
+    Me,
+    MeshView,
+    SceneDocument,
+    SceneListing,
+    SceneReport,
+    SentMesh,
+)
 from tussle.lobby.wire.messages import SessionView
 from tussle.lobby.wire.replay import Bookmark, NamedView
-from tussle.server.simulation.scene_report import SceneCheck
 
 __all__ = ["ANSWERS", "Answered"]
 
@@ -31,59 +43,6 @@ BYTES = "application/octet-stream"
 
 class Nothing(msgspec.Struct, frozen=True):
     """Done."""
-
-
-class LoginAnswer(msgspec.Struct, frozen=True):
-    """A login. ``token``: for the header Authorization, as ``Bearer <token>``; it expires when unused for
-    ``expires_s``."""
-
-    player: str
-    name: str
-    token: str
-    expires_s: int
-    guest: bool
-
-
-class SeatAnswer(msgspec.Struct, frozen=True):
-    """A seat, or a place among the observers: connect to ``ws_url`` and send the ticket in the hello."""
-
-    session: str
-    seat: int | None
-    role: Literal["player", "observer"]
-    ticket: str
-    ws_url: str
-    here: bool
-    servers: list[str]
-    protocol: int
-    build: str
-
-
-class ForkAnswer(SeatAnswer, frozen=True):
-    """A seat in a fork, and where the fork begins."""
-
-    parent: str
-    parent_tick: int
-    exact: bool
-
-
-class ForkRow(msgspec.Struct, frozen=True):
-    """One fork. ``status``: null once the store has forgotten the session."""
-
-    session: str
-    parent: str
-    parent_tick: int
-    exact: bool
-    at: int
-    name: str
-    status: str | None
-
-
-class ForkList(msgspec.Struct, frozen=True):
-    """The tree of forks that a session is part of, oldest first."""
-
-    session: str
-    root: str
-    forks: list[ForkRow]
 
 
 class Leaderboard(msgspec.Struct, frozen=True):
@@ -125,9 +84,9 @@ class ListedSession(msgspec.Struct, frozen=True, omit_defaults=True):
     closes_at: int = 0
     min_distance: float | None = None
     reason: str = ""
-    parent: str = ""
-    parent_tick: int = 0
-    result: dict[str, Any] = {}
+    parent: str | None = None
+    parent_tick: int | None = None
+    result: dict[str, Any] | None = None
     observers: dict[str, int] = {}
 
 
@@ -172,48 +131,6 @@ class Marks(msgspec.Struct, frozen=True):
 
     bookmarks: list[Bookmark]
     views: list[NamedView]
-
-
-class SentMesh(msgspec.Struct, frozen=True):
-    """An upload, named by the SHA-256 of its bytes."""
-
-    mesh: str
-    state: str
-
-
-class DocumentRow(msgspec.Struct, frozen=True):
-    """One document of a scene. ``lock``: the seat that has its lock."""
-
-    body: str
-    version: int
-    sha256: str
-    lock: int | None
-
-
-class SceneList(msgspec.Struct, frozen=True):
-    """The documents of a scene, the limits of a scene, and what is used of them."""
-
-    version: int
-    editable: bool
-    world: DocumentRow
-    bodies: list[DocumentRow]
-    limits: dict[str, int]
-    used: dict[str, int]
-
-
-class SceneDocument(msgspec.Struct, frozen=True):
-    """The document of one body, or of the world (docs/scene.schema.json)."""
-
-    body: str
-    version: int
-    sha256: str
-    document: dict[str, Any]
-
-
-class CheckedScene(SceneCheck, frozen=True, kw_only=True):
-    """Whether the version of a scene could start, and what is wrong with it."""
-
-    version: int
 
 
 class SpringStarted(msgspec.Struct, frozen=True):
@@ -344,20 +261,20 @@ _RECORDING = "/api/recordings/{token}"
 _ANY = dict[str, Any]
 
 ANSWERS: dict[tuple[str, str], Answered] = {
-    ("POST", "/api/login"): Answered(LoginAnswer),
+    ("POST", "/api/login"): Answered(Login),
     ("POST", "/api/logout"): Answered(Nothing),
-    ("GET", "/api/me"): Answered(Profile),
+    ("GET", "/api/me"): Answered(Me),
     ("GET", "/api/leaderboard/{mode}"): Answered(Leaderboard),
-    ("POST", "/api/find"): Answered(SeatAnswer),
-    ("POST", "/api/open"): Answered(SeatAnswer),
-    ("POST", "/api/join"): Answered(SeatAnswer),
-    ("POST", "/api/observe"): Answered(SeatAnswer),
+    ("POST", "/api/find"): Answered(Join),
+    ("POST", "/api/open"): Answered(Join),
+    ("POST", "/api/join"): Answered(Join),
+    ("POST", "/api/observe"): Answered(Join),
     ("POST", "/api/leave"): Answered(Nothing),
-    ("POST", f"{_SESSION}/fork"): Answered(ForkAnswer),
-    ("GET", f"{_SESSION}/forks"): Answered(ForkList),
+    ("POST", f"{_SESSION}/fork"): Answered(Fork),
+    ("GET", f"{_SESSION}/forks"): Answered(ForkTree),
     ("POST", f"{_SESSION}/bots"): Answered(BotsAsked),
     ("POST", "/api/bots/requests"): Answered(BotRequests),
-    ("POST", "/api/bots/seat"): Answered(SeatAnswer),
+    ("POST", "/api/bots/seat"): Answered(Join),
     ("GET", "/api/sessions"): Answered(SessionList),
     ("GET", "/api/sessions/changes"): Answered(media=("text/event-stream",)),
     ("GET", _SESSION): Answered(SessionView),
@@ -386,10 +303,10 @@ ANSWERS: dict[tuple[str, str], Answered] = {
     ("GET", "/api/meshes/{mesh}/data"): Answered(media=(BYTES,)),
     ("GET", f"{_RECORDING}/marks"): Answered(Marks),
     ("POST", f"{_SESSION}/views"): Answered(Nothing),
-    ("GET", f"{_SESSION}/scene"): Answered(SceneList),
+    ("GET", f"{_SESSION}/scene"): Answered(SceneListing),
     ("GET", f"{_SESSION}/scene/bodies/{{body}}"): Answered(SceneDocument),
     ("GET", f"{_SESSION}/scene.json"): Answered(_ANY),
-    ("POST", f"{_SESSION}/scene/check"): Answered(CheckedScene),
+    ("POST", f"{_SESSION}/scene/check"): Answered(SceneReport),
     ("POST", "/api/shapes"): Answered(media=(BYTES,)),
     ("POST", "/api/springs"): Answered(SpringStarted),
     ("GET", "/api/springs/{run}"): Answered(SpringRun),

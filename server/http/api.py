@@ -42,16 +42,15 @@ from tussle.server.http.springs import SpringRoutes
 from tussle.server.http.static import web_routes
 from tussle.server.http.upload_routes import UploadRoutes
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "described_endpoints"]
 
 log = get_logger("server.http")
 
 
-def create_app(backend: Backend) -> Starlette:
-    """The ASGI application of one server."""
-    requests = Requests(backend.settings, backend.accounts, backend.ledger)
+def described_endpoints(backend: Backend, requests: Requests) -> list[Endpoint]:
+    """The calls of the OpenAPI document. Nothing is asked of the backend."""
     lobbies = LobbyRoutes(backend, requests)
-    endpoints = [
+    return [
         *AccountRoutes(backend, requests).endpoints(),
         *lobbies.endpoints(),
         *ForkRoutes(backend, requests, lobbies).endpoints(),
@@ -69,6 +68,12 @@ def create_app(backend: Backend) -> Starlette:
         *ShapeRoutes(backend, requests).endpoints(),
         *SpringRoutes(backend.springs, requests, backend.store_memory).endpoints(),
     ]
+
+
+def create_app(backend: Backend) -> Starlette:
+    """The ASGI application of one server."""
+    requests = Requests(backend.settings, backend.accounts, backend.ledger)
+    endpoints = described_endpoints(backend, requests)
     description = document(endpoints, version=backend.build)
 
     async def show_description(_: Request) -> Response:

@@ -1,4 +1,5 @@
-"""The WebSockets as an AsyncAPI 3 document, made from the types that the messages are decoded with.
+"""The WebSockets as an AsyncAPI 3 document, made from the types that the messages are decoded with, and from those of
+the events, which tests compare with what sessions publish.
 
     GET /asyncapi.json    the sockets of a session, of live mode and of a replay room
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-import msgspec
-
 from tussle.lobby.wire import client_messages, live, messages, replay
 from tussle.lobby.wire.delta_layout import CODEC
 from tussle.lobby.wire.frames import schema_hash
+from tussle.lobby.wire.mode_events import MODE_EVENTS
+from tussle.lobby.wire.session_events import SESSION_EVENTS
+from tussle.server.http.json_schemas import components
 
 __all__ = ["document"]
 
@@ -40,19 +42,29 @@ def document(*, version: str) -> dict[str, Any]:
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     named: dict[str, Any] = {}
-    types = [kind for _, _, _, sent, got in SOCKETS for kind in (*_members(sent), *_flat(got))]
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(types, schemas, strict=True))
-    for name, address, meaning, sent, got in SOCKETS:
-        of_client = [f"{name}.client.{_tag(kind)}" for kind in _members(sent)]
-        of_server = [f"{name}.server.{_tag(kind)}" for kind in _flat(got)]
-        for title, kind in zip([*of_client, *of_server], [*_members(sent), *_flat(got)], strict=True):
+    from_clients = [kind for _, _, _, received, _ in SOCKETS for kind in _members(received)]
+    from_server = [kind for _, _, _, _, sent in SOCKETS for kind in _flat(sent)]
+    happened = _events()
+    structs = list(dict.fromkeys(kind for kinds in happened.values() for kind in kinds))
+    schemas, parts = components(from_clients, [*from_server, *structs])
+    schema_of = dict(zip([*from_clients, *from_server, *structs], schemas, strict=True))
+    for name, address, meaning, received, sent in SOCKETS:
+        of_client = [f"{name}.client.{_tag(kind)}" for kind in _members(received)]
+        of_server = [f"{name}.server.{_tag(kind)}" for kind in _flat(sent)]
+        for title, kind in zip([*of_client, *of_server], [*_members(received), *_flat(sent)], strict=True):
             named[title] = {
                 "name": title.rpartition(".")[2],
                 "contentType": "application/json",
                 "payload": schema_of[kind],
             }
         if name == "session":
+            for event, kinds in happened.items():
+                of_server.append(f"session.server.event.{event}")
+                named[of_server[-1]] = {
+                    "name": event, "contentType": "application/json",
+                    "summary": " ".join(dict.fromkeys(_about(parts, kind) for kind in kinds)),
+                    "payload": _event_schema(event, [schema_of[kind] for kind in kinds]),
+                }  # fmt: skip
             for title, text in BINARY.items():
                 of_server.append(f"session.server.{title}")
                 named[of_server[-1]] = {
@@ -80,8 +92,29 @@ def document(*, version: str) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {"messages": named, "schemas": components},
+        "components": {"messages": named, "schemas": parts},
     }
+
+
+def _events() -> dict[str, list[type]]:
+    """Type of an event -> the types of its ``d``: one, or one for each mode that has an event of this name."""
+    found: dict[str, list[type]] = {event: [kind] for event, kind in SESSION_EVENTS.items()}
+    for events in MODE_EVENTS.values():
+        for event, kind in events.items():
+            if kind not in found.setdefault(event, []):
+                found[event].append(kind)
+    return found
+
+
+def _event_schema(event: str, kinds: list[dict[str, Any]]) -> dict[str, Any]:
+    """An Event of one type, with the fields of its ``d``."""
+    d = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    own = {"type": "object", "properties": {"t": {"const": event}, "d": d}}
+    return {"allOf": [{"$ref": "#/components/schemas/Event"}, own]}
+
+
+def _about(parts: dict[str, Any], kind: type) -> str:
+    return str(parts[kind.__name__].get("description", ""))
 
 
 def _members(kind: Any) -> tuple[type, ...]:

@@ -12,10 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from tussle.server.http.answer_schemas import ANSWERS, Answered
 from tussle.server.http.endpoints import Endpoint
+from tussle.server.http.json_schemas import components
 
 __all__ = ["document"]
 
@@ -28,7 +27,11 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "stable, for programs; docs/protocol.md lists them"},
-        "field": {"type": "string"},
+        "field": {
+            "type": "string",
+            "description": "the field of the body, or the parameter, that is refused",
+        },
+        "retry_after": {"type": "number", "description": "when the same call may succeed [s]"},
     },
 }
 
@@ -39,9 +42,7 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     bodies = [call.body for call in calls if call.body is not None]
     answered = [ANSWERS[call.method, call.path] for call in calls]
     types = [kind for answer in answered for kind in (answer.type, answer.or_type) if kind is not None]
-    made, schemas = msgspec.json.schema_components(
-        [*bodies, *types], ref_template="#/components/schemas/{name}"
-    )
+    made, schemas = components(bodies, types)
     shown = dict(zip(map(repr, types), made[len(bodies) :], strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for call, answer in zip(calls, answered, strict=True):

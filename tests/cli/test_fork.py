@@ -14,7 +14,7 @@ from tests.server.archive.recorded import make_old
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
 from tussle.cli.fork import tree_lines
-from tussle.player.server_answers import Forked, ForkTree
+from tussle.lobby.wire.http_answers import Forked, ForkTree
 
 TOKEN = "aaaaaaa2"
 

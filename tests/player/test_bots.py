@@ -13,10 +13,10 @@ import pytest
 
 from tests.support.pair import ModelSession
 from tests.support.stage import Stage
+from tussle.lobby.wire.http_answers import Join
 from tussle.player import bots
 from tussle.player.bots import Party, Tally, play, play_seat
 from tussle.player.client import Client
-from tussle.player.server_answers import Join
 
 
 class Hall:

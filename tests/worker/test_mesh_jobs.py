@@ -17,12 +17,13 @@ from tests.support.mesh_files import as_glb, as_obj, as_stl, bumpy_ring
 from tests.support.one_store import store_url as store_url
 from tests.support.stack import Stack, children
 from tussle.lobby.mesh_files import READY, UPLOAD, MeshFiles
-from tussle.lobby.mesh_store import GROUP, Meshes, MeshView
+from tussle.lobby.mesh_store import GROUP, Meshes
 from tussle.lobby.rules.scenes import Recipe
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.consumer_group import ConsumerGroup
 from tussle.lobby.store.store import Store
 from tussle.lobby.uploads import NewUpload, Uploads
+from tussle.lobby.wire.http_answers import MeshView
 from tussle.server.physics.shapes import build
 from tussle.server.recordings.uploaded import BLOBS, place_of
 from tussle.worker.mesh_retention import MeshRetention

@@ -102,7 +102,7 @@ class Server {
       list: async () => ({
         version: this.version,
         editable: true,
-        world: { version: this.docs.get(WORLD_ID)!.version, sha256: "w" },
+        world: { version: this.docs.get(WORLD_ID)!.version, sha256: "w", body: WORLD_ID, lock: null },
         bodies: [...this.docs].filter(([id]) => id !== WORLD_ID).map(([body, one]) => ({ body, version: one.version, sha256: "", lock: this.locks.get(body)?.seat ?? null })),
         limits: {},
         used: {},

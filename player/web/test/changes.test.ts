@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { changesUrl, readRecorded, readRows, recordedUrl } from "../src/wire/changes";
+import type { ListedSession } from "../src/wire/answers";
 import type { SessionView } from "../src/wire/messages";
 
-const row = (session: string, more: object = {}): SessionView => ({ session, status: "open", mode: "duel", ...more }) as unknown as SessionView;
+const seat = { seat: 0, player: "p1", name: "ada", kind: "person", body: "halo", ready: false, connected: true } as const;
+const row = (session: string, more: object = {}): ListedSession => ({ session, status: "open", mode: "duel", size: 2, host: "", seats: [seat], opened_at: 1, ...more });
 
 describe("readRows", () => {
   it("adds, replaces and removes rows", () => {
@@ -14,7 +16,8 @@ describe("readRows", () => {
   });
 
   it("forgets what it knew when it connects again", () => {
-    const known = new Map([["old", row("old")]]);
+    const known = new Map<string, SessionView>();
+    readRows(known, { whole: false, rows: [row("old")], gone: [] });
     readRows(known, { whole: true, rows: [row("new")], gone: [] });
     expect([...known.keys()]).toEqual(["new"]);
   });
@@ -22,7 +25,7 @@ describe("readRows", () => {
   it("gives a row the fields that it leaves out", () => {
     const known = new Map<string, SessionView>();
     readRows(known, { whole: true, rows: [row("a")], gone: [] });
-    expect(known.get("a")).toMatchObject({ ended_at: 0, turn_seat: null, observers: { count: 0, names: [] } });
+    expect(known.get("a")).toMatchObject({ ended_at: 0, turn_seat: null, observers: { count: 0, names: [] }, seats: [{ ready: false, out: false, fills: false }] });
   });
 });
 
@@ -40,8 +43,8 @@ describe("recorded sessions", () => {
   });
 
   it("become rows of the list of sessions, with their winner", () => {
-    const seats = [{ seat: 0, player: "p1", name: "ada", kind: "person", body: "halo" }] as unknown as SessionView["seats"];
-    const about = { session: "a", status: "ended", mode: "duel", size: 2, seats, opened_at: 1, started_at: 2, ended_at: 3 } as const;
+    const seats = [{ seat: 0, player: "p1", name: "ada", kind: "person" as const, body: "halo" }];
+    const about = { session: "a", status: "ended", mode: "duel", size: 2, seats, opened_at: 1, started_at: 2, ended_at: 3, length: 9, seconds: 1.5 };
     expect(readRecorded({ ...about, winner: 0 })).toMatchObject({ ended_at: 3, result: { winner: 0 }, observers: { count: 0 } });
     expect(readRecorded(about).result).toBeNull();
   });

@@ -1,8 +1,8 @@
 import { effect } from "@preact/signals";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { SeatTicket } from "../src/wire/api";
+import type { Join } from "../src/wire/answers";
 
-const ticket: SeatTicket = { session: "k7qm2xpv", seat: null, role: "observer", ticket: "t", ws_url: "ws://127.0.0.1:9/ws", servers: [], protocol: 1, build: "" };
+const ticket: Join = { session: "k7qm2xpv", seat: null, role: "observer", ticket: "t", ws_url: "ws://127.0.0.1:9/ws", here: false, servers: [], protocol: 1, build: "" };
 const welcome = { session: "k7qm2xpv", player: "p", role: "observer", seat: null, resume: "r", v: 0, tick: 0, dt: 1 / 60, frame_hz: 30, epoch: 1, schema_hash: "", protocol: 1, build: "", server_time: 0, last_id: 0, servers: [] };
 
 /** A double of the browser's WebSocket. A test calls its handlers. */
@@ -32,7 +32,7 @@ class Socket {
   }
 }
 
-async function connected(over: Partial<SeatTicket> = {}) {
+async function connected(over: Partial<Join> = {}) {
   Socket.made = [];
   vi.useFakeTimers();
   vi.stubGlobal("window", Object.assign(new EventTarget(), { setInterval, setTimeout }));
@@ -80,7 +80,6 @@ describe("SessionClient", () => {
     socket.onopen();
     socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
     vi.stubGlobal("navigator", { onLine: false });
-    Object.assign(window, { navigator: { onLine: false } });
     const before = socket.sent.length;
     window.dispatchEvent(new Event("offline"));
     expect([client.offline.value, socket.sent.length]).toEqual([true, before + 1]);
@@ -150,7 +149,7 @@ describe("SessionClient", () => {
 
   it("gives a silent connection up sooner when the machine has no network", async () => {
     const { client, socket } = await connected();
-    Object.assign(window, { navigator: { onLine: false } });
+    vi.stubGlobal("navigator", { onLine: false });
     socket.onopen();
     socket.onmessage({ data: JSON.stringify({ t: "welcome", d: welcome }) });
     vi.advanceTimersByTime(2000);

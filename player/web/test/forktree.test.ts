@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { treeRows } from "../src/replay/forktree";
-import type { ForkRow } from "../src/wire/api";
+import type { Forked } from "../src/wire/answers";
 
-function fork(session: string, parent: string): ForkRow {
-  return { session, parent, parent_tick: 10, exact: true, name: "Ada", status: null };
+function fork(session: string, parent: string): Forked {
+  return { session, parent, parent_tick: 10, exact: true, at: 0, name: "Ada", status: null };
 }
 
 test("the tree of forks has each session once, under its parent", () => {

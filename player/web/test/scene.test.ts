@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { EMPTY_SCENE, hasGap, holderOf, shown, unread, withAck, withBody, withChanges, withConflict, withList, withLock, withPending, withoutConflict, withoutLocksOf } from "../src/session/scene";
 import type { SceneState } from "../src/session/scene";
-import type { Raw, SceneList } from "../src/wire/scene";
+import type { SceneListing } from "../src/wire/answers";
+import type { Raw } from "../src/wire/scene";
 
 const doc = (id: string, y = 0): Raw => ({ id, position: [0, y, 0] });
-const list = (version: number, ...bodies: [string, number][]): SceneList => ({ version, editable: true, world: { version: 1, sha256: "world1" }, bodies: bodies.map(([body, v]) => ({ body, version: v, sha256: `${body}${v}`, lock: null })), limits: {}, used: {} });
+const list = (version: number, ...bodies: [string, number][]): SceneListing => ({ version, editable: true, world: { body: "world", version: 1, sha256: "world1", lock: null }, bodies: bodies.map(([body, v]) => ({ body, version: v, sha256: `${body}${v}`, lock: null })), limits: {}, used: {} });
 const read = (state: SceneState, body: string, version: number, document: Raw = doc(body)): SceneState => withBody(state, { body, version, sha256: `${body}${version}`, document });
 const ids = (state: SceneState): string[] => [...shown(state).keys()];
 

@@ -21,7 +21,7 @@ describe("the spring-damper's events", () => {
   });
 
   it("of the stream solvers come look by look, after the wait", () => {
-    const look = { run: "7-0", name: "web", x0: 0.5, v0: 0, after: "7-0", cycles: null, n: [], t: [], x: [], closed_x: [], done: false, waits_for: ["velocity"] };
+    const look = { run: "7-0", name: "web", x0: 0.5, v0: 0, after: "7-0", cycles: null, n: [], t: [], x: [], v: [], closed_x: [], closed_v: [], done: false, waits_for: ["velocity"] };
     let run = withPoll(streamed({ run: "7-0", stream: "{main}:positions" }, "web", { x: 0.5, v: 0 }), look);
     expect(run).toMatchObject({ n: 0, x: [0.5], waitsFor: ["velocity"], done: false });
     run = withPoll(run, { ...look, after: "9-0", cycles: 2, n: [1], t: [0.1], x: [0.4], closed_x: [0.4], waits_for: [] });

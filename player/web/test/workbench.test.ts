@@ -8,9 +8,10 @@ import { Uploads } from "../src/session/uploads";
 import { Workbench } from "../src/session/workbench";
 import { ScenePicture } from "../src/stage/picture";
 import type { ShapeMesh } from "../src/session/shapestore";
-import { Problem } from "../src/wire/api";
+import { Refused } from "../src/wire/calls";
 import { SCHEMA_HASH } from "../src/wire/messages";
-import type { MeshState, Raw, Recipe, Vec3 } from "../src/wire/scene";
+import type { MeshView } from "../src/wire/answers";
+import type { Raw, Recipe, Vec3 } from "../src/wire/scene";
 
 const FACES = [0, 2, 1, 1, 2, 3, 4, 5, 6, 5, 7, 6, 0, 1, 4, 1, 5, 4, 2, 6, 3, 3, 6, 7, 0, 4, 2, 2, 4, 6, 1, 3, 5, 3, 7, 5];
 
@@ -50,7 +51,7 @@ async function opened(...documents: Raw[]) {
       const edits = d["edits"] as Record<string, unknown>[];
       return { ok: true, d: { version, bodies: edits.map((edit) => ({ body: edit["body"], version: edit["remove"] ? 0 : Number(edit["base"]) + 1, sha256: `${version}` })) } };
     },
-    list: async () => ({ version, editable: true, world: { version: 1, sha256: "" }, bodies: [...docs.keys()].map((body) => ({ body, version: 1, sha256: "", lock: null })), limits: {}, used: {} }),
+    list: async () => ({ version, editable: true, world: { body: "world", version: 1, sha256: "", lock: null }, bodies: [...docs.keys()].map((body) => ({ body, version: 1, sha256: "", lock: null })), limits: {}, used: {} }),
     body: async (body) => ({ body, version: 1, sha256: "", document: docs.get(body) ?? {} }),
     whole: async () => ({ bodies: [...docs.values()] }),
     check: async () => ({ version, ok: false, vertices: 0, overlaps: [["box", "crate"], ["box", "gone"]], problems: [], smallest_gap: null }),
@@ -175,8 +176,8 @@ describe("ShapeStore", () => {
     let asked = 0;
     const store = new ShapeStore(async (recipe) => {
       asked++;
-      if (recipe.kind === "bad") throw new Problem("bad_scene", "no shape is called bad", 422, null);
-      if (asked === 1) throw new Problem("offline", "", 0, null);
+      if (recipe.kind === "bad") throw new Refused("bad_scene", "no shape is called bad", 422);
+      if (asked === 1) throw new Refused("offline", "", 0);
       return topologyOf(recipe);
     });
     const cube = { kind: "box", params: { size: [1, 1, 1] } };
@@ -263,7 +264,7 @@ describe("ScenePicture", () => {
 describe("Uploads", () => {
   it("follow a file until it is ready or refused", async () => {
     vi.useFakeTimers();
-    const states: MeshState["state"][] = ["working", "ready"];
+    const states: MeshView["state"][] = ["working", "ready"];
     const uploads = new Uploads({
       put: async (file, sent) => {
         sent(0.5);
@@ -273,7 +274,7 @@ describe("Uploads", () => {
       get: async () => ({ mesh: "m1", state: states.shift()!, percent: 40, shape: { kind: "mesh", params: { sha256: "r1" } } }),
     });
     const ready: string[] = [];
-    uploads.onReady = (_, answer) => ready.push(String(answer.shape?.params["sha256"]));
+    uploads.onReady = (_, answer) => ready.push(String((answer.shape?.["params"] as Record<string, unknown>)["sha256"]));
     const sending = uploads.add(new File(["solid"], "bunny.stl"));
     await vi.advanceTimersByTimeAsync(10);
     uploads.receive({ mesh: "m1", state: "working", percent: 12 });

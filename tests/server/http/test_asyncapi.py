@@ -9,6 +9,8 @@ import pytest
 
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import client_messages, live, replay
+from tussle.lobby.wire.mode_events import MODE_EVENTS
+from tussle.lobby.wire.session_events import SESSION_EVENTS
 from tussle.server.http.asyncapi import document
 
 DOCUMENT = document(version="1")
@@ -29,6 +31,29 @@ def test_every_message_of_every_socket_is_in_it() -> None:
     assert sorted(one["$ref"].rpartition("/")[2] for one in used) == sorted(named)
     sent = {key.rpartition(".")[2] for key in named if key.startswith("session.server")}
     assert sent >= {"welcome", "ack", "error", "event", "frame", "topology", "delta", "channel"}
+
+
+def test_clients_may_get_more_fields_than_they_know() -> None:
+    """What the server sends may have more fields; what it always writes is required. A client may leave out what has a
+    default, and a field that no decoder knows is refused."""
+    schemas = DOCUMENT["components"]["schemas"]
+    assert "additionalProperties" not in schemas["WelcomeData"]
+    assert {"servers", "dt"} <= set(schemas["WelcomeData"]["required"])
+    assert not {"codec", "webrtc", "network"} & set(schemas["WelcomeData"]["required"])
+    assert schemas["ActData"]["additionalProperties"] is False
+    assert schemas["ActData"]["required"] == ["kind"]
+    assert "additionalProperties" not in schemas["HelloData"]
+
+
+def test_every_type_of_event_has_its_fields() -> None:
+    """Each event of a lobby and of every mode is a message with the types of its fields."""
+    named = {key: message for key, message in DOCUMENT["components"]["messages"].items() if ".event." in key}
+    events = {event for events in MODE_EVENTS.values() for event in events} | set(SESSION_EVENTS)
+    assert {key.removeprefix("session.server.event.") for key in named} == events
+    assert all(message["summary"] for message in named.values())
+    schema = DOCUMENT["components"]["schemas"]["DuelTurnStarted"]
+    assert schema["properties"]["actions"] == {"$ref": "#/components/schemas/ActionSpec"}
+    assert set(schema["required"]) == set(schema["properties"]) - {"ends_at"}
 
 
 @pytest.mark.parametrize(

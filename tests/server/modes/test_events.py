@@ -1,13 +1,18 @@
-"""docs/events.md lists the events of the modes and their fields."""
+"""docs/events.md and the types of lobby/wire/mode_events.py list the events of the modes and their fields."""
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import msgspec
 import pytest
 
 from tests.server.modes.curling.test_curling import Sheet
 from tests.server.modes.sandbox.test_sandbox import Box
 from tests.server.simulation.test_simulation import make_spec, play
 from tests.support.paths import ROOT
+from tussle.lobby.wire.mode_events import MODE_EVENTS
+from tussle.lobby.wire.numbers import as_sent
 from tussle.server.modes.mode import Effect
 from tussle.server.simulation.simulation import Input
 
@@ -32,12 +37,25 @@ def documented(mode: str) -> dict[str, set[str]]:
     return fields
 
 
-def duel_events() -> list[tuple[str, set[str]]]:
+Found = list[tuple[str, Mapping[str, Any]]]
+
+
+def check_types(mode: str, found: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+    """Each event has the fields of its type, no others, and values of their types, as it is sent. Raises AssertionError
+    or msgspec.ValidationError."""
+    for event, d in found:
+        sent = msgspec.json.decode(msgspec.json.encode(as_sent(dict(d))))
+        kind = MODE_EVENTS[mode][event]
+        assert set(sent) <= {field.encode_name for field in msgspec.structs.fields(kind)}, event
+        msgspec.convert(sent, kind)
+
+
+def duel_events() -> Found:
     course = play(make_spec("cobble", "quern", "marl", seed=2))
-    return [(name, set(d)) for _, name, d in course.events]
+    return [(name, d) for _, name, d in course.events]
 
 
-def sandbox_events() -> list[tuple[str, set[str]]]:
+def sandbox_events() -> Found:
     box = Box(slots=1, brief_s=0.2)
     box.act(0, "grab", body="cobble-0", handle="v0")
     box.act(1, "grab", body="marl-1", handle="v0")
@@ -57,10 +75,10 @@ def sandbox_events() -> list[tuple[str, set[str]]]:
         box.act(0, kind, **d)
     box.act(4, "join")
     box.run(1, *(Input(seat, "leave") for seat in (0, 1, 2, 4)))
-    return [(name, set(d)) for _, name, d in box.events]
+    return [(name, d) for _, name, d in box.events]
 
 
-def curling_events() -> list[tuple[str, set[str]]]:
+def curling_events() -> Found:
     sheet = Sheet("good", "good", "good", stones=2, ends=1)
     sheet.throw(0.86)
     sheet.throw(0.9)
@@ -68,7 +86,7 @@ def curling_events() -> list[tuple[str, set[str]]]:
     sheet.advance(Input(0, "leave"))
     while sheet.last.phase != "over":
         sheet.throw(0.8)
-    return [(name, set(d)) for _, name, d in sheet.events]
+    return [(name, d) for _, name, d in sheet.events]
 
 
 COURSES = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_events}
@@ -76,11 +94,13 @@ COURSES = {"Duel": duel_events, "Curling": curling_events, "Sandbox": sandbox_ev
 
 @pytest.mark.parametrize("mode", COURSES)
 def test_every_field_is_documented(mode: str) -> None:
-    """Each documented event occurs and has exactly the documented fields."""
+    """Each documented event occurs and has exactly the documented fields, and those of its type."""
     found = COURSES[mode]()
     fields = documented(mode)
-    assert {name for name, _ in found} == set(fields)
-    for name, keys in found:
+    assert {name for name, _ in found} == set(fields) == set(MODE_EVENTS[mode.lower()]) - {"forked"}
+    check_types(mode.lower(), found)
+    for name, d in found:
+        keys = set(d)
         if name in ("freeze", "gravity", "mark", "undo", "reset"):
             assert keys - EVERYWHERE <= fields[name]
         else:

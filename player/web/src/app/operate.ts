@@ -1,7 +1,8 @@
 // The operators' page: its own login, the overview that it polls, and the calls. The player of the lobby is not used.
 
 import { batch, computed, signal } from "@preact/signals";
-import { Api, Problem } from "../wire/api";
+import { Api } from "../wire/api";
+import { Refused } from "../wire/calls";
 import type { Overview } from "../wire/api";
 import { notify } from "./store";
 
@@ -31,7 +32,7 @@ export async function logIn(name: string, secret: string): Promise<string | null
     await refresh();
   } catch (error) {
     operatorApi.token = null;
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof Refused)) throw error;
     if (error.code === "not_allowed") return "This player is not an operator.";
     if (error.code === "name_taken") return "This is not the secret of that name.";
     return `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`;
@@ -73,8 +74,8 @@ export function pollOverview(): () => void {
       try {
         await refresh();
       } catch (error) {
-        if (error instanceof Problem && (error.status === 401 || error.status === 403)) forgetLogin();
-        else if (!(error instanceof Problem && error.status === 429)) reachable.value = false;
+        if (error instanceof Refused && (error.status === 401 || error.status === 403)) forgetLogin();
+        else if (!(error instanceof Refused && error.status === 429)) reachable.value = false;
       }
     }
     timer = window.setTimeout(() => void step(), POLL_MS);
@@ -96,7 +97,7 @@ export async function order(path: string, body: Record<string, unknown>, done: s
     await refresh().catch(() => {});
     return true;
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof Refused)) throw error;
     notify("bad", "The server refused this.", `${error.message[0]?.toUpperCase() ?? ""}${error.message.slice(1)}.`);
     return false;
   } finally {

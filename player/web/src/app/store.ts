@@ -1,8 +1,10 @@
 // The state of the page as signals: the player, the route, the session, the lists; and the actions that change it.
 
 import { batch, computed, effect, signal } from "@preact/signals";
-import { Api, Problem } from "../wire/api";
-import type { Beginning, BodyEntry, LeaderboardRow, ReadyMesh, SeatTicket, Template } from "../wire/api";
+import { Api } from "../wire/api";
+import { Refused } from "../wire/calls";
+import type { Join, LeaderboardRow } from "../wire/answers";
+import type { Beginning, BodyEntry, ReadyMesh, Template } from "../wire/api";
 import { ENDED } from "../wire/messages";
 import type { SessionView } from "../wire/messages";
 import { at, pathOf } from "../wire/place";
@@ -119,7 +121,7 @@ export function save(key: string, value: unknown): void {
 export function chooseChannel(wanted: boolean): void {
   wantedChannel.value = wanted;
   save("tussle.webrtc", wanted);
-  client.value?.channel.want(wanted);
+  client.value?.wantChannel(wanted);
 }
 
 function readRoute(): Route {
@@ -181,7 +183,7 @@ async function resume(): Promise<void> {
     const at = route.value;
     if (profile.session && (at.screen === "lobby" || (at.screen === "session" && at.token === profile.session))) await join(profile.session);
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) forget();
+    if (error instanceof Refused && error.status === 401) forget();
   }
 }
 
@@ -220,7 +222,7 @@ export function notify(kind: Notice["kind"], title: string, text: string): void 
 }
 
 function explain(error: unknown): void {
-  if (error instanceof Problem) {
+  if (error instanceof Refused) {
     const said: Record<string, [string, string]> = {
       name_taken: ["This is someone else’s name.", "Enter its secret, or choose another name."],
       no_bots: ["No bots are running here.", "Start some with “tussle bots --serve”, or share the code."],
@@ -274,7 +276,7 @@ export async function claim(secret: string): Promise<string | null> {
       const name = wantedName.value.trim();
       remember(await api.login(name, secret), name);
     } catch (error) {
-      if (error instanceof Problem && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
+      if (error instanceof Refused && (error.code === "name_taken" || error.field)) return error.code === "name_taken" ? "This is someone else’s name, or not its secret." : sentence(error.message);
       throw error;
     }
     notify("ok", `${me.value?.name ?? ""} is yours.`, "Log in with the same secret on another device.");
@@ -304,7 +306,7 @@ async function exclusive<T>(name: string, act: () => Promise<T>): Promise<T | nu
   try {
     return await act();
   } catch (error) {
-    if (error instanceof Problem && error.status === 401 && error.code !== "name_taken" && me.value) {
+    if (error instanceof Refused && error.status === 401 && error.code !== "name_taken" && me.value) {
       forget();
       try {
         await ensureMe();
@@ -328,7 +330,7 @@ export function toggleFarAway(): void {
   client.value?.setNetwork(farAway.value ? FAR_AWAY : null);
 }
 
-async function enter(ticket: SeatTicket): Promise<void> {
+async function enter(ticket: Join): Promise<void> {
   // A sandbox needs no history: its brief of each second has all, and an hour of events is long.
   const mode = await api.session(ticket.session).then((view) => view.mode, () => "duel");
   client.value?.dispose();
@@ -393,7 +395,7 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
     try {
       if (left) draft = await keepDraft(left);
     } catch (error) {
-      if (error instanceof Problem) throw error;
+      if (error instanceof Refused) throw error;
       notify("bad", "The scene here cannot be kept. You have not left.", error instanceof Error ? error.message : "");
       return;
     }
@@ -407,7 +409,7 @@ export function newFrom(beginning: Beginning): Promise<unknown> {
       await enter(await api.open("sandbox", wantedMode.value === "sandbox" ? wantedSize.value : 2, false, beginning));
     } catch (error) {
       if (left) giveUp(left);
-      if (!left || (error instanceof Problem && error.status === 401)) throw error; // `exclusive` tries again
+      if (!left || (error instanceof Refused && error.status === 401)) throw error; // `exclusive` tries again
       explain(error);
       notify("bad", notice.value?.title ?? "", `${notice.value?.text ?? ""} Your seat is given up.${draft ? ` Its scene is kept as your template “${draft}”.` : ""}`.trim());
       return;
@@ -437,7 +439,7 @@ async function keepDraft(current: SessionClient): Promise<string> {
   try {
     if (!(await api.scene(current.token)).editable) return "";
   } catch (error) {
-    if (error instanceof Problem && ["not_editable", "no_such_session"].includes(error.code)) return "";
+    if (error instanceof Refused && ["not_editable", "no_such_session"].includes(error.code)) return "";
     throw error;
   }
   const name = `Draft of ${current.token}`;
@@ -474,7 +476,7 @@ export function join(text: string): Promise<unknown> {
       await enter(await api.join(token));
     } catch (error) {
       // The last seat was taken meanwhile, or this player has left before.
-      if (error instanceof Problem && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
+      if (error instanceof Refused && (error.code === "lobby_full" || error.code === "left" || error.code === "ended")) {
         notify("wash", error.code === "lobby_full" ? "All seats are taken." : "There is no seat to take.", "You are watching.");
         await enter(await api.observe(token));
       } else throw error;

@@ -1,18 +1,18 @@
 // The tree of forks that a session is part of, as rows from the root down.
 
-import type { ForkRow, ForkTree } from "../wire/api";
+import type { ForkTree, Forked } from "../wire/answers";
 
 export interface TreeRow {
   readonly session: string;
   /** How many forks lie between the root and this session. */
   readonly depth: number;
   /** Where it begins; null: the root. */
-  readonly fork: ForkRow | null;
+  readonly fork: Forked | null;
 }
 
 /** The root, then each fork under its parent, in the order in which they were made. */
 export function treeRows(tree: ForkTree): TreeRow[] {
-  const children = new Map<string, ForkRow[]>();
+  const children = new Map<string, Forked[]>();
   for (const fork of tree.forks) children.set(fork.parent, [...(children.get(fork.parent) ?? []), fork]);
   const rows: TreeRow[] = [];
   const seen = new Set<string>();

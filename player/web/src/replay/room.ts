@@ -6,7 +6,7 @@
 
 import { batch, signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
-import { Connection, reachable, retryDelay } from "../session/connection";
+import { Connection, retryDelay } from "@tussle/client";
 import { numbers, part } from "../session/events";
 import { CLOSE } from "../wire/messages";
 import { at } from "../wire/place";
@@ -109,7 +109,8 @@ export class Room {
   constructor(session: string, token: () => string | null) {
     this.token = token;
     this.connection = new Connection(
-      { ws_url: reachable(at(`/replay/${session}`)), servers: [] },
+      [at(`/replay/${session}`)],
+      location.href,
       {
         opened: () => this.send({ t: "hello", d: { token: this.token() ?? "" } }),
         text: (text) => this.receive(text),

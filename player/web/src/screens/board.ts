@@ -1,6 +1,6 @@
 // Which rows of a leaderboard are shown. Pure.
 
-import type { LeaderboardRow } from "../wire/api";
+import type { LeaderboardRow } from "../wire/answers";
 
 const SHOWN = 8;
 

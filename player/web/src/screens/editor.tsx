@@ -24,7 +24,7 @@ import { Mark } from "../ui/marks";
 import { Icon, useKeys } from "../ui/parts";
 import { Chat } from "../ui/talk";
 import { Watching } from "../ui/watching";
-import type { Vec3 } from "../wire/scene";
+import type { Recipe, Vec3 } from "../wire/scene";
 import { AddTile, BodyList } from "./building";
 import type { Holder } from "./building";
 import { Tools } from "./buildtools";
@@ -51,7 +51,7 @@ export default function Editor({ client, drawer }: { client: SessionClient; draw
   useEffect(() => {
     client.onScene = (kind, d) => (kind === "mesh" ? uploads.receive(d) : builder.receive(kind, d));
     uploads.onReady = (upload, answer) => {
-      if (answer.shape) void bench.add(freshId(new Set(), upload.name.replace(/\.[^.]*$/, "")), answer.shape, "affine", PRESETS.find((one) => one.id === "wood")!);
+      if (answer.shape) void bench.add(freshId(new Set(), upload.name.replace(/\.[^.]*$/, "")), answer.shape as unknown as Recipe, "affine", PRESETS.find((one) => one.id === "wood")!);
     };
     void builder.open();
     let before = "live";

@@ -17,8 +17,8 @@ import type { Looks } from "../ui/replaystage";
 import { tierWanted } from "../ui/stageview";
 import { Bookmarks, Members, PresenterRow, RoomChat, Views } from "../ui/replayroom";
 import { Timeline, Transport } from "../ui/timeline";
-import { Problem } from "../wire/api";
-import type { ForkTree } from "../wire/api";
+import { Refused } from "../wire/calls";
+import type { ForkTree } from "../wire/answers";
 import { at } from "../wire/place";
 import { sessionTitle } from "./modes";
 
@@ -111,13 +111,13 @@ function backToLive(token: string): void {
 }
 
 function Nothing({ token, failure, empty, live }: { token: string; failure: unknown; empty: boolean; live: boolean }) {
-  const missing = failure instanceof Problem && failure.status === 404;
+  const missing = failure instanceof Refused && failure.status === 404;
   const [heading, text] = empty
     ? ["Nothing is recorded yet", live ? "The recording begins when the session begins." : "The session ended before its first frame."]
     : missing
       ? [`No recording ${code(token)}`, "The session was not recorded, or its recording has been deleted."]
       : failure
-        ? ["The recording cannot be read", failure instanceof Problem ? failure.message : "The answer of the server is not a recording."]
+        ? ["The recording cannot be read", failure instanceof Refused ? failure.message : "The answer of the server is not a recording."]
         : ["Fetching the recording", "This takes a moment."];
   return (
     <main class="desk" id="main" tabIndex={-1}>

@@ -11,7 +11,7 @@ import { Icon } from "../ui/parts";
 import { Sound } from "../ui/sound";
 import { distinguish } from "../stage/marks";
 import { markOfSeat } from "../stage/palette";
-import { Problem } from "../wire/api";
+import { Refused } from "../wire/calls";
 import type { SessionView } from "../wire/messages";
 import { CurlingScreen } from "./curling";
 import { Duel } from "./duel";
@@ -157,7 +157,7 @@ function Door({ token }: { token: string }) {
         online.value = true;
       } catch (error) {
         if (stopped) return;
-        if (error instanceof Problem && error.status === 404) setView("missing");
+        if (error instanceof Refused && error.status === 404) setView("missing");
         else online.value = false;
       }
     };

@@ -1,6 +1,6 @@
 // The aim in a turn: pure arithmetic from pulls and keys to the action that is sent. Degrees, metres.
 
-import type { ActionKind } from "../wire/messages";
+import type { ActionKind } from "../generated/eventdata";
 import type { Brief } from "./events";
 import { num } from "./events";
 

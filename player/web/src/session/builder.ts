@@ -5,7 +5,8 @@ import { computed, signal } from "@preact/signals";
 import type { ReadonlySignal, Signal } from "@preact/signals";
 import type { ErrorData } from "../wire/messages";
 import { WORLD_ID, deltaOf, readBody, readWorld } from "../wire/scene";
-import type { Body, Raw, SceneBody, SceneChecked, SceneList, World } from "../wire/scene";
+import type { SceneListing, SceneReport } from "../wire/answers";
+import type { Body, Raw, SceneBody, World } from "../wire/scene";
 import type { Data } from "./events";
 import { list, maybe, num, part, str } from "./events";
 import { EMPTY_SCENE, hasGap, shown, unread, withAck, withBody, withChanges, withConflict, withList, withLock, withPending, withoutConflict, withoutLocksOf, withoutPending, withoutSteps } from "./scene";
@@ -15,10 +16,10 @@ import type { Conflict, SceneState, Step } from "./scene";
 export interface BuilderPort {
   seat(): number | null;
   command(kind: string, d?: Record<string, unknown>): Promise<{ readonly ok: true; readonly d: Data } | { readonly ok: false; readonly error: ErrorData }>;
-  list(): Promise<SceneList>;
+  list(): Promise<SceneListing>;
   body(body: string): Promise<SceneBody>;
   whole(): Promise<Raw>;
-  check(): Promise<SceneChecked>;
+  check(): Promise<SceneReport>;
 }
 
 /** One body and its new document; null removes it. */
@@ -55,7 +56,7 @@ export class Builder {
   readonly bodies: ReadonlySignal<readonly Body[]>;
   readonly world: ReadonlySignal<World> = computed(() => readWorld(this.documents.value.get(WORLD_ID) ?? {}));
   /** The last answer of the check, and whether a newer one is awaited. */
-  readonly checked: Signal<SceneChecked | null> = signal(null);
+  readonly checked: Signal<SceneReport | null> = signal(null);
   readonly checking: Signal<boolean> = signal(false);
   /** Why the check could not run. */
   readonly unchecked: Signal<string> = signal("");

@@ -1,7 +1,7 @@
 // Reads the fields of events (server/modes/duel/report.py) from `unknown` with defaults. A missing field is never an
 // exception.
 
-import type { ActionKind } from "../wire/messages";
+import type { ActionKind } from "../generated/eventdata";
 
 export type Data = Record<string, unknown>;
 

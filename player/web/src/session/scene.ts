@@ -5,7 +5,8 @@
 //     list -> rows (no documents) -> documents -> shown = documents + pending
 //     scene {version, changed} -> rows without documents, which are read again; a gap in the versions -> list again
 
-import type { Amounts, Raw, SceneBody, SceneList } from "../wire/scene";
+import type { SceneListing } from "../wire/answers";
+import type { Amounts, Raw, SceneBody } from "../wire/scene";
 import { WORLD_ID } from "../wire/scene";
 
 export interface Row {
@@ -64,7 +65,7 @@ export interface SceneState {
 export const EMPTY_SCENE: SceneState = { loaded: false, editable: false, version: 0, ahead: [], rows: new Map(), gone: new Map(), pending: [], conflicts: [], limits: {}, used: {} };
 
 /** The whole list was read. Documents whose version did not change are kept. */
-export function withList(state: SceneState, list: SceneList): SceneState {
+export function withList(state: SceneState, list: SceneListing): SceneState {
   const rows = new Map<string, Row>();
   const put = (body: string, version: number, sha256: string, lock: number | null) => {
     const known = state.rows.get(body);

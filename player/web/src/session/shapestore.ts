@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import { decodeTopology } from "../wire/frames";
-import { Problem } from "../wire/api";
+import { Refused } from "../wire/calls";
 import type { Recipe } from "../wire/scene";
 import { volumeOf } from "./measure";
 
@@ -101,10 +101,10 @@ export class ShapeStore {
     while (!this.stopped) {
       try {
         const body = decodeTopology(await this.fetchMesh(asked.recipe)).bodies[0];
-        if (!body) throw new Problem("bad_shape", "the shape has no mesh", 422, null);
+        if (!body) throw new Refused("bad_shape", "the shape has no mesh", 422);
         this.meshes.set(key, surfaceOf(body.vertices, body.faces));
       } catch (error) {
-        if (error instanceof Problem && error.passing) {
+        if (error instanceof Refused && error.passing) {
           await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
           continue;
         }

@@ -1,6 +1,6 @@
 // The state of the spring-damper: the newest run of the session and of the stream solvers, beside the closed form. Pure.
 
-import type { SpringPoll } from "../wire/api";
+import type { SpringRun } from "../wire/answers";
 import type { Event } from "../wire/messages";
 import { num, numbers, part } from "./events";
 
@@ -81,7 +81,7 @@ export function streamed(begun: { run: string; stream: string }, name: string, s
   return { ...EMPTY_SPRING, id: begun.run, byHand, after: "", done: false, waitsFor: [], t: [0], x: [start.x], closed: [start.x] };
 }
 
-export function withPoll(run: Streamed, look: SpringPoll): Streamed {
+export function withPoll(run: Streamed, look: SpringRun): Streamed {
   if (look.run !== run.id) return run;
   const closed = look.closed_x.map((value, i) => value ?? look.x[i] ?? 0);
   return {

@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
-import type { MeshState } from "../wire/scene";
+import type { MeshView, SentMesh } from "../wire/answers";
 import type { Data } from "./events";
 import { num, str } from "./events";
 
@@ -13,15 +13,15 @@ export interface Upload {
   readonly bytes: number;
   /** sending: the share of it that is on the server. */
   readonly share: number;
-  readonly state: "sending" | MeshState["state"];
-  readonly answer: MeshState | null;
+  readonly state: "sending" | MeshView["state"];
+  readonly answer: MeshView | null;
   /** Why it was not taken at all. */
   readonly problem: string;
 }
 
 export interface UploadPort {
-  put(file: File, sent: (share: number) => void): Promise<MeshState>;
-  get(mesh: string): Promise<MeshState>;
+  put(file: File, sent: (share: number) => void): Promise<SentMesh>;
+  get(mesh: string): Promise<MeshView>;
 }
 
 const ASK_MS = 700;
@@ -29,7 +29,7 @@ export const MESH_FILES = ".stl,.obj,.ply,.vtk,.vtu,.msh,.glb";
 
 export class Uploads {
   readonly list: Signal<readonly Upload[]> = signal([]);
-  onReady: (upload: Upload, answer: MeshState) => void = () => {};
+  onReady: (upload: Upload, answer: MeshView) => void = () => {};
   private readonly port: UploadPort;
   private nextKey = 1;
   private stopped = false;
@@ -46,7 +46,7 @@ export class Uploads {
     const key = this.nextKey++;
     this.list.value = [...this.list.value, { key, name: file.name, bytes: file.size, share: 0, state: "sending", answer: null, problem: "" }];
     try {
-      let answer = await this.port.put(file, (share) => this.update(key, { share }));
+      let answer: MeshView = { percent: 0, ...(await this.port.put(file, (share) => this.update(key, { share }))) };
       for (let asked = false; !this.stopped; asked = true) {
         const done = answer.state === "ready" || answer.state === "refused";
         // A file that was sent before is answered at once, but only its state.

@@ -7,7 +7,7 @@ import { notify } from "../app/store";
 import { bearing, firstAim, fullSpeed, nudged, pulled, PULL, takes, TICK, toAction } from "../session/aim";
 import type { Aim } from "../session/aim";
 import type { SessionClient } from "../session/client";
-import type { ActionKind } from "../wire/messages";
+import type { ActionKind } from "../generated/eventdata";
 import type { SessionState } from "../session/state";
 import type { Drawn, Stage } from "../stage/stage";
 import { fixed, group } from "../text/format";

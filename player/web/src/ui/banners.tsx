@@ -97,7 +97,7 @@ function LinkBanner({ client: session }: { client: SessionClient }) {
       </div>
     );
   }
-  const way = session.channel.way.value;
+  const way = session.way.value;
   if (way.kind === "socket" && way.reason && now.value - way.since < 6000 && link.kind === "live") {
     return (
       <div class="note wash" data-test="channel-lost">

@@ -1,12 +1,12 @@
 // The line to the server in a session: the round trip, how frames come, and whether they may come over WebRTC.
 
+import { canChannel } from "../session/client";
 import type { SessionClient } from "../session/client";
-import { canChannel } from "../session/channel";
 import { chooseChannel, farAway, toggleFarAway, wantedChannel } from "../app/store";
 import { Rtt } from "./parts";
 
 export function Line({ client }: { client: SessionClient }) {
-  const way = client.channel.way.value;
+  const way = client.way.value;
   const offered = client.welcome.value?.webrtc !== undefined;
   const ms = client.rtt.value;
   const text = way.kind === "channel" ? "Frames come over WebRTC." : way.kind === "asking" ? "Frames come over the WebSocket. A WebRTC channel is being made." : "Frames come over the WebSocket.";

@@ -19,7 +19,7 @@ export function expose(client: SessionClient, stage: Stage): void {
       link: () => ({ ...client.link.value, url: client.address }),
       heard: () => client.heard,
       drop: () => client.drop(),
-      way: () => client.channel.way.value.kind,
+      way: () => client.way.value.kind,
       framesBy: () => ({ ...client.framesBy }),
       screen: (x: number, y: number, z: number) => stage.view.screen(x, y, z),
       flash: (impulse: number) => stage.overlay.flash([0, 0.2, 0], impulse, performance.now() / 1000),

@@ -1,13 +1,13 @@
 // The stream of changes of the lists of sessions: server-sent events, docs/protocol.md.
 
-import { ROW_DEFAULTS } from "./api";
-import type { RecordedRow } from "./api";
-import type { SessionView } from "./messages";
+import type { ListedSeat, ListedSession, RecordedSeat, RecordedSession } from "./answers";
+import { ROW_DEFAULTS, SEAT_DEFAULTS } from "./api";
+import type { SeatView, SessionView } from "./messages";
 
 /** Leads from the rows known so far to the rows of now. whole: forget what was known. */
 export interface RowsEvent {
   whole: boolean;
-  rows: SessionView[];
+  rows: ListedSession[];
   gone: string[];
 }
 
@@ -34,14 +34,18 @@ export function recordedUrl(wanted: Wanted, limit: number, cursor: string): stri
 }
 
 /** A recorded session as a row of the list of sessions. */
-export function readRecorded(row: RecordedRow): SessionView {
+export function readRecorded(row: RecordedSession): SessionView {
   const { winner, ...about } = row;
-  return { ...ROW_DEFAULTS, host: "", ...about, result: winner === undefined ? null : { winner } };
+  return { ...ROW_DEFAULTS, host: "", ...about, seats: row.seats.map(seatOf), result: winner === undefined ? null : { winner } };
 }
 
 /** Apply an event to the rows, by token. */
 export function readRows(known: Map<string, SessionView>, event: RowsEvent): void {
   if (event.whole) known.clear();
   for (const token of event.gone) known.delete(token);
-  for (const row of event.rows) known.set(row.session, { ...ROW_DEFAULTS, ...row });
+  for (const row of event.rows) known.set(row.session, { ...ROW_DEFAULTS, ...row, seats: row.seats.map(seatOf), observers: { ...ROW_DEFAULTS.observers, ...row.observers } });
+}
+
+function seatOf(seat: ListedSeat | RecordedSeat): SeatView {
+  return { ...SEAT_DEFAULTS, ...seat };
 }

@@ -135,43 +135,10 @@ export interface Amounts {
   readonly bytes?: number;
 }
 
-export interface SceneList {
-  readonly version: number;
-  readonly editable: boolean;
-  readonly world: { readonly version: number; readonly sha256: string; readonly lock?: number | null };
-  readonly bodies: readonly SceneRow[];
-  readonly limits: Amounts;
-  readonly used: Amounts;
-}
-
 /** One body at one version; `document` is null when it was removed. */
 export interface SceneBody {
   readonly body: string;
   readonly version: number;
   readonly sha256: string;
   readonly document: Raw | null;
-}
-
-export interface SceneChecked {
-  readonly version: number;
-  readonly ok: boolean;
-  readonly vertices: number;
-  readonly overlaps: readonly (readonly [string, string])[];
-  readonly problems: readonly { readonly body: string; readonly code: string; readonly message: string }[];
-  readonly smallest_gap: number | null;
-}
-
-export interface MeshState {
-  readonly mesh: string;
-  readonly state: "queued" | "working" | "ready" | "refused";
-  readonly percent?: number;
-  readonly reason?: string;
-  readonly message?: string;
-  /** Where the mesh is wrong, in its own frame [m]. */
-  readonly place?: Vec3;
-  readonly shape?: Recipe;
-  readonly vertices?: number;
-  readonly tetrahedra?: number;
-  readonly volume?: number;
-  readonly bounding_radius?: number;
 }

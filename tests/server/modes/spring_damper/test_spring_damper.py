@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.server.modes.test_events import EVERYWHERE, documented
+from tests.server.modes.test_events import EVERYWHERE, check_types, documented
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.spring import Spring, SpringState
 from tussle.lobby.wire.frames import decode_frame
+from tussle.lobby.wire.mode_events import MODE_EVENTS
 from tussle.server.modes.mode import Seat
 from tussle.server.simulation.simulation import Input, SessionSpec, Simulation
 
@@ -137,8 +138,9 @@ def test_every_field_is_documented() -> None:
     simulation, first = Simulation.start(make_spec(cycles=20))
     events, _ = run(simulation, 3, Input(1, "leave"))
     more, _ = run(simulation, 100, Input(1, "join"))
-    found = [(name, set(d)) for _, name, d in [*first.events, *events, *more]]
+    found = [(name, d) for _, name, d in [*first.events, *events, *more]]
     fields = documented("Spring-damper")
-    assert {name for name, _ in found} == set(fields)
-    for name, keys in found:
-        assert keys - {"state_hash"} == fields[name] | EVERYWHERE, name
+    assert {name for name, _ in found} == set(fields) == set(MODE_EVENTS["spring-damper"]) - {"forked"}
+    check_types("spring-damper", found)
+    for name, d in found:
+        assert set(d) == fields[name] | EVERYWHERE, name

@@ -1,9 +1,7 @@
 // Frames over a WebRTC data channel: the offer, the watch over the channel, and the way back to the WebSocket, which
 // carries the signalling. The only user of RTCPeerConnection. It must never decode a frame.
 
-import { signal } from "@preact/signals";
-import type { Signal } from "@preact/signals";
-import type { IceServer, WebRtcData } from "../wire/messages";
+import type { IceServer, WebRtcData } from "../src/wire/messages";
 
 /** The transport of frames. `since`: when it came into use [ms]; `reason`: why the channel is not used, if it was tried. */
 export type Way = { readonly kind: "socket" | "asking" | "channel"; readonly reason: string; readonly since: number };
@@ -19,32 +17,53 @@ const LAST_AGAIN_MS = 600_000;
 /** Candidates of UDP that are sent; the server takes 16. */
 const CANDIDATES = 12;
 
+/** What is used of an RTCPeerConnection and of its data channel. */
+export interface PeerLike {
+  onicecandidate: ((event: never) => void) | null;
+  createDataChannel(label: string, options: { negotiated: boolean; id: number; ordered: boolean; maxRetransmits: number }): ChannelLike;
+  createOffer(): Promise<{ sdp?: string; type: "answer" | "offer" | "pranswer" | "rollback" }>;
+  setLocalDescription(offer: { sdp?: string; type: "answer" | "offer" | "pranswer" | "rollback" }): Promise<void>;
+  setRemoteDescription(answer: { sdp: string; type: "answer" }): Promise<void>;
+  close(): void;
+}
+interface ChannelLike {
+  binaryType: string;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+}
+export type PeerClass = new (options: { iceServers: { urls: string[]; username?: string; credential?: string }[] }) => PeerLike;
+
 export interface ChannelHandlers {
   /** Send a message over the WebSocket. */
   send(t: "offer" | "candidate" | "hangup", d?: Record<string, unknown>): void;
   binary(data: ArrayBuffer): void;
+  /** The transport of frames has changed. */
+  changed(way: Way): void;
 }
 
-/** Whether this browser can make data channels. */
-export function canChannel(): boolean {
-  return typeof RTCPeerConnection === "function";
+/** The class of peers of this browser; undefined where it cannot make data channels. */
+export function peerClass(): PeerClass | undefined {
+  return (globalThis as { RTCPeerConnection?: PeerClass }).RTCPeerConnection;
 }
 
 export class FrameChannel {
-  readonly way: Signal<Way> = signal({ kind: "socket", reason: "", since: Date.now() });
-  private peer: RTCPeerConnection | null = null;
+  way: Way = { kind: "socket", reason: "", since: Date.now() };
+  private peer: PeerLike | null = null;
   private servers: readonly IceServer[] | null = null;
   private wanted: boolean;
   private heardAt = 0;
   private watchedAt = 0;
-  private opening = 0;
-  private watching = 0;
-  private retrying = 0;
+  private opening: ReturnType<typeof setTimeout> | undefined;
+  private watching: ReturnType<typeof setTimeout> | undefined;
+  private retrying: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
   private readonly handlers: ChannelHandlers;
+  private readonly Peer: PeerClass | undefined;
 
-  constructor(wanted: boolean, handlers: ChannelHandlers) {
+  /** Peer: the class of peer connections; without it frames always come over the WebSocket. */
+  constructor(wanted: boolean, Peer: PeerClass | undefined, handlers: ChannelHandlers) {
     this.wanted = wanted;
+    this.Peer = Peer;
     this.handlers = handlers;
   }
 
@@ -68,7 +87,7 @@ export class FrameChannel {
   lost(): void {
     this.servers = null;
     this.end();
-    if (this.way.value.kind !== "socket") this.set("socket", "");
+    if (this.way.kind !== "socket") this.set("socket", "");
   }
 
   /** The server's answer to the offer. */
@@ -90,7 +109,7 @@ export class FrameChannel {
     this.failures = 0;
     this.set("channel", "");
     this.heardAt = this.watchedAt = performance.now();
-    this.watching = window.setInterval(() => this.watch(), WATCH_MS);
+    this.watching = setInterval(() => this.watch(), WATCH_MS);
   }
 
   /** The server refused the offer. */
@@ -99,14 +118,14 @@ export class FrameChannel {
   }
 
   private begin(): void {
-    if (!this.wanted || !this.servers || this.peer || !canChannel()) return;
+    if (!this.wanted || !this.servers || this.peer || !this.Peer) return;
     clearTimeout(this.retrying);
-    const peer = new RTCPeerConnection({ iceServers: this.servers.map((one) => ({ ...one, urls: [...one.urls] })) });
+    const peer = new this.Peer({ iceServers: this.servers.map((one) => ({ ...one, urls: [...one.urls] })) });
     this.peer = peer;
-    this.set("asking", this.way.value.reason);
+    this.set("asking", this.way.reason);
     const channel = peer.createDataChannel("frames", { negotiated: true, id: 0, ordered: false, maxRetransmits: 0 });
     channel.binaryType = "arraybuffer";
-    channel.onmessage = (event: MessageEvent<ArrayBuffer>) => {
+    channel.onmessage = (event: { data: ArrayBuffer }) => {
       if (peer !== this.peer) return;
       this.heardAt = performance.now();
       if (event.data.byteLength > 1) this.handlers.binary(event.data);
@@ -115,12 +134,12 @@ export class FrameChannel {
       if (peer === this.peer) this.giveUp("the channel was cut", true);
     };
     let sent = 0;
-    peer.onicecandidate = (event) => {
+    peer.onicecandidate = (event: { candidate: { candidate: string } | null }) => {
       const candidate = event.candidate?.candidate;
       if (peer !== this.peer || !candidate || !/ udp /i.test(candidate) || ++sent > CANDIDATES) return;
       this.handlers.send("candidate", { candidate });
     };
-    this.opening = window.setTimeout(() => {
+    this.opening = setTimeout(() => {
       if (peer === this.peer) this.giveUp("no packet gets through", true);
     }, OPEN_MS);
     peer
@@ -150,7 +169,7 @@ export class FrameChannel {
     if (had && tell) this.handlers.send("hangup");
     this.set("socket", reason);
     if (this.wanted && this.servers) {
-      this.retrying = window.setTimeout(() => this.begin(), Math.min(LAST_AGAIN_MS, AGAIN_MS * 2 ** this.failures++));
+      this.retrying = setTimeout(() => this.begin(), Math.min(LAST_AGAIN_MS, AGAIN_MS * 2 ** this.failures++));
     }
   }
 
@@ -164,6 +183,7 @@ export class FrameChannel {
   }
 
   private set(kind: Way["kind"], reason: string): void {
-    this.way.value = { kind, reason, since: Date.now() };
+    this.way = { kind, reason, since: Date.now() };
+    this.handlers.changed(this.way);
   }
 }

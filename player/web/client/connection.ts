@@ -1,11 +1,21 @@
 // The socket of one session or one replay room: its addresses, its heartbeat, its end. The only user of WebSocket. It
 // must never read a message.
 
-import type { SeatTicket } from "../wire/api";
-import { at } from "../wire/place";
+/** What is used of a WebSocket. */
+export interface SocketLike {
+  binaryType: string;
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number): void;
+}
+export type SocketClass = new (url: string) => SocketLike;
 
-/** Where a socket can lead: the first address, and other servers. */
-export type Addresses = Pick<SeatTicket, "ws_url" | "here" | "servers">;
+/** Of readyState. */
+const [CONNECTING, OPEN] = [0, 1];
 
 const PING_MS = 1000;
 /** A socket that is silent for this long is shown as such: pongs come every PING_MS. */
@@ -38,36 +48,43 @@ export interface ConnectionHandlers {
 export class Connection {
   /** The address of the current or the next socket. */
   address: string;
-  private addresses: readonly string[];
-  private socket: WebSocket | null = null;
+  private addresses: readonly string[] = [];
+  private socket: SocketLike | null = null;
   private wasOpen = false;
-  private pinger = 0;
+  private pinger: ReturnType<typeof setInterval> | undefined;
   private heardAt = 0;
   private lookedAt = 0;
   private beatAt = 0;
   private isQuiet = false;
+  private readonly here: string;
   private readonly handlers: ConnectionHandlers;
+  private readonly Class: SocketClass;
 
-  constructor(ticket: Addresses, handlers: ConnectionHandlers) {
-    this.addresses = addressesOf(ticket);
-    this.address = this.addresses[0]!;
+  /** here: an address at which the client reaches the server; others are understood from it. Class: of WebSockets, the
+   * global one without it. */
+  constructor(addresses: readonly string[], here: string, handlers: ConnectionHandlers, Class?: SocketClass) {
+    const found = Class ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
+    if (!found) throw new Error("this Node has no WebSocket: run it with --experimental-websocket, or pass one");
+    this.Class = found;
+    this.here = here;
     this.handlers = handlers;
+    this.address = this.setAddresses(addresses);
   }
 
-  /** Use the addresses of a new ticket from the next socket on. */
-  setTicket(ticket: Addresses): void {
-    this.addresses = addressesOf(ticket);
-    this.address = this.addresses[0]!;
+  /** Use these addresses from the next socket on, beginning with the first. Returns it. */
+  setAddresses(addresses: readonly string[]): string {
+    this.addresses = [...new Set(addresses.map((one) => reachable(one, this.here)))];
+    return (this.address = this.addresses[0]!);
   }
 
   /** Other servers that take the seat too, from the welcome. */
   setServers(servers: readonly string[]): void {
-    this.addresses = [...new Set([this.address, ...servers.map(reachable)])];
+    this.addresses = [...new Set([this.address, ...servers.map((one) => reachable(one, this.address))])];
   }
 
   /** Connect to that address the next time. */
   moveTo(url: string): void {
-    this.address = reachable(url);
+    this.address = reachable(url, this.address);
   }
 
   /** Connect to the next known address the next time: any server of the realm takes the seat back. */
@@ -76,7 +93,7 @@ export class Connection {
   }
 
   connect(): void {
-    const socket = new WebSocket(this.address);
+    const socket = new this.Class(this.address);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     this.wasOpen = false;
@@ -87,23 +104,24 @@ export class Connection {
       this.heardAt = this.lookedAt = this.beatAt = performance.now();
       this.handlers.opened();
       clearInterval(this.pinger);
-      this.pinger = window.setInterval(() => this.look(), LOOK_MS);
+      this.pinger = setInterval(() => this.look(), LOOK_MS);
     };
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+    socket.onmessage = (event: { data: string | ArrayBuffer }) => {
       if (socket !== this.socket) return;
       this.heardAt = performance.now();
       this.setQuiet(false);
       if (typeof event.data === "string") this.handlers.text(event.data);
       else this.handlers.binary(event.data);
     };
-    socket.onclose = (event) => {
+    socket.onclose = (event: { code: number; reason: string }) => {
       if (socket === this.socket) this.end(event.code, event.reason);
     };
+    socket.onerror = () => {}; // onclose follows
   }
 
   /** Whether the socket is open. */
   get canSend(): boolean {
-    return this.socket?.readyState === WebSocket.OPEN;
+    return this.socket?.readyState === OPEN;
   }
 
   /** Send messages in order. */
@@ -130,8 +148,8 @@ export class Connection {
     this.socket = null;
     if (!socket) return;
     // The browser logs a failure when a socket is closed that is still connecting.
-    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close(1000);
-    else if (socket.readyState === WebSocket.OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
+    if (socket.readyState === CONNECTING) socket.onopen = () => socket.close(1000);
+    else if (socket.readyState === OPEN) setTimeout(() => socket.close(1000), LINGER_MS);
   }
 
   private look(): void {
@@ -140,7 +158,7 @@ export class Connection {
     if (now - this.lookedAt > 2 * PING_MS) this.heardAt = now;
     this.lookedAt = now;
     const silent = now - this.heardAt;
-    if (silent > (window.navigator?.onLine === false ? OFFLINE_MS : SILENT_MS)) {
+    if (silent > (globalThis.navigator?.onLine === false ? OFFLINE_MS : SILENT_MS)) {
       const socket = this.socket;
       this.end(1006, "");
       socket?.close();
@@ -166,17 +184,14 @@ export class Connection {
   }
 }
 
-function addressesOf(ticket: Addresses): string[] {
-  return [...new Set([ticket.here ? at("/ws") : ticket.ws_url, ...ticket.servers].map(reachable))];
-}
-
-/** The address as this page can open it: wss from https; the page's host for a server that names its loopback. */
-export function reachable(url: string): string {
-  const parsed = new URL(url, location.href);
-  if (location.protocol === "https:") parsed.protocol = "wss:";
+/** An address of a WebSocket as a client at `here` can open it: wss from https or wss, and the host of `here` for a server
+ * that names its loopback. Relative addresses begin at `here`. */
+export function reachable(url: string, here: string): string {
+  const [parsed, base] = [new URL(url, here), new URL(here)];
+  if (/^(https|wss):$/.test(base.protocol)) parsed.protocol = "wss:";
   else if (parsed.protocol === "http:") parsed.protocol = "ws:";
-  if (["127.0.0.1", "localhost", "0.0.0.0", "[::]"].includes(parsed.hostname) && !["127.0.0.1", "localhost"].includes(location.hostname)) {
-    parsed.hostname = location.hostname;
+  if (["127.0.0.1", "localhost", "0.0.0.0", "[::]"].includes(parsed.hostname) && !["127.0.0.1", "localhost"].includes(base.hostname)) {
+    parsed.hostname = base.hostname;
   }
   return parsed.toString();
 }

@@ -1,0 +1,72 @@
+// The HTTP calls that lead into sessions. Any other call: Tussle.call.
+
+import { Calls, Refused } from "../src/wire/calls";
+import type { SessionView } from "../src/wire/messages";
+import type { SocketClass } from "./connection";
+import type { PeerClass } from "./channel";
+import { Session } from "./session";
+import type { Seat } from "./session";
+
+export interface Options {
+  /** The class of WebSockets; the global one without it. */
+  readonly WebSocket?: SocketClass;
+  /** The class of WebRTC connections; the browser's without it, none in Node. */
+  readonly RTCPeerConnection?: PeerClass;
+}
+
+/** The HTTP calls of one server. `url`: its address, with the path below which it is served. */
+export class Tussle extends Calls {
+  player: string | null = null;
+  private readonly url: string;
+  private readonly options: Options;
+
+  constructor(url: string, options: Options = {}) {
+    const root = url.replace(/\/$/, "");
+    super((path) => root + path);
+    this.url = root;
+    this.options = options;
+  }
+
+  /** Log in as a guest, or with a secret as the player of that name. */
+  async login(who: { name?: string; secret?: string; kind?: "person" | "bot" } = {}): Promise<{ player: string; name: string; guest: boolean }> {
+    const login = await this.call<{ player: string; name: string; token: string; guest: boolean }>("POST", "/api/login", who);
+    [this.token, this.player] = [login.token, login.player];
+    return login;
+  }
+
+  find(wanted: { mode: string; size: number; body?: string; ready?: boolean; bots?: boolean }): Promise<Seat> {
+    return this.call("POST", "/api/find", wanted);
+  }
+
+  open(wanted: { mode: string; size: number; body?: string; ready?: boolean; private?: boolean; bots?: boolean; params?: Record<string, unknown> }): Promise<Seat> {
+    return this.call("POST", "/api/open", wanted);
+  }
+
+  join(session: string, more: { body?: string; ready?: boolean } = {}): Promise<Seat> {
+    return this.call("POST", "/api/join", { session, ...more });
+  }
+
+  observe(session: string): Promise<Seat> {
+    return this.call("POST", "/api/observe", { session });
+  }
+
+  /** Open and running sessions; `query` as GET /api/sessions takes it. */
+  async sessions(query: Record<string, string> = {}): Promise<SessionView[]> {
+    const asked = new URLSearchParams(query).toString();
+    return (await this.call<{ sessions: SessionView[] }>("GET", `/api/sessions${asked && "?"}${asked}`)).sessions;
+  }
+
+  /** Connect to a session, and stay connected until it ends or `close` is called. history: also ask for the events before
+   * the join. network: a bad network for this client only. channel: false: no frames over WebRTC. */
+  connect(seat: Seat, options: { readonly history?: boolean; readonly network?: string; readonly channel?: boolean } = {}): Session {
+    const renew = async (): Promise<Seat | null> => {
+      try {
+        return await (seat.role === "player" ? this.join(seat.session) : this.observe(seat.session));
+      } catch (error) {
+        if (error instanceof Refused && !error.passing) return null;
+        throw error;
+      }
+    };
+    return new Session(seat, `${this.url.replace(/^http/, "ws")}/ws`, renew, { ...this.options, ...options });
+  }
+}
