@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError
+from tussle.lobby.errors import ClientError, CloseCode, Conflict, LobbyError, ProtocolError, RateLimited
 from tussle.lobby.roles import Operation, Role, may
 from tussle.lobby.seating import Seating
 from tussle.lobby.text import check_text
@@ -116,10 +116,22 @@ class Commands:
         self._telemetry.messages.inc(1.0, "act" if type(message) is Act else type(message).__name__.lower())
         return message
 
-    def handle_input(self, sender: Sender, replies: Replies, seat: int, text: bytes) -> None:
-        """Handle an input that the socket passed directly (server/gateway/socket.py), as ``handle`` would."""
-        message = self.read(sender, text.decode("utf-8", "replace"))
-        if isinstance(message, Act):
+    def handle_input(self, sender: Sender, replies: Replies, seat: int, text: str) -> None:
+        """Handle an input that the socket passed directly (server/gateway/socket.py), as ``handle`` would. Its sender
+        is a player."""
+        now = time.monotonic()
+        try:
+            message = sender.core.receive(text, now)
+        except (RateLimited, ProtocolError) as error:
+            sender.reject(sender.core, error)
+            return
+        if type(message) is not Act:  # a text that begins like one
+            return
+        self._telemetry.messages.inc(1.0, "act")
+        if message.id > replies.last_id:
+            replies.add(message.id)
+            self._submit_input(sender, replies, seat, message, now)
+        else:
             self._register(sender, replies, seat, message)
 
     async def handle(self, sender: Sender, audience: Audience, message: ClientMessage) -> bool:
@@ -209,23 +221,29 @@ class Commands:
                 await self._seating.leave(player, session)
         return AckData()
 
-    def _submit_input(self, sender: Sender, replies: Replies, seat: int, message: Act) -> None:
-        """Submit an input to the session, local or remote. The reply follows when it is journaled."""
+    def _submit_input(
+        self, sender: Sender, replies: Replies, seat: int, message: Act, at: float | None = None
+    ) -> None:
+        """Submit an input, which arrived at ``at`` (now), to the session, local or remote. The reply follows when it is
+        journaled."""
         session = sender.who.session
         # Without a local run the relay finds the holder. This server may soon be the holder itself.
         run = self._relays.find_run(session) or self._relays.remote(
             self._audiences.get(session, sender.who.v)
         )
         answer = partial(self._reply_to_input, sender, replies, message)
-        again = message.id <= replies.before
+        command, data = message.id, message.d
+        at = time.monotonic() if at is None else at
         try:
-            run.accept_input(seat, message.id, message.d.kind, message.d.d, time.monotonic(), answer, again)
+            run.accept_input(seat, command, data.kind, data.d, at, answer, command <= replies.before)
         except LobbyError as error:
             answer(error)
 
     def _reply_to_input(
         self, sender: Sender, replies: Replies, message: Act, result: int | Superseded | LobbyError | None
     ) -> None:
+        if type(result) is int and not message.ack:
+            return
         if result is None:  # the session was handed over: the client sends the input again
             replies.lose(message.id)
         elif isinstance(result, LobbyError):

@@ -71,13 +71,18 @@ class Outlet(ABC):
         """The next message; None if it is refused: the client has its error, or the connection is closing."""
         try:
             return core.receive(data, time.monotonic())
-        except RateLimited as error:
-            self.close(error.close_code, error.message)
-        except ProtocolError as error:
-            self.refuse(error.command, error)
-            if core.fatal:
-                self.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
+        except (RateLimited, ProtocolError) as error:
+            self.reject(core, error)
         return None
+
+    def reject(self, core: Connection[Message], error: RateLimited | ProtocolError) -> None:
+        """Answer a message that the connection has refused, or close the connection."""
+        if isinstance(error, RateLimited):
+            self.close(error.close_code, error.message)
+            return
+        self.refuse(error.command, error)
+        if core.fatal:
+            self.close(CloseCode.BAD_MESSAGE, "too many unreadable messages")
 
     @abstractmethod
     def refuse(self, command: int | None, error: LobbyError) -> object:

@@ -40,19 +40,30 @@ class Replies:
         Conflict (``stale_id``) if its reply is not kept any more; nothing changes then.
         """
         if command > self.last_id:
-            self.last_id = command
-        elif command in self._replies:
+            self.add(command)
+            return True
+        if command in self._replies:
             return self._replies[command]
-        elif command in self._lost:
+        if command in self._lost:
             self._lost.discard(command)
         elif command > self.before:
             raise Conflict(f"command {command} is not newer than {self.last_id}", code="stale_id", field="id")
-        self._replies[command] = None
-        if len(self._replies) > REMEMBERED:
-            oldest = next(iter(self._replies))
-            del self._replies[oldest]
-            self.before = min(self.before, oldest - 1)
+        self._keep(command)
         return True
+
+    def add(self, command: int) -> None:
+        """Register a command with an id above ``last_id``."""
+        self.last_id = command
+        self._keep(command)
+
+    def _keep(self, command: int) -> None:
+        replies = self._replies
+        replies[command] = None
+        if len(replies) > REMEMBERED:
+            oldest = next(iter(replies))
+            del replies[oldest]
+            if oldest <= self.before:
+                self.before = oldest - 1
 
     def lose(self, command: int) -> None:
         """Record that a command had no effect and gets no reply. The next command with its id is new."""

@@ -115,7 +115,7 @@ class Socket(ServerConnection):
     came: RequestAddress = RequestAddress("")
     """The address at which the client reached this server."""
 
-    quick: Callable[[bytes], None] | None = None
+    quick: Callable[[str], None] | None = None
     on_room: Callable[[bool], None] | None = None
     on_lost: Callable[[], None] | None = None
     on_refused: Callable[[CloseCode], None] | None = None
@@ -336,8 +336,13 @@ class Socket(ServerConnection):
             head = HEAD if frame[1] < MASKED + EXTENDED else HEAD + 2
             text = apply_mask(frame[head:], frame[head - 4 : head])
             if text.startswith(INPUTS):
-                self.quick(text)
-                return
+                try:
+                    decoded = text.decode()
+                except UnicodeDecodeError:
+                    pass  # websockets closes the connection: RFC 6455, section 8.1
+                else:
+                    self.quick(decoded)
+                    return
         if frame[0] & 0x0F in (1, 2):
             self._waiting += 1
         super().data_received(frame)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tussle.lobby.errors import Conflict, LobbyError, RateLimited
+from tussle.lobby.rules.actions import ActionKind
 from tussle.lobby.runs import Member
 from tussle.server.costs import Ledger, Owner, Resource
 from tussle.server.sessions.core import Answer, SessionCore, Superseded
@@ -87,30 +88,34 @@ class Admissions:
         known = self.acknowledged.get(key) if waiting is None else waiting.tick
         if known is not None:
             answer(known)
-        elif waiting is not None:
+            return
+        if waiting is not None:
             waiting.answers += (answer,)
-        elif again and command <= self._used.get(seat, 0):
+            return
+        if again and command <= self._used.get(seat, 0):
             raise Conflict(f"command {command} had no effect, or long ago", code="stale_id", field="id")
-        elif self._newest_id(seat, kind) > command and self._core.is_latest(kind):
-            self._supersede(seat, command, kind, answer)
+        found = self._core.kind(kind)
+        newest = self._newest.get((seat, kind))
+        if newest is not None and newest[0] > command:
+            if found is not None and found.latest:
+                self._supersede(seat, command, newest, answer)
+                return
         else:
-            self._admit(seat, command, kind, d, at)
-            self._admitted[key] = _Admitted(at, (answer,))
-            self._note(seat, kind, command, None)
-            self._wake()
+            newest = None
+        if found is not None and found.cost > 0.0:
+            self._charge_and_admit(seat, command, found, d, at)
+        else:
+            self._core.admit(seat, command, kind, d)
+        self._admitted[key] = _Admitted(at, (answer,))
+        if newest is None:
+            self._newest[seat, kind] = command, None
+        self._wake()
 
-    def _newest_id(self, seat: int, kind: str) -> int:
-        return self._newest.get((seat, kind), (0, None))[0]
-
-    def _note(self, seat: int, kind: str, command: int, tick: int | None) -> None:
-        if command >= self._newest_id(seat, kind):
-            self._newest[seat, kind] = command, tick
-
-    def _supersede(self, seat: int, command: int, kind: str, answer: Answer) -> None:
+    def _supersede(self, seat: int, command: int, newest: tuple[int, int | None], answer: Answer) -> None:
         """Answer an input that arrived after a newer one of its kind, once that one is journaled."""
-        newest, tick = self._newest[seat, kind]
+        newer, tick = newest
         if tick is None:
-            self._admitted[seat, newest].answers += (partial(self._answer_late, seat, command, answer),)
+            self._admitted[seat, newer].answers += (partial(self._answer_late, seat, command, answer),)
         else:
             self._answer_late(seat, command, answer, tick)
 
@@ -124,12 +129,14 @@ class Admissions:
             self.remember(seat, command, outcome)
         answer(outcome)
 
-    def _admit(self, seat: int, command: int, kind: str, d: dict[str, Any], at: float) -> None:
-        """Charge the seat for the input and admit it. A refused input, and one that supersedes another, costs
-        nothing."""
+    def _charge_and_admit(
+        self, seat: int, command: int, kind: ActionKind, d: dict[str, Any], at: float
+    ) -> None:
+        """Charge the seat for an input of a kind that costs solver time, and admit it. A refused input, and one that
+        supersedes another, costs nothing."""
         cost = self._core.added_cost(seat, kind)
         if cost <= 0.0:
-            self._core.admit(seat, command, kind, d)
+            self._core.admit(seat, command, kind.kind, d)
             return
         budget = Resource.INPUT_COST, Owner.SEAT
         key = f"{self._session} seat {seat}"
@@ -138,13 +145,13 @@ class Admissions:
             self._ledger.charge(*budget, key, at, amount)
         except RateLimited as error:
             raise RateLimited(
-                f"{kind} needs much solver time; this seat used up its share",
+                f"{kind.kind} needs much solver time; this seat used up its share",
                 code="too_costly",
                 field="kind",
                 retry_after=error.retry_after,
             ) from None
         try:
-            self._core.admit(seat, command, kind, d)
+            self._core.admit(seat, command, kind.kind, d)
         except LobbyError:
             self._ledger.give_back(*budget, key, amount)
             raise
@@ -170,11 +177,15 @@ class Admissions:
 
     def restored(self, given: Input, tick: int, superseded: tuple[int, ...] = ()) -> None:
         """Remember an input of the journal, and the inputs that it superseded."""
-        for command in superseded:
-            self.remember(given.seat, command, Superseded(tick))
-        self.remember(given.seat, given.id, tick)
-        self._used[given.seat] = max(self._used.get(given.seat, 0), given.id)
-        self._note(given.seat, given.kind, given.id, tick)
+        seat, command = given.seat, given.id
+        for older in superseded:
+            self.remember(seat, older, Superseded(tick))
+        self.remember(seat, command, tick)
+        if command > self._used.get(seat, 0):
+            self._used[seat] = command
+        newest = self._newest.get((seat, given.kind))
+        if newest is None or newest[0] <= command:
+            self._newest[seat, given.kind] = command, tick
 
     def shown(self, given: Input) -> float | None:
         """Forget an input whose first frame has been sent. Returns when it arrived; None if another server got it."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from tussle.lobby.errors import Conflict, LobbyError, NotYourTurn
-from tussle.lobby.rules.actions import ActionSpec, check_action
+from tussle.lobby.rules.actions import ActionKind, ActionSpec, check_action
 from tussle.server.modes.mode import Phase, Result
 from tussle.server.simulation.simulation import Advance, Input
 
@@ -94,31 +94,29 @@ class SessionCore:
             raise Conflict("this seat was given up", code="left")
         if self._acted:
             raise Conflict("this turn has its action already", code="already_acted")
-        if len(self._pending) + sum(map(len, self._superseded.values())) >= MAX_PENDING:
+        pending, superseded = self._pending, self._superseded
+        waiting = len(pending) + sum(map(len, superseded.values())) if superseded else len(pending)
+        if waiting >= MAX_PENDING:
             raise Conflict("too many inputs wait for this tick", code="too_many_inputs")
-        checked = check_action(self.actions, kind, d)
-        admitted = Input(seat=seat, kind=kind, id=command, d=checked)
-        older = self._find_superseded(seat, kind)
+        admitted = Input(seat, kind, command, check_action(self.actions, kind, d))
+        older = self._find_superseded(seat, kind) if pending else None
         if older is not None:
-            self._pending.remove(older)
-            ids = self._superseded.pop((seat, older.id), ())
-            self._superseded[seat, command] = (*ids, older.id)
-        self._pending.append(admitted)
+            pending.remove(older)
+            ids = superseded.pop((seat, older.id), ())
+            superseded[seat, command] = (*ids, older.id)
+        pending.append(admitted)
         self._acted = self.seat is not None
 
-    def added_cost(self, seat: int, kind: str) -> float:
-        """Solver time that an input would add [ms]: 0 if it would supersede another one, and for a kind that is not
-        possible now."""
-        cost = self._cost_of(kind)
-        return 0.0 if cost <= 0.0 or self._find_superseded(seat, kind) is not None else cost
+    def kind(self, name: str) -> ActionKind | None:
+        """The kind of action of that name, if it is possible now."""
+        return None if self.actions is None else self.actions.kind(name)
 
-    def is_latest(self, kind: str) -> bool:
-        """Whether only a seat's newest input of that kind matters."""
-        found = None if self.actions is None else self.actions.kind(kind)
-        return found is not None and found.latest
+    def added_cost(self, seat: int, kind: ActionKind) -> float:
+        """Solver time that an input would add [ms]: 0 if it would supersede another one."""
+        return 0.0 if kind.cost <= 0.0 or self._find_superseded(seat, kind.kind) is not None else kind.cost
 
     def _cost_of(self, kind: str) -> float:
-        found = None if self.actions is None else self.actions.kind(kind)
+        found = self.kind(kind)
         return 0.0 if found is None else found.cost
 
     def _find_superseded(self, seat: int, kind: str) -> Input | None:
@@ -126,7 +124,7 @@ class SessionCore:
         for older in reversed(self._pending):
             if older.seat != seat:
                 continue
-            allowed = None if self.actions is None else self.actions.kind(older.kind)
+            allowed = self.kind(older.kind)
             if allowed is None or not allowed.latest:
                 return None
             if older.kind == kind:
@@ -172,11 +170,12 @@ class SessionCore:
             return InputBatch(self.tick + 1, ())
         count = self._affordable()
         inputs, self._pending = self._pending[:count], self._pending[count:]
-        superseded = {
-            (item.seat, item.id): self._superseded.pop((item.seat, item.id))
-            for item in inputs
-            if (item.seat, item.id) in self._superseded
-        }
+        superseded: dict[tuple[int, int], tuple[int, ...]] = {}
+        if self._superseded:
+            keys = [(item.seat, item.id) for item in inputs]
+            superseded = {key: self._superseded.pop(key) for key in keys if key in self._superseded}
+        if not self._leaving:
+            return InputBatch(self.tick + 1, tuple(inputs), superseded)
         deciding = {item.seat for item in (*inputs, *self._pending)}
         waiting = [seat for seat in self._leaving if seat in deciding]
         leaving = [seat for seat in self._leaving if seat not in deciding and seat not in self._out]
@@ -186,9 +185,12 @@ class SessionCore:
 
     def _affordable(self) -> int:
         """The number of pending inputs, from the first, that the coming tick takes: at least one."""
-        cost = 0.0
+        cost, costs = 0.0, dict[str, float]()
         for count, item in enumerate(self._pending):
-            cost += self._cost_of(item.kind)
+            own = costs.get(item.kind)
+            if own is None:
+                own = costs[item.kind] = self._cost_of(item.kind)
+            cost += own
             if cost > BATCH_COST_MS and count:
                 return count
         return len(self._pending)

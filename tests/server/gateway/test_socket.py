@@ -88,7 +88,7 @@ class Live:
         self.socket.data_received(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n")
         self.socket.protocol.state = State.OPEN
         self.heard: list[tuple[bool, bytes]] = []
-        self.socket.quick = lambda text: self.heard.append((True, text))
+        self.socket.quick = lambda text: self.heard.append((True, text.encode()))
 
     async def read(self) -> None:
         """Read every queued message, as the reading task does."""
@@ -191,6 +191,20 @@ def test_a_client_that_sends_before_the_upgrade_has_no_fast_path() -> None:
         socket.protocol = ServerProtocol(state=State.OPEN)
         socket.data_received(frame(Opcode.TEXT, ACT % 1))
         assert len(socket.recv_messages.frames) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_input_that_is_not_utf_8_does_not_take_the_fast_path() -> None:
+    """websockets gets it, whose ``recv`` closes the connection (RFC 6455, section 8.1)."""
+
+    async def scenario() -> None:
+        live = Live()
+        live.socket.data_received(frame(Opcode.TEXT, ACT % 1))
+        live.socket.data_received(frame(Opcode.TEXT, (ACT % 2).replace(b"move", b"mo\xff\xfe")))
+        assert live.heard == [(True, ACT % 1)]
+        with pytest.raises(UnicodeDecodeError):
+            await live.socket.recv_messages.get()
 
     asyncio.run(scenario())
 
