@@ -1,7 +1,7 @@
 """The binary messages of one session as a client keeps them: the newest frame and topology, decoded when they are read.
 
     receive -> kind 1: kept as bytes, the newest replaces the others
-            -> kind 3: kept in order, since each needs those before it; decoded when read, or when UNREAD wait
+            -> kinds 3, 4: kept in order, since each needs those before it; decoded when read, or when UNREAD wait
 
 This module must never import a socket. It loads numpy when the first frame is decoded.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameInbox"]
 
-_FRAME_KIND, _TOPOLOGY_KIND, _DELTA_KIND = 1, 2, 3
+_FRAME_KIND, _TOPOLOGY_KIND, _DELTA_KINDS = 1, 2, (3, 4)
 _EPOCH_TICK = struct.Struct("<II")  # at byte 4 of a frame: see the layout in lobby/wire/frames.py
 
 UNREAD = 64
@@ -49,7 +49,7 @@ class FrameInbox:
             if self._admit(*_EPOCH_TICK.unpack_from(data, 4)):
                 self._whole, self._frame = data, None
                 return True
-        elif kind == _DELTA_KIND:
+        elif kind in _DELTA_KINDS:
             self._deltas.append(data)
             if len(self._deltas) >= UNREAD:
                 self._decode_deltas()

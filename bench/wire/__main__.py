@@ -1,11 +1,13 @@
 """``python -m bench.wire [--save]``: what frames cost on the wire, delta frames beside whole ones.
 
-Sessions are simulated as they were recorded, with the same bots: the golden duel and sandbox (tests/golden), an end of
-curling, a sandbox of 24 bodies of which 8 are elastic, and a sandbox that nobody touches. Each frame that a viewer gets
-at 30 Hz is encoded twice: whole, and as a delta frame with the default greatest error of 0.1 mm.
+Sessions are simulated as they were recorded, with the same bots: the golden duel and sandbox (tests/golden), two other
+duels, an end of curling, a sandbox of 24 bodies of which 8 are elastic, and a sandbox that nobody touches. Each frame
+that a viewer gets at 30 Hz is encoded twice: whole, and as a delta frame with the default greatest error of 0.1 mm.
 
-    bits        of the payload, without its header and without distance, contacts and input ids, for each body that
-                moved by more than 0.01 mm, and frame; only where all bodies are rigid
+    bits        for each body that moved by more than 0.01 mm, and frame: what the range coder spends on the bodies
+                (-log2 of the probability of each bit, those that say which bodies move included), and all of it with
+                ticks, distance, contacts, input ids, header and rounding to bytes. Keyframes do not count. Only
+                where all bodies are rigid
     bytes       a second, with the header of the WebSocket frame (2 or 4 bytes)
     times       CPU time of one frame, median; decoded by plain Python, and by machine code
 
@@ -15,10 +17,12 @@ Targets: 20 bits in duels, 8 in curling, 100 B/s idle, 16 kB/s with elastic bodi
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +31,8 @@ import numpy as np
 
 from bench.machine import loaded_machine
 from tests.golden.record import CATALOGUE, GOLDEN, SEED
+from tussle.lobby.wire import delta_coder as coder
+from tussle.lobby.wire import delta_kernel as kernel
 from tussle.lobby.wire.delta_layout import KEYFRAME_PAYLOAD, PAYLOAD, is_keyframe
 from tussle.lobby.wire.deltas import DeltaDecoder, DeltaEncoder
 from tussle.lobby.wire.frames import Frame, Topology, decode_frame, decode_topology
@@ -39,12 +45,22 @@ __all__ = ["main"]
 
 FRAME_HZ = 30.0
 MOVED_M = 1e-5
+FIRST_BODY_BIT = 4
+"""The single bits before this one belong to no body (docs/protocol.md)."""
 
 Play = Callable[[SessionSpec, Advance, dict[str, Any]], tuple[list[Input], int] | None]
 
 
 def _seats(count: int) -> tuple[Seat, ...]:
     return tuple(Seat(seat, f"p{seat}", f"n{seat}", "bot", "good") for seat in range(count))
+
+
+def _duel_of(seed: int, *bodies: str) -> SessionSpec:
+    skills = ("good", "sharp", "fair", "novice")
+    seats = tuple(
+        Seat(seat, f"p{seat}", f"n{seat}", "bot", skills[seat], body) for seat, body in enumerate(bodies)
+    )
+    return SessionSpec("d", "duel", seats, {body: CATALOGUE[body] for body in bodies}, seed)
 
 
 def _curling(spec: SessionSpec, here: Advance, brief: dict[str, Any]) -> tuple[list[Input], int] | None:
@@ -80,6 +96,8 @@ def _untouched(_spec: SessionSpec, here: Advance, _brief: dict[str, Any]) -> tup
 MANY = ("jelly",) * 8 + tuple(sorted(CATALOGUE))[:16]
 SESSIONS: dict[str, tuple[SessionSpec, Play]] = {
     "duel, 4 bodies": GOLDEN["duel"],
+    "duel, 4 other bodies": (_duel_of(77, "burr", "cobble", "marl", "crux"), GOLDEN["duel"][1]),
+    "duel, 2 bodies": (_duel_of(5, "caltrop", "halo"), GOLDEN["duel"][1]),
     "curling, 8 stones": (SessionSpec("c", "curling", _seats(2), CATALOGUE, SEED, {"ends": 1}), _curling),
     "sandbox, 3 rigid and 1 elastic": GOLDEN["sandbox"],
     "sandbox, 16 rigid and 8 elastic": (
@@ -114,23 +132,22 @@ def _play(spec: SessionSpec, play: Play) -> tuple[float, list[Frame], list[int],
 
 @dataclass
 class Cost:
-    """What one session costs. sizes: of the frames that are sent."""
+    """What one session costs. sizes: of the frames that are sent; later: bytes of those that are no keyframes."""
 
     sizes: list[int]
     encode_s: list[float]
     decode_s: list[float]
-    payload_bits: int
+    later: int
 
 
 def _encode(
-    dt: float, frames: Sequence[Frame], topologies: dict[int, Topology], *, decoder: DeltaDecoder | None
+    dt: float, frames: Sequence[Frame], topologies: dict[int, Topology], *, decoder: DeltaDecoder
 ) -> Cost:
     encoder, cost = DeltaEncoder(), Cost([], [], [], 0)
     for number, frame in enumerate(frames):
         if number in topologies:
             encoder.set_topology(topologies[number])
-            if decoder is not None:
-                decoder.set_topology(topologies[number])
+            decoder.set_topology(topologies[number])
         began = time.thread_time()
         data = encoder.encode(frame, alive_ticks=round(1 / dt))
         cost.encode_s.append(time.thread_time() - began)
@@ -138,12 +155,58 @@ def _encode(
             continue
         cost.sizes.append(len(data))
         if not is_keyframe(data):
-            cost.payload_bits += 8 * (len(data) - PAYLOAD)
-        if decoder is not None:
-            began = time.thread_time()
-            decoder.decode(data)
-            cost.decode_s.append(time.thread_time() - began)
+            cost.later += len(data)
+        began = time.thread_time()
+        decoder.decode(data)
+        cost.decode_s.append(time.thread_time() - began)
     return cost
+
+
+@contextmanager
+def _counted_bits() -> Iterator[dict[bool, float]]:
+    """The bits that decoders in plain Python read from now on, by whether they are those of a body."""
+    bits, of_body = {False: 0.0, True: 0.0}, False
+    divide, code_bit, code_number = coder.divide, kernel.code_bit, kernel.code_number
+
+    def counted_divide(S: Any, buf: Any, bound: int, bit: int) -> int:
+        size = S[2]
+        bit = divide(S, buf, bound, bit)
+        bits[of_body] -= math.log2((size - bound if bit else bound) / size)
+        return bit
+
+    def counted_bit(S: Any, buf: Any, M: Any, a: int, b: int, c: int, bit: int) -> int:
+        nonlocal of_body
+        of_body = a >= FIRST_BODY_BIT
+        return code_bit(S, buf, M, a, b, c, bit)
+
+    def counted_number(S: Any, buf: Any, M: Any, a: int, b: int, c: int, value: int) -> int:
+        nonlocal of_body
+        of_body = a < coder.NUMBERS
+        return code_number(S, buf, M, a, b, c, value)
+
+    changed: Any = kernel
+    coder.divide, changed.code_bit, changed.code_number = counted_divide, counted_bit, counted_number
+    try:
+        yield bits
+    finally:
+        coder.divide, changed.code_bit, changed.code_number = divide, code_bit, code_number
+
+
+def _information(dt: float, frames: Sequence[Frame], topologies: dict[int, Topology]) -> float:
+    """What the range coder spends on the bodies in all frames but keyframes [bits]."""
+    encoder, decoder, spent = DeltaEncoder(), DeltaDecoder(), 0.0
+    with _counted_bits() as bits:
+        for number, frame in enumerate(frames):
+            if number in topologies:
+                encoder.set_topology(topologies[number])
+                decoder.set_topology(topologies[number])
+            data = encoder.encode(frame, alive_ticks=round(1 / dt))
+            if data is None:
+                continue
+            before = bits[True]
+            decoder.decode(data)
+            spent += 0.0 if is_keyframe(data) else bits[True] - before
+    return spent
 
 
 def _moved(frames: Sequence[Frame]) -> int:
@@ -164,8 +227,8 @@ def _row(name: str) -> str:
     fast = _encode(dt, frames, topologies, decoder=DeltaDecoder(compiled=True))
     bits = "-"
     if all(frame.row_counts is None for frame in frames):
-        bare = [replace(frame, min_distance=float("inf"), contacts=0, acks=()) for frame in frames]
-        bits = f"{_encode(dt, bare, topologies, decoder=None).payload_bits / _moved(bare):.1f}"
+        moved = _moved(frames)
+        bits = f"{_information(dt, frames, topologies) / moved:.1f} / {8 * plain.later / moved:.1f}"
     return (
         f"| {name} | {np.mean(whole):.0f} / {np.mean(plain.sizes):.1f} | {bits} | "
         f"{_all_in(whole) / seconds:.0f} / {_all_in(plain.sizes) / seconds:.0f} | "
@@ -185,10 +248,10 @@ def main() -> None:
         "# Frames on the wire: whole and delta frames",
         "",
         f"`python -m bench.wire`, {loaded_machine()}. Keyframes have {KEYFRAME_PAYLOAD} bytes of header, others "
-        f"{PAYLOAD}.",
+        f"{PAYLOAD}. What was tried: predictors.md.",
         "",
-        "| session | bytes a frame: whole / delta | bits a moving body and frame | bytes a second: whole / delta | "
-        "frames sent | encode [us] | decode [us]: Python / compiled |",
+        "| session | bytes a frame: whole / delta | bits a moving body and frame: of bodies / all | "
+        "bytes a second: whole / delta | frames sent | encode [us] | decode [us]: Python / compiled |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in SESSIONS:

@@ -1,4 +1,4 @@
-"""The functions of delta_coder.py, delta_kernel.py and delta_measure.py as machine code.
+"""The functions of delta_coder.py, delta_pose.py, delta_kernel.py and delta_measure.py as machine code.
 
     load_kernel -> types from names and annotations -> numba -> a folder that has the hash of the sources in its name
 
@@ -20,7 +20,7 @@ from tussle.lobby.machine_code import compile_for_baseline, compiled_mark, find_
 
 __all__ = ["DeltaCacheLocator", "delta_folder", "has_machine_code", "kernel_id", "load_kernel"]
 
-SOURCES = ("delta_coder.py", "delta_kernel.py", "delta_measure.py")
+SOURCES = ("delta_coder.py", "delta_pose.py", "delta_kernel.py", "delta_measure.py")
 
 ENTRIES = ("code_frame", "end_of", "measure")
 """The functions that Python calls."""

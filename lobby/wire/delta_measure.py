@@ -12,7 +12,7 @@ from typing import Any
 
 if "COMPILER" not in globals():
     from tussle.lobby.wire.delta_coder import jit
-    from tussle.lobby.wire.delta_kernel import DEAD, FLOATS, INTS, difference
+    from tussle.lobby.wire.delta_pose import DEAD, FLOATS, INTS, SPARE, difference
 
 STILL = 0.05
 """A body that moved by more steps than this and is more than half a step off does not rest."""
@@ -83,13 +83,13 @@ def measure(
     turn: float,
     spare: int,
 ) -> float:
-    """Write the true poses after F[spare + 32], the true places of vertices into V, and into T which bodies rest.
+    """Write the true poses after F[spare + SPARE], the true places of vertices into V, and into T which bodies rest.
     rows: flat, of all bodies. T[3 b] has whether body b is active. W: the true poses of the frame before. Returns the
     greatest stretch of an affine body."""
     worst = 0.0
     at_row = 0
     for body in range(len(B) // 2):
-        o, at, pose = FLOATS * body, INTS * body, spare + 32 + 7 * body
+        o, at, pose = FLOATS * body, INTS * body, spare + SPARE + 7 * body
         first, count = B[2 * body], B[2 * body + 1]
         row = at_row
         at_row += 3 * (count if count > 0 else 4)

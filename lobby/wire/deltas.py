@@ -20,8 +20,19 @@ import numpy.typing as npt
 from tussle.lobby.errors import ProtocolError
 from tussle.lobby.wire import delta_coder as coder
 from tussle.lobby.wire import delta_kernel as kernel
+from tussle.lobby.wire import delta_pose as pose
 from tussle.lobby.wire.delta_compiled import load_kernel
-from tussle.lobby.wire.delta_layout import DELTA, HEAD, KEYFRAME, KEYFRAME_HEAD, KEYFRAME_PAYLOAD, PAYLOAD
+from tussle.lobby.wire.delta_layout import (
+    CHAINS,
+    DELTA,
+    FIRST_CHANCES,
+    HEAD,
+    KEYFRAME,
+    KEYFRAME_HEAD,
+    KEYFRAME_PAYLOAD,
+    NUMBERS,
+    PAYLOAD,
+)
 from tussle.lobby.wire.frames import Frame, Topology
 
 __all__ = ["DeltaDecoder", "DeltaEncoder"]
@@ -48,20 +59,27 @@ class _Chain:
             first += count
         self.vertices = first
         self.B = make(places, "i8")
-        self.spare = kernel.FLOATS * n
-        floats = [0.0] * (self.spare + 32 + 7 * n)
-        ints = [0] * (kernel.INTS * n)
+        self.spare = pose.FLOATS * n
+        floats = [0.0] * (self.spare + pose.SPARE + 7 * n)
+        ints = [0] * (pose.INTS * n)
         for body in range(n):
-            floats[kernel.FLOATS * body + 9] = floats[kernel.FLOATS * body + 19] = 1.0
+            floats[pose.FLOATS * body + 9] = floats[pose.FLOATS * body + 19] = 1.0
         self.F, self.J = make(floats, "f8"), make(ints, "i8")
         self.U = make([0, 0, 256] * (3 * first), "i8")
         self.G = make([0] * (5 + seats), "i8")
         self.M = make(_FRESH, "i8")
-        self.S = make([0] * 6, "i8")
+        self.S = make([0] * 7, "i8")
 
 
-_FRESH = [32768, 0] * coder.CONTEXTS + [65536 * 5 // (5 * n + 8) for n in range(coder.LIMIT + 1)]
-"""All contexts before their first bit, and the rates at which they learn."""
+_FRESH = [
+    *[32768, 0] * coder.CONTEXTS,
+    *(65536 * 5 // (5 * n + 8) for n in range(coder.LIMIT + 1)),
+    *(256 * chance for row in FIRST_CHANCES for chance in row),
+]
+"""All contexts before their first bit, the rates at which they learn, and first probabilities."""
+
+
+_FRESH_ARRAY = np.array(_FRESH, dtype=np.int64)
 
 
 def _moving(topology: Topology) -> list[int]:
@@ -80,7 +98,7 @@ def _level(distance: float) -> int:
 
 
 def _array(values: Any, kind: str) -> Any:
-    return np.array(values, dtype=kind)
+    return _FRESH_ARRAY.copy() if values is _FRESH else np.array(values, dtype=kind)
 
 
 def _list(values: Any, _kind: str) -> Any:
@@ -92,8 +110,8 @@ class DeltaEncoder:
     chains have odd numbers, so that two encoders of a session are never mistaken for each other."""
 
     def __init__(self, *, error_m: float = 1e-4, error_deg: float = 0.05, odd: bool = False) -> None:
-        self._step = float(np.float32(error_m / kernel.DEAD))
-        self._turn = float(np.float32(math.radians(error_deg) / 4 / kernel.DEAD))
+        self._step = float(np.float32(error_m / pose.DEAD))
+        self._turn = float(np.float32(math.radians(error_deg) / 4 / pose.DEAD))
         self._topology: Topology | None = None
         self._chain: _Chain | None = None
         self._number = 0
@@ -160,7 +178,7 @@ class DeltaEncoder:
         else:
             T[3 * bodies + 1], T[3 * bodies + 2] = G[2], G[3]
         S, buffer = chain.S, self._buffer
-        S[:] = (1, 0, 0xFFFFFFFF, 0, 0, 0)
+        S[:] = (1, 0, 0xFFFFFFFF, 0, 0, 0, 0)
         compiled.code_frame(
             S,
             buffer,
@@ -179,10 +197,10 @@ class DeltaEncoder:
         if S[5]:
             raise ValueError("a coordinate is out of range")
         payload = buffer[: compiled.end_of(S, buffer)].tobytes()
-        head = HEAD.pack(DELTA, int(key), self._id, self._number & 255)
+        head = HEAD.pack(KEYFRAME if key else DELTA, NUMBERS * self._id + self._number % NUMBERS)
         if key:
             head += KEYFRAME_HEAD.pack(
-                frame.epoch, frame.tick, frame.version, bodies, len(frame.acks), 0, 0, self._step, self._turn
+                frame.version, frame.epoch, frame.tick, bodies, len(frame.acks), 0, self._step, self._turn
             )
         self._number += 1
         self._seen = frame.epoch, frame.tick
@@ -191,7 +209,7 @@ class DeltaEncoder:
 
     def _resting(self, T: Any, chain: _Chain, bodies: int) -> bool:
         """Whether the frame would show what the last one shows. The frame in which a body came to rest is sent."""
-        same = T[: 3 * bodies : 3] == chain.J[:: kernel.INTS]
+        same = T[: 3 * bodies : 3] == chain.J[:: pose.INTS]
         return bool(
             (same & ((T[1 : 3 * bodies : 3] == 1) | (T[: 3 * bodies : 3] == 0))).all()
             and chain.G[4]
@@ -212,7 +230,7 @@ class DeltaEncoder:
         )
         chain.G[0], chain.G[1] = frame.tick - 1, 1
         self._number = 0
-        self._id = (self._id + 2) & 255
+        self._id = (self._id + 2) % CHAINS
         return chain
 
 
@@ -247,20 +265,18 @@ class DeltaDecoder:
         encoder sends."""
         if len(data) < PAYLOAD:
             raise ProtocolError("a delta frame is shorter than its header")
-        kind, flags, number_of_chain, number = HEAD.unpack_from(data)
-        if (
-            kind != DELTA
-            or flags & ~KEYFRAME
-            or (data[-1] == 0 and len(data) > (KEYFRAME_PAYLOAD if flags else PAYLOAD))
-        ):
+        kind, numbers = HEAD.unpack_from(data)
+        number_of_chain, number = divmod(numbers, NUMBERS)
+        key = kind == KEYFRAME
+        at = KEYFRAME_PAYLOAD if key else PAYLOAD
+        if kind not in (DELTA, KEYFRAME) or (data[-1] == 0 and len(data) > at):
             raise ProtocolError("not a delta frame")
         chain, self._chain = self._chain, None
-        at = PAYLOAD
-        if flags & KEYFRAME:
-            chain, at = self._begin(data, number_of_chain, number), KEYFRAME_PAYLOAD
+        if key:
+            chain = self._begin(data, number_of_chain, number)
             if chain is None:
                 return None
-        elif chain is None or number_of_chain != self._id or number != (self._number + 1) & 255:
+        elif chain is None or number_of_chain != self._id or number != (self._number + 1) % NUMBERS:
             # A frame of an older chain, or of one whose keyframe was lost, changes nothing.
             if chain is not None and number_of_chain != self._id:
                 self._chain = chain
@@ -270,7 +286,7 @@ class DeltaDecoder:
         if self._compiled:
             buffer = np.array(buffer, dtype=np.uint8)
         S = chain.S
-        S[:] = [0, int.from_bytes(data[at : at + 4].ljust(4, b"\0"), "big"), 0xFFFFFFFF, 4, len(buffer), 0]
+        S[:] = [0, int.from_bytes(data[at : at + 4].ljust(4, b"\0"), "big"), 0xFFFFFFFF, 4, len(buffer), 0, 0]
         if S[1] < 0xFFFFFFFF:
             self._code(
                 S, buffer, chain.M, chain.G, chain.F, chain.J, chain.U, self._V, chain.B, self._T, self._step,
@@ -283,15 +299,13 @@ class DeltaDecoder:
         if S[3] < len(buffer):
             raise ProtocolError("a delta frame is longer than its content")
         self._chain = chain
-        return self._frame(chain, keyframe=bool(flags & KEYFRAME))
+        return self._frame(chain, keyframe=key)
 
     def _begin(self, data: bytes, number_of_chain: int, number: int) -> _Chain | None:
         if len(data) < KEYFRAME_PAYLOAD:
             raise ProtocolError("a keyframe is shorter than its header")
-        epoch, tick, version, bodies, seats, zero, zeros, step, turn = KEYFRAME_HEAD.unpack_from(
-            data, PAYLOAD
-        )
-        if number or zero or zeros or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
+        version, epoch, tick, bodies, seats, zero, step, turn = KEYFRAME_HEAD.unpack_from(data, PAYLOAD)
+        if number or zero or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
             raise ProtocolError("not a keyframe")
         topology = self._topology
         if topology is None or topology.version != version:
@@ -311,8 +325,8 @@ class DeltaDecoder:
     def _frame(self, chain: _Chain, *, keyframe: bool) -> Frame:
         assert self._topology is not None
         n = len(chain.B) // 2
-        active = np.array(chain.J[:: kernel.INTS], dtype=np.bool_)
-        poses = np.array(chain.F[: chain.spare]).reshape(n, kernel.FLOATS)
+        active = np.array(chain.J[:: pose.INTS], dtype=np.bool_)
+        poses = np.array(chain.F[: chain.spare]).reshape(n, pose.FLOATS)
         places, turns = poses[:, :3], _matrices(poses[:, 9:13])
         parts = []
         counts = [int(count) for count in chain.B[1::2]]

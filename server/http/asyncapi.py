@@ -24,7 +24,7 @@ __all__ = ["document"]
 BINARY = {
     "frame": f"kind 1: a whole frame, of the schema {schema_hash()}",
     "topology": f"kind 2: the meshes that frames move, of the schema {schema_hash()}",
-    "delta": f"kind 3: the difference from the frame before, for clients that offer {CODEC}",
+    "delta": f"kinds 3 and 4: the difference from the frame before, and the keyframe of a chain, of the codec {CODEC}",
 }
 
 SOCKETS: tuple[tuple[str, str, str, Any, tuple[Any, ...]], ...] = (

@@ -72,6 +72,27 @@ class Contexts(dict[Any, Context]):
         return self[name]
 
 
+ROWS = [
+    [int(word) for word in line.split()]
+    for line in """
+    184 136  90  80  75  85  90 110 150 170
+    176 186 120  70  75  85 110 130 150 170
+    150 182 130  90  75  90 110 130 150 170
+    129 182 170  85  80  95 110 130 150 170
+     93 161 166 109 105 125 130 140 150 170
+     67 118 171 147 120 120 140 150 150 170
+     49  83 134 150 135 150 160 150 150 170
+     37  56  86 134 155 155 163 165 160 170
+     21  34  60  92 146 165 165 180 180 180
+     15  24  41  69  99 139 175 189 190 190
+     14  25  29  40  65 109 160 175 200 190
+     12  17  18  41  45  77 102 166 210 192
+     40   7  12  12  14  26  38  46  62  64
+    """.strip().splitlines()
+]
+"""First probabilities of residuals, in 256ths."""
+
+
 class RangeDecoder:
     """Reads one payload."""
 
@@ -111,15 +132,28 @@ class RangeDecoder:
             context.learn(bit)
         return bit
 
-    def number(self, *sets: Any) -> int:
-        def bit(place: int) -> int:
-            return self.bit(*((one, place) for one in sets))
+    def bit_in_four(self, first: int, *names: Any) -> int:
+        """A bit with four contexts. first: the probability of one that has learnt nothing."""
+        contexts = [self.contexts[name] for name in names]
+        bit = self.divide((self.range >> 16) * (sum(one.p if one.n else first for one in contexts) >> 2))
+        for context in contexts:
+            if context.n == 0:
+                context.p, context.n = first, 1
+            context.learn(bit)
+        return bit
 
-        if bit(0) == 0:
+    def number(self, *sets: Any, row: int | None = None) -> int:
+        def bit(place: int, column: int | None = None) -> int:
+            names = [(one, place) for one in sets]
+            if row is None:
+                return self.bit(*names)
+            return self.bit_in_four(32768 if column is None else 256 * ROWS[row][column], *names)
+
+        if bit(0, 0) == 0:
             return 0
         negative = bit(1)
         length = 0
-        while bit(2 + min(length, 15)) == 1:
+        while bit(2 + min(length, 15), 1 + min(length, 8)) == 1:
             length += 1
             if length > 30:
                 raise Refused("out of range")
@@ -142,6 +176,29 @@ class RangeDecoder:
 # -- the state of a chain
 
 
+def two_smallest(scores: Floats) -> tuple[int, int]:
+    """The indices of the smallest and of the second smallest; of equal ones, the first one."""
+    first, second = sorted(range(len(scores)), key=lambda j: scores[j])[:2]
+    return first, second
+
+
+def penalty(error: float) -> float:
+    error, count = error + 1.0, 0
+    while error >= 2.0 and count < 24:
+        error, count = error * 0.5, count + 1
+    return count + error
+
+
+def distance(x: float, z: float) -> float:
+    least, most = sorted((abs(x), abs(z)))
+    if most == 0.0:
+        return 0.0
+    square, found = x * x + z * z, most + 0.4 * least
+    for _ in range(2):
+        found = (found + square / found) * 0.5
+    return found
+
+
 def zeros(count: int) -> Floats:
     return [0.0] * count
 
@@ -159,15 +216,13 @@ class Body:
     S: Floats = field(default_factory=lambda: zeros(3))
     D: Floats = field(default_factory=lambda: zeros(3))
     since: float = 1.0
-    E0: Floats = field(default_factory=lambda: zeros(3))
-    E1: Floats = field(default_factory=lambda: zeros(3))
-    R0: float = 0.0
-    R1: float = 0.0
+    E: list[Floats] = field(default_factory=lambda: [zeros(4), zeros(4), zeros(4)])
+    R: Floats = field(default_factory=lambda: zeros(4))
+    slower: float = 0.0
     present: int = 0
     moving: int = 0
     shaped: int = 0
     m: list[int] = field(default_factory=lambda: [0] * 6)
-    last: list[int] = field(default_factory=lambda: [0] * 6)
     sign: list[int] = field(default_factory=lambda: [0] * 6)
     H0: int = 0
     H1: int = 0
@@ -181,17 +236,23 @@ class Body:
 
     def rest(self) -> None:
         self.V, self.A, self.S, self.D = zeros(3), zeros(3), zeros(3), zeros(3)
-        self.E0, self.E1 = [e * 0.5 for e in self.E0], [e * 0.5 for e in self.E1]
-        self.R0, self.R1 = self.R0 * 0.5, self.R1 * 0.5
+        self.E = [[e * 0.5 for e in scores] for scores in self.E]
+        self.R = [e * 0.5 for e in self.R]
         self.m = [m >> 1 for m in self.m]
-        self.last = [0] * 6
         self.moving = 0
 
     def forget(self, size: int) -> None:
         self.rest()
         self.since = 1.0
-        self.E0, self.E1, self.R0, self.R1 = zeros(3), zeros(3), 0.0, 0.0
+        self.E, self.R = [zeros(4), zeros(4), zeros(4)], zeros(4)
         self.m, self.sign = [size] * 6, [0] * 6
+
+    def pace(self, gap: int, step: float, turn: float) -> int:
+        if not self.moving:
+            return 0
+        (a, b, c), (d, e, f) = map(abs, self.V), map(abs, self.S)
+        speed = (a + b + c) * gap / step + (d + e + f) * gap / turn
+        return 1 if speed < 2.0 else 2 if speed < 6.0 else 3
 
     def hold(self) -> None:
         self.d = [0] * len(self.d)
@@ -226,22 +287,22 @@ class ReferenceDecoder:
 
     def decode(self, data: bytes) -> Shown | None:
         """The frame; None for one that is dropped. Raises Refused."""
-        if len(data) < 4:
+        if len(data) < 2:
             raise Refused("shorter than its header")
-        kind, flags, chain, number = data[:4]
-        if kind != 3 or flags & ~1:
+        kind, chain, number = data[0], data[1] // 32, data[1] % 32
+        if kind not in (3, 4):
             raise Refused("not a delta frame")
-        if flags & 1:
+        if kind == 4:
             self.alive = False
-            payload = data[28:]
+            payload = data[24:]
             if not self._begin(data, number):
                 return None
             self.chain = chain
         else:
-            payload = data[4:]
+            payload = data[2:]
             if self.alive and chain != self.chain:
                 return None
-            if not self.alive or number != (self.number + 1) % 256:
+            if not self.alive or number != (self.number + 1) % 32:
                 self.alive = False
                 return None
         self.alive = False
@@ -251,15 +312,13 @@ class ReferenceDecoder:
         self.numbers = []
         self._frame(payload)
         self.alive = True
-        return self._shown(keyframe=bool(flags & 1))
+        return self._shown(keyframe=kind == 4)
 
     def _begin(self, data: bytes, number: int) -> bool:
-        if len(data) < 28:
+        if len(data) < 24:
             raise Refused("shorter than its header")
-        epoch, tick, version, bodies, seats, zero, more, step, turn = struct.unpack_from(
-            "<IIHHBBHff", data, 4
-        )
-        if number or zero or more or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
+        version, epoch, tick, bodies, seats, zero, step, turn = struct.unpack_from("<HIIHBBff", data, 2)
+        if number or zero or not (1e-9 < step < 1e3 and 1e-9 < turn < 1.0):
             raise Refused("not a keyframe")
         if version != self.version:
             return False
@@ -272,8 +331,8 @@ class ReferenceDecoder:
         self.contexts = Contexts()
         return True
 
-    def _number(self, *sets: Any) -> int:
-        value = self.coder.number(*sets)
+    def _number(self, *sets: Any, row: int | None = None) -> int:
+        value = self.coder.number(*sets, row=row)
         self.numbers.append((sets[0][0] + str(list(sets[0][1:])).replace(" ", ""), value))
         return value
 
@@ -308,86 +367,114 @@ class ReferenceDecoder:
             moves = (
                 not self.still
                 and body.present == 1
-                and (came or self._bit(8 + 3 * body.moving + min(busy, 2)))
+                and (came or self._bit(8 + 3 * body.pace(self.gap, self.step, self.turn) + min(busy, 2)))
             )
             if not moves:
                 body.rest()
                 body.hold()
                 continue
-            busy += self._pose(body, min(busy, 2))
+            busy += self._pose(body)
             if came:
                 body.forget(64)
             body.moving = 1
             if body.rest_places:
-                body.shaped = self._bit(16 + body.shaped)
+                body.shaped = self._bit(20 + body.shaped)
                 if body.shaped:
                     self._vertices(body)
                 else:
                     body.hold()
         self.coder.end()
 
-    def _pose(self, body: Body, busy: int) -> int:
+    def _pose(self, body: Body) -> int:
         gap, step, turn = self.gap, self.step, self.turn
+        P, V, A, Q, S, D = body.P, body.V, body.A, body.Q, body.S, body.D
         mean = (body.since + gap) * 0.5
-        size = large = 0
+        size = total = 0
 
-        def residual(k: int, second: int, speed: float) -> int:
-            nonlocal size, large
+        def residual(k: int, speed: float, apart: float) -> int:
+            nonlocal size, total
             f = 2 if k > 2 else 1 if k == 1 else 0
-            fast = 0
+            length = min(12, body.m[k].bit_length())
+            speed, fast = abs(speed), 0
             while speed >= 1.0 and fast < 7:
                 speed *= 0.5
                 fast += 1
+            n = sum(abs(apart) >= limit for limit in (0.25, 0.75, 1.5, 4.0))
+            rough = sum(length >= limit for limit in (4, 6, 8))
+            w = min(11, sum(body.m[:3] if k < 3 else body.m[3:]).bit_length())
             value = self._number(
-                ("SIZE", f, min(10, body.m[k].bit_length()), size),
-                ("LAST", f, body.last[k], busy, second),
+                ("SIZE", f, length, size),
                 ("SPEED", k, body.sign[k], fast),
+                ("GAP", f, 4 - n if apart < 0 else 4 + n, rough),
+                ("SUM", f, 0 if w < 4 else 1 if w < 6 else w - 4, min(7, total.bit_length())),
+                row=length,
             )
             found = min(abs(value), 4095)
             body.m[k] = (body.m[k] + 16 * found) >> 1
-            body.last[k] = min(7, found.bit_length())
             body.sign[k] = 0 if value == 0 else 1 if value > 0 else 2
-            if value != 0 and size == 0:
+            if found > 0 and size == 0:
                 size = 1
-            if abs(value) >= 4:
+            if found >= 4:
                 size = 2
-                large = 1
+            total += found
             return value
 
-        for k in range(3):
-            straight = body.P[k] + body.V[k] * gap
-            curved = body.P[k] + (body.V[k] + body.A[k] * mean) * gap
-            second = 1 if body.E1[k] < body.E0[k] else 0
-            predicted = curved if second else straight
-            value = residual(k, second, abs(body.V[k] * gap / step))
-            reached = predicted + value * step
-            if not -1e6 < reached < 1e6:
+        best, second = two_smallest(body.R)
+        G = [turned(Q, *((S[k] + share * D[k]) * gap for k in range(3))) for share in (0.0, 1.0, 0.5)] + [Q]
+        apart = between(G[best], G[second])
+        r = [residual(3 + k, S[k] * gap / turn, apart[k] / turn) * turn for k in range(3)]
+        T = turned(G[best], *r)
+        for j in range(4):
+            a, b, c = map(abs, between(G[j], T))
+            body.R[j] = body.R[j] * 0.8 + penalty((a + b + c) / turn)
+        q = between(Q, T)
+
+        way, slow = distance(V[0], V[2]) * gap, body.slower * gap * mean
+        left = 1.0 - slow / way if way > slow else 0.0
+        C = [
+            [
+                P[k] + V[k] * gap,
+                P[k] + (V[k] + A[k] * mean) * gap,
+                P[1] if k == 1 else P[k] + V[k] * gap * left,
+                P[k] + V[k] * gap,
+            ]
+            for k in range(3)
+        ]
+        C[0][3] = C[0][0] - 4.0 * (q[2] - S[2] * gap) * P[1]
+        C[2][3] = C[2][0] + 4.0 * (q[0] - S[0] * gap) * P[1]
+
+        N, jump = zeros(3), 0.0
+        first = 2 if abs(V[2]) > abs(V[0]) else 0
+        for k in (first, 2 - first, 1):
+            scores = body.E[1] if k == 1 else [a + b for a, b in zip(body.E[0], body.E[2], strict=True)]
+            best, second = two_smallest(scores)
+            predicted = C[k][best]
+            if k == 2 - first and abs(V[first]) * gap > 3.0 * step and abs(jump) > 1.5 * step:
+                predicted = predicted + jump * V[k] / V[first]
+            value = residual(k, V[k] * gap / step, (C[k][second] - predicted) / step)
+            N[k] = predicted + value * step
+            if not -1e6 < N[k] < 1e6:
                 raise Refused("out of range")
-            body.E0[k] = body.E0[k] * 0.7 + abs(reached - straight)
-            body.E1[k] = body.E1[k] * 0.7 + abs(reached - curved)
-            velocity = (reached - body.P[k]) / gap
-            body.A[k] = (velocity - body.V[k]) / mean
-            body.V[k] = velocity
-            body.P[k] = reached
-        second = 1 if body.R1 < body.R0 else 0
-        x, y, z = (s + d if second else s for s, d in zip(body.S, body.D, strict=True))
-        turned_to = turned(body.Q, x * gap, y * gap, z * gap)
-        r = [residual(3 + k, second, abs(body.S[k] * gap / turn)) * turn for k in range(3)]
-        turned_to = turned(turned_to, r[0], r[1], r[2])
-        r = between(body.Q, turned_to)
-        held = changed = 0.0
+            jump = N[k] - predicted
+
+        x, z = (N[0] - P[0]) / gap, (N[2] - P[2]) / gap
+        before, after = distance(V[0], V[2]), distance(x, z)
+        if before * gap > 10.0 * step and after * gap > 3.0 * step:
+            now = (before - after) / mean
+            across = abs(V[0] * z - V[2] * x)
+            if across < 0.1 * (before * after) and 3.0 * step < now * gap * gap < 60.0 * step:
+                body.slower = now if body.slower == 0.0 else body.slower * 0.7 + now * 0.3
         for k in range(3):
-            spin = r[k] / gap
-            off = spin - body.S[k]
-            held = held + abs(off)
-            changed = changed + abs(off - body.D[k])
-            body.D[k] = off
-            body.S[k] = spin
-        body.R0 = body.R0 * 0.7 + held
-        body.R1 = body.R1 * 0.7 + changed
-        body.Q = turned_to
+            for j in range(4):
+                body.E[k][j] = body.E[k][j] * 0.8 + penalty(abs(N[k] - C[k][j]) / step)
+            velocity, spin = (N[k] - P[k]) / gap, q[k] / gap
+            A[k] = (velocity - V[k]) / mean
+            V[k], P[k] = velocity, N[k]
+            D[k] = spin - S[k]
+            S[k] = spin
+        body.Q = T
         body.since = gap
-        return large
+        return 1 if size == 2 else 0
 
     def _vertices(self, body: Body) -> None:
         second = 1 if body.H1 < body.H0 else 0

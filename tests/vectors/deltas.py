@@ -39,8 +39,8 @@ def scene() -> Topology:
 
 
 def scripted(count: int = 40) -> Iterator[Frame]:
-    """Frames of the scene: one body flies, turns, bounces and rests; one is removed and comes back elsewhere; the
-    elastic one swings. From frame 30 on everything rests."""
+    """Frames of the scene: one body flies, turns, bounces and rests; one is removed, comes back elsewhere and slides to
+    a stop; the elastic one swings. From frame 30 on everything rests."""
     rest = scene().bodies[2].vertices.astype(np.float64)
     for n in range(count):
         t = min(n, 30) / 30
@@ -48,7 +48,14 @@ def scripted(count: int = 40) -> Iterator[Frame]:
         angle = 2.5 * np.sin(4 * t)
         c, s = np.cos(angle), np.sin(angle)
         first = [[2 * t, height, -0.5], [c, 0, -s], [0, 1, 0], [s, 0, c]]
-        second = [[-1.0 if n < 12 else 3.25, 0.25, 1.0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
+        way = 0.06 * min(n - 12, 15) - 0.002 * min(n - 12, 15) ** 2 if n > 12 else 0.0
+        u, v = np.cos(0.3 * way), np.sin(0.3 * way)
+        second = [
+            [-1.0 if n < 12 else 3.25 + way, 0.25, 1.0 - 0.4 * way],
+            [u, v, 0],
+            [-v, u, 0],
+            [0, 0, 1],
+        ]
         swing = 0.05 * np.sin(12 * t) * (1 - t)
         elastic = rest @ np.array([[c, 0, -s], [0, 1 + swing, 0], [s, 0, c]]) + [0, 0.5 + swing, 2 * t]
         yield Frame(
@@ -108,15 +115,15 @@ def _broken(whole: list[bytes]) -> list[dict[str, Any]]:
     key, second = whole[0], whole[1]
     cases = {
         "empty": (0, b""),
-        "half a header": (0, key[:3]),
+        "half a header": (0, key[:1]),
         "half a keyframe header": (0, key[:20]),
         "another kind": (0, b"\x07" + key[1:]),
-        "unknown flags": (0, key[:1] + b"\x83" + key[2:]),
-        "a keyframe that is not the first": (0, key[:3] + b"\x01" + key[4:]),
-        "no step": (0, key[:20] + bytes(4) + key[24:]),
-        "a step that is no number": (0, key[:20] + b"\xff\xff\xff\x7f" + key[24:]),
-        "more bodies than the topology": (0, key[:14] + b"\x04" + key[15:]),
-        "a number out of range": (1, second[:4] + b"\xff\xff\xff\xff"),
+        "a keyframe that is not the first": (0, key[:1] + bytes([key[1] + 1]) + key[2:]),
+        "a byte that is not zero": (0, key[:15] + b"\x01" + key[16:]),
+        "no step": (0, key[:16] + bytes(4) + key[20:]),
+        "a step that is no number": (0, key[:16] + b"\xff\xff\xff\x7f" + key[20:]),
+        "more bodies than the topology": (0, key[:12] + b"\x04" + key[13:]),
+        "a number out of range": (1, second[:2] + b"\xff\xff\xff\xff"),
         "longer than its content": (1, second + b"\x01" * 9),
         "zeros at the end": (1, second + bytes(3)),
     }

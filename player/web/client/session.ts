@@ -4,7 +4,7 @@
 
 import { Refused } from "../src/wire/calls";
 import { ServerClock } from "../src/wire/clock";
-import { DELTA, DeltaDecoder } from "../src/wire/deltas";
+import { DELTA, DeltaDecoder, KEYFRAME } from "../src/wire/deltas";
 import { BadFrame, FRAME, TOPOLOGY, decodeFrame, decodeTopology, kindOf, versionOf } from "../src/wire/frames";
 import type { Frame, Topology } from "../src/wire/frames";
 import { CLOSE, ENDED, SCHEMA_HASH } from "../src/wire/messages";
@@ -473,7 +473,7 @@ export class Session {
     try {
       const kind = kindOf(data);
       if (kind === TOPOLOGY) return decodeTopology(data);
-      return kind === FRAME ? decodeFrame(data) : kind === DELTA ? this.deltas.decode(data) : null;
+      return kind === FRAME ? decodeFrame(data) : kind === DELTA || kind === KEYFRAME ? this.deltas.decode(data) : null;
     } catch (error) {
       if (!(error instanceof BadFrame)) throw error;
       this.tell("problem", error);

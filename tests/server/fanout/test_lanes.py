@@ -7,11 +7,11 @@ from tussle.server.fanout.lanes import BACKLOG_BYTES, CALM_S, KEY_S, Lanes
 
 
 def key(chain: int) -> bytes:
-    return bytes((3, 1, chain, 0, 9))
+    return bytes((4, 32 * chain, 0, 9))
 
 
 def delta(chain: int, number: int) -> bytes:
-    return bytes((3, 0, chain, number, 9))
+    return bytes((3, 32 * chain + number, 9))
 
 
 class Viewer:

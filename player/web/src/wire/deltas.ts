@@ -2,28 +2,21 @@
 // Python. Both decode tests/vectors/deltas.json. All numbers are exact: integers below 2^53, and floats with + - * /.
 // It must never import a mode or a renderer.
 
+import { BY_GAP, BY_NEIGHBOUR, BY_SIZE, BY_SIZES, BY_SPEED, BY_SUM, Coder, NUMBERS, SLOTS, outOfRange } from "./deltacoder";
 import { BadFrame } from "./frames";
 import type { Frame, Topology } from "./frames";
 
 export const DELTA = 3;
+export const KEYFRAME = 4;
 
-const KEYFRAME = 1;
-const HEAD = 4;
-const KEY_HEAD = 28;
+const HEAD = 2;
+const KEY_HEAD = 24;
+/** Frames of a chain are numbered modulo this. */
+const NUMBERED = 32;
 
-const SLOTS = 66;
-const BY_SIZE = 64;
-const BY_LAST = BY_SIZE + 99 * SLOTS;
-const BY_SPEED = BY_LAST + 144 * SLOTS;
-const BY_SIZES = BY_SPEED + 144 * SLOTS;
-const BY_NEIGHBOUR = BY_SIZES + 64 * SLOTS;
-const NUMBERS = BY_NEIGHBOUR + 24 * SLOTS;
-const CONTEXTS = NUMBERS + 6 * SLOTS;
-const LIMIT = 60;
-const RATES = Int32Array.from({ length: LIMIT + 1 }, (_, n) => Math.floor((65536 * 5) / (5 * n + 8)));
-
-const FLOATS = 28;
-const INTS = 23;
+const FLOATS = 37;
+const INTS = 17;
+const KEPT = 0.8;
 const FURTHEST = 1e6;
 const LONGEST_GAP = 2 ** 24;
 const LAST_TICK = 2 ** 32 - 1;
@@ -33,91 +26,7 @@ const LEVELS = 8;
 
 /** Whether a delta frame begins a chain. */
 export function isKeyframe(data: ArrayBuffer): boolean {
-  return data.byteLength > 1 && (new DataView(data).getUint8(1) & KEYFRAME) !== 0;
-}
-
-/** The range decoder with its adaptive probabilities. */
-class Coder {
-  private readonly p = new Uint32Array(CONTEXTS).fill(32768);
-  private readonly n = new Uint8Array(CONTEXTS);
-  private data = new Uint8Array(0);
-  private at = 0;
-  private code = 0;
-  private range = 0;
-
-  begin(data: Uint8Array<ArrayBuffer>): void {
-    this.data = data;
-    this.code = 0;
-    this.range = 0xffffffff;
-    for (this.at = 0; this.at < 4; this.at++) this.code = this.code * 256 + (data[this.at] ?? 0);
-    if (this.code === 0xffffffff) throw outOfRange();
-  }
-
-  end(): void {
-    if (this.at < this.data.length) throw new BadFrame("a delta frame is longer than its content");
-  }
-
-  /** A bit with one context, or with the mean of three. */
-  bit(a: number, b = -1, c = -1): 0 | 1 {
-    const p = this.p;
-    const mean = b < 0 ? p[a]! : (2 * p[a]! + p[b]! + p[c]!) >>> 2;
-    const bit = this.divide((this.range >>> 16) * mean);
-    this.learn(a, bit);
-    if (b >= 0) {
-      this.learn(b, bit);
-      this.learn(c, bit);
-    }
-    return bit;
-  }
-
-  private divide(bound: number): 0 | 1 {
-    const bit = this.code < bound ? 0 : 1;
-    if (bit) {
-      this.code -= bound;
-      this.range -= bound;
-    } else this.range = bound;
-    while (this.range < 0x1000000) {
-      this.code = this.code * 256 + (this.at < this.data.length ? this.data[this.at]! : 0);
-      this.at++;
-      this.range *= 256;
-    }
-    return bit;
-  }
-
-  private learn(context: number, bit: 0 | 1): void {
-    const n = this.n[context]!;
-    const rate = RATES[n]!;
-    let p = this.p[context]!;
-    if (bit) p = Math.max(48, p - Math.floor((p * rate) / 65536));
-    else p = Math.min(65488, p + Math.floor(((65536 - p) * rate) / 65536));
-    this.p[context] = p;
-    if (n < LIMIT) this.n[context] = n + 1;
-  }
-
-  /** A signed integer: zero or not, sign, length, then the bits after the leading one. */
-  number(a: number, b = -1, c = -1): number {
-    const two = b >= 0;
-    if (!this.bit(a, b, c)) return 0;
-    const negative = this.bit(a + 1, two ? b + 1 : -1, c + 1);
-    let length = 0;
-    for (;;) {
-      const slot = 2 + Math.min(length, 15);
-      if (!this.bit(a + slot, two ? b + slot : -1, c + slot)) break;
-      if (++length > 30) throw outOfRange();
-    }
-    const top = Math.min(length, 15);
-    let found = 1;
-    for (let place = length - 1; place >= 0; place--) {
-      let bit: 0 | 1;
-      if (place === length - 1) bit = this.bit(a + 18 + top, two ? b + 18 + top : -1, c + 18 + top);
-      else if (place === length - 2) {
-        const slot = 34 + 2 * top + (found & 1);
-        bit = this.bit(a + slot, two ? b + slot : -1, c + slot);
-      } else bit = this.divide(this.range >>> 1);
-      found = 2 * found + bit;
-    }
-    return negative ? -found : found;
-  }
+  return data.byteLength > 0 && new DataView(data).getUint8(0) === KEYFRAME;
 }
 
 /** The state of a chain: what the next frame is the difference from. */
@@ -135,8 +44,14 @@ class Chain {
   contacts = 0;
   still: 0 | 1 = 0;
   private gap = 1;
-  private readonly spin = new Float64Array(3);
+  /** Of the pose that is decoded: its predictions, four rotations or four of each coordinate; its rotation and place; spare. */
+  private readonly guesses = new Float64Array(16);
   private readonly turned = new Float64Array(4);
+  private readonly reached = new Float64Array(3);
+  private readonly spin = new Float64Array(3);
+  private readonly spare = new Float64Array(3);
+  private size = 0;
+  private total = 0;
 
   readonly epoch: number;
   tick: number;
@@ -196,101 +111,183 @@ class Chain {
         ints[at] = 1 - ints[at]!;
         this.forget(o, at, 65520);
       }
-      const moves = !this.still && ints[at] === 1 && (came || coder.bit(8 + 3 * ints[at + 1]! + Math.min(busy, 2)));
+      const moves = !this.still && ints[at] === 1 && (came || coder.bit(8 + 3 * this.pace(o, at) + Math.min(busy, 2)));
       if (!moves) {
         this.rests(o, at);
         this.hold(first, count);
         continue;
       }
-      busy += this.pose(o, at, Math.min(busy, 2));
+      busy += this.pose(o, at);
       if (came) this.forget(o, at, 64);
       ints[at + 1] = 1;
       if (count > 0) {
-        ints[at + 22] = coder.bit(16 + ints[at + 22]!);
-        if (ints[at + 22]) this.vertices(at, first, count);
+        ints[at + 16] = coder.bit(20 + ints[at + 16]!);
+        if (ints[at + 16]) this.vertices(at, first, count);
         else this.hold(first, count);
       }
     }
     coder.end();
   }
 
-  private coordinate(at: number, k: number, sets: number, kind: number): number {
+  /** How fast a body moved: 0 not, 1 less than 2 steps a frame, 2 less than 6, 3 more. */
+  private pace(o: number, at: number): number {
+    if (!this.ints[at + 1]) return 0;
+    const { floats: F, gap, step, turn } = this;
+    const place = Math.abs(F[o + 3]!) + Math.abs(F[o + 4]!) + Math.abs(F[o + 5]!);
+    const spin = Math.abs(F[o + 13]!) + Math.abs(F[o + 14]!) + Math.abs(F[o + 15]!);
+    const speed = (place * gap) / step + (spin * gap) / turn;
+    return speed < 2 ? 1 : speed < 6 ? 2 : 3;
+  }
+
+  /** A residual in steps. speed: in steps a frame; apart: the second best prediction less the one that is used. */
+  private residual(at: number, k: number, speed: number, apart: number): number {
     const ints = this.ints;
     const family = k > 2 ? 2 : k === 1 ? 1 : 0;
-    const size = sets % 3;
-    const busy = Math.floor(sets / 3) % 3;
-    const second = Math.floor(sets / 9);
-    const a = BY_SIZE + ((family * 11 + lengthOf(ints[at + 2 + k]!, 10)) * 3 + size) * SLOTS;
-    const b = BY_LAST + (((family * 8 + ints[at + 8 + k]!) * 3 + busy) * 2 + second) * SLOTS;
-    const value = this.coder.number(a, b, kind);
+    const length = lengthOf(ints[at + 2 + k]!, 12);
+    const group = k < 3 ? at + 2 : at + 5;
+    const mean = lengthOf(ints[group]! + ints[group + 1]! + ints[group + 2]!, 11);
+    const whole = mean < 4 ? 0 : mean < 6 ? 1 : mean - 4;
+    const gap = Math.abs(apart);
+    const near = gap < 0.25 ? 0 : gap < 0.75 ? 1 : gap < 1.5 ? 2 : gap < 4 ? 3 : 4;
+    const rough = length < 4 ? 0 : length < 6 ? 1 : length < 8 ? 2 : 3;
+    const value = this.coder.numberInFour(
+      BY_SIZE + ((family * 13 + length) * 3 + this.size) * SLOTS,
+      BY_SPEED + ((k * 3 + ints[at + 8 + k]!) * 8 + halvings(Math.abs(speed), 7)) * SLOTS,
+      BY_GAP + ((family * 9 + (apart < 0 ? 4 - near : 4 + near)) * 4 + rough) * SLOTS,
+      BY_SUM + ((family * 8 + whole) * 8 + lengthOf(this.total, 7)) * SLOTS,
+      length,
+    );
     const found = Math.min(Math.abs(value), 4095);
     ints[at + 2 + k] = (ints[at + 2 + k]! + 16 * found) >> 1;
-    ints[at + 8 + k] = lengthOf(found, 7);
-    ints[at + 14 + k] = value === 0 ? 0 : value > 0 ? 1 : 2;
+    ints[at + 8 + k] = value === 0 ? 0 : value > 0 ? 1 : 2;
+    if (found > 0 && this.size === 0) this.size = 1;
+    if (found >= 4) this.size = 2;
+    this.total += found;
     return value;
   }
 
   /** The pose of a body that moves. Returns 1 if a residual was large. */
-  private pose(o: number, at: number, busy: number): 0 | 1 {
-    const { floats: F, ints, gap, step, turn, spin, turned } = this;
+  private pose(o: number, at: number): 0 | 1 {
+    const { floats: F, gap, step, guesses: guess, turned, reached, spin } = this;
     const mean = (F[o + 19]! + gap) * 0.5;
-    let size = 0;
-    let large: 0 | 1 = 0;
-    const note = (value: number): void => {
-      const found = Math.abs(value);
-      if (found > 0 && size === 0) size = 1;
-      if (found >= 4) {
-        size = 2;
-        large = 1;
-      }
-    };
+    this.size = this.total = 0;
+    this.rotation(o, at);
+    difference(turned, 0, F, o + 9, spin);
+    this.guessPlace(o, mean);
+    this.place(o, at);
+    this.slowDown(o, mean);
     for (let k = 0; k < 3; k++) {
-      const straight = F[o + k]! + F[o + 3 + k]! * gap;
-      const curved = F[o + k]! + (F[o + 3 + k]! + F[o + 6 + k]! * mean) * gap;
-      const second = F[o + 21 + 2 * k]! < F[o + 20 + 2 * k]! ? 1 : 0;
-      const predicted = second ? curved : straight;
-      const speed = Math.abs((F[o + 3 + k]! * gap) / step);
-      const kind = BY_SPEED + ((k * 3 + ints[at + 14 + k]!) * 8 + halvings(speed, 7)) * SLOTS;
-      const value = this.coordinate(at, k, size + 3 * busy + 9 * second, kind);
-      note(value);
-      const reached = predicted + value * step;
-      if (!(reached > -FURTHEST && reached < FURTHEST)) throw outOfRange();
-      F[o + 20 + 2 * k] = F[o + 20 + 2 * k]! * 0.7 + Math.abs(reached - straight);
-      F[o + 21 + 2 * k] = F[o + 21 + 2 * k]! * 0.7 + Math.abs(reached - curved);
-      const velocity = (reached - F[o + k]!) / gap;
+      for (let j = 0; j < 4; j++) {
+        const score = o + 20 + 4 * k + j;
+        F[score] = F[score]! * KEPT + penalty(Math.abs(reached[k]! - guess[4 * k + j]!) / step);
+      }
+      const velocity = (reached[k]! - F[o + k]!) / gap;
       F[o + 6 + k] = (velocity - F[o + 3 + k]!) / mean;
       F[o + 3 + k] = velocity;
-      F[o + k] = reached;
-    }
-    const second = F[o + 27]! < F[o + 26]! ? 1 : 0;
-    for (let k = 0; k < 4; k++) turned[k] = F[o + 9 + k]!;
-    let [x, y, z] = [F[o + 13]!, F[o + 14]!, F[o + 15]!];
-    if (second) [x, y, z] = [x + F[o + 16]!, y + F[o + 17]!, z + F[o + 18]!];
-    turnBy(turned, x * gap, y * gap, z * gap);
-    for (let k = 0; k < 3; k++) {
-      const speed = Math.abs((F[o + 13 + k]! * gap) / turn);
-      const kind = BY_SPEED + (((3 + k) * 3 + ints[at + 17 + k]!) * 8 + halvings(speed, 7)) * SLOTS;
-      const value = this.coordinate(at, 3 + k, size + 3 * busy + 9 * second, kind);
-      note(value);
-      spin[k] = value * turn;
-    }
-    turnBy(turned, spin[0]!, spin[1]!, spin[2]!);
-    difference(turned, F, o + 9, spin);
-    let held = 0;
-    let changed = 0;
-    for (let k = 0; k < 3; k++) {
+      F[o + k] = reached[k]!;
       const now = spin[k]! / gap;
-      const off = now - F[o + 13 + k]!;
-      held += Math.abs(off);
-      changed += Math.abs(off - F[o + 16 + k]!);
-      F[o + 16 + k] = off;
+      F[o + 16 + k] = now - F[o + 13 + k]!;
       F[o + 13 + k] = now;
     }
-    F[o + 26] = F[o + 26]! * 0.7 + held;
-    F[o + 27] = F[o + 27]! * 0.7 + changed;
     for (let k = 0; k < 4; k++) F[o + 9 + k] = turned[k]!;
     F[o + 19] = gap;
-    return large;
+    return this.size === 2 ? 1 : 0;
+  }
+
+  /** The new rotation, in `turned`. Four predictions: the spin, the spin and its change or half of it, no turn. */
+  private rotation(o: number, at: number): void {
+    const { floats: F, gap, turn, guesses: guess, turned, spare } = this;
+    let best = 0;
+    for (let j = 1; j < 4; j++) if (F[o + 32 + j]! < F[o + 32 + best]!) best = j;
+    let second = best === 0 ? 1 : 0;
+    for (let j = 0; j < 4; j++) if (j !== best && F[o + 32 + j]! < F[o + 32 + second]!) second = j;
+    for (let j = 0; j < 4; j++) {
+      for (let k = 0; k < 4; k++) guess[4 * j + k] = F[o + 9 + k]!;
+      if (j === 3) break;
+      const share = j === 0 ? 0 : j === 1 ? 1 : 0.5;
+      const [x, y, z] = [F[o + 13]! + share * F[o + 16]!, F[o + 14]! + share * F[o + 17]!, F[o + 15]! + share * F[o + 18]!];
+      turnBy(guess, 4 * j, x * gap, y * gap, z * gap);
+    }
+    difference(guess, 4 * second, guess, 4 * best, spare);
+    for (let k = 0; k < 4; k++) turned[k] = guess[4 * best + k]!;
+    const r0 = this.residual(at, 3, (F[o + 13]! * gap) / turn, spare[0]! / turn) * turn;
+    const r1 = this.residual(at, 4, (F[o + 14]! * gap) / turn, spare[1]! / turn) * turn;
+    const r2 = this.residual(at, 5, (F[o + 15]! * gap) / turn, spare[2]! / turn) * turn;
+    turnBy(turned, 0, r0, r1, r2);
+    for (let j = 0; j < 4; j++) {
+      difference(turned, 0, guess, 4 * j, spare);
+      const error = Math.abs(spare[0]!) + Math.abs(spare[1]!) + Math.abs(spare[2]!);
+      F[o + 32 + j] = F[o + 32 + j]! * KEPT + penalty(error / turn);
+    }
+  }
+
+  /** Four predictions of each coordinate: straight on, with the acceleration, sliding to a stop, rolling. */
+  private guessPlace(o: number, mean: number): void {
+    const { floats: F, gap, guesses: guess, spin } = this;
+    const way = distanceOf(F[o + 3]!, F[o + 5]!) * gap;
+    const slower = F[o + 36]! * gap * mean;
+    const left = way > slower ? 1 - slower / way : 0;
+    const height = F[o + 1]!;
+    for (let k = 0; k < 3; k++) {
+      guess[4 * k] = F[o + k]! + F[o + 3 + k]! * gap;
+      guess[4 * k + 1] = F[o + k]! + (F[o + 3 + k]! + F[o + 6 + k]! * mean) * gap;
+      guess[4 * k + 2] = F[o + k]!;
+      guess[4 * k + 3] = guess[4 * k]!;
+    }
+    guess[2] = F[o]! + F[o + 3]! * gap * left;
+    guess[10] = F[o + 2]! + F[o + 5]! * gap * left;
+    guess[3] = guess[0]! - 4 * (spin[2]! - F[o + 15]! * gap) * height;
+    guess[11] = guess[8]! + 4 * (spin[0]! - F[o + 13]! * gap) * height;
+  }
+
+  /** The new place, in `reached`: first the faster one of x and z, then the other one, then y. */
+  private place(o: number, at: number): void {
+    const { floats: F, gap, step, guesses: guess, reached } = this;
+    const first = Math.abs(F[o + 5]!) > Math.abs(F[o + 3]!) ? 2 : 0;
+    let jump = 0;
+    for (let n = 0; n < 3; n++) {
+      const k = n === 0 ? first : n === 1 ? 2 - first : 1;
+      let best = 0;
+      let second = 0;
+      let low = 0;
+      let next = 0;
+      for (let j = 0; j < 4; j++) {
+        const score = k === 1 ? F[o + 24 + j]! : F[o + 20 + j]! + F[o + 28 + j]!;
+        if (j === 0 || score < low) {
+          second = best;
+          next = low;
+          best = j;
+          low = score;
+        } else if (j === 1 || score < next) {
+          second = j;
+          next = score;
+        }
+      }
+      let predicted = guess[4 * k + best]!;
+      if (n === 1 && Math.abs(F[o + 3 + first]!) * gap > 3 * step && Math.abs(jump) > 1.5 * step) {
+        predicted += (jump * F[o + 3 + k]!) / F[o + 3 + first]!;
+      }
+      const value = this.residual(at, k, (F[o + 3 + k]! * gap) / step, (guess[4 * k + second]! - predicted) / step);
+      reached[k] = predicted + value * step;
+      if (!(reached[k]! > -FURTHEST && reached[k]! < FURTHEST)) throw outOfRange();
+      jump = reached[k]! - predicted;
+    }
+  }
+
+  /** Learn how fast the body slows down, from a pose in which it slid on in the same direction. */
+  private slowDown(o: number, mean: number): void {
+    const { floats: F, gap, step, reached } = this;
+    const x = (reached[0]! - F[o]!) / gap;
+    const z = (reached[2]! - F[o + 2]!) / gap;
+    const before = distanceOf(F[o + 3]!, F[o + 5]!);
+    const after = distanceOf(x, z);
+    if (!(before * gap > 10 * step && after * gap > 3 * step)) return;
+    const slower = (before - after) / mean;
+    const across = Math.abs(F[o + 3]! * z - F[o + 5]! * x);
+    const change = slower * gap * gap;
+    if (across < 0.1 * (before * after) && change > 3 * step && change < 60 * step) {
+      F[o + 36] = F[o + 36] === 0 ? slower : F[o + 36]! * 0.7 + slower * 0.3;
+    }
   }
 
   /** The body keeps its pose. */
@@ -298,11 +295,8 @@ class Chain {
     const { floats: F, ints } = this;
     F.fill(0, o + 3, o + 9);
     F.fill(0, o + 13, o + 19);
-    for (let k = 20; k < 28; k++) F[o + k]! *= 0.5;
-    for (let k = 0; k < 6; k++) {
-      ints[at + 2 + k]! >>= 1;
-      ints[at + 8 + k] = 0;
-    }
+    for (let k = 20; k < 36; k++) F[o + k]! *= 0.5;
+    for (let k = 0; k < 6; k++) ints[at + 2 + k]! >>= 1;
     ints[at + 1] = 0;
   }
 
@@ -311,16 +305,16 @@ class Chain {
     const { floats: F, ints } = this;
     this.rests(o, at);
     F[o + 19] = 1;
-    F.fill(0, o + 20, o + 28);
+    F.fill(0, o + 20, o + 36);
     for (let k = 0; k < 6; k++) {
       ints[at + 2 + k] = size;
-      ints[at + 14 + k] = 0;
+      ints[at + 8 + k] = 0;
     }
   }
 
   private vertices(at: number, first: number, count: number): void {
     const { shape: U, ints, coder } = this;
-    const second = ints[at + 21]! < ints[at + 20]! ? 1 : 0;
+    const second = ints[at + 15]! < ints[at + 14]! ? 1 : 0;
     const near = [0, 0, 0];
     let lately = 32;
     let held = 0;
@@ -345,8 +339,8 @@ class Chain {
         U[u] = reached;
       }
     }
-    ints[at + 20] = (ints[at + 20]! >> 1) + held;
-    ints[at + 21] = (ints[at + 21]! >> 1) + carried;
+    ints[at + 14] = (ints[at + 14]! >> 1) + held;
+    ints[at + 15] = (ints[at + 15]! >> 1) + carried;
   }
 
   /** The vertices keep their places in the axes of the body. */
@@ -415,20 +409,20 @@ export class DeltaDecoder {
   decode(data: ArrayBuffer): Frame | null {
     if (data.byteLength < HEAD) throw new BadFrame("a delta frame is shorter than its header");
     const view = new DataView(data);
-    const flags = view.getUint8(1);
-    const at = flags & KEYFRAME ? KEY_HEAD : HEAD;
-    if (view.getUint8(0) !== DELTA || flags & ~KEYFRAME || (data.byteLength > at && !view.getUint8(data.byteLength - 1))) {
+    const kind = view.getUint8(0);
+    const at = kind === KEYFRAME ? KEY_HEAD : HEAD;
+    if ((kind !== DELTA && kind !== KEYFRAME) || (data.byteLength > at && !view.getUint8(data.byteLength - 1))) {
       throw new BadFrame("not a delta frame");
     }
     let chain = this.chain;
-    const id = view.getUint8(2);
-    const number = view.getUint8(3);
+    const id = view.getUint8(1) >> 5;
+    const number = view.getUint8(1) % NUMBERED;
     this.chain = null;
-    if (flags & KEYFRAME) {
+    if (kind === KEYFRAME) {
       chain = this.begin(view, number);
       if (!chain) return null;
       this.id = id;
-    } else if (!chain || id !== this.id || number !== ((this.number + 1) & 255)) {
+    } else if (!chain || id !== this.id || number !== (this.number + 1) % NUMBERED) {
       // A frame of an older chain, or of one whose keyframe was lost, changes nothing.
       if (chain && id !== this.id) this.chain = chain;
       return null;
@@ -447,28 +441,23 @@ export class DeltaDecoder {
       active: chain.spans.map((_, body) => chain.ints[INTS * body] === 1),
       rowCounts: counts.some((count) => count > 0) ? counts.map((count) => count || 4) : null,
       rows: chain.rows(),
-      keyframe: (flags & KEYFRAME) !== 0,
+      keyframe: kind === KEYFRAME,
       still: chain.still === 1,
     };
   }
 
   private begin(view: DataView, number: number): Chain | null {
     if (view.byteLength < KEY_HEAD) throw new BadFrame("a keyframe is shorter than its header");
-    const step = view.getFloat32(20, true);
-    const turn = view.getFloat32(24, true);
-    const zeros = view.getUint8(17) || view.getUint16(18, true);
-    if (number || zeros || !(step > 1e-9 && step < 1e3 && turn > 1e-9 && turn < 1)) throw new BadFrame("not a keyframe");
+    const step = view.getFloat32(16, true);
+    const turn = view.getFloat32(20, true);
+    if (number || view.getUint8(15) || !(step > 1e-9 && step < 1e3 && turn > 1e-9 && turn < 1)) throw new BadFrame("not a keyframe");
     const topology = this.topology;
-    if (!topology || topology.version !== view.getUint16(12, true)) return null;
-    if (topology.bodies.filter((body) => body.kind !== "static").length !== view.getUint16(14, true)) {
+    if (!topology || topology.version !== view.getUint16(2, true)) return null;
+    if (topology.bodies.filter((body) => body.kind !== "static").length !== view.getUint16(12, true)) {
       throw new BadFrame("a keyframe of other bodies than its topology");
     }
-    return new Chain(topology, view.getUint8(16), view.getUint32(4, true), view.getUint32(8, true) - 1, step, turn);
+    return new Chain(topology, view.getUint8(14), view.getUint32(4, true), view.getUint32(8, true) - 1, step, turn);
   }
-}
-
-function outOfRange(): BadFrame {
-  return new BadFrame("a delta frame has a number that is out of range");
 }
 
 /** The length of a number in bits, at most `most`. */
@@ -483,22 +472,41 @@ function halvings(size: number, most: number): number {
   return count;
 }
 
-/** Turn a rotation by modified Rodrigues parameters: the axis times the tangent of a quarter of the angle. */
-function turnBy(q: Float64Array, rx: number, ry: number, rz: number): void {
+/** What an error of that many steps adds to a score: about 1 + log2(1 + error). */
+function penalty(error: number): number {
+  error += 1;
+  let count = 0;
+  for (; error >= 2 && count < 24; count++) error *= 0.5;
+  return count + error;
+}
+
+/** The length of (x, z) within a millionth. */
+function distanceOf(x: number, z: number): number {
+  const [a, b] = [Math.abs(x), Math.abs(z)];
+  const [most, least] = a > b ? [a, b] : [b, a];
+  if (most === 0) return 0;
+  const square = x * x + z * z;
+  let length = most + 0.4 * least;
+  length = (length + square / length) * 0.5;
+  return (length + square / length) * 0.5;
+}
+
+/** Turn the rotation at q[i] by modified Rodrigues parameters: the axis times the tangent of a quarter of the angle. */
+function turnBy(q: Float64Array, i: number, rx: number, ry: number, rz: number): void {
   const k = 1 / (1 + (rx * rx + ry * ry + rz * rz));
   const w = (1 - (rx * rx + ry * ry + rz * rz)) * k;
   const [x, y, z] = [2 * rx * k, 2 * ry * k, 2 * rz * k];
-  const [a, b, c, d] = [q[0]!, q[1]!, q[2]!, q[3]!];
-  q[0] = w * a - x * b - y * c - z * d;
-  q[1] = w * b + x * a + y * d - z * c;
-  q[2] = w * c - x * d + y * a + z * b;
-  q[3] = w * d + x * c - y * b + z * a;
+  const [a, b, c, d] = [q[i]!, q[i + 1]!, q[i + 2]!, q[i + 3]!];
+  q[i] = w * a - x * b - y * c - z * d;
+  q[i + 1] = w * b + x * a + y * d - z * c;
+  q[i + 2] = w * c - x * d + y * a + z * b;
+  q[i + 3] = w * d + x * c - y * b + z * a;
 }
 
-/** The modified Rodrigues parameters of the turn from the rotation at F[o] to `to`. */
-function difference(to: Float64Array, F: Float64Array, o: number, out: Float64Array): void {
+/** The modified Rodrigues parameters of the turn from the rotation at F[o] to that at T[i]. */
+function difference(T: Float64Array, i: number, F: Float64Array, o: number, out: Float64Array): void {
   const [a, b, c, d] = [F[o]!, F[o + 1]!, F[o + 2]!, F[o + 3]!];
-  const [e, f, g, h] = [to[0]!, to[1]!, to[2]!, to[3]!];
+  const [e, f, g, h] = [T[i]!, T[i + 1]!, T[i + 2]!, T[i + 3]!];
   let w = e * a + f * b + g * c + h * d;
   let x = f * a - e * b - g * d + h * c;
   let y = g * a - e * c - h * b + f * d;
