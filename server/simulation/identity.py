@@ -10,23 +10,30 @@ which part differs. This module must never import the solver: it reads source fi
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import version
 from pathlib import Path
 
 from tussle.lobby.cpu_baseline import cpu_identity, cpu_model
 from tussle.server.modes.registry import outside_sources
 
-__all__ = ["find_modules", "hash_modules", "origin", "physics_id"]
+__all__ = ["find_modules", "hash_modules", "imported_names", "origin", "physics_id"]
 
 COMPUTING = ("numpy", "scipy", "numba", "llvmlite", "ipctk")
 PACKAGE = "tussle"
 ROOT = "tussle.server.simulation.simulation"
+
+IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]+)|import[ \t]+([\w., ]+))", re.MULTILINE
+)
+TYPES_ONLY = re.compile(r"^([ \t]*)if TYPE_CHECKING:[^\n]*\n(?:\1[ \t]+[^\n]*\n|[ \t]*\n)*", re.MULTILINE)
+COMMENT = re.compile(r"#[^\n]*")
 
 
 @cache
@@ -54,21 +61,22 @@ def physics_id() -> str:
 def find_modules(root: str = ROOT) -> dict[str, Path]:
     """The modules of this package that ``root`` can import, at its start or inside of a function: dotted name -> file.
 
-    The result has ``root``, the imports of its imports, and the packages that they are in. It is found in the syntax
-    trees of the sources; nothing is executed but ``__init__`` modules of packages.
+    The result has ``root``, the imports of its imports, and the packages that they are in. It is found in the texts of
+    the sources, and nothing is imported for it: a server needs the id before it serves, and has no solver.
     """
     found: dict[str, Path] = {}
+    places: dict[str, Sequence[str] | None] = {}
     waiting = [root]
     while waiting:
         name = waiting.pop()
         if name in found or name.partition(".")[0] != PACKAGE:
             continue
-        path = _find_source(name)
+        path = _find_source(name, places)
         if path is None:  # a class or a function of the module before the last dot
             continue
         found[name] = path
         waiting.append(name.rpartition(".")[0])
-        waiting += _imports(ast.parse(path.read_bytes(), str(path)))
+        waiting += imported_names(path.read_text())
     return dict(sorted(found.items()))
 
 
@@ -82,25 +90,29 @@ def hash_modules(modules: Mapping[str, Path], others: Iterable[Path] = ()) -> st
     return digest.hexdigest()[:16]
 
 
-def _find_source(name: str) -> Path | None:
-    """The source file of a module; None if there is no module of that name."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
+def _find_source(name: str, places: dict[str, Sequence[str] | None]) -> Path | None:
+    """The source file of a module; None if there is no module of that name. ``places``: package -> where its modules
+    are, None for a module that is no package; those that were looked for."""
+    parent = name.rpartition(".")[0]
+    if parent and parent not in places:
+        _find_source(parent, places)
+    spec = None
+    if not parent or places[parent] is not None:
+        spec = PathFinder.find_spec(name, places[parent] if parent else None)
+        if not parent and PACKAGE in sys.modules:  # a checkout has added a place
+            places[name] = list(sys.modules[PACKAGE].__path__)
+    places.setdefault(name, None if spec is None else spec.submodule_search_locations)
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    """The dotted name of every import, except under ``if TYPE_CHECKING``, where nothing is imported at run time.
-    ``from a import b`` yields ``a`` and ``a.b``: b may be a module."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            yield from _imports(ast.Module(body=node.orelse, type_ignores=[]))
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        else:
-            yield from _imports(node)
+def imported_names(source: str) -> Iterator[str]:
+    """The dotted name of every import in a formatted source, except under ``if TYPE_CHECKING``, where nothing is
+    imported at run time. ``from a import b`` yields ``a`` and ``a.b``: b may be a module. A line of a text that looks
+    like an import counts as one."""
+    for module, names, plain in IMPORT.findall(TYPES_ONLY.sub("", COMMENT.sub("", source))):
+        listed = [part.split()[0] for part in (names or plain).strip("()").split(",") if part.strip()]
+        if plain:
+            yield from listed
+        elif not module.startswith("."):
+            yield module
+            yield from (f"{module}.{name}" for name in listed)

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
-from tussle.server.simulation.identity import find_modules, hash_modules, origin, physics_id
+from tussle.server.simulation.identity import find_modules, hash_modules, imported_names, origin, physics_id
 
 MODULES = find_modules()
 PROGRAM = "from tussle.server.simulation.identity import physics_id; print(physics_id())"
@@ -78,6 +79,50 @@ print(sorted(name for name in sys.modules if name.partition(".")[0] == "tussle")
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert set(ast.literal_eval(done.stdout)) <= set(MODULES)
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """The dotted names that a syntax tree imports at run time, as ``imported_names`` yields them."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from imports_of(ast.Module(body=node.orelse, type_ignores=[]))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from imports_of(node)
+
+
+@pytest.mark.parametrize("folder", ["lobby", "server", "worker", "player", "cli", "env"])
+def test_no_import_is_overlooked(folder: str) -> None:
+    """The names that are found in the text of a module are those of its syntax tree, and more only where a text has a
+    line that looks like an import."""
+    for path in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        found, real = set(imported_names(path.read_text())), set(imports_of(tree))
+        assert real <= found, path
+        for name in found - real:
+            texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+            assert any(isinstance(text, str) and "import " in text for text in texts), (path, name)
+
+
+def test_only_types_are_left_out() -> None:
+    """A block under ``if TYPE_CHECKING`` is left out to its end; comments and parentheses are read over."""
+    source = (
+        "import a.b, c\nfrom d import (  # for (all)\n    e as f,\n    g,\n)\nif TYPE_CHECKING:\n"
+        "    from h import i\n\n    import j\nelse:\n    from k import l\n\ndef m():\n"
+        "    import n as o\n    from .p import q\n"
+    )
+    assert [*imported_names(source)] == ["a.b", "c", "d", "d.e", "d.g", "k", "k.l", "n"]
+
+
+def test_nothing_is_imported_to_find_them() -> None:
+    """A server computes the id at its start: numba and the solver are not loaded for it."""
+    program = f"{PROGRAM}; import sys; print('numba' in sys.modules, 'tussle.server.simulation.world' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [physics_id(), "False", "False"]
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
