@@ -17,13 +17,21 @@ import os
 import platform
 import stat
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tussle.lobby.cpu_baseline import baseline, cpu_features
 
-__all__ = ["compile_for_baseline", "compiled_mark", "find_code_folder"]
+__all__ = [
+    "NotStored",
+    "compile_for_baseline",
+    "compiled_mark",
+    "find_code_folder",
+    "only_loading",
+    "readable_folders",
+]
 
 
 def compile_for_baseline() -> None:
@@ -40,6 +48,41 @@ def compile_for_baseline() -> None:
     settings.CPU_NAME, settings.CPU_FEATURES = name, ""
 
 
+class NotStored(Exception):
+    """The machine code of a function is not stored."""
+
+
+@contextlib.contextmanager
+def only_loading() -> Iterator[None]:
+    """Within it numba loads machine code without its tables of what can be compiled: filling them takes a third of the
+    time of a solver's start. A function whose code is not stored raises NotStored. Inner parts of numba are used; where
+    they are missing, nothing is left out."""
+    from numba.core import base, dispatcher, runtime
+    from numba.core.typing import context
+
+    def refuse(self: Any, *types: Any) -> None:
+        raise NotStored(self.py_func.__qualname__)
+
+    try:
+        start: Any = vars(runtime)["rtsys"].initialize  # the machine code needs the runtime
+        replaced: list[tuple[Any, str, Any]] = [
+            (base.BaseContext, "refresh", lambda self: start(self)),
+            (context.BaseContext, "refresh", lambda self: None),
+            (vars(dispatcher)["_FunctionCompiler"], "compile", refuse),
+        ]
+        usual = [getattr(owner, name) for owner, name, _ in replaced]
+    except (AttributeError, KeyError):
+        yield
+        return
+    for owner, name, other in replaced:
+        setattr(owner, name, other)
+    try:
+        yield
+    finally:
+        for (owner, name, _), method in zip(replaced, usual, strict=True):
+            setattr(owner, name, method)
+
+
 @functools.cache
 def compiled_mark() -> str:
     """The name of the file that marks a folder as complete. It has a hash of the compiler and of the CPU.
@@ -54,16 +97,10 @@ def compiled_mark() -> str:
 def find_code_folder(name: str, module: str) -> Path:
     """Return the folder of that name: of the usual places, the first with all machine code of this target, even where
     nothing can be written (in an image); else the first that can be written. ``module``: the file that uses it."""
-    places = [Path(module).parent / "__pycache__", *_private_temporary()]
-    with contextlib.suppress(RuntimeError):  # a user without an entry and without HOME, in a container
-        places.insert(1, Path.home() / ".cache")
-    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
-        places.insert(0, Path(chosen))
-    folders = [place / name for place in places]
-    readable = list(folders)
-    readable.insert(1 if chosen else 0, Path(__file__).parent.parent / "kernels" / name)  # of a wheel
-    if compiled := [folder for folder in readable if (folder / compiled_mark()).exists()]:
-        return compiled[0]
+    for folder in readable_folders(name, module):
+        if (folder / compiled_mark()).exists():
+            return folder
+    folders = _folders(name, module)
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +109,25 @@ def find_code_folder(name: str, module: str) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     return folders[-1]
+
+
+def readable_folders(name: str, module: str) -> list[Path]:
+    """The folders of that name in which something may be, also where nothing can be written; that of a wheel comes
+    before all but NUMBA_CACHE_DIR."""
+    folders = _folders(name, module)
+    folders.insert(
+        1 if os.environ.get("NUMBA_CACHE_DIR") else 0, Path(__file__).parent.parent / "kernels" / name
+    )
+    return folders
+
+
+def _folders(name: str, module: str) -> list[Path]:
+    places = [Path(module).parent / "__pycache__", *_private_temporary()]
+    with contextlib.suppress(RuntimeError):  # a user without an entry and without HOME, in a container
+        places.insert(1, Path.home() / ".cache")
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        places.insert(0, Path(chosen))
+    return [place / name for place in places]
 
 
 def _private_temporary() -> list[Path]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tussle.lobby.errors import SolverFailed
 from tussle.lobby.launch import child_environment, module_command
-from tussle.lobby.machine_code import compiled_mark
+from tussle.lobby.machine_code import NotStored, compiled_mark, only_loading
 from tussle.lobby.wire.delta_compiled import delta_folder, has_machine_code, load_kernel
 
 __all__ = ["kernel_folders", "load_kernels", "main", "warm_up"]
@@ -46,8 +46,8 @@ def load_kernels(progress: Callable[[str, float], None] = lambda stage, share: N
             missing = [] if compiled.exists() else ["solver"]
             missing += [] if has_machine_code() else ["deltas"]
             _compile(missing, progress)
-    warm_up(progress)
-    load_kernel()
+    _load(load_kernel)
+    progress("ready", 1.0)
 
 
 def kernel_folders() -> list[Path]:
@@ -63,7 +63,6 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
 
     ``progress`` is called with a stage and the fraction done, 0 to 1. Raises SolverFailed if it cannot be compiled.
     """
-    from tussle.server.physics import warmup
     from tussle.server.physics.jit import CACHE_FOLDER
 
     compiled = CACHE_FOLDER / compiled_mark()
@@ -71,8 +70,20 @@ def warm_up(progress: Callable[[str, float], None] = lambda stage, share: None) 
         with _alone(CACHE_FOLDER / "compiling.lock"):
             if not compiled.exists():
                 _compile(["solver"], progress)
-    warmup.warm_up()
+    _load()
     progress("ready", 1.0)
+
+
+def _load(also: Callable[[], object] = lambda: None) -> None:
+    """Load the solver's machine code, and what ``also`` loads. What has none is compiled here, in numba's own way."""
+    from tussle.server.physics import warmup
+
+    with suppress(NotStored), only_loading():
+        warmup.warm_up()
+        also()
+        return
+    warmup.warm_up()
+    also()
 
 
 def _compile(parts: list[str], progress: Callable[[str, float], None]) -> None:
@@ -141,9 +152,25 @@ def _store(part: str) -> None:
     (CACHE_FOLDER / compiled_mark()).touch()
 
 
+def _progress_at(descriptor: str) -> Callable[[str, float], None]:
+    """Write the progress over the line of a terminal that is open as this descriptor; nowhere if it is ""."""
+
+    def write(stage: str, share: float) -> None:
+        if descriptor and share < 1.0:
+            os.write(int(descriptor), f"\r\x1b[K  {stage[0].upper()}{stage[1:]}: {share:.0%}".encode())
+
+    return write
+
+
 def main(arguments: list[str]) -> int:
-    """Compile one part in this process: ``solver`` or ``deltas``, and ``plain`` for numba's own way."""
+    """Compile one part in this process: ``solver`` or ``deltas``, and ``plain`` for numba's own way.
+
+    ``--progress DESCRIPTOR``: load all, compiled by other processes where it must be, as ``./run`` does.
+    """
     part, *options = arguments
+    if part == "--progress":
+        load_kernels(_progress_at(options[0]))
+        return 0
     gc.disable()  # a process of half a minute that makes millions of small objects: a sixth of the time
     if "plain" in options:
         _store(part)

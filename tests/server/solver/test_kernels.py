@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tussle.lobby.errors import SolverFailed
+from tussle.lobby.wire.delta_compiled import delta_folder
+from tussle.server.physics.jit import CACHE_FOLDER
 from tussle.server.solver import kernels
 
 
@@ -25,3 +31,33 @@ def test_a_part_that_fails_as_one_program_is_compiled_in_the_usual_way(
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
     kernels._compile(["deltas"], lambda stage, share: None)
     assert list((tmp_path / "kernels").rglob("compiled-*"))
+
+
+LOAD = """
+import sys
+from tussle.lobby.cpu_baseline import use_baseline
+use_baseline()
+from tussle.server.solver.kernels import load_kernels
+load_kernels()
+print("numba.np.arraymath" in sys.modules)
+"""
+
+
+def test_stored_code_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path) -> None:
+    """A solver's start does not fill them. Where the code of one function is missing, it is compiled and stored."""
+    kernels.load_kernels()
+    for folder in (CACHE_FOLDER, delta_folder()):
+        shutil.copytree(folder, tmp_path / folder.name)
+
+    def filled() -> str:
+        return subprocess.run(
+            [sys.executable, "-P", "-c", LOAD], env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    assert filled() == "False"
+    for file in (lost := [*tmp_path.rglob("barrier.barrier-*")]):
+        file.unlink()
+    assert lost and filled() == "True"
+    assert all(file.exists() for file in lost)
+    assert filled() == "False"
