@@ -23,6 +23,8 @@
 --      | {SHARE, address|player}: the host's address, or the host, has opened as many as it may
 --      | {RATE, address|player, time until it may open the next one [ms]}: it has opened too many in a short time
 --      | ERR unknown_player, in_session, token_taken
+-- The fields of a lease (acquire.lua); every other one is held:T of a session.
+local LEASE_FIELDS = {'nonce', 'url', 'physics_id', 'started_at', 'sessions', 'internal_url', 'max_sessions'}
 local player_key, member_key, ticket_key, lease_key = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local shares_key = KEYS[17]
 local player = ARGV[4]
@@ -66,13 +68,11 @@ end
 local lease = redis.call('HMGET', lease_key, 'nonce', 'max_sessions')
 local held = lease[1] == ARGV[11]
 if held and tonumber(lease[2] or '0') > 0 then
-    local count = 0
-    for _, name in ipairs(redis.call('HKEYS', lease_key)) do
-        if string.sub(name, 1, 5) == 'held:' then
-            count = count + 1
-        end
+    local others = 0
+    for _, name in ipairs(LEASE_FIELDS) do
+        others = others + redis.call('HEXISTS', lease_key, name)
     end
-    if count >= tonumber(lease[2]) then
+    if redis.call('HLEN', lease_key) - others >= tonumber(lease[2]) then
         return {'FULL'}
     end
 end
