@@ -29,6 +29,7 @@ from tussle.cli.qr import matrix_of, terminal_text
 from tussle.cli.running import Running, announced, read_settings
 from tussle.cli.supervisor import LOG_BYTES, ChildDied, RestartPolicy, Supervisor, rotate
 from tussle.lobby.addresses import WILDCARDS, host_port, local_host, local_url
+from tussle.lobby.cpu_baseline import below_baseline
 from tussle.lobby.errors import LobbyError, StoreError
 from tussle.lobby.launch import child_environment, module_command
 from tussle.lobby.settings import BOT_SKILLS, Settings
@@ -93,6 +94,8 @@ def command(
     missing = missing_packages()
     if missing:
         raise click.ClickException(missing)
+    if below := below_baseline():
+        click.echo(_faint(f"  {below[0].upper()}{below[1:]}."))
     up = Up(settings, called=called or "tussle", size=size, matches=matches or 0, browse=browse)
     sys.exit(asyncio.run(up.run()))
 

@@ -23,7 +23,15 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["baseline", "baseline_variables", "cpu_features", "cpu_identity", "cpu_model", "use_baseline"]
+__all__ = [
+    "baseline",
+    "baseline_variables",
+    "below_baseline",
+    "cpu_features",
+    "cpu_identity",
+    "cpu_model",
+    "use_baseline",
+]
 
 X86_64_V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"})
 """Flags of /proc/cpuinfo; its flag for LZCNT is called abm by AMD and by Intel alike."""
@@ -44,6 +52,18 @@ def baseline() -> str | None:
     if machine in ("x86_64", "amd64") and set(cpu_features().split()) >= X86_64_V3:
         return "x86-64-v3"
     return None
+
+
+def below_baseline() -> str:
+    """One sentence about a machine without a baseline, or ""."""
+    if baseline() is not None:
+        return ""
+    machine = platform.machine().lower()
+    lacks = f"there is no baseline for {machine or 'this machine'}"
+    if machine in ("x86_64", "amd64"):
+        missing = sorted(X86_64_V3 - set(cpu_features().split()))
+        lacks = f"it lacks {', '.join(missing)} of x86-64-v3"
+    return f"this CPU is below the baseline ({lacks}): what it simulates is repeated exactly on CPUs of its kind only"
 
 
 def use_baseline() -> None:

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tussle.lobby.cpu_baseline import below_baseline
 from tussle.lobby.errors import LobbyError
 from tussle.lobby.log_transport import published
 from tussle.lobby.settings import Settings
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing:
         sys.stderr.write(f"tussle: the server cannot run: {missing}\n")
         return 1
+    if below := below_baseline():
+        logs.get_logger(__name__).warning("cpu_below_baseline", meaning=below)
     import uvloop
 
     code = 0

@@ -2,6 +2,7 @@
 
     find each package -> missing: one sentence
     run a call of each in a child process, once for these versions and this CPU -> died: one sentence
+    ran: a mark in the folder of the machine code, with the instruction sets of the CPU on which they ran
 
 Wheels of ipctk exist for Linux x86_64, macOS arm64 and Windows x86_64. Some wheels hold instructions that not every CPU
 has: the process that runs them is killed. The client, the bots and the workers run without these packages. A server or
@@ -19,10 +20,11 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from tussle.lobby.cpu_baseline import cpu_features
 from tussle.lobby.launch import child_environment
-from tussle.lobby.machine_code import find_code_folder
+from tussle.lobby.machine_code import find_code_folder, readable_folders
 
 __all__ = ["broken_packages", "missing_packages"]
 
@@ -64,9 +66,9 @@ def broken_packages() -> str:
     """One sentence about the first package whose machine code ends the process here, or "". It takes a second at the
     first call for these versions and this CPU."""
     checked = {name: _version(name) for name in CALLS}
-    about = repr((sorted(checked.items()), platform.python_version(), cpu_features(), sorted(CALLS.items())))
-    mark = find_code_folder("native", __file__) / f"runs-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
-    if mark.exists():
+    about = repr((sorted(checked.items()), platform.python_version(), sorted(CALLS.items())))
+    mark = f"runs-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+    if any(_covers(folder / mark) for folder in readable_folders("native", __file__)):
         return ""
     lines = [f"print({name!r}, flush=True)\n{call}" for name, call in CALLS.items() if checked[name]]
     try:
@@ -78,11 +80,20 @@ def broken_packages() -> str:
         return ""
     if ended.returncode == 0:
         with contextlib.suppress(OSError):  # where nothing can be written, it is checked at each start
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+            folder = find_code_folder("native", __file__)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / mark).write_text(cpu_features())
         return ""
     name = ended.stdout.split()[-1] if ended.stdout.split() else "python"
     return _sentence(name, checked.get(name, ""), ended.returncode, ended.stderr)
+
+
+def _covers(mark: Path) -> bool:
+    """Whether the packages ran on a CPU with no instruction set that this one lacks: an image brings its mark."""
+    try:
+        return set(mark.read_text().split()) <= set(cpu_features().split())
+    except OSError:
+        return False
 
 
 def _sentence(name: str, installed: str, code: int, said: str) -> str:

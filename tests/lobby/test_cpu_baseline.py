@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tussle.lobby import cpu_baseline
-from tussle.lobby.cpu_baseline import baseline, cpu_identity
+from tussle.lobby.cpu_baseline import baseline, below_baseline, cpu_identity
 from tussle.lobby.launch import child_environment
 
 needs_baseline = pytest.mark.skipif(baseline() is None, reason="!! THIS CPU IS BELOW THE BASELINE")
@@ -26,6 +26,11 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-P", "-c", program],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+@needs_baseline
+def test_nothing_is_said_of_a_machine_with_the_baseline() -> None:
+    assert below_baseline() == ""
 
 
 @needs_baseline
@@ -63,7 +68,7 @@ def test_numba_that_compiles_for_another_cpu_is_refused() -> None:
 
 
 def test_a_machine_below_the_baseline_has_an_identity_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without AVX2 there is no baseline, no variable is set, and the instruction sets are the identity."""
+    """Without AVX2 there is no baseline, no variable is set, and the instruction sets are the identity. It is said."""
     cached = (baseline, cpu_identity, cpu_baseline.baseline_variables)
     monkeypatch.setattr(cpu_baseline, "cpu_features", lambda: "avx fma sse4_2")
     monkeypatch.setattr(cpu_baseline.platform, "machine", lambda: "x86_64")
@@ -72,6 +77,8 @@ def test_a_machine_below_the_baseline_has_an_identity_of_its_own(monkeypatch: py
     try:
         assert baseline() is None and cpu_baseline.baseline_variables() == {}
         assert len(cpu_identity()) == 16
+        said = below_baseline()
+        assert "lacks avx2, bmi1, bmi2, f16c, movbe, xsave of x86-64-v3" in said and "\n" not in said
     finally:
         for function in cached:
             function.cache_clear()

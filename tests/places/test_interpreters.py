@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -93,6 +94,28 @@ def test_each_package_of_this_environment_runs(tmp_path: Path, monkeypatch: pyte
     assert [path.name[:5] for path in (tmp_path / "native").iterdir()] == ["runs-"]
     monkeypatch.setattr(subprocess, "run", None)
     assert broken_packages() == ""
+
+
+def test_the_mark_of_an_image_counts_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check that was made while the image was built is not made again, unless the CPU there had more."""
+    image = tmp_path / "image"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(image))
+    assert broken_packages() == ""
+    [mark] = (image / "native").iterdir()
+    monkeypatch.setattr(packages, "find_code_folder", lambda name, module: tmp_path / "data" / name)
+    started = []
+    real = subprocess.run
+
+    def run(*arguments: Any, **options: Any) -> Any:
+        started.append(arguments)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert broken_packages() == "" and not started
+    mark.write_text(mark.read_text() + " avx1024")
+    assert broken_packages() == "" and len(started) == 1
 
 
 @pytest.mark.parametrize(
