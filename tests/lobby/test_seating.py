@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import BODIES, HOLDER, World
+from tests.conftest import BODIES, HOLDER, World, until
 from tussle.lobby.errors import AuthError, Conflict, LobbyFull, NotFound, RateLimited, Refused
 from tussle.lobby.seating import Seating, SeatReservation
 from tussle.lobby.servers import HolderAddress
@@ -38,15 +38,18 @@ async def test_a_whole_set_up(world: World) -> None:
     assert order == [first, second]
 
 
+async def later_than(world: World, at: int) -> bool:
+    return await world.store.now_ms() > at
+
+
 async def test_open_lobbies_fill_oldest_first(world: World) -> None:
     """``find`` seats a player in the oldest open lobby of its mode and size, and in no other lobby."""
     players = await world.players(7)
-    lobbies = [
-        (await world.seating.open(player, mode, size, holder=HOLDER)).session
-        for player, mode, size in zip(
-            players, ["duel", "duel", "curling", "duel"], [3, 2, 2, 2], strict=False
-        )
-    ]
+    lobbies = []
+    for player, mode, size in zip(players, ["duel", "duel", "curling", "duel"], [3, 2, 2, 2], strict=False):
+        lobbies.append((await world.seating.open(player, mode, size, holder=HOLDER)).session)
+        opened = await world.store.now_ms()
+        await until(lambda opened=opened: later_than(world, opened), every_s=0.0)  # age is counted in ms
     assert (await world.find(players[4])).session == lobbies[1]
     assert (await world.find(players[5])).session == lobbies[3]
     assert (await world.find(players[6])).session not in lobbies
