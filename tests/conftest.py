@@ -22,7 +22,7 @@ from argon2 import PasswordHasher
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from tests.support.scheduler import Scheduler
+from tests.support.scheduler import NICE, Scheduler, is_spare, worker_count
 from tussle.lobby.accounts import Accounts, IssuedLogin
 from tussle.lobby.claims import Claims
 from tussle.lobby.connections import Connected, Connections
@@ -254,6 +254,18 @@ async def world(store: Store, settings: Settings) -> World:
     world = World(store, settings)
     await world.register()
     return world
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes of ``-n auto``."""
+    return worker_count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the worker beyond the cores have only the time that the others leave."""
+    worker: dict[str, Any] = getattr(config, "workerinput", {})
+    if worker and is_spare(worker["workerid"], worker["workercount"]):
+        os.nice(NICE)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler | None:

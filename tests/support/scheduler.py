@@ -1,16 +1,25 @@
 """Distributes the tests over the processes of ``pytest -n``.
 
+    a worker per core         everything: what takes longest first, then what waits for processes, then the rest
+    one more (``-n auto``)    only files that compute and wait for nothing, with a nice value: it has the time in which
+                              the others wait
+
 A file is run by one process, and all browser tests by one process: a browser draws on the CPU, so two at a time are too
-slow for their tests, and so is a second set of servers and bots. What takes longest begins first.
+slow for their tests, and so is a third set of servers and bots.
 """
 
 from __future__ import annotations
 
+import functools
+import os
+import re
 from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-__all__ = ["Scheduler"]
+from tests.support.paths import ROOT
+
+__all__ = ["NICE", "Scheduler", "is_spare", "worker_count"]
 
 BROWSER = "tests/player/web"
 
@@ -23,7 +32,38 @@ LONGEST = (
     "tests/server/gateway/test_replay_gate.py",
     "tests/whole",
 )
-"""Folders and files, in the order in which they begin. The others follow, those with the most tests first."""
+"""Folders and files, in the order in which they begin. The others follow: those that wait, then those with the most
+tests."""
+
+NICE = 10
+"""Nice value of the worker beyond the cores."""
+
+WAITS = re.compile(
+    r"\basync def|\bsubprocess\b|\bthreading\b|\bsocket\b|\bmultiprocessing\b|\bsleep\b|\bperf_counter\b|\bmonotonic\b"
+    r"|\bprocess_time\b|\bthread_time\b|\bdistributed\b|\btimeout\b"
+    r"|support\.(stack|witness|stranger|gateway|http|person|one_store|notebooks)\b|\bstore_url\b"
+)
+"""A word of a file that waits for something, or measures time."""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count() -> int:
+    """What ``-n auto`` means: with more that wait for other processes at once, tests fail."""
+    return min(_cores(), 4) + 1
+
+
+def is_spare(worker: str, count: int) -> bool:
+    """Whether this worker of so many is the one beyond the cores."""
+    return count > _cores() and worker == f"gw{count - 1}"
+
+
+@functools.cache
+def _waits(scope: str) -> bool:
+    path = ROOT / scope
+    return not path.is_file() or WAITS.search(path.read_text()) is not None
 
 
 class Scheduler(LoadScopeScheduling):
@@ -32,10 +72,25 @@ class Scheduler(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return BROWSER if nodeid.startswith(f"{BROWSER}/") else nodeid.split("::", 1)[0]
 
+    def _next_unit(self, node: Any) -> str | None:
+        """The unit that this worker takes next; None if there is none for it."""
+        spare = is_spare(node.gateway.id, self.numnodes)
+        units = [scope for scope in self.workqueue if not (spare and _waits(scope))]
+        return min(units, key=_place, default=None)
+
     def _assign_work_unit(self, node: Any) -> None:
-        self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
+        if (unit := self._next_unit(node)) is None:
+            node.shutdown()
+            return
+        self.workqueue.move_to_end(unit, last=False)
         super()._assign_work_unit(node)
+
+    def _reschedule(self, node: Any) -> None:
+        if self.workqueue and not node.shutting_down and self._next_unit(node) is None:
+            node.shutdown()
+        super()._reschedule(node)
 
 
 def _place(scope: str) -> int:
-    return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), len(LONGEST))
+    last = len(LONGEST) + (not _waits(scope))
+    return next((place for place, name in enumerate(LONGEST) if scope.startswith(name)), last)

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,10 @@ import httpx
 
 from tests.support.http import http_client
 from tests.support.paths import ROOT
+from tussle import build_db
+from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import free_port
+from tussle.lobby.store.store import Store
 
 START_S = 600.0
 """Long, because a first start compiles the kernels."""
@@ -34,16 +37,30 @@ POLL_S = 0.05
 INHERITED = ("PATH", "PYTHONPATH", "HOME", "NUMBA_CACHE_DIR", "LANG", "TMPDIR", "COVERAGE_PROCESS_START")
 
 
+def _processes(*pids: int) -> Iterator[tuple[int, int, str]]:
+    """Process id, parent and state of these processes, or of all."""
+    if not Path("/proc/self/stat").is_file():
+        chosen = ["-p", ",".join(map(str, pids))] if pids else ["-A"]
+        listed = subprocess.run(
+            ["ps", *chosen, "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=False
+        ).stdout
+        for line in listed.splitlines():
+            child, parent, state = line.split()
+            yield int(child), int(parent), state
+        return
+    for name in map(str, pids or (one.name for one in Path("/proc").iterdir() if one.name.isdigit())):
+        with contextlib.suppress(OSError):  # it ends just now
+            # pid (the name, which may have any characters) state parent ...
+            state, parent, *_ = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+            yield int(name), int(parent), state
+
+
 def children(pid: int) -> list[int]:
     """Return the process ids of all living descendants."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
-    ).stdout
     parents: dict[int, list[int]] = {}
-    for line in listed.splitlines():
-        child, parent, state = line.split()
+    for child, parent, state in _processes():
         if not state.startswith("Z"):
-            parents.setdefault(int(parent), []).append(int(child))
+            parents.setdefault(parent, []).append(child)
     found, waiting = [], [pid]
     while waiting:
         below = parents.get(waiting.pop(), [])
@@ -54,10 +71,7 @@ def children(pid: int) -> list[int]:
 
 def alive(pid: int) -> bool:
     """Whether the process runs. A zombie does not."""
-    stat = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return bool(stat) and not stat.startswith("Z")
+    return any(not state.startswith(("Z", "X")) for _, _, state in _processes(pid))
 
 
 def handles_sigterm(pid: int) -> bool:
@@ -172,8 +186,20 @@ class Stack:
         return cls(store_url, realm, {**quick, **environment})
 
     async def __aenter__(self) -> Self:
-        await self.start("build_db.py", "build_db", wait=True)
+        await self._seed()
         return self
+
+    async def _seed(self) -> None:
+        """Fill the catalogue, in this process: starting one more takes a second."""
+        if "SSL_CERT_FILE" in self.environment:  # it is read when a process starts
+            await self.start("build_db.py", "build_db", wait=True)
+            return
+        settings = Settings.read({"REDIS_URL": self.store_url, "REALM": self.realm, **self.environment})
+        store = await Store.connect(settings.redis_url, settings.realm)
+        try:
+            await build_db.seed(store, settings)
+        finally:
+            await store.close()
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -272,19 +298,27 @@ class Stack:
         )
 
     async def close(self) -> None:
-        """End the running processes, newest first. Raises AssertionError if one fails or leaves children behind."""
-        complaints = []
+        """End the running processes: bots and workers together, then the servers, newest first. Raises AssertionError
+        if one fails or leaves children behind."""
+        complaints: list[str] = []
+
+        async def end(process: Process) -> None:
+            if not process.running:
+                return
+            process.send(signal.SIGCONT)
+            below = children(process.pid)
+            code = await process.end()
+            if code != 0:
+                complaints.append(f"{process.name} ended with {code}:\n{process.output[-3000:]}")
+            left = [pid for pid in below if alive(pid)]
+            if left:
+                complaints.append(f"{process.name} left {left} behind")
+
         try:
-            for process in reversed(self.processes):
-                if process.running:
-                    process.send(signal.SIGCONT)
-                    below = children(process.pid)
-                    code = await process.end()
-                    if code != 0:
-                        complaints.append(f"{process.name} ended with {code}:\n{process.output[-3000:]}")
-                    left = [pid for pid in below if alive(pid)]
-                    if left:
-                        complaints.append(f"{process.name} left {left} behind")
+            servers = self.servers
+            await asyncio.gather(*(end(process) for process in self.processes if process not in servers))
+            for server in reversed(servers):
+                await end(server)
         finally:
             self.folder.cleanup()
         assert not complaints, "\n".join(complaints)

@@ -1,0 +1,45 @@
+"""Which worker of ``pytest -n`` runs which file."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import pytest
+
+from tests.support import scheduler
+from tests.support.scheduler import BROWSER, Scheduler, is_spare, worker_count
+
+FILES = ("tests/lobby/rules/test_slots.py", "tests/cli/test_up.py", "tests/whole/test_play.py", BROWSER)
+
+
+def order_of(worker: str, count: int) -> list[str]:
+    """The units that a worker of so many would run alone, in order."""
+    one = Scheduler.__new__(Scheduler)
+    one.workqueue, one.numnodes = OrderedDict((name, {"test": False}) for name in FILES), count
+    found = []
+    while unit := one._next_unit(SimpleNamespace(gateway=SimpleNamespace(id=worker))):
+        found.append(unit)
+        del one.workqueue[unit]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_cores", lambda: 2)
+
+
+def test_what_takes_longest_begins_first() -> None:
+    """The browser tests, then what waits for processes, then the rest."""
+    assert order_of("gw0", 3) == [BROWSER, "tests/whole/test_play.py", "tests/cli/test_up.py", FILES[0]]
+
+
+def test_the_worker_beyond_the_cores_waits_for_nothing() -> None:
+    """It runs only files that compute: its nice value would make others late."""
+    assert worker_count() == 3 and is_spare("gw2", 3)
+    assert order_of("gw2", 3) == [FILES[0]]
+
+
+def test_without_one_more_worker_each_runs_everything() -> None:
+    assert not is_spare("gw1", 2)
+    assert order_of("gw1", 2) == order_of("gw0", 3)
