@@ -1,6 +1,7 @@
 """``python docs/reference/generate.py``: write the pages of docs/reference from the tables in the source.
 
     settings.md <- lobby/settings.py      errors.md <- lobby/error_codes.py, lobby/errors.py
+    commands.md <- the commands of cli/
 
 tests/test_reference.py fails while a page differs from its table.
 """
@@ -14,6 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import click  # noqa: E402
+from click.testing import CliRunner  # noqa: E402
+
+from tussle.cli.main import COMMANDS, main  # noqa: E402
 from tussle.lobby.error_codes import CODES  # noqa: E402
 from tussle.lobby.errors import CloseCode  # noqa: E402
 from tussle.lobby.settings import Settings  # noqa: E402
@@ -70,7 +75,43 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+COMMANDS_HEAD = """# Commands
+
+`tussle COMMAND --help` prints the same; so does `./run COMMAND --help` in a clone, where nothing is installed yet.
+Written by docs/reference/generate.py from the commands of cli/.
+"""
+
+ENVIRONMENT = {"COLUMNS": "100", "REDIS_URL": "redis://localhost"}
+
+
+def _help(words: list[str], level: str) -> list[str]:
+    """The sections of a command and of its subcommands."""
+    arguments = sys.argv
+    try:  # some commands run another program, which reads these
+        shown = CliRunner().invoke(
+            main, [*words, "--help"], env=ENVIRONMENT, prog_name="tussle", terminal_width=100
+        )
+    finally:
+        sys.argv = arguments
+    lines = [f"{level} {' '.join(['tussle', *words])}", "", "```text", shown.output.rstrip(), "```", ""]
+    found: click.Command | None = main
+    for word in words:
+        found = found.get_command(click.Context(found), word) if isinstance(found, click.Group) else None
+    if isinstance(found, click.Group):
+        for name in found.list_commands(click.Context(found)):
+            lines += _help([*words, name], "###")
+    return lines
+
+
+def commands_page() -> str:
+    """Return the page with the help of all commands."""
+    lines = [COMMANDS_HEAD]
+    for name in COMMANDS:
+        lines += _help([name], "##")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page, "commands.md": commands_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

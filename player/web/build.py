@@ -2,6 +2,7 @@
 
     python player/web/build.py           build if needed
     python player/web/build.py --force   build
+    python player/web/build.py --dev     build if needed, and install what the tests need too
     python player/web/build.py --hash    print the hash of the sources, and build nothing
     python player/web/build.py --missing print the package with the Node that a build needs, if one needs it
     python player/web/build.py --test    check the types and run the unit tests
@@ -123,6 +124,15 @@ def run_steps(steps: list[list[str]], folder: Path, env: dict[str, str]) -> tupl
     return None, output
 
 
+def install_tools() -> str | None:
+    """Install what the tests need. Returns the error, or None."""
+    found = any_npm()
+    if found is None or (WEB / "node_modules" / "vitest").is_dir():
+        return None
+    npm, env = found
+    return run_steps([[*npm, "ci", "--no-audit", "--no-fund"]], WEB, env)[0]
+
+
 def build() -> str | None:
     """Build. Returns the error, or None. ``dist`` is replaced only after a successful build."""
     found = any_npm()
@@ -181,9 +191,9 @@ def main() -> int:
         if problem:
             sys.stderr.write(f"tussle: @tussle/client WAS NOT BUILT: {problem}\n")
         return int(problem is not None)
-    if is_current() and "--force" not in sys.argv:
-        return 0
-    problem = build()
+    problem = install_tools() if "--dev" in sys.argv else None
+    if problem is None and (not is_current() or "--force" in sys.argv):
+        problem = build()
     if problem:
         sys.stderr.write(f"tussle: THE WEB CLIENT WAS NOT BUILT: {problem}\n")
     return int(problem is not None)

@@ -27,6 +27,7 @@ READERS = {
     "examples/": ("tests/test_examples.py",),
     "compose/": ("tests/compose/test_files.py", "tests/compose/test_store_users.py"),
     "run": ("tests/test_run.py",),
+    "constraints.txt": ("tests/test_run.py",),
     "pyproject.toml": ("tests/test_install.py",),
     "hatch_build.py": ("tests/test_install.py",),
     "build_db.py": ("tests/test_build_db.py",),
