@@ -114,6 +114,7 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/server/gateway/test_agreement.py": "versions, an older client, numbers, the tick",
     "tests/server/gateway/test_client_package.py": "the package @tussle/client",
     "tests/server/gateway/test_turn.py": "data channels through coturn",
+    "tests/server/gateway/test_websocket_framing.py": "RFC 6455, in the groups of the Autobahn test suite",
     "tests/server/modes/test_events.py": "docs/events.md",
     "tests/server/modes/test_imports.py": "what importing the modes loads",
     "tests/server/physics/test_determinism.py": "equal inputs give equal bits",

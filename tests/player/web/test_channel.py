@@ -2,63 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
 import signal
-import threading
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.one_store import store_url as store_url
 from tests.support.person import Person, in_browser
-from tests.support.stack import START_S, Stack, children
+from tests.support.web_servers import Servers, channel_process
 
 pytestmark = in_browser
 
 SETTINGS = {"WEBRTC": "on", "TURN_S": "60", "BOT_TURN_S": "10", "LOBBY_TIMEOUT_S": "180"}
 
 
-class Servers:
-    """A server and its bots for synchronous tests: a Stack on an event loop in a thread."""
-
-    def __init__(self, store_url: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="servers")
-        self._thread.start()
-        self.stack = Stack.up(store_url, f"web-{secrets.token_hex(4)}", **SETTINGS)
-        self.do(self.stack.__aenter__())
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
-
-    def close(self) -> None:
-        try:
-            self.do(self.stack.close())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-
 @pytest.fixture
 def servers(store_url: str) -> Iterator[Servers]:
-    running = Servers(store_url)
+    running = Servers(store_url, **SETTINGS)
     try:
         yield running
     finally:
         running.close()
-
-
-def channel_process(server: int) -> int:
-    """The process of the data channels of a server."""
-    for pid in children(server):
-        if b"rtc_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    raise AssertionError("the server has no process of data channels")
 
 
 def frames_by(person: Person) -> dict[str, int]:

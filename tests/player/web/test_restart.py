@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import signal
-import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.person import Person, in_browser
-from tests.support.stack import START_S, Process, Stack
+from tests.support.stack import Process
+from tests.support.web_servers import Servers
 from tussle.lobby.settings import Settings
 from tussle.lobby.store.embedded import Binary, EmbeddedStore
 
@@ -29,28 +27,6 @@ SLOW_TO_ACT = {
 RESTORED = "window.__test.state().log.some((row) => row.parts[0].text.startsWith('Restored'))"
 
 
-class Servers:
-    """Server processes for synchronous tests: a Stack on an event loop in a thread."""
-
-    def __init__(self, store_url: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="servers")
-        self._thread.start()
-        self.stack = Stack.up(store_url, f"web-{secrets.token_hex(4)}", **SLOW_TO_ACT)
-        self.do(self.stack.__aenter__())
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S)
-
-    def close(self) -> None:
-        try:
-            self.do(self.stack.close())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-
 @pytest.fixture(scope="module")
 def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One store for all tests of this module."""
@@ -60,7 +36,7 @@ def store_url(valkey: Binary, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def servers(store_url: str) -> Iterator[Servers]:
-    running = Servers(store_url)
+    running = Servers(store_url, **SLOW_TO_ACT)
     try:
         yield running
     finally:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import shutil
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.client_package import NODE, WEB, install, needs_node
 from tests.support.gateway import GATEWAY_ENVIRONMENT
 from tests.support.paths import ROOT
 from tests.support.stack import Stack
 
 ENVIRONMENT = {**GATEWAY_ENVIRONMENT, "SIM_SPEED": "4"}
 
-WEB = ROOT / "player" / "web"
-NODE = shutil.which("node")
-
-pytestmark = pytest.mark.skipif(
-    NODE is None or not (WEB / "node_modules" / "vite").is_dir(),
-    reason="!! @tussle/client NOT TESTED: no node, or no player/web/node_modules (npm ci)",
-)
+pytestmark = needs_node
 
 TYPED = """
 import { Tussle } from "@tussle/client";
@@ -41,16 +34,7 @@ session.on("running", ({ d }) => { const dt: string = d.dt; void dt; });
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the tarball is installed."""
     folder = tmp_path_factory.mktemp("client")
-    spec = importlib.util.spec_from_file_location("tussle_web_build", WEB / "build.py")
-    assert spec and spec.loader
-    build = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(build)
-    assert build.pack_client(folder) is None
-    [tarball] = folder.glob("tussle-client-*.tgz")
-    target = folder / "node_modules" / "@tussle"
-    with tarfile.open(tarball) as packed:
-        packed.extractall(target, filter="data")
-    (target / "package").rename(target / "client")
+    install(folder)
     return folder
 
 

@@ -1,0 +1,122 @@
+"""A line that fails without a word, in a real browser: the page says so in true words, and comes back by itself."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.one_store import store_url as store_url
+from tests.support.person import Person, in_browser
+from tests.support.web_servers import Servers
+
+pytestmark = in_browser
+
+SETTINGS = {"TURN_S": "60", "BOT_TURN_S": "10", "LOBBY_TIMEOUT_S": "180"}
+
+NOTES = """
+window.__notes = [];
+const look = () => {
+  const note = document.querySelector(".note[data-test]");
+  const seen = note ? [note.dataset.test, note.querySelector("b")?.textContent ?? ""] : ["", ""];
+  const last = window.__notes.at(-1);
+  if (!last || last[0] !== seen[0] || last[1] !== seen[1]) window.__notes.push([...seen, Date.now()]);
+};
+new MutationObserver(look).observe(document.body, {childList: true, subtree: true, characterData: true});
+look();
+"""
+"""Appends name, first words and time [ms] of the banner to ``window.__notes`` whenever it changes."""
+
+GIVEN_UP_S = 7.0
+"""A silent connection is given up after this time."""
+
+
+@pytest.fixture
+def servers(store_url: str) -> Iterator[Servers]:
+    running = Servers(store_url, **SETTINGS)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def shown_after(person: Person, name: str, since: float) -> float:
+    """Wait for a banner. Returns how long after ``since`` it was shown [s]."""
+    person.until(f"window.__notes.some(([shown]) => shown === '{name}')")
+    at = person.evaluate(f"window.__notes.find(([shown]) => shown === '{name}')[2]")
+    return float(at) / 1000 - since
+
+
+def words(person: Person) -> list[str]:
+    return [text for name, text, _ in person.evaluate("window.__notes") if name]
+
+
+def test_a_silent_server_and_a_lost_network_are_shown_as_what_they_are(
+    browser: Any, servers: Servers
+) -> None:
+    """The server stops without closing anything: the page says that it does not answer, long before it gives the
+    connection up, and takes that back when it answers. With the network of the machine gone too, it says this instead,
+    and comes back to its seat when the network does. No event is missed."""
+    server = servers.do(servers.stack.server())
+    mira = Person(browser, server.url, "Mira")
+    mira.outages = True
+    mira.find_seat()
+    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
+    mira.ready()
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.evaluate(NOTES)
+    try:
+        server.send(signal.SIGSTOP)
+        took = shown_after(mira, "quiet", time.time())
+        assert took < GIVEN_UP_S - 3
+        assert words(mira) == ["The server does not answer."]
+        server.send(signal.SIGCONT)
+        mira.until("window.__notes.at(-1)[0] === ''")
+        assert mira.evaluate("window.__test.link().kind") == "live"
+
+        mira.evaluate("window.__notes.length = 0")
+        server.send(signal.SIGSTOP)
+        since = time.time()
+        mira.context.set_offline(True)
+        took = shown_after(mira, "lost", since)
+        assert took < GIVEN_UP_S - 2
+        assert set(words(mira)) == {"This device has no network."}
+    finally:
+        server.send(signal.SIGCONT)
+    mira.context.set_offline(False)
+    mira.until("window.__notes.some(([shown]) => shown === 'back')")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    assert mira.evaluate("window.__test.heard().missed") == 0
+    mira.close()
+    servers.do(bot.kill())
+
+
+def test_a_page_that_was_hidden_asks_at_once(browser: Any, servers: Servers) -> None:
+    """A page that was frozen in the background, as phones do, shows no loss when it comes back to a server that is
+    there: it asks first. While it slept the server died and came back: it finds its seat."""
+    server = servers.do(servers.stack.server())
+    mira = Person(browser, server.url, "Mira")
+    mira.outages = True
+    mira.find_seat()
+    bot = servers.do(servers.stack.bots(1, 1, "--think", "0.2", SERVER_URL=server.url))
+    mira.ready()
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    mira.evaluate(NOTES)
+    mira.evaluate(
+        "window.__seen = []; document.onvisibilitychange = () => __seen.push(document.visibilityState)"
+    )
+    devtools = mira.context.new_cdp_session(mira.page)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    servers.do(server.kill())
+    again = servers.do(servers.stack.again(server))
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    mira.until("window.__seen.includes('visible')")
+    mira.until("window.__notes.some(([shown]) => shown === 'back')")
+    mira.page.wait_for_selector("[data-test=launch]:enabled")
+    assert mira.evaluate("window.__test.heard().missed") == 0
+    assert again.running
+    mira.close()
+    servers.do(bot.kill())
