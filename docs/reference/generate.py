@@ -1,27 +1,37 @@
 """``python docs/reference/generate.py``: write the pages of docs/reference from the tables in the source.
 
     settings.md <- lobby/settings.py      errors.md <- lobby/error_codes.py, lobby/errors.py
-    commands.md <- the commands of cli/
+    commands.md <- the commands of cli/     modes.md <- the modes of server/modes
 
 tests/test_reference.py fails while a page differs from its table.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import click  # noqa: E402
+import msgspec  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
+from msgspec import inspect  # noqa: E402
 
+from tussle.build_db import parse_catalogue  # noqa: E402
 from tussle.cli.main import COMMANDS, main  # noqa: E402
 from tussle.lobby.error_codes import CODES  # noqa: E402
 from tussle.lobby.errors import CloseCode  # noqa: E402
+from tussle.lobby.rules.actions import ActionField  # noqa: E402
 from tussle.lobby.settings import Settings  # noqa: E402
+from tussle.server.modes.mode import CatalogueBody, Mode, Seat  # noqa: E402
+from tussle.server.modes.registry import all_modes  # noqa: E402
 
 SETTINGS_HEAD = """# Settings
 
@@ -111,7 +121,90 @@ def commands_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "commands.md": commands_page}
+MODES_HEAD = """# Modes
+
+What a client may ask of each mode: the `params` of `POST /api/open`, the inputs (`act`), and the codes with which it
+refuses them. Params that a mode does not know or take are refused at the door (422 `bad_params`). The events of each
+mode: [events.md](../events.md). Written by docs/reference/generate.py from the modes.
+
+A field of an input is a number within its range, a choice, a vector of three numbers, or a name (an id). One with a
+default may be left out; every other one is needed, and none may be added. Of the inputs of a kind that is `latest` only
+the newest one of a seat and tick takes effect. `cost`: solver time that an input takes beside the tick [ms], in the
+first world; each seat has a budget (`too_costly`).
+"""
+
+LAST_OF_ALL = ("not_your_turn", "seat_out", "not_running")
+"""Codes of every mode, apart from those of its own modules."""
+
+
+def modes_page() -> str:
+    """Return the page of all modes: seats, params, inputs and refusals."""
+    source = (ROOT / "catalogue" / "catalogue.json").read_bytes()
+    entries = parse_catalogue(source, "catalogue.json")["bodies"].values()
+    bodies = {body.id: body for body in (msgspec.json.decode(entry, type=CatalogueBody) for entry in entries)}
+    lines = [MODES_HEAD]
+    for name, mode in all_modes().items():
+        seats = [Seat(seat=0, player="", name="", kind="person", body=min(bodies))]
+        made = mode({}, [msgspec.structs.replace(seats[0], seat=n) for n in range(mode.seats[0])], bodies)
+        state, _ = made.setup(0)
+        kinds = getattr(made, "action_kinds", None) or made.legal(state, cast(Any, None), 0).kinds
+        low, high = mode.seats
+        meaning = " ".join((type(made.params).__doc__ or "").replace("``", "`").split())  # type: ignore[attr-defined]
+        lines += [
+            f"## {name}",
+            "",
+            f"{low} to {high} seats. {meaning}",
+            "",
+            "| param | default | allowed |",
+            "|---|---|---|",
+        ]
+        for info in inspect.type_info(type(made.params)).fields:  # type: ignore[attr-defined]
+            lines.append(f"| `{info.encode_name}` | `{json.dumps(info.default)}` | {_allowed(info.type)} |")
+        lines += ["", "| input | fields | |", "|---|---|---|"]
+        for kind in kinds:
+            shown = ", ".join(_argument(field, name, bodies) for name, field in kind.fields.items())
+            notes = [kind.note.rstrip("."), "latest" * kind.latest, f"cost {kind.cost:.0f}" * bool(kind.cost)]
+            lines.append(f"| `{kind.kind}` | {shown} | {'; '.join(note for note in notes if note)} |")
+        lines += ["", f"Refusals: {', '.join(f'`{code}`' for code in _refusals(mode))}.", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _allowed(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.VarTupleType):
+        return f"a list: {_allowed(kind.item_type)}"
+    words = {inspect.IntType: "an integer", inspect.FloatType: "a number", inspect.StrType: "a text"}[
+        type(kind)
+    ]
+    low, high = getattr(kind, "ge", None), getattr(kind, "le", None)
+    return f"{words} from {low:g} to {high:g}" if low is not None and high is not None else words
+
+
+def _argument(field: ActionField, name: str, bodies: Iterable[str]) -> str:
+    """One field of an input."""
+    kind = {"number": f"{field.low:g} to {field.high:g}" if field.low is not None else "", "name": "a name"}
+    choices = "a body of the catalogue" if set(field.choices) >= set(bodies) else " or ".join(field.choices)
+    kind |= {
+        "choice": choices,
+        "vector": f"3 numbers from {field.low:g} to {field.high:g}" if field.low else "",
+    }
+    default = "" if field.default is None else f", default {field.default:g}"
+    return f"`{name}` ({kind[field.type]}{f' {field.unit}' if field.unit else ''}{default})"
+
+
+def _refusals(mode: type[Mode]) -> list[str]:
+    """The codes in the modules of a mode, and of what its inputs are checked with."""
+    folder = ROOT.joinpath(*mode.__module__.split(".")[1:]).parent
+    checked = [*folder.glob("*.py"), ROOT / "lobby" / "rules" / "actions.py"]
+    found = {code for path in checked for code in re.findall(r'code="(\w+)"', path.read_text())}
+    return sorted((found | set(LAST_OF_ALL)) & set(CODES))
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+    "modes.md": modes_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -80,7 +80,7 @@ class HelloData(MessagePart, frozen=True, forbid_unknown_fields=False):
 
 
 class ActData(MessagePart, frozen=True):
-    """An input of the mode. ``legal`` in ``turn_started`` lists the kinds and numbers that are allowed."""
+    """An input of the mode. ``actions`` in ``turn_started`` lists the kinds and numbers that are allowed."""
 
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
     d: Annotated[

@@ -146,7 +146,7 @@ class BodyVersion(MessagePart, frozen=True):
 
 
 class AckData(MessagePart, frozen=True):
-    """``tick`` is the first tick that the input acts in; absent for commands that are not inputs. ``superseded``: the
+    """``tick`` is the first tick that the input acts in; null for commands that are not inputs. ``superseded``: the
     input had no effect, because a newer one of its kind and seat replaced it at that tick. ``lock``: the token of a
     lock. ``version``, ``bodies``: the version that an edit, undo or redo of the scene has made, and what it changed."""
 

@@ -88,6 +88,8 @@ def document(*, version: str) -> dict[str, Any]:
             "version": version,
             "license": {"name": "MIT"},
             "description": "The sockets as the server sees them: it receives what clients send.",
+            "x-codecs": [CODEC],
+            "x-schema-hash": schema_hash(),
         },
         "defaultContentType": "application/json",
         "channels": channels,

@@ -20,7 +20,7 @@ export interface Ack {
   d: AckData;
 }
 
-/** `tick` is the first tick that the input acts in; absent for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat replaced it at that tick. `lock`: the token of a lock. `version`, `bodies`: the version that an edit, undo or redo of the scene has made, and what it changed. */
+/** `tick` is the first tick that the input acts in; null for commands that are not inputs. `superseded`: the input had no effect, because a newer one of its kind and seat replaced it at that tick. `lock`: the token of a lock. `version`, `bodies`: the version that an edit, undo or redo of the scene has made, and what it changed. */
 export interface AckData {
   tick: number | null;
   superseded?: boolean;
@@ -37,7 +37,7 @@ export interface Act {
   ack?: boolean;
 }
 
-/** An input of the mode. `legal` in `turn_started` lists the kinds and numbers that are allowed. */
+/** An input of the mode. `actions` in `turn_started` lists the kinds and numbers that are allowed. */
 export interface ActData {
   kind: string;
   d?: Record<string, number | string | boolean | number[]>;
