@@ -113,6 +113,8 @@ WITHOUT_COUNTERPART: dict[str, str] = {
     "tests/player/test_party.py": "the program python -m player",
     "tests/server/gateway/test_agreement.py": "versions, an older client, numbers, the tick",
     "tests/server/gateway/test_client_package.py": "the package @tussle/client",
+    "tests/server/gateway/test_documented_sockets.py": "the AsyncAPI document",
+    "tests/server/gateway/test_documents_client.py": "a client that was written from the documents alone",
     "tests/server/gateway/test_turn.py": "data channels through coturn",
     "tests/server/gateway/test_websocket_framing.py": "RFC 6455, in the groups of the Autobahn test suite",
     "tests/server/modes/test_events.py": "docs/events.md",

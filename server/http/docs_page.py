@@ -72,7 +72,7 @@ def _media(content: Mapping[str, Any]) -> str:
     shown = []
     for media, described in content.items():
         schema = described.get("schema", {})
-        names = [one.get("$ref", "").rpartition("/")[2] for one in schema.get("oneOf", [schema])]
+        names = [one.get("$ref", "").rpartition("/")[2] for one in schema.get("anyOf", [schema])]
         links = [f'<a href="#{escape(name)}">{escape(name)}</a>' for name in names if name]
         shown.append(" or ".join(links) or f"<code>{escape(media)}</code>")
     return ", ".join(shown)

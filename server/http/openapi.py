@@ -62,7 +62,7 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
 def _content(answer: Answered, shown: Mapping[str, Any]) -> dict[str, Any]:
     """The media types of an answer, JSON with its schema."""
     kinds = [shown[repr(kind)] for kind in (answer.type, answer.or_type) if kind is not None]
-    schema: dict[str, Any] = {"oneOf": kinds} if len(kinds) > 1 else kinds[0] if kinds else {}
+    schema: dict[str, Any] = {"anyOf": kinds} if len(kinds) > 1 else kinds[0] if kinds else {}
     return {media: {"schema": schema} if schema else {} for media in answer.media}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -109,62 +108,6 @@ async def test_numbers_have_no_more_digits_than_they_mean(site: Stack) -> None:
         async with Line.to(socket_url(site)) as back:
             assert (await back.hello(resume=resume))["dt"] == running["dt"]
         assert started["d"]["actions"]
-
-
-async def test_every_message_is_as_the_document_of_the_sockets_says(site: Stack) -> None:
-    """What a lobby and a duel send fits the AsyncAPI document of the same server: messages, and events with all
-    fields."""
-    rs = pytest.importorskip(
-        "jsonschema_rs", reason="!! jsonschema_rs IS NOT INSTALLED: no message was compared"
-    )
-    seen: set[str] = set()
-    async with Person(site.url) as ada, lobby_of_one(site) as (_, line, seat):
-        await ada.login()
-        document = (await ada.get("/asyncapi.json")).json()
-        named = document["components"]["messages"]
-
-        def check(lines: Iterable[Line]) -> None:
-            for message in (message for line in lines for message in line.messages):
-                event = "v" in message and message["t"] != "session"
-                title = f"session.server.{'event.' if event else ''}{message['t']}"
-                schema = {**named[title]["payload"], "components": document["components"]}
-                wrong = [f"{title} {e.message}" for e in rs.validator_for(schema).iter_errors(message)]
-                assert wrong == []
-                if event:
-                    own = named[title]["payload"]["allOf"][1]["properties"]["d"]
-                    kinds = [one["$ref"].rpartition("/")[2] for one in own.get("anyOf", [own])]
-                    fields = [set(document["components"]["schemas"][kind]["properties"]) for kind in kinds]
-                    assert any(set(message["d"]) <= known for known in fields), message
-                seen.add(message["t"])
-
-        joined = await ada.ask("/api/join", session=seat["session"])
-        async with Line.to(joined["ws_url"]) as other:
-            await other.hello(ticket=joined["ticket"])
-            for kind, d in (
-                ("chat", {"text": "hello"}),
-                ("choose", {"body": "halo"}),
-                ("ready", {"ready": True}),
-            ):
-                assert (await other.command(kind, d))["t"] == "ack"
-            await line.command("leave")
-            await other.until("reopened")
-            await other.command("chat", {"text": ""})
-            await other.say("ping", {"at": 1.5})
-            await other.until("pong")
-            check([line, other])
-        async with duel(site.url, rounds=1) as game:
-            for _ in range(2):
-                acting, _, _ = await game.turn()
-                assert (await acting.act(azimuth=10.0, elevation=10.0, power=0.2))["t"] == "ack"
-                await acting.until("turn_ended")
-            for one in game.lines:
-                await one.until("ended")
-            check(game.lines)
-    assert seen >= {
-        "welcome", "session", "ack", "error", "pong", "observers", "seat_taken", "seat_left", "seat_connected",
-        "seat_ready", "body_chosen", "host_changed", "chat", "filled", "reopened", "starting", "running", "set_up",
-        "turn_started", "action", "turn_ended", "result", "ended",
-    }  # fmt: skip
 
 
 async def test_a_seat_that_is_lost_has_a_code_of_its_own(site: Stack) -> None:

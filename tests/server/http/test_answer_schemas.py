@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
+import numpy as np
 import pytest
 
+from tests.server.http.test_upload_routes import TICKS, archive, made, sha
+from tests.server.recordings.frames import frames
 from tests.support.gateway import GATEWAY_ENVIRONMENT
 from tests.support.operators import ENTRY, SECRET
 from tests.support.stack import Stack
-from tests.support.stranger import Line, Person
+from tests.support.stranger import Line, Person, duel
+from tussle.lobby.ids import new_session_token
 from tussle.server.http.answer_schemas import ANSWERS
 
 jsonschema_rs = pytest.importorskip(
@@ -20,6 +26,27 @@ jsonschema_rs = pytest.importorskip(
 ENVIRONMENT = {**GATEWAY_ENVIRONMENT, "OPERATORS": ENTRY}
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+OTHERS = {
+    ("PUT", "/api/recordings/{token}"), ("GET", "/api/recordings/{token}"), ("DELETE", "/api/recordings/{token}"),
+    ("GET", "/api/recordings/{token}/events"), ("GET", "/api/recordings/{token}/versions"),
+    ("POST", "/api/recordings/{token}/locks"), ("DELETE", "/api/recordings/{token}/locks/{tick}"),
+    ("POST", "/api/recordings/{token}/frames"), ("PUT", "/api/meshes"), ("GET", "/api/meshes/{mesh}"),
+    ("POST", "/api/bots/requests"), ("POST", "/api/sessions/{token}/views"), ("POST", "/api/sessions/{token}/pause"),
+    ("POST", "/api/sessions/{token}/resume"), ("POST", "/api/sessions/{token}/end"),
+}  # fmt: skip
+"""The calls of the second test, which the first does not make."""
+
+
+def added_frames() -> bytes:
+    """A frame after those of an upload, as a change of it."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in frames(100, 1).items()}
+    sent = {
+        name: {"dtype": array.dtype.newbyteorder("<").str, "shape": array.shape, "data": array.tobytes()}
+        for name, array in arrays.items()
+    }
+    return msgspec.msgpack.encode({"arrays": sent})
 
 
 class Checked:
@@ -90,6 +117,46 @@ async def test_answers_have_the_form_that_the_document_says(site: Stack) -> None
         refused = await ada.post("/api/open", {})
         checked.check("POST", "/api/open", refused)
     assert len(checked.seen) == 29
+    assert not checked.seen & OTHERS
+
+
+async def test_answers_about_uploads_and_runs_have_that_form_too(site: Stack, tmp_path: Path) -> None:
+    """An uploaded recording from its first byte to its removal, a mesh, and the calls about a session that runs."""
+    async with Person(site.url) as ada, Person(site.url) as boss, duel(site.url) as game:
+        await ada.login()
+        await boss.login(name="boss", secret=SECRET)
+        checked = Checked((await ada.get("/openapi.json")).json())
+
+        async def ask(person: Person, method: str, path: str, /, *, names: dict[str, str], **how: Any) -> Any:
+            headers = {"authorization": f"Bearer {person.token}"}
+            answer = await person.http.request(method, path.format(**names), headers=headers, **how)
+            return checked.check(method, path, answer)
+
+        one, data = {"token": new_session_token()}, archive(made(tmp_path / "one.zarr"))
+        recording = "/api/recordings/{token}"
+        await ask(ada, "PUT", recording, names=one, content=data, params={"sha256": sha(data)})
+        await ask(ada, "GET", recording, names=one)
+        await ask(ada, "GET", f"{recording}/events", names=one)
+        await ask(ada, "GET", f"{recording}/versions", names=one)
+        await ask(ada, "GET", f"{recording}/marks", names=one)
+        for query in ({}, {"kind": "sessions"}):
+            await ask(ada, "GET", "/api/recordings", names={}, params=query)
+        lock = await ask(ada, "POST", f"{recording}/locks", names=one, json={"tick": int(TICKS[3])})
+        added = added_frames()
+        await ask(ada, "POST", f"{recording}/frames", names=one, content=added, params={"sha256": sha(added)})
+        where = {**one, "tick": str(TICKS[3])}
+        await ask(ada, "DELETE", f"{recording}/locks/{{tick}}", names=where, params={"lock": lock["lock"]})
+        await ask(ada, "DELETE", recording, names=one)
+        sent = await ask(ada, "PUT", "/api/meshes", names={}, content=b"solid", params={"name": "a.stl"})
+        await ask(ada, "GET", "/api/meshes/{mesh}", names={"mesh": sent["mesh"]})
+        await ask(ada, "POST", "/api/bots/requests", names={}, json={})
+        running = {"token": game.session}
+        camera = {"position": [1, 2, 3], "target": [0, 0, 0]}
+        view = {"name": "left", "camera": camera}
+        await ask(game.persons[0], "POST", "/api/sessions/{token}/views", names=running, json=view)
+        for order in ("pause", "resume", "end"):
+            await ask(boss, "POST", f"/api/sessions/{{token}}/{order}", names=running)
+    assert checked.seen == OTHERS | {("GET", "/api/recordings"), ("GET", f"{recording}/marks")}
 
 
 async def test_every_call_of_the_document_has_the_form_of_its_answer(site: Stack) -> None:
