@@ -6,7 +6,8 @@
     wire/messages.ts        <- the channel ``session`` of the AsyncAPI document, and the constants of the protocol
     generated/eventdata.ts  <- the events of this channel: what ``d`` of each of them has
     wire/replaymessages.ts  <- its channel ``replay``
-    wire/answers.ts         <- bodies and answers of the OpenAPI document
+    wire/answers.ts         <- the answers of the OpenAPI document
+    wire/requests.ts        <- the bodies of its requests
 
 A stranger's generator gets the same types from the same documents. None of the files must ever be edited by hand;
 tests/player/web/test_generated.py compares them with the documents, field by field.
@@ -61,16 +62,18 @@ def generate() -> dict[str, str]:
     answers = [name for name in reached(calls, _of_calls(calls)) if name != "Problem"]
     for name in known & set(answers):
         assert sockets["components"]["schemas"][name] == calls["components"]["schemas"][name], name
-    own = [calls["components"]["schemas"][name] for name in answers if name not in known]
-    shared = sorted(set(_refs(own)) & known)
-    imported = [f'import type {{ {", ".join(shared)} }} from "./messages";'] if shared else []
+    answered = {*reached(calls, _of_calls(calls, "responses"))} - known - {"Problem"}
+    asked = set(answers) - answered - known
     return {
         "wire/messages.ts": _file("AsyncAPI", constants + _types(sockets, known) + _unions(session, sockets)),
         "generated/eventdata.ts": _file(
             "AsyncAPI", [*_types(sockets, of_events - known), _event_data(events)]
         ),
         "wire/replaymessages.ts": _file("AsyncAPI", _types(sockets, of_room) + _unions(room, sockets)),
-        "wire/answers.ts": _file("OpenAPI", imported + _types(calls, set(answers) - known)),
+        "wire/answers.ts": _file(
+            "OpenAPI", _shared(calls, answered, messages=known) + _types(calls, answered)
+        ),
+        "wire/requests.ts": _file("OpenAPI", _shared(calls, asked, answers=answered) + _types(calls, asked)),
     }
 
 
@@ -119,11 +122,19 @@ def _unions(unions: dict[str, list[str]], document: Schema) -> list[str]:
     ]
 
 
-def _of_calls(document: Schema) -> list[str]:
-    """The names of the schemas of bodies and answers."""
+def _of_calls(document: Schema, part: str = "") -> list[str]:
+    """The names of the schemas of bodies and answers, or of one of them: ``requestBody``, ``responses``."""
     calls = [call for methods in document["paths"].values() for call in methods.values()]
-    parts = [part for call in calls for part in (call.get("requestBody", {}), *call["responses"].values())]
-    return sorted({name for part in parts for name in _refs(part)})
+    return sorted(set(_refs([call.get(part, {}) if part else call for call in calls])))
+
+
+def _shared(document: Schema, names: Iterable[str], **modules: set[str]) -> list[str]:
+    """The imports of what ``names`` refer to in other files: name of a file -> its types."""
+    used = set(_refs([document["components"]["schemas"][name] for name in names]))
+    found = {module: sorted(used & types) for module, types in modules.items()}
+    return [
+        f'import type {{ {", ".join(types)} }} from "./{name}";' for name, types in found.items() if types
+    ]
 
 
 def reached(document: Schema, names: Iterable[str]) -> list[str]:

@@ -16,7 +16,6 @@ from typing import Any, Literal
 import msgspec
 
 from tussle.lobby.bot_requests import BotRequest, BotsAsked
-from tussle.lobby.overview import Overview
 from tussle.lobby.recorded_sessions import RecordedSession
 from tussle.lobby.rules.spring import SpringRun
 from tussle.lobby.standings import LeaderboardRow
@@ -226,6 +225,139 @@ class Released(msgspec.Struct, frozen=True):
     released: bool
 
 
+class MemberRow(msgspec.Struct, frozen=True):
+    """A member of a session, for operators."""
+
+    seat: int
+    player: str
+    name: str
+    kind: Literal["person", "bot"]
+    connected: bool
+
+
+class LoadedSession(msgspec.Struct, frozen=True):
+    """A session and its load. ``solver_ms``: per tick; ``share``: of one core; ``dilation``: 1 is real time. Null: not
+    measured."""
+
+    session: str
+    status: str
+    mode: str
+    size: int
+    tick: int
+    members: list[MemberRow]
+    observers: int
+    opened_at: int
+    started_at: int
+    server: str
+    tick_rate: float | None
+    solver_ms: float | None
+    share: float | None
+    dilation: float | None
+
+
+class ServerRow(msgspec.Struct, frozen=True):
+    """A server. ``held``: whether its lease is valid. Null: it has not reported."""
+
+    id: str
+    url: str
+    sessions: int
+    physics_id: str
+    lease_age_ms: int | None
+    build: str
+    held: bool | None
+    draining: bool | None
+    connections: int | None
+    share: float | None
+
+
+class SolverRow(msgspec.Struct, frozen=True):
+    """A solver process of a server."""
+
+    server: str
+    index: int
+    kind: str
+    running: bool
+    sessions: int
+    queue: int
+    busy: float
+    load: float
+
+
+class PlayerRow(msgspec.Struct, frozen=True):
+    """A player who is connected to a session."""
+
+    server: str
+    player: str
+    name: str
+    kind: str
+    session: str
+    role: str
+
+
+class PlayerBan(msgspec.Struct, frozen=True):
+    """A ban of a player, and its end [ms]."""
+
+    player: str
+    name: str
+    until: int
+
+
+class BannedNetwork(msgspec.Struct, frozen=True):
+    """A ban of an address or network, and its end [ms]."""
+
+    address: str
+    until: int
+
+
+class LimitKey(msgspec.Struct, frozen=True):
+    """An owner of a budget: its refusals, what it holds, and what is left of a rate."""
+
+    key: str
+    refusals: int
+    holds: float
+    left: float | None
+
+
+class LimitRow(msgspec.Struct, frozen=True):
+    """One budget of one server; ``setting`` sets it."""
+
+    server: str
+    resource: str
+    owner: str
+    rate: float
+    burst: float
+    held: bool
+    setting: str
+    count: int
+    refusals: int
+    keys: list[LimitKey]
+
+
+class RefusalRow(msgspec.Struct, frozen=True):
+    """How often a server has refused something with a code."""
+
+    server: str
+    code: str
+    count: int
+
+
+class OverviewAnswer(msgspec.Struct, frozen=True):
+    """What operators see, over all servers. Lists are bounded; the counts are of all. Times in ms of the store's
+    clock."""
+
+    at: int
+    session_count: int
+    player_count: int
+    sessions: list[LoadedSession]
+    servers: list[ServerRow]
+    solvers: list[SolverRow]
+    players: list[PlayerRow]
+    banned: list[PlayerBan]
+    banned_addresses: list[BannedNetwork]
+    limits: list[LimitRow]
+    refusals: list[RefusalRow]
+
+
 class BannedPlayer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The player, and the end of the ban [ms]."""
 
@@ -310,7 +442,7 @@ ANSWERS: dict[tuple[str, str], Answered] = {
     ("POST", "/api/shapes"): Answered(media=(BYTES,)),
     ("POST", "/api/springs"): Answered(SpringStarted),
     ("GET", "/api/springs/{run}"): Answered(SpringRun),
-    ("GET", "/api/admin/overview"): Answered(Overview),
+    ("GET", "/api/admin/overview"): Answered(OverviewAnswer),
     ("POST", f"{_SESSION}/pause"): Answered(Nothing),
     ("POST", f"{_SESSION}/resume"): Answered(Nothing),
     ("POST", f"{_SESSION}/end"): Answered(Nothing),

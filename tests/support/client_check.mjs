@@ -16,7 +16,7 @@ const [ada, otto] = [new Tussle(process.argv[2], { WebSocket: Kept }), new Tussl
 await Promise.all([ada.login({ name: "ada" }), otto.login()]);
 const seat = await ada.open({ mode: "duel", size: 2, private: true, ready: true, bots: false, params: { rounds: 2 } });
 const other = await otto.join(seat.session, { ready: true });
-const [one, two] = [ada.connect(seat, { history: true }), otto.connect(other)];
+const [one, two] = [ada.connect(seat, { history: true }), otto.connect(other, { network: "20ms" })];
 
 one.on("*", (event) => seen.events.push([event.v, event.t]));
 one.on("frame", (frame) => {
@@ -40,6 +40,7 @@ for (const session of [one, two]) {
 const [result, ended] = await Promise.all([one.next("result"), one.next("ended")]);
 seen.welcome = one.welcome;
 seen.rtt = one.rtt;
+seen.network = two.welcome.network;
 seen.topology = one.topology?.bodies.length;
 one.on("closed", (how) => seen.closed.push(how.refused));
 one.close();

@@ -9,6 +9,7 @@ export { Tussle } from "./server";
 export type { Options } from "./server";
 export { Session } from "./session";
 export type { Heard, Seat, SessionOptions, Typed } from "./session";
+export type { Join, ListedSession, Login } from "../src/wire/answers";
 export { Refused } from "../src/wire/calls";
 export { ServerClock } from "../src/wire/clock";
 export { DeltaDecoder } from "../src/wire/deltas";

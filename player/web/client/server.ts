@@ -1,7 +1,8 @@
 // The HTTP calls that lead into sessions. Any other call: Tussle.call.
 
+import type { Join, ListedSession, Login, SessionList } from "../src/wire/answers";
 import { Calls, Refused } from "../src/wire/calls";
-import type { SessionView } from "../src/wire/messages";
+import type { FindRequest, JoinRequest, LoginRequest, OpenRequest } from "../src/wire/requests";
 import type { SocketClass } from "./connection";
 import type { PeerClass } from "./channel";
 import { Session } from "./session";
@@ -28,32 +29,32 @@ export class Tussle extends Calls {
   }
 
   /** Log in as a guest, or with a secret as the player of that name. */
-  async login(who: { name?: string; secret?: string; kind?: "person" | "bot" } = {}): Promise<{ player: string; name: string; guest: boolean }> {
-    const login = await this.call<{ player: string; name: string; token: string; guest: boolean }>("POST", "/api/login", who);
+  async login(who: LoginRequest = {}): Promise<Login> {
+    const login = await this.call<Login>("POST", "/api/login", who);
     [this.token, this.player] = [login.token, login.player];
     return login;
   }
 
-  find(wanted: { mode: string; size: number; body?: string; ready?: boolean; bots?: boolean }): Promise<Seat> {
+  find(wanted: FindRequest): Promise<Join> {
     return this.call("POST", "/api/find", wanted);
   }
 
-  open(wanted: { mode: string; size: number; body?: string; ready?: boolean; private?: boolean; bots?: boolean; params?: Record<string, unknown> }): Promise<Seat> {
+  open(wanted: OpenRequest): Promise<Join> {
     return this.call("POST", "/api/open", wanted);
   }
 
-  join(session: string, more: { body?: string; ready?: boolean } = {}): Promise<Seat> {
+  join(session: string, more: Omit<JoinRequest, "session"> = {}): Promise<Join> {
     return this.call("POST", "/api/join", { session, ...more });
   }
 
-  observe(session: string): Promise<Seat> {
+  observe(session: string): Promise<Join> {
     return this.call("POST", "/api/observe", { session });
   }
 
   /** Open and running sessions; `query` as GET /api/sessions takes it. */
-  async sessions(query: Record<string, string> = {}): Promise<SessionView[]> {
+  async sessions(query: Record<string, string> = {}): Promise<ListedSession[]> {
     const asked = new URLSearchParams(query).toString();
-    return (await this.call<{ sessions: SessionView[] }>("GET", `/api/sessions${asked && "?"}${asked}`)).sessions;
+    return (await this.call<SessionList>("GET", `/api/sessions${asked && "?"}${asked}`)).sessions;
   }
 
   /** Connect to a session, and stay connected until it ends or `close` is called. history: also ask for the events before

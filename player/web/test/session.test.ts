@@ -118,6 +118,15 @@ describe("Session", () => {
     expect([renew.mock.calls.length, types().filter((type) => type === "live").length]).toEqual([1, 2]);
   });
 
+  it("gives up when the new ticket is refused as well", async () => {
+    const renew = vi.fn(async () => ({ ...seat, ticket: "t2" }));
+    const { heard } = begin(renew);
+    Socket.last.welcome().end(4003);
+    await vi.advanceTimersByTimeAsync(0);
+    Socket.last.open().end(4003, "ticket_refused");
+    expect([renew.mock.calls.length, heard.at(-1)]).toEqual([1, ["closed", { code: 4003, reason: "ticket_refused", refused: true }]]);
+  });
+
   it("asks for the ticket again while no server answers, and gives up when there is no seat", async () => {
     const answers: (() => Promise<Seat | null>)[] = [async () => Promise.reject(new Refused("offline", "", 0)), async () => null];
     const { heard } = begin(() => answers.shift()!());

@@ -56,6 +56,7 @@ async def test_two_clients_play_a_duel_over_a_cut_connection(site: Stack, packag
     assert seen["frames"] > 5
     assert (seen["ticks"], seen["rows"]) == (sorted(seen["ticks"]), 24)
     assert seen["seed"].isdigit()
+    assert seen["network"].startswith("20ms")
     assert (seen["ended"], seen["closed"], seen["topology"]) == ("ended", [False], 3)
 
 

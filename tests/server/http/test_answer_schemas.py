@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,20 @@ async def test_answers_about_uploads_and_runs_have_that_form_too(site: Stack, tm
         await ask(ada, "GET", "/api/meshes/{mesh}", names={"mesh": sent["mesh"]})
         await ask(ada, "POST", "/api/bots/requests", names={}, json={})
         running = {"token": game.session}
+        for _ in range(300):  # a server reports every two seconds
+            seen = await ask(boss, "GET", "/api/admin/overview", names={})
+            if seen["players"]:
+                break
+            await asyncio.sleep(0.1)
+        assert game.session in {row["session"] for row in seen["sessions"]}
+        assert [row["keys"] for row in seen["limits"] if row["keys"]]
         camera = {"position": [1, 2, 3], "target": [0, 0, 0]}
         view = {"name": "left", "camera": camera}
         await ask(game.persons[0], "POST", "/api/sessions/{token}/views", names=running, json=view)
         for order in ("pause", "resume", "end"):
             await ask(boss, "POST", f"/api/sessions/{{token}}/{order}", names=running)
-    assert checked.seen == OTHERS | {("GET", "/api/recordings"), ("GET", f"{recording}/marks")}
+    twice = {("GET", "/api/recordings"), ("GET", f"{recording}/marks"), ("GET", "/api/admin/overview")}
+    assert checked.seen == OTHERS | twice
 
 
 async def test_every_call_of_the_document_has_the_form_of_its_answer(site: Stack) -> None:

@@ -3,7 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { Api } from "../wire/api";
 import { Refused } from "../wire/calls";
-import type { Overview } from "../wire/api";
+import type { OverviewAnswer } from "../wire/answers";
 import { notify } from "./store";
 
 const POLL_MS = 2000;
@@ -13,7 +13,7 @@ const operatorApi = new Api();
 operatorApi.token = sessionStorage.getItem(KEY);
 
 /** null: not read yet. */
-export const overview = signal<Overview | null>(null);
+export const overview = signal<OverviewAnswer | null>(null);
 export const loggedIn = signal(operatorApi.token !== null);
 export const reachable = signal(true);
 export const pending = signal<string | null>(null);

@@ -5,7 +5,7 @@ import { order, overview, pending, shownServer } from "../app/operate";
 import { now } from "../app/store";
 import { code, fixed, group, minutes, plural } from "../text/format";
 import { Confirm } from "../ui/confirm";
-import type { SessionRow } from "../wire/api";
+import type { LoadedSession } from "../wire/answers";
 
 const TAGS: Record<string, string> = { open: "open", filled: "open", starting: "pause", running: "run", paused: "pause" };
 
@@ -52,7 +52,7 @@ export function Sessions() {
   );
 }
 
-function SessionLine({ row, at, open, onToggle }: { row: SessionRow; at: number; open: boolean; onToggle: () => void }) {
+function SessionLine({ row, at, open, onToggle }: { row: LoadedSession; at: number; open: boolean; onToggle: () => void }) {
   const path = `/api/sessions/${row.session}`;
   const name = code(row.session);
   const slow = row.dilation !== null && row.dilation >= SLOW && row.status === "running";

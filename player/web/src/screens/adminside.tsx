@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { order, overview, pending, refusedMost, shownServer } from "../app/operate";
 import { fixed, group, parseCode, plural } from "../text/format";
 import { Confirm } from "../ui/confirm";
-import type { ServerRow } from "../wire/api";
+import type { ServerRow } from "../wire/answers";
 
 const NOTICE_LENGTH = 300;
 const LIMITS_SHOWN = 12;

@@ -1,6 +1,6 @@
 // The HTTP calls of this page, typed. calls.ts sends them.
 
-import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
+import type { BotsAsked, Fork, ForkTree, Join, Leaderboard, Login, Me, MeshView, OverviewAnswer, RecordedList, SentMesh, SceneDocument, SceneListing, SceneReport, SpringRun, SpringStarted } from "./answers";
 import { Calls, Refused, parsed, refusalOf } from "./calls";
 import type { CallOptions } from "./calls";
 import type { SessionView } from "./messages";
@@ -20,66 +20,6 @@ export interface BodyEntry {
   health: number;
   computed: { mass: number; bounding_radius: number; rest_height: number };
   launch_impulse: number;
-}
-
-/** What operators see, over all servers; lobby/overview.py. Times in ms of the store's clock. */
-export interface Overview {
-  at: number;
-  session_count: number;
-  player_count: number;
-  sessions: SessionRow[];
-  servers: ServerRow[];
-  solvers: { server: string; index: number; kind: string; running: boolean; sessions: number; queue: number; busy: number; load: number }[];
-  players: { server: string; player: string; name: string; kind: string; session: string; role: string }[];
-  banned: { player: string; name: string; until: number }[];
-  banned_addresses: { address: string; until: number }[];
-  limits: LimitRow[];
-  refusals: { server: string; code: string; count: number }[];
-}
-
-/** A session and its load. solver_ms per tick; share of one core; dilation 1 is real time. null: not measured. */
-export interface SessionRow {
-  session: string;
-  status: string;
-  mode: string;
-  size: number;
-  tick: number;
-  members: { seat: number; player: string; name: string; kind: string; connected: boolean }[];
-  observers: number;
-  opened_at: number;
-  started_at: number;
-  server: string;
-  tick_rate: number | null;
-  solver_ms: number | null;
-  share: number | null;
-  dilation: number | null;
-}
-
-export interface ServerRow {
-  id: string;
-  url: string;
-  sessions: number;
-  physics_id: string;
-  lease_age_ms: number | null;
-  build: string;
-  held: boolean | null;
-  draining: boolean | null;
-  connections: number | null;
-  share: number | null;
-}
-
-/** One budget of one server; server/costs.py. */
-export interface LimitRow {
-  server: string;
-  resource: string;
-  owner: string;
-  rate: number;
-  burst: number;
-  held: boolean;
-  setting: string;
-  count: number;
-  refusals: number;
-  keys: { key: string; refusals: number; holds: number; left: number | null }[];
 }
 
 /** What a new scene begins with: a document, a template of the catalogue, or another session's, at a tick. */
@@ -163,7 +103,7 @@ export class Api extends Calls {
     return this.post("/api/logout", {});
   }
 
-  overview(): Promise<Overview> {
+  overview(): Promise<OverviewAnswer> {
     return this.get("/api/admin/overview");
   }
 
