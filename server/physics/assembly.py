@@ -2,7 +2,7 @@
 
 The Hessian of the incremental potential (server/physics/potential.py) is the sum of its terms, each projected to be
 positive semidefinite on its own: inertia, elasticity and springs per body, then barriers and lagged friction per
-contact, in blocks of four nodes (server/physics/blocks.py).
+contact. The order of elimination follows from the pattern (server/physics/elimination.py).
 """
 
 # mypy: allow-untyped-defs
@@ -14,12 +14,13 @@ import math
 import numpy as np
 
 from tussle.server.physics.barrier import add_mollifier_gradient, barrier, mollifier
-from tussle.server.physics.blocks import WIDTH, factorise, order_blocks, solve
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.elasticity import affine_gradient, affine_hessian, new_scratch, tet_derivatives
+from tussle.server.physics.elimination import find_entry, nodes_meet, plan_elimination
 from tussle.server.physics.friction import friction_derivatives
+from tussle.server.physics.fronts import factorise, solve
 from tussle.server.physics.jit import inlined, inner
-from tussle.server.physics.kernel_arrays import AFFINE, System
+from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.spring_forces import spring_derivatives
 
 __all__ = ["add_bodies", "add_contacts", "add_friction", "find_newton_direction", "lay_out", "solve_system"]
@@ -41,115 +42,131 @@ def find_newton_direction(t, springs, params, islands, island, w, c, lag):
 
 @inlined
 def lay_out(t, springs, params, islands, island, w, c, lag):
-    """Return the empty System of an island: which blocks share an entry, their elimination order, and storage with its
-    fill.
+    """Return the empty System of an island.
 
-    w.local becomes the position of each block in that order, w.direction zero.
+    w.place and w.front say where its nodes are in it; w.direction becomes zero.
     """
-    local, members = w.local, islands.members
+    members = islands.members
     first, last = islands.member_start[island], islands.member_start[island + 1]
-    n = 0
     for m in range(first, last):
-        body = members[m]
-        for b in range(t.block_start[body], t.block_start[body + 1]):
-            local[b] = n
-            n += 1
-        for v in range(t.node_start[body], t.node_start[body + 1]):
+        for v in range(t.node_start[members[m]], t.node_start[members[m] + 1]):
             for k in range(3):
                 w.direction[v, k] = 0.0
-    linked = np.zeros((n, n), np.bool_)
-    if n > 1:
-        nodes = np.empty(16, np.int64)
-        coefs = np.empty(16)
-        for m in range(first, last):
-            body = members[m]
-            for e in range(t.link_start[body], t.link_start[body + 1]):
-                i, j = local[t.links[e, 0]], local[t.links[e, 1]]
-                linked[i, j] = True
-                linked[j, i] = True
-            for s in range(springs.body.shape[0]):
-                if springs.body[s] == body:
-                    for e in range(springs.start[s], springs.start[s + 1]):
-                        for g in range(springs.start[s], e):
-                            i = local[t.node_block[springs.nodes[e]]]
-                            j = local[t.node_block[springs.nodes[g]]]
-                            linked[i, j] = i != j
-                            linked[j, i] = i != j
-        vertices = c.pairs[:, 1:]
-        for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
-            if c.bound[p] < params.dhat:
-                count = _gather_nodes(
-                    vertices,
-                    c.weights,
-                    p,
-                    t.vertex_node,
-                    t.vertex_group,
-                    t.kind,
-                    t.fixed,
-                    t.rest,
-                    nodes,
-                    coefs,
-                )
-                _link_nodes(count, nodes, t.node_block, local, linked)
-        for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
-            p = islands.lag_order[z]
+    cliques, clique_start = _collect_cliques(t, springs, params, islands, island, c, lag)
+    return plan_elimination(t, members, first, last, cliques, clique_start, w.place, w.front)
+
+
+@inner
+def _collect_cliques(t, springs, params, islands, island, c, lag):
+    """Return the sets of nodes that share entries beyond the tetrahedra: nodes, ranges (sets + 1,).
+
+    An affine body is named by its first node.
+    """
+    begin, end = islands.pair_start[island], islands.pair_start[island + 1]
+    contacts = islands.lag_start[island + 1] - islands.lag_start[island]
+    for p in range(begin, end):
+        contacts += c.bound[p] < params.dhat
+    sets = contacts
+    held = 0
+    for s in range(springs.body.shape[0]):
+        sets += 1
+        held += springs.start[s + 1] - springs.start[s]
+    found = np.empty(4 * contacts + held, np.int64)
+    start = np.zeros(sets + 1, np.int64)
+    nodes = np.empty(16, np.int64)
+    coefs = np.empty(16)
+    vertices = c.pairs[:, 1:]
+    sets, total = 0, 0
+    for p in range(begin, end):
+        if c.bound[p] < params.dhat:
             count = _gather_nodes(
-                lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
+                vertices, c.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
             )
-            _link_nodes(count, nodes, t.node_block, local, linked)
-    place, slot, columns, rows = order_blocks(linked)
-    for m in range(first, last):
-        body = members[m]
-        for b in range(t.block_start[body], t.block_start[body + 1]):
-            local[b] = place[local[b]]
-    return System(slot, columns, rows, np.zeros((n + rows.shape[0], WIDTH, WIDTH)))
+            sets, total = _append_clique(t, count, nodes, found, start, sets, total)
+    for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
+        p = islands.lag_order[z]
+        count = _gather_nodes(
+            lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
+        )
+        sets, total = _append_clique(t, count, nodes, found, start, sets, total)
+    for m in range(islands.member_start[island], islands.member_start[island + 1]):
+        body = islands.members[m]
+        if t.kind[body] == AFFINE:
+            continue
+        for s in range(springs.body.shape[0]):
+            if springs.body[s] == body:
+                for e in range(springs.start[s], springs.start[s + 1]):
+                    if not t.fixed[springs.nodes[e]]:
+                        found[total] = springs.nodes[e]
+                        total += 1
+                if total - start[sets] > 1:
+                    sets += 1
+                    start[sets] = total
+                else:
+                    total = start[sets]
+    return found[:total], start[: sets + 1]
+
+
+@inner
+def _append_clique(t, count, nodes, found, start, sets, total):
+    """Append the nodes of one contact, unless tetrahedra or one affine body connect them anyway. Returns the new number
+    of sets and of their nodes."""
+    begin = total
+    y = 0
+    while y < count:
+        found[total] = nodes[y]
+        total += 1
+        y += t.span[nodes[y]]
+    for y in range(begin, total):
+        for z in range(begin, y):
+            if not nodes_meet(t, found[y], found[z]):
+                start[sets + 1] = total
+                return sets + 1, total
+    return sets, begin
 
 
 @inlined
 def add_bodies(t, springs, params, islands, island, w, system):
     """Add inertia, elasticity and springs of the bodies of the island."""
-    q, predicted, direction, local = w.q, w.predicted, w.direction, w.local
-    slot, data = system.slot, system.data
+    q, predicted, direction, place = w.q, w.predicted, w.direction, w.place
+    data = system.data
     dt2 = params.dt * params.dt
     f = np.empty((3, 3))
-    element = np.empty((WIDTH, WIDTH))
+    element = np.empty((12, 12))
     scratch = new_scratch()
-    corner_block = np.empty(4, np.int64)
-    corner_row = np.empty(4, np.int64)
+    corners = np.empty(4, np.int64)
     slope = np.empty(3)
     for m in range(islands.member_start[island], islands.member_start[island + 1]):
         body = islands.members[m]
         node = t.node_start[body]
         if t.kind[body] == AFFINE:
-            block = data[slot[local[t.block_start[body]], local[t.block_start[body]]]]
+            element[:] = 0.0
             for i in range(4):
+                corners[i] = node + i
                 for j in range(4):
                     mass = t.mass[body, i, j]
                     if mass != 0.0:
                         for k in range(3):
-                            block[3 * i + k, 3 * j + k] += mass
+                            element[3 * i + k, 3 * j + k] += mass
                             direction[node + i, k] += mass * (q[node + j, k] - predicted[node + j, k])
             affine_gradient(q, node, dt2 * t.stiffness[body], direction)
-            affine_hessian(q, node, dt2 * t.stiffness[body], block)
+            affine_hessian(q, node, dt2 * t.stiffness[body], element)
+            _add_element(element, corners, w, system)
         else:
             for n in range(node, t.node_start[body + 1]):
                 if t.fixed[n]:
                     continue
-                b = local[t.node_block[n]]
-                block = data[slot[b, b]]
-                r = 3 * t.node_slot[n]
+                at = find_entry(system, place, w.front, n, n)
                 for k in range(3):
-                    block[r + k, r + k] += t.node_mass[n]
+                    data[at + 13 * k] += t.node_mass[n]
                     direction[n, k] += t.node_mass[n] * (q[n, k] - predicted[n, k])
             for e in range(t.tet_start[body], t.tet_start[body + 1]):
                 tet_derivatives(
                     q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, scratch, direction, element
                 )
                 for y in range(4):
-                    n = t.tets[e, y]
-                    corner_block[y] = -1 if t.fixed[n] else local[t.node_block[n]]
-                    corner_row[y] = 3 * t.node_slot[n]
-                _add_element(element, corner_block, corner_row, slot, data)
+                    corners[y] = -1 if t.fixed[t.tets[e, y]] else t.tets[e, y]
+                _add_element(element, corners, w, system)
         for s in range(springs.body.shape[0]):
             if springs.body[s] != body:
                 continue
@@ -161,41 +178,33 @@ def add_bodies(t, springs, params, islands, island, w, system):
                     continue
                 for k in range(3):
                     direction[n, k] += dt2 * springs.weights[e] * slope[k]
-                i = local[t.node_block[n]]
-                r = 3 * t.node_slot[n]
                 for g in range(low, high):
-                    j = local[t.node_block[springs.nodes[g]]]
-                    if j > i or t.fixed[springs.nodes[g]]:
+                    other = springs.nodes[g]
+                    if t.fixed[other] or place[other] > place[n]:
                         continue
-                    col = 3 * t.node_slot[springs.nodes[g]]
-                    at = slot[i, j]
+                    at = find_entry(system, place, w.front, n, other)
                     scale = dt2 * springs.weights[e] * springs.weights[g]
                     for k in range(3):
                         for a in range(3):
-                            data[at, r + k, col + a] += scale * f[k, a]
+                            data[at + k + 12 * a] += scale * f[k, a]
 
 
 @inner
-def _add_element(element, corner_block, corner_row, slot, data):
-    """Add the symmetric (12, 12) matrix of a tetrahedron to the lower blocks. A corner of block -1 is fixed and left
-    out.
-    """
+def _add_element(element, corners, w, system):
+    """Add the symmetric (12, 12) matrix of four nodes to the entries of the system. A node of -1 is left out."""
+    data = system.data
     for y in range(4):
         for z in range(y + 1):
-            # The later of two blocks has the row; in one block both orders of two corners have an entry.
-            i, j, row, col = corner_block[y], corner_block[z], y, z
-            if i < j:
-                i, j, row, col = j, i, z, y
-            if j < 0:
+            # The later of two nodes has the row.
+            row, col = y, z
+            if corners[y] < 0 or corners[z] < 0:
                 continue
-            at, r, s = slot[i, j], corner_row[row], corner_row[col]
-            for k in range(3):
-                for a in range(3):
-                    data[at, r + k, s + a] += element[3 * row + k, 3 * col + a]
-            if i == j and y != z:
+            if w.place[corners[y]] < w.place[corners[z]]:
+                row, col = z, y
+            at = find_entry(system, w.place, w.front, corners[row], corners[col])
+            for a in range(3):
                 for k in range(3):
-                    for a in range(3):
-                        data[at, s + a, r + k] += element[3 * row + k, 3 * col + a]
+                    data[at + 12 * a + k] += element[3 * row + k, 3 * col + a]
 
 
 @inlined
@@ -241,9 +250,7 @@ def add_contacts(t, params, islands, island, w, c, system):
         for a in range(3):
             for b in range(3):
                 b33[a, b] = stiff * r3[a] * r3[b]
-        _add_outer_product(
-            count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data
-        )
+        _add_outer_product(t, count, nodes, coefs, b33, w, system)
 
 
 @inlined
@@ -281,41 +288,29 @@ def add_friction(t, params, islands, island, w, lag, system):
                     ratio * ((1.0 if a == b else 0.0) - lag.normals[p, a] * lag.normals[p, b])
                     + bend * r3[a] * r3[b]
                 )
-        _add_outer_product(
-            count, nodes, coefs, b33, t.node_block, t.node_slot, w.local, system.slot, system.data
-        )
+        _add_outer_product(t, count, nodes, coefs, b33, w, system)
 
 
 @inlined
 def solve_system(t, islands, island, w, system):
-    """Turn the gradient in w.direction into the Newton direction.
-
-    Rows without an entry (fixed nodes, the padding of a last block) get a unit pivot.
-    """
-    local, direction = w.local, w.direction
-    n = system.slot.shape[0]
-    for b in range(n):
-        block = system.data[system.slot[b, b]]
-        for r in range(WIDTH):
-            if block[r, r] == 0.0:
-                block[r, r] = 1.0
-    right = np.zeros((n, WIDTH))
+    """Turn the gradient in w.direction into the Newton direction."""
+    direction = w.direction
+    right = np.empty(3 * system.first[system.first.shape[0] - 1])
     first, last = islands.member_start[island], islands.member_start[island + 1]
-    for m in range(first, last):
-        body = islands.members[m]
-        for v in range(t.node_start[body], t.node_start[body + 1]):
-            if not t.fixed[v]:
+    for turn in range(2):
+        for m in range(first, last):
+            body = islands.members[m]
+            for v in range(t.node_start[body], t.node_start[body + 1]):
                 for k in range(3):
-                    right[local[t.node_block[v]], 3 * t.node_slot[v] + k] = -direction[v, k]
-    factorise(system.data, system.slot, system.columns, system.rows)
-    solve(system.data, system.slot, system.columns, system.rows, right)
-    for m in range(first, last):
-        body = islands.members[m]
-        for v in range(t.node_start[body], t.node_start[body + 1]):
-            for k in range(3):
-                direction[v, k] = (
-                    right[local[t.node_block[v]], 3 * t.node_slot[v] + k] if not t.fixed[v] else 0.0
-                )
+                    if t.fixed[v]:
+                        direction[v, k] = 0.0
+                    elif turn == 0:
+                        right[3 * w.place[v] + k] = -direction[v, k]
+                    else:
+                        direction[v, k] = right[3 * w.place[v] + k]
+        if turn == 0:
+            factorise(system)
+            solve(system, right)
 
 
 @inner
@@ -373,29 +368,36 @@ def _gather_nodes(vertices, weights, row, vertex_node, vertex_group, kind, fixed
 
 
 @inner
-def _add_outer_product(count, nodes, coefs, b, node_block, node_slot, place, slot, data):
-    """Add the outer product of a row of nodes, with b (3, 3) for each pair, to the lower blocks."""
-    for y in range(count):
-        i = place[node_block[nodes[y]]]
-        r = 3 * node_slot[nodes[y]]
-        for z in range(count):
-            j = place[node_block[nodes[z]]]
-            if j > i:
-                continue
-            at = slot[i, j]
-            c = 3 * node_slot[nodes[z]]
-            scale = coefs[y] * coefs[z]
-            for p in range(3):
-                for k in range(3):
-                    data[at, r + p, c + k] += scale * b[p, k]
+def _add_outer_product(t, count, nodes, coefs, b, w, system):
+    """Add the outer product of a row of nodes, with b (3, 3), symmetric, for each pair, to the entries of the system.
 
-
-@inner
-def _link_nodes(count, nodes, node_block, place, linked):
-    """Mark the blocks of all pairs of the nodes as linked."""
-    for y in range(count):
-        for z in range(y):
-            i, j = place[node_block[nodes[y]]], place[node_block[nodes[z]]]
-            if i != j:
-                linked[i, j] = True
-                linked[j, i] = True
+    The nodes of an affine body follow one another.
+    """
+    data, place = system.data, w.place
+    rows = np.empty((3, 12))
+    y = 0
+    while y < count:
+        tall = t.span[nodes[y]]
+        for k in range(3):
+            for r in range(3 * tall):
+                rows[k, r] = coefs[y + r // 3] * b[r % 3, k]
+        z = 0
+        while z < count:
+            wide = t.span[nodes[z]]
+            if place[nodes[z]] <= place[nodes[y]]:
+                at = find_entry(system, place, w.front, nodes[y], nodes[z])
+                # The rows of an affine body fill a row of a tile, unless elastic nodes shift them.
+                together = (at - system.start[w.front[nodes[z]]]) % 12 == 0
+                for part in range(1 if together else tall):
+                    if part > 0:
+                        at = find_entry(system, place, w.front, nodes[y] + part, nodes[z])
+                    for c in range(3 * wide):
+                        scale, k = coefs[z + c // 3], c % 3
+                        if together and tall == 4:
+                            for r in range(12):
+                                data[at + 12 * c + r] += scale * rows[k, r]
+                        else:
+                            for r in range(3):
+                                data[at + 12 * c + r] += scale * rows[k, 3 * part + r]
+            z += wide
+        y += tall

@@ -35,14 +35,16 @@ class Tables(NamedTuple):
 
     kind (b,): AFFINE or ELASTIC. mobile (g,): has unknowns that are not all fixed. bends (g,): may touch itself.
     friction (g,): Coulomb's mu. contact_mass (g,): sizes the barriers of the group [kg], 0 for a group that cannot
-    move. node_start, tet_start, block_start, link_start (b + 1,) and vertex_start, point_start,
+    move. node_start, tet_start, order_start (b + 1,) and vertex_start, point_start,
     edge_start, face_start (g + 1,): ranges. fixed (n,): pinned nodes. vertex_node (v,): the node of a vertex, or the
     first of four, or -1 for an obstacle. vertex_group (v,). rest (v, 3): material coordinates [m]. world (v, 3):
     positions of the obstacles [m], zero elsewhere. points: vertices that take part in contact. edges (e, 2), faces (f,
     3): vertices. mass (b, 4, 4): of affine bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine
     bodies [Pa m^3]. tets (t, 4): nodes. inverse (t, 3, 3): inverse of the rest edges [1/m]. volume (t,) [m^3]. mu, lam
-    (t,): Lame parameters [Pa]. node_block, node_slot (n,): block of four nodes, and place in it. links (l, 2): pairs
-    of blocks that share a tetrahedron.
+    (t,): Lame parameters [Pa]. node_body (n,). span (n,): nodes that are eliminated together from this one on, 4 for the
+    first of an affine body and 0 for its others, 1 for an elastic one. order: the first nodes of the spans that are not
+    fixed, in the order of elimination. cluster (n,): nodes of a body that follow each other in it and are eliminated
+    together. near_start (n + 1,), near: the nodes, not fixed, that share a tetrahedron with a node that is not fixed.
     """
 
     kind: Ints
@@ -56,8 +58,7 @@ class Tables(NamedTuple):
     edge_start: Ints
     face_start: Ints
     tet_start: Ints
-    block_start: Ints
-    link_start: Ints
+    order_start: Ints
     fixed: Bools
     vertex_node: Ints
     vertex_group: Ints
@@ -74,9 +75,12 @@ class Tables(NamedTuple):
     volume: Floats
     mu: Floats
     lam: Floats
-    node_block: Ints
-    node_slot: Ints
-    links: Ints
+    node_body: Ints
+    span: Ints
+    order: Ints
+    cluster: Ints
+    near_start: Ints
+    near: Ints
 
 
 class Bulks(NamedTuple):
@@ -172,14 +176,18 @@ class Islands(NamedTuple):
 
 
 class System(NamedTuple):
-    """The linear system of one island: n blocks by elimination order, m of them stored.
+    """The linear system of one island, and its factor: f fronts (server/physics/elimination.py).
 
-    slot (n, n), columns (n + 1,), rows: the pattern, as order_blocks returns it. data (m, 12, 12): the stored blocks.
+    first (f + 1,): the place of the first node of each front. row_start (f + 1,), rows: the places of its rows,
+    ascending. parent (f,): the front of its first row, or -1. start (f + 1,), data: its columns, as rows of tiles
+    (server/physics/tiles.py); the nodes of the front have the first rows, padded to whole tiles.
     """
 
-    slot: Ints
-    columns: Ints
+    first: Ints
+    row_start: Ints
     rows: Ints
+    parent: Ints
+    start: Ints
     data: Floats
 
 
@@ -189,7 +197,8 @@ class Workspace(NamedTuple):
     q, q_trial, direction (nodes, 3): generalised positions and Newton direction. predicted (nodes, 3): the position
     that inertia predicts, the minimiser without elasticity and contact. start, x, x_trial (v, 3): vertices at the
     start of the step, at the iterate and at the trial [m]. travel (v,): how far the whole direction moves each vertex
-    [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. local: scratch, one per block.
+    [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. place, front (nodes,): of each node in the
+    System of its island.
     """
 
     q: Floats
@@ -202,4 +211,5 @@ class Workspace(NamedTuple):
     travel: Floats
     low: Floats
     high: Floats
-    local: Ints
+    place: Ints
+    front: Ints

@@ -13,6 +13,7 @@ import numpy as np
 
 from tussle.lobby.errors import Refused
 from tussle.lobby.rules.scenes import Body
+from tussle.server.physics.dissection import dissect, mesh_links
 from tussle.server.physics.geometry import (
     Ints,
     Mesh,
@@ -58,8 +59,6 @@ PIN_STIFFNESS = 1e4
 """
 GRIPS_MAX = 256
 """Most handles of one body that ``add_grips`` makes besides "centre"."""
-NODES_PER_BLOCK = 4
-"""Nodes in a block of the linear system (server/physics/blocks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,24 +226,12 @@ def _starts(counts: list[int]) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
-def _group_nodes(rest: Floats) -> Ints:
-    """Return the block of each node, (n,): four neighbours each, by recursive bisection along the widest axis."""
-    block = np.zeros(len(rest), dtype=np.int64)
-    stack = [np.arange(len(rest))]
-    leaves: list[Ints] = []
-    while stack:
-        nodes = stack.pop()
-        if len(nodes) <= NODES_PER_BLOCK:
-            leaves.append(nodes)
-            continue
-        axis = int(np.ptp(rest[nodes], axis=0).argmax())
-        nodes = nodes[np.lexsort((nodes, rest[nodes, axis]))]
-        blocks = -(-len(nodes) // NODES_PER_BLOCK)
-        cut = blocks // 2 * NODES_PER_BLOCK
-        stack += [nodes[cut:], nodes[:cut]]
-    for number, nodes in enumerate(leaves):
-        block[nodes] = number
-    return block
+def _neighbours(links: Ints, fixed: np.ndarray) -> tuple[Ints, Ints]:
+    """Return the nodes that are linked to each node, as ranges (nodes + 1,) and nodes; none of them fixed."""
+    links = links[~fixed[links].any(axis=1)]
+    both = np.concatenate([links, links[:, ::-1]])
+    both = both[np.lexsort((both[:, 1], both[:, 0]))]
+    return _starts(np.bincount(both[:, 0], minlength=len(fixed)).tolist()), np.ascontiguousarray(both[:, 1])
 
 
 def _contact_masses(parts: list[Part], contact_mass: float) -> Floats:
@@ -287,20 +274,21 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             vertex_node.append(
                 node_start[number] + (part.surface if part.elastic else np.zeros_like(part.surface))
             )
-    node_block, node_slot, blocks, links = [], [], [], []
+    orders, clusters, spans, links = [], [], [], []
     mass = np.zeros((len(bodies), 4, 4))
     tets, inverse, volume, mu, lam, node_mass = [], [], [], [], [], []
-    first_block = 0
     for number, part in enumerate(bodies):
         nodes = len(part.q)
         if not part.elastic:
             mass[number] = part.moments
             if part.body.kind == "rail":
                 mass[number] *= RAIL_MASS * contact_masses.max() / part.mass
-            block = np.zeros(nodes, dtype=np.int64)
             node_mass.append(np.zeros(nodes))
+            free = not part.fixed.any()
+            orders.append(np.full(int(free), node_start[number]))
+            clusters.append(np.zeros(nodes))
+            spans.append(np.array([nodes, 0, 0, 0]))
         else:
-            block = _group_nodes(part.rest)
             tetrahedra = part.mesh.tetrahedra
             assert tetrahedra is not None
             corners = part.rest[tetrahedra]
@@ -315,25 +303,18 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             share = np.zeros(nodes)
             np.add.at(share, tetrahedra.ravel(), np.repeat(sizes * part.body.material.density / 4.0, 4))
             node_mass.append(share)
-            near = block[tetrahedra]
-            pairs = np.concatenate([near[:, [i, j]] for i in range(4) for j in range(i)])
-            pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-            links.append(pairs + first_block)
-        slots = np.zeros(nodes, dtype=np.int64)
-        for b in range(block.max() + 1):
-            inside = np.flatnonzero(block == b)
-            slots[inside] = np.arange(len(inside))
-        node_block.append(block + first_block)
-        node_slot.append(slots)
-        blocks.append(int(block.max()) + 1)
-        first_block += blocks[-1]
+            pairs = mesh_links(tetrahedra)
+            order, cluster = dissect(part.rest, pairs, ~part.fixed)
+            orders.append(order + node_start[number])
+            clusters.append(cluster)
+            spans.append(np.ones(nodes))
+            links.append(pairs + node_start[number])
     tet_counts = [
         len(part.mesh.tetrahedra) if part.elastic and part.mesh.tetrahedra is not None else 0
         for part in bodies
     ]
-    link_lengths = iter(links)
-    link_counts = [len(next(link_lengths)) if part.elastic else 0 for part in bodies]
     fixed = _join([part.fixed for part in bodies], (0,), bool)
+    near_start, near = _neighbours(_join(links, (0, 2), np.int64), fixed)
     return Tables(
         kind=np.array([ELASTIC if part.elastic else AFFINE for part in bodies], dtype=np.int64),
         mobile=np.array(
@@ -348,8 +329,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         edge_start=_starts([len(part.edges) for part in parts]),
         face_start=_starts([len(part.faces) for part in parts]),
         tet_start=_starts(tet_counts),
-        block_start=_starts(blocks),
-        link_start=_starts(link_counts),
+        order_start=_starts([len(order) for order in orders]),
         fixed=fixed,
         vertex_node=_join(vertex_node, (0,), np.int64),
         vertex_group=np.repeat(np.arange(len(parts)), np.diff(vertex_start)).astype(np.int64),
@@ -368,9 +348,12 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
         volume=_join(volume, (0,), np.float64),
         mu=_join(mu, (0,), np.float64),
         lam=_join(lam, (0,), np.float64),
-        node_block=_join(node_block, (0,), np.int64),
-        node_slot=_join(node_slot, (0,), np.int64),
-        links=_join(links, (0, 2), np.int64),
+        node_body=np.repeat(np.arange(len(bodies)), np.diff(node_start)).astype(np.int64),
+        span=_join(spans, (0,), np.int64),
+        order=_join(orders, (0,), np.int64),
+        cluster=_join(clusters, (0,), np.int64),
+        near_start=near_start,
+        near=near,
     )
 
 

@@ -128,7 +128,8 @@ def _new_workspace(t, q_start, predicted, takes_part):
         travel=np.zeros(start.shape[0]),
         low=start.copy(),
         high=start.copy(),
-        local=np.empty(t.block_start[takes_part.shape[0]], np.int64),
+        place=np.empty(q.shape[0], np.int64),
+        front=np.empty(q.shape[0], np.int64),
     )
 
 
