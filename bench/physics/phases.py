@@ -93,7 +93,7 @@ def opened(clock: Clock) -> Callable[..., Any]:
                 "tussle.server.physics"
             ):
                 names[name] = clock.around(name, function) if name in PHASES else compiled(function)
-    names = vars(assembly) | vars(newton) | names
+    names = vars(assembly) | vars(newton) | names | {"borrow": lambda arrays: arrays}
     for name in (*OPENED, "minimise_potential"):
         source = vars(newton).get(name) or vars(assembly)[name]
         names[name] = FunctionType(source.py_func.__code__, names)

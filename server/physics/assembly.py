@@ -19,30 +19,40 @@ from tussle.server.physics.elasticity import affine_gradient, affine_hessian, ne
 from tussle.server.physics.elimination import find_entry, nodes_meet, plan_elimination
 from tussle.server.physics.friction import friction_derivatives
 from tussle.server.physics.fronts import factorise, solve
-from tussle.server.physics.jit import inlined, inner
-from tussle.server.physics.kernel_arrays import AFFINE
+from tussle.server.physics.jit import borrow, inlined, inner
+from tussle.server.physics.kernel_arrays import AFFINE, ContactRow
 from tussle.server.physics.spring_forces import spring_derivatives
 
 __all__ = ["add_bodies", "add_contacts", "add_friction", "find_newton_direction", "lay_out", "solve_system"]
 
 
 @inner
-def find_newton_direction(t, springs, params, islands, island, w, c, lag):
+def find_newton_direction(t, springs, params, islands, island, w, c, lag, store):
     """The projected Newton direction of an island's bodies at the iterate, into w.direction.
 
     w: Workspace; c: Pairs, whose bounds and weights belong to the iterate; lag: Lagged. While the system is built,
-    w.direction holds the gradient.
+    w.direction holds the gradient. store: memory of an earlier system. Returns that of this one.
     """
-    system = lay_out(t, springs, params, islands, island, w, c, lag)
+    row = ContactRow(np.empty(16, np.int64), np.empty(16), np.empty(3), np.empty((3, 3)), np.empty((3, 12)))
+    system, store = lay_out(t, springs, params, islands, island, w, c, lag, row, store)
+    _solve_newton(t, springs, params, islands, island, w, c, lag, row, system)
+    return store
+
+
+@inlined
+def _solve_newton(t, springs, params, islands, island, w, c, lag, row, system):
+    """Fill the system, and turn the gradient in w.direction into the Newton direction."""
+    t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
+    row, system = borrow(row), borrow(system)
     add_bodies(t, springs, params, islands, island, w, system)
-    add_contacts(t, params, islands, island, w, c, system)
-    add_friction(t, params, islands, island, w, lag, system)
+    add_contacts(t, params, islands, island, w, c, system, row)
+    add_friction(t, params, islands, island, w, lag, system, row)
     solve_system(t, islands, island, w, system)
 
 
 @inlined
-def lay_out(t, springs, params, islands, island, w, c, lag):
-    """Return the empty System of an island.
+def lay_out(t, springs, params, islands, island, w, c, lag, row, store):
+    """Return the empty System of an island, and its memory.
 
     w.place and w.front say where its nodes are in it; w.direction becomes zero.
     """
@@ -52,12 +62,12 @@ def lay_out(t, springs, params, islands, island, w, c, lag):
         for v in range(t.node_start[members[m]], t.node_start[members[m] + 1]):
             for k in range(3):
                 w.direction[v, k] = 0.0
-    cliques, clique_start = _collect_cliques(t, springs, params, islands, island, c, lag)
-    return plan_elimination(t, members, first, last, cliques, clique_start, w.place, w.front)
+    cliques, clique_start = _collect_cliques(t, springs, params, islands, island, c, lag, row)
+    return plan_elimination(t, members, first, last, cliques, clique_start, w.place, w.front, store)
 
 
 @inner
-def _collect_cliques(t, springs, params, islands, island, c, lag):
+def _collect_cliques(t, springs, params, islands, island, c, lag, row):
     """Return the sets of nodes that share entries beyond the tetrahedra: nodes, ranges (sets + 1,).
 
     An affine body is named by its first node.
@@ -73,22 +83,23 @@ def _collect_cliques(t, springs, params, islands, island, c, lag):
         held += springs.start[s + 1] - springs.start[s]
     found = np.empty(4 * contacts + held, np.int64)
     start = np.zeros(sets + 1, np.int64)
-    nodes = np.empty(16, np.int64)
-    coefs = np.empty(16)
-    vertices = c.pairs[:, 1:]
+    t, c, lag = borrow(t), borrow(c), borrow(lag)
+    vertices, nodes, coefs = c.pairs[:, 1:], borrow(row).nodes, borrow(row).coefs
+    span, near_start, near = t.span, t.near_start, t.near
+    vertex_node, vertex_group, kind, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     sets, total = 0, 0
     for p in range(begin, end):
         if c.bound[p] < params.dhat:
             count = _gather_nodes(
-                vertices, c.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
+                vertices, c.weights, p, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs
             )
-            sets, total = _append_clique(t, count, nodes, found, start, sets, total)
+            sets, total = _append_clique(span, near_start, near, count, nodes, found, start, sets, total)
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
         p = islands.lag_order[z]
         count = _gather_nodes(
-            lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
+            lag.rows, lag.weights, p, vertex_node, vertex_group, kind, fixed, rest, nodes, coefs
         )
-        sets, total = _append_clique(t, count, nodes, found, start, sets, total)
+        sets, total = _append_clique(span, near_start, near, count, nodes, found, start, sets, total)
     for m in range(islands.member_start[island], islands.member_start[island + 1]):
         body = islands.members[m]
         if t.kind[body] == AFFINE:
@@ -108,7 +119,7 @@ def _collect_cliques(t, springs, params, islands, island, c, lag):
 
 
 @inner
-def _append_clique(t, count, nodes, found, start, sets, total):
+def _append_clique(span, near_start, near, count, nodes, found, start, sets, total):
     """Append the nodes of one contact, unless tetrahedra or one affine body connect them anyway. Returns the new number
     of sets and of their nodes."""
     begin = total
@@ -116,10 +127,10 @@ def _append_clique(t, count, nodes, found, start, sets, total):
     while y < count:
         found[total] = nodes[y]
         total += 1
-        y += t.span[nodes[y]]
+        y += span[nodes[y]]
     for y in range(begin, total):
         for z in range(begin, y):
-            if not nodes_meet(t, found[y], found[z]):
+            if not nodes_meet(near_start, near, found[y], found[z]):
                 start[sets + 1] = total
                 return sets + 1, total
     return sets, begin
@@ -128,8 +139,15 @@ def _append_clique(t, count, nodes, found, start, sets, total):
 @inlined
 def add_bodies(t, springs, params, islands, island, w, system):
     """Add inertia, elasticity and springs of the bodies of the island."""
-    q, predicted, direction, place = w.q, w.predicted, w.direction, w.place
-    data = system.data
+    q, predicted, direction, place, front = w.q, w.predicted, w.direction, w.place, w.front
+    first, row_start, rows, start, data = (
+        system.first,
+        system.row_start,
+        system.rows,
+        system.start,
+        system.data,
+    )
+    tets, inverse, volume, mu, lam, fixed = t.tets, t.inverse, t.volume, t.mu, t.lam, t.fixed
     dt2 = params.dt * params.dt
     f = np.empty((3, 3))
     element = np.empty((12, 12))
@@ -151,22 +169,20 @@ def add_bodies(t, springs, params, islands, island, w, system):
                             direction[node + i, k] += mass * (q[node + j, k] - predicted[node + j, k])
             affine_gradient(q, node, dt2 * t.stiffness[body], direction)
             affine_hessian(q, node, dt2 * t.stiffness[body], element)
-            _add_element(element, corners, w, system)
+            _add_element(element, corners, first, row_start, rows, start, data, place, front)
         else:
             for n in range(node, t.node_start[body + 1]):
-                if t.fixed[n]:
+                if fixed[n]:
                     continue
-                at = find_entry(system, place, w.front, n, n)
+                at = find_entry(first, row_start, rows, start, place, front, n, n)
                 for k in range(3):
                     data[at + 13 * k] += t.node_mass[n]
                     direction[n, k] += t.node_mass[n] * (q[n, k] - predicted[n, k])
             for e in range(t.tet_start[body], t.tet_start[body + 1]):
-                tet_derivatives(
-                    q, t.tets, e, t.inverse, t.volume, t.mu, t.lam, dt2, scratch, direction, element
-                )
+                tet_derivatives(q, tets, e, inverse, volume, mu, lam, dt2, scratch, direction, element)
                 for y in range(4):
-                    corners[y] = -1 if t.fixed[t.tets[e, y]] else t.tets[e, y]
-                _add_element(element, corners, w, system)
+                    corners[y] = -1 if fixed[tets[e, y]] else tets[e, y]
+                _add_element(element, corners, first, row_start, rows, start, data, place, front)
         for s in range(springs.body.shape[0]):
             if springs.body[s] != body:
                 continue
@@ -174,15 +190,15 @@ def add_bodies(t, springs, params, islands, island, w, system):
             low, high = springs.start[s], springs.start[s + 1]
             for e in range(low, high):
                 n = springs.nodes[e]
-                if t.fixed[n]:
+                if fixed[n]:
                     continue
                 for k in range(3):
                     direction[n, k] += dt2 * springs.weights[e] * slope[k]
                 for g in range(low, high):
                     other = springs.nodes[g]
-                    if t.fixed[other] or place[other] > place[n]:
+                    if fixed[other] or place[other] > place[n]:
                         continue
-                    at = find_entry(system, place, w.front, n, other)
+                    at = find_entry(first, row_start, rows, start, place, front, n, other)
                     scale = dt2 * springs.weights[e] * springs.weights[g]
                     for k in range(3):
                         for a in range(3):
@@ -190,35 +206,39 @@ def add_bodies(t, springs, params, islands, island, w, system):
 
 
 @inner
-def _add_element(element, corners, w, system):
+def _add_element(element, corners, first, row_start, rows, start, data, place, front):
     """Add the symmetric (12, 12) matrix of four nodes to the entries of the system. A node of -1 is left out."""
-    data = system.data
     for y in range(4):
         for z in range(y + 1):
             # The later of two nodes has the row.
             row, col = y, z
             if corners[y] < 0 or corners[z] < 0:
                 continue
-            if w.place[corners[y]] < w.place[corners[z]]:
+            if place[corners[y]] < place[corners[z]]:
                 row, col = z, y
-            at = find_entry(system, w.place, w.front, corners[row], corners[col])
+            at = find_entry(first, row_start, rows, start, place, front, corners[row], corners[col])
             for a in range(3):
                 for k in range(3):
                     data[at + 12 * a + k] += element[3 * row + k, 3 * col + a]
 
 
 @inlined
-def add_contacts(t, params, islands, island, w, c, system):
+def add_contacts(t, params, islands, island, w, c, system, row):
     """Add the barriers of the pairs that are nearer than dhat. The Hessian omits the curvature of the distance."""
-    x, pairs, weights, direction = w.x, c.pairs, c.weights, w.direction
-    vertices = pairs[:, 1:]
+    x, pairs, weights, direction, place, front = w.x, c.pairs, c.weights, w.direction, w.place, w.front
+    first, row_start, rows, start, data = (
+        system.first,
+        system.row_start,
+        system.rows,
+        system.start,
+        system.data,
+    )
+    vertices, bound, span = pairs[:, 1:], c.bound, t.span
+    vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
     limit = params.dhat * params.dhat
-    nodes = np.empty(16, np.int64)
-    coefs = np.empty(16)
-    b33 = np.empty((3, 3))
-    r3 = np.empty(3)
+    nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
     for p in range(islands.pair_start[island], islands.pair_start[island + 1]):
-        if c.bound[p] >= params.dhat:
+        if bound[p] >= params.dhat:
             continue
         kind, i, j, k, m = pairs[p, 0], pairs[p, 1], pairs[p, 2], pairs[p, 3], pairs[p, 4]
         square = 0.0
@@ -240,7 +260,7 @@ def add_contacts(t, params, islands, island, w, c, system):
             if change > 0.0:
                 _add_mollifier_gradient(t, pairs, p, x, kappa * value * change, direction)
         count = _gather_nodes(
-            vertices, weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
+            vertices, weights, p, vertex_node, vertex_group, kinds, fixed, rest, nodes, coefs
         )
         pull = 2.0 * first_slope * scale * kappa
         for y in range(count):
@@ -250,34 +270,41 @@ def add_contacts(t, params, islands, island, w, c, system):
         for a in range(3):
             for b in range(3):
                 b33[a, b] = stiff * r3[a] * r3[b]
-        _add_outer_product(t, count, nodes, coefs, b33, w, system)
+        _add_outer_product(
+            count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
+        )
 
 
 @inlined
-def add_friction(t, params, islands, island, w, lag, system):
+def add_friction(t, params, islands, island, w, lag, system, row):
     """Add the friction of the lagged contacts."""
-    x, start, direction = w.x, w.start, w.direction
-    nodes = np.empty(16, np.int64)
-    coefs = np.empty(16)
-    b33 = np.empty((3, 3))
-    r3 = np.empty(3)
+    x, origin, direction, place, front = w.x, w.start, w.direction, w.place, w.front
+    first, row_start, rows, start, data = (
+        system.first,
+        system.row_start,
+        system.rows,
+        system.start,
+        system.data,
+    )
+    span = t.span
+    lagged, weights, normals, forces = lag.rows, lag.weights, lag.normals, lag.force
+    vertex_node, vertex_group, kinds, fixed, rest = t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest
+    nodes, coefs, r3, b33, scratch = row.nodes, row.coefs, row.offset, row.curve, row.spread
     for z in range(islands.lag_start[island], islands.lag_start[island + 1]):
         p = islands.lag_order[z]
         along = 0.0
         for a in range(3):
             r3[a] = 0.0
             for y in range(4):
-                r3[a] += lag.weights[p, y] * (x[lag.rows[p, y], a] - start[lag.rows[p, y], a])
-            along += r3[a] * lag.normals[p, a]
+                r3[a] += weights[p, y] * (x[lagged[p, y], a] - origin[lagged[p, y], a])
+            along += r3[a] * normals[p, a]
         square = 0.0
         for a in range(3):
-            r3[a] -= along * lag.normals[p, a]
+            r3[a] -= along * normals[p, a]
             square += r3[a] * r3[a]
         _, ratio, curve = friction_derivatives(math.sqrt(square), params.friction_eps)
-        count = _gather_nodes(
-            lag.rows, lag.weights, p, t.vertex_node, t.vertex_group, t.kind, t.fixed, t.rest, nodes, coefs
-        )
-        force = lag.force[p]
+        count = _gather_nodes(lagged, weights, p, vertex_node, vertex_group, kinds, fixed, rest, nodes, coefs)
+        force = forces[p]
         for y in range(count):
             for a in range(3):
                 direction[nodes[y], a] += coefs[y] * force * ratio * r3[a]
@@ -285,10 +312,11 @@ def add_friction(t, params, islands, island, w, lag, system):
         for a in range(3):
             for b in range(3):
                 b33[a, b] = force * (
-                    ratio * ((1.0 if a == b else 0.0) - lag.normals[p, a] * lag.normals[p, b])
-                    + bend * r3[a] * r3[b]
+                    ratio * ((1.0 if a == b else 0.0) - normals[p, a] * normals[p, b]) + bend * r3[a] * r3[b]
                 )
-        _add_outer_product(t, count, nodes, coefs, b33, w, system)
+        _add_outer_product(
+            count, nodes, coefs, b33, scratch, span, first, row_start, rows, start, data, place, front
+        )
 
 
 @inlined
@@ -368,36 +396,41 @@ def _gather_nodes(vertices, weights, row, vertex_node, vertex_group, kind, fixed
 
 
 @inner
-def _add_outer_product(t, count, nodes, coefs, b, w, system):
+def _add_outer_product(
+    count, nodes, coefs, b, scratch, span, first, row_start, rows, start, data, place, front
+):
     """Add the outer product of a row of nodes, with b (3, 3), symmetric, for each pair, to the entries of the system.
 
-    The nodes of an affine body follow one another.
+    The nodes of an affine body follow one another. scratch: shape (3, 12).
     """
-    data, place = system.data, w.place
-    rows = np.empty((3, 12))
     y = 0
     while y < count:
-        tall = t.span[nodes[y]]
+        tall = span[nodes[y]]
         for k in range(3):
-            for r in range(3 * tall):
-                rows[k, r] = coefs[y + r // 3] * b[r % 3, k]
+            for a in range(tall):
+                for r in range(3):
+                    scratch[k, 3 * a + r] = coefs[y + a] * b[r, k]
         z = 0
         while z < count:
-            wide = t.span[nodes[z]]
+            wide = span[nodes[z]]
             if place[nodes[z]] <= place[nodes[y]]:
-                at = find_entry(system, place, w.front, nodes[y], nodes[z])
+                at = find_entry(first, row_start, rows, start, place, front, nodes[y], nodes[z])
                 # The rows of an affine body fill a row of a tile, unless elastic nodes shift them.
-                together = (at - system.start[w.front[nodes[z]]]) % 12 == 0
+                together = (at - start[front[nodes[z]]]) % 12 == 0
                 for part in range(1 if together else tall):
                     if part > 0:
-                        at = find_entry(system, place, w.front, nodes[y] + part, nodes[z])
-                    for c in range(3 * wide):
-                        scale, k = coefs[z + c // 3], c % 3
-                        if together and tall == 4:
-                            for r in range(12):
-                                data[at + 12 * c + r] += scale * rows[k, r]
-                        else:
-                            for r in range(3):
-                                data[at + 12 * c + r] += scale * rows[k, 3 * part + r]
+                        at = find_entry(
+                            first, row_start, rows, start, place, front, nodes[y] + part, nodes[z]
+                        )
+                    for c in range(wide):
+                        scale = coefs[z + c]
+                        for k in range(3):
+                            if together and tall == 4:
+                                for r in range(12):
+                                    data[at + r] += scale * scratch[k, r]
+                            else:
+                                for r in range(3):
+                                    data[at + r] += scale * scratch[k, 3 * part + r]
+                            at += 12
             z += wide
         y += tall

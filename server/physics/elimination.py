@@ -6,8 +6,8 @@ contact or an affine body. The nodes of an elastic body are eliminated in the or
 affine bodies, by minimum degree: they alone connect what is dissected.
 
 A front is a set of nodes that are eliminated together, and the later nodes that this connects, its rows (Liu 1992,
-"The Multifrontal Method for Sparse Matrix Solution"). All of it is a function of the pattern alone and is found for each
-system from nothing.
+"The Multifrontal Method for Sparse Matrix Solution"). All of it is a function of the pattern alone and is found for
+each system from nothing.
 """
 
 # mypy: allow-untyped-defs
@@ -20,7 +20,7 @@ from tussle.server.physics.jit import inner
 from tussle.server.physics.kernel_arrays import AFFINE, System
 from tussle.server.physics.tiles import TILE_SIZE
 
-__all__ = ["find_entry", "nodes_meet", "plan_elimination"]
+__all__ = ["find_entry", "nodes_meet", "plan_elimination", "tile_count", "triangle_size"]
 
 NODES_A_TILE = 4
 """Nodes in a tile."""
@@ -37,36 +37,80 @@ ZEROS_LARGE = 0.06
 
 
 @inner
-def nodes_meet(t, a, b):
-    """Return whether two nodes of elastic bodies share a tetrahedron."""
-    for e in range(t.near_start[a], t.near_start[a + 1]):
-        if t.near[e] == b:
-            return True
-    return False
+def triangle_size(n):
+    """Return the size of the lower triangle of n x n tiles, row by row."""
+    return TILE_SIZE * (n * (n + 1) // 2)
 
 
 @inner
-def find_entry(system, place, front, i, j):
+def tile_count(nodes):
+    """Return how many tiles the unknowns of some nodes fill."""
+    return (nodes + 3) // 4
+
+
+@inner
+def _plan_rests(row_start, parent):
+    """Return where the rest of each front is stored, and how large the two stores are.
+
+    The rest of a front is needed until its parent is done. Fronts of even depth have one store and those of odd depth
+    the other, so that each is a stack: the rests of the children are its top when their parent comes.
+    """
+    fronts = parent.shape[0]
+    depth = np.zeros(fronts, np.int64)
+    for f in range(fronts - 1, -1, -1):
+        if parent[f] >= 0:
+            depth[f] = 1 - depth[parent[f]]
+    place = np.zeros(fronts, np.int64)
+    below = np.zeros(fronts, np.int64)
+    even, odd = 0, 0
+    even_most, odd_most = 0, 0
+    for f in range(fronts):
+        size = triangle_size(tile_count(row_start[f + 1] - row_start[f]))
+        if parent[f] >= 0:
+            below[parent[f]] += size
+        if depth[f] == 0:
+            place[f] = even
+            even += size
+            odd -= below[f]
+        else:
+            place[f] = odd
+            odd += size
+            even -= below[f]
+        even_most, odd_most = max(even_most, even), max(odd_most, odd)
+    return depth, place, even_most, odd_most
+
+
+@inner
+def nodes_meet(near_start, near, a, b):
+    """Return whether two nodes of elastic bodies share a tetrahedron."""
+    met = False
+    for e in range(near_start[a], near_start[a + 1]):
+        met = met or near[e] == b
+    return met
+
+
+@inner
+def find_entry(first, row_start, rows, start, place, front, i, j):
     """Return where the entry (3, 3) of the rows of node i and the columns of node j begins, place[i] >= place[j].
 
-    Row r and column c of it are at + 12 c + r.
+    Row r and column c of the entry are at + 12 c + r. first, row_start, rows, start: of the System. They are arguments,
+    because each array that is read from a tuple costs two changes of its count of uses.
     """
     s = front[j]
-    first = system.first[s]
-    width = system.first[s + 1] - first
+    width = first[s + 1] - first[s]
     tiles = (width + 3) // NODES_A_TILE
-    at = place[i] - first
+    at = place[i] - first[s]
     if at >= width:
-        begin = system.row_start[s]
-        low, high = begin, system.row_start[s + 1]
+        begin = row_start[s]
+        low, high = begin, row_start[s + 1]
         while low < high:
             middle = (low + high) // 2
-            if system.rows[middle] < place[i]:
+            if rows[middle] < place[i]:
                 low = middle + 1
             else:
                 high = middle
         at = NODES_A_TILE * tiles + low - begin
-    return system.start[s] + (at // 4) * (tiles * TILE_SIZE) + 36 * (place[j] - first) + 3 * (at % 4)
+    return start[s] + (at // 4) * (tiles * TILE_SIZE) + 36 * (place[j] - first[s]) + 3 * (at % 4)
 
 
 @inner
@@ -79,7 +123,12 @@ def _set_border(t, cliques, clique_start, front):
                 continue
             for z in range(clique_start[q], y):
                 b = cliques[z]
-                if t.span[b] > 1 or front[a] == BORDER or front[b] == BORDER or nodes_meet(t, a, b):
+                if (
+                    t.span[b] > 1
+                    or front[a] == BORDER
+                    or front[b] == BORDER
+                    or nodes_meet(t.near_start, t.near, a, b)
+                ):
                     continue
                 front[min(a, b)] = BORDER
 
@@ -372,7 +421,8 @@ def _order_sets(heights, youngest, older):
 def _merge_sets(order, begin, heights, parent):
     """Return the number of fronts and the last set of each, in the order: a set that fits its parent joins it.
 
-    It has to be the last before its parent, and the zeros that it brings have to be few. last (n,): places in the order.
+    It has to be the last before its parent, and the zeros that it brings have to be few. last (n,): places in
+    the order.
     """
     sets = order.shape[0]
     turn = np.empty(sets + 1, np.int64)
@@ -402,11 +452,12 @@ def _merge_sets(order, begin, heights, parent):
 
 
 @inner
-def plan_elimination(t, members, first, last, cliques, clique_start, place, front):
-    """Return the empty System of the bodies members[first:last].
+def plan_elimination(t, members, first, last, cliques, clique_start, place, front, store):
+    """Return the empty System of the bodies members[first:last], and the store of its numbers.
 
-    cliques, clique_start: first nodes of spans that share entries with one another, besides those of tetrahedra. place
-    and front become, for each node of the bodies that is not fixed, its place in the elimination and its front.
+    cliques, clique_start: first nodes of spans that share entries with one another, besides those of tetrahedra. store:
+    that of an earlier system; a larger one is made where it does not do. place and front become, for each node of the
+    bodies that is not fixed, its place in the elimination and its front.
     """
     node_at, begin = _number_nodes(t, members, first, last, cliques, clique_start, place, front)
     total, sets = node_at.shape[0], begin.shape[0] - 1
@@ -469,4 +520,14 @@ def plan_elimination(t, members, first, last, cliques, clique_start, place, fron
     for f in range(fronts):
         if height_start[f] < height_start[f + 1]:
             above[f] = front_at[sorted_rows[height_start[f]]]
-    return System(starts, height_start, sorted_rows, above, size, np.zeros(size[fronts]))
+    depth, rest, even, odd = _plan_rests(height_start, above)
+    entries = size[fronts]
+    if store.shape[0] < entries + even + odd:
+        store = np.empty((entries + even + odd) * 5 // 4)
+    data = store[:entries]
+    data[:] = 0.0
+    system = System(
+        starts, height_start, sorted_rows, above, size, data, depth, rest,
+        store[entries : entries + even], store[entries + even : entries + even + odd],
+    )  # fmt: skip
+    return system, store

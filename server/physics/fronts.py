@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tussle.server.physics.elimination import tile_count, triangle_size
 from tussle.server.physics.jit import fma, inner
 from tussle.server.physics.tiles import TILE, TILE_SIZE, factor_tile, solve_tile, subtract_product
 
@@ -23,56 +24,12 @@ first cache."""
 
 
 @inner
-def _triangle(n):
-    """Return the size of the lower triangle of n x n tiles, row by row."""
-    return TILE_SIZE * (n * (n + 1) // 2)
-
-
-@inner
-def _tiles(nodes):
-    """Return how many tiles the unknowns of some nodes fill."""
-    return (nodes + 3) // 4
-
-
-@inner
-def _plan_rests(system):
-    """Return where the rest of each front is stored, and how large the two stores are.
-
-    The rest of a front is needed until its parent is done. Fronts of even depth have one store and those of odd depth
-    the other, so that each is a stack: the rests of the children are its top when their parent comes.
-    """
-    fronts = system.first.shape[0] - 1
-    depth = np.zeros(fronts, np.int64)
-    for f in range(fronts - 1, -1, -1):
-        if system.parent[f] >= 0:
-            depth[f] = 1 - depth[system.parent[f]]
-    place = np.zeros(fronts, np.int64)
-    below = np.zeros(fronts, np.int64)
-    even, odd = 0, 0
-    even_most, odd_most = 0, 0
-    for f in range(fronts):
-        size = _triangle(_tiles(system.row_start[f + 1] - system.row_start[f]))
-        if system.parent[f] >= 0:
-            below[system.parent[f]] += size
-        if depth[f] == 0:
-            place[f] = even
-            even += size
-            odd -= below[f]
-        else:
-            place[f] = odd
-            odd += size
-            even -= below[f]
-        even_most, odd_most = max(even_most, even), max(odd_most, odd)
-    return depth, place, even_most, odd_most
-
-
-@inner
 def _add_rest(system, child, f, source, source_at, data, target, target_at, into):
     """Add the rest of a child, from ``source``, to the columns of its parent f, in data, and to the rest of that."""
     begin, end = system.row_start[child], system.row_start[child + 1]
     count = end - begin
     first, last = system.first[f], system.first[f + 1]
-    tiles = _tiles(last - first)
+    tiles = tile_count(last - first)
     row = system.row_start[f]
     for y in range(count):
         at = system.rows[begin + y]
@@ -87,7 +44,7 @@ def _add_rest(system, child, f, source, source_at, data, target, target_at, into
         tall = min(4, count - high)
         # Rows of a tile that stay together, as those of an affine body, are added as a whole.
         whole = tall == 4 and into[high] % 4 == 0 and into[high + 3] == into[high] + 3
-        upper = source_at + _triangle(high // 4)
+        upper = source_at + triangle_size(high // 4)
         for z in range(high + tall):
             column = into[z]
             low = upper + 36 * z
@@ -99,7 +56,7 @@ def _add_rest(system, child, f, source, source_at, data, target, target_at, into
                     for k in range(36):
                         data[at + k] += source[low + k]
                 else:
-                    at = target_at + _triangle(place - tiles) + 36 * (column - 4 * tiles)
+                    at = target_at + triangle_size(place - tiles) + 36 * (column - 4 * tiles)
                     for k in range(36):
                         target[at + k] += source[low + k]
                 continue
@@ -113,7 +70,7 @@ def _add_rest(system, child, f, source, source_at, data, target, target_at, into
                         data[at + c + 1] += source[entry + c + 1]
                         data[at + c + 2] += source[entry + c + 2]
                 else:
-                    at = target_at + _triangle(place - tiles) + 36 * (column - 4 * tiles) + part
+                    at = target_at + triangle_size(place - tiles) + 36 * (column - 4 * tiles) + part
                     for c in range(0, 36, 12):
                         target[at + c] += source[entry + c]
                         target[at + c + 1] += source[entry + c + 1]
@@ -153,7 +110,7 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
             for j in range(tiles, i + 1):
                 subtract_product(
                     data, left, data, start + j * stride + low * TILE_SIZE, count,
-                    rest, rest_at + _triangle(i - tiles) + (j - tiles) * TILE_SIZE,
+                    rest, rest_at + triangle_size(i - tiles) + (j - tiles) * TILE_SIZE,
                 )  # fmt: skip
 
 
@@ -161,8 +118,7 @@ def _eliminate(data, start, width, tiles, height, rest, rest_at, pivots):
 def factorise(system):
     """Overwrite the entries of a System with its lower Cholesky factor."""
     fronts = system.first.shape[0] - 1
-    depth, place, even, odd = _plan_rests(system)
-    rests = (np.empty(even), np.empty(odd))
+    depth, place = system.depth, system.rest
     youngest = np.full(fronts, -1, np.int64)
     older = np.full(fronts, -1, np.int64)
     most = 0
@@ -173,13 +129,13 @@ def factorise(system):
     data = system.data
     for f in range(fronts):
         width = system.first[f + 1] - system.first[f]
-        tiles = _tiles(width)
-        height = _tiles(system.row_start[f + 1] - system.row_start[f])
+        tiles = tile_count(width)
+        height = tile_count(system.row_start[f + 1] - system.row_start[f])
         start = system.start[f]
         for k in range(3 * width, TILE * tiles):
             data[start + (k // TILE) * tiles * TILE_SIZE + TILE * k + k % TILE] = 1.0
-        own, others = (rests[0], rests[1]) if depth[f] == 0 else (rests[1], rests[0])
-        for e in range(place[f], place[f] + _triangle(height)):
+        own, others = (system.even, system.odd) if depth[f] == 0 else (system.odd, system.even)
+        for e in range(place[f], place[f] + triangle_size(height)):
             own[e] = 0.0
         child = youngest[f]
         while child >= 0:
@@ -209,13 +165,13 @@ def solve(system, b):
     fronts = system.first.shape[0] - 1
     widest = 0
     for f in range(fronts):
-        widest = max(widest, _tiles(system.first[f + 1] - system.first[f]))
+        widest = max(widest, tile_count(system.first[f + 1] - system.first[f]))
     x = np.empty(TILE * widest)
     y = np.empty(TILE)
     for f in range(fronts):
         first = 3 * system.first[f]
         count = 3 * system.first[f + 1] - first
-        tiles = _tiles(system.first[f + 1] - system.first[f])
+        tiles = tile_count(system.first[f + 1] - system.first[f])
         stride = tiles * TILE_SIZE
         for k in range(TILE * tiles):
             x[k] = b[first + k] if k < count else 0.0
@@ -243,7 +199,7 @@ def solve(system, b):
     for f in range(fronts - 1, -1, -1):
         first = 3 * system.first[f]
         count = 3 * system.first[f + 1] - first
-        tiles = _tiles(system.first[f + 1] - system.first[f])
+        tiles = tile_count(system.first[f + 1] - system.first[f])
         stride = tiles * TILE_SIZE
         for k in range(4 * TILE * tiles):
             parts[k] = 0.0
@@ -259,7 +215,9 @@ def solve(system, b):
             for k in range(count, TILE * i + TILE):
                 x[k] = 0.0
             for k in range(min(count, TILE * i + TILE) - 1, TILE * i - 1, -1):
-                total = b[first + k] - ((parts[4 * k] + parts[4 * k + 1]) + (parts[4 * k + 2] + parts[4 * k + 3]))
+                total = b[first + k] - (
+                    (parts[4 * k] + parts[4 * k + 1]) + (parts[4 * k + 2] + parts[4 * k + 3])
+                )
                 for r in range(k - TILE * i + 1, TILE):
                     total = fma(-data[row + TILE * k + r], x[TILE * i + r], total)
                 x[k] = total / data[row + TILE * k + k - TILE * i]

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import numba
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from tussle.lobby.machine_code import compile_for_baseline, find_code_folder
 from tussle.server.physics.fingerprint import kernel_hash
 
-__all__ = ["CACHE_FOLDER", "fma", "inlined", "inner", "kernel"]
+__all__ = ["CACHE_FOLDER", "borrow", "fma", "inlined", "inner", "kernel"]
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False}
 
@@ -106,3 +106,35 @@ def _fma(typing, a, b, c):  # type: ignore[no-untyped-def]
 
 fma = cast("Callable[[Any, Any, Any], Any]", _fma)
 """Within kernels: a * b + c of doubles with one rounding (IEEE 754-2019, fusedMultiplyAdd)."""
+
+
+@intrinsic
+def _borrow(typing, value):  # type: ignore[no-untyped-def]
+    if not isinstance(value, types.Array | types.BaseTuple):
+        return None
+
+    def without_owner(context, builder, kind, array):  # type: ignore[no-untyped-def]
+        if not isinstance(kind, types.Array):
+            return array
+        view = context.make_array(kind)(context, builder, array)
+        for owner in ("meminfo", "parent"):
+            setattr(view, owner, cgutils.get_null_value(getattr(view, owner).type))
+        return view._getvalue()
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = signature.return_type
+        if isinstance(kind, types.Array):
+            return without_owner(context, builder, kind, arguments[0])
+        parts = cgutils.unpack_tuple(builder, arguments[0])
+        parts = [without_owner(context, builder, k, part) for k, part in zip(kind, parts, strict=True)]
+        return context.make_tuple(builder, kind, parts)
+
+    return value(value), codegen
+
+
+borrow = cast("Callable[[Any], Any]", _borrow)
+"""Within kernels: the same array, or tuple of arrays, without the counts of their uses that numba keeps in memory.
+
+A call with a tuple of forty arrays otherwise changes eighty of them. Only for what an argument of the function owns:
+an array that the function itself made would be freed too early.
+"""

@@ -16,6 +16,7 @@ __all__ = [
     "AFFINE",
     "ELASTIC",
     "Bulks",
+    "ContactRow",
     "Islands",
     "Lagged",
     "Pairs",
@@ -41,10 +42,10 @@ class Tables(NamedTuple):
     positions of the obstacles [m], zero elsewhere. points: vertices that take part in contact. edges (e, 2), faces (f,
     3): vertices. mass (b, 4, 4): of affine bodies [kg, kg m, kg m^2]. node_mass (n,) [kg]. stiffness (b,): of affine
     bodies [Pa m^3]. tets (t, 4): nodes. inverse (t, 3, 3): inverse of the rest edges [1/m]. volume (t,) [m^3]. mu, lam
-    (t,): Lame parameters [Pa]. node_body (n,). span (n,): nodes that are eliminated together from this one on, 4 for the
-    first of an affine body and 0 for its others, 1 for an elastic one. order: the first nodes of the spans that are not
-    fixed, in the order of elimination. cluster (n,): nodes of a body that follow each other in it and are eliminated
-    together. near_start (n + 1,), near: the nodes, not fixed, that share a tetrahedron with a node that is not fixed.
+    (t,): Lame parameters [Pa]. node_body (n,). span (n,): nodes that are eliminated together from this one on, 4
+    for the first of an affine body and 0 for its others, 1 for an elastic one. order: the first nodes of the spans that
+    are not fixed, in the order of elimination. cluster (n,): nodes of a body that follow each other in it and are
+    eliminated together. near_start (n + 1,), near: the nodes that share a tetrahedron with each node, none fixed.
     """
 
     kind: Ints
@@ -180,7 +181,8 @@ class System(NamedTuple):
 
     first (f + 1,): the place of the first node of each front. row_start (f + 1,), rows: the places of its rows,
     ascending. parent (f,): the front of its first row, or -1. start (f + 1,), data: its columns, as rows of tiles
-    (server/physics/tiles.py); the nodes of the front have the first rows, padded to whole tiles.
+    (server/physics/tiles.py); the nodes of the front have the first rows, padded to whole tiles. depth (f,): 0 or 1,
+    even or odd. rest (f,): where what a front adds to its parent begins, in ``even`` or ``odd``.
     """
 
     first: Ints
@@ -189,6 +191,10 @@ class System(NamedTuple):
     parent: Ints
     start: Ints
     data: Floats
+    depth: Ints
+    rest: Ints
+    even: Floats
+    odd: Floats
 
 
 class Workspace(NamedTuple):
@@ -197,8 +203,8 @@ class Workspace(NamedTuple):
     q, q_trial, direction (nodes, 3): generalised positions and Newton direction. predicted (nodes, 3): the position
     that inertia predicts, the minimiser without elasticity and contact. start, x, x_trial (v, 3): vertices at the
     start of the step, at the iterate and at the trial [m]. travel (v,): how far the whole direction moves each vertex
-    [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. place, front (nodes,): of each node in the
-    System of its island.
+    [m]. low, high (v, 3): the box within which a vertex needs no new candidates [m]. place, front (nodes,): of each
+    node in the System of its island.
     """
 
     q: Floats
@@ -213,3 +219,17 @@ class Workspace(NamedTuple):
     high: Floats
     place: Ints
     front: Ints
+
+
+class ContactRow(NamedTuple):
+    """Scratch for one contact: r = sum w_i x_i in nodes.
+
+    nodes, coefs (16,): the nodes and their coefficients. offset (3,): r [m]. curve (3, 3): the second derivative of the
+    energy by r. spread (3, 12): columns of a block.
+    """
+
+    nodes: Ints
+    coefs: Floats
+    offset: Floats
+    curve: Floats
+    spread: Floats

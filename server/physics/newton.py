@@ -21,7 +21,7 @@ from tussle.server.physics.broadphase import candidate_pairs
 from tussle.server.physics.distance import EDGE_EDGE
 from tussle.server.physics.friction import friction_derivatives, friction_energy
 from tussle.server.physics.islands import group_by_island, label_islands, second_vertex
-from tussle.server.physics.jit import inner, kernel
+from tussle.server.physics.jit import borrow, inlined, inner, kernel
 from tussle.server.physics.kernel_arrays import AFFINE, Islands, Lagged, Pairs, Workspace
 from tussle.server.physics.potential import body_energy, elastic_energy, place_vertices
 from tussle.server.physics.spring_forces import spring_energy
@@ -227,7 +227,7 @@ def _restart_joined_bodies(t, w, islands, done, step_size, last_size):
                         w.x_trial[v, k] = w.x[v, k]
 
 
-@inner
+@inlined
 def _set_trial(t, w, b, share):
     """Set the trial position of a body to the iterate plus ``share`` of the direction."""
     for n in range(t.node_start[b], t.node_start[b + 1]):
@@ -236,7 +236,7 @@ def _set_trial(t, w, b, share):
     place_vertices(t, b, w.q_trial, w.x_trial)
 
 
-@inner
+@inlined
 def _set_guess(t, params, islands, i, w, c, coast):
     """Write the way to the first guess of an island into w.direction.
 
@@ -254,7 +254,7 @@ def _set_guess(t, params, islands, i, w, c, coast):
                 w.direction[n, k] = 0.0 if t.fixed[n] else guess - w.q[n, k]
 
 
-@inner
+@inlined
 def _inversion_free_step(t, b, q, direction):
     """Return the largest step in (0, 1] along the direction that inverts nothing in a body."""
     first = t.node_start[b]
@@ -275,7 +275,7 @@ def _inversion_free_step(t, b, q, direction):
     return share
 
 
-@inner
+@inlined
 def _limit_direction(t, w, b):
     """Shorten the direction of a body so that nothing inverts, and set its trial position and travel.
 
@@ -312,6 +312,7 @@ def _line_search(t, springs, params, islands, i, w, c, lag, energy, halvings):
     energy: the potential of each island at its iterate, NaN if not known yet; updated. Backtracks by halving from the
     largest collision-free step.
     """
+    t, islands, w, c, lag = borrow(t), borrow(islands), borrow(w), borrow(c), borrow(lag)
     begin, end = islands.pair_start[i], islands.pair_start[i + 1]
     longest = collision_free_step(c.pairs, begin, end, w.x, w.x_trial, w.travel, c.bound)
     known = not math.isnan(energy[i])
@@ -364,7 +365,7 @@ def _remaining_error(size, last, share):
     return size * theta / (1.0 - theta)
 
 
-@inner
+@inlined
 def _motion(t, islands, i, w):
     """Return how far the farthest vertex of an island has moved since the start of the step [m]."""
     largest = 0.0
@@ -378,7 +379,7 @@ def _motion(t, islands, i, w):
     return math.sqrt(largest)
 
 
-@inner
+@inlined
 def _accept_trial(t, islands, i, w, c):
     """Make the trial position of an island its iterate."""
     for m in range(islands.member_start[i], islands.member_start[i + 1]):
@@ -478,6 +479,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
     whether every island converged, and the energies [J]: elastic, of the first ``pins`` springs, barrier, friction.
     Fills impulses and points.
     """
+    t, springs = borrow(t), borrow(springs)
     bodies = t.kind.shape[0]
     present = np.ones(t.mobile.shape[0], np.bool_)
     takes_part = np.zeros(bodies, np.bool_)
@@ -488,7 +490,8 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
         done[b] = not takes_part[b]
     step_size = np.zeros(bodies)
     last_size = np.full(bodies, np.inf)
-    w = _new_workspace(t, q_start, predicted, takes_part)
+    own = _new_workspace(t, q_start, predicted, takes_part)
+    w = borrow(own)
     lag = Lagged(
         np.empty((0, 4), np.int64),
         np.empty((0, 4)),
@@ -502,6 +505,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
     none = np.zeros(1, np.int64)
     islands = Islands(none[:0], none, none, none[:0], none)
     energy = np.empty(0)
+    store = np.empty(0)
     iterations = 0
     converged = True
     begun = False
@@ -519,7 +523,7 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
                 if guessing:
                     _set_guess(t, params, islands, i, w, c, coast)
                 else:
-                    find_newton_direction(t, springs, params, islands, i, w, c, lag)
+                    store = find_newton_direction(t, springs, params, islands, i, w, c, lag, store)
                 for m in range(islands.member_start[i], islands.member_start[i + 1]):
                     b = islands.members[m]
                     step_size[b], outside = _limit_direction(t, w, b)
@@ -571,4 +575,4 @@ def minimise_potential(t, springs, pins, params, q_start, predicted, coast, acti
             elastic += elastic_energy(t, b, w.q)
     contacts, nearest = _report_contacts(t, params, c, w.x, bodies, impulses, points)
     held, contact, work = measure_energies(t, springs, pins, params, c, lag, active, w.q, w.x, w.start)
-    return w.q, iterations, contacts, nearest, converged, (elastic, held, contact, work)
+    return own.q, iterations, contacts, nearest, converged, (elastic, held, contact, work)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from tussle.server.physics.elasticity import affine_energy, tet_energy
-from tussle.server.physics.jit import inner
+from tussle.server.physics.jit import inlined
 from tussle.server.physics.kernel_arrays import AFFINE
 from tussle.server.physics.spring_forces import spring_energy
 
 __all__ = ["body_energy", "elastic_energy", "place_vertices"]
 
 
-@inner
+@inlined
 def place_vertices(t, body, q, x):
     """Write the vertices of a body, x = W q [m], into x, shape (v, 3)."""
     first = t.node_start[body]
@@ -37,7 +37,7 @@ def place_vertices(t, body, q, x):
                 x[v, k] = q[t.vertex_node[v], k]
 
 
-@inner
+@inlined
 def elastic_energy(t, body, q):
     """Return the elastic energy of one body [J]; inf if a tetrahedron is inverted."""
     if t.kind[body] == AFFINE:
@@ -49,7 +49,7 @@ def elastic_energy(t, body, q):
     return energy
 
 
-@inner
+@inlined
 def body_energy(t, springs, body, q, predicted, dt):
     """Return the inertia and dt^2 (elastic + springs) of one body: its potential without contact."""
     energy = 0.0

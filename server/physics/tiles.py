@@ -65,7 +65,12 @@ def _add_product(builder, a, b, c):
 
 
 def _is_flat(kind: Any) -> bool:
-    return isinstance(kind, types.Array) and kind.ndim == 1 and kind.layout == "C" and kind.dtype == types.float64
+    return (
+        isinstance(kind, types.Array)
+        and kind.ndim == 1
+        and kind.layout == "C"
+        and kind.dtype == types.float64
+    )
 
 
 @intrinsic
