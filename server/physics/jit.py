@@ -14,6 +14,8 @@ a change only in the file of the compiled function, and would keep a caller that
 The cache does not depend on the path of the sources, so that all installations of one version can share a folder.
 """
 
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -274,7 +274,10 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             vertex_node.append(
                 node_start[number] + (part.surface if part.elastic else np.zeros_like(part.surface))
             )
-    orders, clusters, spans, links = [], [], [], []
+    orders: list[Ints] = []
+    clusters: list[Ints] = []
+    spans: list[Ints] = []
+    links: list[Ints] = []
     mass = np.zeros((len(bodies), 4, 4))
     tets, inverse, volume, mu, lam, node_mass = [], [], [], [], [], []
     for number, part in enumerate(bodies):
@@ -286,7 +289,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             node_mass.append(np.zeros(nodes))
             free = not part.fixed.any()
             orders.append(np.full(int(free), node_start[number]))
-            clusters.append(np.zeros(nodes))
+            clusters.append(np.zeros(nodes, dtype=np.int64))
             spans.append(np.array([nodes, 0, 0, 0]))
         else:
             tetrahedra = part.mesh.tetrahedra
@@ -307,7 +310,7 @@ def lay_out(bodies: list[Part], obstacles: list[Part], *, contact_mass: float) -
             order, cluster = dissect(part.rest, pairs, ~part.fixed)
             orders.append(order + node_start[number])
             clusters.append(cluster)
-            spans.append(np.ones(nodes))
+            spans.append(np.ones(nodes, dtype=np.int64))
             links.append(pairs + node_start[number])
     tet_counts = [
         len(part.mesh.tetrahedra) if part.elastic and part.mesh.tetrahedra is not None else 0

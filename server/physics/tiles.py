@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-import llvmlite.ir as ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
@@ -74,11 +74,11 @@ def _is_flat(kind: Any) -> bool:
 
 
 @intrinsic
-def _subtract_product(typing, left, left_at, right, right_at, count, out, out_at):  # type: ignore[no-untyped-def]
+def _subtract_product(typing, left, left_at, right, right_at, count, out, out_at):
     if not (_is_flat(left) and _is_flat(right) and _is_flat(out)):
         return None
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         kinds = signature.args
         a = _pointer(context, builder, kinds[0], arguments[0], arguments[1])
         b = _pointer(context, builder, kinds[2], arguments[2], arguments[3])
@@ -106,11 +106,11 @@ def _subtract_product(typing, left, left_at, right, right_at, count, out, out_at
 
 
 @intrinsic
-def _solve_tile(typing, factor, factor_at, pivots, out, out_at):  # type: ignore[no-untyped-def]
+def _solve_tile(typing, factor, factor_at, pivots, out, out_at):
     if not (_is_flat(factor) and _is_flat(pivots) and _is_flat(out)):
         return None
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         kinds = signature.args
         a = _pointer(context, builder, kinds[0], arguments[0], arguments[1])
         p = _pointer(context, builder, kinds[2], arguments[2], ir.Constant(ir.IntType(64), 0))
@@ -129,6 +129,7 @@ def _solve_tile(typing, factor, factor_at, pivots, out, out_at):  # type: ignore
 
 
 subtract_columns = cast("Callable[..., None]", _subtract_product)
+solve_columns = cast("Callable[..., None]", _solve_tile)
 
 
 @inner
@@ -141,7 +142,7 @@ def subtract_product(left, left_at, right, right_at, count, out, out_at):
 @inner
 def solve_tile(factor, factor_at, pivots, out, out_at):
     """Overwrite a tile with X, where X L^T is the tile; L: a lower tile. pivots (12,): inverses of its diagonal."""
-    _solve_tile(factor, factor_at, pivots, out, out_at)
+    solve_columns(factor, factor_at, pivots, out, out_at)
 
 
 @inner
