@@ -329,7 +329,7 @@ def _sort_links(cliques, clique_start, place, total):
 
 @inner
 def _find_rows(t, node_at, begin, link_start, later, place, front):
-    """Return the rows of each set, row_start and rows (the first place of a span stands for all), and its parent.
+    """Return the rows of each set, row_start and rows (of a span, the first place), and its parent.
 
     The parent of a set is the set of its earliest row, or the number of sets if it has none.
     """

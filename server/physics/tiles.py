@@ -38,21 +38,18 @@ def _pointer(context, builder, kind, array, index):
 def _load(builder, address, offset):
     """Load four numbers that begin ``offset`` numbers after an address."""
     at = builder.gep(address, [ir.Constant(ir.IntType(64), offset)])
-    value = builder.load(builder.bitcast(at, QUARTER.as_pointer()))
-    value.align = 8
-    return value
+    return builder.load(builder.bitcast(at, QUARTER.as_pointer()), align=8)
 
 
 def _store(builder, value, address, offset):
     """Store four numbers."""
     at = builder.gep(address, [ir.Constant(ir.IntType(64), offset)])
-    builder.store(value, builder.bitcast(at, QUARTER.as_pointer())).align = 8
+    builder.store(value, builder.bitcast(at, QUARTER.as_pointer()), align=8)
 
 
 def _spread(builder, address, offset):
     """Load one number into all four places."""
-    number = builder.load(builder.gep(address, [ir.Constant(ir.IntType(64), offset)]))
-    number.align = 8
+    number = builder.load(builder.gep(address, [ir.Constant(ir.IntType(64), offset)]), align=8)
     lone = builder.insert_element(ir.Constant(QUARTER, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     places = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(lone, ir.Constant(QUARTER, ir.Undefined), places)
