@@ -129,7 +129,7 @@ class NetworkLine:
     """One direction of a network. ``way``: a name; two lines with the same seed and way behave the same."""
 
     def __init__(self, network: Network, way: str, *, reliable: bool = True) -> None:
-        self._network = network
+        self.network = network
         self._reliable = reliable
         self._chance = random.Random(f"{network.seed} {way}")
         self._sent_at = float("-inf")
@@ -140,7 +140,7 @@ class NetworkLine:
     def send(self, now: float, size: int) -> float | None:
         """When a message of ``size`` bytes that is sent at ``now`` [s] arrives; None if it is lost. Times never go
         back on a reliable line."""
-        network, chance = self._network, self._chance
+        network, chance = self.network, self._chance
         if self._begun is None:
             self._begun = now
         sent = self._after_stall(max(now, self._sent_at))
@@ -170,7 +170,7 @@ class NetworkLine:
 
     def _after_stall(self, at: float) -> float:
         """``at``, or the end of the stall in which it is."""
-        network = self._network
+        network = self.network
         if not network.stall_s or self._begun is None:
             return at
         into = (at - self._begun - self._stall_at) % network.stall_every_s

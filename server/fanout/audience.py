@@ -63,8 +63,9 @@ class Viewer(Protocol):
     Call ``Audience.update_frames`` after each change.
     """
 
-    def unsent(self) -> int:
-        """Unsent bytes."""
+    @property
+    def unsent(self) -> Callable[[], int]:
+        """Returns the unsent bytes."""
 
     def write(self, framed: bytes) -> None:
         """Send, or close with TOO_SLOW if too much is unsent. Never blocks."""

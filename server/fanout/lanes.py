@@ -1,7 +1,7 @@
 """The viewers that get delta frames: two lanes, each with the frames of one stream, encoded once for all of them.
 
     joins, or missed a frame -> waits -> keyframe -> gets every frame of its lane
-    fast lane, more than BACKLOG_BYTES unsent -> slow lane -> after CALM_S without a backlog -> fast lane
+    fast lane, more than BACKLOG_BYTES unsent -> slow lane -> after CALM_S with CALM_BYTES at most -> fast lane
 
 A viewer that waits has been sent a whole frame, of kind 1. A keyframe begins the chain again for all viewers of a lane,
 so there is at most one in KEY_S. A lane must never wait for a viewer.
@@ -9,6 +9,7 @@ so there is at most one in KEY_S. A lane must never wait for a viewer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from tussle.lobby.wire.delta_layout import follows, is_keyframe
@@ -20,6 +21,9 @@ BACKLOG_BYTES = 4096
 """Unsent bytes of a viewer above which it gets the slow lane: some seconds of its frames."""
 
 CALM_S = 5.0
+CALM_BYTES = 1024
+"""Unsent bytes of a viewer that keeps up: about the newest frame."""
+
 KEY_S = 0.25
 
 
@@ -27,12 +31,12 @@ class LaneViewer(Protocol):
     """What a lane needs of a viewer. slow: it has asked for few frames."""
 
     slow: bool
+    frames: Callable[[bytes], object] | None
+    """Writes a frame, and never blocks. A viewer without it leaves the lane."""
 
-    def unsent(self) -> int:
-        """Unsent bytes."""
-
-    def write(self, framed: bytes) -> None:
-        """Send. Never blocks."""
+    @property
+    def unsent(self) -> Callable[[], int]:
+        """Returns the unsent bytes."""
 
 
 class Lane:
@@ -66,8 +70,10 @@ class Lane:
         self.ready.clear()
 
     def wants_key(self, now: float) -> bool:
-        """Whether the next frame shall be a keyframe."""
-        return bool(self.waiting) and now - self._keyed_at >= KEY_S
+        """Whether the next frame shall be a keyframe: one viewer at least can be sent it."""
+        return now - self._keyed_at >= KEY_S and any(
+            viewer.unsent() <= BACKLOG_BYTES for viewer in self.waiting
+        )
 
     def send(self, frame: bytes, now: float) -> tuple[int, list[LaneViewer]]:
         """Send a frame; return the number of viewers that got it, and those that missed it: they have a backlog."""
@@ -83,8 +89,8 @@ class Lane:
         for viewer in self.ready:
             if viewer.unsent() > BACKLOG_BYTES:
                 late.append(viewer)
-            else:
-                viewer.write(framed)
+            elif viewer.frames is not None:
+                viewer.frames(framed)
         for viewer in late:
             self.add(viewer)
         return len(self.ready), late
@@ -139,7 +145,7 @@ class Lanes:
     def _promote(self, now: float) -> None:
         """Give the fast lane back to viewers that had no backlog for CALM_S."""
         for viewer, late_at in list(self._late_at.items()):
-            if viewer.unsent():
+            if viewer.unsent() > CALM_BYTES:
                 self._late_at[viewer] = now
             elif now - late_at >= CALM_S and not viewer.slow:
                 self.discard(viewer)

@@ -58,11 +58,17 @@ class Sender(Outlet):
         self.topology_sent = False
         self.frames: Callable[[bytes], object] | None = None
         self._by_channel = False
+        self.unsent: Callable[[], int] = self._transport.get_write_buffer_size
+        """Unsent bytes."""
         socket.on_room = self._on_room
         self._on_room(socket.room)
 
     def _on_room(self, room: bool) -> None:
+        # The lanes of delta frames look at the unsent bytes themselves: a frame may be larger than the room for one.
+        room = room or (self.deltas and self.socket.open)
         free = room and self._closing is None and not self._by_channel
+        if self.deltas and free is (self.frames is not None):
+            return  # a delta frame more is no reason to begin its chain again
         self.frames = self._transport.write if free else None
         self._audience.update_frames(self)
         if self.frames is not None:
@@ -72,10 +78,6 @@ class Sender(Outlet):
         """Whether frames go over a data channel, and not over this socket."""
         self._by_channel = use
         self._on_room(self.socket.room)
-
-    def unsent(self) -> int:
-        """Unsent bytes."""
-        return self._transport.get_write_buffer_size()
 
     def reply(self, message: Ack | AnswerMessage | ChannelMessage | ErrorMessage | Pong | Welcome) -> bytes:
         framed = text_frame(encode(message))

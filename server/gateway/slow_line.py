@@ -46,11 +46,11 @@ class Delay:
 
     def unsent(self) -> int:
         """Bytes that have not left the sender: they wait for the rate of the line, or for the end of a stall."""
-        now, unsent = self._now(), 0
+        now, rate, unsent = self._now(), self._line.network.rate, 0
         for _, sent_at, size, _ in reversed(self._waiting):
             if sent_at <= now:
                 break
-            unsent += size
+            unsent += min(size, round((sent_at - now) * rate)) if rate else size
         return unsent
 
     def call_when_sent(self, then: Callable[[], None]) -> None:

@@ -124,7 +124,7 @@ class Socket(ServerConnection):
     _refused = False
     _slow = False
     _heard = 0.0
-    _taken = 0
+    _taken = _unsent = 0
     written = 0
     """Bytes that a relay has written. They show that the other side reads, also while the buffer stays full."""
     _watch: asyncio.TimerHandle | None = None
@@ -157,9 +157,9 @@ class Socket(ServerConnection):
             return
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         taken = self.written - unsent
-        if now - due > PING_S or taken > self._taken:
+        if now - due > PING_S or taken > self._taken or unsent < self._unsent:
             self._heard = now  # this process was late itself, or the peer takes bytes
-        self._taken = taken
+        self._taken, self._unsent = taken, unsent
         silent = now - self._heard
         if silent > SILENT_S:
             code = CloseCode.TOO_SLOW if unsent > FRAME_BACKLOG else CloseCode.ERROR
@@ -168,7 +168,7 @@ class Socket(ServerConnection):
             self.protocol.fail(code, "silent")
             self.transport.abort()
             return
-        if silent >= PING_S / 2 and unsent <= FRAME_BACKLOG:
+        if silent >= PING_S / 2:
             self.transport.write(PING)
         self._look_at(now + PING_S)
 

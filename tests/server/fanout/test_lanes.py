@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tussle.server.fanout.framing import binary_frame
 from tussle.server.fanout.lanes import BACKLOG_BYTES, CALM_S, KEY_S, Lanes
 
@@ -21,12 +23,10 @@ class Viewer:
         self.slow = slow
         self.backlog = 0
         self.sent: list[bytes] = []
+        self.frames: Callable[[bytes], object] | None = self.sent.append
 
     def unsent(self) -> int:
         return self.backlog
-
-    def write(self, framed: bytes) -> None:
-        self.sent.append(framed)
 
 
 def test_a_viewer_that_joins_gets_the_chain_from_a_keyframe_on() -> None:
@@ -87,6 +87,22 @@ def test_a_slow_viewer_gets_the_slow_lane_and_returns() -> None:
     lanes.show(key(4), b"", 2.0 + CALM_S)
     assert viewer.sent[-1] == binary_frame(key(4))
     assert len(other.sent) == 6
+
+
+def test_a_keyframe_is_asked_for_when_a_viewer_can_be_sent_it() -> None:
+    """One with a backlog waits: keyframes cost the other viewers of its lane."""
+    lanes, viewer, other = Lanes(), Viewer(), Viewer()
+    lanes.add(viewer)
+    viewer.backlog = BACKLOG_BYTES + 1
+    assert not lanes.fast.wants_key(1.0)
+    lanes.add(other)
+    assert lanes.fast.wants_key(1.0)
+    lanes.show(key(2), b"", 1.0)
+    assert other.sent == [binary_frame(key(2))] and viewer.sent == []
+    assert viewer in lanes.slow
+    assert not lanes.slow.wants_key(2.0)
+    viewer.backlog = BACKLOG_BYTES
+    assert lanes.slow.wants_key(2.0)
 
 
 def test_a_viewer_that_needs_few_frames_stays_in_the_slow_lane() -> None:

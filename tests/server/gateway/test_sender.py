@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tests.server.gateway.test_socket import Live
 from tests.support.gateway import (
     GATEWAY_ENVIRONMENT,
     deaf_socket,
@@ -17,7 +20,11 @@ from tests.support.gateway import (
 )
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person, duel
+from tussle.lobby.settings import Settings
 from tussle.server.gateway.outlet import short_reason
+from tussle.server.gateway.protocol import SESSION_RULES, Connection
+from tussle.server.gateway.sender import Sender
+from tussle.server.metrics.telemetry import Telemetry
 
 ENVIRONMENT = GATEWAY_ENVIRONMENT
 
@@ -75,6 +82,34 @@ async def test_an_event_waits_behind_few_frames(site: Stack) -> None:
             while b"the last word" not in heard:
                 heard += await asyncio.to_thread(deaf.recv, 65_536)
             assert len(heard) < 40_000
+
+
+@pytest.mark.parametrize("deltas", [True, False], ids=["delta frames", "whole frames"])
+def test_a_full_buffer_ends_whole_frames_and_no_chain_of_delta_frames(deltas: bool) -> None:
+    """A keyframe may be larger than the room of a connection. The lanes look at its unsent bytes themselves. A viewer
+    of whole frames gets the newest one when there is room again. A connection that ends gets neither."""
+
+    async def scenario() -> None:
+        live, heard = Live(), list[str]()
+        audience: Any = SimpleNamespace(
+            update_frames=lambda sender: heard.append("frames" if sender.frames else "none"),
+            show_newest=lambda sender: heard.append("newest"),
+        )
+        who: Any = None
+        sender = Sender(
+            live.socket, who, Connection(Settings(), SESSION_RULES), audience, 9, Telemetry(), deltas=deltas
+        )
+        assert heard == ["frames", "newest"]
+        live.socket.pause_writing()
+        live.socket.resume_writing()
+        assert heard[2:] == ([] if deltas else ["none", "frames", "newest"])
+        sender.use_channel(True)
+        sender.use_channel(False)
+        assert heard[-3:] == ["none", "frames", "newest"]
+        live.socket.protocol.fail(1011)
+        assert heard[-1] == "none" and sender.frames is None
+
+    asyncio.run(scenario())
 
 
 def test_a_close_reason_fits_into_its_frame() -> None:

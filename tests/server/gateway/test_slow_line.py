@@ -132,6 +132,20 @@ def test_what_waits_for_the_rate_is_unsent() -> None:
     assert [at for at, _ in wire.written] == [1.5, 2.5, 3.5, 4.5]
 
 
+def test_a_long_message_leaves_the_sender_bit_by_bit() -> None:
+    """So that the gateway sees a line that takes bytes, although none of the message has arrived."""
+    clock, wire, slow, _ = behind(Network(rate=8000))
+    slow.write(bytes(16_000))
+    slow.write(bytes(4_000))
+    assert slow.get_write_buffer_size() == 20_000
+    clock.run(1.0)
+    assert slow.get_write_buffer_size() == 12_000
+    assert wire.written == []
+    clock.run(2.25)
+    assert slow.get_write_buffer_size() == 2_000
+    assert len(wire.written) == 1
+
+
 def test_what_is_on_its_way_is_bounded() -> None:
     """More than MOST_BYTES on their way count as unsent: the gateway's limits then hold as for any slow reader."""
     _, _, slow, said = behind(Network(4.0))

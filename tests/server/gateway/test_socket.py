@@ -310,6 +310,26 @@ def test_a_relay_with_a_full_buffer_is_kept_while_the_other_side_takes_bytes(tak
     asyncio.run(scenario())
 
 
+def test_a_client_that_is_busy_with_a_long_message_is_kept() -> None:
+    """It can answer no ping before it has the message, but it takes bytes of it. When it takes no more, it is cut."""
+
+    async def scenario() -> None:
+        live, clock = Live(), Clock()
+        live.socket.loop = cast(asyncio.AbstractEventLoop, clock)
+        live.transport.waits = 100_000
+        live.socket.keep_watch()
+
+        def passed() -> None:
+            live.transport.waits = max(50_000, live.transport.waits - 5_000)
+
+        clock.run(15.0, passed)
+        assert not live.transport.closed
+        clock.run(25.0, passed)
+        assert live.transport.closed
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("early", [False, True], ids=["split", "early bytes"])
 @pytest.mark.parametrize(
     "flood", [(Opcode.PING, b""), (Opcode.PONG, b""), (Opcode.TEXT, b"{}"), (Opcode.TEXT, b"")]
