@@ -354,8 +354,8 @@ class Audience:
         for lane, frame in zip((self._lanes.fast, self._lanes.slow), last, strict=True):
             if frame is None:
                 for viewer in lane.waiting:
-                    if viewer.unsent() <= BACKLOG_BYTES:
-                        viewer.write(framed)
+                    if viewer.frames is not None and viewer.unsent() <= BACKLOG_BYTES:
+                        viewer.frames(framed)
 
     def add_sink(self, sink: FrameSink) -> None:
         """Relay the session to another server, beginning with the current topology and frame."""
