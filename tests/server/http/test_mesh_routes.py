@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.mesh_files import as_file, as_stl, bumpy_ring
+from tests.support.paths import ROOT
 from tests.support.problems import assert_problem
 from tests.support.stack import Stack
 from tests.support.stranger import Line, Person
@@ -90,6 +91,16 @@ async def test_every_format_is_read(workshop: Stack, ada: Person, ending: str) -
     now = await made(ada, answer.json()["mesh"])
     assert now["state"] == "ready", now
     assert now["volume"] == pytest.approx(VOLUME, rel=0.02)
+
+
+async def test_the_default_cube_of_blender_is_read(workshop: Stack, ada: Person) -> None:
+    """Its corners have several texture coordinates and normals, its faces are quads, and it names a material file."""
+    data = (ROOT / "tests" / "support" / "blender_cube.obj").read_bytes()
+    now = await made(ada, (await send(ada, data, "untitled.obj")).json()["mesh"])
+    assert now["state"] == "ready", now
+    assert now["volume"] == pytest.approx(8.0, rel=0.02) and now["bounding_radius"] == pytest.approx(
+        3**0.5, rel=0.02
+    )
 
 
 async def test_a_broken_mesh_is_refused_with_its_place(workshop: Stack, ada: Person) -> None:
