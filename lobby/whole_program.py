@@ -126,6 +126,8 @@ def compile_whole(count: Callable[[], None] = lambda: None) -> Iterator[None]:
             return True
         if not isinstance(other, TargetConfig):
             return NotImplemented
+        if self._values == other._values:
+            return True
         names = (self._values.keys() | other._values.keys()) - WRAPPERS
         return all(getattr(self, name) == getattr(other, name) for name in names)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ __all__ = ["kernel_folders", "load_kernels", "main", "warm_up"]
 
 FUNCTIONS = 165
 """Functions that the solver's kernels have, those of numba included; a few more or less change nothing."""
+
+KEPT = 4
+"""Versions of the sources whose machine code is kept for other clones; each takes 2 MB."""
 
 SHARE = 0.8
 """The part of the time that passes until all functions are typed; the rest is LLVM's."""
@@ -152,6 +156,36 @@ def _store(part: str) -> None:
     (CACHE_FOLDER / compiled_mark()).touch()
 
 
+def _bring(kept: Path) -> None:
+    """Copy the machine code of these sources from a folder that keeps it, where it is there and missing here."""
+    from tussle.server.physics.jit import CACHE_FOLDER
+
+    for folder in (CACHE_FOLDER, delta_folder()):
+        if (kept / folder.name / compiled_mark()).exists() and not (folder / compiled_mark()).exists():
+            with suppress(OSError):
+                shutil.copytree(kept / folder.name, folder, dirs_exist_ok=True)
+
+
+def _keep(kept: Path) -> None:
+    """Copy the machine code of these sources into a folder, which keeps that of the newest KEPT sources."""
+    from tussle.server.physics.jit import CACHE_FOLDER
+
+    for folder in (CACHE_FOLDER, delta_folder()):
+        place = kept / folder.name
+        with suppress(OSError):
+            if not (place / compiled_mark()).exists():
+                kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if place.exists():  # of another Python
+                    shutil.copytree(folder, place, dirs_exist_ok=True)
+                else:
+                    shutil.copytree(folder, part := kept / f".{os.getpid()}")
+                    part.rename(place)
+            os.utime(place)
+            prefix = folder.name.rpartition("-")[0]
+            for old in sorted(kept.glob(f"{prefix}-*"), key=lambda one: -one.stat().st_mtime)[KEPT:]:
+                shutil.rmtree(old, ignore_errors=True)
+
+
 def _progress_at(descriptor: str) -> Callable[[str, float], None]:
     """Write the progress over the line of a terminal that is open as this descriptor; nowhere if it is ""."""
 
@@ -165,11 +199,17 @@ def _progress_at(descriptor: str) -> Callable[[str, float], None]:
 def main(arguments: list[str]) -> int:
     """Compile one part in this process: ``solver`` or ``deltas``, and ``plain`` for numba's own way.
 
-    ``--progress DESCRIPTOR``: load all, compiled by other processes where it must be, as ``./run`` does.
+    ``--progress DESCRIPTOR [FOLDER]``: load all, compiled by other processes where it must be, as ``./run`` does. The
+    folder keeps the machine code for other clones of the same sources.
     """
     part, *options = arguments
     if part == "--progress":
+        kept = [Path(folder) for folder in options[1:]]
+        for folder in kept:
+            _bring(folder)
         load_kernels(_progress_at(options[0]))
+        for folder in kept:
+            _keep(folder)
         return 0
     gc.disable()  # a process of half a minute that makes millions of small objects: a sixth of the time
     if "plain" in options:

@@ -61,3 +61,31 @@ def test_stored_code_is_loaded_without_the_tables_of_the_compiler(tmp_path: Path
     assert lost and filled() == "True"
     assert all(file.exists() for file in lost)
     assert filled() == "False"
+
+
+def test_another_clone_takes_the_machine_code_that_is_kept(tmp_path: Path) -> None:
+    """``./run`` keeps it in a folder of the user. With an empty cache it is copied from there, and nothing compiles."""
+    kernels.load_kernels()
+    kept, cache = tmp_path / "kept", tmp_path / "cache"
+    kernels._keep(kept)
+    assert {path.name for path in kept.iterdir()} == {CACHE_FOLDER.name, delta_folder().name}
+    script = f"{LOAD.partition('from tussle.server')[0]}from tussle.server.solver import kernels\n"
+    script += "kernels._compile = None\nkernels.main(['--progress', '', sys.argv[1]])\n"
+    subprocess.run(
+        [sys.executable, "-P", "-c", script, str(kept)],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        check=True,
+    )
+    assert {path.name for path in kept.iterdir()} <= {path.name for path in cache.iterdir()}
+
+
+def test_only_the_newest_machine_code_is_kept(tmp_path: Path) -> None:
+    """That of older sources is deleted."""
+    kernels.load_kernels()
+    for number in range(kernels.KEPT + 2):
+        folder = tmp_path / f"tussle-kernels-{number:016x}"
+        folder.mkdir()
+        os.utime(folder, (number, number))
+    kernels._keep(tmp_path)
+    left = sorted(path.name for path in tmp_path.glob("tussle-kernels-*"))
+    assert len(left) == kernels.KEPT and CACHE_FOLDER.name in left and f"tussle-kernels-{0:016x}" not in left
